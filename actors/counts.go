@@ -1,0 +1,47 @@
+package actors
+
+import "etcd/store"
+
+// Counts says how often the store of this machine did what since it started. A
+// refused command counts as failed under the heading it would have had.
+type Counts struct {
+	GetsSuccess, GetsFail                         uint64
+	SetsSuccess, SetsFail                         uint64
+	DeleteSuccess, DeleteFail                     uint64
+	UpdateSuccess, UpdateFail                     uint64
+	CreateSuccess, CreateFail                     uint64
+	CompareAndSwapSuccess, CompareAndSwapFail     uint64
+	CompareAndDeleteSuccess, CompareAndDeleteFail uint64
+	Expired                                       uint64
+}
+
+func (c *Counts) count(r store.Result) {
+	if r.Action == 0 {
+		return
+	}
+	success, fail := c.of(r.Action)
+	if r.Failure != nil {
+		*fail++
+	} else if r.Event != nil {
+		*success++
+	}
+}
+
+// of returns the two counters of an action.
+func (c *Counts) of(action store.Action) (success, fail *uint64) {
+	switch action {
+	case store.ActionSet:
+		return &c.SetsSuccess, &c.SetsFail
+	case store.ActionCreate:
+		return &c.CreateSuccess, &c.CreateFail
+	case store.ActionUpdate:
+		return &c.UpdateSuccess, &c.UpdateFail
+	case store.ActionCompareAndSwap:
+		return &c.CompareAndSwapSuccess, &c.CompareAndSwapFail
+	case store.ActionDelete:
+		return &c.DeleteSuccess, &c.DeleteFail
+	case store.ActionCompareAndDelete:
+		return &c.CompareAndDeleteSuccess, &c.CompareAndDeleteFail
+	}
+	return &c.Expired, new(uint64)
+}

@@ -1,0 +1,160 @@
+package actors
+
+import (
+	"errors"
+
+	"github.com/asynkron/protoactor-go/actor"
+	"go.etcd.io/raft/v3/raftpb"
+
+	"etcd/raftnode"
+	"etcd/store"
+	"etcd/watch"
+)
+
+// This file lists every message. A request carries the PID that is to be answered
+// and an ID that the answer repeats, so that an answer which comes late is not
+// taken for that of a later request. Messages are never changed after they were
+// sent; nodes and events in them are shared and immutable.
+
+// Requests, from sessions.
+type (
+	// Propose asks the raft actor to have a command committed and applied. It is
+	// answered with Proposed.
+	Propose struct {
+		ID      uint64
+		ReplyTo *actor.PID // nil: nobody wants to know
+		Command []byte     // of store.Encode
+	}
+	// Read asks for a key. Sent to the raft actor it is linearizable; sent to the
+	// store actor it is answered at once from local state. Answered with ReadReply.
+	Read struct {
+		ID      uint64
+		ReplyTo *actor.PID
+		Path    string
+	}
+	// Status asks the raft actor for a summary of this machine. Answered with
+	// StatusReply from local knowledge.
+	Status struct {
+		ID      uint64
+		ReplyTo *actor.PID
+	}
+	// Watch asks the hub for events. Answered with WatchReply.
+	Watch struct {
+		ReplyTo *actor.PID
+		Watcher watch.Watcher // its Token is not used
+	}
+	// Unwatch takes a watch back. It is not answered, and an event that is on its
+	// way may still arrive.
+	Unwatch struct{ ID uint64 }
+)
+
+// Answers, to sessions.
+type (
+	// Proposed is the outcome of a Propose. Err is one of raftnode's, and then the
+	// result is empty.
+	Proposed struct {
+		ID     uint64
+		Result store.Result
+		Err    error
+	}
+	// ReadReply is a key as it was when all commands up to Index were applied.
+	// Children are those of a directory. Err is one of raftnode's; Failure is why
+	// there is no such key.
+	ReadReply struct {
+		ID       uint64
+		Index    uint64
+		Node     *store.Node
+		Children []*store.Node
+		Failure  *store.Failure
+		Err      error
+	}
+	// StatusReply is a summary of this machine.
+	StatusReply struct {
+		ID          uint64
+		Raft        raftnode.Status
+		LeaderSince store.Time // when this machine learned of the leader
+		Members     []store.Member
+		Counts      Counts
+	}
+	// WatchReply is an event, or the reason why there will be none: a
+	// *watch.ClearedError or ErrClosing. Last says that nothing follows.
+	WatchReply struct {
+		ID    uint64
+		Event *store.Event
+		Last  bool
+		Err   error
+	}
+)
+
+// ErrClosing answers watchers when the machine shuts down.
+var ErrClosing = errors.New("the machine is shutting down")
+
+// Between the actors of one machine.
+type (
+	// *pids: Start -> each actor, first. Before it an actor knows nobody.
+	pids struct{ raft, wal, snapshotter, store, hub, reaper, ticker *actor.PID }
+
+	// tick: ticker -> raft.
+	tick struct{}
+	// tickDue: timer -> ticker.
+	tickDue struct{}
+	// flush: an actor -> itself, see the package documentation.
+	flush struct{}
+
+	// *raftnode.Append: raft -> WAL writer.
+
+	// appended: WAL writer -> raft. Everything in it is durable.
+	appended struct{ appends []*raftnode.Append }
+
+	// *raftnode.Apply: raft -> store.
+
+	// applied: store -> raft.
+	applied struct{ apply *raftnode.Apply }
+	// release: raft -> store. These reads may be answered now.
+	release struct{ reads []any }
+	// status: raft -> store. Completes a Status with what the store knows.
+	status struct {
+		request     *Status
+		raft        raftnode.Status
+		leaderSince store.Time
+	}
+
+	// published: store -> hub. Sent before the answers to the commands that made
+	// the events, so that a watch which starts after an answer does not see its event.
+	published struct {
+		events  []*store.Event
+		history store.History
+	}
+	// closeWatches: Machine -> hub. Answers all watchers, present and future, with
+	// ErrClosing.
+	closeWatches struct{}
+
+	// takeSnapshot: raft -> store. Right behind the entry it is to contain last.
+	takeSnapshot struct{ meta *raftpb.SnapshotMetadata }
+	// writeSnapshot: store -> snapshotter.
+	writeSnapshot struct {
+		meta *raftpb.SnapshotMetadata
+		body *store.Snapshot
+	}
+	// snapshotWritten: snapshotter -> WAL writer. The file is durable.
+	snapshotWritten struct{ meta *raftpb.SnapshotMetadata }
+	// snapshotLogged: WAL writer -> snapshotter and raft. The log knows of it.
+	snapshotLogged struct{ meta *raftpb.SnapshotMetadata }
+	// releaseLog: snapshotter -> WAL writer. Entries up to index are in every
+	// snapshot that is kept.
+	releaseLog struct{ index uint64 }
+
+	// *raftnode.Leader: raft -> reaper.
+
+	// nextDeadline: store -> reaper. 0: nothing expires.
+	nextDeadline struct{ at store.Time }
+	// reapDue: timer -> reaper.
+	reapDue struct{}
+	// collectExpired: reaper -> store. Answered with expired.
+	collectExpired struct {
+		now     store.Time
+		replyTo *actor.PID
+	}
+	// expired: store -> reaper. Commands to be proposed.
+	expired struct{ commands [][]byte }
+)

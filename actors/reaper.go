@@ -1,0 +1,61 @@
+package actors
+
+import (
+	"time"
+
+	"github.com/asynkron/protoactor-go/actor"
+
+	"etcd/expiry"
+	"etcd/raftnode"
+	"etcd/store"
+)
+
+// maxReaperSleep bounds how long the reaper trusts one timer.
+const maxReaperSleep = time.Minute
+
+// reaperActor has expired keys removed, by commands that go through the log.
+type reaperActor struct {
+	core  expiry.Reaper
+	clock func() store.Time
+
+	to    *pids
+	timer *time.Timer
+}
+
+func (r *reaperActor) Receive(ctx actor.Context) {
+	switch m := ctx.Message().(type) {
+	case *pids:
+		r.to = m
+		root, self := ctx.ActorSystem().Root, ctx.Self()
+		r.timer = time.AfterFunc(maxReaperSleep, func() { root.Send(self, reapDue{}) })
+	case *actor.Stopping:
+		if r.timer != nil {
+			r.timer.Stop()
+		}
+		return
+	case *raftnode.Leader:
+		r.core.Lead(m.Self)
+	case *nextDeadline:
+		r.core.Next(m.at)
+	case *expired:
+		for _, command := range m.commands {
+			ctx.Send(r.to.raft, &Propose{Command: command})
+		}
+	case reapDue:
+	default:
+		return
+	}
+	r.arm(ctx)
+}
+
+func (r *reaperActor) arm(ctx actor.Context) {
+	now := r.clock()
+	if r.core.Due(now) {
+		ctx.Send(r.to.store, &collectExpired{now: now, replyTo: ctx.Self()})
+	}
+	sleep := maxReaperSleep
+	if wake := r.core.Wake(); wake != 0 {
+		sleep = min(sleep, time.Duration(wake-now))
+	}
+	r.timer.Reset(sleep)
+}

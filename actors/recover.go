@@ -1,0 +1,101 @@
+package actors
+
+import (
+	"errors"
+	"fmt"
+	"io"
+
+	"go.etcd.io/raft/v3/raftpb"
+
+	"etcd/raftnode"
+	"etcd/store"
+	"etcd/wal"
+)
+
+// Disk is an opened data directory and what was found in it.
+type Disk struct {
+	// Identity is that of the machine whose directory it is.
+	Identity wal.Identity
+	// New says that the directory was empty.
+	New bool
+	// Found is what the log says about its own state, for the one who logs it;
+	// nil for a new directory.
+	Found *wal.Recovered
+
+	lock      io.Closer
+	log       *wal.Log
+	snapshots *wal.Snapshots
+	store     *store.Store // as of the snapshot
+}
+
+// OpenDisk locks a data directory and reads it, or starts a new one with the given
+// identity. It refuses a directory that another process uses, and one that is
+// damaged other than by a crash.
+func OpenDisk(fsys wal.FS, identity wal.Identity, opts wal.Options) (disk *Disk, err error) {
+	lock, err := wal.Lock(fsys)
+	if err != nil {
+		return nil, err
+	}
+	d := &Disk{lock: lock, store: store.New()}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, lock.Close())
+		}
+	}()
+	d.log, d.Found, err = wal.Open(fsys, opts)
+	if errors.Is(err, wal.ErrNoLog) {
+		d.New, d.Identity = true, identity
+		d.snapshots = wal.NewSnapshots(fsys, identity)
+		d.log, err = wal.Create(fsys, identity, opts)
+		return d, err
+	}
+	if err != nil {
+		return nil, err
+	}
+	d.Identity = d.Found.Identity
+	d.snapshots = wal.NewSnapshots(fsys, d.Identity)
+	if meta := d.Found.Snapshot; meta != nil {
+		if d.store, err = restore(d.snapshots, meta); err != nil {
+			return nil, errors.Join(err, d.log.Close())
+		}
+	}
+	return d, nil
+}
+
+func restore(snapshots *wal.Snapshots, meta *raftpb.SnapshotMetadata) (*store.Store, error) {
+	body, err := snapshots.Open(meta.GetIndex(), meta.GetTerm())
+	if err != nil {
+		return nil, err
+	}
+	s, err := store.Restore(body)
+	if err != nil {
+		err = fmt.Errorf("snapshot at index %d: %w", meta.GetIndex(), err)
+	}
+	return s, errors.Join(err, body.Close())
+}
+
+// LastIndex is the index of the last entry in the log; 0 for a new directory.
+func (d *Disk) LastIndex() uint64 {
+	switch {
+	case d.Found == nil:
+		return 0
+	case len(d.Found.Entries) > 0:
+		return d.Found.Entries[len(d.Found.Entries)-1].GetIndex()
+	case d.Found.Snapshot != nil:
+		return d.Found.Snapshot.GetIndex()
+	}
+	return 0
+}
+
+// state is what the consensus core starts from.
+func (d *Disk) state() raftnode.State {
+	if d.Found == nil {
+		return raftnode.State{}
+	}
+	return raftnode.State{HardState: d.Found.HardState, Snapshot: d.Found.Snapshot, Entries: d.Found.Entries}
+}
+
+// Close gives the directory back. A machine that was started with it closes it.
+func (d *Disk) Close() error {
+	return errors.Join(d.log.Close(), d.lock.Close())
+}

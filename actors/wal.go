@@ -1,0 +1,80 @@
+package actors
+
+import (
+	"log/slog"
+
+	"github.com/asynkron/protoactor-go/actor"
+	"go.etcd.io/raft/v3/raftpb"
+
+	"etcd/raftnode"
+	"etcd/wal"
+)
+
+// walActor owns the log on disk. Everything that waits when its flush token comes
+// up becomes one write and one fdatasync.
+type walActor struct {
+	log    *wal.Log
+	logger *slog.Logger
+
+	to *pids
+
+	appends   []*raftnode.Append // to be reported durable after the next sync
+	snapshots []*raftpb.SnapshotMetadata
+	flushing  bool
+}
+
+func (w *walActor) Receive(ctx actor.Context) {
+	switch m := ctx.Message().(type) {
+	case *pids:
+		w.to = m
+	case *raftnode.Append:
+		w.log.Append(m.HardState, m.Entries, nil)
+		if m.Urgent {
+			w.appends = append(w.appends, m)
+			w.flushSoon(ctx)
+		}
+	case *snapshotWritten:
+		w.log.Append(nil, nil, m.meta)
+		w.snapshots = append(w.snapshots, m.meta)
+		w.flushSoon(ctx)
+	case *releaseLog:
+		if err := w.log.Release(m.index); err != nil {
+			w.fail("cannot remove log segments that snapshots have made superfluous", err)
+		}
+	case flush:
+		w.sync(ctx)
+	case *actor.Stopping:
+		if err := w.log.Close(); err != nil {
+			w.fail("cannot close the log", err)
+		}
+	}
+}
+
+func (w *walActor) flushSoon(ctx actor.Context) {
+	if !w.flushing {
+		w.flushing = true
+		ctx.Send(ctx.Self(), flush{})
+	}
+}
+
+func (w *walActor) sync(ctx actor.Context) {
+	w.flushing = false
+	if err := w.log.Sync(); err != nil {
+		w.fail("cannot write the log", err)
+	}
+	if len(w.appends) > 0 {
+		ctx.Send(w.to.raft, &appended{appends: w.appends})
+		w.appends = nil
+	}
+	for _, meta := range w.snapshots {
+		ctx.Send(w.to.raft, &snapshotLogged{meta: meta})
+		ctx.Send(w.to.snapshotter, &snapshotLogged{meta: meta})
+	}
+	w.snapshots = nil
+}
+
+func (w *walActor) fail(what string, err error) {
+	fatal(w.logger, what+": the process ends, because it can no longer promise durability. "+
+		"Nothing that was acknowledged is lost. Look at the disk (full? read-only? failing?), then start it again",
+		"error", err)
+}

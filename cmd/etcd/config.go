@@ -1,0 +1,266 @@
+package main
+
+import (
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"strconv"
+	"strings"
+	"time"
+	"unicode/utf8"
+)
+
+// config is the command line, completed by the environment and the configuration
+// that is stored in the data directory.
+type config struct {
+	clientAddr, peerAddr     string
+	clientListen, peerListen string
+	host                     string
+	name                     string
+	dataDir                  string
+	ignoreStored, startOver  bool
+
+	history        uint
+	snapshot       bool
+	snapshotCount  uint64
+	reads          string
+	requestTimeout time.Duration
+
+	cors           string
+	maxBody        int
+	maxConnections int
+
+	verbose, veryVerbose bool
+	version              bool
+
+	given map[string]bool // flags set by the command line or the environment
+}
+
+// Bounds of flags. A limit of 0 connections stands for "as many as open files allow".
+const (
+	maxHistory      = 1 << 24
+	maxBodyLimit    = 256 << 20
+	maxRequestTime  = 10 * time.Minute
+	minRequestTime  = time.Second
+	reservedFiles   = 256 // open files that are not client connections
+	defaultMaxBody  = 10 << 20
+	defaultHistory  = 100_000
+	defaultSnapshot = 10_000
+)
+
+// flagGroup is a heading of the help text.
+type flagGroup struct {
+	title string
+	flags []string
+}
+
+var flagGroups = []flagGroup{
+	{"This machine", []string{"n", "d", "i", "f"}},
+	{"Addresses (a port, :port, or host:port)", []string{"c", "s", "h", "cl", "sl"}},
+	{"Data", []string{"m", "snapshot", "snapshot-count"}},
+	{"Requests", []string{"reads", "request-timeout", "max-body", "max-connections", "cors"}},
+	{"Logs and help", []string{"v", "vv", "version", "help"}},
+}
+
+// errUsage is a command line that cannot be run.
+type errUsage struct{ error }
+
+// parseConfig reads the command line and the environment. It prints help to out if
+// that is asked for, and returns flag.ErrHelp.
+func parseConfig(args []string, getenv func(string) (string, bool), out io.Writer) (*config, error) {
+	c := &config{given: make(map[string]bool)}
+	fs := c.flags()
+	if err := fs.Parse(args); err != nil {
+		if errors.Is(err, flag.ErrHelp) {
+			printHelp(out, fs)
+			return nil, err
+		}
+		return nil, errUsage{err}
+	}
+	if fs.NArg() > 0 {
+		return nil, errUsage{fmt.Errorf("unexpected argument %q", fs.Arg(0))}
+	}
+	fs.Visit(func(f *flag.Flag) { c.given[f.Name] = true })
+	var err error
+	fs.VisitAll(func(f *flag.Flag) {
+		value, ok := getenv(envName(f.Name))
+		if !ok || value == "" || c.given[f.Name] || err != nil {
+			return
+		}
+		if setErr := fs.Set(f.Name, value); setErr != nil {
+			err = errUsage{fmt.Errorf("%s=%q: %w", envName(f.Name), value, setErr)}
+		}
+		c.given[f.Name] = true
+	})
+	if err != nil {
+		return nil, err
+	}
+	return c, c.check()
+}
+
+func (c *config) flags() *flag.FlagSet {
+	fs := flag.NewFlagSet("etcd", flag.ContinueOnError)
+	fs.SetOutput(io.Discard) // errors are returned and printed once
+	fs.Usage = func() {}
+	fs.StringVar(&c.name, "n", "", "`name` of this machine (default host:peerport)")
+	fs.StringVar(&c.dataDir, "d", "", "data `directory` (default ./<name>.etcd)")
+	fs.BoolVar(&c.ignoreStored, "i", false, "ignore the name and addresses stored in the data directory")
+	fs.BoolVar(&c.startOver, "f", false, "start over: DELETES all data in the data directory")
+
+	fs.StringVar(&c.clientAddr, "c", "4001", "client `address`")
+	fs.StringVar(&c.peerAddr, "s", "7001", "`address` for the other machines")
+	fs.StringVar(&c.host, "h", "127.0.0.1", "`host` that bare ports bind and advertise; 0.0.0.0 for all interfaces")
+	fs.StringVar(&c.clientListen, "cl", "", "listen `address` for clients, if it differs from -c")
+	fs.StringVar(&c.peerListen, "sl", "", "listen `address` for the other machines, if it differs from -s")
+
+	fs.UintVar(&c.history, "m", defaultHistory, "how many `events` are kept for watchers that start in the past")
+	fs.BoolVar(&c.snapshot, "snapshot", true, "write snapshots and drop the log before them")
+	fs.Uint64Var(&c.snapshotCount, "snapshot-count", defaultSnapshot, "write a snapshot after so many log `entries`")
+
+	fs.StringVar(&c.reads, "reads", "linearizable", "how reads are served unless they say so: linearizable or local")
+	fs.DurationVar(&c.requestTimeout, "request-timeout", 5*time.Second, "how long a request waits for the cluster, 1s to 10m")
+	fs.IntVar(&c.maxBody, "max-body", defaultMaxBody, "longest request body in `bytes`")
+	fs.IntVar(&c.maxConnections, "max-connections", 0, "most open client `connections`, watches included (default: what the limit of open files allows)")
+	fs.StringVar(&c.cors, "cors", "", "`origins` whose pages may use the API, comma separated; * for all")
+
+	fs.BoolVar(&c.verbose, "v", false, "log more")
+	fs.BoolVar(&c.veryVerbose, "vv", false, "log everything, with the place in the source")
+	fs.BoolVar(&c.version, "version", false, "print the version and exit")
+	return fs
+}
+
+func envName(flagName string) string {
+	return "ETCD_" + strings.ToUpper(strings.ReplaceAll(flagName, "-", "_"))
+}
+
+// check refuses what cannot work, before anything is touched.
+func (c *config) check() error {
+	switch {
+	case c.reads != "linearizable" && c.reads != "local":
+		return errUsage{fmt.Errorf("-reads %q: want linearizable or local", c.reads)}
+	case c.requestTimeout < minRequestTime || c.requestTimeout > maxRequestTime:
+		return errUsage{fmt.Errorf("-request-timeout %s: want %s to %s", c.requestTimeout, minRequestTime, maxRequestTime)}
+	case c.maxBody < 1 || c.maxBody > maxBodyLimit:
+		return errUsage{fmt.Errorf("-max-body %d: want 1 to %d", c.maxBody, maxBodyLimit)}
+	case c.maxConnections < 0:
+		return errUsage{fmt.Errorf("-max-connections %d: want at least 1", c.maxConnections)}
+	case c.history > maxHistory:
+		return errUsage{fmt.Errorf("-m %d: want at most %d", c.history, maxHistory)}
+	case c.snapshotCount == 0:
+		return errUsage{errors.New("-snapshot-count 0: want at least 1; -snapshot=false turns snapshots off")}
+	case c.given["n"] && !validName(c.name):
+		return errUsage{fmt.Errorf("-n %q: a name has no slash and is neither empty nor \".\" nor \"..\"", c.name)}
+	}
+	for _, addr := range []struct{ flag, value string }{
+		{"-c", c.clientAddr}, {"-s", c.peerAddr}, {"-cl", c.clientListen}, {"-sl", c.peerListen},
+	} {
+		if _, err := hostPort(addr.value, c.host); addr.value != "" && err != nil {
+			return errUsage{fmt.Errorf("%s %q: %w", addr.flag, addr.value, err)}
+		}
+	}
+	return nil
+}
+
+func validName(name string) bool {
+	return name != "" && name != "." && name != ".." && !strings.ContainsAny(name, "/\x00") && utf8.ValidString(name)
+}
+
+// hostPort completes an address: a bare port and ":port" get the host.
+func hostPort(addr, host string) (string, error) {
+	if !strings.Contains(addr, ":") {
+		addr = ":" + addr
+	}
+	h, port, err := net.SplitHostPort(addr)
+	if err != nil {
+		return "", errors.New("want a port, :port, or host:port")
+	}
+	if n, err := strconv.ParseUint(port, 10, 16); err != nil {
+		return "", fmt.Errorf("port %q is not a number up to 65535", port)
+	} else {
+		port = strconv.FormatUint(n, 10)
+	}
+	if h == "" {
+		h = host
+	}
+	return net.JoinHostPort(h, port), nil
+}
+
+// directory is the data directory, which may depend on the name.
+func (c *config) directory() string {
+	if c.dataDir != "" {
+		return c.dataDir
+	}
+	return strings.NewReplacer(":", "_", "/", "_").Replace(c.machineName()) + ".etcd"
+}
+
+func (c *config) machineName() string {
+	if c.name != "" {
+		return c.name
+	}
+	return c.advertised(c.peerAddr)
+}
+
+// advertised is an address as others are told it. The flags are checked already.
+func (c *config) advertised(addr string) string {
+	full, err := hostPort(addr, c.host)
+	if err != nil {
+		panic(err)
+	}
+	return full
+}
+
+// clientListenAddr is where clients are listened for.
+func (c *config) clientListenAddr() string {
+	if c.clientListen != "" {
+		return c.advertised(c.clientListen)
+	}
+	return c.advertised(c.clientAddr)
+}
+
+func (c *config) origins() []string {
+	var origins []string
+	for origin := range strings.SplitSeq(c.cors, ",") {
+		if origin = strings.TrimSpace(origin); origin != "" {
+			origins = append(origins, origin)
+		}
+	}
+	return origins
+}
+
+func printHelp(out io.Writer, fs *flag.FlagSet) {
+	fmt.Fprint(out, `etcd is a highly available key-value store for shared configuration and service
+discovery. Without flags it starts a machine of its own on 127.0.0.1:4001:
+
+  etcd
+  curl http://127.0.0.1:4001/v1/keys/message -d value="Hello world"
+
+Flags may have one or two dashes. Each may be given in the environment instead, as
+ETCD_ and its name in capitals (ETCD_D, ETCD_REQUEST_TIMEOUT).
+`)
+	for _, group := range flagGroups {
+		fmt.Fprintf(out, "\n%s:\n", group.title)
+		for _, name := range group.flags {
+			if name == "help" {
+				fmt.Fprintf(out, "  -help\n        print this text\n")
+				continue
+			}
+			f := fs.Lookup(name)
+			value, usage := flag.UnquoteUsage(f)
+			fmt.Fprintf(out, "  -%s", name)
+			if value != "" {
+				fmt.Fprintf(out, " %s", value)
+			}
+			fmt.Fprintf(out, "\n        %s", usage)
+			if f.DefValue != "" && f.DefValue != "false" && f.DefValue != "0" {
+				fmt.Fprintf(out, " (default %s)", f.DefValue)
+			}
+			fmt.Fprintln(out)
+		}
+	}
+}
+
+// environment looks a variable up.
+func environment(name string) (string, bool) { return os.LookupEnv(name) }

@@ -1,0 +1,71 @@
+package main
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+)
+
+// stored is the configuration kept in the data directory, so that a machine that is
+// started again with fewer flags is still the same machine. Flags win over it; -i
+// ignores it.
+type stored struct {
+	Name       string `json:"name"`
+	ClientAddr string `json:"clientAddr"`
+	PeerAddr   string `json:"peerAddr"`
+}
+
+const storedFile = "config.json"
+
+// complete fills in what was not given from what is stored.
+func (c *config) complete(dir string) error {
+	if c.ignoreStored || c.startOver {
+		return nil
+	}
+	path := filepath.Join(dir, storedFile)
+	data, err := os.ReadFile(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	var s stored
+	if err := json.Unmarshal(data, &s); err != nil {
+		return fmt.Errorf("%s: %w; start with -i to ignore it", path, err)
+	}
+	for _, f := range []struct {
+		flag          string
+		value, stored *string
+	}{{"n", &c.name, &s.Name}, {"c", &c.clientAddr, &s.ClientAddr}, {"s", &c.peerAddr, &s.PeerAddr}} {
+		if !c.given[f.flag] && *f.stored != "" {
+			*f.value = *f.stored
+		}
+	}
+	if err := c.check(); err != nil {
+		return fmt.Errorf("%s: %w; start with -i to ignore it", path, err)
+	}
+	return nil
+}
+
+// save stores what the machine runs with.
+func (s stored) save(dir string) error {
+	data, err := json.MarshalIndent(s, "", "  ")
+	if err != nil {
+		return err
+	}
+	path := filepath.Join(dir, storedFile)
+	if old, err := os.ReadFile(path); err == nil && string(old) == string(data)+"\n" {
+		return nil
+	}
+	// A torn file would stop the next start, so it appears whole. That it may be an
+	// old one after a power cut does no harm: it is written again at every start.
+	temp := path + ".tmp"
+	if err := os.WriteFile(temp, append(data, '\n'), 0o600); err != nil {
+		return err
+	}
+	return os.Rename(temp, path)
+}

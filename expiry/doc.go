@@ -1,0 +1,12 @@
+// Package expiry is the core of the TTL reaper: when to look for keys whose time
+// is up.
+//
+// It owns one decision, made from three facts it is told: whether this machine
+// leads, when the next key is due, and what time it is. It never expires anything
+// itself: expiry is a command that goes through the log, so that every machine
+// removes the same key at the same index.
+//
+// It promises never to be early: it asks only when a deadline has passed on the
+// clock it is given, and only while this machine leads. A round whose commands got
+// lost is asked for again.
+package expiry

@@ -1,0 +1,122 @@
+package httpfront
+
+import (
+	"errors"
+	"io"
+	"net"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/valyala/fasthttp"
+)
+
+const (
+	// lingerTime and lingerBytes bound how much of a refused body is read and thrown
+	// away, so that the client reads the answer instead of a reset connection.
+	lingerTime  = time.Second
+	lingerBytes = 64 << 20
+	// refuseTime bounds the answer to a connection over the limit.
+	refuseTime = time.Second
+)
+
+// listener hands out conns and refuses those over the limit.
+type listener struct {
+	net.Listener
+	server *Server
+}
+
+func (l *listener) Accept() (net.Conn, error) {
+	for {
+		c, err := l.Listener.Accept()
+		if err != nil {
+			return nil, err
+		}
+		if l.server.open.Add(1) > int64(l.server.cfg.MaxConnections) {
+			l.server.open.Add(-1)
+			l.server.refused.Add(1)
+			go refuse(c)
+			continue
+		}
+		return &conn{Conn: c, server: l.server}, nil
+	}
+}
+
+// refuse answers a connection that is one too many.
+func refuse(c net.Conn) {
+	defer c.Close()
+	if c.SetDeadline(time.Now().Add(refuseTime)) != nil {
+		return
+	}
+	resp := fasthttp.AcquireResponse()
+	defer fasthttp.ReleaseResponse(resp)
+	httpError(fasthttp.StatusServiceUnavailable, "too many connections").write(resp)
+	resp.SetConnectionClose()
+	_, _ = resp.WriteTo(c) // it is refused either way
+}
+
+// conn is a client's connection. What it adds to a net.Conn is its session, and
+// that bytes which were read too early can be given back.
+type conn struct {
+	net.Conn
+	server  *Server
+	session *session
+
+	early   []byte // read next
+	drained bool   // give back what is buffered above, read nothing new
+	linger  atomic.Bool
+	closing sync.Once
+}
+
+// errDrained ends reading from a buffered reader above a drained conn.
+var errDrained = errors.New("httpfront: drained")
+
+func (c *conn) Read(p []byte) (int, error) {
+	if len(c.early) > 0 {
+		n := copy(p, c.early)
+		c.early = c.early[n:]
+		return n, nil
+	}
+	if c.drained {
+		return 0, errDrained
+	}
+	return c.Conn.Read(p)
+}
+
+// reclaim takes the connection back from a hijack: what the reader above had read
+// ahead will be read again, and nothing keeps that reader and its buffer alive.
+func (c *conn) reclaim(hijacked io.Reader) error {
+	c.drained = true
+	early, err := io.ReadAll(hijacked)
+	c.drained = false
+	if !errors.Is(err, errDrained) {
+		return errors.Join(errors.New("httpfront: a hijacked connection did not end where it should"), err)
+	}
+	if len(early) > 0 {
+		c.early = early
+	}
+	return nil
+}
+
+// Close closes the connection and ends its session.
+func (c *conn) Close() (err error) {
+	c.closing.Do(func() {
+		if c.session != nil {
+			c.session.stop()
+		}
+		if c.linger.Load() {
+			c.drainRefused()
+		}
+		err = c.Conn.Close()
+		c.server.open.Add(-1)
+	})
+	return err
+}
+
+func (c *conn) drainRefused() {
+	half, ok := c.Conn.(interface{ CloseWrite() error })
+	if !ok || half.CloseWrite() != nil || c.Conn.SetReadDeadline(time.Now().Add(lingerTime)) != nil {
+		return
+	}
+	_, _ = io.CopyN(io.Discard, c.Conn, lingerBytes) // whatever ends it, the next step is to close
+}

@@ -1,0 +1,29 @@
+// Package httpfront is the HTTP side of a machine: listeners, one session actor per
+// connection, and the codec of the v1 API.
+//
+// It owns parsing, the wording of answers and errors, limits on what clients may
+// send and hold open, and the life of a connection. It turns a request into a
+// message for the raft, store or hub actor and renders the answer. It decides
+// nothing about keys.
+//
+// It promises that
+//   - every request gets exactly one answer, bad ones an error in the JSON shape of
+//     the API, and nothing is applied after an error;
+//   - a watch costs one parked goroutine and no buffers while it is idle, gives its
+//     connection back to keep-alive after the answer, and is gone within a second
+//     when its client is;
+//   - whatever a client controls has a limit.
+//
+// # The life of a connection
+//
+// The listener wraps every connection in a conn, which gets a session when its
+// first request needs one. fasthttp parses requests and calls the handler, which
+// sends one message and waits for the session actor to receive the answer. A
+// session therefore has one request under way at a time.
+//
+// A watch takes the connection out of fasthttp (a hijack), because a handler that
+// waits cannot see its client leave. From then on one goroutine waits in Read. The
+// session actor, when it receives the event, ends that Read by moving its deadline
+// to the past; the goroutine writes the answer and hands the connection back to
+// fasthttp.
+package httpfront

@@ -1,0 +1,171 @@
+package httpfront
+
+import (
+	"cmp"
+	"slices"
+	"strings"
+
+	"go.etcd.io/raft/v3"
+
+	"etcd/actors"
+	"etcd/store"
+)
+
+// What the cluster is: machines, leader, version, counters.
+
+func version(r *request) answer { return text("etcd " + r.server.cfg.Version) }
+
+// leader answers the peer address of the leader without its scheme.
+func leader(r *request) answer {
+	return leaderAnswer(r, withoutScheme)
+}
+
+func leaderURL(r *request) answer {
+	return leaderAnswer(r, func(url string) string { return url })
+}
+
+func leaderAnswer(r *request, render func(string) string) answer {
+	status := r.session.status()
+	m, ok := member(status, status.Raft.Leader)
+	if !ok {
+		return newError(codeLeaderElect, "")
+	}
+	return text(render(m.PeerURL))
+}
+
+// machines answers the client addresses without their scheme, this machine's first.
+func machines(r *request) answer {
+	status := r.session.status()
+	return text(strings.Join(clientURLs(status, status.Raft.MemberID, withoutScheme), ","))
+}
+
+// machineURLs answers the client URLs, the leader's first.
+func machineURLs(r *request) answer {
+	status := r.session.status()
+	return text(strings.Join(clientURLs(status, status.Raft.Leader, func(url string) string { return url }), ", "))
+}
+
+func clientURLs(status *actors.StatusReply, first uint64, render func(string) string) []string {
+	members := slices.Clone(status.Members)
+	slices.SortFunc(members, func(a, b store.Member) int {
+		if (a.ID == first) != (b.ID == first) {
+			if a.ID == first {
+				return -1
+			}
+			return 1
+		}
+		return cmp.Compare(a.Name, b.Name)
+	})
+	urls := make([]string, len(members))
+	for i, m := range members {
+		urls[i] = render(m.ClientURL)
+	}
+	return urls
+}
+
+func member(status *actors.StatusReply, id uint64) (store.Member, bool) {
+	i := slices.IndexFunc(status.Members, func(m store.Member) bool { return m.ID == id })
+	if i < 0 {
+		return store.Member{}, false
+	}
+	return status.Members[i], true
+}
+
+func withoutScheme(url string) string {
+	if _, rest, ok := strings.Cut(url, "://"); ok {
+		return rest
+	}
+	return url
+}
+
+// stats answers the four counters of 2013.
+func stats(r *request) answer {
+	c := r.session.status().Counts
+	return document{struct {
+		Gets        uint64 `json:"gets"`
+		Sets        uint64 `json:"sets"`
+		Deletes     uint64 `json:"deletes"`
+		TestAndSets uint64 `json:"testAndSets"`
+	}{
+		Gets:        c.GetsSuccess + c.GetsFail,
+		Sets:        c.SetsSuccess + c.SetsFail,
+		Deletes:     c.DeleteSuccess + c.DeleteFail,
+		TestAndSets: c.CompareAndSwapSuccess + c.CompareAndSwapFail + c.CreateSuccess + c.CreateFail,
+	}}
+}
+
+func storeStats(r *request) answer {
+	c := r.session.status().Counts
+	return document{struct {
+		GetsSuccess             uint64 `json:"getsSuccess"`
+		GetsFail                uint64 `json:"getsFail"`
+		SetsSuccess             uint64 `json:"setsSuccess"`
+		SetsFail                uint64 `json:"setsFail"`
+		DeleteSuccess           uint64 `json:"deleteSuccess"`
+		DeleteFail              uint64 `json:"deleteFail"`
+		UpdateSuccess           uint64 `json:"updateSuccess"`
+		UpdateFail              uint64 `json:"updateFail"`
+		CreateSuccess           uint64 `json:"createSuccess"`
+		CreateFail              uint64 `json:"createFail"`
+		CompareAndSwapSuccess   uint64 `json:"compareAndSwapSuccess"`
+		CompareAndSwapFail      uint64 `json:"compareAndSwapFail"`
+		CompareAndDeleteSuccess uint64 `json:"compareAndDeleteSuccess"`
+		CompareAndDeleteFail    uint64 `json:"compareAndDeleteFail"`
+		ExpireCount             uint64 `json:"expireCount"`
+		Watchers                int64  `json:"watchers"`
+	}{
+		c.GetsSuccess, c.GetsFail, c.SetsSuccess, c.SetsFail, c.DeleteSuccess, c.DeleteFail,
+		c.UpdateSuccess, c.UpdateFail, c.CreateSuccess, c.CreateFail,
+		c.CompareAndSwapSuccess, c.CompareAndSwapFail, c.CompareAndDeleteSuccess, c.CompareAndDeleteFail,
+		c.Expired, r.server.machine.Watchers(),
+	}}
+}
+
+type leaderInfo struct {
+	Leader    string `json:"leader"`
+	Uptime    string `json:"uptime"`
+	StartTime string `json:"startTime"`
+}
+
+func selfStats(r *request) answer {
+	status := r.session.status()
+	self, _ := member(status, status.Raft.MemberID)
+	info := leaderInfo{}
+	if m, ok := member(status, status.Raft.Leader); ok {
+		since := status.LeaderSince.Std()
+		info = leaderInfo{m.Name, r.server.cfg.Clock().Std().Sub(since).String(), since.Format(timeFormat)}
+	}
+	return document{struct {
+		Name                 string     `json:"name"`
+		State                string     `json:"state"`
+		StartTime            string     `json:"startTime"`
+		LeaderInfo           leaderInfo `json:"leaderInfo"`
+		RecvAppendRequestCnt uint64     `json:"recvAppendRequestCnt"`
+		SendAppendRequestCnt uint64     `json:"sendAppendRequestCnt"`
+	}{
+		Name: self.Name, State: stateName(status.Raft.State),
+		StartTime: r.server.started.Std().Format(timeFormat), LeaderInfo: info,
+	}}
+}
+
+func leaderStats(r *request) answer {
+	status := r.session.status()
+	m, ok := member(status, status.Raft.Leader)
+	if !ok {
+		return newError(codeLeaderElect, "")
+	}
+	return document{struct {
+		Leader    string              `json:"leader"`
+		Followers map[string]struct{} `json:"followers"`
+	}{m.Name, map[string]struct{}{}}}
+}
+
+func stateName(s raft.StateType) string {
+	switch s {
+	case raft.StateLeader:
+		return "leader"
+	case raft.StateFollower:
+		return "follower"
+	}
+	return "candidate"
+}

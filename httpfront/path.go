@@ -1,0 +1,86 @@
+package httpfront
+
+import (
+	"errors"
+	"path"
+	"strings"
+	"unicode/utf8"
+)
+
+var (
+	errEscape = errors.New("invalid escape in the path")
+	errUTF8   = errors.New("the path is not valid UTF-8")
+	errNUL    = errors.New("the path contains NUL")
+)
+
+// cleanPath decodes the path of a request line and cleans it: empty, "." and ".."
+// components are resolved, wherever they come from, so "%2F" separates like "/". A
+// "+" stays what it is. slash says that the request ended in a slash, which is cut
+// off.
+func cleanPath(raw []byte) (clean string, slash bool, err error) {
+	p, err := unescape(raw)
+	if err != nil {
+		return "", false, err
+	}
+	if !utf8.ValidString(p) {
+		return "", false, errUTF8
+	}
+	if strings.IndexByte(p, 0) >= 0 {
+		return "", false, errNUL
+	}
+	if p == "" || p[0] != '/' {
+		p = "/" + p
+	}
+	return path.Clean(p), strings.HasSuffix(p, "/"), nil
+}
+
+// unescape decodes percent escapes.
+func unescape(raw []byte) (string, error) {
+	if strings.IndexByte(string(raw), '%') < 0 {
+		return string(raw), nil
+	}
+	out := make([]byte, 0, len(raw))
+	for i := 0; i < len(raw); i++ {
+		if raw[i] != '%' {
+			out = append(out, raw[i])
+			continue
+		}
+		if i+2 >= len(raw) {
+			return "", errEscape
+		}
+		high, low := fromHex(raw[i+1]), fromHex(raw[i+2])
+		if high < 0 || low < 0 {
+			return "", errEscape
+		}
+		out = append(out, byte(high<<4|low))
+		i += 2
+	}
+	return string(out), nil
+}
+
+func fromHex(c byte) int {
+	switch {
+	case '0' <= c && c <= '9':
+		return int(c - '0')
+	case 'a' <= c && c <= 'f':
+		return int(c-'a') + 10
+	case 'A' <= c && c <= 'F':
+		return int(c-'A') + 10
+	}
+	return -1
+}
+
+// under cuts prefix off a clean path: "/v1/keys/a" under "/v1/keys" is "/a", and
+// "/v1/keys" itself is the root. ok is false for anything else.
+func under(clean, prefix string) (key string, ok bool) {
+	rest, ok := strings.CutPrefix(clean, prefix)
+	switch {
+	case !ok:
+		return "", false
+	case rest == "":
+		return "/", true
+	case rest[0] == '/':
+		return rest, true
+	}
+	return "", false
+}

@@ -1,0 +1,157 @@
+package httpfront
+
+import (
+	"bytes"
+	"net/http"
+	"runtime/debug"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/valyala/fasthttp"
+)
+
+// maxURI bounds the request target. It is below the bound of the whole header, so
+// that a long key gets its own error.
+const maxURI = 8 << 10
+
+// request is what a handler works on. It is valid during the call only.
+type request struct {
+	ctx     *fasthttp.RequestCtx
+	server  *Server
+	session *session
+	path    string // clean
+	slash   bool   // the path was written with a slash at its end
+	query   string
+}
+
+// handler answers a request; nil if the connection was taken over for a watch.
+type handler func(r *request) answer
+
+// route is a path, or a tree of them, and its handlers by method.
+type route struct {
+	path    string
+	tree    bool // everything below path too
+	methods map[string]handler
+}
+
+// routes lists every endpoint of the client port.
+func routes() []route {
+	get := func(h handler) map[string]handler {
+		return map[string]handler{http.MethodGet: h, http.MethodHead: h}
+	}
+	keys := map[string]handler{
+		http.MethodGet: getKey, http.MethodHead: getKey,
+		http.MethodPost: setKey, http.MethodPut: setKey, http.MethodDelete: deleteKey,
+	}
+	watch := map[string]handler{http.MethodGet: watchNext, http.MethodPost: watchFrom}
+	return []route{
+		{"/v1/keys", true, keys},
+		{"/v1/get", true, map[string]handler{http.MethodGet: getKey, http.MethodHead: getKey}},
+		{"/v1/watch", true, watch},
+		{"/leader", false, get(leader)},
+		{"/machines", false, get(machines)},
+		{"/v1/leader", false, get(leaderURL)},
+		{"/v1/machines", false, get(machineURLs)},
+		{"/stats", false, get(stats)},
+		{"/v1/stats/store", false, get(storeStats)},
+		{"/v1/stats/self", false, get(selfStats)},
+		{"/v1/stats/leader", false, get(leaderStats)},
+		{"/version", false, get(version)},
+		{"/", false, get(version)},
+	}
+}
+
+// handle is the entry of every request.
+func (s *Server) handle(ctx *fasthttp.RequestCtx) {
+	defer func() {
+		// fasthttp does not recover, and one bad request must not end the machine.
+		if p := recover(); p != nil {
+			s.log.Error("a request made its handler panic; please report this message",
+				"method", string(ctx.Method()), "uri", string(ctx.RequestURI()), "panic", p, "stack", string(debug.Stack()))
+			newError(codeRaftInternal, "internal error").write(&ctx.Response)
+			ctx.SetConnectionClose()
+		}
+	}()
+	for _, h := range s.crossOrigin(ctx) {
+		ctx.Response.Header.Set(h.name, h.value)
+	}
+	if a := s.answer(ctx); a != nil {
+		a.write(&ctx.Response)
+	}
+}
+
+func (s *Server) answer(ctx *fasthttp.RequestCtx) answer {
+	uri := ctx.Request.Header.RequestURI()
+	if len(uri) > maxURI {
+		return httpError(http.StatusRequestURITooLong, "the limit is "+strconv.Itoa(maxURI)+" bytes")
+	}
+	rawPath, query := target(ctx, uri)
+	clean, slash, err := cleanPath(rawPath)
+	if err != nil {
+		return newError(codeInvalidField, err.Error())
+	}
+	r := &request{
+		ctx: ctx, server: s, session: s.sessionOf(ctx.Conn().(*conn)), path: clean, slash: slash, query: query,
+	}
+	for i := range s.routes {
+		route := &s.routes[i]
+		if route.path != clean {
+			if !route.tree {
+				continue
+			}
+			if _, ok := under(clean, route.path); !ok {
+				continue
+			}
+		}
+		return route.serve(r)
+	}
+	return httpError(http.StatusNotFound, clean)
+}
+
+// target splits a request target. It is not left to fasthttp, which looks for a
+// host in "//a/b".
+func target(ctx *fasthttp.RequestCtx, uri []byte) (rawPath []byte, query string) {
+	if len(uri) > 0 && uri[0] == '/' {
+		rawPath, rawQuery, _ := bytes.Cut(uri, []byte{'?'})
+		return rawPath, string(rawQuery)
+	}
+	return ctx.URI().PathOriginal(), string(ctx.URI().QueryString())
+}
+
+func (route *route) serve(r *request) answer {
+	method := string(r.ctx.Method())
+	if h, ok := route.methods[method]; ok {
+		return h(r)
+	}
+	if method == http.MethodOptions && len(r.server.cfg.CORS) > 0 {
+		return text("")
+	}
+	allow := make([]string, 0, len(route.methods))
+	for m := range route.methods {
+		allow = append(allow, m)
+	}
+	slices.Sort(allow)
+	return methodNotAllowed(method, strings.Join(allow, ", "))
+}
+
+// crossOrigin returns the headers that let a page of another origin read the
+// answer: for the origins of -cors, or for all if "*" is among them.
+func (s *Server) crossOrigin(ctx *fasthttp.RequestCtx) []field {
+	if len(s.cfg.CORS) == 0 {
+		return nil
+	}
+	origin := string(ctx.Request.Header.Peek(fasthttp.HeaderOrigin))
+	switch {
+	case slices.Contains(s.cfg.CORS, "*"):
+		origin = "*"
+	case origin == "" || !slices.Contains(s.cfg.CORS, origin):
+		return nil
+	}
+	return []field{
+		{fasthttp.HeaderAccessControlAllowOrigin, origin},
+		{fasthttp.HeaderAccessControlAllowMethods, "POST, GET, OPTIONS, PUT, DELETE"},
+		{fasthttp.HeaderAccessControlAllowHeaders, "accept, content-type"},
+		{fasthttp.HeaderVary, fasthttp.HeaderOrigin},
+	}
+}

@@ -1,0 +1,149 @@
+package httpfront
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/asynkron/protoactor-go/actor"
+	"github.com/valyala/fasthttp"
+
+	"etcd/actors"
+	"etcd/store"
+)
+
+const timeFormat = time.RFC3339Nano
+
+// Limits that an operator has no reason to change.
+const (
+	maxHeader    = 16 << 10         // bytes of request line and headers
+	readTimeout  = time.Minute      // one request, from its first byte to the end of its body
+	writeTimeout = time.Minute      // one answer
+	idleTimeout  = 10 * time.Minute // between two requests of a connection
+)
+
+// Config is what the client side of a machine needs.
+type Config struct {
+	// Version is what /version answers behind "etcd ".
+	Version string
+	// LocalReads answers reads from local state unless the client asks otherwise.
+	LocalReads bool
+	// CORS lists the origins whose pages may use the API; "*" stands for all.
+	CORS []string
+	// MaxConnections bounds open connections, watches included.
+	MaxConnections int
+	// MaxBody bounds the body of a request, in bytes.
+	MaxBody int
+	// Clock is the machine's clock.
+	Clock func() store.Time
+	Log   *slog.Logger
+}
+
+// Server serves clients.
+type Server struct {
+	cfg     Config
+	log     *slog.Logger
+	machine *actors.Machine
+	http    *fasthttp.Server
+	routes  []route
+	started store.Time
+
+	root       *actor.RootContext
+	mailbox    actor.MailboxProducer
+	dispatcher actor.Dispatcher
+	supervisor actor.SupervisorStrategy
+
+	lastID   atomic.Uint64
+	open     atomic.Int64
+	refused  atomic.Int64
+	hijacked sync.WaitGroup // connections in the hands of a watch
+}
+
+// New makes the server of a machine.
+func New(cfg Config, machine *actors.Machine) *Server {
+	s := &Server{
+		cfg:     cfg,
+		log:     cfg.Log,
+		machine: machine,
+		routes:  routes(),
+		started: cfg.Clock(),
+		root:    machine.System.Root,
+		mailbox: machine.Kind("session").Mailbox(),
+		// Sessions only pass an answer on, so they do it where it is sent.
+		dispatcher: actor.NewSynchronizedDispatcher(1),
+		supervisor: actors.StopOnPanic(cfg.Log),
+	}
+	s.http = &fasthttp.Server{
+		Handler:                      s.handle,
+		ErrorHandler:                 s.badRequest,
+		Logger:                       fasthttpLogger{cfg.Log},
+		ReadBufferSize:               maxHeader,
+		MaxRequestBodySize:           cfg.MaxBody,
+		ReadTimeout:                  readTimeout,
+		WriteTimeout:                 writeTimeout,
+		IdleTimeout:                  idleTimeout,
+		Concurrency:                  cfg.MaxConnections,
+		KeepHijackedConns:            true,
+		CloseOnShutdown:              true,
+		DisablePreParseMultipartForm: true,
+		NoDefaultServerHeader:        true,
+	}
+	return s
+}
+
+// Serve answers clients until Shutdown. It returns nil then.
+func (s *Server) Serve(l net.Listener) error {
+	return s.http.Serve(&listener{l, s})
+}
+
+// Shutdown stops accepting, answers what is under way and all watchers, and waits
+// for that until ctx ends.
+func (s *Server) Shutdown(ctx context.Context) error {
+	s.machine.CloseWatches()
+	err := s.http.ShutdownWithContext(ctx)
+	answered := make(chan struct{})
+	go func() {
+		s.hijacked.Wait()
+		close(answered)
+	}()
+	select {
+	case <-answered:
+		return err
+	case <-ctx.Done():
+		return errors.Join(err, ctx.Err())
+	}
+}
+
+// badRequest answers what fasthttp could not read.
+func (s *Server) badRequest(ctx *fasthttp.RequestCtx, err error) {
+	var (
+		small  *fasthttp.ErrSmallBuffer
+		netErr net.Error
+	)
+	e := httpError(http.StatusBadRequest, "the request cannot be read")
+	switch {
+	case errors.Is(err, fasthttp.ErrBodyTooLarge):
+		e = httpError(http.StatusRequestEntityTooLarge, "the limit is set by -max-body")
+	case errors.As(err, &small):
+		e = httpError(http.StatusRequestHeaderFieldsTooLarge, "request line and headers are too long")
+	case errors.As(err, &netErr) && netErr.Timeout():
+		e = httpError(http.StatusRequestTimeout, "the request did not arrive in time")
+	}
+	e.write(&ctx.Response)
+	if c, ok := ctx.Conn().(*conn); ok {
+		c.linger.Store(true)
+	}
+}
+
+// fasthttpLogger keeps what fasthttp says about single clients out of the way.
+type fasthttpLogger struct{ log *slog.Logger }
+
+func (l fasthttpLogger) Printf(format string, args ...any) {
+	l.log.Debug("http: " + fmt.Sprintf(format, args...))
+}

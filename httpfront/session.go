@@ -1,0 +1,101 @@
+package httpfront
+
+import (
+	"sync/atomic"
+	"time"
+
+	"github.com/asynkron/protoactor-go/actor"
+
+	"etcd/actors"
+)
+
+// longAgo, as a deadline, ends a Read that is waiting.
+var longAgo = time.Unix(1, 0)
+
+// session is the actor of one connection. It receives the answers to its requests;
+// the goroutine that serves the connection waits for them.
+//
+// Its messages are handled on the goroutine of whoever sends them, which is why
+// Receive does nothing that could block.
+type session struct {
+	server *Server
+	conn   *conn
+	pid    *actor.PID
+
+	expected atomic.Uint64 // ID of the request under way
+	waking   atomic.Bool   // an answer has to end the Read that a watch waits in
+	answers  chan any      // holds the answer to the request under way
+}
+
+// sessionOf returns the session of a connection, and starts it if it is new.
+func (s *Server) sessionOf(c *conn) *session {
+	if c.session == nil {
+		session := &session{server: s, conn: c, answers: make(chan any, 1)}
+		session.pid = s.root.Spawn(actor.PropsFromProducer(
+			func() actor.Actor { return session },
+			actor.WithMailbox(s.mailbox),
+			actor.WithDispatcher(s.dispatcher),
+			actor.WithGuardian(s.supervisor),
+		))
+		c.session = session
+	}
+	return c.session
+}
+
+func (s *session) stop() { s.server.root.Stop(s.pid) }
+
+// Receive keeps the answer to the request under way; any other is late.
+func (s *session) Receive(ctx actor.Context) {
+	var id uint64
+	switch m := ctx.Message().(type) {
+	case *actors.Proposed:
+		id = m.ID
+	case *actors.ReadReply:
+		id = m.ID
+	case *actors.StatusReply:
+		id = m.ID
+	case *actors.WatchReply:
+		id = m.ID
+	default:
+		return
+	}
+	if !s.expected.CompareAndSwap(id, 0) {
+		return
+	}
+	s.answers <- ctx.Message()
+	if s.waking.Load() {
+		// An error means that the connection is closed, which ends the Read as well.
+		_ = s.conn.SetReadDeadline(longAgo)
+	}
+}
+
+// expect begins a request and returns its ID.
+func (s *session) expect() uint64 {
+	id := s.server.lastID.Add(1)
+	s.expected.Store(id)
+	return id
+}
+
+// ask sends a request that was begun with expect and waits for its answer. It
+// comes within the request timeout, which the raft core watches over.
+func (s *session) ask(to *actor.PID, message any) any {
+	s.server.root.Send(to, message)
+	return <-s.answers
+}
+
+func (s *session) propose(command []byte) *actors.Proposed {
+	request := &actors.Propose{ID: s.expect(), ReplyTo: s.pid, Command: command}
+	return s.ask(s.server.machine.Raft, request).(*actors.Proposed)
+}
+
+func (s *session) read(path string, local bool) *actors.ReadReply {
+	to := s.server.machine.Raft
+	if local {
+		to = s.server.machine.Store
+	}
+	return s.ask(to, &actors.Read{ID: s.expect(), ReplyTo: s.pid, Path: path}).(*actors.ReadReply)
+}
+
+func (s *session) status() *actors.StatusReply {
+	return s.ask(s.server.machine.Raft, &actors.Status{ID: s.expect(), ReplyTo: s.pid}).(*actors.StatusReply)
+}

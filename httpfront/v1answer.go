@@ -1,0 +1,73 @@
+package httpfront
+
+import (
+	"errors"
+	"time"
+
+	"etcd/actors"
+	"etcd/store"
+	"etcd/watch"
+)
+
+// keyAnswer is the answer about one key, with the fields in the order of the API.
+type keyAnswer struct {
+	Action     string     `json:"action"`
+	Key        string     `json:"key"`
+	Dir        bool       `json:"dir,omitempty"`
+	PrevValue  string     `json:"prevValue,omitempty"`
+	Value      string     `json:"value,omitempty"`
+	NewKey     bool       `json:"newKey,omitempty"`
+	Expiration *time.Time `json:"expiration,omitempty"`
+	TTL        int64      `json:"ttl,omitempty"`
+	Index      uint64     `json:"index"`
+}
+
+// listed is a key as a read shows it.
+func (s *Server) listed(n *store.Node, index uint64) keyAnswer {
+	a := keyAnswer{Action: "GET", Key: n.Path, Dir: n.Dir, Value: n.Value, Index: index}
+	a.expires(n.Deadline, s.cfg.Clock())
+	return a
+}
+
+// changed is an event, as its own command and as a watcher are told of it.
+func (s *Server) changed(e *store.Event) keyAnswer {
+	a := keyAnswer{Key: e.Node.Path, Dir: e.Node.Dir, Index: e.Index}
+	if e.Prev != nil {
+		a.PrevValue = e.Prev.Value
+	}
+	switch e.Action {
+	case store.ActionDelete, store.ActionCompareAndDelete, store.ActionExpire:
+		a.Action = "DELETE"
+		a.expires(e.Prev.Deadline, 0)
+		a.TTL = 0
+	default:
+		a.Action = "SET"
+		a.Value = e.Node.Value
+		a.NewKey = e.Prev == nil
+		a.expires(e.Node.Deadline, s.cfg.Clock())
+	}
+	return a
+}
+
+// expires fills in the deadline. The time that is left counts down, as in 2013:
+// whole seconds that are still to come, so that a fresh 5 shows as 4.
+func (a *keyAnswer) expires(deadline, now store.Time) {
+	if deadline == 0 {
+		return
+	}
+	a.Expiration = new(deadline.Std())
+	if deadline > now {
+		a.TTL = int64((deadline - now - 1) / store.Time(time.Second))
+	}
+}
+
+func (s *Server) watched(reply *actors.WatchReply) answer {
+	var cleared *watch.ClearedError
+	switch {
+	case reply.Err == nil:
+		return document{s.changed(reply.Event)}
+	case errors.As(reply.Err, &cleared):
+		return newError(codeIndexCleared, cleared.Error())
+	}
+	return newError(codeWatcherCleared, reply.Err.Error())
+}

@@ -1,0 +1,101 @@
+package httpfront
+
+import (
+	"errors"
+	"net"
+	"os"
+	"time"
+
+	"github.com/valyala/fasthttp"
+
+	"etcd/actors"
+	"etcd/watch"
+)
+
+const (
+	// maxEarly bounds what a client may send behind a watch that waits.
+	maxEarly = 4096
+	// watchWriteTimeout bounds writing the answer of a watch.
+	watchWriteTimeout = 30 * time.Second
+)
+
+// answer renders into a response.
+type answer interface{ write(*fasthttp.Response) }
+
+// watch registers a watcher and takes the connection out of fasthttp until its
+// event comes. render words the answer.
+func (s *session) watch(ctx *fasthttp.RequestCtx, w watch.Watcher, render func(*actors.WatchReply) answer) {
+	w.ID = s.expect()
+	s.server.root.Send(s.server.machine.Hub, &actors.Watch{ReplyTo: s.pid, Watcher: w})
+	// ctx is not valid outside this call.
+	headers := s.server.crossOrigin(ctx)
+	keepAlive := !ctx.Request.Header.ConnectionClose() && ctx.Request.Header.IsHTTP11()
+	ctx.HijackSetNoResponse(true)
+	ctx.Hijack(func(hijacked net.Conn) {
+		s.server.hijacked.Add(1)
+		// A goroutine of our own, because the one that runs this keeps ctx.
+		go func() {
+			goOn := s.await(hijacked, w.ID, keepAlive, headers, render)
+			if !goOn {
+				_ = s.conn.Close() // there is nobody left to tell
+			}
+			s.server.hijacked.Done()
+			if goOn {
+				_ = s.server.http.ServeConn(s.conn) // its errors are the client's, as in Serve
+			}
+		}()
+	})
+}
+
+// await waits for the event and answers. It returns whether the connection is
+// still good for another request.
+func (s *session) await(hijacked net.Conn, id uint64, keepAlive bool, headers []field, render func(*actors.WatchReply) answer) bool {
+	if err := s.conn.reclaim(hijacked); err != nil {
+		s.server.log.Error("cannot take over a connection for a watch", "error", err)
+		return false
+	}
+	reply, ok := s.awaitReply()
+	if !ok {
+		s.server.root.Send(s.server.machine.Hub, &actors.Unwatch{ID: id})
+		return false
+	}
+	keepAlive = keepAlive && !errors.Is(reply.Err, actors.ErrClosing)
+	resp := fasthttp.AcquireResponse()
+	defer fasthttp.ReleaseResponse(resp)
+	for _, h := range headers {
+		resp.Header.Set(h.name, h.value)
+	}
+	render(reply).write(resp)
+	if !keepAlive {
+		resp.SetConnectionClose()
+	}
+	if s.conn.SetWriteDeadline(time.Now().Add(watchWriteTimeout)) != nil {
+		return false
+	}
+	if _, err := resp.WriteTo(s.conn); err != nil {
+		return false
+	}
+	return keepAlive
+}
+
+// awaitReply waits in Read, so that it sees the client leave. ok is false then.
+func (s *session) awaitReply() (reply *actors.WatchReply, ok bool) {
+	s.waking.Store(true)
+	defer s.waking.Store(false)
+	var buf [256]byte
+	for {
+		select {
+		case r := <-s.answers:
+			return r.(*actors.WatchReply), s.conn.SetReadDeadline(time.Time{}) == nil
+		default:
+		}
+		if len(s.conn.early) >= maxEarly {
+			return (<-s.answers).(*actors.WatchReply), s.conn.SetReadDeadline(time.Time{}) == nil
+		}
+		n, err := s.conn.Conn.Read(buf[:])
+		s.conn.early = append(s.conn.early, buf[:n]...)
+		if err != nil && !errors.Is(err, os.ErrDeadlineExceeded) {
+			return nil, false
+		}
+	}
+}

@@ -1,0 +1,28 @@
+// Package raftnode is the consensus core: go.etcd.io/raft's RawNode as a step
+// machine.
+//
+// It owns the Raft state of this machine, the part of the log that is kept in
+// memory, the proposals and reads that wait for an answer, and the envelope in
+// which a command travels through the log.
+//
+// It is driven by hand: every input (a tick, a proposal, a read, the news that
+// something is durable or applied) is a method call that returns at once, and
+// [Node.Work] hands back what has to happen next. Nothing happens in between,
+// so a test, a simulator and an actor drive it in the same way and the same
+// inputs always give the same outputs.
+//
+// It promises that
+//   - an [Append] must be durable before [Node.Appended] is called with it, and
+//     nothing that depends on it (a vote, an acknowledgement, a commit) leaves
+//     before that;
+//   - entries are handed out for application in order, once, and only when they
+//     are committed;
+//   - every proposal and every read is answered exactly once: by its entry being
+//     handed out, by being released, or by a [Failure], and within the request
+//     timeout;
+//   - a read is released only when the entries handed out before it contain every
+//     write that was acknowledged before the read arrived.
+//
+// It never blocks, never touches a disk, a socket or a clock, and never looks
+// into a command.
+package raftnode

@@ -1,0 +1,41 @@
+package raftnode
+
+import (
+	"encoding/binary"
+	"fmt"
+)
+
+// Every proposal is wrapped before it enters the log:
+//
+//	offset  size  field
+//	0       1     envelope version, 1
+//	1       8     proposal ID, little-endian
+//	9       8     time of the proposal, nanoseconds since 1970 UTC, little-endian
+//	17      ...   the command, opaque to this package
+//
+// The ID leads the answer back to whoever waits for it on the proposing machine.
+// The time is the only way in which time reaches the state machine, so that every
+// machine computes the same deadlines.
+const (
+	envelopeVersion = 1
+	envelopeSize    = 17
+)
+
+func encodeEntry(id, now uint64, command []byte) []byte {
+	b := make([]byte, envelopeSize+len(command))
+	b[0] = envelopeVersion
+	binary.LittleEndian.PutUint64(b[1:], id)
+	binary.LittleEndian.PutUint64(b[9:], now)
+	copy(b[envelopeSize:], command)
+	return b
+}
+
+func decodeEntry(b []byte) (id, now uint64, command []byte, err error) {
+	if len(b) < envelopeSize {
+		return 0, 0, nil, fmt.Errorf("raftnode: an entry of %d bytes is shorter than its envelope", len(b))
+	}
+	if b[0] != envelopeVersion {
+		return 0, 0, nil, fmt.Errorf("raftnode: entry envelope version %d is newer than this program (it knows %d): upgrade this machine", b[0], envelopeVersion)
+	}
+	return binary.LittleEndian.Uint64(b[1:]), binary.LittleEndian.Uint64(b[9:]), b[envelopeSize:], nil
+}

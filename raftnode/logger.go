@@ -1,0 +1,26 @@
+package raftnode
+
+import (
+	"fmt"
+	"log/slog"
+)
+
+// logger passes Raft's own log lines on. What Raft reports at level Info is
+// routine to an operator and goes to Debug. A Panic or Fatal of Raft means that
+// an invariant is broken: it panics, and whoever drives the node ends the process.
+type logger struct{ log *slog.Logger }
+
+func (l logger) Debug(v ...any)            { l.log.Debug(fmt.Sprint(v...)) }
+func (l logger) Debugf(f string, v ...any) { l.log.Debug(fmt.Sprintf(f, v...)) }
+func (l logger) Info(v ...any)             { l.log.Debug(fmt.Sprint(v...)) }
+func (l logger) Infof(f string, v ...any)  { l.log.Debug(fmt.Sprintf(f, v...)) }
+func (l logger) Warning(v ...any)          { l.log.Warn(fmt.Sprint(v...)) }
+func (l logger) Warningf(f string, v ...any) {
+	l.log.Warn(fmt.Sprintf(f, v...))
+}
+func (l logger) Error(v ...any)            { l.log.Error(fmt.Sprint(v...)) }
+func (l logger) Errorf(f string, v ...any) { l.log.Error(fmt.Sprintf(f, v...)) }
+func (l logger) Fatal(v ...any)            { panic(fmt.Sprint(v...)) }
+func (l logger) Fatalf(f string, v ...any) { panic(fmt.Sprintf(f, v...)) }
+func (l logger) Panic(v ...any)            { panic(fmt.Sprint(v...)) }
+func (l logger) Panicf(f string, v ...any) { panic(fmt.Sprintf(f, v...)) }

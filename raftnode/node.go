@@ -1,0 +1,230 @@
+package raftnode
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+
+	"go.etcd.io/raft/v3"
+	"go.etcd.io/raft/v3/raftpb"
+)
+
+// Reasons for which a request is not served. Whoever asked gets them in a [Failure].
+var (
+	// ErrNoLeader: no leader was known during the whole request timeout. The
+	// request was not proposed, so it is safe to send again.
+	ErrNoLeader = errors.New("no leader")
+	// ErrUnknownOutcome: the request was proposed but was not seen to commit
+	// within the request timeout. It may still take effect.
+	ErrUnknownOutcome = errors.New("outcome unknown")
+	// ErrOverloaded: the log has too many bytes that are not committed yet, or too
+	// many requests wait. The request was not proposed.
+	ErrOverloaded = errors.New("too many requests")
+)
+
+// Limits of one machine. They bound memory, not behaviour, so they are not flags.
+const (
+	maxMessageBytes     = 1 << 20  // one append message to another machine
+	maxApplyingBytes    = 16 << 20 // committed entries handed out and not yet applied
+	maxUncommittedBytes = 64 << 20 // proposals that are not committed yet
+	maxInflightMessages = 512
+	maxInflightBytes    = 64 << 20
+	maxWaiting          = 65536 // proposals, and reads, waiting for a leader
+)
+
+// Config describes one machine. All fields are required unless said otherwise.
+type Config struct {
+	// MemberID identifies this machine in the cluster; not 0 and never reused.
+	MemberID uint64
+	// ElectionTicks and HeartbeatTicks are Raft's timeouts in calls of Tick.
+	ElectionTicks, HeartbeatTicks int
+	// RequestTicks is how many ticks a request waits for its answer before it fails.
+	RequestTicks int
+	// SnapshotEntries is after how many applied entries a snapshot is asked for; 0
+	// never asks. SnapshotBytes asks earlier when that many bytes were applied.
+	SnapshotEntries, SnapshotBytes uint64
+	// CatchUpEntries is how many entries behind a snapshot stay in memory for
+	// machines that are a little behind.
+	CatchUpEntries uint64
+	// FirstProposalID is where this process starts to number its proposals. It must
+	// be random: an entry of an earlier life of this machine may still be in the log.
+	FirstProposalID uint64
+	// Log receives Raft's own messages.
+	Log *slog.Logger
+}
+
+// State is what a machine knows after it has read its disk. The zero value is a
+// machine that has never run.
+type State struct {
+	HardState *raftpb.HardState
+	Snapshot  *raftpb.SnapshotMetadata // nil: none
+	Entries   []*raftpb.Entry          // contiguous, after the snapshot
+}
+
+// Node is the consensus core of one machine. It is not safe for concurrent use.
+type Node struct {
+	cfg     Config
+	raw     *raft.RawNode
+	storage *raft.MemoryStorage
+
+	confState *raftpb.ConfState
+	leader    uint64
+	isLeader  bool
+	term      uint64
+	ticks     int
+
+	handedOut   uint64 // index of the last entry handed out for application
+	handedTerm  uint64 // its term
+	applied     uint64 // index of the last entry known to be applied
+	sinceCount  uint64 // entries handed out since the last snapshot
+	sinceBytes  uint64
+	snapshoting bool // one was asked for and is not durable yet
+
+	proposals proposals
+	reads     reads
+
+	work Work // what is collected for the next call of Work
+}
+
+// New builds the core from what was found on disk.
+func New(cfg Config, state State) (*Node, error) {
+	storage := raft.NewMemoryStorage()
+	n := &Node{cfg: cfg, storage: storage, confState: &raftpb.ConfState{}}
+	if meta := state.Snapshot; meta != nil {
+		if err := storage.ApplySnapshot(&raftpb.Snapshot{Metadata: meta}); err != nil {
+			return nil, fmt.Errorf("raftnode: snapshot at index %d: %w", meta.GetIndex(), err)
+		}
+		n.confState = meta.GetConfState()
+		n.handedOut, n.handedTerm, n.applied = meta.GetIndex(), meta.GetTerm(), meta.GetIndex()
+	}
+	if state.HardState != nil {
+		if err := storage.SetHardState(state.HardState); err != nil {
+			return nil, fmt.Errorf("raftnode: hard state: %w", err)
+		}
+	}
+	if err := storage.Append(state.Entries); err != nil {
+		return nil, fmt.Errorf("raftnode: log: %w", err)
+	}
+	raw, err := raft.NewRawNode(&raft.Config{
+		ID:                        cfg.MemberID,
+		ElectionTick:              cfg.ElectionTicks,
+		HeartbeatTick:             cfg.HeartbeatTicks,
+		Storage:                   storage,
+		Applied:                   n.applied,
+		AsyncStorageWrites:        true,
+		MaxSizePerMsg:             maxMessageBytes,
+		MaxCommittedSizePerReady:  maxApplyingBytes,
+		MaxUncommittedEntriesSize: maxUncommittedBytes,
+		MaxInflightMsgs:           maxInflightMessages,
+		MaxInflightBytes:          maxInflightBytes,
+		CheckQuorum:               true,
+		PreVote:                   true,
+		ReadOnlyOption:            raft.ReadOnlySafe,
+		StepDownOnRemoval:         true,
+		DisableProposalForwarding: true, // the leader stamps the time, so it must see the request itself
+		Logger:                    logger{cfg.Log},
+	})
+	if err != nil {
+		return nil, fmt.Errorf("raftnode: %w", err)
+	}
+	n.raw = raw
+	n.term = raw.BasicStatus().HardState.GetTerm()
+	n.proposals.init(cfg.FirstProposalID)
+	return n, nil
+}
+
+// Bootstrap starts a new cluster of which this machine is the only member. The
+// command becomes part of the entry that adds it, index 1. It is an error to
+// bootstrap a machine whose log is not empty.
+func (n *Node) Bootstrap(command []byte) error {
+	if err := n.raw.Bootstrap([]raft.Peer{{ID: n.cfg.MemberID, Context: command}}); err != nil {
+		return fmt.Errorf("raftnode: bootstrap: %w", err)
+	}
+	return nil
+}
+
+// Tick lets one unit of time pass: elections, heartbeats, and requests that have
+// waited too long.
+func (n *Node) Tick() {
+	n.ticks++
+	n.raw.Tick()
+	n.expireRequests()
+}
+
+// Propose asks for the command to become an entry. now is the wall time in
+// nanoseconds since 1970 that the entry carries. token comes back with the entry
+// when it is handed out, or with a Failure. The command must not be changed
+// afterwards.
+func (n *Node) Propose(command []byte, now uint64, token any) {
+	p := &proposal{command: command, now: now, token: token, deadline: n.ticks + n.cfg.RequestTicks}
+	if n.leader == raft.None {
+		if !n.proposals.wait(p) {
+			n.fail(token, ErrOverloaded)
+		}
+		return
+	}
+	n.propose(p)
+}
+
+func (n *Node) propose(p *proposal) {
+	id := n.proposals.add(p)
+	err := n.raw.Propose(encodeEntry(id, p.now, p.command))
+	if err == nil {
+		p.command = nil // it is in the log now
+		return
+	}
+	n.proposals.take(id)
+	if errors.Is(err, raft.ErrProposalDropped) {
+		err = ErrOverloaded
+	}
+	n.fail(p.token, err)
+}
+
+// Read asks for a moment at which the state contains every write that was
+// acknowledged before this call. token is released in Work.Reads: state that has
+// the entries handed out up to then may answer it.
+func (n *Node) Read(token any) {
+	if !n.reads.add(read{token: token, deadline: n.ticks + n.cfg.RequestTicks}) {
+		n.fail(token, ErrOverloaded)
+	}
+}
+
+// Status is a summary for people and metrics.
+type Status struct {
+	MemberID, Leader, Term uint64
+	// Commit is Raft's commit index; Applied that of the last entry known to be applied.
+	Commit, Applied uint64
+	// State is Raft's role: StateFollower, StateCandidate, StateLeader, StatePreCandidate.
+	State raft.StateType
+}
+
+// Status returns the present state.
+func (n *Node) Status() Status {
+	s := n.raw.BasicStatus()
+	return Status{
+		MemberID: n.cfg.MemberID,
+		Leader:   n.leader,
+		Term:     n.term,
+		Commit:   s.HardState.GetCommit(),
+		Applied:  n.applied,
+		State:    s.RaftState,
+	}
+}
+
+func (n *Node) fail(token any, err error) {
+	if token != nil {
+		n.work.Failed = append(n.work.Failed, Failure{Token: token, Err: err})
+	}
+}
+
+func (n *Node) expireRequests() {
+	for p := range n.proposals.expiredWaiting(n.ticks) {
+		n.fail(p.token, ErrNoLeader)
+	}
+	for p := range n.proposals.expiredInflight(n.ticks) {
+		n.fail(p.token, ErrUnknownOutcome)
+	}
+	for _, r := range n.reads.expired(n.ticks) {
+		n.fail(r.token, ErrNoLeader)
+	}
+}

@@ -1,0 +1,99 @@
+package raftnode
+
+import "encoding/binary"
+
+// read is a request that waits for a moment at which it may be answered.
+type read struct {
+	token    any
+	deadline int
+}
+
+// batch is a group of reads that share one ReadIndex.
+type batch struct {
+	reads   []read
+	context uint64 // identifies the ReadIndex, 0 while none is under way
+	sent    int    // tick at which it was asked
+	index   uint64 // entries up to here must be handed out first, once confirmed
+}
+
+// reads batches: while one ReadIndex is under way, all later reads wait for the
+// next one. A read may never join one that is under way already, because a write
+// may have been acknowledged in between.
+type reads struct {
+	next        []read // not asked yet
+	current     *batch // asked, not confirmed
+	confirmed   []*batch
+	lastContext uint64
+}
+
+func (rs *reads) add(r read) bool {
+	if len(rs.next) >= maxWaiting {
+		return false
+	}
+	rs.next = append(rs.next, r)
+	return true
+}
+
+// ask returns the context for a new ReadIndex, or nil if none is needed now. A
+// ReadIndex that got no answer for retryTicks is asked again with a fresh context,
+// because the message may be lost or the leader may have changed.
+func (rs *reads) ask(tick, retryTicks int) []byte {
+	switch {
+	case rs.current == nil && len(rs.next) > 0:
+		rs.current = &batch{reads: rs.next}
+		rs.next = nil
+	case rs.current != nil && tick-rs.current.sent >= retryTicks:
+	default:
+		return nil
+	}
+	rs.lastContext++
+	rs.current.context = rs.lastContext
+	rs.current.sent = tick
+	return binary.LittleEndian.AppendUint64(nil, rs.current.context)
+}
+
+// confirm notes the answer to a ReadIndex. Answers to earlier contexts are stale
+// only in the sense that they were asked for again; they are ignored.
+func (rs *reads) confirm(context []byte, index uint64) {
+	if rs.current == nil || len(context) != 8 || binary.LittleEndian.Uint64(context) != rs.current.context {
+		return
+	}
+	rs.current.index = index
+	rs.confirmed = append(rs.confirmed, rs.current)
+	rs.current = nil
+}
+
+// release returns the tokens of confirmed reads whose entries have all been handed out.
+func (rs *reads) release(handedOut uint64, tokens []any) []any {
+	for len(rs.confirmed) > 0 && rs.confirmed[0].index <= handedOut {
+		for _, r := range rs.confirmed[0].reads {
+			tokens = append(tokens, r.token)
+		}
+		rs.confirmed = rs.confirmed[1:]
+	}
+	return tokens
+}
+
+// expired removes and returns the reads whose time is up.
+func (rs *reads) expired(tick int) []read {
+	var gone []read
+	cut := func(list []read) []read {
+		i := 0
+		for i < len(list) && list[i].deadline <= tick {
+			i++
+		}
+		gone = append(gone, list[:i]...)
+		return list[i:]
+	}
+	for _, b := range rs.confirmed {
+		b.reads = cut(b.reads)
+	}
+	if rs.current != nil {
+		rs.current.reads = cut(rs.current.reads)
+		if len(rs.current.reads) == 0 {
+			rs.current = nil
+		}
+	}
+	rs.next = cut(rs.next)
+	return gone
+}

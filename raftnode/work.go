@@ -1,0 +1,253 @@
+package raftnode
+
+import (
+	"fmt"
+
+	"go.etcd.io/raft/v3"
+	"go.etcd.io/raft/v3/raftpb"
+	"google.golang.org/protobuf/proto"
+)
+
+// Work is what has to happen next. Fields are independent of each other except
+// that Apply comes before Reads and before TakeSnapshot.
+type Work struct {
+	// Append is to be made durable, in the order in which it is handed out, and
+	// then given back to Appended.
+	Append *Append
+	// Apply is to be applied, in the order in which it is handed out, and then
+	// given back to Applied.
+	Apply *Apply
+	// Reads may be answered from state that has all entries handed out so far.
+	Reads []any
+	// TakeSnapshot asks for a snapshot of the state that has exactly the entries
+	// handed out so far. The metadata is what it must be stored with.
+	TakeSnapshot *raftpb.SnapshotMetadata
+	// Failed requests will not be served.
+	Failed []Failure
+	// Leader is set when the leader, or the term, has changed.
+	Leader *Leader
+}
+
+// Append is one write to the log: all of it or nothing.
+type Append struct {
+	HardState *raftpb.HardState // nil: unchanged
+	Entries   []*raftpb.Entry
+	// Urgent says that something waits for this write. Otherwise it may be written
+	// together with the next one that is urgent.
+	Urgent bool
+
+	responses []*raftpb.Message
+}
+
+// Apply is a run of committed entries.
+type Apply struct {
+	Entries []Entry
+	// Last is the index of the last entry, including those that carry no command.
+	Last uint64
+
+	response *raftpb.Message
+}
+
+// Entry is one committed command.
+type Entry struct {
+	Index   uint64
+	Now     uint64 // wall time of the proposal, nanoseconds since 1970
+	Command []byte
+	Token   any // of Propose; nil if nobody on this machine waits
+}
+
+// Failure answers a request that is not served.
+type Failure struct {
+	Token any
+	Err   error
+}
+
+// Leader is who leads.
+type Leader struct {
+	ID   uint64 // 0: nobody known
+	Term uint64
+	Self bool
+}
+
+// Work returns what there is to do, and false when there is nothing. It is to be
+// called again until it returns false.
+func (n *Node) Work() (Work, bool) {
+	n.campaignAlone()
+	n.askReadIndex()
+	if n.raw.HasReady() {
+		n.ready()
+	}
+	n.work.Reads = n.reads.release(n.handedOut, n.work.Reads)
+	work := n.work
+	n.work = Work{}
+	return work, !work.empty()
+}
+
+func (w *Work) empty() bool {
+	return w.Append == nil && w.Apply == nil && w.TakeSnapshot == nil && w.Leader == nil &&
+		len(w.Reads) == 0 && len(w.Failed) == 0
+}
+
+// Appended reports that a is durable.
+func (n *Node) Appended(a *Append) error {
+	if err := n.storage.Append(a.Entries); err != nil {
+		return fmt.Errorf("raftnode: append to the log in memory: %w", err)
+	}
+	for _, m := range a.responses {
+		if m.GetTo() != n.cfg.MemberID {
+			continue
+		}
+		if err := n.raw.Step(m); err != nil {
+			return fmt.Errorf("raftnode: step %s: %w", m.GetType(), err)
+		}
+	}
+	return nil
+}
+
+// Applied reports that a has been applied.
+func (n *Node) Applied(a *Apply) error {
+	n.applied = a.Last
+	if err := n.raw.Step(a.response); err != nil {
+		return fmt.Errorf("raftnode: step %s: %w", a.response.GetType(), err)
+	}
+	return nil
+}
+
+// Snapshotted reports that the snapshot that was asked for is durable. The log
+// before it, less CatchUpEntries, is dropped from memory.
+func (n *Node) Snapshotted(meta *raftpb.SnapshotMetadata) error {
+	n.snapshoting = false
+	if _, err := n.storage.CreateSnapshot(meta.GetIndex(), meta.GetConfState(), nil); err != nil {
+		return fmt.Errorf("raftnode: snapshot at index %d: %w", meta.GetIndex(), err)
+	}
+	first, err := n.storage.FirstIndex()
+	if err != nil {
+		return fmt.Errorf("raftnode: first index: %w", err)
+	}
+	if meta.GetIndex() < first+n.cfg.CatchUpEntries {
+		return nil
+	}
+	if err := n.storage.Compact(meta.GetIndex() - n.cfg.CatchUpEntries); err != nil {
+		return fmt.Errorf("raftnode: compact: %w", err)
+	}
+	return nil
+}
+
+// campaignAlone makes a machine that is the only voter lead at once instead of
+// waiting for an election timeout.
+func (n *Node) campaignAlone() {
+	voters := n.confState.GetVoters()
+	if n.leader != raft.None || len(voters) != 1 || voters[0] != n.cfg.MemberID {
+		return
+	}
+	status := n.raw.BasicStatus()
+	if status.RaftState != raft.StateFollower || status.Applied < status.HardState.GetCommit() {
+		return
+	}
+	if err := n.raw.Campaign(); err != nil {
+		n.cfg.Log.Warn("cannot start an election", "error", err)
+	}
+}
+
+// askReadIndex starts a ReadIndex for the reads that wait. A leader first waits
+// until an entry of its own term is committed and handed out: before that its
+// commit index may be older than writes that were acknowledged in an earlier term,
+// and go.etcd.io/raft answers a cluster of one without that check.
+func (n *Node) askReadIndex() {
+	if n.leader == raft.None || n.isLeader && n.handedTerm != n.term {
+		return
+	}
+	if context := n.reads.ask(n.ticks, n.cfg.ElectionTicks); context != nil {
+		n.raw.ReadIndex(context)
+	}
+}
+
+func (n *Node) ready() {
+	rd := n.raw.Ready()
+	if rd.HardState != nil && !raft.IsEmptyHardState(rd.HardState) {
+		n.term = rd.HardState.GetTerm()
+	}
+	if rd.SoftState != nil {
+		n.leader = rd.SoftState.Lead
+		n.isLeader = rd.SoftState.RaftState == raft.StateLeader
+		n.work.Leader = &Leader{ID: n.leader, Term: n.term, Self: n.isLeader}
+	}
+	for _, rs := range rd.ReadStates {
+		n.reads.confirm(rs.RequestCtx, rs.Index)
+	}
+	for _, m := range rd.Messages {
+		switch m.GetTo() {
+		case raft.LocalAppendThread:
+			n.work.Append = newAppend(m)
+		case raft.LocalApplyThread:
+			n.handOut(m)
+		}
+	}
+	if n.leader != raft.None {
+		for _, p := range n.proposals.takeWaiting() {
+			n.propose(p)
+		}
+	}
+}
+
+func newAppend(m *raftpb.Message) *Append {
+	a := &Append{Entries: m.GetEntries(), responses: m.GetResponses(), Urgent: len(m.GetResponses()) > 0}
+	if m.Term != nil {
+		a.HardState = &raftpb.HardState{Term: m.Term, Vote: m.Vote, Commit: m.Commit}
+	}
+	return a
+}
+
+// handOut turns committed entries into an Apply. A membership change takes effect
+// here, at its place in the order.
+func (n *Node) handOut(m *raftpb.Message) {
+	entries := m.GetEntries()
+	last := entries[len(entries)-1]
+	apply := &Apply{Entries: make([]Entry, 0, len(entries)), Last: last.GetIndex(), response: m.GetResponses()[0]}
+	for _, e := range entries {
+		n.sinceCount++
+		n.sinceBytes += uint64(len(e.GetData()))
+		switch e.GetType() {
+		case raftpb.EntryNormal:
+			if len(e.GetData()) == 0 {
+				continue // the entry with which a leader starts its term
+			}
+			id, now, command, err := decodeEntry(e.GetData())
+			if err != nil {
+				panic(fmt.Sprintf("entry %d: %v", e.GetIndex(), err))
+			}
+			apply.Entries = append(apply.Entries, Entry{
+				Index: e.GetIndex(), Now: now, Command: command, Token: n.proposals.take(id),
+			})
+		case raftpb.EntryConfChange:
+			change := &raftpb.ConfChange{}
+			if err := proto.Unmarshal(e.GetData(), change); err != nil {
+				panic(fmt.Sprintf("entry %d: membership change: %v", e.GetIndex(), err))
+			}
+			n.confState = n.raw.ApplyConfChange(change)
+			if len(change.GetContext()) > 0 {
+				apply.Entries = append(apply.Entries, Entry{Index: e.GetIndex(), Command: change.GetContext()})
+			}
+		default:
+			panic(fmt.Sprintf("entry %d has type %s, which this program does not know: upgrade this machine", e.GetIndex(), e.GetType()))
+		}
+	}
+	n.handedOut, n.handedTerm = last.GetIndex(), last.GetTerm()
+	n.work.Apply = apply
+	n.askSnapshot()
+}
+
+func (n *Node) askSnapshot() {
+	due := n.cfg.SnapshotEntries > 0 &&
+		(n.sinceCount >= n.cfg.SnapshotEntries || n.sinceBytes >= n.cfg.SnapshotBytes)
+	if !due || n.snapshoting {
+		return
+	}
+	n.snapshoting = true
+	n.sinceCount, n.sinceBytes = 0, 0
+	n.work.TakeSnapshot = &raftpb.SnapshotMetadata{
+		Index:     new(n.handedOut),
+		Term:      new(n.handedTerm),
+		ConfState: proto.Clone(n.confState).(*raftpb.ConfState),
+	}
+}

@@ -1,0 +1,137 @@
+package store_test
+
+import (
+	"bytes"
+	"fmt"
+	"io"
+	"runtime"
+	"testing"
+
+	"etcd/store"
+)
+
+// keys is a tree of n files, a hundred in a directory.
+func keys(b *testing.B, n int) *store.Store {
+	s := store.New()
+	apply(b, s, 1, 0, configure(0))
+	for i := range n {
+		apply(b, s, uint64(i+2), 0, set(benchPath(i), fmt.Sprintf("value number %08d", i)))
+	}
+	return s
+}
+
+func benchPath(i int) string { return fmt.Sprintf("/bench/%05d/key-%08d", i/100, i) }
+
+func BenchmarkApplySet(b *testing.B) {
+	for _, n := range []int{1_000, 500_000} {
+		b.Run(fmt.Sprintf("replace-%d", n), func(b *testing.B) {
+			s := keys(b, n)
+			apply(b, s, s.Index()+1, 0, configure(store.DefaultHistoryLimit))
+			commands := make([][]byte, 1000)
+			for i := range commands {
+				commands[i] = store.Encode(set(benchPath(i*(n/1000)), "a value of thirty-two characters"))
+			}
+			index := s.Index()
+			b.ReportAllocs()
+			for i := 0; b.Loop(); i++ {
+				index++
+				if _, err := s.Apply(index, 0, commands[i%1000]); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
+	}
+	b.Run("new", func(b *testing.B) {
+		s := store.New()
+		var index uint64
+		b.ReportAllocs()
+		for b.Loop() {
+			index++
+			b.StopTimer()
+			command := store.Encode(set(benchPath(int(index)), "a value of thirty-two characters"))
+			b.StartTimer()
+			if _, err := s.Apply(index, 0, command); err != nil {
+				b.Fatal(err)
+			}
+		}
+	})
+}
+
+func BenchmarkGet(b *testing.B) {
+	s := keys(b, 500_000)
+	path := benchPath(123_456)
+	b.ReportAllocs()
+	for b.Loop() {
+		if _, f := s.Get(path); f != nil {
+			b.Fatal(f)
+		}
+	}
+}
+
+// Children of a directory of 5,000 directories with a hundred files in each.
+func BenchmarkChildren(b *testing.B) {
+	s := keys(b, 500_000)
+	for b.Loop() {
+		if n := len(s.Children("/bench")); n != 5000 {
+			b.Fatal(n)
+		}
+	}
+}
+
+// The time must not depend on the number of keys.
+func BenchmarkSnapshot(b *testing.B) {
+	for _, n := range []int{1_000, 500_000} {
+		b.Run(fmt.Sprint(n), func(b *testing.B) {
+			s := keys(b, n)
+			for b.Loop() {
+				s.Snapshot()
+			}
+		})
+	}
+}
+
+func BenchmarkWriteTo(b *testing.B) {
+	sn := keys(b, 500_000).Snapshot()
+	var size int64
+	for b.Loop() {
+		n, err := sn.WriteTo(io.Discard)
+		if err != nil {
+			b.Fatal(err)
+		}
+		size = n
+	}
+	b.SetBytes(size)
+}
+
+func BenchmarkRestore(b *testing.B) {
+	data := snapshot(b, keys(b, 500_000).Snapshot())
+	b.SetBytes(int64(len(data)))
+	for b.Loop() {
+		if _, err := store.Restore(bytes.NewReader(data)); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
+
+// Bytes of heap a key takes, without a history and with all of it.
+func BenchmarkMemory(b *testing.B) {
+	const n = 500_000
+	heap := func() float64 {
+		runtime.GC()
+		var stats runtime.MemStats
+		runtime.ReadMemStats(&stats)
+		return float64(stats.HeapAlloc)
+	}
+	for b.Loop() {
+		before := heap()
+		s := keys(b, n)
+		b.ReportMetric((heap()-before)/n, "B/key")
+		apply(b, s, s.Index()+1, 0, configure(store.DefaultHistoryLimit))
+		before = heap()
+		for i := range store.DefaultHistoryLimit {
+			apply(b, s, s.Index()+1, 0, set(benchPath(i), fmt.Sprintf("value number %08d", i)))
+		}
+		b.ReportMetric((heap()-before)/store.DefaultHistoryLimit, "B/event")
+		runtime.KeepAlive(s)
+	}
+}

@@ -1,0 +1,132 @@
+package store
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+	"unsafe"
+
+	"google.golang.org/protobuf/proto"
+
+	"etcd/store/storepb"
+)
+
+var encoding = proto.MarshalOptions{Deterministic: true}
+
+// Encode returns the bytes of a command for the log. It panics if Apply would
+// refuse them: a command that no machine can apply must never reach the log,
+// so what comes from outside has to be checked before. Required are
+//   - exactly one kind,
+//   - clean absolute paths in valid UTF-8,
+//   - times to live that are not negative,
+//   - members with an id and a name that is a single path component.
+func Encode(c *storepb.Command) []byte {
+	if err := check(c); err != nil {
+		panic(fmt.Sprintf("store: encoding a command: %v", err))
+	}
+	data, err := encoding.Marshal(c)
+	if err != nil {
+		panic(fmt.Sprintf("store: encoding a command: %v", err))
+	}
+	return data
+}
+
+func decode(data []byte) (*storepb.Command, error) {
+	c := new(storepb.Command)
+	if err := proto.Unmarshal(data, c); err != nil {
+		return nil, err
+	}
+	return c, check(c)
+}
+
+var (
+	errNewer  = errors.New("it has fields this version does not know")
+	errNoKind = errors.New("it is of no kind this version knows")
+	errTTL    = errors.New("negative time to live")
+)
+
+// check returns an error unless every part of the command is understood.
+func check(c *storepb.Command) error {
+	if unknown(c) {
+		return errNewer
+	}
+	switch kind := c.GetKind().(type) {
+	case *storepb.Command_Set:
+		return checkKey(kind.Set, kind.Set.GetPath(), kind.Set.GetTtlNs(), kind.Set.GetCondition())
+	case *storepb.Command_Create:
+		return checkKey(kind.Create, kind.Create.GetPath(), kind.Create.GetTtlNs(), nil)
+	case *storepb.Command_Delete:
+		return checkKey(kind.Delete, kind.Delete.GetPath(), 0, kind.Delete.GetCondition())
+	case *storepb.Command_Expire:
+		return checkKey(kind.Expire, kind.Expire.GetPath(), 0, nil)
+	case *storepb.Command_Bootstrap:
+		return checkMember(kind.Bootstrap, kind.Bootstrap.GetMember())
+	case *storepb.Command_SetMember:
+		return checkMember(kind.SetMember, kind.SetMember.GetMember())
+	case *storepb.Command_RemoveMember:
+		return checkUnknown(kind.RemoveMember)
+	case *storepb.Command_Configure:
+		return checkUnknown(kind.Configure)
+	}
+	return errNoKind
+}
+
+func checkKey(m proto.Message, path string, ttl int64, condition *storepb.Condition) error {
+	if unknown(m) || condition != nil && unknown(condition) {
+		return errNewer
+	}
+	if !wellFormed(path) {
+		return fmt.Errorf("path %q is not clean", path)
+	}
+	if ttl < 0 {
+		return errTTL
+	}
+	return nil
+}
+
+func checkMember(m proto.Message, member *storepb.Member) error {
+	if unknown(m) || unknown(member) {
+		return errNewer
+	}
+	if member.GetId() == 0 {
+		return errors.New("member without an id")
+	}
+	if name := member.GetName(); strings.Contains(name, "/") || !wellFormed("/"+name) || name == "" {
+		return fmt.Errorf("member name %q is not a path component", name)
+	}
+	return nil
+}
+
+func checkUnknown(m proto.Message) error {
+	if unknown(m) {
+		return errNewer
+	}
+	return nil
+}
+
+// unknown says whether the message has fields that this version lacks.
+func unknown(m proto.Message) bool { return len(m.ProtoReflect().GetUnknown()) > 0 }
+
+// wellFormed says whether path is absolute and clean. Protobuf sees to it that
+// it is valid UTF-8.
+func wellFormed(path string) bool {
+	if path == "" || path[0] != '/' {
+		return false
+	}
+	for rest := path[1:]; path != "/"; {
+		name, more, found := strings.Cut(rest, "/")
+		if name == "" || name == "." || name == ".." {
+			return false
+		}
+		if !found {
+			break
+		}
+		rest = more
+	}
+	return true
+}
+
+// owned returns the bytes of a message just decoded as a string. They are a
+// copy that nothing else refers to, and values can be large, so they are not
+// copied once more.
+func owned(b []byte) string { return unsafe.String(unsafe.SliceData(b), len(b)) }

@@ -1,0 +1,91 @@
+package store
+
+import (
+	"cmp"
+	"slices"
+
+	"etcd/store/storepb"
+)
+
+// Member is a machine of the cluster.
+type Member struct {
+	// ID is its Raft id.
+	ID uint64
+	// Name is unique by convention; it is also the name of a file.
+	Name string
+	// PeerURL is where other machines reach it.
+	PeerURL string
+	// ClientURL is where clients reach it.
+	ClientURL string
+}
+
+// membersDir holds a file for every member, for clients to see and watch.
+const membersDir = "/_etcd/machines/"
+
+func (m Member) path() string { return membersDir + m.Name }
+
+func (m Member) value() string { return "raft=" + m.PeerURL + "&etcd=" + m.ClientURL }
+
+func byID(m Member, id uint64) int { return cmp.Compare(m.ID, id) }
+
+// setMember adds a member or changes one, and writes its file. Membership does
+// not depend on that: where keys of clients are in the way of the file, it is
+// left out, and there is no event. The file of a former name goes without an
+// event of its own, because a command has one at most.
+func (s *Store) setMember(m *storepb.Member) Result {
+	member := Member{ID: m.GetId(), Name: m.GetName(), PeerURL: m.GetPeerUrl(), ClientURL: m.GetClientUrl()}
+	members := slices.Clone(s.members)
+	at, found := slices.BinarySearchFunc(members, member.ID, byID)
+	var former Member
+	if found {
+		former, members[at] = members[at], member
+	} else {
+		members = slices.Insert(members, at, member)
+	}
+	s.members = members
+
+	if file := s.leftFile(former); file != nil {
+		s.tree.remove(file)
+	}
+	path := member.path()
+	old := s.tree.find(path)
+	if old == nil {
+		result := s.make(ActionSet, path, false, member.value(), 0)
+		result.Failure = nil
+		return result
+	}
+	if old.Dir {
+		return s.nothing()
+	}
+	node := &Node{Path: path, Value: member.value(), Created: s.index, Modified: s.index}
+	s.tree.put(node, old)
+	return s.publish(ActionSet, node, old)
+}
+
+// removeMember removes a member and its file, if it is known.
+func (s *Store) removeMember(id uint64) Result {
+	at, found := slices.BinarySearchFunc(s.members, id, byID)
+	if !found {
+		return s.nothing()
+	}
+	member := s.members[at]
+	s.members = slices.Delete(slices.Clone(s.members), at, at+1)
+	file := s.leftFile(member)
+	if file == nil {
+		return s.nothing()
+	}
+	return s.remove(ActionDelete, file)
+}
+
+// leftFile returns the file of a former member, nil if there is none or a
+// present member goes by its name.
+func (s *Store) leftFile(former Member) *Node {
+	if former.ID == 0 || slices.ContainsFunc(s.members, func(m Member) bool { return m.Name == former.Name }) {
+		return nil
+	}
+	file := s.tree.find(former.path())
+	if file == nil || file.Dir {
+		return nil
+	}
+	return file
+}

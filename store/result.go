@@ -1,0 +1,144 @@
+package store
+
+import "fmt"
+
+// Node is a file or a directory as it was after some command. It never
+// changes and is shared between the tree, snapshots, events and replies:
+// nobody may write to it.
+type Node struct {
+	// Path is the full path.
+	Path string
+	// Dir says that it is a directory; a directory has no value.
+	Dir bool
+	// Value is the content of a file, any bytes.
+	Value string
+	// Created is the index of the command that made the node.
+	Created uint64
+	// Modified is the index of the command that last wrote the node. A new
+	// time to live of a directory does not count as writing it.
+	Modified uint64
+	// Deadline is when the node expires, 0 if it is permanent.
+	Deadline Time
+}
+
+// Action says what an event did.
+type Action uint8
+
+// The actions. The numbers are part of the snapshot format.
+const (
+	ActionSet Action = iota + 1
+	ActionCreate
+	ActionUpdate
+	ActionCompareAndSwap
+	ActionDelete
+	ActionCompareAndDelete
+	ActionExpire
+)
+
+var actionNames = [...]string{
+	ActionSet:              "set",
+	ActionCreate:           "create",
+	ActionUpdate:           "update",
+	ActionCompareAndSwap:   "compareAndSwap",
+	ActionDelete:           "delete",
+	ActionCompareAndDelete: "compareAndDelete",
+	ActionExpire:           "expire",
+}
+
+// String returns the name of the action in the v2 API.
+func (a Action) String() string {
+	if !a.valid() {
+		return fmt.Sprintf("action(%d)", uint8(a))
+	}
+	return actionNames[a]
+}
+
+func (a Action) valid() bool { return a >= ActionSet && a <= ActionExpire }
+
+// Event is one change of the tree. It never changes.
+type Event struct {
+	// Index is the index of the command.
+	Index  uint64
+	Action Action
+	// Node is the node after the change, with Modified equal to Index. Of a
+	// removed node it has the path, the kind and the created index only.
+	Node *Node
+	// Prev is the node before the change, nil if there was none.
+	Prev *Node
+}
+
+// Code is the kind of a failure, numbered as in the v2 API.
+type Code int
+
+// The reasons to refuse a command or a read.
+const (
+	// KeyNotFound: there is nothing at the path.
+	KeyNotFound Code = 100
+	// CompareFailed: the file is not as the condition asks.
+	CompareFailed Code = 101
+	// NotFile: a directory is where a file is needed.
+	NotFile Code = 102
+	// NotDir: the path leads through a file.
+	NotDir Code = 104
+	// NodeExists: the node was to be missing but is there.
+	NodeExists Code = 105
+	// RootReadOnly: the root cannot be changed.
+	RootReadOnly Code = 107
+	// DirNotEmpty: removing a directory that has children was not asked for.
+	DirNotEmpty Code = 108
+)
+
+// String describes the code in a few words.
+func (c Code) String() string {
+	switch c {
+	case KeyNotFound:
+		return "key not found"
+	case CompareFailed:
+		return "compare failed"
+	case NotFile:
+		return "not a file"
+	case NotDir:
+		return "not a directory"
+	case NodeExists:
+		return "key already exists"
+	case RootReadOnly:
+		return "root is read only"
+	case DirNotEmpty:
+		return "directory not empty"
+	}
+	return fmt.Sprintf("code %d", int(c))
+}
+
+// Failure says why a command or a read was refused. A refused command changes
+// nothing but the index of the store.
+type Failure struct {
+	Code Code
+	// Path is where it was found out: the first missing component for
+	// KeyNotFound, the file on the way for NotDir, the path asked for
+	// otherwise.
+	Path string
+	// Node is the node in the way, nil for KeyNotFound and RootReadOnly.
+	Node *Node
+}
+
+// Error implements error.
+func (f *Failure) Error() string {
+	return fmt.Sprintf("store: %s: %s", f.Path, f.Code)
+}
+
+// Result is what a command did.
+type Result struct {
+	// Index is the index of the command.
+	Index uint64
+	// Action is what the command was to do, even if it was refused; 0 if it was
+	// not about a key.
+	Action Action
+	// Event is the change, nil if there was none.
+	Event *Event
+	// Published says that watchers hear of the event and the history has it.
+	// It is false for a refresh.
+	Published bool
+	// Failure says why the command was refused, nil if it was not. A command
+	// may have neither Event nor Failure: it had nothing to do.
+	Failure *Failure
+}

@@ -1,0 +1,49 @@
+package store
+
+import (
+	"math"
+	"time"
+)
+
+// Time is a moment in nanoseconds since 1970 UTC, up to the year 2554. It is
+// unsigned so that the longest TTL still ends at a moment it can express. As a
+// deadline, 0 means never.
+type Time uint64
+
+// MaxTTL is the longest time to live a command can carry, about 292 years.
+const MaxTTL = time.Duration(math.MaxInt64)
+
+const nanosPerSecond = uint64(time.Second)
+
+// TimeOf converts t. What lies outside the range of Time becomes its nearest
+// end.
+func TimeOf(t time.Time) Time {
+	seconds, nanos := t.Unix(), uint64(t.Nanosecond())
+	if seconds < 0 {
+		return 0
+	}
+	if uint64(seconds) > (math.MaxUint64-nanos)/nanosPerSecond {
+		return math.MaxUint64
+	}
+	return Time(uint64(seconds)*nanosPerSecond + nanos)
+}
+
+// Std converts t to the time of the standard library, in UTC.
+func (t Time) Std() time.Time {
+	return time.Unix(int64(uint64(t)/nanosPerSecond), int64(uint64(t)%nanosPerSecond)).UTC()
+}
+
+// Add returns the moment d after t, or the nearest end of the range of Time.
+func (t Time) Add(d time.Duration) Time {
+	if d < 0 {
+		back := Time(-uint64(d))
+		if back > t {
+			return 0
+		}
+		return t - back
+	}
+	if Time(d) > math.MaxUint64-t {
+		return math.MaxUint64
+	}
+	return t + Time(d)
+}

@@ -1,0 +1,245 @@
+package wal
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+)
+
+// outcome is what a damaged directory may lead to, as the table in
+// docs/storage-format.md has it.
+type outcome int
+
+const (
+	intact  outcome = iota // everything is there and nothing is reported
+	cutOff                 // everything is there, and Torn reports the bytes
+	lastCut                // the last batch alone is gone, and Torn reports it
+	refused                // a *CorruptError names the file
+)
+
+func (o outcome) String() string {
+	return [...]string{"intact", "cut off", "last batch cut off", "refused"}[o]
+}
+
+// check opens the damaged directory and compares with the outcome.
+func (o outcome) check(fsys *memFS, file string, all, butLast model) error {
+	before := fmt.Sprint(fsys.contents())
+	log, rec, err := Open(fsys, testOptions)
+	if o == refused {
+		corrupt, ok := errors.AsType[*CorruptError](err)
+		if !ok || corrupt.File != file {
+			return fmt.Errorf("want a refusal of %s, got %v", file, err)
+		}
+		if fmt.Sprint(fsys.contents()) != before {
+			return errors.New("the refused directory was changed")
+		}
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	if (rec.Torn != nil) != (o != intact) {
+		return fmt.Errorf("torn tail %v", rec.Torn)
+	}
+	if rec.Torn != nil && (rec.Torn.File != file || rec.Torn.Bytes <= 0) {
+		return fmt.Errorf("torn tail %v", rec.Torn)
+	}
+	want := all
+	if o == lastCut {
+		want = butLast
+	}
+	if err := want.diff(rec); err != nil {
+		return err
+	}
+	// The repair holds: the second time there is nothing left to repair.
+	if err := log.Close(); err != nil {
+		return err
+	}
+	log, rec, err = Open(fsys, testOptions)
+	if err != nil || rec.Torn != nil {
+		return fmt.Errorf("opened again: torn tail %v, error %v", rec.Torn, err)
+	}
+	return errors.Join(want.diff(rec), log.Close())
+}
+
+// smallLog fills two segments with a few records and returns the model with
+// and without the last batch, and the offset of that batch in the last one.
+func smallLog(t *testing.T) (d *driver, all, butLast model, lastRecord int) {
+	d = mustDriver(t)
+	for i := uint64(1); len(d.log.segments) < 2 || d.log.offset < 2*headerSize; i++ {
+		d.write(t, 1, i, i)
+	}
+	butLast, lastRecord = d.acked.clone(), int(d.log.offset)
+	d.write(t, 2, d.acked.last+1, d.acked.last+1)
+	if int64(lastRecord) >= d.log.offset || d.log.offset+64 > d.log.head.size {
+		t.Fatal("the last segment should end in a whole record and zeros")
+	}
+	return d, d.acked, butLast, lastRecord
+}
+
+// recordsEnd is the end of the records in a sealed segment whose last record
+// does not end in zeros.
+func recordsEnd(data []byte) int {
+	end := len(data)
+	for data[end-1] == 0 {
+		end--
+	}
+	return (end + recordAlign - 1) &^ (recordAlign - 1)
+}
+
+var patterns = []byte{0x01, 0x02, 0x04, 0x08, 0x10, 0x20, 0x40, 0x80, 0xff, 0x55}
+
+func TestFlipOfEveryByte(t *testing.T) {
+	d, all, butLast, lastRecord := smallLog(t)
+	sealed, current := segmentName(1), segmentName(2)
+	for _, file := range []string{sealed, current} {
+		for off := range d.fs.content(file) {
+			want := refused
+			if file == current && off >= int(d.log.offset) {
+				want = cutOff
+			} else if file == current && off >= lastRecord {
+				want = lastCut
+			}
+			for _, pattern := range patterns {
+				fsys := d.fs.clone()
+				fsys.content(file)[off] ^= pattern
+				if err := want.check(fsys, file, all, butLast); err != nil {
+					t.Fatalf("%s, byte %d ^ %#x: want %v: %v", file, off, pattern, want, err)
+				}
+			}
+		}
+	}
+}
+
+func TestTruncationAtEveryOffset(t *testing.T) {
+	d, all, butLast, _ := smallLog(t)
+	sealed, current := segmentName(1), segmentName(2)
+	for _, file := range []string{sealed, current} {
+		data := d.fs.content(file)
+		for size := range data {
+			want := refused
+			if file == sealed && size >= recordsEnd(data) || file == current && size >= int(d.log.offset)+recordAlign {
+				want = intact
+			}
+			fsys := d.fs.clone()
+			fsys.put(file, data[:size])
+			if err := want.check(fsys, file, all, butLast); err != nil {
+				t.Fatalf("%s cut to %d bytes: want %v: %v", file, size, want, err)
+			}
+		}
+	}
+}
+
+// A write that reached the disk in part, in any order of its blocks, is the
+// last batch and nothing else.
+func TestTornWriteOfEveryBlock(t *testing.T) {
+	d, _, butLast, lastRecord := smallLog(t)
+	d.fs.put("whole", d.fs.content(segmentName(2)))
+	whole := d.fs.content("whole")
+	end := int(d.log.offset)
+	for _, block := range []int{1, 8, 16} {
+		for off := lastRecord; off < end; off += block {
+			lost := whole[off:min(off+block, end)]
+			if !slices.ContainsFunc(lost, func(b byte) bool { return b != 0 }) {
+				continue
+			}
+			fsys := d.fs.clone()
+			clear(fsys.content(segmentName(2))[off:min(off+block, end)])
+			if err := lastCut.check(fsys, segmentName(2), butLast, butLast); err != nil {
+				t.Fatalf("block of %d bytes at %d missing: %v", block, off, err)
+			}
+		}
+	}
+}
+
+// Bytes that a client stored and that look like records must not turn an
+// unfinished write into a refusal.
+func TestStoredSegmentIsNotMistakenForRecords(t *testing.T) {
+	d, _, _, _ := smallLog(t)
+	inner := d.fs.content(segmentName(2))
+	for shift := range recordAlign {
+		d.entry(d.acked.last+1, 2, strings.Repeat("-", shift)+string(inner))
+		before := d.acked
+		must(t, d.sync())
+		name, at := segmentName(d.log.head.seq), d.log.offset-int64(recordSize(entryHeaderSize+shift+len(inner)))
+		fsys := d.fs.clone()
+		clear(fsys.content(name)[at : at+recordHeaderSize]) // the beginning did not reach the disk
+		if err := lastCut.check(fsys, name, before, before); err != nil {
+			t.Fatalf("shifted by %d: %v", shift, err)
+		}
+	}
+}
+
+func TestDamagedNewestSnapshotCostsNothing(t *testing.T) {
+	d := mustDriver(t)
+	d.write(t, 1, 1, 20)
+	must(t, d.snapshot(snapshotID{10, 1}))
+	must(t, d.snapshot(snapshotID{15, 1}))
+	d.write(t, 1, 21, 30)
+	newest, want := d.newest().name(), d.acked.recovered(snapshotID{10, 1})
+	data := d.fs.content(newest)
+	check := func(what string, at int, damaged []byte) {
+		t.Helper()
+		fsys := d.fs.clone()
+		fsys.put(newest, damaged)
+		log, rec, err := Open(fsys, testOptions)
+		if err == nil {
+			err = errors.Join(want.diff(rec), log.Close())
+		}
+		if err != nil || len(rec.BadSnapshots) != 1 || !strings.Contains(rec.BadSnapshots[0].Error(), newest) {
+			t.Fatalf("%s at %d: %v, passed over %v", what, at, err, rec.BadSnapshots)
+		}
+		if fsys.names[newest] != nil || fsys.names[newest+badSuffix] == nil {
+			t.Fatalf("%s at %d: the damaged file was not set aside", what, at)
+		}
+	}
+	for off := range data {
+		check("cut", off, data[:off])
+		for _, pattern := range patterns {
+			damaged := slices.Clone(data)
+			damaged[off] ^= pattern
+			check("flip", off, damaged)
+		}
+	}
+	check("trailing byte", len(data), append(slices.Clone(data), 0))
+
+	// Set aside, it does not count as one of the two that Prune keeps.
+	fsys := d.fs.clone()
+	fsys.content(newest)[0] ^= 1
+	d.saved = d.saved[:1]
+	must(t, d.reopen(fsys, false))
+	must(t, d.snapshot(snapshotID{25, 1}))
+	fsys.content(d.newest().name())[0] ^= 1
+	d.saved = d.saved[:1]
+	must(t, d.reopen(fsys, false))
+}
+
+func TestDamagedOnlySnapshotIsRefused(t *testing.T) {
+	d := mustDriver(t)
+	d.write(t, 1, 1, 5)
+	must(t, d.snapshot(snapshotID{50, 2}))
+	name := d.newest().name()
+	d.fs.content(name)[60] ^= 1
+	_, _, err := Open(d.fs, testOptions)
+	if !errors.Is(err, ErrIncomplete) || !strings.Contains(err.Error(), name) {
+		t.Fatal(err)
+	}
+	if d.fs.names[name] == nil {
+		t.Fatal("the refused directory was changed")
+	}
+}
+
+func TestDamagedSnapshotBodyNeverEndsCleanly(t *testing.T) {
+	fsys := newMemFS()
+	s, id := NewSnapshots(fsys, testID), snapshotID{7, 3}
+	must(t, s.Save(meta(id), bodyOf(id)))
+	for off := range fsys.content(id.name()) {
+		c := fsys.clone()
+		c.content(id.name())[off] ^= 0x10
+		if _, err := readSnapshot(c, id); err == nil {
+			t.Fatalf("flip at %d went unnoticed", off)
+		}
+	}
+}

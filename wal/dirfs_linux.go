@@ -1,0 +1,38 @@
+package wal
+
+import (
+	"errors"
+	"io/fs"
+
+	"golang.org/x/sys/unix"
+)
+
+// uninterrupted repeats a call that a signal broke off. An interrupted
+// fdatasync has neither succeeded nor reported a lost write, so this is no
+// retry of a failed one.
+func uninterrupted(call func() error) error {
+	for {
+		if err := call(); !errors.Is(err, unix.EINTR) {
+			return err
+		}
+	}
+}
+
+func (f osFile) Allocate(size int64) error {
+	err := uninterrupted(func() error { return unix.Fallocate(int(f.Fd()), 0, 0, size) })
+	switch {
+	case err == nil:
+		return nil
+	case errors.Is(err, unix.EOPNOTSUPP), errors.Is(err, unix.ENOSYS):
+		return f.extend(size)
+	default:
+		return &fs.PathError{Op: "fallocate", Path: f.Name(), Err: err}
+	}
+}
+
+func (f osFile) Sync() error {
+	if err := uninterrupted(func() error { return unix.Fdatasync(int(f.Fd())) }); err != nil {
+		return &fs.PathError{Op: "fdatasync", Path: f.Name(), Err: err}
+	}
+	return nil
+}

@@ -1,0 +1,45 @@
+package wal
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+)
+
+var (
+	// ErrNoLog is what Open returns for a directory that holds neither a log
+	// nor a snapshot: a new member, for which the caller calls Create.
+	ErrNoLog = errors.New("wal: no log in this directory")
+	// ErrLocked is what Lock returns while another process holds the lock.
+	ErrLocked = errors.New("another etcd is using this data directory")
+	// ErrClosed is what every call on a closed Log returns.
+	ErrClosed = errors.New("wal: log is closed")
+	// ErrIncomplete is what Open returns when every file is sound but
+	// together they do not reach from the start, or from a snapshot, to the
+	// last committed entry.
+	ErrIncomplete = errors.New("wal: log is incomplete")
+	// ErrVersion is what a file of a newer format version is refused with.
+	ErrVersion = errors.New("wal: written by a newer version of etcd")
+	// ErrForeign is what a file of another cluster or member is refused with.
+	ErrForeign = errors.New("wal: belongs to another cluster or member")
+)
+
+const remedy = "restore this member's data directory from a backup, or remove the directory and let the member join again from the others; do not edit the files"
+
+// CorruptError reports damage to data that had been acknowledged: in a segment,
+// for which Open refuses to start, or in a snapshot file. Nothing on disk has
+// been changed when it is returned.
+type CorruptError struct {
+	File   string // name inside the data directory
+	Offset int64  // where the damaged part begins, in bytes
+	Reason string
+}
+
+func (e *CorruptError) Error() string {
+	s := fmt.Sprintf("wal: %s is damaged at offset %d: %s", e.File, e.Offset, e.Reason)
+	if strings.Contains(e.File, snapshotSuffix) {
+		// Recovery falls back to the snapshot before it.
+		return s
+	}
+	return s + "; " + remedy
+}

@@ -1,0 +1,169 @@
+package wal
+
+import (
+	"errors"
+	"slices"
+	"strings"
+	"testing"
+)
+
+// scenario writes, overwrites, snapshots and rolls over several segments. It
+// stops at the first error.
+func scenario(d *driver) error {
+	next, term := uint64(1), uint64(1)
+	write := func(n int) error {
+		for range n {
+			d.entry(next, term, strings.Repeat("d", int(next%7)*20))
+			d.hardState(term, 1, next)
+			next++
+			if err := d.sync(); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
+	steps := []func() error{
+		func() error { return write(8) },
+		func() error { return d.snapshot(snapshotID{4, 1}) },
+		func() error { return write(8) },
+		func() error { return d.snapshot(snapshotID{12, 1}) },
+		func() error { d.entry(17, 1, "stale"); return d.sync() },
+		func() error { term = 2; return write(3) },
+		func() error { return d.snapshot(snapshotID{18, 2}) },
+		func() error { next = 41; return d.snapshot(snapshotID{40, 3}) },
+		func() error { term = 3; return write(5) },
+	}
+	for _, step := range steps {
+		if err := step(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// failNth makes the n-th operation fail once. A retry would succeed.
+func failNth(fsys *memFS, n int) (failed *error) {
+	failed = new(error)
+	fsys.ops = 0
+	fsys.inject = func(i int, op string) error {
+		if i != n {
+			return nil
+		}
+		*failed = failure(op)
+		return *failed
+	}
+	return failed
+}
+
+// survivors returns the directory as killing the process leaves it, and as
+// several power cuts do.
+func survivors(fsys *memFS) []*memFS {
+	out := []*memFS{fsys.clone()}
+	for seed := range uint64(20) {
+		out = append(out, fsys.crash(seeded(seed)))
+	}
+	return out
+}
+
+func TestFailureOfEveryOperation(t *testing.T) {
+	for n := 1; ; n++ {
+		fsys := newMemFS()
+		failed := failNth(fsys, n)
+		d, err := newDriver(fsys)
+		created := err == nil
+		if created {
+			err = scenario(d)
+		}
+		if *failed == nil {
+			must(t, err)
+			if n < 100 {
+				t.Fatalf("the scenario has only %d operations", n)
+			}
+			return
+		}
+		if !errors.Is(err, *failed) {
+			t.Fatalf("operation %d failed with %v, what surfaced is %v", n, *failed, err)
+		}
+		if created {
+			checkDead(t, d, n)
+		}
+		for i, left := range survivors(fsys) {
+			after := *d
+			after.saved = slices.Clone(d.saved)
+			err := after.reopen(left, true)
+			if !created && errors.Is(err, ErrNoLog) {
+				continue
+			}
+			if err != nil {
+				t.Fatalf("operation %d failed, survivor %d: %v", n, i, err)
+			}
+			after.write(t, 9, after.acked.last+1, after.acked.last+9)
+			after.restart(t)
+		}
+	}
+}
+
+// checkDead verifies that a log that met the error touches nothing any more,
+// and that one that did not, because a snapshot file met it, goes on.
+func checkDead(t *testing.T, d *driver, n int) {
+	t.Helper()
+	dead, ops := d.log.err, d.fs.ops
+	d.hardState(d.pending.hs.term, 1, d.pending.hs.commit)
+	if dead == nil {
+		if err := d.sync(); err != nil {
+			t.Fatalf("operation %d failed in a snapshot file, then Sync returned %v", n, err)
+		}
+		return
+	}
+	for what, call := range map[string]func() error{
+		"Sync": d.log.Sync, "Release": func() error { return d.log.Release(0) }, "Close": d.log.Close,
+	} {
+		if err := call(); err != dead {
+			t.Fatalf("operation %d failed, then %s of the dead log returned %v", n, what, err)
+		}
+	}
+	if d.fs.ops != ops {
+		t.Fatalf("operation %d failed, then the dead log touched the disk", n)
+	}
+}
+
+// TestFailureDuringRecovery opens a directory that needs every kind of repair,
+// with each operation failing in turn, and then once more without.
+func TestFailureDuringRecovery(t *testing.T) {
+	d := mustDriver(t)
+	d.write(t, 1, 1, 30)
+	must(t, d.snapshot(snapshotID{20, 1}))
+	must(t, d.snapshot(snapshotID{25, 1}))
+	unmarked, damaged := snapshotID{50, 4}, snapshotID{60, 4}
+	for _, id := range []snapshotID{unmarked, damaged} {
+		must(t, d.snaps.Save(meta(id), bodyOf(id)))
+	}
+	d.fs.content(damaged.name())[5] ^= 1
+	d.fs.put(segmentName(77)+tempSuffix, nil)
+	d.fs.content(segmentName(d.log.head.seq))[d.log.offset+9] = 1 // an unfinished write
+	d.saving = unmarked
+	for n := 1; ; n++ {
+		fsys := d.fs.clone()
+		failed := failNth(fsys, n)
+		_, _, err := Open(fsys, testOptions)
+		if *failed == nil {
+			must(t, err)
+			if n < 6 {
+				t.Fatalf("recovery has only %d operations", n)
+			}
+			return
+		}
+		if !errors.Is(err, *failed) {
+			t.Fatalf("operation %d failed with %v, what surfaced is %v", n, *failed, err)
+		}
+		for i, left := range survivors(fsys) {
+			after := *d
+			after.saved = slices.Clone(d.saved)
+			if err := after.reopen(left, true); err != nil {
+				t.Fatalf("operation %d failed, survivor %d: %v", n, i, err)
+			}
+			after.write(t, 9, 51, 55)
+			after.restart(t)
+		}
+	}
+}

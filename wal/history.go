@@ -1,0 +1,66 @@
+package wal
+
+import "fmt"
+
+// history knows which entries a log holds: those after base up to last, and
+// the term of each. Writing and replaying go through the same rules here, so
+// that what one accepts the other does.
+type history struct {
+	base, last uint64
+	runs       []termRun // ascending; a run ends where the next begins
+}
+
+type termRun struct{ first, term uint64 }
+
+// append adds an entry, which discards those at and after its index.
+func (h *history) append(index, term uint64) error {
+	if index == 0 || index > h.last+1 {
+		return fmt.Errorf("entry %d does not follow entry %d", index, h.last)
+	}
+	h.discard(index)
+	if n := len(h.runs); n == 0 || h.runs[n-1].term != term {
+		h.runs = append(h.runs, termRun{first: index, term: term})
+	}
+	h.last = index
+	return nil
+}
+
+// discard drops the entries at and after index.
+func (h *history) discard(index uint64) {
+	n := len(h.runs)
+	for n > 0 && h.runs[n-1].first >= index {
+		n--
+	}
+	h.runs = h.runs[:n]
+	h.last = min(h.last, index-1)
+	h.base = min(h.base, h.last)
+}
+
+// has reports whether the log holds the entry at index with that term.
+func (h *history) has(index, term uint64) bool {
+	if index <= h.base || index > h.last {
+		return false
+	}
+	for i := len(h.runs) - 1; i >= 0; i-- {
+		if h.runs[i].first <= index {
+			return h.runs[i].term == term
+		}
+	}
+	return false
+}
+
+// leadsTo reports whether the log contains the last entry of a snapshot, or
+// begins after it.
+func (h *history) leadsTo(id snapshotID) bool {
+	return id.index <= h.base || h.has(id.index, id.term)
+}
+
+// install notes a snapshot. A log that does not lead to it is on another
+// branch or too short: it restarts, empty, right after the snapshot.
+func (h *history) install(id snapshotID) (restarted bool) {
+	if h.leadsTo(id) {
+		return false
+	}
+	*h = history{base: id.index, last: id.index}
+	return true
+}

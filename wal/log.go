@@ -1,0 +1,264 @@
+package wal
+
+import (
+	"fmt"
+	"io"
+	"io/fs"
+	"strings"
+
+	"go.etcd.io/raft/v3/raftpb"
+)
+
+const (
+	defaultSegmentSize = 64 << 20
+	// keepBuffer is the largest batch buffer kept for the next batch.
+	keepBuffer = 4 << 20
+)
+
+// Options tune a Log. The zero value is right for a server.
+type Options struct {
+	// SegmentSize is the number of bytes preallocated per segment, 64 MiB
+	// when 0. A batch that does not fit gets a segment of its own size.
+	SegmentSize int64
+}
+
+func (o Options) segmentSize(need int) int64 {
+	size := o.SegmentSize
+	if size == 0 {
+		size = defaultSegmentSize
+	}
+	return (max(size, headerSize+int64(need)) + recordAlign - 1) &^ (recordAlign - 1)
+}
+
+// Log is the write-ahead log of one member: hard states, entries and snapshot
+// markers. It is not safe for concurrent use. After any failure it is dead:
+// every later call returns the error of the first.
+type Log struct {
+	fsys     FS
+	opts     Options
+	identity Identity
+
+	file     File
+	head     segmentHeader // of the current segment
+	segments []segmentInfo // oldest first; the last is the current one
+	offset   int64         // where the next record goes
+	chain    uint32        // CRC of the record before it
+
+	buf     []byte // room for a record header, then the buffered payload
+	top     uint64 // highest entry index in buf
+	pending logState
+	durable logState // what is on disk; pending runs ahead of it by buf
+	history history  // follows pending
+	err     error
+}
+
+type logState struct {
+	hardState hardState
+	snapshot  uint64 // newest snapshot index
+	last      uint64 // last entry index
+}
+
+type segmentInfo struct {
+	seq uint64
+	top uint64 // highest entry index inside
+}
+
+// Create begins the log of a new member. It fails with fs.ErrExist when the
+// directory holds a segment or a snapshot already.
+func Create(fsys FS, id Identity, opts Options) (*Log, error) {
+	names, err := fsys.List()
+	if err != nil {
+		return nil, fmt.Errorf("wal: list directory: %w", err)
+	}
+	for _, name := range names {
+		if strings.HasSuffix(name, segmentSuffix) || strings.HasSuffix(name, snapshotSuffix) {
+			return nil, fmt.Errorf("wal: create log: %s: %w", name, fs.ErrExist)
+		}
+	}
+	l := &Log{fsys: fsys, opts: opts, identity: id}
+	if err := l.begin(segmentHeader{seq: 1, first: 1, size: opts.segmentSize(0)}); err != nil {
+		return nil, err
+	}
+	return l, nil
+}
+
+// Append buffers hs, then snap, then ents for the next Sync; hs and snap may
+// be nil. Entries at or before the last index replace what is there from their
+// index on. Entries that leave a gap, or a batch over 1 GiB, make the next
+// Sync fail. The arguments are copied.
+func (l *Log) Append(hs *raftpb.HardState, ents []*raftpb.Entry, snap *raftpb.SnapshotMetadata) {
+	if l.err != nil {
+		return
+	}
+	size := len(l.buf)
+	if size == 0 {
+		size = recordHeaderSize
+	}
+	size += hardStateSize + markerSize
+	for _, e := range ents {
+		size += entryHeaderSize + len(e.GetData())
+	}
+	if size > maxPayload {
+		l.err = fmt.Errorf("wal: a batch of %d bytes is over the limit of %d", size, maxPayload)
+		return
+	}
+	if len(l.buf) == 0 {
+		l.buf = append(l.buf, make([]byte, recordHeaderSize)...)
+	}
+	if hs != nil {
+		l.pending.hardState = hardState{term: hs.GetTerm(), vote: hs.GetVote(), commit: hs.GetCommit()}
+		l.buf = appendHardState(l.buf, l.pending.hardState)
+	}
+	if snap != nil {
+		id := snapshotID{index: snap.GetIndex(), term: snap.GetTerm()}
+		l.history.install(id)
+		l.pending.snapshot = max(l.pending.snapshot, id.index)
+		l.buf = appendMarker(l.buf, id)
+	}
+	for _, e := range ents {
+		if err := l.history.append(e.GetIndex(), e.GetTerm()); err != nil {
+			l.err = fmt.Errorf("wal: append: %w", err)
+			return
+		}
+		l.top = max(l.top, e.GetIndex())
+		l.buf = appendEntry(l.buf, e)
+	}
+	l.pending.last = l.history.last
+}
+
+// Buffered reports whether Sync has something to write.
+func (l *Log) Buffered() bool { return len(l.buf) > recordHeaderSize }
+
+// Sync makes everything buffered durable as one record: one write, one
+// fdatasync, in a new segment when the current one is full. When it fails,
+// what was buffered may or may not be there after a restart.
+func (l *Log) Sync() error {
+	if l.err != nil {
+		return l.err
+	}
+	if !l.Buffered() {
+		return nil
+	}
+	if err := l.write(); err != nil {
+		l.err = err
+		return err
+	}
+	if cap(l.buf) > keepBuffer {
+		l.buf = nil
+	}
+	l.buf, l.top = l.buf[:0], 0
+	l.durable = l.pending
+	return nil
+}
+
+func (l *Log) write() error {
+	size := recordSize(len(l.buf) - recordHeaderSize)
+	if l.offset+int64(size) > l.head.size {
+		if err := l.roll(size); err != nil {
+			return err
+		}
+	}
+	record, chain := sealRecord(l.buf, l.head.crc, l.chain, l.offset)
+	l.buf = record
+	if _, err := l.file.WriteAt(record, l.offset); err != nil {
+		return fmt.Errorf("wal: write segment %s: %w", segmentName(l.head.seq), err)
+	}
+	if err := l.file.Sync(); err != nil {
+		return fmt.Errorf("wal: sync segment %s: %w", segmentName(l.head.seq), err)
+	}
+	l.offset += int64(size)
+	l.chain = chain
+	current := &l.segments[len(l.segments)-1]
+	current.top = max(current.top, l.top)
+	return nil
+}
+
+// roll seals the current segment and begins the next, with room for a record
+// of need bytes.
+func (l *Log) roll(need int) error {
+	old := l.file
+	err := l.begin(segmentHeader{
+		seq:      l.head.seq + 1,
+		first:    l.durable.last + 1,
+		state:    l.durable.hardState,
+		size:     l.opts.segmentSize(need),
+		previous: l.chain,
+	})
+	if err != nil {
+		return err
+	}
+	if err := old.Close(); err != nil {
+		return fmt.Errorf("wal: close segment: %w", err)
+	}
+	return nil
+}
+
+// begin creates the segment that h describes and makes it the current one.
+func (l *Log) begin(h segmentHeader) error {
+	h.identity = l.identity
+	f, err := createSegment(l.fsys, &h)
+	if err != nil {
+		return err
+	}
+	l.file, l.head = f, h
+	l.offset, l.chain = headerSize, h.crc
+	l.segments = append(l.segments, segmentInfo{seq: h.seq})
+	return nil
+}
+
+// Release removes the oldest segments for as long as no entry in them is
+// after index, never the current one. The index must be covered by a snapshot
+// whose marker is durable.
+func (l *Log) Release(index uint64) error {
+	if l.err != nil {
+		return l.err
+	}
+	if index > l.durable.snapshot {
+		return fmt.Errorf("wal: release up to %d: the newest durable snapshot is at %d", index, l.durable.snapshot)
+	}
+	for len(l.segments) > 1 && l.segments[0].top <= index {
+		if err := l.removeOldest(); err != nil {
+			l.err = fmt.Errorf("wal: remove segment %s: %w", segmentName(l.segments[0].seq), err)
+			return l.err
+		}
+		l.segments = l.segments[1:]
+	}
+	return nil
+}
+
+// removeOldest makes each removal durable before the next: a power cut may
+// keep any subset of unsynced removals, and a hole would look like a loss.
+func (l *Log) removeOldest() error {
+	if err := l.fsys.Remove(segmentName(l.segments[0].seq)); err != nil {
+		return err
+	}
+	return l.fsys.SyncDir()
+}
+
+// Close syncs what is buffered and closes the segment. It returns the error
+// the Log died of, if it did.
+func (l *Log) Close() error {
+	err := l.Sync()
+	if l.file != nil {
+		if cerr := l.file.Close(); err == nil && cerr != nil {
+			err = fmt.Errorf("wal: close segment: %w", cerr)
+		}
+		l.file = nil
+	}
+	if l.err == nil {
+		l.err = ErrClosed
+	}
+	return err
+}
+
+// readFull fills b from offset.
+func readFull(r io.ReaderAt, b []byte, offset int64) error {
+	n, err := r.ReadAt(b, offset)
+	if n == len(b) {
+		return nil
+	}
+	if err == io.EOF {
+		return io.ErrUnexpectedEOF
+	}
+	return err
+}

@@ -1,0 +1,252 @@
+package wal
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"math/rand/v2"
+	"slices"
+	"testing"
+
+	"go.etcd.io/raft/v3/raftpb"
+)
+
+var testID = Identity{ClusterID: 0xc0ffee, MemberID: 0xabba}
+
+// model says naively what a log holds.
+type model struct {
+	hs      hardState
+	base    uint64 // entries up to here are unknown
+	last    uint64
+	entries map[uint64]modelEntry
+}
+
+type modelEntry struct {
+	term uint64
+	typ  raftpb.EntryType
+	data string
+}
+
+func (m model) clone() model {
+	m.entries = maps.Clone(m.entries)
+	return m
+}
+
+func (m *model) put(index uint64, e modelEntry) {
+	for i := index; i <= m.last; i++ {
+		delete(m.entries, i)
+	}
+	m.entries[index], m.last = e, index
+	m.base = min(m.base, index-1)
+}
+
+func (m *model) marker(id snapshotID) (restarted bool) {
+	if e, ok := m.entries[id.index]; id.index <= m.base || ok && e.term == id.term {
+		return false
+	}
+	m.base, m.last, m.entries = id.index, id.index, map[uint64]modelEntry{}
+	return true
+}
+
+// recovered is what Open must report for the model and its newest snapshot.
+func (m model) recovered(snap snapshotID) model {
+	m = m.clone()
+	if snap.index > 0 {
+		m.marker(snap)
+		m.hs.commit = max(m.hs.commit, snap.index)
+		if m.hs.term < snap.term {
+			m.hs.term, m.hs.vote = snap.term, 0
+		}
+	}
+	for i := range m.entries {
+		if i <= snap.index {
+			delete(m.entries, i)
+		}
+	}
+	m.base = snap.index
+	return m
+}
+
+// diff compares with what Open reported.
+func (m model) diff(rec *Recovered) error {
+	got := model{
+		hs:      hardState{rec.HardState.GetTerm(), rec.HardState.GetVote(), rec.HardState.GetCommit()},
+		base:    rec.Snapshot.GetIndex(),
+		last:    rec.Snapshot.GetIndex(),
+		entries: map[uint64]modelEntry{},
+	}
+	for i, e := range rec.Entries {
+		if want := got.base + 1 + uint64(i); e.GetIndex() != want {
+			return fmt.Errorf("entry %d stands where %d belongs", e.GetIndex(), want)
+		}
+		got.last = e.GetIndex()
+		got.entries[got.last] = modelEntry{e.GetTerm(), e.GetType(), string(e.GetData())}
+	}
+	switch {
+	case got.hs != m.hs:
+		return fmt.Errorf("hard state %+v, want %+v", got.hs, m.hs)
+	case got.last != m.last:
+		return fmt.Errorf("last entry %d, want %d", got.last, m.last)
+	case !maps.Equal(got.entries, m.entries):
+		return fmt.Errorf("entries %v, want %v", got.entries, m.entries)
+	}
+	return nil
+}
+
+// driver runs a log and its snapshots together with the model of them.
+type driver struct {
+	fs    *memFS
+	log   *Log
+	snaps *Snapshots
+
+	acked, pending model
+	saved          []snapshotID // acknowledged, ascending
+	saving         snapshotID   // under way, zero when none
+}
+
+var testOptions = Options{SegmentSize: 512}
+
+func newDriver(fsys *memFS) (*driver, error) {
+	d := &driver{fs: fsys, snaps: NewSnapshots(fsys, testID), acked: model{entries: map[uint64]modelEntry{}}}
+	d.pending = d.acked.clone()
+	var err error
+	d.log, err = Create(fsys, testID, testOptions)
+	return d, err
+}
+
+func mustDriver(t testing.TB) *driver {
+	t.Helper()
+	d, err := newDriver(newMemFS())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return d
+}
+
+func (d *driver) hardState(term, vote, commit uint64) {
+	d.pending.hs = hardState{term, vote, commit}
+	d.log.Append(&raftpb.HardState{Term: new(term), Vote: new(vote), Commit: new(commit)}, nil, nil)
+}
+
+func (d *driver) entry(index, term uint64, data string) {
+	typ := raftpb.EntryType(index % 3)
+	d.pending.put(index, modelEntry{term, typ, data})
+	buf := []byte(data)
+	d.log.Append(nil, []*raftpb.Entry{{Index: new(index), Term: new(term), Type: typ.Enum(), Data: buf}}, nil)
+	clear(buf) // the log must have taken a copy
+}
+
+func (d *driver) sync() error {
+	if err := d.log.Sync(); err != nil {
+		return err
+	}
+	d.acked = d.pending.clone()
+	return nil
+}
+
+func meta(id snapshotID) *raftpb.SnapshotMetadata {
+	return &raftpb.SnapshotMetadata{
+		Index: new(id.index), Term: new(id.term),
+		ConfState: &raftpb.ConfState{Voters: []uint64{1, id.index}},
+	}
+}
+
+func body(id snapshotID) []byte {
+	return bytes.Repeat([]byte(fmt.Sprintf("state at %d/%d;", id.index, id.term)), 20)
+}
+
+// snapshot goes through the caller's whole order of steps.
+func (d *driver) snapshot(id snapshotID) error {
+	d.saving = id
+	err := d.snaps.Save(meta(id), func(w io.Writer) error {
+		_, err := w.Write(body(id))
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	d.saved, d.saving = append(d.saved, id), snapshotID{}
+	d.pending.marker(id)
+	d.log.Append(nil, nil, meta(id))
+	if err := d.sync(); err != nil {
+		return err
+	}
+	oldest, err := d.snaps.Prune(2)
+	if err != nil {
+		return err
+	}
+	if want := d.saved[max(0, len(d.saved)-2)].index; oldest != want {
+		return fmt.Errorf("oldest snapshot kept is %d, want %d", oldest, want)
+	}
+	return d.log.Release(oldest)
+}
+
+func (d *driver) newest() snapshotID {
+	if len(d.saved) == 0 {
+		return snapshotID{}
+	}
+	return d.saved[len(d.saved)-1]
+}
+
+// reopen opens fsys and checks that it holds the acknowledged state, or with
+// inFlight possibly what was being written too. The driver goes on from there.
+func (d *driver) reopen(fsys *memFS, inFlight bool) error {
+	log, rec, err := Open(fsys, testOptions)
+	if err != nil {
+		return fmt.Errorf("open: %w", err)
+	}
+	if rec.Identity != testID {
+		return fmt.Errorf("identity %+v", rec.Identity)
+	}
+	logs, snaps := []model{d.acked}, []snapshotID{d.newest()}
+	if inFlight {
+		logs = append(logs, d.pending)
+		if d.saving.index > 0 {
+			snaps = append(snaps, d.saving)
+		}
+	}
+	got := snapshotID{rec.Snapshot.GetIndex(), rec.Snapshot.GetTerm()}
+	if !slices.Contains(snaps, got) {
+		return fmt.Errorf("snapshot %v, want one of %v", got, snaps)
+	}
+	var diffs []error
+	for _, m := range logs {
+		err := m.recovered(got).diff(rec)
+		if err == nil {
+			return d.resume(fsys, log, m, got)
+		}
+		diffs = append(diffs, err)
+	}
+	return errors.Join(diffs...)
+}
+
+// resume goes on with the log and the snapshot that recovery chose.
+func (d *driver) resume(fsys *memFS, log *Log, m model, snap snapshotID) error {
+	if snap.index > 0 {
+		r, err := NewSnapshots(fsys, testID).Open(snap.index, snap.term)
+		if err != nil {
+			return err
+		}
+		got, err := io.ReadAll(r)
+		if err = errors.Join(err, r.Close()); err != nil {
+			return err
+		}
+		if !bytes.Equal(got, body(snap)) {
+			return fmt.Errorf("snapshot body %q", got)
+		}
+		if snap != d.newest() {
+			d.saved = append(d.saved, snap)
+		}
+		hs := m.recovered(snap).hs
+		if m = m.clone(); m.marker(snap) {
+			m.hs = hs // written along with the marker
+		}
+	}
+	d.fs, d.log, d.snaps, d.saving = fsys, log, NewSnapshots(fsys, testID), snapshotID{}
+	d.acked, d.pending = m.clone(), m.clone()
+	return nil
+}
+
+func seeded(n uint64) *rand.Rand { return rand.New(rand.NewPCG(n, n)) }

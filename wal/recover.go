@@ -1,0 +1,254 @@
+package wal
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+
+	"go.etcd.io/raft/v3/raftpb"
+)
+
+// Recovered is what a directory held when it was opened.
+type Recovered struct {
+	Identity Identity
+	// HardState is never nil. A snapshot is applied and so committed state:
+	// Commit, and Term with a cleared Vote, are raised to the snapshot's when
+	// they lag behind it.
+	HardState *raftpb.HardState
+	// Snapshot is the newest readable one, nil when there is none. Its body
+	// has been verified as a whole.
+	Snapshot *raftpb.SnapshotMetadata
+	// Entries are contiguous and begin right after Snapshot, or at 1.
+	Entries []*raftpb.Entry
+	// Torn is nil unless something was cut off the end of the log.
+	Torn *TornTail
+	// BadSnapshots says why each snapshot newer than Snapshot was passed over.
+	// The files have been renamed to *.snap.bad.
+	BadSnapshots []error
+}
+
+// TornTail is what a write that was under way at a crash left behind. Nobody
+// had been told that it was durable.
+type TornTail struct {
+	File   string // the last segment
+	Offset int64  // where the remains began
+	Bytes  int64  // how many bytes were cleared
+}
+
+func (t *TornTail) String() string {
+	return fmt.Sprintf("cut off %d bytes of an unfinished write at offset %d of %s", t.Bytes, t.Offset, t.File)
+}
+
+// Open reads the log and finds the newest readable snapshot. It clears a torn
+// tail, removes temporary files and sets damaged snapshots aside, but only once
+// it is certain to succeed: when it refuses, it has changed nothing. No
+// Snapshots.Save may be under way.
+//
+// It fails with ErrNoLog for an empty directory, a *CorruptError for damage to
+// acknowledged data, ErrIncomplete for missing files, ErrVersion, or
+// ErrForeign.
+func Open(fsys FS, opts Options) (*Log, *Recovered, error) {
+	dir, err := readDir(fsys)
+	if err != nil {
+		return nil, nil, err
+	}
+	head, err := readHeader(fsys, segmentName(dir.segments[0]))
+	if err != nil {
+		return nil, nil, err
+	}
+	rec := &Recovered{Identity: head.identity}
+	bad, err := rec.findSnapshot(fsys, dir.snapshots)
+	if err != nil {
+		return nil, nil, err
+	}
+	rp := &replay{snapshot: rec.Snapshot.GetIndex(), names: dir.segments}
+	l := &Log{fsys: fsys, opts: opts, identity: head.identity}
+	if err := rp.run(fsys, l); err != nil {
+		return nil, nil, errors.Join(err, l.abandon())
+	}
+	rec.Torn = rp.torn
+	restarted, err := rec.assemble(rp)
+	if err != nil {
+		err = fmt.Errorf("%w; %s", errors.Join(append([]error{err}, rec.BadSnapshots...)...), remedy)
+		return nil, nil, errors.Join(err, l.abandon())
+	}
+	if err := l.repair(rec, rp, append(dir.temporary, bad...)); err != nil {
+		return nil, nil, errors.Join(err, l.abandon())
+	}
+	l.resume(rp, rec)
+	if restarted {
+		// The log must know of a snapshot that it does not lead to before
+		// entries that follow the snapshot are added to it.
+		l.Append(rec.HardState, nil, rec.Snapshot)
+		if err := l.Sync(); err != nil {
+			return nil, nil, errors.Join(err, l.abandon())
+		}
+	}
+	return l, rec, nil
+}
+
+// abandon closes the current segment of a log that could not be opened.
+func (l *Log) abandon() error {
+	if l.file == nil {
+		return nil
+	}
+	return l.file.Close()
+}
+
+// resume makes l ready to append after what was replayed.
+func (l *Log) resume(rp *replay, rec *Recovered) {
+	l.history = rp.history
+	l.durable = logState{hardState: rp.state, snapshot: rec.Snapshot.GetIndex(), last: rp.history.last}
+	l.pending = l.durable
+}
+
+// directory is the sorted content of a data directory.
+type directory struct {
+	segments  []uint64     // ascending, at least one, without a hole
+	snapshots []snapshotID // newest first
+	temporary []string
+}
+
+func readDir(fsys FS) (*directory, error) {
+	names, err := fsys.List()
+	if err != nil {
+		return nil, fmt.Errorf("wal: list directory: %w", err)
+	}
+	d := &directory{}
+	for _, name := range names {
+		switch {
+		case strings.HasSuffix(name, segmentSuffix):
+			seq, ok := parseSegmentName(name)
+			if !ok {
+				return nil, &CorruptError{File: name, Reason: "this is not the name of a segment"}
+			}
+			d.segments = append(d.segments, seq)
+		case strings.HasSuffix(name, snapshotSuffix):
+			id, ok := parseSnapshotName(name)
+			if !ok {
+				return nil, &CorruptError{File: name, Reason: "this is not the name of a snapshot"}
+			}
+			d.snapshots = append(d.snapshots, id)
+		case strings.HasSuffix(name, segmentSuffix+tempSuffix), strings.HasSuffix(name, snapshotSuffix+tempSuffix):
+			d.temporary = append(d.temporary, name)
+		}
+	}
+	slices.Sort(d.segments)
+	slices.SortFunc(d.snapshots, newestFirst)
+	switch {
+	case len(d.segments) == 0 && len(d.snapshots) == 0:
+		return nil, ErrNoLog
+	case len(d.segments) == 0:
+		return nil, fmt.Errorf("%w: there is a snapshot, %s, but no segment; %s", ErrIncomplete, d.snapshots[0].name(), remedy)
+	}
+	for i, seq := range d.segments {
+		if want := d.segments[0] + uint64(i); seq != want {
+			return nil, fmt.Errorf("%w: segment %s is missing; %s", ErrIncomplete, segmentName(want), remedy)
+		}
+	}
+	return d, nil
+}
+
+// findSnapshot verifies snapshots, newest first, until one is sound. It returns
+// the names of those passed over.
+func (rec *Recovered) findSnapshot(fsys FS, ids []snapshotID) (bad []string, err error) {
+	for _, id := range ids {
+		meta, r, err := openSnapshot(fsys, id, rec.Identity.ClusterID)
+		if err == nil {
+			_, err = io.Copy(io.Discard, r)
+			err = errors.Join(err, r.Close())
+		}
+		if err == nil {
+			rec.Snapshot = meta
+			return bad, nil
+		}
+		if _, damaged := errors.AsType[*CorruptError](err); !damaged {
+			return nil, err
+		}
+		rec.BadSnapshots = append(rec.BadSnapshots, err)
+		bad = append(bad, id.name())
+	}
+	return bad, nil
+}
+
+// assemble joins the snapshot and the replayed log and checks that together
+// they reach the last committed entry. restarted says that the log does not
+// lead to the snapshot.
+func (rec *Recovered) assemble(rp *replay) (restarted bool, err error) {
+	hs, last := rp.state, rp.history.last
+	if rec.Snapshot != nil {
+		id := snapshotID{index: rec.Snapshot.GetIndex(), term: rec.Snapshot.GetTerm()}
+		if rp.history.base > id.index {
+			return false, fmt.Errorf("%w: the newest readable snapshot ends at entry %d and the log begins at entry %d", ErrIncomplete, id.index, rp.history.base+1)
+		}
+		if restarted = !rp.history.leadsTo(id); restarted {
+			rp.entries, last = nil, id.index
+		}
+		hs.commit = max(hs.commit, id.index)
+		if hs.term < id.term {
+			hs.term, hs.vote = id.term, 0
+		}
+	} else if rp.history.base > 0 {
+		return false, fmt.Errorf("%w: the log begins at entry %d and there is no readable snapshot of those before", ErrIncomplete, rp.history.base+1)
+	}
+	if hs.commit > last {
+		return false, fmt.Errorf("%w: entries up to %d were committed and the log ends at %d", ErrIncomplete, hs.commit, last)
+	}
+	rec.Entries = rp.entries
+	rec.HardState = &raftpb.HardState{Term: new(hs.term), Vote: new(hs.vote), Commit: new(hs.commit)}
+	return restarted, nil
+}
+
+// repair clears what a crash left behind and sets damaged snapshots aside.
+// names are of temporary files, which go, and of snapshots.
+func (l *Log) repair(rec *Recovered, rp *replay, names []string) error {
+	if t := rec.Torn; t != nil {
+		if err := clearRange(l.file, t.Offset, t.Bytes); err != nil {
+			return fmt.Errorf("wal: clear the torn tail of segment %s: %w", t.File, err)
+		}
+	}
+	if rp.short {
+		if err := l.file.Allocate(l.head.size); err != nil {
+			return fmt.Errorf("wal: allocate segment %s: %w", segmentName(l.head.seq), err)
+		}
+	}
+	if rec.Torn != nil || rp.short {
+		if err := l.file.Sync(); err != nil {
+			return fmt.Errorf("wal: sync segment %s: %w", segmentName(l.head.seq), err)
+		}
+	}
+	for _, name := range names {
+		var err error
+		if strings.HasSuffix(name, tempSuffix) {
+			err = l.fsys.Remove(name)
+		} else {
+			err = l.fsys.Rename(name, name+badSuffix)
+		}
+		if err != nil {
+			return fmt.Errorf("wal: clean up %s: %w", name, err)
+		}
+	}
+	if len(names) == 0 {
+		return nil
+	}
+	if err := l.fsys.SyncDir(); err != nil {
+		return fmt.Errorf("wal: clean up: %w", err)
+	}
+	return nil
+}
+
+// clearRange overwrites with zeros. The file keeps its length, so that a
+// segment that is too short can only have been cut by something else.
+func clearRange(f File, offset, n int64) error {
+	zeros := make([]byte, min(n, 1<<20))
+	for n > 0 {
+		step := min(n, int64(len(zeros)))
+		if _, err := f.WriteAt(zeros[:step], offset); err != nil {
+			return err
+		}
+		offset, n = offset+step, n-step
+	}
+	return nil
+}

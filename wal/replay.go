@@ -1,0 +1,192 @@
+package wal
+
+import (
+	"fmt"
+
+	"go.etcd.io/raft/v3/raftpb"
+)
+
+// replay collects what the records of all segments add up to.
+type replay struct {
+	names    []uint64 // sequence numbers of the segments
+	snapshot uint64   // entries up to here are not kept
+
+	state   hardState
+	history history
+	entries []*raftpb.Entry
+	top     uint64 // highest entry index in the segment being read
+
+	torn  *TornTail
+	short bool // the last segment lost part of its zero tail
+}
+
+// run reads all segments and leaves the last one open as l's current one.
+func (rp *replay) run(fsys FS, l *Log) error {
+	for i, seq := range rp.names {
+		last := i == len(rp.names)-1
+		if err := rp.segment(fsys, l, seq, last); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (rp *replay) segment(fsys FS, l *Log, seq uint64, last bool) error {
+	name := segmentName(seq)
+	f, err := fsys.Open(name)
+	if err != nil {
+		return fmt.Errorf("wal: segment %s: %w", name, err)
+	}
+	if last {
+		l.file = f
+	} else {
+		defer f.Close()
+	}
+	size, err := f.Size()
+	if err != nil {
+		return fmt.Errorf("wal: segment %s: %w", name, err)
+	}
+	data := make([]byte, size)
+	if err := readFull(f, data, 0); err != nil {
+		return fmt.Errorf("wal: segment %s: %w", name, err)
+	}
+	h, err := decodeHeader(name, data)
+	if err != nil {
+		return err
+	}
+	if err := rp.follows(l, h); err != nil {
+		return err
+	}
+	if l.offset, l.chain, err = rp.records(h, data); err != nil {
+		return err
+	}
+	if err := rp.tail(h, data, l.offset, last); err != nil {
+		return err
+	}
+	l.head = h
+	l.segments = append(l.segments, segmentInfo{seq: seq, top: rp.top})
+	return nil
+}
+
+// follows checks that a segment continues the one read before it.
+func (rp *replay) follows(l *Log, h segmentHeader) error {
+	name := segmentName(h.seq)
+	bad := func(reason string) error { return &CorruptError{File: name, Reason: reason} }
+	if h.identity != l.identity {
+		return fmt.Errorf("%w: segment %s is of member %x of cluster %x, the log is of member %x of cluster %x", ErrForeign,
+			name, h.identity.MemberID, h.identity.ClusterID, l.identity.MemberID, l.identity.ClusterID)
+	}
+	if len(l.segments) == 0 {
+		if h.seq == 1 && (h.first != 1 || h.previous != 0) {
+			return bad("the first segment does not begin at entry 1")
+		}
+		rp.state = h.state
+		rp.history = history{base: h.first - 1, last: h.first - 1}
+		return nil
+	}
+	switch {
+	case h.previous != l.chain:
+		return &CorruptError{File: segmentName(l.head.seq), Offset: l.offset,
+			Reason: "its records do not reach the beginning of the next segment"}
+	case h.first > rp.history.last+1 || h.state != rp.state:
+		return bad("the segment header disagrees with the records before it")
+	}
+	// Replay may begin after segments that were released, and then does not
+	// know that a snapshot marker at an index before them emptied the log.
+	rp.history.discard(h.first)
+	rp.dropFrom(h.first)
+	return nil
+}
+
+// records replays the sound records of a segment and returns where they end
+// and the chain CRC there.
+func (rp *replay) records(h segmentHeader, data []byte) (offset int64, chain uint32, err error) {
+	rp.top = 0
+	offset, chain = headerSize, h.crc
+	for {
+		payload, size, next, ok := nextRecord(data, h.crc, chain, offset)
+		if !ok {
+			return offset, chain, nil
+		}
+		if err := decodeBatch(payload, rp); err != nil {
+			return 0, 0, &CorruptError{File: segmentName(h.seq), Offset: offset, Reason: err.Error()}
+		}
+		offset, chain = offset+int64(size), next
+	}
+}
+
+// tail judges what follows the last sound record.
+func (rp *replay) tail(h segmentHeader, data []byte, offset int64, last bool) error {
+	bad := func(reason string) error {
+		return &CorruptError{File: segmentName(h.seq), Offset: offset, Reason: reason}
+	}
+	end := int64(len(data))
+	for end > offset && data[end-1] == 0 {
+		end--
+	}
+	if after, found := recordAfter(data, h.crc, offset, end); found {
+		return bad(fmt.Sprintf("the record there is damaged, but the one at offset %d is not, so this is no unfinished write", after))
+	}
+	if !last {
+		if end > offset {
+			return bad("a record is damaged, and a later segment follows")
+		}
+		return nil
+	}
+	if int64(len(data)) < h.size {
+		// Eight zero bytes cannot be the beginning of a record: nothing was
+		// ever written here.
+		if end > offset || int64(len(data)) < offset+recordAlign && offset < h.size {
+			return bad(fmt.Sprintf("the file was cut to %d bytes of %d, and records may have been lost", len(data), h.size))
+		}
+		rp.short = true
+		return nil
+	}
+	if end > offset {
+		rp.torn = &TornTail{File: segmentName(h.seq), Offset: offset, Bytes: end - offset}
+	}
+	return nil
+}
+
+func (rp *replay) hardState(hs hardState) { rp.state = hs }
+
+func (rp *replay) marker(id snapshotID) {
+	if rp.history.install(id) {
+		rp.entries = nil
+	}
+}
+
+// dropFrom drops the kept entries at and after index.
+func (rp *replay) dropFrom(index uint64) {
+	if len(rp.entries) == 0 {
+		return
+	}
+	if first := rp.entries[0].GetIndex(); index < first+uint64(len(rp.entries)) {
+		rp.entries = rp.entries[:max(index, first)-first]
+	}
+}
+
+// recoveredEntry keeps an entry and what it points to in one allocation.
+type recoveredEntry struct {
+	raftpb.Entry
+	index, term uint64
+	typ         raftpb.EntryType
+}
+
+func (rp *replay) entry(index, term uint64, typ raftpb.EntryType, data []byte) error {
+	if err := rp.history.append(index, term); err != nil {
+		return err
+	}
+	rp.top = max(rp.top, index)
+	rp.dropFrom(index)
+	if index <= rp.snapshot {
+		return nil
+	}
+	e := &recoveredEntry{index: index, term: term, typ: typ}
+	e.Entry.Index, e.Entry.Term, e.Entry.Type = &e.index, &e.term, &e.typ
+	if len(data) > 0 {
+		e.Entry.Data = append([]byte(nil), data...)
+	}
+	rp.entries = append(rp.entries, &e.Entry)
+	return nil
+}

@@ -1,0 +1,377 @@
+package wal
+
+import (
+	"bufio"
+	"bytes"
+	"cmp"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"hash/crc32"
+	"io"
+	"slices"
+	"strings"
+
+	"go.etcd.io/raft/v3/raftpb"
+	"google.golang.org/protobuf/proto"
+)
+
+const (
+	snapshotMagic      = "etcdsnp\n"
+	snapshotHeaderSize = 40 // up to the ConfState
+	maxConfState       = 1 << 20
+	chunkHeaderSize    = 8
+	maxChunk           = 64 << 10
+	endMarkSize        = chunkHeaderSize + 8
+)
+
+type snapshotID struct{ index, term uint64 }
+
+func (id snapshotID) name() string { return snapshotName(id.index, id.term) }
+
+// newestFirst orders by index, then by term.
+func newestFirst(a, b snapshotID) int {
+	return cmp.Or(cmp.Compare(b.index, a.index), cmp.Compare(b.term, a.term))
+}
+
+// Snapshots keeps the snapshot files of one directory. It is not safe for
+// concurrent use, but may be used while another goroutine uses the Log of the
+// same directory.
+type Snapshots struct {
+	fsys    FS
+	cluster uint64
+}
+
+// NewSnapshots returns the snapshots in fsys. Only the cluster of id matters:
+// a snapshot may have come from another member.
+func NewSnapshots(fsys FS, id Identity) *Snapshots {
+	return &Snapshots{fsys: fsys, cluster: id.ClusterID}
+}
+
+// Save writes the snapshot that meta describes, with the body that write
+// produces, and returns once it is durable under its final name, where it
+// replaces one of the same index and term. On an error before that nothing
+// but a temporary file was touched, and that is removed.
+func (s *Snapshots) Save(meta *raftpb.SnapshotMetadata, write func(io.Writer) error) error {
+	name := snapshotName(meta.GetIndex(), meta.GetTerm())
+	if err := s.save(name, meta, write); err != nil {
+		return fmt.Errorf("wal: save snapshot %s: %w", name, err)
+	}
+	return nil
+}
+
+func (s *Snapshots) save(name string, meta *raftpb.SnapshotMetadata, write func(io.Writer) error) error {
+	header, err := s.encodeHeader(meta)
+	if err != nil {
+		return err
+	}
+	temp := name + tempSuffix
+	if err := removeIfExists(s.fsys, temp); err != nil {
+		return err
+	}
+	f, err := s.fsys.Create(temp)
+	if err != nil {
+		return err
+	}
+	if err := errors.Join(fillSnapshot(f, header, write), f.Close()); err != nil {
+		_ = s.fsys.Remove(temp)
+		return err
+	}
+	if err := s.fsys.Rename(temp, name); err != nil {
+		_ = s.fsys.Remove(temp)
+		return err
+	}
+	return s.fsys.SyncDir()
+}
+
+func (s *Snapshots) encodeHeader(meta *raftpb.SnapshotMetadata) ([]byte, error) {
+	conf, err := proto.MarshalOptions{Deterministic: true}.Marshal(meta.GetConfState())
+	if err != nil {
+		return nil, err
+	}
+	if len(conf) > maxConfState {
+		return nil, fmt.Errorf("membership of %d bytes is over the limit of %d", len(conf), maxConfState)
+	}
+	le := binary.LittleEndian
+	b := []byte(snapshotMagic)
+	b = le.AppendUint32(b, formatVersion)
+	b = le.AppendUint32(b, uint32(len(conf)))
+	b = le.AppendUint64(b, s.cluster)
+	b = le.AppendUint64(b, meta.GetIndex())
+	b = le.AppendUint64(b, meta.GetTerm())
+	b = append(b, conf...)
+	return le.AppendUint32(b, crc32.Checksum(b, castagnoli)), nil
+}
+
+func fillSnapshot(f File, header []byte, write func(io.Writer) error) error {
+	if _, err := f.WriteAt(header, 0); err != nil {
+		return err
+	}
+	w := &chunkWriter{
+		file:   f,
+		offset: int64(len(header)),
+		chain:  binary.LittleEndian.Uint32(header[len(header)-4:]),
+		buf:    make([]byte, chunkHeaderSize, chunkHeaderSize+maxChunk),
+	}
+	if err := write(w); err != nil {
+		return err
+	}
+	if err := w.end(); err != nil {
+		return err
+	}
+	return f.Sync()
+}
+
+// chunkWriter cuts what is written into checksummed chunks.
+type chunkWriter struct {
+	file   File
+	offset int64
+	chain  uint32
+	total  uint64
+	buf    []byte // room for a chunk header, then its data
+	err    error
+}
+
+func (w *chunkWriter) Write(p []byte) (int, error) {
+	written := 0
+	for len(p) > 0 && w.err == nil {
+		n := min(len(p), cap(w.buf)-len(w.buf))
+		w.buf = append(w.buf, p[:n]...)
+		p, written = p[n:], written+n
+		if len(w.buf) == cap(w.buf) {
+			w.flush()
+		}
+	}
+	return written, w.err
+}
+
+func (w *chunkWriter) flush() {
+	n := len(w.buf) - chunkHeaderSize
+	if n == 0 || w.err != nil {
+		return
+	}
+	w.total += uint64(n)
+	binary.LittleEndian.PutUint32(w.buf, uint32(n))
+	w.emit()
+}
+
+// emit completes buf, whose length field is set, with its CRC and writes it.
+func (w *chunkWriter) emit() {
+	w.chain = chunkCRC(w.buf, w.chain)
+	binary.LittleEndian.PutUint32(w.buf[4:], w.chain)
+	_, w.err = w.file.WriteAt(w.buf, w.offset)
+	w.offset += int64(len(w.buf))
+	w.buf = w.buf[:chunkHeaderSize]
+}
+
+// end writes the last chunk and the end mark.
+func (w *chunkWriter) end() error {
+	w.flush()
+	if w.err != nil {
+		return w.err
+	}
+	binary.LittleEndian.PutUint32(w.buf, 0)
+	w.buf = binary.LittleEndian.AppendUint64(w.buf, w.total)
+	w.emit()
+	return w.err
+}
+
+// chunkCRC continues the chain over everything in the chunk but the CRC.
+func chunkCRC(b []byte, chain uint32) uint32 {
+	return crc32.Update(crc32.Update(chain, castagnoli, b[:4]), castagnoli, b[chunkHeaderSize:])
+}
+
+// Open returns the body of a snapshot. It is checked while it is read: a
+// damaged body ends in an error, never in io.EOF, but the bytes before the
+// damage have been handed out by then. It fails with fs.ErrNotExist when there
+// is no such snapshot.
+func (s *Snapshots) Open(index, term uint64) (io.ReadCloser, error) {
+	_, r, err := openSnapshot(s.fsys, snapshotID{index: index, term: term}, s.cluster)
+	if err != nil {
+		return nil, err
+	}
+	return r, nil
+}
+
+// Prune removes all snapshots but the newest keep, at least one, along with
+// temporary files and those that recovery set aside as damaged. It returns the
+// index of the oldest that remains, 0 when there is none.
+func (s *Snapshots) Prune(keep int) (oldest uint64, err error) {
+	names, err := s.fsys.List()
+	if err != nil {
+		return 0, fmt.Errorf("wal: prune snapshots: %w", err)
+	}
+	var ids []snapshotID
+	var remove []string
+	for _, name := range names {
+		switch {
+		case strings.HasSuffix(name, snapshotSuffix):
+			if id, ok := parseSnapshotName(name); ok {
+				ids = append(ids, id)
+			}
+		case strings.HasSuffix(name, snapshotSuffix+tempSuffix), strings.HasSuffix(name, snapshotSuffix+badSuffix):
+			remove = append(remove, name)
+		}
+	}
+	slices.SortFunc(ids, newestFirst)
+	kept := ids[:min(len(ids), max(keep, 1))]
+	for _, id := range ids[len(kept):] {
+		remove = append(remove, id.name())
+	}
+	for _, name := range remove {
+		if err := s.fsys.Remove(name); err != nil {
+			return 0, fmt.Errorf("wal: prune snapshot %s: %w", name, err)
+		}
+	}
+	if len(remove) > 0 {
+		if err := s.fsys.SyncDir(); err != nil {
+			return 0, fmt.Errorf("wal: prune snapshots: %w", err)
+		}
+	}
+	if len(kept) == 0 {
+		return 0, nil
+	}
+	return kept[len(kept)-1].index, nil
+}
+
+// snapshotReader hands out the body of one snapshot file.
+type snapshotReader struct {
+	file  File
+	name  string
+	src   *bufio.Reader
+	at    int64 // offset of the chunk being read
+	chain uint32
+	total uint64
+	chunk []byte // chunk header and data
+	rest  []byte // what of the chunk has not been handed out
+	err   error
+}
+
+// openSnapshot checks the header of a snapshot file and returns its metadata
+// and body.
+func openSnapshot(fsys FS, id snapshotID, cluster uint64) (*raftpb.SnapshotMetadata, *snapshotReader, error) {
+	name := id.name()
+	f, err := fsys.Open(name)
+	if err != nil {
+		return nil, nil, fmt.Errorf("wal: snapshot %s: %w", name, err)
+	}
+	size, err := f.Size()
+	if err != nil {
+		_ = f.Close()
+		return nil, nil, fmt.Errorf("wal: snapshot %s: %w", name, err)
+	}
+	r := &snapshotReader{file: f, name: name, src: bufio.NewReaderSize(io.NewSectionReader(f, 0, size), maxChunk)}
+	meta, err := r.header(id, cluster)
+	if err != nil {
+		_ = f.Close()
+		return nil, nil, err
+	}
+	return meta, r, nil
+}
+
+func (r *snapshotReader) damaged(reason string) error {
+	return &CorruptError{File: r.name, Offset: r.at, Reason: reason}
+}
+
+// fill reads exactly len(b) bytes; whatever prevents that is damage.
+func (r *snapshotReader) fill(b []byte) error {
+	switch _, err := io.ReadFull(r.src, b); err {
+	case nil:
+		return nil
+	case io.EOF, io.ErrUnexpectedEOF:
+		return r.damaged("the file ends early")
+	default:
+		return r.damaged("it cannot be read: " + err.Error())
+	}
+}
+
+func (r *snapshotReader) header(id snapshotID, cluster uint64) (*raftpb.SnapshotMetadata, error) {
+	b := make([]byte, snapshotHeaderSize)
+	if err := r.fill(b); err != nil {
+		return nil, err
+	}
+	if !bytes.Equal(b[:8], []byte(snapshotMagic)) {
+		return nil, r.damaged("it does not begin like a snapshot")
+	}
+	le := binary.LittleEndian
+	n := le.Uint32(b[12:])
+	if n > maxConfState {
+		return nil, r.damaged("the membership is longer than the limit")
+	}
+	b = append(b, make([]byte, n+4)...)
+	if err := r.fill(b[snapshotHeaderSize:]); err != nil {
+		return nil, err
+	}
+	end := len(b) - 4
+	if r.chain = le.Uint32(b[end:]); crc32.Checksum(b[:end], castagnoli) != r.chain {
+		return nil, r.damaged("the checksum of the snapshot header does not match")
+	}
+	if v := le.Uint32(b[8:]); v != formatVersion {
+		return nil, fmt.Errorf("%w: snapshot %s has format version %d, this program reads %d", ErrVersion, r.name, v, formatVersion)
+	}
+	if c := le.Uint64(b[16:]); c != cluster {
+		return nil, fmt.Errorf("%w: snapshot %s is of cluster %x, this is %x", ErrForeign, r.name, c, cluster)
+	}
+	if (snapshotID{index: le.Uint64(b[24:]), term: le.Uint64(b[32:])}) != id {
+		return nil, r.damaged("the snapshot header and the file name disagree")
+	}
+	conf := &raftpb.ConfState{}
+	if err := proto.Unmarshal(b[snapshotHeaderSize:end], conf); err != nil {
+		return nil, r.damaged("the membership does not decode: " + err.Error())
+	}
+	r.at = int64(len(b))
+	return &raftpb.SnapshotMetadata{ConfState: conf, Index: new(id.index), Term: new(id.term)}, nil
+}
+
+func (r *snapshotReader) Read(p []byte) (int, error) {
+	for len(r.rest) == 0 && r.err == nil {
+		r.err = r.next()
+	}
+	if len(r.rest) == 0 {
+		return 0, r.err
+	}
+	n := copy(p, r.rest)
+	r.rest = r.rest[n:]
+	return n, nil
+}
+
+// next reads and checks one chunk; it returns io.EOF at a sound end.
+func (r *snapshotReader) next() error {
+	if r.chunk == nil {
+		r.chunk = make([]byte, chunkHeaderSize+maxChunk)
+	}
+	head := r.chunk[:chunkHeaderSize]
+	if err := r.fill(head); err != nil {
+		return err
+	}
+	le := binary.LittleEndian
+	n := le.Uint32(head)
+	size := chunkHeaderSize + int(min(n, maxChunk+1))
+	if n == 0 {
+		size = endMarkSize
+	} else if n > maxChunk {
+		return r.damaged("a chunk is longer than the limit")
+	}
+	b := r.chunk[:size]
+	if err := r.fill(b[chunkHeaderSize:]); err != nil {
+		return err
+	}
+	if r.chain = chunkCRC(b, r.chain); r.chain != le.Uint32(b[4:]) {
+		return r.damaged("the checksum of a chunk does not match")
+	}
+	r.at += int64(size)
+	if n > 0 {
+		r.total += uint64(n)
+		r.rest = b[chunkHeaderSize:]
+		return nil
+	}
+	if le.Uint64(b[chunkHeaderSize:]) != r.total {
+		return r.damaged("the length of the body does not match")
+	}
+	if _, err := r.src.ReadByte(); err != io.EOF {
+		return r.damaged("something follows the end")
+	}
+	return io.EOF
+}
+
+func (r *snapshotReader) Close() error { return r.file.Close() }

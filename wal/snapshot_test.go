@@ -1,0 +1,110 @@
+package wal
+
+import (
+	"bytes"
+	"errors"
+	"hash/crc32"
+	"io"
+	"io/fs"
+	"strings"
+	"testing"
+
+	"encoding/binary"
+)
+
+func discardBody(io.Writer) error { return nil }
+
+func bodyOf(id snapshotID) func(io.Writer) error {
+	return func(w io.Writer) error {
+		_, err := w.Write(body(id))
+		return err
+	}
+}
+
+// patchVersion raises the format version of a header with its CRC at crcAt.
+func patchVersion(b []byte, crcAt int) {
+	binary.LittleEndian.PutUint32(b[8:], formatVersion+1)
+	binary.LittleEndian.PutUint32(b[crcAt:], crc32.Checksum(b[:crcAt], castagnoli))
+}
+
+func TestSnapshotBodyComesBack(t *testing.T) {
+	for _, size := range []int{0, 1, maxChunk - 1, maxChunk, maxChunk + 1, 3*maxChunk + 17} {
+		s := NewSnapshots(newMemFS(), testID)
+		want := bytes.Repeat([]byte("0123456789abcdef!"), size/17+1)[:size]
+		must(t, s.Save(meta(snapshotID{7, 3}), func(w io.Writer) error {
+			for rest := want; len(rest) > 0; { // in odd pieces
+				n := min(len(rest), 1000)
+				if _, err := w.Write(rest[:n]); err != nil {
+					return err
+				}
+				rest = rest[n:]
+			}
+			return nil
+		}))
+		r, err := s.Open(7, 3)
+		must(t, err)
+		got, err := io.ReadAll(r)
+		must(t, err)
+		must(t, r.Close())
+		if !bytes.Equal(got, want) {
+			t.Fatalf("body of %d bytes came back as %d others", len(want), len(got))
+		}
+	}
+}
+
+func TestOpenAbsentSnapshot(t *testing.T) {
+	if _, err := NewSnapshots(newMemFS(), testID).Open(1, 1); !errors.Is(err, fs.ErrNotExist) {
+		t.Fatal(err)
+	}
+}
+
+func TestFailedSaveLeavesNothing(t *testing.T) {
+	fsys := newMemFS()
+	s := NewSnapshots(fsys, testID)
+	broken := errors.New("no more state")
+	err := s.Save(meta(snapshotID{7, 3}), func(w io.Writer) error {
+		if _, err := w.Write(make([]byte, 2*maxChunk)); err != nil {
+			return err
+		}
+		return broken
+	})
+	if !errors.Is(err, broken) || !strings.Contains(err.Error(), snapshotID{7, 3}.name()) {
+		t.Fatal(err)
+	}
+	if len(fsys.names) != 0 {
+		t.Fatalf("left: %v", fsys.contents())
+	}
+}
+
+func TestPruneKeepsTheNewest(t *testing.T) {
+	fsys := newMemFS()
+	s := NewSnapshots(fsys, testID)
+	if oldest, err := s.Prune(2); oldest != 0 || err != nil {
+		t.Fatalf("Prune of nothing: %d, %v", oldest, err)
+	}
+	// Names sort by term first, so that 0x20 is not the last one by name.
+	for _, id := range []snapshotID{{5, 9}, {0x20, 2}, {0x10, 3}, {0x18, 3}} {
+		must(t, s.Save(meta(id), bodyOf(id)))
+	}
+	fsys.put(snapshotID{3, 1}.name()+badSuffix, nil)
+	fsys.put(snapshotID{0x30, 3}.name()+tempSuffix, nil)
+	fsys.put("notes.txt", nil)
+	oldest, err := s.Prune(2)
+	must(t, err)
+	names, err := fsys.List()
+	must(t, err)
+	want := strings.Join([]string{snapshotID{0x20, 2}.name(), snapshotID{0x18, 3}.name(), "notes.txt"}, " ")
+	if got := strings.Join(names, " "); got != want || oldest != 0x18 {
+		t.Fatalf("oldest %#x, left %s", oldest, got)
+	}
+}
+
+// readSnapshot reads a whole body.
+func readSnapshot(fsys FS, id snapshotID) ([]byte, error) {
+	r, err := NewSnapshots(fsys, testID).Open(id.index, id.term)
+	if err != nil {
+		return nil, err
+	}
+	b, err := io.ReadAll(r)
+	return b, errors.Join(err, r.Close())
+}

@@ -1,0 +1,38 @@
+package wal
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+)
+
+// Wipe deletes every segment and snapshot in the directory, damaged and unfinished
+// ones included, and returns how many files that were. It fails with ErrLocked if
+// another process uses the directory, and leaves files alone that are not its own.
+func Wipe(fsys FS) (removed int, err error) {
+	lock, err := Lock(fsys)
+	if err != nil {
+		return 0, err
+	}
+	defer func() { err = errors.Join(err, lock.Close()) }()
+	names, err := fsys.List()
+	if err != nil {
+		return 0, fmt.Errorf("wal: list directory: %w", err)
+	}
+	// Snapshots go last: without its log a snapshot is refused, but a log without
+	// its snapshot could pass for one that starts later.
+	slices.SortStableFunc(names, func(a, b string) int {
+		return strings.Count(a, snapshotSuffix) - strings.Count(b, snapshotSuffix)
+	})
+	for _, name := range names {
+		if !strings.Contains(name, segmentSuffix) && !strings.Contains(name, snapshotSuffix) {
+			continue
+		}
+		if err := fsys.Remove(name); err != nil {
+			return removed, fmt.Errorf("wal: remove %s: %w", name, err)
+		}
+		removed++
+	}
+	return removed, fsys.SyncDir()
+}
