@@ -43,6 +43,9 @@ type Machine struct {
 	Store *actor.PID
 	// Hub takes Watch and Unwatch.
 	Hub *actor.PID
+	// Ready is closed when everything that was committed before the start is
+	// applied and the cluster knows this machine: clients may come.
+	Ready <-chan struct{}
 
 	order    []*actor.PID // of spawning
 	watchers atomic.Int64
@@ -68,6 +71,12 @@ func Start(cfg Config, disk *Disk) (*Machine, error) {
 
 	m := &Machine{System: newSystem(cfg.Log), disk: disk}
 	supervisor := fatalOnPanic(cfg.Log)
+	ready := make(chan struct{})
+	m.Ready = ready
+	announcer := &announcerActor{member: cfg.Member, ready: ready, log: cfg.Log}
+	if cfg.SetHistoryLimit {
+		announcer.historyLimit = &cfg.HistoryLimit
+	}
 	all := &pids{}
 	for _, a := range []struct {
 		pid  **actor.PID
@@ -81,6 +90,7 @@ func Start(cfg Config, disk *Disk) (*Machine, error) {
 		{&all.reaper, "reaper", &reaperActor{clock: cfg.Clock}},
 		{&all.raft, "raft", &raftActor{node: node, clock: cfg.Clock, log: cfg.Log}},
 		{&all.ticker, "ticker", &tickerActor{interval: cfg.Tick}},
+		{&all.announcer, "announcer", announcer},
 	} {
 		if *a.pid, err = m.spawn(a.kind, a.core, supervisor); err != nil {
 			return nil, err
@@ -88,15 +98,10 @@ func Start(cfg Config, disk *Disk) (*Machine, error) {
 		m.order = append(m.order, *a.pid)
 	}
 	m.Raft, m.Store, m.Hub = all.raft, all.store, all.hub
-	// A PID is given away only now that every mailbox is ready, and the two that
-	// start to talk by themselves hear of it last.
+	// A PID is given away only now that every mailbox is ready, and those that start
+	// to talk by themselves hear of it last.
 	for _, pid := range m.order {
 		m.System.Root.Send(pid, all)
-	}
-	if cfg.SetHistoryLimit && disk.LastIndex() > 0 && disk.store.HistoryLimit() != int(cfg.HistoryLimit) {
-		m.System.Root.Send(m.Raft, &Propose{Command: store.Encode(&storepb.Command{
-			Kind: &storepb.Command_Configure{Configure: &storepb.Configure{HistoryLimit: cfg.HistoryLimit}},
-		})})
 	}
 	return m, nil
 }
@@ -128,8 +133,14 @@ func (m *Machine) Watchers() int64 { return m.watchers.Load() }
 
 func (m *Machine) spawn(kind string, core actor.Actor, supervisor actor.SupervisorStrategy) (*actor.PID, error) {
 	m.running.Add(1)
+	dispatcher := newPinned()
+	stopped := func() {
+		dispatcher.stop()
+		m.running.Done()
+	}
 	props := actor.PropsFromProducer(
-		func() actor.Actor { return &tracked{core, m.running.Done} },
+		func() actor.Actor { return &tracked{core, stopped} },
+		actor.WithDispatcher(dispatcher),
 		actor.WithMailbox(m.Kind(kind).Mailbox()),
 		actor.WithGuardian(supervisor),
 	)
@@ -171,9 +182,6 @@ func (m *Machine) Stop() error {
 func bootstrapCommand(cfg Config) []byte {
 	return store.Encode(&storepb.Command{Kind: &storepb.Command_Bootstrap{Bootstrap: &storepb.Bootstrap{
 		HistoryLimit: cfg.HistoryLimit,
-		Member: &storepb.Member{
-			Id: cfg.Member.ID, Name: cfg.Member.Name,
-			PeerUrl: cfg.Member.PeerURL, ClientUrl: cfg.Member.ClientURL,
-		},
+		Member:       memberMessage(cfg.Member),
 	}}})
 }

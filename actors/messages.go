@@ -32,6 +32,12 @@ type (
 		ReplyTo *actor.PID
 		Path    string
 	}
+	// Sync asks the raft actor for a moment at which the local state, and the hub,
+	// have every write that was acknowledged before. Answered with Synced.
+	Sync struct {
+		ID      uint64
+		ReplyTo *actor.PID
+	}
 	// Status asks the raft actor for a summary of this machine. Answered with
 	// StatusReply from local knowledge.
 	Status struct {
@@ -68,13 +74,20 @@ type (
 		Failure  *store.Failure
 		Err      error
 	}
+	// Synced answers a Sync. Err is one of raftnode's.
+	Synced struct {
+		ID  uint64
+		Err error
+	}
 	// StatusReply is a summary of this machine.
 	StatusReply struct {
 		ID          uint64
 		Raft        raftnode.Status
 		LeaderSince store.Time // when this machine learned of the leader
 		Members     []store.Member
-		Counts      Counts
+		// HistoryLimit is how many events the cluster keeps for watchers.
+		HistoryLimit int
+		Counts       Counts
 	}
 	// WatchReply is an event, or the reason why there will be none: a
 	// *watch.ClearedError or ErrClosing. Last says that nothing follows.
@@ -92,7 +105,7 @@ var ErrClosing = errors.New("the machine is shutting down")
 // Between the actors of one machine.
 type (
 	// *pids: Start -> each actor, first. Before it an actor knows nobody.
-	pids struct{ raft, wal, snapshotter, store, hub, reaper, ticker *actor.PID }
+	pids struct{ raft, wal, snapshotter, store, hub, reaper, ticker, announcer *actor.PID }
 
 	// tick: ticker -> raft.
 	tick struct{}
@@ -110,8 +123,8 @@ type (
 
 	// applied: store -> raft.
 	applied struct{ apply *raftnode.Apply }
-	// release: raft -> store. These reads may be answered now.
-	release struct{ reads []any }
+	// release: raft -> store. These, *Read or *Sync, may be answered now.
+	release struct{ tokens []any }
 	// status: raft -> store. Completes a Status with what the store knows.
 	status struct {
 		request     *Status

@@ -28,6 +28,8 @@ func (r *raftActor) Receive(ctx actor.Context) {
 		r.node.Propose(m.Command, uint64(r.clock()), m)
 	case *Read:
 		r.node.Read(m)
+	case *Sync:
+		r.node.Read(m)
 	case *appended:
 		for _, a := range m.appends {
 			r.must(r.node.Appended(a))
@@ -73,7 +75,7 @@ func (r *raftActor) work(ctx actor.Context) {
 			ctx.Send(r.to.store, work.Apply)
 		}
 		if len(work.Reads) > 0 {
-			ctx.Send(r.to.store, &release{reads: work.Reads})
+			ctx.Send(r.to.store, &release{tokens: work.Reads})
 		}
 		if work.TakeSnapshot != nil {
 			ctx.Send(r.to.store, &takeSnapshot{meta: work.TakeSnapshot})
@@ -107,6 +109,8 @@ func answerFailure(ctx actor.Context, f raftnode.Failure) {
 		}
 	case *Read:
 		ctx.Send(request.ReplyTo, &ReadReply{ID: request.ID, Err: f.Err})
+	case *Sync:
+		ctx.Send(request.ReplyTo, &Synced{ID: request.ID, Err: f.Err})
 	}
 }
 

@@ -30,15 +30,20 @@ func (s *storeActor) Receive(ctx actor.Context) {
 	case *raftnode.Apply:
 		s.apply(ctx, m)
 	case *release:
-		for _, r := range m.reads {
-			s.read(ctx, r.(*Read))
+		for _, token := range m.tokens {
+			switch request := token.(type) {
+			case *Read:
+				s.read(ctx, request)
+			case *Sync:
+				ctx.Send(request.ReplyTo, &Synced{ID: request.ID})
+			}
 		}
 	case *Read:
 		s.read(ctx, m)
 	case *status:
 		ctx.Send(m.request.ReplyTo, &StatusReply{
 			ID: m.request.ID, Raft: m.raft, LeaderSince: m.leaderSince,
-			Members: s.store.Members(), Counts: s.counts,
+			Members: s.store.Members(), HistoryLimit: s.store.HistoryLimit(), Counts: s.counts,
 		})
 	case *takeSnapshot:
 		ctx.Send(s.to.snapshotter, &writeSnapshot{meta: m.meta, body: s.store.Snapshot()})

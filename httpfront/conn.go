@@ -1,6 +1,7 @@
 package httpfront
 
 import (
+	"bytes"
 	"errors"
 	"io"
 	"net"
@@ -63,6 +64,7 @@ type conn struct {
 	session *session
 
 	early   []byte // read next
+	gotLine bool   // a line has come since the last request: an error is not in its first
 	drained bool   // give back what is buffered above, read nothing new
 	linger  atomic.Bool
 	closing sync.Once
@@ -80,7 +82,9 @@ func (c *conn) Read(p []byte) (int, error) {
 	if c.drained {
 		return 0, errDrained
 	}
-	return c.Conn.Read(p)
+	n, err := c.Conn.Read(p)
+	c.gotLine = c.gotLine || bytes.IndexByte(p[:n], '\n') >= 0
+	return n, err
 }
 
 // reclaim takes the connection back from a hijack: what the reader above had read

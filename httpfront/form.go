@@ -60,7 +60,7 @@ func appendPairs(f form, encoded string) form {
 	for encoded != "" {
 		var pair string
 		pair, encoded, _ = strings.Cut(encoded, "&")
-		if pair == "" || strings.Contains(pair, ";") {
+		if pair == "" {
 			continue
 		}
 		name, value, _ := strings.Cut(pair, "=")

@@ -24,7 +24,11 @@ func leaderURL(r *request) answer {
 	return leaderAnswer(r, func(url string) string { return url })
 }
 
+// leaderAnswer waits for a leader as long as any request does.
 func leaderAnswer(r *request, render func(string) string) answer {
+	if err := r.session.sync(); err != nil {
+		return unserved(err)
+	}
 	status := r.session.status()
 	m, ok := member(status, status.Raft.Leader)
 	if !ok {

@@ -82,18 +82,18 @@ func (s *Server) handle(ctx *fasthttp.RequestCtx) {
 }
 
 func (s *Server) answer(ctx *fasthttp.RequestCtx) answer {
+	c := ctx.Conn().(*conn)
+	c.gotLine = false
 	uri := ctx.Request.Header.RequestURI()
 	if len(uri) > maxURI {
-		return httpError(http.StatusRequestURITooLong, "the limit is "+strconv.Itoa(maxURI)+" bytes")
+		return uriTooLong()
 	}
 	rawPath, query := target(ctx, uri)
 	clean, slash, err := cleanPath(rawPath)
 	if err != nil {
 		return newError(codeInvalidField, err.Error())
 	}
-	r := &request{
-		ctx: ctx, server: s, session: s.sessionOf(ctx.Conn().(*conn)), path: clean, slash: slash, query: query,
-	}
+	r := &request{ctx: ctx, server: s, session: s.sessionOf(c), path: clean, slash: slash, query: query}
 	for i := range s.routes {
 		route := &s.routes[i]
 		if route.path != clean {
@@ -107,6 +107,10 @@ func (s *Server) answer(ctx *fasthttp.RequestCtx) answer {
 		return route.serve(r)
 	}
 	return httpError(http.StatusNotFound, clean)
+}
+
+func uriTooLong() *apiError {
+	return httpError(http.StatusRequestURITooLong, "the limit is "+strconv.Itoa(maxURI)+" bytes")
 }
 
 // target splits a request target. It is not left to fasthttp, which looks for a

@@ -126,19 +126,20 @@ func (s *Server) badRequest(ctx *fasthttp.RequestCtx, err error) {
 		small  *fasthttp.ErrSmallBuffer
 		netErr net.Error
 	)
+	c := ctx.Conn().(*conn)
 	e := httpError(http.StatusBadRequest, "the request cannot be read")
 	switch {
 	case errors.Is(err, fasthttp.ErrBodyTooLarge):
 		e = httpError(http.StatusRequestEntityTooLarge, "the limit is set by -max-body")
+	case errors.As(err, &small) && !c.gotLine:
+		e = uriTooLong()
 	case errors.As(err, &small):
 		e = httpError(http.StatusRequestHeaderFieldsTooLarge, "request line and headers are too long")
 	case errors.As(err, &netErr) && netErr.Timeout():
 		e = httpError(http.StatusRequestTimeout, "the request did not arrive in time")
 	}
 	e.write(&ctx.Response)
-	if c, ok := ctx.Conn().(*conn); ok {
-		c.linger.Store(true)
-	}
+	c.linger.Store(true)
 }
 
 // fasthttpLogger keeps what fasthttp says about single clients out of the way.

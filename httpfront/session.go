@@ -52,6 +52,8 @@ func (s *session) Receive(ctx actor.Context) {
 		id = m.ID
 	case *actors.ReadReply:
 		id = m.ID
+	case *actors.Synced:
+		id = m.ID
 	case *actors.StatusReply:
 		id = m.ID
 	case *actors.WatchReply:
@@ -94,6 +96,11 @@ func (s *session) read(path string, local bool) *actors.ReadReply {
 		to = s.server.machine.Store
 	}
 	return s.ask(to, &actors.Read{ID: s.expect(), ReplyTo: s.pid, Path: path}).(*actors.ReadReply)
+}
+
+// sync waits until local state has every write that was acknowledged before.
+func (s *session) sync() error {
+	return s.ask(s.server.machine.Raft, &actors.Sync{ID: s.expect(), ReplyTo: s.pid}).(*actors.Synced).Err
 }
 
 func (s *session) status() *actors.StatusReply {

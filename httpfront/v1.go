@@ -185,13 +185,29 @@ func deleteKey(r *request) answer {
 	return newError(codeNotFile, key)
 }
 
-func watchNext(r *request) answer { return watchSince(r, 0) }
+// watchNext waits for the next event. Where "next" begins is a linearizable
+// matter: not before what was acknowledged already, on no machine.
+func watchNext(r *request) answer {
+	local, bad := r.local()
+	if bad != nil {
+		return bad
+	}
+	if !local {
+		if err := r.session.sync(); err != nil {
+			return unserved(err)
+		}
+	}
+	return watchSince(r, 0)
+}
 
 func watchFrom(r *request) answer {
 	value, _ := readForm(&r.ctx.Request, r.query).get("index")
 	index, err := strconv.ParseUint(value, 10, 64)
 	if err != nil {
 		return newError(codeIndexNaN, "Watch From Index")
+	}
+	if index == 0 {
+		return watchNext(r)
 	}
 	return watchSince(r, index)
 }

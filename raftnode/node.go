@@ -157,27 +157,9 @@ func (n *Node) Tick() {
 // afterwards.
 func (n *Node) Propose(command []byte, now uint64, token any) {
 	p := &proposal{command: command, now: now, token: token, deadline: n.ticks + n.cfg.RequestTicks}
-	if n.leader == raft.None {
-		if !n.proposals.wait(p) {
-			n.fail(token, ErrOverloaded)
-		}
-		return
+	if !n.proposals.wait(p) {
+		n.fail(token, ErrOverloaded)
 	}
-	n.propose(p)
-}
-
-func (n *Node) propose(p *proposal) {
-	id := n.proposals.add(p)
-	err := n.raw.Propose(encodeEntry(id, p.now, p.command))
-	if err == nil {
-		p.command = nil // it is in the log now
-		return
-	}
-	n.proposals.take(id)
-	if errors.Is(err, raft.ErrProposalDropped) {
-		err = ErrOverloaded
-	}
-	n.fail(p.token, err)
 }
 
 // Read asks for a moment at which the state contains every write that was

@@ -12,7 +12,8 @@ type proposal struct {
 	done     bool
 }
 
-// proposals holds those that wait for a leader and those that were given to Raft.
+// proposals holds those that wait to be given to Raft, if need be until there is a
+// leader, and those that were given to it.
 // All of them wait equally long, so both queues are ordered by deadline and giving
 // up costs nothing for those that are not due.
 type proposals struct {
@@ -27,7 +28,7 @@ func (ps *proposals) init(firstID uint64) {
 	ps.inflight = make(map[uint64]*proposal)
 }
 
-// wait queues p until there is a leader; false if too many wait already.
+// wait queues p; false if too many wait already.
 func (ps *proposals) wait(p *proposal) bool {
 	if len(ps.waiting) >= maxWaiting {
 		return false
@@ -36,11 +37,16 @@ func (ps *proposals) wait(p *proposal) bool {
 	return true
 }
 
-// takeWaiting empties the queue of those that wait for a leader.
-func (ps *proposals) takeWaiting() []*proposal {
-	waiting := ps.waiting
-	ps.waiting = nil
-	return waiting
+// takeWaiting takes those that wait, oldest first: as many as have about limit bytes.
+func (ps *proposals) takeWaiting(limit int) []*proposal {
+	n, size := 0, 0
+	for n < len(ps.waiting) && size < limit {
+		size += len(ps.waiting[n].command)
+		n++
+	}
+	taken := ps.waiting[:n:n]
+	ps.waiting = ps.waiting[n:]
+	return taken
 }
 
 // add numbers p and remembers it until its entry is handed out.

@@ -1,6 +1,7 @@
 package raftnode
 
 import (
+	"errors"
 	"fmt"
 
 	"go.etcd.io/raft/v3"
@@ -73,6 +74,7 @@ type Leader struct {
 // called again until it returns false.
 func (n *Node) Work() (Work, bool) {
 	n.campaignAlone()
+	n.propose()
 	n.askReadIndex()
 	if n.raw.HasReady() {
 		n.ready()
@@ -183,9 +185,30 @@ func (n *Node) ready() {
 			n.handOut(m)
 		}
 	}
-	if n.leader != raft.None {
-		for _, p := range n.proposals.takeWaiting() {
-			n.propose(p)
+}
+
+// propose gives Raft what has been waiting, many entries in one message: each
+// message costs Raft an acknowledgement to itself.
+func (n *Node) propose() {
+	for n.leader != raft.None {
+		batch := n.proposals.takeWaiting(maxMessageBytes)
+		if len(batch) == 0 {
+			return
+		}
+		entries := make([]*raftpb.Entry, len(batch))
+		for i, p := range batch {
+			entries[i] = &raftpb.Entry{Data: encodeEntry(n.proposals.add(p), p.now, p.command)}
+			p.command = nil // it is in the entry now
+		}
+		err := n.raw.Step(&raftpb.Message{Type: raftpb.MsgProp.Enum(), From: new(n.cfg.MemberID), Entries: entries})
+		if err == nil {
+			continue
+		}
+		if errors.Is(err, raft.ErrProposalDropped) {
+			err = ErrOverloaded
+		}
+		for _, p := range batch {
+			n.fail(n.proposals.take(p.id), err)
 		}
 	}
 }

@@ -6,6 +6,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"go.etcd.io/raft/v3/raftpb"
 )
 
 // outcome is what a damaged directory may lead to, as the table in
@@ -169,6 +171,47 @@ func TestStoredSegmentIsNotMistakenForRecords(t *testing.T) {
 		if err := lastCut.check(fsys, name, before, before); err != nil {
 			t.Fatalf("shifted by %d: %v", shift, err)
 		}
+	}
+}
+
+func TestTornTailSaysWhatWasCutOff(t *testing.T) {
+	d := mustDriver(t)
+	copy(d.fs.content(segmentName(1))[headerSize:], "unfinished")
+	_, rec, err := Open(d.fs, testOptions)
+	must(t, err)
+	want := "cut off 10 bytes of an unfinished write at offset 96 of 0000000000000001.wal"
+	if got := rec.Torn.String(); got != want {
+		t.Fatalf("%q, want %q", got, want)
+	}
+}
+
+// A record that verifies but whose content makes no sense was not damaged on
+// disk; it is refused all the same.
+func TestSoundRecordWithBadItems(t *testing.T) {
+	tests := map[string]struct {
+		payload []byte
+		says    string
+	}{
+		"unknown kind":       {[]byte{9}, "unknown kind 9"},
+		"short hard state":   {[]byte{itemHardState, 1}, "ends early"},
+		"short marker":       {[]byte{itemSnapshot, 1}, "ends early"},
+		"short entry":        {[]byte{itemEntry, 1}, "ends early"},
+		"entry leaves a gap": {appendEntry(nil, &raftpb.Entry{Index: new(uint64(5))}), "entry 5 does not follow entry 0"},
+		"entry data beyond the end": {
+			appendEntry(nil, &raftpb.Entry{Index: new(uint64(1)), Data: []byte("data")})[:entryHeaderSize+3], "ends early",
+		},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			d := mustDriver(t)
+			record, _ := sealRecord(append(make([]byte, recordHeaderSize), tt.payload...), d.log.head.crc, d.log.chain, headerSize)
+			copy(d.fs.content(segmentName(1))[headerSize:], record)
+			_, _, err := Open(d.fs, testOptions)
+			corrupt, ok := errors.AsType[*CorruptError](err)
+			if !ok || corrupt.Offset != headerSize || !strings.Contains(err.Error(), tt.says) || !strings.Contains(err.Error(), remedy) {
+				t.Fatalf("error %v, want one that says %q and what to do", err, tt.says)
+			}
+		})
 	}
 }
 

@@ -141,6 +141,10 @@ func TestReleaseRemovesOnlyCoveredSegments(t *testing.T) {
 		t.Fatal("released entries that no snapshot covers")
 	}
 	must(t, d.snapshot(snapshotID{30, 1}))
+	if len(d.log.segments) != before {
+		t.Fatal("released entries while there is only one snapshot")
+	}
+	must(t, d.snapshot(snapshotID{40, 1}))
 	after := len(d.log.segments)
 	if after >= before || after < 2 {
 		t.Fatalf("%d segments before, %d after", before, after)

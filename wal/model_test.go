@@ -173,14 +173,18 @@ func (d *driver) snapshot(id snapshotID) error {
 	if err := d.sync(); err != nil {
 		return err
 	}
-	oldest, err := d.snaps.Prune(2)
+	release, err := d.snaps.Prune(2)
 	if err != nil {
 		return err
 	}
-	if want := d.saved[max(0, len(d.saved)-2)].index; oldest != want {
-		return fmt.Errorf("oldest snapshot kept is %d, want %d", oldest, want)
+	var want uint64
+	if n := len(d.saved); n >= 2 {
+		want = d.saved[n-2].index
 	}
-	return d.log.Release(oldest)
+	if release != want {
+		return fmt.Errorf("Prune returned %d, want %d", release, want)
+	}
+	return d.log.Release(release)
 }
 
 func (d *driver) newest() snapshotID {

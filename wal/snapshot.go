@@ -195,8 +195,10 @@ func (s *Snapshots) Open(index, term uint64) (io.ReadCloser, error) {
 
 // Prune removes all snapshots but the newest keep, at least one, along with
 // temporary files and those that recovery set aside as damaged. It returns the
-// index of the oldest that remains, 0 when there is none.
-func (s *Snapshots) Prune(keep int) (oldest uint64, err error) {
+// index up to which the log may be released: that of the oldest snapshot kept,
+// or 0 while there are fewer than keep, so that the log alone stands in for
+// the missing ones.
+func (s *Snapshots) Prune(keep int) (release uint64, err error) {
 	names, err := s.fsys.List()
 	if err != nil {
 		return 0, fmt.Errorf("wal: prune snapshots: %w", err)
@@ -214,7 +216,8 @@ func (s *Snapshots) Prune(keep int) (oldest uint64, err error) {
 		}
 	}
 	slices.SortFunc(ids, newestFirst)
-	kept := ids[:min(len(ids), max(keep, 1))]
+	keep = max(keep, 1)
+	kept := ids[:min(len(ids), keep)]
 	for _, id := range ids[len(kept):] {
 		remove = append(remove, id.name())
 	}
@@ -228,10 +231,10 @@ func (s *Snapshots) Prune(keep int) (oldest uint64, err error) {
 			return 0, fmt.Errorf("wal: prune snapshots: %w", err)
 		}
 	}
-	if len(kept) == 0 {
+	if len(kept) < keep {
 		return 0, nil
 	}
-	return kept[len(kept)-1].index, nil
+	return kept[keep-1].index, nil
 }
 
 // snapshotReader hands out the body of one snapshot file.

@@ -2,14 +2,13 @@ package wal
 
 import (
 	"bytes"
+	"encoding/binary"
 	"errors"
 	"hash/crc32"
 	"io"
 	"io/fs"
 	"strings"
 	"testing"
-
-	"encoding/binary"
 )
 
 func discardBody(io.Writer) error { return nil }
@@ -79,8 +78,8 @@ func TestFailedSaveLeavesNothing(t *testing.T) {
 func TestPruneKeepsTheNewest(t *testing.T) {
 	fsys := newMemFS()
 	s := NewSnapshots(fsys, testID)
-	if oldest, err := s.Prune(2); oldest != 0 || err != nil {
-		t.Fatalf("Prune of nothing: %d, %v", oldest, err)
+	if release, err := s.Prune(2); release != 0 || err != nil {
+		t.Fatalf("Prune of nothing: %d, %v", release, err)
 	}
 	// Names sort by term first, so that 0x20 is not the last one by name.
 	for _, id := range []snapshotID{{5, 9}, {0x20, 2}, {0x10, 3}, {0x18, 3}} {
@@ -89,13 +88,16 @@ func TestPruneKeepsTheNewest(t *testing.T) {
 	fsys.put(snapshotID{3, 1}.name()+badSuffix, nil)
 	fsys.put(snapshotID{0x30, 3}.name()+tempSuffix, nil)
 	fsys.put("notes.txt", nil)
-	oldest, err := s.Prune(2)
+	release, err := s.Prune(2)
 	must(t, err)
 	names, err := fsys.List()
 	must(t, err)
 	want := strings.Join([]string{snapshotID{0x20, 2}.name(), snapshotID{0x18, 3}.name(), "notes.txt"}, " ")
-	if got := strings.Join(names, " "); got != want || oldest != 0x18 {
-		t.Fatalf("oldest %#x, left %s", oldest, got)
+	if got := strings.Join(names, " "); got != want || release != 0x18 {
+		t.Fatalf("release up to %#x, left %s", release, got)
+	}
+	if release, err := s.Prune(3); release != 0 || err != nil {
+		t.Fatalf("Prune to more than there are: %d, %v", release, err)
 	}
 }
 

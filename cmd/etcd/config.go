@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"net/url"
 	"os"
 	"strconv"
 	"strings"
@@ -48,7 +49,7 @@ const (
 	reservedFiles   = 256 // open files that are not client connections
 	defaultMaxBody  = 10 << 20
 	defaultHistory  = 100_000
-	defaultSnapshot = 10_000
+	defaultSnapshot = 100_000
 )
 
 // flagGroup is a heading of the help text.
@@ -153,6 +154,11 @@ func (c *config) check() error {
 		return errUsage{errors.New("-snapshot-count 0: want at least 1; -snapshot=false turns snapshots off")}
 	case c.given["n"] && !validName(c.name):
 		return errUsage{fmt.Errorf("-n %q: a name has no slash and is neither empty nor \".\" nor \"..\"", c.name)}
+	}
+	for _, origin := range c.origins() {
+		if u, err := url.Parse(origin); origin != "*" && (err != nil || u.Scheme == "" || u.Host == "") {
+			return errUsage{fmt.Errorf("-cors %q: want origins such as http://example.com, or *", origin)}
+		}
 	}
 	for _, addr := range []struct{ flag, value string }{
 		{"-c", c.clientAddr}, {"-s", c.peerAddr}, {"-cl", c.clientListen}, {"-sl", c.peerListen},

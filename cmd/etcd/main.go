@@ -82,13 +82,13 @@ func run(c *config) error {
 		PeerURL:   "http://" + c.advertised(c.peerAddr),
 		ClientURL: "http://" + c.clientAdvertised(listener),
 	}
-	log.Info("etcd is starting", "version", programVersion, "name", member.Name, "data", dir,
-		"clients", member.ClientURL, "peers", member.PeerURL)
-
 	disk, err := openDisk(c, dir, log)
 	if err != nil {
-		return err
+		return fmt.Errorf("data directory %s: %w", dir, err)
 	}
+	log.Info("etcd is starting", "version", programVersion, "name", member.Name, "data", dir,
+		"clients", member.ClientURL, "peers", member.PeerURL)
+	logFound(log, disk)
 	clock := newClock()
 	machine, err := actors.Start(machineConfig(c, member, clock, log), disk)
 	if err != nil {
@@ -97,6 +97,12 @@ func run(c *config) error {
 	s := stored{Name: c.name, ClientAddr: c.clientAdvertised(listener), PeerAddr: c.advertised(c.peerAddr)}
 	if err := s.save(dir); err != nil {
 		return errors.Join(err, machine.Stop())
+	}
+	select {
+	case <-machine.Ready:
+	case sig := <-signals:
+		log.Info("stopped before the cluster was found", "signal", sig.String())
+		return machine.Stop()
 	}
 	front := httpfront.New(httpfront.Config{
 		Version:        programVersion,
@@ -142,26 +148,27 @@ func newLog(c *config) *slog.Logger {
 	return slog.New(slog.NewTextHandler(os.Stderr, opts))
 }
 
-// openDisk opens the data directory and says what was found in it.
+// openDisk opens the data directory, empty if the command line says so.
 func openDisk(c *config, dir string, log *slog.Logger) (*actors.Disk, error) {
 	fsys, err := wal.DirFS(dir)
 	if err != nil {
-		return nil, fmt.Errorf("data directory: %w", err)
+		return nil, err
 	}
 	if c.startOver {
 		removed, err := wal.Wipe(fsys)
 		if err != nil {
-			return nil, fmt.Errorf("data directory %s: %w", dir, err)
+			return nil, err
 		}
 		log.Warn("starting over: the data in the data directory was deleted, as -f says", "data", dir, "files", removed)
 	}
-	disk, err := actors.OpenDisk(fsys, wal.Identity{ClusterID: random(), MemberID: random()}, wal.Options{})
-	if err != nil {
-		return nil, fmt.Errorf("data directory %s: %w", dir, err)
-	}
+	return actors.OpenDisk(fsys, wal.Identity{ClusterID: random(), MemberID: random()}, wal.Options{})
+}
+
+// logFound says what was found in the data directory.
+func logFound(log *slog.Logger, disk *actors.Disk) {
 	if disk.New {
-		log.Info("the data directory is new", "data", dir)
-		return disk, nil
+		log.Info("the data directory is new")
+		return
 	}
 	found := disk.Found
 	for _, bad := range found.BadSnapshots {
@@ -171,9 +178,8 @@ func openDisk(c *config, dir string, log *slog.Logger) (*actors.Disk, error) {
 		log.Warn("the end of the log was cut off: the last write before the crash was not complete, and was never acknowledged",
 			"file", found.Torn.File, "offset", found.Torn.Offset, "bytes", found.Torn.Bytes)
 	}
-	log.Info("recovered", "data", dir, "index", disk.LastIndex(), "snapshot", found.Snapshot.GetIndex(),
+	log.Info("recovered", "index", disk.LastIndex(), "snapshot", found.Snapshot.GetIndex(),
 		"entries", len(found.Entries), "term", found.HardState.GetTerm())
-	return disk, nil
 }
 
 func machineConfig(c *config, member store.Member, clock func() store.Time, log *slog.Logger) actors.Config {
