@@ -83,11 +83,11 @@ func Start(cfg Config, disk *Disk) (*Machine, error) {
 		kind string
 		core actor.Actor
 	}{
-		{&all.store, "store", &storeActor{store: disk.store, log: cfg.Log}},
 		{&all.wal, "wal", &walActor{log: disk.log, logger: cfg.Log}},
 		{&all.snapshotter, "snapshotter", &snapshotActor{snapshots: disk.snapshots, logger: cfg.Log}},
 		{&all.hub, "hub", &hubActor{hub: watch.NewHub(disk.store.History()), watchers: &m.watchers}},
 		{&all.reaper, "reaper", &reaperActor{clock: cfg.Clock}},
+		{&all.store, "store", &storeActor{store: disk.store, log: cfg.Log}},
 		{&all.raft, "raft", &raftActor{node: node, clock: cfg.Clock, log: cfg.Log}},
 		{&all.ticker, "ticker", &tickerActor{interval: cfg.Tick}},
 		{&all.announcer, "announcer", announcer},
@@ -98,8 +98,8 @@ func Start(cfg Config, disk *Disk) (*Machine, error) {
 		m.order = append(m.order, *a.pid)
 	}
 	m.Raft, m.Store, m.Hub = all.raft, all.store, all.hub
-	// A PID is given away only now that every mailbox is ready, and those that start
-	// to talk by themselves hear of it last.
+	// A PID is given away only now that every mailbox is ready, and in this order: an
+	// actor that starts to talk by itself comes after those it talks to.
 	for _, pid := range m.order {
 		m.System.Root.Send(pid, all)
 	}

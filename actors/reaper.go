@@ -29,7 +29,7 @@ func (r *reaperActor) Receive(ctx actor.Context) {
 		root, self := ctx.ActorSystem().Root, ctx.Self()
 		r.timer = time.AfterFunc(maxReaperSleep, func() { root.Send(self, reapDue{}) })
 	case *actor.Stopping:
-		if r.timer != nil {
+		if r.timer != nil { // a stop overtakes the first message
 			r.timer.Stop()
 		}
 		return

@@ -21,7 +21,7 @@ func (t *tickerActor) Receive(ctx actor.Context) {
 		root, self := ctx.ActorSystem().Root, ctx.Self()
 		t.timer = time.AfterFunc(t.interval, func() { root.Send(self, tickDue{}) })
 	case *actor.Stopping:
-		if t.timer != nil {
+		if t.timer != nil { // a stop overtakes the first message
 			t.timer.Stop()
 		}
 	case tickDue:

@@ -79,6 +79,9 @@ func (s *Server) handle(ctx *fasthttp.RequestCtx) {
 	if a := s.answer(ctx); a != nil {
 		a.write(&ctx.Response)
 	}
+	if s.stopping.Load() {
+		ctx.SetConnectionClose()
+	}
 }
 
 func (s *Server) answer(ctx *fasthttp.RequestCtx) answer {

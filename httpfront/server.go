@@ -26,6 +26,10 @@ const (
 	readTimeout  = time.Minute      // one request, from its first byte to the end of its body
 	writeTimeout = time.Minute      // one answer
 	idleTimeout  = 10 * time.Minute // between two requests of a connection
+
+	// stopGrace is how long connections stay open at a stop for requests that were
+	// sent before it and are still on the way.
+	stopGrace = 200 * time.Millisecond
 )
 
 // Config is what the client side of a machine needs.
@@ -59,6 +63,8 @@ type Server struct {
 	dispatcher actor.Dispatcher
 	supervisor actor.SupervisorStrategy
 
+	listener atomic.Pointer[listener]
+	stopping atomic.Bool
 	lastID   atomic.Uint64
 	open     atomic.Int64
 	refused  atomic.Int64
@@ -99,13 +105,23 @@ func New(cfg Config, machine *actors.Machine) *Server {
 
 // Serve answers clients until Shutdown. It returns nil then.
 func (s *Server) Serve(l net.Listener) error {
-	return s.http.Serve(&listener{l, s})
+	wrapped := &listener{l, s}
+	s.listener.Store(wrapped)
+	return s.http.Serve(wrapped)
 }
 
 // Shutdown stops accepting, answers what is under way and all watchers, and waits
 // for that until ctx ends.
 func (s *Server) Shutdown(ctx context.Context) error {
+	s.stopping.Store(true)
+	if l := s.listener.Load(); l != nil {
+		_ = l.Close() // it may be closed already
+	}
 	s.machine.CloseWatches()
+	select {
+	case <-time.After(stopGrace):
+	case <-ctx.Done():
+	}
 	err := s.http.ShutdownWithContext(ctx)
 	answered := make(chan struct{})
 	go func() {

@@ -216,14 +216,46 @@ func TestCommands(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			s := store.New()
 			for i, step := range tt.steps {
-				if got := show(apply(t, s, uint64(i+1), 1000, step.command)); got != step.want {
+				result := apply(t, s, uint64(i+1), 1000, step.command)
+				if got := show(result); got != step.want {
 					t.Errorf("command %d\n got: %s\nwant: %s", i+1, got, step.want)
+				}
+				if result.Event != nil && result.Action != result.Event.Action {
+					t.Errorf("command %d was to %s and did %s", i+1, result.Action, result.Event.Action)
 				}
 			}
 			if got, want := listing(t, s), strings.Join(tt.tree, "\n"); got != want {
 				t.Errorf("the tree is\n%s\nwant\n%s", got, want)
 			}
 		})
+	}
+}
+
+// Refused commands are counted by what they were to do.
+func TestActionOfWhatIsRefused(t *testing.T) {
+	tests := []struct {
+		command *storepb.Command
+		want    store.Action
+	}{
+		{set("/d", ""), store.ActionSet},
+		{set("/d", "", refresh), store.ActionSet},
+		{set("/d", "", missing, prevValue("1")), store.ActionCreate},
+		{set("/x", "", exist), store.ActionUpdate},
+		{set("/x", "", exist, prevValue("1")), store.ActionCompareAndSwap},
+		{create("/d/f", ""), store.ActionCreate},
+		{remove("/x"), store.ActionDelete},
+		{remove("/d/f", missing, prevIndex(1)), store.ActionDelete},
+		{remove("/x", prevIndex(1)), store.ActionCompareAndDelete},
+		{expire("/x", 1, 1), store.ActionExpire},
+		{removeMember(9), 0},
+		{configure(1), 0},
+	}
+	s := filled(t, set("/d/f", "1"))
+	for i, tt := range tests {
+		result := apply(t, s, uint64(i+2), 0, tt.command)
+		if result.Event != nil || result.Action != tt.want {
+			t.Errorf("command %d: %s, action %s, want %s", i+2, show(result), result.Action, tt.want)
+		}
 	}
 }
 

@@ -1,11 +1,13 @@
 package store_test
 
 import (
+	"bytes"
 	"reflect"
 	"strings"
 	"testing"
 
 	"etcd/store"
+	"etcd/store/storepb"
 )
 
 func TestMembersAreFiles(t *testing.T) {
@@ -54,6 +56,18 @@ func TestMembersAreSortedAndTheirs(t *testing.T) {
 	s.Members()[0].Name = "changed by the caller"
 	if got := s.Members()[0].Name; got != "a" {
 		t.Errorf("a caller changed the store: %q", got)
+	}
+}
+
+// The members in a snapshot are those of its moment.
+func TestSnapshotsKeepTheirMembers(t *testing.T) {
+	s := filled(t, setMember(member(1, "a")), setMember(member(2, "b")), setMember(member(3, "c")))
+	for i, c := range []*storepb.Command{setMember(member(2, "x")), removeMember(1), setMember(member(1, "y")), removeMember(3)} {
+		taken, want := s.Snapshot(), snapshot(t, s.Snapshot())
+		apply(t, s, uint64(10+i), 0, c)
+		if !bytes.Equal(snapshot(t, taken), want) {
+			t.Errorf("command %d changed a snapshot taken before it", 10+i)
+		}
 	}
 }
 

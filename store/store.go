@@ -84,7 +84,7 @@ func intent(c *storepb.Command) Action {
 	case *storepb.Command_Create:
 		return ActionCreate
 	case *storepb.Command_Delete:
-		if compares(kind.Delete.GetCondition()) {
+		if c := kind.Delete.GetCondition(); compares(c) && !toBeMissing(c) {
 			return ActionCompareAndDelete
 		}
 		return ActionDelete

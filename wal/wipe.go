@@ -20,8 +20,9 @@ func Wipe(fsys FS) (removed int, err error) {
 	if err != nil {
 		return 0, fmt.Errorf("wal: list directory: %w", err)
 	}
-	// Snapshots go last: without its log a snapshot is refused, but a log without
-	// its snapshot could pass for one that starts later.
+	// Oldest segments first, snapshots last, one durable step at a time: a power cut
+	// in the middle leaves either all that a snapshot and the rest of the log make up,
+	// or something that Open refuses, and never quietly an older state.
 	slices.SortStableFunc(names, func(a, b string) int {
 		return strings.Count(a, snapshotSuffix) - strings.Count(b, snapshotSuffix)
 	})
@@ -32,7 +33,10 @@ func Wipe(fsys FS) (removed int, err error) {
 		if err := fsys.Remove(name); err != nil {
 			return removed, fmt.Errorf("wal: remove %s: %w", name, err)
 		}
+		if err := fsys.SyncDir(); err != nil {
+			return removed, fmt.Errorf("wal: sync directory: %w", err)
+		}
 		removed++
 	}
-	return removed, fsys.SyncDir()
+	return removed, nil
 }

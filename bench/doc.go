@@ -1,0 +1,19 @@
+// Command bench measures this etcd beside another one on the same machine in
+// the same run.
+//
+// It starts both servers with their data on one filesystem, loads the same
+// keys into them and then lets a number of keep-alive connections send one
+// request after the other, in turns: write, linearizable read and local read
+// against ours, then against the other, round after round. It prints a
+// markdown table of throughput, latency and CPU time of the server process
+// per request, with ratios.
+//
+// The other server is Debian's etcd 3.4 with its v2 API (package
+// etcd-server); without it only ours is measured. See run.sh for the usual
+// call and -help for the parameters.
+//
+// It promises that the load generator is cheap: requests are made in advance
+// and answers are only scanned for their end, on one processor. It must never
+// be compared across machines or runs: only the ratios of one run mean
+// something.
+package main

@@ -1,0 +1,15 @@
+// Package e2e holds black-box tests of the built etcd binary.
+//
+// It owns the process harness (build once, start, kill, restart, stop), a raw
+// HTTP/1.1 client that sends requests byte for byte, and the tests that need
+// a real process: the replay of the answers recorded from etcd 0.1.0, the
+// examples of the README, crashes under load, and the behaviour of
+// connections.
+//
+// It promises that no server process outlives the test binary, that every
+// wait is for a condition with a deadline, and that tests of the package may
+// run in parallel with each other and with a server on the default ports.
+//
+// It must never import a package of the server: what cannot be seen through
+// a socket, a file, a log line or an exit code is not tested here.
+package e2e

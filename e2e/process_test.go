@@ -1,0 +1,280 @@
+package e2e
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// Deadlines of the harness. They are generous because the race detector and
+// a busy machine slow everything down; a healthy run never gets near them.
+const (
+	startLimit = 20 * time.Second // from exec to "serving clients"
+	stopLimit  = 5 * time.Second  // from SIGTERM to exit: promised by the server
+	waitLimit  = 10 * time.Second // for a condition or an answer
+)
+
+// server is one etcd process with a working directory and ports of its own.
+// The process may be killed and started again; addresses and data stay.
+type server struct {
+	t      testing.TB
+	dir    string   // working directory of the process
+	data   string   // data directory
+	client string   // client address, host:port
+	peer   string   // peer address, host:port
+	args   []string // further flags
+	env    []string // further environment variables, NAME=value
+
+	proc *process // the running or last process
+}
+
+// newServer prepares a server named node1 with free ports and an empty data
+// directory, without starting it. args come after the flags of the harness.
+func newServer(t testing.TB, args ...string) *server {
+	t.Helper()
+	dir := t.TempDir()
+	return &server{
+		t:      t,
+		dir:    dir,
+		data:   filepath.Join(dir, "data"),
+		client: freeAddress(t),
+		peer:   freeAddress(t),
+		args:   args,
+	}
+}
+
+// startServer is newServer followed by start.
+func startServer(t testing.TB, args ...string) *server {
+	t.Helper()
+	s := newServer(t, args...)
+	s.start()
+	return s
+}
+
+// flags returns the command line of the server.
+func (s *server) flags() []string {
+	return append([]string{"-n", "node1", "-d", s.data, "-c", s.client, "-s", s.peer}, s.args...)
+}
+
+// start runs the process and returns once it serves clients.
+func (s *server) start() {
+	s.t.Helper()
+	s.proc = startProcess(s.t, s.dir, s.env, s.flags())
+	s.client = s.proc.waitServing()
+}
+
+// kill ends the process the hard way, as a crash would.
+func (s *server) kill() {
+	s.t.Helper()
+	s.proc.signal(syscall.SIGKILL)
+	s.proc.waitExit(stopLimit)
+}
+
+// stop asks the process to end and checks that it does so in time and with
+// exit code 0.
+func (s *server) stop() {
+	s.t.Helper()
+	s.proc.signal(syscall.SIGTERM)
+	if code := s.proc.waitExit(stopLimit); code != 0 {
+		s.t.Fatalf("exit code after SIGTERM is %d, want 0", code)
+	}
+}
+
+// process is one run of the binary.
+type process struct {
+	t       testing.TB
+	cmd     *exec.Cmd
+	serving chan string   // receives the client address once
+	exited  chan struct{} // closed when the process is gone and its log read
+
+	mu  sync.Mutex
+	log []string // lines of stderr
+}
+
+// servingLine finds the client address in the line a server logs when it
+// begins to serve.
+var servingLine = regexp.MustCompile(`msg="serving clients".*\baddr="?([^"\s]+)`)
+
+// startProcess runs the binary in dir.
+func startProcess(t testing.TB, dir string, env, args []string) *process {
+	t.Helper()
+	cmd := exec.Command(binary, args...)
+	cmd.Dir = dir
+	cmd.Env = append(os.Environ(), env...)
+	return launch(t, cmd)
+}
+
+// launch starts a command and collects its stderr. The process is killed when
+// the test ends and when the test binary dies; its log is printed if the test
+// failed.
+func launch(t testing.TB, cmd *exec.Cmd) *process {
+	t.Helper()
+	p := &process{
+		t:       t,
+		cmd:     cmd,
+		serving: make(chan string, 1),
+		exited:  make(chan struct{}),
+	}
+	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+	stderr, err := cmd.StderrPipe()
+	if err != nil {
+		t.Fatalf("stderr of %s: %v", cmd, err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatalf("start %s: %v", cmd, err)
+	}
+	go p.collect(stderr)
+	t.Cleanup(func() {
+		cmd.Process.Kill()
+		<-p.exited
+		if strings.Contains(p.stderr(), "WARNING: DATA RACE") {
+			t.Error("the race detector reported a race in the server")
+		}
+		if t.Failed() {
+			t.Logf("%s\n%s", cmd, p.stderr())
+		}
+	})
+	return p
+}
+
+// collect reads the log until the process closes it and then waits for the
+// process.
+func (p *process) collect(stderr io.Reader) {
+	lines := bufio.NewReader(stderr)
+	for {
+		line, err := lines.ReadString('\n')
+		if line != "" {
+			p.mu.Lock()
+			p.log = append(p.log, strings.TrimSuffix(line, "\n"))
+			p.mu.Unlock()
+		}
+		if m := servingLine.FindStringSubmatch(line); m != nil {
+			select {
+			case p.serving <- m[1]:
+			default:
+			}
+		}
+		if err != nil {
+			break
+		}
+	}
+	p.cmd.Wait() // the exit code is read from ProcessState
+	close(p.exited)
+}
+
+// stderr returns what the process has logged so far.
+func (p *process) stderr() string {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return strings.Join(p.log, "\n")
+}
+
+// waitServing returns the client address the process announces.
+func (p *process) waitServing() string {
+	p.t.Helper()
+	select {
+	case address := <-p.serving:
+		return address
+	case <-p.exited:
+		p.t.Fatalf("the server ended with exit code %d instead of serving:\n%s", p.cmd.ProcessState.ExitCode(), p.stderr())
+	case <-time.After(startLimit):
+		p.t.Fatalf("the server does not serve after %s:\n%s", startLimit, p.stderr())
+	}
+	return ""
+}
+
+// signal sends a signal; a process that has already ended is not an error,
+// its exit code tells.
+func (p *process) signal(sig os.Signal) {
+	p.t.Helper()
+	if err := p.cmd.Process.Signal(sig); err != nil && !errors.Is(err, os.ErrProcessDone) {
+		p.t.Fatalf("signal %v: %v", sig, err)
+	}
+}
+
+// waitExit returns the exit code of the process, -1 if a signal ended it.
+func (p *process) waitExit(limit time.Duration) int {
+	p.t.Helper()
+	select {
+	case <-p.exited:
+		return p.cmd.ProcessState.ExitCode()
+	case <-time.After(limit):
+		p.t.Fatalf("the server has not ended after %s:\n%s", limit, p.stderr())
+		return 0
+	}
+}
+
+// run executes the binary to its end and returns exit code and output. It is
+// for command lines that are expected to end by themselves.
+func run(t testing.TB, env []string, args ...string) (code int, stdout, stderr string) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), startLimit)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, binary, args...)
+	cmd.Dir = t.TempDir()
+	cmd.Env = append(os.Environ(), env...)
+	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+	var out, errs strings.Builder
+	cmd.Stdout, cmd.Stderr = &out, &errs
+	err := cmd.Run()
+	if ctx.Err() != nil {
+		t.Fatalf("etcd %s is still running after %s:\n%s", strings.Join(args, " "), startLimit, errs.String())
+	}
+	var exit *exec.ExitError
+	if err != nil && !errors.As(err, &exit) {
+		t.Fatalf("etcd %s: %v", strings.Join(args, " "), err)
+	}
+	return cmd.ProcessState.ExitCode(), out.String(), errs.String()
+}
+
+// Ports are taken from below the range that the kernel gives to outgoing
+// connections, so that a server that is down for a moment finds its port
+// still free. The start depends on the process, so that two test runs on one
+// machine rarely meet.
+const firstPort, portCount = 20000, 12000
+
+var portsGiven atomic.Uint32
+
+// freeAddress returns an address of the loopback interface on which nobody
+// listens and which this test run has not given away yet.
+func freeAddress(t testing.TB) string {
+	t.Helper()
+	for range portCount {
+		n := uint32(os.Getpid())*61 + portsGiven.Add(1)
+		address := fmt.Sprintf("127.0.0.1:%d", firstPort+n%portCount)
+		if l, err := net.Listen("tcp", address); err == nil {
+			l.Close()
+			return address
+		}
+	}
+	t.Fatal("no free port")
+	return ""
+}
+
+// waitUntil polls a condition until it holds.
+func waitUntil(t testing.TB, what string, condition func() bool) {
+	t.Helper()
+	tick := time.NewTicker(5 * time.Millisecond)
+	defer tick.Stop()
+	limit := time.After(waitLimit)
+	for !condition() {
+		select {
+		case <-tick.C:
+		case <-limit:
+			t.Fatalf("not within %s: %s", waitLimit, what)
+		}
+	}
+}
