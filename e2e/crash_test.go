@@ -8,6 +8,7 @@ import (
 	"regexp"
 	"slices"
 	"strconv"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -70,6 +71,9 @@ func TestCrash(t *testing.T) {
 		w.verify(t)
 	}
 	l.verifyIndexes(t)
+	if !strings.Contains(s.proc.stderr(), "msg=recovered") || strings.Contains(s.proc.stderr(), "snapshot=0 ") {
+		t.Errorf("the last start did not recover from a snapshot:\n%s", s.proc.stderr())
+	}
 	t.Logf("%d acknowledged writes, highest index %d", len(l.acks), l.highest.Load())
 }
 

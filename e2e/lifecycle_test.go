@@ -23,7 +23,7 @@ func TestTerminate(t *testing.T) {
 	s.waitWatchers(1)
 
 	var mu sync.Mutex
-	acknowledged := map[string]string{}
+	acknowledged := map[string]int{} // the value is the highest number written
 	var unanswered []time.Time
 	var wg sync.WaitGroup
 	enough := make(chan struct{})
@@ -32,15 +32,14 @@ func TestTerminate(t *testing.T) {
 		wg.Go(func() {
 			key := "/v1/keys/w" + strconv.Itoa(id)
 			for i := 0; ; i++ {
-				value := strconv.Itoa(i)
 				sent := time.Now()
-				answer, err := c.roundTrip(post(key, "value", value))
+				answer, err := c.roundTrip(post(key, "value", strconv.Itoa(i)))
 				mu.Lock()
 				switch {
 				case err != nil:
 					unanswered = append(unanswered, sent)
 				case answer.status == 200:
-					acknowledged[key] = value
+					acknowledged[key] = i
 				}
 				mu.Unlock()
 				if err != nil || answer.status != 200 {
@@ -70,9 +69,9 @@ func TestTerminate(t *testing.T) {
 	}
 
 	s.start()
-	for key, value := range acknowledged {
-		if got := s.event(get(key)); got.Value < value && len(got.Value) <= len(value) {
-			t.Errorf("%s is %q after the restart, %q was acknowledged", key, got.Value, value)
+	for key, highest := range acknowledged {
+		if got, err := strconv.Atoi(s.event(get(key)).Value); err != nil || got < highest {
+			t.Errorf("%s is %d after the restart (%v), %d was acknowledged", key, got, err, highest)
 		}
 	}
 }

@@ -1,0 +1,20 @@
+package raftnode
+
+import "testing"
+
+// Limits that tests go up to.
+const (
+	MaxApplyingBytes    = maxApplyingBytes
+	MaxUncommittedBytes = maxUncommittedBytes
+	MaxWaiting          = maxWaiting
+)
+
+// FirstInMemory is the index of the oldest entry that is kept in memory.
+func (n *Node) FirstInMemory(t testing.TB) uint64 {
+	t.Helper()
+	first, err := n.storage.FirstIndex()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return first
+}
