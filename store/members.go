@@ -33,6 +33,9 @@ func byID(m Member, id uint64) int { return cmp.Compare(m.ID, id) }
 // left out, and there is no event. The file of a former name goes without an
 // event of its own, because a command has one at most.
 func (s *Store) setMember(m *storepb.Member) Result {
+	if _, gone := slices.BinarySearch(s.removed, m.GetId()); gone {
+		return s.nothing() // an ID is never used again
+	}
 	member := Member{ID: m.GetId(), Name: m.GetName(), PeerURL: m.GetPeerUrl(), ClientURL: m.GetClientUrl()}
 	members := slices.Clone(s.members)
 	at, found := slices.BinarySearchFunc(members, member.ID, byID)
@@ -70,6 +73,9 @@ func (s *Store) removeMember(id uint64) Result {
 	}
 	member := s.members[at]
 	s.members = slices.Delete(slices.Clone(s.members), at, at+1)
+	if at, found := slices.BinarySearch(s.removed, id); !found {
+		s.removed = slices.Insert(slices.Clone(s.removed), at, id)
+	}
 	file := s.leftFile(member)
 	if file == nil {
 		return s.nothing()

@@ -20,6 +20,7 @@ type model struct {
 	cleared uint64
 	events  []modelEvent
 	members map[uint64]*storepb.Member
+	removed map[uint64]bool
 }
 
 type modelNode struct {
@@ -39,6 +40,7 @@ func newModel() *model {
 		root:    &modelNode{children: map[string]*modelNode{}},
 		limit:   100_000,
 		members: map[uint64]*storepb.Member{},
+		removed: map[uint64]bool{},
 	}
 }
 
@@ -307,6 +309,9 @@ func (m *model) expire(c *storepb.Expire) string {
 }
 
 func (m *model) setMember(c *storepb.Member) string {
+	if m.removed[c.GetId()] {
+		return "nothing"
+	}
 	former := m.members[c.GetId()]
 	m.members[c.GetId()] = c
 	if path := m.leftFile(former); path != "" {
@@ -329,6 +334,9 @@ func (m *model) setMember(c *storepb.Member) string {
 
 func (m *model) removeMember(id uint64) string {
 	former := m.members[id]
+	if former != nil {
+		m.removed[id] = true
+	}
 	delete(m.members, id)
 	path := m.leftFile(former)
 	if path == "" {

@@ -3,6 +3,7 @@ package store_test
 import (
 	"bytes"
 	"fmt"
+	"maps"
 	"math"
 	"slices"
 	"strings"
@@ -236,6 +237,9 @@ func compareToModel(t *rapid.T, s *store.Store, m *model) {
 	members := ""
 	for _, member := range s.Members() {
 		members += fmt.Sprintf("%d %s %s %s\n", member.ID, member.Name, member.PeerURL, member.ClientURL)
+	}
+	if got, want := s.Removed(), slices.Sorted(maps.Keys(m.removed)); !slices.Equal(got, want) {
+		t.Fatalf("the removed members are %v, want %v", got, want)
 	}
 	if want := m.memberList(); members != want {
 		t.Fatalf("the members are\n%swant\n%s", members, want)

@@ -41,6 +41,12 @@ func (s *Store) restore(in *messageReader) error {
 	if s.history.cleared > s.index {
 		return errors.New("header: the history is ahead of the index")
 	}
+	s.removed = header.GetRemoved()
+	for i, id := range s.removed {
+		if id == 0 || i > 0 && id <= s.removed[i-1] {
+			return errors.New("header: the removed members are out of order")
+		}
+	}
 	for i := range header.GetMembers() {
 		if err := s.restoreMember(in); err != nil {
 			return fmt.Errorf("member %d: %w", i, err)

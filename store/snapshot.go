@@ -23,6 +23,7 @@ type Snapshot struct {
 	limit   int
 	history History
 	members []Member
+	removed []uint64
 	nodes   *btree.BTreeG[*Node]
 }
 
@@ -34,6 +35,7 @@ func (s *Store) Snapshot() *Snapshot {
 		limit:   s.history.limit,
 		history: s.history.History,
 		members: s.members,
+		removed: s.removed,
 		nodes:   s.tree.nodes.Copy(),
 	}
 }
@@ -53,6 +55,7 @@ func (sn *Snapshot) WriteTo(w io.Writer) (int64, error) {
 		Members:        uint64(len(sn.members)),
 		Nodes:          uint64(sn.nodes.Len()),
 		Events:         uint64(sn.history.Len()),
+		Removed:        sn.removed,
 	})
 	for _, m := range sn.members {
 		out.write(&storepb.Member{Id: m.ID, Name: m.Name, PeerUrl: m.PeerURL, ClientUrl: m.ClientURL})

@@ -14,6 +14,7 @@ type Store struct {
 	tree    tree
 	history recorder
 	members []Member // sorted by ID; replaced, never changed
+	removed []uint64 // IDs of former members, ascending; replaced, never changed
 }
 
 // New returns a store to which nothing was applied.
@@ -113,6 +114,10 @@ func (s *Store) Children(path string) []*Node { return s.tree.children(path) }
 
 // Members returns the machines of the cluster, sorted by ID.
 func (s *Store) Members() []Member { return slices.Clone(s.members) }
+
+// Removed returns the IDs of the machines that were removed from the cluster, in
+// ascending order. They never come back.
+func (s *Store) Removed() []uint64 { return slices.Clone(s.removed) }
 
 // NextDeadline returns the earliest deadline, 0 if nothing expires.
 func (s *Store) NextDeadline() Time {

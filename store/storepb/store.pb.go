@@ -910,7 +910,9 @@ type SnapshotHeader struct {
 	// Nodes follow in the byte order of their paths, the root left out.
 	Nodes uint64 `protobuf:"varint,6,opt,name=nodes,proto3" json:"nodes,omitempty"`
 	// Events follow in the order of their indexes.
-	Events        uint64 `protobuf:"varint,7,opt,name=events,proto3" json:"events,omitempty"`
+	Events uint64 `protobuf:"varint,7,opt,name=events,proto3" json:"events,omitempty"`
+	// IDs of members that were removed, in ascending order.
+	Removed       []uint64 `protobuf:"fixed64,8,rep,packed,name=removed,proto3" json:"removed,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -992,6 +994,13 @@ func (x *SnapshotHeader) GetEvents() uint64 {
 		return x.Events
 	}
 	return 0
+}
+
+func (x *SnapshotHeader) GetRemoved() []uint64 {
+	if x != nil {
+		return x.Removed
+	}
+	return nil
 }
 
 // Node is a file or a directory.
@@ -1210,7 +1219,7 @@ const file_store_storepb_store_proto_rawDesc = "" +
 	"\x04name\x18\x02 \x01(\tR\x04name\x12\x19\n" +
 	"\bpeer_url\x18\x03 \x01(\tR\apeerUrl\x12\x1d\n" +
 	"\n" +
-	"client_url\x18\x04 \x01(\tR\tclientUrl\"\xe3\x01\n" +
+	"client_url\x18\x04 \x01(\tR\tclientUrl\"\xfd\x01\n" +
 	"\x0eSnapshotHeader\x12%\n" +
 	"\x0eformat_version\x18\x01 \x01(\rR\rformatVersion\x12\x14\n" +
 	"\x05index\x18\x02 \x01(\x04R\x05index\x12#\n" +
@@ -1218,7 +1227,8 @@ const file_store_storepb_store_proto_rawDesc = "" +
 	"\x0fhistory_cleared\x18\x04 \x01(\x04R\x0ehistoryCleared\x12\x18\n" +
 	"\amembers\x18\x05 \x01(\x04R\amembers\x12\x14\n" +
 	"\x05nodes\x18\x06 \x01(\x04R\x05nodes\x12\x16\n" +
-	"\x06events\x18\a \x01(\x04R\x06events\"\xaa\x01\n" +
+	"\x06events\x18\a \x01(\x04R\x06events\x12\x18\n" +
+	"\aremoved\x18\b \x03(\x06R\aremoved\"\xaa\x01\n" +
 	"\x04Node\x12\x12\n" +
 	"\x04path\x18\x01 \x01(\tR\x04path\x12\x10\n" +
 	"\x03dir\x18\x02 \x01(\bR\x03dir\x12\x14\n" +
