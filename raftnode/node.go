@@ -20,6 +20,10 @@ var (
 	// ErrOverloaded: the log has too many bytes that are not committed yet, or too
 	// many requests wait. The request was not proposed.
 	ErrOverloaded = errors.New("too many requests")
+	// ErrTooManyMembers: the cluster has Config.MaxMembers machines already.
+	ErrTooManyMembers = errors.New("the cluster has as many machines as it may have")
+	// ErrLastVoter: the only machine with a vote cannot be removed.
+	ErrLastVoter = errors.New("the last machine of a cluster cannot be removed")
 )
 
 // Limits of one machine. They bound memory, not behaviour, so they are not flags.
@@ -46,6 +50,8 @@ type Config struct {
 	// CatchUpEntries is how many entries behind a snapshot stay in memory for
 	// machines that are a little behind.
 	CatchUpEntries uint64
+	// MaxMembers bounds the size of the cluster.
+	MaxMembers int
 	// FirstProposalID is where this process starts to number its proposals. It must
 	// be random: an entry of an earlier life of this machine may still be in the log.
 	FirstProposalID uint64
@@ -78,10 +84,15 @@ type Node struct {
 	applied     uint64 // index of the last entry known to be applied
 	sinceCount  uint64 // entries handed out since the last snapshot
 	sinceBytes  uint64
-	snapshoting bool // one was asked for and is not durable yet
+	snapshoting bool   // one was asked for and is not durable yet
+	installed   uint64 // index of the last snapshot that came from a leader
 
 	proposals proposals
 	reads     reads
+	changing  bool   // a membership change was proposed here and is not handed out yet
+	termStart uint64 // index of the first entry of the present term that was handed out
+
+	stalled []stall // appends that are not durable yet, oldest first
 
 	work Work // what is collected for the next call of Work
 }
@@ -137,7 +148,8 @@ func New(cfg Config, state State) (*Node, error) {
 // command becomes part of the entry that adds it, index 1. It is an error to
 // bootstrap a machine whose log is not empty.
 func (n *Node) Bootstrap(command []byte) error {
-	if err := n.raw.Bootstrap([]raft.Peer{{ID: n.cfg.MemberID, Context: command}}); err != nil {
+	peer := raft.Peer{ID: n.cfg.MemberID, Context: encodeEntry(0, 0, command)}
+	if err := n.raw.Bootstrap([]raft.Peer{peer}); err != nil {
 		return fmt.Errorf("raftnode: bootstrap: %w", err)
 	}
 	return nil
@@ -148,7 +160,10 @@ func (n *Node) Bootstrap(command []byte) error {
 func (n *Node) Tick() {
 	n.ticks++
 	n.raw.Tick()
+	n.proposals.retryRejected()
 	n.expireRequests()
+	n.promoteLearner()
+	n.escapeSlowDisk()
 }
 
 // Propose asks for the command to become an entry. now is the wall time in
@@ -156,9 +171,14 @@ func (n *Node) Tick() {
 // when it is handed out, or with a Failure. The command must not be changed
 // afterwards.
 func (n *Node) Propose(command []byte, now uint64, token any) {
-	p := &proposal{command: command, now: now, token: token, deadline: n.ticks + n.cfg.RequestTicks}
+	n.wait(&proposal{command: command, now: now, token: token})
+}
+
+// wait queues a proposal for the next call of Work.
+func (n *Node) wait(p *proposal) {
+	p.deadline = n.ticks + n.cfg.RequestTicks
 	if !n.proposals.wait(p) {
-		n.fail(token, ErrOverloaded)
+		n.fail(p.token, ErrOverloaded)
 	}
 }
 

@@ -4,12 +4,17 @@ import "iter"
 
 // proposal is a command on its way to becoming an applied entry.
 type proposal struct {
-	id       uint64
+	id       uint64 // of this process
+	kind     ProposalKind
+	member   uint64 // of a membership change
 	command  []byte
 	now      uint64
 	token    any
 	deadline int // tick at which it is given up
 	done     bool
+
+	origin   uint64 // member that forwarded it, 0: this one
+	originID uint64 // its ID there
 }
 
 // proposals holds those that wait to be given to Raft, if need be until there is a
@@ -19,6 +24,7 @@ type proposal struct {
 type proposals struct {
 	nextID   uint64
 	waiting  []*proposal
+	rejected []*proposal // by a machine that does not lead; they wait for news
 	inflight map[uint64]*proposal
 	order    []*proposal // the in-flight ones and some that are done, oldest first
 }
@@ -47,6 +53,31 @@ func (ps *proposals) takeWaiting(limit int) []*proposal {
 	taken := ps.waiting[:n:n]
 	ps.waiting = ps.waiting[n:]
 	return taken
+}
+
+// putBack returns proposals that were not proposed to the front of the queue.
+func (ps *proposals) putBack(list []*proposal) {
+	ps.waiting = append(list[:len(list):len(list)], ps.waiting...)
+}
+
+// reject notes that a forwarded proposal was not proposed.
+func (ps *proposals) reject(id uint64) {
+	p, ok := ps.inflight[id]
+	if !ok {
+		return
+	}
+	again := *p // the old one stays in the order as done
+	ps.take(id)
+	again.done = false
+	ps.rejected = append(ps.rejected, &again)
+}
+
+// retryRejected gives rejected proposals another chance.
+func (ps *proposals) retryRejected() {
+	if len(ps.rejected) > 0 {
+		ps.putBack(ps.rejected)
+		ps.rejected = nil
+	}
 }
 
 // add numbers p and remembers it until its entry is handed out.

@@ -1,6 +1,9 @@
 package raftnode
 
-import "encoding/binary"
+import (
+	"encoding/binary"
+	"math"
+)
 
 // read is a request that waits for a moment at which it may be answered.
 type read struct {
@@ -50,6 +53,14 @@ func (rs *reads) ask(tick, retryTicks int) []byte {
 	rs.current.context = rs.lastContext
 	rs.current.sent = tick
 	return binary.LittleEndian.AppendUint64(nil, rs.current.context)
+}
+
+// askAgain has the ReadIndex that is under way asked again at once: there is
+// another leader.
+func (rs *reads) askAgain() {
+	if rs.current != nil {
+		rs.current.sent = math.MinInt / 2
+	}
 }
 
 // confirm notes the answer to a ReadIndex. Answers to earlier contexts are stale

@@ -1,7 +1,6 @@
 package raftnode
 
 import (
-	"errors"
 	"fmt"
 
 	"go.etcd.io/raft/v3"
@@ -27,12 +26,23 @@ type Work struct {
 	Failed []Failure
 	// Leader is set when the leader, or the term, has changed.
 	Leader *Leader
+	// Messages are for other machines. They may be lost.
+	Messages []*raftpb.Message
+	// Forwards and Rejects are for other machines as well.
+	Forwards []Forward
+	Rejects  []Reject
+	// Install replaces the state by that of the snapshot with this metadata, which
+	// is durable. It comes before Apply.
+	Install *raftpb.SnapshotMetadata
+	// Removed says that this machine is no longer a member: it has to stop.
+	Removed bool
 }
 
 // Append is one write to the log: all of it or nothing.
 type Append struct {
 	HardState *raftpb.HardState // nil: unchanged
 	Entries   []*raftpb.Entry
+	Snapshot  *raftpb.SnapshotMetadata // nil: none; its file is durable already
 	// Urgent says that something waits for this write. Otherwise it may be written
 	// together with the next one that is urgent.
 	Urgent bool
@@ -87,16 +97,25 @@ func (n *Node) Work() (Work, bool) {
 
 func (w *Work) empty() bool {
 	return w.Append == nil && w.Apply == nil && w.TakeSnapshot == nil && w.Leader == nil &&
-		len(w.Reads) == 0 && len(w.Failed) == 0
+		w.Install == nil && !w.Removed && len(w.Reads) == 0 && len(w.Failed) == 0 &&
+		len(w.Messages) == 0 && len(w.Forwards) == 0 && len(w.Rejects) == 0
 }
 
 // Appended reports that a is durable.
 func (n *Node) Appended(a *Append) error {
+	n.unstall(a)
+	if a.Snapshot != nil {
+		if err := n.storage.ApplySnapshot(&raftpb.Snapshot{Metadata: a.Snapshot}); err != nil {
+			return fmt.Errorf("raftnode: install the snapshot at index %d: %w", a.Snapshot.GetIndex(), err)
+		}
+		n.install(a.Snapshot)
+	}
 	if err := n.storage.Append(a.Entries); err != nil {
 		return fmt.Errorf("raftnode: append to the log in memory: %w", err)
 	}
 	for _, m := range a.responses {
 		if m.GetTo() != n.cfg.MemberID {
+			n.work.Messages = append(n.work.Messages, m)
 			continue
 		}
 		if err := n.raw.Step(m); err != nil {
@@ -119,6 +138,9 @@ func (n *Node) Applied(a *Apply) error {
 // before it, less CatchUpEntries, is dropped from memory.
 func (n *Node) Snapshotted(meta *raftpb.SnapshotMetadata) error {
 	n.snapshoting = false
+	if meta.GetIndex() <= n.installed {
+		return nil // a newer one of the leader has taken its place
+	}
 	if _, err := n.storage.CreateSnapshot(meta.GetIndex(), meta.GetConfState(), nil); err != nil {
 		return fmt.Errorf("raftnode: snapshot at index %d: %w", meta.GetIndex(), err)
 	}
@@ -170,6 +192,8 @@ func (n *Node) ready() {
 		n.term = rd.HardState.GetTerm()
 	}
 	if rd.SoftState != nil {
+		n.proposals.retryRejected()
+		n.reads.askAgain()
 		n.leader = rd.SoftState.Lead
 		n.isLeader = rd.SoftState.RaftState == raft.StateLeader
 		n.work.Leader = &Leader{ID: n.leader, Term: n.term, Self: n.isLeader}
@@ -181,34 +205,11 @@ func (n *Node) ready() {
 		switch m.GetTo() {
 		case raft.LocalAppendThread:
 			n.work.Append = newAppend(m)
+			n.stall(n.work.Append)
 		case raft.LocalApplyThread:
 			n.handOut(m)
-		}
-	}
-}
-
-// propose gives Raft what has been waiting, many entries in one message: each
-// message costs Raft an acknowledgement to itself.
-func (n *Node) propose() {
-	for n.leader != raft.None {
-		batch := n.proposals.takeWaiting(maxMessageBytes)
-		if len(batch) == 0 {
-			return
-		}
-		entries := make([]*raftpb.Entry, len(batch))
-		for i, p := range batch {
-			entries[i] = &raftpb.Entry{Data: encodeEntry(n.proposals.add(p), p.now, p.command)}
-			p.command = nil // it is in the entry now
-		}
-		err := n.raw.Step(&raftpb.Message{Type: raftpb.MsgProp.Enum(), From: new(n.cfg.MemberID), Entries: entries})
-		if err == nil {
-			continue
-		}
-		if errors.Is(err, raft.ErrProposalDropped) {
-			err = ErrOverloaded
-		}
-		for _, p := range batch {
-			n.fail(n.proposals.take(p.id), err)
+		default:
+			n.work.Messages = append(n.work.Messages, m)
 		}
 	}
 }
@@ -217,6 +218,9 @@ func newAppend(m *raftpb.Message) *Append {
 	a := &Append{Entries: m.GetEntries(), responses: m.GetResponses(), Urgent: len(m.GetResponses()) > 0}
 	if m.Term != nil {
 		a.HardState = &raftpb.HardState{Term: m.Term, Vote: m.Vote, Commit: m.Commit}
+	}
+	if m.Snapshot != nil {
+		a.Snapshot = m.Snapshot.GetMetadata()
 	}
 	return a
 }
@@ -230,32 +234,29 @@ func (n *Node) handOut(m *raftpb.Message) {
 	for _, e := range entries {
 		n.sinceCount++
 		n.sinceBytes += uint64(len(e.GetData()))
+		if e.GetTerm() != n.handedTerm {
+			n.handedTerm, n.termStart = e.GetTerm(), e.GetIndex()
+		}
+		envelope := e.GetData()
 		switch e.GetType() {
 		case raftpb.EntryNormal:
-			if len(e.GetData()) == 0 {
-				continue // the entry with which a leader starts its term
-			}
-			id, now, command, err := decodeEntry(e.GetData())
-			if err != nil {
-				panic(fmt.Sprintf("entry %d: %v", e.GetIndex(), err))
-			}
-			apply.Entries = append(apply.Entries, Entry{
-				Index: e.GetIndex(), Now: now, Command: command, Token: n.proposals.take(id),
-			})
 		case raftpb.EntryConfChange:
-			change := &raftpb.ConfChange{}
-			if err := proto.Unmarshal(e.GetData(), change); err != nil {
-				panic(fmt.Sprintf("entry %d: membership change: %v", e.GetIndex(), err))
-			}
-			n.confState = n.raw.ApplyConfChange(change)
-			if len(change.GetContext()) > 0 {
-				apply.Entries = append(apply.Entries, Entry{Index: e.GetIndex(), Command: change.GetContext()})
-			}
+			envelope = n.changeMembers(e)
 		default:
 			panic(fmt.Sprintf("entry %d has type %s, which this program does not know: upgrade this machine", e.GetIndex(), e.GetType()))
 		}
+		if len(envelope) == 0 {
+			continue // the entry with which a leader starts its term, or a change without a command
+		}
+		id, now, command, err := decodeEntry(envelope)
+		if err != nil {
+			panic(fmt.Sprintf("entry %d: %v", e.GetIndex(), err))
+		}
+		apply.Entries = append(apply.Entries, Entry{
+			Index: e.GetIndex(), Now: now, Command: command, Token: n.proposals.take(id),
+		})
 	}
-	n.handedOut, n.handedTerm = last.GetIndex(), last.GetTerm()
+	n.handedOut = last.GetIndex()
 	n.work.Apply = apply
 	n.askSnapshot()
 }

@@ -1,0 +1,137 @@
+package raftnode
+
+import (
+	"fmt"
+	"slices"
+
+	"go.etcd.io/raft/v3"
+	"go.etcd.io/raft/v3/raftpb"
+	"go.etcd.io/raft/v3/tracker"
+	"google.golang.org/protobuf/proto"
+)
+
+// promoteLag is how many entries a learner may lack to be given a vote.
+const promoteLag = 64
+
+// Step takes a message of another member.
+func (n *Node) Step(m *raftpb.Message) error {
+	if raft.IsLocalMsg(m.GetType()) || m.GetType() == raftpb.MsgProp || m.GetTo() != n.cfg.MemberID {
+		return fmt.Errorf("raftnode: a message %s from %x for %x must not come from another machine", m.GetType(), m.GetFrom(), m.GetTo())
+	}
+	// A message from one that has been removed meanwhile is no error of ours.
+	_ = n.raw.Step(m)
+	return nil
+}
+
+// Unreachable reports that messages to a member may have been lost.
+func (n *Node) Unreachable(member uint64) { n.raw.ReportUnreachable(member) }
+
+// SnapshotSent reports how sending a snapshot to a member has ended.
+func (n *Node) SnapshotSent(member uint64, ok bool) {
+	status := raft.SnapshotFinish
+	if !ok {
+		status = raft.SnapshotFailure
+	}
+	n.raw.ReportSnapshot(member, status)
+}
+
+// Transfer hands the leadership to the member that is furthest. It returns false if
+// this machine does not lead or there is nobody to lead instead.
+func (n *Node) Transfer() bool {
+	if !n.isLeader {
+		return false
+	}
+	best, match := uint64(raft.None), uint64(0)
+	n.raw.WithProgress(func(id uint64, typ raft.ProgressType, pr tracker.Progress) {
+		if id != n.cfg.MemberID && typ == raft.ProgressTypePeer && pr.RecentActive && pr.Match >= match {
+			best, match = id, pr.Match
+		}
+	})
+	if best == raft.None {
+		return false
+	}
+	n.raw.TransferLeader(best)
+	return true
+}
+
+// Learners are the members that have no vote yet.
+func (n *Node) Learners() []uint64 { return slices.Clone(n.confState.GetLearners()) }
+
+func (n *Node) isMember(id uint64) (voter, learner bool) {
+	return slices.Contains(n.confState.GetVoters(), id), slices.Contains(n.confState.GetLearners(), id)
+}
+
+// promoteLearner gives a vote to a learner that has caught up.
+func (n *Node) promoteLearner() {
+	if !n.isLeader || len(n.confState.GetLearners()) == 0 || !n.mayChange() || n.transferring() {
+		return
+	}
+	commit := n.raw.BasicStatus().HardState.GetCommit()
+	ready := uint64(raft.None)
+	n.raw.WithProgress(func(id uint64, typ raft.ProgressType, pr tracker.Progress) {
+		if typ == raft.ProgressTypeLearner && pr.RecentActive && pr.Match+promoteLag >= commit && pr.Match > 0 {
+			ready = id
+		}
+	})
+	if ready == raft.None {
+		return
+	}
+	change := &raftpb.ConfChange{Type: raftpb.ConfChangeAddNode.Enum(), NodeId: new(ready)}
+	if err := n.stepChange(change); err != nil {
+		n.cfg.Log.Warn("cannot promote a learner yet", "member", ready, "error", err)
+	}
+}
+
+// changeMembers lets a committed membership change take effect and returns the
+// envelope of its command.
+func (n *Node) changeMembers(e *raftpb.Entry) []byte {
+	change := &raftpb.ConfChange{}
+	if err := proto.Unmarshal(e.GetData(), change); err != nil {
+		panic(fmt.Sprintf("entry %d: membership change: %v", e.GetIndex(), err))
+	}
+	n.changing = false
+	n.confState = n.raw.ApplyConfChange(change)
+	if change.GetType() == raftpb.ConfChangeRemoveNode && change.GetNodeId() == n.cfg.MemberID {
+		n.work.Removed = true
+	}
+	return change.GetContext()
+}
+
+// install notes that a snapshot of the leader has become the state.
+func (n *Node) install(meta *raftpb.SnapshotMetadata) {
+	n.confState = meta.GetConfState()
+	n.installed = meta.GetIndex()
+	n.handedOut, n.handedTerm, n.applied = meta.GetIndex(), meta.GetTerm(), meta.GetIndex()
+	n.termStart = meta.GetIndex()
+	n.sinceCount, n.sinceBytes = 0, 0
+	n.work.Install = meta
+}
+
+// stall is an append that something waits for and that is not durable yet.
+type stall struct {
+	append *Append
+	since  int
+}
+
+func (n *Node) stall(a *Append) {
+	if a.Urgent {
+		n.stalled = append(n.stalled, stall{a, n.ticks})
+	}
+}
+
+func (n *Node) unstall(a *Append) {
+	if len(n.stalled) > 0 && n.stalled[0].append == a {
+		n.stalled = n.stalled[1:]
+	}
+}
+
+// escapeSlowDisk makes a leader whose disk does not answer give way: it could go on
+// sending heartbeats for ever while nobody gets an answer from it.
+func (n *Node) escapeSlowDisk() {
+	if !n.isLeader || len(n.stalled) == 0 || n.ticks-n.stalled[0].since < n.cfg.ElectionTicks || n.transferring() {
+		return
+	}
+	if n.Transfer() {
+		n.cfg.Log.Warn("the disk has not answered for an election timeout: handing over the leadership")
+	}
+}

@@ -1,0 +1,281 @@
+package raftnode
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+
+	"go.etcd.io/raft/v3"
+	"go.etcd.io/raft/v3/raftpb"
+	"google.golang.org/protobuf/proto"
+)
+
+// ProposalKind says what a proposal is.
+type ProposalKind uint8
+
+// The kinds of proposals. The numbers travel between machines.
+const (
+	// KindCommand is a command for the state machine.
+	KindCommand ProposalKind = iota
+	// KindAdd adds a member as a learner, which is promoted by itself when it has
+	// caught up.
+	KindAdd
+	// KindRemove removes a member.
+	KindRemove
+)
+
+// Forward is a proposal for the leader. It is not proposed yet.
+type Forward struct {
+	To      uint64
+	Payload []byte
+}
+
+// Reject tells a machine that a proposal it has forwarded was not proposed, and why.
+type Reject struct {
+	To      uint64
+	Payload []byte
+}
+
+// rejectReason travels between machines.
+type rejectReason uint8
+
+const (
+	rejectNotLeader rejectReason = iota
+	rejectOverloaded
+	rejectTooManyMembers
+	rejectLastVoter
+)
+
+var rejectErrors = map[rejectReason]error{
+	rejectOverloaded:     ErrOverloaded,
+	rejectTooManyMembers: ErrTooManyMembers,
+	rejectLastVoter:      ErrLastVoter,
+}
+
+// ProposeMember asks for a member to be added or removed. The command is applied
+// by the same entry. token comes back as with Propose.
+func (n *Node) ProposeMember(kind ProposalKind, member uint64, command []byte, now uint64, token any) {
+	n.wait(&proposal{kind: kind, member: member, command: command, now: now, token: token})
+}
+
+// propose gives Raft, or the leader, what has been waiting.
+func (n *Node) propose() {
+	for n.leader != raft.None && !n.transferring() {
+		batch := n.proposals.takeWaiting(maxMessageBytes)
+		if len(batch) == 0 {
+			return
+		}
+		if !n.isLeader {
+			n.forward(batch)
+			continue
+		}
+		if !n.lead(batch) {
+			return
+		}
+	}
+}
+
+func (n *Node) transferring() bool { return n.raw.BasicStatus().LeadTransferee != raft.None }
+
+// forward sends proposals to the leader. They are kept, because they may come back
+// as rejected; those that others have forwarded go back to where they came from.
+func (n *Node) forward(batch []*proposal) {
+	for _, p := range batch {
+		if p.origin != raft.None {
+			n.refuse(p, errNotLeader)
+			continue
+		}
+		id := n.proposals.add(p)
+		n.work.Forwards = append(n.work.Forwards, Forward{To: n.leader, Payload: encodeForward(p, id)})
+	}
+}
+
+// lead proposes a batch as the leader: commands in one message, because each message
+// costs Raft an acknowledgement to itself, and a membership change by itself. It
+// returns false if the rest of the queue has to wait for a membership change.
+func (n *Node) lead(batch []*proposal) bool {
+	for i := 0; i < len(batch); {
+		if batch[i].kind != KindCommand {
+			if !n.mayChange() {
+				n.proposals.putBack(batch[i:])
+				return false
+			}
+			n.leadChange(batch[i])
+			i++
+			continue
+		}
+		end := i
+		for end < len(batch) && batch[end].kind == KindCommand {
+			end++
+		}
+		n.leadCommands(batch[i:end])
+		i = end
+	}
+	return true
+}
+
+func (n *Node) leadCommands(batch []*proposal) {
+	entries := make([]*raftpb.Entry, len(batch))
+	for i, p := range batch {
+		entries[i] = &raftpb.Entry{Data: encodeEntry(n.number(p), p.now, p.command)}
+		p.command = nil // it is in the entry now
+	}
+	if err := n.step(entries...); err != nil {
+		for _, p := range batch {
+			n.refuse(p, err)
+		}
+	}
+}
+
+// number is the ID an entry carries: that of the machine where somebody waits.
+func (n *Node) number(p *proposal) uint64 {
+	if p.origin != raft.None {
+		return p.originID
+	}
+	return n.proposals.add(p)
+}
+
+func (n *Node) step(entries ...*raftpb.Entry) error {
+	err := n.raw.Step(&raftpb.Message{Type: raftpb.MsgProp.Enum(), From: new(n.cfg.MemberID), Entries: entries})
+	if errors.Is(err, raft.ErrProposalDropped) {
+		return ErrOverloaded
+	}
+	return err
+}
+
+// mayChange says whether a membership change may be proposed: one at a time, and
+// only when this leader has applied all changes of its predecessors. Then what is
+// checked here is still true when the change is applied.
+func (n *Node) mayChange() bool {
+	return !n.changing && n.handedTerm == n.term && n.applied >= n.termStart
+}
+
+func (n *Node) leadChange(p *proposal) {
+	change := &raftpb.ConfChange{NodeId: new(p.member), Type: raftpb.ConfChangeRemoveNode.Enum()}
+	voter, learner := n.isMember(p.member)
+	switch p.kind {
+	case KindAdd:
+		if !voter && !learner && len(n.confState.GetVoters())+len(n.confState.GetLearners()) >= n.cfg.MaxMembers {
+			n.refuse(p, ErrTooManyMembers)
+			return
+		}
+		change.Type = raftpb.ConfChangeAddLearnerNode.Enum()
+		if voter { // it must not lose its vote
+			change.Type = raftpb.ConfChangeAddNode.Enum()
+		}
+	case KindRemove:
+		if voter && len(n.confState.GetVoters()) == 1 {
+			n.refuse(p, ErrLastVoter)
+			return
+		}
+	}
+	change.Context = encodeEntry(n.number(p), p.now, p.command)
+	if err := n.stepChange(change); err != nil {
+		n.refuse(p, err)
+	}
+}
+
+func (n *Node) stepChange(change *raftpb.ConfChange) error {
+	data, err := proto.Marshal(change)
+	if err != nil {
+		return fmt.Errorf("raftnode: membership change: %w", err)
+	}
+	if err := n.step(&raftpb.Entry{Type: raftpb.EntryConfChange.Enum(), Data: data}); err != nil {
+		return err
+	}
+	n.changing = true
+	return nil
+}
+
+// refuse answers whoever proposed p, here or elsewhere, that it was not proposed.
+func (n *Node) refuse(p *proposal, err error) {
+	if p.origin == raft.None {
+		n.proposals.take(p.id)
+		n.fail(p.token, err)
+		return
+	}
+	reason := rejectNotLeader
+	for r, e := range rejectErrors {
+		if errors.Is(err, e) {
+			reason = r
+		}
+	}
+	n.work.Rejects = append(n.work.Rejects, Reject{To: p.origin, Payload: encodeReject(p.originID, reason)})
+}
+
+// Forwarded takes a proposal that another member has forwarded, because it takes
+// this machine for the leader. now is this machine's time.
+func (n *Node) Forwarded(from uint64, payload []byte, now uint64) error {
+	p, err := decodeForward(payload)
+	if err != nil {
+		return err
+	}
+	p.origin, p.now = from, now
+	if !n.isLeader || n.transferring() {
+		n.refuse(p, errNotLeader)
+		return nil
+	}
+	p.deadline = n.ticks + n.cfg.RequestTicks
+	if !n.proposals.wait(p) {
+		n.refuse(p, ErrOverloaded)
+	}
+	return nil
+}
+
+var errNotLeader = errors.New("not the leader")
+
+// Rejected takes the answer to a Forward that was not proposed.
+func (n *Node) Rejected(payload []byte) error {
+	id, reason, err := decodeReject(payload)
+	if err != nil {
+		return err
+	}
+	if reason == rejectNotLeader {
+		n.proposals.reject(id)
+		return nil
+	}
+	cause, ok := rejectErrors[reason]
+	if !ok {
+		cause = ErrOverloaded // of a newer version: it was not proposed, whatever the reason
+	}
+	n.fail(n.proposals.take(id), cause)
+	return nil
+}
+
+// A forwarded proposal: ID 8 | kind 1 | member 8 | command. A rejected one: ID 8 |
+// reason 1. Little-endian.
+const (
+	forwardSize = 17
+	rejectSize  = 9
+)
+
+func encodeForward(p *proposal, id uint64) []byte {
+	b := make([]byte, 0, forwardSize+len(p.command))
+	b = binary.LittleEndian.AppendUint64(b, id)
+	b = append(b, byte(p.kind))
+	b = binary.LittleEndian.AppendUint64(b, p.member)
+	return append(b, p.command...)
+}
+
+func decodeForward(b []byte) (*proposal, error) {
+	if len(b) < forwardSize || ProposalKind(b[8]) > KindRemove {
+		return nil, fmt.Errorf("raftnode: a forwarded proposal of %d bytes makes no sense", len(b))
+	}
+	return &proposal{
+		originID: binary.LittleEndian.Uint64(b),
+		kind:     ProposalKind(b[8]),
+		member:   binary.LittleEndian.Uint64(b[9:]),
+		command:  b[forwardSize:],
+	}, nil
+}
+
+func encodeReject(id uint64, reason rejectReason) []byte {
+	return append(binary.LittleEndian.AppendUint64(nil, id), byte(reason))
+}
+
+func decodeReject(b []byte) (id uint64, reason rejectReason, err error) {
+	if len(b) != rejectSize {
+		return 0, 0, fmt.Errorf("raftnode: a rejection of %d bytes makes no sense", len(b))
+	}
+	return binary.LittleEndian.Uint64(b), rejectReason(b[8]), nil
+}

@@ -1,0 +1,38 @@
+// Package transport carries bytes between the machines of a cluster, on the peer
+// port: framed streams for Raft messages and forwarded proposals, and snapshots.
+//
+// It owns the frame format, the handshake, the life of outgoing streams (a [Sender]
+// per class and member) and of incoming ones (one [Receiver] per machine), their
+// queues, deadlines and back-off, and the transfer of snapshots.
+//
+// It promises that
+//   - frames of one stream arrive in order, whole and undamaged, or the stream ends
+//     with an error that says why; there is never more than one stream of a class
+//     from a member;
+//   - [Sender.Send] never blocks: what does not fit into the bounded queue, or was
+//     queued when the connection broke, is dropped and counted. Raft sends again;
+//   - a member that has gone silent is noticed within [Config.Dead];
+//   - control frames never wait behind bulk ones, which have their own connection;
+//   - nobody is served who belongs to another cluster, mistook this machine for
+//     another, or is turned away by the caller's [Admit];
+//   - a snapshot is held in memory by neither side, and is acknowledged only after
+//     the receiver reported it durable.
+//
+// It must never look into a payload, decide who is a member, retry a frame, or know
+// actors. It reports through callbacks.
+//
+// # On the wire
+//
+// A stream starts as an HTTP/1.1 request, "GET /raft/stream" with the headers of
+// [Hello], answered 101 or with an error in the JSON shape of the API. After 101 the
+// connection carries frames (see [AppendFrame]). The dialling side sends a ping
+// when it had nothing to send for [Config.Heartbeat]. The accepting side writes
+// nothing but pongs: one whenever bytes arrive, or were dealt with, and the last
+// pong is half a heartbeat old. A pong thus confirms progress, and a receiver that
+// is slow but working is not taken for dead.
+//
+// A snapshot starts likewise, with "POST /raft/snapshot". After 101 come a frame with
+// the Raft message, frames with pieces of the body, and a last one with the length
+// and CRC-32C of the whole. The receiver answers with an HTTP response: 204 once it
+// is durable, or an error, which may come at any time and ends the transfer.
+package transport

@@ -1,0 +1,226 @@
+package transport
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"math"
+	"net"
+	"net/http"
+	"strconv"
+	"time"
+
+	"github.com/valyala/fasthttp"
+)
+
+const (
+	// StreamPath is where a stream is asked for, with GET.
+	StreamPath = "/raft/stream"
+	// SnapshotPath is where a snapshot is delivered, with POST.
+	SnapshotPath = "/raft/snapshot"
+
+	upgradeProtocol = "etcd-raft"
+	protocolVersion = "1"
+
+	headerProtocol = "X-Etcd-Protocol"
+	headerCluster  = "X-Etcd-Cluster-Id"
+	headerFrom     = "X-Etcd-From"
+	headerTo       = "X-Etcd-To"
+	headerClass    = "X-Etcd-Class"
+
+	// maxAnswer bounds the answer to a request, headers included, in bytes.
+	maxAnswer = 64 << 10
+)
+
+// Class separates what must not wait (heartbeats, votes, small responses) from
+// bulk (appends). Each has its own connection.
+type Class uint8
+
+const (
+	Control Class = 1
+	Bulk    Class = 2
+
+	classSnapshot Class = 3
+)
+
+var classNames = map[Class]string{Control: "control", Bulk: "bulk", classSnapshot: "snapshot"}
+
+// String is the name of the class, as it stands in the handshake.
+func (c Class) String() string {
+	if name, ok := classNames[c]; ok {
+		return name
+	}
+	return strconv.Itoa(int(c))
+}
+
+func parseClass(name string) (Class, bool) {
+	for c, n := range classNames {
+		if n == name {
+			return c, true
+		}
+	}
+	return 0, false
+}
+
+// Hello is what the dialling side says about itself and whom it means to reach.
+type Hello struct {
+	ClusterID, From, To uint64
+	// Class is [Control] or [Bulk] for a stream, and "snapshot" as a string for a
+	// snapshot.
+	Class Class
+}
+
+// Config is what streams of one machine have in common.
+type Config struct {
+	// ClusterID and MemberID are those of this machine.
+	ClusterID, MemberID uint64
+	// Dial connects to the peer address of another machine. It must return when ctx
+	// ends.
+	Dial func(ctx context.Context, addr string) (net.Conn, error)
+	// Heartbeat is the time without traffic after which a ping is sent.
+	Heartbeat time.Duration
+	// Dead is how long a stream may go without a sign of life: about an election
+	// timeout, and at least three heartbeats. It also bounds dialling, the handshake,
+	// and the pause between attempts.
+	Dead time.Duration
+	Log  *slog.Logger
+}
+
+// RefusedError is an error answer of the other machine.
+type RefusedError struct {
+	// Status is the HTTP status: 410 when this member was removed from the cluster,
+	// 412 for another cluster, the wrong machine or an unknown member, 426 for
+	// another protocol.
+	Status int
+	// Message says why.
+	Message string
+}
+
+func (e *RefusedError) Error() string {
+	return fmt.Sprintf("the other machine answered %d: %s", e.Status, e.Message)
+}
+
+// errorBody is an error in the JSON shape of the API.
+type errorBody struct {
+	Code    int    `json:"errorCode"`
+	Message string `json:"message"`
+	Cause   string `json:"cause,omitempty"`
+}
+
+func newErrorBody(status int, cause string) []byte {
+	b, err := json.Marshal(errorBody{Code: status, Message: http.StatusText(status), Cause: cause})
+	if err != nil {
+		panic(err) // an int and two strings always marshal
+	}
+	return b
+}
+
+// upgraded is a connection after the handshake.
+type upgraded struct {
+	*timedConn
+	r *bufio.Reader
+}
+
+// open dials addr and asks for an upgrade. The error is a *RefusedError when the
+// other machine said no. The connection is closed when ctx ends.
+func open(ctx context.Context, cfg Config, addr, method, path string, h Hello) (*upgraded, error) {
+	dialling, cancel := context.WithTimeout(ctx, cfg.Dead)
+	defer cancel()
+	raw, err := cfg.Dial(dialling, addr)
+	if err != nil {
+		return nil, err
+	}
+	c := &timedConn{Conn: raw, timeout: cfg.Dead}
+	context.AfterFunc(ctx, func() { _ = raw.Close() }) // it may be closed already
+	u, err := shake(c, addr, method, path, h)
+	if err != nil {
+		_ = raw.Close()
+		return nil, err
+	}
+	return u, nil
+}
+
+// shake does the handshake on a fresh connection.
+func shake(c *timedConn, addr, method, path string, h Hello) (*upgraded, error) {
+	if _, err := fmt.Fprintf(c, "%s %s HTTP/1.1\r\nHost: %s\r\nConnection: Upgrade\r\nUpgrade: %s\r\n"+
+		"%s: %s\r\n%s: %x\r\n%s: %x\r\n%s: %x\r\n%s: %s\r\nContent-Length: 0\r\n\r\n",
+		method, path, addr, upgradeProtocol,
+		headerProtocol, protocolVersion, headerCluster, h.ClusterID,
+		headerFrom, h.From, headerTo, h.To, headerClass, h.Class); err != nil {
+		return nil, err
+	}
+	limited := &io.LimitedReader{R: c, N: maxAnswer}
+	r := bufio.NewReader(limited)
+	status, message, err := readAnswer(r)
+	if err != nil {
+		return nil, fmt.Errorf("handshake: %w", err)
+	}
+	if status != http.StatusSwitchingProtocols {
+		return nil, &RefusedError{status, message}
+	}
+	limited.N = math.MaxInt64
+	return &upgraded{c, r}, nil
+}
+
+// readAnswer reads an HTTP response of at most [maxAnswer] bytes.
+func readAnswer(r *bufio.Reader) (status int, message string, err error) {
+	resp, err := http.ReadResponse(r, nil)
+	if err != nil {
+		return 0, "", noEOF(err)
+	}
+	if resp.StatusCode == http.StatusSwitchingProtocols {
+		return resp.StatusCode, "", nil
+	}
+	defer resp.Body.Close()
+	body, err := io.ReadAll(io.LimitReader(resp.Body, maxAnswer))
+	if err != nil {
+		return 0, "", noEOF(err)
+	}
+	var e errorBody
+	switch {
+	case json.Unmarshal(body, &e) == nil && e.Cause != "":
+		message = e.Cause
+	case e.Message != "":
+		message = e.Message
+	default:
+		message = http.StatusText(resp.StatusCode)
+	}
+	return resp.StatusCode, message, nil
+}
+
+// noEOF is err, with an end of the stream that came too early called that.
+func noEOF(err error) error {
+	if errors.Is(err, io.EOF) {
+		return io.ErrUnexpectedEOF
+	}
+	return err
+}
+
+// parseHello reads the handshake. A status other than 0 says why it is refused.
+func parseHello(req *fasthttp.RequestHeader) (h Hello, status int, message string) {
+	if up := string(req.Peek("Upgrade")); up != upgradeProtocol {
+		return h, http.StatusUpgradeRequired, fmt.Sprintf("upgrade to %q is asked for, this is %q", up, upgradeProtocol)
+	}
+	if v := string(req.Peek(headerProtocol)); v != protocolVersion {
+		return h, http.StatusUpgradeRequired, fmt.Sprintf("protocol version %q, this machine speaks %q", v, protocolVersion)
+	}
+	for _, id := range []struct {
+		header string
+		value  *uint64
+	}{{headerCluster, &h.ClusterID}, {headerFrom, &h.From}, {headerTo, &h.To}} {
+		v, err := strconv.ParseUint(string(req.Peek(id.header)), 16, 64)
+		if err != nil {
+			return h, http.StatusBadRequest, id.header + " is not a hexadecimal number"
+		}
+		*id.value = v
+	}
+	var ok bool
+	if h.Class, ok = parseClass(string(req.Peek(headerClass))); !ok {
+		return h, http.StatusBadRequest, headerClass + " is unknown"
+	}
+	return h, 0, ""
+}
