@@ -29,7 +29,12 @@ func (p *pinned) loop() {
 }
 
 // Schedule implements actor.Dispatcher.
-func (p *pinned) Schedule(run func()) { p.runs <- run }
+func (p *pinned) Schedule(run func()) {
+	select {
+	case p.runs <- run:
+	case <-p.quit:
+	}
+}
 
 // Throughput implements actor.Dispatcher: how many messages are handled before
 // others get their turn.

@@ -27,8 +27,12 @@ func TestMain(m *testing.M) {
 		child(kind)
 		return
 	}
-	goleak.VerifyTestMain(m)
+	goleak.VerifyTestMain(m, deadLetterTimer)
 }
+
+// deadLetterTimer is the library's: a message to an actor that has gone starts a
+// goroutine that ends by itself after a second.
+var deadLetterTimer = goleak.IgnoreAnyFunction("github.com/asynkron/protoactor-go/actor.NewDeadLetter.NewThrottle.func4.1")
 
 var (
 	testIdentity = wal.Identity{ClusterID: 77, MemberID: 11}

@@ -54,8 +54,10 @@ func (r *reaperActor) arm(ctx actor.Context) {
 		ctx.Send(r.to.store, &collectExpired{now: now, replyTo: ctx.Self()})
 	}
 	sleep := maxReaperSleep
-	if wake := r.core.Wake(); wake != 0 {
-		sleep = min(sleep, time.Duration(wake-now))
+	// Compared as moments: the longest time to live can end further away than a
+	// duration reaches.
+	if wake := r.core.Wake(); wake != 0 && wake < now.Add(sleep) {
+		sleep = time.Duration(wake - now)
 	}
 	r.timer.Reset(sleep)
 }

@@ -81,7 +81,7 @@ func appendPairs(f form, encoded string) form {
 // body that breaks off has none at all.
 func readMultipart(r *multipart.Reader) form {
 	var f form
-	for range maxParts {
+	for range maxParts + 1 { // one more finds the end
 		part, err := r.NextPart()
 		if err == io.EOF {
 			return f

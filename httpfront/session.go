@@ -1,6 +1,7 @@
 package httpfront
 
 import (
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -23,8 +24,12 @@ type session struct {
 	pid    *actor.PID
 
 	expected atomic.Uint64 // ID of the request under way
-	waking   atomic.Bool   // an answer has to end the Read that a watch waits in
 	answers  chan any      // holds the answer to the request under way
+
+	// reading says that a watch waits in Read, which an answer has to end. The lock is
+	// held while that is done, so that it cannot end a later Read instead.
+	mu      sync.Mutex
+	reading bool
 }
 
 // sessionOf returns the session of a connection, and starts it if it is new.
@@ -42,7 +47,13 @@ func (s *Server) sessionOf(c *conn) *session {
 	return c.session
 }
 
-func (s *session) stop() { s.server.root.Stop(s.pid) }
+// stop ends the session, and the watch that its client has left behind.
+func (s *session) stop() {
+	if id := s.expected.Load(); id != 0 {
+		s.server.root.Send(s.server.machine.Hub, &actors.Unwatch{ID: id})
+	}
+	s.server.root.Stop(s.pid)
+}
 
 // Receive keeps the answer to the request under way; any other is late.
 func (s *session) Receive(ctx actor.Context) {
@@ -65,10 +76,18 @@ func (s *session) Receive(ctx actor.Context) {
 		return
 	}
 	s.answers <- ctx.Message()
-	if s.waking.Load() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.reading {
 		// An error means that the connection is closed, which ends the Read as well.
 		_ = s.conn.SetReadDeadline(longAgo)
 	}
+}
+
+func (s *session) setReading(reading bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.reading = reading
 }
 
 // expect begins a request and returns its ID.

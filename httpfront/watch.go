@@ -35,7 +35,7 @@ func (s *session) watch(ctx *fasthttp.RequestCtx, w watch.Watcher, render func(*
 		s.server.hijacked.Add(1)
 		// A goroutine of our own, because the one that runs this keeps ctx.
 		go func() {
-			goOn := s.await(hijacked, w.ID, keepAlive, headers, render)
+			goOn := s.await(hijacked, keepAlive, headers, render)
 			if !goOn {
 				_ = s.conn.Close() // there is nobody left to tell
 			}
@@ -49,17 +49,16 @@ func (s *session) watch(ctx *fasthttp.RequestCtx, w watch.Watcher, render func(*
 
 // await waits for the event and answers. It returns whether the connection is
 // still good for another request.
-func (s *session) await(hijacked net.Conn, id uint64, keepAlive bool, headers []field, render func(*actors.WatchReply) answer) bool {
+func (s *session) await(hijacked net.Conn, keepAlive bool, headers []field, render func(*actors.WatchReply) answer) bool {
 	if err := s.conn.reclaim(hijacked); err != nil {
 		s.server.log.Error("cannot take over a connection for a watch", "error", err)
 		return false
 	}
 	reply, ok := s.awaitReply()
 	if !ok {
-		s.server.root.Send(s.server.machine.Hub, &actors.Unwatch{ID: id})
 		return false
 	}
-	keepAlive = keepAlive && !errors.Is(reply.Err, actors.ErrClosing)
+	keepAlive = keepAlive && !s.server.stopping.Load()
 	resp := fasthttp.AcquireResponse()
 	defer fasthttp.ReleaseResponse(resp)
 	for _, h := range headers {
@@ -80,17 +79,22 @@ func (s *session) await(hijacked net.Conn, id uint64, keepAlive bool, headers []
 
 // awaitReply waits in Read, so that it sees the client leave. ok is false then.
 func (s *session) awaitReply() (reply *actors.WatchReply, ok bool) {
-	s.waking.Store(true)
-	defer s.waking.Store(false)
+	s.setReading(true)
+	reply, ok = s.readUntilReply()
+	s.setReading(false)
+	return reply, ok && s.conn.SetReadDeadline(time.Time{}) == nil
+}
+
+func (s *session) readUntilReply() (reply *actors.WatchReply, ok bool) {
 	var buf [256]byte
 	for {
 		select {
 		case r := <-s.answers:
-			return r.(*actors.WatchReply), s.conn.SetReadDeadline(time.Time{}) == nil
+			return r.(*actors.WatchReply), true
 		default:
 		}
 		if len(s.conn.early) >= maxEarly {
-			return (<-s.answers).(*actors.WatchReply), s.conn.SetReadDeadline(time.Time{}) == nil
+			return (<-s.answers).(*actors.WatchReply), true
 		}
 		n, err := s.conn.Conn.Read(buf[:])
 		s.conn.early = append(s.conn.early, buf[:n]...)

@@ -335,10 +335,8 @@ func (m *machine) acceptAppend(a *raftnode.Append) {
 	if commit := a.HardState.GetCommit(); commit > max(m.reported, 1) {
 		m.t.Fatalf("commit %d is to be written, but only %d is known to be durable", commit, m.reported)
 	}
-	if a.Urgent {
-		return
-	}
-	if len(a.Entries) > 0 || a.HardState.GetTerm() != hs.GetTerm() || a.HardState.GetVote() != hs.GetVote() {
+	m.wal = append(m.wal, a)
+	if !a.Urgent && (len(a.Entries) > 0 || a.HardState.GetTerm() != hs.GetTerm() || a.HardState.GetVote() != hs.GetVote()) {
 		m.t.Fatalf("a write of %d entries and hard state %v (was %v) is not urgent", len(a.Entries), a.HardState, hs)
 	}
 }

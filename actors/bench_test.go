@@ -1,0 +1,95 @@
+package actors
+
+import (
+	"testing"
+
+	"github.com/asynkron/protoactor-go/actor"
+
+	"etcd/watch"
+)
+
+// inflight is how many requests the benchmarks keep under way.
+const inflight = 64
+
+// pump keeps requests under way until b.N were answered.
+func pump(b *testing.B, m *testMachine, request func(replyTo *actor.PID)) {
+	done := make(chan struct{})
+	sent, answered := 0, 0
+	pid := m.root.Spawn(actor.PropsFromFunc(func(ctx actor.Context) {
+		switch ctx.Message().(type) {
+		case *Proposed, *ReadReply:
+			answered++
+		case string:
+			for sent < min(inflight, b.N) {
+				sent++
+				request(ctx.Self())
+			}
+			return
+		default:
+			return
+		}
+		if sent < b.N {
+			sent++
+			request(ctx.Self())
+		}
+		if answered == b.N {
+			close(done)
+		}
+	}))
+	b.ReportAllocs()
+	b.ResetTimer()
+	m.root.Send(pid, "go")
+	<-done
+	b.StopTimer()
+	m.root.Stop(pid)
+}
+
+func BenchmarkWrite(b *testing.B) {
+	m := start(b, b.TempDir())
+	command := set("/bench/key", "0123456789abcdef", 0)
+	pump(b, m, func(pid *actor.PID) { m.root.Send(m.Raft, &Propose{ReplyTo: pid, Command: command}) })
+}
+
+func BenchmarkRead(b *testing.B) {
+	for _, local := range []bool{false, true} {
+		name := "linearizable"
+		if local {
+			name = "local"
+		}
+		b.Run(name, func(b *testing.B) {
+			m := start(b, b.TempDir())
+			m.set("/bench/key", "0123456789abcdef")
+			to := m.Raft
+			if local {
+				to = m.Store
+			}
+			pump(b, m, func(pid *actor.PID) { m.root.Send(to, &Read{ReplyTo: pid, Path: "/bench/key"}) })
+		})
+	}
+}
+
+// BenchmarkDelivery measures one event for one of many watchers, that of the write
+// included: an operation is a delivery, and a write makes 1000 of them.
+func BenchmarkDelivery(b *testing.B) {
+	m := start(b, b.TempDir())
+	const fan = 1000
+	left := make(chan struct{}, 1)
+	seen := 0
+	pid := m.root.Spawn(actor.PropsFromFunc(func(ctx actor.Context) {
+		if _, ok := ctx.Message().(*WatchReply); ok {
+			if seen++; seen%fan == 0 {
+				left <- struct{}{}
+			}
+		}
+	}))
+	for i := range fan {
+		m.root.Send(m.Hub, &Watch{ReplyTo: pid, Watcher: watch.Watcher{ID: uint64(i + 1), Path: "/bench", Recursive: true, Stream: true}})
+	}
+	command := set("/bench/key", "0123456789abcdef", 0)
+	b.ReportAllocs()
+	b.ResetTimer()
+	for i := 0; i < b.N; i += fan {
+		m.root.Send(m.Raft, &Propose{Command: command})
+		<-left
+	}
+}

@@ -1,0 +1,142 @@
+package actors
+
+import (
+	"fmt"
+	"testing"
+	"time"
+
+	"etcd/store"
+)
+
+func withClock(c *fakeClock) func(*Config) { return func(cfg *Config) { cfg.Clock = c.read } }
+
+// looked waits until the reaper has looked at the clock some times more.
+func (m *testMachine) looked() {
+	m.t.Helper()
+	reaper := m.kind("reaper")
+	from := reaper.Received()
+	m.eventually("the reaper looks at the clock", func() bool { return reaper.Received() >= from+5 })
+}
+
+func TestExpiryIsACommand(t *testing.T) {
+	clock := newFakeClock()
+	m := start(t, t.TempDir(), withClock(clock))
+	r := m.propose(set("/a", "1", 5*time.Millisecond))
+	if want := clock.read().Add(5 * time.Millisecond); r.Event.Node.Deadline != want {
+		t.Errorf("deadline %d, want %d: that of the injected clock", r.Event.Node.Deadline, want)
+	}
+	m.watch(1, "/a", 0)
+	clock.advance(5 * time.Millisecond)
+	w := next[*WatchReply](m.probe)
+	if w.Event == nil || w.Event.Action != store.ActionExpire || w.Event.Index != 4 || w.Event.Prev.Value != "1" {
+		t.Fatalf("%+v, want the expiry of the key at index 4", w)
+	}
+	if read := m.read(m.Raft, "/a"); read.Failure == nil || read.Index != 4 {
+		t.Errorf("read behind the expiry: %+v", read)
+	}
+	if index := m.set("/b", "2"); index != 5 {
+		t.Errorf("index %d after the expiry, want 5", index)
+	}
+	if c := m.status().Counts; c.Expired != 1 {
+		t.Errorf("counts %+v", c)
+	}
+}
+
+// However much time passes elsewhere, a key lives until the injected clock says so,
+// to the nanosecond.
+func TestNeverEarly(t *testing.T) {
+	clock := newFakeClock()
+	m := start(t, t.TempDir(), withClock(clock))
+	const ttl = 5 * time.Millisecond
+	m.propose(set("/a", "1", ttl))
+	m.looked() // several times the time to live have passed on the wall
+	clock.advance(ttl - 1)
+	m.looked()
+	if r := m.read(m.Raft, "/a"); r.Node == nil || r.Index != 3 {
+		t.Fatalf("expired, or tried to, a nanosecond early: %+v", r)
+	}
+	clock.advance(1)
+	m.eventually("the key expires", func() bool { return m.read(m.Raft, "/a").Node == nil })
+}
+
+func TestRefreshOutlivesTheFirstDeadline(t *testing.T) {
+	clock := newFakeClock()
+	m := start(t, t.TempDir(), withClock(clock))
+	m.propose(set("/a", "1", 5*time.Millisecond))
+	m.propose(set("/a", "2", 15*time.Millisecond))
+	m.propose(set("/b", "1", 5*time.Millisecond))
+	m.set("/b", "2") // permanent now
+	clock.advance(10 * time.Millisecond)
+	m.looked()
+	if r := m.read(m.Raft, "/a"); r.Node == nil || r.Index != 6 {
+		t.Errorf("a key expired at the deadline it had before: %+v", r)
+	}
+	clock.advance(10 * time.Millisecond)
+	m.eventually("the key expires", func() bool { return m.read(m.Raft, "/a").Node == nil })
+	if r := m.read(m.Raft, "/b"); r.Node == nil {
+		t.Error("a key that had become permanent expired")
+	}
+}
+
+// The deadline is in the log: what came to its end while the machine was down expires
+// when it is back, and what did not does not.
+func TestExpiryAcrossRestart(t *testing.T) {
+	dir, clock := t.TempDir(), newFakeClock()
+	m := start(t, dir, withClock(clock))
+	m.propose(set("/short", "1", time.Minute))
+	m.propose(set("/long", "1", time.Hour))
+	if err := m.stop(); err != nil {
+		t.Fatal(err)
+	}
+	clock.advance(10 * time.Minute)
+	m = start(t, dir, withClock(clock))
+	m.watch(1, "/short", 4)
+	if w := next[*WatchReply](m.probe); w.Event == nil || w.Event.Action != store.ActionExpire {
+		t.Errorf("%+v, want an expiry", w)
+	}
+	if r := m.read(m.Raft, "/long"); r.Node == nil {
+		t.Error("a key expired before its time")
+	}
+}
+
+// Keys that end at one moment expire one by one, each by a command of its own.
+func TestManyExpireTogether(t *testing.T) {
+	clock := newFakeClock()
+	m := start(t, t.TempDir(), withClock(clock))
+	const keys = maxExpiredPerRound + 10
+	for i := range keys {
+		m.root.Send(m.Raft, &Propose{ID: 1, ReplyTo: m.pid, Command: set(fmt.Sprintf("/k/%04d", i), "x", 5*time.Millisecond)})
+	}
+	for range keys {
+		next[*Proposed](m.probe)
+	}
+	m.eventually("all keys expire", func() bool {
+		clock.advance(10 * time.Millisecond)
+		return len(m.read(m.Store, "/k").Children) == 0
+	})
+	if c := m.status().Counts; c.Expired != keys {
+		t.Errorf("%d keys expired, want %d", c.Expired, keys)
+	}
+}
+
+// A deadline further away than a duration can express, as the longest time to live
+// makes one when the clock was set back before a restart, must not make the reaper
+// spin.
+func TestFarDeadlineDoesNotSpin(t *testing.T) {
+	dir, clock := t.TempDir(), newFakeClock()
+	m := start(t, dir, withClock(clock))
+	m.propose(set("/a", "1", store.MaxTTL))
+	if err := m.stop(); err != nil {
+		t.Fatal(err)
+	}
+	clock.advance(-time.Hour)
+	m = start(t, dir, withClock(clock))
+	reaper := m.kind("reaper")
+	from := reaper.Received()
+	for range 500 {
+		m.sync()
+	}
+	if n := reaper.Received() - from; n > 10 {
+		t.Errorf("the reaper received %d messages while nothing happened", n)
+	}
+}

@@ -1,0 +1,143 @@
+package httpfront
+
+import (
+	"errors"
+	"fmt"
+	"net/http"
+	"testing"
+	"time"
+
+	"github.com/valyala/fasthttp"
+
+	"etcd/actors"
+	"etcd/raftnode"
+	"etcd/store"
+	"etcd/watch"
+)
+
+// written renders an answer as a client sees it.
+func written(a answer) (status int, contentType, allow, body string) {
+	var resp fasthttp.Response
+	a.write(&resp)
+	return resp.StatusCode(), string(resp.Header.ContentType()), string(resp.Header.Peek("Allow")), string(resp.Body())
+}
+
+func TestKeyAnswers(t *testing.T) {
+	clock := newFakeClock()
+	s := &Server{cfg: testConfig(clock)}
+	now := clock.read()
+	file := func(value string, deadline store.Time) *store.Node {
+		return &store.Node{Path: "/a", Value: value, Created: 3, Modified: 4, Deadline: deadline}
+	}
+	gone := &store.Node{Path: "/a", Created: 3, Modified: 9}
+	expiration := `"expiration":"2026-01-02T03:04:10.000000006Z"`
+	five := now.Add(5 * time.Second)
+	whole := store.TimeOf(time.Date(2026, 1, 2, 3, 4, 10, 0, time.UTC))
+	event := func(action store.Action, node, prev *store.Node) keyAnswer {
+		return s.changed(&store.Event{Index: 9, Action: action, Node: node, Prev: prev})
+	}
+	tests := []struct {
+		name string
+		got  keyAnswer
+		want string
+	}{
+		{"get", s.listed(file("v", 0), 9), `{"action":"GET","key":"/a","value":"v","index":9}`},
+		{"get with ttl", s.listed(file("v", five), 9), `{"action":"GET","key":"/a","value":"v",` + expiration + `,"ttl":4,"index":9}`},
+		{"get of what is due", s.listed(file("v", now), 9), `{"action":"GET","key":"/a","value":"v","expiration":"2026-01-02T03:04:05.000000006Z","index":9}`},
+		{"get of a directory", s.listed(&store.Node{Path: "/d", Dir: true}, 9), `{"action":"GET","key":"/d","dir":true,"index":9}`},
+		{"whole seconds", s.listed(file("v", whole), 9), `{"action":"GET","key":"/a","value":"v","expiration":"2026-01-02T03:04:10Z","ttl":4,"index":9}`},
+		{"first set", event(store.ActionSet, file("v", 0), nil), `{"action":"SET","key":"/a","value":"v","newKey":true,"index":9}`},
+		{"set again", event(store.ActionSet, file("v", 0), file("old", five)), `{"action":"SET","key":"/a","prevValue":"old","value":"v","index":9}`},
+		{"all fields", event(store.ActionSet, file("v", five), file("old", 0)), `{"action":"SET","key":"/a","prevValue":"old","value":"v",` + expiration + `,"ttl":4,"index":9}`},
+		{"test and set", event(store.ActionCompareAndSwap, file("v", 0), file("old", 0)), `{"action":"SET","key":"/a","prevValue":"old","value":"v","index":9}`},
+		{"create", event(store.ActionCreate, file("v", 0), nil), `{"action":"SET","key":"/a","value":"v","newKey":true,"index":9}`},
+		{"update", event(store.ActionUpdate, file("v", 0), file("old", 0)), `{"action":"SET","key":"/a","prevValue":"old","value":"v","index":9}`},
+		{"delete", event(store.ActionDelete, gone, file("old", 0)), `{"action":"DELETE","key":"/a","prevValue":"old","index":9}`},
+		{"delete with ttl", event(store.ActionDelete, gone, file("old", five)), `{"action":"DELETE","key":"/a","prevValue":"old",` + expiration + `,"index":9}`},
+		{"compare and delete", event(store.ActionCompareAndDelete, gone, file("old", 0)), `{"action":"DELETE","key":"/a","prevValue":"old","index":9}`},
+		{"expiry", event(store.ActionExpire, gone, file("old", five)), `{"action":"DELETE","key":"/a","prevValue":"old",` + expiration + `,"index":9}`},
+		{"odd characters", event(store.ActionSet, file("\"\n\xff你", 0), nil), `{"action":"SET","key":"/a","value":"\"\n` + "�" + `你","newKey":true,"index":9}`},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			status, contentType, _, body := written(document{test.got})
+			if status != 200 || contentType != typeJSON || body != test.want {
+				t.Errorf("got  %d %s %s\nwant 200 %s %s", status, contentType, body, typeJSON, test.want)
+			}
+		})
+	}
+}
+
+// The time that is left counts down: N seconds show as N-1 from the first moment on.
+func TestTTLCountsDown(t *testing.T) {
+	const second = store.Time(time.Second)
+	for _, test := range []struct {
+		left store.Time
+		want int64
+	}{
+		{1, 0}, {second - 1, 0}, {second, 0}, {second + 1, 1}, {2 * second, 1}, {5 * second, 4}, {5*second - 1, 4}, {4*second + 1, 4}, {4 * second, 3},
+		{store.Time(store.MaxTTL), maxTTL},
+	} {
+		var a keyAnswer
+		a.expires(1000*second+test.left, 1000*second)
+		if a.TTL != test.want {
+			t.Errorf("%d ns left: ttl %d, want %d", test.left, a.TTL, test.want)
+		}
+	}
+	var a keyAnswer
+	a.expires(1000, 2000)
+	if a.TTL != 0 || a.Expiration == nil {
+		t.Errorf("past its deadline: %+v, want an expiration and no ttl", a)
+	}
+}
+
+func TestErrorTable(t *testing.T) {
+	for _, test := range []struct {
+		err  *apiError
+		want string
+	}{
+		{newError(codeKeyNotFound, "/a"), `404 {"errorCode":100,"message":"Key Not Found","cause":"/a"}`},
+		{newError(codeTestFailed, "c"), `400 {"errorCode":101,"message":"The given PrevValue is not equal to the value of the key","cause":"c"}`},
+		{newError(codeNotFile, "/a"), `400 {"errorCode":102,"message":"Not A File","cause":"/a"}`},
+		{newError(codeValueRequired, ""), `400 {"errorCode":200,"message":"Value is Required in POST form"}`},
+		{newError(codeTTLNaN, "Set"), `400 {"errorCode":202,"message":"The given TTL in POST form is not a number","cause":"Set"}`},
+		{newError(codeIndexNaN, ""), `400 {"errorCode":203,"message":"The given index in POST form is not a number"}`},
+		{newError(codeInvalidField, "c"), `400 {"errorCode":209,"message":"Invalid field","cause":"c"}`},
+		{newError(codeRaftInternal, ""), `500 {"errorCode":300,"message":"Raft Internal Error"}`},
+		{newError(codeLeaderElect, ""), `500 {"errorCode":301,"message":"During Leader Election"}`},
+		{newError(codeKeyword, "Set"), `400 {"errorCode":400,"message":"The prefix of the given key is a keyword in etcd","cause":"Set"}`},
+		{newError(codeIndexCleared, "c"), `400 {"errorCode":401,"message":"The event in requested index is outdated and cleared","cause":"c"}`},
+		{newError(codeWatcherCleared, ""), `500 {"errorCode":500,"message":"watcher is cleared due to etcd recovery"}`},
+		{httpError(http.StatusNotFound, "/x"), `404 {"errorCode":404,"message":"Not Found","cause":"/x"}`},
+		{httpError(http.StatusRequestEntityTooLarge, ""), `413 {"errorCode":413,"message":"Request Entity Too Large"}`},
+		{uriTooLong(), `414 {"errorCode":414,"message":"Request URI Too Long","cause":"the limit is 8192 bytes"}`},
+		{unserved(raftnode.ErrNoLeader), `500 {"errorCode":301,"message":"During Leader Election","cause":"no leader was found within the request timeout; nothing was done"}`},
+		{unserved(raftnode.ErrUnknownOutcome), `500 {"errorCode":300,"message":"Raft Internal Error","cause":"the outcome is unknown: the change may still take effect"}`},
+		{unserved(fmt.Errorf("x: %w", raftnode.ErrOverloaded)), `503 {"errorCode":503,"message":"Service Unavailable","cause":"too many requests are waiting; nothing was done"}`},
+		{unserved(errors.New("other")), `500 {"errorCode":300,"message":"Raft Internal Error","cause":"other"}`},
+	} {
+		status, contentType, _, body := written(test.err)
+		if got := fmt.Sprint(status, " ", body); got != test.want || contentType != typeJSON {
+			t.Errorf("got  %s %s\nwant %s %s", got, contentType, test.want, typeJSON)
+		}
+	}
+	if status, _, allow, _ := written(methodNotAllowed("PUT", "GET, HEAD")); status != 405 || allow != "GET, HEAD" {
+		t.Errorf("405: status %d, Allow %q", status, allow)
+	}
+}
+
+func TestWatchErrors(t *testing.T) {
+	s := &Server{}
+	for _, test := range []struct {
+		err  error
+		want string
+	}{
+		{&watch.ClearedError{Oldest: 7, Requested: 3}, `400 {"errorCode":401,"message":"The event in requested index is outdated and cleared","cause":"the requested history has been cleared [7/3]"}`},
+		{actors.ErrClosing, `500 {"errorCode":500,"message":"watcher is cleared due to etcd recovery","cause":"the machine is shutting down"}`},
+	} {
+		status, _, _, body := written(s.watched(&actors.WatchReply{Err: test.err, Last: true}))
+		if got := fmt.Sprint(status, " ", body); got != test.want {
+			t.Errorf("got  %s\nwant %s", got, test.want)
+		}
+	}
+}

@@ -1,0 +1,111 @@
+package raftnode_test
+
+import (
+	"testing"
+
+	"etcd/raftnode"
+)
+
+func TestWhenASnapshotIsAskedFor(t *testing.T) {
+	for _, c := range []struct {
+		name           string
+		entries, bytes uint64
+		want           uint64 // index of the entry at which it is asked for; 0: never
+	}{
+		{"after as many entries", 5, 1 << 20, 5},
+		{"after as many bytes", 1 << 20, 100, 6},
+		{"never", 0, 1, 0},
+		{"not yet", 9, 1 << 20, 0},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			// A command is about 10 bytes and its envelope 17; so is the bootstrap.
+			m := written(t, 5, func(cfg *raftnode.Config) { cfg.SnapshotEntries, cfg.SnapshotBytes = c.entries, c.bytes })
+			if got := m.snapshot; got == nil && c.want != 0 || got != nil && got.meta.GetIndex() != c.want {
+				t.Fatalf("got %+v, want one at %d", got, c.want)
+			}
+			// Its term and members are checked by the machine.
+		})
+	}
+}
+
+func TestOneSnapshotAtATime(t *testing.T) {
+	m := written(t, 20, func(c *raftnode.Config) { c.SnapshotEntries, c.SnapshotBytes = 4, 1<<20 })
+	if got := m.snapshot.meta.GetIndex(); got != 4 {
+		t.Fatalf("the first one is at %d, want 4", got)
+	}
+	m.saveSnapshot()
+	m.snapshotted()
+	m.settle()
+	if m.snapshot != nil {
+		t.Fatalf("another one is asked for at %v, although nothing happened", m.snapshot.meta)
+	}
+	m.propose()
+	m.settle()
+	if m.snapshot == nil || m.snapshot.meta.GetIndex() != 23 {
+		t.Fatalf("the second one is %+v, want one at 23", m.snapshot)
+	}
+	m.saveSnapshot()
+	m.snapshotted()
+	for range 3 {
+		m.propose()
+		m.settle()
+	}
+	if m.snapshot != nil {
+		t.Fatalf("the third one is asked for after 3 entries: %v", m.snapshot.meta)
+	}
+	m.propose()
+	m.settle()
+	if m.snapshot == nil || m.snapshot.meta.GetIndex() != 27 {
+		t.Fatalf("the third one is %+v, want one at 27", m.snapshot)
+	}
+}
+
+func TestTheLogIsCompactedBehindASnapshot(t *testing.T) {
+	for _, c := range []struct {
+		name    string
+		catchUp uint64
+		first   uint64 // oldest entry in memory once the snapshot at 12 is durable
+	}{
+		{"all of it", 0, 13},
+		{"up to the entries that are kept", 3, 10},
+		{"one entry", 11, 2},
+		{"none, as all are kept", 12, 1},
+		{"none, as there are fewer", 1000, 1},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			m := written(t, 15, func(cfg *raftnode.Config) {
+				cfg.SnapshotEntries, cfg.SnapshotBytes, cfg.CatchUpEntries = 12, 1<<20, c.catchUp
+			})
+			if first := m.node.FirstInMemory(t); first != 1 {
+				t.Fatalf("the log begins at %d before the snapshot is durable", first)
+			}
+			m.saveSnapshot()
+			m.snapshotted()
+			if first := m.node.FirstInMemory(t); first != c.first {
+				t.Fatalf("the log begins at %d, want %d", first, c.first)
+			}
+
+			write := m.propose()
+			m.settle()
+			m.wantAnswer(write, answer{index: 18})
+			m.crash(len(m.wal))
+			read := m.read()
+			m.settle()
+			m.wantAnswer(read, answer{})
+			m.wantHandedOut(19)
+			if len(m.state) != 17 {
+				t.Fatalf("got %d entries, want 17", len(m.state))
+			}
+		})
+	}
+}
+
+func TestASnapshotThatDoesNotRiseIsAnError(t *testing.T) {
+	m := written(t, 4, func(c *raftnode.Config) { c.SnapshotEntries, c.SnapshotBytes = 4, 1<<20 })
+	meta := m.snapshot.meta
+	m.saveSnapshot()
+	m.snapshotted()
+	if err := m.node.Snapshotted(meta); err == nil {
+		t.Fatal("the same snapshot is accepted twice")
+	}
+}
