@@ -25,6 +25,8 @@ func (h *hubActor) Receive(ctx actor.Context) {
 		h.hub.Remove(m.ID)
 	case *published:
 		h.deliver(ctx, h.hub.Publish(m.events, m.history, h.deliveries[:0]))
+	case *replaced:
+		h.replace(ctx, m)
 	case closeWatches:
 		h.closing = true
 		for _, w := range h.hub.Clear() {
@@ -49,6 +51,14 @@ func (h *hubActor) add(ctx actor.Context, m *Watch) {
 		return
 	}
 	h.deliver(ctx, deliveries)
+}
+
+func (h *hubActor) replace(ctx actor.Context, m *replaced) {
+	deliveries, lost := h.hub.Replace(m.history, h.deliveries[:0])
+	h.deliver(ctx, deliveries)
+	for _, w := range lost {
+		ctx.Send(w.Token.(*actor.PID), &WatchReply{ID: w.ID, Last: true, Err: ErrHistoryLost})
+	}
 }
 
 func (h *hubActor) deliver(ctx actor.Context, deliveries []watch.Delivery) {

@@ -3,7 +3,9 @@ package actors
 import (
 	"context"
 	"fmt"
+	"io"
 	"log/slog"
+	"net"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -14,6 +16,7 @@ import (
 	"etcd/raftnode"
 	"etcd/store"
 	"etcd/store/storepb"
+	"etcd/transport"
 	"etcd/watch"
 )
 
@@ -30,6 +33,11 @@ type Config struct {
 	Raft raftnode.Config
 	// Clock is the wall time, which must not jump while the process runs.
 	Clock func() store.Time
+	// Dial reaches other machines at their peer addresses.
+	Dial func(ctx context.Context, addr string) (net.Conn, error)
+	// Seeds are the members a machine that joins was told of. They count until its own
+	// state knows better.
+	Seeds []store.Member
 	Log   *slog.Logger
 }
 
@@ -37,15 +45,24 @@ type Config struct {
 type Machine struct {
 	// System is the actor system, in which sessions live too.
 	System *actor.ActorSystem
-	// Raft takes Propose, Read (linearizable) and Status.
+	// ClusterID is that of the cluster this machine belongs to.
+	ClusterID uint64
+	// Raft takes Propose, Read (linearizable), Sync, Status, Join and Leave.
 	Raft *actor.PID
-	// Store takes Read (local).
+	// Store takes Read (local) and Freeze.
 	Store *actor.PID
 	// Hub takes Watch and Unwatch.
 	Hub *actor.PID
 	// Ready is closed when everything that was committed before the start is
 	// applied and the cluster knows this machine: clients may come.
 	Ready <-chan struct{}
+	// Gone gets the reason when this machine is no longer a member of its cluster. It
+	// then has to stop.
+	Gone <-chan string
+	// Receiver takes the connections of other members.
+	Receiver *transport.Receiver
+	// ReceiveSnapshot takes the snapshots that come through it.
+	ReceiveSnapshot func(from uint64, message []byte, body io.Reader) error
 
 	order    []*actor.PID // of spawning
 	watchers atomic.Int64
@@ -63,13 +80,17 @@ func Start(cfg Config, disk *Disk) (*Machine, error) {
 	if err != nil {
 		return nil, err
 	}
-	if disk.LastIndex() == 0 {
+	if disk.fresh() {
 		if err := node.Bootstrap(bootstrapCommand(cfg)); err != nil {
 			return nil, err
 		}
 	}
 
-	m := &Machine{System: newSystem(cfg.Log), disk: disk}
+	m := &Machine{System: newSystem(cfg.Log), ClusterID: disk.Identity.ClusterID, disk: disk}
+	all := &pids{}
+	peers := m.connect(cfg, all)
+	gone := make(chan string, 1)
+	m.Gone = gone
 	supervisor := fatalOnPanic(cfg.Log)
 	ready := make(chan struct{})
 	m.Ready = ready
@@ -77,7 +98,6 @@ func Start(cfg Config, disk *Disk) (*Machine, error) {
 	if cfg.SetHistoryLimit {
 		announcer.historyLimit = &cfg.HistoryLimit
 	}
-	all := &pids{}
 	for _, a := range []struct {
 		pid  **actor.PID
 		kind string
@@ -87,8 +107,16 @@ func Start(cfg Config, disk *Disk) (*Machine, error) {
 		{&all.snapshotter, "snapshotter", &snapshotActor{snapshots: disk.snapshots, logger: cfg.Log}},
 		{&all.hub, "hub", &hubActor{hub: watch.NewHub(disk.store.History()), watchers: &m.watchers}},
 		{&all.reaper, "reaper", &reaperActor{clock: cfg.Clock}},
-		{&all.store, "store", &storeActor{store: disk.store, log: cfg.Log}},
-		{&all.raft, "raft", &raftActor{node: node, clock: cfg.Clock, log: cfg.Log}},
+		{&all.store, "store", &storeActor{store: disk.store, snapshots: disk.snapshots, log: cfg.Log}},
+		{&all.raft, "raft", &raftActor{
+			node: node, clock: cfg.Clock, log: cfg.Log, peers: peers,
+			gone: func(reason string) {
+				select {
+				case gone <- reason:
+				default: // it was said already
+				}
+			},
+		}},
 		{&all.ticker, "ticker", &tickerActor{interval: cfg.Tick}},
 		{&all.announcer, "announcer", announcer},
 	} {
@@ -103,7 +131,46 @@ func Start(cfg Config, disk *Disk) (*Machine, error) {
 	for _, pid := range m.order {
 		m.System.Root.Send(pid, all)
 	}
+	if len(cfg.Seeds) > 0 && len(disk.store.Members()) == 0 {
+		m.System.Root.Send(m.Raft, &membership{members: cfg.Seeds})
+	}
 	return m, nil
+}
+
+// connect prepares the connections with other members.
+func (m *Machine) connect(cfg Config, to *pids) *peers {
+	streams := transport.Config{
+		ClusterID: m.disk.Identity.ClusterID,
+		MemberID:  m.disk.Identity.MemberID,
+		Dial:      cfg.Dial,
+		Heartbeat: cfg.Tick * time.Duration(cfg.Raft.HeartbeatTicks),
+		Dead:      cfg.Tick * time.Duration(cfg.Raft.ElectionTicks),
+		Log:       cfg.Log,
+	}
+	in := &inbox{root: m.System.Root, to: to, log: cfg.Log}
+	m.Receiver = transport.NewReceiver(streams, in.admit, in.deliver)
+	m.ReceiveSnapshot = in.snapshot
+	supervisor := StopOnPanic(cfg.Log)
+	kind := m.Kind("peer")
+	return &peers{
+		self:   m.disk.Identity.MemberID,
+		inbox:  in,
+		drop:   m.Receiver.Drop,
+		actors: make(map[uint64]*peer),
+		spawn: func(member uint64, addr string) *actor.PID {
+			core := &peerActor{
+				member: member, addr: addr, transport: streams,
+				snapshots: m.disk.snapshots, raft: to.raft, log: cfg.Log,
+			}
+			m.running.Add(1)
+			pid := m.System.Root.Spawn(actor.PropsFromProducer(
+				func() actor.Actor { return &tracked{core, m.running.Done} },
+				actor.WithMailbox(kind.Mailbox()),
+				actor.WithGuardian(supervisor),
+			))
+			return pid
+		},
+	}
 }
 
 // newSystem starts an actor system that logs only what is wrong.
@@ -164,6 +231,17 @@ func (t *tracked) Receive(ctx actor.Context) {
 	}
 }
 
+// HandOver lets another member lead, if this machine leads and there is one, and
+// waits for that until ctx ends.
+func (m *Machine) HandOver(ctx context.Context) {
+	done := make(chan struct{})
+	m.System.Root.Send(m.Raft, &handOver{done: done})
+	select {
+	case <-done:
+	case <-ctx.Done():
+	}
+}
+
 // CloseWatches answers every watcher with ErrClosing, now and from now on.
 func (m *Machine) CloseWatches() { m.System.Root.Send(m.Hub, closeWatches{}) }
 
@@ -171,6 +249,7 @@ func (m *Machine) CloseWatches() { m.System.Root.Send(m.Hub, closeWatches{}) }
 // given back. Requests that are under way may stay without an answer, so the
 // front end is to be stopped first.
 func (m *Machine) Stop() error {
+	m.Receiver.Close()
 	for _, pid := range slices.Backward(m.order) {
 		m.System.Root.Stop(pid)
 	}

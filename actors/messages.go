@@ -2,12 +2,14 @@ package actors
 
 import (
 	"errors"
+	"io"
 
 	"github.com/asynkron/protoactor-go/actor"
 	"go.etcd.io/raft/v3/raftpb"
 
 	"etcd/raftnode"
 	"etcd/store"
+	"etcd/transport"
 	"etcd/watch"
 )
 
@@ -35,6 +37,25 @@ type (
 	// Sync asks the raft actor for a moment at which the local state, and the hub,
 	// have every write that was acknowledged before. Answered with Synced.
 	Sync struct {
+		ID      uint64
+		ReplyTo *actor.PID
+	}
+	// Join asks the raft actor to add a member. Answered with Proposed: Err is also
+	// raftnode.ErrTooManyMembers.
+	Join struct {
+		ID      uint64
+		ReplyTo *actor.PID
+		Member  store.Member
+	}
+	// Leave asks the raft actor to remove a member. Answered with Proposed: Err is
+	// also raftnode.ErrLastVoter.
+	Leave struct {
+		ID      uint64
+		ReplyTo *actor.PID
+		Member  uint64
+	}
+	// Freeze asks the store actor for its state as it is. Answered with Frozen.
+	Freeze struct {
 		ID      uint64
 		ReplyTo *actor.PID
 	}
@@ -79,12 +100,18 @@ type (
 		ID  uint64
 		Err error
 	}
+	// Frozen is the state after all commands up to its index.
+	Frozen struct {
+		ID    uint64
+		State *store.Snapshot
+	}
 	// StatusReply is a summary of this machine.
 	StatusReply struct {
 		ID          uint64
 		Raft        raftnode.Status
 		LeaderSince store.Time // when this machine learned of the leader
 		Members     []store.Member
+		Removed     []uint64 // former members
 		// HistoryLimit is how many events the cluster keeps for watchers.
 		HistoryLimit int
 		Counts       Counts
@@ -98,6 +125,10 @@ type (
 		Err   error
 	}
 )
+
+// ErrHistoryLost answers watchers whose events were in a part of the log that this
+// machine skipped by installing a snapshot of the leader.
+var ErrHistoryLost = errors.New("this machine has skipped a part of the history: look at the key and watch again")
 
 // ErrClosing answers watchers when the machine shuts down.
 var ErrClosing = errors.New("the machine is shutting down")
@@ -157,7 +188,52 @@ type (
 	// snapshot that is kept.
 	releaseLog struct{ index uint64 }
 
+	// install: raft -> store. The state is replaced by that of a snapshot of the
+	// leader, before any Apply that follows.
+	install struct{ meta *raftpb.SnapshotMetadata }
+	// replaced: store -> hub. The history is another one.
+	replaced struct{ history store.History }
+	// receiveSnapshot: a connection -> snapshotter. The body is stored as it comes.
+	receiveSnapshot struct {
+		meta *raftpb.SnapshotMetadata
+		body io.Reader
+		done chan<- error
+	}
+
 	// *raftnode.Leader: raft -> reaper.
+
+	// membership: store -> raft. Who belongs to the cluster, and who no longer does.
+	membership struct {
+		members []store.Member
+		removed []uint64
+	}
+	// outgoing: raft -> peer. For that member.
+	outgoing struct {
+		messages []*raftpb.Message
+		frames   []transport.Frame
+	}
+	// moved: raft -> peer. The member has another address.
+	moved struct{ addr string }
+	// snapshotSent: peer -> itself and raft.
+	snapshotSent struct {
+		member uint64
+		ok     bool
+	}
+	// *raftpb.Message: a connection -> raft. From another member.
+
+	// forwarded, rejected: a connection -> raft. From another member.
+	forwarded struct {
+		from    uint64
+		payload []byte
+	}
+	rejected struct{ payload []byte }
+	// unreachable: peer -> raft. Messages to the member may have been lost.
+	unreachable struct{ member uint64 }
+	// expelled: peer -> raft. Another member says that this machine was removed.
+	expelled struct{ message string }
+	// handOver: Machine -> raft. Let another member lead; done is closed when that has
+	// happened or is not possible.
+	handOver struct{ done chan<- struct{} }
 
 	// nextDeadline: store -> reaper. 0: nothing expires.
 	nextDeadline struct{ at store.Time }

@@ -4,9 +4,11 @@ import (
 	"log/slog"
 
 	"github.com/asynkron/protoactor-go/actor"
+	"go.etcd.io/raft/v3/raftpb"
 
 	"etcd/raftnode"
 	"etcd/store"
+	"etcd/store/storepb"
 )
 
 // raftActor drives the consensus core and spreads its work.
@@ -20,6 +22,10 @@ type raftActor struct {
 
 	leader      uint64
 	leaderSince store.Time
+	handingOver []chan<- struct{}
+
+	peers *peers
+	gone  func(reason string) // called when this machine is no longer a member
 }
 
 func (r *raftActor) Receive(ctx actor.Context) {
@@ -40,6 +46,37 @@ func (r *raftActor) Receive(ctx actor.Context) {
 		r.must(r.node.Snapshotted(m.meta))
 	case tick:
 		r.node.Tick()
+	case *raftpb.Message:
+		if err := r.node.Step(m); err != nil {
+			r.log.Error("refused a message of another machine", "error", err)
+		}
+	case *forwarded:
+		if err := r.node.Forwarded(m.from, m.payload, uint64(r.clock())); err != nil {
+			r.log.Error("refused a proposal of another machine", "member", m.from, "error", err)
+		}
+	case *rejected:
+		if err := r.node.Rejected(m.payload); err != nil {
+			r.log.Error("refused an answer of another machine", "error", err)
+		}
+	case *Join:
+		r.node.ProposeMember(raftnode.KindAdd, m.Member.ID, store.Encode(&storepb.Command{
+			Kind: &storepb.Command_SetMember{SetMember: &storepb.SetMember{Member: memberMessage(m.Member)}},
+		}), uint64(r.clock()), m)
+	case *Leave:
+		r.node.ProposeMember(raftnode.KindRemove, m.Member, store.Encode(&storepb.Command{
+			Kind: &storepb.Command_RemoveMember{RemoveMember: &storepb.RemoveMember{Id: m.Member}},
+		}), uint64(r.clock()), m)
+	case *membership:
+		r.peers.set(ctx, m)
+	case *unreachable:
+		r.node.Unreachable(m.member)
+	case *snapshotSent:
+		r.node.SnapshotSent(m.member, m.ok)
+	case *expelled:
+		r.gone(m.message)
+		return
+	case *handOver:
+		r.handOver(m)
 	case *Status:
 		ctx.Send(r.to.store, &status{request: m, raft: r.node.Status(), leaderSince: r.leaderSince})
 		return
@@ -71,6 +108,10 @@ func (r *raftActor) work(ctx actor.Context) {
 		if work.Append != nil {
 			ctx.Send(r.to.wal, work.Append)
 		}
+		r.peers.send(ctx, &work)
+		if work.Install != nil {
+			ctx.Send(r.to.store, &install{meta: work.Install})
+		}
 		if work.Apply != nil {
 			ctx.Send(r.to.store, work.Apply)
 		}
@@ -82,6 +123,9 @@ func (r *raftActor) work(ctx actor.Context) {
 		}
 		for _, f := range work.Failed {
 			answerFailure(ctx, f)
+		}
+		if work.Removed {
+			r.gone("this machine was removed from the cluster")
 		}
 	}
 }
@@ -99,6 +143,20 @@ func (r *raftActor) leaderChanged(ctx actor.Context, leader *raftnode.Leader) {
 		r.log.Info("another machine leads the cluster", "leader", leader.ID, "term", leader.Term)
 	}
 	ctx.Send(r.to.reaper, leader)
+	if !leader.Self && leader.ID != 0 {
+		for _, done := range r.handingOver {
+			close(done)
+		}
+		r.handingOver = nil
+	}
+}
+
+func (r *raftActor) handOver(m *handOver) {
+	if !r.node.Transfer() {
+		close(m.done)
+		return
+	}
+	r.handingOver = append(r.handingOver, m.done)
 }
 
 func answerFailure(ctx actor.Context, f raftnode.Failure) {
@@ -111,6 +169,10 @@ func answerFailure(ctx actor.Context, f raftnode.Failure) {
 		ctx.Send(request.ReplyTo, &ReadReply{ID: request.ID, Err: f.Err})
 	case *Sync:
 		ctx.Send(request.ReplyTo, &Synced{ID: request.ID, Err: f.Err})
+	case *Join:
+		ctx.Send(request.ReplyTo, &Proposed{ID: request.ID, Err: f.Err})
+	case *Leave:
+		ctx.Send(request.ReplyTo, &Proposed{ID: request.ID, Err: f.Err})
 	}
 }
 

@@ -22,21 +22,23 @@ type Disk struct {
 	// nil for a new directory.
 	Found *wal.Recovered
 
+	fsys      wal.FS
+	opts      wal.Options
 	lock      io.Closer
 	log       *wal.Log
 	snapshots *wal.Snapshots
 	store     *store.Store // as of the snapshot
 }
 
-// OpenDisk locks a data directory and reads it, or starts a new one with the given
-// identity. It refuses a directory that another process uses, and one that is
-// damaged other than by a crash.
-func OpenDisk(fsys wal.FS, identity wal.Identity, opts wal.Options) (disk *Disk, err error) {
+// OpenDisk locks a data directory and reads it. It refuses one that another process
+// uses, and one that is damaged other than by a crash. An empty one has to be given
+// an identity before a machine starts with it.
+func OpenDisk(fsys wal.FS, opts wal.Options) (disk *Disk, err error) {
 	lock, err := wal.Lock(fsys)
 	if err != nil {
 		return nil, err
 	}
-	d := &Disk{lock: lock, store: store.New()}
+	d := &Disk{fsys: fsys, opts: opts, lock: lock, store: store.New()}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, lock.Close())
@@ -44,10 +46,8 @@ func OpenDisk(fsys wal.FS, identity wal.Identity, opts wal.Options) (disk *Disk,
 	}()
 	d.log, d.Found, err = wal.Open(fsys, opts)
 	if errors.Is(err, wal.ErrNoLog) {
-		d.New, d.Identity = true, identity
-		d.snapshots = wal.NewSnapshots(fsys, identity)
-		d.log, err = wal.Create(fsys, identity, opts)
-		return d, err
+		d.New = true
+		return d, nil
 	}
 	if err != nil {
 		return nil, err
@@ -61,6 +61,39 @@ func OpenDisk(fsys wal.FS, identity wal.Identity, opts wal.Options) (disk *Disk,
 	}
 	return d, nil
 }
+
+// Create begins the log of a machine that founds a cluster of its own.
+func (d *Disk) Create(identity wal.Identity) (err error) {
+	d.Identity = identity
+	d.snapshots = wal.NewSnapshots(d.fsys, identity)
+	d.log, err = wal.Create(d.fsys, identity, d.opts)
+	return err
+}
+
+// CreateJoined begins the log of a machine that has joined a cluster in the given
+// term. That the log knows a term, but no entry, is what tells it from one that
+// founds a cluster: it must never elect itself.
+func (d *Disk) CreateJoined(identity wal.Identity, term uint64) error {
+	if err := d.Create(identity); err != nil {
+		return err
+	}
+	hs := &raftpb.HardState{Term: new(max(term, 1)), Vote: new(uint64(0)), Commit: new(uint64(0))}
+	d.log.Append(hs, nil, nil)
+	if err := d.log.Sync(); err != nil {
+		return err
+	}
+	d.Found = &wal.Recovered{Identity: identity, HardState: hs}
+	return nil
+}
+
+// Joining says that this machine has joined a cluster and has got nothing of it yet:
+// it has to be told again where the others are.
+func (d *Disk) Joining() bool {
+	return d.Found != nil && d.LastIndex() == 0 && d.Found.HardState.GetTerm() > 0
+}
+
+// fresh says that this machine founds a cluster.
+func (d *Disk) fresh() bool { return d.LastIndex() == 0 && !d.Joining() }
 
 func restore(snapshots *wal.Snapshots, meta *raftpb.SnapshotMetadata) (*store.Store, error) {
 	body, err := snapshots.Open(meta.GetIndex(), meta.GetTerm())
@@ -97,5 +130,8 @@ func (d *Disk) state() raftnode.State {
 
 // Close gives the directory back. A machine that was started with it closes it.
 func (d *Disk) Close() error {
+	if d.log == nil {
+		return d.lock.Close()
+	}
 	return errors.Join(d.log.Close(), d.lock.Close())
 }

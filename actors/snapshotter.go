@@ -38,6 +38,17 @@ func (s *snapshotActor) Receive(ctx actor.Context) {
 		}
 		s.logger.Info("snapshot written", "index", m.meta.GetIndex(), "bytes", size, "took", time.Since(start))
 		ctx.Send(s.to.wal, &snapshotWritten{meta: m.meta})
+	case *receiveSnapshot:
+		start := time.Now()
+		var size int64
+		err := s.snapshots.Save(m.meta, func(w io.Writer) (err error) {
+			size, err = io.Copy(w, m.body)
+			return err
+		})
+		if err == nil {
+			s.logger.Info("received a snapshot of the leader", "index", m.meta.GetIndex(), "bytes", size, "took", time.Since(start))
+		}
+		m.done <- err
 	case *snapshotLogged:
 		oldest, err := s.snapshots.Prune(keepSnapshots)
 		if err != nil {

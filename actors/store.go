@@ -7,6 +7,7 @@ import (
 
 	"etcd/raftnode"
 	"etcd/store"
+	"etcd/wal"
 )
 
 // maxExpiredPerRound bounds how many keys one round of the reaper removes, so that
@@ -19,6 +20,8 @@ type storeActor struct {
 	store  *store.Store
 	counts Counts
 	log    *slog.Logger
+	// snapshots is where the ones that are to be installed are read from.
+	snapshots *wal.Snapshots
 
 	to *pids
 
@@ -43,8 +46,13 @@ func (s *storeActor) Receive(ctx actor.Context) {
 	case *status:
 		ctx.Send(m.request.ReplyTo, &StatusReply{
 			ID: m.request.ID, Raft: m.raft, LeaderSince: m.leaderSince,
-			Members: s.store.Members(), HistoryLimit: s.store.HistoryLimit(), Counts: s.counts,
+			Members: s.store.Members(), Removed: s.store.Removed(),
+			HistoryLimit: s.store.HistoryLimit(), Counts: s.counts,
 		})
+	case *install:
+		s.install(ctx, m)
+	case *Freeze:
+		ctx.Send(m.ReplyTo, &Frozen{ID: m.ID, State: s.store.Snapshot()})
 	case *takeSnapshot:
 		ctx.Send(s.to.snapshotter, &writeSnapshot{meta: m.meta, body: s.store.Snapshot()})
 	case *collectExpired:
@@ -52,6 +60,7 @@ func (s *storeActor) Receive(ctx actor.Context) {
 	case *pids:
 		s.to = m
 		s.tellReaper(ctx)
+		s.tellMembers(ctx)
 	}
 }
 
@@ -60,6 +69,7 @@ func (s *storeActor) Receive(ctx actor.Context) {
 func (s *storeActor) apply(ctx actor.Context, m *raftnode.Apply) {
 	results := make([]store.Result, len(m.Entries))
 	var events []*store.Event
+	members := false
 	for i, e := range m.Entries {
 		result, err := s.store.Apply(e.Index, store.Time(e.Now), e.Command)
 		if err != nil {
@@ -68,6 +78,7 @@ func (s *storeActor) apply(ctx actor.Context, m *raftnode.Apply) {
 				"index", e.Index, "error", err)
 		}
 		s.counts.count(result)
+		members = members || result.Action == 0
 		if result.Published {
 			events = append(events, result.Event)
 		}
@@ -77,12 +88,50 @@ func (s *storeActor) apply(ctx actor.Context, m *raftnode.Apply) {
 		ctx.Send(s.to.hub, &published{events: events, history: s.store.History()})
 	}
 	for i, e := range m.Entries {
-		if request, ok := e.Token.(*Propose); ok && request.ReplyTo != nil {
-			ctx.Send(request.ReplyTo, &Proposed{ID: request.ID, Result: results[i]})
-		}
+		answerProposal(ctx, e.Token, results[i])
+	}
+	if members {
+		s.tellMembers(ctx)
 	}
 	ctx.Send(s.to.raft, &applied{apply: m})
 	s.tellReaper(ctx)
+}
+
+func answerProposal(ctx actor.Context, token any, result store.Result) {
+	switch request := token.(type) {
+	case *Propose:
+		if request.ReplyTo != nil {
+			ctx.Send(request.ReplyTo, &Proposed{ID: request.ID, Result: result})
+		}
+	case *Join:
+		ctx.Send(request.ReplyTo, &Proposed{ID: request.ID, Result: result})
+	case *Leave:
+		ctx.Send(request.ReplyTo, &Proposed{ID: request.ID, Result: result})
+	}
+}
+
+// install replaces the state by that of a snapshot which the leader has sent, and
+// which is on disk already.
+func (s *storeActor) install(ctx actor.Context, m *install) {
+	state, err := restore(s.snapshots, m.meta)
+	if err != nil {
+		fatal(s.log, "a snapshot of the leader cannot be read back from the disk: the process ends. "+
+			"Look at the disk, then start it again; if that fails, wipe the data directory and let the machine join again",
+			"index", m.meta.GetIndex(), "error", err)
+	}
+	s.store = state
+	s.log.Info("installed a snapshot of the leader", "index", m.meta.GetIndex())
+	ctx.Send(s.to.hub, &replaced{history: state.History()})
+	s.tellMembers(ctx)
+	s.tellReaper(ctx)
+}
+
+// tellMembers tells the raft actor who belongs to the cluster. A machine that is
+// still empty does not know.
+func (s *storeActor) tellMembers(ctx actor.Context) {
+	if members := s.store.Members(); len(members) > 0 {
+		ctx.Send(s.to.raft, &membership{members: members, removed: s.store.Removed()})
+	}
 }
 
 func (s *storeActor) tellReaper(ctx actor.Context) {

@@ -19,7 +19,8 @@ type walActor struct {
 	to *pids
 
 	appends   []*raftnode.Append // to be reported durable after the next sync
-	snapshots []*raftpb.SnapshotMetadata
+	snapshots []*raftpb.SnapshotMetadata // of this machine
+	installed []*raftpb.SnapshotMetadata // of a leader
 	flushing  bool
 }
 
@@ -28,7 +29,10 @@ func (w *walActor) Receive(ctx actor.Context) {
 	case *pids:
 		w.to = m
 	case *raftnode.Append:
-		w.log.Append(m.HardState, m.Entries, nil)
+		w.log.Append(m.HardState, m.Entries, m.Snapshot)
+		if m.Snapshot != nil {
+			w.installed = append(w.installed, m.Snapshot)
+		}
 		if m.Urgent {
 			w.appends = append(w.appends, m)
 			w.flushSoon(ctx)
@@ -70,7 +74,10 @@ func (w *walActor) sync(ctx actor.Context) {
 		ctx.Send(w.to.raft, &snapshotLogged{meta: meta})
 		ctx.Send(w.to.snapshotter, &snapshotLogged{meta: meta})
 	}
-	w.snapshots = nil
+	for _, meta := range w.installed {
+		ctx.Send(w.to.snapshotter, &snapshotLogged{meta: meta})
+	}
+	w.snapshots, w.installed = nil, nil
 }
 
 func (w *walActor) fail(what string, err error) {

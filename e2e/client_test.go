@@ -139,7 +139,12 @@ func (c *conn) receive(method string) (reply, error) {
 // server may answer before it has read the whole body, so the answer counts
 // even if writing failed.
 func (c *conn) roundTrip(r request) (reply, error) {
-	c.SetDeadline(time.Now().Add(waitLimit))
+	return c.roundTripWithin(r, waitLimit)
+}
+
+// roundTripWithin is roundTrip with another limit.
+func (c *conn) roundTripWithin(r request, limit time.Duration) (reply, error) {
+	c.SetDeadline(time.Now().Add(limit))
 	defer c.SetDeadline(time.Time{})
 	sent := make(chan error, 1)
 	go func() { sent <- c.send(r) }()

@@ -31,10 +31,12 @@ const (
 // The process may be killed and started again; addresses and data stay.
 type server struct {
 	t      testing.TB
+	name   string
 	dir    string   // working directory of the process
 	data   string   // data directory
 	client string   // client address, host:port
-	peer   string   // peer address, host:port
+	peer   string   // peer address, host:port, as advertised
+	listen string   // peer address it listens on, if that is another one
 	args   []string // further flags
 	env    []string // further environment variables, NAME=value
 
@@ -45,9 +47,16 @@ type server struct {
 // directory, without starting it. args come after the flags of the harness.
 func newServer(t testing.TB, args ...string) *server {
 	t.Helper()
+	return newMachine(t, "node1", args...)
+}
+
+// newMachine is newServer with another name.
+func newMachine(t testing.TB, name string, args ...string) *server {
+	t.Helper()
 	dir := t.TempDir()
 	return &server{
 		t:      t,
+		name:   name,
 		dir:    dir,
 		data:   filepath.Join(dir, "data"),
 		client: freeAddress(t),
@@ -66,14 +75,45 @@ func startServer(t testing.TB, args ...string) *server {
 
 // flags returns the command line of the server.
 func (s *server) flags() []string {
-	return append([]string{"-n", "node1", "-d", s.data, "-c", s.client, "-s", s.peer}, s.args...)
+	flags := []string{"-n", s.name, "-d", s.data, "-c", s.client, "-s", s.peer}
+	if s.listen != "" {
+		flags = append(flags, "-sl", s.listen)
+	}
+	return append(flags, s.args...)
 }
 
 // start runs the process and returns once it serves clients.
 func (s *server) start() {
 	s.t.Helper()
-	s.proc = startProcess(s.t, s.dir, s.env, s.flags())
+	s.launch()
 	s.client = s.proc.waitServing()
+}
+
+// launch runs the process without waiting for anything.
+func (s *server) launch() {
+	s.t.Helper()
+	s.proc = startProcess(s.t, s.dir, s.env, s.flags())
+}
+
+// runs says that the process has been started and has not ended.
+func (s *server) runs() bool {
+	if s.proc == nil {
+		return false
+	}
+	select {
+	case <-s.proc.exited:
+		return false
+	default:
+		return true
+	}
+}
+
+// peerListen returns the address at which other machines really reach it.
+func (s *server) peerListen() string {
+	if s.listen != "" {
+		return s.listen
+	}
+	return s.peer
 }
 
 // kill ends the process the hard way, as a crash would.

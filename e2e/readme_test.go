@@ -1,6 +1,7 @@
 package e2e
 
 import (
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -19,10 +20,17 @@ type readmeRun struct {
 	t           *testing.T
 	dir         string
 	env         []string
+	defaults    string            // flags of servers that rely on the default ports
 	there, back *strings.Replacer // ports of the document to ours, and back
-	client      *server           // only to ask for the number of watches
-	servers     []*process
+	servers     []readmeServer
 	background  map[string]*backgroundCommand
+}
+
+// readmeServer is a server that the document has started.
+type readmeServer struct {
+	*process
+	peerPort string // as the document has it
+	address  string // of its clients, as it really is
 }
 
 // backgroundCommand is a command that runs while the document goes on.
@@ -36,18 +44,16 @@ func newReadmeRun(t *testing.T) *readmeRun {
 	r := &readmeRun{t: t, dir: t.TempDir(), background: map[string]*backgroundCommand{}}
 	r.env = append(os.Environ(), "NO_PROXY=127.0.0.1", "PATH="+filepath.Dir(binary)+":"+os.Getenv("PATH"))
 	var there, back []string
-	for _, port := range []string{"4001", "4002", "4003", "7001", "7002", "7003"} {
+	for _, port := range []string{"4001", "4002", "4003", "4004", "7001", "7002", "7003", "7004"} {
 		address := freeAddress(t)
 		_, free, _ := strings.Cut(address, ":")
 		there = append(there, port, free)
 		back = append(back, free, port)
-		// Commands that rely on the default ports name none to replace.
 		switch port {
 		case "4001":
-			r.client = &server{t: t, client: address}
-			r.env = append(r.env, "ETCD_C="+free)
+			r.defaults += " -c " + free
 		case "7001":
-			r.env = append(r.env, "ETCD_S="+free)
+			r.defaults += " -s " + free
 		}
 	}
 	r.there, r.back = strings.NewReplacer(there...), strings.NewReplacer(back...)
@@ -57,7 +63,7 @@ func newReadmeRun(t *testing.T) *readmeRun {
 // shell returns a command to be run by sh. A server or a lone curl takes the
 // place of the shell, so that signals reach it.
 func (r *readmeRun) shell(command string) *exec.Cmd {
-	command = strings.Replace(r.there.Replace(command), runServer, "exec "+binary, 1)
+	command = strings.Replace(r.there.Replace(command), runServer, "exec "+binary+r.defaults, 1)
 	if strings.HasPrefix(command, "curl ") && !strings.ContainsAny(command, "|;&") {
 		command = "exec " + command
 	}
@@ -80,15 +86,14 @@ func (r *readmeRun) block(b readmeBlock) {
 		}
 	case b.directive == stopServer:
 		r.stopServers()
+	case b.directive == killServers:
+		r.killServers(r.servers)
+	case b.directive == killLeader:
+		r.killServers([]readmeServer{r.leader(b.line)})
+	case serverEnds.MatchString(b.directive):
+		r.waitServer(b.line, serverEnds.FindStringSubmatch(b.directive)[1])
 	case name == "server":
-		for _, command := range b.commands {
-			if !strings.Contains(command, runServer) {
-				r.t.Fatalf("README.md:%d: this starts no server: %s", b.line, command)
-			}
-			p := launch(r.t, r.shell(command))
-			r.servers = append(r.servers, p)
-			p.waitServing()
-		}
+		r.startServers(b)
 	case isBackground:
 		r.startBackground(name, b)
 	case isOutput:
@@ -100,6 +105,77 @@ func (r *readmeRun) block(b readmeBlock) {
 	default:
 		r.t.Fatalf("README.md:%d: unknown directive %q, or no output is shown for it", b.line, b.directive)
 	}
+}
+
+// peerFlag is where a command line says the peer port.
+var peerFlag = regexp.MustCompile(`\s--?s[ =](?:\S*:)?(\d+)`)
+
+// startServers starts all servers of a block and waits until they serve,
+// which they may be able to do only together.
+func (r *readmeRun) startServers(b readmeBlock) {
+	r.t.Helper()
+	first := len(r.servers)
+	for _, command := range b.commands {
+		if !strings.Contains(command, runServer) {
+			r.t.Fatalf("README.md:%d: this starts no server: %s", b.line, command)
+		}
+		s := readmeServer{process: launch(r.t, r.shell(command)), peerPort: "7001"}
+		if m := peerFlag.FindStringSubmatch(command); m != nil {
+			s.peerPort = m[1]
+		}
+		r.servers = append(r.servers, s)
+	}
+	for i, s := range r.servers[first:] {
+		r.servers[first+i].address = s.waitServing()
+	}
+}
+
+// leader returns the running server that the others take for their leader.
+func (r *readmeRun) leader(line int) (leader readmeServer) {
+	r.t.Helper()
+	waitUntil(r.t, fmt.Sprintf("README.md:%d: a leader", line), func() bool {
+		for _, s := range r.servers {
+			answer, err := exchange(s.address, get("/leader"))
+			if err != nil {
+				continue
+			}
+			for _, leader = range r.servers {
+				if strings.HasSuffix(r.back.Replace(answer.body), ":"+leader.peerPort) {
+					return true
+				}
+			}
+		}
+		return false
+	})
+	return leader
+}
+
+// forget drops a server that has ended.
+func (r *readmeRun) forget(s readmeServer) {
+	r.servers = slices.DeleteFunc(slices.Clone(r.servers), func(o readmeServer) bool { return o == s })
+}
+
+// killServers kills servers as a power cut would.
+func (r *readmeRun) killServers(servers []readmeServer) {
+	r.t.Helper()
+	for _, s := range servers {
+		s.signal(syscall.SIGKILL)
+	}
+	for _, s := range servers {
+		s.waitExit(stopLimit)
+		r.forget(s)
+	}
+}
+
+// waitServer waits for a server that ends by itself.
+func (r *readmeRun) waitServer(line int, peerPort string) {
+	r.t.Helper()
+	i := slices.IndexFunc(r.servers, func(s readmeServer) bool { return s.peerPort == peerPort })
+	if i < 0 {
+		r.t.Fatalf("README.md:%d: no server runs with peer port %s", line, peerPort)
+	}
+	r.servers[i].waitExit(waitLimit)
+	r.forget(r.servers[i])
 }
 
 // output runs the commands of a block and returns what they print.
@@ -170,8 +246,12 @@ func (r *readmeRun) startBackground(name string, b readmeBlock) {
 	}
 	isWatch := strings.Contains(b.commands[0], "/watch/")
 	n := 0
+	var asked *server
 	if isWatch {
-		n = r.client.watchers()
+		_, rest, _ := strings.Cut(r.there.Replace(b.commands[0]), "http://")
+		address, _, _ := strings.Cut(rest, "/")
+		asked = &server{t: r.t, client: address}
+		n = asked.watchers()
 	}
 	c := &backgroundCommand{}
 	cmd := r.shell(b.commands[0])
@@ -179,7 +259,7 @@ func (r *readmeRun) startBackground(name string, b readmeBlock) {
 	c.process = launch(r.t, cmd)
 	r.background[name] = c
 	if isWatch {
-		r.client.waitWatchers(n + 1)
+		asked.waitWatchers(n + 1)
 	}
 }
 
@@ -229,8 +309,8 @@ func TestReadme(t *testing.T) {
 	checkWalkthrough(t, blocks)
 }
 
-// checkWalkthrough checks that the README shows the whole single-machine
-// walkthrough of the API document, with the outputs given there.
+// checkWalkthrough checks that the README shows the whole walkthrough of the
+// API document, with the outputs given there.
 func checkWalkthrough(t *testing.T, blocks []readmeBlock) {
 	t.Helper()
 	doc, err := os.ReadFile("../docs/api-v1.md")
@@ -238,19 +318,27 @@ func checkWalkthrough(t *testing.T, blocks []readmeBlock) {
 		t.Fatal(err)
 	}
 	_, appendix, found := strings.Cut(string(doc), "## Appendix: the walkthrough")
-	if !found {
-		t.Fatal("docs/api-v1.md has no walkthrough")
+	parts := strings.Split(appendix, "\n\n") // one machine, TLS, several machines
+	if !found || len(parts) != 3 {
+		t.Fatal("docs/api-v1.md has no walkthrough in three parts")
 	}
-	walkthrough, _, _ := strings.Cut(appendix, "\n\n") // up to the first other machine
-	lines := strings.Split(walkthrough, "\n")
+	lines := strings.Split(parts[0]+"\n"+parts[2], "\n")
 	count := 0
 	for i, line := range lines {
-		if !strings.HasPrefix(line, "curl ") {
+		if server, ok := strings.CutPrefix(line, "./etcd"); ok {
+			line = runServer + server
+		} else if !strings.HasPrefix(line, "curl ") {
 			continue
 		}
 		count++
 		command, _, _ := strings.Cut(line, " (") // a remark
-		command, _, _ = strings.Cut(command, "  ")
+		command, prints, _ := strings.Cut(command, "  ")
+		if prints = strings.TrimSpace(prints); prints == "" {
+			next := strings.TrimSpace(lines[min(i+1, len(lines)-1)])
+			if strings.HasPrefix(next, "{") || strings.HasPrefix(next, "[") {
+				prints = next
+			}
+		}
 		pattern := placeholders(command)
 		found := false
 		var shown []string // the lines that blocks with the command print
@@ -265,18 +353,12 @@ func checkWalkthrough(t *testing.T, blocks []readmeBlock) {
 		}
 		if !found {
 			t.Errorf("the README does not show %s", command)
-			continue
-		}
-		next := strings.TrimSpace(lines[min(i+1, len(lines)-1)])
-		if !strings.HasPrefix(next, "{") && !strings.HasPrefix(next, "[") {
-			continue
-		}
-		if !slices.ContainsFunc(shown, placeholders(next).MatchString) {
-			t.Errorf("the README does not show that %s prints %s", command, next)
+		} else if prints != "" && !slices.ContainsFunc(shown, placeholders(prints).MatchString) {
+			t.Errorf("the README does not show that %s prints %s", command, prints)
 		}
 	}
-	if count < 10 {
-		t.Errorf("the walkthrough of docs/api-v1.md has only %d requests", count)
+	if count < 17 {
+		t.Errorf("the walkthrough of docs/api-v1.md has only %d commands", count)
 	}
 }
 

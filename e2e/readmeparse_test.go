@@ -2,6 +2,7 @@ package e2e
 
 import (
 	"fmt"
+	"regexp"
 	"strings"
 	"testing"
 )
@@ -12,15 +13,20 @@ import (
 // newline. An HTML comment before a block directs it:
 //
 //	<!-- test: background server -->  the commands `go run ./cmd/etcd ...` stand for the built
-//	                                  server, which serves until the end or until
-//	<!-- test: stop server -->        (before anything) stops it with SIGTERM
+//	                                  server. All of the block are started together; each
+//	                                  serves until the end or until one of these, which may
+//	                                  stand before anything:
+//	<!-- test: stop server -->        stops all servers with SIGTERM
+//	<!-- test: kill servers -->       kills all servers with SIGKILL
+//	<!-- test: kill leader -->        kills the server that leads the others with SIGKILL
+//	<!-- test: server 7002 ends -->   waits for the server with that peer port to end by itself
 //	<!-- test: background NAME -->    start the one command of the block and go on
 //	<!-- test: output of NAME -->     before a json or text block: what that command has printed
 //	                                  when it ended
 //	<!-- test: until -->              repeat the block until its output is as shown
 //	<!-- test: ci -->                 not run here: .ci/run does
 //
-// Ports 4001 to 4003 and 7001 to 7003 are replaced by free ones in commands
+// Ports 4001 to 4004 and 7001 to 7004 are replaced by free ones in commands
 // and back in outputs. Of expiration fields only the presence is compared.
 
 // readmeBlock is a block of commands, or a directive without commands.
@@ -32,9 +38,19 @@ type readmeBlock struct {
 }
 
 const (
-	runServer  = "go run ./cmd/etcd"
-	stopServer = "stop server"
+	runServer   = "go run ./cmd/etcd"
+	stopServer  = "stop server"
+	killServers = "kill servers"
+	killLeader  = "kill leader"
 )
+
+// serverEnds is the directive that waits for a server.
+var serverEnds = regexp.MustCompile(`^server (\d+) ends$`)
+
+// standsAlone says that a directive belongs to no block.
+func standsAlone(directive string) bool {
+	return directive == stopServer || directive == killServers || directive == killLeader || serverEnds.MatchString(directive)
+}
 
 // parseReadme returns the blocks of a document in order.
 func parseReadme(text string) ([]readmeBlock, error) {
@@ -69,7 +85,7 @@ func parseReadme(text string) ([]readmeBlock, error) {
 			return nil, fmt.Errorf("line %d: two directives for one block", i+1)
 		case isComment:
 			directive, last = strings.TrimSpace(strings.TrimSuffix(comment, "-->")), -1
-			if directive == stopServer {
+			if standsAlone(directive) {
 				blocks = append(blocks, readmeBlock{line: i + 1, directive: directive})
 				directive = ""
 			}
@@ -111,6 +127,7 @@ func TestParseReadme(t *testing.T) {
 		{"text between", block + "text\n```json\n{}\n```\n", 1, false},
 		{"directive", "<!-- test: background server -->\n" + block, 1, false},
 		{"directive of its own", "<!-- test: stop server -->\ntext\n" + block, 2, false},
+		{"servers", "<!-- test: kill leader -->\n<!-- test: kill servers -->\n<!-- test: server 7002 ends -->\n", 3, false},
 		{"output of another", "<!-- test: output of w -->\n```json\n{}\n```\n", 1, false},
 		{"other block", "```go\nfunc\n```\n", 0, false},
 		{"directive before text", "<!-- test: until -->\ntext\n" + block, 0, true},

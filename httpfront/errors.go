@@ -26,6 +26,7 @@ const (
 	codeKeyNotFound    = 100
 	codeTestFailed     = 101
 	codeNotFile        = 102
+	codeMaxMachines    = 103
 	codeValueRequired  = 200
 	codeTTLNaN         = 202
 	codeIndexNaN       = 203
@@ -41,6 +42,7 @@ var messages = map[int]string{
 	codeKeyNotFound:    "Key Not Found",
 	codeTestFailed:     "The given PrevValue is not equal to the value of the key",
 	codeNotFile:        "Not A File",
+	codeMaxMachines:    "Reached the max number of machines in the cluster",
 	codeValueRequired:  "Value is Required in POST form",
 	codeTTLNaN:         "The given TTL in POST form is not a number",
 	codeIndexNaN:       "The given index in POST form is not a number",
@@ -81,6 +83,10 @@ func unserved(err error) *apiError {
 		return newError(codeLeaderElect, "no leader was found within the request timeout; nothing was done")
 	case errors.Is(err, raftnode.ErrUnknownOutcome):
 		return newError(codeRaftInternal, "the outcome is unknown: the change may still take effect")
+	case errors.Is(err, raftnode.ErrTooManyMembers):
+		return newError(codeMaxMachines, "")
+	case errors.Is(err, raftnode.ErrLastVoter):
+		return newError(codeInvalidField, err.Error())
 	case errors.Is(err, raftnode.ErrOverloaded):
 		return httpError(http.StatusServiceUnavailable, "too many requests are waiting; nothing was done")
 	}
@@ -117,6 +123,11 @@ func (t text) write(resp *fasthttp.Response) {
 	resp.Header.SetContentType(typeText)
 	resp.SetBodyString(string(t))
 }
+
+// noContent is an answer without a body.
+type noContent struct{}
+
+func (noContent) write(resp *fasthttp.Response) { resp.SetStatusCode(http.StatusNoContent) }
 
 // document is an answer in JSON.
 type document struct{ value any }

@@ -9,6 +9,8 @@ import (
 	"strings"
 
 	"github.com/valyala/fasthttp"
+
+	"etcd/transport"
 )
 
 // maxURI bounds the request target. It is below the bound of the whole header, so
@@ -35,11 +37,12 @@ type route struct {
 	methods map[string]handler
 }
 
-// routes lists every endpoint of the client port.
-func routes() []route {
-	get := func(h handler) map[string]handler {
-		return map[string]handler{http.MethodGet: h, http.MethodHead: h}
-	}
+func get(h handler) map[string]handler {
+	return map[string]handler{http.MethodGet: h, http.MethodHead: h}
+}
+
+// clientRoutes lists every endpoint of the client port.
+func clientRoutes() []route {
 	keys := map[string]handler{
 		http.MethodGet: getKey, http.MethodHead: getKey,
 		http.MethodPost: setKey, http.MethodPut: setKey, http.MethodDelete: deleteKey,
@@ -53,10 +56,27 @@ func routes() []route {
 		{"/machines", false, get(machines)},
 		{"/v1/leader", false, get(leaderURL)},
 		{"/v1/machines", false, get(machineURLs)},
+		{"/v2/members", true, map[string]handler{
+			http.MethodGet: listMembers, http.MethodHead: listMembers, http.MethodDelete: removeMember,
+		}},
 		{"/stats", false, get(stats)},
 		{"/v1/stats/store", false, get(storeStats)},
 		{"/v1/stats/self", false, get(selfStats)},
 		{"/v1/stats/leader", false, get(leaderStats)},
+		{"/version", false, get(version)},
+		{"/", false, get(version)},
+	}
+}
+
+// peerRoutes lists every endpoint of the port for other machines.
+func peerRoutes() []route {
+	return []route{
+		{transport.StreamPath, false, map[string]handler{http.MethodGet: acceptStream}},
+		{transport.SnapshotPath, false, map[string]handler{http.MethodPost: acceptSnapshot}},
+		{joinPath, false, map[string]handler{http.MethodPost: join}},
+		{"/leader", false, get(leader)},
+		{"/machines", false, get(machines)},
+		{"/hash", false, get(stateHash)},
 		{"/version", false, get(version)},
 		{"/", false, get(version)},
 	}

@@ -71,16 +71,25 @@ type Server struct {
 	hijacked sync.WaitGroup // connections in the hands of a watch
 }
 
-// New makes the server of a machine.
-func New(cfg Config, machine *actors.Machine) *Server {
+// NewClients makes the server for clients.
+func NewClients(cfg Config, machine *actors.Machine) *Server {
+	return newServer(cfg, machine, "session", clientRoutes())
+}
+
+// NewPeers makes the server for the other machines of the cluster.
+func NewPeers(cfg Config, machine *actors.Machine) *Server {
+	return newServer(cfg, machine, "peersession", peerRoutes())
+}
+
+func newServer(cfg Config, machine *actors.Machine, kind string, routes []route) *Server {
 	s := &Server{
 		cfg:     cfg,
 		log:     cfg.Log,
 		machine: machine,
-		routes:  routes(),
+		routes:  routes,
 		started: cfg.Clock(),
 		root:    machine.System.Root,
-		mailbox: machine.Kind("session").Mailbox(),
+		mailbox: machine.Kind(kind).Mailbox(),
 		// Sessions only pass an answer on, so they do it where it is sent.
 		dispatcher: actor.NewSynchronizedDispatcher(1),
 		supervisor: actors.StopOnPanic(cfg.Log),

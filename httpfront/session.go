@@ -8,6 +8,7 @@ import (
 	"github.com/asynkron/protoactor-go/actor"
 
 	"etcd/actors"
+	"etcd/store"
 )
 
 // longAgo, as a deadline, ends a Read that is waiting.
@@ -67,6 +68,8 @@ func (s *session) Receive(ctx actor.Context) {
 		id = m.ID
 	case *actors.StatusReply:
 		id = m.ID
+	case *actors.Frozen:
+		id = m.ID
 	case *actors.WatchReply:
 		id = m.ID
 	default:
@@ -120,6 +123,18 @@ func (s *session) read(path string, local bool) *actors.ReadReply {
 // sync waits until local state has every write that was acknowledged before.
 func (s *session) sync() error {
 	return s.ask(s.server.machine.Raft, &actors.Sync{ID: s.expect(), ReplyTo: s.pid}).(*actors.Synced).Err
+}
+
+func (s *session) freeze() *store.Snapshot {
+	return s.ask(s.server.machine.Store, &actors.Freeze{ID: s.expect(), ReplyTo: s.pid}).(*actors.Frozen).State
+}
+
+func (s *session) join(m store.Member) *actors.Proposed {
+	return s.ask(s.server.machine.Raft, &actors.Join{ID: s.expect(), ReplyTo: s.pid, Member: m}).(*actors.Proposed)
+}
+
+func (s *session) leave(member uint64) *actors.Proposed {
+	return s.ask(s.server.machine.Raft, &actors.Leave{ID: s.expect(), ReplyTo: s.pid, Member: member}).(*actors.Proposed)
 }
 
 func (s *session) status() *actors.StatusReply {

@@ -54,9 +54,6 @@ func (n *Node) Transfer() bool {
 	return true
 }
 
-// Learners are the members that have no vote yet.
-func (n *Node) Learners() []uint64 { return slices.Clone(n.confState.GetLearners()) }
-
 func (n *Node) isMember(id uint64) (voter, learner bool) {
 	return slices.Contains(n.confState.GetVoters(), id), slices.Contains(n.confState.GetLearners(), id)
 }

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 
 	"go.etcd.io/raft/v3"
 	"go.etcd.io/raft/v3/raftpb"
@@ -196,6 +197,8 @@ type Status struct {
 	MemberID, Leader, Term uint64
 	// Commit is Raft's commit index; Applied that of the last entry known to be applied.
 	Commit, Applied uint64
+	// Learners are the members without a vote.
+	Learners []uint64
 	// State is Raft's role: StateFollower, StateCandidate, StateLeader, StatePreCandidate.
 	State raft.StateType
 }
@@ -209,6 +212,7 @@ func (n *Node) Status() Status {
 		Term:     n.term,
 		Commit:   s.HardState.GetCommit(),
 		Applied:  n.applied,
+		Learners: slices.Clone(n.confState.GetLearners()),
 		State:    s.RaftState,
 	}
 }

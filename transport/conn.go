@@ -12,12 +12,19 @@ const writeStep = 64 << 10
 // time.
 type timedConn struct {
 	net.Conn
-	timeout time.Duration
+	readTimeout  time.Duration // 0: the deadline for reading is set by other means
+	writeTimeout time.Duration
+}
+
+func newTimedConn(c net.Conn, timeout time.Duration) *timedConn {
+	return &timedConn{Conn: c, readTimeout: timeout, writeTimeout: timeout}
 }
 
 func (c *timedConn) Read(p []byte) (int, error) {
-	if err := c.SetReadDeadline(time.Now().Add(c.timeout)); err != nil {
-		return 0, err
+	if c.readTimeout > 0 {
+		if err := c.SetReadDeadline(time.Now().Add(c.readTimeout)); err != nil {
+			return 0, err
+		}
 	}
 	return c.Conn.Read(p)
 }
@@ -25,7 +32,7 @@ func (c *timedConn) Read(p []byte) (int, error) {
 // Write writes all of p, in steps with a deadline each.
 func (c *timedConn) Write(p []byte) (written int, err error) {
 	for len(p) > 0 {
-		if err := c.SetWriteDeadline(time.Now().Add(c.timeout)); err != nil {
+		if err := c.SetWriteDeadline(time.Now().Add(c.writeTimeout)); err != nil {
 			return written, err
 		}
 		n, err := c.Conn.Write(p[:min(len(p), writeStep)])

@@ -68,14 +68,9 @@ func AppendFrame(b []byte, f Frame) []byte {
 	start := len(b)
 	b = binary.LittleEndian.AppendUint32(b, uint32(len(f.Payload)))
 	b = append(b, byte(f.Kind), 0, 0, 0)
-	b = binary.LittleEndian.AppendUint32(b, frameCRC(b[start:], f.Payload))
+	sum := crc32.Update(crc32.Checksum(b[start:], castagnoli), castagnoli, f.Payload)
+	b = binary.LittleEndian.AppendUint32(b, sum)
 	return append(b, f.Payload...)
-}
-
-// frameCRC is the checksum of a frame with the given header, of which only what
-// stands before the CRC counts.
-func frameCRC(head, payload []byte) uint32 {
-	return crc32.Update(crc32.Checksum(head[:8], castagnoli), castagnoli, payload)
 }
 
 // ReadFrame reads one frame with a payload of at most max bytes, which the caller
@@ -87,9 +82,12 @@ func ReadFrame(r *bufio.Reader, max int) (Frame, error) {
 }
 
 // readFrame is ReadFrame with the payload put into buf if that is large enough.
-func readFrame(r io.Reader, max int, buf []byte) (Frame, error) {
-	var head [frameHeaderSize]byte
-	if _, err := io.ReadFull(r, head[:]); err != nil {
+func readFrame(r *bufio.Reader, max int, buf []byte) (Frame, error) {
+	head, err := r.Peek(frameHeaderSize)
+	if err != nil {
+		if len(head) > 0 {
+			err = noEOF(err)
+		}
 		return Frame{}, err
 	}
 	size := binary.LittleEndian.Uint32(head[0:])
@@ -99,14 +97,19 @@ func readFrame(r io.Reader, max int, buf []byte) (Frame, error) {
 	if head[5] != 0 || head[6] != 0 || head[7] != 0 {
 		return Frame{}, fmt.Errorf("%w: its header is malformed", ErrDamaged)
 	}
+	kind, want := Kind(head[4]), binary.LittleEndian.Uint32(head[8:])
+	sum := crc32.Checksum(head[:8], castagnoli)
+	if _, err := r.Discard(frameHeaderSize); err != nil {
+		return Frame{}, err
+	}
 	payload, err := readPayload(r, int(size), buf[:0])
 	if err != nil {
 		return Frame{}, err
 	}
-	if got, want := frameCRC(head[:], payload), binary.LittleEndian.Uint32(head[8:]); got != want {
+	if got := crc32.Update(sum, castagnoli, payload); got != want {
 		return Frame{}, fmt.Errorf("%w: CRC-32C %08x, should be %08x", ErrDamaged, got, want)
 	}
-	return Frame{Kind: Kind(head[4]), Payload: payload}, nil
+	return Frame{Kind: kind, Payload: payload}, nil
 }
 
 // readPayload appends size bytes of r to the empty b.
@@ -116,10 +119,7 @@ func readPayload(r io.Reader, size int, b []byte) ([]byte, error) {
 		step := min(size-have, max(cap(b), frameStep, have))
 		b = slices.Grow(b, step)[:have+step]
 		if _, err := io.ReadFull(r, b[have:]); err != nil {
-			if errors.Is(err, io.EOF) {
-				err = io.ErrUnexpectedEOF
-			}
-			return nil, err
+			return nil, noEOF(err)
 		}
 	}
 	return b, nil

@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
-	"math"
 	"net"
 	"net/http"
 	"strconv"
@@ -122,7 +121,8 @@ func newErrorBody(status int, cause string) []byte {
 // upgraded is a connection after the handshake.
 type upgraded struct {
 	*timedConn
-	r *bufio.Reader
+	r      *bufio.Reader
+	budget *io.LimitedReader // what r may still read, in bytes
 }
 
 // open dials addr and asks for an upgrade. The error is a *RefusedError when the
@@ -134,7 +134,7 @@ func open(ctx context.Context, cfg Config, addr, method, path string, h Hello) (
 	if err != nil {
 		return nil, err
 	}
-	c := &timedConn{Conn: raw, timeout: cfg.Dead}
+	c := newTimedConn(raw, cfg.Dead)
 	context.AfterFunc(ctx, func() { _ = raw.Close() }) // it may be closed already
 	u, err := shake(c, addr, method, path, h)
 	if err != nil {
@@ -153,8 +153,8 @@ func shake(c *timedConn, addr, method, path string, h Hello) (*upgraded, error) 
 		headerFrom, h.From, headerTo, h.To, headerClass, h.Class); err != nil {
 		return nil, err
 	}
-	limited := &io.LimitedReader{R: c, N: maxAnswer}
-	r := bufio.NewReader(limited)
+	budget := &io.LimitedReader{R: c, N: maxAnswer}
+	r := bufio.NewReader(budget)
 	status, message, err := readAnswer(r)
 	if err != nil {
 		return nil, fmt.Errorf("handshake: %w", err)
@@ -162,8 +162,7 @@ func shake(c *timedConn, addr, method, path string, h Hello) (*upgraded, error) 
 	if status != http.StatusSwitchingProtocols {
 		return nil, &RefusedError{status, message}
 	}
-	limited.N = math.MaxInt64
-	return &upgraded{c, r}, nil
+	return &upgraded{c, r, budget}, nil
 }
 
 // readAnswer reads an HTTP response of at most [maxAnswer] bytes.

@@ -4,10 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"math/rand/v2"
 	"net/http"
 	"os"
-	"reflect"
 	"sync"
 	"time"
 )
@@ -16,7 +16,7 @@ const (
 	// firstPause is the pause before the second attempt to connect; it doubles with
 	// every further one.
 	firstPause = 20 * time.Millisecond
-	// keepBuffer is the largest buffer that is kept for the next batch, in bytes.
+	// keepBuffer is the largest buffer that an idle stream keeps, in bytes.
 	keepBuffer = 1 << 20
 )
 
@@ -26,7 +26,8 @@ type Events struct {
 	// Up is called when the stream is established.
 	Up func()
 	// Down is called when the stream was lost, and when it cannot be established:
-	// once when that starts, and at most once per [Config.Dead] while it goes on.
+	// once when that starts, and at most once per [Config.Dead] while it goes on. It is
+	// not called for Close.
 	Down func(err error)
 	// Refused is called instead of Down when the other machine answered the handshake
 	// with an error; see [RefusedError]. The Sender keeps trying until it is closed.
@@ -70,14 +71,11 @@ type Sender struct {
 	reportedAt time.Time
 }
 
-var (
-	errMoved  = errors.New("the address of the member changed")
-	errClosed = errors.New("the sender was closed")
-)
+var errMoved = errors.New("the address of the member changed")
 
 // NewSender starts a stream of class, [Control] or [Bulk], to the member with the ID
-// to at addr (host:port). limitBytes bounds the queue; a single larger frame is
-// taken when the queue is empty.
+// to at addr (host:port). limitBytes bounds the queue, up to what the network has
+// taken; a single larger frame is taken when the queue is empty.
 func NewSender(cfg Config, to uint64, addr string, class Class, limitBytes int, ev Events) *Sender {
 	ctx, stop := context.WithCancel(context.Background())
 	s := &Sender{
@@ -185,10 +183,13 @@ func (s *Sender) attempt(ctx context.Context, addr string) (proven bool) {
 
 	s.mu.Lock()
 	s.stats.Connected = true
-	s.reported = ""
 	s.mu.Unlock()
-	call(s.events.Up)
+	s.reported = ""
+	if s.events.Up != nil {
+		s.events.Up()
+	}
 
+	conn.budget.N = math.MaxInt64
 	read := make(chan bool)
 	go func() {
 		got, err := readPongs(conn)
@@ -203,14 +204,131 @@ func (s *Sender) attempt(ctx context.Context, addr string) (proven bool) {
 	s.mu.Lock()
 	s.stats.Connected = false
 	s.stats.Dropped += s.frames
-	s.pending, s.frames, s.queued = s.pending[:0], 0, 0
+	s.pending, s.frames, s.queued = nil, 0, 0
 	s.mu.Unlock()
-	reason := context.Cause(ctx)
-	if errors.Is(reason, context.Canceled) {
-		reason = errClosed
+	if reason := context.Cause(ctx); !errors.Is(reason, context.Canceled) {
+		s.failed(addr, reason)
 	}
-	s.down(fmt.Errorf("transport: %s stream to %x at %s: %w", s.hello.Class, s.hello.To, addr, reason))
 	return proven
+}
+
+// write sends what is queued on conn, and pings when there is nothing, until ctx or
+// the connection ends.
+func (s *Sender) write(ctx context.Context, conn *upgraded) error {
+	ping := AppendFrame(nil, Frame{Kind: kindPing})
+	if _, err := conn.Write(ping); err != nil {
+		return err
+	}
+	idle := time.NewTicker(s.cfg.Heartbeat)
+	defer idle.Stop()
+	for {
+		batch, frames := s.take()
+		if err := s.writeBatch(conn, batch, frames); err != nil {
+			return err
+		}
+		s.release(batch)
+		if len(batch) > 0 {
+			continue
+		}
+		select {
+		case <-s.wake:
+		case <-idle.C:
+			s.trim()
+			if _, err := conn.Write(ping); err != nil {
+				return err
+			}
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+}
+
+// take returns everything that is queued, in one piece.
+func (s *Sender) take() (batch []byte, frames uint64) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if len(s.pending) == 0 {
+		return nil, 0
+	}
+	batch, frames = s.pending, s.frames
+	s.pending, s.frames, s.spare = s.spare[:0], 0, nil
+	return batch, frames
+}
+
+// release gives the memory of a batch back.
+func (s *Sender) release(batch []byte) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if cap(batch) > cap(s.spare) {
+		s.spare = batch
+	}
+}
+
+// trim lets go of large buffers, which are of use only under load.
+func (s *Sender) trim() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if len(s.pending) == 0 && cap(s.pending) > keepBuffer {
+		s.pending = nil
+	}
+	if cap(s.spare) > keepBuffer {
+		s.spare = nil
+	}
+}
+
+// writeBatch writes a batch, making room in the queue as it goes.
+func (s *Sender) writeBatch(conn *upgraded, batch []byte, frames uint64) error {
+	for len(batch) > 0 {
+		n, err := conn.Write(batch[:min(len(batch), writeStep)])
+		s.mu.Lock()
+		s.queued -= n
+		s.stats.Bytes += uint64(n)
+		if err != nil {
+			s.stats.Dropped += frames
+		}
+		s.mu.Unlock()
+		if err != nil {
+			return err
+		}
+		batch = batch[n:]
+	}
+	s.mu.Lock()
+	s.stats.Sent += frames
+	s.mu.Unlock()
+	return nil
+}
+
+// readPongs reads until the connection ends. It tells whether anything came.
+func readPongs(conn *upgraded) (got bool, err error) {
+	for {
+		f, err := ReadFrame(conn.r, 0)
+		if err != nil {
+			return got, noEOF(err)
+		}
+		if f.Kind != kindPong {
+			return got, fmt.Errorf("a frame of kind %d is not for this side of a stream", f.Kind)
+		}
+		got = true
+	}
+}
+
+// failed reports that there is no stream, unless that is known.
+func (s *Sender) failed(addr string, err error) {
+	what := "down"
+	refused, isRefusal := errors.AsType[*RefusedError](err)
+	if isRefusal {
+		what = refused.Error()
+	}
+	if what == s.reported && time.Since(s.reportedAt) < s.cfg.Dead {
+		return
+	}
+	s.reported, s.reportedAt = what, time.Now()
+	switch {
+	case isRefusal && s.events.Refused != nil:
+		s.events.Refused(refused.Status, refused.Message)
+	case !isRefusal && s.events.Down != nil:
+		s.events.Down(fmt.Errorf("transport: %s stream to %x at %s: %w", s.hello.Class, s.hello.To, addr, err))
+	}
 }
 
 // silence puts a read or write that timed out into plain words.

@@ -142,6 +142,38 @@ func (h *Hub) Publish(events []*store.Event, history store.History, out []Delive
 	return out
 }
 
+// Replace makes another history the past, because the state was replaced by that of
+// a snapshot. It appends to out what watchers have missed. Those who may have missed
+// something that the new history no longer has are removed and returned.
+func (h *Hub) Replace(history store.History, out []Delivery) (deliveries []Delivery, lost []*Watcher) {
+	next := h.history.Last() + 1
+	h.history = history
+	for _, w := range h.byID {
+		from := max(w.Since, next)
+		if from <= history.Cleared() {
+			lost = append(lost, w)
+			continue
+		}
+		for e := range history.From(from) {
+			if w.wants(e) {
+				out = append(out, Delivery{Watcher: w, Event: e, Last: !w.Stream})
+				if !w.Stream {
+					break
+				}
+			}
+		}
+	}
+	for _, d := range out {
+		if d.Last {
+			h.Remove(d.Watcher.ID)
+		}
+	}
+	for _, w := range lost {
+		h.Remove(w.ID)
+	}
+	return out, lost
+}
+
 func (h *Hub) deliver(e *store.Event, out []Delivery) []Delivery {
 	first := len(out)
 	for path := e.Node.Path; ; path = parent(path) {

@@ -24,6 +24,13 @@ type config struct {
 	dataDir                  string
 	ignoreStored, startOver  bool
 
+	join          string
+	joinFile      string
+	joinRetries   int
+	maxMembers    int
+	heartbeat     time.Duration
+	electionAfter time.Duration
+
 	history        uint
 	snapshot       bool
 	snapshotCount  uint64
@@ -42,6 +49,9 @@ type config struct {
 
 // Bounds of flags. A limit of 0 connections stands for "as many as open files allow".
 const (
+	minHeartbeat    = 10 * time.Millisecond
+	maxHeartbeat    = 10 * time.Second
+	maxMembersLimit = 99
 	maxHistory      = 1 << 24
 	maxBodyLimit    = 256 << 20
 	maxRequestTime  = 10 * time.Minute
@@ -61,6 +71,7 @@ type flagGroup struct {
 var flagGroups = []flagGroup{
 	{"This machine", []string{"n", "d", "i", "f"}},
 	{"Addresses (a port, :port, or host:port)", []string{"c", "s", "h", "cl", "sl"}},
+	{"Cluster", []string{"C", "CF", "r", "maxsize", "heartbeat", "election"}},
 	{"Data", []string{"m", "snapshot", "snapshot-count"}},
 	{"Requests", []string{"reads", "request-timeout", "max-body", "max-connections", "cors"}},
 	{"Logs and help", []string{"v", "vv", "version", "help"}},
@@ -117,6 +128,13 @@ func (c *config) flags() *flag.FlagSet {
 	fs.StringVar(&c.clientListen, "cl", "", "listen `address` for clients, if it differs from -c")
 	fs.StringVar(&c.peerListen, "sl", "", "listen `address` for the other machines, if it differs from -s")
 
+	fs.StringVar(&c.join, "C", "", "join the cluster of these `machines` (host:peerport, comma separated); any member will do")
+	fs.StringVar(&c.joinFile, "CF", "", "like -C, from a `file`")
+	fs.IntVar(&c.joinRetries, "r", 10, "how many `times` joining is tried")
+	fs.IntVar(&c.maxMembers, "maxsize", 9, "most `machines` the cluster may have")
+	fs.DurationVar(&c.heartbeat, "heartbeat", 100*time.Millisecond, "`interval` between heartbeats of the leader")
+	fs.DurationVar(&c.electionAfter, "election", time.Second, "`time` without heartbeats after which another leader is elected; 5 to 100 heartbeats")
+
 	fs.UintVar(&c.history, "m", defaultHistory, "how many `events` are kept for watchers that start in the past")
 	fs.BoolVar(&c.snapshot, "snapshot", true, "write snapshots and drop the log before them")
 	fs.Uint64Var(&c.snapshotCount, "snapshot-count", defaultSnapshot, "write a snapshot after so many log `entries`")
@@ -144,6 +162,16 @@ func (c *config) check() error {
 		return errUsage{fmt.Errorf("-reads %q: want linearizable or local", c.reads)}
 	case c.requestTimeout < minRequestTime || c.requestTimeout > maxRequestTime:
 		return errUsage{fmt.Errorf("-request-timeout %s: want %s to %s", c.requestTimeout, minRequestTime, maxRequestTime)}
+	case c.heartbeat < minHeartbeat || c.heartbeat > maxHeartbeat:
+		return errUsage{fmt.Errorf("-heartbeat %s: want %s to %s", c.heartbeat, minHeartbeat, maxHeartbeat)}
+	case c.electionAfter < 5*c.heartbeat || c.electionAfter > 100*c.heartbeat:
+		return errUsage{fmt.Errorf("-election %s: want 5 to 100 heartbeats of %s", c.electionAfter, c.heartbeat)}
+	case c.maxMembers < 1 || c.maxMembers > maxMembersLimit:
+		return errUsage{fmt.Errorf("-maxsize %d: want 1 to %d", c.maxMembers, maxMembersLimit)}
+	case c.joinRetries < 1:
+		return errUsage{fmt.Errorf("-r %d: want at least 1", c.joinRetries)}
+	case c.join != "" && c.joinFile != "":
+		return errUsage{errors.New("-C and -CF exclude each other")}
 	case c.maxBody < 1 || c.maxBody > maxBodyLimit:
 		return errUsage{fmt.Errorf("-max-body %d: want 1 to %d", c.maxBody, maxBodyLimit)}
 	case c.maxConnections < 0:
@@ -218,12 +246,12 @@ func (c *config) advertised(addr string) string {
 	return full
 }
 
-// clientListenAddr is where clients are listened for.
-func (c *config) clientListenAddr() string {
-	if c.clientListen != "" {
-		return c.advertised(c.clientListen)
+// listenAddr is where to listen for those who are told addr.
+func (c *config) listenAddr(listen, addr string) string {
+	if listen != "" {
+		return c.advertised(listen)
 	}
-	return c.advertised(c.clientAddr)
+	return c.advertised(addr)
 }
 
 func (c *config) origins() []string {

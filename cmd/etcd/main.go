@@ -24,13 +24,6 @@ import (
 // programVersion is what -version and /version say.
 const programVersion = "v1.0.0"
 
-// Raft's time: a heartbeat every tick, an election after ten without one.
-const (
-	tick           = 100 * time.Millisecond
-	heartbeatTicks = 1
-	electionTicks  = 10
-)
-
 // Snapshots are due after so many bytes of commands, even if there were few
 // entries; so many entries stay in memory behind one.
 const (
@@ -39,7 +32,10 @@ const (
 )
 
 // stopTime bounds an orderly stop. What has not been answered by then is cut off.
-const stopTime = 4 * time.Second
+const (
+	stopTime     = 4 * time.Second
+	handOverTime = time.Second
+)
 
 func main() {
 	c, err := parseConfig(os.Args[1:], environment, os.Stdout)
@@ -72,15 +68,20 @@ func run(c *config) error {
 	if err := c.complete(dir); err != nil {
 		return err
 	}
-	listener, err := net.Listen("tcp", c.clientListenAddr())
+	clients, err := net.Listen("tcp", c.listenAddr(c.clientListen, c.clientAddr))
 	if err != nil {
 		return fmt.Errorf("clients: %w", err)
 	}
-	defer listener.Close()
+	defer clients.Close()
+	peers, err := net.Listen("tcp", c.listenAddr(c.peerListen, c.peerAddr))
+	if err != nil {
+		return fmt.Errorf("peers: %w", err)
+	}
+	defer peers.Close()
 	member := store.Member{
 		Name:      c.machineName(),
-		PeerURL:   "http://" + c.advertised(c.peerAddr),
-		ClientURL: "http://" + c.clientAdvertised(listener),
+		PeerURL:   "http://" + c.reached(c.peerAddr, peers),
+		ClientURL: "http://" + c.reached(c.clientAddr, clients),
 	}
 	disk, err := openDisk(c, dir, log)
 	if err != nil {
@@ -89,22 +90,27 @@ func run(c *config) error {
 	log.Info("etcd is starting", "version", programVersion, "name", member.Name, "data", dir,
 		"clients", member.ClientURL, "peers", member.PeerURL)
 	logFound(log, disk)
-	clock := newClock()
-	machine, err := actors.Start(machineConfig(c, member, clock, log), disk)
+	seeds, err := establish(c, disk, dir, member, log)
 	if err != nil {
 		return errors.Join(err, disk.Close())
 	}
-	s := stored{Name: c.name, ClientAddr: c.clientAdvertised(listener), PeerAddr: c.advertised(c.peerAddr)}
+	clock := newClock()
+	machine, err := actors.Start(machineConfig(c, member, seeds, clock, log), disk)
+	if err != nil {
+		return errors.Join(err, disk.Close())
+	}
+	s := stored{Name: c.name, ClientAddr: c.reached(c.clientAddr, clients), PeerAddr: c.reached(c.peerAddr, peers)}
 	if err := s.save(dir); err != nil {
 		return errors.Join(err, machine.Stop())
 	}
-	select {
-	case <-machine.Ready:
-	case sig := <-signals:
-		log.Info("stopped before the cluster was found", "signal", sig.String())
-		return machine.Stop()
-	}
-	front := httpfront.New(httpfront.Config{
+	return serve(c, machine, clients, peers, clock, signals, log)
+}
+
+// serve serves clients and other machines until a signal, or until this machine no
+// longer belongs to its cluster.
+func serve(c *config, machine *actors.Machine, clients, peers net.Listener, clock func() store.Time,
+	signals <-chan os.Signal, log *slog.Logger) error {
+	cfg := httpfront.Config{
 		Version:        programVersion,
 		LocalReads:     c.reads == "local",
 		CORS:           c.origins(),
@@ -112,25 +118,59 @@ func run(c *config) error {
 		MaxBody:        c.maxBody,
 		Clock:          clock,
 		Log:            log,
-	}, machine)
-	served := make(chan error, 1)
-	go func() { served <- front.Serve(listener) }()
-	log.Info("serving clients", "addr", listener.Addr().String())
-
-	select {
-	case sig := <-signals:
-		log.Info("stopping: requests under way are answered first", "signal", sig.String())
-		go func() {
-			log.Warn("stopped at once by a second signal", "signal", (<-signals).String())
-			os.Exit(1)
-		}()
-	case err := <-served:
-		return errors.Join(fmt.Errorf("clients: %w", err), machine.Stop())
 	}
+	served := make(chan error, 2)
+	peerFront := httpfront.NewPeers(cfg, machine)
+	go func() { served <- peerFront.Serve(peers) }()
+	stop := func(front *httpfront.Server) error {
+		return stopServing(machine, front, peerFront, log)
+	}
+
+	ready := machine.Ready
+	var front *httpfront.Server
+	for {
+		select {
+		case <-ready:
+			ready = nil
+			front = httpfront.NewClients(cfg, machine)
+			go func() { served <- front.Serve(clients) }()
+			log.Info("serving clients", "addr", clients.Addr().String())
+		case sig := <-signals:
+			log.Info("stopping: requests under way are answered first", "signal", sig.String())
+			go func() {
+				log.Warn("stopped at once by a second signal", "signal", (<-signals).String())
+				os.Exit(1)
+			}()
+			return stop(front)
+		case reason := <-machine.Gone:
+			err := stop(front)
+			if front == nil {
+				return errors.Join(fmt.Errorf("%s; to use it again, wipe its data directory (-f) and let it join again (-C)", reason), err)
+			}
+			log.Warn("stopped: " + reason)
+			return err
+		case err := <-served:
+			return errors.Join(fmt.Errorf("serving: %w", err), machine.Stop())
+		}
+	}
+}
+
+// stopServing stops in the order that clients notice least: another machine leads
+// first, then what is under way is answered.
+func stopServing(machine *actors.Machine, front, peerFront *httpfront.Server, log *slog.Logger) error {
 	ctx, cancel := context.WithTimeout(context.Background(), stopTime)
 	defer cancel()
-	if err := front.Shutdown(ctx); err != nil {
-		log.Warn("some clients were cut off", "error", err)
+	handOver, done := context.WithTimeout(ctx, handOverTime)
+	machine.HandOver(handOver)
+	done()
+	if front != nil {
+		if err := front.Shutdown(ctx); err != nil {
+			log.Warn("some clients were cut off", "error", err)
+		}
+	}
+	machine.Receiver.Close()
+	if err := peerFront.Shutdown(ctx); err != nil {
+		log.Warn("some machines were cut off", "error", err)
 	}
 	if err := machine.Stop(); err != nil {
 		return err
@@ -161,7 +201,7 @@ func openDisk(c *config, dir string, log *slog.Logger) (*actors.Disk, error) {
 		}
 		log.Warn("starting over: the data in the data directory was deleted, as -f says", "data", dir, "files", removed)
 	}
-	return actors.OpenDisk(fsys, wal.Identity{ClusterID: random(), MemberID: random()}, wal.Options{})
+	return actors.OpenDisk(fsys, wal.Options{})
 }
 
 // logFound says what was found in the data directory.
@@ -182,7 +222,7 @@ func logFound(log *slog.Logger, disk *actors.Disk) {
 		"entries", len(found.Entries), "term", found.HardState.GetTerm())
 }
 
-func machineConfig(c *config, member store.Member, clock func() store.Time, log *slog.Logger) actors.Config {
+func machineConfig(c *config, member store.Member, seeds []store.Member, clock func() store.Time, log *slog.Logger) actors.Config {
 	snapshotEntries := c.snapshotCount
 	if !c.snapshot {
 		snapshotEntries = 0
@@ -191,13 +231,16 @@ func machineConfig(c *config, member store.Member, clock func() store.Time, log 
 		Member:          member,
 		HistoryLimit:    uint32(c.history),
 		SetHistoryLimit: c.given["m"],
-		Tick:            tick,
+		Tick:            c.heartbeat,
+		Dial:            dial,
+		Seeds:           seeds,
 		Clock:           clock,
 		Log:             log,
 		Raft: raftnode.Config{
-			HeartbeatTicks:  heartbeatTicks,
-			ElectionTicks:   electionTicks,
-			RequestTicks:    int(c.requestTimeout / tick),
+			HeartbeatTicks:  1,
+			ElectionTicks:   int(c.electionAfter / c.heartbeat),
+			RequestTicks:    max(1, int(c.requestTimeout/c.heartbeat)),
+			MaxMembers:      c.maxMembers,
 			SnapshotEntries: snapshotEntries,
 			SnapshotBytes:   snapshotBytes,
 			CatchUpEntries:  catchUpEntries,
@@ -215,16 +258,15 @@ func newClock() func() store.Time {
 	return func() store.Time { return wall.Add(time.Since(start)) }
 }
 
-// clientAdvertised is the client address as others are told it. A port of 0 was
-// chosen by the kernel.
-func (c *config) clientAdvertised(l net.Listener) string {
-	host, port, err := net.SplitHostPort(c.advertised(c.clientAddr))
+// reached is an address as others are told it. A port of 0 was chosen by the kernel.
+func (c *config) reached(addr string, l net.Listener) string {
+	host, port, err := net.SplitHostPort(c.advertised(addr))
 	if err == nil && port == "0" {
 		if tcp, ok := l.Addr().(*net.TCPAddr); ok {
 			return net.JoinHostPort(host, fmt.Sprint(tcp.Port))
 		}
 	}
-	return c.advertised(c.clientAddr)
+	return c.advertised(addr)
 }
 
 // connectionLimit leaves some of the open files to the machine itself.

@@ -16,6 +16,8 @@ type stored struct {
 	Name       string `json:"name"`
 	ClientAddr string `json:"clientAddr"`
 	PeerAddr   string `json:"peerAddr"`
+	// Joining is the member ID with which this machine has asked to join.
+	Joining uint64 `json:"joining,omitempty,string"`
 }
 
 const storedFile = "config.json"
@@ -25,17 +27,9 @@ func (c *config) complete(dir string) error {
 	if c.ignoreStored || c.startOver {
 		return nil
 	}
-	path := filepath.Join(dir, storedFile)
-	data, err := os.ReadFile(path)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil
-	}
+	s, err := load(dir)
 	if err != nil {
-		return err
-	}
-	var s stored
-	if err := json.Unmarshal(data, &s); err != nil {
-		return fmt.Errorf("%s: %w; start with -i to ignore it", path, err)
+		return fmt.Errorf("%w; start with -i to ignore it", err)
 	}
 	for _, f := range []struct {
 		flag          string
@@ -46,9 +40,36 @@ func (c *config) complete(dir string) error {
 		}
 	}
 	if err := c.check(); err != nil {
-		return fmt.Errorf("%s: %w; start with -i to ignore it", path, err)
+		return fmt.Errorf("%s: %w; start with -i to ignore it", storedFile, err)
 	}
 	return nil
+}
+
+// load reads what is stored, nothing if there is no such file.
+func load(dir string) (s stored, err error) {
+	path := filepath.Join(dir, storedFile)
+	data, err := os.ReadFile(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return stored{}, nil
+	}
+	if err != nil {
+		return stored{}, err
+	}
+	if err := json.Unmarshal(data, &s); err != nil {
+		return stored{}, fmt.Errorf("%s: %w", path, err)
+	}
+	return s, nil
+}
+
+// joiningID is the member ID with which the machine in this directory joins: the
+// same, however often it is started before it has succeeded.
+func joiningID(dir string) (uint64, error) {
+	s, err := load(dir)
+	if err != nil || s.Joining != 0 {
+		return s.Joining, err
+	}
+	s.Joining = random()
+	return s.Joining, s.save(dir)
 }
 
 // save stores what the machine runs with.

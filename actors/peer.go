@@ -1,0 +1,142 @@
+package actors
+
+import (
+	"context"
+	"log/slog"
+	"time"
+
+	"github.com/asynkron/protoactor-go/actor"
+	"go.etcd.io/raft/v3/raftpb"
+	"google.golang.org/protobuf/proto"
+
+	"etcd/transport"
+	"etcd/wal"
+)
+
+// Bounds of what waits for one member. Over them messages are dropped, and Raft
+// sends them again.
+const (
+	controlQueueBytes = 4 << 20
+	bulkQueueBytes    = 64 << 20
+)
+
+// peerActor sends to one other member: messages in two streams, so that heartbeats
+// and votes never wait behind bulk, and snapshots in requests of their own.
+type peerActor struct {
+	member    uint64
+	addr      string
+	transport transport.Config
+	snapshots *wal.Snapshots
+	raft      *actor.PID
+	log       *slog.Logger
+
+	control, bulk *transport.Sender
+	stop          context.CancelFunc // ends a snapshot under way
+	ctx           context.Context
+	sending       bool
+}
+
+func (p *peerActor) Receive(ctx actor.Context) {
+	switch m := ctx.Message().(type) {
+	case *actor.Started:
+		p.start(ctx)
+	case *outgoing:
+		for _, message := range m.messages {
+			p.send(ctx, message)
+		}
+		for _, frame := range m.frames {
+			p.bulk.Send(frame) // what is dropped is answered as of unknown outcome
+		}
+	case *moved:
+		p.addr = m.addr
+		p.control.SetAddr(m.addr)
+		p.bulk.SetAddr(m.addr)
+	case *snapshotSent:
+		p.sending = false
+		ctx.Send(p.raft, m)
+	case *actor.Stopping:
+		p.stop()
+		p.control.Close()
+		p.bulk.Close()
+	}
+}
+
+func (p *peerActor) start(ctx actor.Context) {
+	p.ctx, p.stop = context.WithCancel(context.Background())
+	root := ctx.ActorSystem().Root
+	events := func(class transport.Class) transport.Events {
+		return transport.Events{
+			Up: func() { p.log.Debug("connected to a member", "member", p.member, "stream", class) },
+			Down: func(err error) {
+				p.log.Warn("no connection to a member", "member", p.member, "stream", class, "error", err)
+				root.Send(p.raft, &unreachable{member: p.member})
+			},
+			Refused: func(status int, message string) {
+				if status == statusGone {
+					root.Send(p.raft, &expelled{message: message})
+					return
+				}
+				p.log.Warn("a member refuses this machine", "member", p.member, "status", status, "reason", message)
+			},
+		}
+	}
+	p.control = transport.NewSender(p.transport, p.member, p.addr, transport.Control, controlQueueBytes, events(transport.Control))
+	p.bulk = transport.NewSender(p.transport, p.member, p.addr, transport.Bulk, bulkQueueBytes, events(transport.Bulk))
+}
+
+func (p *peerActor) send(ctx actor.Context, m *raftpb.Message) {
+	if m.GetType() == raftpb.MsgSnap {
+		p.sendSnapshot(ctx, m)
+		return
+	}
+	payload, err := proto.Marshal(m)
+	if err != nil {
+		panic(err)
+	}
+	stream := p.control
+	if m.GetType() == raftpb.MsgApp {
+		stream = p.bulk
+	}
+	if !stream.Send(transport.Frame{Kind: transport.KindRaft, Payload: payload}) {
+		ctx.Send(p.raft, &unreachable{member: p.member})
+	}
+}
+
+// sendSnapshot streams the snapshot that m speaks of. It takes a while, so it has a
+// goroutine; there is one at a time, because Raft waits for its end.
+func (p *peerActor) sendSnapshot(ctx actor.Context, m *raftpb.Message) {
+	root, self := ctx.ActorSystem().Root, ctx.Self()
+	if p.sending {
+		return
+	}
+	p.sending = true
+	addr := p.addr
+	go func() {
+		start := time.Now()
+		size, err := p.stream(addr, m)
+		index := m.GetSnapshot().GetMetadata().GetIndex()
+		if err != nil {
+			p.log.Warn("a snapshot could not be sent; it is tried again", "member", p.member, "index", index, "bytes", size, "error", err)
+		} else {
+			took := time.Since(start)
+			p.log.Info("sent a snapshot", "member", p.member, "index", index, "bytes", size, "took", took,
+				"bytesPerSecond", int64(float64(size)/took.Seconds()))
+		}
+		root.Send(self, &snapshotSent{member: p.member, ok: err == nil})
+	}()
+}
+
+func (p *peerActor) stream(addr string, m *raftpb.Message) (size int64, err error) {
+	payload, err := proto.Marshal(m)
+	if err != nil {
+		return 0, err
+	}
+	meta := m.GetSnapshot().GetMetadata()
+	body, err := p.snapshots.Open(meta.GetIndex(), meta.GetTerm())
+	if err != nil {
+		return 0, err
+	}
+	defer body.Close()
+	err = transport.SendSnapshot(p.ctx, p.transport, p.member, addr, payload, body, func(n int64) { size = n })
+	return size, err
+}

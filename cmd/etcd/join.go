@@ -1,0 +1,106 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"os"
+	"strings"
+	"time"
+
+	"etcd/actors"
+	"etcd/httpfront"
+	"etcd/store"
+	"etcd/wal"
+)
+
+// joinPause is between two rounds of asking all machines of -C.
+const joinPause = time.Second
+
+// machines are those of -C or -CF.
+func (c *config) machines() ([]string, error) {
+	list := c.join
+	if c.joinFile != "" {
+		data, err := os.ReadFile(c.joinFile)
+		if err != nil {
+			return nil, err
+		}
+		list = string(data)
+	}
+	var addrs []string
+	for addr := range strings.FieldsFuncSeq(list, func(r rune) bool { return strings.ContainsRune(", \t\r\n", r) }) {
+		full, err := hostPort(strings.TrimSuffix(strings.TrimPrefix(addr, "http://"), "/"), c.host)
+		if err != nil {
+			return nil, fmt.Errorf("-C %q: %w", addr, err)
+		}
+		addrs = append(addrs, full)
+	}
+	return addrs, nil
+}
+
+// establish gives an empty data directory its identity: that of a cluster of its own,
+// or of a machine that joins. It returns the other members as far as they had to be
+// asked for.
+func establish(c *config, disk *actors.Disk, dir string, member store.Member, log *slog.Logger) ([]store.Member, error) {
+	addrs, err := c.machines()
+	switch {
+	case err != nil:
+		return nil, err
+	case !disk.New && !disk.Joining():
+		return nil, nil // it knows its cluster, whatever -C says
+	case disk.Joining() && len(addrs) == 0:
+		return nil, errors.New("this machine has begun to join a cluster and has not got its data yet: start it with -C")
+	case len(addrs) == 0:
+		return nil, disk.Create(wal.Identity{ClusterID: random(), MemberID: random()})
+	}
+	id := disk.Identity.MemberID
+	if disk.New {
+		// Remembered, so that a crash in the middle does not leave a member behind
+		// whose place this machine could not take any more.
+		if id, err = joiningID(dir); err != nil {
+			return nil, err
+		}
+	}
+	answer, err := askToJoin(c, addrs, httpfront.JoinRequest{
+		MemberID: id, Name: member.Name, PeerURL: member.PeerURL, ClientURL: member.ClientURL,
+	}, log)
+	if err != nil {
+		return nil, err
+	}
+	if disk.New {
+		err = disk.CreateJoined(wal.Identity{ClusterID: answer.ClusterID, MemberID: id}, answer.Term)
+	}
+	return answer.Members, err
+}
+
+func askToJoin(c *config, addrs []string, ask httpfront.JoinRequest, log *slog.Logger) (*httpfront.JoinAnswer, error) {
+	var err error
+	for try := range c.joinRetries {
+		if try > 0 {
+			time.Sleep(joinPause)
+		}
+		for _, addr := range addrs {
+			ctx, cancel := context.WithTimeout(context.Background(), c.requestTimeout+time.Second)
+			var answer *httpfront.JoinAnswer
+			answer, err = httpfront.Join(ctx, dial, addr, ask)
+			cancel()
+			if err == nil {
+				log.Info("joining the cluster", "through", addr, "members", len(answer.Members))
+				return answer, nil
+			}
+			if errors.Is(err, httpfront.ErrRefused) {
+				return nil, err
+			}
+			log.Warn("cannot join yet", "try", try+1, "of", c.joinRetries, "error", err)
+		}
+	}
+	return nil, fmt.Errorf("no machine of %s lets this one join: %w", strings.Join(addrs, ","), err)
+}
+
+// dial reaches the peer port of another machine.
+func dial(ctx context.Context, addr string) (net.Conn, error) {
+	var d net.Dialer
+	return d.DialContext(ctx, "tcp", addr)
+}

@@ -1,0 +1,150 @@
+package e2e
+
+import (
+	"flag"
+	"regexp"
+	"strconv"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+)
+
+var catchupWrites = flag.Int("catchup", 30_000, "how many writes TestCatchUp makes while a machine is down")
+
+// catchupLimit bounds how long a machine may take to catch up.
+const catchupLimit = time.Minute
+
+// snapshotReceived is what a machine logs when it has taken a snapshot of
+// another one.
+var snapshotReceived = regexp.MustCompile(`(?i)msg="?[^"\n]*snapshot[^"\n]*(received|installed)|(?i)msg="?[^"\n]*(received|installed)[^"\n]*snapshot`)
+
+// pressure is a number of clients that write to one server.
+type pressure struct {
+	t       testing.TB
+	server  *server
+	stop    chan struct{}
+	wg      sync.WaitGroup
+	written atomic.Int64
+
+	mu        sync.Mutex
+	latencies []time.Duration // since they were last taken
+}
+
+func startPressure(t testing.TB, s *server, clients int) *pressure {
+	p := &pressure{t: t, server: s, stop: make(chan struct{})}
+	value := strings.Repeat("x", 128)
+	for id := range clients {
+		c := s.dial()
+		p.wg.Go(func() {
+			for i := 0; ; i++ {
+				select {
+				case <-p.stop:
+					return
+				default:
+				}
+				begin := time.Now()
+				answer, err := c.roundTrip(post("/v1/keys/p/"+strconv.Itoa(id)+"/"+strconv.Itoa(i%1000), "value", value))
+				if err != nil || answer.status != 200 {
+					t.Errorf("a write to the leader: %d %s %v", answer.status, answer.body, err)
+					return
+				}
+				p.written.Add(1)
+				p.mu.Lock()
+				p.latencies = append(p.latencies, time.Since(begin))
+				p.mu.Unlock()
+			}
+		})
+	}
+	return p
+}
+
+// take returns the latencies since it was last called.
+func (p *pressure) take() []time.Duration {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	l := p.latencies
+	p.latencies = nil
+	return l
+}
+
+// wait returns after n more writes.
+func (p *pressure) wait(n int, limit time.Duration) {
+	p.t.Helper()
+	target := p.written.Load() + int64(n)
+	tick := time.NewTicker(5 * time.Millisecond)
+	defer tick.Stop()
+	end := time.After(limit)
+	for p.written.Load() < target && !p.t.Failed() {
+		select {
+		case <-tick.C:
+		case <-end:
+			p.t.Fatalf("%d writes are not done after %s", n, limit)
+		}
+	}
+}
+
+func (p *pressure) end() {
+	close(p.stop)
+	p.wg.Wait()
+}
+
+// TestCatchUp checks that a machine that was down for more writes than the
+// log keeps catches up by a snapshot, while the leader goes on serving.
+func TestCatchUp(t *testing.T) {
+	c := startCluster(t, 3, "-snapshot-count", strconv.Itoa(max(*catchupWrites/6, 100)))
+	leader := c.leader()
+	late := c.others(leader)[0]
+	p := startPressure(t, leader, 8)
+	ended := false
+	defer func() {
+		if !ended {
+			p.end()
+		}
+	}()
+
+	c.kill(late)
+	p.take()
+	begin := time.Now()
+	p.wait(*catchupWrites, 10*time.Minute)
+	took := time.Since(begin)
+	before := p.take()
+	t.Logf("%d writes in %s, %.0f/s", len(before), took.Round(time.Millisecond), float64(len(before))/took.Seconds())
+
+	begin = time.Now()
+	late.launch()
+	late.proc.waitServing()
+	serves := time.Since(begin)
+	// It has caught up when it applies what the leader acknowledges now.
+	tick := time.NewTicker(10 * time.Millisecond)
+	defer tick.Stop()
+	for limit := time.After(catchupLimit); ; {
+		now := leader.event(post("/v1/keys/now", "value", "1"))
+		if late.event(get("/v1/keys/now?quorum=false")).Index >= now.Index {
+			break
+		}
+		select {
+		case <-tick.C:
+		case <-limit:
+			t.Fatal("the machine does not catch up")
+		}
+	}
+	caughtUp := time.Since(begin)
+	during := p.take()
+	p.end()
+	ended = true
+	c.checkSameState()
+
+	if !snapshotReceived.MatchString(late.proc.stderr()) {
+		t.Errorf("the machine does not say that it received a snapshot:\n%s", late.proc.stderr())
+	}
+	p99, during99 := percentile(before, 99), percentile(during, 99)
+	t.Logf("serves after %s, caught up after %s; the leader's p99 was %s before and is %s during that (%d writes), ratio %.2f",
+		serves.Round(time.Millisecond), caughtUp.Round(time.Millisecond), p99, during99, len(during), float64(during99)/float64(p99))
+	// Starting a process and the race detector cost the machine a lot; the
+	// exact figure is for the long run on a quiet machine.
+	if limit := max(20*p99, time.Second); during99 > limit {
+		t.Errorf("the leader's p99 while a machine catches up is %s, it was %s", during99, p99)
+	}
+}

@@ -1,0 +1,87 @@
+package e2e
+
+import (
+	"fmt"
+	"strconv"
+	"testing"
+	"time"
+)
+
+// TestExpiryAcrossLeaders checks that keys expire at the same index on all
+// machines and never early, also when the leader is killed just before.
+func TestExpiryAcrossLeaders(t *testing.T) {
+	t.Parallel()
+	const keys = 6
+	c := startCluster(t, 3, fastElections...)
+	var sets []event
+	var first time.Time // when the first key expires
+	for i := range keys {
+		key := "/v1/keys/ttl/" + strconv.Itoa(i)
+		e := c.members[i%3].event(post(key, "value", "short", "ttl", strconv.Itoa(1+i%2)))
+		at, err := time.Parse(time.RFC3339Nano, e.Expiration)
+		if err != nil {
+			t.Fatalf("%+v: %v", e, err)
+		}
+		if first.IsZero() || at.Before(first) {
+			first = at
+		}
+		sets = append(sets, e)
+	}
+	long := c.members[0].event(post("/v1/keys/long", "value", "1", "ttl", "1000"))
+
+	// Every machine is watched; those of the leader are asked again later.
+	watch := func(s *server) (watches []*background) {
+		for _, set := range sets {
+			watches = append(watches, s.background(post("/v1/watch"+set.Key, "index", strconv.FormatUint(set.Index+1, 10))))
+		}
+		return watches
+	}
+	leader := c.leader()
+	watches := map[*server][]*background{}
+	for _, s := range c.others(leader) {
+		watches[s] = watch(s)
+	}
+	pause(t, time.Until(first)-50*time.Millisecond)
+	c.kill(leader)
+
+	expired := make([]event, keys)
+	for _, s := range c.others(leader) {
+		for i, b := range watches[s] {
+			answer := b.wait(t)
+			arrived := time.Now()
+			e, err := answer.event()
+			if err != nil || e.Action != "DELETE" || e.PrevValue != "short" || e.Expiration != sets[i].Expiration {
+				t.Fatalf("%s: expiry of %+v: %d %s", s.name, sets[i], answer.status, answer.body)
+			}
+			if at, _ := time.Parse(time.RFC3339Nano, e.Expiration); arrived.Before(at) {
+				t.Errorf("%s: %s expired %s early", s.name, e.Key, at.Sub(arrived))
+			}
+			if expired[i].Index != 0 && e != expired[i] {
+				t.Errorf("machines expire %s differently:\n%+v\n%+v", e.Key, e, expired[i])
+			}
+			expired[i] = e
+		}
+	}
+	// The one that was killed learns it from the log, like all others after a
+	// restart of everything.
+	leader.start()
+	check := func() {
+		for _, s := range c.members {
+			for i, set := range sets {
+				e := s.event(post("/v1/watch"+set.Key, "index", strconv.FormatUint(set.Index+1, 10)))
+				if e != expired[i] {
+					t.Errorf("%s: expiry of %s is %+v, elsewhere %+v", s.name, set.Key, e, expired[i])
+				}
+				s.want(get("/v1/keys"+set.Key), 404, fmt.Sprintf(`{"errorCode":100,"message":"Key Not Found","cause":"%s"}`, set.Key))
+			}
+			if e := s.event(get("/v1/keys/long")); e.Expiration != long.Expiration {
+				t.Errorf("%s: %+v, set was %+v", s.name, e, long)
+			}
+		}
+	}
+	check()
+	c.kill(c.members...)
+	c.start(c.members...)
+	check()
+	c.checkSameState()
+}

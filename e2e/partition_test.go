@@ -1,0 +1,160 @@
+package e2e
+
+import (
+	"slices"
+	"testing"
+	"time"
+)
+
+// partitionElection is the election timeout of TestPartitions.
+const partitionElection = 300 * time.Millisecond
+
+// startPartitionable starts a cluster whose peers talk through a network that
+// can be disturbed.
+func startPartitionable(t testing.TB, n int, args ...string) (*cluster, *network) {
+	t.Helper()
+	c := &cluster{t: t, args: args}
+	for range n {
+		c.members = append(c.members, c.newMember())
+	}
+	net := newNetwork(c)
+	c.form()
+	net.learn(c)
+	c.waitVoters()
+	return c, net
+}
+
+// slot returns where in the cluster a server is.
+func (c *cluster) slot(s *server) int { return slices.Index(c.members, s) }
+
+// TestPartitions disturbs the network between three machines in many ways
+// while clients use all of them, and checks that the answers agree with one
+// order, that two connected machines go on, and how soon all three serve when
+// the network is good again.
+func TestPartitions(t *testing.T) {
+	seed := uint64(time.Now().UnixNano())
+	t.Logf("seed of the clients: %d", seed)
+	c, net := startPartitionable(t, 3, "-heartbeat", "30ms", "-election", partitionElection.String(),
+		"-request-timeout", "1s", "-snapshot-count", "500")
+	w := startWorkload(t, 6, seed, c.addresses())
+
+	held, cut, good := link{held: true}, link{cut: true}, link{}
+	tests := []struct {
+		name     string
+		follower bool // the disturbed machine is a follower, not the leader
+		out, in  link
+	}{
+		{name: "the leader is cut off", out: cut, in: cut},
+		{name: "packets of and to the leader are lost", out: held, in: held},
+		{name: "the leader hears and is not heard", out: held, in: good},
+		{name: "the leader is heard and does not hear", out: good, in: held},
+		{name: "a follower is cut off", follower: true, out: cut, in: cut},
+		{name: "a follower hears and is not heard", follower: true, out: held, in: good},
+		{name: "a follower is heard and does not hear", follower: true, out: good, in: held},
+		{name: "the way to the leader is slow", out: link{delay: 40 * time.Millisecond}, in: link{delay: 20 * time.Millisecond}},
+	}
+	for _, test := range tests {
+		leader := c.leader()
+		target := leader
+		if test.follower {
+			target = c.others(leader)[0]
+		}
+		before := w.done()
+		net.setAll(c.slot(target), test.out, test.in)
+		begin := time.Now()
+		// The two others must go on, whatever the third does.
+		for _, s := range c.others(target) {
+			waitUntil(t, test.name+": "+s.name+" accepts writes", func() bool { return s.accepts() })
+		}
+		went := time.Since(begin)
+		pause(t, 2*partitionElection)
+		during := w.done() - before
+		net.heal()
+		healed := time.Now()
+		for _, s := range c.members {
+			waitUntil(t, test.name+": "+s.name+" accepts writes after healing", func() bool { return s.accepts() })
+		}
+		t.Logf("%s: the others went on after %s; %d operations done meanwhile; all serve %s after healing (%.1f election timeouts)",
+			test.name, went.Round(time.Millisecond), during, time.Since(healed).Round(time.Millisecond),
+			float64(time.Since(healed))/float64(partitionElection))
+		if during == 0 {
+			t.Errorf("%s: no client got anything done", test.name)
+		}
+	}
+	w.check(c.members)
+	c.checkSameState()
+}
+
+// accepts says that a server acknowledges a write and a linearizable read.
+func (s *server) accepts() bool {
+	for _, q := range []request{post("/v1/keys/accepts", "value", "1"), get("/v1/keys/accepts")} {
+		if answer, err := exchange(s.client, q); err != nil || answer.status != 200 {
+			return false
+		}
+	}
+	return true
+}
+
+// TestWithoutQuorum checks what a machine answers that cannot reach a
+// majority: local reads at once, everything else an error that says whether
+// it may have been done, and nothing is done later that was refused.
+func TestWithoutQuorum(t *testing.T) {
+	t.Parallel()
+	const timeout = 2 * time.Second
+	c, net := startPartitionable(t, 3, "-heartbeat", "50ms", "-election", "500ms", "-request-timeout", timeout.String())
+	c.members[0].event(post("/v1/keys/a", "value", "before"))
+	for _, role := range []string{"follower", "leader"} {
+		leader := c.leader()
+		alone := leader
+		if role == "follower" {
+			alone = c.others(leader)[0]
+		}
+		rest := c.others(alone)
+		last := alone.event(get("/v1/keys/a")).Value // the machine is up to date
+		net.setAll(c.slot(alone), link{cut: true}, link{cut: true})
+
+		// Sent while the leader does not know yet that it is alone, or that
+		// the follower has lost its leader.
+		early := alone.background(post("/v1/keys/"+role+"-early", "value", "1"))
+		begin := time.Now()
+		if e := alone.event(get("/v1/keys/a?quorum=false")); e.Value != last {
+			t.Errorf("%s: local read: %+v", role, e)
+		}
+		if took := time.Since(begin); took > timeout/4 {
+			t.Errorf("%s: a local read took %s", role, took)
+		}
+		var fresh event
+		waitUntil(t, "the others go on", func() bool {
+			answer, err := exchange(rest[0].client, post("/v1/keys/a", "value", role+" alone"))
+			if err != nil || answer.status != 200 {
+				return false
+			}
+			fresh, err = answer.event()
+			return err == nil
+		})
+
+		answer := early.wait(t)
+		if e, err := answer.event(); err != nil || answer.status != 500 || e.ErrorCode != 300 && e.ErrorCode != 301 {
+			t.Errorf("%s: a write just before the machine knew: %d %s", role, answer.status, answer.body)
+		}
+		for _, q := range []request{get("/v1/keys/a"), post("/v1/keys/"+role+"-late", "value", "1")} {
+			begin := time.Now()
+			answer := alone.do(q)
+			took := time.Since(begin)
+			if e, err := answer.event(); err != nil || answer.status != 500 || e.ErrorCode != 301 {
+				t.Errorf("%s: %s without a leader: %d %s", role, q.method, answer.status, answer.body)
+			}
+			if took < timeout*3/4 || took > 2*timeout {
+				t.Errorf("%s: %s without a leader is answered after %s, the request timeout is %s", role, q.method, took, timeout)
+			}
+		}
+		net.heal()
+		waitUntil(t, "the machine is back", alone.accepts)
+		if e := alone.event(get("/v1/keys/a")); e.Value != fresh.Value {
+			t.Errorf("%s: after healing: %+v", role, e)
+		}
+		if answer := alone.do(get("/v1/keys/" + role + "-late")); answer.status != 404 {
+			t.Errorf("%s: a write that was refused was done later: %d %s", role, answer.status, answer.body)
+		}
+	}
+}

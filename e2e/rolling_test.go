@@ -1,0 +1,125 @@
+package e2e
+
+import (
+	"fmt"
+	"strconv"
+	"sync"
+	"testing"
+	"time"
+)
+
+// persistentClient sends requests on a keep-alive connection. It goes to
+// another member when a connection is refused, and replaces a connection that
+// was closed while it was idle. It never sends a request twice.
+type persistentClient struct {
+	addresses []string
+	at        int
+	conn      *conn
+	refusals  int
+}
+
+// do sends one request and returns the answer.
+func (c *persistentClient) do(q request) (reply, error) {
+	if c.conn != nil && c.conn.closedByPeer() {
+		c.leave()
+	}
+	for tries := 0; c.conn == nil; tries++ {
+		conn, err := dial(c.addresses[c.at%len(c.addresses)])
+		switch {
+		case err == nil:
+			c.conn = conn
+		case !refused(err) || tries == 2*len(c.addresses):
+			return reply{}, err
+		default:
+			c.refusals++
+			c.at++
+		}
+	}
+	answer, err := c.conn.roundTrip(q)
+	if err != nil || answer.header.Get("Connection") == "close" {
+		c.leave()
+	}
+	return answer, err
+}
+
+func (c *persistentClient) leave() {
+	if c.conn != nil {
+		c.conn.Close()
+		c.conn = nil
+	}
+}
+
+// TestRollingRestart restarts three machines one after the other under load.
+// Clients that retry refused connections and nothing else see no error.
+func TestRollingRestart(t *testing.T) {
+	const clients = 6
+	c := startCluster(t, 3)
+	stop := make(chan struct{})
+	var wg sync.WaitGroup
+	var mu sync.Mutex
+	var latencies []time.Duration
+	refusals := 0
+	for id := range clients {
+		client := &persistentClient{addresses: c.addresses(), at: id}
+		wg.Go(func() {
+			defer client.leave()
+			var own []time.Duration
+			defer func() {
+				mu.Lock()
+				defer mu.Unlock()
+				latencies = append(latencies, own...)
+				refusals += client.refusals
+			}()
+			key := "/v1/keys/rolling/" + strconv.Itoa(id)
+			for i := 0; ; i++ {
+				select {
+				case <-stop:
+					return
+				default:
+				}
+				// Each pair of requests may use two members; the read must
+				// see the write all the same.
+				value := strconv.Itoa(i)
+				for _, q := range []request{post(key, "value", value), get(key)} {
+					begin := time.Now()
+					answer, err := client.do(q)
+					own = append(own, time.Since(begin))
+					if err != nil || answer.status != 200 {
+						t.Errorf("client %d: request %d: %s at member %d: %d %s %v (after %s)",
+							id, i, q.method, client.at%3, answer.status, answer.body, err, own[len(own)-1])
+						return
+					}
+					if e, err := answer.event(); err != nil || e.Value != value {
+						t.Errorf("client %d: request %d: %s: %s (%v)", id, i, q.method, answer.body, err)
+						return
+					}
+				}
+			}
+		})
+	}
+	count := func() (n int) {
+		answer := c.members[0].event(get("/v1/keys/rolling/0"))
+		n, _ = strconv.Atoi(answer.Value)
+		return n
+	}
+	waitUntil(t, "load", func() bool { return c.members[0].do(get("/v1/keys/rolling/0")).status == 200 && count() > 20 })
+	var leaders []string
+	for _, s := range c.members {
+		leaders = append(leaders, c.leader().name)
+		s.stop()
+		s.start()
+		n := count()
+		waitUntil(t, "load goes on", func() bool { return count() > n+20 })
+	}
+	// The leader again, whoever that is now.
+	leader := c.leader()
+	leaders = append(leaders, leader.name)
+	leader.stop()
+	leader.start()
+	close(stop)
+	wg.Wait()
+	c.checkSameState()
+	t.Logf("%d requests, %d refused connections retried, leaders %s; latency p50 %s, p99 %s, p99.9 %s, worst %s",
+		len(latencies), refusals, fmt.Sprint(leaders), percentile(latencies, 50), percentile(latencies, 99),
+		percentile(latencies, 99.9), percentile(latencies, 100))
+}

@@ -1,0 +1,328 @@
+package e2e
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+)
+
+const (
+	// workloadLimit is how long a client waits for an answer. It is longer
+	// than a server takes to give up, but some servers are stopped.
+	workloadLimit = 2 * time.Second
+
+	keysAtATime = 3
+	keysLife    = 2 * time.Second // then the clients go on to new keys
+	redialPause = 10 * time.Millisecond
+)
+
+// workload is a group of clients that use few keys together, through all
+// members of a cluster, and note every answer.
+type workload struct {
+	t     testing.TB
+	begin time.Time
+	stop  chan struct{}
+	wg    sync.WaitGroup
+
+	mu        sync.Mutex
+	addresses []string
+	ops       []operation
+	appended  map[string][]string // acknowledged members of directories that only grow
+}
+
+// startWorkload starts clients that begin at different members and move to
+// the next when one does not answer.
+func startWorkload(t testing.TB, clients int, seed uint64, addresses []string) *workload {
+	w := &workload{t: t, begin: time.Now(), stop: make(chan struct{}), addresses: addresses, appended: map[string][]string{}}
+	for id := range clients {
+		c := &workloadClient{workload: w, id: id, at: id, rng: rand.New(rand.NewPCG(seed, uint64(id)+1)), seen: map[string]string{}}
+		w.wg.Go(c.run)
+	}
+	t.Cleanup(w.finish)
+	return w
+}
+
+// finish stops the clients. It may be called more than once.
+func (w *workload) finish() {
+	w.mu.Lock()
+	select {
+	case <-w.stop:
+	default:
+		close(w.stop)
+	}
+	w.mu.Unlock()
+	w.wg.Wait()
+}
+
+// move tells the clients where the members are now.
+func (w *workload) move(addresses []string) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.addresses = addresses
+}
+
+func (w *workload) address(slot int) string {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.addresses[slot%len(w.addresses)]
+}
+
+func (w *workload) now() time.Duration { return time.Since(w.begin) }
+
+// done returns how many operations are done.
+func (w *workload) done() int {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	n := 0
+	for _, o := range w.ops {
+		if o.outcome == done {
+			n++
+		}
+	}
+	return n
+}
+
+// check ends the workload and checks what the clients have seen, and that
+// every server holds what was acknowledged.
+func (w *workload) check(servers []*server) {
+	w.t.Helper()
+	w.finish()
+	// What is there at the end belongs to the history.
+	keys := map[string]bool{}
+	for _, o := range w.ops {
+		keys[o.key] = true
+	}
+	for _, s := range servers {
+		c := s.dial()
+		for key := range keys {
+			o := operation{client: -1, action: readKey, key: key, call: w.now()}
+			answer, err := c.roundTrip(get("/v1/keys" + key))
+			o.ret = w.now()
+			if err == nil {
+				err = o.note(answer)
+			}
+			if err != nil || o.outcome == unknown {
+				w.t.Fatalf("%s at the end: GET %s: %d %s %v", s.name, key, answer.status, answer.body, err)
+			}
+			w.ops = append(w.ops, o)
+		}
+		w.checkAppended(s)
+	}
+	checkHistory(w.t, w.ops)
+}
+
+// checkAppended checks that a server holds all that was acknowledged in the
+// directories that only grow.
+func (w *workload) checkAppended(s *server) {
+	w.t.Helper()
+	total := 0
+	for dir, want := range w.appended {
+		answer := s.do(get("/v1/keys" + dir))
+		var list []event
+		if err := json.Unmarshal([]byte(answer.body), &list); err != nil {
+			w.t.Fatalf("%s: GET %s: %d %v", s.name, dir, answer.status, err)
+		}
+		there := map[string]bool{}
+		for _, e := range list {
+			there[e.Key] = true
+		}
+		for _, key := range want {
+			if !there[key] {
+				w.t.Errorf("%s: %s was acknowledged and is not there", s.name, key)
+			}
+		}
+		total += len(want)
+	}
+	w.t.Logf("%s holds all %d acknowledged keys", s.name, total)
+}
+
+// workloadClient sends one request after the other.
+type workloadClient struct {
+	workload *workload
+	id       int
+	at       int // the member it uses
+	rng      *rand.Rand
+	serial   int
+	conn     *conn
+	seen     map[string]string // what keys held when it last looked
+}
+
+func (c *workloadClient) run() {
+	defer c.leave()
+	for {
+		select {
+		case <-c.workload.stop:
+			return
+		default:
+		}
+		if c.conn == nil {
+			address := c.workload.address(c.at)
+			conn, err := dial(address)
+			if err != nil {
+				c.next()
+				continue
+			}
+			c.conn = conn
+		}
+		if c.rng.IntN(100) < 10 {
+			c.append()
+		} else {
+			c.operate()
+		}
+	}
+}
+
+// leave closes the connection, if there is one.
+func (c *workloadClient) leave() {
+	if c.conn != nil {
+		c.conn.Close()
+		c.conn = nil
+	}
+}
+
+// next moves to the next member after a short pause.
+func (c *workloadClient) next() {
+	c.leave()
+	c.at++
+	select {
+	case <-time.After(redialPause):
+	case <-c.workload.stop:
+	}
+}
+
+// append writes a key that is never touched again.
+func (c *workloadClient) append() {
+	dir := "/appended/" + strconv.Itoa(c.id)
+	c.serial++
+	key := dir + "/" + strconv.Itoa(c.serial)
+	answer, err := c.conn.roundTripWithin(post("/v1/keys"+key, "value", "there"), workloadLimit)
+	switch {
+	case err != nil || answer.status == 500:
+		c.next()
+	case answer.status == 200:
+		c.workload.mu.Lock()
+		c.workload.appended[dir] = append(c.workload.appended[dir], key)
+		c.workload.mu.Unlock()
+	default:
+		c.workload.t.Errorf("POST %s: %d %s", key, answer.status, answer.body)
+	}
+}
+
+// operate does something to one of the keys of the moment and notes what came
+// of it.
+func (c *workloadClient) operate() {
+	w := c.workload
+	epoch := int(w.now() / keysLife)
+	o := operation{client: c.id, key: fmt.Sprintf("/contended/%d-%d", epoch, c.rng.IntN(keysAtATime))}
+	path := "/v1/keys" + o.key
+	c.serial++
+	value := fmt.Sprintf("%d-%d", c.id, c.serial)
+	var q request
+	switch p := c.rng.IntN(100); {
+	case p < 35:
+		o.action, q = readKey, get(path)
+	case p < 65:
+		o.action, o.value, q = setKey, value, post(path, "value", value)
+	case p < 88:
+		o.action, o.value, o.prev = testAndSetKey, value, c.seen[o.key]
+		q = post(path, "value", value, "prevValue", o.prev)
+	default:
+		o.action, q = deleteKey, del(path)
+	}
+	o.call = w.now()
+	answer, err := c.conn.roundTripWithin(q, workloadLimit)
+	o.ret = w.now()
+	if err == nil {
+		if err := o.note(answer); err != nil {
+			if !errors.Is(err, errNotDone) {
+				w.t.Errorf("%v: %v", o, err)
+			}
+			c.next()
+			return
+		}
+	}
+	w.mu.Lock()
+	w.ops = append(w.ops, o)
+	w.mu.Unlock()
+	switch o.outcome {
+	case unknown:
+		c.next()
+	case mismatch:
+		c.seen[o.key] = o.found
+	case missing:
+		delete(c.seen, o.key)
+	case done:
+		c.seen[o.key] = o.value
+		if o.action == readKey {
+			c.seen[o.key] = o.found
+		}
+	}
+}
+
+// errNotDone is an answer that promises that nothing was done.
+var errNotDone = errors.New("not done")
+
+// note takes an answer into an operation.
+func (o *operation) note(answer reply) error {
+	e, err := answer.event()
+	switch {
+	case err != nil:
+		return err
+	case answer.status == 200:
+		o.outcome, o.found, o.index = done, e.PrevValue, e.Index
+		if o.action == readKey {
+			o.found = e.Value
+		}
+	case answer.status == 404 && e.ErrorCode == 100:
+		o.outcome = missing
+	case answer.status == 400 && e.ErrorCode == 101:
+		current, _, ok := strings.Cut(strings.TrimPrefix(e.Cause, "TestAndSet: "), "!=")
+		if !ok || current == "" {
+			return fmt.Errorf("cause %q", e.Cause)
+		}
+		o.outcome, o.found = mismatch, current
+	case answer.status == 500 && e.ErrorCode == 300:
+		// Nobody knows; for a read it is the same as no answer.
+	case answer.status == 500 && e.ErrorCode == 301:
+		return errNotDone
+	default:
+		return fmt.Errorf("unexpected answer %d %s", answer.status, answer.body)
+	}
+	return nil
+}
+
+// closedByPeer says that the other side has closed an idle connection, which
+// must be replaced before the next request.
+func (c *conn) closedByPeer() bool {
+	raw, err := c.SyscallConn()
+	if err != nil {
+		return true
+	}
+	closed := false
+	err = raw.Read(func(fd uintptr) bool {
+		n, _, err := syscall.Recvfrom(int(fd), make([]byte, 1), syscall.MSG_PEEK|syscall.MSG_DONTWAIT)
+		closed = n == 0 && err == nil || err != nil && err != syscall.EAGAIN
+		return true
+	})
+	return closed || err != nil
+}
+
+// refused says that a connection could not be made because nobody listens.
+func refused(err error) bool { return errors.Is(err, syscall.ECONNREFUSED) }
+
+// percentile returns a percentile of durations, which it sorts.
+func percentile(durations []time.Duration, p float64) time.Duration {
+	if len(durations) == 0 {
+		return 0
+	}
+	slices.Sort(durations)
+	return durations[min(int(float64(len(durations))*p/100), len(durations)-1)]
+}

@@ -1,0 +1,152 @@
+package httpfront
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"slices"
+	"strings"
+
+	"etcd/store"
+)
+
+// What machines ask each other over HTTP, besides the streams.
+
+const (
+	joinPath = "/join"
+	// maxJoinAnswer bounds the answer to a request to join.
+	maxJoinAnswer = 1 << 20
+)
+
+// JoinRequest asks a member to take a machine into its cluster. A machine that asks
+// again with the ID it has asked with before gets the same answer.
+type JoinRequest struct {
+	MemberID  uint64 `json:"memberId,string"`
+	Name      string `json:"name"`
+	PeerURL   string `json:"peerUrl"`
+	ClientURL string `json:"clientUrl"`
+}
+
+// JoinAnswer is what a machine needs to know to take part.
+type JoinAnswer struct {
+	ClusterID uint64         `json:"clusterId,string"`
+	Term      uint64         `json:"term"`
+	Members   []store.Member `json:"members"`
+}
+
+// ErrRefused says that the cluster does not want this machine: trying again does
+// not help.
+var ErrRefused = errors.New("the cluster refuses this machine")
+
+// Join asks the member at addr (host:port of its peer port).
+func Join(ctx context.Context, dial func(ctx context.Context, addr string) (net.Conn, error), addr string, ask JoinRequest) (*JoinAnswer, error) {
+	body, err := json.Marshal(ask)
+	if err != nil {
+		return nil, err
+	}
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, "http://"+addr+joinPath, bytes.NewReader(body))
+	if err != nil {
+		return nil, err
+	}
+	client := http.Client{Transport: &http.Transport{
+		DisableKeepAlives: true,
+		DialContext:       func(ctx context.Context, _, addr string) (net.Conn, error) { return dial(ctx, addr) },
+	}}
+	resp, err := client.Do(req)
+	if err != nil {
+		return nil, err
+	}
+	defer resp.Body.Close()
+	data, err := io.ReadAll(io.LimitReader(resp.Body, maxJoinAnswer))
+	if err != nil {
+		return nil, err
+	}
+	if resp.StatusCode != http.StatusOK {
+		refusal := apiError{Message: strings.TrimSpace(string(data))}
+		_ = json.Unmarshal(data, &refusal) // otherwise the text says what it says
+		err := fmt.Errorf("%s answers %d: %s", addr, refusal.Code, strings.TrimSpace(refusal.Message+" "+refusal.Cause))
+		if resp.StatusCode < http.StatusInternalServerError {
+			return nil, fmt.Errorf("%w: %w", ErrRefused, err)
+		}
+		return nil, err
+	}
+	answer := &JoinAnswer{}
+	if err := json.Unmarshal(data, answer); err != nil {
+		return nil, fmt.Errorf("%s answers what makes no sense: %w", addr, err)
+	}
+	return answer, nil
+}
+
+// join takes a machine into the cluster. Any member may be asked.
+func join(r *request) answer {
+	var ask JoinRequest
+	if err := json.Unmarshal(r.ctx.PostBody(), &ask); err != nil || ask.MemberID == 0 || !validMember(ask) {
+		return newError(codeInvalidField, "what is asked for makes no sense")
+	}
+	if err := r.session.sync(); err != nil {
+		return unserved(err)
+	}
+	status := r.session.status()
+	if slices.Contains(status.Removed, ask.MemberID) {
+		return httpError(http.StatusGone, "this machine was removed from the cluster; wipe its data directory (-f) and let it join again")
+	}
+	known := false
+	for _, m := range status.Members {
+		if m.ID == ask.MemberID {
+			known = true
+			continue
+		}
+		if m.Name == ask.Name || m.PeerURL == ask.PeerURL {
+			return httpError(http.StatusConflict, fmt.Sprintf(
+				"member %s has the name %s and the address %s already. If this is that machine and it has lost its data, "+
+					"remove it first (curl -X DELETE %s/v2/members/%s), then start it again",
+				memberID(m.ID), m.Name, m.PeerURL, m.ClientURL, memberID(m.ID)))
+		}
+	}
+	if !known {
+		reply := r.session.join(store.Member{ID: ask.MemberID, Name: ask.Name, PeerURL: ask.PeerURL, ClientURL: ask.ClientURL})
+		if reply.Err != nil {
+			return unserved(reply.Err)
+		}
+		status = r.session.status()
+	}
+	return document{JoinAnswer{ClusterID: r.server.machine.ClusterID, Term: status.Raft.Term, Members: status.Members}}
+}
+
+// validMember keeps from the log what no machine could apply.
+func validMember(ask JoinRequest) bool {
+	clean, slash, err := cleanPath([]byte("/" + ask.Name))
+	return err == nil && !slash && clean == "/"+ask.Name && clean != "/" && !strings.Contains(ask.Name, "/") &&
+		strings.HasPrefix(ask.PeerURL, "http://") && strings.HasPrefix(ask.ClientURL, "http://")
+}
+
+func acceptStream(r *request) answer {
+	r.server.machine.Receiver.Stream(r.ctx)
+	return nil
+}
+
+func acceptSnapshot(r *request) answer {
+	r.server.machine.Receiver.Snapshot(r.ctx, r.server.machine.ReceiveSnapshot)
+	return nil
+}
+
+// stateHash answers the hash of the state as it is, and up to which index that is.
+// Machines that have applied the same entries answer the same.
+func stateHash(r *request) answer {
+	state := r.session.freeze()
+	hash := sha256.New()
+	if _, err := state.WriteTo(hash); err != nil {
+		panic(err) // a hash takes everything
+	}
+	return document{struct {
+		Index  uint64 `json:"index"`
+		SHA256 string `json:"sha256"`
+	}{state.Index(), hex.EncodeToString(hash.Sum(nil))}}
+}

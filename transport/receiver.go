@@ -1,0 +1,212 @@
+package transport
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"sync"
+	"time"
+
+	"github.com/valyala/fasthttp"
+)
+
+// readBuffer is the read buffer of a stream, in bytes.
+const readBuffer = 64 << 10
+
+// Admit decides whether a stream or snapshot from another machine is welcome: 0 if
+// so, otherwise the HTTP status and the reason it is refused with. It is called from
+// many goroutines, and only for handshakes that mean this machine and cluster.
+type Admit func(h Hello) (status int, message string)
+
+// Receiver is the accepting side of a machine, for handlers of a fasthttp server.
+// All methods may be called from any goroutine.
+type Receiver struct {
+	cfg     Config
+	admit   Admit
+	deliver func(from uint64, f Frame)
+
+	mu      sync.Mutex
+	closed  bool
+	drops   uint64 // calls of Drop so far
+	streams map[streamID]*stream
+	running sync.WaitGroup
+}
+
+// streamID names what there may be one of at a time.
+type streamID struct {
+	from  uint64
+	class Class
+}
+
+// stream is an accepted connection.
+type stream struct {
+	streamID
+	conn net.Conn
+	done chan struct{} // closed when its goroutine no longer serves it
+}
+
+// NewReceiver makes a Receiver. deliver is called for each frame, in order, from one
+// goroutine per stream, and owns the payload. It may block, which is what slows a
+// sender down, but for much less than [Config.Dead]: the sender would take this
+// machine for dead.
+func NewReceiver(cfg Config, admit Admit, deliver func(from uint64, f Frame)) *Receiver {
+	return &Receiver{cfg: cfg, admit: admit, deliver: deliver, streams: map[streamID]*stream{}}
+}
+
+// Stream is the handler for GET on [StreamPath]. A new stream ends the one of the
+// same class from the same member.
+func (r *Receiver) Stream(ctx *fasthttp.RequestCtx) {
+	r.accept(ctx, func(c Class) bool { return c == Control || c == Bulk }, r.serveStream)
+}
+
+// accept does this side of the handshake. serve is called when the connection has
+// been taken over; the connection is closed when it returns.
+func (r *Receiver) accept(ctx *fasthttp.RequestCtx, allowed func(Class) bool, serve func(*stream, *timedConn) error) {
+	r.mu.Lock()
+	drops := r.drops
+	r.mu.Unlock()
+	h, status, message := parseHello(&ctx.Request.Header)
+	switch {
+	case status != 0:
+	case !allowed(h.Class):
+		status, message = http.StatusBadRequest, fmt.Sprintf("class %s does not belong here", h.Class)
+	case h.ClusterID != r.cfg.ClusterID:
+		status, message = http.StatusPreconditionFailed, fmt.Sprintf("this is cluster %x, not %x", r.cfg.ClusterID, h.ClusterID)
+	case h.To != r.cfg.MemberID:
+		status, message = http.StatusPreconditionFailed, fmt.Sprintf("this is member %x, not %x", r.cfg.MemberID, h.To)
+	default:
+		status, message = r.admit(h)
+	}
+	if status != 0 {
+		r.cfg.Log.Debug("peer connection refused", "from", fmt.Sprintf("%x", h.From), "address", ctx.RemoteAddr(),
+			"status", status, "reason", message)
+		ctx.SetStatusCode(status)
+		ctx.SetContentType("application/json")
+		ctx.Response.SetBodyRaw(newErrorBody(status, message))
+		ctx.SetConnectionClose()
+		return
+	}
+	st := &stream{streamID: streamID{h.From, h.Class}, conn: ctx.Conn(), done: make(chan struct{})}
+	ctx.SetStatusCode(http.StatusSwitchingProtocols)
+	ctx.Response.Header.Set("Upgrade", upgradeProtocol)
+	ctx.Response.Header.Set("Connection", "Upgrade")
+	ctx.Hijack(func(hijacked net.Conn) {
+		defer st.conn.Close()
+		r.take(st, drops, hijacked, serve)
+	})
+}
+
+// take serves a connection that fasthttp has let go of. It is refused after all if
+// Drop or Close was called since drops was counted.
+func (r *Receiver) take(st *stream, drops uint64, hijacked net.Conn, serve func(*stream, *timedConn) error) {
+	defer close(st.done)
+	log := r.cfg.Log.With("from", fmt.Sprintf("%x", st.from), "class", st.class.String(), "address", st.conn.RemoteAddr().String())
+	r.mu.Lock()
+	if r.closed || r.drops != drops {
+		r.mu.Unlock()
+		return
+	}
+	r.running.Add(1)
+	defer r.running.Done()
+	before := r.streams[st.streamID]
+	r.streams[st.streamID] = st
+	r.mu.Unlock()
+	if before != nil {
+		_ = before.conn.Close()
+		<-before.done
+	}
+
+	log.Debug("peer connection opened")
+	err := serve(st, newTimedConn(hijacked, r.cfg.Dead))
+
+	r.mu.Lock()
+	if r.streams[st.streamID] == st {
+		delete(r.streams, st.streamID)
+	}
+	r.mu.Unlock()
+	level := slog.LevelDebug
+	if errors.Is(err, ErrDamaged) || errors.Is(err, ErrTooLarge) {
+		level = slog.LevelWarn
+	}
+	log.Log(context.Background(), level, "peer connection closed", "error", err)
+}
+
+// serveStream delivers the frames of a stream until it ends.
+func (r *Receiver) serveStream(st *stream, conn *timedConn) error {
+	progress := &progress{timedConn: conn, every: r.cfg.Heartbeat / 2}
+	in := bufio.NewReaderSize(progress, readBuffer)
+	for {
+		f, err := ReadFrame(in, MaxFrame)
+		if err != nil {
+			return err
+		}
+		switch f.Kind {
+		case kindPing:
+		case KindRaft, KindForward, KindReject:
+			r.deliver(st.from, f)
+		default:
+			return fmt.Errorf("a frame of kind %d is unknown", f.Kind)
+		}
+		if err := progress.confirm(); err != nil {
+			return err
+		}
+	}
+}
+
+// progress is the accepting side of a stream, which tells the other that it is
+// alive whenever it gets on with its work.
+type progress struct {
+	*timedConn
+	every time.Duration
+	last  time.Time
+	pong  []byte
+}
+
+func (p *progress) Read(b []byte) (int, error) {
+	n, err := p.timedConn.Read(b)
+	if err != nil {
+		return n, err
+	}
+	return n, p.confirm()
+}
+
+// confirm sends a pong, unless the last one is young.
+func (p *progress) confirm() error {
+	now := time.Now()
+	if now.Sub(p.last) < p.every {
+		return nil
+	}
+	p.last = now
+	p.pong = AppendFrame(p.pong[:0], Frame{Kind: kindPong})
+	_, err := p.Write(p.pong)
+	return err
+}
+
+// Drop closes all streams and snapshots from a member, for one that was removed.
+// Whatever it opens from now on goes through Admit.
+func (r *Receiver) Drop(member uint64) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.drops++
+	for id, st := range r.streams {
+		if id.from == member {
+			_ = st.conn.Close() // its goroutine sees to the rest
+		}
+	}
+}
+
+// Close closes all streams and snapshots and waits until nothing is delivered any
+// more.
+func (r *Receiver) Close() {
+	r.mu.Lock()
+	r.closed = true
+	for _, st := range r.streams {
+		_ = st.conn.Close() // its goroutine sees to the rest
+	}
+	r.mu.Unlock()
+	r.running.Wait()
+}

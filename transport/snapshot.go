@@ -1,0 +1,283 @@
+package transport
+
+import (
+	"bufio"
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"hash/crc32"
+	"io"
+	"net/http"
+	"time"
+
+	"github.com/valyala/fasthttp"
+)
+
+const (
+	// maxSnapshotMessage bounds the Raft message that goes with a snapshot, in bytes.
+	maxSnapshotMessage = 1 << 20
+	// snapshotPiece is how much of a snapshot goes into one frame, in bytes.
+	snapshotPiece = 256 << 10
+	// snapshotEndSize is the payload of the last frame: length u64, CRC-32C u32.
+	snapshotEndSize = 12
+
+	progressInterval = time.Second
+
+	// stallFactor is how many times longer than a stream a snapshot may go without
+	// progress: disks are at both ends of it.
+	stallFactor = 10
+	// durableFactor is the same for the time between the last byte and the answer, in
+	// which the receiver makes everything durable.
+	durableFactor = 60
+)
+
+// SendSnapshot sends a snapshot to the member with the ID to at addr and returns nil
+// once that has it durable: first the Raft message, of at most 1 MiB, then body to
+// its end, of which only a piece is in memory. progress, if not nil, is told about once
+// a second and at the end how many bytes of body have been sent. ctx bounds the whole;
+// without it, ten times [Config.Dead] without progress ends it, and sixty times
+// [Config.Dead] without an answer to the complete body.
+// An answer of the other machine that says no is a [*RefusedError].
+func SendSnapshot(ctx context.Context, cfg Config, to uint64, addr string, message []byte, body io.Reader, progress func(bytes int64)) error {
+	if err := sendSnapshot(ctx, cfg, to, addr, message, body, progress); err != nil {
+		if ctx.Err() != nil {
+			err = context.Cause(ctx) // the connection was closed for it
+		}
+		return fmt.Errorf("transport: snapshot to %x at %s: %w", to, addr, err)
+	}
+	return nil
+}
+
+func sendSnapshot(ctx context.Context, cfg Config, to uint64, addr string, message []byte, body io.Reader, progress func(bytes int64)) error {
+	if len(message) > maxSnapshotMessage {
+		return fmt.Errorf("its message: %w: %d bytes, at most %d go", ErrTooLarge, len(message), maxSnapshotMessage)
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	hello := Hello{ClusterID: cfg.ClusterID, From: cfg.MemberID, To: to, Class: classSnapshot}
+	conn, err := open(ctx, cfg, addr, http.MethodPost, SnapshotPath, hello)
+	if err != nil {
+		return err
+	}
+	answer := listen(conn)
+	defer func() {
+		_ = conn.Close() // the answer has been read, or is of no use
+		<-answer.came
+	}()
+
+	conn.writeTimeout = stallFactor * cfg.Dead
+	err = writeSnapshot(conn, message, body, progress, answer.came)
+	wait := durableFactor * cfg.Dead
+	if err != nil {
+		wait = cfg.Dead
+	}
+	if errors.Is(err, errBody) {
+		return err
+	}
+	if err := conn.SetReadDeadline(time.Now().Add(wait)); err != nil {
+		return err
+	}
+	<-answer.came
+	switch {
+	case answer.err == nil && answer.status != http.StatusNoContent:
+		return &RefusedError{answer.status, answer.message}
+	case answer.err != nil && (err == nil || errors.Is(err, errAnswered)):
+		return fmt.Errorf("waiting for the answer: %w", answer.err)
+	}
+	return err
+}
+
+// answer is what the receiver of a snapshot says in the end.
+type answer struct {
+	came    chan struct{} // closed when the rest is set
+	status  int
+	message string
+	err     error
+}
+
+// listen reads the answer while the snapshot is on its way, since a refusal may
+// come at any time. It has no deadline until one is set on conn.
+func listen(conn *upgraded) *answer {
+	a := &answer{came: make(chan struct{})}
+	conn.readTimeout = 0
+	if a.err = conn.SetReadDeadline(time.Time{}); a.err != nil {
+		close(a.came)
+		return a
+	}
+	go func() {
+		defer close(a.came)
+		a.status, a.message, a.err = readAnswer(conn.r)
+	}()
+	return a
+}
+
+var (
+	errBody     = errors.New("it cannot be read")
+	errAnswered = errors.New("the other machine ended the transfer")
+)
+
+// writeSnapshot writes the frames of a snapshot, as long as no answer came.
+func writeSnapshot(w io.Writer, message []byte, body io.Reader, progress func(bytes int64), answered <-chan struct{}) error {
+	if _, err := w.Write(AppendFrame(nil, Frame{kindSnapshotMessage, message})); err != nil {
+		return err
+	}
+	var (
+		piece    = make([]byte, snapshotPiece)
+		out      []byte
+		sent     int64
+		sum      uint32
+		ended    bool
+		reported = time.Now()
+	)
+	for !ended {
+		select {
+		case <-answered:
+			return errAnswered
+		default:
+		}
+		n, err := fill(body, piece)
+		ended = err == io.EOF
+		if err != nil && !ended {
+			return fmt.Errorf("%w: %w", errBody, err)
+		}
+		if n > 0 {
+			out = AppendFrame(out[:0], Frame{kindSnapshotPiece, piece[:n]})
+			if _, err := w.Write(out); err != nil {
+				return err
+			}
+			sum = crc32.Update(sum, castagnoli, piece[:n])
+			sent += int64(n)
+		}
+		if progress != nil && (ended || time.Since(reported) >= progressInterval) {
+			reported = time.Now()
+			progress(sent)
+		}
+	}
+	end := binary.LittleEndian.AppendUint64(nil, uint64(sent))
+	end = binary.LittleEndian.AppendUint32(end, sum)
+	_, err := w.Write(AppendFrame(nil, Frame{kindSnapshotEnd, end}))
+	return err
+}
+
+// fill reads until p is full or an error comes. Unlike io.ReadFull it keeps an
+// io.ErrUnexpectedEOF of r apart from the end of r.
+func fill(r io.Reader, p []byte) (n int, err error) {
+	for n < len(p) && err == nil {
+		var m int
+		m, err = r.Read(p[n:])
+		n += m
+	}
+	return n, err
+}
+
+// Snapshot is the handler for POST on [SnapshotPath]. It returns at once; receive is
+// then called on a goroutine of its own, with the Raft message, which it owns, and the
+// body, which ends in io.EOF only if all of it arrived undamaged. The sender is told
+// of success when receive returns nil, which promises that the snapshot is durable,
+// and otherwise of the error. A new snapshot ends the one under way from the same
+// member.
+func (r *Receiver) Snapshot(ctx *fasthttp.RequestCtx, receive func(from uint64, message []byte, body io.Reader) error) {
+	serve := func(st *stream, conn *timedConn) error {
+		err := r.receiveSnapshot(st.from, conn, receive)
+		return errors.Join(err, r.answerSnapshot(conn, err))
+	}
+	r.accept(ctx, func(c Class) bool { return c == classSnapshot }, serve)
+}
+
+func (r *Receiver) receiveSnapshot(from uint64, conn *timedConn, receive func(from uint64, message []byte, body io.Reader) error) error {
+	conn.readTimeout = stallFactor * r.cfg.Dead
+	in := bufio.NewReaderSize(conn, readBuffer)
+	f, err := ReadFrame(in, maxSnapshotMessage)
+	if err != nil {
+		return noEOF(err)
+	}
+	if f.Kind != kindSnapshotMessage {
+		return fmt.Errorf("a snapshot begins with a frame of kind %d", f.Kind)
+	}
+	body := &snapshotBody{r: in}
+	if err := receive(from, f.Payload, body); err != nil {
+		return err
+	}
+	return body.finish()
+}
+
+// answerSnapshot tells the sender how it went, and waits for it to close the
+// connection: a close from here would throw the answer away if there is more on the
+// way.
+func (r *Receiver) answerSnapshot(conn *timedConn, failure error) error {
+	head := "HTTP/1.1 204 No Content\r\n\r\n"
+	var body []byte
+	if failure != nil {
+		const status = http.StatusInternalServerError
+		body = newErrorBody(status, failure.Error())
+		head = fmt.Sprintf("HTTP/1.1 %d %s\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n",
+			status, http.StatusText(status), len(body))
+	}
+	if _, err := conn.Write(append([]byte(head), body...)); err != nil {
+		return err
+	}
+	if err := conn.SetReadDeadline(time.Now().Add(r.cfg.Dead)); err != nil {
+		return err
+	}
+	_, _ = io.Copy(io.Discard, conn.Conn) // whatever ends it, the next step is to close
+	return nil
+}
+
+// snapshotBody is the body of a snapshot that is being received.
+type snapshotBody struct {
+	r      *bufio.Reader
+	buffer []byte // of the piece
+	rest   []byte // of the piece, not read yet
+	bytes  uint64 // received so far
+	sum    uint32 // of these
+	err    error  // comes after rest
+}
+
+func (b *snapshotBody) Read(p []byte) (int, error) {
+	for len(b.rest) == 0 {
+		if b.err == nil {
+			b.err = b.next()
+		}
+		if b.err != nil {
+			return 0, b.err
+		}
+	}
+	n := copy(p, b.rest)
+	b.rest = b.rest[n:]
+	return n, nil
+}
+
+// next receives a frame. It returns io.EOF when that was the last one and all is
+// well.
+func (b *snapshotBody) next() error {
+	f, err := readFrame(b.r, snapshotPiece, b.buffer)
+	if err != nil {
+		return noEOF(err)
+	}
+	switch {
+	case f.Kind == kindSnapshotPiece:
+		b.buffer, b.rest = f.Payload, f.Payload
+		b.bytes += uint64(len(f.Payload))
+		b.sum = crc32.Update(b.sum, castagnoli, f.Payload)
+		return nil
+	case f.Kind != kindSnapshotEnd || len(f.Payload) != snapshotEndSize:
+		return fmt.Errorf("a frame of kind %d is not part of a snapshot", f.Kind)
+	case binary.LittleEndian.Uint64(f.Payload) != b.bytes:
+		return fmt.Errorf("%w: the snapshot has %d bytes, %d arrived", ErrDamaged, binary.LittleEndian.Uint64(f.Payload), b.bytes)
+	case binary.LittleEndian.Uint32(f.Payload[8:]) != b.sum:
+		return fmt.Errorf("%w: the CRC-32C of the whole snapshot is wrong", ErrDamaged)
+	}
+	return io.EOF
+}
+
+// finish makes sure that nothing is missing after the part that was read.
+func (b *snapshotBody) finish() error {
+	switch n, err := io.Copy(io.Discard, b); {
+	case err != nil:
+		return err
+	case n > 0:
+		return fmt.Errorf("%d bytes follow the end of the snapshot", n)
+	}
+	return nil
+}
