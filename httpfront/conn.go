@@ -24,7 +24,14 @@ const (
 // listener hands out conns and refuses those over the limit.
 type listener struct {
 	net.Listener
-	server *Server
+	server  *Server
+	closing sync.Once
+}
+
+// Close may be called again: a stop closes the listener first, and fasthttp does too.
+func (l *listener) Close() (err error) {
+	l.closing.Do(func() { err = l.Listener.Close() })
+	return err
 }
 
 func (l *listener) Accept() (net.Conn, error) {

@@ -31,6 +31,8 @@ func TestMain(m *testing.M) {
 	goleak.VerifyTestMain(m,
 		// fasthttp's clock for the Date header runs as long as the process.
 		goleak.IgnoreAnyFunction("github.com/valyala/fasthttp.updateServerDate.func1"),
+		// The one that looks for idle workers ends at its next look, after ten seconds.
+		goleak.IgnoreAnyFunction("github.com/valyala/fasthttp.(*workerPool).Start.func2"),
 		// A message to an actor that has gone starts a goroutine of the actor library
 		// that ends by itself after a second.
 		goleak.IgnoreAnyFunction("github.com/asynkron/protoactor-go/actor.NewDeadLetter.NewThrottle.func4.1"),
@@ -247,7 +249,7 @@ func readReply(in *bufio.Reader, method string) (reply, error) {
 	return reply{resp.StatusCode, resp.Header, resp.Close, string(body)}, err
 }
 
-func request(method, target, body string) string {
+func rawRequest(method, target, body string) string {
 	head := method + " " + target + " HTTP/1.1\r\nHost: x\r\n"
 	if body != "" {
 		head += fmt.Sprintf("Content-Type: application/x-www-form-urlencoded\r\nContent-Length: %d\r\n", len(body))
@@ -257,7 +259,7 @@ func request(method, target, body string) string {
 
 func (c *client) do(method, target, body string) reply {
 	c.t.Helper()
-	c.send("%s", request(method, target, body))
+	c.send("%s", rawRequest(method, target, body))
 	return c.reply(method)
 }
 

@@ -114,7 +114,7 @@ func newServer(cfg Config, machine *actors.Machine, kind string, routes []route)
 
 // Serve answers clients until Shutdown. It returns nil then.
 func (s *Server) Serve(l net.Listener) error {
-	wrapped := &listener{l, s}
+	wrapped := &listener{Listener: l, server: s}
 	s.listener.Store(wrapped)
 	return s.http.Serve(wrapped)
 }
@@ -124,7 +124,7 @@ func (s *Server) Serve(l net.Listener) error {
 func (s *Server) Shutdown(ctx context.Context) error {
 	s.stopping.Store(true)
 	if l := s.listener.Load(); l != nil {
-		_ = l.Close() // it may be closed already
+		_ = l.Close() // accepting ends either way
 	}
 	s.machine.CloseWatches()
 	select {

@@ -7,7 +7,6 @@ import (
 	"testing"
 
 	"go.etcd.io/raft/v3/raftpb"
-	"google.golang.org/protobuf/proto"
 
 	"etcd/raftnode"
 )
@@ -71,45 +70,6 @@ type machine struct {
 	log          []record // the longest state of any life
 	acknowledged uint64   // index of the newest entry that somebody was told about
 	refused      map[string]bool
-}
-
-// snapshot is the state after one entry.
-type snapshot struct {
-	meta    *raftpb.SnapshotMetadata
-	records int // how many of the log it holds
-	saved   bool
-}
-
-// disk is what a crash leaves.
-type disk struct {
-	hardState *raftpb.HardState
-	entries   []*raftpb.Entry // from index 1 on
-	snapshot  *snapshot
-}
-
-func (d *disk) write(a *raftnode.Append) {
-	if a.HardState != nil {
-		d.hardState = a.HardState
-	}
-	d.entries = append(d.entries, a.Entries...)
-}
-
-func (d *disk) last() uint64 { return uint64(len(d.entries)) }
-
-// found is what a start finds: the newest snapshot and the entries after it. A
-// snapshot is proof that its entry was committed, whatever the hard state says.
-func (d *disk) found() raftnode.State {
-	if d.hardState == nil {
-		return raftnode.State{}
-	}
-	state := raftnode.State{HardState: proto.Clone(d.hardState).(*raftpb.HardState), Entries: slices.Clone(d.entries)}
-	if d.snapshot != nil {
-		index := d.snapshot.meta.GetIndex()
-		state.Snapshot = d.snapshot.meta
-		state.Entries = state.Entries[index:]
-		state.HardState.Commit = new(max(index, state.HardState.GetCommit()))
-	}
-	return state
 }
 
 func testConfig() raftnode.Config {
@@ -262,10 +222,21 @@ func (m *machine) apply(n int) {
 // snapshots.
 func (m *machine) settle() {
 	m.t.Helper()
-	for m.work(); len(m.wal)+len(m.store) > 0; m.work() {
+	m.settleUntil(func() bool { return len(m.wal)+len(m.store) == 0 })
+}
+
+// settleUntil does so step by step, until done.
+func (m *machine) settleUntil(done func() bool) {
+	m.t.Helper()
+	for range 1000 {
+		m.work()
+		if done() {
+			return
+		}
 		m.sync(len(m.wal))
 		m.apply(len(m.store))
 	}
+	m.t.Fatalf("it does not come to rest: %+v", m.node.Status())
 }
 
 // saveSnapshot writes the snapshot that was asked for; a crash keeps it from now on.

@@ -78,6 +78,7 @@ type Node struct {
 	leader    uint64
 	isLeader  bool
 	term      uint64
+	told      Leader // what Work said last
 	ticks     int
 
 	handedOut   uint64 // index of the last entry handed out for application

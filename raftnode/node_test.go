@@ -333,3 +333,19 @@ func TestRaftIsQuietWhenAllIsWell(t *testing.T) {
 		t.Errorf("at level Debug:\n%s", &debug)
 	}
 }
+
+// An election that has to begin again is no news to those who ask who leads; the
+// machine refuses to hear the same twice.
+func TestTheSameLeaderIsReportedOnce(t *testing.T) {
+	m := fresh(t)
+	m.settleUntil(func() bool { return m.node.Status().State == raft.StateCandidate })
+	m.tick(2 * m.cfg.ElectionTicks)
+	m.work()
+	if state := m.node.Status().State; state != raft.StatePreCandidate {
+		t.Fatalf("the election does not begin again: %v", state)
+	}
+	m.settle()
+	if !m.leader.Self {
+		t.Fatalf("got leader %+v", m.leader)
+	}
+}

@@ -15,11 +15,12 @@ func TestReadsNeedNoLogEntry(t *testing.T) {
 func TestReadsWaitForALeader(t *testing.T) {
 	m := fresh(t)
 	read := m.read()
-	for m.work(); m.handedOut < 2; m.work() {
-		m.wantOpen(read)
-		m.sync(len(m.wal))
-		m.apply(len(m.store))
-	}
+	m.settleUntil(func() bool {
+		if m.handedOut < 2 {
+			m.wantOpen(read)
+		}
+		return m.handedOut == 2
+	})
 	m.wantAnswer(read, answer{})
 }
 
@@ -75,7 +76,10 @@ func TestAReadAfterARestartSeesWhatWasAcknowledgedBefore(t *testing.T) {
 
 	early := m.read()
 	ledOpen := false
-	for m.work(); m.handedOut < 6; m.work() {
+	m.settleUntil(func() bool {
+		if m.handedOut == 6 {
+			return true
+		}
 		m.wantOpen(early)
 		if m.leader.Self {
 			late := m.read()
@@ -83,9 +87,8 @@ func TestAReadAfterARestartSeesWhatWasAcknowledgedBefore(t *testing.T) {
 			m.wantOpen(early, late)
 			ledOpen = true
 		}
-		m.apply(len(m.store))
-		m.sync(len(m.wal))
-	}
+		return false
+	})
 	if !ledOpen {
 		t.Fatal("no read was asked of a leader without an entry of its own term")
 	}
@@ -98,10 +101,7 @@ func TestAReadAfterARestartSeesWhatWasAcknowledgedBefore(t *testing.T) {
 func TestAReadThatWaitsForTheNewTermTimesOut(t *testing.T) {
 	m := leading(t)
 	m.crash(0)
-	for m.work(); !m.leader.Self; m.work() {
-		m.apply(len(m.store))
-		m.sync(len(m.wal))
-	}
+	m.settleUntil(func() bool { return m.leader.Self })
 	read := m.read()
 	m.tick(m.cfg.RequestTicks - 1)
 	m.work()

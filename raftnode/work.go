@@ -196,7 +196,10 @@ func (n *Node) ready() {
 		n.reads.askAgain()
 		n.leader = rd.SoftState.Lead
 		n.isLeader = rd.SoftState.RaftState == raft.StateLeader
-		n.work.Leader = &Leader{ID: n.leader, Term: n.term, Self: n.isLeader}
+	}
+	if leader := (Leader{ID: n.leader, Term: n.term, Self: n.isLeader}); leader != n.told {
+		n.told = leader
+		n.work.Leader = &leader
 	}
 	for _, rs := range rd.ReadStates {
 		n.reads.confirm(rs.RequestCtx, rs.Index)

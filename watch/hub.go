@@ -25,6 +25,8 @@ type Watcher struct {
 	Stream bool
 	// Token goes with every delivery.
 	Token any
+
+	at int // its place among those that watch Path
 }
 
 // Delivery is an event for one watcher. Last says that the watcher is gone.
@@ -89,6 +91,7 @@ func (h *Hub) Add(w *Watcher, out []Delivery) ([]Delivery, error) {
 		}
 	}
 	h.byID[w.ID] = w
+	w.at = len(h.byPath[w.Path])
 	h.byPath[w.Path] = append(h.byPath[w.Path], w)
 	return out, nil
 }
@@ -102,15 +105,11 @@ func (h *Hub) Remove(id uint64) {
 	}
 	delete(h.byID, id)
 	list := h.byPath[w.Path]
-	for i := range list {
-		if list[i] == w {
-			last := len(list) - 1
-			list[i] = list[last]
-			list[last] = nil
-			list = list[:last]
-			break
-		}
-	}
+	last := len(list) - 1
+	list[w.at] = list[last]
+	list[w.at].at = w.at
+	list[last] = nil
+	list = list[:last]
 	if len(list) == 0 {
 		delete(h.byPath, w.Path)
 		return

@@ -1,0 +1,165 @@
+package httpfront
+
+import (
+	"bufio"
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"strings"
+	"testing"
+	"time"
+	"unicode/utf8"
+)
+
+// halves is a connection in memory whose directions end separately.
+type halves struct {
+	in, out net.Conn
+}
+
+// newHalves returns the two ends of a connection.
+func newHalves() (client, server *halves) {
+	requestsOut, requestsIn := net.Pipe()
+	answersOut, answersIn := net.Pipe()
+	return &halves{answersIn, requestsOut}, &halves{requestsIn, answersOut}
+}
+
+func (h *halves) Read(p []byte) (int, error)         { return h.in.Read(p) }
+func (h *halves) Write(p []byte) (int, error)        { return h.out.Write(p) }
+func (h *halves) CloseWrite() error                  { return h.out.Close() }
+func (h *halves) Close() error                       { return errors.Join(h.in.Close(), h.out.Close()) }
+func (h *halves) LocalAddr() net.Addr                { return h.in.LocalAddr() }
+func (h *halves) RemoteAddr() net.Addr               { return h.in.RemoteAddr() }
+func (h *halves) SetReadDeadline(t time.Time) error  { return h.in.SetReadDeadline(t) }
+func (h *halves) SetWriteDeadline(t time.Time) error { return h.out.SetWriteDeadline(t) }
+func (h *halves) SetDeadline(t time.Time) error {
+	return errors.Join(h.SetReadDeadline(t), h.SetWriteDeadline(t))
+}
+
+// memoryListener accepts connections made by dial.
+type memoryListener struct {
+	conns chan net.Conn
+	done  chan struct{}
+}
+
+func newMemoryListener() *memoryListener {
+	return &memoryListener{make(chan net.Conn), make(chan struct{})}
+}
+
+func (l *memoryListener) Accept() (net.Conn, error) {
+	select {
+	case c := <-l.conns:
+		return c, nil
+	case <-l.done:
+		return nil, net.ErrClosed
+	}
+}
+
+func (l *memoryListener) Close() error   { close(l.done); return nil }
+func (l *memoryListener) Addr() net.Addr { return &net.IPAddr{} }
+
+func (l *memoryListener) dial() *halves {
+	client, server := newHalves()
+	l.conns <- server
+	return client
+}
+
+// checkAnswers says what is wrong with the bytes that a server sent on a connection.
+// heads says that some of the requests may be HEADs, whose answers have no bodies.
+func checkAnswers(sent []byte, heads bool) error {
+	in := bufio.NewReader(bytes.NewReader(sent))
+	for n := 0; ; n++ {
+		if _, err := in.Peek(1); err == io.EOF {
+			return nil
+		}
+		r, err := readReply(in, "GET")
+		if heads && r.status != 0 {
+			return nil // where the next one begins cannot be known
+		}
+		if err != nil {
+			return fmt.Errorf("answer %d: %w", n, err)
+		}
+		if r.status == 100 {
+			continue
+		}
+		switch contentType := r.header.Get("Content-Type"); {
+		case r.status < 200 || r.status > 599:
+			return fmt.Errorf("answer %d: status %d", n, r.status)
+		case contentType == typeJSON && !json.Valid([]byte(r.body)):
+			return fmt.Errorf("answer %d: no JSON: %q", n, r.body)
+		case contentType == typeText && !utf8.ValidString(r.body):
+			return fmt.Errorf("answer %d: no UTF-8: %q", n, r.body)
+		case contentType != typeJSON && contentType != typeText:
+			return fmt.Errorf("answer %d: content type %q", n, contentType)
+		}
+	}
+}
+
+// Whatever a client sends on a connection, what it gets back is well-formed answers
+// and then the end, no watcher stays, nothing panics, and the next client is served.
+func FuzzRequest(f *testing.F) {
+	form := "Content-Type: " + urlencoded + "\r\n"
+	for _, seed := range []string{
+		rawRequest("GET", "/v1/keys/a", ""),
+		rawRequest("POST", "/v1/keys/a", "value=1&ttl=5") + rawRequest("GET", "/v1/get/", ""),
+		rawRequest("DELETE", "//v1/keys/%2e./a%00", ""),
+		rawRequest("GET", "/v1/watch/a", "") + rawRequest("POST", "/v1/keys/a", "value=2"),
+		rawRequest("POST", "/v1/watch/?index=1", "") + rawRequest("GET", "/", ""),
+		rawRequest("HEAD", "/v1/keys/", ""),
+		rawRequest("OPTIONS", "*", ""),
+		rawRequest("CONNECT", "host:1", ""),
+		rawRequest("GET", "http://[::1/v1/keys", ""),
+		"POST /v1/keys/a HTTP/1.1\r\nHost: x\r\n" + form + "Transfer-Encoding: chunked\r\n\r\n7\r\nvalue=3\r\n0\r\n\r\nGET / HTTP/1.0\r\n\r\n",
+		"POST /v1/keys/a HTTP/1.1\r\nHost: x\r\n" + form + "Expect: 100-continue\r\nContent-Length: 7\r\n\r\nvalue=4",
+		"POST /v1/keys/a HTTP/1.1\r\nHost: x\r\n" + form + "Content-Length: 700000\r\n\r\nvalue=4",
+		"POST /v1/keys/a HTTP/1.1\r\nHost: x\r\nContent-Type: multipart/form-data; boundary=XX\r\nContent-Length: 200\r\n\r\n" + multipartBody(field{`name="value"`, "v"}),
+		"GET /v1/keys/a HTTP/1.1\r\nHost: x\r\nConnection: close\r\nX:\x00\r\n y\r\n\r\n",
+		"GET /v1/watch/a HTTP/1.0\r\n\r\nGET",
+		"\r\n\r\nGET / HTTP/9.9\n\n", "GET", "", "\x16\x03\x01\x02\x00", strings.Repeat("a", 4000),
+	} {
+		f.Add([]byte(seed))
+	}
+	l := newMemoryListener()
+	s := serveOn(f, l, func(c *Config) { c.CORS = []string{"*"} })
+	healthy := func(t *testing.T) {
+		c := newClient(t, l.dial())
+		c.send("%s", rawRequest("GET", "/version", ""))
+		check(t, c.reply("GET"), 200, "etcd v9")
+		_ = c.Close()
+	}
+	f.Fuzz(func(t *testing.T, raw []byte) {
+		if len(raw) > maxEarly {
+			t.Skip("so much behind a watch keeps the server from seeing the end")
+		}
+		conn := l.dial()
+		defer conn.Close()
+		if err := conn.SetDeadline(time.Now().Add(patience)); err != nil {
+			t.Fatal(err)
+		}
+		sent := make(chan struct{})
+		go func() {
+			defer close(sent)
+			_, _ = conn.Write(raw) // the server may not want all of it
+			_ = conn.CloseWrite()
+		}()
+		got, err := io.ReadAll(conn)
+		if err != nil {
+			t.Fatalf("the connection does not end: %v, after %q", err, got)
+		}
+		<-sent
+		if err := checkAnswers(got, bytes.Contains(raw, []byte("HEAD"))); err != nil {
+			t.Errorf("%v\nin %q", err, got)
+		}
+		healthy(t)
+		for deadline := time.Now().Add(patience); s.machine.Watchers() > 0; healthy(t) {
+			if time.Now().After(deadline) {
+				t.Fatalf("%d watchers stay", s.machine.Watchers())
+			}
+		}
+		if log := s.log.take(); log != "" {
+			t.Errorf("logged:\n%s", log)
+		}
+	})
+}

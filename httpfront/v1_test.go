@@ -1,0 +1,135 @@
+package httpfront
+
+import (
+	"fmt"
+	"testing"
+	"time"
+)
+
+// The answers to one client after another, on one machine; indexes follow from what
+// came before, and refusals before the log use none.
+func TestV1(t *testing.T) {
+	s := serve(t)
+	c := s.dial()
+	const (
+		notFound = `{"errorCode":100,"message":"Key Not Found","cause":%q}`
+		notEqual = `{"errorCode":101,"message":"The given PrevValue is not equal to the value of the key","cause":%q}`
+		notFile  = `{"errorCode":102,"message":"Not A File","cause":%q}`
+		noValue  = `{"errorCode":200,"message":"Value is Required in POST form","cause":"Set"}`
+		badTTL   = `{"errorCode":202,"message":"The given TTL in POST form is not a number","cause":"Set"}`
+		badIndex = `{"errorCode":203,"message":"The given index in POST form is not a number","cause":"Watch From Index"}`
+		keyword  = `{"errorCode":400,"message":"The prefix of the given key is a keyword in etcd","cause":%q}`
+		invalid  = `{"errorCode":209,"message":"Invalid field","cause":%q}`
+	)
+	f := fmt.Sprintf
+	for i, step := range []struct {
+		method, target, body string
+		status               int
+		want                 string
+	}{
+		{"POST", "/v1/keys/a", "value=1", 200, `{"action":"SET","key":"/a","value":"1","newKey":true,"index":3}`},
+		{"PUT", "/v1/keys/a", "value=2", 200, `{"action":"SET","key":"/a","prevValue":"1","value":"2","index":4}`},
+		{"POST", "/v1/keys/t", "value=1&ttl=5", 200, `{"action":"SET","key":"/t","value":"1","newKey":true,"expiration":"2026-01-02T03:04:10.000000006Z","ttl":4,"index":5}`},
+		{"GET", "/v1/keys/t", "", 200, `{"action":"GET","key":"/t","value":"1","expiration":"2026-01-02T03:04:10.000000006Z","ttl":4,"index":5}`},
+		{"POST", "/v1/keys/t", "value=2&ttl=1", 200, `{"action":"SET","key":"/t","prevValue":"1","value":"2","expiration":"2026-01-02T03:04:06.000000006Z","index":6}`},
+		{"POST", "/v1/keys/t?ttl=1", "value=3&ttl=", 200, `{"action":"SET","key":"/t","prevValue":"2","value":"3","index":7}`},
+		{"POST", "/v1/keys/d/e/f", "value=x", 200, `{"action":"SET","key":"/d/e/f","value":"x","newKey":true,"index":8}`},
+
+		// Refused before the log, in this order.
+		{"POST", "/v1/keys/_etcd/a", "ttl=x", 400, f(keyword, "Set")},
+		{"DELETE", "/v1/keys/ephemeralNodes", "", 400, f(keyword, "Delete")},
+		{"POST", "/v1/keys/a", "ttl=x", 400, noValue},
+		{"POST", "/v1/keys/a", "value=", 400, noValue},
+		{"POST", "/v1/keys/a", "value=1&ttl=x&prevValue=9", 400, badTTL},
+		{"POST", "/v1/keys/%ff", "value=1", 400, f(invalid, "the path is not valid UTF-8")},
+		{"POST", "/v1/watch/a", "index=x", 400, badIndex},
+		{"POST", "/v1/watch/a", "", 400, badIndex},
+		{"GET", "/v1/keys/a?quorum=x", "", 400, f(invalid, `invalid value for "quorum"`)},
+
+		// A set that cannot be.
+		{"POST", "/v1/keys/d", "value=1", 400, f(notFile, "/d")},
+		{"POST", "/v1/keys/a/b/", "value=1", 400, f(notFile, "/a/b")},
+		{"POST", "/v1/keys/", "value=1", 400, f(notFile, "/")},
+		{"POST", "/v1/keys/_etcdx", "value=1", 200, `{"action":"SET","key":"/_etcdx","value":"1","newKey":true,"index":12}`},
+
+		// Test and set.
+		{"POST", "/v1/keys/a", "value=3&prevValue=1", 400, f(notEqual, "TestAndSet: 2!=1")},
+		{"POST", "/v1/keys/a", "value=3&prevValue=2", 200, `{"action":"SET","key":"/a","prevValue":"2","value":"3","index":14}`},
+		{"POST", "/v1/keys/a", "value=4&prevValue=", 400, f(notEqual, "TestAndSet: 3!=")},
+		{"POST", "/v1/keys/b", "value=1&prevValue=", 200, `{"action":"SET","key":"/b","value":"1","newKey":true,"index":16}`},
+		{"POST", "/v1/keys/none/x/", "value=1&prevValue=0", 404, f(notFound, "none/x/")},
+		{"POST", "/v1/keys/d", "value=1&prevValue=0", 404, f(notFound, "d")},
+		{"POST", "/v1/keys/d", "value=1&prevValue=", 400, f(notFile, "/d")},
+		{"POST", "/v1/keys/a/b", "value=1&prevValue=0", 404, f(notFound, "a/b")},
+		{"POST", "/v1/keys/a/b", "value=1&prevValue=", 400, f(notFile, "/a/b")},
+		{"POST", "/v1/keys/", "value=1&prevValue=", 400, f(notFile, "/")},
+
+		// A time to live that is over deletes.
+		{"POST", "/v1/keys/none", "value=1&ttl=0", 404, f(notFound, "/none")},
+		{"POST", "/v1/keys/a", "value=1&ttl=0&prevValue=9", 400, f(notEqual, "TestAndSet: 3!=9")},
+		{"POST", "/v1/keys/a", "value=1&ttl=-5", 200, `{"action":"DELETE","key":"/a","prevValue":"3","index":25}`},
+		{"POST", "/v1/keys/b", "value=9&ttl=0&prevValue=1", 200, `{"action":"DELETE","key":"/b","prevValue":"1","index":26}`},
+
+		// Delete and get.
+		{"DELETE", "/v1/keys/a", "", 404, f(notFound, "/a")},
+		{"DELETE", "/v1/keys/t/x", "", 404, f(notFound, "/t/x")},
+		{"DELETE", "/v1/keys/d", "", 400, f(notFile, "/d")},
+		{"DELETE", "/v1/keys/", "", 400, f(notFile, "/")},
+		{"DELETE", "/v1/keys/t", "", 200, `{"action":"DELETE","key":"/t","prevValue":"3","index":31}`},
+		{"GET", "/v1/keys/t", "", 404, f(notFound, "/t")},
+		{"GET", "/v1/keys/d/e/f/g", "", 404, f(notFound, "/d/e/f/g")},
+		{"GET", "/v1/get/d/", "", 200, `[{"action":"GET","key":"/d/e","dir":true,"index":31}]`},
+		{"GET", "/v1/keys", "", 200, `[{"action":"GET","key":"/_etcd","dir":true,"index":31},{"action":"GET","key":"/_etcdx","value":"1","index":31},{"action":"GET","key":"/d","dir":true,"index":31}]`},
+		{"DELETE", "/v1/keys/d/e/f", "", 200, `{"action":"DELETE","key":"/d/e/f","prevValue":"x","index":32}`},
+		{"GET", "/v1/keys/d/e?quorum=false", "", 200, `[]`},
+		{"GET", "/v1/keys/_etcd/machines?consistent=false", "", 200, `[{"action":"GET","key":"/_etcd/machines/m1","value":"raft=http://127.0.0.1:7001\u0026etcd=http://127.0.0.1:4001","index":32}]`},
+	} {
+		t.Run(fmt.Sprint(i, " ", step.method, " ", step.target, " ", step.body), func(t *testing.T) {
+			check(t, c.do(step.method, step.target, step.body), step.status, step.want)
+		})
+	}
+}
+
+func TestInfo(t *testing.T) {
+	s := serve(t)
+	c := s.dial()
+	c.set("/a", "value=1")
+	c.get("/v1/keys/a")
+	c.get("/v1/keys/b")
+	c.do("POST", "/v1/keys/a", "value=2&prevValue=1")
+	c.do("POST", "/v1/keys/a", "value=2&prevValue=1")
+	c.do("DELETE", "/v1/keys/a", "")
+	for _, test := range []struct{ target, want string }{
+		{"/", "etcd v9"},
+		{"/version", "etcd v9"},
+		{"/leader", "127.0.0.1:7001"},
+		{"/machines", "127.0.0.1:4001"},
+		{"/v1/leader", "http://127.0.0.1:7001"},
+		{"/v1/machines", "http://127.0.0.1:4001"},
+		{"/stats", `{"gets":2,"sets":1,"deletes":1,"testAndSets":2}`},
+		{"/v1/stats/leader", `{"leader":"m1","followers":{}}`},
+		{"/v1/stats/self", `{"name":"m1","state":"leader","startTime":"2026-01-02T03:04:05.000000006Z","leaderInfo":{"leader":"m1","uptime":"0s","startTime":"2026-01-02T03:04:05.000000006Z"},"recvAppendRequestCnt":0,"sendAppendRequestCnt":0}`},
+		{"/v1/stats/store", `{"getsSuccess":1,"getsFail":1,"setsSuccess":1,"setsFail":0,"deleteSuccess":1,"deleteFail":0,"updateSuccess":0,"updateFail":0,"createSuccess":0,"createFail":0,"compareAndSwapSuccess":1,"compareAndSwapFail":1,"compareAndDeleteSuccess":0,"compareAndDeleteFail":0,"expireCount":0,"watchers":0}`},
+	} {
+		t.Run(test.target, func(t *testing.T) { check(t, c.get(test.target), 200, test.want) })
+	}
+}
+
+// What is left of a time to live shrinks with the clock.
+func TestTTLOverTime(t *testing.T) {
+	s := serve(t)
+	c := s.dial()
+	c.set("/a", "value=1&ttl=100")
+	s.clock.now.Add(uint64(30*time.Second + 1))
+	check(t, c.get("/v1/keys/a"), 200, `{"action":"GET","key":"/a","value":"1","expiration":"2026-01-02T03:05:45.000000006Z","ttl":69,"index":3}`)
+}
+
+func TestLocalReadsByDefault(t *testing.T) {
+	s := serve(t, func(c *Config) { c.LocalReads = true })
+	c := s.dial()
+	c.set("/a", "value=1")
+	want := `{"action":"GET","key":"/a","value":"1","index":3}`
+	for _, query := range []string{"", "?quorum=true", "?quorum=false", "?consistent=true"} {
+		check(t, c.get("/v1/keys/a"+query), 200, want)
+	}
+}
