@@ -142,6 +142,7 @@ func (m *Machine) connect(cfg Config, to *pids) *peers {
 	streams := transport.Config{
 		ClusterID: m.disk.Identity.ClusterID,
 		MemberID:  m.disk.Identity.MemberID,
+		Addr:      peerAddr(cfg.Member),
 		Dial:      cfg.Dial,
 		Heartbeat: cfg.Tick * time.Duration(cfg.Raft.HeartbeatTicks),
 		Dead:      cfg.Tick * time.Duration(cfg.Raft.ElectionTicks),

@@ -227,6 +227,13 @@ type (
 		payload []byte
 	}
 	rejected struct{ payload []byte }
+	// located: a connection -> raft. A member listens at another address than was known.
+	located struct {
+		member uint64
+		addr   string
+	}
+	// undelivered: peer -> raft. A forwarded proposal that was not sent.
+	undelivered struct{ payload []byte }
 	// unreachable: peer -> raft. Messages to the member may have been lost.
 	unreachable struct{ member uint64 }
 	// expelled: peer -> raft. Another member says that this machine was removed.

@@ -2,6 +2,7 @@ package actors
 
 import (
 	"context"
+	"fmt"
 	"log/slog"
 	"time"
 
@@ -36,6 +37,9 @@ type peerActor struct {
 	sending       bool
 }
 
+// memberID is an ID as the API shows it.
+func memberID(id uint64) string { return fmt.Sprintf("%016x", id) }
+
 func (p *peerActor) Receive(ctx actor.Context) {
 	switch m := ctx.Message().(type) {
 	case *actor.Started:
@@ -45,7 +49,9 @@ func (p *peerActor) Receive(ctx actor.Context) {
 			p.send(ctx, message)
 		}
 		for _, frame := range m.frames {
-			p.bulk.Send(frame) // what is dropped is answered as of unknown outcome
+			if !p.bulk.Send(frame) && frame.Kind == transport.KindForward {
+				ctx.Send(p.raft, &undelivered{payload: frame.Payload})
+			}
 		}
 	case *moved:
 		p.addr = m.addr
@@ -65,10 +71,15 @@ func (p *peerActor) start(ctx actor.Context) {
 	p.ctx, p.stop = context.WithCancel(context.Background())
 	root := ctx.ActorSystem().Root
 	events := func(class transport.Class) transport.Events {
+		level := slog.LevelWarn // of the first report; the ones that follow say nothing new
 		return transport.Events{
-			Up: func() { p.log.Debug("connected to a member", "member", p.member, "stream", class) },
+			Up: func() {
+				level = slog.LevelWarn
+				p.log.Info("connected to a member", "member", memberID(p.member), "stream", class)
+			},
 			Down: func(err error) {
-				p.log.Warn("no connection to a member", "member", p.member, "stream", class, "error", err)
+				p.log.Log(p.ctx, level, "no connection to a member; it is tried again", "member", memberID(p.member), "stream", class, "error", err)
+				level = slog.LevelDebug
 				root.Send(p.raft, &unreachable{member: p.member})
 			},
 			Refused: func(status int, message string) {
@@ -76,7 +87,8 @@ func (p *peerActor) start(ctx actor.Context) {
 					root.Send(p.raft, &expelled{message: message})
 					return
 				}
-				p.log.Warn("a member refuses this machine", "member", p.member, "status", status, "reason", message)
+				p.log.Log(p.ctx, level, "a member refuses this machine; it is tried again", "member", memberID(p.member), "status", status, "reason", message)
+				level = slog.LevelDebug
 			},
 		}
 	}
@@ -116,10 +128,10 @@ func (p *peerActor) sendSnapshot(ctx actor.Context, m *raftpb.Message) {
 		size, err := p.stream(addr, m)
 		index := m.GetSnapshot().GetMetadata().GetIndex()
 		if err != nil {
-			p.log.Warn("a snapshot could not be sent; it is tried again", "member", p.member, "index", index, "bytes", size, "error", err)
+			p.log.Warn("a snapshot could not be sent; it is tried again", "member", memberID(p.member), "index", index, "bytes", size, "error", err)
 		} else {
 			took := time.Since(start)
-			p.log.Info("sent a snapshot", "member", p.member, "index", index, "bytes", size, "took", took,
+			p.log.Info("sent a snapshot", "member", memberID(p.member), "index", index, "bytes", size, "took", took,
 				"bytesPerSecond", int64(float64(size)/took.Seconds()))
 		}
 		root.Send(self, &snapshotSent{member: p.member, ok: err == nil})

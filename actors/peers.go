@@ -43,7 +43,7 @@ func (ps *peers) set(ctx actor.Context, m *membership) {
 }
 
 func (ps *peers) add(ctx actor.Context, member store.Member) {
-	addr := strings.TrimPrefix(member.PeerURL, "http://")
+	addr := peerAddr(member)
 	p, ok := ps.actors[member.ID]
 	switch {
 	case member.ID == ps.self:
@@ -53,6 +53,25 @@ func (ps *peers) add(ctx actor.Context, member store.Member) {
 		p.addr = addr
 		ctx.Send(p.pid, &moved{addr: addr})
 	}
+}
+
+// locate notes where a member says it is now. It tells the cluster itself as soon as
+// it can hear it.
+func (ps *peers) locate(ctx actor.Context, m *located) {
+	if p, ok := ps.actors[m.member]; ok && p.addr != m.addr {
+		p.addr = m.addr
+		ctx.Send(p.pid, &moved{addr: m.addr})
+	}
+}
+
+// peerAddr is the peer address of a member, host:port.
+func peerAddr(m store.Member) string { return strings.TrimPrefix(m.PeerURL, "http://") }
+
+func (ps *peers) stop(ctx actor.Context) {
+	for _, p := range ps.actors {
+		ctx.Stop(p.pid)
+	}
+	clear(ps.actors)
 }
 
 // send spreads what is for other members. What is for one that is not known (any

@@ -58,6 +58,8 @@ func (r *raftActor) Receive(ctx actor.Context) {
 		if err := r.node.Rejected(m.payload); err != nil {
 			r.log.Error("refused an answer of another machine", "error", err)
 		}
+	case *undelivered:
+		r.must(r.node.Undelivered(m.payload))
 	case *Join:
 		r.node.ProposeMember(raftnode.KindAdd, m.Member.ID, store.Encode(&storepb.Command{
 			Kind: &storepb.Command_SetMember{SetMember: &storepb.SetMember{Member: memberMessage(m.Member)}},
@@ -68,6 +70,9 @@ func (r *raftActor) Receive(ctx actor.Context) {
 		}), uint64(r.clock()), m)
 	case *membership:
 		r.peers.set(ctx, m)
+	case *located:
+		r.peers.locate(ctx, m)
+		return
 	case *unreachable:
 		r.node.Unreachable(m.member)
 	case *snapshotSent:
@@ -86,6 +91,9 @@ func (r *raftActor) Receive(ctx actor.Context) {
 		return
 	case *pids:
 		r.to = m
+	case *actor.Stopping:
+		r.peers.stop(ctx)
+		return
 	default:
 		return
 	}
@@ -140,7 +148,7 @@ func (r *raftActor) leaderChanged(ctx actor.Context, leader *raftnode.Leader) {
 	case leader.ID == 0:
 		r.log.Debug("no leader is known", "term", leader.Term)
 	default:
-		r.log.Info("another machine leads the cluster", "leader", leader.ID, "term", leader.Term)
+		r.log.Info("another machine leads the cluster", "leader", memberID(leader.ID), "term", leader.Term)
 	}
 	ctx.Send(r.to.reaper, leader)
 	if !leader.Self && leader.ID != 0 {

@@ -47,8 +47,13 @@ func (in *inbox) admit(h transport.Hello) (status int, message string) {
 		return 0, ""
 	case slices.Contains(r.removed, h.From):
 		return statusGone, "this machine was removed from the cluster"
-	case !slices.ContainsFunc(r.members, func(m store.Member) bool { return m.ID == h.From }):
+	}
+	at := slices.IndexFunc(r.members, func(m store.Member) bool { return m.ID == h.From })
+	if at < 0 {
 		return statusUnknown, "this machine is not known as a member (yet)"
+	}
+	if h.Addr != "" && h.Addr != peerAddr(r.members[at]) {
+		in.root.Send(in.to.raft, &located{member: h.From, addr: h.Addr})
 	}
 	return 0, ""
 }

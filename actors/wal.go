@@ -18,7 +18,7 @@ type walActor struct {
 
 	to *pids
 
-	appends   []*raftnode.Append // to be reported durable after the next sync
+	appends   []*raftnode.Append         // to be reported durable after the next sync
 	snapshots []*raftpb.SnapshotMetadata // of this machine
 	installed []*raftpb.SnapshotMetadata // of a leader
 	flushing  bool

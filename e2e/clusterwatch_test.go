@@ -5,7 +5,6 @@ import (
 	"slices"
 	"strconv"
 	"sync"
-	"syscall"
 	"testing"
 	"time"
 )
@@ -126,7 +125,7 @@ func TestWatchAcrossMembers(t *testing.T) {
 // cleared.
 func TestWatchOverSnapshot(t *testing.T) {
 	t.Parallel()
-	c := startCluster(t, 3, "-heartbeat", "50ms", "-election", "500ms", "-snapshot-count", "200")
+	c, net := startPartitionable(t, 3, "-heartbeat", "50ms", "-election", "500ms", "-snapshot-count", "200")
 	leader := c.leader()
 	late := c.others(leader)[0]
 	next := leader.event(post("/v1/keys/watched", "value", "0")).Index + 1
@@ -139,14 +138,14 @@ func TestWatchOverSnapshot(t *testing.T) {
 	}
 	later := late.background(get("/v1/watch/later"))
 	late.waitWatchers(3)
-	// A machine that does not run keeps its watches.
-	late.proc.signal(syscall.SIGSTOP)
+	// A machine that is cut off keeps its watches.
+	net.setAll(c.slot(late), link{cut: true}, link{cut: true})
 	first := leader.event(post("/v1/keys/watched", "value", "1"))
 	leader.event(post("/v1/keys/watched", "value", "2"))
 	p := startPressure(t, leader, 4)
-	p.wait(3000, time.Minute)
+	p.wait(12_000, time.Minute) // more than a leader keeps in memory for machines that are late
 	p.end()
-	late.proc.signal(syscall.SIGCONT)
+	net.heal()
 	waitUntil(t, "a snapshot is installed", func() bool { return snapshotReceived.MatchString(late.proc.stderr()) })
 	waitUntil(t, "the follower has caught up", late.accepts)
 	for name, b := range open {

@@ -6,8 +6,13 @@ import (
 	"time"
 )
 
-// partitionElection is the election timeout of TestPartitions.
-const partitionElection = 300 * time.Millisecond
+const (
+	// partitionElection is the election timeout of TestPartitions.
+	partitionElection = 300 * time.Millisecond
+
+	// recoverySlack is granted to a busy machine with the race detector.
+	recoverySlack = 3 * time.Second
+)
 
 // startPartitionable starts a cluster whose peers talk through a network that
 // can be disturbed.
@@ -67,6 +72,7 @@ func TestPartitions(t *testing.T) {
 			waitUntil(t, test.name+": "+s.name+" accepts writes", func() bool { return s.accepts() })
 		}
 		went := time.Since(begin)
+		early := w.done() - before
 		pause(t, 2*partitionElection)
 		during := w.done() - before
 		net.heal()
@@ -74,9 +80,13 @@ func TestPartitions(t *testing.T) {
 		for _, s := range c.members {
 			waitUntil(t, test.name+": "+s.name+" accepts writes after healing", func() bool { return s.accepts() })
 		}
-		t.Logf("%s: the others went on after %s; %d operations done meanwhile; all serve %s after healing (%.1f election timeouts)",
-			test.name, went.Round(time.Millisecond), during, time.Since(healed).Round(time.Millisecond),
-			float64(time.Since(healed))/float64(partitionElection))
+		recovery := time.Since(healed)
+		t.Logf("%s: the others went on after %s; %d operations done until then and %d in all; all serve %s after healing (%.1f election timeouts)",
+			test.name, went.Round(time.Millisecond), early, during, recovery.Round(time.Millisecond),
+			float64(recovery)/float64(partitionElection))
+		if recovery > 3*partitionElection+recoverySlack {
+			t.Errorf("%s: recovery took %s, the election timeout is %s", test.name, recovery, partitionElection)
+		}
 		if during == 0 {
 			t.Errorf("%s: no client got anything done", test.name)
 		}

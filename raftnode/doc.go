@@ -8,8 +8,9 @@
 // It is driven by hand: every input (a tick, a proposal, a read, the news that
 // something is durable or applied) is a method call that returns at once, and
 // [Node.Work] hands back what has to happen next. Nothing happens in between,
-// so a test, a simulator and an actor drive it in the same way and the same
-// inputs always give the same outputs.
+// so a test, a simulator and an actor drive it in the same way. The same inputs give
+// the same outputs, but for the random part of election timeouts, which Raft draws
+// itself.
 //
 // It promises that
 //   - an [Append] must be durable before [Node.Appended] is called with it, and

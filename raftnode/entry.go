@@ -35,7 +35,7 @@ func decodeEntry(b []byte) (id, now uint64, command []byte, err error) {
 		return 0, 0, nil, fmt.Errorf("raftnode: an entry of %d bytes is shorter than its envelope", len(b))
 	}
 	if b[0] != envelopeVersion {
-		return 0, 0, nil, fmt.Errorf("raftnode: entry envelope version %d is newer than this program (it knows %d): upgrade this machine", b[0], envelopeVersion)
+		return 0, 0, nil, fmt.Errorf("raftnode: entry envelope version %d is unknown to this program, which knows %d: start the version that wrote it, or a newer one", b[0], envelopeVersion)
 	}
 	return binary.LittleEndian.Uint64(b[1:]), binary.LittleEndian.Uint64(b[9:]), b[envelopeSize:], nil
 }

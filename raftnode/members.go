@@ -101,6 +101,7 @@ func (n *Node) install(meta *raftpb.SnapshotMetadata) {
 	n.handedOut, n.handedTerm, n.applied = meta.GetIndex(), meta.GetTerm(), meta.GetIndex()
 	n.termStart = meta.GetIndex()
 	n.sinceCount, n.sinceBytes = 0, 0
+	n.proposals.keep() // the snapshot may have what was not handed out here
 	n.work.Install = meta
 }
 

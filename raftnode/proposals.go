@@ -1,6 +1,10 @@
 package raftnode
 
-import "iter"
+import (
+	"iter"
+	"math"
+	"slices"
+)
 
 // proposal is a command on its way to becoming an applied entry.
 type proposal struct {
@@ -12,6 +16,8 @@ type proposal struct {
 	token    any
 	deadline int // tick at which it is given up
 	done     bool
+	// term is that of the leader it was given to. Nobody proposes it in a later one.
+	term uint64
 
 	origin   uint64 // member that forwarded it, 0: this one
 	originID uint64 // its ID there
@@ -19,8 +25,8 @@ type proposal struct {
 
 // proposals holds those that wait to be given to Raft, if need be until there is a
 // leader, and those that were given to it.
-// All of them wait equally long, so both queues are ordered by deadline and giving
-// up costs nothing for those that are not due.
+// Both queues are ordered by deadline, so giving up costs nothing for those that are
+// not due.
 type proposals struct {
 	nextID   uint64
 	waiting  []*proposal
@@ -62,14 +68,34 @@ func (ps *proposals) putBack(list []*proposal) {
 
 // reject notes that a forwarded proposal was not proposed.
 func (ps *proposals) reject(id uint64) {
-	p, ok := ps.inflight[id]
-	if !ok {
-		return
+	if p, ok := ps.inflight[id]; ok {
+		ps.rejected = append(ps.rejected, ps.takeBack(p))
 	}
+}
+
+// takeBack ends an attempt and returns a fresh one.
+func (ps *proposals) takeBack(p *proposal) *proposal {
 	again := *p // the old one stays in the order as done
-	ps.take(id)
-	again.done = false
-	ps.rejected = append(ps.rejected, &again)
+	ps.take(p.id)
+	return &again
+}
+
+// takeLost takes back those that were given to leaders of terms before this one.
+func (ps *proposals) takeLost(term uint64) {
+	var lost []*proposal
+	for _, p := range slices.Clone(ps.order) {
+		if !p.done && p.term < term {
+			lost = append(lost, ps.takeBack(p))
+		}
+	}
+	ps.putBack(lost)
+}
+
+// keep makes sure that none of those in flight is taken for lost.
+func (ps *proposals) keep() {
+	for _, p := range ps.inflight {
+		p.term = math.MaxUint64
+	}
 }
 
 // retryRejected gives rejected proposals another chance.
@@ -80,12 +106,17 @@ func (ps *proposals) retryRejected() {
 	}
 }
 
-// add numbers p and remembers it until its entry is handed out.
-func (ps *proposals) add(p *proposal) uint64 {
-	p.id = ps.nextID
+// add numbers p, which is given to the leader of a term, and remembers it until its
+// entry is handed out.
+func (ps *proposals) add(p *proposal, term uint64) uint64 {
+	p.id, p.term = ps.nextID, term
 	ps.nextID++
 	ps.inflight[p.id] = p
-	ps.order = append(ps.order, p)
+	at := len(ps.order)
+	for at > 0 && ps.order[at-1].deadline > p.deadline { // it was taken back before
+		at--
+	}
+	ps.order = slices.Insert(ps.order, at, p)
 	return p.id
 }
 

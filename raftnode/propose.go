@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"slices"
 
 	"go.etcd.io/raft/v3"
 	"go.etcd.io/raft/v3/raftpb"
@@ -85,8 +86,8 @@ func (n *Node) forward(batch []*proposal) {
 			n.refuse(p, errNotLeader)
 			continue
 		}
-		id := n.proposals.add(p)
-		n.work.Forwards = append(n.work.Forwards, Forward{To: n.leader, Payload: encodeForward(p, id)})
+		id := n.proposals.add(p, n.term)
+		n.work.Forwards = append(n.work.Forwards, Forward{To: n.leader, Payload: encodeForward(p, id, n.term)})
 	}
 }
 
@@ -94,6 +95,13 @@ func (n *Node) forward(batch []*proposal) {
 // costs Raft an acknowledgement to itself, and a membership change by itself. It
 // returns false if the rest of the queue has to wait for a membership change.
 func (n *Node) lead(batch []*proposal) bool {
+	batch = slices.DeleteFunc(batch, func(p *proposal) bool {
+		stale := p.origin != raft.None && p.term != n.term
+		if stale {
+			n.refuse(p, errNotLeader)
+		}
+		return stale
+	})
 	for i := 0; i < len(batch); {
 		if batch[i].kind != KindCommand {
 			if !n.mayChange() {
@@ -118,7 +126,6 @@ func (n *Node) leadCommands(batch []*proposal) {
 	entries := make([]*raftpb.Entry, len(batch))
 	for i, p := range batch {
 		entries[i] = &raftpb.Entry{Data: encodeEntry(n.number(p), p.now, p.command)}
-		p.command = nil // it is in the entry now
 	}
 	if err := n.step(entries...); err != nil {
 		for _, p := range batch {
@@ -132,7 +139,7 @@ func (n *Node) number(p *proposal) uint64 {
 	if p.origin != raft.None {
 		return p.originID
 	}
-	return n.proposals.add(p)
+	return n.proposals.add(p, n.term)
 }
 
 func (n *Node) step(entries ...*raftpb.Entry) error {
@@ -211,7 +218,7 @@ func (n *Node) Forwarded(from uint64, payload []byte, now uint64) error {
 		return err
 	}
 	p.origin, p.now = from, now
-	if !n.isLeader || n.transferring() {
+	if !n.isLeader || p.term != n.term || n.transferring() {
 		n.refuse(p, errNotLeader)
 		return nil
 	}
@@ -242,29 +249,43 @@ func (n *Node) Rejected(payload []byte) error {
 	return nil
 }
 
-// A forwarded proposal: ID 8 | kind 1 | member 8 | command. A rejected one: ID 8 |
-// reason 1. Little-endian.
+// Undelivered takes back a Forward that was certainly not sent.
+func (n *Node) Undelivered(payload []byte) error {
+	p, err := decodeForward(payload)
+	if err != nil {
+		return err
+	}
+	n.proposals.reject(p.originID)
+	return nil
+}
+
+// A forwarded proposal: ID 8 | term 8 | kind 1 | member 8 | command. The term is the
+// one in which the origin takes the receiver for the leader: in another one it must
+// not be proposed, because the origin may have given it to somebody else. A rejected
+// one: ID 8 | reason 1. Little-endian.
 const (
-	forwardSize = 17
+	forwardSize = 25
 	rejectSize  = 9
 )
 
-func encodeForward(p *proposal, id uint64) []byte {
+func encodeForward(p *proposal, id, term uint64) []byte {
 	b := make([]byte, 0, forwardSize+len(p.command))
 	b = binary.LittleEndian.AppendUint64(b, id)
+	b = binary.LittleEndian.AppendUint64(b, term)
 	b = append(b, byte(p.kind))
 	b = binary.LittleEndian.AppendUint64(b, p.member)
 	return append(b, p.command...)
 }
 
 func decodeForward(b []byte) (*proposal, error) {
-	if len(b) < forwardSize || ProposalKind(b[8]) > KindRemove {
+	if len(b) < forwardSize || ProposalKind(b[16]) > KindRemove {
 		return nil, fmt.Errorf("raftnode: a forwarded proposal of %d bytes makes no sense", len(b))
 	}
 	return &proposal{
 		originID: binary.LittleEndian.Uint64(b),
-		kind:     ProposalKind(b[8]),
-		member:   binary.LittleEndian.Uint64(b[9:]),
+		term:     binary.LittleEndian.Uint64(b[8:]),
+		kind:     ProposalKind(b[16]),
+		member:   binary.LittleEndian.Uint64(b[17:]),
 		command:  b[forwardSize:],
 	}, nil
 }

@@ -12,7 +12,7 @@ import (
 // that Apply comes before Reads and before TakeSnapshot.
 type Work struct {
 	// Append is to be made durable, in the order in which it is handed out, and
-	// then given back to Appended.
+	// then given back to Appended; one that is not Urgent need not be.
 	Append *Append
 	// Apply is to be applied, in the order in which it is handed out, and then
 	// given back to Applied.
@@ -238,7 +238,7 @@ func (n *Node) handOut(m *raftpb.Message) {
 		n.sinceCount++
 		n.sinceBytes += uint64(len(e.GetData()))
 		if e.GetTerm() != n.handedTerm {
-			n.handedTerm, n.termStart = e.GetTerm(), e.GetIndex()
+			n.startTerm(e)
 		}
 		envelope := e.GetData()
 		switch e.GetType() {
@@ -262,6 +262,14 @@ func (n *Node) handOut(m *raftpb.Message) {
 	n.handedOut = last.GetIndex()
 	n.work.Apply = apply
 	n.askSnapshot()
+}
+
+// startTerm notes the first entry of a term. Entries of earlier terms that have not
+// been handed out by now never will be: what was given to an earlier leader and has
+// not been seen did not happen, and is proposed again.
+func (n *Node) startTerm(e *raftpb.Entry) {
+	n.handedTerm, n.termStart = e.GetTerm(), e.GetIndex()
+	n.proposals.takeLost(e.GetTerm())
 }
 
 func (n *Node) askSnapshot() {

@@ -30,6 +30,7 @@ const (
 	headerFrom     = "X-Etcd-From"
 	headerTo       = "X-Etcd-To"
 	headerClass    = "X-Etcd-Class"
+	headerAddr     = "X-Etcd-Peer-Address"
 
 	// maxAnswer bounds the answer to a request, headers included, in bytes.
 	maxAnswer = 64 << 10
@@ -71,12 +72,16 @@ type Hello struct {
 	// Class is [Control] or [Bulk] for a stream, and "snapshot" as a string for a
 	// snapshot.
 	Class Class
+	// Addr is where the dialling machine listens for others, host:port.
+	Addr string
 }
 
 // Config is what streams of one machine have in common.
 type Config struct {
 	// ClusterID and MemberID are those of this machine.
 	ClusterID, MemberID uint64
+	// Addr is the peer address of this machine, host:port.
+	Addr string
 	// Dial connects to the peer address of another machine. It must return when ctx
 	// ends.
 	Dial func(ctx context.Context, addr string) (net.Conn, error)
@@ -147,10 +152,10 @@ func open(ctx context.Context, cfg Config, addr, method, path string, h Hello) (
 // shake does the handshake on a fresh connection.
 func shake(c *timedConn, addr, method, path string, h Hello) (*upgraded, error) {
 	if _, err := fmt.Fprintf(c, "%s %s HTTP/1.1\r\nHost: %s\r\nConnection: Upgrade\r\nUpgrade: %s\r\n"+
-		"%s: %s\r\n%s: %x\r\n%s: %x\r\n%s: %x\r\n%s: %s\r\nContent-Length: 0\r\n\r\n",
+		"%s: %s\r\n%s: %x\r\n%s: %x\r\n%s: %x\r\n%s: %s\r\n%s: %s\r\nContent-Length: 0\r\n\r\n",
 		method, path, addr, upgradeProtocol,
 		headerProtocol, protocolVersion, headerCluster, h.ClusterID,
-		headerFrom, h.From, headerTo, h.To, headerClass, h.Class); err != nil {
+		headerFrom, h.From, headerTo, h.To, headerClass, h.Class, headerAddr, h.Addr); err != nil {
 		return nil, err
 	}
 	budget := &io.LimitedReader{R: c, N: maxAnswer}
@@ -221,5 +226,6 @@ func parseHello(req *fasthttp.RequestHeader) (h Hello, status int, message strin
 	if h.Class, ok = parseClass(string(req.Peek(headerClass))); !ok {
 		return h, http.StatusBadRequest, headerClass + " is unknown"
 	}
+	h.Addr = string(req.Peek(headerAddr))
 	return h, 0, ""
 }

@@ -80,7 +80,7 @@ func NewSender(cfg Config, to uint64, addr string, class Class, limitBytes int, 
 	ctx, stop := context.WithCancel(context.Background())
 	s := &Sender{
 		cfg:    cfg,
-		hello:  Hello{ClusterID: cfg.ClusterID, From: cfg.MemberID, To: to, Class: class},
+		hello:  Hello{ClusterID: cfg.ClusterID, From: cfg.MemberID, To: to, Class: class, Addr: cfg.Addr},
 		limit:  limitBytes,
 		events: ev,
 		addr:   addr,

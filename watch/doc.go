@@ -10,6 +10,7 @@
 //   - a watcher without an index gets the events that are published after it was
 //     added;
 //   - an event costs work for the watchers that match it, not for those that do not;
+//     only the removal of a directory looks at every watched path;
 //   - an idle watcher costs its own few words and nothing else.
 //
 // It never blocks, starts no goroutine, reads no clock and does not know who a

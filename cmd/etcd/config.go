@@ -151,7 +151,15 @@ func (c *config) flags() *flag.FlagSet {
 	return fs
 }
 
+// envName is the variable of a flag. Variables know no small letters, so those for
+// joining have names of their own.
 func envName(flagName string) string {
+	switch flagName {
+	case "C":
+		return "ETCD_JOIN"
+	case "CF":
+		return "ETCD_JOIN_FILE"
+	}
 	return "ETCD_" + strings.ToUpper(strings.ReplaceAll(flagName, "-", "_"))
 }
 
@@ -272,7 +280,8 @@ discovery. Without flags it starts a machine of its own on 127.0.0.1:4001:
   curl http://127.0.0.1:4001/v1/keys/message -d value="Hello world"
 
 Flags may have one or two dashes. Each may be given in the environment instead, as
-ETCD_ and its name in capitals (ETCD_D, ETCD_REQUEST_TIMEOUT).
+ETCD_ and its name in capitals (ETCD_D, ETCD_REQUEST_TIMEOUT); -C and -CF are
+ETCD_JOIN and ETCD_JOIN_FILE.
 `)
 	for _, group := range flagGroups {
 		fmt.Fprintf(out, "\n%s:\n", group.title)
