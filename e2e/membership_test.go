@@ -91,7 +91,7 @@ func TestThreeMachines(t *testing.T) {
 
 	// Its directory is of no use any more, with and without -C.
 	for _, args := range [][]string{gone.flags(), joinFlags(gone, c.members[0])} {
-		checkRefusal(t, args, "removed", gone.data)
+		checkRefusal(t, args, "removed", "-f")
 	}
 	// On an empty one it is a new machine, which may have the old name.
 	again := newMachine(t, gone.name, append(slices.Clone(c.args), "-C", c.members[0].peer)...)

@@ -315,9 +315,6 @@ func (c *conn) closedByPeer() bool {
 	return closed || err != nil
 }
 
-// refused says that a connection could not be made because nobody listens.
-func refused(err error) bool { return errors.Is(err, syscall.ECONNREFUSED) }
-
 // percentile returns a percentile of durations, which it sorts.
 func percentile(durations []time.Duration, p float64) time.Duration {
 	if len(durations) == 0 {

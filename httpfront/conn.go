@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"net"
+	"os"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -17,6 +18,8 @@ const (
 	// away, so that the client reads the answer instead of a reset connection.
 	lingerTime  = time.Second
 	lingerBytes = 64 << 20
+	// drainTime is how long a listener goes on accepting at a stop.
+	drainTime = 20 * time.Millisecond
 	// refuseTime bounds the answer to a connection over the limit.
 	refuseTime = time.Second
 )
@@ -26,17 +29,34 @@ type listener struct {
 	net.Listener
 	server  *Server
 	closing sync.Once
+	closed  chan struct{}
 }
 
 // Close may be called again: a stop closes the listener first, and fasthttp does too.
 func (l *listener) Close() (err error) {
-	l.closing.Do(func() { err = l.Listener.Close() })
+	l.closing.Do(func() {
+		err = l.Listener.Close()
+		close(l.closed)
+	})
 	return err
+}
+
+// drain closes the listener after it has taken those who are connected already and
+// wait to be accepted: the kernel would reset them.
+func (l *listener) drain() {
+	tcp, ok := l.Listener.(*net.TCPListener)
+	if !ok || tcp.SetDeadline(time.Now().Add(drainTime)) != nil {
+		_ = l.Close() // it may be closed already
+	}
+	<-l.closed
 }
 
 func (l *listener) Accept() (net.Conn, error) {
 	for {
 		c, err := l.Listener.Accept()
+		if errors.Is(err, os.ErrDeadlineExceeded) { // drained
+			err = errors.Join(net.ErrClosed, l.Close())
+		}
 		if err != nil {
 			return nil, err
 		}

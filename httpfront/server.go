@@ -114,7 +114,7 @@ func newServer(cfg Config, machine *actors.Machine, kind string, routes []route)
 
 // Serve answers clients until Shutdown. It returns nil then.
 func (s *Server) Serve(l net.Listener) error {
-	wrapped := &listener{Listener: l, server: s}
+	wrapped := &listener{Listener: l, server: s, closed: make(chan struct{})}
 	s.listener.Store(wrapped)
 	return s.http.Serve(wrapped)
 }
@@ -122,10 +122,10 @@ func (s *Server) Serve(l net.Listener) error {
 // Shutdown stops accepting, answers what is under way and all watchers, and waits
 // for that until ctx ends.
 func (s *Server) Shutdown(ctx context.Context) error {
-	s.stopping.Store(true)
 	if l := s.listener.Load(); l != nil {
-		_ = l.Close() // accepting ends either way
+		l.drain()
 	}
+	s.stopping.Store(true) // whoever is told to dial again must not reach us again
 	s.machine.CloseWatches()
 	select {
 	case <-time.After(stopGrace):

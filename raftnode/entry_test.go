@@ -41,8 +41,8 @@ func TestEnvelopeRefuses(t *testing.T) {
 	}{
 		{"nothing", nil, "an entry of 0 bytes is shorter than its envelope"},
 		{"one byte short", whole[:16], "an entry of 16 bytes is shorter than its envelope"},
-		{"a newer version", append([]byte{2}, whole[1:]...), "envelope version 2 is newer than this program (it knows 1): upgrade this machine"},
-		{"the newest version", append([]byte{255}, whole[1:]...), "envelope version 255 is newer"},
+		{"a newer version", append([]byte{2}, whole[1:]...), "envelope version 2 is unknown to this program, which knows 1"},
+		{"the newest version", append([]byte{255}, whole[1:]...), "envelope version 255 is unknown"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			if _, _, _, err := decodeEntry(c.b); err == nil || !strings.Contains(err.Error(), c.want) {

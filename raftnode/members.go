@@ -86,7 +86,7 @@ func (n *Node) changeMembers(e *raftpb.Entry) []byte {
 	if err := proto.Unmarshal(e.GetData(), change); err != nil {
 		panic(fmt.Sprintf("entry %d: membership change: %v", e.GetIndex(), err))
 	}
-	n.changing = false
+	n.changed = e.GetIndex()
 	n.confState = n.raw.ApplyConfChange(change)
 	if change.GetType() == raftpb.ConfChangeRemoveNode && change.GetNodeId() == n.cfg.MemberID {
 		n.work.Removed = true

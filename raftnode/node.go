@@ -91,7 +91,8 @@ type Node struct {
 
 	proposals proposals
 	reads     reads
-	changing  bool   // a membership change was proposed here and is not handed out yet
+	changing  bool   // a membership change was proposed here and is not applied yet
+	changed   uint64 // index of the last membership change that was handed out
 	termStart uint64 // index of the first entry of the present term that was handed out
 
 	stalled []stall // appends that are not durable yet, oldest first

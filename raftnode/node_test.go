@@ -3,6 +3,7 @@ package raftnode_test
 import (
 	"bytes"
 	"log/slog"
+	"reflect"
 	"slices"
 	"strings"
 	"testing"
@@ -29,7 +30,7 @@ func TestAMachineAloneLeadsWithoutWaiting(t *testing.T) {
 	m.wantAnswer(write, answer{index: 3})
 
 	want := raftnode.Status{MemberID: self, Leader: self, Term: 2, Commit: 3, Applied: 3, State: raft.StateLeader}
-	if got := m.node.Status(); got != want {
+	if got := m.node.Status(); !reflect.DeepEqual(got, want) {
 		t.Fatalf("got %+v, want %+v", got, want)
 	}
 }
@@ -284,7 +285,7 @@ func TestAnEntryOfANewerVersionIsLoud(t *testing.T) {
 		entry *raftpb.Entry
 		want  string
 	}{
-		{"envelope", &raftpb.Entry{Type: raftpb.EntryNormal.Enum(), Data: append([]byte{2}, valid[1:]...)}, "upgrade this machine"},
+		{"envelope", &raftpb.Entry{Type: raftpb.EntryNormal.Enum(), Data: append([]byte{2}, valid[1:]...)}, "start the version that wrote it"},
 		{"cut short", &raftpb.Entry{Type: raftpb.EntryNormal.Enum(), Data: valid[:16]}, "shorter than its envelope"},
 		{"type", &raftpb.Entry{Type: raftpb.EntryConfChangeV2.Enum()}, "upgrade this machine"},
 		{"membership", &raftpb.Entry{Type: raftpb.EntryConfChange.Enum(), Data: []byte{0xff}}, "membership change"},

@@ -190,7 +190,7 @@ func (n *Node) stepChange(change *raftpb.ConfChange) error {
 	if err := n.step(&raftpb.Entry{Type: raftpb.EntryConfChange.Enum(), Data: data}); err != nil {
 		return err
 	}
-	n.changing = true
+	n.changing, n.changed = true, 0
 	return nil
 }
 

@@ -1,6 +1,7 @@
 package raftnode_test
 
 import (
+	"reflect"
 	"slices"
 	"testing"
 
@@ -36,7 +37,7 @@ func TestARestartAppliesTheLogAgain(t *testing.T) {
 	m.settle()
 	m.wantAnswer(write, answer{index: 7})
 	want := raftnode.Status{MemberID: self, Leader: self, Term: 3, Commit: 7, Applied: 7, State: raft.StateLeader}
-	if got := m.node.Status(); got != want {
+	if got := m.node.Status(); !reflect.DeepEqual(got, want) {
 		t.Fatalf("got %+v, want %+v", got, want)
 	}
 }

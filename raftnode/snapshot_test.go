@@ -13,7 +13,7 @@ func TestWhenASnapshotIsAskedFor(t *testing.T) {
 		want           uint64 // index of the entry at which it is asked for; 0: never
 	}{
 		{"after as many entries", 5, 1 << 20, 5},
-		{"after as many bytes", 1 << 20, 100, 6},
+		{"after as many bytes", 1 << 20, 120, 6},
 		{"never", 0, 1, 0},
 		{"not yet", 9, 1 << 20, 0},
 	} {

@@ -128,6 +128,9 @@ func (n *Node) Appended(a *Append) error {
 // Applied reports that a has been applied.
 func (n *Node) Applied(a *Apply) error {
 	n.applied = a.Last
+	if n.changing && n.changed > 0 && n.applied >= n.changed {
+		n.changing, n.changed = false, 0
+	}
 	if err := n.raw.Step(a.response); err != nil {
 		return fmt.Errorf("raftnode: step %s: %w", a.response.GetType(), err)
 	}
@@ -196,6 +199,7 @@ func (n *Node) ready() {
 		n.reads.askAgain()
 		n.leader = rd.SoftState.Lead
 		n.isLeader = rd.SoftState.RaftState == raft.StateLeader
+		n.changing = n.changing && n.isLeader
 	}
 	if leader := (Leader{ID: n.leader, Term: n.term, Self: n.isLeader}); leader != n.told {
 		n.told = leader
