@@ -8,6 +8,11 @@
 // markdown table of throughput, latency and CPU time of the server process
 // per request, with ratios.
 //
+// With -failover it does something else: it starts three machines of each,
+// kills the leader of one and then of the other, again and again, and measures
+// the time from the kill to the first write that a survivor acknowledges.
+// Heartbeats and election timeouts are the same for both.
+//
 // The other server is Debian's etcd 3.4 with its v2 API (package
 // etcd-server); without it only ours is measured. See run.sh for the usual
 // call and -help for the parameters.

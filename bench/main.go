@@ -33,11 +33,12 @@ func run(args []string, out io.Writer) error {
 	size := flags.Int("size", 128, "bytes per value")
 	period := flags.Duration("time", 4*time.Second, "how long each measurement takes")
 	rounds := flags.Int("rounds", 3, "how often each measurement is repeated")
+	failovers := flags.Int("failover", 0, "instead, kill the leader of three machines so many `times` and measure until the next write")
 	if err := flags.Parse(args); err != nil {
 		return err
 	}
-	if *connections < 1 || *keys < 1 || *size < 1 || *rounds < 1 || *period <= 0 || flags.NArg() > 0 {
-		return errors.New("every number must be positive, and there are no arguments but flags")
+	if *connections < 1 || *keys < 1 || *size < 1 || *rounds < 1 || *period <= 0 || *failovers < 0 || flags.NArg() > 0 {
+		return errors.New("numbers must be positive, and there are no arguments but flags")
 	}
 	// The servers need the machine more than the generator does.
 	runtime.GOMAXPROCS(1)
@@ -47,6 +48,9 @@ func run(args []string, out io.Writer) error {
 		return err
 	}
 	defer os.RemoveAll(base)
+	if *failovers > 0 {
+		return measureFailover(base, *ours, *other, *failovers, out)
+	}
 	targets, err := startAll(base, *ours, *other)
 	defer func() {
 		for _, t := range targets {
@@ -91,11 +95,7 @@ func startAll(base, ours, other string) ([]*target, error) {
 		return nil, err
 	}
 	targets := []*target{t}
-	if other == "" {
-		return targets, nil
-	}
-	if _, err := exec.LookPath(other); err != nil {
-		fmt.Fprintf(os.Stderr, "bench: no %s to compare with (Debian: apt-get install etcd-server); measuring ours alone\n", other)
+	if !isThere(other) {
 		return targets, nil
 	}
 	t, err = startOther(base, other)
@@ -103,6 +103,18 @@ func startAll(base, ours, other string) ([]*target, error) {
 		return targets, err
 	}
 	return append(targets, t), nil
+}
+
+// isThere says whether there is a server to compare with.
+func isThere(other string) bool {
+	if other == "" {
+		return false
+	}
+	if _, err := exec.LookPath(other); err != nil {
+		fmt.Fprintf(os.Stderr, "bench: no %s to compare with (Debian: apt-get install etcd-server); measuring ours alone\n", other)
+		return false
+	}
+	return true
 }
 
 // printTable writes one row for each operation; ratios are ours to the

@@ -23,11 +23,15 @@ type target struct {
 
 	cmd    *exec.Cmd
 	exited chan struct{}
+	log    string // path of its output
 }
 
 const (
 	startLimit = 10 * time.Second
 	stopLimit  = 10 * time.Second
+
+	// answerLimit bounds one request to a server that may be unable to answer.
+	answerLimit = 2 * time.Second
 
 	// clockTick is the unit of CPU times in /proc on Linux.
 	clockTick = 10 * time.Millisecond
@@ -77,7 +81,17 @@ func freeAddresses() (client, peer string, err error) {
 
 // start runs the server and returns when it answers.
 func (t *target) start(base, path string, args ...string) error {
-	log, err := os.Create(filepath.Join(base, strings.ReplaceAll(t.name, " ", "-")+".log"))
+	if err := t.launch(base, path, args...); err != nil {
+		return err
+	}
+	return t.await()
+}
+
+// launch runs the server. Its output goes to a file, after that of earlier
+// runs.
+func (t *target) launch(base, path string, args ...string) error {
+	t.log = filepath.Join(base, strings.ReplaceAll(t.name, " ", "-")+".log")
+	log, err := os.OpenFile(t.log, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o644)
 	if err != nil {
 		return err
 	}
@@ -93,6 +107,11 @@ func (t *target) start(base, path string, args ...string) error {
 		t.cmd.Wait()
 		close(t.exited)
 	}()
+	return nil
+}
+
+// await returns when the server answers, and stops it if it does not.
+func (t *target) await() error {
 	tick := time.NewTicker(20 * time.Millisecond)
 	defer tick.Stop()
 	limit := time.After(startLimit)
@@ -107,7 +126,7 @@ func (t *target) start(base, path string, args ...string) error {
 		case <-limit:
 			t.stop()
 		}
-		text, _ := os.ReadFile(log.Name())
+		text, _ := os.ReadFile(t.log)
 		return fmt.Errorf("%s does not start:\n%s", t.name, text)
 	}
 }
@@ -119,6 +138,7 @@ func (t *target) answers() bool {
 		return false
 	}
 	defer c.Close()
+	c.SetDeadline(time.Now().Add(answerLimit))
 	return c.request(write, 0) == nil
 }
 

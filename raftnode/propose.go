@@ -144,10 +144,13 @@ func (n *Node) number(p *proposal) uint64 {
 
 func (n *Node) step(entries ...*raftpb.Entry) error {
 	err := n.raw.Step(&raftpb.Message{Type: raftpb.MsgProp.Enum(), From: new(n.cfg.MemberID), Entries: entries})
-	if errors.Is(err, raft.ErrProposalDropped) {
-		return ErrOverloaded
+	if !errors.Is(err, raft.ErrProposalDropped) {
+		return err
 	}
-	return err
+	if status := n.raw.BasicStatus(); status.RaftState != raft.StateLeader || status.LeadTransferee != raft.None {
+		return errNotLeader // Raft knows already what Work has not said yet
+	}
+	return ErrOverloaded
 }
 
 // mayChange says whether a membership change may be proposed: one at a time, and
@@ -197,6 +200,10 @@ func (n *Node) stepChange(change *raftpb.ConfChange) error {
 // refuse answers whoever proposed p, here or elsewhere, that it was not proposed.
 func (n *Node) refuse(p *proposal, err error) {
 	if p.origin == raft.None {
+		if errors.Is(err, errNotLeader) {
+			n.proposals.reject(p.id)
+			return
+		}
 		n.proposals.take(p.id)
 		n.fail(p.token, err)
 		return
