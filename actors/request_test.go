@@ -120,7 +120,8 @@ func TestWatchBeginsAtAnswer(t *testing.T) {
 	}()
 	defer func() { close(stop); <-noise }()
 
-	// This one starts its watch while it is being told of its write.
+	// This one starts its watch while it is being told of its write, on the goroutine of
+	// the one who tells it, as sessions do.
 	watched := make(chan *WatchReply, 1)
 	written := make(chan uint64, 1)
 	var id uint64
@@ -133,7 +134,7 @@ func TestWatchBeginsAtAnswer(t *testing.T) {
 		case *WatchReply:
 			watched <- r
 		}
-	}))
+	}, actor.WithDispatcher(actor.NewSynchronizedDispatcher(1))))
 	for i := range 300 {
 		m.root.Send(m.Raft, &Propose{ReplyTo: hasty, Command: set("/key", "old", 0)})
 		old := <-written

@@ -127,7 +127,7 @@ func BenchmarkIdleWatcher(b *testing.B) {
 		runtime.GC()
 		var m runtime.MemStats
 		runtime.ReadMemStats(&m)
-		return m.HeapInuse, m.StackInuse
+		return m.HeapAlloc, m.StackInuse
 	}
 	for b.Loop() {
 		s := benchServer(b)

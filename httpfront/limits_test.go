@@ -1,7 +1,6 @@
 package httpfront
 
 import (
-	"fmt"
 	"io"
 	"strings"
 	"testing"
@@ -93,7 +92,7 @@ func TestLongRequests(t *testing.T) {
 				c.reply("GET")
 			}
 			r := c.reply("GET")
-			if r.status != test.status || r.header.Get("Content-Type") != typeJSON || !strings.HasPrefix(r.body, fmt.Sprintf(`{"errorCode":`)) {
+			if r.status != test.status || r.header.Get("Content-Type") != typeJSON || !strings.HasPrefix(r.body, `{"errorCode":`) {
 				t.Errorf("%d %s, want %d", r.status, r.body, test.status)
 			}
 			if test.ends {
