@@ -87,7 +87,7 @@ func dirFS(t testing.TB, dir string) wal.FS {
 // startOn starts a machine and waits until it is ready.
 func startOn(t testing.TB, fsys wal.FS, opts wal.Options, edit ...func(*Config)) *testMachine {
 	t.Helper()
-	disk, err := OpenDisk(fsys, testIdentity, opts)
+	disk, err := openTestDisk(fsys, opts)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -275,4 +275,16 @@ func (f hookFile) Sync() error {
 		}
 	}
 	return f.File.Sync()
+}
+
+// openTestDisk opens a data directory and, if it is empty, founds a cluster in it.
+func openTestDisk(fsys wal.FS, opts wal.Options) (*Disk, error) {
+	disk, err := OpenDisk(fsys, opts)
+	if err != nil || !disk.New {
+		return disk, err
+	}
+	if err := disk.Create(testIdentity); err != nil {
+		return nil, errors.Join(err, disk.Close())
+	}
+	return disk, nil
 }

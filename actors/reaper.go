@@ -20,6 +20,8 @@ type reaperActor struct {
 
 	to    *pids
 	timer *time.Timer
+
+	waiting int // commands of the present round that are not answered
 }
 
 func (r *reaperActor) Receive(ctx actor.Context) {
@@ -38,8 +40,14 @@ func (r *reaperActor) Receive(ctx actor.Context) {
 	case *nextDeadline:
 		r.core.Next(m.at)
 	case *expired:
+		r.waiting = len(m.commands)
 		for _, command := range m.commands {
-			ctx.Send(r.to.raft, &Propose{Command: command})
+			ctx.Send(r.to.raft, &Propose{ReplyTo: ctx.Self(), Command: command})
+		}
+	case *Proposed:
+		r.waiting--
+		if r.waiting == 0 {
+			r.core.Again()
 		}
 	case reapDue:
 	default:

@@ -65,14 +65,14 @@ func TestStop(t *testing.T) {
 		m.root.Send(m.Raft, &Propose{Command: set("/a", fmt.Sprint(i), 0)})
 	}
 	m.set("/b", "acknowledged")
-	if _, err := OpenDisk(dirFS(t, dir), testIdentity, wal.Options{}); !errors.Is(err, wal.ErrLocked) {
+	if _, err := openTestDisk(dirFS(t, dir), wal.Options{}); !errors.Is(err, wal.ErrLocked) {
 		t.Errorf("opening the directory of a running machine: %v, want ErrLocked", err)
 	}
 	if err := m.stop(); err != nil {
 		t.Fatal(err)
 	}
 	goleak.VerifyNone(t, before, deadLetterTimer)
-	disk, err := OpenDisk(dirFS(t, dir), testIdentity, wal.Options{})
+	disk, err := openTestDisk(dirFS(t, dir), wal.Options{})
 	if err != nil {
 		t.Fatalf("the directory after the stop: %v", err)
 	}
@@ -88,7 +88,7 @@ func TestStop(t *testing.T) {
 func TestStopDuringStart(t *testing.T) {
 	dir := t.TempDir()
 	for range 20 {
-		disk, err := OpenDisk(dirFS(t, dir), testIdentity, wal.Options{SegmentSize: 1 << 20})
+		disk, err := openTestDisk(dirFS(t, dir), wal.Options{SegmentSize: 1 << 20})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -251,7 +251,7 @@ func TestOpenDiskRefuses(t *testing.T) {
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
 			dir := test.dir(t)
-			if disk, err := OpenDisk(dirFS(t, dir), testIdentity, wal.Options{}); err == nil || !test.errors(err) {
+			if disk, err := openTestDisk(dirFS(t, dir), wal.Options{}); err == nil || !test.errors(err) {
 				t.Errorf("OpenDisk: %v", err)
 				if err == nil {
 					_ = disk.Close()

@@ -40,7 +40,7 @@ func child(kind string) {
 	dir, err := wal.DirFS(os.Getenv(childDir))
 	must(err)
 	fsys := &hookFS{FS: dir}
-	disk, err := OpenDisk(fsys, testIdentity, wal.Options{SegmentSize: 1 << 20})
+	disk, err := openTestDisk(fsys, wal.Options{SegmentSize: 1 << 20})
 	must(err)
 	cfg := testConfig()
 	cfg.Log = slog.New(slog.NewTextHandler(os.Stderr, nil))

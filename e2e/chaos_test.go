@@ -88,6 +88,11 @@ func testChaos(t *testing.T, n int) {
 		if time.Now().After(end) {
 			break
 		}
+		for _, s := range c.members {
+			if !s.runs() {
+				t.Fatalf("%s has ended by itself with exit code %d", s.name, s.proc.cmd.ProcessState.ExitCode())
+			}
+		}
 		before := w.done()
 		at := time.Since(begin)
 		c.disturb(d, w)

@@ -143,7 +143,7 @@ func TestWatchOverSnapshot(t *testing.T) {
 	first := leader.event(post("/v1/keys/watched", "value", "1"))
 	leader.event(post("/v1/keys/watched", "value", "2"))
 	p := startPressure(t, leader, 4)
-	p.wait(12_000, time.Minute) // more than a leader keeps in memory for machines that are late
+	p.wait(6000, time.Minute) // more than a leader keeps in memory for machines that are late
 	p.end()
 	net.heal()
 	waitUntil(t, "a snapshot is installed", func() bool { return snapshotReceived.MatchString(late.proc.stderr()) })

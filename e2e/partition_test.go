@@ -110,8 +110,8 @@ func (s *server) accepts() bool {
 // it may have been done, and nothing is done later that was refused.
 func TestWithoutQuorum(t *testing.T) {
 	t.Parallel()
-	const timeout = 2 * time.Second
-	c, net := startPartitionable(t, 3, "-heartbeat", "50ms", "-election", "500ms", "-request-timeout", timeout.String())
+	const timeout = time.Second
+	c, net := startPartitionable(t, 3, "-heartbeat", "30ms", "-election", "300ms", "-request-timeout", timeout.String())
 	c.members[0].event(post("/v1/keys/a", "value", "before"))
 	for _, role := range []string{"follower", "leader"} {
 		leader := c.leader()

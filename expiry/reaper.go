@@ -31,6 +31,10 @@ func (r *Reaper) Next(deadline store.Time) {
 	r.asked = 0
 }
 
+// Again says that the commands of the last round are done with, so that the store can
+// be asked for the next one.
+func (r *Reaper) Again() { r.asked = 0 }
+
 // Wake returns when Due is worth calling, 0 for never.
 func (r *Reaper) Wake() store.Time {
 	switch {

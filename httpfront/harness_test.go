@@ -98,9 +98,12 @@ func startMachine(t testing.TB, clock func() store.Time) *actors.Machine {
 	if err != nil {
 		t.Fatal(err)
 	}
-	disk, err := actors.OpenDisk(fsys, wal.Identity{ClusterID: 77, MemberID: 11}, wal.Options{SegmentSize: 1 << 20})
+	disk, err := actors.OpenDisk(fsys, wal.Options{SegmentSize: 1 << 20})
 	if err != nil {
 		t.Fatal(err)
+	}
+	if err := disk.Create(wal.Identity{ClusterID: 77, MemberID: 11}); err != nil {
+		t.Fatal(errors.Join(err, disk.Close()))
 	}
 	log := slog.New(slog.DiscardHandler)
 	machine, err := actors.Start(actors.Config{
@@ -154,7 +157,7 @@ func serveOn(t testing.TB, l net.Listener, edit ...func(*Config)) *testServer {
 	for _, e := range edit {
 		e(&cfg)
 	}
-	s.Server = New(cfg, machine)
+	s.Server = NewClients(cfg, machine)
 	served := make(chan error, 1)
 	go func() { served <- s.Serve(l) }()
 	s.stop = sync.OnceValue(func() error {

@@ -31,6 +31,8 @@ type session struct {
 	// held while that is done, so that it cannot end a later Read instead.
 	mu      sync.Mutex
 	reading bool
+	// hijackDone ends the counting of the last hijack.
+	hijackDone func()
 }
 
 // sessionOf returns the session of a connection, and starts it if it is new.
@@ -54,6 +56,12 @@ func (s *session) stop() {
 		s.server.root.Send(s.server.machine.Hub, &actors.Unwatch{ID: id})
 	}
 	s.server.root.Stop(s.pid)
+	s.mu.Lock()
+	done := s.hijackDone
+	s.mu.Unlock()
+	if done != nil {
+		done()
+	}
 }
 
 // Receive keeps the answer to the request under way; any other is late.

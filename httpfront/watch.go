@@ -4,6 +4,8 @@ import (
 	"errors"
 	"net"
 	"os"
+	"runtime/debug"
+	"sync"
 	"time"
 
 	"github.com/valyala/fasthttp"
@@ -31,25 +33,41 @@ func (s *session) watch(ctx *fasthttp.RequestCtx, w watch.Watcher, render func(*
 	headers := s.server.crossOrigin(ctx)
 	keepAlive := !ctx.Request.Header.ConnectionClose() && ctx.Request.Header.IsHTTP11()
 	ctx.HijackSetNoResponse(true)
+	done := s.countHijack()
 	ctx.Hijack(func(hijacked net.Conn) {
-		s.server.hijacked.Add(1)
 		// A goroutine of our own, because the one that runs this keeps ctx.
 		go func() {
-			goOn := s.await(hijacked, keepAlive, headers, render)
-			if !goOn {
-				_ = s.conn.Close() // there is nobody left to tell
-			}
-			s.server.hijacked.Done()
-			if goOn {
+			defer done()
+			if s.await(hijacked, keepAlive, headers, render) && !s.server.stopping.Load() {
 				_ = s.server.http.ServeConn(s.conn) // its errors are the client's, as in Serve
+				return
 			}
+			_ = s.conn.Close() // there is nobody left to tell
 		}()
 	})
 }
 
+// countHijack counts the connection as in the hands of a watch until done is called,
+// or until it is closed: fasthttp may find it broken and never hand it over. It counts
+// while fasthttp does, too, so that a stop never sees it uncounted.
+func (s *session) countHijack() (done func()) {
+	s.server.hijacked.Add(1)
+	done = sync.OnceFunc(s.server.hijacked.Done)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.hijackDone = done
+	return done
+}
+
 // await waits for the event and answers. It returns whether the connection is
 // still good for another request.
-func (s *session) await(hijacked net.Conn, keepAlive bool, headers []field, render func(*actors.WatchReply) answer) bool {
+func (s *session) await(hijacked net.Conn, keepAlive bool, headers []field, render func(*actors.WatchReply) answer) (goOn bool) {
+	defer func() {
+		if p := recover(); p != nil {
+			s.server.log.Error("a watch made its answer panic; please report this message", "panic", p, "stack", string(debug.Stack()))
+			goOn = false
+		}
+	}()
 	if err := s.conn.reclaim(hijacked); err != nil {
 		s.server.log.Error("cannot take over a connection for a watch", "error", err)
 		return false
