@@ -27,6 +27,7 @@ func (a *announcerActor) Receive(ctx actor.Context) {
 	switch m := ctx.Message().(type) {
 	case *pids:
 		a.to = m
+	case begin:
 		a.sync(ctx)
 	case *Synced:
 		if m.Err != nil {

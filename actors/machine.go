@@ -126,10 +126,13 @@ func Start(cfg Config, disk *Disk) (*Machine, error) {
 		m.order = append(m.order, *a.pid)
 	}
 	m.Raft, m.Store, m.Hub = all.raft, all.store, all.hub
-	// A PID is given away only now that every mailbox is ready, and in this order: an
-	// actor that starts to talk by itself comes after those it talks to.
+	// A PID is given away only now that every mailbox is ready, and nobody says
+	// anything before everybody knows everybody.
 	for _, pid := range m.order {
 		m.System.Root.Send(pid, all)
+	}
+	for _, pid := range m.order {
+		m.System.Root.Send(pid, begin{})
 	}
 	if len(cfg.Seeds) > 0 && len(disk.store.Members()) == 0 {
 		m.System.Root.Send(m.Raft, &membership{members: cfg.Seeds})

@@ -135,6 +135,9 @@ var ErrClosing = errors.New("the machine is shutting down")
 
 // Between the actors of one machine.
 type (
+	// begin: Start -> each actor, when all have their *pids: those that talk by
+	// themselves may now.
+	begin struct{}
 	// *pids: Start -> each actor, first. Before it an actor knows nobody.
 	pids struct{ raft, wal, snapshotter, store, hub, reaper, ticker, announcer *actor.PID }
 

@@ -91,6 +91,8 @@ func (r *raftActor) Receive(ctx actor.Context) {
 		return
 	case *pids:
 		r.to = m
+		return
+	case begin:
 	case *actor.Stopping:
 		r.peers.stop(ctx)
 		return

@@ -59,6 +59,7 @@ func (s *storeActor) Receive(ctx actor.Context) {
 		ctx.Send(m.replyTo, &expired{commands: s.store.Expired(m.now, maxExpiredPerRound)})
 	case *pids:
 		s.to = m
+	case begin:
 		s.tellReaper(ctx)
 		s.tellMembers(ctx)
 	}

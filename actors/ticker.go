@@ -18,6 +18,7 @@ func (t *tickerActor) Receive(ctx actor.Context) {
 	switch m := ctx.Message().(type) {
 	case *pids:
 		t.to = m
+	case begin:
 		root, self := ctx.ActorSystem().Root, ctx.Self()
 		t.timer = time.AfterFunc(t.interval, func() { root.Send(self, tickDue{}) })
 	case *actor.Stopping:

@@ -8,6 +8,7 @@ import (
 	"os"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"time"
 
 	"github.com/valyala/fasthttp"
@@ -30,6 +31,7 @@ type listener struct {
 	server  *Server
 	closing sync.Once
 	closed  chan struct{}
+	swept   []net.Conn // accepted at the very end
 }
 
 // Close may be called again: a stop closes the listener first, and fasthttp does too.
@@ -51,12 +53,55 @@ func (l *listener) drain() {
 	<-l.closed
 }
 
+// sweep takes those who are connected and not accepted. Between this and closing is
+// as little time as can be.
+func (l *listener) sweep() {
+	raw, err := l.Listener.(*net.TCPListener).SyscallConn()
+	if err != nil {
+		return
+	}
+	var fds []int
+	_ = raw.Control(func(fd uintptr) { // an error means that the listener is closed
+		for {
+			c, _, err := syscall.Accept(int(fd))
+			if err != nil {
+				break
+			}
+			fds = append(fds, c)
+		}
+	})
+	_ = l.Close() // accepting ends either way
+	for _, fd := range fds {
+		syscall.CloseOnExec(fd)
+		file := os.NewFile(uintptr(fd), "client")
+		c, err := net.FileConn(file)
+		_ = file.Close() // c has a copy
+		if err == nil {
+			l.swept = append(l.swept, c)
+		}
+	}
+}
+
+// accept returns the next connection. At a stop these are the ones that were swept.
+func (l *listener) accept() (net.Conn, error) {
+	if len(l.swept) > 0 {
+		c := l.swept[0]
+		l.swept = l.swept[1:]
+		return c, nil
+	}
+	c, err := l.Listener.Accept()
+	if errors.Is(err, os.ErrDeadlineExceeded) {
+		if l.sweep(); len(l.swept) > 0 {
+			return l.accept()
+		}
+		return nil, net.ErrClosed
+	}
+	return c, err
+}
+
 func (l *listener) Accept() (net.Conn, error) {
 	for {
-		c, err := l.Listener.Accept()
-		if errors.Is(err, os.ErrDeadlineExceeded) { // drained
-			err = errors.Join(net.ErrClosed, l.Close())
-		}
+		c, err := l.accept()
 		if err != nil {
 			return nil, err
 		}
