@@ -92,6 +92,7 @@ type reply struct {
 	status int
 	header http.Header
 	body   string
+	closes bool // the connection ends with it
 }
 
 // conn is one connection to a server.
@@ -132,7 +133,7 @@ func (c *conn) receive(method string) (reply, error) {
 	if err != nil {
 		return reply{}, err
 	}
-	return reply{resp.StatusCode, resp.Header, string(body)}, nil
+	return reply{resp.StatusCode, resp.Header, string(body), resp.Close}, nil
 }
 
 // roundTrip sends one request and reads its answer within the usual limit. A

@@ -20,6 +20,7 @@ type persistentClient struct {
 	at        int
 	conn      *conn
 	refusals  int
+	served    int // requests on this connection
 }
 
 // do sends one request and returns the answer.
@@ -44,7 +45,12 @@ func (c *persistentClient) do(q request) (reply, error) {
 		}
 	}
 	answer, err := c.conn.roundTrip(q)
-	if err != nil || answer.header.Get("Connection") == "close" {
+	if err == nil {
+		c.served++
+	} else {
+		err = fmt.Errorf("after %d requests on the connection: %w", c.served, err)
+	}
+	if err != nil || answer.closes {
 		c.leave()
 	}
 	return answer, err
@@ -53,7 +59,7 @@ func (c *persistentClient) do(q request) (reply, error) {
 func (c *persistentClient) leave() {
 	if c.conn != nil {
 		c.conn.Close()
-		c.conn = nil
+		c.conn, c.served = nil, 0
 	}
 }
 

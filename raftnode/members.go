@@ -24,7 +24,12 @@ func (n *Node) Step(m *raftpb.Message) error {
 }
 
 // Unreachable reports that messages to a member may have been lost.
-func (n *Node) Unreachable(member uint64) { n.raw.ReportUnreachable(member) }
+func (n *Node) Unreachable(member uint64) {
+	n.raw.ReportUnreachable(member)
+	if member == n.leader {
+		n.reads.askSoon(n.ticks, n.cfg.ElectionTicks)
+	}
+}
 
 // SnapshotSent reports how sending a snapshot to a member has ended.
 func (n *Node) SnapshotSent(member uint64, ok bool) {

@@ -63,6 +63,13 @@ func (rs *reads) askAgain() {
 	}
 }
 
+// askSoon has it asked again at the next tick: it may have been lost.
+func (rs *reads) askSoon(tick, retryTicks int) {
+	if rs.current != nil {
+		rs.current.sent = min(rs.current.sent, tick-retryTicks+1)
+	}
+}
+
 // confirm notes the answer to a ReadIndex. Answers to earlier contexts are stale
 // only in the sense that they were asked for again; they are ignored.
 func (rs *reads) confirm(context []byte, index uint64) {

@@ -1,6 +1,7 @@
 package raftnode
 
 import (
+	"errors"
 	"fmt"
 
 	"go.etcd.io/raft/v3"
@@ -118,7 +119,8 @@ func (n *Node) Appended(a *Append) error {
 			n.work.Messages = append(n.work.Messages, m)
 			continue
 		}
-		if err := n.raw.Step(m); err != nil {
+		// A machine that was removed meanwhile is a stranger to itself.
+		if err := n.raw.Step(m); err != nil && !errors.Is(err, raft.ErrStepPeerNotFound) {
 			return fmt.Errorf("raftnode: step %s: %w", m.GetType(), err)
 		}
 	}
