@@ -35,6 +35,8 @@ type Config struct {
 	Clock func() store.Time
 	// Dial reaches other machines at their peer addresses.
 	Dial func(ctx context.Context, addr string) (net.Conn, error)
+	// AuditEvery is how often machines compare their states; 0 for never.
+	AuditEvery time.Duration
 	// Seeds are the members a machine that joins was told of. They count until its own
 	// state knows better.
 	Seeds []store.Member
@@ -106,8 +108,13 @@ func Start(cfg Config, disk *Disk) (*Machine, error) {
 		{&all.wal, "wal", &walActor{log: disk.log, logger: cfg.Log}},
 		{&all.snapshotter, "snapshotter", &snapshotActor{snapshots: disk.snapshots, logger: cfg.Log}},
 		{&all.hub, "hub", &hubActor{hub: watch.NewHub(disk.store.History()), watchers: &m.watchers}},
+		{&all.auditor, "auditor", &auditorActor{
+			log: cfg.Log, own: make(map[uint64]stateHash), theirs: make(map[uint64]map[uint64]stateHash),
+		}},
 		{&all.reaper, "reaper", &reaperActor{clock: cfg.Clock}},
-		{&all.store, "store", &storeActor{store: disk.store, snapshots: disk.snapshots, log: cfg.Log}},
+		{&all.store, "store", &storeActor{
+			store: disk.store, snapshots: disk.snapshots, audits: auditPoint{every: cfg.AuditEvery}, log: cfg.Log,
+		}},
 		{&all.raft, "raft", &raftActor{
 			node: node, clock: cfg.Clock, log: cfg.Log, peers: peers,
 			gone: func(reason string) {

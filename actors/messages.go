@@ -139,7 +139,7 @@ type (
 	// themselves may now.
 	begin struct{}
 	// *pids: Start -> each actor, first. Before it an actor knows nobody.
-	pids struct{ raft, wal, snapshotter, store, hub, reaper, ticker, announcer *actor.PID }
+	pids struct{ raft, wal, snapshotter, store, hub, reaper, ticker, announcer, auditor *actor.PID }
 
 	// tick: ticker -> raft.
 	tick struct{}
@@ -175,6 +175,16 @@ type (
 	// closeWatches: Machine -> hub. Answers all watchers, present and future, with
 	// ErrClosing.
 	closeWatches struct{}
+
+	// audit: store -> auditor. The state at a place where machines compare theirs.
+	audit struct{ state *store.Snapshot }
+	// audited: a connection -> auditor. What another member's state hashes to.
+	audited struct {
+		from, index uint64
+		hash        stateHash
+	}
+	// broadcast: auditor -> raft. For all other members.
+	broadcast struct{ frame transport.Frame }
 
 	// takeSnapshot: raft -> store. Right behind the entry it is to contain last.
 	takeSnapshot struct{ meta *raftpb.SnapshotMetadata }

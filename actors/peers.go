@@ -67,6 +67,12 @@ func (ps *peers) locate(ctx actor.Context, m *located) {
 // peerAddr is the peer address of a member, host:port.
 func peerAddr(m store.Member) string { return strings.TrimPrefix(m.PeerURL, "http://") }
 
+func (ps *peers) broadcast(ctx actor.Context, frame transport.Frame) {
+	for _, p := range ps.actors {
+		ctx.Send(p.pid, &outgoing{frames: []transport.Frame{frame}})
+	}
+}
+
 func (ps *peers) stop(ctx actor.Context) {
 	for _, p := range ps.actors {
 		ctx.Stop(p.pid)

@@ -73,6 +73,9 @@ func (r *raftActor) Receive(ctx actor.Context) {
 	case *located:
 		r.peers.locate(ctx, m)
 		return
+	case *broadcast:
+		r.peers.broadcast(ctx, m.frame)
+		return
 	case *unreachable:
 		r.node.Unreachable(m.member)
 	case *snapshotSent:

@@ -76,6 +76,10 @@ func (in *inbox) deliver(from uint64, f transport.Frame) {
 		in.root.Send(in.to.raft, &forwarded{from: from, payload: f.Payload})
 	case transport.KindReject:
 		in.root.Send(in.to.raft, &rejected{payload: f.Payload})
+	case transport.KindHash:
+		if m, ok := decodeHash(from, f.Payload); ok {
+			in.root.Send(in.to.auditor, m)
+		}
 	}
 }
 

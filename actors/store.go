@@ -22,6 +22,7 @@ type storeActor struct {
 	log    *slog.Logger
 	// snapshots is where the ones that are to be installed are read from.
 	snapshots *wal.Snapshots
+	audits    auditPoint
 
 	to *pids
 
@@ -72,6 +73,9 @@ func (s *storeActor) apply(ctx actor.Context, m *raftnode.Apply) {
 	var events []*store.Event
 	members := false
 	for i, e := range m.Entries {
+		if s.audits.before(store.Time(e.Now)) && len(s.store.Members()) > 1 {
+			ctx.Send(s.to.auditor, &audit{state: s.store.Snapshot()})
+		}
 		result, err := s.store.Apply(e.Index, store.Time(e.Now), e.Command)
 		if err != nil {
 			fatal(s.log, "the log holds a command that this program does not understand: the process ends, "+

@@ -21,6 +21,9 @@ const (
 	// KindReject answers a KindForward that was not proposed. Its payload is the
 	// caller's.
 	KindReject Kind = 3
+	// KindHash tells what the state of a machine hashes to. Its payload is the
+	// caller's.
+	KindHash Kind = 4
 
 	kindPing            Kind = 16
 	kindPong            Kind = 17

@@ -146,7 +146,7 @@ func (r *Receiver) serveStream(st *stream, conn *timedConn) error {
 		}
 		switch f.Kind {
 		case kindPing:
-		case KindRaft, KindForward, KindReject:
+		case KindRaft, KindForward, KindReject, KindHash:
 			r.deliver(st.from, f)
 		default:
 			return fmt.Errorf("a frame of kind %d is unknown", f.Kind)

@@ -53,7 +53,7 @@ const (
 	maxHeartbeat    = 10 * time.Second
 	maxMembersLimit = 99
 	maxHistory      = 1 << 24
-	maxBodyLimit    = 256 << 20
+	maxBodyLimit    = 32 << 20 // well below what one frame between machines may have
 	maxRequestTime  = 10 * time.Minute
 	minRequestTime  = time.Second
 	reservedFiles   = 256 // open files that are not client connections

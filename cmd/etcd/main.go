@@ -31,6 +31,9 @@ const (
 	catchUpEntries = 5000
 )
 
+// auditEvery is how often the machines of a cluster compare their states.
+const auditEvery = 5 * time.Minute
+
 // stopTime bounds an orderly stop. What has not been answered by then is cut off.
 const (
 	stopTime     = 4 * time.Second
@@ -234,6 +237,7 @@ func machineConfig(c *config, member store.Member, seeds []store.Member, clock f
 		Tick:            c.heartbeat,
 		Dial:            dial,
 		Seeds:           seeds,
+		AuditEvery:      auditEvery,
 		Clock:           clock,
 		Log:             log,
 		Raft: raftnode.Config{
