@@ -19,11 +19,13 @@ func TestWatchAcrossMembers(t *testing.T) {
 	start := c.members[0].event(post("/v1/keys/start", "value", "1")).Index + 1
 
 	stop := make(chan struct{})
-	var wg sync.WaitGroup
+	end := sync.OnceFunc(func() { close(stop) })
+	defer end() // for a test that fails half-way
+	var writing, watching sync.WaitGroup
 	var mu sync.Mutex
 	acknowledged := map[uint64]string{}
 	for id := range writers {
-		wg.Go(func() {
+		writing.Go(func() {
 			for i := 0; ; i++ {
 				select {
 				case <-stop:
@@ -49,7 +51,7 @@ func TestWatchAcrossMembers(t *testing.T) {
 	// Watchers end with the key that is written last.
 	seen := make([][]event, watchers)
 	for id := range watchers {
-		wg.Go(func() {
+		watching.Go(func() {
 			next := start
 			for at, failures := id, 0; failures < 1000; at++ {
 				answer, err := exchange(addresses[at%len(addresses)], post("/v1/watch/watched", "index", strconv.FormatUint(next, 10)))
@@ -88,12 +90,13 @@ func TestWatchAcrossMembers(t *testing.T) {
 	leader := c.leader()
 	leader.stop()
 	leader.start()
-	close(stop)
+	end()
+	writing.Wait()
 	waitUntil(t, "the last write", func() bool {
 		answer, err := exchange(addresses[0], post("/v1/keys/watched/end", "value", "end"))
 		return err == nil && answer.status == 200
 	})
-	wg.Wait()
+	watching.Wait()
 	if t.Failed() {
 		return
 	}
