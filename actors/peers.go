@@ -1,6 +1,7 @@
 package actors
 
 import (
+	"slices"
 	"strings"
 
 	"github.com/asynkron/protoactor-go/actor"
@@ -25,16 +26,18 @@ type peer struct {
 	addr string
 }
 
-// set makes the peers those of the cluster.
+// maxPeers bounds those that this machine has only heard of.
+const maxPeers = 200
+
+// set takes over who the members are, as of the state of this machine. That may be
+// behind, so nobody goes but those who were removed.
 func (ps *peers) set(ctx actor.Context, m *membership) {
 	ps.inbox.roster.Store(&roster{members: m.members, removed: m.removed})
-	keep := map[uint64]bool{ps.self: true}
 	for _, member := range m.members {
-		keep[member.ID] = true
-		ps.add(ctx, member)
+		ps.reach(ctx, member.ID, peerAddr(member))
 	}
-	for id, p := range ps.actors {
-		if !keep[id] {
+	for _, id := range m.removed {
+		if p, ok := ps.actors[id]; ok {
 			ctx.Stop(p.pid)
 			delete(ps.actors, id)
 			ps.drop(id)
@@ -42,25 +45,25 @@ func (ps *peers) set(ctx actor.Context, m *membership) {
 	}
 }
 
-func (ps *peers) add(ctx actor.Context, member store.Member) {
-	addr := peerAddr(member)
-	p, ok := ps.actors[member.ID]
-	switch {
-	case member.ID == ps.self:
-	case !ok:
-		ps.actors[member.ID] = &peer{pid: ps.spawn(member.ID, addr), addr: addr}
-	case p.addr != addr:
-		p.addr = addr
-		ctx.Send(p.pid, &moved{addr: addr})
+// locate notes where a machine says it is. If it has moved, it tells the cluster
+// itself as soon as it can hear it; if it is not known, the state of this machine is
+// behind.
+func (ps *peers) locate(ctx actor.Context, m *located) {
+	removed := slices.Contains(ps.inbox.roster.Load().removedIDs(), m.member)
+	if !removed && len(ps.actors) < maxPeers {
+		ps.reach(ctx, m.member, m.addr)
 	}
 }
 
-// locate notes where a member says it is now. It tells the cluster itself as soon as
-// it can hear it.
-func (ps *peers) locate(ctx actor.Context, m *located) {
-	if p, ok := ps.actors[m.member]; ok && p.addr != m.addr {
-		p.addr = m.addr
-		ctx.Send(p.pid, &moved{addr: m.addr})
+func (ps *peers) reach(ctx actor.Context, member uint64, addr string) {
+	p, ok := ps.actors[member]
+	switch {
+	case member == ps.self:
+	case !ok:
+		ps.actors[member] = &peer{pid: ps.spawn(member, addr), addr: addr}
+	case p.addr != addr:
+		p.addr = addr
+		ctx.Send(p.pid, &moved{addr: addr})
 	}
 }
 

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"io"
 	"log/slog"
+	"net/http"
 	"slices"
 	"sync/atomic"
 
@@ -15,11 +16,8 @@ import (
 	"etcd/transport"
 )
 
-// Answers to the handshake of a stream that is refused.
-const (
-	statusUnknown = 412 // not a member as far as this machine knows
-	statusGone    = 410 // removed for ever
-)
+// statusGone answers the handshake of a machine that was removed for ever.
+const statusGone = http.StatusGone
 
 var errNoSnapshot = errors.New("actors: what came as a snapshot is none")
 
@@ -29,6 +27,14 @@ type roster struct {
 	removed []uint64
 }
 
+// removedIDs are the former members; nil before anything is known.
+func (r *roster) removedIDs() []uint64 {
+	if r == nil {
+		return nil
+	}
+	return r.removed
+}
+
 // inbox takes what comes from other machines, on the goroutines of their
 // connections, and passes it on as messages.
 type inbox struct {
@@ -36,23 +42,24 @@ type inbox struct {
 	to     *pids
 	log    *slog.Logger
 	roster atomic.Pointer[roster]
+
+	refused atomic.Int64 // streams of removed machines, and frames that must not come
 }
 
-// admit decides about a stream. A machine that is still empty knows nobody and lets
-// everybody of its cluster in; Raft looks after itself.
+// admit decides about a stream of a machine that knows the ID of this cluster. Only
+// one that was removed is refused: a machine that is behind may not know a member yet,
+// and if that one leads, it is the only one from which to learn. Raft does not listen
+// to those who have no say.
 func (in *inbox) admit(h transport.Hello) (status int, message string) {
 	r := in.roster.Load()
-	switch {
-	case r == nil:
-		return 0, ""
-	case slices.Contains(r.removed, h.From):
+	if slices.Contains(r.removedIDs(), h.From) {
+		in.refused.Add(1)
 		return statusGone, "this machine was removed from the cluster"
 	}
-	at := slices.IndexFunc(r.members, func(m store.Member) bool { return m.ID == h.From })
-	if at < 0 {
-		return statusUnknown, "this machine is not known as a member (yet)"
-	}
-	if h.Addr != "" && h.Addr != peerAddr(r.members[at]) {
+	known := r != nil && slices.ContainsFunc(r.members, func(m store.Member) bool {
+		return m.ID == h.From && peerAddr(m) == h.Addr
+	})
+	if !known && h.Addr != "" {
 		in.root.Send(in.to.raft, &located{member: h.From, addr: h.Addr})
 	}
 	return 0, ""
@@ -64,11 +71,13 @@ func (in *inbox) deliver(from uint64, f transport.Frame) {
 	case transport.KindRaft:
 		m := &raftpb.Message{}
 		if err := proto.Unmarshal(f.Payload, m); err != nil {
-			in.log.Error("a member sends what is no message", "member", from, "error", err)
+			in.refused.Add(1)
+			in.log.Error("a member sends what is no message", "member", memberID(from), "error", err)
 			return
 		}
 		if m.GetFrom() != from {
-			in.log.Error("a member sends in the name of another", "member", from, "as", m.GetFrom())
+			in.refused.Add(1)
+			in.log.Error("a member sends in the name of another", "member", memberID(from), "as", memberID(m.GetFrom()))
 			return
 		}
 		in.root.Send(in.to.raft, m)

@@ -82,6 +82,8 @@ func NewPeers(cfg Config, machine *actors.Machine) *Server {
 }
 
 func newServer(cfg Config, machine *actors.Machine, kind string, routes []route) *Server {
+	sessions := machine.Kind(kind)
+	sessions.Untimed = true // they pass an answer on
 	s := &Server{
 		cfg:     cfg,
 		log:     cfg.Log,
@@ -89,7 +91,7 @@ func newServer(cfg Config, machine *actors.Machine, kind string, routes []route)
 		routes:  routes,
 		started: cfg.Clock(),
 		root:    machine.System.Root,
-		mailbox: machine.Kind(kind).Mailbox(),
+		mailbox: sessions.Mailbox(),
 		// Sessions only pass an answer on, so they do it where it is sent.
 		dispatcher: actor.NewSynchronizedDispatcher(1),
 		supervisor: actors.StopOnPanic(cfg.Log),

@@ -18,3 +18,8 @@ func (n *Node) FirstInMemory(t testing.TB) uint64 {
 	}
 	return first
 }
+
+// Campaign starts an election without waiting for a timeout, ForgetLeader has a
+// follower vote for others at once.
+func (n *Node) Campaign() error     { return n.raw.Campaign() }
+func (n *Node) ForgetLeader() error { return n.raw.ForgetLeader() }

@@ -92,16 +92,20 @@ func (n *Node) changeMembers(e *raftpb.Entry) []byte {
 		panic(fmt.Sprintf("entry %d: membership change: %v", e.GetIndex(), err))
 	}
 	n.changed = e.GetIndex()
-	n.confState = n.raw.ApplyConfChange(change)
+	n.setMembers(n.raw.ApplyConfChange(change))
 	if change.GetType() == raftpb.ConfChangeRemoveNode && change.GetNodeId() == n.cfg.MemberID {
 		n.work.Removed = true
 	}
 	return change.GetContext()
 }
 
+func (n *Node) setMembers(members *raftpb.ConfState) {
+	n.confState, n.storage.members = members, members
+}
+
 // install notes that a snapshot of the leader has become the state.
 func (n *Node) install(meta *raftpb.SnapshotMetadata) {
-	n.confState = meta.GetConfState()
+	n.setMembers(meta.GetConfState())
 	n.installed = meta.GetIndex()
 	n.handedOut, n.handedTerm, n.applied = meta.GetIndex(), meta.GetTerm(), meta.GetIndex()
 	n.termStart = meta.GetIndex()

@@ -72,7 +72,7 @@ type State struct {
 type Node struct {
 	cfg     Config
 	raw     *raft.RawNode
-	storage *raft.MemoryStorage
+	storage *storage
 
 	confState *raftpb.ConfState
 	leader    uint64
@@ -102,13 +102,13 @@ type Node struct {
 
 // New builds the core from what was found on disk.
 func New(cfg Config, state State) (*Node, error) {
-	storage := raft.NewMemoryStorage()
+	storage := &storage{MemoryStorage: raft.NewMemoryStorage(), members: &raftpb.ConfState{}}
 	n := &Node{cfg: cfg, storage: storage, confState: &raftpb.ConfState{}}
 	if meta := state.Snapshot; meta != nil {
 		if err := storage.ApplySnapshot(&raftpb.Snapshot{Metadata: meta}); err != nil {
 			return nil, fmt.Errorf("raftnode: snapshot at index %d: %w", meta.GetIndex(), err)
 		}
-		n.confState = meta.GetConfState()
+		n.setMembers(meta.GetConfState())
 		n.handedOut, n.handedTerm, n.applied = meta.GetIndex(), meta.GetTerm(), meta.GetIndex()
 	}
 	if state.HardState != nil {

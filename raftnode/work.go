@@ -90,6 +90,9 @@ func (n *Node) Work() (Work, bool) {
 	if n.raw.HasReady() {
 		n.ready()
 	}
+	if n.storage.wanted {
+		n.askSnapshot()
+	}
 	n.work.Reads = n.reads.release(n.handedOut, n.work.Reads)
 	work := n.work
 	n.work = Work{}
@@ -279,12 +282,12 @@ func (n *Node) startTerm(e *raftpb.Entry) {
 }
 
 func (n *Node) askSnapshot() {
-	due := n.cfg.SnapshotEntries > 0 &&
+	due := n.storage.wanted || n.cfg.SnapshotEntries > 0 &&
 		(n.sinceCount >= n.cfg.SnapshotEntries || n.sinceBytes >= n.cfg.SnapshotBytes)
 	if !due || n.snapshoting {
 		return
 	}
-	n.snapshoting = true
+	n.snapshoting, n.storage.wanted = true, false
 	n.sinceCount, n.sinceBytes = 0, 0
 	n.work.TakeSnapshot = &raftpb.SnapshotMetadata{
 		Index:     new(n.handedOut),

@@ -17,6 +17,9 @@ type tree struct {
 	nodes  *btree.BTreeG[*Node]
 	expiry *btree.BTreeG[*Node]
 	pivot  Node // where a search starts; never stored, saves allocating one
+	// hint remembers where the last search ended: a command looks a key up and then
+	// writes it.
+	hint btree.PathHint
 }
 
 func newTree() tree {
@@ -40,7 +43,7 @@ func (t *tree) find(path string) *Node {
 	if path == "/" {
 		return rootNode
 	}
-	node, _ := t.nodes.Get(t.at(path))
+	node, _ := t.nodes.GetHint(t.at(path), &t.hint)
 	return node
 }
 
@@ -72,7 +75,7 @@ func (t *tree) missing(path string) *Failure {
 
 // put stores node in place of old, which is nil if there was none.
 func (t *tree) put(node, old *Node) {
-	t.nodes.Set(node)
+	t.nodes.SetHint(node, &t.hint)
 	if old != nil && old.Deadline != 0 {
 		t.expiry.Delete(old)
 	}

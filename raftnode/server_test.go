@@ -1,0 +1,323 @@
+package raftnode_test
+
+import (
+	"slices"
+
+	"go.etcd.io/raft/v3/raftpb"
+	"google.golang.org/protobuf/proto"
+
+	"etcd/raftnode"
+)
+
+// server is one machine of a cluster: its log writer and its store, which get
+// something done when they are told to. What it holds is a part of the cluster's log.
+type server struct {
+	c    *cluster
+	id   uint64
+	cfg  raftnode.Config
+	node *raftnode.Node // nil while it is down
+
+	wal       []*raftnode.Append // handed out, not durable yet
+	store     []*raftnode.Apply  // handed out, not reported as applied yet
+	handedOut uint64
+	records   int // how many of the cluster's log were handed out
+	snapshot  *snapshot
+	leader    raftnode.Leader
+	ticks     int
+	open      map[*ticket]bool
+	installs  int  // how many snapshots of a leader became the state
+	removed   bool // it was told so, or the test knows it
+
+	// What follows outlives crashes.
+	disk  serverDisk
+	lives uint64
+}
+
+// serverDisk is what a crash leaves of a machine whose log can be overwritten.
+type serverDisk struct {
+	hardState *raftpb.HardState
+	base      uint64 // index of the snapshot of a leader before the entries
+	entries   []*raftpb.Entry
+	snapshot  *snapshot
+}
+
+func (d *serverDisk) write(c *cluster, a *raftnode.Append) {
+	c.t.Helper()
+	if a.HardState != nil {
+		d.hardState = a.HardState
+	}
+	if a.Snapshot != nil {
+		d.snapshot = &snapshot{meta: a.Snapshot, records: c.recordsUpTo(a.Snapshot.GetIndex())}
+		d.base, d.entries = a.Snapshot.GetIndex(), nil
+	}
+	if len(a.Entries) == 0 {
+		return
+	}
+	first := a.Entries[0].GetIndex()
+	if first <= d.base || first > d.base+uint64(len(d.entries))+1 {
+		c.t.Fatalf("entry %d is appended to a log of %d..%d", first, d.base+1, d.base+uint64(len(d.entries)))
+	}
+	d.entries = append(slices.Clip(d.entries[:first-d.base-1]), a.Entries...)
+}
+
+func (d *serverDisk) found() raftnode.State {
+	state := raftnode.State{Entries: slices.Clone(d.entries)}
+	if d.hardState != nil {
+		state.HardState = proto.Clone(d.hardState).(*raftpb.HardState)
+	}
+	if d.snapshot != nil {
+		index := d.snapshot.meta.GetIndex()
+		state.Snapshot = d.snapshot.meta
+		state.Entries = state.Entries[index-d.base:]
+		state.HardState.Commit = new(max(index, state.HardState.GetCommit()))
+	}
+	return state
+}
+
+// start starts a process on what the disk has.
+func (s *server) start() {
+	s.c.t.Helper()
+	s.lives++
+	s.cfg.FirstProposalID = s.id<<48 | s.lives<<32
+	s.wal, s.store, s.snapshot, s.open = nil, nil, nil, map[*ticket]bool{}
+	s.leader, s.ticks, s.handedOut, s.records = raftnode.Leader{}, 0, 0, 0
+	if d := s.disk.snapshot; d != nil {
+		s.handedOut, s.records = d.meta.GetIndex(), d.records
+	}
+	node, err := raftnode.New(s.cfg, s.disk.found())
+	if err != nil {
+		s.c.t.Fatalf("start: %v", err)
+	}
+	s.node = node
+}
+
+// crash ends the process. Of the writes that are not known to be durable the first few
+// happen to be.
+func (s *server) crash(kept int) {
+	s.c.t.Helper()
+	for _, a := range s.wal[:kept] {
+		s.disk.write(s.c, a)
+	}
+	s.wal, s.store, s.snapshot, s.open, s.node = nil, nil, nil, nil, nil
+}
+
+func (s *server) propose() *ticket {
+	t := s.c.ticket(s)
+	t.command = s.c.name("command")
+	s.node.Propose([]byte(t.command), s.c.now(), t)
+	return t
+}
+
+// change proposes a membership change; its command says which.
+func (s *server) change(kind raftnode.ProposalKind, member uint64) *ticket {
+	t := s.c.ticket(s)
+	t.command = s.c.name(changeVerb(kind) + memberName(member))
+	s.node.ProposeMember(kind, member, []byte(t.command), s.c.now(), t)
+	return t
+}
+
+func (s *server) read() *ticket {
+	t := s.c.ticket(s)
+	s.node.Read(t)
+	return t
+}
+
+func (s *server) tick(n int) {
+	for range n {
+		s.ticks++
+		s.node.Tick()
+	}
+}
+
+// work takes all there is to do.
+func (s *server) work() {
+	s.c.t.Helper()
+	for range 10_000 {
+		if s.node == nil {
+			return
+		}
+		w, ok := s.node.Work()
+		if ok {
+			s.accept(w)
+			continue
+		}
+		for t := range s.open {
+			if s.ticks-t.asked >= s.cfg.RequestTicks {
+				s.c.t.Fatalf("request %d of %x has waited %d ticks", t.number, s.id, s.ticks-t.asked)
+			}
+		}
+		return
+	}
+	s.c.t.Fatalf("there is always more work")
+}
+
+// sync makes the first n writes durable and says so.
+func (s *server) sync(n int) {
+	s.c.t.Helper()
+	batch := s.wal[:n]
+	s.wal = s.wal[n:]
+	for _, a := range batch {
+		s.disk.write(s.c, a)
+	}
+	for _, a := range batch {
+		if !a.Urgent {
+			continue
+		}
+		if err := s.node.Appended(a); err != nil {
+			s.c.t.Fatalf("Appended: %v", err)
+		}
+	}
+}
+
+// apply reports the first n runs of entries as applied.
+func (s *server) apply(n int) {
+	s.c.t.Helper()
+	for _, a := range s.store[:n] {
+		if err := s.node.Applied(a); err != nil {
+			s.c.t.Fatalf("Applied: %v", err)
+		}
+	}
+	s.store = s.store[n:]
+}
+
+// saveSnapshot writes the snapshot that was asked for and reports it.
+func (s *server) saveSnapshot() {
+	s.c.t.Helper()
+	if s.disk.snapshot == nil || s.snapshot.meta.GetIndex() > s.disk.snapshot.meta.GetIndex() {
+		s.disk.snapshot = s.snapshot
+	}
+	meta := s.snapshot.meta
+	s.snapshot = nil
+	if err := s.node.Snapshotted(meta); err != nil {
+		s.c.t.Fatalf("Snapshotted: %v", err)
+	}
+}
+
+// maySave says whether there is a snapshot to be written: the store has got to where
+// it is to be taken, and the log on disk as well.
+func (s *server) maySave() bool {
+	return s.node != nil && s.snapshot != nil && len(s.store) == 0 &&
+		s.snapshot.meta.GetIndex() <= s.disk.base+uint64(len(s.disk.entries))
+}
+
+func (s *server) accept(w raftnode.Work) {
+	c := s.c
+	c.t.Helper()
+	if w.Leader != nil {
+		s.acceptLeader(*w.Leader)
+	}
+	if w.Append != nil {
+		s.wal = append(s.wal, w.Append)
+	}
+	for _, m := range w.Messages {
+		c.send(&packet{from: s.id, life: s.lives, to: m.GetTo(), message: proto.Clone(m).(*raftpb.Message)})
+	}
+	for _, f := range w.Forwards {
+		c.send(&packet{from: s.id, life: s.lives, to: f.To, forward: f.Payload})
+	}
+	for _, r := range w.Rejects {
+		c.send(&packet{from: s.id, life: s.lives, to: r.To, reject: r.Payload})
+	}
+	if w.Install != nil {
+		if w.Install.GetIndex() <= s.handedOut {
+			c.t.Fatalf("%x is to install a snapshot at %d, behind entry %d", s.id, w.Install.GetIndex(), s.handedOut)
+		}
+		s.installs++
+		s.handedOut, s.records = w.Install.GetIndex(), c.recordsUpTo(w.Install.GetIndex())
+	}
+	if w.Apply != nil {
+		s.acceptApply(w.Apply)
+	}
+	for _, token := range w.Reads {
+		s.acceptRead(token.(*ticket))
+	}
+	if w.TakeSnapshot != nil {
+		if w.TakeSnapshot.GetIndex() != s.handedOut || s.snapshot != nil {
+			c.t.Fatalf("%x is asked for a snapshot %v at entry %d", s.id, w.TakeSnapshot, s.handedOut)
+		}
+		s.snapshot = &snapshot{meta: w.TakeSnapshot, records: s.records}
+	}
+	for _, f := range w.Failed {
+		s.acceptFailure(f)
+	}
+	if w.Removed {
+		s.removed = true
+		s.crash(len(s.wal))
+	}
+}
+
+func (s *server) acceptLeader(l raftnode.Leader) {
+	c := s.c
+	c.t.Helper()
+	if l == s.leader {
+		c.t.Fatalf("the same leader is reported again: %+v", l)
+	}
+	s.leader = l
+	if l.ID == 0 {
+		return
+	}
+	if earlier, ok := c.leaders[l.Term]; ok && earlier != l.ID {
+		c.t.Fatalf("both %x and %x lead in term %d", earlier, l.ID, l.Term)
+	}
+	c.leaders[l.Term] = l.ID
+}
+
+func (s *server) acceptApply(a *raftnode.Apply) {
+	c := s.c
+	c.t.Helper()
+	if a.Last <= s.handedOut {
+		c.t.Fatalf("%x is handed entries up to %d after %d", s.id, a.Last, s.handedOut)
+	}
+	for _, e := range a.Entries {
+		if e.Index <= s.handedOut || e.Index > a.Last {
+			c.t.Fatalf("%x is handed entry %d between %d and %d", s.id, e.Index, s.handedOut, a.Last)
+		}
+		s.handedOut = e.Index
+		c.record(s, record{e.Index, string(e.Command)})
+		s.records++
+		if e.Token == nil {
+			continue
+		}
+		t := e.Token.(*ticket)
+		if t.command != string(e.Command) {
+			c.t.Fatalf("entry %d is %q, its token %q", e.Index, e.Command, t.command)
+		}
+		c.visible = max(c.visible, e.Index)
+		s.answer(t, answer{index: e.Index})
+	}
+	s.handedOut = a.Last
+	s.store = append(s.store, a)
+}
+
+// acceptRead checks that a read sees all that anybody was told before it was asked.
+func (s *server) acceptRead(t *ticket) {
+	c := s.c
+	c.t.Helper()
+	if s.handedOut < t.mustSee {
+		c.t.Fatalf("read %d is released by %x at entry %d, but entry %d was seen before it", t.number, s.id, s.handedOut, t.mustSee)
+	}
+	c.visible = max(c.visible, s.handedOut)
+	s.answer(t, answer{})
+}
+
+func (s *server) acceptFailure(f raftnode.Failure) {
+	s.c.t.Helper()
+	t := f.Token.(*ticket)
+	s.answer(t, answer{err: f.Err})
+	if t.command == "" || f.Err == raftnode.ErrUnknownOutcome {
+		return
+	}
+	s.c.refused[t.command] = true
+	if index, ok := s.c.where[t.command]; ok {
+		s.c.t.Fatalf("%q fails with %q, but it is entry %d", t.command, f.Err, index)
+	}
+}
+
+func (s *server) answer(t *ticket, a answer) {
+	s.c.t.Helper()
+	if !s.open[t] {
+		s.c.t.Fatalf("request %d is answered twice, or by another life or machine: %+v", t.number, a)
+	}
+	delete(s.open, t)
+	s.c.answers[t] = a
+}
