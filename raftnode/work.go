@@ -146,6 +146,7 @@ func (n *Node) Applied(a *Apply) error {
 // before it, less CatchUpEntries, is dropped from memory.
 func (n *Node) Snapshotted(meta *raftpb.SnapshotMetadata) error {
 	n.snapshoting = false
+	n.storage.wanted = false // Raft asks again if this one is not good either
 	if meta.GetIndex() <= n.installed {
 		return nil // a newer one of the leader has taken its place
 	}
