@@ -105,11 +105,12 @@ func (p *peerActor) send(ctx actor.Context, m *raftpb.Message) {
 	if err != nil {
 		panic(err)
 	}
-	stream := p.control
+	first, second := p.control, p.bulk // one may be up while the other is not
 	if m.GetType() == raftpb.MsgApp {
-		stream = p.bulk
+		first, second = p.bulk, nil
 	}
-	if !stream.Send(transport.Frame{Kind: transport.KindRaft, Payload: payload}) {
+	frame := transport.Frame{Kind: transport.KindRaft, Payload: payload}
+	if !first.Send(frame) && (second == nil || !second.Send(frame)) {
 		ctx.Send(p.raft, &unreachable{member: p.member})
 	}
 }

@@ -1,10 +1,16 @@
 // Package e2e holds black-box tests of the built etcd binary.
 //
-// It owns the process harness (build once, start, kill, restart, stop), a raw
-// HTTP/1.1 client that sends requests byte for byte, and the tests that need
-// a real process: the replay of the answers recorded from etcd 0.1.0, the
-// examples of the README, crashes under load, and the behaviour of
-// connections.
+// It owns the process harness (build once, start, kill, restart, stop; one
+// machine or a cluster, with a network between its machines that can be
+// disturbed), a raw HTTP/1.1 client that sends requests byte for byte, and the
+// tests that need real processes: the replay of the answers recorded from etcd
+// 0.1.0, the examples of the README, crashes under load, the behaviour of
+// connections, and what a cluster promises while machines die, stop, restart,
+// join, leave and lose each other.
+//
+// Histories of clusters are checked for linearizability with Porcupine. A
+// seed is logged where chance decides; -chaos, -chaos.seed and -catchup make
+// tests longer or repeat them.
 //
 // It promises that no server process outlives the test binary, that every
 // wait is for a condition with a deadline, and that tests of the package may

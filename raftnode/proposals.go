@@ -64,6 +64,10 @@ func (ps *proposals) takeWaiting(limit int) []*proposal {
 // putBack returns proposals that were not proposed to the front of the queue.
 func (ps *proposals) putBack(list []*proposal) {
 	ps.waiting = append(list[:len(list):len(list)], ps.waiting...)
+	earlier := func(a, b *proposal) int { return a.deadline - b.deadline }
+	if !slices.IsSortedFunc(ps.waiting, earlier) { // some were put back before
+		slices.SortStableFunc(ps.waiting, earlier)
+	}
 }
 
 // reject notes that a forwarded proposal was not proposed.

@@ -132,7 +132,7 @@ func (n *Node) Appended(a *Append) error {
 
 // Applied reports that a has been applied.
 func (n *Node) Applied(a *Apply) error {
-	n.applied = a.Last
+	n.applied = max(n.applied, a.Last) // a snapshot may have been installed meanwhile
 	if n.changing && n.changed > 0 && n.applied >= n.changed {
 		n.changing, n.changed = false, 0
 	}
