@@ -63,10 +63,12 @@ func OpenDisk(fsys wal.FS, opts wal.Options) (disk *Disk, err error) {
 }
 
 // Create begins the log of a machine that founds a cluster of its own.
-func (d *Disk) Create(identity wal.Identity) (err error) {
+func (d *Disk) Create(identity wal.Identity) error { return d.create(identity, 0) }
+
+func (d *Disk) create(identity wal.Identity, term uint64) (err error) {
 	d.Identity = identity
 	d.snapshots = wal.NewSnapshots(d.fsys, identity)
-	d.log, err = wal.Create(d.fsys, identity, d.opts)
+	d.log, err = wal.Create(d.fsys, identity, term, d.opts)
 	return err
 }
 
@@ -74,16 +76,11 @@ func (d *Disk) Create(identity wal.Identity) (err error) {
 // term. That the log knows a term, but no entry, is what tells it from one that
 // founds a cluster: it must never elect itself.
 func (d *Disk) CreateJoined(identity wal.Identity, term uint64) error {
-	if err := d.Create(identity); err != nil {
-		return err
-	}
-	hs := &raftpb.HardState{Term: new(max(term, 1)), Vote: new(uint64(0)), Commit: new(uint64(0))}
-	d.log.Append(hs, nil, nil)
-	if err := d.log.Sync(); err != nil {
-		return err
-	}
-	d.Found = &wal.Recovered{Identity: identity, HardState: hs}
-	return nil
+	term = max(term, 1)
+	d.Found = &wal.Recovered{Identity: identity, HardState: &raftpb.HardState{
+		Term: new(term), Vote: new(uint64(0)), Commit: new(uint64(0)),
+	}}
+	return d.create(identity, term)
 }
 
 // Joining says that this machine has joined a cluster and has got nothing of it yet:

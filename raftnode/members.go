@@ -18,6 +18,9 @@ func (n *Node) Step(m *raftpb.Message) error {
 	if raft.IsLocalMsg(m.GetType()) || m.GetType() == raftpb.MsgProp || m.GetTo() != n.cfg.MemberID {
 		return fmt.Errorf("raftnode: a message %s from %x for %x must not come from another machine", m.GetType(), m.GetFrom(), m.GetTo())
 	}
+	if m.GetType() == raftpb.MsgReadIndex && n.aloneAndNew() {
+		return nil // it is asked again
+	}
 	// A message from one that has been removed meanwhile is no error of ours.
 	_ = n.raw.Step(m)
 	return nil

@@ -53,8 +53,9 @@ type Config struct {
 	CatchUpEntries uint64
 	// MaxMembers bounds the size of the cluster.
 	MaxMembers int
-	// FirstProposalID is where this process starts to number its proposals. It must
-	// be random: an entry of an earlier life of this machine may still be in the log.
+	// FirstProposalID is where this process starts to number its proposals, and its
+	// questions for reads. It must be random: an entry of an earlier life of this
+	// machine may still be in the log, and an answer on its way.
 	FirstProposalID uint64
 	// Log receives Raft's own messages.
 	Log *slog.Logger
@@ -144,6 +145,7 @@ func New(cfg Config, state State) (*Node, error) {
 	n.raw = raw
 	n.term = raw.BasicStatus().HardState.GetTerm()
 	n.proposals.init(cfg.FirstProposalID)
+	n.reads.lastContext = cfg.FirstProposalID
 	return n, nil
 }
 

@@ -184,8 +184,7 @@ func (n *Node) campaignAlone() {
 
 // askReadIndex starts a ReadIndex for the reads that wait. A leader first waits
 // until an entry of its own term is committed and handed out: before that its
-// commit index may be older than writes that were acknowledged in an earlier term,
-// and go.etcd.io/raft answers a cluster of one without that check.
+// commit index may be older than writes that were acknowledged in an earlier term.
 func (n *Node) askReadIndex() {
 	if n.leader == raft.None || n.isLeader && n.handedTerm != n.term {
 		return
@@ -193,6 +192,13 @@ func (n *Node) askReadIndex() {
 	if context := n.reads.ask(n.ticks, n.cfg.ElectionTicks); context != nil {
 		n.raw.ReadIndex(context)
 	}
+}
+
+// aloneAndNew says whether this machine votes alone and does not know yet, since its
+// start, how far the log is committed: go.etcd.io/raft answers a ReadIndex of a learner
+// all the same.
+func (n *Node) aloneAndNew() bool {
+	return len(n.confState.GetVoters()) == 1 && n.handedTerm != n.term
 }
 
 func (n *Node) ready() {

@@ -31,7 +31,7 @@ func batch(n int) []*raftpb.Entry {
 func BenchmarkAppendSync(b *testing.B) {
 	for name, n := range map[string]int{"entries=1": 1, "entries=16": 16, "entries=64": 64} {
 		b.Run(name, func(b *testing.B) {
-			log, err := Create(nullFS{newMemFS()}, testID, Options{})
+			log, err := Create(nullFS{newMemFS()}, testID, 0, Options{})
 			must(b, err)
 			ents, hs := batch(n), &raftpb.HardState{Term: new(uint64(1)), Vote: new(uint64(1)), Commit: new(uint64(0))}
 			next := uint64(1)
@@ -53,7 +53,7 @@ func BenchmarkAppendSync(b *testing.B) {
 func BenchmarkAppendSyncDisk(b *testing.B) {
 	fsys, err := DirFS(b.TempDir())
 	must(b, err)
-	log, err := Create(fsys, testID, Options{})
+	log, err := Create(fsys, testID, 0, Options{})
 	must(b, err)
 	ents, next := batch(16), uint64(1)
 	for b.Loop() {
@@ -69,7 +69,7 @@ func BenchmarkAppendSyncDisk(b *testing.B) {
 
 func BenchmarkOpen(b *testing.B) {
 	fsys := newMemFS()
-	log, err := Create(fsys, testID, Options{})
+	log, err := Create(fsys, testID, 0, Options{})
 	must(b, err)
 	ents, next := batch(64), uint64(1)
 	for next < 100_000 {

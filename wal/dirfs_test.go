@@ -45,7 +45,7 @@ func TestDirFSLog(t *testing.T) {
 	if _, _, err := Open(fsys, Options{}); !errors.Is(err, ErrNoLog) {
 		t.Fatal(err)
 	}
-	log, err := Create(fsys, testID, Options{SegmentSize: 4096})
+	log, err := Create(fsys, testID, 0, Options{SegmentSize: 4096})
 	must(t, err)
 	snaps := NewSnapshots(fsys, testID)
 	for i := uint64(1); i <= 100; i++ {

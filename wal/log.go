@@ -63,9 +63,10 @@ type segmentInfo struct {
 	top uint64 // highest entry index inside
 }
 
-// Create begins the log of a new member. It fails with fs.ErrExist when the
-// directory holds a segment or a snapshot already.
-func Create(fsys FS, id Identity, opts Options) (*Log, error) {
+// Create begins the log of a new member, in the term of the cluster it joins, or in
+// term 0 if it founds one: from the first moment on, the log tells the two apart. It
+// fails with fs.ErrExist when the directory holds a segment or a snapshot already.
+func Create(fsys FS, id Identity, term uint64, opts Options) (*Log, error) {
 	names, err := fsys.List()
 	if err != nil {
 		return nil, fmt.Errorf("wal: list directory: %w", err)
@@ -76,7 +77,10 @@ func Create(fsys FS, id Identity, opts Options) (*Log, error) {
 		}
 	}
 	l := &Log{fsys: fsys, opts: opts, identity: id}
-	if err := l.begin(segmentHeader{seq: 1, first: 1, size: opts.segmentSize(0)}); err != nil {
+	l.durable.hardState.term = term
+	l.pending = l.durable
+	err = l.begin(segmentHeader{seq: 1, first: 1, state: l.durable.hardState, size: opts.segmentSize(0)})
+	if err != nil {
 		return nil, err
 	}
 	return l, nil

@@ -281,12 +281,12 @@ func TestCommitBeyondTheEndIsRefused(t *testing.T) {
 
 func TestCreateRefusesWhatIsThere(t *testing.T) {
 	d := mustDriver(t)
-	if _, err := Create(d.fs, testID, testOptions); !errors.Is(err, fs.ErrExist) {
+	if _, err := Create(d.fs, testID, 0, testOptions); !errors.Is(err, fs.ErrExist) {
 		t.Fatal(err)
 	}
 	only := newMemFS()
 	must(t, NewSnapshots(only, testID).Save(meta(snapshotID{1, 1}), discardBody))
-	if _, err := Create(only, testID, testOptions); !errors.Is(err, fs.ErrExist) {
+	if _, err := Create(only, testID, 0, testOptions); !errors.Is(err, fs.ErrExist) {
 		t.Fatal(err)
 	}
 }
@@ -364,5 +364,25 @@ func TestLockIsExclusive(t *testing.T) {
 	must(t, held.Close())
 	if _, err := Lock(fsys); err != nil {
 		t.Fatal(err)
+	}
+}
+
+func TestAMemberThatJoinsIsToldFromAFounder(t *testing.T) {
+	for _, term := range []uint64{0, 7} {
+		fsys := newMemFS()
+		l, err := Create(fsys, testID, term, testOptions)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := l.Close(); err != nil {
+			t.Fatal(err)
+		}
+		_, rec, err := Open(fsys, testOptions)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := rec.HardState.GetTerm(); got != term {
+			t.Errorf("before its first record the log is in term %d, want %d", got, term)
+		}
 	}
 }

@@ -112,7 +112,7 @@ func newDriver(fsys *memFS) (*driver, error) {
 	d := &driver{fs: fsys, snaps: NewSnapshots(fsys, testID), acked: model{entries: map[uint64]modelEntry{}}}
 	d.pending = d.acked.clone()
 	var err error
-	d.log, err = Create(fsys, testID, testOptions)
+	d.log, err = Create(fsys, testID, 0, testOptions)
 	return d, err
 }
 

@@ -13,7 +13,7 @@ func TestWipeRemovesOnlyItsOwnFiles(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	l, err := Create(fsys, Identity{ClusterID: 1, MemberID: 2}, Options{SegmentSize: 4096})
+	l, err := Create(fsys, Identity{ClusterID: 1, MemberID: 2}, 0, Options{SegmentSize: 4096})
 	if err != nil {
 		t.Fatal(err)
 	}
