@@ -1,0 +1,72 @@
+package e2e
+
+import (
+	"slices"
+	"testing"
+)
+
+// write makes n keys through one member, with several clients at once.
+func (c *cluster) write(s *server, n int) {
+	c.t.Helper()
+	p := startPressure(c.t, s, 8)
+	p.wait(n, catchupLimit)
+	p.end()
+}
+
+// grow starts one more machine, asking a member that runs, and waits for its vote.
+func (c *cluster) grow(ask *server) *server {
+	c.t.Helper()
+	s := c.newMember()
+	s.args = append(s.args, "-C", ask.peer)
+	s.start()
+	c.members = append(c.members, s)
+	return s
+}
+
+// TestJoinAfterCompaction: a machine that joins when the log no longer begins at its
+// beginning gets a snapshot, which has to know of it; also when the log in memory
+// begins right at a snapshot because all were restarted.
+func TestJoinAfterCompaction(t *testing.T) {
+	t.Parallel()
+	c := startCluster(t, 1, "-snapshot-count", "300")
+	c.write(c.members[0], 7000) // more than stays in memory behind a snapshot
+	c.grow(c.members[0])
+	c.waitVoters()
+	c.checkSameState()
+
+	for _, s := range c.members {
+		s.stop()
+	}
+	c.start(c.members...)
+	c.grow(c.members[1])
+	c.waitVoters()
+	c.checkSameState()
+}
+
+// TestALeaderOneDoesNotKnow: a machine comes back and is led by one that joined while
+// it was away, of which it can learn from that one only.
+func TestALeaderOneDoesNotKnow(t *testing.T) {
+	t.Parallel()
+	c := startCluster(t, 3)
+	absent := c.follower()
+	absent.kill()
+	newcomer := c.grow(c.others(absent)[0])
+	waitUntil(t, "the newcomer has a vote", func() bool {
+		list, err := newcomer.list()
+		return err == nil && len(list) == 4 && !slices.ContainsFunc(list, func(m clusterMember) bool { return m.Learner })
+	})
+	for range 20 { // until it is the newcomer's turn
+		leader := c.leader(c.others(absent)...)
+		if leader == newcomer {
+			break
+		}
+		leader.stop()
+		leader.start()
+	}
+	if c.leader(c.others(absent)...) != newcomer {
+		t.Fatal("the newcomer was never elected")
+	}
+	absent.start() // returns when it serves, which it does only when it has caught up
+	absent.event(get("/v1/keys/_etcd/machines/" + newcomer.name))
+	c.checkSameState()
+}
