@@ -18,6 +18,7 @@ const (
 	catchupLimit = time.Minute
 
 	catchupPace   = 10 * time.Millisecond // of each client, when latencies are compared
+	catchupSettle = time.Second           // for what full speed has left to the disk
 	catchupBefore = time.Second
 )
 
@@ -127,6 +128,7 @@ func TestCatchUp(t *testing.T) {
 	// From here on at a pace that leaves the machine time for the newcomer:
 	// what clients wait for at full speed is the processor, not the leader.
 	p.pace.Store(int64(catchupPace))
+	pause(t, catchupSettle)
 	p.take()
 	pause(t, catchupBefore)
 	before := p.take()

@@ -6,6 +6,7 @@ import (
 	"io"
 	"net"
 	"regexp"
+	"slices"
 	"strconv"
 	"sync"
 	"testing"
@@ -83,28 +84,21 @@ func (n *network) learn(c *cluster) {
 		n.t.Fatal(err)
 	}
 	n.mu.Lock()
+	defer n.mu.Unlock()
 	for _, m := range list {
-		for slot, s := range c.members {
-			if s.name != m.Name {
-				continue
-			}
-			id, err := strconv.ParseUint(m.ID, 16, 64)
-			if err != nil {
-				n.t.Errorf("member ID %q: %v", m.ID, err)
-			}
-			n.ids[id] = slot
+		id, err := strconv.ParseUint(m.ID, 16, 64)
+		slot := slices.IndexFunc(c.members, func(s *server) bool { return s.name == m.Name })
+		if err != nil || slot < 0 {
+			n.t.Fatalf("member %+v: slot %d, %v", m, slot, err)
 		}
+		n.ids[id] = slot
 	}
-	known := len(n.ids)
-	n.mu.Unlock()
-	if known != n.slots {
-		n.t.Fatalf("the IDs of %d of %d machines are known", known, n.slots)
+	if len(n.ids) != n.slots {
+		n.t.Fatalf("the IDs of %d of %d machines are known", len(n.ids), n.slots)
 	}
-	n.mu.Lock()
 	for p := range n.conns {
 		p.close()
 	}
-	n.mu.Unlock()
 }
 
 // set changes the link from one machine to another.

@@ -85,7 +85,7 @@ func unserved(err error) *apiError {
 		return newError(codeRaftInternal, "the outcome is unknown: the change may still take effect")
 	case errors.Is(err, raftnode.ErrTooManyMembers):
 		return newError(codeMaxMachines, "")
-	case errors.Is(err, raftnode.ErrLastVoter):
+	case errors.Is(err, raftnode.ErrLastVoter), errors.Is(err, raftnode.ErrLosesQuorum), errors.Is(err, raftnode.ErrReservedID):
 		return newError(codeInvalidField, err.Error())
 	case errors.Is(err, raftnode.ErrOverloaded):
 		return httpError(http.StatusServiceUnavailable, "too many requests are waiting; nothing was done")

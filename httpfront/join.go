@@ -87,7 +87,7 @@ func Join(ctx context.Context, dial func(ctx context.Context, addr string) (net.
 // join takes a machine into the cluster. Any member may be asked.
 func join(r *request) answer {
 	var ask JoinRequest
-	if err := json.Unmarshal(r.ctx.PostBody(), &ask); err != nil || ask.MemberID == 0 || !validMember(ask) {
+	if err := json.Unmarshal(r.ctx.PostBody(), &ask); err != nil || !validMember(ask) {
 		return newError(codeInvalidField, "what is asked for makes no sense")
 	}
 	if err := r.session.sync(); err != nil {
@@ -123,7 +123,7 @@ func join(r *request) answer {
 // validMember keeps from the log what no machine could apply.
 func validMember(ask JoinRequest) bool {
 	clean, slash, err := cleanPath([]byte("/" + ask.Name))
-	return err == nil && !slash && clean == "/"+ask.Name && clean != "/" && !strings.Contains(ask.Name, "/") &&
+	return ask.MemberID > 0 && ask.MemberID < 1<<63 && err == nil && !slash && clean == "/"+ask.Name && clean != "/" && !strings.Contains(ask.Name, "/") &&
 		strings.HasPrefix(ask.PeerURL, "http://") && strings.HasPrefix(ask.ClientURL, "http://")
 }
 

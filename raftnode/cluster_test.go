@@ -257,10 +257,12 @@ func (c *cluster) settle() {
 		}
 		busy := false
 		for _, s := range c.up() {
-			busy = busy || len(s.wal)+len(s.store) > 0
-			s.sync(len(s.wal))
+			busy = busy || len(s.wal) > 0 && !s.stuck || len(s.store) > 0
+			if !s.stuck {
+				s.sync(len(s.wal))
+			}
 			s.apply(len(s.store))
-			if s.maySave() {
+			if s.maySave() && !s.lazy {
 				s.saveSnapshot()
 			}
 		}

@@ -13,6 +13,12 @@ import (
 // promoteLag is how many entries a learner may lack to be given a vote.
 const promoteLag = 64
 
+// maxHeldReads bounds the reads of other members that a new leader keeps.
+const maxHeldReads = 1000
+
+// reservedIDs are from here on: Raft has uses of its own for some of them.
+const reservedIDs = 1 << 63
+
 // Step takes a message of another member.
 func (n *Node) Step(m *raftpb.Message) error {
 	if raft.IsLocalMsg(m.GetType()) || m.GetType() == raftpb.MsgProp || m.GetTo() != n.cfg.MemberID {
@@ -21,9 +27,32 @@ func (n *Node) Step(m *raftpb.Message) error {
 	if m.GetType() == raftpb.MsgReadIndex && n.aloneAndNew() {
 		return nil // it is asked again
 	}
+	n.heard[m.GetFrom()] = n.ticks
+	if m.GetType() == raftpb.MsgReadIndex && n.handedTerm != n.raw.BasicStatus().HardState.GetTerm() {
+		if len(n.heldReads) < maxHeldReads {
+			n.heldReads = append(n.heldReads, m) // see askReadIndex
+		}
+		return nil
+	}
 	// A message from one that has been removed meanwhile is no error of ours.
 	_ = n.raw.Step(m)
 	return nil
+}
+
+// losesQuorum says whether too few of the voters would remain without this one. Alive
+// is who was heard within an election timeout.
+func (n *Node) losesQuorum(without uint64) bool {
+	alive, voters := 0, 0
+	for _, id := range n.confState.GetVoters() {
+		if id == without {
+			continue
+		}
+		voters++
+		if tick, ok := n.heard[id]; id == n.cfg.MemberID || ok && n.ticks-tick <= n.cfg.ElectionTicks {
+			alive++
+		}
+	}
+	return alive <= voters/2
 }
 
 // Unreachable reports that messages to a member may have been lost.

@@ -25,6 +25,10 @@ var (
 	ErrTooManyMembers = errors.New("the cluster has as many machines as it may have")
 	// ErrLastVoter: the only machine with a vote cannot be removed.
 	ErrLastVoter = errors.New("the last machine of a cluster cannot be removed")
+	// ErrLosesQuorum: too few of the machines that would remain are alive.
+	ErrLosesQuorum = errors.New("the machines that would remain and are alive would be no majority: remove the dead ones first, or start them")
+	// ErrReservedID: a member cannot have this ID.
+	ErrReservedID = errors.New("member IDs are from 1 to 2^63-1")
 )
 
 // Limits of one machine. They bound memory, not behaviour, so they are not flags.
@@ -32,6 +36,7 @@ const (
 	maxMessageBytes     = 1 << 20  // one append message to another machine
 	maxApplyingBytes    = 16 << 20 // committed entries handed out and not yet applied
 	maxUncommittedBytes = 64 << 20 // proposals that are not committed yet
+	maxCatchUpBytes     = 64 << 20 // entries behind a snapshot
 	maxInflightMessages = 512
 	maxInflightBytes    = 64 << 20
 	maxWaiting          = 65536 // proposals, and reads, waiting for a leader
@@ -92,9 +97,11 @@ type Node struct {
 
 	proposals proposals
 	reads     reads
-	changing  bool   // a membership change was proposed here and is not applied yet
-	changed   uint64 // index of the last membership change that was handed out
-	termStart uint64 // index of the first entry of the present term that was handed out
+	heldReads []*raftpb.Message // of other members, until this leader may answer them
+	heard     map[uint64]int    // tick of the last message of each other member
+	changing  bool              // a membership change was proposed here and is not applied yet
+	changed   uint64            // index of the last membership change that was handed out
+	termStart uint64            // index of the first entry of the present term that was handed out
 
 	stalled []stall // appends that are not durable yet, oldest first
 
@@ -104,7 +111,7 @@ type Node struct {
 // New builds the core from what was found on disk.
 func New(cfg Config, state State) (*Node, error) {
 	storage := &storage{MemoryStorage: raft.NewMemoryStorage(), members: &raftpb.ConfState{}}
-	n := &Node{cfg: cfg, storage: storage, confState: &raftpb.ConfState{}}
+	n := &Node{cfg: cfg, storage: storage, heard: make(map[uint64]int), confState: &raftpb.ConfState{}}
 	if meta := state.Snapshot; meta != nil {
 		if err := storage.ApplySnapshot(&raftpb.Snapshot{Metadata: meta}); err != nil {
 			return nil, fmt.Errorf("raftnode: snapshot at index %d: %w", meta.GetIndex(), err)

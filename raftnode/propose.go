@@ -45,12 +45,16 @@ const (
 	rejectOverloaded
 	rejectTooManyMembers
 	rejectLastVoter
+	rejectLosesQuorum
+	rejectReservedID
 )
 
 var rejectErrors = map[rejectReason]error{
 	rejectOverloaded:     ErrOverloaded,
 	rejectTooManyMembers: ErrTooManyMembers,
 	rejectLastVoter:      ErrLastVoter,
+	rejectLosesQuorum:    ErrLosesQuorum,
+	rejectReservedID:     ErrReservedID,
 }
 
 // ProposeMember asks for a member to be added or removed. The command is applied
@@ -163,6 +167,10 @@ func (n *Node) mayChange() bool {
 func (n *Node) leadChange(p *proposal) {
 	change := &raftpb.ConfChange{NodeId: new(p.member), Type: raftpb.ConfChangeRemoveNode.Enum()}
 	voter, learner := n.isMember(p.member)
+	if p.member == raft.None || p.member >= reservedIDs {
+		n.refuse(p, ErrReservedID)
+		return
+	}
 	switch p.kind {
 	case KindAdd:
 		if !voter && !learner && len(n.confState.GetVoters())+len(n.confState.GetLearners()) >= n.cfg.MaxMembers {
@@ -176,6 +184,10 @@ func (n *Node) leadChange(p *proposal) {
 	case KindRemove:
 		if voter && len(n.confState.GetVoters()) == 1 {
 			n.refuse(p, ErrLastVoter)
+			return
+		}
+		if voter && n.losesQuorum(p.member) {
+			n.refuse(p, ErrLosesQuorum)
 			return
 		}
 	}

@@ -27,6 +27,8 @@ type server struct {
 	open      map[*ticket]bool
 	installs  int  // how many snapshots of a leader became the state
 	removed   bool // it was told so, or the test knows it
+	stuck     bool // its log writer does nothing unless it is told to
+	lazy      bool // and it saves no snapshots
 
 	// What follows outlives crashes.
 	disk  serverDisk

@@ -3,6 +3,7 @@ package raftnode
 import (
 	"errors"
 	"fmt"
+	"math"
 
 	"go.etcd.io/raft/v3"
 	"go.etcd.io/raft/v3/raftpb"
@@ -157,13 +158,33 @@ func (n *Node) Snapshotted(meta *raftpb.SnapshotMetadata) error {
 	if err != nil {
 		return fmt.Errorf("raftnode: first index: %w", err)
 	}
-	if meta.GetIndex() < first+n.cfg.CatchUpEntries {
-		return nil
+	keep, err := n.catchUp(first, meta.GetIndex())
+	if err != nil || keep <= first {
+		return err
 	}
-	if err := n.storage.Compact(meta.GetIndex() - n.cfg.CatchUpEntries); err != nil {
+	if err := n.storage.Compact(keep - 1); err != nil {
 		return fmt.Errorf("raftnode: compact: %w", err)
 	}
 	return nil
+}
+
+// catchUp returns the first entry that stays in memory for machines that are a little
+// behind a snapshot at index: those after it are bounded in number and in bytes.
+func (n *Node) catchUp(first, index uint64) (keep uint64, err error) {
+	if first > index {
+		return first, nil
+	}
+	entries, err := n.storage.Entries(first, index+1, math.MaxUint64)
+	if err != nil {
+		return 0, fmt.Errorf("raftnode: entries from %d to %d: %w", first, index, err)
+	}
+	size := 0
+	for keep = index + 1; keep > first && index+1-keep < n.cfg.CatchUpEntries; keep-- {
+		if size += len(entries[keep-1-first].GetData()); size > maxCatchUpBytes {
+			break
+		}
+	}
+	return keep, nil
 }
 
 // campaignAlone makes a machine that is the only voter lead at once instead of
@@ -189,6 +210,10 @@ func (n *Node) askReadIndex() {
 	if n.leader == raft.None || n.isLeader && n.handedTerm != n.term {
 		return
 	}
+	for _, m := range n.heldReads {
+		_ = n.raw.Step(m) // as in Step
+	}
+	n.heldReads = nil
 	if context := n.reads.ask(n.ticks, n.cfg.ElectionTicks); context != nil {
 		n.raw.ReadIndex(context)
 	}
@@ -221,11 +246,11 @@ func (n *Node) ready() {
 		n.reads.confirm(rs.RequestCtx, rs.Index)
 	}
 	for _, m := range rd.Messages {
-		switch m.GetTo() {
-		case raft.LocalAppendThread:
+		switch m.GetType() {
+		case raftpb.MsgStorageAppend:
 			n.work.Append = newAppend(m)
 			n.stall(n.work.Append)
-		case raft.LocalApplyThread:
+		case raftpb.MsgStorageApply:
 			n.handOut(m)
 		default:
 			n.work.Messages = append(n.work.Messages, m)

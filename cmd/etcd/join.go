@@ -43,7 +43,7 @@ func (c *config) machines() ([]string, error) {
 // establish gives an empty data directory its identity: that of a cluster of its own,
 // or of a machine that joins. It returns the other members as far as they had to be
 // asked for.
-func establish(c *config, disk *actors.Disk, dir string, member store.Member, log *slog.Logger) ([]store.Member, error) {
+func establish(ctx context.Context, c *config, disk *actors.Disk, dir string, member store.Member, log *slog.Logger) ([]store.Member, error) {
 	addrs, err := c.machines()
 	switch {
 	case err != nil:
@@ -63,7 +63,7 @@ func establish(c *config, disk *actors.Disk, dir string, member store.Member, lo
 			return nil, err
 		}
 	}
-	answer, err := askToJoin(c, addrs, httpfront.JoinRequest{
+	answer, err := askToJoin(ctx, c, addrs, httpfront.JoinRequest{
 		MemberID: id, Name: member.Name, PeerURL: member.PeerURL, ClientURL: member.ClientURL,
 	}, log)
 	if err != nil {
@@ -75,17 +75,23 @@ func establish(c *config, disk *actors.Disk, dir string, member store.Member, lo
 	return answer.Members, err
 }
 
-func askToJoin(c *config, addrs []string, ask httpfront.JoinRequest, log *slog.Logger) (*httpfront.JoinAnswer, error) {
+func askToJoin(ctx context.Context, c *config, addrs []string, ask httpfront.JoinRequest, log *slog.Logger) (*httpfront.JoinAnswer, error) {
 	var err error
 	for try := range c.joinRetries {
 		if try > 0 {
-			time.Sleep(joinPause)
+			select {
+			case <-time.After(joinPause):
+			case <-ctx.Done():
+			}
 		}
 		for _, addr := range addrs {
-			ctx, cancel := context.WithTimeout(context.Background(), c.requestTimeout+time.Second)
+			attempt, cancel := context.WithTimeout(ctx, c.requestTimeout+time.Second)
 			var answer *httpfront.JoinAnswer
-			answer, err = httpfront.Join(ctx, dial, addr, ask)
+			answer, err = httpfront.Join(attempt, dial, addr, ask)
 			cancel()
+			if ctx.Err() != nil {
+				return nil, ctx.Err()
+			}
 			if err == nil {
 				log.Info("joining the cluster", "through", addr, "members", len(answer.Members))
 				return answer, nil

@@ -7,10 +7,12 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"io/fs"
 	"log/slog"
 	"net"
 	"os"
 	"os/signal"
+	"path/filepath"
 	"syscall"
 	"time"
 
@@ -93,7 +95,13 @@ func run(c *config) error {
 	log.Info("etcd is starting", "version", programVersion, "name", member.Name, "data", dir,
 		"clients", member.ClientURL, "peers", member.PeerURL)
 	logFound(log, disk)
-	seeds, err := establish(c, disk, dir, member, log)
+	starting, started := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
+	seeds, err := establish(starting, c, disk, dir, member, log)
+	started()
+	if errors.Is(err, context.Canceled) {
+		log.Info("stopped before it had joined the cluster")
+		return disk.Close()
+	}
 	if err != nil {
 		return errors.Join(err, disk.Close())
 	}
@@ -200,6 +208,10 @@ func openDisk(c *config, dir string, log *slog.Logger) (*actors.Disk, error) {
 	if c.startOver {
 		removed, err := wal.Wipe(fsys)
 		if err != nil {
+			return nil, err
+		}
+		// Whoever starts over is another machine.
+		if err := os.Remove(filepath.Join(dir, storedFile)); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return nil, err
 		}
 		log.Warn("starting over: the data in the data directory was deleted, as -f says", "data", dir, "files", removed)

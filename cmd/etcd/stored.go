@@ -82,11 +82,22 @@ func (s stored) save(dir string) error {
 	if old, err := os.ReadFile(path); err == nil && string(old) == string(data)+"\n" {
 		return nil
 	}
-	// A torn file would stop the next start, so it appears whole. That it may be an
-	// old one after a power cut does no harm: it is written again at every start.
+	// A torn file would stop the next start, so it appears whole.
 	temp := path + ".tmp"
-	if err := os.WriteFile(temp, append(data, '\n'), 0o600); err != nil {
+	f, err := os.OpenFile(temp, os.O_CREATE|os.O_WRONLY|os.O_TRUNC, 0o600)
+	if err != nil {
 		return err
 	}
-	return os.Rename(temp, path)
+	_, err = f.Write(append(data, '\n'))
+	if err := errors.Join(err, f.Sync(), f.Close()); err != nil {
+		return err
+	}
+	if err := os.Rename(temp, path); err != nil {
+		return err
+	}
+	d, err := os.Open(dir)
+	if err != nil {
+		return err
+	}
+	return errors.Join(d.Sync(), d.Close())
 }

@@ -1,0 +1,174 @@
+package raftnode_test
+
+import (
+	"testing"
+
+	"go.etcd.io/raft/v3/raftpb"
+
+	"etcd/raftnode"
+)
+
+func often(c *raftnode.Config) { c.SnapshotEntries, c.SnapshotBytes = 4, 1<<20 }
+
+func snapshots(p *packet) bool {
+	return p.message != nil && p.message.GetType() == raftpb.MsgSnap
+}
+
+// leaveBehind writes so much without f that it needs a snapshot.
+func (c *cluster) leaveBehind(f *server) {
+	c.t.Helper()
+	c.isolate(f)
+	for range 12 {
+		write := c.leader().propose()
+		c.settle()
+		c.wantDone(write)
+	}
+}
+
+func TestAMachineFarBehindGetsASnapshot(t *testing.T) {
+	c := grown(repeatable(t), 3, often)
+	f := c.followers()[0]
+	installs := f.installs
+	c.leaveBehind(f)
+	c.heal()
+	c.pass(3)
+	if f.installs != installs+1 {
+		t.Fatalf("%d snapshots were installed", f.installs-installs)
+	}
+	c.wantSame()
+	write, read := f.propose(), f.read()
+	c.settle()
+	c.wantDone(write, read)
+	f.crash(len(f.wal))
+	f.start()
+	write = f.propose()
+	c.pass(2)
+	c.wantDone(write)
+	c.wantSame()
+	c.elect(f)
+	write = f.propose()
+	c.settle()
+	c.wantDone(write)
+}
+
+func TestASnapshotThatDoesNotArriveIsSentAgain(t *testing.T) {
+	for _, test := range []struct {
+		name string
+		how  func(c *cluster, f *server)
+	}{
+		{"it is lost on the way", func(c *cluster, f *server) { c.lose(c.onTheWay(snapshots)[0]) }},
+		{"its machine crashes before it is durable", func(c *cluster, f *server) {
+			f.stuck = true
+			c.deliver(c.onTheWay(snapshots)[0])
+			f.work()
+			f.crash(0)
+			f.stuck = false
+			f.start()
+		}},
+		{"its machine crashes before it is installed", func(c *cluster, f *server) {
+			f.stuck = true
+			c.deliver(c.onTheWay(snapshots)[0])
+			f.work()
+			f.crash(len(f.wal))
+			f.stuck = false
+			f.start()
+		}},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			c := grown(repeatable(t), 3, often)
+			f := c.followers()[0]
+			c.leaveBehind(f)
+			c.heal()
+			c.hold = snapshots
+			c.pass(3)
+			test.how(c, f)
+			c.hold = nil
+			c.pass(15)
+			c.wantSame()
+		})
+	}
+}
+
+// Nobody can tell whether a proposal is in a snapshot: it is not proposed again, even
+// when there is a new leader.
+func TestWhatASnapshotMayHaveIsNotTakenForLost(t *testing.T) {
+	for _, arrives := range []bool{true, false} {
+		c := grown(repeatable(t), 3, often)
+		f, other := c.followers()[0], c.followers()[1]
+		c.hold = forwards
+		write := f.propose()
+		c.settle()
+		p := c.onTheWay(forwards)[0]
+		c.hold = nil
+		if arrives {
+			c.deliver(p)
+		}
+		c.leaveBehind(f)
+		if done := c.where[write.command] != 0; done != arrives {
+			t.Fatalf("it is in the log: %t", done)
+		}
+		c.elect(other)
+		c.heal()
+		c.pass(3)
+		c.wantSame()
+		c.wantOpen(write)
+		c.elect(f) // a new term, whose first entry f sees
+		c.wantOpen(write)
+		later := f.propose()
+		c.pass(37)
+		c.wantFailed(write, raftnode.ErrUnknownOutcome)
+		c.wantDone(later)
+	}
+}
+
+// Entries that were handed out before the snapshot came are reported as applied after
+// it, and a snapshot of its own is finished after it.
+func TestASnapshotOvertakesWhatIsUnderWay(t *testing.T) {
+	c := grown(repeatable(t), 3, often)
+	f := c.followers()[0]
+	f.lazy = true
+	for f.snapshot == nil {
+		c.leader().propose()
+		c.settle()
+	}
+	c.leader().propose()
+	c.hold = func(p *packet) bool { return p.to != f.id && p.from != f.id }
+	for len(f.store) == 0 {
+		for _, s := range c.up() {
+			s.work()
+			s.sync(len(s.wal))
+			if s != f {
+				s.apply(len(s.store))
+			}
+		}
+		for len(c.net) > 0 {
+			c.deliver(c.take(0))
+		}
+	}
+	under := f.store
+	f.store = nil // settle does not report them
+	c.hold = nil
+	c.leaveBehind(f)
+	installs := f.installs
+	c.heal()
+	c.pass(3)
+	if f.installs == installs {
+		t.Fatal("no snapshot was installed")
+	}
+	applied := f.node.Status().Applied
+	for _, a := range under {
+		if err := f.node.Applied(a); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if got := f.node.Status().Applied; got < applied {
+		t.Fatalf("what is applied goes back from %d to %d", applied, got)
+	}
+	if f.maySave() {
+		f.saveSnapshot()
+	}
+	write := f.propose()
+	c.pass(1)
+	c.wantDone(write)
+	c.wantSame()
+}

@@ -1,0 +1,223 @@
+package raftnode_test
+
+import (
+	"slices"
+	"testing"
+
+	"go.etcd.io/raft/v3/raftpb"
+
+	"etcd/raftnode"
+)
+
+func (c *cluster) wantVoters(ids ...uint64) {
+	c.t.Helper()
+	for _, s := range c.up() {
+		got := slices.Sorted(slices.Values(s.node.Voters()))
+		if !slices.Equal(got, ids) {
+			c.t.Fatalf("for %x the voters are %v, want %v", s.id, got, ids)
+		}
+	}
+}
+
+func TestAMachineThatJoinsIsGivenAVote(t *testing.T) {
+	c := newCluster(repeatable(t))
+	joiner := c.joiner()
+	ask := c.leader().change(raftnode.KindAdd, joiner.id)
+	c.settle()
+	c.wantDone(ask)
+	if got := c.leader().node.Status().Learners; !slices.Equal(got, []uint64{joiner.id}) {
+		t.Fatalf("learners %v", got)
+	}
+	c.pass(30) // nobody hears of it: it gets no vote, and nobody needs it for a quorum
+	write := c.leader().propose()
+	c.settle()
+	c.wantDone(write)
+	c.wantVoters(1)
+
+	joiner.start()
+	c.pass(4)
+	c.wantVoters(1, 2)
+	c.wantSame()
+	write, read := joiner.propose(), joiner.read()
+	c.settle()
+	c.wantDone(write, read)
+}
+
+func TestALearnerThatLagsWaitsForItsVote(t *testing.T) {
+	c := newCluster(repeatable(t))
+	leader, joiner := c.leader(), c.joiner()
+	leader.change(raftnode.KindAdd, joiner.id)
+	c.settle()
+	joiner.start()
+	c.pass(1)
+	c.hold = holding(joiner.id, raftpb.MsgApp)
+	for range 65 {
+		leader.propose()
+		c.settle()
+	}
+	c.pass(20)
+	c.wantVoters2(leader, 1)
+	c.heal()
+	c.pass(3)
+	c.wantVoters(1, 2)
+}
+
+func (c *cluster) wantVoters2(s *server, ids ...uint64) {
+	c.t.Helper()
+	if got := s.node.Voters(); !slices.Equal(got, ids) {
+		c.t.Fatalf("for %x the voters are %v, want %v", s.id, got, ids)
+	}
+}
+
+func TestManyChangesAtOnceHappenOneAfterTheOther(t *testing.T) {
+	c := grown(repeatable(t), 3)
+	a, b := c.joiner(), c.joiner()
+	f := c.followers()
+	all := []*ticket{
+		f[0].change(raftnode.KindAdd, a.id), f[1].change(raftnode.KindAdd, b.id), c.leader().propose(),
+		c.leader().change(raftnode.KindRemove, a.id), f[1].propose(), f[0].change(raftnode.KindAdd, b.id),
+	}
+	c.settle()
+	c.wantDone(all...)
+	b.start()
+	c.pass(5)
+	// Without a vote a did not wait to be removed; b joined twice and votes once.
+	c.wantSame()
+	if learners := c.leader().node.Status().Learners; a.lives == 0 && slices.Contains(learners, b.id) {
+		t.Fatalf("learners %v", learners)
+	}
+}
+
+// A new leader lets the change that it has inherited happen before it checks the next
+// one. Otherwise both would pass for the last machine that the cluster may have.
+func TestAChangeRightAfterAnElection(t *testing.T) {
+	for _, who := range []string{"leader", "follower"} {
+		t.Run(who, func(t *testing.T) {
+			c := grown(repeatable(t), 3, func(c *raftnode.Config) { c.MaxMembers = 4 })
+			old, f := c.leader(), c.followers()
+			c.hold = func(p *packet) bool { return p.message != nil && p.message.GetType() == raftpb.MsgAppResp }
+			first := old.change(raftnode.KindAdd, 8)
+			c.settle()
+			c.wantOpen(first)
+			c.hold, c.net = nil, nil
+			c.isolate(old)
+			from := f[0]
+			if who == "follower" {
+				from = f[1]
+			}
+			second := from.change(raftnode.KindAdd, 9)
+			c.elect(f[0])
+			c.pass(1)
+			if c.where[first.command] == 0 {
+				t.Fatal("the change of the old leader is lost")
+			}
+			c.wantFailed(second, raftnode.ErrTooManyMembers)
+			c.heal()
+			c.pass(2)
+			c.wantDone(first)
+		})
+	}
+}
+
+func TestHowManyMachinesThereMayBe(t *testing.T) {
+	c := grown(repeatable(t), 2, func(c *raftnode.Config) { c.MaxMembers = 3 })
+	leader := c.leader()
+	third := leader.change(raftnode.KindAdd, 8) // it never starts, and counts
+	fourth := leader.change(raftnode.KindAdd, 9)
+	again := leader.change(raftnode.KindAdd, 8)
+	c.settle()
+	c.wantDone(third, again)
+	c.wantFailed(fourth, raftnode.ErrTooManyMembers)
+	gone, fourth := leader.change(raftnode.KindRemove, 8), leader.change(raftnode.KindAdd, 9)
+	c.settle()
+	c.wantDone(gone, fourth)
+}
+
+func TestTheLastVoterStays(t *testing.T) {
+	c := newCluster(repeatable(t))
+	leader := c.leader()
+	ask := leader.change(raftnode.KindRemove, leader.id)
+	c.settle()
+	c.wantFailed(ask, raftnode.ErrLastVoter)
+
+	joined := leader.change(raftnode.KindAdd, 9) // it does not vote
+	ask = leader.change(raftnode.KindRemove, leader.id)
+	c.settle()
+	c.wantDone(joined)
+	c.wantFailed(ask, raftnode.ErrLastVoter)
+	gone, write := leader.change(raftnode.KindRemove, 9), leader.propose()
+	c.settle()
+	c.wantDone(gone, write)
+}
+
+func TestRemoval(t *testing.T) {
+	for _, test := range []struct {
+		name     string
+		machines int
+		who      func(c *cluster) *server
+	}{
+		{"a follower", 3, func(c *cluster) *server { return c.followers()[0] }},
+		{"the leader", 3, func(c *cluster) *server { return c.leader() }},
+		{"one of two", 2, func(c *cluster) *server { return c.followers()[0] }},
+		{"the leader of five", 5, func(c *cluster) *server { return c.leader() }},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			c := grown(repeatable(t), test.machines)
+			gone := test.who(c)
+			c.followers()[0].change(raftnode.KindRemove, gone.id)
+			c.settle()
+			if !gone.removed {
+				t.Fatal("the machine is not told that it is no member any more")
+			}
+			var left []uint64
+			for _, s := range c.up() {
+				left = append(left, s.id)
+			}
+			if len(left) != test.machines-1 {
+				t.Fatalf("%v are left", left)
+			}
+			c.pass(25)
+			c.wantVoters(left...)
+			for _, s := range c.up() {
+				write := s.propose()
+				c.settle()
+				c.wantDone(write)
+			}
+		})
+	}
+}
+
+func TestAVoterThatJoinsAgainKeepsItsVote(t *testing.T) {
+	c := grown(repeatable(t), 2)
+	ask := c.followers()[0].change(raftnode.KindAdd, 2)
+	c.settle()
+	c.wantDone(ask)
+	c.wantVoters(1, 2)
+	ask = c.leader().change(raftnode.KindAdd, c.leader().id)
+	c.settle()
+	c.wantDone(ask)
+	c.wantVoters(1, 2)
+}
+
+func TestMessagesThatMustNotComeFromAnotherMachine(t *testing.T) {
+	local := []raftpb.MessageType{
+		raftpb.MsgHup, raftpb.MsgBeat, raftpb.MsgUnreachable, raftpb.MsgSnapStatus, raftpb.MsgCheckQuorum,
+		raftpb.MsgStorageAppend, raftpb.MsgStorageAppendResp, raftpb.MsgStorageApply, raftpb.MsgStorageApplyResp,
+		raftpb.MsgProp,
+	}
+	for number, name := range raftpb.MessageType_name {
+		typ := raftpb.MessageType(number)
+		for to, mine := range map[uint64]bool{1: true, 2: false, 0: false} {
+			c := newCluster(repeatable(t))
+			err := c.at(1).node.Step(&raftpb.Message{
+				Type: typ.Enum(), From: new(uint64(9)), To: new(to), Term: new(uint64(1)), // of long ago
+			})
+			if want := mine && !slices.Contains(local, typ); (err == nil) != want {
+				t.Errorf("%s for %d: %v", name, to, err)
+			}
+			write := c.at(1).propose()
+			c.settle()
+			c.wantDone(write)
+		}
+	}
+}
