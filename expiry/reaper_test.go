@@ -23,6 +23,8 @@ func next(deadline store.Time) step {
 	return func(_ *testing.T, r *expiry.Reaper) { r.Next(deadline) }
 }
 
+func again() step { return func(_ *testing.T, r *expiry.Reaper) { r.Again() } }
+
 // due checks whether the store is asked at that time.
 func due(now store.Time, want bool) step {
 	return func(t *testing.T, r *expiry.Reaper) {
@@ -76,6 +78,16 @@ func TestReaper(t *testing.T) {
 		}},
 		{"asks at once in a new term", []step{lead(true), next(100), due(100, true), lead(true), due(101, true), due(102, false)}},
 		{"hears of deadlines while it does not lead", []step{lead(true), next(100), lead(false), next(300), lead(true), due(299, false), due(300, true)}},
+		{"asks at once when the last round is done with", []step{
+			lead(true), next(100), due(500, true), due(500, false), again(), wake(100), due(500, true), due(500, false),
+		}},
+		{"waits a second for the next round all the same", []step{
+			lead(true), next(100), due(500, true), again(), due(600, true), wake(600 + second), due(599+second, false), due(600+second, true),
+		}},
+		{"is not early after a round", []step{lead(true), next(100), due(100, true), next(200), again(), wake(200), due(199, false), due(200, true)}},
+		{"rests after a round when nothing expires any more", []step{lead(true), next(100), due(100, true), next(0), again(), wake(0), due(end, false)}},
+		{"does nothing after a round of an earlier leadership", []step{lead(true), next(100), due(100, true), lead(false), again(), wake(0), due(end, false)}},
+		{"hears of the end of a round it never began", []step{again(), wake(0), lead(true), next(100), again(), wake(100), due(99, false), due(100, true)}},
 		{"survives the end of time", []step{lead(true), next(end), due(end-1, false), due(end, true), wake(end)}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -121,6 +133,10 @@ func TestReaperWithATimer(t *testing.T) {
 			"next": func(t *rapid.T) {
 				next, hasAsked = store.Time(rapid.Uint64Range(0, uint64(now+3*second)).Draw(t, "deadline")), false
 				r.Next(next)
+			},
+			"round done": func(*rapid.T) {
+				hasAsked = false
+				r.Again()
 			},
 			"sleep": func(t *rapid.T) {
 				if wake := r.Wake(); wake > now {

@@ -107,7 +107,13 @@ func TestWhatASnapshotMayHaveIsNotTakenForLost(t *testing.T) {
 		if done := c.where[write.command] != 0; done != arrives {
 			t.Fatalf("it is in the log: %t", done)
 		}
-		c.elect(other)
+		if !c.leader().node.Transfer() {
+			t.Fatal("there is nobody to lead instead")
+		}
+		c.settle()
+		if c.leader() != other {
+			t.Fatalf("%x leads", c.leader().id)
+		}
 		c.heal()
 		c.pass(3)
 		c.wantSame()

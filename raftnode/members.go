@@ -24,11 +24,8 @@ func (n *Node) Step(m *raftpb.Message) error {
 	if raft.IsLocalMsg(m.GetType()) || m.GetType() == raftpb.MsgProp || m.GetTo() != n.cfg.MemberID {
 		return fmt.Errorf("raftnode: a message %s from %x for %x must not come from another machine", m.GetType(), m.GetFrom(), m.GetTo())
 	}
-	if m.GetType() == raftpb.MsgReadIndex && n.aloneAndNew() {
-		return nil // it is asked again
-	}
 	n.heard[m.GetFrom()] = n.ticks
-	if m.GetType() == raftpb.MsgReadIndex && n.handedTerm != n.raw.BasicStatus().HardState.GetTerm() {
+	if m.GetType() == raftpb.MsgReadIndex && n.aloneAndNew() {
 		if len(n.heldReads) < maxHeldReads {
 			n.heldReads = append(n.heldReads, m) // see askReadIndex
 		}

@@ -145,7 +145,7 @@ func (h *Hub) Publish(events []*store.Event, history store.History, out []Delive
 // a snapshot. It appends to out what watchers have missed. Those who may have missed
 // something that the new history no longer has are removed and returned.
 func (h *Hub) Replace(history store.History, out []Delivery) (deliveries []Delivery, lost []*Watcher) {
-	next := h.history.Last() + 1
+	next := max(h.history.Last(), h.history.Cleared()) + 1
 	h.history = history
 	for _, w := range h.byID {
 		from := max(w.Since, next)
