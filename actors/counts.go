@@ -2,6 +2,9 @@ package actors
 
 import "etcd/store"
 
+// Appends counts the messages with which a leader copies its log.
+type Appends struct{ Sent, Received uint64 }
+
 // Counts says how often the store of this machine did what since it started. A
 // refused command counts as failed under the heading it would have had.
 type Counts struct {

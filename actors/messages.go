@@ -110,6 +110,7 @@ type (
 		ID          uint64
 		Raft        raftnode.Status
 		LeaderSince store.Time // when this machine learned of the leader
+		Appends     Appends
 		Members     []store.Member
 		Removed     []uint64 // former members
 		// HistoryLimit is how many events the cluster keeps for watchers.
@@ -164,6 +165,7 @@ type (
 		request     *Status
 		raft        raftnode.Status
 		leaderSince store.Time
+		appends     Appends
 	}
 
 	// published: store -> hub. Sent before the answers to the commands that made

@@ -22,6 +22,7 @@ type raftActor struct {
 
 	leader      uint64
 	leaderSince store.Time
+	appends     Appends
 	handingOver []chan<- struct{}
 
 	peers *peers
@@ -47,6 +48,9 @@ func (r *raftActor) Receive(ctx actor.Context) {
 	case tick:
 		r.node.Tick()
 	case *raftpb.Message:
+		if m.GetType() == raftpb.MsgApp {
+			r.appends.Received++
+		}
 		if err := r.node.Step(m); err != nil {
 			r.log.Error("refused a message of another machine", "error", err)
 		}
@@ -86,7 +90,7 @@ func (r *raftActor) Receive(ctx actor.Context) {
 	case *handOver:
 		r.handOver(m)
 	case *Status:
-		ctx.Send(r.to.store, &status{request: m, raft: r.node.Status(), leaderSince: r.leaderSince})
+		ctx.Send(r.to.store, &status{request: m, raft: r.node.Status(), leaderSince: r.leaderSince, appends: r.appends})
 		return
 	case flush:
 		r.flushing = false
@@ -120,6 +124,11 @@ func (r *raftActor) work(ctx actor.Context) {
 		}
 		if work.Append != nil {
 			ctx.Send(r.to.wal, work.Append)
+		}
+		for _, m := range work.Messages {
+			if m.GetType() == raftpb.MsgApp {
+				r.appends.Sent++
+			}
 		}
 		r.peers.send(ctx, &work)
 		if work.Install != nil {

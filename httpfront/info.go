@@ -149,6 +149,7 @@ func selfStats(r *request) answer {
 	}{
 		Name: self.Name, State: stateName(status.Raft.State),
 		StartTime: r.server.started.Std().Format(timeFormat), LeaderInfo: info,
+		RecvAppendRequestCnt: status.Appends.Received, SendAppendRequestCnt: status.Appends.Sent,
 	}}
 }
 

@@ -100,8 +100,12 @@ func TestAChangeRightAfterAnElection(t *testing.T) {
 			if who == "follower" {
 				from = f[1]
 			}
-			second := from.change(raftnode.KindAdd, 9)
+			c.hold = holding(f[1].id, raftpb.MsgAppResp)
 			c.elect(f[0])
+			second := from.change(raftnode.KindAdd, 9)
+			c.settle()
+			c.wantOpen(second)
+			c.hold = nil
 			c.pass(1)
 			if c.where[first.command] == 0 {
 				t.Fatal("the change of the old leader is lost")
