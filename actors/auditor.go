@@ -97,13 +97,13 @@ func (a *auditorActor) compare(m *audited) {
 
 func (a *auditorActor) judge(index, member uint64, same bool) {
 	if same {
-		a.log.Debug("the state is the same as another machine's", "index", index, "member", memberID(member))
+		a.log.Debug("the state is the same as another machine's", "index", index, "member", MemberID(member))
 		return
 	}
 	a.log.Error("THE STATE OF THIS MACHINE DIFFERS from another one's at the same index: one of them has damaged memory "+
 		"or runs a program that decides differently. Compare all machines (GET /hash on their peer ports), keep the data "+
 		"directory of the one that stands alone, remove that machine, and let it join again with an empty one",
-		"index", index, "member", memberID(member))
+		"index", index, "member", MemberID(member))
 }
 
 // decodeHash reads the payload of a KindHash: index 8 | SHA-256.

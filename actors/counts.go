@@ -5,7 +5,8 @@ import "etcd/store"
 // Appends counts the messages with which a leader copies its log.
 type Appends struct{ Sent, Received uint64 }
 
-// Counts says how often the store of this machine did what since it started. A
+// Counts says how often the store of this machine did what since it started, commands
+// replayed from the log at the start included. A
 // refused command counts as failed under the heading it would have had.
 type Counts struct {
 	GetsSuccess, GetsFail                         uint64

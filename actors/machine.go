@@ -158,7 +158,7 @@ func (m *Machine) connect(cfg Config, to *pids) *peers {
 		Dead:      cfg.Tick * time.Duration(cfg.Raft.ElectionTicks),
 		Log:       cfg.Log,
 	}
-	in := &inbox{root: m.System.Root, to: to, log: cfg.Log}
+	in := &inbox{self: m.disk.Identity.MemberID, root: m.System.Root, to: to, log: cfg.Log}
 	m.Receiver = transport.NewReceiver(streams, in.admit, in.deliver)
 	m.ReceiveSnapshot = in.snapshot
 	supervisor := StopOnPanic(cfg.Log)

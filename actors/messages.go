@@ -111,6 +111,7 @@ type (
 		Raft        raftnode.Status
 		LeaderSince store.Time // when this machine learned of the leader
 		Appends     Appends
+		Refused     int64 // connections and messages of other machines that must not be
 		Members     []store.Member
 		Removed     []uint64 // former members
 		// HistoryLimit is how many events the cluster keeps for watchers.
@@ -166,6 +167,7 @@ type (
 		raft        raftnode.Status
 		leaderSince store.Time
 		appends     Appends
+		refused     int64
 	}
 
 	// published: store -> hub. Sent before the answers to the commands that made

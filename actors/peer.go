@@ -37,8 +37,8 @@ type peerActor struct {
 	sending       bool
 }
 
-// memberID is an ID as the API shows it.
-func memberID(id uint64) string { return fmt.Sprintf("%016x", id) }
+// MemberID is an ID as people see it.
+func MemberID(id uint64) string { return fmt.Sprintf("%016x", id) }
 
 func (p *peerActor) Receive(ctx actor.Context) {
 	switch m := ctx.Message().(type) {
@@ -75,10 +75,10 @@ func (p *peerActor) start(ctx actor.Context) {
 		return transport.Events{
 			Up: func() {
 				level = slog.LevelWarn
-				p.log.Info("connected to a member", "member", memberID(p.member), "stream", class)
+				p.log.Info("connected to a member", "member", MemberID(p.member), "stream", class)
 			},
 			Down: func(err error) {
-				p.log.Log(p.ctx, level, "no connection to a member; it is tried again", "member", memberID(p.member), "stream", class, "error", err)
+				p.log.Log(p.ctx, level, "no connection to a member; it is tried again", "member", MemberID(p.member), "stream", class, "error", err)
 				level = slog.LevelDebug
 				root.Send(p.raft, &unreachable{member: p.member})
 			},
@@ -87,7 +87,7 @@ func (p *peerActor) start(ctx actor.Context) {
 					root.Send(p.raft, &expelled{message: message})
 					return
 				}
-				p.log.Log(p.ctx, level, "a member refuses this machine; it is tried again", "member", memberID(p.member), "status", status, "reason", message)
+				p.log.Log(p.ctx, level, "a member refuses this machine; it is tried again", "member", MemberID(p.member), "status", status, "reason", message)
 				level = slog.LevelDebug
 			},
 		}
@@ -129,10 +129,10 @@ func (p *peerActor) sendSnapshot(ctx actor.Context, m *raftpb.Message) {
 		size, err := p.stream(addr, m)
 		index := m.GetSnapshot().GetMetadata().GetIndex()
 		if err != nil {
-			p.log.Warn("a snapshot could not be sent; it is tried again", "member", memberID(p.member), "index", index, "bytes", size, "error", err)
+			p.log.Warn("a snapshot could not be sent; it is tried again", "member", MemberID(p.member), "index", index, "bytes", size, "error", err)
 		} else {
 			took := time.Since(start)
-			p.log.Info("sent a snapshot", "member", memberID(p.member), "index", index, "bytes", size, "took", took,
+			p.log.Info("sent a snapshot", "member", MemberID(p.member), "index", index, "bytes", size, "took", took,
 				"bytesPerSecond", int64(float64(size)/took.Seconds()))
 		}
 		root.Send(self, &snapshotSent{member: p.member, ok: err == nil})

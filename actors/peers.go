@@ -24,6 +24,7 @@ type peers struct {
 type peer struct {
 	pid  *actor.PID
 	addr string
+	told bool // by the member itself, in a handshake: that is never older than the state
 }
 
 // maxPeers bounds those that this machine has only heard of.
@@ -34,7 +35,9 @@ const maxPeers = 200
 func (ps *peers) set(ctx actor.Context, m *membership) {
 	ps.inbox.roster.Store(&roster{members: m.members, removed: m.removed})
 	for _, member := range m.members {
-		ps.reach(ctx, member.ID, peerAddr(member))
+		if p, ok := ps.actors[member.ID]; !ok || !p.told {
+			ps.reach(ctx, member.ID, peerAddr(member))
+		}
 	}
 	for _, id := range m.removed {
 		if p, ok := ps.actors[id]; ok {
@@ -50,15 +53,16 @@ func (ps *peers) set(ctx actor.Context, m *membership) {
 // behind.
 func (ps *peers) locate(ctx actor.Context, m *located) {
 	removed := slices.Contains(ps.inbox.roster.Load().removedIDs(), m.member)
-	if !removed && len(ps.actors) < maxPeers {
+	if !removed && m.member != ps.self && len(ps.actors) < maxPeers {
 		ps.reach(ctx, m.member, m.addr)
+		ps.actors[m.member].told = true
 	}
 }
 
 func (ps *peers) reach(ctx actor.Context, member uint64, addr string) {
 	p, ok := ps.actors[member]
 	switch {
-	case member == ps.self:
+	case member == ps.self: // it needs no connection
 	case !ok:
 		ps.actors[member] = &peer{pid: ps.spawn(member, addr), addr: addr}
 	case p.addr != addr:
@@ -116,6 +120,11 @@ func (ps *peers) send(ctx actor.Context, work *raftnode.Work) {
 		for _, m := range o.messages {
 			if m.GetType() == raftpb.MsgSnap {
 				ctx.Send(ctx.Self(), &snapshotSent{member: id})
+			}
+		}
+		for _, f := range o.frames {
+			if f.Kind == transport.KindForward {
+				ctx.Send(ctx.Self(), &undelivered{payload: f.Payload})
 			}
 		}
 	}

@@ -52,6 +52,7 @@ func (r *raftActor) Receive(ctx actor.Context) {
 			r.appends.Received++
 		}
 		if err := r.node.Step(m); err != nil {
+			r.peers.inbox.refused.Add(1)
 			r.log.Error("refused a message of another machine", "error", err)
 		}
 	case *forwarded:
@@ -90,7 +91,7 @@ func (r *raftActor) Receive(ctx actor.Context) {
 	case *handOver:
 		r.handOver(m)
 	case *Status:
-		ctx.Send(r.to.store, &status{request: m, raft: r.node.Status(), leaderSince: r.leaderSince, appends: r.appends})
+		ctx.Send(r.to.store, &status{request: m, raft: r.node.Status(), leaderSince: r.leaderSince, appends: r.appends, refused: r.peers.inbox.refused.Load()})
 		return
 	case flush:
 		r.flushing = false
@@ -162,7 +163,7 @@ func (r *raftActor) leaderChanged(ctx actor.Context, leader *raftnode.Leader) {
 	case leader.ID == 0:
 		r.log.Debug("no leader is known", "term", leader.Term)
 	default:
-		r.log.Info("another machine leads the cluster", "leader", memberID(leader.ID), "term", leader.Term)
+		r.log.Info("another machine leads the cluster", "leader", MemberID(leader.ID), "term", leader.Term)
 	}
 	ctx.Send(r.to.reaper, leader)
 	if !leader.Self && leader.ID != 0 {

@@ -38,6 +38,7 @@ func (r *roster) removedIDs() []uint64 {
 // inbox takes what comes from other machines, on the goroutines of their
 // connections, and passes it on as messages.
 type inbox struct {
+	self   uint64
 	root   *actor.RootContext
 	to     *pids
 	log    *slog.Logger
@@ -56,10 +57,12 @@ func (in *inbox) admit(h transport.Hello) (status int, message string) {
 		in.refused.Add(1)
 		return statusGone, "this machine was removed from the cluster"
 	}
-	known := r != nil && slices.ContainsFunc(r.members, func(m store.Member) bool {
-		return m.ID == h.From && peerAddr(m) == h.Addr
-	})
-	if !known && h.Addr != "" {
+	if h.From == in.self {
+		in.refused.Add(1)
+		in.log.Error("another process runs with the identity of this machine: was its data directory copied? Stop one of them", "address", h.Addr)
+		return http.StatusPreconditionFailed, "this is that machine"
+	}
+	if h.Addr != "" {
 		in.root.Send(in.to.raft, &located{member: h.From, addr: h.Addr})
 	}
 	return 0, ""
@@ -72,12 +75,17 @@ func (in *inbox) deliver(from uint64, f transport.Frame) {
 		m := &raftpb.Message{}
 		if err := proto.Unmarshal(f.Payload, m); err != nil {
 			in.refused.Add(1)
-			in.log.Error("a member sends what is no message", "member", memberID(from), "error", err)
+			in.log.Error("a member sends what is no message", "member", MemberID(from), "error", err)
+			return
+		}
+		if m.GetType() == raftpb.MsgSnap {
+			in.refused.Add(1)
+			in.log.Error("a member sends a snapshot where there are only messages", "member", MemberID(from))
 			return
 		}
 		if m.GetFrom() != from {
 			in.refused.Add(1)
-			in.log.Error("a member sends in the name of another", "member", memberID(from), "as", memberID(m.GetFrom()))
+			in.log.Error("a member sends in the name of another", "member", MemberID(from), "as", MemberID(m.GetFrom()))
 			return
 		}
 		in.root.Send(in.to.raft, m)

@@ -46,7 +46,7 @@ func (s *storeActor) Receive(ctx actor.Context) {
 		s.read(ctx, m)
 	case *status:
 		ctx.Send(m.request.ReplyTo, &StatusReply{
-			ID: m.request.ID, Raft: m.raft, LeaderSince: m.leaderSince, Appends: m.appends,
+			ID: m.request.ID, Raft: m.raft, LeaderSince: m.leaderSince, Appends: m.appends, Refused: m.refused,
 			Members: s.store.Members(), Removed: s.store.Removed(),
 			HistoryLimit: s.store.HistoryLimit(), Counts: s.counts,
 		})

@@ -2,6 +2,7 @@ package actors
 
 import (
 	"log/slog"
+	"slices"
 
 	"github.com/asynkron/protoactor-go/actor"
 	"go.etcd.io/raft/v3/raftpb"
@@ -21,6 +22,7 @@ type walActor struct {
 	appends   []*raftnode.Append         // to be reported durable after the next sync
 	snapshots []*raftpb.SnapshotMetadata // of this machine
 	installed []*raftpb.SnapshotMetadata // of a leader
+	logged    uint64                     // index of the newest snapshot the log knows of
 	flushing  bool
 }
 
@@ -42,6 +44,9 @@ func (w *walActor) Receive(ctx actor.Context) {
 		w.snapshots = append(w.snapshots, m.meta)
 		w.flushSoon(ctx)
 	case *releaseLog:
+		if m.index > w.logged {
+			return // a received one that the log does not know yet; the next one releases
+		}
 		if err := w.log.Release(m.index); err != nil {
 			w.fail("cannot remove log segments that snapshots have made superfluous", err)
 		}
@@ -69,6 +74,9 @@ func (w *walActor) sync(ctx actor.Context) {
 	if len(w.appends) > 0 {
 		ctx.Send(w.to.raft, &appended{appends: w.appends})
 		w.appends = nil
+	}
+	for _, meta := range slices.Concat(w.snapshots, w.installed) {
+		w.logged = max(w.logged, meta.GetIndex())
 	}
 	for _, meta := range w.snapshots {
 		ctx.Send(w.to.raft, &snapshotLogged{meta: meta})

@@ -3,9 +3,12 @@ package e2e
 import (
 	"flag"
 	"fmt"
+	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
+	"sync"
 	"testing"
 
 	"go.uber.org/goleak"
@@ -41,6 +44,27 @@ func TestMain(m *testing.M) {
 		os.Exit(code)
 	}))
 }
+
+// noteSources looks at everything that the server is built from. The go
+// command keeps results of tests and knows by what they look at when they
+// must run again; that the server was built it does not see.
+var noteSources = sync.OnceFunc(func() {
+	err := filepath.WalkDir("..", func(path string, d fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		if d.IsDir() && strings.HasPrefix(d.Name(), ".") && d.Name() != ".." {
+			return fs.SkipDir
+		}
+		if strings.HasSuffix(path, ".go") || d.Name() == "go.mod" {
+			_, err = os.Stat(path)
+		}
+		return err
+	})
+	if err != nil {
+		panic(err)
+	}
+})
 
 // flagRun returns the value of -run, empty if all tests run.
 func flagRun() string {

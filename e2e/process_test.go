@@ -162,6 +162,7 @@ func startProcess(t testing.TB, dir string, env, args []string) *process {
 // failed.
 func launch(t testing.TB, cmd *exec.Cmd) *process {
 	t.Helper()
+	noteSources()
 	p := &process{
 		t:       t,
 		cmd:     cmd,
@@ -261,6 +262,7 @@ func (p *process) waitExit(limit time.Duration) int {
 // for command lines that are expected to end by themselves.
 func run(t testing.TB, env []string, args ...string) (code int, stdout, stderr string) {
 	t.Helper()
+	noteSources()
 	ctx, cancel := context.WithTimeout(context.Background(), startLimit)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, binary, args...)

@@ -146,10 +146,12 @@ func selfStats(r *request) answer {
 		LeaderInfo           leaderInfo `json:"leaderInfo"`
 		RecvAppendRequestCnt uint64     `json:"recvAppendRequestCnt"`
 		SendAppendRequestCnt uint64     `json:"sendAppendRequestCnt"`
+		RefusedCnt           int64      `json:"refusedCnt,omitempty"` // what other machines must not send
 	}{
 		Name: self.Name, State: stateName(status.Raft.State),
 		StartTime: r.server.started.Std().Format(timeFormat), LeaderInfo: info,
 		RecvAppendRequestCnt: status.Appends.Received, SendAppendRequestCnt: status.Appends.Sent,
+		RefusedCnt: status.Refused,
 	}}
 }
 

@@ -14,6 +14,7 @@ import (
 	"slices"
 	"strings"
 
+	"etcd/actors"
 	"etcd/store"
 )
 
@@ -107,7 +108,7 @@ func join(r *request) answer {
 			return httpError(http.StatusConflict, fmt.Sprintf(
 				"member %s has the name %s and the address %s already. If this is that machine and it has lost its data, "+
 					"remove it first (curl -X DELETE %s/v2/members/%s), then start it again",
-				memberID(m.ID), m.Name, m.PeerURL, m.ClientURL, memberID(m.ID)))
+				actors.MemberID(m.ID), m.Name, m.PeerURL, m.ClientURL, actors.MemberID(m.ID)))
 		}
 	}
 	if !known {

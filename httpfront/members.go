@@ -1,11 +1,11 @@
 package httpfront
 
 import (
-	"fmt"
 	"net/http"
 	"slices"
 	"strconv"
 
+	"etcd/actors"
 	"etcd/store"
 )
 
@@ -19,8 +19,6 @@ type memberAnswer struct {
 	Learner    bool     `json:"learner,omitempty"` // it has no vote yet
 }
 
-func memberID(id uint64) string { return fmt.Sprintf("%016x", id) }
-
 func listMembers(r *request) answer {
 	if r.path != "/v2/members" {
 		return httpError(http.StatusNotFound, r.path)
@@ -29,7 +27,7 @@ func listMembers(r *request) answer {
 	list := make([]memberAnswer, len(status.Members))
 	for i, m := range status.Members {
 		list[i] = memberAnswer{
-			ID: memberID(m.ID), Name: m.Name, PeerURLs: []string{m.PeerURL}, ClientURLs: []string{m.ClientURL},
+			ID: actors.MemberID(m.ID), Name: m.Name, PeerURLs: []string{m.PeerURL}, ClientURLs: []string{m.ClientURL},
 			Learner: slices.Contains(status.Raft.Learners, m.ID),
 		}
 	}
@@ -51,10 +49,10 @@ func removeMember(r *request) answer {
 	}
 	status := r.session.status()
 	if slices.Contains(status.Removed, id) {
-		return httpError(http.StatusGone, "member "+memberID(id)+" was removed already")
+		return httpError(http.StatusGone, "member "+actors.MemberID(id)+" was removed already")
 	}
 	if !slices.ContainsFunc(status.Members, func(m store.Member) bool { return m.ID == id }) {
-		return httpError(http.StatusNotFound, "no member "+memberID(id))
+		return httpError(http.StatusNotFound, "no member "+actors.MemberID(id))
 	}
 	if reply := r.session.leave(id); reply.Err != nil {
 		return unserved(reply.Err)

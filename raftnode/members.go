@@ -24,7 +24,9 @@ func (n *Node) Step(m *raftpb.Message) error {
 	if raft.IsLocalMsg(m.GetType()) || m.GetType() == raftpb.MsgProp || m.GetTo() != n.cfg.MemberID {
 		return fmt.Errorf("raftnode: a message %s from %x for %x must not come from another machine", m.GetType(), m.GetFrom(), m.GetTo())
 	}
-	n.heard[m.GetFrom()] = n.ticks
+	if voter, learner := n.isMember(m.GetFrom()); voter || learner {
+		n.heard[m.GetFrom()] = n.ticks
+	}
 	if m.GetType() == raftpb.MsgReadIndex && n.aloneAndNew() {
 		if len(n.heldReads) < maxHeldReads {
 			n.heldReads = append(n.heldReads, m) // see askReadIndex

@@ -132,6 +132,43 @@ func TestHowManyMachinesThereMayBe(t *testing.T) {
 	c.wantDone(gone, fourth)
 }
 
+func TestAnIDThatNoMemberMayHave(t *testing.T) {
+	c := grown(repeatable(t), 2)
+	for _, s := range c.up() {
+		for id, want := range map[uint64]error{
+			0: raftnode.ErrReservedID, 1 << 63: raftnode.ErrReservedID, 1<<64 - 1: raftnode.ErrReservedID, 1<<63 - 1: nil,
+		} {
+			add, remove := s.change(raftnode.KindAdd, id), s.change(raftnode.KindRemove, id)
+			c.settle()
+			for _, ask := range []*ticket{add, remove} {
+				if got := c.answers[ask].err; got != want {
+					t.Errorf("%q: got %v, want %v", ask.command, got, want)
+				}
+			}
+		}
+	}
+}
+
+// Removing a machine that is alive must not leave the cluster to dead ones.
+func TestOfAMinorityOnlyTheDeadAreRemoved(t *testing.T) {
+	c := grown(repeatable(t), 3)
+	leader, dead, alive := c.leader(), c.followers()[0], c.followers()[1]
+	c.isolate(dead)
+	c.pass(15)
+	for _, id := range []uint64{alive.id, leader.id} {
+		for _, from := range []*server{leader, alive} {
+			ask := from.change(raftnode.KindRemove, id)
+			c.settle()
+			c.wantFailed(ask, raftnode.ErrLosesQuorum)
+		}
+	}
+	ask := alive.change(raftnode.KindRemove, dead.id)
+	c.settle()
+	c.wantDone(ask)
+	dead.removed, dead.node = true, nil
+	c.wantVoters(leader.id, alive.id)
+}
+
 func TestTheLastVoterStays(t *testing.T) {
 	c := newCluster(repeatable(t))
 	leader := c.leader()

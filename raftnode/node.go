@@ -87,13 +87,13 @@ type Node struct {
 	told      Leader // what Work said last
 	ticks     int
 
-	handedOut   uint64 // index of the last entry handed out for application
-	handedTerm  uint64 // its term
-	applied     uint64 // index of the last entry known to be applied
-	sinceCount  uint64 // entries handed out since the last snapshot
-	sinceBytes  uint64
-	snapshoting bool   // one was asked for and is not durable yet
-	installed   uint64 // index of the last snapshot that came from a leader
+	handedOut    uint64 // index of the last entry handed out for application
+	handedTerm   uint64 // its term
+	applied      uint64 // index of the last entry known to be applied
+	sinceCount   uint64 // entries handed out since the last snapshot
+	sinceBytes   uint64
+	snapshotting bool   // one was asked for and is not durable yet
+	installed    uint64 // index of the last snapshot that came from a leader
 
 	proposals proposals
 	reads     reads

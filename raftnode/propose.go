@@ -95,9 +95,13 @@ func (n *Node) forward(batch []*proposal) {
 	}
 }
 
-// lead proposes a batch as the leader: commands in one message, because each message
-// costs Raft an acknowledgement to itself, and a membership change by itself. It
-// returns false if the rest of the queue has to wait for a membership change.
+// lead proposes a batch as the leader. That n.term is the term in which Raft appends it
+// rests on this: Raft cannot win an election between two calls of Work, because the vote
+// for itself goes through an Append.
+//
+// Commands go in one message, because each message costs Raft an acknowledgement to
+// itself, and a membership change by itself. It returns false if the rest of the queue
+// has to wait for a membership change.
 func (n *Node) lead(batch []*proposal) bool {
 	batch = slices.DeleteFunc(batch, func(p *proposal) bool {
 		stale := p.origin != raft.None && p.term != n.term

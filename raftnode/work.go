@@ -146,7 +146,7 @@ func (n *Node) Applied(a *Apply) error {
 // Snapshotted reports that the snapshot that was asked for is durable. The log
 // before it, less CatchUpEntries, is dropped from memory.
 func (n *Node) Snapshotted(meta *raftpb.SnapshotMetadata) error {
-	n.snapshoting = false
+	n.snapshotting = false
 	n.storage.wanted = false // Raft asks again if this one is not good either
 	if meta.GetIndex() <= n.installed {
 		return nil // a newer one of the leader has taken its place
@@ -174,13 +174,17 @@ func (n *Node) catchUp(first, index uint64) (keep uint64, err error) {
 	if first > index {
 		return first, nil
 	}
-	entries, err := n.storage.Entries(first, index+1, math.MaxUint64)
+	oldest := max(first, index+1-min(index, n.cfg.CatchUpEntries))
+	if oldest > index {
+		return index + 1, nil
+	}
+	entries, err := n.storage.Entries(oldest, index+1, math.MaxUint64)
 	if err != nil {
-		return 0, fmt.Errorf("raftnode: entries from %d to %d: %w", first, index, err)
+		return 0, fmt.Errorf("raftnode: entries from %d to %d: %w", oldest, index, err)
 	}
 	size := 0
-	for keep = index + 1; keep > first && index+1-keep < n.cfg.CatchUpEntries; keep-- {
-		if size += len(entries[keep-1-first].GetData()); size > maxCatchUpBytes {
+	for keep = index + 1; keep > oldest; keep-- {
+		if size += len(entries[keep-1-oldest].GetData()); size > maxCatchUpBytes {
 			break
 		}
 	}
@@ -316,10 +320,10 @@ func (n *Node) startTerm(e *raftpb.Entry) {
 func (n *Node) askSnapshot() {
 	due := n.storage.wanted || n.cfg.SnapshotEntries > 0 &&
 		(n.sinceCount >= n.cfg.SnapshotEntries || n.sinceBytes >= n.cfg.SnapshotBytes)
-	if !due || n.snapshoting {
+	if !due || n.snapshotting {
 		return
 	}
-	n.snapshoting, n.storage.wanted = true, false
+	n.snapshotting, n.storage.wanted = true, false
 	n.sinceCount, n.sinceBytes = 0, 0
 	n.work.TakeSnapshot = &raftpb.SnapshotMetadata{
 		Index:     new(n.handedOut),

@@ -97,7 +97,7 @@ type Config struct {
 // RefusedError is an error answer of the other machine.
 type RefusedError struct {
 	// Status is the HTTP status: 410 when this member was removed from the cluster,
-	// 412 for another cluster, the wrong machine or an unknown member, 426 for
+	// 412 for another cluster or the wrong machine, 426 for
 	// another protocol.
 	Status int
 	// Message says why.

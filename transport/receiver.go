@@ -29,6 +29,8 @@ type Receiver struct {
 	admit   Admit
 	deliver func(from uint64, f Frame)
 
+	foreign sync.Map // member IDs of other clusters that were logged
+
 	mu      sync.Mutex
 	closed  bool
 	drops   uint64 // calls of Drop so far
@@ -82,8 +84,7 @@ func (r *Receiver) accept(ctx *fasthttp.RequestCtx, allowed func(Class) bool, se
 		status, message = r.admit(h)
 	}
 	if status != 0 {
-		r.cfg.Log.Debug("peer connection refused", "from", fmt.Sprintf("%x", h.From), "address", ctx.RemoteAddr(),
-			"status", status, "reason", message)
+		r.logRefusal(h, ctx.RemoteAddr(), status, message)
 		ctx.SetStatusCode(status)
 		ctx.SetContentType("application/json")
 		ctx.Response.SetBodyRaw(newErrorBody(status, message))
@@ -98,6 +99,20 @@ func (r *Receiver) accept(ctx *fasthttp.RequestCtx, allowed func(Class) bool, se
 		defer st.conn.Close()
 		r.take(st, drops, hijacked, serve)
 	})
+}
+
+// logRefusal says once for each machine that it takes this one for a member of another
+// cluster, because that is how a lost data directory shows.
+func (r *Receiver) logRefusal(h Hello, addr net.Addr, status int, message string) {
+	level := slog.LevelDebug
+	if h.ClusterID != 0 && h.ClusterID != r.cfg.ClusterID {
+		if _, known := r.foreign.LoadOrStore(h.From, true); !known {
+			level = slog.LevelWarn
+			message += "; if this machine has lost its data directory, stop it, remove its member there, and let it join again (-C)"
+		}
+	}
+	r.cfg.Log.Log(context.Background(), level, "peer connection refused", "from", fmt.Sprintf("%016x", h.From), "address", addr,
+		"status", status, "reason", message)
 }
 
 // take serves a connection that fasthttp has let go of. It is refused after all if

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"net/url"
 	"os"
 	"strings"
 	"time"
@@ -55,6 +56,9 @@ func establish(ctx context.Context, c *config, disk *actors.Disk, dir string, me
 	case len(addrs) == 0:
 		return nil, disk.Create(wal.Identity{ClusterID: random(), MemberID: random()})
 	}
+	if unspecified(member.PeerURL) {
+		return nil, fmt.Errorf("other machines cannot reach this one at %s: advertise an address with -s, and listen at another one with -sl", member.PeerURL)
+	}
 	id := disk.Identity.MemberID
 	if disk.New {
 		// Remembered, so that a crash in the middle does not leave a member behind
@@ -69,10 +73,23 @@ func establish(ctx context.Context, c *config, disk *actors.Disk, dir string, me
 	if err != nil {
 		return nil, err
 	}
+	if !disk.New && answer.ClusterID != disk.Identity.ClusterID {
+		return nil, fmt.Errorf("this machine has begun to join cluster %x, and %s is cluster %x: start over with -f", disk.Identity.ClusterID, c.join, answer.ClusterID)
+	}
 	if disk.New {
 		err = disk.CreateJoined(wal.Identity{ClusterID: answer.ClusterID, MemberID: id}, answer.Term)
 	}
 	return answer.Members, err
+}
+
+// unspecified says whether a URL names no machine, such as http://0.0.0.0:7001.
+func unspecified(memberURL string) bool {
+	u, err := url.Parse(memberURL)
+	if err != nil {
+		return true
+	}
+	ip := net.ParseIP(u.Hostname())
+	return ip != nil && ip.IsUnspecified()
 }
 
 func askToJoin(ctx context.Context, c *config, addrs []string, ask httpfront.JoinRequest, log *slog.Logger) (*httpfront.JoinAnswer, error) {

@@ -95,6 +95,10 @@ func run(c *config) error {
 	log.Info("etcd is starting", "version", programVersion, "name", member.Name, "data", dir,
 		"clients", member.ClientURL, "peers", member.PeerURL)
 	logFound(log, disk)
+	if unspecified(member.PeerURL) {
+		log.Warn("this machine can only be alone: others cannot reach it at its peer address; advertise one with -s, and listen at another with -sl",
+			"peers", member.PeerURL)
+	}
 	starting, started := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
 	seeds, err := establish(starting, c, disk, dir, member, log)
 	started()
