@@ -73,6 +73,9 @@ func TestPartitions(t *testing.T) {
 		}
 		went := time.Since(begin)
 		early := w.done() - before
+		// Clients may have to wait for the end of a request that went to a
+		// leader of before.
+		waitUntil(t, test.name+": clients get things done", func() bool { return w.done() > before })
 		pause(t, 2*partitionElection)
 		during := w.done() - before
 		net.heal()
@@ -86,9 +89,6 @@ func TestPartitions(t *testing.T) {
 			float64(recovery)/float64(partitionElection))
 		if recovery > 3*partitionElection+recoverySlack {
 			t.Errorf("%s: recovery took %s, the election timeout is %s", test.name, recovery, partitionElection)
-		}
-		if during == 0 {
-			t.Errorf("%s: no client got anything done", test.name)
 		}
 	}
 	w.check(c.members)

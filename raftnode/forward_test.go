@@ -9,7 +9,6 @@ import (
 )
 
 func forwards(p *packet) bool { return p.forward != nil }
-func rejects(p *packet) bool  { return p.reject != nil }
 
 // onTheWay takes the packets of a kind off the network.
 func (c *cluster) onTheWay(kind func(p *packet) bool) []*packet {
