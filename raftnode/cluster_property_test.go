@@ -156,7 +156,7 @@ func TestNothingAcknowledgedIsEverLostByACluster(t *testing.T) {
 			c.SnapshotBytes = 1 << 20
 		})
 		m := &mishaps{cluster: c, rt: rt}
-		for range rapid.IntRange(1, 30).Draw(rt, "rounds") {
+		for range rapid.IntRange(1, 20).Draw(rt, "rounds") {
 			for range rapid.IntRange(1, 25).Draw(rt, "events") {
 				m.happen()
 				m.startJoined()

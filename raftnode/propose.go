@@ -116,6 +116,10 @@ func (n *Node) lead(batch []*proposal) bool {
 				n.proposals.putBack(batch[i:])
 				return false
 			}
+			if n.removesItself(batch[i]) && n.Transfer() {
+				n.proposals.putBack(batch[i:])
+				return false
+			}
 			n.leadChange(batch[i])
 			i++
 			continue
@@ -128,6 +132,13 @@ func (n *Node) lead(batch []*proposal) bool {
 		i = end
 	}
 	return true
+}
+
+// removesItself says whether p removes this leader while others vote. Then another one
+// has to lead first: whoever is removed is not there any more to tell the others that
+// they are without it, and of two machines the one that is left could never lead.
+func (n *Node) removesItself(p *proposal) bool {
+	return p.kind == KindRemove && p.member == n.cfg.MemberID && len(n.confState.GetVoters()) > 1
 }
 
 func (n *Node) leadCommands(batch []*proposal) {
