@@ -64,9 +64,6 @@ func (c *persistentClient) leave() {
 	}
 }
 
-// electionDefault is the default of -election.
-const electionDefault = time.Second
-
 // TestRollingRestart restarts three machines one after the other under load.
 // Clients that retry refused connections and nothing else see no error.
 func TestRollingRestart(t *testing.T) {
