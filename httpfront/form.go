@@ -41,13 +41,19 @@ func readForm(req *fasthttp.Request, query string) form {
 	return appendPairs(f, query)
 }
 
+// urlencoded is what curl and nearly everybody sends.
+const urlencoded = "application/x-www-form-urlencoded"
+
 func readBody(contentType string, body []byte) form {
+	if contentType == urlencoded { // not worth parsing
+		return appendPairs(nil, string(body))
+	}
 	mediaType, params, err := mime.ParseMediaType(contentType)
 	if err != nil {
 		return nil
 	}
 	switch mediaType {
-	case "application/x-www-form-urlencoded":
+	case urlencoded:
 		return appendPairs(nil, string(body))
 	case "multipart/form-data":
 		return readMultipart(multipart.NewReader(bytes.NewReader(body), params["boundary"]))

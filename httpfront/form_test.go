@@ -12,8 +12,6 @@ import (
 	"github.com/valyala/fasthttp"
 )
 
-const urlencoded = "application/x-www-form-urlencoded"
-
 // multipartBody renders parts in the form of curl -F.
 func multipartBody(parts ...field) string {
 	var b strings.Builder
