@@ -48,10 +48,13 @@ func removeMember(r *request) answer {
 		return unserved(err)
 	}
 	status := r.session.status()
-	if slices.Contains(status.Removed, id) {
+	// A machine that asked to join once more while it was being removed may be left in
+	// Raft, without a vote: it can be removed again.
+	learner := slices.Contains(status.Raft.Learners, id)
+	if !learner && slices.Contains(status.Removed, id) {
 		return httpError(http.StatusGone, "member "+actors.MemberID(id)+" was removed already")
 	}
-	if !slices.ContainsFunc(status.Members, func(m store.Member) bool { return m.ID == id }) {
+	if !learner && !slices.ContainsFunc(status.Members, func(m store.Member) bool { return m.ID == id }) {
 		return httpError(http.StatusNotFound, "no member "+actors.MemberID(id))
 	}
 	if reply := r.session.leave(id); reply.Err != nil {
