@@ -257,3 +257,19 @@ func TestMessagesThatMustNotComeFromAnotherMachine(t *testing.T) {
 		}
 	}
 }
+
+// A leader that has just been elected has not heard of everybody yet: it does not take
+// that for death.
+func TestANewLeaderFindsOutWhoIsAlive(t *testing.T) {
+	c := grown(repeatable(t), 5)
+	old := c.leader()
+	for _, s := range c.followers()[:2] {
+		c.isolate(s) // for a moment
+	}
+	ask := old.change(raftnode.KindRemove, old.id) // which hands over first
+	c.settle()
+	c.wantOpen(ask)
+	c.heal()
+	c.pass(15)
+	c.wantDone(ask)
+}

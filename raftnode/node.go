@@ -99,6 +99,7 @@ type Node struct {
 	reads     reads
 	heldReads []*raftpb.Message // of other members, until this leader may answer them
 	heard     map[uint64]int    // tick of the last message of each other member
+	ledSince  int               // tick at which this machine became the leader
 	changing  bool              // a membership change was proposed here and is not applied yet
 	changed   uint64            // index of the last membership change that was handed out
 	termStart uint64            // index of the first entry of the present term that was handed out

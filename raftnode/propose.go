@@ -116,7 +116,7 @@ func (n *Node) lead(batch []*proposal) bool {
 				n.proposals.putBack(batch[i:])
 				return false
 			}
-			if n.removesItself(batch[i]) && n.Transfer() {
+			if n.tooEarlyToTell(batch[i]) || n.removesItself(batch[i]) && n.Transfer() {
 				n.proposals.putBack(batch[i:])
 				return false
 			}
@@ -134,11 +134,20 @@ func (n *Node) lead(batch []*proposal) bool {
 	return true
 }
 
+// tooEarlyToTell says whether p would remove a voter and this leader is so new that it
+// may not have heard of all who are alive.
+func (n *Node) tooEarlyToTell(p *proposal) bool {
+	voter, _ := n.isMember(p.member)
+	return p.kind == KindRemove && voter && len(n.confState.GetVoters()) > 1 &&
+		n.ticks-n.ledSince <= n.cfg.ElectionTicks && n.losesQuorum(p.member)
+}
+
 // removesItself says whether p removes this leader while others vote. Then another one
 // has to lead first: whoever is removed is not there any more to tell the others that
 // they are without it, and of two machines the one that is left could never lead.
 func (n *Node) removesItself(p *proposal) bool {
-	return p.kind == KindRemove && p.member == n.cfg.MemberID && len(n.confState.GetVoters()) > 1
+	return p.kind == KindRemove && p.member == n.cfg.MemberID && len(n.confState.GetVoters()) > 1 &&
+		!n.losesQuorum(p.member)
 }
 
 func (n *Node) leadCommands(batch []*proposal) {

@@ -239,7 +239,11 @@ func (n *Node) ready() {
 		n.proposals.retryRejected()
 		n.reads.askAgain()
 		n.leader = rd.SoftState.Lead
-		n.isLeader = rd.SoftState.RaftState == raft.StateLeader
+		leads := rd.SoftState.RaftState == raft.StateLeader
+		if leads && !n.isLeader {
+			n.ledSince = n.ticks
+		}
+		n.isLeader = leads
 		n.changing = n.changing && n.isLeader
 	}
 	if leader := (Leader{ID: n.leader, Term: n.term, Self: n.isLeader}); leader != n.told {
