@@ -1,7 +1,6 @@
 package actors
 
 import (
-	"slices"
 	"strings"
 
 	"github.com/asynkron/protoactor-go/actor"
@@ -33,7 +32,7 @@ const maxPeers = 200
 // set takes over who the members are, as of the state of this machine. That may be
 // behind, so nobody goes but those who were removed.
 func (ps *peers) set(ctx actor.Context, m *membership) {
-	ps.inbox.roster.Store(&roster{members: m.members, removed: m.removed})
+	ps.inbox.removed.Store(&m.removed)
 	for _, member := range m.members {
 		if p, ok := ps.actors[member.ID]; !ok || !p.told {
 			ps.reach(ctx, member.ID, peerAddr(member))
@@ -52,8 +51,7 @@ func (ps *peers) set(ctx actor.Context, m *membership) {
 // itself as soon as it can hear it; if it is not known, the state of this machine is
 // behind.
 func (ps *peers) locate(ctx actor.Context, m *located) {
-	removed := slices.Contains(ps.inbox.roster.Load().removedIDs(), m.member)
-	if !removed && m.member != ps.self && len(ps.actors) < maxPeers {
+	if m.member != ps.self && !ps.inbox.isRemoved(m.member) && len(ps.actors) < maxPeers {
 		ps.reach(ctx, m.member, m.addr)
 		ps.actors[m.member].told = true
 	}

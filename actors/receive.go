@@ -12,7 +12,6 @@ import (
 	"go.etcd.io/raft/v3/raftpb"
 	"google.golang.org/protobuf/proto"
 
-	"etcd/store"
 	"etcd/transport"
 )
 
@@ -21,30 +20,22 @@ const statusGone = http.StatusGone
 
 var errNoSnapshot = errors.New("actors: what came as a snapshot is none")
 
-// roster is who may talk to this machine. It is replaced, never changed.
-type roster struct {
-	members []store.Member
-	removed []uint64
-}
-
-// removedIDs are the former members; nil before anything is known.
-func (r *roster) removedIDs() []uint64 {
-	if r == nil {
-		return nil
-	}
-	return r.removed
-}
-
 // inbox takes what comes from other machines, on the goroutines of their
 // connections, and passes it on as messages.
 type inbox struct {
-	self   uint64
-	root   *actor.RootContext
-	to     *pids
-	log    *slog.Logger
-	roster atomic.Pointer[roster]
+	self    uint64
+	root    *actor.RootContext
+	to      *pids
+	log     *slog.Logger
+	removed atomic.Pointer[[]uint64] // former members; replaced, never changed
 
 	refused atomic.Int64 // streams of removed machines, and frames that must not come
+}
+
+// isRemoved says whether a machine was removed from the cluster, as far as is known.
+func (in *inbox) isRemoved(member uint64) bool {
+	removed := in.removed.Load()
+	return removed != nil && slices.Contains(*removed, member)
 }
 
 // admit decides about a stream of a machine that knows the ID of this cluster. Only
@@ -52,8 +43,7 @@ type inbox struct {
 // and if that one leads, it is the only one from which to learn. Raft does not listen
 // to those who have no say.
 func (in *inbox) admit(h transport.Hello) (status int, message string) {
-	r := in.roster.Load()
-	if slices.Contains(r.removedIDs(), h.From) {
+	if in.isRemoved(h.From) {
 		in.refused.Add(1)
 		return statusGone, "this machine was removed from the cluster"
 	}
