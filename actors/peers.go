@@ -69,8 +69,12 @@ func (ps *peers) reach(ctx actor.Context, member uint64, addr string) {
 	}
 }
 
-// peerAddr is the peer address of a member, host:port.
-func peerAddr(m store.Member) string { return strings.TrimPrefix(m.PeerURL, "http://") }
+// peerAddr is the peer address of a member, host:port. Whether TLS is spoken there is
+// up to this machine: it is the same in the whole cluster.
+func peerAddr(m store.Member) string {
+	_, addr, _ := strings.Cut(m.PeerURL, "://")
+	return addr
+}
 
 func (ps *peers) broadcast(ctx actor.Context, frame transport.Frame) {
 	for _, p := range ps.actors {

@@ -31,7 +31,8 @@ type listener struct {
 	server  *Server
 	closing sync.Once
 	closed  chan struct{}
-	swept   []net.Conn // accepted at the very end
+	swept   []net.Conn    // accepted at the very end
+	shaking chan struct{} // holds one for each handshake of a connection that is refused
 }
 
 // Close may be called again: a stop closes the listener first, and fasthttp does too.
@@ -108,16 +109,40 @@ func (l *listener) Accept() (net.Conn, error) {
 		if l.server.open.Add(1) > int64(l.server.cfg.MaxConnections) {
 			l.server.open.Add(-1)
 			l.server.refused.Add(1)
-			go refuse(c)
+			go l.refuse(c)
 			continue
 		}
-		return &conn{Conn: c, server: l.server}, nil
+		return &conn{Conn: l.dress(c), server: l.server}, nil
 	}
 }
 
-// refuse answers a connection that is one too many.
-func refuse(c net.Conn) {
+// dress puts TLS on a connection if this port has it.
+func (l *listener) dress(c net.Conn) net.Conn {
+	if l.server.cfg.TLS == nil {
+		return c
+	}
+	return secure(c, l.server.cfg.TLS)
+}
+
+// refuse answers a connection that is one too many. With TLS that costs a handshake,
+// so only some are told; the others see their connection end.
+func (l *listener) refuse(raw net.Conn) {
+	c := l.dress(raw)
 	defer c.Close()
+	if s, ok := c.(*secured); ok {
+		select {
+		case l.shaking <- struct{}{}:
+			defer func() { <-l.shaking }()
+		default:
+			return
+		}
+		if raw.SetDeadline(time.Now().Add(refuseTime)) != nil {
+			return
+		}
+		if err := s.shake(); err != nil && !errors.Is(err, errPlain) {
+			return
+		}
+	}
 	if c.SetDeadline(time.Now().Add(refuseTime)) != nil {
 		return
 	}
@@ -138,6 +163,7 @@ type conn struct {
 	early   []byte // read next
 	gotLine bool   // a line has come since the last request: an error is not in its first
 	drained bool   // give back what is buffered above, read nothing new
+	greeted bool   // something has been read
 	linger  atomic.Bool
 	closing sync.Once
 }
@@ -155,6 +181,9 @@ func (c *conn) Read(p []byte) (int, error) {
 		return 0, errDrained
 	}
 	n, err := c.Conn.Read(p)
+	if !c.greeted {
+		n, err = c.firstRead(p[:n], err)
+	}
 	c.gotLine = c.gotLine || bytes.IndexByte(p[:n], '\n') >= 0
 	return n, err
 }
@@ -194,5 +223,5 @@ func (c *conn) drainRefused() {
 	if !ok || half.CloseWrite() != nil || c.Conn.SetReadDeadline(time.Now().Add(lingerTime)) != nil {
 		return
 	}
-	_, _ = io.CopyN(io.Discard, c.Conn, lingerBytes) // whatever ends it, the next step is to close
+	_, _ = io.CopyN(io.Discard, wire(c.Conn), lingerBytes) // whatever ends it, the next step is to close
 }

@@ -46,19 +46,22 @@ type JoinAnswer struct {
 // not help.
 var ErrRefused = errors.New("the cluster refuses this machine")
 
-// Join asks the member at addr (host:port of its peer port).
+// Join asks the member at addr (host:port of its peer port), to which dial connects,
+// over TLS if that is what the cluster speaks.
 func Join(ctx context.Context, dial func(ctx context.Context, addr string) (net.Conn, error), addr string, ask JoinRequest) (*JoinAnswer, error) {
 	body, err := json.Marshal(ask)
 	if err != nil {
 		return nil, err
 	}
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, "http://"+addr+joinPath, bytes.NewReader(body))
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, scheme(ask.PeerURL)+"://"+addr+joinPath, bytes.NewReader(body))
 	if err != nil {
 		return nil, err
 	}
+	connect := func(ctx context.Context, _, addr string) (net.Conn, error) { return dial(ctx, addr) }
 	client := http.Client{Transport: &http.Transport{
 		DisableKeepAlives: true,
-		DialContext:       func(ctx context.Context, _, addr string) (net.Conn, error) { return dial(ctx, addr) },
+		DialContext:       connect,
+		DialTLSContext:    connect,
 	}}
 	resp, err := client.Do(req)
 	if err != nil {
@@ -90,6 +93,12 @@ func join(r *request) answer {
 	var ask JoinRequest
 	if err := json.Unmarshal(r.ctx.PostBody(), &ask); err != nil || !validMember(ask) {
 		return newError(codeInvalidField, "what is asked for makes no sense")
+	}
+	if theirs, ours := scheme(ask.PeerURL), r.server.scheme(); theirs != ours {
+		r.server.log.Warn("refused a machine that wants to join; start it like the machines of this cluster, with -serverCert and -serverKey or without",
+			"name", ask.Name, "its", ask.PeerURL, "ours", ours)
+		return httpError(http.StatusConflict, fmt.Sprintf(
+			"the machines of this cluster reach each other by %s, and this one only by %s; start it like them, with -serverCert and -serverKey or without", ours, theirs))
 	}
 	if err := r.session.sync(); err != nil {
 		return unserved(err)
@@ -125,7 +134,24 @@ func join(r *request) answer {
 func validMember(ask JoinRequest) bool {
 	clean, slash, err := cleanPath([]byte("/" + ask.Name))
 	return ask.MemberID > 0 && ask.MemberID < 1<<63 && err == nil && !slash && clean == "/"+ask.Name && clean != "/" && !strings.Contains(ask.Name, "/") &&
-		strings.HasPrefix(ask.PeerURL, "http://") && strings.HasPrefix(ask.ClientURL, "http://")
+		scheme(ask.PeerURL) != "" && scheme(ask.ClientURL) != ""
+}
+
+// scheme is http or https, or empty if a URL has neither.
+func scheme(url string) string {
+	switch scheme, _, _ := strings.Cut(url, "://"); scheme {
+	case "http", "https":
+		return scheme
+	}
+	return ""
+}
+
+// scheme is that of the URLs of this port.
+func (s *Server) scheme() string {
+	if s.cfg.TLS != nil {
+		return "https"
+	}
+	return "http"
 }
 
 func acceptStream(r *request) answer {

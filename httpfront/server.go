@@ -2,6 +2,7 @@ package httpfront
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -44,6 +45,8 @@ type Config struct {
 	MaxConnections int
 	// MaxBody bounds the body of a request, in bytes.
 	MaxBody int
+	// TLS is the configuration of the port; nil for plain HTTP.
+	TLS *tls.Config
 	// Clock is the machine's clock.
 	Clock func() store.Time
 	Log   *slog.Logger
@@ -63,35 +66,38 @@ type Server struct {
 	dispatcher actor.Dispatcher
 	supervisor actor.SupervisorStrategy
 
-	listener atomic.Pointer[listener]
-	stopping atomic.Bool
-	lastID   atomic.Uint64
-	open     atomic.Int64
-	refused  atomic.Int64
-	hijacked sync.WaitGroup // connections in the hands of a watch
+	listener  atomic.Pointer[listener]
+	strangers *strangers
+	stopping  atomic.Bool
+	lastID    atomic.Uint64
+	open      atomic.Int64
+	refused   atomic.Int64
+	hijacked  sync.WaitGroup // connections in the hands of a watch
 }
 
 // NewClients makes the server for clients.
 func NewClients(cfg Config, machine *actors.Machine) *Server {
-	return newServer(cfg, machine, "session", clientRoutes())
+	return newServer(cfg, machine, "session", clientRoutes(), &strangers{logger: cfg.Log})
 }
 
 // NewPeers makes the server for the other machines of the cluster.
 func NewPeers(cfg Config, machine *actors.Machine) *Server {
-	return newServer(cfg, machine, "peersession", peerRoutes())
+	return newServer(cfg, machine, "peersession", peerRoutes(),
+		&strangers{logger: cfg.Log, peers: true, warned: make(map[string]time.Time)})
 }
 
-func newServer(cfg Config, machine *actors.Machine, kind string, routes []route) *Server {
+func newServer(cfg Config, machine *actors.Machine, kind string, routes []route, strangers *strangers) *Server {
 	sessions := machine.Kind(kind)
 	sessions.Untimed = true // they pass an answer on
 	s := &Server{
-		cfg:     cfg,
-		log:     cfg.Log,
-		machine: machine,
-		routes:  routes,
-		started: cfg.Clock(),
-		root:    machine.System.Root,
-		mailbox: sessions.Mailbox(),
+		cfg:       cfg,
+		log:       cfg.Log,
+		machine:   machine,
+		routes:    routes,
+		strangers: strangers,
+		started:   cfg.Clock(),
+		root:      machine.System.Root,
+		mailbox:   sessions.Mailbox(),
 		// Sessions only pass an answer on, so they do it where it is sent.
 		dispatcher: actor.NewSynchronizedDispatcher(1),
 		supervisor: actors.StopOnPanic(cfg.Log),
@@ -116,7 +122,7 @@ func newServer(cfg Config, machine *actors.Machine, kind string, routes []route)
 
 // Serve answers clients until Shutdown. It returns nil then.
 func (s *Server) Serve(l net.Listener) error {
-	wrapped := &listener{Listener: l, server: s, closed: make(chan struct{})}
+	wrapped := &listener{Listener: l, server: s, closed: make(chan struct{}), shaking: make(chan struct{}, refusedHandshakes)}
 	s.listener.Store(wrapped)
 	return s.http.Serve(wrapped)
 }
@@ -156,6 +162,10 @@ func (s *Server) badRequest(ctx *fasthttp.RequestCtx, err error) {
 	c := ctx.Conn().(*conn)
 	e := httpError(http.StatusBadRequest, "the request cannot be read")
 	switch {
+	case errors.Is(err, errPlain):
+		e = httpError(http.StatusBadRequest, s.strangers.wantTLS())
+	case errors.Is(err, errTLS):
+		e = httpError(http.StatusBadRequest, "this port speaks plain HTTP; ask with http://")
 	case errors.Is(err, fasthttp.ErrBodyTooLarge):
 		e = httpError(http.StatusRequestEntityTooLarge, "the limit is set by -max-body")
 	case errors.As(err, &small) && !c.gotLine:

@@ -12,6 +12,8 @@ import (
 	"strings"
 	"time"
 	"unicode/utf8"
+
+	"etcd/credentials"
 )
 
 // config is the command line, completed by the environment and the configuration
@@ -36,6 +38,8 @@ type config struct {
 	snapshotCount  uint64
 	reads          string
 	requestTimeout time.Duration
+
+	clientTLS, serverTLS credentials.Files
 
 	cors           string
 	maxBody        int
@@ -72,6 +76,9 @@ var flagGroups = []flagGroup{
 	{"This machine", []string{"n", "d", "i", "f"}},
 	{"Addresses (a port, :port, or host:port)", []string{"c", "s", "h", "cl", "sl"}},
 	{"Cluster", []string{"C", "CF", "r", "maxsize", "heartbeat", "election"}},
+	{"TLS (files in PEM; they are read again when they change)", []string{
+		"clientCert", "clientKey", "clientCAFile", "serverCert", "serverKey", "serverCAFile",
+	}},
 	{"Data", []string{"m", "snapshot", "snapshot-count"}},
 	{"Requests", []string{"reads", "request-timeout", "max-body", "max-connections", "cors"}},
 	{"Logs and help", []string{"v", "vv", "version", "help"}},
@@ -128,12 +135,20 @@ func (c *config) flags() *flag.FlagSet {
 	fs.StringVar(&c.clientListen, "cl", "", "listen `address` for clients, if it differs from -c")
 	fs.StringVar(&c.peerListen, "sl", "", "listen `address` for the other machines, if it differs from -s")
 
-	fs.StringVar(&c.join, "C", "", "join the cluster of these `machines` (host:peerport, comma separated); any member will do")
+	fs.StringVar(&c.join, "C", "", "join the cluster of these `machines` (host:peerport or https://host:peerport, comma separated); any member will do")
 	fs.StringVar(&c.joinFile, "CF", "", "like -C, from a `file`")
 	fs.IntVar(&c.joinRetries, "r", 10, "how many `times` joining is tried")
 	fs.IntVar(&c.maxMembers, "maxsize", 9, "most `machines` the cluster may have")
 	fs.DurationVar(&c.heartbeat, "heartbeat", 100*time.Millisecond, "`interval` between heartbeats of the leader")
 	fs.DurationVar(&c.electionAfter, "election", time.Second, "`time` without heartbeats after which another leader is elected; 5 to 100 heartbeats")
+
+	c.clientTLS.Flags, c.serverTLS.Flags = "-client", "-server"
+	fs.StringVar(&c.clientTLS.Cert, "clientCert", "", "serve clients over TLS only, with the certificate in this `file`")
+	fs.StringVar(&c.clientTLS.Key, "clientKey", "", "its private key, a `file`")
+	fs.StringVar(&c.clientTLS.CA, "clientCAFile", "", "serve only clients with a certificate signed by a CA in this `file`")
+	fs.StringVar(&c.serverTLS.Cert, "serverCert", "", "speak TLS with the other machines, with the certificate in this `file`; all machines or none")
+	fs.StringVar(&c.serverTLS.Key, "serverKey", "", "its private key, a `file`")
+	fs.StringVar(&c.serverTLS.CA, "serverCAFile", "", "speak only with machines that have a certificate signed by a CA in this `file`")
 
 	fs.UintVar(&c.history, "m", defaultHistory, "how many `events` are kept for watchers that start in the past")
 	fs.BoolVar(&c.snapshot, "snapshot", true, "write snapshots and drop the log before them")

@@ -20,8 +20,8 @@ import (
 // joinPause is between two rounds of asking all machines of -C.
 const joinPause = time.Second
 
-// machines are those of -C or -CF.
-func (c *config) machines() ([]string, error) {
+// machines are those of -C or -CF, which this machine reaches by scheme.
+func (c *config) machines(scheme string) ([]string, error) {
 	list := c.join
 	if c.joinFile != "" {
 		data, err := os.ReadFile(c.joinFile)
@@ -32,7 +32,13 @@ func (c *config) machines() ([]string, error) {
 	}
 	var addrs []string
 	for addr := range strings.FieldsFuncSeq(list, func(r rune) bool { return strings.ContainsRune(", \t\r\n", r) }) {
-		full, err := hostPort(strings.TrimSuffix(strings.TrimPrefix(addr, "http://"), "/"), c.host)
+		if given, rest, ok := strings.Cut(addr, "://"); ok {
+			if given != scheme {
+				return nil, fmt.Errorf("-C %s: this machine reaches others only by %s; -serverCert and -serverKey decide, and are the same for all machines of a cluster", addr, scheme)
+			}
+			addr = rest
+		}
+		full, err := hostPort(strings.TrimSuffix(addr, "/"), c.host)
 		if err != nil {
 			return nil, fmt.Errorf("-C %q: %w", addr, err)
 		}
@@ -44,8 +50,8 @@ func (c *config) machines() ([]string, error) {
 // establish gives an empty data directory its identity: that of a cluster of its own,
 // or of a machine that joins. It returns the other members as far as they had to be
 // asked for.
-func establish(ctx context.Context, c *config, disk *actors.Disk, dir string, member store.Member, log *slog.Logger) ([]store.Member, error) {
-	addrs, err := c.machines()
+func establish(ctx context.Context, c *config, disk *actors.Disk, dir string, member store.Member, tls security, log *slog.Logger) ([]store.Member, error) {
+	addrs, err := c.machines(scheme(tls.peers))
 	switch {
 	case err != nil:
 		return nil, err
@@ -67,7 +73,7 @@ func establish(ctx context.Context, c *config, disk *actors.Disk, dir string, me
 			return nil, err
 		}
 	}
-	answer, err := askToJoin(ctx, c, addrs, httpfront.JoinRequest{
+	answer, err := askToJoin(ctx, c, tls, addrs, httpfront.JoinRequest{
 		MemberID: id, Name: member.Name, PeerURL: member.PeerURL, ClientURL: member.ClientURL,
 	}, log)
 	if err != nil {
@@ -92,7 +98,7 @@ func unspecified(memberURL string) bool {
 	return ip != nil && ip.IsUnspecified()
 }
 
-func askToJoin(ctx context.Context, c *config, addrs []string, ask httpfront.JoinRequest, log *slog.Logger) (*httpfront.JoinAnswer, error) {
+func askToJoin(ctx context.Context, c *config, tls security, addrs []string, ask httpfront.JoinRequest, log *slog.Logger) (*httpfront.JoinAnswer, error) {
 	var err error
 	for try := range c.joinRetries {
 		if try > 0 {
@@ -104,7 +110,7 @@ func askToJoin(ctx context.Context, c *config, addrs []string, ask httpfront.Joi
 		for _, addr := range addrs {
 			attempt, cancel := context.WithTimeout(ctx, c.requestTimeout+time.Second)
 			var answer *httpfront.JoinAnswer
-			answer, err = httpfront.Join(attempt, dial, addr, ask)
+			answer, err = httpfront.Join(attempt, tls.dial, addr, ask)
 			cancel()
 			if ctx.Err() != nil {
 				return nil, ctx.Err()
@@ -113,17 +119,11 @@ func askToJoin(ctx context.Context, c *config, addrs []string, ask httpfront.Joi
 				log.Info("joining the cluster", "through", addr, "members", len(answer.Members))
 				return answer, nil
 			}
-			if errors.Is(err, httpfront.ErrRefused) {
+			if errors.Is(err, httpfront.ErrRefused) || errors.Is(err, errPlainPeer) {
 				return nil, err
 			}
 			log.Warn("cannot join yet", "try", try+1, "of", c.joinRetries, "error", err)
 		}
 	}
 	return nil, fmt.Errorf("no machine of %s lets this one join: %w", strings.Join(addrs, ","), err)
-}
-
-// dial reaches the peer port of another machine.
-func dial(ctx context.Context, addr string) (net.Conn, error) {
-	var d net.Dialer
-	return d.DialContext(ctx, "tcp", addr)
 }

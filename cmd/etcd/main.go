@@ -73,6 +73,10 @@ func run(c *config) error {
 	if err := c.complete(dir); err != nil {
 		return err
 	}
+	tls, err := c.security(log)
+	if err != nil {
+		return err
+	}
 	clients, err := net.Listen("tcp", c.listenAddr(c.clientListen, c.clientAddr))
 	if err != nil {
 		return fmt.Errorf("clients: %w", err)
@@ -85,8 +89,8 @@ func run(c *config) error {
 	defer peers.Close()
 	member := store.Member{
 		Name:      c.machineName(),
-		PeerURL:   "http://" + c.reached(c.peerAddr, peers),
-		ClientURL: "http://" + c.reached(c.clientAddr, clients),
+		PeerURL:   scheme(tls.peers) + "://" + c.reached(c.peerAddr, peers),
+		ClientURL: scheme(tls.clients) + "://" + c.reached(c.clientAddr, clients),
 	}
 	disk, err := openDisk(c, dir, log)
 	if err != nil {
@@ -100,7 +104,7 @@ func run(c *config) error {
 			"peers", member.PeerURL)
 	}
 	starting, started := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
-	seeds, err := establish(starting, c, disk, dir, member, log)
+	seeds, err := establish(starting, c, disk, dir, member, tls, log)
 	started()
 	if errors.Is(err, context.Canceled) {
 		log.Info("stopped before it had joined the cluster")
@@ -110,7 +114,7 @@ func run(c *config) error {
 		return errors.Join(err, disk.Close())
 	}
 	clock := newClock()
-	machine, err := actors.Start(machineConfig(c, member, seeds, clock, log), disk)
+	machine, err := actors.Start(machineConfig(c, member, seeds, tls, clock, log), disk)
 	if err != nil {
 		return errors.Join(err, disk.Close())
 	}
@@ -118,12 +122,15 @@ func run(c *config) error {
 	if err := s.save(dir); err != nil {
 		return errors.Join(err, machine.Stop())
 	}
-	return serve(c, machine, clients, peers, clock, signals, log)
+	watching, enough := context.WithCancel(context.Background())
+	defer enough()
+	go tls.watch(watching)
+	return serve(c, machine, clients, peers, tls, clock, signals, log)
 }
 
 // serve serves clients and other machines until a signal, or until this machine no
 // longer belongs to its cluster.
-func serve(c *config, machine *actors.Machine, clients, peers net.Listener, clock func() store.Time,
+func serve(c *config, machine *actors.Machine, clients, peers net.Listener, tls security, clock func() store.Time,
 	signals <-chan os.Signal, log *slog.Logger) error {
 	cfg := httpfront.Config{
 		Version:        programVersion,
@@ -131,6 +138,7 @@ func serve(c *config, machine *actors.Machine, clients, peers net.Listener, cloc
 		CORS:           c.origins(),
 		MaxConnections: c.connectionLimit(),
 		MaxBody:        c.maxBody,
+		TLS:            serverTLS(tls.peers),
 		Clock:          clock,
 		Log:            log,
 	}
@@ -147,6 +155,7 @@ func serve(c *config, machine *actors.Machine, clients, peers net.Listener, cloc
 		select {
 		case <-ready:
 			ready = nil
+			cfg.TLS = serverTLS(tls.clients)
 			front = httpfront.NewClients(cfg, machine)
 			go func() { served <- front.Serve(clients) }()
 			log.Info("serving clients", "addr", clients.Addr().String())
@@ -241,7 +250,7 @@ func logFound(log *slog.Logger, disk *actors.Disk) {
 		"entries", len(found.Entries), "term", found.HardState.GetTerm())
 }
 
-func machineConfig(c *config, member store.Member, seeds []store.Member, clock func() store.Time, log *slog.Logger) actors.Config {
+func machineConfig(c *config, member store.Member, seeds []store.Member, tls security, clock func() store.Time, log *slog.Logger) actors.Config {
 	snapshotEntries := c.snapshotCount
 	if !c.snapshot {
 		snapshotEntries = 0
@@ -251,7 +260,7 @@ func machineConfig(c *config, member store.Member, seeds []store.Member, clock f
 		HistoryLimit:    uint32(c.history),
 		SetHistoryLimit: c.given["m"],
 		Tick:            c.heartbeat,
-		Dial:            dial,
+		Dial:            tls.dial,
 		Seeds:           seeds,
 		AuditEvery:      auditEvery,
 		Clock:           clock,

@@ -1,0 +1,122 @@
+package main
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"time"
+
+	"etcd/credentials")
+
+// checkFilesEvery is how often certificate files are looked at on a machine to which
+// nobody connects.
+const checkFilesEvery = time.Minute
+
+// security is what the two ports speak: nil for plain HTTP.
+type security struct {
+	clients, peers *credentials.Credentials
+}
+
+// security reads the certificate files.
+func (c *config) security(log *slog.Logger) (security, error) {
+	var s security
+	for _, side := range []struct {
+		files credentials.Files
+		addr  string
+		peer  bool
+		to    **credentials.Credentials
+	}{{c.clientTLS, c.clientAddr, false, &s.clients}, {c.serverTLS, c.peerAddr, true, &s.peers}} {
+		if !side.files.Given() {
+			continue
+		}
+		host, _, err := net.SplitHostPort(c.advertised(side.addr))
+		if err != nil {
+			return security{}, err
+		}
+		if ip := net.ParseIP(host); ip != nil && ip.IsUnspecified() {
+			host = "" // nobody is told to go there
+		}
+		*side.to, err = credentials.Load(credentials.Config{
+			Files: side.files, Peer: side.peer, Host: host, Now: time.Now, Log: log,
+		})
+		if err != nil {
+			return security{}, err
+		}
+	}
+	if s.peers != nil && !s.peers.Verifies() {
+		log.Warn("the machines encrypt what they tell each other, and do not verify who they talk to: whoever reaches the peer port can join; give all of them a -serverCAFile")
+	}
+	return s, nil
+}
+
+// watch looks at the files until ctx ends.
+func (s security) watch(ctx context.Context) {
+	every := time.NewTicker(checkFilesEvery)
+	defer every.Stop()
+	for {
+		select {
+		case <-every.C:
+		case <-ctx.Done():
+			return
+		}
+		for _, c := range []*credentials.Credentials{s.clients, s.peers} {
+			if c != nil {
+				c.Check()
+			}
+		}
+	}
+}
+
+// scheme is that of the URLs of a port.
+func scheme(c *credentials.Credentials) string {
+	if c == nil {
+		return "http"
+	}
+	return "https"
+}
+
+// serverTLS is the configuration of a port.
+func serverTLS(c *credentials.Credentials) *tls.Config {
+	if c == nil {
+		return nil
+	}
+	return c.Server()
+}
+
+// errPlainPeer ends an attempt to join: trying again does not help.
+var errPlainPeer = errors.New("speaks plain HTTP with other machines, and this machine TLS; start both with -serverCert and -serverKey, or both without")
+
+// dial reaches the peer port of another machine.
+func (s security) dial(ctx context.Context, addr string) (net.Conn, error) {
+	var d net.Dialer
+	raw, err := d.DialContext(ctx, "tcp", addr)
+	if err != nil || s.peers == nil {
+		return raw, err
+	}
+	host, _, err := net.SplitHostPort(addr)
+	if err != nil {
+		return nil, errors.Join(err, raw.Close())
+	}
+	c := tls.Client(raw, s.peers.Client(host))
+	if err := c.HandshakeContext(ctx); err != nil {
+		_ = raw.Close() // err says more
+		if header, ok := errors.AsType[tls.RecordHeaderError](err); ok && string(header.RecordHeader[:]) == "HTTP/" {
+			return nil, fmt.Errorf("%s %w", addr, errPlainPeer)
+		}
+		return nil, fmt.Errorf("TLS with %s: %w", addr, err)
+	}
+	return &peerConn{c, raw}, nil
+}
+
+// peerConn is a TLS connection whose Close does not wait until the other side takes
+// the alert that says so: that side may be dead, and nothing that machines tell each
+// other depends on how a connection ends.
+type peerConn struct {
+	*tls.Conn
+	raw net.Conn
+}
+
+func (c *peerConn) Close() error { return c.raw.Close() }

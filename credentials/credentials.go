@@ -1,0 +1,233 @@
+package credentials
+
+import (
+	"crypto/rand"
+	"crypto/sha256"
+	"crypto/tls"
+	"crypto/x509"
+	"fmt"
+	"log/slog"
+	"sync"
+	"time"
+)
+
+const (
+	// expiresSoon is how long before its end a certificate is logged as expiring, and
+	// remindEvery how often.
+	expiresSoon = 30 * 24 * time.Hour
+	remindEvery = 24 * time.Hour
+	// ticketLife is how long a key encrypts session tickets. For as long again it
+	// decrypts them.
+	ticketLife = 24 * time.Hour
+)
+
+// suites are those of TLS 1.2: forward secrecy and authenticated encryption. Those of
+// TLS 1.3 are not chosen.
+var suites = []uint16{
+	tls.TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256,
+	tls.TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256,
+	tls.TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384,
+	tls.TLS_ECDHE_RSA_WITH_AES_256_GCM_SHA384,
+	tls.TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256,
+	tls.TLS_ECDHE_RSA_WITH_CHACHA20_POLY1305_SHA256,
+}
+
+// Config says whose credentials they are.
+type Config struct {
+	Files
+	// Peer says that they are for other machines of the cluster. With a CA, both sides
+	// then verify each other, and the certificate is checked accordingly.
+	Peer bool
+	// Host is where others reach this machine, a name or an IP address; empty if that
+	// is not known.
+	Host string
+	// Now is the wall time.
+	Now func() time.Time
+	Log *slog.Logger
+}
+
+// Credentials are the files of one side of a machine as they are now. All methods may
+// be called from any goroutine.
+type Credentials struct {
+	cfg Config
+
+	mu       sync.Mutex
+	now      *generation
+	seen     seen   // the files when they were last read
+	rejected string // what was last logged about files that cannot be used
+	reminded time.Time
+}
+
+// generation is one state of the files, and what was made of it.
+type generation struct {
+	*parsed
+	digest [sha256.Size]byte
+	roots  *x509.CertPool // nil: the other side is not verified
+	server *tls.Config
+
+	tickets      [][32]byte // the first encrypts, all decrypt
+	ticketsSince time.Time
+}
+
+// Load reads the files. The error says what is wrong with which of them.
+func Load(cfg Config) (*Credentials, error) {
+	if err := cfg.complete(); err != nil {
+		return nil, err
+	}
+	c := &Credentials{cfg: cfg, seen: cfg.look()}
+	content, err := cfg.read()
+	if err != nil {
+		return nil, err
+	}
+	p, err := cfg.parse(content)
+	if err != nil {
+		return nil, err
+	}
+	c.now = cfg.generation(content, p)
+	c.remind()
+	return c, nil
+}
+
+func (cfg Config) generation(c content, p *parsed) *generation {
+	g := &generation{parsed: p, digest: c.digest(), server: &tls.Config{
+		MinVersion:   tls.VersionTLS12,
+		CipherSuites: suites,
+		NextProtos:   []string{"http/1.1"},
+		Certificates: []tls.Certificate{p.cert},
+		Time:         cfg.Now,
+	}}
+	if p.cas != nil {
+		g.roots = pool(p.cas)
+		g.server.ClientCAs = g.roots
+		g.server.ClientAuth = tls.RequireAndVerifyClientCert
+	}
+	g.renewTickets(cfg.Now())
+	return g
+}
+
+// renewTickets sets ticket keys of this generation's own: those of the configuration
+// that a listener has would outlive a change of CA.
+func (g *generation) renewTickets(now time.Time) {
+	if g.tickets != nil && now.Sub(g.ticketsSince) < ticketLife {
+		return
+	}
+	var fresh [32]byte
+	_, _ = rand.Read(fresh[:]) // never fails
+	g.tickets = append([][32]byte{fresh}, g.tickets[:min(1, len(g.tickets))]...)
+	g.ticketsSince = now
+	g.server.SetSessionTicketKeys(g.tickets)
+}
+
+// Server returns the configuration for those who connect to this machine. It stays
+// the same; each handshake is done with the files of its time.
+func (c *Credentials) Server() *tls.Config {
+	return &tls.Config{
+		MinVersion: tls.VersionTLS12,
+		GetConfigForClient: func(*tls.ClientHelloInfo) (*tls.Config, error) {
+			return c.current(false).server, nil
+		},
+	}
+}
+
+// Client returns the configuration for a connection that this machine opens now to
+// host, a name or an IP address. Without a CA the other side is not verified.
+func (c *Credentials) Client(host string) *tls.Config {
+	g := c.current(false)
+	return &tls.Config{
+		MinVersion:         tls.VersionTLS12,
+		CipherSuites:       suites,
+		ServerName:         host,
+		RootCAs:            g.roots,
+		InsecureSkipVerify: g.roots == nil,
+		Time:               c.cfg.Now,
+		// It is shown even to a machine that would not accept it, which then says why.
+		GetClientCertificate: func(*tls.CertificateRequestInfo) (*tls.Certificate, error) {
+			return &g.cert, nil
+		},
+	}
+}
+
+// Verifies says whether the other side is verified.
+func (c *Credentials) Verifies() bool { return c.cfg.CA != "" }
+
+// NotAfter is when the certificate of this machine expires.
+func (c *Credentials) NotAfter() time.Time { return c.current(false).cert.Leaf.NotAfter }
+
+// Check reads the files again, changed or not, and logs once a day what expires soon.
+// It is to be called from time to time, for machines to which nobody connects.
+func (c *Credentials) Check() {
+	c.current(true)
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.remind()
+}
+
+// current returns the generation to use now. It reads the files if they look changed,
+// or in any case.
+func (c *Credentials) current(inAnyCase bool) *generation {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	// Looked at before they are read: what changes meanwhile is read the next time.
+	if s := c.cfg.look(); inAnyCase || !s.equal(c.seen) {
+		c.seen = s
+		c.reload()
+	}
+	c.now.renewTickets(c.cfg.Now())
+	return c.now
+}
+
+// reload takes what the files hold now, if that can be used.
+func (c *Credentials) reload() {
+	content, err := c.cfg.read()
+	if err != nil {
+		c.reject(err.Error(), err)
+		return
+	}
+	digest := content.digest()
+	if digest == c.now.digest {
+		c.rejected = ""
+		return
+	}
+	p, err := c.cfg.parse(content)
+	if err != nil {
+		c.reject(fmt.Sprintf("%x", digest), err)
+		return
+	}
+	c.now, c.rejected, c.reminded = c.cfg.generation(content, p), "", time.Time{}
+	c.cfg.Log.Info("the changed TLS files are in use for new connections", "cert", c.cfg.Cert,
+		"subject", p.cert.Leaf.Subject.String(), "expires", p.cert.Leaf.NotAfter.UTC(), "cas", len(p.cas))
+	c.remind()
+}
+
+// reject logs why the files cannot be used, once for each state they are in.
+func (c *Credentials) reject(state string, err error) {
+	if c.rejected == state {
+		return
+	}
+	c.rejected = state
+	c.cfg.Log.Error("the changed TLS files cannot be used; the ones before stay in use until this is put right, no restart is needed", "error", err)
+}
+
+// remind logs what expires soon, at most once a day.
+func (c *Credentials) remind() {
+	now := c.cfg.Now()
+	if !c.reminded.IsZero() && now.Sub(c.reminded) < remindEvery {
+		return
+	}
+	c.reminded = now
+	c.remindOf(c.cfg.cert(), c.now.cert.Leaf, now)
+	for _, ca := range c.now.cas {
+		c.remindOf(c.cfg.ca(), ca, now)
+	}
+}
+
+func (c *Credentials) remindOf(f file, cert *x509.Certificate, now time.Time) {
+	left := cert.NotAfter.Sub(now)
+	args := []any{"file", f.String(), "subject", cert.Subject.String(), "expires", cert.NotAfter.UTC()}
+	switch {
+	case left < 0:
+		c.cfg.Log.Error("a certificate has expired; put a new one in its place, no restart is needed", args...)
+	case left < expiresSoon:
+		c.cfg.Log.Warn("a certificate expires soon; put a new one in its place, no restart is needed", append(args, "left", left.Round(time.Minute).String())...)
+	}
+}

@@ -1,0 +1,147 @@
+package credentials
+
+import (
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+)
+
+// maxFile bounds each file, in bytes.
+const maxFile = 1 << 20
+
+// Files names the files of one side of a machine, all in PEM.
+type Files struct {
+	// Flags is what the flags that name these files begin with, for error messages:
+	// "-client" or "-server".
+	Flags string
+	// Cert holds the certificate of this machine, and any intermediate ones behind it.
+	Cert string
+	// Key holds its private key, not encrypted.
+	Key string
+	// CA holds the certificates of those who may sign for the other side. Empty: the
+	// other side is not verified.
+	CA string
+}
+
+// Given says whether any file is named: then TLS is wanted.
+func (f Files) Given() bool { return f.Cert != "" || f.Key != "" || f.CA != "" }
+
+// complete checks that what belongs together was given.
+func (f Files) complete() error {
+	switch {
+	case f.Cert == "" && f.Key != "":
+		return fmt.Errorf("%sKey without %[1]sCert: give the certificate of this key, too", f.Flags)
+	case f.Cert != "" && f.Key == "":
+		return fmt.Errorf("%sCert without %[1]sKey: give the private key of this certificate, too", f.Flags)
+	case f.Cert == "":
+		return fmt.Errorf("%sCAFile without %[1]sCert and %[1]sKey: others are verified only over TLS", f.Flags)
+	}
+	return nil
+}
+
+// file is a role and the path that plays it.
+type file struct {
+	flag, path string
+}
+
+func (f file) String() string { return f.flag + " " + f.path }
+
+func (f Files) cert() file { return file{f.Flags + "Cert", f.Cert} }
+func (f Files) key() file  { return file{f.Flags + "Key", f.Key} }
+func (f Files) ca() file   { return file{f.Flags + "CAFile", f.CA} }
+
+// named are the files that were given.
+func (f Files) named() []file {
+	if f.CA == "" {
+		return []file{f.cert(), f.key()}
+	}
+	return []file{f.cert(), f.key(), f.ca()}
+}
+
+// seen is what a look at the files, without reading them, shows; nil for one that is
+// not there.
+type seen []fs.FileInfo
+
+// look follows symbolic links, so that a directory swapped underneath shows.
+func (f Files) look() seen {
+	named := f.named()
+	s := make(seen, len(named))
+	for i, file := range named {
+		if info, err := os.Stat(file.path); err == nil {
+			s[i] = info
+		}
+	}
+	return s
+}
+
+func (s seen) equal(other seen) bool {
+	for i := range s {
+		a, b := s[i], other[i]
+		if a == nil || b == nil {
+			if a != b {
+				return false
+			}
+			continue
+		}
+		if !os.SameFile(a, b) || a.Size() != b.Size() || !a.ModTime().Equal(b.ModTime()) || a.Mode() != b.Mode() {
+			return false
+		}
+	}
+	return true
+}
+
+// content is what the files hold.
+type content struct {
+	cert, key, ca []byte
+}
+
+func (c content) digest() [sha256.Size]byte {
+	h := sha256.New()
+	for _, data := range [][]byte{c.cert, c.key, c.ca} {
+		fmt.Fprintf(h, "%d:", len(data)) // a hash takes everything
+		h.Write(data)
+	}
+	return [sha256.Size]byte(h.Sum(nil))
+}
+
+func (f Files) read() (c content, err error) {
+	if c.cert, err = f.cert().read(); err != nil {
+		return content{}, err
+	}
+	if c.key, err = f.key().read(); err != nil {
+		return content{}, err
+	}
+	if f.CA != "" {
+		c.ca, err = f.ca().read()
+	}
+	return c, err
+}
+
+func (f file) read() ([]byte, error) {
+	info, err := os.Stat(f.path)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", f.flag, err)
+	}
+	if !info.Mode().IsRegular() {
+		// A pipe would make everybody wait.
+		return nil, fmt.Errorf("%s: it is not a file; give the path of a file in PEM", f)
+	}
+	r, err := os.Open(f.path)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", f.flag, err)
+	}
+	data, err := io.ReadAll(io.LimitReader(r, maxFile+1))
+	if err := errors.Join(err, r.Close()); err != nil {
+		return nil, fmt.Errorf("%s: %w", f.flag, err)
+	}
+	switch {
+	case len(data) > maxFile:
+		return nil, fmt.Errorf("%s: it is longer than %d bytes", f, maxFile)
+	case len(data) == 0:
+		return nil, fmt.Errorf("%s: it is empty", f)
+	}
+	return data, nil
+}

@@ -1,0 +1,204 @@
+package credentials
+
+import (
+	"bytes"
+	"crypto"
+	"crypto/ecdsa"
+	"crypto/ed25519"
+	"crypto/rsa"
+	"crypto/tls"
+	"crypto/x509"
+	"encoding/pem"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+)
+
+// pemCertificate is the type of a block that holds a certificate.
+const pemCertificate = "CERTIFICATE"
+
+// parsed is what the files mean.
+type parsed struct {
+	cert tls.Certificate
+	cas  []*x509.Certificate // nil: the other side is not verified
+}
+
+// parse makes sense of the files and refuses what cannot work now.
+func (cfg Config) parse(c content) (*parsed, error) {
+	chain, err := cfg.cert().certificates(c.cert)
+	if err != nil {
+		return nil, err
+	}
+	key, err := cfg.key().privateKey(c.key)
+	if err != nil {
+		return nil, err
+	}
+	if err := cfg.belong(chain, key); err != nil {
+		return nil, err
+	}
+	now := cfg.Now()
+	if err := inTime(cfg.cert(), chain[0], now); err != nil {
+		return nil, err
+	}
+	p := &parsed{cert: tls.Certificate{PrivateKey: key, Leaf: chain[0]}}
+	for _, cert := range chain {
+		p.cert.Certificate = append(p.cert.Certificate, cert.Raw)
+	}
+	if cfg.CA != "" {
+		if p.cas, err = cfg.ca().certificates(c.ca); err != nil {
+			return nil, err
+		}
+		if !slices.ContainsFunc(p.cas, func(ca *x509.Certificate) bool { return inTime(cfg.ca(), ca, now) == nil }) {
+			return nil, inTime(cfg.ca(), p.cas[0], now)
+		}
+	}
+	return p, cfg.usable(chain, p.cas, now)
+}
+
+// certificates returns those that a file holds, one at least.
+func (f file) certificates(data []byte) ([]*x509.Certificate, error) {
+	var certs []*x509.Certificate
+	other := ""
+	for rest := data; ; {
+		var block *pem.Block
+		if block, rest = pem.Decode(rest); block == nil {
+			break
+		}
+		if block.Type != pemCertificate {
+			other = block.Type
+			continue
+		}
+		cert, err := x509.ParseCertificate(block.Bytes)
+		if err != nil {
+			return nil, fmt.Errorf("%s: certificate %d in it cannot be read: %w", f, len(certs)+1, err)
+		}
+		certs = append(certs, cert)
+	}
+	switch {
+	case len(certs) > 0:
+		return certs, nil
+	case strings.HasSuffix(other, "PRIVATE KEY"):
+		return nil, fmt.Errorf("%s: it holds a private key and no certificate; were the files mixed up?", f)
+	}
+	return nil, f.notPEM(data, "certificate", "x509")
+}
+
+// notPEM says that data has nothing of the kind that is wanted.
+func (f file) notPEM(data []byte, kind, command string) error {
+	if !bytes.Contains(data, []byte("-----BEGIN ")) && data[0] == 0x30 { // how DER begins
+		return fmt.Errorf("%s: it is not PEM but looks like DER; convert it (openssl %s -inform der -in %s -out NEW)", f, command, f.path)
+	}
+	return fmt.Errorf("%s: it holds no %s in PEM", f, kind)
+}
+
+// privateKey returns the key that a file holds.
+func (f file) privateKey(data []byte) (crypto.Signer, error) {
+	other := ""
+	for rest := data; ; {
+		var block *pem.Block
+		if block, rest = pem.Decode(rest); block == nil {
+			break
+		}
+		switch {
+		case block.Type == "ENCRYPTED PRIVATE KEY" || strings.Contains(block.Headers["Proc-Type"], "ENCRYPTED"):
+			return nil, fmt.Errorf("%s: the key is encrypted, and nobody could be asked for the passphrase; decrypt it (openssl pkey -in %s -out NEW)", f, f.path)
+		case strings.HasSuffix(block.Type, "PRIVATE KEY"):
+			return f.parseKey(block.Bytes)
+		}
+		other = block.Type
+	}
+	if other == pemCertificate {
+		return nil, fmt.Errorf("%s: it holds a certificate and no private key; were the files mixed up?", f)
+	}
+	return nil, f.notPEM(data, "private key", "pkey")
+}
+
+func (f file) parseKey(der []byte) (crypto.Signer, error) {
+	if key, err := x509.ParsePKCS1PrivateKey(der); err == nil {
+		return key, nil
+	}
+	if key, err := x509.ParseECPrivateKey(der); err == nil {
+		return key, nil
+	}
+	key, err := x509.ParsePKCS8PrivateKey(der)
+	if err != nil {
+		return nil, fmt.Errorf("%s: the key cannot be read: %w", f, err)
+	}
+	switch key := key.(type) {
+	case *rsa.PrivateKey:
+		return key, nil
+	case *ecdsa.PrivateKey:
+		return key, nil
+	case ed25519.PrivateKey:
+		return key, nil
+	}
+	return nil, fmt.Errorf("%s: a key of this kind (%T) cannot sign; want ECDSA, RSA or Ed25519", f, key)
+}
+
+// belong checks that the key is that of the first certificate.
+func (cfg Config) belong(chain []*x509.Certificate, key crypto.Signer) error {
+	public := key.Public().(interface{ Equal(crypto.PublicKey) bool })
+	switch i := slices.IndexFunc(chain, func(c *x509.Certificate) bool { return public.Equal(c.PublicKey) }); {
+	case i < 0:
+		return fmt.Errorf("%s does not belong to the certificate in %s", cfg.key(), cfg.cert())
+	case i > 0:
+		return fmt.Errorf("%s: the certificate of this machine is not the first in it; put those of its signers behind it", cfg.cert())
+	}
+	return nil
+}
+
+// inTime checks that a certificate is valid now.
+func inTime(f file, cert *x509.Certificate, now time.Time) error {
+	switch {
+	case now.After(cert.NotAfter):
+		return fmt.Errorf("%s: the certificate expired at %s; put a new one in its place", f, cert.NotAfter.UTC().Format(time.RFC3339))
+	case now.Before(cert.NotBefore):
+		return fmt.Errorf("%s: the certificate is not valid before %s, and here it is %s; is the clock right?", f,
+			cert.NotBefore.UTC().Format(time.RFC3339), now.UTC().Format(time.RFC3339))
+	}
+	return nil
+}
+
+// usable checks that others will accept the certificate, as far as that can be known.
+func (cfg Config) usable(chain, cas []*x509.Certificate, now time.Time) error {
+	leaf := chain[0]
+	if !allows(leaf, x509.ExtKeyUsageServerAuth) {
+		return fmt.Errorf("%s: the certificate is not for servers; its extendedKeyUsage must have serverAuth", cfg.cert())
+	}
+	if !cfg.Peer || cas == nil {
+		return nil
+	}
+	// Machines dial each other with the certificate they are dialled with.
+	if !allows(leaf, x509.ExtKeyUsageClientAuth) {
+		return fmt.Errorf("%s: the certificate is not for clients; machines also dial each other with it, so its extendedKeyUsage must have serverAuth and clientAuth", cfg.cert())
+	}
+	if err := leaf.VerifyHostname(cfg.Host); cfg.Host != "" && err != nil {
+		return fmt.Errorf("%s: other machines reach this one at %s, for which the certificate does not stand (%w); put it into its subjectAltName", cfg.cert(), cfg.Host, err)
+	}
+	between := pool(chain[1:])
+	if _, err := leaf.Verify(x509.VerifyOptions{Roots: pool(cas), Intermediates: between, CurrentTime: now}); err != nil {
+		unknown := x509.UnknownAuthorityError{}
+		if errors.As(err, &unknown) {
+			return fmt.Errorf("%s: the certificate is not signed by a CA of %s, so the other machines would refuse it", cfg.cert(), cfg.ca())
+		}
+		return fmt.Errorf("%s: the other machines would refuse the certificate: %w", cfg.cert(), err)
+	}
+	return nil
+}
+
+// allows says whether a certificate may be used in a way. One that names no use may be
+// used in any.
+func allows(cert *x509.Certificate, usage x509.ExtKeyUsage) bool {
+	return len(cert.ExtKeyUsage)+len(cert.UnknownExtKeyUsage) == 0 ||
+		slices.Contains(cert.ExtKeyUsage, usage) || slices.Contains(cert.ExtKeyUsage, x509.ExtKeyUsageAny)
+}
+
+func pool(certs []*x509.Certificate) *x509.CertPool {
+	p := x509.NewCertPool()
+	for _, cert := range certs {
+		p.AddCert(cert)
+	}
+	return p
+}

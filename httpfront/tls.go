@@ -1,0 +1,183 @@
+package httpfront
+
+import (
+	"bytes"
+	"context"
+	"crypto/tls"
+	"errors"
+	"io"
+	"log/slog"
+	"net"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+const (
+	// handshakeTime bounds a TLS handshake.
+	handshakeTime = 10 * time.Second
+	// refusedHandshakes is how many handshakes there may be at a time only to say that
+	// there are too many connections.
+	refusedHandshakes = 32
+	// recordHandshake is the first byte of a TLS connection.
+	recordHandshake = 0x16
+
+	// Of the machines that speak to the peer port in a way that cannot work, so many
+	// are remembered for so long, and warned about only once.
+	maxStrangers   = 64
+	strangersAgain = 10 * time.Minute
+)
+
+var (
+	// errPlain is a request without TLS on a port that has TLS.
+	errPlain = errors.New("httpfront: plain HTTP on a TLS port")
+	// errTLS is a TLS handshake on a port that has none.
+	errTLS = errors.New("httpfront: TLS on a plain HTTP port")
+)
+
+// handshakeError is a TLS handshake that failed. Nothing can be said to its client.
+type handshakeError struct{ error }
+
+// secured is a connection to a TLS port. Its first Read does the handshake, so that
+// this is up to the goroutine that serves the connection, and nobody else waits.
+type secured struct {
+	*tls.Conn
+	raw   net.Conn
+	done  bool        // the handshake; of the goroutine that reads
+	plain atomic.Bool // the client does not speak TLS: it is answered as it asked
+}
+
+func secure(raw net.Conn, cfg *tls.Config) *secured {
+	return &secured{Conn: tls.Server(raw, cfg), raw: raw}
+}
+
+// Read returns errPlain if the client begins with HTTP, and a handshakeError if it
+// does not come to terms with this machine.
+func (s *secured) Read(p []byte) (int, error) {
+	if !s.done {
+		if err := s.shake(); err != nil {
+			return 0, err
+		}
+	}
+	return s.Conn.Read(p)
+}
+
+func (s *secured) shake() error {
+	ctx, cancel := context.WithTimeout(context.Background(), handshakeTime)
+	defer cancel()
+	err := s.HandshakeContext(ctx)
+	s.done = err == nil
+	switch header, ok := errors.AsType[tls.RecordHeaderError](err); {
+	case ok && header.Conn != nil && beginsHTTP(header.RecordHeader[:]):
+		s.plain.Store(true)
+		return errPlain
+	case err != nil:
+		return handshakeError{err}
+	}
+	return nil
+}
+
+// beginsHTTP says whether the bytes look like a method and not like a protocol that is
+// not text.
+func beginsHTTP(b []byte) bool {
+	return bytes.IndexFunc(b, func(r rune) bool { return r < ' ' || r > '~' }) < 0
+}
+
+// Write writes what the client can read.
+func (s *secured) Write(p []byte) (int, error) {
+	if s.plain.Load() {
+		return s.raw.Write(p)
+	}
+	return s.Conn.Write(p)
+}
+
+// CloseWrite ends what this side says, however far the handshake has come.
+func (s *secured) CloseWrite() error {
+	_ = s.Conn.CloseWrite() // without a handshake there is nothing to end
+	half, ok := s.raw.(interface{ CloseWrite() error })
+	if !ok {
+		return errors.ErrUnsupported
+	}
+	return half.CloseWrite()
+}
+
+// wire is the connection below TLS, if there is TLS.
+func wire(c net.Conn) net.Conn {
+	if s, ok := c.(*secured); ok {
+		return s.raw
+	}
+	return c
+}
+
+// firstRead looks at what the first Read of a connection has brought, and puts into
+// words what is wrong with it.
+func (c *conn) firstRead(first []byte, err error) (int, error) {
+	c.greeted = true
+	failed, isHandshake := errors.AsType[handshakeError](err)
+	_, isSecured := c.Conn.(*secured)
+	switch {
+	case isHandshake:
+		c.server.strangers.log(c, "TLS handshake failed", failed.error)
+		c.linger.Store(true) // so that the client reads the alert
+		return 0, io.EOF
+	case errors.Is(err, errPlain):
+		c.server.strangers.log(c, "plain HTTP on a port that speaks only TLS", nil)
+	case !isSecured && len(first) > 0 && first[0] == recordHandshake:
+		c.server.strangers.log(c, "a TLS handshake on a port that speaks plain HTTP", nil)
+		return 0, errTLS
+	}
+	return len(first), err
+}
+
+// strangers logs those who speak in a way that cannot work, and does not let them fill
+// the log: clients are logged at level debug, other machines at level warn once.
+type strangers struct {
+	logger *slog.Logger
+	peers  bool
+
+	mu     sync.Mutex
+	warned map[string]time.Time // by host
+}
+
+func (s *strangers) log(c net.Conn, what string, err error) {
+	level := slog.LevelDebug
+	// Whoever only opens a connection and closes it again looks whether the port is open.
+	if s.peers && !errors.Is(err, io.EOF) && s.first(c.RemoteAddr()) {
+		level = slog.LevelWarn
+		what += "; all machines of a cluster need -serverCert and -serverKey, and certificates of the same CA with -serverCAFile, or none of them"
+	}
+	args := []any{"from", c.RemoteAddr().String()}
+	if err != nil {
+		args = append(args, "error", err)
+	}
+	s.logger.Log(context.Background(), level, what, args...)
+}
+
+// wantTLS tells a stranger what to do.
+func (s *strangers) wantTLS() string {
+	if s.peers {
+		return "this port speaks only TLS; the machines of this cluster are started with -serverCert and -serverKey"
+	}
+	return "this port speaks only TLS; ask with https://"
+}
+
+// first says whether a host was not warned about lately.
+func (s *strangers) first(addr net.Addr) bool {
+	host, _, err := net.SplitHostPort(addr.String())
+	if err != nil {
+		return false
+	}
+	now := time.Now()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for host, at := range s.warned {
+		if now.Sub(at) >= strangersAgain {
+			delete(s.warned, host)
+		}
+	}
+	if _, ok := s.warned[host]; ok || len(s.warned) >= maxStrangers {
+		return false
+	}
+	s.warned[host] = now
+	return true
+}
