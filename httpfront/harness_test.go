@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"bytes"
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
@@ -19,6 +20,7 @@ import (
 	"go.uber.org/goleak"
 
 	"etcd/actors"
+	"etcd/credentials/certtest"
 	"etcd/raftnode"
 	"etcd/store"
 	"etcd/wal"
@@ -85,6 +87,7 @@ type testServer struct {
 	addr  string
 	clock *fakeClock // of machine and server
 	log   *records
+	tls   *tls.Config // of clients; nil: plain HTTP
 	stop  func() error
 }
 
@@ -111,9 +114,12 @@ func startMachine(t testing.TB, clock func() store.Time) *actors.Machine {
 		HistoryLimit: 1000,
 		Tick:         10 * time.Millisecond,
 		Clock:        clock,
-		Log:          log,
+		Dial: func(context.Context, string) (net.Conn, error) {
+			return nil, errors.New("there are no other machines here")
+		},
+		Log: log,
 		Raft: raftnode.Config{
-			HeartbeatTicks: 1, ElectionTicks: 10, RequestTicks: 2000,
+			HeartbeatTicks: 1, ElectionTicks: 10, RequestTicks: 2000, MaxMembers: 2,
 			SnapshotBytes: 64 << 20, CatchUpEntries: 50, FirstProposalID: 1, Log: log,
 		},
 	}, disk)
@@ -142,6 +148,28 @@ func loopback(t testing.TB) net.Listener {
 	return l
 }
 
+// testCA signs the certificates of these tests.
+var testCA = sync.OnceValue(func() *certtest.CA { return certtest.New("test") })
+
+// overTLS makes a server speak TLS.
+func overTLS(c *Config) {
+	c.TLS = &tls.Config{Certificates: []tls.Certificate{testCA().Issue("server").TLS()}}
+}
+
+// server starts a server for a test, which runs in two modes.
+type server func(t testing.TB, edit ...func(*Config)) *testServer
+
+// inBothModes runs a test with plain HTTP and over TLS.
+func inBothModes(t *testing.T, test func(t *testing.T, serve server)) {
+	t.Run("plain", func(t *testing.T) { test(t, serve) })
+	t.Run("tls", func(t *testing.T) {
+		test(t, func(t testing.TB, edit ...func(*Config)) *testServer {
+			t.Helper()
+			return serve(t, append(edit, overTLS)...)
+		})
+	})
+}
+
 func serve(t testing.TB, edit ...func(*Config)) *testServer {
 	t.Helper()
 	return serveOn(t, loopback(t), edit...)
@@ -156,6 +184,9 @@ func serveOn(t testing.TB, l net.Listener, edit ...func(*Config)) *testServer {
 	cfg.Log = slog.New(slog.NewTextHandler(s.log, &slog.HandlerOptions{Level: slog.LevelWarn}))
 	for _, e := range edit {
 		e(&cfg)
+	}
+	if cfg.TLS != nil {
+		s.tls = &tls.Config{RootCAs: testCA().Pool()}
 	}
 	s.Server = NewClients(cfg, machine)
 	served := make(chan error, 1)
@@ -203,9 +234,20 @@ type client struct {
 
 func (s *testServer) dial() *client {
 	s.t.Helper()
+	return s.dialAs(s.tls)
+}
+
+// dialAs connects with another TLS configuration than the usual one, or without TLS.
+func (s *testServer) dialAs(cfg *tls.Config) *client {
+	s.t.Helper()
 	conn, err := net.Dial("tcp", s.addr)
 	if err != nil {
 		s.t.Fatal(err)
+	}
+	if cfg != nil {
+		cfg = cfg.Clone()
+		cfg.ServerName = "127.0.0.1"
+		conn = tls.Client(conn, cfg)
 	}
 	return newClient(s.t, conn)
 }

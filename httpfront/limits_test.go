@@ -7,7 +7,9 @@ import (
 	"time"
 )
 
-func TestConnectionLimit(t *testing.T) {
+func TestConnectionLimit(t *testing.T) { inBothModes(t, testConnectionLimit) }
+
+func testConnectionLimit(t *testing.T, serve server) {
 	s := serve(t, func(c *Config) { c.MaxConnections = 3 })
 	open := []*client{s.dial(), s.dial(), s.dial()}
 	for _, c := range open {
@@ -40,7 +42,9 @@ func TestConnectionLimit(t *testing.T) {
 
 // A client that sends a body which is refused reads why, although it was still
 // sending, and the connection ends.
-func TestRefusedBody(t *testing.T) {
+func TestRefusedBody(t *testing.T) { inBothModes(t, testRefusedBody) }
+
+func testRefusedBody(t *testing.T, serve server) {
 	s := serve(t)
 	want := `{"errorCode":413,"message":"Request Entity Too Large","cause":"the limit is set by -max-body"}`
 	for name, head := range map[string]string{
@@ -69,7 +73,9 @@ type zeros struct{}
 
 func (zeros) Read(p []byte) (int, error) { clear(p); return len(p), nil }
 
-func TestLongRequests(t *testing.T) {
+func TestLongRequests(t *testing.T) { inBothModes(t, testLongRequests) }
+
+func testLongRequests(t *testing.T, serve server) {
 	s := serve(t)
 	long := func(n int) string { return strings.Repeat("k", n) }
 	for _, test := range []struct {
@@ -105,7 +111,9 @@ func TestLongRequests(t *testing.T) {
 }
 
 // One request that makes its handler panic costs its client the answer, nobody else.
-func TestHandlerPanics(t *testing.T) {
+func TestHandlerPanics(t *testing.T) { inBothModes(t, testHandlerPanics) }
+
+func testHandlerPanics(t *testing.T, serve server) {
 	s := serve(t)
 	c, beside := s.dial(), s.dial()
 	c.set("/a", "value=1")

@@ -2,6 +2,8 @@ package httpfront
 
 import (
 	"context"
+	"crypto/tls"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -17,7 +19,9 @@ import (
 
 // The connection of a watch goes on afterwards, and what its client sent behind the
 // watch, at once or while it was waiting, little or a lot, is answered in order.
-func TestWatchGivesTheConnectionBack(t *testing.T) {
+func TestWatchGivesTheConnectionBack(t *testing.T) { inBothModes(t, testWatchGivesTheConnectionBack) }
+
+func testWatchGivesTheConnectionBack(t *testing.T, serve server) {
 	many := slices.Repeat([]string{"/version"}, 3*maxEarly/len(rawRequest("GET", "/version", "")))
 	for _, test := range []struct {
 		name          string
@@ -68,7 +72,9 @@ func TestWatchGivesTheConnectionBack(t *testing.T) {
 
 // A watch whose event is there already, many times on one connection: the answer may
 // come before, while and after the connection is taken over.
-func TestWatchHistoryOverAndOver(t *testing.T) {
+func TestWatchHistoryOverAndOver(t *testing.T) { inBothModes(t, testWatchHistoryOverAndOver) }
+
+func testWatchHistoryOverAndOver(t *testing.T, serve server) {
 	s := serve(t)
 	c := s.dial()
 	want := c.set("/a", "value=1")
@@ -82,7 +88,9 @@ func TestWatchHistoryOverAndOver(t *testing.T) {
 	}
 }
 
-func TestWatchFrom(t *testing.T) {
+func TestWatchFrom(t *testing.T) { inBothModes(t, testWatchFrom) }
+
+func testWatchFrom(t *testing.T, serve server) {
 	s := serve(t)
 	c, writer := s.dial(), s.dial()
 	writer.set("/a/b", "value=1")
@@ -110,7 +118,9 @@ func TestWatchFrom(t *testing.T) {
 
 // An event reaches a watcher that asked for the connection to be closed, and one that
 // speaks HTTP/1.0; then the connection ends.
-func TestWatchThenClose(t *testing.T) {
+func TestWatchThenClose(t *testing.T) { inBothModes(t, testWatchThenClose) }
+
+func testWatchThenClose(t *testing.T, serve server) {
 	s := serve(t)
 	writer := s.dial()
 	for i, head := range []string{
@@ -131,19 +141,26 @@ func TestWatchThenClose(t *testing.T) {
 }
 
 // A client that leaves takes its watcher along within a second, however it leaves.
-func TestWatcherLeaves(t *testing.T) {
+func TestWatcherLeaves(t *testing.T) { inBothModes(t, testWatcherLeaves) }
+
+func testWatcherLeaves(t *testing.T, serve server) {
 	s := serve(t)
-	for name, leave := range map[string]func(c *net.TCPConn) error{
-		"close": (*net.TCPConn).Close,
-		"shut":  (*net.TCPConn).CloseWrite,
-		"reset": func(c *net.TCPConn) error { c.SetLinger(0); return c.Close() },
+	for name, leave := range map[string]func(c net.Conn, tcp *net.TCPConn) error{
+		"close": func(c net.Conn, _ *net.TCPConn) error { return c.Close() },
+		"shut":  func(c net.Conn, _ *net.TCPConn) error { return c.(interface{ CloseWrite() error }).CloseWrite() },
+		"cut":   func(_ net.Conn, tcp *net.TCPConn) error { return tcp.Close() }, // over TLS: without a word
+		"reset": func(_ net.Conn, tcp *net.TCPConn) error { return errors.Join(tcp.SetLinger(0), tcp.Close()) },
 	} {
 		t.Run(name, func(t *testing.T) {
 			c := s.dial()
 			c.send("%s", rawRequest("GET", "/v1/watch/a", "")+rawRequest("GET", "/version", ""))
 			s.watchers(1)
 			start := time.Now()
-			if err := leave(c.Conn.(*net.TCPConn)); err != nil {
+			tcp := c.Conn
+			if secured, ok := tcp.(*tls.Conn); ok {
+				tcp = secured.NetConn()
+			}
+			if err := leave(c.Conn, tcp.(*net.TCPConn)); err != nil {
 				t.Fatal(err)
 			}
 			s.watchers(0)
@@ -157,7 +174,9 @@ func TestWatcherLeaves(t *testing.T) {
 }
 
 // At a stop every watcher is told so, and its connection ends.
-func TestShutdownAnswersWatches(t *testing.T) {
+func TestShutdownAnswersWatches(t *testing.T) { inBothModes(t, testShutdownAnswersWatches) }
+
+func testShutdownAnswersWatches(t *testing.T, serve server) {
 	s := serve(t)
 	idle := s.dial()
 	idle.get("/version")
@@ -187,7 +206,9 @@ func TestShutdownAnswersWatches(t *testing.T) {
 
 // A stop while clients work: each request is answered in full or its connection ends,
 // and an acknowledged write is in the store.
-func TestShutdownUnderLoad(t *testing.T) {
+func TestShutdownUnderLoad(t *testing.T) { inBothModes(t, testShutdownUnderLoad) }
+
+func testShutdownUnderLoad(t *testing.T, serve server) {
 	s := serve(t)
 	s.dial().set("/w", "value=1")
 	var clients sync.WaitGroup
@@ -235,7 +256,9 @@ func TestShutdownUnderLoad(t *testing.T) {
 }
 
 // Shutdown gives up waiting when it is told to.
-func TestShutdownTimeout(t *testing.T) {
+func TestShutdownTimeout(t *testing.T) { inBothModes(t, testShutdownTimeout) }
+
+func testShutdownTimeout(t *testing.T, serve server) {
 	s := serve(t)
 	c := s.dial()
 	c.send("POST /v1/keys/a HTTP/1.1\r\nHost: x\r\nContent-Length: 10\r\n\r\nvalue")
