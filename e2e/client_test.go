@@ -3,6 +3,7 @@ package e2e
 import (
 	"bufio"
 	"bytes"
+	"crypto/tls"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -11,6 +12,7 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 )
@@ -97,18 +99,35 @@ type reply struct {
 
 // conn is one connection to a server.
 type conn struct {
-	*net.TCPConn
+	net.Conn
+	tcp     *net.TCPConn // below TLS, if there is TLS
 	address string
 	in      *bufio.Reader
 }
 
-// dial opens a connection.
+// overTLS holds, by address, what clients of servers with TLS do, a func() *tls.Config.
+var overTLS sync.Map
+
+// dial opens a connection, over TLS if the server at the address speaks that.
 func dial(address string) (*conn, error) {
+	if cfg, ok := overTLS.Load(address); ok {
+		return dialTLS(address, cfg.(func() *tls.Config)())
+	}
 	c, err := net.DialTimeout("tcp", address, waitLimit)
 	if err != nil {
 		return nil, err
 	}
-	return &conn{TCPConn: c.(*net.TCPConn), address: address, in: bufio.NewReader(c)}, nil
+	return &conn{Conn: c, tcp: c.(*net.TCPConn), address: address, in: bufio.NewReader(c)}, nil
+}
+
+// dialTLS opens a connection over TLS.
+func dialTLS(address string, cfg *tls.Config) (*conn, error) {
+	d := tls.Dialer{NetDialer: &net.Dialer{Timeout: waitLimit}, Config: cfg}
+	c, err := d.Dial("tcp", address)
+	if err != nil {
+		return nil, err
+	}
+	return &conn{Conn: c, tcp: c.(*tls.Conn).NetConn().(*net.TCPConn), address: address, in: bufio.NewReader(c)}, nil
 }
 
 // send writes requests, all of them in one piece.

@@ -260,7 +260,7 @@ func TestMalformed(t *testing.T) {
 		if _, err := c.Write([]byte(text)); err != nil {
 			t.Fatal(err)
 		}
-		c.CloseWrite()
+		c.tcp.CloseWrite()
 		c.SetReadDeadline(time.Now().Add(waitLimit))
 		answer, err := c.receive("GET")
 		if err == nil && (answer.status < 400 || answer.status > 505) {

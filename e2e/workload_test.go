@@ -302,7 +302,7 @@ func (o *operation) note(answer reply) error {
 // closedByPeer says that the other side has closed an idle connection, which
 // must be replaced before the next request.
 func (c *conn) closedByPeer() bool {
-	raw, err := c.SyscallConn()
+	raw, err := c.tcp.SyscallConn()
 	if err != nil {
 		return true
 	}

@@ -1,0 +1,386 @@
+package e2e
+
+import (
+	"crypto/tls"
+	"errors"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+
+	"etcd/credentials/certtest"
+)
+
+// place puts a file where another may be, in one step.
+func place(t testing.TB, path string, data []byte) {
+	t.Helper()
+	if err := errors.Join(os.WriteFile(path+".new", data, 0o600), os.Rename(path+".new", path)); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// identity is what a machine or a client shows and whom it trusts.
+type identity struct {
+	own     certtest.Pair
+	trusted []*certtest.CA
+}
+
+func (id identity) bundle() []byte {
+	var pem []byte
+	for _, ca := range id.trusted {
+		pem = append(pem, ca.PEM...)
+	}
+	return pem
+}
+
+// config is that of a client. It resumes sessions where it can.
+func (id identity) config() *tls.Config {
+	pool := id.trusted[0].Pool()
+	for _, ca := range id.trusted[1:] {
+		pool.AppendCertsFromPEM(ca.PEM)
+	}
+	cert := id.own.TLS()
+	return &tls.Config{
+		RootCAs:            pool,
+		ClientSessionCache: tls.NewLRUClientSessionCache(0),
+		GetClientCertificate: func(*tls.CertificateRequestInfo) (*tls.Certificate, error) {
+			return &cert, nil
+		},
+	}
+}
+
+// secureCluster is a cluster with TLS for clients and between the machines.
+type secureCluster struct {
+	*cluster
+	client atomic.Pointer[tls.Config] // what its clients use
+}
+
+// tlsFlags are the flags for files in a directory; prefix is client or server.
+func tlsFlags(dir, prefix string) []string {
+	file := func(name string) string { return filepath.Join(dir, prefix+name) }
+	return []string{"-" + prefix + "Cert", file(".crt"), "-" + prefix + "Key", file(".key"), "-" + prefix + "CAFile", file("CA.crt")}
+}
+
+// secure makes a machine speak TLS on both ports, with an identity for both.
+func (c *secureCluster) secure(s *server, id identity) {
+	c.t.Helper()
+	for _, prefix := range []string{"client", "server"} {
+		s.args = append(s.args, tlsFlags(s.dir, prefix)...)
+	}
+	c.trust(s, id.trusted...)
+	c.show(s, id.own)
+	for _, address := range []string{s.client, s.peer} {
+		overTLS.Store(address, c.client.Load)
+	}
+}
+
+// trust replaces the CA files of a machine.
+func (c *secureCluster) trust(s *server, cas ...*certtest.CA) {
+	c.t.Helper()
+	for _, prefix := range []string{"client", "server"} {
+		place(c.t, filepath.Join(s.dir, prefix+"CA.crt"), identity{trusted: cas}.bundle())
+	}
+}
+
+// show replaces the certificate files of a machine, one after the other.
+func (c *secureCluster) show(s *server, pair certtest.Pair) {
+	c.t.Helper()
+	for _, prefix := range []string{"client", "server"} {
+		place(c.t, filepath.Join(s.dir, prefix+".crt"), pair.Cert)
+		place(c.t, filepath.Join(s.dir, prefix+".key"), pair.Key)
+	}
+}
+
+// startSecure starts three machines with certificates of a CA.
+func startSecure(t testing.TB, ca *certtest.CA, args ...string) *secureCluster {
+	t.Helper()
+	c := &secureCluster{cluster: &cluster{t: t, args: args}}
+	c.client.Store(identity{ca.Issue("client"), []*certtest.CA{ca}}.config())
+	for range 3 {
+		s := c.newMember()
+		c.secure(s, identity{ca.Issue(s.name), []*certtest.CA{ca}})
+		c.members = append(c.members, s)
+	}
+	c.form()
+	return c
+}
+
+// subject is the name in the certificate that a machine shows to its clients now.
+func (c *secureCluster) subject(s *server) string {
+	c.t.Helper()
+	conn, err := dialTLS(s.client, c.client.Load())
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	defer conn.Close()
+	return conn.Conn.(*tls.Conn).ConnectionState().PeerCertificates[0].Subject.CommonName
+}
+
+// TestRotation replaces the CA and all certificates of three machines and of their
+// clients under load, in the order that docs/tls.md gives. No request fails, neither
+// on connections that stay nor on new ones.
+func TestRotation(t *testing.T) {
+	t.Parallel()
+	oldCA, newCA := certtest.New("old CA"), certtest.New("new CA")
+	oldClient := identity{oldCA.Issue("client"), []*certtest.CA{oldCA}}
+	c := startSecure(t, oldCA)
+
+	stop := make(chan struct{})
+	var wg sync.WaitGroup
+	defer wg.Wait()
+	end := sync.OnceFunc(func() { close(stop) })
+	defer end()
+	var kept, fresh atomic.Int64 // requests on connections that stay, and on new ones
+	for id := range 6 {
+		client := &persistentClient{addresses: c.addresses(), at: id}
+		count := &kept
+		if id%2 == 1 {
+			count = &fresh
+		}
+		wg.Go(func() {
+			defer client.leave()
+			key := "/v1/keys/rotation/" + strconv.Itoa(id)
+			for i := 0; ; i++ {
+				select {
+				case <-stop:
+					return
+				default:
+				}
+				value := strconv.Itoa(i)
+				for _, q := range []request{post(key, "value", value), get(key)} {
+					answer, err := client.do(q)
+					e, eventErr := answer.event()
+					if err != nil || answer.status != 200 || eventErr != nil || e.Value != value {
+						t.Errorf("client %d: request %d: %s: %d %s %v", id, i, q.method, answer.status, answer.body, err)
+						return
+					}
+					count.Add(1)
+					if count == &fresh {
+						client.leave()
+						client.at++
+					}
+				}
+			}
+		})
+	}
+	goesOn := func() {
+		enoughKept, enoughFresh := kept.Load()+100, fresh.Load()+100
+		waitUntil(t, "load", func() bool {
+			return kept.Load() >= enoughKept && fresh.Load() >= enoughFresh || t.Failed()
+		})
+	}
+	goesOn()
+	c.client.Store(identity{oldClient.own, []*certtest.CA{oldCA, newCA}}.config())
+	for _, s := range c.members {
+		c.trust(s, oldCA, newCA)
+		goesOn()
+	}
+	for _, s := range c.members {
+		c.show(s, newCA.Issue("new "+s.name))
+		goesOn()
+	}
+	c.client.Store(identity{newCA.Issue("new client"), []*certtest.CA{oldCA, newCA}}.config())
+	goesOn()
+	for _, s := range c.members {
+		c.trust(s, newCA)
+		goesOn()
+	}
+	newClient := identity{newCA.Issue("new client"), []*certtest.CA{newCA}}
+	c.client.Store(newClient.config())
+	goesOn()
+	end()
+	wg.Wait()
+	t.Logf("%d requests on connections that stay, %d on new ones", kept.Load(), fresh.Load())
+
+	for _, s := range c.members {
+		if name := c.subject(s); name != "new "+s.name {
+			t.Errorf("%s shows the certificate of %s", s.name, name)
+		}
+		for who, id := range map[string]identity{
+			"who shows the old certificate": {oldClient.own, newClient.trusted},
+			"who trusts the old CA":         {newClient.own, oldClient.trusted},
+		} {
+			conn, err := dialTLS(s.client, id.config())
+			if err == nil {
+				_, err = conn.roundTrip(get("/version"))
+				conn.Close()
+			}
+			if err == nil {
+				t.Errorf("%s serves a client %s", s.name, who)
+			}
+		}
+	}
+	// The machines, too, come to terms with each other by the new files only.
+	for _, s := range c.members {
+		s.kill()
+		s.start()
+	}
+	c.checkSameState()
+	late := c.newMember()
+	c.secure(late, identity{oldCA.Issue(late.name), []*certtest.CA{oldCA, newCA}})
+	code, _, stderr := run(t, nil, append(late.flags(), "-C", c.members[0].peer, "-r", "1")...)
+	if code != 1 || !strings.Contains(stderr, "unknown certificate authority") {
+		t.Errorf("a machine of the old CA joins: exit code %d\n%s", code, stderr)
+	}
+}
+
+// TestNeverMixed checks that a machine without TLS and a cluster with, or the other
+// way round, do not come together, and that both say why.
+func TestNeverMixed(t *testing.T) {
+	t.Parallel()
+	ca := certtest.New("CA")
+	pair := ca.Issue("machine")
+	secure := func(s *server) *server {
+		s.args = append(s.args, tlsFlags(s.dir, "server")...)
+		place(t, filepath.Join(s.dir, "server.crt"), pair.Cert)
+		place(t, filepath.Join(s.dir, "server.key"), pair.Key)
+		place(t, filepath.Join(s.dir, "serverCA.crt"), ca.PEM)
+		return s
+	}
+	for _, test := range []struct {
+		name            string
+		member, joining *server
+		theirs, ours    string // what the one that joins says, and the member
+	}{
+		{"plain machine, cluster with TLS", secure(newMachine(t, "member")), newMachine(t, "joining"),
+			"this port speaks only TLS; the machines of this cluster are started with -serverCert and -serverKey", "plain HTTP on a port that speaks only TLS"},
+		{"machine with TLS, plain cluster", newMachine(t, "member"), secure(newMachine(t, "joining")),
+			"speaks plain HTTP with other machines, and this machine TLS", "a TLS handshake on a port that speaks plain HTTP"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			test.member.start()
+			code, _, stderr := run(t, nil, append(test.joining.flags(), "-C", test.member.peer)...)
+			if code != 1 || !strings.Contains(stderr, test.theirs) {
+				t.Errorf("exit code %d, want 1 and a message with %q\n%s", code, test.theirs, stderr)
+			}
+			if log := test.member.proc.stderr(); strings.Count(log, test.ours) != 1 {
+				t.Errorf("the member does not say once %q:\n%s", test.ours, log)
+			}
+			if list, err := test.member.list(); err != nil || len(list) != 1 {
+				t.Errorf("members: %v, %v", list, err)
+			}
+		})
+	}
+	t.Run("member that comes back without TLS", func(t *testing.T) {
+		c := &cluster{t: t}
+		for range 3 {
+			c.members = append(c.members, secure(c.newMember()))
+		}
+		for _, s := range c.members {
+			overTLS.Store(s.peer, identity{pair, []*certtest.CA{ca}}.config)
+		}
+		c.form()
+		s := c.follower()
+		s.stop()
+		with := s.args
+		s.args = nil
+		s.launch()
+		waitUntil(t, "both sides say why", func() bool {
+			return strings.Contains(s.proc.stderr(), "this port speaks only TLS") &&
+				strings.Contains(c.leader(c.others(s)...).proc.stderr(), "plain HTTP on a port that speaks only TLS")
+		})
+		s.kill()
+		s.args = with
+		s.start()
+		c.checkSameState()
+	})
+}
+
+// TestTLSAddresses checks that URLs of machines with TLS say so, and addresses
+// without a scheme stay as they are.
+func TestTLSAddresses(t *testing.T) {
+	t.Parallel()
+	c := startSecure(t, certtest.New("CA"))
+	s, leader := c.members[1], c.leader()
+	urls := []string{}
+	for _, m := range c.others(leader) {
+		urls = append(urls, "https://"+m.client)
+	}
+	slices.Sort(urls)
+	s.want(get("/v1/leader"), 200, "https://"+leader.peer)
+	s.want(get("/leader"), 200, leader.peer)
+	answer := s.do(get("/v1/machines"))
+	got := strings.Split(answer.body, ", ")
+	if len(got) != 3 || got[0] != "https://"+leader.client || !slices.Equal(slices.Sorted(slices.Values(got[1:])), urls) {
+		t.Errorf("/v1/machines: %s", answer.body)
+	}
+	if e := s.event(get("/v1/keys/_etcd/machines/" + s.name)); e.Value != "raft=https://"+s.peer+"&etcd=https://"+s.client {
+		t.Errorf("%s is listed as %s", s.name, e.Value)
+	}
+	if got := s.do(get("/machines")); !strings.HasPrefix(got.body, s.client+",") || strings.Contains(got.body, "http") {
+		t.Errorf("/machines: %s", got.body)
+	}
+}
+
+// TestSwitchToTLS: a cluster without TLS, stopped and started with it, goes on.
+func TestSwitchToTLS(t *testing.T) {
+	t.Parallel()
+	plain := startCluster(t, 3)
+	plain.members[0].event(post("/v1/keys/a", "value", "1"))
+	for _, s := range plain.members {
+		s.stop()
+	}
+	ca := certtest.New("CA")
+	c := &secureCluster{cluster: plain}
+	client := identity{ca.Issue("client"), []*certtest.CA{ca}}.config()
+	c.client.Store(client)
+	for _, s := range c.members {
+		c.secure(s, identity{ca.Issue(s.name), []*certtest.CA{ca}})
+	}
+	c.start(c.members...)
+	for _, s := range c.members {
+		if e := s.event(get("/v1/keys/a")); e.Value != "1" {
+			t.Errorf("%s has %+v", s.name, e)
+		}
+		waitUntil(t, s.name+" is known by its new URLs", func() bool {
+			list, err := c.members[0].list()
+			return err == nil && slices.ContainsFunc(list, func(m clusterMember) bool {
+				return m.Name == s.name && m.PeerURLs[0] == "https://"+s.peer && m.ClientURLs[0] == "https://"+s.client
+			})
+		})
+	}
+	c.checkSameState()
+}
+
+// TestTLSMistakes checks that what cannot work ends the start with one line on stderr
+// and exit code 1.
+func TestTLSMistakes(t *testing.T) {
+	t.Parallel()
+	pair := certtest.New("CA").Issue("machine")
+	dir := t.TempDir()
+	file := func(name string, data []byte) string {
+		path := filepath.Join(dir, name)
+		place(t, path, data)
+		return path
+	}
+	cert, key, empty := file("cert", pair.Cert), file("key", pair.Key), file("empty", nil)
+	for _, test := range []struct {
+		args []string
+		env  []string
+		want string
+	}{
+		{[]string{"-clientKey", key}, nil, "-clientKey without -clientCert"},
+		{[]string{"-serverCert", cert}, nil, "-serverCert without -serverKey"},
+		{[]string{"-serverCAFile", cert}, nil, "-serverCAFile without -serverCert and -serverKey"},
+		{[]string{"-clientCert", cert, "-clientKey", empty}, nil, "-clientKey " + empty + ": it is empty"},
+		{[]string{"-clientCert", cert, "-clientKey", key, "-clientCAFile", empty}, nil, "-clientCAFile " + empty + ": it is empty"},
+		{nil, []string{"ETCD_SERVERCERT=" + cert, "ETCD_SERVERKEY=" + cert}, "-serverKey " + cert + ": it holds a certificate and no private key"},
+		{[]string{"-serverCert", cert, "-serverKey", key, "-C", "http://127.0.0.1:1"}, nil, "this machine reaches others only by https"},
+		{[]string{"-C", "https://127.0.0.1:1"}, nil, "this machine reaches others only by http;"},
+	} {
+		code, _, stderr := run(t, test.env, append([]string{"-c", "0", "-s", "0"}, test.args...)...)
+		var lines []string
+		for line := range strings.Lines(stderr) {
+			if !strings.HasPrefix(line, "time=") {
+				lines = append(lines, line)
+			}
+		}
+		if code != 1 || len(lines) != 1 || !strings.HasPrefix(lines[0], "etcd: ") || !strings.Contains(lines[0], test.want) {
+			t.Errorf("%v %v: exit code %d, want 1 and one line with %q:\n%s", test.args, test.env, code, test.want, stderr)
+		}
+	}
+}
