@@ -280,7 +280,7 @@ func (r *readmeRun) finish(name string, b readmeBlock) {
 // TestReadme runs the examples of the README.
 func TestReadme(t *testing.T) {
 	t.Parallel()
-	for _, tool := range []string{"sh", "curl"} {
+	for _, tool := range []string{"sh", "curl", "openssl"} {
 		if _, err := exec.LookPath(tool); err != nil {
 			t.Skipf("no %s; the Debian package %[1]s has it", tool)
 		}
@@ -322,26 +322,8 @@ func checkWalkthrough(t *testing.T, blocks []readmeBlock) {
 	if !found || len(parts) != 3 {
 		t.Fatal("docs/api-v1.md has no walkthrough in three parts")
 	}
-	lines := strings.Split(parts[0]+"\n"+parts[2], "\n")
-	count := 0
-	for i, line := range lines {
-		if server, ok := strings.CutPrefix(line, "./etcd"); ok {
-			line = runServer + server
-		} else if !strings.HasPrefix(line, "curl ") {
-			continue
-		}
-		count++
-		command, _, _ := strings.Cut(line, " (") // a remark
-		command, prints, _ := strings.Cut(command, "  ")
-		if prints = strings.TrimSpace(prints); prints == "" {
-			next := strings.TrimSpace(lines[min(i+1, len(lines)-1)])
-			if strings.HasPrefix(next, "{") || strings.HasPrefix(next, "[") {
-				prints = next
-			}
-		}
+	shows := func(command string) (shown []string, found bool) { // the lines that blocks with the command print
 		pattern := placeholders(command)
-		found := false
-		var shown []string // the lines that blocks with the command print
 		for _, b := range blocks {
 			if !slices.ContainsFunc(b.commands, pattern.MatchString) {
 				continue
@@ -351,14 +333,52 @@ func checkWalkthrough(t *testing.T, blocks []readmeBlock) {
 				shown = append(shown, strings.Split(*b.output, "\n")...)
 			}
 		}
+		return shown, found
+	}
+	wants := func(command, prints string) {
+		shown, found := shows(command)
 		if !found {
 			t.Errorf("the README does not show %s", command)
 		} else if prints != "" && !slices.ContainsFunc(shown, placeholders(prints).MatchString) {
 			t.Errorf("the README does not show that %s prints %s", command, prints)
 		}
 	}
-	if count < 17 {
+	lines := strings.Split(appendix, "\n")
+	count := 0
+	for i, line := range lines {
+		flags, isServer := strings.CutPrefix(line, "./etcd")
+		if isServer {
+			line = runServer + flags
+		} else if !strings.HasPrefix(line, "curl ") {
+			continue
+		}
+		count++
+		command, _, _ := strings.Cut(line, " (") // a remark
+		command, prints, _ := strings.Cut(command, "  ")
+		if prints = strings.TrimSpace(prints); isServer {
+			prints = "" // what stands there is a remark, too
+		} else if prints == "" {
+			next := strings.TrimSpace(lines[min(i+1, len(lines)-1)])
+			if strings.HasPrefix(next, "{") || strings.HasPrefix(next, "[") {
+				prints = next
+			}
+		}
+		wants(command, prints)
+	}
+	if count < 19 {
 		t.Errorf("the walkthrough of docs/api-v1.md has only %d commands", count)
+	}
+	// What it says about TLS in words.
+	const got = `{"action":"GET","key":"/secret","value":"Hello TLS","index":...}`
+	wants("curl https://... -k", `{"action":"SET","key":"/secret","value":"Hello TLS","newKey":true,"index":...}`)
+	wants("curl --cacert clientCA.crt https://...", got)
+	wants("curl --cacert clientCA.crt --cert alice.crt --key alice.key https://...", got)
+	wants("curl -s --cacert clientCA.crt https://... || echo rejected", "rejected")
+	wants("curl -s --cacert clientCA.crt --cert mallory.crt --key mallory.key https://... || echo rejected", "rejected")
+	for line := range strings.Lines(parts[2]) {
+		if flags, ok := strings.CutPrefix(strings.TrimSpace(line), "./etcd"); ok {
+			wants(runServer+flags+" -serverCert server.crt -serverKey server.key -serverCAFile serverCA.crt", "")
+		}
 	}
 }
 
