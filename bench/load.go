@@ -3,6 +3,7 @@ package main
 import (
 	"bufio"
 	"bytes"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"math/rand/v2"
@@ -156,6 +157,9 @@ func (l load) connect(t *target) (*client, error) {
 	c, err := net.Dial("tcp", t.address)
 	if err != nil {
 		return nil, err
+	}
+	if t.tls != nil {
+		c = tls.Client(c, t.tls)
 	}
 	return &client{Conn: c, target: t, in: bufio.NewReader(c), form: "value=" + strings.Repeat("x", l.size)}, nil
 }

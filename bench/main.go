@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"runtime"
 	"time"
 )
@@ -34,10 +35,12 @@ func run(args []string, out io.Writer) error {
 	period := flags.Duration("time", 4*time.Second, "how long each measurement takes")
 	rounds := flags.Int("rounds", 3, "how often each measurement is repeated")
 	failovers := flags.Int("failover", 0, "instead, kill the leader of three machines so many `times` and measure until the next write")
+	overTLS := flags.Bool("tls", false, "instead, compare this project's server over TLS with itself over plain HTTP")
+	watches := flags.Int("watches", 5000, "with -tls, number of idle watches")
 	if err := flags.Parse(args); err != nil {
 		return err
 	}
-	if *connections < 1 || *keys < 1 || *size < 1 || *rounds < 1 || *period <= 0 || *failovers < 0 || flags.NArg() > 0 {
+	if *connections < 1 || *keys < 1 || *size < 1 || *rounds < 1 || *period <= 0 || *failovers < 0 || *watches < 1 || flags.NArg() > 0 {
 		return errors.New("numbers must be positive, and there are no arguments but flags")
 	}
 	// The servers need the machine more than the generator does.
@@ -51,7 +54,11 @@ func run(args []string, out io.Writer) error {
 	if *failovers > 0 {
 		return measureFailover(base, *ours, *other, *failovers, out)
 	}
-	targets, err := startAll(base, *ours, *other)
+	start := func() ([]*target, error) { return startAll(base, *ours, *other) }
+	if *overTLS {
+		start = func() ([]*target, error) { return startBoth(base, *ours) }
+	}
+	targets, err := start()
 	defer func() {
 		for _, t := range targets {
 			t.stop()
@@ -84,13 +91,17 @@ func run(args []string, out io.Writer) error {
 	fmt.Fprintf(out, "%d connections, %d keys, values of %d bytes, %d rounds of %s, %d processors\n\n",
 		*connections, *keys, *size, *rounds, *period, runtime.NumCPU())
 	printTable(out, targets, results)
+	if *overTLS {
+		idle := filepath.Join(base, "idle")
+		return errors.Join(measureConnections(targets, *period, out), os.Mkdir(idle, 0o700), measureIdle(idle, *ours, *watches, out))
+	}
 	return nil
 }
 
 // startAll starts the servers to compare. It returns those it started also
 // when it fails.
 func startAll(base, ours, other string) ([]*target, error) {
-	t, err := startOurs(base, ours)
+	t, err := startOurs(base, ours, "ours", nil)
 	if err != nil {
 		return nil, err
 	}

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"crypto/tls"
 	"fmt"
 	"net"
 	"os"
@@ -20,6 +21,7 @@ type target struct {
 	writeMethod string
 	prefix      string // path of the keys
 	query       map[operation]string
+	tls         *tls.Config // of its clients; nil: plain HTTP
 
 	cmd    *exec.Cmd
 	exited chan struct{}
@@ -37,17 +39,18 @@ const (
 	clockTick = 10 * time.Millisecond
 )
 
-// startOurs starts this project's server.
-func startOurs(base, path string) (*target, error) {
+// startOurs starts this project's server under a name of its own. Clients use TLS if
+// there is a configuration for it; flags are further ones of the server.
+func startOurs(base, path, name string, clients *tls.Config, flags ...string) (*target, error) {
 	client, peer, err := freeAddresses()
 	if err != nil {
 		return nil, err
 	}
 	t := &target{
-		name: "ours", address: client, writeMethod: "POST", prefix: "/v1/keys/bench/",
-		query: map[operation]string{localRead: "?quorum=false"},
+		name: name, address: client, writeMethod: "POST", prefix: "/v1/keys/bench/",
+		query: map[operation]string{localRead: "?quorum=false"}, tls: clients,
 	}
-	return t, t.start(base, path, "-n", "bench", "-d", filepath.Join(base, t.name), "-c", client, "-s", peer)
+	return t, t.start(base, path, append(flags, "-n", "bench", "-d", filepath.Join(base, t.name), "-c", client, "-s", peer)...)
 }
 
 // startOther starts an etcd 3.4 with the v2 API.

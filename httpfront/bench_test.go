@@ -2,6 +2,7 @@ package httpfront
 
 import (
 	"bytes"
+	"crypto/tls"
 	"fmt"
 	"io"
 	"log/slog"
@@ -15,13 +16,13 @@ import (
 )
 
 // benchServer serves on loopback with a clock that runs.
-func benchServer(b *testing.B) *testServer {
+func benchServer(b *testing.B, mode ...func(*Config)) *testServer {
 	b.Helper()
-	return serve(b, func(c *Config) {
+	return serve(b, append(mode, func(c *Config) {
 		c.MaxConnections = 100_000
 		c.Clock = func() store.Time { return store.TimeOf(time.Now()) }
 		c.Log = slog.New(slog.DiscardHandler)
-	})
+	})...)
 }
 
 // benchRequest sends one request again and again on 64 connections. Client and server
@@ -71,20 +72,27 @@ func BenchmarkWatch(b *testing.B) {
 }
 
 // watchingClients opens n connections that watch /bench and waits for their watchers.
+// What it returns is below TLS, so that no memory of the clients' TLS is left.
 func watchingClients(b *testing.B, s *testServer, n int) []net.Conn {
 	b.Helper()
 	raw := rawRequest("GET", "/v1/watch/bench?quorum=false", "")
 	conns := make([]net.Conn, n)
 	for i := range conns {
-		c, err := net.Dial("tcp", s.addr)
+		tcp, err := net.Dial("tcp", s.addr)
 		if err != nil {
 			b.Fatal(err)
 		}
-		b.Cleanup(func() { _ = c.Close() })
+		b.Cleanup(func() { _ = tcp.Close() })
+		c := tcp
+		if s.tls != nil {
+			cfg := s.tls.Clone()
+			cfg.ServerName = "127.0.0.1"
+			c = tls.Client(tcp, cfg)
+		}
 		if _, err := io.WriteString(c, raw); err != nil {
 			b.Fatal(err)
 		}
-		conns[i] = c
+		conns[i] = tcp
 	}
 	s.watchers(int64(n))
 	return conns
@@ -121,6 +129,11 @@ func BenchmarkDelivery(b *testing.B) {
 // the connections are in the same process and are taken off by a measurement without
 // watches.
 func BenchmarkIdleWatcher(b *testing.B) {
+	b.Run("plain", func(b *testing.B) { benchIdleWatcher(b, func(*Config) {}) })
+	b.Run("tls", func(b *testing.B) { benchIdleWatcher(b, overTLS) })
+}
+
+func benchIdleWatcher(b *testing.B, mode func(*Config)) {
 	const n = 5000
 	used := func() (heap, stacks uint64) {
 		runtime.GC()
@@ -130,7 +143,7 @@ func BenchmarkIdleWatcher(b *testing.B) {
 		return m.HeapAlloc, m.StackInuse
 	}
 	for b.Loop() {
-		s := benchServer(b)
+		s := benchServer(b, mode)
 		l := loopback(b)
 		heap0, stacks0 := used()
 		bare := make([]net.Conn, 0, 2*n)
