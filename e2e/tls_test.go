@@ -2,6 +2,7 @@ package e2e
 
 import (
 	"crypto/tls"
+	"crypto/x509"
 	"errors"
 	"os"
 	"path/filepath"
@@ -344,6 +345,58 @@ func TestSwitchToTLS(t *testing.T) {
 		})
 	}
 	c.checkSameState()
+}
+
+// TestUnverifiedMachines: without CA files machines take each other as they are, as in
+// 2013, and say at the start what that means.
+func TestUnverifiedMachines(t *testing.T) {
+	t.Parallel()
+	c := &cluster{t: t}
+	for range 2 {
+		s := c.newMember()
+		pair := certtest.New("CA of " + s.name).Issue(s.name)
+		place(t, filepath.Join(s.dir, "server.crt"), pair.Cert)
+		place(t, filepath.Join(s.dir, "server.key"), pair.Key)
+		s.args = append(s.args, tlsFlags(s.dir, "server")[:4]...)
+		c.members = append(c.members, s)
+	}
+	c.form()
+	for _, s := range c.members {
+		if !strings.Contains(s.proc.stderr(), "give all of them a -serverCAFile") {
+			t.Errorf("%s does not warn that it verifies nobody:\n%s", s.name, s.proc.stderr())
+		}
+	}
+}
+
+// TestAutoTLS checks that a machine makes itself a certificate that its clients can
+// verify, and keeps it.
+func TestAutoTLS(t *testing.T) {
+	t.Parallel()
+	s := newServer(t, "-auto-tls")
+	trusting := func() *tls.Config {
+		pem, err := os.ReadFile(filepath.Join(s.data, "auto-tls.crt"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		pool := x509.NewCertPool()
+		pool.AppendCertsFromPEM(pem)
+		return &tls.Config{RootCAs: pool}
+	}
+	s.start()
+	first := trusting()
+	overTLS.Store(s.client, func() *tls.Config { return first })
+	s.event(post("/v1/keys/a", "value", "1"))
+	s.stop()
+	s.start()
+	if e := s.event(get("/v1/keys/a")); e.Value != "1" {
+		t.Errorf("after a restart: %+v", e)
+	}
+	s.stop()
+	place(t, filepath.Join(s.data, "auto-tls.key"), []byte("damaged"))
+	s.start()
+	second := trusting()
+	overTLS.Store(s.client, func() *tls.Config { return second })
+	s.want(get("/v1/keys/a"), 200, `{"action":"GET","key":"/a","value":"1","index":3}`)
 }
 
 // TestTLSMistakes checks that what cannot work ends the start with one line on stderr

@@ -17,7 +17,8 @@
 // # The life of a connection
 //
 // The listener wraps every connection in a conn, which gets a session when its
-// first request needs one. fasthttp parses requests and calls the handler, which
+// first request needs one. With TLS there is a secured connection below it, whose first
+// Read does the handshake; what is said here of reads and deadlines holds for both. fasthttp parses requests and calls the handler, which
 // sends one message and waits for the session actor to receive the answer. A
 // session therefore has one request under way at a time.
 //

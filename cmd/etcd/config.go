@@ -40,6 +40,7 @@ type config struct {
 	requestTimeout time.Duration
 
 	clientTLS, serverTLS credentials.Files
+	autoTLS              bool
 
 	cors           string
 	maxBody        int
@@ -77,7 +78,7 @@ var flagGroups = []flagGroup{
 	{"Addresses (a port, :port, or host:port)", []string{"c", "s", "h", "cl", "sl"}},
 	{"Cluster", []string{"C", "CF", "r", "maxsize", "heartbeat", "election"}},
 	{"TLS (files in PEM; they are read again when they change)", []string{
-		"clientCert", "clientKey", "clientCAFile", "serverCert", "serverKey", "serverCAFile",
+		"clientCert", "clientKey", "clientCAFile", "serverCert", "serverKey", "serverCAFile", "auto-tls",
 	}},
 	{"Data", []string{"m", "snapshot", "snapshot-count"}},
 	{"Requests", []string{"reads", "request-timeout", "max-body", "max-connections", "cors"}},
@@ -149,6 +150,7 @@ func (c *config) flags() *flag.FlagSet {
 	fs.StringVar(&c.serverTLS.Cert, "serverCert", "", "speak TLS with the other machines, with the certificate in this `file`; all machines or none")
 	fs.StringVar(&c.serverTLS.Key, "serverKey", "", "its private key, a `file`")
 	fs.StringVar(&c.serverTLS.CA, "serverCAFile", "", "speak only with machines that have a certificate signed by a CA in this `file`")
+	fs.BoolVar(&c.autoTLS, "auto-tls", false, "for development: like -clientCert, with a certificate that this machine makes in its data directory")
 
 	fs.UintVar(&c.history, "m", defaultHistory, "how many `events` are kept for watchers that start in the past")
 	fs.BoolVar(&c.snapshot, "snapshot", true, "write snapshots and drop the log before them")
@@ -191,6 +193,8 @@ func (c *config) check() error {
 		return errUsage{fmt.Errorf("-election %s: want 5 to 100 heartbeats of %s", c.electionAfter, c.heartbeat)}
 	case c.maxMembers < 1 || c.maxMembers > maxMembersLimit:
 		return errUsage{fmt.Errorf("-maxsize %d: want 1 to %d", c.maxMembers, maxMembersLimit)}
+	case c.autoTLS && c.clientTLS.Given():
+		return errUsage{errors.New("-auto-tls and -clientCert, -clientKey or -clientCAFile exclude each other")}
 	case c.joinRetries < 1:
 		return errUsage{fmt.Errorf("-r %d: want at least 1", c.joinRetries)}
 	case c.join != "" && c.joinFile != "":

@@ -73,7 +73,7 @@ func run(c *config) error {
 	if err := c.complete(dir); err != nil {
 		return err
 	}
-	tls, err := c.security(log)
+	tls, err := c.security(dir, log)
 	if err != nil {
 		return err
 	}

@@ -9,7 +9,8 @@ import (
 	"net"
 	"time"
 
-	"etcd/credentials")
+	"etcd/credentials"
+)
 
 // checkFilesEvery is how often certificate files are looked at on a machine to which
 // nobody connects.
@@ -20,8 +21,17 @@ type security struct {
 	clients, peers *credentials.Credentials
 }
 
-// security reads the certificate files.
-func (c *config) security(log *slog.Logger) (security, error) {
+// security reads the certificate files, and makes them if that is asked for.
+func (c *config) security(dir string, log *slog.Logger) (security, error) {
+	if c.autoTLS {
+		host, _, err := net.SplitHostPort(c.advertised(c.clientAddr))
+		if err != nil {
+			return security{}, err
+		}
+		if c.clientTLS, err = autoTLS(dir, host, log); err != nil {
+			return security{}, fmt.Errorf("-auto-tls: %w", err)
+		}
+	}
 	var s security
 	for _, side := range []struct {
 		files credentials.Files
