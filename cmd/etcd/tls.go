@@ -55,6 +55,7 @@ func (c *config) security(dir string, log *slog.Logger) (security, error) {
 		if err != nil {
 			return security{}, err
 		}
+		log.Info("TLS is on", "cert", side.files.Cert, "address", side.addr, "expires", (*side.to).NotAfter().UTC(), "verifies", (*side.to).Verifies())
 	}
 	if s.peers != nil && !s.peers.Verifies() {
 		log.Warn("the machines encrypt what they tell each other, and do not verify who they talk to: whoever reaches the peer port can join; give all of them a -serverCAFile")
