@@ -16,6 +16,8 @@ import (
 const (
 	// handshakeTime bounds a TLS handshake.
 	handshakeTime = 10 * time.Second
+	// closeTime bounds saying to a client that its connection ends.
+	closeTime = 50 * time.Millisecond
 	// refusedHandshakes is how many handshakes there may be at a time only to say that
 	// there are too many connections.
 	refusedHandshakes = 32
@@ -93,12 +95,27 @@ func (s *secured) Write(p []byte) (int, error) {
 
 // CloseWrite ends what this side says, however far the handshake has come.
 func (s *secured) CloseWrite() error {
+	defer s.bounded()()
 	_ = s.Conn.CloseWrite() // without a handshake there is nothing to end
 	half, ok := s.raw.(interface{ CloseWrite() error })
 	if !ok {
 		return errors.ErrUnsupported
 	}
 	return half.CloseWrite()
+}
+
+// Close says that it ends the connection, if the client takes that at once.
+func (s *secured) Close() error {
+	defer s.bounded()()
+	return s.Conn.Close()
+}
+
+// bounded cuts the connection in a while, unless what it returns is called before.
+// crypto/tls gives a client that takes nothing any more five seconds for the alert, and
+// whoever closes many connections would wait for one after the other.
+func (s *secured) bounded() (enough func()) {
+	cut := time.AfterFunc(closeTime, func() { _ = s.raw.Close() }) // it may be closed already
+	return func() { cut.Stop() }
 }
 
 // wire is the connection below TLS, if there is TLS.

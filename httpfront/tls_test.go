@@ -143,6 +143,36 @@ func TestHandshakeTimeout(t *testing.T) {
 	})
 }
 
+// Closing does not wait for a client that takes nothing any more: a stop closes one
+// idle connection after the other.
+func TestCloseDoesNotWait(t *testing.T) {
+	for name, closing := range map[string]func(*secured) error{"close": (*secured).Close, "half": (*secured).CloseWrite} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				client, server := net.Pipe()
+				defer client.Close()
+				c := secure(server, &tls.Config{
+					Certificates:           []tls.Certificate{testCA().Issue("server").TLS()},
+					SessionTicketsDisabled: true, // the client would have to read them
+				})
+				defer c.Close()
+				shaken := make(chan error)
+				go func() {
+					shaken <- tls.Client(client, &tls.Config{InsecureSkipVerify: true}).Handshake()
+				}()
+				if err := errors.Join(c.shake(), <-shaken); err != nil {
+					t.Fatal(err)
+				}
+				start := time.Now()
+				_ = closing(c)
+				if took := time.Since(start); took > closeTime {
+					t.Errorf("it took %v", took)
+				}
+			})
+		})
+	}
+}
+
 // servePeers serves the port for other machines beside that of s, with its machine.
 func servePeers(t *testing.T, s *testServer, log io.Writer, edit ...func(*Config)) *testServer {
 	t.Helper()
