@@ -10,6 +10,7 @@ import (
 	"net"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"time"
 )
 
@@ -158,8 +159,7 @@ type strangers struct {
 
 func (s *strangers) log(c net.Conn, what string, err error) {
 	level := slog.LevelDebug
-	// Whoever only opens a connection and closes it again looks whether the port is open.
-	if s.peers && !errors.Is(err, io.EOF) && s.first(c.RemoteAddr()) {
+	if s.peers && !wentAway(err) && s.first(c.RemoteAddr()) {
 		level = slog.LevelWarn
 		what += "; all machines of a cluster need -serverCert and -serverKey, and certificates of the same CA with -serverCAFile, or none of them"
 	}
@@ -168,6 +168,17 @@ func (s *strangers) log(c net.Conn, what string, err error) {
 		args = append(args, "error", err)
 	}
 	s.logger.Log(context.Background(), level, what, args...)
+}
+
+// wentAway says whether a handshake ended without either side being wrong: somebody
+// looked whether the port is open, gave up dialling, or this machine stops.
+func wentAway(err error) bool {
+	for _, end := range []error{io.EOF, io.ErrUnexpectedEOF, syscall.ECONNRESET, syscall.EPIPE, context.DeadlineExceeded, net.ErrClosed} {
+		if errors.Is(err, end) {
+			return true
+		}
+	}
+	return false
 }
 
 // wantTLS tells a stranger what to do.
