@@ -58,6 +58,8 @@ func TestMistakes(t *testing.T) {
 		{"broken CA", good.Cert, good.Key, join(ca.PEM, block("CERTIFICATE", nil)), false, bundle + ": certificate 2 in it cannot be read"},
 		{"exchanged", good.Key, good.Cert, nil, false, cert + ": it holds a private key and no certificate; were the files mixed up?"},
 		{"certificate for key", good.Cert, good.Cert, nil, false, key + ": it holds a certificate and no private key; were the files mixed up?"},
+		{"CAs without a line end between", good.Cert, good.Key, join(bytes.TrimSpace(ca.PEM), other.PEM), false, bundle + ": 2 certificates begin in it, and only 0 can be read"},
+		{"CA cut off", good.Cert, good.Key, join(ca.PEM, other.PEM[:len(other.PEM)/2]), false, bundle + ": 2 certificates begin in it, and only 1 can be read"},
 		{"encrypted key", good.Cert, block("ENCRYPTED PRIVATE KEY", nil), nil, false, key + ": the key is encrypted"},
 		{"encrypted key of old", good.Cert, block("RSA PRIVATE KEY", map[string]string{"Proc-Type": "4,ENCRYPTED", "DEK-Info": "x"}), nil, false, "decrypt it (openssl pkey -in DIR/key -out NEW)"},
 		{"mismatch", good.Cert, unlike.Key, nil, false, key + " does not belong to the certificate in " + cert},

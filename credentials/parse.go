@@ -76,7 +76,10 @@ func (f file) certificates(data []byte) ([]*x509.Certificate, error) {
 		}
 		certs = append(certs, cert)
 	}
-	switch {
+	// What pem.Decode cannot make sense of it skips: a CA would be missing.
+	switch begun := bytes.Count(data, []byte("-----BEGIN "+pemCertificate+"-----")); {
+	case len(certs) < begun:
+		return nil, fmt.Errorf("%s: %d certificates begin in it, and only %d can be read; it is cut off, or a BEGIN or END is not a line of its own", f, begun, len(certs))
 	case len(certs) > 0:
 		return certs, nil
 	case strings.HasSuffix(other, "PRIVATE KEY"):
