@@ -215,7 +215,9 @@ func (c *Credentials) remind() {
 		return
 	}
 	c.reminded = now
-	c.remindOf(c.cfg.cert(), c.now.cert.Leaf, now)
+	for _, cert := range c.now.chain {
+		c.remindOf(c.cfg.cert(), cert, now)
+	}
 	for _, ca := range c.now.cas {
 		c.remindOf(c.cfg.ca(), ca, now)
 	}

@@ -15,6 +15,9 @@ import (
 func TestVerification(t *testing.T) {
 	ca, other := certtest.New("ca"), certtest.New("other")
 	pair, foreign := ca.Issue("machine"), other.Issue("foreign")
+	between := ca.Intermediate("between")
+	behind := between.Issue("behind")
+	behind.Cert = append(behind.Cert, between.PEM...)
 	with, without := load(t, pair, ca.PEM), load(t, foreign, nil)
 	for _, test := range []struct {
 		name           string
@@ -25,6 +28,8 @@ func TestVerification(t *testing.T) {
 		{"client of another CA", with.Server(), trusting(ca, foreign), "unknown authority"},
 		{"client of the CA", with.Server(), trusting(ca, pair), ""},
 		{"nobody asks", without.Server(), trusting(other), ""},
+		{"client of an intermediate CA", with.Server(), trusting(ca, behind), ""},
+		{"server of an intermediate CA", load(t, behind, nil).Server(), with.Client("127.0.0.1"), ""},
 		{"two machines", with.Server(), with.Client("127.0.0.1"), ""},
 		{"by name", with.Server(), with.Client("localhost"), ""},
 		{"machine at another name", with.Server(), with.Client("example.com"), "bad certificate"},

@@ -33,6 +33,8 @@ func TestMistakes(t *testing.T) {
 	serverOnly := ca.Issue("server", only(x509.ExtKeyUsageServerAuth))
 	elsewhere := ca.Issue("elsewhere", func(c *x509.Certificate) { c.IPAddresses = []net.IP{net.IPv4(10, 1, 2, 3)} })
 	old := ca.Issue("old CA", func(c *x509.Certificate) { valid(now.Add(-2*day), now.Add(-day))(c); c.IsCA = true })
+	between := ca.Intermediate("between", only(x509.ExtKeyUsageServerAuth))
+	behind := between.Issue("behind")
 
 	const cert, key, bundle = "-clientCert DIR/cert", "-clientKey DIR/key", "-clientCAFile DIR/ca"
 	for _, test := range []struct {
@@ -72,6 +74,8 @@ func TestMistakes(t *testing.T) {
 		{"peer: for servers only", serverOnly.Cert, serverOnly.Key, ca.PEM, true, "must have serverAuth and clientAuth"},
 		{"peer: for another address", elsewhere.Cert, elsewhere.Key, ca.PEM, true, cert + ": other machines reach this one at 127.0.0.1"},
 		{"peer: of another CA", good.Cert, good.Key, other.PEM, true, cert + ": the certificate is not signed by a CA of " + bundle},
+		{"peer: intermediate one left out", behind.Cert, behind.Key, ca.PEM, true, cert + ": the certificate is not signed by a CA of " + bundle},
+		{"peer: intermediate one for servers only", join(behind.Cert, between.PEM), behind.Key, ca.PEM, true, "incompatible key usage"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			s, cfg := newSide(t, test.cert, test.key, test.ca)

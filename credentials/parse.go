@@ -21,8 +21,9 @@ const pemCertificate = "CERTIFICATE"
 
 // parsed is what the files mean.
 type parsed struct {
-	cert tls.Certificate
-	cas  []*x509.Certificate // nil: the other side is not verified
+	cert  tls.Certificate
+	chain []*x509.Certificate // what cert consists of, that of this machine first
+	cas   []*x509.Certificate // nil: the other side is not verified
 }
 
 // parse makes sense of the files and refuses what cannot work now.
@@ -42,7 +43,7 @@ func (cfg Config) parse(c content) (*parsed, error) {
 	if err := inTime(cfg.cert(), chain[0], now); err != nil {
 		return nil, err
 	}
-	p := &parsed{cert: tls.Certificate{PrivateKey: key, Leaf: chain[0]}}
+	p := &parsed{chain: chain, cert: tls.Certificate{PrivateKey: key, Leaf: chain[0]}}
 	for _, cert := range chain {
 		p.cert.Certificate = append(p.cert.Certificate, cert.Raw)
 	}
@@ -180,13 +181,16 @@ func (cfg Config) usable(chain, cas []*x509.Certificate, now time.Time) error {
 	if err := leaf.VerifyHostname(cfg.Host); cfg.Host != "" && err != nil {
 		return fmt.Errorf("%s: other machines reach this one at %s, for which the certificate does not stand (%w); put it into its subjectAltName", cfg.cert(), cfg.Host, err)
 	}
-	between := pool(chain[1:])
-	if _, err := leaf.Verify(x509.VerifyOptions{Roots: pool(cas), Intermediates: between, CurrentTime: now}); err != nil {
-		unknown := x509.UnknownAuthorityError{}
-		if errors.As(err, &unknown) {
-			return fmt.Errorf("%s: the certificate is not signed by a CA of %s, so the other machines would refuse it", cfg.cert(), cfg.ca())
+	options := x509.VerifyOptions{Roots: pool(cas), Intermediates: pool(chain[1:]), CurrentTime: now}
+	// One at a time: of several usages, one would be enough.
+	for _, usage := range []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth, x509.ExtKeyUsageClientAuth} {
+		options.KeyUsages = []x509.ExtKeyUsage{usage}
+		if _, err := leaf.Verify(options); err != nil {
+			if errors.As(err, new(x509.UnknownAuthorityError)) {
+				return fmt.Errorf("%s: the certificate is not signed by a CA of %s, so the other machines would refuse it", cfg.cert(), cfg.ca())
+			}
+			return fmt.Errorf("%s: the other machines would refuse the certificate: %w", cfg.cert(), err)
 		}
-		return fmt.Errorf("%s: the other machines would refuse the certificate: %w", cfg.cert(), err)
 	}
 	return nil
 }

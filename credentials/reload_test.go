@@ -190,4 +190,9 @@ func TestExpiryIsLoggedDaily(t *testing.T) {
 	}
 	pass(24 * time.Hour)
 	s.wantLog("level=WARN", "CN=next") // 19 days are left
+
+	between := ca.Intermediate("between", valid(start.Add(-time.Hour), start.Add(24*time.Hour)))
+	behind := between.Issue("behind")
+	behind.Cert = append(behind.Cert, between.PEM...)
+	load(t, behind, nil).wantLog("level=WARN", "expires soon", "CN=between")
 }

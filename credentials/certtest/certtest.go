@@ -1,9 +1,3 @@
-// Package certtest makes certificate authorities and certificates for tests and
-// benchmarks.
-//
-// It owns their defaults, which every machine accepts: ECDSA keys, valid now and for a
-// year, for 127.0.0.1 and localhost, for servers and clients. It writes no files, and
-// must never be used for anything that is to be kept secret.
 package certtest
 
 import (
@@ -34,15 +28,24 @@ type Pair struct {
 
 // New makes a CA.
 func New(name string) *CA {
-	ca := &CA{key: newKey()}
-	der := sign(template(name, func(c *x509.Certificate) {
+	key := newKey()
+	return newCA(name, nil, key, key)
+}
+
+// Intermediate makes a CA that this one has signed. Each edit may change what is
+// signed.
+func (ca *CA) Intermediate(name string, edit ...func(*x509.Certificate)) *CA {
+	return newCA(name, ca.cert, newKey(), ca.key, edit...)
+}
+
+func newCA(name string, parent *x509.Certificate, key, signer *ecdsa.PrivateKey, edit ...func(*x509.Certificate)) *CA {
+	signs := func(c *x509.Certificate) {
 		c.IsCA, c.BasicConstraintsValid = true, true
 		c.KeyUsage = x509.KeyUsageCertSign
 		c.ExtKeyUsage = nil
-	}), nil, ca.key, ca.key)
-	ca.cert = must(x509.ParseCertificate(der))
-	ca.PEM = encode("CERTIFICATE", der)
-	return ca
+	}
+	der := sign(template(name, append([]func(*x509.Certificate){signs}, edit...)...), parent, key, signer)
+	return &CA{PEM: encode("CERTIFICATE", der), cert: must(x509.ParseCertificate(der)), key: key}
 }
 
 // Pool holds the CA alone.
