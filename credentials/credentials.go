@@ -12,8 +12,8 @@ import (
 )
 
 const (
-	// expiresSoon is how long before its end a certificate is logged as expiring, and
-	// remindEvery how often.
+	// expiresSoon is how long before its end a certificate is logged as expiring, or
+	// the last third of its life if that is shorter, and remindEvery how often.
 	expiresSoon = 30 * 24 * time.Hour
 	remindEvery = 24 * time.Hour
 	// ticketLife is how long a key encrypts session tickets. For as long again it
@@ -229,7 +229,7 @@ func (c *Credentials) remindOf(f file, cert *x509.Certificate, now time.Time) {
 	switch {
 	case left < 0:
 		c.cfg.Log.Error("a certificate has expired; put a new one in its place, no restart is needed", args...)
-	case left < expiresSoon:
+	case left < min(expiresSoon, cert.NotAfter.Sub(cert.NotBefore)/3):
 		c.cfg.Log.Warn("a certificate expires soon; put a new one in its place, no restart is needed", append(args, "left", left.Round(time.Minute).String())...)
 	}
 }

@@ -165,7 +165,7 @@ func TestReloadCA(t *testing.T) {
 func TestExpiryIsLoggedDaily(t *testing.T) {
 	ca := certtest.New("ca")
 	start := time.Now()
-	pair := ca.Issue("short", valid(start.Add(-time.Hour), start.Add(32*24*time.Hour)))
+	pair := ca.Issue("short", valid(start.AddDate(-1, 0, 0), start.Add(32*24*time.Hour)))
 	s := load(t, pair, ca.PEM)
 	s.wantNoLog()
 	pass := func(d time.Duration) { s.clock = s.clock.Add(d); s.Check() }
@@ -191,7 +191,16 @@ func TestExpiryIsLoggedDaily(t *testing.T) {
 	pass(24 * time.Hour)
 	s.wantLog("level=WARN", "CN=next") // 19 days are left
 
-	between := ca.Intermediate("between", valid(start.Add(-time.Hour), start.Add(24*time.Hour)))
+	// One that lives for a week is replaced late in it, and that is no news before.
+	week := load(t, ca.Issue("week", valid(start, start.Add(7*24*time.Hour))), ca.PEM)
+	week.clock = start.Add(4 * 24 * time.Hour)
+	week.Check()
+	week.wantNoLog()
+	week.clock = start.Add(5 * 24 * time.Hour)
+	week.Check()
+	week.wantLog("level=WARN", "CN=week")
+
+	between := ca.Intermediate("between", valid(start.AddDate(-1, 0, 0), start.Add(24*time.Hour)))
 	behind := between.Issue("behind")
 	behind.Cert = append(behind.Cert, between.PEM...)
 	load(t, behind, nil).wantLog("level=WARN", "expires soon", "CN=between")
