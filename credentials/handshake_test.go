@@ -2,6 +2,7 @@ package credentials
 
 import (
 	"crypto/tls"
+	"crypto/x509"
 	"strings"
 	"sync"
 	"testing"
@@ -15,6 +16,7 @@ import (
 func TestVerification(t *testing.T) {
 	ca, other := certtest.New("ca"), certtest.New("other")
 	pair, foreign := ca.Issue("machine"), other.Issue("foreign")
+	now := time.Now()
 	between := ca.Intermediate("between")
 	behind := between.Issue("behind")
 	behind.Cert = append(behind.Cert, between.PEM...)
@@ -28,6 +30,8 @@ func TestVerification(t *testing.T) {
 		{"client of another CA", with.Server(), trusting(ca, foreign), "unknown authority"},
 		{"client of the CA", with.Server(), trusting(ca, pair), ""},
 		{"nobody asks", without.Server(), trusting(other), ""},
+		{"client with a certificate for servers only", with.Server(), trusting(ca, ca.Issue("server", only(x509.ExtKeyUsageServerAuth))), "incompatible key usage"},
+		{"client with an expired certificate", with.Server(), trusting(ca, ca.Issue("expired", valid(now.Add(-2*time.Hour), now.Add(-time.Hour)))), "expired"},
 		{"client of an intermediate CA", with.Server(), trusting(ca, behind), ""},
 		{"server of an intermediate CA", load(t, behind, nil).Server(), with.Client("127.0.0.1"), ""},
 		{"two machines", with.Server(), with.Client("127.0.0.1"), ""},

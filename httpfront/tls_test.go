@@ -173,6 +173,21 @@ func TestCloseDoesNotWait(t *testing.T) {
 	}
 }
 
+// A client that has said all it wants to say still gets its answers.
+func TestHalfClosed(t *testing.T) { inBothModes(t, testHalfClosed) }
+
+func testHalfClosed(t *testing.T, serve server) {
+	s := serve(t)
+	c := s.dial()
+	c.send("%s", rawRequest("POST", "/v1/keys/a", "value=1")+rawRequest("GET", "/version", ""))
+	if err := c.Conn.(interface{ CloseWrite() error }).CloseWrite(); err != nil {
+		t.Fatal(err)
+	}
+	check(t, c.reply("POST"), 200, `{"action":"SET","key":"/a","value":"1","newKey":true,"index":3}`)
+	check(t, c.reply("GET"), 200, "etcd v9")
+	c.ended()
+}
+
 // servePeers serves the port for other machines beside that of s, with its machine.
 func servePeers(t *testing.T, s *testServer, log io.Writer, edit ...func(*Config)) *testServer {
 	t.Helper()
