@@ -10,6 +10,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"etcd/credentials/certtest"
 )
 
 // persistentClient sends requests on a keep-alive connection. It goes to
@@ -26,7 +28,7 @@ type persistentClient struct {
 
 // do sends one request and returns the answer.
 func (c *persistentClient) do(q request) (reply, error) {
-	if c.conn != nil && c.conn.closedByPeer() {
+	if c.conn != nil && (c.conn.closedByPeer() || c.served > 0 && c.conn.hasAlert()) {
 		c.leave()
 	}
 	for tries := 0; c.conn == nil; tries++ {
@@ -67,8 +69,12 @@ func (c *persistentClient) leave() {
 // TestRollingRestart restarts three machines one after the other under load.
 // Clients that retry refused connections and nothing else see no error.
 func TestRollingRestart(t *testing.T) {
+	t.Run("plain", func(t *testing.T) { testRollingRestart(t, startCluster(t, 3)) })
+	t.Run("tls", func(t *testing.T) { testRollingRestart(t, startSecure(t, certtest.New("CA")).cluster) })
+}
+
+func testRollingRestart(t *testing.T, c *cluster) {
 	const clients = 6
-	c := startCluster(t, 3)
 	stop := make(chan struct{})
 	var wg sync.WaitGroup
 	defer wg.Wait()

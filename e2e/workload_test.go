@@ -1,6 +1,7 @@
 package e2e
 
 import (
+	"crypto/tls"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -302,17 +303,29 @@ func (o *operation) note(answer reply) error {
 // closedByPeer says that the other side has closed an idle connection, which
 // must be replaced before the next request.
 func (c *conn) closedByPeer() bool {
+	n, err := c.peek()
+	return n == 0 && err == nil || err != nil && !errors.Is(err, syscall.EAGAIN)
+}
+
+// hasAlert says that the other side has ended TLS on a connection on which all
+// answers have been read. (Before the first, what waits may be session tickets.)
+func (c *conn) hasAlert() bool {
+	_, overTLS := c.Conn.(*tls.Conn)
+	n, err := c.peek()
+	return overTLS && n > 0 && err == nil
+}
+
+// peek looks for a byte to read, below TLS, and does not wait for one.
+func (c *conn) peek() (n int, err error) {
 	raw, err := c.tcp.SyscallConn()
 	if err != nil {
-		return true
+		return 0, err
 	}
-	closed := false
-	err = raw.Read(func(fd uintptr) bool {
-		n, _, err := syscall.Recvfrom(int(fd), make([]byte, 1), syscall.MSG_PEEK|syscall.MSG_DONTWAIT)
-		closed = n == 0 && err == nil || err != nil && err != syscall.EAGAIN
+	readErr := raw.Read(func(fd uintptr) bool {
+		n, _, err = syscall.Recvfrom(int(fd), make([]byte, 1), syscall.MSG_PEEK|syscall.MSG_DONTWAIT)
 		return true
 	})
-	return closed || err != nil
+	return n, errors.Join(readErr, err)
 }
 
 // percentile returns a percentile of durations, which it sorts.
