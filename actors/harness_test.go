@@ -16,6 +16,7 @@ import (
 	"etcd/store"
 	"etcd/store/storepb"
 	"etcd/wal"
+	"etcd/wal/vfs"
 	"etcd/watch"
 )
 
@@ -75,9 +76,9 @@ type testMachine struct {
 	stopErr  error
 }
 
-func dirFS(t testing.TB, dir string) wal.FS {
+func dirFS(t testing.TB, dir string) vfs.FS {
 	t.Helper()
-	fsys, err := wal.DirFS(dir)
+	fsys, err := vfs.Dir(dir)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -85,7 +86,7 @@ func dirFS(t testing.TB, dir string) wal.FS {
 }
 
 // startOn starts a machine and waits until it is ready.
-func startOn(t testing.TB, fsys wal.FS, opts wal.Options, edit ...func(*Config)) *testMachine {
+func startOn(t testing.TB, fsys vfs.FS, opts wal.Options, edit ...func(*Config)) *testMachine {
 	t.Helper()
 	disk, err := openTestDisk(fsys, opts)
 	if err != nil {
@@ -244,25 +245,25 @@ func (m *testMachine) eventually(what string, ok func() bool) {
 
 // hookFS lets a test look at, delay and fail what the log and the snapshots do.
 type hookFS struct {
-	wal.FS
+	vfs.FS
 	beforeSync atomic.Pointer[func(name string) error]
 	syncs      atomic.Int64
 }
 
 func (h *hookFS) onSync(hook func(name string) error) { h.beforeSync.Store(&hook) }
 
-func (h *hookFS) Create(name string) (wal.File, error) {
+func (h *hookFS) Create(name string) (vfs.File, error) {
 	f, err := h.FS.Create(name)
 	return hookFile{f, name, h}, err
 }
 
-func (h *hookFS) Open(name string) (wal.File, error) {
+func (h *hookFS) Open(name string) (vfs.File, error) {
 	f, err := h.FS.Open(name)
 	return hookFile{f, name, h}, err
 }
 
 type hookFile struct {
-	wal.File
+	vfs.File
 	name string
 	fs   *hookFS
 }
@@ -278,7 +279,7 @@ func (f hookFile) Sync() error {
 }
 
 // openTestDisk opens a data directory and, if it is empty, founds a cluster in it.
-func openTestDisk(fsys wal.FS, opts wal.Options) (*Disk, error) {
+func openTestDisk(fsys vfs.FS, opts wal.Options) (*Disk, error) {
 	disk, err := OpenDisk(fsys, opts)
 	if err != nil || !disk.New {
 		return disk, err

@@ -10,6 +10,7 @@ import (
 	"etcd/raftnode"
 	"etcd/store"
 	"etcd/wal"
+	"etcd/wal/vfs"
 )
 
 // Disk is an opened data directory and what was found in it.
@@ -22,7 +23,7 @@ type Disk struct {
 	// nil for a new directory.
 	Found *wal.Recovered
 
-	fsys      wal.FS
+	fsys      vfs.FS
 	opts      wal.Options
 	lock      io.Closer
 	log       *wal.Log
@@ -33,7 +34,7 @@ type Disk struct {
 // OpenDisk locks a data directory and reads it. It refuses one that another process
 // uses, and one that is damaged other than by a crash. An empty one has to be given
 // an identity before a machine starts with it.
-func OpenDisk(fsys wal.FS, opts wal.Options) (disk *Disk, err error) {
+func OpenDisk(fsys vfs.FS, opts wal.Options) (disk *Disk, err error) {
 	lock, err := wal.Lock(fsys)
 	if err != nil {
 		return nil, err

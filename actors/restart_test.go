@@ -13,6 +13,7 @@ import (
 
 	"etcd/store"
 	"etcd/wal"
+	"etcd/wal/vfs"
 )
 
 // Everything that was acknowledged is there after a restart: keys, events, members,
@@ -65,7 +66,7 @@ func TestStop(t *testing.T) {
 		m.root.Send(m.Raft, &Propose{Command: set("/a", fmt.Sprint(i), 0)})
 	}
 	m.set("/b", "acknowledged")
-	if _, err := openTestDisk(dirFS(t, dir), wal.Options{}); !errors.Is(err, wal.ErrLocked) {
+	if _, err := openTestDisk(dirFS(t, dir), wal.Options{}); !errors.Is(err, vfs.ErrLocked) {
 		t.Errorf("opening the directory of a running machine: %v, want ErrLocked", err)
 	}
 	if err := m.stop(); err != nil {
@@ -227,7 +228,7 @@ func TestOpenDiskRefuses(t *testing.T) {
 			}
 			t.Cleanup(func() { lock.Close() })
 			return dir
-		}, func(err error) bool { return errors.Is(err, wal.ErrLocked) }},
+		}, func(err error) bool { return errors.Is(err, vfs.ErrLocked) }},
 		{"damaged log", func(t *testing.T) string {
 			dir := filled(t)
 			damage(t, filepath.Join(dir, list(t, dir, ".wal")[0]), 200)

@@ -17,6 +17,7 @@ import (
 
 	"etcd/raftnode"
 	"etcd/wal"
+	"etcd/wal/vfs"
 )
 
 // The tests below start this test program again, to see how a machine ends its
@@ -37,7 +38,7 @@ func child(kind string) {
 			os.Exit(3)
 		}
 	}
-	dir, err := wal.DirFS(os.Getenv(childDir))
+	dir, err := vfs.Dir(os.Getenv(childDir))
 	must(err)
 	fsys := &hookFS{FS: dir}
 	disk, err := openTestDisk(fsys, wal.Options{SegmentSize: 1 << 20})

@@ -24,6 +24,7 @@ import (
 	"etcd/raftnode"
 	"etcd/store"
 	"etcd/wal"
+	"etcd/wal/vfs"
 )
 
 // patience bounds every wait of a test for something that must happen.
@@ -97,7 +98,7 @@ func testConfig(clock *fakeClock) Config {
 
 func startMachine(t testing.TB, clock func() store.Time) *actors.Machine {
 	t.Helper()
-	fsys, err := wal.DirFS(t.TempDir())
+	fsys, err := vfs.Dir(t.TempDir())
 	if err != nil {
 		t.Fatal(err)
 	}

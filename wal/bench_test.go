@@ -4,21 +4,24 @@ import (
 	"testing"
 
 	"go.etcd.io/raft/v3/raftpb"
+
+	"etcd/wal/crashfs"
+	"etcd/wal/vfs"
 )
 
 // nullFile takes writes and forgets them, so that what is measured is the CPU
 // that the log itself needs.
-type nullFile struct{ *memHandle }
+type nullFile struct{ vfs.File }
 
 func (nullFile) WriteAt(p []byte, _ int64) (int, error) { return len(p), nil }
 func (nullFile) Allocate(int64) error                   { return nil }
 func (nullFile) Sync() error                            { return nil }
 func (nullFile) Close() error                           { return nil }
 
-type nullFS struct{ *memFS }
+type nullFS struct{ *crashfs.Disk }
 
-func (nullFS) Create(string) (File, error) { return nullFile{}, nil }
-func (nullFS) Rename(string, string) error { return nil }
+func (nullFS) Create(string) (vfs.File, error) { return nullFile{}, nil }
+func (nullFS) Rename(string, string) error     { return nil }
 
 func batch(n int) []*raftpb.Entry {
 	ents := make([]*raftpb.Entry, n)
@@ -31,7 +34,7 @@ func batch(n int) []*raftpb.Entry {
 func BenchmarkAppendSync(b *testing.B) {
 	for name, n := range map[string]int{"entries=1": 1, "entries=16": 16, "entries=64": 64} {
 		b.Run(name, func(b *testing.B) {
-			log, err := Create(nullFS{newMemFS()}, testID, 0, Options{})
+			log, err := Create(nullFS{crashfs.New()}, testID, 0, Options{})
 			must(b, err)
 			ents, hs := batch(n), &raftpb.HardState{Term: new(uint64(1)), Vote: new(uint64(1)), Commit: new(uint64(0))}
 			next := uint64(1)
@@ -51,7 +54,7 @@ func BenchmarkAppendSync(b *testing.B) {
 
 // BenchmarkAppendSyncDisk is the same on real files, fdatasync included.
 func BenchmarkAppendSyncDisk(b *testing.B) {
-	fsys, err := DirFS(b.TempDir())
+	fsys, err := vfs.Dir(b.TempDir())
 	must(b, err)
 	log, err := Create(fsys, testID, 0, Options{})
 	must(b, err)
@@ -68,7 +71,7 @@ func BenchmarkAppendSyncDisk(b *testing.B) {
 }
 
 func BenchmarkOpen(b *testing.B) {
-	fsys := newMemFS()
+	fsys := crashfs.New()
 	log, err := Create(fsys, testID, 0, Options{})
 	must(b, err)
 	ents, next := batch(64), uint64(1)

@@ -8,6 +8,8 @@ import (
 	"testing"
 
 	"go.etcd.io/raft/v3/raftpb"
+
+	"etcd/wal/crashfs"
 )
 
 // outcome is what a damaged directory may lead to, as the table in
@@ -26,15 +28,15 @@ func (o outcome) String() string {
 }
 
 // check opens the damaged directory and compares with the outcome.
-func (o outcome) check(fsys *memFS, file string, all, butLast model) error {
-	before := fmt.Sprint(fsys.contents())
+func (o outcome) check(fsys *crashfs.Disk, file string, all, butLast model) error {
+	before := fmt.Sprint(fsys.Contents())
 	log, rec, err := Open(fsys, testOptions)
 	if o == refused {
 		corrupt, ok := errors.AsType[*CorruptError](err)
 		if !ok || corrupt.File != file {
 			return fmt.Errorf("want a refusal of %s, got %v", file, err)
 		}
-		if fmt.Sprint(fsys.contents()) != before {
+		if fmt.Sprint(fsys.Contents()) != before {
 			return errors.New("the refused directory was changed")
 		}
 		return nil
@@ -97,7 +99,7 @@ func TestFlipOfEveryByte(t *testing.T) {
 	d, all, butLast, lastRecord := smallLog(t)
 	sealed, current := segmentName(1), segmentName(2)
 	for _, file := range []string{sealed, current} {
-		for off := range d.fs.content(file) {
+		for off := range d.fs.Content(file) {
 			want := refused
 			if file == current && off >= int(d.log.offset) {
 				want = cutOff
@@ -105,8 +107,8 @@ func TestFlipOfEveryByte(t *testing.T) {
 				want = lastCut
 			}
 			for _, pattern := range patterns {
-				fsys := d.fs.clone()
-				fsys.content(file)[off] ^= pattern
+				fsys := d.fs.Clone()
+				fsys.Content(file)[off] ^= pattern
 				if err := want.check(fsys, file, all, butLast); err != nil {
 					t.Fatalf("%s, byte %d ^ %#x: want %v: %v", file, off, pattern, want, err)
 				}
@@ -119,14 +121,14 @@ func TestTruncationAtEveryOffset(t *testing.T) {
 	d, all, butLast, _ := smallLog(t)
 	sealed, current := segmentName(1), segmentName(2)
 	for _, file := range []string{sealed, current} {
-		data := d.fs.content(file)
+		data := d.fs.Content(file)
 		for size := range data {
 			want := refused
 			if file == sealed && size >= recordsEnd(data) || file == current && size >= int(d.log.offset)+recordAlign {
 				want = intact
 			}
-			fsys := d.fs.clone()
-			fsys.put(file, data[:size])
+			fsys := d.fs.Clone()
+			fsys.Put(file, data[:size])
 			if err := want.check(fsys, file, all, butLast); err != nil {
 				t.Fatalf("%s cut to %d bytes: want %v: %v", file, size, want, err)
 			}
@@ -138,8 +140,8 @@ func TestTruncationAtEveryOffset(t *testing.T) {
 // last batch and nothing else.
 func TestTornWriteOfEveryBlock(t *testing.T) {
 	d, _, butLast, lastRecord := smallLog(t)
-	d.fs.put("whole", d.fs.content(segmentName(2)))
-	whole := d.fs.content("whole")
+	d.fs.Put("whole", d.fs.Content(segmentName(2)))
+	whole := d.fs.Content("whole")
 	end := int(d.log.offset)
 	for _, block := range []int{1, 8, 16} {
 		for off := lastRecord; off < end; off += block {
@@ -147,8 +149,8 @@ func TestTornWriteOfEveryBlock(t *testing.T) {
 			if !slices.ContainsFunc(lost, func(b byte) bool { return b != 0 }) {
 				continue
 			}
-			fsys := d.fs.clone()
-			clear(fsys.content(segmentName(2))[off:min(off+block, end)])
+			fsys := d.fs.Clone()
+			clear(fsys.Content(segmentName(2))[off:min(off+block, end)])
 			if err := lastCut.check(fsys, segmentName(2), butLast, butLast); err != nil {
 				t.Fatalf("block of %d bytes at %d missing: %v", block, off, err)
 			}
@@ -160,14 +162,14 @@ func TestTornWriteOfEveryBlock(t *testing.T) {
 // unfinished write into a refusal.
 func TestStoredSegmentIsNotMistakenForRecords(t *testing.T) {
 	d, _, _, _ := smallLog(t)
-	inner := d.fs.content(segmentName(2))
+	inner := d.fs.Content(segmentName(2))
 	for shift := range recordAlign {
 		d.entry(d.acked.last+1, 2, strings.Repeat("-", shift)+string(inner))
 		before := d.acked
 		must(t, d.sync())
 		name, at := segmentName(d.log.head.seq), d.log.offset-int64(recordSize(entryHeaderSize+shift+len(inner)))
-		fsys := d.fs.clone()
-		clear(fsys.content(name)[at : at+recordHeaderSize]) // the beginning did not reach the disk
+		fsys := d.fs.Clone()
+		clear(fsys.Content(name)[at : at+recordHeaderSize]) // the beginning did not reach the disk
 		if err := lastCut.check(fsys, name, before, before); err != nil {
 			t.Fatalf("shifted by %d: %v", shift, err)
 		}
@@ -176,7 +178,7 @@ func TestStoredSegmentIsNotMistakenForRecords(t *testing.T) {
 
 func TestTornTailSaysWhatWasCutOff(t *testing.T) {
 	d := mustDriver(t)
-	copy(d.fs.content(segmentName(1))[headerSize:], "unfinished")
+	copy(d.fs.Content(segmentName(1))[headerSize:], "unfinished")
 	_, rec, err := Open(d.fs, testOptions)
 	must(t, err)
 	want := "cut off 10 bytes of an unfinished write at offset 96 of 0000000000000001.wal"
@@ -205,7 +207,7 @@ func TestSoundRecordWithBadItems(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			d := mustDriver(t)
 			record, _ := sealRecord(append(make([]byte, recordHeaderSize), tt.payload...), d.log.head.crc, d.log.chain, headerSize)
-			copy(d.fs.content(segmentName(1))[headerSize:], record)
+			copy(d.fs.Content(segmentName(1))[headerSize:], record)
 			_, _, err := Open(d.fs, testOptions)
 			corrupt, ok := errors.AsType[*CorruptError](err)
 			if !ok || corrupt.Offset != headerSize || !strings.Contains(err.Error(), tt.says) || !strings.Contains(err.Error(), remedy) {
@@ -222,11 +224,11 @@ func TestDamagedNewestSnapshotCostsNothing(t *testing.T) {
 	must(t, d.snapshot(snapshotID{15, 1}))
 	d.write(t, 1, 21, 30)
 	newest, want := d.newest().name(), d.acked.recovered(snapshotID{10, 1})
-	data := d.fs.content(newest)
+	data := d.fs.Content(newest)
 	check := func(what string, at int, damaged []byte) {
 		t.Helper()
-		fsys := d.fs.clone()
-		fsys.put(newest, damaged)
+		fsys := d.fs.Clone()
+		fsys.Put(newest, damaged)
 		log, rec, err := Open(fsys, testOptions)
 		if err == nil {
 			err = errors.Join(want.diff(rec), log.Close())
@@ -234,7 +236,7 @@ func TestDamagedNewestSnapshotCostsNothing(t *testing.T) {
 		if err != nil || len(rec.BadSnapshots) != 1 || !strings.Contains(rec.BadSnapshots[0].Error(), newest) {
 			t.Fatalf("%s at %d: %v, passed over %v", what, at, err, rec.BadSnapshots)
 		}
-		if fsys.names[newest] != nil || fsys.names[newest+badSuffix] == nil {
+		if fsys.Has(newest) || !fsys.Has(newest+badSuffix) {
 			t.Fatalf("%s at %d: the damaged file was not set aside", what, at)
 		}
 	}
@@ -249,12 +251,12 @@ func TestDamagedNewestSnapshotCostsNothing(t *testing.T) {
 	check("trailing byte", len(data), append(slices.Clone(data), 0))
 
 	// Set aside, it does not count as one of the two that Prune keeps.
-	fsys := d.fs.clone()
-	fsys.content(newest)[0] ^= 1
+	fsys := d.fs.Clone()
+	fsys.Content(newest)[0] ^= 1
 	d.saved = d.saved[:1]
 	must(t, d.reopen(fsys, false))
 	must(t, d.snapshot(snapshotID{25, 1}))
-	fsys.content(d.newest().name())[0] ^= 1
+	fsys.Content(d.newest().name())[0] ^= 1
 	d.saved = d.saved[:1]
 	must(t, d.reopen(fsys, false))
 }
@@ -264,23 +266,23 @@ func TestDamagedOnlySnapshotIsRefused(t *testing.T) {
 	d.write(t, 1, 1, 5)
 	must(t, d.snapshot(snapshotID{50, 2}))
 	name := d.newest().name()
-	d.fs.content(name)[60] ^= 1
+	d.fs.Content(name)[60] ^= 1
 	_, _, err := Open(d.fs, testOptions)
 	if !errors.Is(err, ErrIncomplete) || !strings.Contains(err.Error(), name) {
 		t.Fatal(err)
 	}
-	if d.fs.names[name] == nil {
+	if !d.fs.Has(name) {
 		t.Fatal("the refused directory was changed")
 	}
 }
 
 func TestDamagedSnapshotBodyNeverEndsCleanly(t *testing.T) {
-	fsys := newMemFS()
+	fsys := crashfs.New()
 	s, id := NewSnapshots(fsys, testID), snapshotID{7, 3}
 	must(t, s.Save(meta(id), bodyOf(id)))
-	for off := range fsys.content(id.name()) {
-		c := fsys.clone()
-		c.content(id.name())[off] ^= 0x10
+	for off := range fsys.Content(id.name()) {
+		c := fsys.Clone()
+		c.Content(id.name())[off] ^= 0x10
 		if _, err := readSnapshot(c, id); err == nil {
 			t.Fatalf("flip at %d went unnoticed", off)
 		}

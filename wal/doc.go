@@ -2,8 +2,8 @@
 //
 // It owns the segment files and their records, the fsyncs, the snapshot
 // files, the lock against a second process and the repair of what a crash
-// left behind. All of it goes through the small filesystem interface [FS];
-// [DirFS] is the real one. docs/storage-format.md describes every byte.
+// left behind. All of it goes through the small filesystem interface
+// [vfs.FS]; [vfs.Dir] is the real one. docs/storage-format.md describes every byte.
 //
 // It promises:
 //

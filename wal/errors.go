@@ -10,8 +10,6 @@ var (
 	// ErrNoLog is what Open returns for a directory that holds neither a log
 	// nor a snapshot: a new member, for which the caller calls Create.
 	ErrNoLog = errors.New("wal: no log in this directory")
-	// ErrLocked is what Lock returns while another process holds the lock.
-	ErrLocked = errors.New("another etcd is using this data directory")
 	// ErrClosed is what every call on a closed Log returns.
 	ErrClosed = errors.New("wal: log is closed")
 	// ErrIncomplete is what Open returns when every file is sound but

@@ -5,6 +5,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"etcd/wal/crashfs"
 )
 
 // scenario writes, overwrites, snapshots and rolls over several segments. It
@@ -42,14 +44,14 @@ func scenario(d *driver) error {
 }
 
 // failNth makes the n-th operation fail once. A retry would succeed.
-func failNth(fsys *memFS, n int) (failed *error) {
+func failNth(fsys *crashfs.Disk, n int) (failed *error) {
 	failed = new(error)
-	fsys.ops = 0
-	fsys.inject = func(i int, op string) error {
-		if i != n {
+	i := 0
+	fsys.Inject = func(op crashfs.Op, _ string) error {
+		if i++; i != n {
 			return nil
 		}
-		*failed = failure(op)
+		*failed = op.Failure()
 		return *failed
 	}
 	return failed
@@ -57,17 +59,17 @@ func failNth(fsys *memFS, n int) (failed *error) {
 
 // survivors returns the directory as killing the process leaves it, and as
 // several power cuts do.
-func survivors(fsys *memFS) []*memFS {
-	out := []*memFS{fsys.clone()}
+func survivors(fsys *crashfs.Disk) []*crashfs.Disk {
+	out := []*crashfs.Disk{fsys.Clone()}
 	for seed := range uint64(20) {
-		out = append(out, fsys.crash(seeded(seed)))
+		out = append(out, fsys.Crash(seeded(seed)))
 	}
 	return out
 }
 
 func TestFailureOfEveryOperation(t *testing.T) {
 	for n := 1; ; n++ {
-		fsys := newMemFS()
+		fsys := crashfs.New()
 		failed := failNth(fsys, n)
 		d, err := newDriver(fsys)
 		created := err == nil
@@ -107,7 +109,7 @@ func TestFailureOfEveryOperation(t *testing.T) {
 // and that one that did not, because a snapshot file met it, goes on.
 func checkDead(t *testing.T, d *driver, n int) {
 	t.Helper()
-	dead, ops := d.log.err, d.fs.ops
+	dead, touched := d.log.err, false
 	d.hardState(d.pending.hs.term, 1, d.pending.hs.commit)
 	if dead == nil {
 		if err := d.sync(); err != nil {
@@ -115,6 +117,7 @@ func checkDead(t *testing.T, d *driver, n int) {
 		}
 		return
 	}
+	d.fs.Inject = func(crashfs.Op, string) error { touched = true; return nil }
 	for what, call := range map[string]func() error{
 		"Sync": d.log.Sync, "Release": func() error { return d.log.Release(0) }, "Close": d.log.Close,
 	} {
@@ -122,7 +125,7 @@ func checkDead(t *testing.T, d *driver, n int) {
 			t.Fatalf("operation %d failed, then %s of the dead log returned %v", n, what, err)
 		}
 	}
-	if d.fs.ops != ops {
+	if touched {
 		t.Fatalf("operation %d failed, then the dead log touched the disk", n)
 	}
 }
@@ -138,12 +141,12 @@ func TestFailureDuringRecovery(t *testing.T) {
 	for _, id := range []snapshotID{unmarked, damaged} {
 		must(t, d.snaps.Save(meta(id), bodyOf(id)))
 	}
-	d.fs.content(damaged.name())[5] ^= 1
-	d.fs.put(segmentName(77)+tempSuffix, nil)
-	d.fs.content(segmentName(d.log.head.seq))[d.log.offset+9] = 1 // an unfinished write
+	d.fs.Content(damaged.name())[5] ^= 1
+	d.fs.Put(segmentName(77)+tempSuffix, nil)
+	d.fs.Content(segmentName(d.log.head.seq))[d.log.offset+9] = 1 // an unfinished write
 	d.saving = unmarked
 	for n := 1; ; n++ {
-		fsys := d.fs.clone()
+		fsys := d.fs.Clone()
 		failed := failNth(fsys, n)
 		_, _, err := Open(fsys, testOptions)
 		if *failed == nil {

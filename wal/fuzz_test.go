@@ -6,6 +6,8 @@ import (
 	"testing"
 
 	"go.etcd.io/raft/v3/raftpb"
+
+	"etcd/wal/crashfs"
 )
 
 // seedLog returns a directory with one segment of every kind of item.
@@ -91,14 +93,14 @@ func FuzzRecord(f *testing.F) {
 // what opens does so again with the same entries.
 func FuzzSegment(f *testing.F) {
 	d := seedLog(f)
-	whole := d.fs.content(segmentName(1))
+	whole := d.fs.Content(segmentName(1))
 	f.Add(whole)
 	f.Add(whole[:d.log.offset-3])
 	f.Add(whole[:headerSize])
 	f.Add([]byte{})
 	f.Fuzz(func(t *testing.T, data []byte) {
-		fsys := newMemFS()
-		fsys.put(segmentName(1), data)
+		fsys := crashfs.New()
+		fsys.Put(segmentName(1), data)
 		log, rec, err := Open(fsys, testOptions)
 		if err != nil {
 			return
@@ -118,13 +120,13 @@ func FuzzSegment(f *testing.F) {
 func FuzzSnapshot(f *testing.F) {
 	id := snapshotID{2, 1}
 	d := seedLog(f)
-	whole := d.fs.content(id.name())
+	whole := d.fs.Content(id.name())
 	f.Add(whole)
 	f.Add(whole[:len(whole)-1])
 	f.Add(whole[:snapshotHeaderSize])
 	f.Fuzz(func(t *testing.T, data []byte) {
-		fsys := newMemFS()
-		fsys.put(id.name(), data)
+		fsys := crashfs.New()
+		fsys.Put(id.name(), data)
 		got, err := readSnapshot(fsys, id)
 		if err == nil {
 			return

@@ -7,6 +7,8 @@ import (
 	"strings"
 
 	"go.etcd.io/raft/v3/raftpb"
+
+	"etcd/wal/vfs"
 )
 
 const (
@@ -34,11 +36,11 @@ func (o Options) segmentSize(need int) int64 {
 // markers. It is not safe for concurrent use. After any failure it is dead:
 // every later call returns the error of the first.
 type Log struct {
-	fsys     FS
+	fsys     vfs.FS
 	opts     Options
 	identity Identity
 
-	file     File
+	file     vfs.File
 	head     segmentHeader // of the current segment
 	segments []segmentInfo // oldest first; the last is the current one
 	offset   int64         // where the next record goes
@@ -66,7 +68,7 @@ type segmentInfo struct {
 // Create begins the log of a new member, in the term of the cluster it joins, or in
 // term 0 if it founds one: from the first moment on, the log tells the two apart. It
 // fails with fs.ErrExist when the directory holds a segment or a snapshot already.
-func Create(fsys FS, id Identity, term uint64, opts Options) (*Log, error) {
+func Create(fsys vfs.FS, id Identity, term uint64, opts Options) (*Log, error) {
 	names, err := fsys.List()
 	if err != nil {
 		return nil, fmt.Errorf("wal: list directory: %w", err)

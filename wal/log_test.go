@@ -8,6 +8,9 @@ import (
 	"testing"
 
 	"go.etcd.io/raft/v3/raftpb"
+
+	"etcd/wal/crashfs"
+	"etcd/wal/vfs"
 )
 
 func must(t testing.TB, err error) {
@@ -125,7 +128,7 @@ func TestOneSyncIsOneWriteAndOneSync(t *testing.T) {
 	}
 	d.hardState(1, 1, 0)
 	var ops []string
-	d.fs.inject = func(_ int, op string) error { ops = append(ops, op); return nil }
+	d.fs.Inject = func(op crashfs.Op, _ string) error { ops = append(ops, string(op)); return nil }
 	must(t, d.sync())
 	must(t, d.sync())
 	if got := strings.Join(ops, " "); got != "write sync" {
@@ -185,7 +188,7 @@ func TestReopenBetweenTwoRemovals(t *testing.T) {
 		}
 		must(t, d.fs.Remove(segmentName(s.seq)))
 		removed++
-		_, rec, err := Open(d.fs.clone(), testOptions)
+		_, rec, err := Open(d.fs.Clone(), testOptions)
 		must(t, err)
 		must(t, d.acked.recovered(id).diff(rec))
 	}
@@ -207,7 +210,7 @@ func TestWhatOpenRefuses(t *testing.T) {
 	}
 	removeSnapshots := func(d *driver) {
 		for _, id := range d.saved {
-			delete(d.fs.names, id.name())
+			d.fs.Delete(id.name())
 		}
 	}
 	tests := map[string]struct {
@@ -215,9 +218,9 @@ func TestWhatOpenRefuses(t *testing.T) {
 		want   error
 		says   string
 	}{
-		"empty directory":         {func(d *driver) { clear(d.fs.names) }, ErrNoLog, "no log"},
-		"only a lock file":        {func(d *driver) { clear(d.fs.names); d.fs.put(lockName, nil) }, ErrNoLog, "no log"},
-		"unfinished creation":     {func(d *driver) { clear(d.fs.names); d.fs.put(segmentName(1)+tempSuffix, nil) }, ErrNoLog, "no log"},
+		"empty directory":         {func(d *driver) { d.fs = crashfs.New() }, ErrNoLog, "no log"},
+		"only a lock file":        {func(d *driver) { d.fs = crashfs.New(); d.fs.Put(lockName, nil) }, ErrNoLog, "no log"},
+		"unfinished creation":     {func(d *driver) { d.fs = crashfs.New(); d.fs.Put(segmentName(1)+tempSuffix, nil) }, ErrNoLog, "no log"},
 		"snapshots without a log": {func(d *driver) { d.removeSegments(0, len(d.log.segments)) }, ErrIncomplete, "no segment"},
 		"a segment in the middle": {func(d *driver) { d.removeSegments(1, 2) }, ErrIncomplete, "is missing"},
 		"the last segments":       {func(d *driver) { d.removeSegments(1, len(d.log.segments)); removeSnapshots(d) }, ErrIncomplete, "there is no readable snapshot"},
@@ -226,7 +229,7 @@ func TestWhatOpenRefuses(t *testing.T) {
 		"segment of another member": {func(d *driver) {
 			h := d.log.head
 			h.identity.MemberID++
-			d.fs.put(segmentName(h.seq), h.encode())
+			d.fs.Put(segmentName(h.seq), h.encode())
 		}, ErrForeign, "another cluster or member"},
 		"snapshot of another cluster": {func(d *driver) {
 			other := NewSnapshots(d.fs, Identity{ClusterID: 1})
@@ -234,19 +237,19 @@ func TestWhatOpenRefuses(t *testing.T) {
 		}, ErrForeign, "another cluster or member"},
 		"newer format": {func(d *driver) {
 			name := segmentName(d.log.head.seq)
-			patchVersion(d.fs.content(name), headerSize-4)
+			patchVersion(d.fs.Content(name), headerSize-4)
 		}, ErrVersion, "format version 2"},
 		"newer snapshot format": {func(d *driver) {
-			b := d.fs.content(d.newest().name())
+			b := d.fs.Content(d.newest().name())
 			patchVersion(b, snapshotHeaderSize+int(b[12]))
 		}, ErrVersion, "format version 2"},
-		"a stray segment name": {func(d *driver) { d.fs.put("copy.wal", nil) }, nil, "not the name of a segment"},
+		"a stray segment name": {func(d *driver) { d.fs.Put("copy.wal", nil) }, nil, "not the name of a segment"},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
 			d := filled(t)
 			tt.damage(d)
-			before := fmt.Sprint(d.fs.contents())
+			before := fmt.Sprint(d.fs.Contents())
 			_, _, err := Open(d.fs, testOptions)
 			if err == nil || !strings.Contains(err.Error(), tt.says) {
 				t.Fatalf("error %v, want one that says %q", err, tt.says)
@@ -254,7 +257,7 @@ func TestWhatOpenRefuses(t *testing.T) {
 			if tt.want != nil && !errors.Is(err, tt.want) {
 				t.Fatalf("error %v, want %v", err, tt.want)
 			}
-			if after := fmt.Sprint(d.fs.contents()); after != before {
+			if after := fmt.Sprint(d.fs.Contents()); after != before {
 				t.Fatal("the refused directory was changed")
 			}
 		})
@@ -264,7 +267,7 @@ func TestWhatOpenRefuses(t *testing.T) {
 // removeSegments deletes the log's segments from i up to, not including, j.
 func (d *driver) removeSegments(i, j int) {
 	for _, s := range d.log.segments[i:j] {
-		delete(d.fs.names, segmentName(s.seq))
+		d.fs.Delete(segmentName(s.seq))
 	}
 }
 
@@ -284,7 +287,7 @@ func TestCreateRefusesWhatIsThere(t *testing.T) {
 	if _, err := Create(d.fs, testID, 0, testOptions); !errors.Is(err, fs.ErrExist) {
 		t.Fatal(err)
 	}
-	only := newMemFS()
+	only := crashfs.New()
 	must(t, NewSnapshots(only, testID).Save(meta(snapshotID{1, 1}), discardBody))
 	if _, err := Create(only, testID, 0, testOptions); !errors.Is(err, fs.ErrExist) {
 		t.Fatal(err)
@@ -331,7 +334,7 @@ func TestSnapshotWithoutMarker(t *testing.T) {
 			must(t, d.sync())
 			d.saving = id
 			must(t, d.snaps.Save(meta(id), bodyOf(id)))
-			must(t, d.reopen(d.fs.clone(), true))
+			must(t, d.reopen(d.fs.Clone(), true))
 			if d.newest() != id || d.acked.last != id.index || d.acked.hs != (hardState{7, 0, id.index}) {
 				t.Fatalf("recovered %v, %+v", d.newest(), d.acked)
 			}
@@ -344,8 +347,8 @@ func TestSnapshotWithoutMarker(t *testing.T) {
 func TestLeftoversAreRemoved(t *testing.T) {
 	d := mustDriver(t)
 	d.write(t, 1, 1, 3)
-	d.fs.put(segmentName(9)+tempSuffix, []byte("x"))
-	d.fs.put(snapshotID{9, 9}.name()+tempSuffix, []byte("x"))
+	d.fs.Put(segmentName(9)+tempSuffix, []byte("x"))
+	d.fs.Put(snapshotID{9, 9}.name()+tempSuffix, []byte("x"))
 	d.restart(t)
 	names, err := d.fs.List()
 	must(t, err)
@@ -355,10 +358,10 @@ func TestLeftoversAreRemoved(t *testing.T) {
 }
 
 func TestLockIsExclusive(t *testing.T) {
-	fsys := newMemFS()
+	fsys := crashfs.New()
 	held, err := Lock(fsys)
 	must(t, err)
-	if _, err := Lock(fsys); !errors.Is(err, ErrLocked) || !strings.Contains(err.Error(), "another etcd is using") {
+	if _, err := Lock(fsys); !errors.Is(err, vfs.ErrLocked) || !strings.Contains(err.Error(), "another etcd is using") {
 		t.Fatal(err)
 	}
 	must(t, held.Close())
@@ -369,7 +372,7 @@ func TestLockIsExclusive(t *testing.T) {
 
 func TestAMemberThatJoinsIsToldFromAFounder(t *testing.T) {
 	for _, term := range []uint64{0, 7} {
-		fsys := newMemFS()
+		fsys := crashfs.New()
 		l, err := Create(fsys, testID, term, testOptions)
 		if err != nil {
 			t.Fatal(err)

@@ -11,6 +11,8 @@ import (
 	"testing"
 
 	"go.etcd.io/raft/v3/raftpb"
+
+	"etcd/wal/crashfs"
 )
 
 var testID = Identity{ClusterID: 0xc0ffee, MemberID: 0xabba}
@@ -97,7 +99,7 @@ func (m model) diff(rec *Recovered) error {
 
 // driver runs a log and its snapshots together with the model of them.
 type driver struct {
-	fs    *memFS
+	fs    *crashfs.Disk
 	log   *Log
 	snaps *Snapshots
 
@@ -108,7 +110,7 @@ type driver struct {
 
 var testOptions = Options{SegmentSize: 512}
 
-func newDriver(fsys *memFS) (*driver, error) {
+func newDriver(fsys *crashfs.Disk) (*driver, error) {
 	d := &driver{fs: fsys, snaps: NewSnapshots(fsys, testID), acked: model{entries: map[uint64]modelEntry{}}}
 	d.pending = d.acked.clone()
 	var err error
@@ -118,7 +120,7 @@ func newDriver(fsys *memFS) (*driver, error) {
 
 func mustDriver(t testing.TB) *driver {
 	t.Helper()
-	d, err := newDriver(newMemFS())
+	d, err := newDriver(crashfs.New())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -196,7 +198,7 @@ func (d *driver) newest() snapshotID {
 
 // reopen opens fsys and checks that it holds the acknowledged state, or with
 // inFlight possibly what was being written too. The driver goes on from there.
-func (d *driver) reopen(fsys *memFS, inFlight bool) error {
+func (d *driver) reopen(fsys *crashfs.Disk, inFlight bool) error {
 	log, rec, err := Open(fsys, testOptions)
 	if err != nil {
 		return fmt.Errorf("open: %w", err)
@@ -227,7 +229,7 @@ func (d *driver) reopen(fsys *memFS, inFlight bool) error {
 }
 
 // resume goes on with the log and the snapshot that recovery chose.
-func (d *driver) resume(fsys *memFS, log *Log, m model, snap snapshotID) error {
+func (d *driver) resume(fsys *crashfs.Disk, log *Log, m model, snap snapshotID) error {
 	if snap.index > 0 {
 		r, err := NewSnapshots(fsys, testID).Open(snap.index, snap.term)
 		if err != nil {

@@ -6,13 +6,15 @@ import (
 	"testing"
 
 	"pgregory.net/rapid"
+
+	"etcd/wal/crashfs"
 )
 
 // TestRandomLife drives a log through anything a member may do with it, crashes
 // and failing disks included, next to the naive model.
 func TestRandomLife(t *testing.T) {
 	rapid.Check(t, func(rt *rapid.T) {
-		d, err := newDriver(newMemFS())
+		d, err := newDriver(crashfs.New())
 		if err != nil {
 			rt.Fatal(err)
 		}
@@ -42,14 +44,14 @@ func (l *life) try(rt *rapid.T, err error) {
 	if err == nil {
 		return
 	}
-	if l.d.fs.inject == nil {
+	if l.d.fs.Inject == nil {
 		rt.Fatal(err)
 	}
 	l.crash(rt, true)
 }
 
 func (l *life) crash(rt *rapid.T, inFlight bool) {
-	left := l.d.fs.crash(seeded(rapid.Uint64().Draw(rt, "seed")))
+	left := l.d.fs.Crash(seeded(rapid.Uint64().Draw(rt, "seed")))
 	if err := l.d.reopen(left, inFlight); err != nil {
 		rt.Fatal(err)
 	}
@@ -107,7 +109,7 @@ func (l *life) reopen(rt *rapid.T) {
 		return
 	}
 	l.d.acked = l.d.pending.clone()
-	l.d.fs.inject = nil
+	l.d.fs.Inject = nil
 	if err := l.d.reopen(l.d.fs, false); err != nil {
 		rt.Fatal(err)
 	}
@@ -125,11 +127,11 @@ func (l *life) damage(rt *rapid.T) {
 	if n == 0 {
 		rt.Skip("no snapshot")
 	}
-	fsys := l.d.fs.clone()
-	data := fsys.content(l.d.newest().name())
+	fsys := l.d.fs.Clone()
+	data := fsys.Content(l.d.newest().name())
 	data[rapid.IntRange(0, len(data)-1).Draw(rt, "byte")] ^= 0x20
 	var older snapshotID
-	if n > 1 && fsys.names[l.d.saved[n-2].name()] != nil {
+	if n > 1 && fsys.Has(l.d.saved[n-2].name()) {
 		older = l.d.saved[n-2]
 	}
 	log, rec, err := Open(fsys, testOptions)

@@ -8,6 +8,8 @@ import (
 	"strings"
 
 	"go.etcd.io/raft/v3/raftpb"
+
+	"etcd/wal/vfs"
 )
 
 // Recovered is what a directory held when it was opened.
@@ -49,7 +51,7 @@ func (t *TornTail) String() string {
 // It fails with ErrNoLog for an empty directory, a *CorruptError for damage to
 // acknowledged data, ErrIncomplete for missing files, ErrVersion, or
 // ErrForeign.
-func Open(fsys FS, opts Options) (*Log, *Recovered, error) {
+func Open(fsys vfs.FS, opts Options) (*Log, *Recovered, error) {
 	dir, err := readDir(fsys)
 	if err != nil {
 		return nil, nil, err
@@ -111,7 +113,7 @@ type directory struct {
 	temporary []string
 }
 
-func readDir(fsys FS) (*directory, error) {
+func readDir(fsys vfs.FS) (*directory, error) {
 	names, err := fsys.List()
 	if err != nil {
 		return nil, fmt.Errorf("wal: list directory: %w", err)
@@ -153,7 +155,7 @@ func readDir(fsys FS) (*directory, error) {
 
 // findSnapshot verifies snapshots, newest first, until one is sound. It returns
 // the names of those passed over.
-func (rec *Recovered) findSnapshot(fsys FS, ids []snapshotID) (bad []string, err error) {
+func (rec *Recovered) findSnapshot(fsys vfs.FS, ids []snapshotID) (bad []string, err error) {
 	for _, id := range ids {
 		meta, r, err := openSnapshot(fsys, id, rec.Identity.ClusterID)
 		if err == nil {
@@ -241,7 +243,7 @@ func (l *Log) repair(rec *Recovered, rp *replay, names []string) error {
 
 // clearRange overwrites with zeros. The file keeps its length, so that a
 // segment that is too short can only have been cut by something else.
-func clearRange(f File, offset, n int64) error {
+func clearRange(f vfs.File, offset, n int64) error {
 	zeros := make([]byte, min(n, 1<<20))
 	for n > 0 {
 		step := min(n, int64(len(zeros)))

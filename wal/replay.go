@@ -4,6 +4,8 @@ import (
 	"fmt"
 
 	"go.etcd.io/raft/v3/raftpb"
+
+	"etcd/wal/vfs"
 )
 
 // replay collects what the records of all segments add up to.
@@ -21,7 +23,7 @@ type replay struct {
 }
 
 // run reads all segments and leaves the last one open as l's current one.
-func (rp *replay) run(fsys FS, l *Log) error {
+func (rp *replay) run(fsys vfs.FS, l *Log) error {
 	for i, seq := range rp.names {
 		last := i == len(rp.names)-1
 		if err := rp.segment(fsys, l, seq, last); err != nil {
@@ -31,7 +33,7 @@ func (rp *replay) run(fsys FS, l *Log) error {
 	return nil
 }
 
-func (rp *replay) segment(fsys FS, l *Log, seq uint64, last bool) error {
+func (rp *replay) segment(fsys vfs.FS, l *Log, seq uint64, last bool) error {
 	name := segmentName(seq)
 	f, err := fsys.Open(name)
 	if err != nil {

@@ -5,6 +5,8 @@ import (
 	"encoding/binary"
 	"fmt"
 	"hash/crc32"
+
+	"etcd/wal/vfs"
 )
 
 // Identity says whose data a directory holds. A directory never changes hands.
@@ -92,7 +94,7 @@ func decodeHeader(name string, b []byte) (segmentHeader, error) {
 }
 
 // readHeader reads only the header of a segment.
-func readHeader(fsys FS, name string) (segmentHeader, error) {
+func readHeader(fsys vfs.FS, name string) (segmentHeader, error) {
 	f, err := fsys.Open(name)
 	if err != nil {
 		return segmentHeader{}, fmt.Errorf("wal: segment %s: %w", name, err)
@@ -111,7 +113,7 @@ func readHeader(fsys FS, name string) (segmentHeader, error) {
 
 // createSegment writes a new segment and gives it its name only once it is
 // durable, so a segment with its final name always has a whole header.
-func createSegment(fsys FS, h *segmentHeader) (File, error) {
+func createSegment(fsys vfs.FS, h *segmentHeader) (vfs.File, error) {
 	name := segmentName(h.seq)
 	f, err := writeSegment(fsys, h, name)
 	if err != nil {
@@ -120,7 +122,7 @@ func createSegment(fsys FS, h *segmentHeader) (File, error) {
 	return f, nil
 }
 
-func writeSegment(fsys FS, h *segmentHeader, name string) (File, error) {
+func writeSegment(fsys vfs.FS, h *segmentHeader, name string) (vfs.File, error) {
 	temp := name + tempSuffix
 	if err := removeIfExists(fsys, temp); err != nil {
 		return nil, err

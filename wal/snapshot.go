@@ -14,6 +14,8 @@ import (
 
 	"go.etcd.io/raft/v3/raftpb"
 	"google.golang.org/protobuf/proto"
+
+	"etcd/wal/vfs"
 )
 
 const (
@@ -38,13 +40,13 @@ func newestFirst(a, b snapshotID) int {
 // concurrent use, but may be used while another goroutine uses the Log of the
 // same directory.
 type Snapshots struct {
-	fsys    FS
+	fsys    vfs.FS
 	cluster uint64
 }
 
 // NewSnapshots returns the snapshots in fsys. Only the cluster of id matters:
 // a snapshot may have come from another member.
-func NewSnapshots(fsys FS, id Identity) *Snapshots {
+func NewSnapshots(fsys vfs.FS, id Identity) *Snapshots {
 	return &Snapshots{fsys: fsys, cluster: id.ClusterID}
 }
 
@@ -103,7 +105,7 @@ func (s *Snapshots) encodeHeader(meta *raftpb.SnapshotMetadata) ([]byte, error) 
 	return le.AppendUint32(b, crc32.Checksum(b, castagnoli)), nil
 }
 
-func fillSnapshot(f File, header []byte, write func(io.Writer) error) error {
+func fillSnapshot(f vfs.File, header []byte, write func(io.Writer) error) error {
 	if _, err := f.WriteAt(header, 0); err != nil {
 		return err
 	}
@@ -124,7 +126,7 @@ func fillSnapshot(f File, header []byte, write func(io.Writer) error) error {
 
 // chunkWriter cuts what is written into checksummed chunks.
 type chunkWriter struct {
-	file   File
+	file   vfs.File
 	offset int64
 	chain  uint32
 	total  uint64
@@ -239,7 +241,7 @@ func (s *Snapshots) Prune(keep int) (release uint64, err error) {
 
 // snapshotReader hands out the body of one snapshot file.
 type snapshotReader struct {
-	file  File
+	file  vfs.File
 	name  string
 	src   *bufio.Reader
 	at    int64 // offset of the chunk being read
@@ -252,7 +254,7 @@ type snapshotReader struct {
 
 // openSnapshot checks the header of a snapshot file and returns its metadata
 // and body.
-func openSnapshot(fsys FS, id snapshotID, cluster uint64) (*raftpb.SnapshotMetadata, *snapshotReader, error) {
+func openSnapshot(fsys vfs.FS, id snapshotID, cluster uint64) (*raftpb.SnapshotMetadata, *snapshotReader, error) {
 	name := id.name()
 	f, err := fsys.Open(name)
 	if err != nil {

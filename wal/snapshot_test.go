@@ -9,6 +9,9 @@ import (
 	"io/fs"
 	"strings"
 	"testing"
+
+	"etcd/wal/crashfs"
+	"etcd/wal/vfs"
 )
 
 func discardBody(io.Writer) error { return nil }
@@ -28,7 +31,7 @@ func patchVersion(b []byte, crcAt int) {
 
 func TestSnapshotBodyComesBack(t *testing.T) {
 	for _, size := range []int{0, 1, maxChunk - 1, maxChunk, maxChunk + 1, 3*maxChunk + 17} {
-		s := NewSnapshots(newMemFS(), testID)
+		s := NewSnapshots(crashfs.New(), testID)
 		want := bytes.Repeat([]byte("0123456789abcdef!"), size/17+1)[:size]
 		must(t, s.Save(meta(snapshotID{7, 3}), func(w io.Writer) error {
 			for rest := want; len(rest) > 0; { // in odd pieces
@@ -52,13 +55,13 @@ func TestSnapshotBodyComesBack(t *testing.T) {
 }
 
 func TestOpenAbsentSnapshot(t *testing.T) {
-	if _, err := NewSnapshots(newMemFS(), testID).Open(1, 1); !errors.Is(err, fs.ErrNotExist) {
+	if _, err := NewSnapshots(crashfs.New(), testID).Open(1, 1); !errors.Is(err, fs.ErrNotExist) {
 		t.Fatal(err)
 	}
 }
 
 func TestFailedSaveLeavesNothing(t *testing.T) {
-	fsys := newMemFS()
+	fsys := crashfs.New()
 	s := NewSnapshots(fsys, testID)
 	broken := errors.New("no more state")
 	err := s.Save(meta(snapshotID{7, 3}), func(w io.Writer) error {
@@ -70,13 +73,13 @@ func TestFailedSaveLeavesNothing(t *testing.T) {
 	if !errors.Is(err, broken) || !strings.Contains(err.Error(), snapshotID{7, 3}.name()) {
 		t.Fatal(err)
 	}
-	if len(fsys.names) != 0 {
-		t.Fatalf("left: %v", fsys.contents())
+	if len(fsys.Contents()) != 0 {
+		t.Fatalf("left: %v", fsys.Contents())
 	}
 }
 
 func TestPruneKeepsTheNewest(t *testing.T) {
-	fsys := newMemFS()
+	fsys := crashfs.New()
 	s := NewSnapshots(fsys, testID)
 	if release, err := s.Prune(2); release != 0 || err != nil {
 		t.Fatalf("Prune of nothing: %d, %v", release, err)
@@ -85,9 +88,9 @@ func TestPruneKeepsTheNewest(t *testing.T) {
 	for _, id := range []snapshotID{{5, 9}, {0x20, 2}, {0x10, 3}, {0x18, 3}} {
 		must(t, s.Save(meta(id), bodyOf(id)))
 	}
-	fsys.put(snapshotID{3, 1}.name()+badSuffix, nil)
-	fsys.put(snapshotID{0x30, 3}.name()+tempSuffix, nil)
-	fsys.put("notes.txt", nil)
+	fsys.Put(snapshotID{3, 1}.name()+badSuffix, nil)
+	fsys.Put(snapshotID{0x30, 3}.name()+tempSuffix, nil)
+	fsys.Put("notes.txt", nil)
 	release, err := s.Prune(2)
 	must(t, err)
 	names, err := fsys.List()
@@ -102,7 +105,7 @@ func TestPruneKeepsTheNewest(t *testing.T) {
 }
 
 // readSnapshot reads a whole body.
-func readSnapshot(fsys FS, id snapshotID) ([]byte, error) {
+func readSnapshot(fsys vfs.FS, id snapshotID) ([]byte, error) {
 	r, err := NewSnapshots(fsys, testID).Open(id.index, id.term)
 	if err != nil {
 		return nil, err

@@ -5,12 +5,14 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+
+	"etcd/wal/vfs"
 )
 
 // Wipe deletes every segment and snapshot in the directory, damaged and unfinished
 // ones included, and returns how many files that were. It fails with ErrLocked if
 // another process uses the directory, and leaves files alone that are not its own.
-func Wipe(fsys FS) (removed int, err error) {
+func Wipe(fsys vfs.FS) (removed int, err error) {
 	lock, err := Lock(fsys)
 	if err != nil {
 		return 0, err

@@ -5,11 +5,13 @@ import (
 	"os"
 	"path/filepath"
 	"testing"
+
+	"etcd/wal/vfs"
 )
 
 func TestWipeRemovesOnlyItsOwnFiles(t *testing.T) {
 	dir := t.TempDir()
-	fsys, err := DirFS(dir)
+	fsys, err := vfs.Dir(dir)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -30,7 +32,7 @@ func TestWipeRemovesOnlyItsOwnFiles(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := Wipe(fsys); !errors.Is(err, ErrLocked) {
+	if _, err := Wipe(fsys); !errors.Is(err, vfs.ErrLocked) {
 		t.Fatalf("wiping a directory in use: %v, want ErrLocked", err)
 	}
 	if err := lock.Close(); err != nil {

@@ -21,6 +21,7 @@ import (
 	"etcd/raftnode"
 	"etcd/store"
 	"etcd/wal"
+	"etcd/wal/vfs"
 )
 
 // programVersion is what -version and /version say.
@@ -214,7 +215,7 @@ func newLog(c *config) *slog.Logger {
 
 // openDisk opens the data directory, empty if the command line says so.
 func openDisk(c *config, dir string, log *slog.Logger) (*actors.Disk, error) {
-	fsys, err := wal.DirFS(dir)
+	fsys, err := vfs.Dir(dir)
 	if err != nil {
 		return nil, err
 	}

@@ -1,4 +1,4 @@
-package wal
+package vfs
 
 import (
 	"errors"
@@ -12,19 +12,19 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-type dirFS struct{ path string }
+type dir struct{ path string }
 
-// DirFS returns the directory at path as an FS, creating it and its missing
+// Dir returns the directory at path as an FS, creating it and its missing
 // parents with mode 0700. Files get mode 0600.
-func DirFS(path string) (FS, error) {
+func Dir(path string) (FS, error) {
 	abs, err := filepath.Abs(path)
 	if err != nil {
-		return nil, fmt.Errorf("wal: data directory: %w", err)
+		return nil, fmt.Errorf("data directory: %w", err)
 	}
 	if err := makeDir(abs); err != nil {
-		return nil, fmt.Errorf("wal: data directory: %w", err)
+		return nil, fmt.Errorf("data directory: %w", err)
 	}
-	return dirFS{path: abs}, nil
+	return dir{path: abs}, nil
 }
 
 // makeDir creates path and its missing parents, each made durable in the
@@ -57,9 +57,9 @@ func syncDir(path string) error {
 	return errors.Join(d.Sync(), d.Close())
 }
 
-func (d dirFS) join(name string) string { return filepath.Join(d.path, name) }
+func (d dir) join(name string) string { return filepath.Join(d.path, name) }
 
-func (d dirFS) open(name string, flag int) (File, error) {
+func (d dir) open(name string, flag int) (File, error) {
 	f, err := os.OpenFile(d.join(name), os.O_RDWR|flag, 0o600)
 	if err != nil {
 		return nil, err
@@ -67,15 +67,15 @@ func (d dirFS) open(name string, flag int) (File, error) {
 	return osFile{f}, nil
 }
 
-func (d dirFS) Create(name string) (File, error) { return d.open(name, os.O_CREATE|os.O_EXCL) }
-func (d dirFS) Open(name string) (File, error)   { return d.open(name, 0) }
-func (d dirFS) Rename(oldName, newName string) error {
+func (d dir) Create(name string) (File, error) { return d.open(name, os.O_CREATE|os.O_EXCL) }
+func (d dir) Open(name string) (File, error)   { return d.open(name, 0) }
+func (d dir) Rename(oldName, newName string) error {
 	return os.Rename(d.join(oldName), d.join(newName))
 }
-func (d dirFS) Remove(name string) error { return os.Remove(d.join(name)) }
-func (d dirFS) SyncDir() error           { return syncDir(d.path) }
+func (d dir) Remove(name string) error { return os.Remove(d.join(name)) }
+func (d dir) SyncDir() error           { return syncDir(d.path) }
 
-func (d dirFS) List() ([]string, error) {
+func (d dir) List() ([]string, error) {
 	entries, err := os.ReadDir(d.path)
 	if err != nil {
 		return nil, err
@@ -89,7 +89,7 @@ func (d dirFS) List() ([]string, error) {
 	return names, nil
 }
 
-func (d dirFS) Lock(name string) (io.Closer, error) {
+func (d dir) Lock(name string) (io.Closer, error) {
 	f, err := os.OpenFile(d.join(name), os.O_RDWR|os.O_CREATE, 0o600)
 	if err != nil {
 		return nil, err

@@ -1,5 +1,5 @@
 //go:build unix && !linux
 
-package wal
+package vfs
 
 func (f osFile) Allocate(size int64) error { return f.extend(size) }

@@ -1,0 +1,90 @@
+package crashfs
+
+import (
+	"math/rand/v2"
+	"slices"
+)
+
+// Clone copies the directory as the process sees it, everything durable: what is left
+// when the process dies and the machine does not.
+func (d *Disk) Clone() *Disk {
+	c := New()
+	for name, f := range d.names {
+		c.Put(name, f.data)
+	}
+	return c
+}
+
+// Crash copies what a power cut may leave: of each unsynced name the old or the new
+// state, of each unsynced file any mix of old and new blocks.
+func (d *Disk) Crash(rnd *rand.Rand) *Disk {
+	c := New()
+	seen := map[string]bool{}
+	for _, dir := range []map[string]*file{d.names, d.durable} {
+		for name := range dir {
+			seen[name] = true
+		}
+	}
+	sorted := make([]string, 0, len(seen))
+	for name := range seen {
+		sorted = append(sorted, name)
+	}
+	slices.Sort(sorted)
+	for _, name := range sorted {
+		f := d.names[name]
+		if f != d.durable[name] && rnd.IntN(2) == 0 {
+			f = d.durable[name]
+		}
+		if f != nil {
+			c.Put(name, f.torn(rnd))
+		}
+	}
+	return c
+}
+
+func (f *file) torn(rnd *rand.Rand) []byte {
+	size := len(f.data)
+	if rnd.IntN(2) == 0 {
+		size = len(f.synced)
+	}
+	block := []int{1, 8, 64, 512}[rnd.IntN(4)]
+	mostly := rnd.IntN(10) // how many tenths of the blocks are new
+	out := make([]byte, size)
+	copy(out, f.synced)
+	for off := 0; off < size; off += block {
+		if rnd.IntN(10) >= mostly {
+			continue
+		}
+		if off < len(f.data) {
+			copy(out[off:min(off+block, size)], f.data[off:])
+		}
+	}
+	return out
+}
+
+// Put adds a durable file, or replaces it.
+func (d *Disk) Put(name string, data []byte) {
+	f := &file{data: slices.Clone(data), synced: slices.Clone(data)}
+	d.names[name], d.durable[name] = f, f
+}
+
+// Delete removes a file, durably.
+func (d *Disk) Delete(name string) {
+	delete(d.names, name)
+	delete(d.durable, name)
+}
+
+// Has says whether there is a file of this name.
+func (d *Disk) Has(name string) bool { return d.names[name] != nil }
+
+// Content is what the process sees in a file. Changing it damages the file.
+func (d *Disk) Content(name string) []byte { return d.names[name].data }
+
+// Contents is that of the whole directory, to see whether anything was changed.
+func (d *Disk) Contents() map[string]string {
+	out := map[string]string{}
+	for name, f := range d.names {
+		out[name] = string(f.data)
+	}
+	return out
+}

@@ -1,0 +1,12 @@
+// Package crashfs is a data directory in memory, for tests: it can fail any
+// operation, and it knows what a power cut would leave of it.
+//
+// It owns the difference between what a process has written and what is durable: the
+// content of a file as of its last Sync, the names in the directory as of the last
+// SyncDir.
+//
+// It promises never to keep less than that through a crash, and no more order than
+// that: of what was not synced any part may survive, down to single bytes.
+//
+// It must never be part of the server.
+package crashfs

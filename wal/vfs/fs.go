@@ -1,0 +1,45 @@
+package vfs
+
+import (
+	"errors"
+	"io"
+)
+
+// ErrLocked is what Lock returns while another process holds the lock.
+var ErrLocked = errors.New("another etcd is using this data directory")
+
+// FS is one flat directory. Names have no separators. Its methods may be
+// called from different goroutines at the same time.
+type FS interface {
+	// Create makes a new file, open for reading and writing. It fails with
+	// fs.ErrExist when the name is taken.
+	Create(name string) (File, error)
+	// Open opens an existing file for reading and writing. It fails with
+	// fs.ErrNotExist when there is none.
+	Open(name string) (File, error)
+	// Rename gives a file a new name at once, replacing the file that had it.
+	Rename(oldName, newName string) error
+	// Remove deletes a file. It fails with fs.ErrNotExist when there is none.
+	Remove(name string) error
+	// List returns the names in the directory, sorted.
+	List() ([]string, error)
+	// SyncDir makes earlier creations, renames and removals durable.
+	SyncDir() error
+	// Lock takes the named lock file exclusively, without waiting, until the
+	// result is closed. It fails with ErrLocked when someone else holds it.
+	Lock(name string) (io.Closer, error)
+}
+
+// File is one open file of an FS.
+type File interface {
+	io.ReaderAt
+	io.WriterAt
+	io.Closer
+	// Size returns the length of the file in bytes.
+	Size() (int64, error)
+	// Allocate makes the file at least size bytes long, reading as zeros past
+	// the old end, and reserves the blocks where the filesystem can.
+	Allocate(size int64) error
+	// Sync makes the content and the size durable (fdatasync).
+	Sync() error
+}
