@@ -58,6 +58,7 @@ func testConfig() Config {
 		Member:       testMember,
 		HistoryLimit: 1000,
 		Tick:         10 * time.Millisecond,
+		Host:         Process(nil),
 		Clock:        func() store.Time { return store.TimeOf(time.Now()) },
 		Log:          log,
 		Raft: raftnode.Config{

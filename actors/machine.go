@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
-	"net"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -33,8 +32,8 @@ type Config struct {
 	Raft raftnode.Config
 	// Clock is the wall time, which must not jump while the process runs.
 	Clock func() store.Time
-	// Dial reaches other machines at their peer addresses.
-	Dial func(ctx context.Context, addr string) (net.Conn, error)
+	// Host is what the actors run on.
+	Host Host
 	// AuditEvery is how often machines compare their states; 0 for never.
 	AuditEvery time.Duration
 	// Seeds are the members a machine that joins was told of. They count until its own
@@ -63,11 +62,12 @@ type Machine struct {
 	Gone <-chan string
 	// Receiver takes the connections of other members.
 	Receiver *transport.Receiver
-	// ReceiveSnapshot takes the snapshots that come through it.
-	ReceiveSnapshot func(from uint64, message []byte, body io.Reader) error
+	// Inbox takes what comes through them.
+	Inbox *Inbox
 
 	order    []*actor.PID // of spawning
 	watchers atomic.Int64
+	host     Host
 	disk     *Disk
 	running  sync.WaitGroup
 	kinds    []*Kind
@@ -88,12 +88,13 @@ func Start(cfg Config, disk *Disk) (*Machine, error) {
 		}
 	}
 
-	m := &Machine{System: newSystem(cfg.Log), ClusterID: disk.Identity.ClusterID, disk: disk}
+	m := &Machine{System: newSystem(cfg.Log), ClusterID: disk.Identity.ClusterID, host: cfg.Host, disk: disk}
 	all := &pids{}
 	peers := m.connect(cfg, all)
 	gone := make(chan string, 1)
 	m.Gone = gone
-	supervisor := fatalOnPanic(cfg.Log)
+	fatal := newFatal(cfg.Log, cfg.Host.Exit)
+	supervisor := fatalOnPanic(fatal)
 	ready := make(chan struct{})
 	m.Ready = ready
 	announcer := &announcerActor{member: cfg.Member, ready: ready, log: cfg.Log}
@@ -105,15 +106,16 @@ func Start(cfg Config, disk *Disk) (*Machine, error) {
 		kind string
 		core actor.Actor
 	}{
-		{&all.wal, "wal", &walActor{log: disk.log, logger: cfg.Log}},
-		{&all.snapshotter, "snapshotter", &snapshotActor{snapshots: disk.snapshots, logger: cfg.Log}},
+		{&all.wal, "wal", &walActor{log: disk.log, fatal: fatal}},
+		{&all.snapshotter, "snapshotter", &snapshotActor{snapshots: disk.snapshots, logger: cfg.Log, fatal: fatal}},
 		{&all.hub, "hub", &hubActor{hub: watch.NewHub(disk.store.History()), watchers: &m.watchers}},
 		{&all.auditor, "auditor", &auditorActor{
 			log: cfg.Log, own: make(map[uint64]stateHash), theirs: make(map[uint64]map[uint64]stateHash),
 		}},
-		{&all.reaper, "reaper", &reaperActor{clock: cfg.Clock}},
+		{&all.reaper, "reaper", &reaperActor{clock: cfg.Clock, afterFunc: cfg.Host.AfterFunc}},
 		{&all.store, "store", &storeActor{
-			store: disk.store, snapshots: disk.snapshots, audits: auditPoint{every: cfg.AuditEvery}, log: cfg.Log,
+			store: disk.store, snapshots: disk.snapshots, audits: auditPoint{every: cfg.AuditEvery},
+			log: cfg.Log, fatal: fatal,
 		}},
 		{&all.raft, "raft", &raftActor{
 			node: node, clock: cfg.Clock, log: cfg.Log, peers: peers,
@@ -124,7 +126,7 @@ func Start(cfg Config, disk *Disk) (*Machine, error) {
 				}
 			},
 		}},
-		{&all.ticker, "ticker", &tickerActor{interval: cfg.Tick}},
+		{&all.ticker, "ticker", &tickerActor{interval: cfg.Tick, afterFunc: cfg.Host.AfterFunc}},
 		{&all.announcer, "announcer", announcer},
 	} {
 		if *a.pid, err = m.spawn(a.kind, a.core, supervisor); err != nil {
@@ -149,28 +151,27 @@ func Start(cfg Config, disk *Disk) (*Machine, error) {
 
 // connect prepares the connections with other members.
 func (m *Machine) connect(cfg Config, to *pids) *peers {
-	streams := transport.Config{
+	self := transport.Config{
 		ClusterID: m.disk.Identity.ClusterID,
 		MemberID:  m.disk.Identity.MemberID,
 		Addr:      peerAddr(cfg.Member),
-		Dial:      cfg.Dial,
 		Heartbeat: cfg.Tick * time.Duration(cfg.Raft.HeartbeatTicks),
 		Dead:      cfg.Tick * time.Duration(cfg.Raft.ElectionTicks),
 		Log:       cfg.Log,
 	}
-	in := &inbox{self: m.disk.Identity.MemberID, root: m.System.Root, to: to, log: cfg.Log}
-	m.Receiver = transport.NewReceiver(streams, in.admit, in.deliver)
-	m.ReceiveSnapshot = in.snapshot
+	m.Inbox = &Inbox{self: m.disk.Identity.MemberID, root: m.System.Root, to: to, log: cfg.Log}
+	m.Receiver = transport.NewReceiver(self, m.Inbox.Admit, m.Inbox.Deliver)
+	network := cfg.Host.Connect(self)
 	supervisor := StopOnPanic(cfg.Log)
 	kind := m.Kind("peer")
 	return &peers{
 		self:   m.disk.Identity.MemberID,
-		inbox:  in,
+		inbox:  m.Inbox,
 		drop:   m.Receiver.Drop,
 		actors: make(map[uint64]*peer),
 		spawn: func(member uint64, addr string) *actor.PID {
 			core := &peerActor{
-				member: member, addr: addr, transport: streams,
+				member: member, addr: addr, network: network,
 				snapshots: m.disk.snapshots, raft: to.raft, log: cfg.Log,
 			}
 			m.running.Add(1)
@@ -201,7 +202,7 @@ func (h atLeastWarn) Enabled(ctx context.Context, level slog.Level) bool {
 
 // Kind makes the counters of one kind of actor. Each kind is asked for once.
 func (m *Machine) Kind(name string) *Kind {
-	k := &Kind{Name: name}
+	k := &Kind{Name: name, base: m.host.Mailbox(name)}
 	m.kinds = append(m.kinds, k)
 	return k
 }
@@ -211,9 +212,9 @@ func (m *Machine) Watchers() int64 { return m.watchers.Load() }
 
 func (m *Machine) spawn(kind string, core actor.Actor, supervisor actor.SupervisorStrategy) (*actor.PID, error) {
 	m.running.Add(1)
-	dispatcher := newPinned()
+	dispatcher, stop := m.host.Dispatcher()
 	stopped := func() {
-		dispatcher.stop()
+		stop()
 		m.running.Done()
 	}
 	props := actor.PropsFromProducer(
@@ -240,6 +241,13 @@ func (t *tracked) Receive(ctx actor.Context) {
 	if _, ok := ctx.Message().(*actor.Stopped); ok {
 		t.stopped()
 	}
+}
+
+// ReceiveSnapshot is Inbox.Snapshot for who wants to wait.
+func (m *Machine) ReceiveSnapshot(from uint64, message []byte, body io.Reader) error {
+	done := make(chan error, 1)
+	m.Inbox.Snapshot(from, message, body, func(err error) { done <- err })
+	return <-done
 }
 
 // HandOver lets another member lead, if this machine leads and there is one, and

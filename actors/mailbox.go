@@ -18,6 +18,7 @@ type Kind struct {
 	// twice.
 	Untimed bool
 
+	base             actor.MailboxProducer
 	posted, received atomic.Int64
 	busy             atomic.Int64 // nanoseconds
 }
@@ -31,12 +32,9 @@ func (k *Kind) Received() int64 { return k.received.Load() }
 // Busy is the time that was spent handling them.
 func (k *Kind) Busy() time.Duration { return time.Duration(k.busy.Load()) }
 
-// Mailbox produces unbounded mailboxes that count for k. Unbounded because a full
-// one would block its sender; what bounds them is admission: a session has one
-// request under way, and the number of connections is limited.
+// Mailbox produces mailboxes of the host that count for k.
 func (k *Kind) Mailbox() actor.MailboxProducer {
-	unbounded := actor.Unbounded()
-	return func() actor.Mailbox { return &mailbox{Mailbox: unbounded(), kind: k} }
+	return func() actor.Mailbox { return &mailbox{Mailbox: k.base(), kind: k} }
 }
 
 type mailbox struct {

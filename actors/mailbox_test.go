@@ -12,7 +12,7 @@ import (
 func TestMailboxCounts(t *testing.T) {
 	system := newSystem(slog.New(slog.DiscardHandler))
 	defer system.Shutdown()
-	kind := &Kind{Name: "test"}
+	kind := &Kind{Name: "test", base: actor.Unbounded()}
 	mailbox := kind.Mailbox()
 	entered, leave := make(chan struct{}), make(chan struct{})
 	spawn := func() *actor.PID {

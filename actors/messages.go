@@ -214,7 +214,7 @@ type (
 	receiveSnapshot struct {
 		meta *raftpb.SnapshotMetadata
 		body io.Reader
-		done chan<- error
+		done func(error) // called on the snapshotter
 	}
 
 	// *raftnode.Leader: raft -> reaper.

@@ -3,6 +3,7 @@ package actors
 import (
 	"context"
 	"fmt"
+	"io"
 	"log/slog"
 	"time"
 
@@ -26,12 +27,12 @@ const (
 type peerActor struct {
 	member    uint64
 	addr      string
-	transport transport.Config
+	network   Network
 	snapshots *wal.Snapshots
 	raft      *actor.PID
 	log       *slog.Logger
 
-	control, bulk *transport.Sender
+	control, bulk Stream
 	stop          context.CancelFunc // ends a snapshot under way
 	ctx           context.Context
 	sending       bool
@@ -92,8 +93,8 @@ func (p *peerActor) start(ctx actor.Context) {
 			},
 		}
 	}
-	p.control = transport.NewSender(p.transport, p.member, p.addr, transport.Control, controlQueueBytes, events(transport.Control))
-	p.bulk = transport.NewSender(p.transport, p.member, p.addr, transport.Bulk, bulkQueueBytes, events(transport.Bulk))
+	p.control = p.network.Stream(p.member, p.addr, transport.Control, controlQueueBytes, events(transport.Control))
+	p.bulk = p.network.Stream(p.member, p.addr, transport.Bulk, bulkQueueBytes, events(transport.Bulk))
 }
 
 func (p *peerActor) send(ctx actor.Context, m *raftpb.Message) {
@@ -115,41 +116,28 @@ func (p *peerActor) send(ctx actor.Context, m *raftpb.Message) {
 	}
 }
 
-// sendSnapshot streams the snapshot that m speaks of. It takes a while, so it has a
-// goroutine; there is one at a time, because Raft waits for its end.
+// sendSnapshot sends the snapshot that m speaks of. There is one at a time, because
+// Raft waits for its end.
 func (p *peerActor) sendSnapshot(ctx actor.Context, m *raftpb.Message) {
-	root, self := ctx.ActorSystem().Root, ctx.Self()
 	if p.sending {
 		return
 	}
+	payload, err := proto.Marshal(m)
+	if err != nil {
+		panic(err)
+	}
 	p.sending = true
-	addr := p.addr
-	go func() {
-		start := time.Now()
-		size, err := p.stream(addr, m)
-		index := m.GetSnapshot().GetMetadata().GetIndex()
+	root, self := ctx.ActorSystem().Root, ctx.Self()
+	start, meta := time.Now(), m.GetSnapshot().GetMetadata()
+	open := func() (io.ReadCloser, error) { return p.snapshots.Open(meta.GetIndex(), meta.GetTerm()) }
+	p.network.Snapshot(p.ctx, p.member, p.addr, payload, open, func(size int64, err error) {
 		if err != nil {
-			p.log.Warn("a snapshot could not be sent; it is tried again", "member", MemberID(p.member), "index", index, "bytes", size, "error", err)
+			p.log.Warn("a snapshot could not be sent; it is tried again", "member", MemberID(p.member), "index", meta.GetIndex(), "bytes", size, "error", err)
 		} else {
 			took := time.Since(start)
-			p.log.Info("sent a snapshot", "member", MemberID(p.member), "index", index, "bytes", size, "took", took,
+			p.log.Info("sent a snapshot", "member", MemberID(p.member), "index", meta.GetIndex(), "bytes", size, "took", took,
 				"bytesPerSecond", int64(float64(size)/took.Seconds()))
 		}
 		root.Send(self, &snapshotSent{member: p.member, ok: err == nil})
-	}()
-}
-
-func (p *peerActor) stream(addr string, m *raftpb.Message) (size int64, err error) {
-	payload, err := proto.Marshal(m)
-	if err != nil {
-		return 0, err
-	}
-	meta := m.GetSnapshot().GetMetadata()
-	body, err := p.snapshots.Open(meta.GetIndex(), meta.GetTerm())
-	if err != nil {
-		return 0, err
-	}
-	defer body.Close()
-	err = transport.SendSnapshot(p.ctx, p.transport, p.member, addr, payload, body, func(n int64) { size = n })
-	return size, err
+	})
 }

@@ -1,6 +1,8 @@
 package actors
 
 import (
+	"maps"
+	"slices"
 	"strings"
 
 	"github.com/asynkron/protoactor-go/actor"
@@ -15,7 +17,7 @@ import (
 type peers struct {
 	self   uint64
 	spawn  func(member uint64, addr string) *actor.PID
-	inbox  *inbox
+	inbox  *Inbox
 	drop   func(member uint64) // closes the streams that come from a member
 	actors map[uint64]*peer
 }
@@ -77,14 +79,14 @@ func peerAddr(m store.Member) string {
 }
 
 func (ps *peers) broadcast(ctx actor.Context, frame transport.Frame) {
-	for _, p := range ps.actors {
-		ctx.Send(p.pid, &outgoing{frames: []transport.Frame{frame}})
+	for _, id := range slices.Sorted(maps.Keys(ps.actors)) {
+		ctx.Send(ps.actors[id].pid, &outgoing{frames: []transport.Frame{frame}})
 	}
 }
 
 func (ps *peers) stop(ctx actor.Context) {
-	for _, p := range ps.actors {
-		ctx.Stop(p.pid)
+	for _, id := range slices.Sorted(maps.Keys(ps.actors)) {
+		ctx.Stop(ps.actors[id].pid)
 	}
 	clear(ps.actors)
 }
@@ -114,7 +116,8 @@ func (ps *peers) send(ctx actor.Context, work *raftnode.Work) {
 		o := to(f.To)
 		o.frames = append(o.frames, transport.Frame{Kind: transport.KindReject, Payload: f.Payload})
 	}
-	for id, o := range out {
+	for _, id := range slices.Sorted(maps.Keys(out)) {
+		o := out[id]
 		if p, ok := ps.actors[id]; ok {
 			ctx.Send(p.pid, o)
 			continue

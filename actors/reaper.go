@@ -15,11 +15,12 @@ const maxReaperSleep = time.Minute
 
 // reaperActor has expired keys removed, by commands that go through the log.
 type reaperActor struct {
-	core  expiry.Reaper
-	clock func() store.Time
+	core      expiry.Reaper
+	clock     func() store.Time
+	afterFunc func(time.Duration, func()) Timer
 
 	to    *pids
-	timer *time.Timer
+	timer Timer
 
 	waiting int // commands of the present round that are not answered
 }
@@ -29,7 +30,7 @@ func (r *reaperActor) Receive(ctx actor.Context) {
 	case *pids:
 		r.to = m
 		root, self := ctx.ActorSystem().Root, ctx.Self()
-		r.timer = time.AfterFunc(maxReaperSleep, func() { root.Send(self, reapDue{}) })
+		r.timer = r.afterFunc(maxReaperSleep, func() { root.Send(self, reapDue{}) })
 	case *actor.Stopping:
 		if r.timer != nil { // a stop overtakes the first message
 			r.timer.Stop()

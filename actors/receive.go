@@ -20,9 +20,9 @@ const statusGone = http.StatusGone
 
 var errNoSnapshot = errors.New("actors: what came as a snapshot is none")
 
-// inbox takes what comes from other machines, on the goroutines of their
+// Inbox takes what comes from other machines, on the goroutines of their
 // connections, and passes it on as messages.
-type inbox struct {
+type Inbox struct {
 	self    uint64
 	root    *actor.RootContext
 	to      *pids
@@ -33,16 +33,16 @@ type inbox struct {
 }
 
 // isRemoved says whether a machine was removed from the cluster, as far as is known.
-func (in *inbox) isRemoved(member uint64) bool {
+func (in *Inbox) isRemoved(member uint64) bool {
 	removed := in.removed.Load()
 	return removed != nil && slices.Contains(*removed, member)
 }
 
-// admit decides about a stream of a machine that knows the ID of this cluster. Only
+// Admit decides about a stream of a machine that knows the ID of this cluster. Only
 // one that was removed is refused: a machine that is behind may not know a member yet,
 // and if that one leads, it is the only one from which to learn. Raft does not listen
 // to those who have no say.
-func (in *inbox) admit(h transport.Hello) (status int, message string) {
+func (in *Inbox) Admit(h transport.Hello) (status int, message string) {
 	if in.isRemoved(h.From) {
 		in.refused.Add(1)
 		return statusGone, "this machine was removed from the cluster"
@@ -58,8 +58,8 @@ func (in *inbox) admit(h transport.Hello) (status int, message string) {
 	return 0, ""
 }
 
-// deliver takes one frame of a member's stream.
-func (in *inbox) deliver(from uint64, f transport.Frame) {
+// Deliver takes one frame of a member's stream.
+func (in *Inbox) Deliver(from uint64, f transport.Frame) {
 	switch f.Kind {
 	case transport.KindRaft:
 		m := &raftpb.Message{}
@@ -90,21 +90,22 @@ func (in *inbox) deliver(from uint64, f transport.Frame) {
 	}
 }
 
-// snapshot stores a snapshot of the leader and passes its message on when it is
-// durable.
-func (in *inbox) snapshot(from uint64, message []byte, body io.Reader) error {
+// Snapshot stores a snapshot of the leader and passes its message on when it is
+// durable. Then, or when it cannot be, done is called.
+func (in *Inbox) Snapshot(from uint64, message []byte, body io.Reader, done func(error)) {
 	m := &raftpb.Message{}
 	if err := proto.Unmarshal(message, m); err != nil {
-		return err
+		done(err)
+		return
 	}
 	if m.GetType() != raftpb.MsgSnap || m.GetFrom() != from {
-		return errNoSnapshot
+		done(errNoSnapshot)
+		return
 	}
-	done := make(chan error, 1)
-	in.root.Send(in.to.snapshotter, &receiveSnapshot{meta: m.GetSnapshot().GetMetadata(), body: body, done: done})
-	if err := <-done; err != nil {
-		return err
-	}
-	in.root.Send(in.to.raft, m)
-	return nil
+	in.root.Send(in.to.snapshotter, &receiveSnapshot{meta: m.GetSnapshot().GetMetadata(), body: body, done: func(err error) {
+		if err == nil {
+			in.root.Send(in.to.raft, m)
+		}
+		done(err)
+	}})
 }

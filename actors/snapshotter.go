@@ -18,6 +18,7 @@ const keepSnapshots = 2
 type snapshotActor struct {
 	snapshots *wal.Snapshots
 	logger    *slog.Logger
+	fatal     fatal
 
 	to *pids
 }
@@ -48,7 +49,7 @@ func (s *snapshotActor) Receive(ctx actor.Context) {
 		if err == nil {
 			s.logger.Info("received a snapshot of the leader", "index", m.meta.GetIndex(), "bytes", size, "took", time.Since(start))
 		}
-		m.done <- err
+		m.done(err)
 	case *snapshotLogged:
 		oldest, err := s.snapshots.Prune(keepSnapshots)
 		if err != nil {
@@ -59,7 +60,7 @@ func (s *snapshotActor) Receive(ctx actor.Context) {
 }
 
 func (s *snapshotActor) fail(what string, err error) {
-	fatal(s.logger, what+": the process ends, because the log could then only grow. "+
+	s.fatal(what+": the process ends, because the log could then only grow. "+
 		"Nothing that was acknowledged is lost. Look at the disk (full? read-only? failing?), then start it again",
 		"error", err)
 }

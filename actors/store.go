@@ -20,6 +20,7 @@ type storeActor struct {
 	store  *store.Store
 	counts Counts
 	log    *slog.Logger
+	fatal  fatal
 	// snapshots is where the ones that are to be installed are read from.
 	snapshots *wal.Snapshots
 	audits    auditPoint
@@ -78,7 +79,7 @@ func (s *storeActor) apply(ctx actor.Context, m *raftnode.Apply) {
 		}
 		result, err := s.store.Apply(e.Index, store.Time(e.Now), e.Command)
 		if err != nil {
-			fatal(s.log, "the log holds a command that this program does not understand: the process ends, "+
+			s.fatal("the log holds a command that this program does not understand: the process ends, "+
 				"because machines that skip a command would no longer agree. Start the version that wrote it, or a newer one",
 				"index", e.Index, "error", err)
 		}
@@ -120,7 +121,7 @@ func answerProposal(ctx actor.Context, token any, result store.Result) {
 func (s *storeActor) install(ctx actor.Context, m *install) {
 	state, err := restore(s.snapshots, m.meta)
 	if err != nil {
-		fatal(s.log, "a snapshot of the leader cannot be read back from the disk: the process ends. "+
+		s.fatal("a snapshot of the leader cannot be read back from the disk: the process ends. "+
 			"Look at the disk, then start it again; if that fails, wipe the data directory and let the machine join again",
 			"index", m.meta.GetIndex(), "error", err)
 	}

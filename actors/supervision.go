@@ -3,7 +3,6 @@ package actors
 import (
 	"fmt"
 	"log/slog"
-	"os"
 
 	"github.com/asynkron/protoactor-go/actor"
 )
@@ -11,16 +10,20 @@ import (
 // fatal ends the process. It is the only way out for an actor whose state cannot
 // be trusted any more: going on, or starting again with empty state, could lose or
 // change what was acknowledged.
-func fatal(log *slog.Logger, message string, attrs ...any) {
-	log.Error(message, attrs...)
-	os.Exit(1)
+type fatal func(message string, attrs ...any)
+
+func newFatal(log *slog.Logger, exit func(code int)) fatal {
+	return func(message string, attrs ...any) {
+		log.Error(message, attrs...)
+		exit(1)
+	}
 }
 
 // fatalOnPanic supervises the actors of the machine itself.
-func fatalOnPanic(log *slog.Logger) actor.SupervisorStrategy {
+func fatalOnPanic(fatal fatal) actor.SupervisorStrategy {
 	return actor.NewOneForOneStrategy(0, 0, func(reason any) actor.Directive {
 		p := reasonOf(reason)
-		fatal(log, "the "+p.kind+" actor panicked, and its state cannot be trusted any more: the process ends. "+
+		fatal("the "+p.kind+" actor panicked, and its state cannot be trusted any more: the process ends. "+
 			"What was acknowledged is on disk, so starting it again is safe. If it panics again at the same place, "+
 			"keep the data directory and report this message",
 			"actor", p.kind, "message", p.message, "panic", fmt.Sprint(p.reason), "stack", string(p.stack))

@@ -9,9 +9,10 @@ import (
 // tickerActor gives the raft actor its sense of time. It is re-armed by its own
 // message, so a machine that was stopped for a while gets one tick, not a burst.
 type tickerActor struct {
-	interval time.Duration
-	to       *pids
-	timer    *time.Timer
+	interval  time.Duration
+	afterFunc func(time.Duration, func()) Timer
+	to        *pids
+	timer     Timer
 }
 
 func (t *tickerActor) Receive(ctx actor.Context) {
@@ -20,7 +21,7 @@ func (t *tickerActor) Receive(ctx actor.Context) {
 		t.to = m
 	case begin:
 		root, self := ctx.ActorSystem().Root, ctx.Self()
-		t.timer = time.AfterFunc(t.interval, func() { root.Send(self, tickDue{}) })
+		t.timer = t.afterFunc(t.interval, func() { root.Send(self, tickDue{}) })
 	case *actor.Stopping:
 		if t.timer != nil { // a stop overtakes the first message
 			t.timer.Stop()

@@ -1,7 +1,6 @@
 package actors
 
 import (
-	"log/slog"
 	"slices"
 
 	"github.com/asynkron/protoactor-go/actor"
@@ -14,8 +13,8 @@ import (
 // walActor owns the log on disk. Everything that waits when its flush token comes
 // up becomes one write and one fdatasync.
 type walActor struct {
-	log    *wal.Log
-	logger *slog.Logger
+	log   *wal.Log
+	fatal fatal
 
 	to *pids
 
@@ -89,7 +88,7 @@ func (w *walActor) sync(ctx actor.Context) {
 }
 
 func (w *walActor) fail(what string, err error) {
-	fatal(w.logger, what+": the process ends, because it can no longer promise durability. "+
+	w.fatal(what+": the process ends, because it can no longer promise durability. "+
 		"Nothing that was acknowledged is lost. Look at the disk (full? read-only? failing?), then start it again",
 		"error", err)
 }

@@ -114,11 +114,11 @@ func startMachine(t testing.TB, clock func() store.Time) *actors.Machine {
 		Member:       store.Member{Name: "m1", PeerURL: "http://127.0.0.1:7001", ClientURL: "http://127.0.0.1:4001"},
 		HistoryLimit: 1000,
 		Tick:         10 * time.Millisecond,
-		Clock:        clock,
-		Dial: func(context.Context, string) (net.Conn, error) {
+		Host: actors.Process(func(context.Context, string) (net.Conn, error) {
 			return nil, errors.New("there are no other machines here")
-		},
-		Log: log,
+		}),
+		Clock: clock,
+		Log:   log,
 		Raft: raftnode.Config{
 			HeartbeatTicks: 1, ElectionTicks: 10, RequestTicks: 2000, MaxMembers: 2,
 			SnapshotBytes: 64 << 20, CatchUpEntries: 50, FirstProposalID: 1, Log: log,

@@ -17,7 +17,7 @@ import (
 	"time"
 
 	"etcd/credentials"
-	"etcd/wal"
+	"etcd/wal/vfs"
 )
 
 const (
@@ -63,7 +63,7 @@ func autoTLS(dir, host string, log *slog.Logger) (credentials.Files, error) {
 	if err != nil {
 		return files, err
 	}
-	if _, err := wal.DirFS(dir); err != nil { // makes the directory, and that durable
+	if _, err := vfs.Dir(dir); err != nil { // makes the directory, and that durable
 		return files, err
 	}
 	return files, errors.Join(

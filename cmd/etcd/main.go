@@ -261,7 +261,7 @@ func machineConfig(c *config, member store.Member, seeds []store.Member, tls sec
 		HistoryLimit:    uint32(c.history),
 		SetHistoryLimit: c.given["m"],
 		Tick:            c.heartbeat,
-		Dial:            tls.dial,
+		Host:            actors.Process(tls.dial),
 		Seeds:           seeds,
 		AuditEvery:      auditEvery,
 		Clock:           clock,

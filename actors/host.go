@@ -1,0 +1,98 @@
+package actors
+
+import (
+	"context"
+	"errors"
+	"io"
+	"net"
+	"os"
+	"time"
+
+	"github.com/asynkron/protoactor-go/actor"
+
+	"etcd/transport"
+)
+
+// Host is what the actors of a machine run on: everything that they do not decide
+// themselves. A process of its own is [Process]; the simulation has another one.
+type Host struct {
+	// Mailbox makes the mailboxes of one kind of actor. They are not bounded, because
+	// a full one would block its sender; what bounds them is admission: a session has
+	// one request under way, and the number of connections is limited.
+	Mailbox func(kind string) actor.MailboxProducer
+	// Dispatcher makes what runs one of the machine's own actors. stop is called when
+	// that has stopped.
+	Dispatcher func() (dispatcher actor.Dispatcher, stop func())
+	// AfterFunc calls f once after d, unless it is stopped or reset before.
+	AfterFunc func(d time.Duration, f func()) Timer
+	// Connect prepares the connections to other members. self lacks only Dial.
+	Connect func(self transport.Config) Network
+	// Exit ends the process. It does not return.
+	Exit func(code int)
+}
+
+// Timer is what Host.AfterFunc has started; [time.Timer] is one.
+type Timer interface {
+	Reset(d time.Duration) bool
+	Stop() bool
+}
+
+// Network carries what this machine sends to other members.
+type Network interface {
+	// Stream opens the stream of one class to a member. The queue before it holds
+	// at most limit bytes.
+	Stream(member uint64, addr string, class transport.Class, limit int, events transport.Events) Stream
+	// Snapshot sends the message about a snapshot and the snapshot itself. done is
+	// called once, when the member has it on disk or the attempt has failed, which it
+	// does when ctx ends.
+	Snapshot(ctx context.Context, member uint64, addr string, message []byte,
+		open func() (io.ReadCloser, error), done func(size int64, err error))
+}
+
+// Stream is one way to a member; [transport.Sender] is one.
+type Stream interface {
+	// Send queues a frame, and says whether it was queued. It never blocks.
+	Send(frame transport.Frame) bool
+	// SetAddr tells where the member listens now.
+	SetAddr(addr string)
+	Close()
+}
+
+// Process is the host of a machine that is a process of its own.
+func Process(dial func(ctx context.Context, addr string) (net.Conn, error)) Host {
+	return Host{
+		Mailbox: func(string) actor.MailboxProducer { return actor.Unbounded() },
+		Dispatcher: func() (actor.Dispatcher, func()) {
+			p := newPinned()
+			return p, p.stop
+		},
+		AfterFunc: func(d time.Duration, f func()) Timer { return time.AfterFunc(d, f) },
+		Connect: func(self transport.Config) Network {
+			self.Dial = dial
+			return tcp{self}
+		},
+		Exit: os.Exit,
+	}
+}
+
+// tcp is the network of machines that are processes.
+type tcp struct{ self transport.Config }
+
+func (n tcp) Stream(member uint64, addr string, class transport.Class, limit int, events transport.Events) Stream {
+	return transport.NewSender(n.self, member, addr, class, limit, events)
+}
+
+// Snapshot takes a while, so it has a goroutine.
+func (n tcp) Snapshot(ctx context.Context, member uint64, addr string, message []byte,
+	open func() (io.ReadCloser, error), done func(size int64, err error)) {
+	go func() {
+		body, err := open()
+		if err != nil {
+			done(0, err)
+			return
+		}
+		var size int64
+		err = transport.SendSnapshot(ctx, n.self, member, addr, message, body, func(n int64) { size = n })
+		done(size, errors.Join(err, body.Close()))
+	}()
+}
