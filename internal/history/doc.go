@@ -1,0 +1,12 @@
+// Package history judges what clients have seen, for tests: whether there is an order
+// of all operations that agrees with their answers and with the time at which they
+// were sent and answered.
+//
+// It owns a model of one key as the API describes it, independent of the store, and
+// the search for an order (Porcupine).
+//
+// It promises to find every violation in what it is given, but leaves operations out
+// that cannot matter, so that the search ends.
+//
+// It must never be part of the server.
+package history

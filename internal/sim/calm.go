@@ -1,0 +1,101 @@
+package sim
+
+import (
+	"time"
+
+	"etcd/actors"
+	"etcd/internal/history"
+)
+
+// calmDown ends all that is wrong and lets clients go on for a while. Faults that are
+// still under way end by themselves as well, which then changes nothing.
+func (s *Sim) calmDown() {
+	s.count("calm")
+	s.network.weather = weather{delay: time.Millisecond}
+	clear(s.network.cut)
+	for _, m := range s.machines {
+		m.disks.slow, m.disks.full, m.disks.failSync, m.disks.cutAt = 0, false, false, 0
+		m.wantDown = 0
+		if m.life != nil && m.life.paused {
+			m.life.proceed()
+		}
+	}
+	s.run(s.now+3*time.Second, s.failed)
+	s.quiet = true
+}
+
+// finish waits until everything has come right, and judges the whole.
+func (s *Sim) finish() {
+	limit := s.now + patience
+	what := s.unsettled()
+	for ; what != "" && !s.failed() && s.now < limit; what = s.unsettled() {
+		s.run(s.now+100*time.Millisecond, s.failed)
+	}
+	if what != "" {
+		s.fail("%v after everything was healed: %s", patience, what)
+	}
+	s.lastWords()
+	if s.failed() {
+		return
+	}
+	if err := history.Check(s.operations); err != nil {
+		s.fail("%v", err)
+	}
+}
+
+// unsettled says what is not as it should be when there is nothing wrong any more;
+// "" if all is well.
+func (s *Sim) unsettled() string {
+	for _, m := range s.machines {
+		switch {
+		case m.removed || !m.member:
+		case m.damaged:
+			return m.name + " has lost its disk and is not replaced"
+		case m.life == nil || !m.life.ready():
+			return m.name + " does not serve"
+		case m.life.position < len(s.oracle.log) && s.oracle.log[len(s.oracle.log)-1].index > m.life.snapshotIndex:
+			return m.name + " has not applied everything"
+		}
+	}
+	if s.operator.busy {
+		return "a change of the membership is not finished"
+	}
+	for _, c := range s.clients {
+		if c.pending {
+			return "a client waits for an answer"
+		}
+	}
+	for _, w := range s.watchers {
+		if w.behind() {
+			return "a watcher of " + w.path + " has not seen everything"
+		}
+	}
+	return ""
+}
+
+// lastWords reads and compares everything on every machine.
+func (s *Sim) lastWords() {
+	waiting := 0
+	for _, m := range s.machines {
+		l := m.life
+		if m.removed || l == nil || !l.ready() {
+			continue
+		}
+		waiting++
+		l.session.sync(clientPatience, func(synced *actors.Synced) {
+			if synced == nil || synced.Err != nil {
+				s.fail("%s cannot say at the end whether it has everything: %+v", l, synced)
+				return
+			}
+			l.session.freeze(clientPatience, func(frozen *actors.Frozen) {
+				if frozen == nil {
+					s.fail("%s does not give its state at the end", l)
+					return
+				}
+				s.oracle.final(l, frozen.State)
+				waiting--
+			})
+		})
+	}
+	s.run(s.now+clientPatience+time.Second, func() bool { return s.failed() || waiting == 0 })
+}

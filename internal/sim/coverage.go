@@ -1,0 +1,58 @@
+package sim
+
+import (
+	"go.etcd.io/raft/v3/raftpb"
+	"google.golang.org/protobuf/proto"
+)
+
+func (s *Sim) count(what string) { s.counts[what]++ }
+
+// logged are messages of machines that tell of a rare path.
+var logged = map[string]string{
+	"installed a snapshot of the leader": "state replaced by a snapshot",
+	"snapshot written":                   "snapshot written",
+	"the disk has not answered for an election timeout: handing over the leadership": "leader gives way because of its disk",
+	"announcing the name and addresses of this machine":                              "machine announced",
+}
+
+func (s *Sim) countLog(message string) {
+	if what, ok := logged[message]; ok {
+		s.count(what)
+	}
+}
+
+func (s *Sim) countMessage(m *raftpb.Message) {
+	switch m.GetType() {
+	case raftpb.MsgTimeoutNow:
+		s.count("leader transfer")
+	case raftpb.MsgPreVote:
+		s.count("pre-vote")
+	case raftpb.MsgVote:
+		s.count("vote asked for")
+	case raftpb.MsgSnap:
+		s.count("snapshot received")
+	case raftpb.MsgAppResp:
+		if m.GetReject() {
+			s.count("append rejected")
+		}
+	case raftpb.MsgReadIndex:
+		s.count("read index of a follower")
+	}
+}
+
+// countChange counts a membership change that is appended.
+func (s *Sim) countChange(e *raftpb.Entry) {
+	change := &raftpb.ConfChange{}
+	if err := proto.Unmarshal(e.GetData(), change); err != nil {
+		s.fail("entry %d: %v", e.GetIndex(), err)
+		return
+	}
+	switch change.GetType() {
+	case raftpb.ConfChangeAddLearnerNode:
+		s.count("learner added")
+	case raftpb.ConfChangeAddNode:
+		s.count("learner promoted")
+	case raftpb.ConfChangeRemoveNode:
+		s.count("member removal appended")
+	}
+}

@@ -1,0 +1,317 @@
+package sim
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"math/rand/v2"
+	"runtime"
+	"time"
+
+	"github.com/asynkron/protoactor-go/actor"
+
+	"etcd/actors"
+	"etcd/raftnode"
+	"etcd/store"
+	"etcd/transport"
+	"etcd/wal"
+	"etcd/wal/crashfs"
+)
+
+// The times of every machine.
+const (
+	heartbeat     = 100 * time.Millisecond
+	electionTicks = 10
+	election      = electionTicks * heartbeat
+	requestTicks  = 50
+	auditEvery    = 7 * time.Second
+)
+
+// epoch is the wall time at which every run starts.
+const epoch = store.Time(1_700_000_000_000_000_000)
+
+// machine is a place for a machine: an address and a disk. Lives come and go on it.
+type machine struct {
+	sim  *Sim
+	slot int
+	name string
+	disk *crashfs.Disk // what the last life has left; that of the present one is with it
+	life *life         // nil: down
+
+	memberID uint64 // of the last life that had one
+	member   bool   // the cluster was told of it, and not of its end
+	removed  bool   // it was taken out of the cluster and stays out
+	damaged  bool   // it refuses to start from its disk: it has to be replaced
+	wantDown int    // how many faults keep it down
+
+	tickRate float64       // how much longer its ticks are than they should be
+	skew     time.Duration // of its wall clock, until the next start
+	disks    diskFaults
+}
+
+func (m *machine) String() string { return m.name }
+
+func (m *machine) addr() string { return m.name + ":7001" }
+
+func (m *machine) asMember() store.Member {
+	return store.Member{
+		ID: m.memberID, Name: m.name,
+		PeerURL: "http://" + m.addr(), ClientURL: "http://" + m.name + ":4001",
+	}
+}
+
+// life is a process on a machine, from its start to its end.
+type life struct {
+	sim     *Sim
+	s       *scheduler
+	m       *machine
+	number  int
+	disk    *crashfs.Disk
+	dead    bool
+	paused  bool
+	held    []*task // would run if it were not paused
+	tasks   []*task
+	started time.Duration
+	wall    store.Time // at the start
+
+	machine *actors.Machine // nil until it has started
+	session *session
+	streams []*stream
+
+	snapshotIndex uint64 // what it has is a snapshot up to here, and then the entries
+	baseIndex     uint64 // the snapshot with which it started
+	position      int    // entries of the oracle that it has applied, or skipped by a snapshot
+	leads         bool   // it thinks so
+	stalled       bool   // something has kept it from answering in time
+}
+
+func (l *life) String() string { return l.m.name }
+
+func (l *life) newTask(name string, step func() bool) *task {
+	t := l.s.newTask(l, fmt.Sprintf("%s#%d/%s", l.m.name, l.number, name), step)
+	l.tasks = append(l.tasks, t)
+	return t
+}
+
+// ready says that the machine serves clients.
+func (l *life) ready() bool {
+	if l.machine == nil || l.dead {
+		return false
+	}
+	select {
+	case <-l.machine.Ready:
+		return true
+	default:
+		return false
+	}
+}
+
+// start starts a process on the machine. establish gives an empty disk its identity.
+func (m *machine) start(establish func(l *life, disk *actors.Disk) ([]store.Member, error)) *life {
+	sim := m.sim
+	sim.lives++
+	l := &life{
+		sim: sim, s: sim.scheduler, m: m, number: sim.lives, disk: m.disk, started: sim.now,
+		wall: epoch.Add(sim.now + m.skew),
+	}
+	m.life = l
+	m.disk.Inject = l.operate
+	boot := l.newTask("boot", func() bool {
+		l.boot(establish)
+		return false
+	})
+	sim.scheduler.trace.step(sim.now, boot.name, "starts")
+	sim.scheduler.ready(boot)
+	return l
+}
+
+func (l *life) boot(establish func(l *life, disk *actors.Disk) ([]store.Member, error)) {
+	disk, err := actors.OpenDisk(l.disk, wal.Options{SegmentSize: l.sim.shape.segment})
+	if err != nil {
+		l.refuse(err)
+		return
+	}
+	var seeds []store.Member
+	if disk.New || disk.Joining() {
+		seeds, err = establish(l, disk)
+	}
+	if err == nil {
+		l.recovered(disk)
+		l.machine, err = actors.Start(l.config(disk, seeds), disk)
+	}
+	if err != nil {
+		l.refuse(err)
+		return
+	}
+	l.session = newSession(l)
+	l.m.disks.flipped = nil
+}
+
+// recovered notes what was found on the disk.
+func (l *life) recovered(disk *actors.Disk) {
+	l.m.memberID = disk.Identity.MemberID
+	found := disk.Found
+	if found == nil {
+		return
+	}
+	l.sim.checkFlip(l, disk)
+	if found.Torn != nil {
+		l.sim.count("torn tail truncated")
+	}
+	if len(found.BadSnapshots) > 0 {
+		l.sim.count("damaged snapshot passed over")
+	}
+	if index := found.Snapshot.GetIndex(); index > 0 {
+		l.baseIndex, l.snapshotIndex = index, index
+		l.sim.count("start from a snapshot")
+	}
+}
+
+// refuse ends a process that cannot start.
+func (l *life) refuse(err error) {
+	switch {
+	case l.m.disks.hurts(l):
+		l.sim.count("start refused: disk fails")
+	case len(l.m.disks.flipped) > 0 && isDamage(err):
+		l.sim.count("start refused: damage found")
+		l.m.damaged = true
+	case errors.Is(err, errGivenUp):
+	default:
+		l.sim.fail("%s refuses to start: %v", l, err)
+	}
+	l.sim.scheduler.trace.step(l.sim.now, l.m.name, "refuses")
+	l.exit()
+}
+
+func isDamage(err error) bool {
+	return errors.As(err, new(*wal.CorruptError)) || errors.Is(err, wal.ErrIncomplete) || errors.Is(err, wal.ErrForeign) ||
+		errors.Is(err, wal.ErrVersion)
+}
+
+func (l *life) config(disk *actors.Disk, seeds []store.Member) actors.Config {
+	log := slog.New(&logHandler{life: l})
+	shape := l.sim.shape
+	return actors.Config{
+		Member:       l.m.asMember(),
+		HistoryLimit: shape.history,
+		Tick:         heartbeat,
+		Clock:        l.clock,
+		Host:         l.host(),
+		AuditEvery:   auditEvery,
+		Seeds:        seeds,
+		Log:          log,
+		Raft: raftnode.Config{
+			HeartbeatTicks: 1, ElectionTicks: electionTicks, RequestTicks: requestTicks,
+			MaxMembers: maxMembers, SnapshotEntries: shape.snapshotEntries, SnapshotBytes: 64 << 20,
+			CatchUpEntries: shape.catchUp, FirstProposalID: l.sim.identity.Uint64() >> 1, Log: log,
+		},
+	}
+}
+
+// clock is the wall time that the process took at its start, and the time since.
+func (l *life) clock() store.Time { return l.wall.Add(l.sim.now - l.started) }
+
+func (l *life) host() actors.Host {
+	return actors.Host{
+		Mailbox: func(kind string) actor.MailboxProducer {
+			return func() actor.Mailbox { return l.newMailbox(kind) }
+		},
+		Dispatcher: func() (actor.Dispatcher, func()) {
+			return actor.NewSynchronizedDispatcher(1), func() {} // the mailbox does not use it
+		},
+		AfterFunc: func(d time.Duration, f func()) actors.Timer {
+			t := &lifeTimer{life: l, f: f}
+			t.Reset(d)
+			return t
+		},
+		Connect: func(self transport.Config) actors.Network { return &network{life: l, self: self} },
+		Exit: func(int) {
+			l.exit()
+			runtime.Goexit()
+		},
+	}
+}
+
+// lifeTimer is a timer of a machine, by its own idea of how long a second is.
+type lifeTimer struct {
+	life  *life
+	f     func()
+	timer *timer
+}
+
+func (t *lifeTimer) Reset(d time.Duration) bool {
+	active := t.Stop()
+	d = time.Duration(float64(d) * (1 + t.life.m.tickRate))
+	t.timer = t.life.s.after(d, func() {
+		if !t.life.dead {
+			t.f()
+		}
+	})
+	return active
+}
+
+func (t *lifeTimer) Stop() bool {
+	if t.timer == nil || t.timer.stopped {
+		return false
+	}
+	t.timer.stopped = true
+	return true
+}
+
+// keepDown has the operator wait before the machine is started again.
+func (m *machine) keepDown() { m.wantDown++ }
+
+// letUp takes a keepDown back.
+func (m *machine) letUp() { m.wantDown = max(0, m.wantDown-1) } // everything was healed at once meanwhile
+
+// exit ends the process from within. The disk keeps what was written.
+func (l *life) exit() { l.stop(l.disk.Clone) }
+
+// kill ends the process from outside, as kill -9 does.
+func (m *machine) kill() {
+	if m.life != nil {
+		m.life.stop(m.life.disk.Clone)
+	}
+}
+
+// cutPower ends the process and loses what was not synced.
+func (m *machine) cutPower(rnd *rand.Rand) {
+	if l := m.life; l != nil {
+		l.stop(func() *crashfs.Disk { return l.disk.Crash(rnd) })
+	}
+}
+
+func (l *life) stop(left func() *crashfs.Disk) {
+	if l.dead {
+		return
+	}
+	l.dead = true
+	l.s.trace.step(l.s.now, l.m.name, "ends")
+	l.m.life = nil
+	l.m.disk = left()
+	l.m.disk.Inject = nil
+	for _, t := range l.tasks {
+		if t != l.s.current {
+			l.s.end(t)
+		}
+	}
+	if l.session != nil {
+		l.session.hangUp()
+	}
+	l.sim.network.lost(l)
+}
+
+// pause stops the process without ending it, as SIGSTOP does.
+func (l *life) pause() {
+	l.paused, l.stalled = true, true
+}
+
+// proceed is SIGCONT.
+func (l *life) proceed() {
+	l.paused = false
+	for _, t := range l.held {
+		t.queued = false
+		l.s.ready(t)
+	}
+	l.held = nil
+}

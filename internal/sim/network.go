@@ -1,0 +1,288 @@
+package sim
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"io"
+	"math/rand/v2"
+	"slices"
+	"time"
+
+	"etcd/actors"
+	"etcd/transport"
+)
+
+// wires is the network between the machines.
+type wires struct {
+	sim *Sim
+	rnd *rand.Rand
+	// cut says which machines cannot send to which.
+	cut map[[2]int]int // from, to: by how many faults
+	// weather is what happens to what is sent.
+	weather weather
+	streams []*stream // all that are open
+}
+
+// weather is the condition of the network.
+type weather struct {
+	delay              time.Duration // most of what a frame needs
+	lose, twice, stray float64       // how likely a Raft message is to be lost, to come twice, to come late
+}
+
+var (
+	errCut     = errors.New("i/o timeout")
+	errRefused = errors.New("connection refused")
+	errReset   = errors.New("connection reset by peer")
+)
+
+func (w *wires) passes(from, to *machine) bool { return w.cut[[2]int{from.slot, to.slot}] == 0 }
+
+// machineAt is the process that listens at an address.
+func (w *wires) machineAt(addr string) *machine {
+	for _, m := range w.sim.machines {
+		if m.addr() == addr {
+			return m
+		}
+	}
+	return nil
+}
+
+// network is that of one process.
+type network struct {
+	life *life
+	self transport.Config
+}
+
+// Stream implements [actors.Network].
+func (n *network) Stream(member uint64, addr string, class transport.Class, limit int, events transport.Events) actors.Stream {
+	st := &stream{from: n.life, self: n.self, member: member, addr: addr, class: class, events: events}
+	w := &n.life.sim.network
+	w.streams = append(w.streams, st)
+	st.retry(0)
+	return st
+}
+
+// stream is one connection to another machine, tried again for as long as it is open.
+type stream struct {
+	from    *life
+	self    transport.Config
+	member  uint64
+	addr    string
+	class   transport.Class
+	events  transport.Events
+	to      *life // nil: not connected
+	number  int   // of the connection
+	arrival time.Duration
+	closed  bool
+}
+
+const (
+	minRetry = 20 * time.Millisecond
+	maxRetry = election
+)
+
+func (st *stream) wires() *wires { return &st.from.sim.network }
+
+func (st *stream) retry(least time.Duration) {
+	pause := least + time.Duration(st.wires().rnd.Int64N(int64(maxRetry-minRetry)))
+	number := st.number
+	st.from.s.after(pause, func() {
+		if !st.gone() && st.to == nil && st.number == number {
+			st.connect()
+		}
+	})
+}
+
+func (st *stream) gone() bool { return st.closed || st.from.dead }
+
+func (st *stream) connect() {
+	w := st.wires()
+	target := w.machineAt(st.addr)
+	switch {
+	case target == nil || target.life == nil || target.life.machine == nil:
+		st.events.Down(errRefused)
+	case !w.passes(st.from.m, target) || !w.passes(target, st.from.m) || target.life.paused:
+		st.events.Down(errCut)
+	default:
+		if target.memberID != st.member || st.self.ClusterID != target.life.machine.ClusterID {
+			st.events.Refused(412, "another machine or cluster")
+			break
+		}
+		status, message := target.life.machine.Inbox.Admit(transport.Hello{
+			ClusterID: st.self.ClusterID, From: st.self.MemberID, To: st.member, Class: st.class, Addr: st.self.Addr,
+		})
+		if status != 0 {
+			st.from.sim.count("stream refused")
+			st.events.Refused(status, message)
+			break
+		}
+		st.number++
+		st.to = target.life
+		st.arrival = st.from.s.now
+		st.events.Up()
+		return
+	}
+	st.retry(minRetry)
+}
+
+// broken ends a connection; the sender notices after a while.
+func (st *stream) broken(err error, after time.Duration) {
+	number := st.number
+	st.from.s.after(after, func() {
+		if st.to == nil || st.number != number || st.gone() {
+			return
+		}
+		st.to = nil
+		st.events.Down(err)
+		st.retry(minRetry)
+	})
+}
+
+// Send implements [actors.Stream].
+func (st *stream) Send(f transport.Frame) bool {
+	if st.gone() || st.to == nil {
+		return false
+	}
+	w := st.wires()
+	f.Payload = bytes.Clone(f.Payload)
+	if f.Kind != transport.KindRaft { // nothing but Raft may be lost alone, come twice, or overtake
+		st.arrival = max(st.arrival, st.from.s.now+w.delay())
+		st.deliver(f, st.arrival)
+		return true
+	}
+	if w.rnd.Float64() < w.weather.lose {
+		w.sim.count("message lost")
+		return true
+	}
+	if w.rnd.Float64() < w.weather.twice {
+		w.sim.count("message twice")
+		st.deliver(f, st.from.s.now+w.delay()+w.delay())
+	}
+	if w.rnd.Float64() < w.weather.stray {
+		w.sim.count("message late")
+		st.deliver(f, st.from.s.now+10*w.delay())
+		return true
+	}
+	st.arrival = max(st.arrival, st.from.s.now+w.delay())
+	st.deliver(f, st.arrival)
+	return true
+}
+
+func (w *wires) delay() time.Duration {
+	return 50*time.Microsecond + time.Duration(w.rnd.Int64N(int64(w.weather.delay)))
+}
+
+func (st *stream) deliver(f transport.Frame, at time.Duration) {
+	to, number, w := st.to, st.number, st.wires()
+	st.from.s.after(at-st.from.s.now, func() {
+		switch {
+		case to.dead || st.number != number || f.Kind != transport.KindRaft && st.to == nil:
+		case !w.passes(st.from.m, to.m):
+			w.sim.count("message cut off")
+			st.broken(errCut, election)
+		default:
+			to.machine.Inbox.Deliver(st.self.MemberID, f)
+		}
+	})
+}
+
+// SetAddr implements [actors.Stream].
+func (st *stream) SetAddr(addr string) {
+	st.addr = addr
+	if st.to != nil && st.to.m.addr() != addr {
+		st.broken(errReset, 0)
+	}
+}
+
+// Close implements [actors.Stream].
+func (st *stream) Close() {
+	st.closed = true
+	w := st.wires()
+	w.streams = slices.DeleteFunc(w.streams, func(other *stream) bool { return other == st })
+}
+
+// lost notes the end of a process. Those connected to it see a reset, or nothing for
+// an election timeout.
+func (w *wires) lost(l *life) {
+	w.streams = slices.DeleteFunc(w.streams, func(st *stream) bool { return st.from == l })
+	for _, st := range w.streams {
+		if st.to == l {
+			after := time.Millisecond
+			if w.rnd.IntN(2) == 0 {
+				after = election
+			}
+			st.broken(errReset, after)
+		}
+	}
+}
+
+// Snapshot implements [actors.Network]. The body is read at once and travels as one.
+func (n *network) Snapshot(_ context.Context, member uint64, addr string, message []byte,
+	open func() (io.ReadCloser, error), done func(size int64, err error)) {
+	l := n.life
+	w := &l.sim.network
+	finished := false
+	finish := func(size int64, err error) {
+		if !l.dead && !finished {
+			finished = true
+			done(size, err)
+		}
+	}
+	data, err := readAll(open)
+	if err != nil {
+		l.s.after(0, func() { finish(0, err) })
+		return
+	}
+	l.sim.count("snapshot sent")
+	l.s.after(w.delay()*time.Duration(1+w.rnd.IntN(40)), func() {
+		to := w.machineAt(addr)
+		if l.dead || to == nil || to.life == nil || to.life.machine == nil || to.memberID != member || to.life.paused ||
+			!w.passes(l.m, to) || w.rnd.Float64() < w.weather.lose {
+			l.sim.count("snapshot lost on the way")
+			l.s.after(election, func() { finish(0, errCut) })
+			return
+		}
+		target := to.life
+		w.until(func() bool { return finished || target.dead }, func() { finish(0, errReset) })
+		target.machine.Inbox.Snapshot(n.self.MemberID, message, bytes.NewReader(data), func(err error) {
+			l.s.after(w.delay(), func() {
+				if !w.passes(to, l.m) {
+					err = errCut
+				}
+				finish(int64(len(data)), err)
+			})
+		})
+	})
+}
+
+// until calls f soon after what is asked for has become true.
+func (w *wires) until(is func() bool, f func()) {
+	w.sim.after(election, func() {
+		if is() {
+			f()
+			return
+		}
+		w.until(is, f)
+	})
+}
+
+func readAll(open func() (io.ReadCloser, error)) ([]byte, error) {
+	body, err := open()
+	if err != nil {
+		return nil, err
+	}
+	data, err := io.ReadAll(body)
+	return data, errors.Join(err, body.Close())
+}
+
+// sever keeps a from reaching b, until what is returned is called.
+func (w *wires) sever(a, b *machine) (heal func()) {
+	link := [2]int{a.slot, b.slot}
+	w.cut[link]++
+	return func() {
+		if w.cut[link] > 0 { // everything was healed at once meanwhile
+			w.cut[link]--
+		}
+	}
+}

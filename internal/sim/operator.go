@@ -1,0 +1,211 @@
+package sim
+
+import (
+	"errors"
+	"slices"
+	"time"
+
+	"github.com/asynkron/protoactor-go/actor"
+
+	"etcd/actors"
+	"etcd/store"
+	"etcd/wal"
+	"etcd/wal/crashfs"
+)
+
+// maxMembers is the limit of the cluster.
+const maxMembers = 7
+
+// errGivenUp ends the start of a machine that is not wanted any more.
+var errGivenUp = errors.New("the cluster does not take this machine")
+
+// operator is the one who starts machines again, adds and removes them, and replaces
+// those that have lost their data: one at a time, as the documentation says.
+type operator struct {
+	sim  *Sim
+	busy bool // with the membership
+}
+
+const lookEvery = 100 * time.Millisecond
+
+// look is what the operator does all the time.
+func (o *operator) look() {
+	for _, m := range o.sim.machines {
+		if l := m.life; l != nil && l.machine != nil {
+			select {
+			case reason := <-l.machine.Gone:
+				o.gone(m, reason)
+			default:
+			}
+			continue
+		}
+		switch {
+		case m.life != nil || m.wantDown > 0 || m.removed || !m.member:
+		case m.damaged:
+			o.replace(m)
+		case o.sim.workload.IntN(4) == 0: // a supervisor takes a moment
+			o.sim.count("machine started again")
+			m.start(o.sim.establish)
+		}
+	}
+	o.sim.after(lookEvery, o.look)
+}
+
+// gone stops a machine that was removed.
+func (o *operator) gone(m *machine, reason string) {
+	if !m.removed && !m.damaged {
+		o.sim.fail("%s stops, because %s; nobody has removed it", m, reason)
+	}
+	o.sim.count("removed machine stops by itself")
+	m.kill()
+}
+
+// add makes a new machine join.
+func (o *operator) add(finished func()) {
+	m := o.sim.newMachine()
+	m.member = true
+	m.start(o.sim.establish)
+	o.await(m, finished)
+}
+
+// await calls finished when the machine serves clients, or is not wanted any more.
+func (o *operator) await(m *machine, finished func()) {
+	o.sim.after(lookEvery, func() {
+		if m.removed || m.damaged || m.life != nil && m.life.ready() {
+			finished()
+			return
+		}
+		o.await(m, finished)
+	})
+}
+
+// remove takes a machine out of the cluster for good.
+func (o *operator) remove(m *machine, finished func()) {
+	m.removed = true
+	o.leave(m.memberID, func() {
+		m.member = false
+		o.sim.count("member removed")
+		finished()
+	})
+}
+
+// replace gives a machine that has lost its disk another identity: what it was is
+// removed, then it joins with an empty disk.
+func (o *operator) replace(m *machine) {
+	if o.busy {
+		return
+	}
+	o.busy = true
+	m.keepDown()
+	m.kill()
+	m.disk, m.disks = crashfs.New(), diskFaults{}
+	o.leave(m.memberID, func() {
+		o.sim.count("machine replaced")
+		m.memberID, m.damaged = 0, false
+		m.letUp()
+		m.start(o.sim.establish)
+		o.await(m, func() { o.busy = false })
+	})
+}
+
+// leave removes a member by its ID, however often that has to be tried.
+func (o *operator) leave(id uint64, finished func()) {
+	again := func() { o.sim.after(500*time.Millisecond, func() { o.leave(id, finished) }) }
+	l := o.sim.anyReady(o.sim.workload)
+	if id == 0 || l == nil {
+		if id == 0 {
+			finished() // it never was a member
+			return
+		}
+		again()
+		return
+	}
+	l.session.call(l.machine.Raft, func(call uint64, replyTo *actor.PID) any {
+		return &actors.Leave{ID: call, ReplyTo: replyTo, Member: id}
+	}, clientPatience, typed(func(reply *actors.Proposed) {
+		if reply == nil || reply.Err != nil {
+			if reply != nil {
+				o.sim.count("removal refused or unknown")
+			}
+			again()
+			return
+		}
+		finished()
+	}))
+}
+
+// establish gives an empty disk its identity. The first machine founds the cluster;
+// all others join it.
+func (s *Sim) establish(l *life, disk *actors.Disk) ([]store.Member, error) {
+	m := l.m
+	if s.founded == 0 {
+		identity := wal.Identity{ClusterID: s.identity.Uint64()>>1 | 1, MemberID: s.identity.Uint64()>>1 | 1}
+		m.memberID = identity.MemberID
+		return nil, disk.Create(identity)
+	}
+	if m.memberID == 0 {
+		m.memberID = s.identity.Uint64()>>1 | 1 // a process writes it down before it asks
+	}
+	var status *actors.StatusReply
+	for status == nil {
+		if m.removed {
+			return nil, errGivenUp
+		}
+		status = s.join(l)
+	}
+	if !disk.New {
+		return status.Members, nil
+	}
+	s.count("member joined")
+	return status.Members, disk.CreateJoined(wal.Identity{ClusterID: s.founded, MemberID: m.memberID}, status.Raft.Term)
+}
+
+// join asks some member to take the machine in, as the front end of a member would do
+// it for a request on its peer port. It returns nil if that did not work out.
+func (s *Sim) join(l *life) (joined *actors.StatusReply) {
+	task := s.current
+	done := false
+	give := func(status *actors.StatusReply) { joined, done = status, true }
+	through := s.anyReady(s.workload)
+	if through == nil {
+		task.sleep(election)
+		return nil
+	}
+	session := through.session
+	session.sync(clientPatience, func(synced *actors.Synced) {
+		if synced == nil || synced.Err != nil || through.dead {
+			give(nil)
+			return
+		}
+		session.status(clientPatience, func(status *actors.StatusReply) {
+			switch {
+			case status == nil || through.dead:
+				give(nil)
+			case slices.Contains(status.Removed, l.m.memberID):
+				l.m.removed = true
+				give(nil)
+			case slices.ContainsFunc(status.Members, func(m store.Member) bool { return m.ID == l.m.memberID }):
+				give(status)
+			case slices.ContainsFunc(status.Members, func(m store.Member) bool { return m.Name == l.m.name }):
+				give(nil) // what it was has to be removed first
+			default:
+				session.call(through.machine.Raft, func(id uint64, replyTo *actor.PID) any {
+					return &actors.Join{ID: id, ReplyTo: replyTo, Member: l.m.asMember()}
+				}, clientPatience, typed(func(reply *actors.Proposed) {
+					if reply == nil || reply.Err != nil || through.dead {
+						give(nil)
+						return
+					}
+					session.status(clientPatience, give)
+				}))
+			}
+		})
+	})
+	for !done {
+		task.sleep(5 * time.Millisecond)
+	}
+	if joined == nil {
+		task.sleep(election)
+	}
+	return joined
+}

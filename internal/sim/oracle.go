@@ -1,0 +1,311 @@
+package sim
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"fmt"
+	"hash/fnv"
+	"reflect"
+	"slices"
+	"sort"
+	"time"
+
+	"go.etcd.io/raft/v3/raftpb"
+
+	"etcd/actors"
+	"etcd/raftnode"
+	"etcd/store"
+)
+
+// oracle knows what must be true. It keeps the one log that all machines apply, as the
+// first of them applied it, and the state that comes of it.
+type oracle struct {
+	sim *Sim
+
+	log    []committed
+	store  *store.Store
+	events []*store.Event // published ones, in order
+
+	paths    []string
+	versions map[string][]version // of the paths that clients read
+
+	// told is the highest index that a client was told of, by a write or by a
+	// linearizable read.
+	told uint64
+
+	issued  map[string]int // how often clients have sent a command
+	applied map[string]int // how often it is in the log
+
+	leaders  map[uint64]uint64    // by term
+	appended map[[2]uint64]uint64 // hashes of entries by index and term
+	hashes   map[uint64][sha256.Size]byte
+}
+
+// committed is an entry with a command.
+type committed struct {
+	index, now uint64
+	command    []byte
+	result     store.Result
+}
+
+// version is a node and its children from an index on.
+type version struct {
+	index    uint64
+	node     *store.Node
+	failure  *store.Failure
+	children []*store.Node
+}
+
+func newOracle(sim *Sim) *oracle {
+	o := &oracle{
+		sim: sim, store: store.New(), versions: make(map[string][]version),
+		paths:  slices.Concat(plainKeys, ttlKeys, dirs),
+		issued: make(map[string]int), applied: make(map[string]int),
+		leaders: make(map[uint64]uint64), appended: make(map[[2]uint64]uint64),
+		hashes: make(map[uint64][sha256.Size]byte),
+	}
+	for _, path := range o.paths {
+		o.look(path)
+	}
+	return o
+}
+
+// observe sees a message of a machine before its actor does.
+func (s *Sim) observe(l *life, kind string, message any) {
+	switch m := message.(type) {
+	case *raftnode.Apply:
+		for i := range m.Entries {
+			s.oracle.apply(l, &m.Entries[i])
+		}
+	case *raftnode.Append:
+		s.oracle.append(l, m)
+	case *raftnode.Leader:
+		s.oracle.leads(l, m)
+	case *raftpb.Message:
+		if kind == "raft" {
+			s.countMessage(m)
+		}
+	}
+}
+
+// leads checks that a term has one leader.
+func (o *oracle) leads(l *life, m *raftnode.Leader) {
+	l.leads = m.Self
+	if !m.Self {
+		return
+	}
+	o.sim.count("leader elected")
+	id := l.m.memberID
+	if other, ok := o.leaders[m.Term]; ok && other != id {
+		o.sim.fail("term %d has two leaders, %x and %s (%x)", m.Term, other, l, id)
+	}
+	o.leaders[m.Term] = id
+}
+
+// append checks log matching: an index and a term name one entry.
+func (o *oracle) append(l *life, m *raftnode.Append) {
+	for _, e := range m.Entries {
+		h := fnv.New64a()
+		h.Write([]byte{byte(e.GetType())})
+		h.Write(e.GetData())
+		key := [2]uint64{e.GetIndex(), e.GetTerm()}
+		if other, ok := o.appended[key]; ok && other != h.Sum64() {
+			o.sim.fail("%s has another entry at index %d of term %d than another machine", l, e.GetIndex(), e.GetTerm())
+		}
+		o.appended[key] = h.Sum64()
+		if e.GetType() == raftpb.EntryConfChange {
+			o.sim.countChange(e)
+		}
+	}
+	if m.Snapshot != nil {
+		o.sim.count("snapshot installed")
+		l.snapshotIndex = max(l.snapshotIndex, m.Snapshot.GetIndex())
+	}
+}
+
+// apply checks that all machines apply the same commands at the same indexes.
+func (o *oracle) apply(l *life, e *raftnode.Entry) {
+	if e.Index <= l.baseIndex {
+		o.sim.fail("%s applies entry %d again, which is in the snapshot at %d with which it started", l, e.Index, l.baseIndex)
+		return
+	}
+	at := sort.Search(len(o.log), func(i int) bool { return o.log[i].index >= e.Index })
+	for i := l.position; i < at; i++ {
+		if o.log[i].index > l.snapshotIndex {
+			o.sim.fail("%s applies entry %d before entry %d", l, e.Index, o.log[i].index)
+			return
+		}
+	}
+	l.position = at + 1
+	if at < len(o.log) {
+		known := &o.log[at]
+		if known.index != e.Index || known.now != e.Now || !bytes.Equal(known.command, e.Command) {
+			o.sim.fail("%s applies another entry at index %d than the one that was committed there (%d)", l, e.Index, known.index)
+		}
+		return
+	}
+	o.commit(e)
+}
+
+// commit adds an entry to the log: some machine is the first to apply it.
+func (o *oracle) commit(e *raftnode.Entry) {
+	result, err := o.store.Apply(e.Index, store.Time(e.Now), e.Command)
+	if err != nil {
+		o.sim.fail("entry %d: %v", e.Index, err)
+		return
+	}
+	o.log = append(o.log, committed{index: e.Index, now: e.Now, command: e.Command, result: result})
+	if n, ok := o.issued[string(e.Command)]; ok {
+		o.applied[string(e.Command)]++
+		if o.applied[string(e.Command)] > n {
+			o.sim.fail("the command of entry %d is in the log more often than clients have sent it", e.Index)
+		}
+	}
+	o.checkExpiry(e, result)
+	if result.Published {
+		o.events = append(o.events, result.Event)
+	}
+	for _, path := range o.paths {
+		o.look(path)
+	}
+}
+
+// look notes a new version of a path.
+func (o *oracle) look(path string) {
+	v := version{index: o.store.Index()}
+	v.node, v.failure = o.store.Get(path)
+	if v.node != nil && v.node.Dir {
+		v.children = o.store.Children(path)
+	}
+	all := o.versions[path]
+	if len(all) > 0 {
+		last := all[len(all)-1]
+		if last.node == v.node && reflect.DeepEqual(last.failure, v.failure) && slices.Equal(last.children, v.children) {
+			return
+		}
+	}
+	o.versions[path] = append(all, v)
+}
+
+// checkExpiry checks that no key goes before its time, by the clock of the leader and by the
+// true time, in so far as the clocks of leaders agree.
+func (o *oracle) checkExpiry(e *raftnode.Entry, result store.Result) {
+	event := result.Event
+	if event == nil || event.Action != store.ActionExpire {
+		return
+	}
+	path := event.Node.Path
+	o.sim.count("key expired")
+	deadline := event.Prev.Deadline
+	if store.Time(e.Now) < deadline {
+		o.sim.fail("entry %d expires %s %v before its deadline", e.Index, path, time.Duration(deadline)-time.Duration(e.Now))
+	}
+	if due := time.Duration(deadline-epoch) - o.sim.shape.skew; o.sim.now < due {
+		o.sim.fail("entry %d expires %s %v too early by the true time", e.Index, path, due-o.sim.now)
+	}
+}
+
+// issue notes that a client sends a command.
+func (o *oracle) issue(command []byte) { o.issued[string(command)]++ }
+
+// refused notes that a client was told that its command was not proposed.
+func (o *oracle) refused(r *request) {
+	key := string(r.command)
+	if o.issued[key]--; o.applied[key] > o.issued[key] {
+		o.sim.fail("%s refused a command that is in the log", r.life)
+	}
+}
+
+// acknowledged checks the answer to a write.
+func (o *oracle) acknowledged(r *request, result store.Result) {
+	i, ok := o.find(result.Index)
+	switch {
+	case !ok || !bytes.Equal(o.log[i].command, r.command):
+		o.sim.fail("%s acknowledges a write at index %d, where there is another entry", r.life, result.Index)
+	case !reflect.DeepEqual(o.log[i].result, result):
+		o.sim.fail("%s answers the write at index %d with %+v, want %+v", r.life, result.Index, result, o.log[i].result)
+	case result.Index <= r.floor:
+		o.sim.fail("a write got index %d although somebody had been told of %d before it was sent", result.Index, r.floor)
+	}
+	o.told = max(o.told, result.Index)
+}
+
+// read checks the answer to a read: it is the state at its index, and if it is to be
+// linearizable, not an older one than anybody knew of.
+func (o *oracle) read(r *request, reply *actors.ReadReply) {
+	if !r.local {
+		if reply.Index < r.floor {
+			o.sim.fail("%s reads %s as of index %d although somebody had been told of %d before", r.life, r.path, reply.Index, r.floor)
+		}
+		o.told = max(o.told, reply.Index)
+	}
+	all := o.versions[r.path]
+	at := sort.Search(len(all), func(i int) bool { return all[i].index > reply.Index })
+	want := all[at-1]
+	same := reflect.DeepEqual(want.node, reply.Node) && len(want.children) == len(reply.Children) &&
+		(want.failure == nil) == (reply.Failure == nil)
+	for i := range want.children {
+		same = same && reflect.DeepEqual(want.children[i], reply.Children[i])
+	}
+	if !same {
+		o.sim.fail("%s reads %s at index %d as %+v %v, want %+v %v", r.life, r.path, reply.Index,
+			reply.Node, len(reply.Children), want.node, len(want.children))
+	}
+}
+
+func (o *oracle) find(index uint64) (at int, ok bool) {
+	at = sort.Search(len(o.log), func(i int) bool { return o.log[i].index >= index })
+	return at, at < len(o.log) && o.log[at].index == index
+}
+
+// frozen checks that machines which have applied the same are the same.
+func (o *oracle) frozen(l *life, state *store.Snapshot) {
+	h := sha256.New()
+	if _, err := state.WriteTo(h); err != nil {
+		o.sim.fail("%s: %v", l, err)
+	}
+	sum := [sha256.Size]byte(h.Sum(nil))
+	if other, ok := o.hashes[state.Index()]; ok && other != sum {
+		o.sim.fail("the state of %s at index %d differs from that of another machine", l, state.Index())
+	}
+	o.hashes[state.Index()] = sum
+	o.sim.count("states compared")
+}
+
+// final checks that a machine has everything, and nothing else.
+func (o *oracle) final(l *life, state *store.Snapshot) {
+	last := uint64(0)
+	if len(o.log) > 0 {
+		last = o.log[len(o.log)-1].index
+	}
+	if state.Index() < o.told {
+		o.sim.fail("%s ends at index %d although clients were told of %d", l, state.Index(), o.told)
+	}
+	if state.Index() == last {
+		o.frozen(l, o.store.Snapshot())
+	}
+	o.frozen(l, state)
+}
+
+func (o *oracle) valueOf(key string) string {
+	if node, _ := o.store.Get(key); node != nil {
+		return node.Value
+	}
+	return ""
+}
+
+// eventsUpTo is the place behind the last event with at most this index.
+func (o *oracle) eventsUpTo(index uint64) int {
+	return sort.Search(len(o.events), func(i int) bool { return o.events[i].Index > index })
+}
+
+// eventsSince is how many events there are from an index on.
+func (o *oracle) eventsSince(index uint64) int {
+	return len(o.events) - sort.Search(len(o.events), func(i int) bool { return o.events[i].Index >= index })
+}
+
+func sameEvent(a, b *store.Event) bool { return reflect.DeepEqual(a, b) }
+
+func describe(e *store.Event) string {
+	return fmt.Sprintf("%s %+v (before: %+v)", e.Action, *e.Node, e.Prev)
+}

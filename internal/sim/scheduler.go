@@ -1,0 +1,189 @@
+package sim
+
+import (
+	"container/heap"
+	"math/rand/v2"
+	"runtime"
+	"slices"
+	"time"
+)
+
+// scheduler decides what happens next. Everything runs on goroutines of tasks, one at
+// a time; time passes only when no task can run.
+type scheduler struct {
+	now time.Duration
+	// rnd decides the order of things, and nothing else.
+	rnd *rand.Rand
+	// lag is how likely a task with something to do is to get to it only later.
+	lag float64
+
+	timers   timers
+	nextSeq  uint64
+	runnable []*task
+	current  *task
+	yielded  chan struct{}
+	steps    int
+	trace    trace
+}
+
+func newScheduler(rnd *rand.Rand) *scheduler {
+	return &scheduler{rnd: rnd, yielded: make(chan struct{})}
+}
+
+// maxLag is how long a task with something to do may have to wait.
+const maxLag = 30 * time.Millisecond
+
+// task is a strand of work: an actor, or the start of a machine. It does one step when
+// the scheduler says so, and may sleep in the middle of it.
+type task struct {
+	s    *scheduler
+	life *life
+	name string
+	// step does the next piece of work and says whether there is more.
+	step func() (more bool)
+
+	resume  chan bool // false: it has to end
+	queued  bool      // it is, or will be, among the runnable
+	inside  bool      // in the middle of a step
+	started bool
+	ended   bool
+}
+
+func (s *scheduler) newTask(l *life, name string, step func() bool) *task {
+	return &task{s: s, life: l, name: name, step: step, resume: make(chan bool)}
+}
+
+// ready notes that t has something to do.
+func (s *scheduler) ready(t *task) {
+	if t.queued || t.inside || t.ended {
+		return
+	}
+	t.queued = true
+	if s.lag > 0 && s.rnd.Float64() < s.lag {
+		s.after(time.Duration(s.rnd.Int64N(int64(maxLag))), func() { s.runnable = append(s.runnable, t) })
+		return
+	}
+	s.runnable = append(s.runnable, t)
+}
+
+// run runs until the time is until, or stop says that it is enough.
+func (s *scheduler) run(until time.Duration, stop func() bool) {
+	for !stop() {
+		if len(s.runnable) > 0 {
+			i := s.rnd.IntN(len(s.runnable))
+			t := s.runnable[i]
+			last := len(s.runnable) - 1
+			s.runnable[i], s.runnable[last] = s.runnable[last], nil
+			s.runnable = s.runnable[:last]
+			s.turn(t)
+			continue
+		}
+		if len(s.timers) == 0 || s.timers[0].at > until {
+			s.now = until
+			return
+		}
+		t := heap.Pop(&s.timers).(*timer)
+		s.now = t.at
+		if !t.stopped {
+			t.stopped = true
+			t.f()
+		}
+	}
+}
+
+// turn lets t do a step, or go on with the one it is in.
+func (s *scheduler) turn(t *task) {
+	t.queued = false
+	switch {
+	case t.ended:
+		return
+	case t.life.paused:
+		t.queued = true
+		t.life.held = append(t.life.held, t)
+		return
+	}
+	s.steps++
+	s.switchTo(t, true)
+}
+
+func (s *scheduler) switchTo(t *task, goOn bool) {
+	if !t.started {
+		t.started = true
+		go t.loop()
+	}
+	before := s.current
+	s.current = t
+	t.resume <- goOn
+	<-s.yielded
+	s.current = before
+}
+
+// end ends t, in the middle of a step if need be. It must not be called by t itself.
+func (s *scheduler) end(t *task) {
+	if !t.ended && t.started {
+		s.switchTo(t, false)
+	}
+	t.ended = true
+}
+
+func (t *task) loop() {
+	defer func() {
+		t.ended = true
+		t.s.yielded <- struct{}{}
+	}()
+	for <-t.resume {
+		t.inside = true
+		more := t.step()
+		t.inside = false
+		if more {
+			t.s.ready(t)
+		}
+		t.s.yielded <- struct{}{}
+	}
+}
+
+// sleep lets d pass in the middle of the present step. It does not return if the
+// task's machine ends meanwhile.
+func (t *task) sleep(d time.Duration) {
+	t.s.after(d, func() {
+		t.queued = true
+		t.s.runnable = append(t.s.runnable, t)
+	})
+	t.s.yielded <- struct{}{}
+	if !<-t.resume {
+		runtime.Goexit()
+	}
+}
+
+// timer is something that happens at a time.
+type timer struct {
+	at      time.Duration
+	seq     uint64
+	f       func()
+	stopped bool
+}
+
+// after has f called, on no task, when d has passed.
+func (s *scheduler) after(d time.Duration, f func()) *timer {
+	t := &timer{at: s.now + max(d, 0), seq: s.nextSeq, f: f}
+	s.nextSeq++
+	heap.Push(&s.timers, t)
+	return t
+}
+
+type timers []*timer
+
+func (h timers) Len() int { return len(h) }
+func (h timers) Less(i, j int) bool {
+	return h[i].at < h[j].at || h[i].at == h[j].at && h[i].seq < h[j].seq
+}
+func (h timers) Swap(i, j int) { h[i], h[j] = h[j], h[i] }
+func (h *timers) Push(x any)   { *h = append(*h, x.(*timer)) }
+func (h *timers) Pop() any {
+	old := *h
+	last := len(old) - 1
+	t := old[last]
+	old[last] = nil
+	*h = slices.Delete(old, last, last+1)
+	return t
+}

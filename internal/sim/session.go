@@ -1,0 +1,137 @@
+package sim
+
+import (
+	"maps"
+	"slices"
+	"time"
+
+	"github.com/asynkron/protoactor-go/actor"
+
+	"etcd/actors"
+)
+
+// session stands for all connections of clients to one machine: it sends requests and
+// gives each answer to whoever asked.
+type session struct {
+	life  *life
+	pid   *actor.PID
+	calls map[uint64]*call
+}
+
+// call is a request that waits for its answer.
+type call struct {
+	answered func(reply any) // nil: there will be no answer any more
+	timeout  *timer
+}
+
+func newSession(l *life) *session {
+	s := &session{life: l, calls: make(map[uint64]*call)}
+	root := l.machine.System.Root
+	s.pid = root.Spawn(actor.PropsFromProducer(func() actor.Actor { return s }, actor.WithMailbox(l.machine.Kind("session").Mailbox())))
+	return s
+}
+
+// Receive implements [actor.Actor].
+func (s *session) Receive(ctx actor.Context) {
+	switch m := ctx.Message().(type) {
+	case *actors.Proposed:
+		s.answer(m.ID, m, true)
+	case *actors.ReadReply:
+		s.answer(m.ID, m, true)
+	case *actors.Synced:
+		s.answer(m.ID, m, true)
+	case *actors.StatusReply:
+		s.answer(m.ID, m, true)
+	case *actors.Frozen:
+		s.answer(m.ID, m, true)
+	case *actors.WatchReply:
+		s.answer(m.ID, m, m.Last)
+	}
+}
+
+func (s *session) answer(id uint64, reply any, last bool) {
+	c, ok := s.calls[id]
+	if !ok {
+		return
+	}
+	if last {
+		s.forget(id)
+	}
+	c.answered(reply)
+}
+
+func (s *session) forget(id uint64) {
+	if c := s.calls[id]; c.timeout != nil {
+		c.timeout.stopped = true
+	}
+	delete(s.calls, id)
+}
+
+// call sends a request with a new ID to one of the machine's actors. answered is called
+// with the answer, or with nil when patience is over or the machine has ended; 0 waits
+// for ever.
+func (s *session) call(to *actor.PID, request func(id uint64, replyTo *actor.PID) any, patience time.Duration, answered func(reply any)) (id uint64) {
+	s.life.sim.lastCall++
+	id = s.life.sim.lastCall
+	c := &call{answered: answered}
+	s.calls[id] = c
+	if patience > 0 {
+		c.timeout = s.life.s.after(patience, func() {
+			delete(s.calls, id)
+			answered(nil)
+		})
+	}
+	s.life.machine.System.Root.Send(to, request(id, s.pid))
+	return id
+}
+
+// hangUp tells everybody who waits that the machine has ended. They learn of it a
+// moment later, on no task.
+func (s *session) hangUp() {
+	for _, id := range slices.Sorted(maps.Keys(s.calls)) {
+		c := s.calls[id]
+		s.forget(id)
+		s.life.s.after(time.Millisecond, func() { c.answered(nil) })
+	}
+}
+
+// The requests, with the actor each goes to.
+
+func (s *session) propose(command []byte, patience time.Duration, answered func(*actors.Proposed)) {
+	s.call(s.life.machine.Raft, func(id uint64, replyTo *actor.PID) any {
+		return &actors.Propose{ID: id, ReplyTo: replyTo, Command: command}
+	}, patience, typed(answered))
+}
+
+// read asks the raft actor (linearizable) or the store actor (local).
+func (s *session) read(of *actor.PID, path string, patience time.Duration, answered func(*actors.ReadReply)) {
+	s.call(of, func(id uint64, replyTo *actor.PID) any {
+		return &actors.Read{ID: id, ReplyTo: replyTo, Path: path}
+	}, patience, typed(answered))
+}
+
+func (s *session) sync(patience time.Duration, answered func(*actors.Synced)) {
+	s.call(s.life.machine.Raft, func(id uint64, replyTo *actor.PID) any {
+		return &actors.Sync{ID: id, ReplyTo: replyTo}
+	}, patience, typed(answered))
+}
+
+func (s *session) status(patience time.Duration, answered func(*actors.StatusReply)) {
+	s.call(s.life.machine.Raft, func(id uint64, replyTo *actor.PID) any {
+		return &actors.Status{ID: id, ReplyTo: replyTo}
+	}, patience, typed(answered))
+}
+
+func (s *session) freeze(patience time.Duration, answered func(*actors.Frozen)) {
+	s.call(s.life.machine.Store, func(id uint64, replyTo *actor.PID) any {
+		return &actors.Freeze{ID: id, ReplyTo: replyTo}
+	}, patience, typed(answered))
+}
+
+// typed makes nil of no answer.
+func typed[T any](answered func(*T)) func(any) {
+	return func(reply any) {
+		m, _ := reply.(*T)
+		answered(m)
+	}
+}

@@ -1,0 +1,275 @@
+package sim
+
+import (
+	"context"
+	"crypto/rand"
+	"fmt"
+	"io"
+	mathrand "math/rand/v2"
+	"time"
+
+	"etcd/actors"
+	"etcd/internal/history"
+	"etcd/wal/crashfs"
+)
+
+type (
+	syncedReply = actors.Synced
+	statusReply = actors.StatusReply
+)
+
+// over is a time that is up: what waits with it, does not.
+var over = func() context.Context {
+	ctx, cancel := context.WithCancel(context.Background())
+	cancel()
+	return ctx
+}()
+
+// Config says which run it is to be.
+type Config struct {
+	Seed uint64
+	// Skip are the numbers of faults that are left out.
+	Skip []int
+	// Trace gets everything that happens as text; nil for none.
+	Trace io.Writer
+}
+
+// Report is what came of a run.
+type Report struct {
+	Seed uint64
+	// Failure is the invariant that was violated, nil if none was.
+	Failure error
+	// Faults are those of the plan, whether or not they were left out.
+	Faults []string
+	// Trace is a hash of everything that happened.
+	Trace uint64
+	// Simulated is the time that passed inside.
+	Simulated time.Duration
+	// Steps is how many messages were handled, Entries how many commands were committed,
+	// Operations how many are in the history that was checked to be linearizable.
+	Steps, Entries, Operations int
+	// Counts is how often what happened.
+	Counts map[string]int
+}
+
+// Sim is one run.
+type Sim struct {
+	*scheduler
+	shape    shape
+	machines []*machine
+	network  wires
+	operator operator
+	oracle   *oracle
+	clients  []*client
+	watchers []*watcher
+
+	identity  *mathrand.Rand // IDs
+	workload  *mathrand.Rand // what clients and the operator do
+	diskTimes *mathrand.Rand
+
+	founded    uint64 // cluster ID, once the first machine serves
+	quiet      bool   // clients send nothing any more
+	lives      int
+	lastCall   uint64
+	operations []history.Operation
+	counts     map[string]int
+	failure    error
+}
+
+// shape is what differs from seed to seed for the whole run.
+type shape struct {
+	machines        int
+	clients         int
+	watchers        int
+	faults          int
+	think           time.Duration // of clients between requests
+	sync            time.Duration // of a disk that is well
+	skew            time.Duration // most that a wall clock is off
+	tickSkew        float64
+	history         uint32
+	snapshotEntries uint64
+	catchUp         uint64
+	segment         int64
+	weather         weather
+}
+
+func newShape(rnd *mathrand.Rand) shape {
+	pick := func(from ...int) int { return from[rnd.IntN(len(from))] }
+	return shape{
+		machines: pick(1, 2, 3, 3, 3, 3, 3, 4, 5, 5),
+		clients:  2 + rnd.IntN(8),
+		watchers: 4 + rnd.IntN(8),
+		faults:   rnd.IntN(25),
+		think:    time.Duration(pick(20, 50, 100, 200)) * time.Millisecond,
+		sync:     time.Duration(pick(50, 200, 1000, 5000)) * time.Microsecond,
+		skew:     time.Duration(pick(0, 0, 50, 2000)) * time.Millisecond,
+		tickSkew: float64(pick(0, 1, 5, 10)) / 100,
+		history:  uint32(pick(5, 50, 200, 1000)), snapshotEntries: uint64(pick(20, 50, 200, 1000)),
+		catchUp: uint64(pick(1, 10, 100)), segment: int64(pick(4, 16, 64)) << 10,
+		weather: weather{
+			delay: time.Duration(pick(200, 1000, 5000, 20000)) * time.Microsecond,
+			lose:  float64(pick(0, 0, 1, 5)) / 100, twice: float64(pick(0, 1, 5)) / 100, stray: float64(pick(0, 1, 5)) / 100,
+		},
+	}
+}
+
+// The phases of a run: clients and faults until calm; then everything is healed, and
+// everything has to come right within patience.
+const (
+	faultsFrom = 4 * time.Second
+	calmFrom   = 40 * time.Second
+	patience   = 120 * time.Second
+)
+
+// Run makes one run. There must not be two at a time in a process: Raft takes its random
+// numbers from [crypto/rand.Reader], which a run replaces.
+func Run(cfg Config) *Report {
+	stream := func(n uint64) *mathrand.Rand { return mathrand.New(mathrand.NewPCG(cfg.Seed, n)) }
+	before := rand.Reader
+	rand.Reader = mathrand.NewChaCha8(key(cfg.Seed))
+	defer func() { rand.Reader = before }()
+
+	s := &Sim{
+		scheduler: newScheduler(stream(1)), shape: newShape(stream(2)),
+		identity: stream(3), workload: stream(4), diskTimes: stream(5),
+		counts: make(map[string]int),
+	}
+	s.trace = newTrace(cfg.Trace)
+	s.lag = []float64{0, 0.001, 0.02}[s.rnd.IntN(3)]
+	s.network = wires{sim: s, rnd: stream(6), cut: make(map[[2]int]int), weather: s.shape.weather}
+	s.operator.sim = s
+	s.oracle = newOracle(s)
+	faults := plan(stream(7), faultsFrom, calmFrom, s.shape.faults)
+	s.start(stream)
+	s.schedule(without(faults, cfg.Skip))
+	s.run(calmFrom, s.failed)
+	s.calmDown()
+	s.finish()
+	s.end()
+
+	r := &Report{
+		Seed: cfg.Seed, Failure: s.failure, Trace: s.trace.sum.Sum64(), Simulated: s.now, Steps: s.steps,
+		Entries: len(s.oracle.log), Operations: len(s.operations), Counts: s.counts,
+	}
+	for _, f := range faults {
+		r.Faults = append(r.Faults, f.String())
+	}
+	return r
+}
+
+func key(seed uint64) (k [32]byte) {
+	for i := range 8 {
+		k[i] = byte(seed >> (8 * i))
+	}
+	return k
+}
+
+func without(faults []*fault, skip []int) []*fault {
+	var left []*fault
+	for _, f := range faults {
+		keep := true
+		for _, n := range skip {
+			keep = keep && f.number != n
+		}
+		if keep {
+			left = append(left, f)
+		}
+	}
+	return left
+}
+
+func (s *Sim) failed() bool { return s.failure != nil }
+
+// fail notes the first violation. The run ends after the present step.
+func (s *Sim) fail(format string, args ...any) {
+	if s.failure == nil {
+		s.failure = fmt.Errorf("at %.6fs: %w", s.now.Seconds(), fmt.Errorf(format, args...))
+		s.trace.note(s.now, "VIOLATION", format, args...)
+	}
+}
+
+func (s *Sim) newMachine() *machine {
+	m := &machine{
+		sim: s, slot: len(s.machines), name: fmt.Sprintf("m%d", len(s.machines)), disk: crashfs.New(),
+		skew: s.skew(s.identity), tickRate: s.shape.tickSkew * (2*s.identity.Float64() - 1),
+	}
+	s.machines = append(s.machines, m)
+	return m
+}
+
+// skew is how far a wall clock is off.
+func (s *Sim) skew(rnd *mathrand.Rand) time.Duration {
+	if s.shape.skew == 0 {
+		return 0
+	}
+	return time.Duration(rnd.Int64N(int64(s.shape.skew))) - s.shape.skew/2
+}
+
+// start founds the cluster, lets the others join and the clients begin.
+func (s *Sim) start(stream func(uint64) *mathrand.Rand) {
+	first := s.newMachine()
+	first.member = true
+	first.start(s.establish)
+	s.operator.busy = true
+	s.operator.await(first, func() {
+		s.founded = first.life.machine.ClusterID
+		s.grow()
+	})
+	s.after(0, s.operator.look)
+	for i := range s.shape.clients {
+		c := &client{sim: s, id: i, rnd: stream(100 + uint64(i))}
+		s.clients = append(s.clients, c)
+		c.again()
+	}
+	for i := range s.shape.watchers {
+		w := &watcher{sim: s, rnd: stream(200 + uint64(i)), stream: i%3 > 0}
+		w.path = append([]string{"/"}, s.oracle.paths...)[w.rnd.IntN(1+len(s.oracle.paths))]
+		s.watchers = append(s.watchers, w)
+		w.reconnect()
+	}
+	s.after(time.Second, s.compare)
+}
+
+// grow adds machines until the cluster has its size.
+func (s *Sim) grow() {
+	if len(s.machines) >= s.shape.machines {
+		s.operator.busy = false
+		return
+	}
+	s.operator.add(s.grow)
+}
+
+// compare compares the states of machines now and then.
+func (s *Sim) compare() {
+	for _, m := range s.machines {
+		if l := m.life; l != nil && l.ready() {
+			l.session.freeze(clientPatience, func(reply *actors.Frozen) {
+				if reply != nil {
+					s.oracle.frozen(l, reply.State)
+				}
+			})
+		}
+	}
+	s.after(time.Second, s.compare)
+}
+
+// anyReady is a machine that serves clients, nil if there is none.
+func (s *Sim) anyReady(rnd *mathrand.Rand) *life {
+	var ready []*life
+	for _, m := range s.machines {
+		if m.life != nil && m.life.ready() && m.life.session != nil {
+			ready = append(ready, m.life)
+		}
+	}
+	if len(ready) == 0 {
+		return nil
+	}
+	return ready[rnd.IntN(len(ready))]
+}
+
+// end ends all machines.
+func (s *Sim) end() {
+	for _, m := range s.machines {
+		m.kill()
+	}
+}

@@ -1,0 +1,177 @@
+package sim
+
+import (
+	"errors"
+	"math/rand/v2"
+	"strings"
+	"time"
+
+	"github.com/asynkron/protoactor-go/actor"
+
+	"etcd/actors"
+	"etcd/store"
+	"etcd/watch"
+)
+
+// watcher follows a part of the tree, on one machine after the other. It must see
+// every event once, in order.
+type watcher struct {
+	sim  *Sim
+	rnd  *rand.Rand
+	path string
+	// stream keeps the watch after an event; otherwise every event needs a new one.
+	stream bool
+
+	life *life
+	id   uint64
+	next uint64 // index from which events are wanted; 0: not known yet
+	read int    // events of the oracle before this place were seen, or are of no interest
+}
+
+// connect begins a watch on some machine.
+func (w *watcher) connect() {
+	w.life = nil
+	l := w.sim.anyReady(w.rnd)
+	if l == nil {
+		w.reconnect()
+		return
+	}
+	if w.next > 0 {
+		w.register(l)
+		return
+	}
+	// A watch of what is to come begins behind everything that was acknowledged.
+	floor := w.sim.oracle.told
+	l.session.sync(clientPatience, func(synced *actors.Synced) {
+		if synced == nil || synced.Err != nil || l.dead {
+			w.reconnect()
+			return
+		}
+		w.read = w.sim.oracle.eventsUpTo(floor)
+		w.register(l)
+	})
+}
+
+func (w *watcher) reconnect() {
+	w.life = nil
+	w.sim.after(20*time.Millisecond+time.Duration(w.rnd.Int64N(int64(500*time.Millisecond))), w.connect)
+}
+
+func (w *watcher) register(l *life) {
+	w.life = l
+	if w.stream {
+		// Some leave by themselves and come back elsewhere.
+		w.sim.after(time.Duration(w.rnd.Int64N(int64(20*time.Second))), func() { w.leave(l) })
+	}
+	w.id = l.session.call(l.machine.Hub, func(id uint64, replyTo *actor.PID) any {
+		return &actors.Watch{ReplyTo: replyTo, Watcher: watch.Watcher{
+			ID: id, Path: w.path, Since: w.next, Recursive: true, Hidden: true, Stream: w.stream,
+		}}
+	}, 0, func(reply any) {
+		if w.life != l {
+			return // it has left
+		}
+		w.receive(reply)
+	})
+}
+
+func (w *watcher) leave(l *life) {
+	if w.life != l || l.dead || w.next == 0 {
+		return
+	}
+	w.sim.count("watch moved")
+	l.machine.System.Root.Send(l.machine.Hub, &actors.Unwatch{ID: w.id})
+	l.session.forget(w.id)
+	w.reconnect()
+}
+
+func (w *watcher) receive(message any) {
+	reply, ok := message.(*actors.WatchReply)
+	switch {
+	case !ok: // the machine has ended
+		w.sim.count("watch broken")
+		w.reconnect()
+	case reply.Err != nil:
+		w.lost(reply.Err)
+	default:
+		w.see(reply.Event)
+		if reply.Last {
+			w.reconnect()
+		}
+	}
+}
+
+// lost judges a watch that ends without an event.
+func (w *watcher) lost(err error) {
+	var cleared *watch.ClearedError
+	switch {
+	case errors.As(err, &cleared):
+		w.sim.count("history cleared")
+		if since := w.sim.oracle.eventsSince(cleared.Requested); since < int(w.sim.shape.history) {
+			w.sim.fail("%s says that the history from %d on is cleared; there were only %d events since, and %d are kept",
+				w.life, cleared.Requested, since, w.sim.shape.history)
+		}
+	case errors.Is(err, actors.ErrHistoryLost):
+		w.sim.count("history lost by a snapshot")
+	default:
+		w.sim.fail("%s ends a watch: %v", w.life, err)
+	}
+	w.next = 0 // it looks at the key and begins anew
+	w.reconnect()
+}
+
+// see checks that event is the next one.
+func (w *watcher) see(event *store.Event) {
+	w.sim.count("watch event")
+	o := w.sim.oracle
+	first := w.next == 0
+	for ; w.read < len(o.events); w.read++ {
+		e := o.events[w.read]
+		if !w.wants(e) || e.Index < w.next {
+			continue
+		}
+		if first && e.Index < event.Index {
+			continue // before the watch was registered
+		}
+		break
+	}
+	if w.read == len(o.events) || o.events[w.read].Index != event.Index {
+		expected := uint64(0)
+		if w.read < len(o.events) {
+			expected = o.events[w.read].Index
+		}
+		w.sim.fail("a watcher of %s from %d on %s sees event %d, want %d", w.path, w.next, w.life, event.Index, expected)
+		return
+	}
+	if !sameEvent(o.events[w.read], event) {
+		w.sim.fail("a watcher of %s on %s sees event %d as %s, want %s", w.path, w.life, event.Index, describe(event), describe(o.events[w.read]))
+	}
+	w.read++
+	w.next = event.Index + 1
+}
+
+// behind says whether there are events that w has not seen.
+func (w *watcher) behind() bool {
+	if w.next == 0 {
+		return false
+	}
+	for ; w.read < len(w.sim.oracle.events); w.read++ {
+		if e := w.sim.oracle.events[w.read]; w.wants(e) && e.Index >= w.next {
+			return true
+		}
+	}
+	return false
+}
+
+// wants is what the API says about recursive watches: events at the path, below it,
+// and those that take away a directory above it.
+func (w *watcher) wants(e *store.Event) bool {
+	path := e.Node.Path
+	switch {
+	case w.path == "/" || path == w.path || strings.HasPrefix(path, w.path+"/"):
+		return true
+	case strings.HasPrefix(w.path, path+"/"):
+		return e.Prev != nil && e.Prev.Dir && (e.Action == store.ActionDelete || e.Action == store.ActionExpire)
+	}
+	return false
+}
