@@ -135,10 +135,13 @@ func (s *Store) delete(m *storepb.Delete) Result {
 }
 
 // expire carries out an Expire. The modified index alone would not do, because
-// a directory keeps it when it gets another deadline.
-func (s *Store) expire(m *storepb.Expire) Result {
+// a directory keeps it when it gets another deadline. It was proposed by the clock of
+// one machine and stamped by that of another if the leader has changed in between; for
+// the second it may be too early.
+func (s *Store) expire(m *storepb.Expire, now Time) Result {
 	old := s.tree.find(m.GetPath())
-	if old == nil || old == rootNode || old.Modified != m.GetModifiedIndex() || uint64(old.Deadline) != m.GetDeadline() {
+	if old == nil || old == rootNode || old.Modified != m.GetModifiedIndex() || uint64(old.Deadline) != m.GetDeadline() ||
+		now < old.Deadline {
 		return s.nothing()
 	}
 	return s.remove(ActionExpire, old)

@@ -199,7 +199,10 @@ func TestCommands(t *testing.T) {
 			{expire("/a", 1, 1005), "nothing"},
 			{expire("/a", 2, 1006), "nothing"},
 			{expire("/a/b", 2, 1005), "nothing"},
-			{expire("/a", 2, 1005), `expire /a="" 1/6 was /a="2" 1/2 @1005`},
+			{set("/b", "1", ttl(10)), `set /b="1" 6/6 @1010`},
+			{expire("/b", 6, 1010), "nothing"}, // the clock of the one who stamps it says 1009
+			{remove("/b"), `delete /b="" 6/8 was /b="1" 6/6 @1010`},
+			{expire("/a", 2, 1005), `expire /a="" 1/9 was /a="2" 1/2 @1005`},
 			{expire("/a", 2, 1005), "nothing"},
 		}, nil},
 		{"expire a directory with all that is in it", []step{
@@ -216,7 +219,11 @@ func TestCommands(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			s := store.New()
 			for i, step := range tt.steps {
-				result := apply(t, s, uint64(i+1), 1000, step.command)
+				now := store.Time(1000)
+				if step.command.GetExpire() != nil {
+					now = 1009
+				}
+				result := apply(t, s, uint64(i+1), now, step.command)
 				if got := show(result); got != step.want {
 					t.Errorf("command %d\n got: %s\nwant: %s", i+1, got, step.want)
 				}

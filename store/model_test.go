@@ -126,7 +126,7 @@ func (m *model) apply(index, now uint64, c *storepb.Command) string {
 	case *storepb.Command_Delete:
 		return m.delete(kind.Delete)
 	case *storepb.Command_Expire:
-		return m.expire(kind.Expire)
+		return m.expire(kind.Expire, now)
 	case *storepb.Command_Bootstrap:
 		m.limit = int(kind.Bootstrap.GetHistoryLimit())
 		m.drop()
@@ -300,9 +300,9 @@ func (m *model) remove(action, path string, old *modelNode) string {
 	return m.publish(fmt.Sprintf("%s %s was %s", action, gone.text(path), old.text(path)))
 }
 
-func (m *model) expire(c *storepb.Expire) string {
+func (m *model) expire(c *storepb.Expire, now uint64) string {
 	node, _ := m.walk(c.GetPath())
-	if node == nil || node == m.root || node.modified != c.GetModifiedIndex() || node.deadline != c.GetDeadline() {
+	if node == nil || node == m.root || node.modified != c.GetModifiedIndex() || node.deadline != c.GetDeadline() || now < node.deadline {
 		return "nothing"
 	}
 	return m.remove("expire", c.GetPath(), node)

@@ -54,7 +54,7 @@ func (s *Store) carryOut(c *storepb.Command, now Time) Result {
 	case *storepb.Command_Delete:
 		return s.delete(kind.Delete)
 	case *storepb.Command_Expire:
-		return s.expire(kind.Expire)
+		return s.expire(kind.Expire, now)
 	case *storepb.Command_Bootstrap:
 		s.history.setLimit(int(kind.Bootstrap.GetHistoryLimit()))
 		return s.setMember(kind.Bootstrap.GetMember())

@@ -572,8 +572,8 @@ func (x *Delete) GetCondition() *Condition {
 	return nil
 }
 
-// Expire removes a node whose time has come, provided that it has not changed
-// since the proposer looked at it.
+// Expire removes a node whose time has come by the time of the command, provided
+// that it has not changed since the proposer looked at it.
 type Expire struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Path          string                 `protobuf:"bytes,1,opt,name=path,proto3" json:"path,omitempty"`
