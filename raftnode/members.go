@@ -13,6 +13,10 @@ import (
 // promoteLag is how many entries a learner may lack to be given a vote.
 const promoteLag = 64
 
+// farewells is how many election timeouts a machine stays after its removal. The others
+// may not know of it yet, and of two the one that is left cannot find out alone.
+const farewells = 3
+
 // maxHeldReads bounds the reads of other members that a new leader keeps.
 const maxHeldReads = 1000
 
@@ -27,10 +31,8 @@ func (n *Node) Step(m *raftpb.Message) error {
 	if voter, learner := n.isMember(m.GetFrom()); voter || learner {
 		n.heard[m.GetFrom()] = n.ticks
 	}
-	if m.GetType() == raftpb.MsgReadIndex && n.aloneAndNew() {
-		if len(n.heldReads) < maxHeldReads {
-			n.heldReads = append(n.heldReads, m) // see askReadIndex
-		}
+	if m.GetType() == raftpb.MsgReadIndex {
+		n.stepReadIndex(m)
 		return nil
 	}
 	// A message from one that has been removed meanwhile is no error of ours.
@@ -38,8 +40,29 @@ func (n *Node) Step(m *raftpb.Message) error {
 	return nil
 }
 
-// losesQuorum says whether too few of the voters would remain without this one. Alive
-// is who was heard within an election timeout.
+// stepReadIndex takes the question of another member that holds this one for the
+// leader. If it is not, nobody answers: Raft would pass the question on in the name of
+// the one who asked, which no member believes, and that one asks again when it hears
+// who leads.
+func (n *Node) stepReadIndex(m *raftpb.Message) {
+	switch {
+	case n.aloneAndNew():
+		if len(n.heldReads) < maxHeldReads {
+			n.heldReads = append(n.heldReads, m) // see askReadIndex
+		}
+	case n.raw.BasicStatus().RaftState == raft.StateLeader:
+		_ = n.raw.Step(m) // as in Step
+	}
+}
+
+// alive says whether a member was heard within an election timeout. Raft's own notion
+// starts anew with every leader, and every election timeout.
+func (n *Node) alive(id uint64) bool {
+	tick, ok := n.heard[id]
+	return id == n.cfg.MemberID || ok && n.ticks-tick <= n.cfg.ElectionTicks
+}
+
+// losesQuorum says whether too few of the voters would remain without this one.
 func (n *Node) losesQuorum(without uint64) bool {
 	alive, voters := 0, 0
 	for _, id := range n.confState.GetVoters() {
@@ -47,7 +70,7 @@ func (n *Node) losesQuorum(without uint64) bool {
 			continue
 		}
 		voters++
-		if tick, ok := n.heard[id]; id == n.cfg.MemberID || ok && n.ticks-tick <= n.cfg.ElectionTicks {
+		if n.alive(id) {
 			alive++
 		}
 	}
@@ -71,15 +94,16 @@ func (n *Node) SnapshotSent(member uint64, ok bool) {
 	n.raw.ReportSnapshot(member, status)
 }
 
-// Transfer hands the leadership to the member that is furthest. It returns false if
+// Transfer hands the leadership to the member that is furthest of those alive. It returns false if
 // this machine does not lead or there is nobody to lead instead.
 func (n *Node) Transfer() bool {
-	if !n.isLeader {
+	// Of a follower Raft would take it for a request to pass on.
+	if n.raw.BasicStatus().RaftState != raft.StateLeader {
 		return false
 	}
 	best, match := uint64(raft.None), uint64(0)
 	n.raw.WithProgress(func(id uint64, typ raft.ProgressType, pr tracker.Progress) {
-		if id != n.cfg.MemberID && typ == raft.ProgressTypePeer && pr.RecentActive && pr.Match >= match {
+		if id != n.cfg.MemberID && typ == raft.ProgressTypePeer && n.alive(id) && pr.Match >= match {
 			best, match = id, pr.Match
 		}
 	})
@@ -125,9 +149,17 @@ func (n *Node) changeMembers(e *raftpb.Entry) []byte {
 	n.changed = e.GetIndex()
 	n.setMembers(n.raw.ApplyConfChange(change))
 	if change.GetType() == raftpb.ConfChangeRemoveNode && change.GetNodeId() == n.cfg.MemberID {
-		n.work.Removed = true
+		n.leaves = n.ticks + farewells*n.cfg.ElectionTicks
 	}
 	return change.GetContext()
+}
+
+// leave ends the membership of a machine that was removed a while ago.
+func (n *Node) leave() {
+	if n.leaves > 0 && n.ticks >= n.leaves {
+		n.leaves = 0
+		n.work.Removed = true
+	}
 }
 
 func (n *Node) setMembers(members *raftpb.ConfState) {

@@ -201,7 +201,7 @@ func TestRemoval(t *testing.T) {
 			c := grown(repeatable(t), test.machines)
 			gone := test.who(c)
 			c.followers()[0].change(raftnode.KindRemove, gone.id)
-			c.settle()
+			c.pass(35) // the leader hands over first, and who was removed stays until the others know
 			if !gone.removed {
 				t.Fatal("the machine is not told that it is no member any more")
 			}
@@ -221,6 +221,40 @@ func TestRemoval(t *testing.T) {
 			}
 		})
 	}
+}
+
+// Of two machines one is removed, and is elected before the other has heard that the
+// removal is committed. It carries the removal out; if it went at once, and with it its
+// last message, the other one could never lead again.
+func TestWhoWasRemovedStaysUntilTheOtherKnows(t *testing.T) {
+	c := grown(repeatable(t), 2)
+	stays, goes := c.at(1), c.at(2)
+	removal := stays.node.Status().Commit + 1
+	c.hold = func(p *packet) bool { return p.from == goes.id } // it has the entry, and nobody knows
+	stays.change(raftnode.KindRemove, goes.id)
+	c.settle()
+	stays.crash(len(stays.wal))
+	stays.start()
+
+	c.net = nil
+	c.hold = func(p *packet) bool { return p.from == goes.id && p.message.GetCommit() >= removal }
+	if err := goes.node.Campaign(); err != nil {
+		t.Fatal(err)
+	}
+	c.settle()
+	if commit := stays.node.Status().Commit; goes.node.Status().Applied < removal || commit >= removal {
+		t.Fatalf("the removal is entry %d: %+v, and the other knows of %d", removal, goes.node.Status(), commit)
+	}
+	c.net, c.hold = nil, nil
+
+	c.pass(60)
+	if !goes.removed || !stays.leader.Self {
+		t.Fatalf("removed: %t, the one that stays: %+v", goes.removed, stays.node.Status())
+	}
+	c.wantVoters(stays.id)
+	write := stays.propose()
+	c.settle()
+	c.wantDone(write)
 }
 
 func TestAVoterThatJoinsAgainKeepsItsVote(t *testing.T) {

@@ -102,6 +102,7 @@ type Node struct {
 	ledSince  int               // tick at which this machine became the leader
 	changing  bool              // a membership change was proposed here and is not applied yet
 	changed   uint64            // index of the last membership change that was handed out
+	leaves    int               // tick at which this machine, which was removed, ends; 0: never
 	termStart uint64            // index of the first entry of the present term that was handed out
 
 	stalled []stall // appends that are not durable yet, oldest first
@@ -177,6 +178,7 @@ func (n *Node) Tick() {
 	n.expireRequests()
 	n.promoteLearner()
 	n.escapeSlowDisk()
+	n.leave()
 }
 
 // Propose asks for the command to become an entry. now is the wall time in

@@ -116,7 +116,7 @@ func (n *Node) lead(batch []*proposal) bool {
 				n.proposals.putBack(batch[i:])
 				return false
 			}
-			if n.tooEarlyToTell(batch[i]) || n.removesItself(batch[i]) && n.Transfer() {
+			if n.tooEarlyToTell(batch[i]) || n.removesItself(batch[i]) {
 				n.proposals.putBack(batch[i:])
 				return false
 			}
@@ -144,10 +144,14 @@ func (n *Node) tooEarlyToTell(p *proposal) bool {
 
 // removesItself says whether p removes this leader while others vote. Then another one
 // has to lead first: whoever is removed is not there any more to tell the others that
-// they are without it, and of two machines the one that is left could never lead.
+// they are without it, and of two machines the one that is left could never lead. The
+// leadership is handed over, as soon as Raft knows of somebody who could take it.
 func (n *Node) removesItself(p *proposal) bool {
-	return p.kind == KindRemove && p.member == n.cfg.MemberID && len(n.confState.GetVoters()) > 1 &&
-		!n.losesQuorum(p.member)
+	if p.kind != KindRemove || p.member != n.cfg.MemberID || len(n.confState.GetVoters()) == 1 || n.losesQuorum(p.member) {
+		return false
+	}
+	n.Transfer()
+	return true
 }
 
 func (n *Node) leadCommands(batch []*proposal) {

@@ -36,7 +36,8 @@ type Work struct {
 	// Install replaces the state by that of the snapshot with this metadata, which
 	// is durable. It comes before Apply.
 	Install *raftpb.SnapshotMetadata
-	// Removed says that this machine is no longer a member: it has to stop.
+	// Removed says that this machine is no longer a member, and that the others have had
+	// time to learn it: it has to stop.
 	Removed bool
 }
 
@@ -214,10 +215,11 @@ func (n *Node) askReadIndex() {
 	if n.leader == raft.None || n.isLeader && n.handedTerm != n.term {
 		return
 	}
-	for _, m := range n.heldReads {
-		_ = n.raw.Step(m) // as in Step
-	}
+	held := n.heldReads
 	n.heldReads = nil
+	for _, m := range held {
+		n.stepReadIndex(m)
+	}
 	if context := n.reads.ask(n.ticks, n.cfg.ElectionTicks); context != nil {
 		n.raw.ReadIndex(context)
 	}
