@@ -1,6 +1,7 @@
 package sim
 
 import (
+	"fmt"
 	"time"
 
 	"etcd/actors"
@@ -67,7 +68,7 @@ func (s *Sim) unsettled() string {
 	}
 	for _, w := range s.watchers {
 		if w.behind() {
-			return "a watcher of " + w.path + " has not seen everything"
+			return fmt.Sprintf("a watcher of %s on %v from %d on has not seen event %d", w.path, w.life, w.next, s.oracle.events[w.read].Index)
 		}
 	}
 	return ""

@@ -98,7 +98,7 @@ func (s *Sim) schedule(faults []*fault) {
 func (s *Sim) some(rnd *rand.Rand, n int) []*machine {
 	var all []*machine
 	for _, m := range s.machines {
-		if m.member && !m.removed && !m.damaged {
+		if m.member && !m.leaving && !m.damaged {
 			all = append(all, m)
 		}
 	}
@@ -346,7 +346,7 @@ func removeMachine(s *Sim, f *fault) func() {
 
 func (s *Sim) memberCount() (n int) {
 	for _, m := range s.machines {
-		if m.member && !m.removed {
+		if m.member && !m.leaving {
 			n++
 		}
 	}

@@ -40,7 +40,8 @@ type machine struct {
 
 	memberID uint64 // of the last life that had one
 	member   bool   // the cluster was told of it, and not of its end
-	removed  bool   // it was taken out of the cluster and stays out
+	leaving  bool   // somebody is about to remove it for good
+	removed  bool   // that was done
 	damaged  bool   // it refuses to start from its disk: it has to be replaced
 	wantDown int    // how many faults keep it down
 
@@ -241,7 +242,7 @@ type lifeTimer struct {
 
 func (t *lifeTimer) Reset(d time.Duration) bool {
 	active := t.Stop()
-	d = time.Duration(float64(d) * (1 + t.life.m.tickRate))
+	d = max(time.Microsecond, time.Duration(float64(d)*(1+t.life.m.tickRate))) // a timer that takes no time could go off for ever
 	t.timer = t.life.s.after(d, func() {
 		if !t.life.dead {
 			t.f()
@@ -290,11 +291,7 @@ func (l *life) stop(left func() *crashfs.Disk) {
 	l.m.life = nil
 	l.m.disk = left()
 	l.m.disk.Inject = nil
-	for _, t := range l.tasks {
-		if t != l.s.current {
-			l.s.end(t)
-		}
-	}
+	l.s.ending = append(l.s.ending, l.tasks...)
 	if l.session != nil {
 		l.session.hangUp()
 	}
@@ -309,9 +306,6 @@ func (l *life) pause() {
 // proceed is SIGCONT.
 func (l *life) proceed() {
 	l.paused = false
-	for _, t := range l.held {
-		t.queued = false
-		l.s.ready(t)
-	}
+	l.s.runnable = append(l.s.runnable, l.held...)
 	l.held = nil
 }

@@ -109,10 +109,7 @@ func (st *stream) connect() {
 			st.events.Refused(412, "another machine or cluster")
 			break
 		}
-		status, message := target.life.machine.Inbox.Admit(transport.Hello{
-			ClusterID: st.self.ClusterID, From: st.self.MemberID, To: st.member, Class: st.class, Addr: st.self.Addr,
-		})
-		if status != 0 {
+		if status, message := st.admit(target.life); status != 0 {
 			st.from.sim.count("stream refused")
 			st.events.Refused(status, message)
 			break
@@ -124,6 +121,18 @@ func (st *stream) connect() {
 		return
 	}
 	st.retry(minRetry)
+}
+
+// admit is the handshake.
+func (st *stream) admit(to *life) (status int, message string) {
+	return to.machine.Inbox.Admit(transport.Hello{
+		ClusterID: st.self.ClusterID, From: st.self.MemberID, To: st.member, Class: st.class, Addr: st.self.Addr,
+	})
+}
+
+func (st *stream) admitted(to *life) bool {
+	status, _ := st.admit(to)
+	return status == 0
 }
 
 // broken ends a connection; the sender notices after a while.
@@ -181,6 +190,8 @@ func (st *stream) deliver(f transport.Frame, at time.Duration) {
 		case !w.passes(st.from.m, to.m):
 			w.sim.count("message cut off")
 			st.broken(errCut, election)
+		case st.from.m.leaving && !st.admitted(to): // whoever knows that has closed the connection
+			st.broken(errReset, 0)
 		default:
 			to.machine.Inbox.Deliver(st.self.MemberID, f)
 		}

@@ -53,7 +53,7 @@ func (o *operator) look() {
 
 // gone stops a machine that was removed.
 func (o *operator) gone(m *machine, reason string) {
-	if !m.removed && !m.damaged {
+	if !m.leaving && !m.damaged {
 		o.sim.fail("%s stops, because %s; nobody has removed it", m, reason)
 	}
 	o.sim.count("removed machine stops by itself")
@@ -81,9 +81,9 @@ func (o *operator) await(m *machine, finished func()) {
 
 // remove takes a machine out of the cluster for good.
 func (o *operator) remove(m *machine, finished func()) {
-	m.removed = true
+	m.leaving = true
 	o.leave(m.memberID, func() {
-		m.member = false
+		m.member, m.removed = false, true
 		o.sim.count("member removed")
 		finished()
 	})
@@ -182,7 +182,7 @@ func (s *Sim) join(l *life) (joined *actors.StatusReply) {
 			case status == nil || through.dead:
 				give(nil)
 			case slices.Contains(status.Removed, l.m.memberID):
-				l.m.removed = true
+				l.m.leaving, l.m.removed = true, true
 				give(nil)
 			case slices.ContainsFunc(status.Members, func(m store.Member) bool { return m.ID == l.m.memberID }):
 				give(status)

@@ -20,6 +20,7 @@ type scheduler struct {
 	timers   timers
 	nextSeq  uint64
 	runnable []*task
+	ending   []*task // of machines that have ended
 	current  *task
 	yielded  chan struct{}
 	steps    int
@@ -69,6 +70,7 @@ func (s *scheduler) ready(t *task) {
 // run runs until the time is until, or stop says that it is enough.
 func (s *scheduler) run(until time.Duration, stop func() bool) {
 	for !stop() {
+		s.endTasks()
 		if len(s.runnable) > 0 {
 			i := s.rnd.IntN(len(s.runnable))
 			t := s.runnable[i]
@@ -95,7 +97,7 @@ func (s *scheduler) run(until time.Duration, stop func() bool) {
 func (s *scheduler) turn(t *task) {
 	t.queued = false
 	switch {
-	case t.ended:
+	case t.ended || t.life.dead:
 		return
 	case t.life.paused:
 		t.queued = true
@@ -111,19 +113,23 @@ func (s *scheduler) switchTo(t *task, goOn bool) {
 		t.started = true
 		go t.loop()
 	}
-	before := s.current
 	s.current = t
 	t.resume <- goOn
 	<-s.yielded
-	s.current = before
+	s.current = nil
 }
 
-// end ends t, in the middle of a step if need be. It must not be called by t itself.
-func (s *scheduler) end(t *task) {
-	if !t.ended && t.started {
-		s.switchTo(t, false)
+// endTasks ends the tasks of machines that have ended, in the middle of a step if need
+// be. No task runs meanwhile, so it is not done where the machine ends.
+func (s *scheduler) endTasks() {
+	for len(s.ending) > 0 {
+		t := s.ending[0]
+		s.ending = s.ending[1:]
+		if t.started && !t.ended {
+			s.switchTo(t, false)
+		}
+		t.ended = true
 	}
-	t.ended = true
 }
 
 func (t *task) loop() {

@@ -73,6 +73,10 @@ func (s *session) forget(id uint64) {
 func (s *session) call(to *actor.PID, request func(id uint64, replyTo *actor.PID) any, patience time.Duration, answered func(reply any)) (id uint64) {
 	s.life.sim.lastCall++
 	id = s.life.sim.lastCall
+	if s.life.dead {
+		s.life.s.after(time.Millisecond, func() { answered(nil) })
+		return id
+	}
 	c := &call{answered: answered}
 	s.calls[id] = c
 	if patience > 0 {

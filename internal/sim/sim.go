@@ -272,4 +272,5 @@ func (s *Sim) end() {
 	for _, m := range s.machines {
 		m.kill()
 	}
+	s.endTasks()
 }

@@ -54,7 +54,11 @@ func (w *watcher) connect() {
 
 func (w *watcher) reconnect() {
 	w.life = nil
-	w.sim.after(20*time.Millisecond+time.Duration(w.rnd.Int64N(int64(500*time.Millisecond))), w.connect)
+	pause := 20*time.Millisecond + time.Duration(w.rnd.Int64N(int64(500*time.Millisecond)))
+	if w.sim.quiet {
+		pause /= 100 // nothing new comes any more, and it has to get to the end
+	}
+	w.sim.after(pause, w.connect)
 }
 
 func (w *watcher) register(l *life) {
