@@ -14,6 +14,7 @@ func (s *Sim) calmDown() {
 	s.count("calm")
 	s.network.weather = weather{delay: time.Millisecond}
 	clear(s.network.cut)
+	s.voted = nil
 	for _, m := range s.machines {
 		m.disks.slow, m.disks.full, m.disks.failSync, m.disks.cutAt = 0, false, false, 0
 		m.wantDown = 0

@@ -1,9 +1,6 @@
 package sim
 
-import (
-	"go.etcd.io/raft/v3/raftpb"
-	"google.golang.org/protobuf/proto"
-)
+import "go.etcd.io/raft/v3/raftpb"
 
 func (s *Sim) count(what string) { s.counts[what]++ }
 
@@ -37,22 +34,5 @@ func (s *Sim) countMessage(m *raftpb.Message) {
 		}
 	case raftpb.MsgReadIndex:
 		s.count("read index of a follower")
-	}
-}
-
-// countChange counts a membership change that is appended.
-func (s *Sim) countChange(e *raftpb.Entry) {
-	change := &raftpb.ConfChange{}
-	if err := proto.Unmarshal(e.GetData(), change); err != nil {
-		s.fail("entry %d: %v", e.GetIndex(), err)
-		return
-	}
-	switch change.GetType() {
-	case raftpb.ConfChangeAddLearnerNode:
-		s.count("learner added")
-	case raftpb.ConfChangeAddNode:
-		s.count("learner promoted")
-	case raftpb.ConfChangeRemoveNode:
-		s.count("member removal appended")
 	}
 }

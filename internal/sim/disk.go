@@ -1,6 +1,7 @@
 package sim
 
 import (
+	"bytes"
 	"math/rand/v2"
 	"runtime"
 	"slices"
@@ -71,67 +72,117 @@ func (l *life) takes(op crashfs.Op) time.Duration {
 	return time.Duration(rnd.Int64N(int64(20 * time.Microsecond)))
 }
 
-// flip damages a bit of a file of a machine that is down.
+// flip damages a bit of a file of a machine that is down, often in the last record. It
+// is one bit for a file: two records damaged at the end look like one torn write.
 func (m *machine) flip(rnd *rand.Rand) {
-	names, _ := m.disk.List()
-	names = slices.DeleteFunc(names, func(name string) bool {
-		return !strings.HasSuffix(name, ".wal") && !strings.HasSuffix(name, ".snap") || len(m.disk.Content(name)) == 0
-	})
-	if len(names) == 0 {
+	files := damageable(m.disk)
+	if len(files) == 0 {
 		return
 	}
 	if m.disks.before == nil {
 		m.disks.before = m.disk.Clone()
 	}
-	name := names[rnd.IntN(len(names))]
-	content := m.disk.Content(name)
-	used := len(content) // zeros behind what was written are of no interest
-	for used > 1 && content[used-1] == 0 {
-		used--
+	name := files[rnd.IntN(len(files))]
+	from := 0
+	if rnd.IntN(4) == 0 {
+		name = lastSegment(m.disk)
+		from = max(0, used(m.disk, name)-30)
 	}
-	content[rnd.IntN(used)] ^= 1 << rnd.IntN(8)
+	if slices.Contains(m.disks.flipped, name) {
+		return
+	}
+	m.disk.Content(name)[from+rnd.IntN(used(m.disk, name)-from)] ^= 1 << rnd.IntN(8)
 	m.disks.flipped = append(m.disks.flipped, name)
 	m.sim.count("bit flipped")
 }
 
+// damageable are the files of the log and the snapshots; none if there is no log yet.
+func damageable(disk *crashfs.Disk) []string {
+	names, _ := disk.List() // never fails
+	names = slices.DeleteFunc(names, func(name string) bool {
+		return !strings.HasSuffix(name, ".wal") && !strings.HasSuffix(name, ".snap") || used(disk, name) == 0
+	})
+	if len(names) > 0 && lastSegment(disk) == "" {
+		return nil
+	}
+	return names
+}
+
+func lastSegment(disk *crashfs.Disk) (last string) {
+	names, _ := disk.List()
+	for _, name := range names {
+		if strings.HasSuffix(name, ".wal") {
+			last = name
+		}
+	}
+	return last
+}
+
+// used is how long a file is without the zeros at its end.
+func used(disk *crashfs.Disk, name string) int {
+	return len(bytes.TrimRight(disk.Content(name), "\x00"))
+}
+
 // checkFlip judges a start from a damaged disk: it must not have lost anything, or
-// must say so. A flip in the very last record cannot be told from a torn write; such a
-// machine counts as damaged.
+// must say so. Damage to the very last record cannot be told from a torn write; a
+// machine that has cut it off counts as damaged.
 func (s *Sim) checkFlip(l *life, disk *actors.Disk) {
 	faults := &l.m.disks
 	if len(faults.flipped) == 0 {
 		return
 	}
-	before, err := recoverable(faults.before, s.shape.segment)
-	after := summary{disk.Identity, disk.LastIndex(), disk.Found.HardState.GetTerm(), disk.Found.HardState.GetCommit()}
-	faults.before = nil
-	switch {
-	case err != nil:
+	before, err := s.recoverable(faults.before.Clone())
+	if err != nil {
 		s.fail("%s: the disk could not be read before it was damaged: %v", l, err)
-	case before == after:
+		return
+	}
+	defer before.Close()
+	torn, had := disk.Found.Torn, reach(before)
+	switch has := reach(disk); {
+	case had == has:
 		s.count("damage without consequence")
-	case disk.Found.Torn != nil:
+	case torn == nil:
+		s.fail("%s: damage to %v changes what is recovered from %+v to %+v, and nothing is said", l, faults.flipped, had, has)
+	case !s.isLastRecord(torn, faults.before):
+		s.fail("%s: because of damage to %v, more than the last record is cut off: %s", l, faults.flipped, torn)
+	default:
 		s.count("damage to the last record")
 		l.m.damaged = true
 		l.exit()
 		runtime.Goexit()
-	default:
-		s.fail("%s: a flipped bit in %v changes what is recovered from %+v to %+v, and nothing is said", l, faults.flipped, before, after)
 	}
+	faults.before = nil
 }
 
-// summary is how far the log of a machine reaches.
-type summary struct {
+// isLastRecord says whether the last record of a log, and what a crash has left behind
+// it, is what was cut off it.
+func (s *Sim) isLastRecord(cut *wal.TornTail, disk *crashfs.Disk) bool {
+	damaged := disk.Clone()
+	if d, err := s.recoverable(damaged); err != nil || d.Close() != nil { // it clears what the crash has left
+		return false
+	}
+	name := lastSegment(damaged)
+	damaged.Content(name)[used(damaged, name)-1] ^= 0x55
+	d, err := s.recoverable(damaged)
+	if err != nil {
+		return false // there is no record in the last segment
+	}
+	defer d.Close()
+	torn := d.Found.Torn
+	return torn != nil && torn.File == cut.File && torn.Offset == cut.Offset
+}
+
+// extent is how far the log of a machine reaches.
+type extent struct {
 	identity           wal.Identity
 	last, term, commit uint64
 }
 
-// recoverable looks at what a machine would start with, on a copy of its disk.
-func recoverable(disk *crashfs.Disk, segment int64) (summary, error) {
-	d, err := actors.OpenDisk(disk.Clone(), wal.Options{SegmentSize: segment})
-	if err != nil {
-		return summary{}, err
-	}
-	s := summary{d.Identity, d.LastIndex(), d.Found.HardState.GetTerm(), d.Found.HardState.GetCommit()}
-	return s, d.Close()
+func reach(d *actors.Disk) extent {
+	return extent{d.Identity, d.LastIndex(), d.Found.HardState.GetTerm(), d.Found.HardState.GetCommit()}
+}
+
+// recoverable is what a machine would start with.
+func (s *Sim) recoverable(disk *crashfs.Disk) (*actors.Disk, error) {
+	return actors.OpenDisk(disk, wal.Options{SegmentSize: s.shape.segment})
 }

@@ -52,6 +52,7 @@ var faultKinds = []faultKind{
 	{"machine added", 4, addMachine},
 	{"machine removed", 4, removeMachine},
 	{"leader hands over", 4, handOver},
+	{"death after voting", 4, deathAfterVoting},
 	{"clocks change", 2, changeClocks},
 }
 
@@ -369,4 +370,32 @@ func changeClocks(s *Sim, f *fault) func() {
 		m.skew = s.skew(f.rnd)
 		m.kill()
 	})
+}
+
+// deathAfterVoting makes an election, and kills whoever has voted for another: it is
+// back at once, while votes for others are still on their way.
+func deathAfterVoting(s *Sim, f *fault) func() {
+	cut := s.isolate(s.leaders(), true, true)
+	weather := badWeather(s, f)
+	s.network.weather.stray = 0.5
+	changed := s.network.weather
+	s.voted = func(m *machine) {
+		l := m.life
+		s.after(time.Duration(f.rnd.Int64N(int64(20*time.Millisecond))), func() {
+			if m.life == l && m.wantDown == 0 && !m.damaged && !l.paused {
+				s.count("killed after voting")
+				m.kill()
+				m.start(s.establish)
+			}
+		})
+	}
+	s.after(3*election, func() {
+		s.voted = nil
+		cut()
+		if s.network.weather == changed {
+			weather()
+			s.network.weather = s.shape.weather
+		}
+	})
+	return nil
 }

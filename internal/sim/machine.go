@@ -39,11 +39,13 @@ type machine struct {
 	life *life         // nil: down
 
 	memberID uint64 // of the last life that had one
-	member   bool   // the cluster was told of it, and not of its end
-	leaving  bool   // somebody is about to remove it for good
-	removed  bool   // that was done
-	damaged  bool   // it refuses to start from its disk: it has to be replaced
-	wantDown int    // how many faults keep it down
+	// lastIndex is that of the last entry, or snapshot, that went to its log.
+	lastIndex uint64
+	member    bool // the cluster was told of it, and not of its end
+	leaving   bool // somebody is about to remove it for good
+	removed   bool // that was done
+	damaged   bool // it refuses to start from its disk: it has to be replaced
+	wantDown  int  // how many faults keep it down
 
 	tickRate float64       // how much longer its ticks are than they should be
 	skew     time.Duration // of its wall clock, until the next start
@@ -82,6 +84,7 @@ type life struct {
 	snapshotIndex uint64 // what it has is a snapshot up to here, and then the entries
 	baseIndex     uint64 // the snapshot with which it started
 	position      int    // entries of the oracle that it has applied, or skipped by a snapshot
+	vote          uint64 // that it has written down last
 	leads         bool   // it thinks so
 	stalled       bool   // something has kept it from answering in time
 }
@@ -150,7 +153,7 @@ func (l *life) boot(establish func(l *life, disk *actors.Disk) ([]store.Member, 
 
 // recovered notes what was found on the disk.
 func (l *life) recovered(disk *actors.Disk) {
-	l.m.memberID = disk.Identity.MemberID
+	l.m.memberID, l.m.lastIndex = disk.Identity.MemberID, disk.LastIndex()
 	found := disk.Found
 	if found == nil {
 		return

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"go.etcd.io/raft/v3/raftpb"
+	"google.golang.org/protobuf/proto"
 
 	"etcd/actors"
 	"etcd/raftnode"
@@ -109,17 +110,53 @@ func (o *oracle) append(l *life, m *raftnode.Append) {
 		h.Write([]byte{byte(e.GetType())})
 		h.Write(e.GetData())
 		key := [2]uint64{e.GetIndex(), e.GetTerm()}
-		if other, ok := o.appended[key]; ok && other != h.Sum64() {
+		other, ok := o.appended[key]
+		if ok && other != h.Sum64() {
 			o.sim.fail("%s has another entry at index %d of term %d than another machine", l, e.GetIndex(), e.GetTerm())
 		}
 		o.appended[key] = h.Sum64()
-		if e.GetType() == raftpb.EntryConfChange {
-			o.sim.countChange(e)
+		if e.GetType() == raftpb.EntryConfChange && !ok {
+			o.change(e)
 		}
+		l.m.lastIndex = e.GetIndex()
+	}
+	if vote := m.HardState.GetVote(); vote != 0 && vote != l.m.memberID && vote != l.vote && o.sim.voted != nil {
+		o.sim.voted(l.m)
+	}
+	if m.HardState != nil {
+		l.vote = m.HardState.GetVote()
 	}
 	if m.Snapshot != nil {
+		l.m.lastIndex = max(l.m.lastIndex, m.Snapshot.GetIndex())
 		o.sim.count("snapshot installed")
 		l.snapshotIndex = max(l.snapshotIndex, m.Snapshot.GetIndex())
+	}
+}
+
+// maxBehind is how many entries a machine may lack that is given a vote: those that the
+// leader allows, and those that came while the change was on its way.
+const maxBehind = 200
+
+// change counts a membership change that was appended for the first time, and checks
+// that nobody gets a vote who is far behind.
+func (o *oracle) change(e *raftpb.Entry) {
+	change := &raftpb.ConfChange{}
+	if err := proto.Unmarshal(e.GetData(), change); err != nil {
+		o.sim.fail("entry %d: %v", e.GetIndex(), err)
+		return
+	}
+	switch change.GetType() {
+	case raftpb.ConfChangeAddLearnerNode:
+		o.sim.count("learner added")
+	case raftpb.ConfChangeRemoveNode:
+		o.sim.count("member removal appended")
+	case raftpb.ConfChangeAddNode:
+		o.sim.count("learner promoted")
+		for _, m := range o.sim.machines {
+			if m.memberID == change.GetNodeId() && len(o.log) > 0 && m.lastIndex+maxBehind < o.log[len(o.log)-1].index {
+				o.sim.fail("%s gets a vote with entry %d although it has nothing behind entry %d", m, e.GetIndex(), m.lastIndex)
+			}
+		}
 	}
 }
 

@@ -24,6 +24,7 @@ type scheduler struct {
 	current  *task
 	yielded  chan struct{}
 	steps    int
+	still    int // steps since time has passed
 	trace    trace
 }
 
@@ -85,7 +86,9 @@ func (s *scheduler) run(until time.Duration, stop func() bool) {
 			return
 		}
 		t := heap.Pop(&s.timers).(*timer)
-		s.now = t.at
+		if t.at > s.now {
+			s.now, s.still = t.at, 0
+		}
 		if !t.stopped {
 			t.stopped = true
 			t.f()
@@ -105,6 +108,7 @@ func (s *scheduler) turn(t *task) {
 		return
 	}
 	s.steps++
+	s.still++
 	s.switchTo(t, true)
 }
 

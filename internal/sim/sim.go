@@ -67,8 +67,9 @@ type Sim struct {
 	workload  *mathrand.Rand // what clients and the operator do
 	diskTimes *mathrand.Rand
 
-	founded    uint64 // cluster ID, once the first machine serves
-	quiet      bool   // clients send nothing any more
+	founded    uint64           // cluster ID, once the first machine serves
+	voted      func(m *machine) // called when a machine writes down a vote for another; may be nil
+	quiet      bool             // clients send nothing any more
 	lives      int
 	lastCall   uint64
 	operations []history.Operation
@@ -104,8 +105,8 @@ func newShape(rnd *mathrand.Rand) shape {
 		sync:     time.Duration(pick(50, 200, 1000, 5000)) * time.Microsecond,
 		skew:     time.Duration(pick(0, 0, 50, 2000)) * time.Millisecond,
 		tickSkew: float64(pick(0, 1, 5, 10)) / 100,
-		history:  uint32(pick(5, 50, 200, 1000)), snapshotEntries: uint64(pick(20, 50, 200, 1000)),
-		catchUp: uint64(pick(1, 10, 100)), segment: int64(pick(4, 16, 64)) << 10,
+		history:  uint32(pick(5, 5, 20, 200, 1000)), snapshotEntries: uint64(pick(20, 50, 200, 1000)),
+		catchUp: uint64(pick(1, 1, 10, 100)), segment: int64(pick(4, 16, 64)) << 10,
 		weather: weather{
 			delay: time.Duration(pick(200, 1000, 5000, 20000)) * time.Microsecond,
 			lose:  float64(pick(0, 0, 1, 5)) / 100, twice: float64(pick(0, 1, 5)) / 100, stray: float64(pick(0, 1, 5)) / 100,
@@ -178,7 +179,15 @@ func without(faults []*fault, skip []int) []*fault {
 	return left
 }
 
-func (s *Sim) failed() bool { return s.failure != nil }
+// maxStill is how many messages may be handled without any time passing.
+const maxStill = 1_000_000
+
+func (s *Sim) failed() bool {
+	if s.still > maxStill {
+		s.fail("the machines send messages to themselves without end")
+	}
+	return s.failure != nil
+}
 
 // fail notes the first violation. The run ends after the present step.
 func (s *Sim) fail(format string, args ...any) {

@@ -2,18 +2,55 @@ package sim
 
 import (
 	"flag"
+	"fmt"
 	"os"
+	"slices"
+	"strconv"
+	"strings"
 	"testing"
+	"time"
 )
 
 var (
-	seedFlag  = flag.Uint64("seed", 0, "replay the run with this `seed`")
+	seedFlag  = flag.Uint64("seed", 0, "run this `seed` and nothing else")
+	skipFlag  = flag.String("skip", "", "leave out the faults with these `numbers`, comma separated")
 	traceFlag = flag.String("trace", "", "write everything that happens to this `file`")
+	seedsFlag = flag.Int("seeds", defaultSeeds, "run so `many` seeds")
+	fromFlag  = flag.Uint64("from", 0, "the `first` of the seeds")
+	soakFlag  = flag.Duration("soak", 0, "go on with seeds for this `long`")
 )
 
-// TestSeed replays one run: go test ./internal/sim -run TestSeed -seed N
+func TestMain(m *testing.M) {
+	flag.Parse()
+	if share := os.Getenv(workerVar); share != "" {
+		work(share)
+		return
+	}
+	only := ""
+	switch {
+	case given("seed"):
+		only = "^TestSeed$"
+	case given("soak"):
+		only = "^TestSeeds$"
+	}
+	if only != "" {
+		if err := flag.Set("test.run", only); err != nil {
+			panic(err)
+		}
+	}
+	os.Exit(m.Run())
+}
+
+func given(name string) bool {
+	found := false
+	flag.Visit(func(f *flag.Flag) { found = found || f.Name == name })
+	return found
+}
+
+// TestSeed runs one seed: go test ./internal/sim -v -seed N. If it fails, it leaves out
+// faults as long as it still fails, and says which remain.
 func TestSeed(t *testing.T) {
-	cfg := Config{Seed: *seedFlag}
+	cfg := Config{Seed: *seedFlag, Skip: skipped(t)}
 	if *traceFlag != "" {
 		f, err := os.Create(*traceFlag)
 		if err != nil {
@@ -23,11 +60,113 @@ func TestSeed(t *testing.T) {
 		cfg.Trace = f
 	}
 	r := Run(cfg)
-	t.Logf("%+v", *r)
-	for _, f := range r.Faults {
-		t.Log(f)
+	t.Logf("seed %d: %.1f s simulated, %d messages, %d entries, trace %016x", r.Seed, r.Simulated.Seconds(), r.Steps, r.Entries, r.Trace)
+	if r.Failure == nil {
+		return
 	}
-	if r.Failure != nil {
-		t.Fatal(r.Failure)
+	cfg.Trace = nil
+	skip := shrink(cfg, len(r.Faults))
+	var left []string
+	for i, f := range r.Faults {
+		if !slices.Contains(skip, i) {
+			left = append(left, "\n\t"+f)
+		}
+	}
+	t.Errorf("seed %d: %v\nit also fails with no other faults than%s\n%s", r.Seed, r.Failure, strings.Join(left, ""), replay(r.Seed, skip))
+}
+
+func skipped(t *testing.T) (skip []int) {
+	for number := range strings.SplitSeq(*skipFlag, ",") {
+		if number == "" {
+			continue
+		}
+		n, err := strconv.Atoi(number)
+		if err != nil {
+			t.Fatal(err)
+		}
+		skip = append(skip, n)
+	}
+	return skip
+}
+
+// shrink returns faults that can be left out of a run that fails: one after the other,
+// it keeps those without which the run does not fail any more.
+func shrink(cfg Config, faults int) []int {
+	for i := range faults {
+		if slices.Contains(cfg.Skip, i) {
+			continue
+		}
+		less := cfg
+		less.Skip = append(slices.Clone(cfg.Skip), i)
+		if Run(less).Failure != nil {
+			cfg.Skip = less.Skip
+		}
+	}
+	return cfg.Skip
+}
+
+// replay is the command that runs a seed.
+func replay(seed uint64, skip []int) string {
+	command := fmt.Sprintf("go test ./internal/sim -v -seed %d", seed)
+	if len(skip) > 0 {
+		command += " -skip " + strings.Trim(strings.ReplaceAll(fmt.Sprint(skip), " ", ","), "[]")
+	}
+	return command
+}
+
+// A seed is a run, byte for byte.
+func TestTheSameSeedIsTheSameRun(t *testing.T) {
+	for seed := range uint64(5) {
+		first, second := Run(Config{Seed: seed}), Run(Config{Seed: seed})
+		if first.Trace != second.Trace || first.Steps != second.Steps {
+			t.Errorf("seed %d: %d messages and trace %x, then %d and %x", seed, first.Steps, first.Trace, second.Steps, second.Trace)
+		}
+	}
+	if a, b := Run(Config{Seed: 1}), Run(Config{Seed: 2}); a.Trace == b.Trace {
+		t.Error("two seeds have the same trace")
+	}
+}
+
+// rare is what has to happen somewhere in the seeds that CI runs.
+var rare = []string{
+	"append rejected", "bit flipped", "damage to the last record", "damage without consequence",
+	"damaged snapshot passed over", "disk full", "disk lost", "fsync failed", "history cleared",
+	"history lost by a snapshot", "key expired", "leader gives way because of its disk", "leader transfer",
+	"learner added", "learner promoted", "machine replaced", "member joined", "member removed", "message cut off",
+	"message late", "message lost", "message twice", "power cut in the middle of a write", "pre-vote",
+	"process ended: disk fails", "read index of a follower", "read refused", "removal refused or unknown",
+	"removed machine stops by itself", "snapshot installed", "snapshot lost on the way", "start from a snapshot",
+	"start refused: damage found", "start refused: disk fails", "state replaced by a snapshot", "states compared",
+	"stream refused", "torn tail truncated", "watch broken", "watch moved", "write of unknown outcome",
+	"write refused", "write unanswered",
+}
+
+// enough is how many seeds are enough for everything rare to happen.
+const enough = 300
+
+// TestSeeds runs many seeds, or for a long time (-soak 30m -timeout 0).
+func TestSeeds(t *testing.T) {
+	start := time.Now()
+	total := runSeeds(t, *fromFlag, *seedsFlag, *soakFlag)
+	t.Logf("%d seeds in %v: %.1f hours simulated, %d messages, %d entries, %d operations found linearizable", total.seeds,
+		time.Since(start).Round(time.Second), total.simulated.Hours(), total.steps, total.entries, total.operations)
+	for _, what := range total.names() {
+		t.Logf("%9d %s", total.counts[what], what)
+	}
+	for _, r := range total.failed {
+		t.Errorf("seed %d: %s\n%s", r.Seed, r.Failure, replay(r.Seed, nil))
+	}
+	if total.seeds < enough {
+		return
+	}
+	for _, what := range rare {
+		if total.counts[what] == 0 {
+			t.Errorf("in %d seeds this has never happened: %s", total.seeds, what)
+		}
+	}
+	for _, k := range faultKinds {
+		if total.counts["fault: "+k.name] == 0 {
+			t.Errorf("in %d seeds this fault has never happened: %s", total.seeds, k.name)
+		}
 	}
 }

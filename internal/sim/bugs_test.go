@@ -1,0 +1,167 @@
+//go:build !race
+
+package sim
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// bug is a change of the program that must not go unnoticed.
+type bug struct {
+	name string
+	// seeds is within how many it has to be found.
+	seeds int
+	edits []edit
+}
+
+// edit replaces a piece of a file, which must be there exactly once.
+type edit struct{ file, old, new string }
+
+var bugs = []bug{
+	{"acknowledge before fsync", 20, []edit{{"actors/wal.go", `
+			w.appends = append(w.appends, m)
+			w.flushSoon(ctx)`, `
+			ctx.Send(w.to.raft, &appended{appends: []*raftnode.Append{m}})
+			w.flushSoon(ctx)`}}},
+	{"forget to sync the directory", 60, []edit{{"wal/segment.go", `if err := fsys.SyncDir(); err != nil {`, `if err := error(nil); err != nil {`}}},
+	{"apply an entry again after a restart", 20, []edit{
+		{"raftnode/work.go", `Index:     new(n.handedOut),
+		Term:      new(n.handedTerm),`, `Index:     new(n.handedOut - 1),
+		Term:      new(n.handedTerm),`},
+		{"store/store.go", `if index <= s.index {`, `if index < s.index {`},
+	}},
+	{"expire by the local clock", 20, []edit{
+		{"actors/store.go", `s.store.Apply(e.Index, store.Time(e.Now), e.Command)`, `s.store.Apply(e.Index, s.clock(), e.Command)`},
+		{"actors/store.go", `	counts Counts
+`, `	counts Counts
+	clock  func() store.Time
+`},
+		{"actors/machine.go", `store: disk.store, snapshots: disk.snapshots,`, `store: disk.store, clock: cfg.Clock, snapshots: disk.snapshots,`},
+	}},
+	{"skip the ReadIndex", 20, []edit{{"actors/raft.go", `
+	case *Read:
+		r.node.Read(m)`, `
+	case *Read:
+		ctx.Send(r.to.store, m)`}}},
+	{"promote a learner early", 60, []edit{{"raftnode/members.go", `pr.RecentActive && pr.Match+promoteLag >= commit && pr.Match > 0`, `pr.RecentActive && commit > 0`}}},
+	{"drop the members from the snapshot", 20, []edit{{"raftnode/work.go", `ConfState: proto.Clone(n.confState).(*raftpb.ConfState),`, `ConfState: proto.Clone(&raftpb.ConfState{}).(*raftpb.ConfState),`}}},
+	{"deliver an event before the history has it", 20, []edit{
+		{"watch/hub.go", `	h.history = history
+	if len(h.byID) == 0 {`, `	h.history, h.late = h.late, history
+	if len(h.byID) == 0 {`},
+		{"watch/hub.go", `	byID    map[uint64]*Watcher
+`, `	byID    map[uint64]*Watcher
+	late    store.History
+`},
+	}},
+	{"use a member ID again", 200, []edit{{"internal/sim/operator.go", `	o.leave(m.memberID, func() {
+		o.sim.count("machine replaced")
+		m.memberID, m.damaged = 0, false`, `	o.leave(0, func() {
+		o.sim.count("machine replaced")
+		m.damaged = false`}}},
+	{"cut a log off where it is damaged", 100, []edit{{"wal/replay.go", `after, found := recordAfter(data, h.crc, offset, end); found`, `after, found := recordAfter(data, h.crc, offset, end); found && after == 0`}}},
+	{"forget the vote", 300, []edit{{"raftnode/work.go", `&raftpb.HardState{Term: m.Term, Vote: m.Vote, Commit: m.Commit}`, `&raftpb.HardState{Term: m.Term, Vote: new(uint64(0)), Commit: m.Commit}`}}},
+	{"propose again what may have been committed", 60, []edit{{"raftnode/proposals.go", `if !p.done && p.term < term {`, `if !p.done {`}}},
+	{"say that nothing happened when that is not known", 60, []edit{{"raftnode/node.go", `n.fail(p.token, ErrUnknownOutcome)`, `n.fail(p.token, ErrNoLeader)`}}},
+	{"take a forwarded proposal of any term", 300, []edit{{"raftnode/propose.go", `if !n.isLeader || p.term != n.term || n.transferring() {`, `if p.term = n.term; !n.isLeader || n.transferring() {`}}},
+	{"leave the history out of a snapshot", 20, []edit{{"store/restore.go", `	s.history.record(event)
+`, `	s.history.cleared = event.Index
+	cleared = event.Index
+`}}},
+	{"restart a read that is under way with the old question", 300, []edit{{"raftnode/reads.go", `case rs.current == nil && len(rs.next) > 0:`, `case rs.current != nil && len(rs.next) > 0 && rs.join():
+		return nil
+	case rs.current == nil && len(rs.next) > 0:`},
+		{"raftnode/reads.go", `func (rs *reads) add(`, `func (rs *reads) join() bool {
+	rs.current.reads, rs.next = append(rs.current.reads, rs.next...), nil
+	return true
+}
+
+func (rs *reads) add(`}}},
+	{"release the log of a snapshot that is not durable", 200, []edit{{"actors/wal.go", `	if m.index > w.logged {
+`, `	if false {
+`}}},
+}
+
+// Every deliberate bug is found.
+func TestDeliberateBugs(t *testing.T) {
+	if testing.Short() {
+		t.Skip("builds the simulation anew for every bug")
+	}
+	for _, b := range bugs {
+		t.Run(strings.ReplaceAll(b.name, " ", "-"), func(t *testing.T) {
+			t.Parallel()
+			binary := build(t, b.edits)
+			errFound := errors.New("found")
+			var found outcome
+			err := runWorker(binary, fmt.Sprint("0 1 ", b.seeds, " 0"), func(o outcome) error {
+				if o.Failure == "" {
+					return nil
+				}
+				found = o
+				return errFound
+			})
+			switch {
+			case errors.Is(err, errFound):
+				t.Logf("found by seed %d: %s", found.Seed, strings.SplitN(found.Failure, "\n", 2)[0])
+			case err != nil:
+				t.Fatal(err)
+			default:
+				t.Fatalf("not found by %d seeds", b.seeds)
+			}
+		})
+	}
+}
+
+// build builds the simulation with some files changed.
+func build(t *testing.T, edits []edit) (binary string) {
+	t.Helper()
+	root, err := filepath.Abs("../..")
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir := t.TempDir()
+	files := map[string]string{}
+	for _, e := range edits {
+		path := filepath.Join(root, e.file)
+		if files[path] == "" {
+			content, err := os.ReadFile(path)
+			if err != nil {
+				t.Fatal(err)
+			}
+			files[path] = string(content)
+		}
+		if n := strings.Count(files[path], e.old); n != 1 {
+			t.Fatalf("%s has %d times what is to be replaced:\n%s", e.file, n, e.old)
+		}
+		files[path] = strings.Replace(files[path], e.old, e.new, 1)
+	}
+	overlay := struct{ Replace map[string]string }{map[string]string{}}
+	for path, content := range files {
+		changed := filepath.Join(dir, strings.ReplaceAll(strings.TrimPrefix(path, root+"/"), "/", "_"))
+		if err := os.WriteFile(changed, []byte(content), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		overlay.Replace[path] = changed
+	}
+	list, err := json.Marshal(overlay)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(dir, "overlay.json"), list, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	binary = filepath.Join(dir, "sim.test")
+	cmd := exec.Command("go", "test", "-c", "-overlay", filepath.Join(dir, "overlay.json"), "-o", binary, "etcd/internal/sim")
+	cmd.Dir = root
+	if out, err := cmd.CombinedOutput(); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	return binary
+}
