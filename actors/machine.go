@@ -57,8 +57,8 @@ type Machine struct {
 	// Ready is closed when everything that was committed before the start is
 	// applied and the cluster knows this machine: clients may come.
 	Ready <-chan struct{}
-	// Gone gets the reason when this machine is no longer a member of its cluster. It
-	// then has to stop.
+	// Gone gets the reason when another member says that this machine is no longer one.
+	// It then has to stop.
 	Gone <-chan string
 	// Receiver takes the connections of other members.
 	Receiver *transport.Receiver

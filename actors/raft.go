@@ -148,7 +148,7 @@ func (r *raftActor) work(ctx actor.Context) {
 			answerFailure(ctx, f)
 		}
 		if work.Removed {
-			r.gone("this machine was removed from the cluster")
+			r.log.Info("this machine was removed from the cluster; it stops when another member says so, too")
 		}
 	}
 }

@@ -276,11 +276,24 @@ func (c *cluster) settle() {
 			busy = true
 			c.deliver(p)
 		}
+		c.expel()
 		if !busy {
 			return
 		}
 	}
 	c.t.Fatalf("it does not come to rest")
+}
+
+// expel ends machines that were removed and that another one tells so.
+func (c *cluster) expel() {
+	for _, s := range c.up() {
+		for _, other := range c.up() {
+			if s.removal > 0 && other != s && other.handedOut >= s.removal && !c.cut[[2]uint64{s.id, other.id}] && !s.removed {
+				s.removed = true
+				s.crash(len(s.wal))
+			}
+		}
+	}
 }
 
 // pass lets time pass for all, and settles after each tick.

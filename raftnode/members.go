@@ -13,10 +13,6 @@ import (
 // promoteLag is how many entries a learner may lack to be given a vote.
 const promoteLag = 64
 
-// farewells is how many election timeouts a machine stays after its removal. The others
-// may not know of it yet, and of two the one that is left cannot find out alone.
-const farewells = 3
-
 // maxHeldReads bounds the reads of other members that a new leader keeps.
 const maxHeldReads = 1000
 
@@ -149,17 +145,9 @@ func (n *Node) changeMembers(e *raftpb.Entry) []byte {
 	n.changed = e.GetIndex()
 	n.setMembers(n.raw.ApplyConfChange(change))
 	if change.GetType() == raftpb.ConfChangeRemoveNode && change.GetNodeId() == n.cfg.MemberID {
-		n.leaves = n.ticks + farewells*n.cfg.ElectionTicks
-	}
-	return change.GetContext()
-}
-
-// leave ends the membership of a machine that was removed a while ago.
-func (n *Node) leave() {
-	if n.leaves > 0 && n.ticks >= n.leaves {
-		n.leaves = 0
 		n.work.Removed = true
 	}
+	return change.GetContext()
 }
 
 func (n *Node) setMembers(members *raftpb.ConfState) {

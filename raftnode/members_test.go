@@ -201,7 +201,7 @@ func TestRemoval(t *testing.T) {
 			c := grown(repeatable(t), test.machines)
 			gone := test.who(c)
 			c.followers()[0].change(raftnode.KindRemove, gone.id)
-			c.pass(35) // the leader hands over first, and who was removed stays until the others know
+			c.pass(2) // the leader hands over first
 			if !gone.removed {
 				t.Fatal("the machine is not told that it is no member any more")
 			}

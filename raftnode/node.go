@@ -102,10 +102,11 @@ type Node struct {
 	ledSince  int               // tick at which this machine became the leader
 	changing  bool              // a membership change was proposed here and is not applied yet
 	changed   uint64            // index of the last membership change that was handed out
-	leaves    int               // tick at which this machine, which was removed, ends; 0: never
 	termStart uint64            // index of the first entry of the present term that was handed out
 
-	stalled []stall // appends that are not durable yet, oldest first
+	stalled       []stall           // appends that are not durable yet, oldest first
+	durableCommit uint64            // the commit index that is on disk
+	held          []*raftpb.Message // committed entries that wait for it, oldest first
 
 	work Work // what is collected for the next call of Work
 }
@@ -125,6 +126,7 @@ func New(cfg Config, state State) (*Node, error) {
 		if err := storage.SetHardState(state.HardState); err != nil {
 			return nil, fmt.Errorf("raftnode: hard state: %w", err)
 		}
+		n.durableCommit = state.HardState.GetCommit()
 	}
 	if err := storage.Append(state.Entries); err != nil {
 		return nil, fmt.Errorf("raftnode: log: %w", err)
@@ -178,7 +180,6 @@ func (n *Node) Tick() {
 	n.expireRequests()
 	n.promoteLearner()
 	n.escapeSlowDisk()
-	n.leave()
 }
 
 // Propose asks for the command to become an entry. now is the wall time in

@@ -2,6 +2,7 @@ package raftnode_test
 
 import (
 	"slices"
+	"strings"
 
 	"go.etcd.io/raft/v3/raftpb"
 	"google.golang.org/protobuf/proto"
@@ -25,10 +26,11 @@ type server struct {
 	leader    raftnode.Leader
 	ticks     int
 	open      map[*ticket]bool
-	installs  int  // how many snapshots of a leader became the state
-	removed   bool // it was told so, or the test knows it
-	stuck     bool // its log writer does nothing unless it is told to
-	lazy      bool // and it saves no snapshots
+	installs  int    // how many snapshots of a leader became the state
+	removed   bool   // it was told so, or the test knows it
+	removal   uint64 // the entry that has removed it, 0: none that it knows of
+	stuck     bool   // its log writer does nothing unless it is told to
+	lazy      bool   // and it saves no snapshots
 
 	// What follows outlives crashes.
 	disk  serverDisk
@@ -243,8 +245,7 @@ func (s *server) accept(w raftnode.Work) {
 		s.acceptFailure(f)
 	}
 	if w.Removed {
-		s.removed = true
-		s.crash(len(s.wal))
+		s.removal = w.Apply.Last
 	}
 }
 
@@ -274,6 +275,9 @@ func (s *server) acceptApply(a *raftnode.Apply) {
 		if e.Index <= s.handedOut || e.Index > a.Last {
 			c.t.Fatalf("%x is handed entry %d between %d and %d", s.id, e.Index, s.handedOut, a.Last)
 		}
+		if command := string(e.Command); isChange(command) && s.disk.hardState.GetCommit() < e.Index {
+			c.t.Fatalf("%x is handed entry %d (%q), and its disk only knows that %d is committed", s.id, e.Index, command, s.disk.hardState.GetCommit())
+		}
 		s.handedOut = e.Index
 		c.record(s, record{e.Index, string(e.Command)})
 		s.records++
@@ -289,6 +293,10 @@ func (s *server) acceptApply(a *raftnode.Apply) {
 	}
 	s.handedOut = a.Last
 	s.store = append(s.store, a)
+}
+
+func isChange(command string) bool {
+	return strings.HasPrefix(command, changeVerb(raftnode.KindAdd)) || strings.HasPrefix(command, changeVerb(raftnode.KindRemove))
 }
 
 // acceptRead checks that a read sees all that anybody was told before it was asked.

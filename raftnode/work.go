@@ -36,8 +36,9 @@ type Work struct {
 	// Install replaces the state by that of the snapshot with this metadata, which
 	// is durable. It comes before Apply.
 	Install *raftpb.SnapshotMetadata
-	// Removed says that this machine is no longer a member, and that the others have had
-	// time to learn it: it has to stop.
+	// Removed says that this machine is no longer a member. It must not stop before
+	// another one knows that: of two machines the one that is left could not find out
+	// alone.
 	Removed bool
 }
 
@@ -89,7 +90,7 @@ func (n *Node) Work() (Work, bool) {
 	n.campaignAlone()
 	n.propose()
 	n.askReadIndex()
-	if n.raw.HasReady() {
+	if !n.release() && n.raw.HasReady() {
 		n.ready()
 	}
 	if n.storage.wanted {
@@ -110,6 +111,9 @@ func (w *Work) empty() bool {
 // Appended reports that a is durable.
 func (n *Node) Appended(a *Append) error {
 	n.unstall(a)
+	if a.HardState != nil {
+		n.durableCommit = a.HardState.GetCommit()
+	}
 	if a.Snapshot != nil {
 		if err := n.storage.ApplySnapshot(&raftpb.Snapshot{Metadata: a.Snapshot}); err != nil {
 			return fmt.Errorf("raftnode: install the snapshot at index %d: %w", a.Snapshot.GetIndex(), err)
@@ -261,7 +265,7 @@ func (n *Node) ready() {
 			n.work.Append = newAppend(m)
 			n.stall(n.work.Append)
 		case raftpb.MsgStorageApply:
-			n.handOut(m)
+			n.hold(m)
 		default:
 			n.work.Messages = append(n.work.Messages, m)
 		}
@@ -277,6 +281,46 @@ func newAppend(m *raftpb.Message) *Append {
 		a.Snapshot = m.Snapshot.GetMetadata()
 	}
 	return a
+}
+
+// hold hands committed entries out, unless they change the membership and it is not
+// durable yet that they are committed. Who is left of two machines needs that on its
+// disk: after a restart it could not learn it from the one that was removed.
+func (n *Node) hold(m *raftpb.Message) {
+	n.held = append(n.held, m)
+	if n.release() {
+		return
+	}
+	if n.work.Append == nil {
+		n.work.Append = &Append{}
+	}
+	if !n.work.Append.Urgent {
+		n.work.Append.Urgent = true
+		n.stall(n.work.Append)
+	}
+	n.work.Append.HardState = n.raw.BasicStatus().HardState
+}
+
+// release hands out the oldest committed entries that wait, if they may be.
+func (n *Node) release() bool {
+	if len(n.held) == 0 || lastChange(n.held[0]) > n.durableCommit {
+		return false
+	}
+	m := n.held[0]
+	n.held = n.held[1:]
+	n.handOut(m)
+	return true
+}
+
+// lastChange is the index of the last membership change among the entries, 0 if there
+// is none.
+func lastChange(m *raftpb.Message) (index uint64) {
+	for _, e := range m.GetEntries() {
+		if e.GetType() == raftpb.EntryConfChange {
+			index = e.GetIndex()
+		}
+	}
+	return index
 }
 
 // handOut turns committed entries into an Apply. A membership change takes effect
