@@ -61,11 +61,9 @@ var bugs = []bug{
 	late    store.History
 `},
 	}},
-	{"use a member ID again", 200, []edit{{"internal/sim/operator.go", `	o.leave(m.memberID, func() {
-		o.sim.count("machine replaced")
-		m.memberID, m.damaged = 0, false`, `	o.leave(0, func() {
-		o.sim.count("machine replaced")
-		m.damaged = false`}}},
+	{"use a member ID again", 200, []edit{{"internal/sim/operator.go", `	o.leave(m.memberID, func(err error) {
+		if err != nil { // not`, `	o.leave(0, func(err error) {
+		if err != nil { // not`}, {"internal/sim/operator.go", `		m.memberID, m.damaged = 0, false`, `		m.damaged = false`}}},
 	{"cut a log off where it is damaged", 100, []edit{{"wal/replay.go", `after, found := recordAfter(data, h.crc, offset, end); found`, `after, found := recordAfter(data, h.crc, offset, end); found && after == 0`}}},
 	{"forget the vote", 300, []edit{{"raftnode/work.go", `&raftpb.HardState{Term: m.Term, Vote: m.Vote, Commit: m.Commit}`, `&raftpb.HardState{Term: m.Term, Vote: new(uint64(0)), Commit: m.Commit}`}}},
 	{"propose again what may have been committed", 60, []edit{{"raftnode/proposals.go", `if !p.done && p.term < term {`, `if !p.done {`}}},
@@ -84,9 +82,13 @@ var bugs = []bug{
 }
 
 func (rs *reads) add(`}}},
-	{"release the log of a snapshot that is not durable", 200, []edit{{"actors/wal.go", `	if m.index > w.logged {
-`, `	if false {
-`}}},
+	{"do not sync a snapshot", 100, []edit{{"wal/snapshot.go", `	if err := w.end(); err != nil {
+		return err
+	}
+	return f.Sync()`, `	if err := w.end(); err != nil {
+		return err
+	}
+	return nil`}}},
 }
 
 // Every deliberate bug is found.

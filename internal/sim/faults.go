@@ -3,6 +3,7 @@ package sim
 import (
 	"fmt"
 	"math/rand/v2"
+	"sync"
 	"time"
 )
 
@@ -52,6 +53,7 @@ var faultKinds = []faultKind{
 	{"machine added", 4, addMachine},
 	{"machine removed", 4, removeMachine},
 	{"leader hands over", 4, handOver},
+	{"leadership goes round", 4, leadershipGoesRound},
 	{"death after voting", 4, deathAfterVoting},
 	{"clocks change", 2, changeClocks},
 }
@@ -199,17 +201,12 @@ func all(list []func()) func() {
 }
 
 func badWeather(s *Sim, f *fault) func() {
-	before := s.network.weather
 	w := weather{
 		delay: time.Millisecond << f.rnd.IntN(10),
 		lose:  f.rnd.Float64() * 0.4, twice: f.rnd.Float64() * 0.2, stray: f.rnd.Float64() * 0.2,
 	}
 	s.network.weather = w
-	return func() {
-		if s.network.weather == w {
-			s.network.weather = before
-		}
-	}
+	return func() { s.clearUp(w) }
 }
 
 func (s *Sim) hold(machines []*machine) func() {
@@ -372,30 +369,63 @@ func changeClocks(s *Sim, f *fault) func() {
 	})
 }
 
-// deathAfterVoting makes an election, and kills whoever has voted for another: it is
-// back at once, while votes for others are still on their way.
-func deathAfterVoting(s *Sim, f *fault) func() {
-	cut := s.isolate(s.leaders(), true, true)
-	weather := badWeather(s, f)
-	s.network.weather.stray = 0.5
+// leadershipGoesRound has leader after leader hand over, while what was sent to each of
+// them takes its time.
+func leadershipGoesRound(s *Sim, f *fault) func() {
+	s.network.weather.delay = 100 * time.Millisecond << f.rnd.IntN(3)
 	changed := s.network.weather
-	s.voted = func(m *machine) {
-		l := m.life
-		s.after(time.Duration(f.rnd.Int64N(int64(20*time.Millisecond))), func() {
-			if m.life == l && m.wantDown == 0 && !m.damaged && !l.paused {
-				s.count("killed after voting")
-				m.kill()
-				m.start(s.establish)
+	ended := false
+	var next func()
+	next = func() {
+		if ended {
+			return
+		}
+		handOver(s, f)
+		s.after(time.Duration(f.rnd.Int64N(int64(2*changed.delay))), next)
+	}
+	next()
+	return func() {
+		ended = true
+		s.clearUp(changed)
+	}
+}
+
+// clearUp brings the usual weather back, unless it has changed again.
+func (s *Sim) clearUp(from weather) {
+	if s.network.weather == from {
+		s.network.weather = s.shape.weather
+	}
+}
+
+// deathAfterVoting cuts the leader off. Whoever then votes for another dies, and comes
+// back where it finds the old leader and not the new one.
+func deathAfterVoting(s *Sim, f *fault) func() {
+	old := s.leaders()
+	together := sync.OnceFunc(s.isolate(old, true, true))
+	var heal []func()
+	s.voted = func(voter *machine, candidate uint64) {
+		l := voter.life
+		s.after(time.Duration(f.rnd.Int64N(int64(100*time.Millisecond))), func() {
+			if voter.life != l || voter.wantDown > 0 || voter.damaged || l.paused {
+				return
 			}
+			s.count("killed after voting")
+			together()
+			for _, m := range s.machines {
+				if m.memberID == candidate {
+					for _, other := range append(old, voter) {
+						heal = append(heal, s.network.sever(other, m), s.network.sever(m, other))
+					}
+				}
+			}
+			voter.kill()
+			voter.start(s.establish)
 		})
 	}
-	s.after(3*election, func() {
+	s.after(5*election, func() {
 		s.voted = nil
-		cut()
-		if s.network.weather == changed {
-			weather()
-			s.network.weather = s.shape.weather
-		}
+		together()
+		all(heal)()
 	})
 	return nil
 }

@@ -8,6 +8,7 @@ import (
 	"github.com/asynkron/protoactor-go/actor"
 
 	"etcd/actors"
+	"etcd/raftnode"
 	"etcd/store"
 	"etcd/wal"
 	"etcd/wal/crashfs"
@@ -79,12 +80,16 @@ func (o *operator) await(m *machine, finished func()) {
 	})
 }
 
-// remove takes a machine out of the cluster for good.
+// remove takes a machine out of the cluster for good, unless the cluster needs it.
 func (o *operator) remove(m *machine, finished func()) {
 	m.leaving = true
-	o.leave(m.memberID, func() {
-		m.member, m.removed = false, true
-		o.sim.count("member removed")
+	o.leave(m.memberID, func(err error) {
+		if err != nil {
+			m.leaving = false
+		} else {
+			m.member, m.removed = false, true
+			o.sim.count("member removed")
+		}
 		finished()
 	})
 }
@@ -99,7 +104,15 @@ func (o *operator) replace(m *machine) {
 	m.keepDown()
 	m.kill()
 	m.disk, m.disks = crashfs.New(), diskFaults{}
-	o.leave(m.memberID, func() {
+	o.leaveForReplacement(m)
+}
+
+func (o *operator) leaveForReplacement(m *machine) {
+	o.leave(m.memberID, func(err error) {
+		if err != nil { // not before the others are back
+			o.sim.after(500*time.Millisecond, func() { o.leaveForReplacement(m) })
+			return
+		}
 		o.sim.count("machine replaced")
 		m.memberID, m.damaged = 0, false
 		m.letUp()
@@ -108,13 +121,14 @@ func (o *operator) replace(m *machine) {
 	})
 }
 
-// leave removes a member by its ID, however often that has to be tried.
-func (o *operator) leave(id uint64, finished func()) {
+// leave removes a member by its ID, however often that has to be tried. It ends with an
+// error if the cluster says that it needs the member.
+func (o *operator) leave(id uint64, finished func(error)) {
 	again := func() { o.sim.after(500*time.Millisecond, func() { o.leave(id, finished) }) }
 	l := o.sim.anyReady(o.sim.workload)
 	if id == 0 || l == nil {
 		if id == 0 {
-			finished() // it never was a member
+			finished(nil) // it never was a member
 			return
 		}
 		again()
@@ -123,14 +137,17 @@ func (o *operator) leave(id uint64, finished func()) {
 	l.session.call(l.machine.Raft, func(call uint64, replyTo *actor.PID) any {
 		return &actors.Leave{ID: call, ReplyTo: replyTo, Member: id}
 	}, clientPatience, typed(func(reply *actors.Proposed) {
-		if reply == nil || reply.Err != nil {
-			if reply != nil {
-				o.sim.count("removal refused or unknown")
-			}
+		switch {
+		case reply == nil:
 			again()
-			return
+		case errors.Is(reply.Err, raftnode.ErrLosesQuorum), errors.Is(reply.Err, raftnode.ErrLastVoter):
+			o.sim.count("removal refused")
+			finished(reply.Err)
+		case reply.Err != nil:
+			again()
+		default:
+			finished(nil)
 		}
-		finished()
 	}))
 }
 

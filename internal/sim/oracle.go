@@ -121,7 +121,7 @@ func (o *oracle) append(l *life, m *raftnode.Append) {
 		l.m.lastIndex = e.GetIndex()
 	}
 	if vote := m.HardState.GetVote(); vote != 0 && vote != l.m.memberID && vote != l.vote && o.sim.voted != nil {
-		o.sim.voted(l.m)
+		o.sim.voted(l.m, vote)
 	}
 	if m.HardState != nil {
 		l.vote = m.HardState.GetVote()

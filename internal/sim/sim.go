@@ -67,9 +67,9 @@ type Sim struct {
 	workload  *mathrand.Rand // what clients and the operator do
 	diskTimes *mathrand.Rand
 
-	founded    uint64           // cluster ID, once the first machine serves
-	voted      func(m *machine) // called when a machine writes down a vote for another; may be nil
-	quiet      bool             // clients send nothing any more
+	founded    uint64                             // cluster ID, once the first machine serves
+	voted      func(m *machine, candidate uint64) // called when a machine writes down a vote for another; may be nil
+	quiet      bool                               // clients send nothing any more
 	lives      int
 	lastCall   uint64
 	operations []history.Operation

@@ -134,7 +134,7 @@ var rare = []string{
 	"history lost by a snapshot", "key expired", "leader gives way because of its disk", "leader transfer",
 	"learner added", "learner promoted", "machine replaced", "member joined", "member removed", "message cut off",
 	"message late", "message lost", "message twice", "power cut in the middle of a write", "pre-vote",
-	"process ended: disk fails", "read index of a follower", "read refused", "removal refused or unknown",
+	"process ended: disk fails", "read index of a follower", "read refused", "removal refused",
 	"removed machine stops by itself", "snapshot installed", "snapshot lost on the way", "start from a snapshot",
 	"start refused: damage found", "start refused: disk fails", "state replaced by a snapshot", "states compared",
 	"stream refused", "torn tail truncated", "watch broken", "watch moved", "write of unknown outcome",
