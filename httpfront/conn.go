@@ -32,6 +32,7 @@ type listener struct {
 	closing sync.Once
 	closed  chan struct{}
 	swept   []net.Conn    // accepted at the very end
+	scarce  time.Time     // when it was last logged that there is no room
 	shaking chan struct{} // holds one for each handshake of a connection that is refused
 }
 
@@ -91,6 +92,12 @@ func (l *listener) accept() (net.Conn, error) {
 		return c, nil
 	}
 	c, err := l.Listener.Accept()
+	for isScarce(err) {
+		if !l.waitForRoom(err) {
+			return nil, net.ErrClosed
+		}
+		c, err = l.Listener.Accept()
+	}
 	if errors.Is(err, os.ErrDeadlineExceeded) {
 		if l.sweep(); len(l.swept) > 0 {
 			return l.accept()

@@ -61,10 +61,19 @@ const (
 	maxBodyLimit    = 32 << 20 // well below what one frame between machines may have
 	maxRequestTime  = 10 * time.Minute
 	minRequestTime  = time.Second
-	reservedFiles   = 256 // open files that are not client connections
+	reservedFiles   = 256 // open files that are not client connections, at least
 	defaultMaxBody  = 10 << 20
 	defaultHistory  = 100_000
 	defaultSnapshot = 100_000
+)
+
+// What the other machines need of the open files. A member has two streams and now and
+// then a snapshot in each direction, and may open one before the one it replaces has
+// ended.
+const (
+	peerConnections      = 32 // at the port for machines: who joins or asks
+	connectionsPerMember = 4  // at that port
+	filesPerMember       = 8  // in both directions, with a share of peerConnections
 )
 
 // flagGroup is a heading of the help text.
@@ -159,7 +168,7 @@ func (c *config) flags() *flag.FlagSet {
 	fs.StringVar(&c.reads, "reads", "linearizable", "how reads are served unless they say so: linearizable or local")
 	fs.DurationVar(&c.requestTimeout, "request-timeout", 5*time.Second, "how long a request waits for the cluster, 1s to 10m")
 	fs.IntVar(&c.maxBody, "max-body", defaultMaxBody, "longest request body in `bytes`")
-	fs.IntVar(&c.maxConnections, "max-connections", 0, "most open client `connections`, watches included (default: what the limit of open files allows)")
+	fs.IntVar(&c.maxConnections, "max-connections", 0, "most open client `connections`, watches included (default, and at most: what the limit of open files allows)")
 	fs.StringVar(&c.cors, "cors", "", "`origins` whose pages may use the API, comma separated; * for all")
 
 	fs.BoolVar(&c.verbose, "v", false, "log more")

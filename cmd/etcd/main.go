@@ -144,7 +144,7 @@ func serve(c *config, machine *actors.Machine, clients, peers net.Listener, tls 
 		Log:            log,
 	}
 	served := make(chan error, 2)
-	peerFront := httpfront.NewPeers(cfg, machine)
+	peerFront := httpfront.NewPeers(c.forPeers(cfg), machine)
 	go func() { served <- peerFront.Serve(peers) }()
 	stop := func(front *httpfront.Server) error {
 		return stopServing(machine, front, peerFront, log)
@@ -299,16 +299,25 @@ func (c *config) reached(addr string, l net.Listener) string {
 	return c.advertised(addr)
 }
 
-// connectionLimit leaves some of the open files to the machine itself.
+// connectionLimit leaves some of the open files to the machine itself: without them
+// it could neither go on with its log nor reach the others.
 func (c *config) connectionLimit() int {
-	if c.maxConnections > 0 {
-		return c.maxConnections
-	}
 	var files syscall.Rlimit
-	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &files); err != nil || files.Cur > 1<<20 {
-		return 1 << 20
+	most := 1 << 20
+	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &files); err == nil && files.Cur <= uint64(most) {
+		most = max(1, int(files.Cur)-max(reservedFiles, filesPerMember*c.maxMembers))
 	}
-	return max(1, int(files.Cur)-reservedFiles)
+	if c.maxConnections > 0 {
+		return min(c.maxConnections, most)
+	}
+	return most
+}
+
+// forPeers bounds the connections at the port for the other machines by what they
+// need, so that they and all clients together stay within the open files.
+func (c *config) forPeers(cfg httpfront.Config) httpfront.Config {
+	cfg.MaxConnections = peerConnections + connectionsPerMember*c.maxMembers
+	return cfg
 }
 
 // random returns a random number other than 0 and those that Raft reserves.

@@ -1,0 +1,38 @@
+package httpfront
+
+import (
+	"errors"
+	"syscall"
+	"time"
+)
+
+const (
+	// scarcePause is how long a listener waits when the system has no room for one
+	// more connection. The kernel keeps those who come meanwhile.
+	scarcePause = 50 * time.Millisecond
+	// scarceLogged is the least time between two messages about that.
+	scarceLogged = time.Minute
+)
+
+// isScarce says that a connection was not accepted because the process or the system
+// is out of descriptors or memory for it. That passes, and ending the machine for it
+// would let anybody end it who can open connections.
+func isScarce(err error) bool {
+	return errors.Is(err, syscall.EMFILE) || errors.Is(err, syscall.ENFILE) ||
+		errors.Is(err, syscall.ENOBUFS) || errors.Is(err, syscall.ENOMEM)
+}
+
+// waitForRoom waits before the next try. It returns false if the listener was closed.
+func (l *listener) waitForRoom(err error) bool {
+	if now := time.Now(); now.Sub(l.scarce) >= scarceLogged {
+		l.scarce = now
+		l.server.log.Error("cannot accept connections for now; who comes meanwhile waits: "+
+			"raise the limit of open files (ulimit -n), or look for who opens so many", "address", l.Addr().String(), "error", err)
+	}
+	select {
+	case <-time.After(scarcePause):
+		return true
+	case <-l.closed:
+		return false
+	}
+}

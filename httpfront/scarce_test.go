@@ -1,0 +1,55 @@
+package httpfront
+
+import (
+	"net"
+	"os"
+	"strings"
+	"sync/atomic"
+	"syscall"
+	"testing"
+)
+
+// scarceListener has no descriptor for the first connections.
+type scarceListener struct {
+	net.Listener
+	left  atomic.Int64
+	tried chan struct{} // receives when there was none
+}
+
+func newScarceListener(t *testing.T, times int64) *scarceListener {
+	l := &scarceListener{Listener: loopback(t), tried: make(chan struct{}, 1)}
+	l.left.Store(times)
+	return l
+}
+
+func (l *scarceListener) Accept() (net.Conn, error) {
+	if l.left.Add(-1) >= 0 {
+		select {
+		case l.tried <- struct{}{}:
+		default:
+		}
+		return nil, &net.OpError{Op: "accept", Net: "tcp", Addr: l.Addr(), Err: os.NewSyscallError("accept4", syscall.EMFILE)}
+	}
+	return l.Listener.Accept()
+}
+
+// A port for which there are no descriptors serves again when there are, and says
+// once what to do.
+func TestScarceDescriptors(t *testing.T) {
+	s := serveOn(t, newScarceListener(t, 3))
+	check(t, s.dial().get("/version"), 200, "etcd v9")
+	if log := s.log.take(); strings.Count(log, "level=ERROR") != 1 || !strings.Contains(log, "ulimit -n") || !strings.Contains(log, "too many open files") {
+		t.Errorf("logged:\n%s", log)
+	}
+}
+
+// A port that waits for descriptors can be stopped.
+func TestStopWhileScarce(t *testing.T) {
+	l := newScarceListener(t, 1<<40)
+	s := serveOn(t, l)
+	<-l.tried
+	if err := s.stop(); err != nil {
+		t.Error(err)
+	}
+	s.log.take()
+}
