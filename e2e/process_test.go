@@ -11,6 +11,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -32,13 +33,15 @@ const (
 type server struct {
 	t      testing.TB
 	name   string
-	dir    string   // working directory of the process
-	data   string   // data directory
-	client string   // client address, host:port
-	peer   string   // peer address, host:port, as advertised
-	listen string   // peer address it listens on, if that is another one
-	args   []string // further flags
-	env    []string // further environment variables, NAME=value
+	dir    string                // working directory of the process
+	data   string                // data directory
+	client string                // client address, host:port
+	peer   string                // peer address, host:port, as advertised
+	listen string                // peer address it listens on, if that is another one
+	args   []string              // further flags
+	env    []string              // further environment variables, NAME=value
+	under  []string              // a command that runs the binary, with its arguments
+	begin  func(*exec.Cmd) error // starts the process in another way than usual
 
 	proc *process // the running or last process
 }
@@ -92,7 +95,15 @@ func (s *server) start() {
 // launch runs the process without waiting for anything.
 func (s *server) launch() {
 	s.t.Helper()
-	s.proc = startProcess(s.t, s.dir, s.env, s.flags())
+	command := append(append(slices.Clone(s.under), binary), s.flags()...)
+	cmd := exec.Command(command[0], command[1:]...)
+	cmd.Dir = s.dir
+	cmd.Env = append(os.Environ(), s.env...)
+	begin := s.begin
+	if begin == nil {
+		begin = (*exec.Cmd).Start
+	}
+	s.proc = launchBy(s.t, cmd, begin)
 }
 
 // runs says that the process has been started and has not ended.
@@ -148,19 +159,16 @@ type process struct {
 // begins to serve.
 var servingLine = regexp.MustCompile(`msg="serving clients".*\baddr="?([^"\s]+)`)
 
-// startProcess runs the binary in dir.
-func startProcess(t testing.TB, dir string, env, args []string) *process {
-	t.Helper()
-	cmd := exec.Command(binary, args...)
-	cmd.Dir = dir
-	cmd.Env = append(os.Environ(), env...)
-	return launch(t, cmd)
-}
-
 // launch starts a command and collects its stderr. The process is killed when
 // the test ends and when the test binary dies; its log is printed if the test
 // failed.
 func launch(t testing.TB, cmd *exec.Cmd) *process {
+	t.Helper()
+	return launchBy(t, cmd, (*exec.Cmd).Start)
+}
+
+// launchBy is launch with another way to start the command.
+func launchBy(t testing.TB, cmd *exec.Cmd, begin func(*exec.Cmd) error) *process {
 	t.Helper()
 	noteSources()
 	p := &process{
@@ -174,7 +182,7 @@ func launch(t testing.TB, cmd *exec.Cmd) *process {
 	if err != nil {
 		t.Fatalf("stderr of %s: %v", cmd, err)
 	}
-	if err := cmd.Start(); err != nil {
+	if err := begin(cmd); err != nil {
 		t.Fatalf("start %s: %v", cmd, err)
 	}
 	go p.collect(stderr)

@@ -29,6 +29,7 @@ const (
 // members of a cluster, and note every answer.
 type workload struct {
 	t     testing.TB
+	root  string // what all keys begin with, so that no two workloads share one
 	begin time.Time
 	stop  chan struct{}
 	wg    sync.WaitGroup
@@ -42,7 +43,12 @@ type workload struct {
 // startWorkload starts clients that begin at different members and move to
 // the next when one does not answer.
 func startWorkload(t testing.TB, clients int, seed uint64, addresses []string) *workload {
-	w := &workload{t: t, begin: time.Now(), stop: make(chan struct{}), addresses: addresses, appended: map[string][]string{}}
+	return startWorkloadIn(t, "", clients, seed, addresses)
+}
+
+// startWorkloadIn is startWorkload for a cluster that has seen others before.
+func startWorkloadIn(t testing.TB, root string, clients int, seed uint64, addresses []string) *workload {
+	w := &workload{t: t, root: root, begin: time.Now(), stop: make(chan struct{}), addresses: addresses, appended: map[string][]string{}}
 	for id := range clients {
 		c := &workloadClient{workload: w, id: id, at: id, rng: rand.New(rand.NewPCG(seed, uint64(id)+1)), seen: map[string]string{}}
 		w.wg.Go(c.run)
@@ -201,12 +207,12 @@ func (c *workloadClient) next() {
 
 // append writes a key that is never touched again.
 func (c *workloadClient) append() {
-	dir := "/appended/" + strconv.Itoa(c.id)
+	dir := c.workload.root + "/appended/" + strconv.Itoa(c.id)
 	c.serial++
 	key := dir + "/" + strconv.Itoa(c.serial)
 	answer, err := c.conn.roundTripWithin(post("/v1/keys"+key, "value", "there"), workloadLimit)
 	switch {
-	case err != nil || answer.status == 500:
+	case err != nil || answer.status == 500 || answer.status == 503:
 		c.next()
 	case answer.status == 200:
 		c.workload.mu.Lock()
@@ -222,7 +228,7 @@ func (c *workloadClient) append() {
 func (c *workloadClient) operate() {
 	w := c.workload
 	epoch := int(w.now() / keysLife)
-	o := operation{client: c.id, key: fmt.Sprintf("/contended/%d-%d", epoch, c.rng.IntN(keysAtATime))}
+	o := operation{client: c.id, key: fmt.Sprintf("%s/contended/%d-%d", w.root, epoch, c.rng.IntN(keysAtATime))}
 	path := "/v1/keys" + o.key
 	c.serial++
 	value := fmt.Sprintf("%d-%d", c.id, c.serial)
@@ -277,6 +283,8 @@ func (o *operation) note(answer reply) error {
 	switch {
 	case err != nil:
 		return err
+	case answer.status == 503:
+		return errNotDone // there are too many connections
 	case answer.status == 200:
 		o.outcome, o.found, o.index = done, e.PrevValue, e.Index
 		if o.action == readKey {

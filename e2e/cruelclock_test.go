@@ -1,0 +1,117 @@
+package e2e
+
+import (
+	"net/http"
+	"strconv"
+	"time"
+)
+
+// far is how far clocks jump. What differs by half of it is on the wrong side.
+const far = 2 * time.Hour
+
+// jumpClocks sets the wall clocks of single machines forwards and backwards
+// while keys wait for their time. A running machine goes on by the time that
+// has passed: nothing expires early or late. A machine that starts with a wrong
+// clock counts by that while it leads, and all others agree with it.
+func (o *ordeal) jumpClocks() {
+	clocks := map[*server]*shiftedClock{}
+	for _, s := range o.c.members {
+		clocks[s] = shiftClock(s)
+	}
+	o.c.kill(o.c.members...)
+	o.c.start(o.c.members...)
+	o.mustAccept(o.c.members...)
+
+	// Running machines: the leader's clock jumps one way, a follower's the other.
+	for _, jump := range variants(o, 1, []time.Duration{far, -far}) {
+		leader := o.c.leader()
+		jumps := map[*server]time.Duration{leader: jump, o.c.others(leader)[0]: -jump}
+		long := "/clock/long" + jump.String()
+		o.setTTL(leader, long, far/4)
+		for s, jump := range jumps {
+			clocks[s].set(o.t, jump)
+		}
+		var short []event
+		for s, jump := range jumps {
+			waitUntil(o.t, s.name+" shows the time as set", func() bool {
+				at, err := http.ParseTime(s.do(get("/version")).header.Get("Date"))
+				return err == nil && near(time.Until(at), jump)
+			})
+			e := o.setTTL(s, "/clock/short"+jump.String(), time.Second)
+			at, err := time.Parse(time.RFC3339Nano, e.Expiration)
+			if err != nil || !near(time.Until(at), 0) {
+				o.t.Errorf("%s promises the expiration %q after its clock jumped by %s (%v)", s.name, e.Expiration, jump, err)
+			}
+			short = append(short, e)
+		}
+		for _, e := range short {
+			o.mustExpire(leader, e)
+		}
+		for _, s := range o.c.members {
+			if e := s.event(get("/v1/keys" + long)); e.Value != "there" || time.Duration(e.TTL)*time.Second > far/4 {
+				o.t.Errorf("%s after the leader's clock jumped by %s: %+v", s.name, jump, e)
+			}
+		}
+		for s := range jumps {
+			clocks[s].set(o.t, 0)
+		}
+	}
+
+	// Machines that start with wrong clocks, and lead.
+	for _, skew := range variants(o, 1, []time.Duration{-far, far}) {
+		s := o.any()
+		name := "/clock/start" + skew.String()
+		before := o.setTTL(s, name+"/before", far/4)
+		clocks[s].set(o.t, skew)
+		o.c.kill(s)
+		o.c.start(s)
+		o.lead(s)
+		o.mustExpire(o.c.others(s)[0], o.setTTL(s, name+"/short", time.Second))
+		switch skew {
+		case far: // as documented: deadlines are on the leader's clock
+			o.mustExpire(s, before)
+		default:
+			if e := o.c.others(s)[0].event(get("/v1/keys" + name + "/before")); e.Value != "there" {
+				o.t.Errorf("under a leader whose clock is behind: %+v", e)
+			}
+		}
+		clocks[s].set(o.t, 0)
+		o.c.kill(s)
+		o.c.start(s)
+	}
+	for _, s := range o.c.members {
+		s.begin = nil
+	}
+	o.c.kill(o.c.members...)
+	o.c.start(o.c.members...)
+}
+
+// near says that two durations are the same by the measure of a jump.
+func near(a, b time.Duration) bool { return (a - b).Abs() < far/8 }
+
+// setTTL sets a key that expires; it tries until that is acknowledged.
+func (o *ordeal) setTTL(s *server, key string, ttl time.Duration) event {
+	o.t.Helper()
+	var e event
+	waitUntil(o.t, "a key with a time to live is set at "+s.name, func() bool {
+		answer, err := exchange(s.client, post("/v1/keys"+key, "value", "there", "ttl", strconv.Itoa(int(ttl/time.Second))))
+		if err != nil || answer.status != 200 {
+			return false
+		}
+		e, err = answer.event()
+		return err == nil
+	})
+	return e
+}
+
+// mustExpire waits until a key expires, and checks that this is the next thing
+// that happens to it.
+func (o *ordeal) mustExpire(s *server, set event) {
+	o.t.Helper()
+	watch := s.background(post("/v1/watch"+set.Key, "index", strconv.FormatUint(set.Index+1, 10)))
+	next := watch.wait(o.t)
+	watch.conn.Close()
+	if e, err := next.event(); err != nil || e.Action != "DELETE" || e.Expiration != set.Expiration {
+		o.t.Errorf("what happens to %+v is %d %s", set, next.status, next.body)
+	}
+}

@@ -1,0 +1,254 @@
+package e2e
+
+import (
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+)
+
+// whatToDo is what a machine says that ends because of its disk.
+var whatToDo = []string{"the process ends", "Nothing that was acknowledged is lost", "Look at the disk", "start it again"}
+
+// smallDisk is a tmpfs that holds the data directory of a machine.
+type smallDisk struct {
+	o    *ordeal
+	s    *server
+	path string
+	home string // where the data directory was before
+}
+
+// moveToSmallDisk stops a machine and starts it again with its data directory
+// on a file system of its own.
+func (o *ordeal) moveToSmallDisk(s *server, size string) *smallDisk {
+	o.t.Helper()
+	d := &smallDisk{o: o, s: s, path: filepath.Join(s.dir, "small"), home: s.data}
+	if err := os.MkdirAll(d.path, 0o700); err != nil {
+		o.t.Fatal(err)
+	}
+	if err := syscall.Mount("tmpfs", d.path, "tmpfs", 0, "size="+size); err != nil {
+		o.t.Fatalf("mount a tmpfs: %v", err)
+	}
+	o.t.Cleanup(func() { syscall.Unmount(d.path, syscall.MNT_DETACH) }) // gone already if all went well
+	d.move(filepath.Join(d.path, "data"))
+	return d
+}
+
+// move stops the machine and starts it with its data directory elsewhere.
+func (d *smallDisk) move(to string) {
+	d.o.t.Helper()
+	d.s.stop()
+	copyDirectory(d.o.t, d.s.data, to)
+	if err := os.RemoveAll(d.s.data); err != nil {
+		d.o.t.Fatal(err)
+	}
+	d.s.data = to
+	d.s.start()
+}
+
+// fill leaves no byte of the disk free.
+func (d *smallDisk) fill() {
+	d.o.t.Helper()
+	f, err := os.Create(filepath.Join(d.path, "ballast"))
+	if err != nil {
+		d.o.t.Fatal(err)
+	}
+	defer f.Close()
+	for piece := make([]byte, 64<<10); err == nil; {
+		_, err = f.Write(piece)
+	}
+	if !isFull(err) {
+		d.o.t.Fatalf("the disk was to be filled: %v", err)
+	}
+}
+
+// clean makes space again.
+func (d *smallDisk) clean() {
+	d.o.t.Helper()
+	if err := os.Remove(filepath.Join(d.path, "ballast")); err != nil {
+		d.o.t.Fatal(err)
+	}
+}
+
+// leave brings the data directory home.
+func (d *smallDisk) leave() {
+	d.o.t.Helper()
+	d.move(d.home)
+	if err := syscall.Unmount(d.path, 0); err != nil {
+		d.o.t.Fatalf("unmount: %v", err)
+	}
+}
+
+// fillDisk fills the disk of a follower and of the leader, for a snapshot and
+// for the next segment of the log. The machine must end and say what to do, the
+// others go on, and with space again it must come back with everything.
+func (o *ordeal) fillDisk() {
+	s := o.any()
+	d := o.moveToSmallDisk(s, "100m")
+	for _, role := range o.roles() {
+		for _, lacks := range variants(o, 1, []func(*smallDisk){(*smallDisk).noSnapshot, (*smallDisk).noSegment}) {
+			o.makeRole(s, role)
+			lacks(d)
+			o.mustAccept(s)
+		}
+	}
+	d.leave()
+}
+
+// noSnapshot leaves no space for a snapshot.
+func (d *smallDisk) noSnapshot() {
+	o, s := d.o, d.s
+	o.t.Helper()
+	d.fill()
+	o.mustEnd(s, append(whatToDo, "no space left on device")...)
+	o.mustAccept(o.c.others(s)...)
+	// Somebody starts it before there is space. It may come up, but not for long,
+	// and must not make anything worse.
+	s.launch()
+	o.mustEnd(s, append(whatToDo, "no space left on device")...)
+	o.progress()
+	d.clean()
+	s.start()
+}
+
+// noSegment leaves no space for a second segment of the log: one has 64 MiB.
+func (d *smallDisk) noSegment() {
+	o, s := d.o, d.s
+	o.t.Helper()
+	// What a test-and-set brings is in the log even if the test fails, and nowhere
+	// else.
+	o.write(s, "/filler", "small")
+	filler := post("/v1/keys/filler", "value", strings.Repeat("x", 8<<20), "prevValue", "other")
+	for i := 0; s.runs(); i++ {
+		if i == 50 {
+			o.t.Fatalf("%s has written 400 MiB to a disk of 100 MiB", s.name)
+		}
+		exchange(o.c.others(s)[0].client, filler) // may fail as the machine dies
+	}
+	o.mustEnd(s, append(whatToDo, "no space left on device", "segment")...)
+	o.mustAccept(o.c.others(s)...)
+	d.resize("300m")
+	s.start()
+	// The segment that was full goes with the next snapshots.
+	waitUntil(o.t, s.name+" has one segment again", func() bool {
+		files, err := filepath.Glob(filepath.Join(s.data, lastSegment))
+		return err == nil && len(files) == 1
+	})
+	d.resize("100m")
+}
+
+// resize makes the disk larger or smaller.
+func (d *smallDisk) resize(size string) {
+	d.o.t.Helper()
+	if err := syscall.Mount("tmpfs", d.path, "tmpfs", syscall.MS_REMOUNT, "size="+size); err != nil {
+		d.o.t.Fatalf("resize a tmpfs: %v", err)
+	}
+}
+
+// tracer is strace at work on a running machine.
+type tracer struct {
+	o    *ordeal
+	proc *process
+	out  string // what it saw
+}
+
+// tamper lets strace change how a running machine's syncs end.
+func (o *ordeal) tamper(s *server, how string) *tracer {
+	o.t.Helper()
+	tr := &tracer{o: o, out: filepath.Join(s.dir, "strace")}
+	tr.proc = launch(o.t, exec.Command("strace", "-f", "-y", "-o", tr.out, "-e", "trace=fdatasync,fsync",
+		"-e", "inject=fdatasync,fsync:"+how, "-p", strconv.Itoa(s.proc.cmd.Process.Pid)))
+	waitUntil(o.t, "strace is attached to "+s.name, func() bool {
+		select {
+		case <-tr.proc.exited:
+			o.t.Fatalf("strace has ended:\n%s", tr.proc.stderr())
+		default:
+		}
+		return strings.Contains(tr.proc.stderr(), "attached")
+	})
+	return tr
+}
+
+// waitFor returns when strace has said something so many times.
+func (tr *tracer) waitFor(what string, times int) {
+	tr.o.t.Helper()
+	waitUntil(tr.o.t, what+" in what strace saw", func() bool {
+		return strings.Count(string(readAll(tr.o.t, tr.out)), what) >= times
+	})
+}
+
+// end detaches strace and returns what it saw.
+func (tr *tracer) end() string {
+	tr.o.t.Helper()
+	tr.proc.signal(syscall.SIGINT)
+	tr.proc.waitExit(waitLimit)
+	return string(readAll(tr.o.t, tr.out))
+}
+
+// failSync lets a sync of a follower and of the leader fail. The machine must
+// end before it acknowledges anything more, without trying again.
+func (o *ordeal) failSync() {
+	for _, role := range o.roles() {
+		s := o.inRole(role)
+		at := 1 + o.rng.IntN(40)
+		tr := o.tamper(s, fmt.Sprintf("error=EIO:when=%d", at))
+		o.mustEnd(s, append(whatToDo, "input/output error")...)
+		seen := tr.end()
+		if file := syncedAgain(seen); file != "" {
+			o.t.Errorf("%s has synced %s again after that had failed:\n%s", s.name, file, seen)
+		}
+		o.mustAccept(o.c.others(s)...)
+		s.start()
+		o.progress()
+	}
+}
+
+// syncLine is a line of strace about a sync: who, of what, and how it ended.
+var syncLine = regexp.MustCompile(`^\d+ +f(?:data)?sync\(\d+<([^>]*)>\) += (.*)`)
+
+// syncedAgain returns a file that was synced after its sync had failed.
+func syncedAgain(seen string) string {
+	failed := map[string]bool{}
+	for line := range strings.Lines(seen) {
+		m := syncLine.FindStringSubmatch(line)
+		if m == nil {
+			continue
+		}
+		if failed[m[1]] {
+			return m[1]
+		}
+		failed[m[1]] = strings.HasSuffix(strings.TrimSpace(m[2]), "(INJECTED)")
+	}
+	return ""
+}
+
+// slowDisk makes every sync of a machine slow: of a follower, whom nobody has
+// to wait for; of the leader, by less and by more than an election takes.
+func (o *ordeal) slowDisk() {
+	type slowness struct {
+		role  string
+		delay time.Duration
+	}
+	for _, slow := range variants(o, 2, []slowness{
+		{"follower", 300 * time.Millisecond},
+		{"leader", 60 * time.Millisecond},
+		{"leader", 500 * time.Millisecond},
+	}) {
+		s := o.inRole(slow.role)
+		tr := o.tamper(s, fmt.Sprintf("delay_enter=%d", slow.delay.Microseconds()))
+		// A slow leader may hand over, so the clients decide what goes on.
+		o.progress()
+		if slow.role == "follower" {
+			o.mustAccept(o.c.others(s)...)
+		}
+		tr.waitFor("(DELAYED)", 3)
+		tr.end()
+		o.mustRun()
+		o.mustAccept(o.c.members...)
+	}
+}

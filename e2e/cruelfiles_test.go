@@ -1,0 +1,72 @@
+package e2e
+
+import (
+	"fmt"
+	"net"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// fewFiles is how many files a machine may open that is about to run out of
+// them. It keeps 256 for itself.
+const fewFiles = 300
+
+// exhaustDescriptors opens more connections to a machine than it may have
+// files, at its client port and at the one for machines. It must refuse what is
+// too much, serve whom it has, go on with its log, and serve all afterwards.
+func (o *ordeal) exhaustDescriptors() {
+	s := o.any()
+	s.under = []string{"sh", "-c", fmt.Sprintf(`ulimit -n %d && exec "$0" "$@"`, fewFiles)}
+	s.stop()
+	o.c.start(s)
+	s.under = nil
+	for _, role := range o.roles() {
+		o.makeRole(s, role)
+		before := newestSnapshot(o.t, s.data)
+		own := s.dial() // before everybody else
+		if answer, err := own.roundTrip(get("/version")); err != nil || answer.status != 200 {
+			o.t.Fatalf("GET /version: %d %s %v", answer.status, answer.body, err)
+		}
+		var crowd []net.Conn
+		refused := 0
+		for _, address := range []string{s.client, s.peer} {
+			for range 2 * fewFiles {
+				c, err := net.DialTimeout("tcp", address, waitLimit)
+				if err != nil {
+					continue // the queue of the kernel is full
+				}
+				crowd = append(crowd, c)
+			}
+		}
+		for _, c := range crowd {
+			// Who was admitted has not asked for anything and hears nothing.
+			c.SetReadDeadline(time.Now().Add(time.Millisecond))
+			b := make([]byte, 1024)
+			if n, _ := c.Read(b); strings.HasPrefix(string(b[:n]), "HTTP/1.1 503 ") && strings.Contains(string(b[:n]), "too many connections") {
+				refused++
+			}
+		}
+		if refused < fewFiles {
+			o.t.Errorf("%d of %d connections to a machine with %d descriptors were refused", refused, len(crowd), fewFiles)
+		}
+		// Meanwhile, the log goes on and snapshots are written.
+		waitUntil(o.t, s.name+" writes a snapshot", func() bool { return newestSnapshot(o.t, s.data) > before })
+		waitUntil(o.t, s.name+" serves who was there before", func() bool {
+			answer, err := own.roundTrip(post("/v1/keys/crowded", "value", strconv.Itoa(len(crowd))))
+			if err != nil {
+				o.t.Fatalf("%s does not serve who was there before: %v", s.name, err)
+			}
+			return answer.status == 200
+		})
+		o.progress()
+		for _, c := range crowd {
+			c.Close()
+		}
+		own.Close()
+		o.mustRun()
+		o.mustAccept(o.c.members...)
+	}
+	s.stop()
+	o.c.start(s)
+}

@@ -1,0 +1,238 @@
+package e2e
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+)
+
+// killInBursts kills one, two or all machines, again and again, while they
+// start as well. TestChaos kills machines that serve.
+func (o *ordeal) killInBursts() {
+	for range o.times(2, 4) {
+		victims := slices.Clone(o.c.members)
+		o.rng.Shuffle(len(victims), func(i, j int) { victims[i], victims[j] = victims[j], victims[i] })
+		victims = victims[:1+o.rng.IntN(len(victims))]
+		o.c.kill(victims...)
+		for range 3 {
+			for _, s := range victims {
+				s.launch()
+			}
+			pause(o.t, time.Duration(o.rng.IntN(120))*time.Millisecond)
+			o.c.kill(victims...)
+		}
+		o.c.start(victims...)
+		o.progress()
+	}
+}
+
+// diskCalls are the system calls by which a machine changes its disk.
+const diskCalls = "pwrite64,fdatasync,fsync,fallocate,renameat,unlinkat"
+
+// killAtCall kills a machine at some call that changes its disk, counted from
+// its start, so that the kill comes within a repair, a snapshot or a batch.
+func (o *ordeal) killAtCall() {
+	for range o.times(2, 6) {
+		s := o.any()
+		o.c.kill(s)
+		at := 1 + o.rng.IntN(60)
+		s.under = []string{"strace", "-D", "-f", "-o", "/dev/null", "-e", "trace=" + diskCalls,
+			"-e", fmt.Sprintf("inject=%s:signal=KILL:when=%d", diskCalls, at)}
+		s.launch()
+		s.under = nil
+		if code := s.proc.waitExit(startLimit); code != -1 {
+			o.t.Errorf("%s was to be killed at its call %d to the disk and ended with exit code %d:\n%s", s.name, at, code, s.proc.stderr())
+		}
+		o.c.start(s)
+	}
+}
+
+// killAroundSnapshot kills a machine while it receives a snapshot, and then the
+// machine that sends it.
+func (o *ordeal) killAroundSnapshot() {
+	late := o.c.follower()
+	others := o.c.others(late)
+	o.c.kill(late)
+	before := map[*server]string{}
+	for _, s := range others {
+		before[s] = newestSnapshot(o.t, s.data)
+	}
+	// Enough to see it on its way. Machines that have restarted keep no entries
+	// before their snapshot in memory, so the late one needs it.
+	value := strings.Repeat("x", 1<<20)
+	for i := range 4 {
+		waitUntil(o.t, "a large value is accepted", func() bool {
+			answer, err := exchange(others[0].client, post("/v1/keys/large/"+strconv.Itoa(i), "value", value))
+			return err == nil && answer.status == 200
+		})
+	}
+	for _, s := range others {
+		waitUntil(o.t, s.name+" has written two snapshots", func() bool {
+			now := newestSnapshot(o.t, s.data)
+			first := before[s]
+			if now != first && !strings.HasPrefix(first, "+") {
+				before[s] = "+" + now
+				return false
+			}
+			return strings.HasPrefix(first, "+") && first != "+"+now
+		})
+	}
+	o.c.kill(others...)
+	o.c.start(others...)
+
+	receiving := func() {
+		late.launch()
+		waitUntil(o.t, late.name+" receives a snapshot", func() bool {
+			files, err := filepath.Glob(filepath.Join(late.data, "*.snap.tmp"))
+			if err != nil || !late.runs() {
+				o.t.Fatalf("%s receives no snapshot: %v\n%s", late.name, err, late.proc.stderr())
+			}
+			return len(files) > 0
+		})
+	}
+	late.under = []string{"strace", "-D", "-f", "--seccomp-bpf", "-o", "/dev/null", "-e", "trace=pwrite64",
+		"-e", "inject=pwrite64:delay_enter=10000"}
+	for range o.times(1, 3) {
+		receiving()
+		o.c.kill(late)
+	}
+	receiving()
+	sender := o.c.leader(others...)
+	o.c.kill(sender)
+	o.c.start(sender)
+	o.mustAccept(late)
+	if !snapshotReceived.MatchString(late.proc.stderr()) {
+		o.t.Errorf("%s does not say that it received a snapshot:\n%s", late.name, late.proc.stderr())
+	}
+	o.c.kill(late)
+	late.under = nil
+	o.c.start(late)
+}
+
+// newestSnapshot returns the name of the newest snapshot in a data directory,
+// "" if there is none.
+func newestSnapshot(t interface{ Fatal(...any) }, dir string) string {
+	files, err := filepath.Glob(filepath.Join(dir, "*.snap"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	newest := ""
+	for _, f := range files {
+		// <term>-<index>.snap: the index decides.
+		_, index, _ := strings.Cut(filepath.Base(f), "-")
+		newest = max(newest, index)
+	}
+	return newest
+}
+
+// pauseMachines stops machines for longer than an election takes, as a
+// hypervisor does. A leader that comes back does not know that it is none.
+func (o *ordeal) pauseMachines() {
+	leader := o.c.leader()
+	followers := o.c.others(leader)
+	reader, writer := leader.dial(), leader.dial()
+	o.write(leader, "/paused", "old")
+	for _, c := range []*conn{reader, writer} { // the server has them in its hands
+		if answer, err := c.roundTrip(get("/version")); err != nil || answer.status != 200 {
+			o.t.Fatalf("GET /version: %d %v", answer.status, err)
+		}
+	}
+
+	// A paused leader.
+	o.stopped(leader)
+	o.write(followers[0], "/paused", "new")
+	for c, q := range map[*conn]request{
+		reader: get("/v1/keys/paused"),
+		writer: post("/v1/keys/paused-write", "value", "late"),
+	} {
+		if err := c.send(q); err != nil {
+			o.t.Fatal(err)
+		}
+	}
+	leader.proc.signal(syscall.SIGCONT)
+	for c, check := range map[*conn]func(reply){
+		reader: func(r reply) {
+			if e, err := r.event(); err != nil || r.status == 200 && e.Value != "new" {
+				o.t.Errorf("a leader that was paused serves a stale read: %d %s", r.status, r.body)
+			}
+		},
+		writer: func(r reply) {
+			if r.status != 200 {
+				return
+			}
+			for _, s := range o.c.members {
+				if e := s.event(get("/v1/keys/paused-write")); e.Value != "late" {
+					o.t.Errorf("%s lacks what a leader that was paused has acknowledged: %+v", s.name, e)
+				}
+			}
+		},
+	} {
+		c.SetReadDeadline(time.Now().Add(waitLimit))
+		answer, err := c.receive("GET")
+		if err != nil {
+			o.t.Fatalf("a leader that was paused does not answer: %v", err)
+		}
+		check(answer)
+	}
+	o.mustAccept(o.c.members...)
+
+	// A paused follower.
+	leader = o.c.leader()
+	follower := o.c.others(leader)[0]
+	o.stopped(follower)
+	o.write(leader, "/paused", "newer")
+	pause(o.t, time.Duration(300+o.rng.IntN(600))*time.Millisecond)
+	o.write(o.c.leader(o.c.others(follower)...), "/paused", "newest")
+	follower.proc.signal(syscall.SIGCONT)
+	if r := follower.do(get("/v1/keys/paused")); r.status == 200 && !strings.Contains(r.body, `"value":"newest"`) {
+		o.t.Errorf("a follower that was paused serves a stale read: %s", r.body)
+	}
+	o.mustAccept(o.c.members...)
+
+	// A leader with nobody left to follow.
+	leader = o.c.leader()
+	o.stopped(o.c.others(leader)...)
+	for _, q := range []request{post("/v1/keys/alone", "value", "1"), get("/v1/keys/paused")} {
+		if r := leader.do(q); r.status == 200 {
+			o.t.Errorf("%s %s is served while both followers are paused: %s", q.method, q.target, r.body)
+		}
+	}
+	for _, s := range o.c.others(leader) {
+		s.proc.signal(syscall.SIGCONT)
+	}
+}
+
+// write sets a key; it tries until that is acknowledged.
+func (o *ordeal) write(s *server, key, value string) {
+	o.t.Helper()
+	waitUntil(o.t, "a write to "+s.name, func() bool {
+		answer, err := exchange(s.client, post("/v1/keys"+key, "value", value))
+		return err == nil && answer.status == 200
+	})
+}
+
+// stopped pauses machines and returns when all their threads stand still.
+func (o *ordeal) stopped(machines ...*server) {
+	o.t.Helper()
+	for _, s := range machines {
+		s.proc.signal(syscall.SIGSTOP)
+	}
+	for _, s := range machines {
+		waitUntil(o.t, s.name+" is paused", func() bool {
+			threads, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/stat", s.proc.cmd.Process.Pid))
+			if err != nil || len(threads) == 0 {
+				o.t.Fatalf("threads of %s: %d, %v", s.name, len(threads), err)
+			}
+			return !slices.ContainsFunc(threads, func(path string) bool {
+				stat, err := os.ReadFile(path)
+				_, rest, _ := strings.Cut(string(stat), ") ")
+				return err == nil && !strings.HasPrefix(rest, "T")
+			})
+		})
+	}
+}

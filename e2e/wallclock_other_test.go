@@ -1,0 +1,16 @@
+//go:build !(linux && amd64)
+
+package e2e
+
+import (
+	"testing"
+	"time"
+)
+
+// shiftedClock is a wall clock of a server of its own, which needs code for
+// the processor.
+type shiftedClock struct{}
+
+func shiftClock(*server) *shiftedClock                  { return &shiftedClock{} }
+func (*shiftedClock) set(t testing.TB, _ time.Duration) { t.Fatal("no clock can be shifted here") }
+func canShiftClocks() bool                              { return false }
