@@ -132,22 +132,17 @@ func (d *smallDisk) noSegment() {
 	}
 	o.mustEnd(s, append(whatToDo, "no space left on device", "segment")...)
 	o.mustAccept(o.c.others(s)...)
-	d.resize("300m")
+	if err := d.resize("300m"); err != nil {
+		o.t.Fatalf("make a tmpfs larger: %v", err)
+	}
 	s.start()
 	// The segment that was full goes with the next snapshots.
-	waitUntil(o.t, s.name+" has one segment again", func() bool {
-		files, err := filepath.Glob(filepath.Join(s.data, lastSegment))
-		return err == nil && len(files) == 1
-	})
-	d.resize("100m")
+	waitUntil(o.t, s.name+" needs no more than one segment again", func() bool { return d.resize("100m") == nil })
 }
 
-// resize makes the disk larger or smaller.
-func (d *smallDisk) resize(size string) {
-	d.o.t.Helper()
-	if err := syscall.Mount("tmpfs", d.path, "tmpfs", syscall.MS_REMOUNT, "size="+size); err != nil {
-		d.o.t.Fatalf("resize a tmpfs: %v", err)
-	}
+// resize makes the disk larger, or smaller if what is on it allows that.
+func (d *smallDisk) resize(size string) error {
+	return syscall.Mount("tmpfs", d.path, "tmpfs", syscall.MS_REMOUNT, "size="+size)
 }
 
 // tracer is strace at work on a running machine.
