@@ -92,7 +92,8 @@ func (o *ordeal) killAroundSnapshot() {
 			if err != nil || !late.runs() {
 				o.t.Fatalf("%s receives no snapshot: %v\n%s", late.name, err, late.proc.stderr())
 			}
-			return len(files) > 0
+			// A start removes what the one before has left.
+			return len(files) > 0 && strings.Contains(late.proc.stderr(), "msg=recovered")
 		})
 	}
 	late.under = []string{"strace", "-D", "-f", "--seccomp-bpf", "-o", "/dev/null", "-e", "trace=pwrite64",
