@@ -42,12 +42,17 @@ func (s *snapshotActor) Receive(ctx actor.Context) {
 	case *receiveSnapshot:
 		start := time.Now()
 		var size int64
+		body := &arriving{Reader: m.body}
 		err := s.snapshots.Save(m.meta, func(w io.Writer) (err error) {
-			size, err = io.Copy(w, m.body)
+			size, err = io.Copy(w, body)
 			return err
 		})
-		if err == nil {
+		switch {
+		case err == nil:
 			s.logger.Info("received a snapshot of the leader", "index", m.meta.GetIndex(), "bytes", size, "took", time.Since(start))
+		case !body.failed:
+			// The leader would send it again and again, and this machine never catch up.
+			s.fail("cannot store a snapshot of the leader", err)
 		}
 		m.done(err)
 	case *snapshotLogged:
@@ -60,7 +65,20 @@ func (s *snapshotActor) Receive(ctx actor.Context) {
 }
 
 func (s *snapshotActor) fail(what string, err error) {
-	s.fatal(what+": the process ends, because the log could then only grow. "+
+	s.fatal(what+": the process ends, because without snapshots the log could only grow, or not be caught up with. "+
 		"Nothing that was acknowledged is lost. Look at the disk (full? read-only? failing?), then start it again",
 		"error", err)
+}
+
+// arriving is the body of a snapshot on its way here. It tells a connection that broke,
+// which is no fault of this machine, from a disk that did.
+type arriving struct {
+	io.Reader
+	failed bool
+}
+
+func (a *arriving) Read(p []byte) (int, error) {
+	n, err := a.Reader.Read(p)
+	a.failed = a.failed || err != nil && err != io.EOF
+	return n, err
 }

@@ -5,15 +5,18 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"os"
 	"os/exec"
 	"strings"
 	"syscall"
 	"testing"
+	"testing/iotest"
 	"time"
 
 	"github.com/asynkron/protoactor-go/actor"
+	"go.etcd.io/raft/v3/raftpb"
 
 	"etcd/raftnode"
 	"etcd/wal"
@@ -85,12 +88,20 @@ func child(kind string) {
 		for range 20 {
 			root.Send(m.Raft, &Propose{Command: set("/a", "1", 0)})
 		}
+	case "received snapshot ENOSPC":
+		failSync(".snap", syscall.ENOSPC)
+		root.Send(m.order[1], received(strings.NewReader("state"), make(chan error, 1)))
 	case "unknown command":
 		root.Send(m.Raft, &Propose{ReplyTo: writer, Command: []byte("not a command")})
 	}
 	<-time.After(patience)
 	fmt.Fprintln(os.Stderr, "child: still running")
 	os.Exit(3)
+}
+
+// received is the message of a snapshot that comes from a leader.
+func received(body io.Reader, done chan<- error) *receiveSnapshot {
+	return &receiveSnapshot{meta: &raftpb.SnapshotMetadata{Index: new(uint64(100)), Term: new(uint64(9))}, body: body, done: done}
 }
 
 // runChild returns the exit code and the output of a child.
@@ -122,6 +133,7 @@ func TestTheProcessEnds(t *testing.T) {
 		{"log ENOSPC", []string{"cannot write the log", "no space left on device", "Look at the disk", "then start it again"}, []string{"stack", "goroutine", "panic"}, true},
 		{"log EIO", []string{"cannot write the log", "input/output error", "Look at the disk"}, []string{"stack", "goroutine", "panic"}, true},
 		{"snapshot ENOSPC", []string{"cannot write a snapshot", "no space left on device", "Look at the disk"}, []string{"stack", "goroutine", "panic"}, true},
+		{"received snapshot ENOSPC", []string{"cannot store a snapshot of the leader", "no space left on device", "Look at the disk"}, []string{"stack", "goroutine", "panic"}, true},
 		{"unknown command", []string{"does not understand", "index=3", "or a newer one"}, []string{"stack", "goroutine", "panic"}, false},
 	}
 	for _, test := range tests {
@@ -157,6 +169,23 @@ func TestTheProcessEnds(t *testing.T) {
 			start(t, dir).set("/b", "2")
 		})
 	}
+}
+
+// A snapshot of the leader that breaks off is the leader's to send again: it leaves
+// nothing behind, and the machine goes on.
+func TestReceivedSnapshotBreaksOff(t *testing.T) {
+	dir := t.TempDir()
+	m := start(t, dir)
+	broken := errors.New("the connection broke")
+	done := make(chan error, 1)
+	m.root.Send(m.order[1], received(io.MultiReader(strings.NewReader("sta"), iotest.ErrReader(broken)), done))
+	if err := <-done; !errors.Is(err, broken) {
+		t.Errorf("the sender is told %v", err)
+	}
+	if files := list(t, dir, ".snap.tmp"); len(files) > 0 {
+		t.Errorf("it leaves %v behind", files)
+	}
+	m.set("/a", "1")
 }
 
 // A connection's actor that panics is stopped; those beside it, and the machine, go on.
