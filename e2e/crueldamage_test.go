@@ -57,34 +57,34 @@ func (d damage) inflict(o *ordeal, s *server) {
 	d.do(o, slices.MaxFunc(files, func(a, b string) int { return strings.Compare(afterDash(a), afterDash(b)) }))
 }
 
-const lastSegment, newestSnap = "*.wal", "*.snap"
+const segmentFiles, snapshotFiles = "*.wal", "*.snap"
 
 // refused is damage with which a machine does not start.
 var refused = []damage{
-	{"a flipped bit in the header of the log", lastSegment, flipAt(func(*ordeal, []byte) int { return 40 }),
+	{"a flipped bit in the header of the log", segmentFiles, flipAt(func(*ordeal, []byte) int { return 40 }),
 		".wal is damaged at offset"},
-	{"a flipped bit in the middle of the log", lastSegment, flipAt(func(o *ordeal, data []byte) int {
+	{"a flipped bit in the middle of the log", segmentFiles, flipAt(func(o *ordeal, data []byte) int {
 		n := written(data)
 		return n/4 + o.rng.IntN(n/4)
 	}), ".wal is damaged at offset"},
-	{"a log cut short", lastSegment, func(o *ordeal, path string) {
+	{"a log cut short", segmentFiles, func(o *ordeal, path string) {
 		data := readAll(o.t, path)
 		if err := os.Truncate(path, int64(written(data)/2)); err != nil {
 			o.t.Fatal(err)
 		}
 	}, ".wal is damaged at offset"},
-	{"a log that is gone", lastSegment, func(o *ordeal, path string) {
+	{"a log that is gone", segmentFiles, func(o *ordeal, path string) {
 		if err := os.Remove(path); err != nil {
 			o.t.Fatal(err)
 		}
 	}, "log is incomplete"},
-	{"a block of zeros in the log", lastSegment, func(o *ordeal, path string) {
+	{"a block of zeros in the log", segmentFiles, func(o *ordeal, path string) {
 		data := readAll(o.t, path)
 		at := written(data) / 2 &^ 511
 		clear(data[at : at+512])
 		writeAll(o.t, path, data)
 	}, ".wal is damaged at offset"},
-	{"a log under another name", lastSegment, func(o *ordeal, path string) {
+	{"a log under another name", segmentFiles, func(o *ordeal, path string) {
 		if err := os.Rename(path, filepath.Join(filepath.Dir(path), "00000000000000ff.wal")); err != nil {
 			o.t.Fatal(err)
 		}
@@ -93,8 +93,8 @@ var refused = []damage{
 
 // harmless is damage for which the rest of the directory makes up.
 var harmless = []damage{
-	{"a flipped bit in the newest snapshot", newestSnap, flipAt(func(o *ordeal, data []byte) int { return o.rng.IntN(len(data)) }), ""},
-	{"a newest snapshot that is gone", newestSnap, func(o *ordeal, path string) {
+	{"a flipped bit in the newest snapshot", snapshotFiles, flipAt(func(o *ordeal, data []byte) int { return o.rng.IntN(len(data)) }), ""},
+	{"a newest snapshot that is gone", snapshotFiles, func(o *ordeal, path string) {
 		if err := os.Remove(path); err != nil {
 			o.t.Fatal(err)
 		}
@@ -149,7 +149,7 @@ func (o *ordeal) damageDirectory() {
 	}
 	for _, d := range variants(o, 1, harmless) {
 		waitUntil(o.t, s.name+" has two snapshots", func() bool {
-			files, err := filepath.Glob(filepath.Join(s.data, newestSnap))
+			files, err := filepath.Glob(filepath.Join(s.data, snapshotFiles))
 			return err == nil && len(files) >= 2
 		})
 		o.c.kill(s)

@@ -84,14 +84,14 @@ func (d *smallDisk) leave() {
 	}
 }
 
-// fillDisk fills the disk of a follower and of the leader, for a snapshot and
-// for the next segment of the log. The machine must end and say what to do, the
+// fillDisk fills the disk of a follower and of the leader, for a snapshot, for
+// the next segment of the log, and for a snapshot that it gets from the leader. The machine must end and say what to do, the
 // others go on, and with space again it must come back with everything.
 func (o *ordeal) fillDisk() {
 	s := o.any()
 	d := o.moveToSmallDisk(s, "100m")
 	for _, role := range o.roles() {
-		for _, lacks := range variants(o, 1, []func(*smallDisk){(*smallDisk).noSnapshot, (*smallDisk).noSegment}) {
+		for _, lacks := range variants(o, 1, []func(*smallDisk){(*smallDisk).noSnapshot, (*smallDisk).noSegment, (*smallDisk).noSnapshotFromLeader}) {
 			o.makeRole(s, role)
 			lacks(d)
 			o.mustAccept(s)
@@ -138,6 +138,20 @@ func (d *smallDisk) noSegment() {
 	s.start()
 	// The segment that was full goes with the next snapshots.
 	waitUntil(o.t, s.name+" needs no more than one segment again", func() bool { return d.resize("100m") == nil })
+}
+
+// noSnapshotFromLeader leaves no space for the snapshot with which the machine
+// would catch up.
+func (d *smallDisk) noSnapshotFromLeader() {
+	o, s := d.o, d.s
+	o.t.Helper()
+	o.leaveBehind(s)
+	d.fill()
+	s.launch()
+	o.mustEnd(s, append(whatToDo, "no space left on device", "cannot store a snapshot of the leader")...)
+	o.mustAccept(o.c.others(s)...)
+	d.clean()
+	s.start()
 }
 
 // resize makes the disk larger, or smaller if what is on it allows that.

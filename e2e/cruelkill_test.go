@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"strings"
 	"syscall"
+	"testing"
 	"time"
 )
 
@@ -57,43 +58,17 @@ func (o *ordeal) killAtCall() {
 func (o *ordeal) killAroundSnapshot() {
 	late := o.c.follower()
 	others := o.c.others(late)
-	o.c.kill(late)
-	before := map[*server]string{}
-	for _, s := range others {
-		before[s] = newestSnapshot(o.t, s.data)
-	}
-	// Enough to see it on its way. Machines that have restarted keep no entries
-	// before their snapshot in memory, so the late one needs it.
-	value := strings.Repeat("x", 1<<20)
-	for i := range 4 {
-		waitUntil(o.t, "a large value is accepted", func() bool {
-			answer, err := exchange(others[0].client, post("/v1/keys/large/"+strconv.Itoa(i), "value", value))
-			return err == nil && answer.status == 200
-		})
-	}
-	for _, s := range others {
-		waitUntil(o.t, s.name+" has written two snapshots", func() bool {
-			now := newestSnapshot(o.t, s.data)
-			first := before[s]
-			if now != first && !strings.HasPrefix(first, "+") {
-				before[s] = "+" + now
-				return false
-			}
-			return strings.HasPrefix(first, "+") && first != "+"+now
-		})
-	}
-	o.c.kill(others...)
-	o.c.start(others...)
-
+	o.leaveBehind(late)
 	receiving := func() {
 		late.launch()
 		waitUntil(o.t, late.name+" receives a snapshot", func() bool {
+			// A start removes what the one before has left.
+			started := strings.Contains(late.proc.stderr(), "msg=recovered")
 			files, err := filepath.Glob(filepath.Join(late.data, "*.snap.tmp"))
 			if err != nil || !late.runs() {
 				o.t.Fatalf("%s receives no snapshot: %v\n%s", late.name, err, late.proc.stderr())
 			}
-			// A start removes what the one before has left.
-			return len(files) > 0 && strings.Contains(late.proc.stderr(), "msg=recovered")
+			return started && len(files) > 0
 		})
 	}
 	late.under = []string{"strace", "-D", "-f", "--seccomp-bpf", "-o", "/dev/null", "-e", "trace=pwrite64",
@@ -115,10 +90,38 @@ func (o *ordeal) killAroundSnapshot() {
 	o.c.start(late)
 }
 
-// newestSnapshot returns the name of the newest snapshot in a data directory,
-// "" if there is none.
-func newestSnapshot(t interface{ Fatal(...any) }, dir string) string {
-	files, err := filepath.Glob(filepath.Join(dir, "*.snap"))
+// leaveBehind kills a machine and makes sure that it needs a snapshot to catch
+// up, and that it takes a moment to receive one.
+func (o *ordeal) leaveBehind(late *server) {
+	o.t.Helper()
+	others := o.c.others(late)
+	o.c.kill(late)
+	value := strings.Repeat("x", 1<<20)
+	for i := range 4 {
+		waitUntil(o.t, "a large value is accepted", func() bool {
+			answer, err := exchange(others[0].client, post("/v1/keys/large/"+strconv.Itoa(i), "value", value))
+			return err == nil && answer.status == 200
+		})
+	}
+	for range 2 { // the first one may have been begun before
+		before := map[*server]string{}
+		for _, s := range others {
+			before[s] = newestSnapshot(o.t, s.data)
+		}
+		for _, s := range others {
+			waitUntil(o.t, s.name+" has written a snapshot", func() bool { return newestSnapshot(o.t, s.data) > before[s] })
+		}
+	}
+	// Machines that have restarted keep no entries before their snapshot in memory.
+	o.c.kill(others...)
+	o.c.start(others...)
+}
+
+// newestSnapshot returns the index in the name of the newest snapshot in a data
+// directory, "" if there is none. Indexes are written so that they sort.
+func newestSnapshot(t testing.TB, dir string) string {
+	t.Helper()
+	files, err := filepath.Glob(filepath.Join(dir, snapshotFiles))
 	if err != nil {
 		t.Fatal(err)
 	}

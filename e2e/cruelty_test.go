@@ -34,8 +34,12 @@ type need struct {
 
 var (
 	needStrace = need{"strace (package strace)", func() bool {
-		_, err := exec.LookPath("strace")
-		return err != nil
+		return exec.Command("strace", "-o", os.DevNull, "true").Run() != nil
+	}}
+	// strace traces what it starts, but a process that runs already is another matter.
+	needAttach = need{"the right to trace a running process (root, or kernel.yama.ptrace_scope=0)", func() bool {
+		scope, err := os.ReadFile("/proc/sys/kernel/yama/ptrace_scope")
+		return err == nil && strings.TrimSpace(string(scope)) != "0" && os.Getuid() != 0
 	}}
 	// The privilege is looked at before the kind of file system.
 	needMount = need{"the privilege to mount a tmpfs (root)", func() bool {
@@ -63,8 +67,8 @@ var cruelties = []cruelty{
 	{"kill -9 around a snapshot from the leader", []need{needStrace}, (*ordeal).killAroundSnapshot},
 	{"paused machines", nil, (*ordeal).pauseMachines},
 	{"full disk", []need{needMount}, (*ordeal).fillDisk},
-	{"failing fsync", []need{needStrace}, (*ordeal).failSync},
-	{"slow disk", []need{needStrace}, (*ordeal).slowDisk},
+	{"failing fsync", []need{needStrace, needAttach}, (*ordeal).failSync},
+	{"slow disk", []need{needStrace, needAttach}, (*ordeal).slowDisk},
 	{"jumping clocks", []need{needClock}, (*ordeal).jumpClocks},
 	{"no descriptors left", nil, (*ordeal).exhaustDescriptors},
 	{"damaged data directory", nil, (*ordeal).damageDirectory},
