@@ -179,7 +179,19 @@ func (o *ordeal) damageDirectory() {
 		o.t.Fatal(err)
 	}
 
-	// As the message says: remove the member, wipe, join again.
+	// As the message says.
+	o.leave(s)
+	flags := s.args
+	s.args = append(slices.Clone(flags), "-f")
+	s.start()
+	s.args = flags
+	o.c.waitVoters()
+}
+
+// leave removes a machine that is down from the cluster, and lets it ask to join
+// when it starts.
+func (o *ordeal) leave(s *server) {
+	o.t.Helper()
 	ask := o.c.others(s)[0]
 	waitUntil(o.t, s.name+" is no member any more", func() bool {
 		list, err := ask.list()
@@ -193,11 +205,6 @@ func (o *ordeal) damageDirectory() {
 		return i < 0
 	})
 	s.args = append(slices.Clone(crueltyFlags), "-C", ask.peer)
-	flags := s.args
-	s.args = append(slices.Clone(flags), "-f")
-	s.start()
-	s.args = flags
-	o.c.waitVoters()
 }
 
 // afterDash orders snapshots by their index and segments by their number.

@@ -36,20 +36,38 @@ func (o *ordeal) killInBursts() {
 const diskCalls = "pwrite64,fdatasync,fsync,fallocate,renameat,unlinkat"
 
 // killAtCall kills a machine at some call that changes its disk, counted from
-// its start, so that the kill comes within a repair, a snapshot or a batch.
+// its start, so that the kill comes within a repair, a snapshot or a batch; and
+// one that joins, where it comes within the first steps on an empty disk.
 func (o *ordeal) killAtCall() {
-	for range o.times(2, 6) {
+	for range o.times(1, 5) {
 		s := o.any()
 		o.c.kill(s)
-		at := 1 + o.rng.IntN(60)
-		s.under = []string{"strace", "-D", "-f", "-o", "/dev/null", "-e", "trace=" + diskCalls,
-			"-e", fmt.Sprintf("inject=%s:signal=KILL:when=%d", diskCalls, at)}
-		s.launch()
-		s.under = nil
-		if code := s.proc.waitExit(startLimit); code != -1 {
-			o.t.Errorf("%s was to be killed at its call %d to the disk and ended with exit code %d:\n%s", s.name, at, code, s.proc.stderr())
-		}
+		o.killedAt(s, 1+o.rng.IntN(60))
 		o.c.start(s)
+	}
+	s := o.any()
+	o.c.kill(s)
+	o.leave(s)
+	if err := os.RemoveAll(s.data); err != nil {
+		o.t.Fatal(err)
+	}
+	for range o.times(1, 3) {
+		o.killedAt(s, 1+o.rng.IntN(8))
+	}
+	s.start()
+	o.c.waitVoters()
+}
+
+// killedAt starts a machine that is killed at a certain call to the disk of one
+// of its threads.
+func (o *ordeal) killedAt(s *server, call int) {
+	o.t.Helper()
+	s.under = []string{"strace", "-D", "-f", "-o", "/dev/null", "-e", "trace=" + diskCalls,
+		"-e", fmt.Sprintf("inject=%s:signal=KILL:when=%d", diskCalls, call)}
+	s.launch()
+	s.under = nil
+	if code := s.proc.waitExit(startLimit); code != -1 {
+		o.t.Errorf("%s was to be killed at its call %d to the disk and ended with exit code %d:\n%s", s.name, call, code, s.proc.stderr())
 	}
 }
 

@@ -9,8 +9,10 @@
 // join, leave and lose each other.
 //
 // Histories of clusters are checked for linearizability with Porcupine. A
-// seed is logged where chance decides; -chaos, -chaos.seed and -catchup make
-// tests longer or repeat them.
+// seed is logged where chance decides; -chaos, -chaos.seed, -cruelty,
+// -cruelty.seed and -catchup make tests longer or repeat them. TestCruelty does
+// to the processes what a simulation cannot: strace, a small tmpfs, a changed wall
+// clock (docs/testing.md).
 //
 // It promises that no server process outlives the test binary, that every
 // wait is for a condition with a deadline, and that tests of the package may
