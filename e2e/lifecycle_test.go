@@ -76,6 +76,33 @@ func TestTerminate(t *testing.T) {
 	}
 }
 
+// TestTerminateQuiet checks that nobody holds up a stop who is only connected: at
+// the port for clients or for machines, or after the answer of a watch.
+func TestTerminateQuiet(t *testing.T) {
+	t.Parallel()
+	s := startServer(t)
+	watched := s.background(get("/v1/watch/a"))
+	s.waitWatchers(1)
+	s.event(post("/v1/keys/a", "value", "1"))
+	watched.wait(t)
+	quiet := []*conn{watched.conn, s.dial()}
+	machine, err := dial(s.peer)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer machine.Close()
+	s.do(get("/version")) // whoever was there before has been accepted
+	s.stop()
+	for _, c := range append(quiet, machine) {
+		if _, err := c.in.ReadByte(); err == nil {
+			t.Error("a connection is not closed")
+		}
+	}
+	if log := s.proc.stderr(); strings.Contains(log, "cut off") {
+		t.Errorf("somebody was cut off:\n%s", log)
+	}
+}
+
 // TestKernelPort checks that port 0 lets the kernel choose and that the
 // chosen address is the one announced.
 func TestKernelPort(t *testing.T) {

@@ -172,6 +172,8 @@ type conn struct {
 	drained bool   // give back what is buffered above, read nothing new
 	greeted bool   // something has been read
 	linger  atomic.Bool
+	quiet   atomic.Bool // no request is under way
+	first   bool        // fasthttp has not announced the first request
 	closing sync.Once
 }
 
@@ -182,6 +184,7 @@ func (c *conn) Read(p []byte) (int, error) {
 	if len(c.early) > 0 {
 		n := copy(p, c.early)
 		c.early = c.early[n:]
+		c.quiet.Store(false)
 		return n, nil
 	}
 	if c.drained {
@@ -190,6 +193,9 @@ func (c *conn) Read(p []byte) (int, error) {
 	n, err := c.Conn.Read(p)
 	if !c.greeted {
 		n, err = c.firstRead(p[:n], err)
+	}
+	if n > 0 {
+		c.quiet.Store(false)
 	}
 	c.gotLine = c.gotLine || bytes.IndexByte(p[:n], '\n') >= 0
 	return n, err
@@ -220,6 +226,7 @@ func (c *conn) Close() (err error) {
 			c.drainRefused()
 		}
 		err = c.Conn.Close()
+		c.server.conns.Delete(c)
 		c.server.open.Add(-1)
 	})
 	return err

@@ -73,6 +73,7 @@ type Server struct {
 	open      atomic.Int64
 	refused   atomic.Int64
 	hijacked  sync.WaitGroup // connections in the hands of a watch
+	conns     sync.Map       // *conn of all that are open
 }
 
 // NewClients makes the server for clients.
@@ -116,6 +117,7 @@ func newServer(cfg Config, machine *actors.Machine, kind string, routes []route,
 		CloseOnShutdown:              true,
 		DisablePreParseMultipartForm: true,
 		NoDefaultServerHeader:        true,
+		ConnState:                    s.connState,
 	}
 	return s
 }
@@ -139,6 +141,7 @@ func (s *Server) Shutdown(ctx context.Context) error {
 	case <-time.After(stopGrace):
 	case <-ctx.Done():
 	}
+	s.closeQuiet()
 	err := s.http.ShutdownWithContext(ctx)
 	answered := make(chan struct{})
 	go func() {

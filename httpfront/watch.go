@@ -39,6 +39,7 @@ func (s *session) watch(ctx *fasthttp.RequestCtx, w watch.Watcher, render func(*
 		go func() {
 			defer done()
 			if s.await(hijacked, keepAlive, headers, render) && !s.server.stopping.Load() {
+				s.conn.beQuiet()
 				_ = s.server.http.ServeConn(s.conn) // its errors are the client's, as in Serve
 				return
 			}
