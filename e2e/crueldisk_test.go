@@ -15,6 +15,10 @@ import (
 // whatToDo is what a machine says that ends because of its disk.
 var whatToDo = []string{"the process ends", "Nothing that was acknowledged is lost", "Look at the disk", "start it again"}
 
+// smallSize has room for one segment of 64 MiB and for snapshots, but not for two
+// segments.
+const smallSize = "120m"
+
 // smallDisk is a tmpfs that holds the data directory of a machine.
 type smallDisk struct {
 	o    *ordeal
@@ -89,7 +93,7 @@ func (d *smallDisk) leave() {
 // others go on, and with space again it must come back with everything.
 func (o *ordeal) fillDisk() {
 	s := o.any()
-	d := o.moveToSmallDisk(s, "100m")
+	d := o.moveToSmallDisk(s, smallSize)
 	for _, role := range o.roles() {
 		for _, lacks := range variants(o, 1, []func(*smallDisk){(*smallDisk).noSnapshot, (*smallDisk).noSegment, (*smallDisk).noSnapshotFromLeader}) {
 			o.makeRole(s, role)
@@ -126,7 +130,7 @@ func (d *smallDisk) noSegment() {
 	filler := post("/v1/keys/filler", "value", strings.Repeat("x", 8<<20), "prevValue", "other")
 	for i := 0; s.runs(); i++ {
 		if i == 50 {
-			o.t.Fatalf("%s has written 400 MiB to a disk of 100 MiB", s.name)
+			o.t.Fatalf("%s has written 400 MiB to a small disk", s.name)
 		}
 		exchange(o.c.others(s)[0].client, filler) // may fail as the machine dies
 	}
@@ -137,7 +141,7 @@ func (d *smallDisk) noSegment() {
 	}
 	s.start()
 	// The segment that was full goes with the next snapshots.
-	waitUntil(o.t, s.name+" needs no more than one segment again", func() bool { return d.resize("100m") == nil })
+	waitUntil(o.t, s.name+" needs no more than one segment again", func() bool { return d.resize(smallSize) == nil })
 }
 
 // noSnapshotFromLeader leaves no space for the snapshot with which the machine

@@ -90,7 +90,7 @@ func (o *ordeal) killAroundSnapshot() {
 		})
 	}
 	late.under = []string{"strace", "-D", "-f", "--seccomp-bpf", "-o", "/dev/null", "-e", "trace=pwrite64",
-		"-e", "inject=pwrite64:delay_enter=10000"}
+		"-e", "inject=pwrite64:delay_enter=40000"}
 	for range o.times(1, 3) {
 		receiving()
 		o.c.kill(late)
@@ -114,7 +114,7 @@ func (o *ordeal) leaveBehind(late *server) {
 	o.t.Helper()
 	others := o.c.others(late)
 	o.c.kill(late)
-	value := strings.Repeat("x", 1<<20)
+	value := strings.Repeat("x", 256<<10)
 	for i := range 4 {
 		waitUntil(o.t, "a large value is accepted", func() bool {
 			answer, err := exchange(others[0].client, post("/v1/keys/large/"+strconv.Itoa(i), "value", value))
