@@ -89,6 +89,38 @@ func TestASnapshotThatDoesNotArriveIsSentAgain(t *testing.T) {
 	}
 }
 
+// However long a snapshot takes to arrive and however much is written meanwhile: what
+// follows it is still there for its machine, so that one snapshot is enough.
+func TestASlowSnapshotIsEnough(t *testing.T) {
+	c := grown(repeatable(t), 3, often)
+	f := c.followers()[0]
+	installs := f.installs
+	c.leaveBehind(f)
+	c.heal()
+	c.hold = snapshots
+	c.pass(3)
+	for range 30 {
+		write := c.leader().propose()
+		c.pass(1)
+		c.wantDone(write)
+	}
+	c.hold = nil
+	c.pass(15)
+	c.wantSame()
+	if f.installs != installs+1 {
+		t.Errorf("%d snapshots were installed, want 1", f.installs-installs)
+	}
+	// Once everybody is there, what was kept for one machine goes.
+	for range 12 {
+		write := c.leader().propose()
+		c.pass(1)
+		c.wantDone(write)
+	}
+	if l := c.leader(); l.node.FirstInMemory(t)+12 < l.node.Status().Applied {
+		t.Errorf("the log in memory begins at %d, applied is %d", l.node.FirstInMemory(t), l.node.Status().Applied)
+	}
+}
+
 // Nobody can tell whether a proposal is in a snapshot: it is not proposed again, even
 // when there is a new leader.
 func TestWhatASnapshotMayHaveIsNotTakenForLost(t *testing.T) {

@@ -84,7 +84,9 @@ func (n *Node) Unreachable(member uint64) {
 // SnapshotSent reports how sending a snapshot to a member has ended.
 func (n *Node) SnapshotSent(member uint64, ok bool) {
 	status := raft.SnapshotFinish
-	if !ok {
+	if ok {
+		n.fed[member] = true
+	} else {
 		status = raft.SnapshotFailure
 	}
 	n.raw.ReportSnapshot(member, status)

@@ -33,10 +33,11 @@ var (
 
 // Limits of one machine. They bound memory, not behaviour, so they are not flags.
 const (
-	maxMessageBytes     = 1 << 20  // one append message to another machine
-	maxApplyingBytes    = 16 << 20 // committed entries handed out and not yet applied
-	maxUncommittedBytes = 64 << 20 // proposals that are not committed yet
-	maxCatchUpBytes     = 64 << 20 // entries behind a snapshot
+	maxMessageBytes     = 1 << 20   // one append message to another machine
+	maxApplyingBytes    = 16 << 20  // committed entries handed out and not yet applied
+	maxUncommittedBytes = 64 << 20  // proposals that are not committed yet
+	maxCatchUpBytes     = 64 << 20  // entries behind a snapshot
+	maxNeededBytes      = 256 << 20 // the same behind one that is being sent
 	maxInflightMessages = 512
 	maxInflightBytes    = 64 << 20
 	maxWaiting          = 65536 // proposals, and reads, waiting for a leader
@@ -99,6 +100,7 @@ type Node struct {
 	reads     reads
 	heldReads []*raftpb.Message // of other members, until this leader may answer them
 	heard     map[uint64]int    // tick of the last message of each other member
+	fed       map[uint64]bool   // members that were sent a snapshot and have not caught up since
 	ledSince  int               // tick at which this machine became the leader
 	changing  bool              // a membership change was proposed here and is not applied yet
 	changed   uint64            // index of the last membership change that was handed out
@@ -114,7 +116,7 @@ type Node struct {
 // New builds the core from what was found on disk.
 func New(cfg Config, state State) (*Node, error) {
 	storage := &storage{MemoryStorage: raft.NewMemoryStorage(), members: &raftpb.ConfState{}}
-	n := &Node{cfg: cfg, storage: storage, heard: make(map[uint64]int), confState: &raftpb.ConfState{}}
+	n := &Node{cfg: cfg, storage: storage, heard: make(map[uint64]int), fed: make(map[uint64]bool), confState: &raftpb.ConfState{}}
 	if meta := state.Snapshot; meta != nil {
 		if err := storage.ApplySnapshot(&raftpb.Snapshot{Metadata: meta}); err != nil {
 			return nil, fmt.Errorf("raftnode: snapshot at index %d: %w", meta.GetIndex(), err)

@@ -7,6 +7,7 @@ import (
 
 	"go.etcd.io/raft/v3"
 	"go.etcd.io/raft/v3/raftpb"
+	"go.etcd.io/raft/v3/tracker"
 	"google.golang.org/protobuf/proto"
 )
 
@@ -174,12 +175,17 @@ func (n *Node) Snapshotted(meta *raftpb.SnapshotMetadata) error {
 }
 
 // catchUp returns the first entry that stays in memory for machines that are a little
-// behind a snapshot at index: those after it are bounded in number and in bytes.
+// behind a snapshot at index: those after it are bounded in number and in bytes. What
+// follows a snapshot that is being sent stays as well: its machine would need another
+// one otherwise, and under load never catch up.
 func (n *Node) catchUp(first, index uint64) (keep uint64, err error) {
 	if first > index {
 		return first, nil
 	}
-	oldest := max(first, index+1-min(index, n.cfg.CatchUpEntries))
+	oldest, bytes := max(first, index+1-min(index, n.cfg.CatchUpEntries)), maxCatchUpBytes
+	if needed := max(first, n.needed(index)); needed < oldest {
+		oldest, bytes = needed, maxNeededBytes
+	}
 	if oldest > index {
 		return index + 1, nil
 	}
@@ -189,11 +195,36 @@ func (n *Node) catchUp(first, index uint64) (keep uint64, err error) {
 	}
 	size := 0
 	for keep = index + 1; keep > oldest; keep-- {
-		if size += len(entries[keep-1-oldest].GetData()); size > maxCatchUpBytes {
+		if size += len(entries[keep-1-oldest].GetData()); size > bytes {
 			break
 		}
 	}
 	return keep, nil
+}
+
+// needed returns the first entry needed next by a machine that a snapshot is on its way
+// to, or that has got one and is not yet within CatchUpEntries of index. Only a leader
+// knows.
+func (n *Node) needed(index uint64) uint64 {
+	first := uint64(math.MaxUint64)
+	if !n.isLeader {
+		clear(n.fed)
+		return first
+	}
+	n.raw.WithProgress(func(id uint64, _ raft.ProgressType, pr tracker.Progress) {
+		switch {
+		case !n.alive(id), pr.State != tracker.StateSnapshot && pr.Match+n.cfg.CatchUpEntries >= index:
+			delete(n.fed, id)
+		case pr.State == tracker.StateSnapshot:
+			first = min(first, pr.PendingSnapshot+1)
+		case !n.fed[id]:
+		case pr.State == tracker.StateProbe: // Match is from before the snapshot
+			first = min(first, pr.Next)
+		default:
+			first = min(first, pr.Match+1)
+		}
+	})
+	return first
 }
 
 // campaignAlone makes a machine that is the only voter lead at once instead of
