@@ -48,7 +48,7 @@ func (o *ordeal) jumpClocks() {
 			o.mustExpire(leader, e)
 		}
 		for _, s := range o.c.members {
-			if e := s.event(get("/v1/keys" + long)); e.Value != "there" || time.Duration(e.TTL)*time.Second > far/4 {
+			if e := o.read(s, long); e.Value != "there" || time.Duration(e.TTL)*time.Second > far/4 {
 				o.t.Errorf("%s after the leader's clock jumped by %s: %+v", s.name, jump, e)
 			}
 		}
@@ -66,12 +66,16 @@ func (o *ordeal) jumpClocks() {
 		o.c.kill(s)
 		o.c.start(s)
 		o.lead(s)
-		o.mustExpire(o.c.others(s)[0], o.setTTL(s, name+"/short", time.Second))
+		short := o.setTTL(s, name+"/short", time.Second)
+		waitUntil(o.t, short.Key+" expires, or another machine leads, whose clock says otherwise", func() bool {
+			leader := o.c.leaderSeenBy(o.c.members)
+			return o.read(o.c.others(s)[0], short.Key).ErrorCode == 100 || leader != nil && leader != s
+		})
 		switch skew {
 		case far: // as documented: deadlines are on the leader's clock
 			o.mustExpire(s, before)
 		default:
-			if e := o.c.others(s)[0].event(get("/v1/keys" + name + "/before")); e.Value != "there" {
+			if e := o.read(o.c.others(s)[0], name+"/before"); e.Value != "there" {
 				o.t.Errorf("under a leader whose clock is behind: %+v", e)
 			}
 		}

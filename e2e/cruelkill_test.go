@@ -188,7 +188,7 @@ func (o *ordeal) pauseMachines() {
 				return
 			}
 			for _, s := range o.c.members {
-				if e := s.event(get("/v1/keys/paused-write")); e.Value != "late" {
+				if e := o.read(s, "/paused-write"); e.Value != "late" {
 					o.t.Errorf("%s lacks what a leader that was paused has acknowledged: %+v", s.name, e)
 				}
 			}
@@ -236,6 +236,21 @@ func (o *ordeal) write(s *server, key, value string) {
 		answer, err := exchange(s.client, post("/v1/keys"+key, "value", value))
 		return err == nil && answer.status == 200
 	})
+}
+
+// read reads a key; it tries until the answer is not that nobody knows.
+func (o *ordeal) read(s *server, key string) event {
+	o.t.Helper()
+	var e event
+	waitUntil(o.t, "a read from "+s.name, func() bool {
+		answer, err := exchange(s.client, get("/v1/keys"+key))
+		if err != nil || answer.status != 200 && answer.status != 404 {
+			return false
+		}
+		e, err = answer.event()
+		return err == nil
+	})
+	return e
 }
 
 // stopped pauses machines and returns when all their threads stand still.
