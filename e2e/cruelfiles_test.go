@@ -20,7 +20,6 @@ func (o *ordeal) exhaustDescriptors() {
 	s.under = []string{"sh", "-c", fmt.Sprintf(`ulimit -n %d && exec "$0" "$@"`, fewFiles)}
 	s.stop()
 	o.c.start(s)
-	s.under = nil
 	for _, role := range o.roles() {
 		o.makeRole(s, role)
 		before := newestSnapshot(o.t, s.data)
@@ -64,6 +63,7 @@ func (o *ordeal) exhaustDescriptors() {
 		o.mustRun()
 		o.mustAccept(o.c.members...)
 	}
+	s.under = nil
 	s.stop()
 	o.c.start(s)
 }
