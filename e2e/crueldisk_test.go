@@ -152,7 +152,8 @@ func (d *smallDisk) noSnapshotFromLeader() {
 	o.leaveBehind(s)
 	d.fill()
 	s.launch()
-	o.mustEnd(s, append(whatToDo, "no space left on device", "cannot store a snapshot of the leader")...)
+	// It may come to a snapshot of its own first.
+	o.mustEnd(s, append(whatToDo, "no space left on device", "snapshot")...)
 	o.mustAccept(o.c.others(s)...)
 	d.clean()
 	s.start()
