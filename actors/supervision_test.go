@@ -90,7 +90,7 @@ func child(kind string) {
 		}
 	case "received snapshot ENOSPC":
 		failSync(".snap", syscall.ENOSPC)
-		root.Send(m.order[1], received(strings.NewReader("state"), make(chan error, 1)))
+		root.Send(m.order[1], received(strings.NewReader("state"), func(error) {}))
 	case "unknown command":
 		root.Send(m.Raft, &Propose{ReplyTo: writer, Command: []byte("not a command")})
 	}
@@ -100,7 +100,7 @@ func child(kind string) {
 }
 
 // received is the message of a snapshot that comes from a leader.
-func received(body io.Reader, done chan<- error) *receiveSnapshot {
+func received(body io.Reader, done func(error)) *receiveSnapshot {
 	return &receiveSnapshot{meta: &raftpb.SnapshotMetadata{Index: new(uint64(100)), Term: new(uint64(9))}, body: body, done: done}
 }
 
@@ -178,7 +178,7 @@ func TestReceivedSnapshotBreaksOff(t *testing.T) {
 	m := start(t, dir)
 	broken := errors.New("the connection broke")
 	done := make(chan error, 1)
-	m.root.Send(m.order[1], received(io.MultiReader(strings.NewReader("sta"), iotest.ErrReader(broken)), done))
+	m.root.Send(m.order[1], received(io.MultiReader(strings.NewReader("sta"), iotest.ErrReader(broken)), func(err error) { done <- err }))
 	if err := <-done; !errors.Is(err, broken) {
 		t.Errorf("the sender is told %v", err)
 	}
