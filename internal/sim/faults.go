@@ -369,25 +369,23 @@ func changeClocks(s *Sim, f *fault) func() {
 	})
 }
 
-// leadershipGoesRound has leader after leader hand over, while what was sent to each of
-// them takes its time.
+// leadershipGoesRound has leader after leader hand over, while proposals that were
+// forwarded to each of them take their time.
 func leadershipGoesRound(s *Sim, f *fault) func() {
-	s.network.weather.delay = 100 * time.Millisecond << f.rnd.IntN(3)
-	changed := s.network.weather
-	ended := false
+	w := weather{delay: time.Millisecond << f.rnd.IntN(6), forwards: 2 * election}
+	s.network.weather = w
+	until := s.now + 5*election
 	var next func()
 	next = func() {
-		if ended {
+		if s.now >= until {
+			s.clearUp(w)
 			return
 		}
 		handOver(s, f)
-		s.after(time.Duration(f.rnd.Int64N(int64(2*changed.delay))), next)
+		s.after(time.Duration(f.rnd.Int64N(int64(election/2))), next)
 	}
 	next()
-	return func() {
-		ended = true
-		s.clearUp(changed)
-	}
+	return nil
 }
 
 // clearUp brings the usual weather back, unless it has changed again.
@@ -397,8 +395,8 @@ func (s *Sim) clearUp(from weather) {
 	}
 }
 
-// deathAfterVoting cuts the leader off. Whoever then votes for another dies, and comes
-// back where it finds the old leader and not the new one.
+// deathAfterVoting cuts the leader off. Whoever then is asked for its vote dies soon
+// after, and comes back where it finds the old leader and not the new one.
 func deathAfterVoting(s *Sim, f *fault) func() {
 	old := s.leaders()
 	together := sync.OnceFunc(s.isolate(old, true, true))
@@ -418,11 +416,11 @@ func deathAfterVoting(s *Sim, f *fault) func() {
 					}
 				}
 			}
-			voter.kill()
-			voter.start(s.establish)
+			back := s.down([]*machine{voter}, (*machine).kill)
+			s.after(time.Duration(f.rnd.Int64N(int64(3*election))), back)
 		})
 	}
-	s.after(5*election, func() {
+	s.after(8*election, func() {
 		s.voted = nil
 		together()
 		all(heal)()

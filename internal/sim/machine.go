@@ -84,7 +84,6 @@ type life struct {
 	snapshotIndex uint64 // what it has is a snapshot up to here, and then the entries
 	baseIndex     uint64 // the snapshot with which it started
 	position      int    // entries of the oracle that it has applied, or skipped by a snapshot
-	vote          uint64 // that it has written down last
 	leads         bool   // it thinks so
 	stalled       bool   // something has kept it from answering in time
 }

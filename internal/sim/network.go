@@ -27,6 +27,7 @@ type wires struct {
 // weather is the condition of the network.
 type weather struct {
 	delay              time.Duration // most of what a frame needs
+	forwards           time.Duration // what one with a proposal may need besides
 	lose, twice, stray float64       // how likely a Raft message is to be lost, to come twice, to come late
 }
 
@@ -157,6 +158,9 @@ func (st *stream) Send(f transport.Frame) bool {
 	f.Payload = bytes.Clone(f.Payload)
 	if f.Kind != transport.KindRaft { // nothing but Raft may be lost alone, come twice, or overtake
 		st.arrival = max(st.arrival, st.from.s.now+w.delay())
+		if f.Kind == transport.KindForward && w.weather.forwards > 0 {
+			st.arrival += time.Duration(w.rnd.Int64N(int64(w.weather.forwards)))
+		}
 		st.deliver(f, st.arrival)
 		return true
 	}

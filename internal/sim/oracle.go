@@ -85,6 +85,9 @@ func (s *Sim) observe(l *life, kind string, message any) {
 	case *raftpb.Message:
 		if kind == "raft" {
 			s.countMessage(m)
+			if m.GetType() == raftpb.MsgVote && s.voted != nil {
+				s.voted(l.m, m.GetFrom())
+			}
 		}
 	}
 }
@@ -119,12 +122,6 @@ func (o *oracle) append(l *life, m *raftnode.Append) {
 			o.change(e)
 		}
 		l.m.lastIndex = e.GetIndex()
-	}
-	if vote := m.HardState.GetVote(); vote != 0 && vote != l.m.memberID && vote != l.vote && o.sim.voted != nil {
-		o.sim.voted(l.m, vote)
-	}
-	if m.HardState != nil {
-		l.vote = m.HardState.GetVote()
 	}
 	if m.Snapshot != nil {
 		l.m.lastIndex = max(l.m.lastIndex, m.Snapshot.GetIndex())

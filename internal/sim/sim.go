@@ -68,7 +68,7 @@ type Sim struct {
 	diskTimes *mathrand.Rand
 
 	founded    uint64                             // cluster ID, once the first machine serves
-	voted      func(m *machine, candidate uint64) // called when a machine writes down a vote for another; may be nil
+	voted      func(m *machine, candidate uint64) // called when a machine is asked for its vote; may be nil
 	quiet      bool                               // clients send nothing any more
 	lives      int
 	lastCall   uint64
