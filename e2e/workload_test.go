@@ -13,6 +13,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"etcd/internal/history"
 )
 
 const (
@@ -36,7 +38,7 @@ type workload struct {
 
 	mu        sync.Mutex
 	addresses []string
-	ops       []operation
+	ops       []history.Operation
 	appended  map[string][]string // acknowledged members of directories that only grow
 }
 
@@ -90,7 +92,7 @@ func (w *workload) done() int {
 	defer w.mu.Unlock()
 	n := 0
 	for _, o := range w.ops {
-		if o.outcome == done {
+		if o.Outcome == history.Done {
 			n++
 		}
 	}
@@ -105,25 +107,32 @@ func (w *workload) check(servers []*server) {
 	// What is there at the end belongs to the history.
 	keys := map[string]bool{}
 	for _, o := range w.ops {
-		keys[o.key] = true
+		keys[o.Key] = true
 	}
 	for _, s := range servers {
 		c := s.dial()
 		for key := range keys {
-			o := operation{client: -1, action: readKey, key: key, call: w.now()}
+			o := history.Operation{Client: -1, Action: history.Get, Key: key, Call: w.now()}
 			answer, err := c.roundTrip(get("/v1/keys" + key))
-			o.ret = w.now()
+			o.Return = w.now()
 			if err == nil {
-				err = o.note(answer)
+				err = note(&o, answer)
 			}
-			if err != nil || o.outcome == unknown {
+			if err != nil || o.Outcome == history.Unknown {
 				w.t.Fatalf("%s at the end: GET %s: %d %s %v", s.name, key, answer.status, answer.body, err)
 			}
 			w.ops = append(w.ops, o)
 		}
 		w.checkAppended(s)
 	}
-	checkHistory(w.t, w.ops)
+	if err := history.Check(w.ops); err != nil {
+		w.t.Error(err)
+	}
+	tally := history.Tally(w.ops)
+	w.t.Logf("%d operations on %d keys: %v", len(w.ops), len(keys), tally)
+	if tally[history.Done] == 0 {
+		w.t.Error("no operation was done")
+	}
 }
 
 // checkAppended checks that a server holds all that was acknowledged in the
@@ -228,27 +237,27 @@ func (c *workloadClient) append() {
 func (c *workloadClient) operate() {
 	w := c.workload
 	epoch := int(w.now() / keysLife)
-	o := operation{client: c.id, key: fmt.Sprintf("%s/contended/%d-%d", w.root, epoch, c.rng.IntN(keysAtATime))}
-	path := "/v1/keys" + o.key
+	o := history.Operation{Client: c.id, Key: fmt.Sprintf("%s/contended/%d-%d", w.root, epoch, c.rng.IntN(keysAtATime))}
+	path := "/v1/keys" + o.Key
 	c.serial++
 	value := fmt.Sprintf("%d-%d", c.id, c.serial)
 	var q request
 	switch p := c.rng.IntN(100); {
 	case p < 35:
-		o.action, q = readKey, get(path)
+		o.Action, q = history.Get, get(path)
 	case p < 65:
-		o.action, o.value, q = setKey, value, post(path, "value", value)
+		o.Action, o.Value, q = history.Set, value, post(path, "value", value)
 	case p < 88:
-		o.action, o.value, o.prev = testAndSetKey, value, c.seen[o.key]
-		q = post(path, "value", value, "prevValue", o.prev)
+		o.Action, o.Value, o.Prev = history.TestAndSet, value, c.seen[o.Key]
+		q = post(path, "value", value, "prevValue", o.Prev)
 	default:
-		o.action, q = deleteKey, del(path)
+		o.Action, q = history.Delete, del(path)
 	}
-	o.call = w.now()
+	o.Call = w.now()
 	answer, err := c.conn.roundTripWithin(q, workloadLimit)
-	o.ret = w.now()
+	o.Return = w.now()
 	if err == nil {
-		if err := o.note(answer); err != nil {
+		if err := note(&o, answer); err != nil {
 			if !errors.Is(err, errNotDone) {
 				w.t.Errorf("%v: %v", o, err)
 			}
@@ -259,17 +268,17 @@ func (c *workloadClient) operate() {
 	w.mu.Lock()
 	w.ops = append(w.ops, o)
 	w.mu.Unlock()
-	switch o.outcome {
-	case unknown:
+	switch o.Outcome {
+	case history.Unknown:
 		c.next()
-	case mismatch:
-		c.seen[o.key] = o.found
-	case missing:
-		delete(c.seen, o.key)
-	case done:
-		c.seen[o.key] = o.value
-		if o.action == readKey {
-			c.seen[o.key] = o.found
+	case history.Mismatch:
+		c.seen[o.Key] = o.Found
+	case history.Missing:
+		delete(c.seen, o.Key)
+	case history.Done:
+		c.seen[o.Key] = o.Value
+		if o.Action == history.Get {
+			c.seen[o.Key] = o.Found
 		}
 	}
 }
@@ -278,7 +287,7 @@ func (c *workloadClient) operate() {
 var errNotDone = errors.New("not done")
 
 // note takes an answer into an operation.
-func (o *operation) note(answer reply) error {
+func note(o *history.Operation, answer reply) error {
 	e, err := answer.event()
 	switch {
 	case err != nil:
@@ -286,18 +295,18 @@ func (o *operation) note(answer reply) error {
 	case answer.status == 503:
 		return errNotDone // there are too many connections
 	case answer.status == 200:
-		o.outcome, o.found, o.index = done, e.PrevValue, e.Index
-		if o.action == readKey {
-			o.found = e.Value
+		o.Outcome, o.Found, o.Index = history.Done, e.PrevValue, e.Index
+		if o.Action == history.Get {
+			o.Found = e.Value
 		}
 	case answer.status == 404 && e.ErrorCode == 100:
-		o.outcome = missing
+		o.Outcome = history.Missing
 	case answer.status == 400 && e.ErrorCode == 101:
 		current, _, ok := strings.Cut(strings.TrimPrefix(e.Cause, "TestAndSet: "), "!=")
 		if !ok || current == "" {
 			return fmt.Errorf("cause %q", e.Cause)
 		}
-		o.outcome, o.found = mismatch, current
+		o.Outcome, o.Found = history.Mismatch, current
 	case answer.status == 500 && e.ErrorCode == 300:
 		// Nobody knows; for a read it is the same as no answer.
 	case answer.status == 500 && e.ErrorCode == 301:

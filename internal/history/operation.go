@@ -55,3 +55,12 @@ func (o Operation) String() string {
 		float64(o.Call.Microseconds())/1000, float64(o.Return.Microseconds())/1000,
 		o.Client, o.Action, o.Key, o.Prev, o.Value, o.Outcome, o.Found, o.Index)
 }
+
+// Tally counts operations by outcome.
+func Tally(ops []Operation) map[Outcome]int {
+	count := make(map[Outcome]int)
+	for _, o := range ops {
+		count[o.Outcome]++
+	}
+	return count
+}
