@@ -61,19 +61,19 @@ var bugs = []bug{
 	late    store.History
 `},
 	}},
-	{"use a member ID again", 200, []edit{{"internal/sim/operator.go", `	o.leave(m.memberID, func(err error) {
+	{"use a member ID again", 50, []edit{{"internal/sim/operator.go", `	o.leave(m.memberID, func(err error) {
 		if err != nil { // not`, `	o.leave(0, func(err error) {
 		if err != nil { // not`}, {"internal/sim/operator.go", `		m.memberID, m.damaged = 0, false`, `		m.damaged = false`}}},
-	{"cut a log off where it is damaged", 100, []edit{{"wal/replay.go", `after, found := recordAfter(data, h.crc, offset, end); found`, `after, found := recordAfter(data, h.crc, offset, end); found && after == 0`}}},
-	{"forget the vote", 300, []edit{{"raftnode/work.go", `&raftpb.HardState{Term: m.Term, Vote: m.Vote, Commit: m.Commit}`, `&raftpb.HardState{Term: m.Term, Vote: new(uint64(0)), Commit: m.Commit}`}}},
+	{"cut a log off where it is damaged", 60, []edit{{"wal/replay.go", `after, found := recordAfter(data, h.crc, offset, end); found`, `after, found := recordAfter(data, h.crc, offset, end); found && after == 0`}}},
+	{"forget the vote", 200, []edit{{"raftnode/work.go", `&raftpb.HardState{Term: m.Term, Vote: m.Vote, Commit: m.Commit}`, `&raftpb.HardState{Term: m.Term, Vote: new(uint64(0)), Commit: m.Commit}`}}},
 	{"propose again what may have been committed", 60, []edit{{"raftnode/proposals.go", `if !p.done && p.term < term {`, `if !p.done {`}}},
 	{"say that nothing happened when that is not known", 60, []edit{{"raftnode/node.go", `n.fail(p.token, ErrUnknownOutcome)`, `n.fail(p.token, ErrNoLeader)`}}},
-	{"take a forwarded proposal of any term", 300, []edit{{"raftnode/propose.go", `if !n.isLeader || p.term != n.term || n.transferring() {`, `if p.term = n.term; !n.isLeader || n.transferring() {`}}},
+	{"take a forwarded proposal of any term", 100, []edit{{"raftnode/propose.go", `if !n.isLeader || p.term != n.term || n.transferring() {`, `if p.term = n.term; !n.isLeader || n.transferring() {`}}},
 	{"leave the history out of a snapshot", 20, []edit{{"store/restore.go", `	s.history.record(event)
 `, `	s.history.cleared = event.Index
 	cleared = event.Index
 `}}},
-	{"restart a read that is under way with the old question", 300, []edit{{"raftnode/reads.go", `case rs.current == nil && len(rs.next) > 0:`, `case rs.current != nil && len(rs.next) > 0 && rs.join():
+	{"let a read join a question that is under way", 20, []edit{{"raftnode/reads.go", `case rs.current == nil && len(rs.next) > 0:`, `case rs.current != nil && len(rs.next) > 0 && rs.join():
 		return nil
 	case rs.current == nil && len(rs.next) > 0:`},
 		{"raftnode/reads.go", `func (rs *reads) add(`, `func (rs *reads) join() bool {
@@ -82,7 +82,7 @@ var bugs = []bug{
 }
 
 func (rs *reads) add(`}}},
-	{"do not sync a snapshot", 100, []edit{{"wal/snapshot.go", `	if err := w.end(); err != nil {
+	{"do not sync a snapshot", 30, []edit{{"wal/snapshot.go", `	if err := w.end(); err != nil {
 		return err
 	}
 	return f.Sync()`, `	if err := w.end(); err != nil {
@@ -91,14 +91,18 @@ func (rs *reads) add(`}}},
 	return nil`}}},
 }
 
-// Every deliberate bug is found.
+// Every deliberate bug is found, and is in the documentation.
 func TestDeliberateBugs(t *testing.T) {
-	if testing.Short() {
-		t.Skip("builds the simulation anew for every bug")
+	docs, err := os.ReadFile("../../docs/testing.md")
+	if err != nil {
+		t.Fatal(err)
 	}
 	for _, b := range bugs {
 		t.Run(strings.ReplaceAll(b.name, " ", "-"), func(t *testing.T) {
 			t.Parallel()
+			if row := fmt.Sprintf("| %s | %d |", b.name, b.seeds); !strings.Contains(string(docs), row) {
+				t.Errorf("docs/testing.md lacks a row that begins with %q", row)
+			}
 			binary := build(t, b.edits)
 			errFound := errors.New("found")
 			var found outcome
