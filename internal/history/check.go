@@ -1,6 +1,7 @@
 package history
 
 import (
+	"errors"
 	"fmt"
 	"maps"
 	"math"
@@ -46,6 +47,10 @@ var keyModel = porcupine.Model{
 // limit bounds the search for the order of the operations on one key.
 const limit = time.Minute
 
+// ErrUndecided says that the search took too long to find an order, or that there is
+// none.
+var ErrUndecided = errors.New("history: no order was found in time")
+
 // Check returns an error with the operations in question if there is no order that
 // agrees with their answers and with the time at which they were sent and answered,
 // or if their indexes are in another order.
@@ -59,13 +64,16 @@ func Check(ops []Operation) error {
 	}
 	for _, key := range slices.Sorted(maps.Keys(byKey)) {
 		ops := byKey[key]
-		if result := porcupine.CheckOperationsTimeout(keyModel, relevant(ops), limit); result != porcupine.Ok {
+		switch porcupine.CheckOperationsTimeout(keyModel, relevant(ops), limit) {
+		case porcupine.Unknown:
+			return fmt.Errorf("%w: %d operations on %s", ErrUndecided, len(ops), key)
+		case porcupine.Illegal:
 			slices.SortFunc(ops, func(a, b Operation) int { return int(a.Call - b.Call) })
 			var b strings.Builder
 			for _, o := range ops {
 				fmt.Fprintln(&b, o)
 			}
-			return fmt.Errorf("the history of %s is not linearizable (%s):\n%s", key, result, &b)
+			return fmt.Errorf("the history of %s is not linearizable:\n%s", key, &b)
 		}
 	}
 	return nil

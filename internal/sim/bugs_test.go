@@ -61,8 +61,8 @@ var bugs = []bug{
 	late    store.History
 `},
 	}},
-	{"use a member ID again", 50, []edit{{"internal/sim/operator.go", `	o.leave(m.memberID, func(err error) {
-		if err != nil { // not`, `	o.leave(0, func(err error) {
+	{"use a member ID again", 50, []edit{{"internal/sim/operator.go", `	o.leave(m.memberID, func(err error, _ bool) {
+		if err != nil { // not`, `	o.leave(0, func(err error, _ bool) {
 		if err != nil { // not`}, {"internal/sim/operator.go", `		m.memberID, m.damaged = 0, false`, `		m.damaged = false`}}},
 	{"cut a log off where it is damaged", 60, []edit{{"wal/replay.go", `after, found := recordAfter(data, h.crc, offset, end); found`, `after, found := recordAfter(data, h.crc, offset, end); found && after == 0`}}},
 	{"forget the vote", 200, []edit{{"raftnode/work.go", `&raftpb.HardState{Term: m.Term, Vote: m.Vote, Commit: m.Commit}`, `&raftpb.HardState{Term: m.Term, Vote: new(uint64(0)), Commit: m.Commit}`}}},
@@ -89,6 +89,19 @@ func (rs *reads) add(`}}},
 		return err
 	}
 	return nil`}}},
+	{"trust what was not synced before the start", 300, []edit{{"wal/recover.go", `l.file.Sync()`, `error(nil)`}}},
+	{"try a failed fsync again", 60, []edit{{"wal/log.go", `	if err := l.file.Sync(); err != nil {
+		return fmt.Errorf("wal: sync`, `	if err := l.file.Sync(); err != nil && l.file.Sync() != nil {
+		return fmt.Errorf("wal: sync`}}},
+	{"change the membership before that is durable", 300, []edit{{"raftnode/work.go", `lastChange(n.held[0]) > n.durableCommit`, `false`}}},
+	{"stop at once when removed", 300, []edit{{"actors/raft.go", `		if work.Removed {
+`, `		if work.Removed {
+			r.gone("removed")
+`}}},
+	{"expire when somebody says so", 300, []edit{{"store/keys.go", `		now < old.Deadline {`, `		now < 0 {`}}},
+	{"pass a question on in another's name", 100, []edit{{"raftnode/members.go", `	case n.raw.BasicStatus().RaftState == raft.StateLeader:
+		_ = n.raw.Step(m) // as in Step`, `	default:
+		_ = n.raw.Step(m) // as in Step`}}},
 }
 
 // Every deliberate bug is found, and is in the documentation.

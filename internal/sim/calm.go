@@ -1,6 +1,7 @@
 package sim
 
 import (
+	"errors"
 	"fmt"
 	"time"
 
@@ -40,7 +41,10 @@ func (s *Sim) finish() {
 	if s.failed() {
 		return
 	}
-	if err := history.Check(s.operations); err != nil {
+	switch err := history.Check(s.operations); {
+	case errors.Is(err, history.ErrUndecided):
+		s.count("history too long to judge")
+	case err != nil:
 		s.fail("%v", err)
 	}
 }
@@ -50,6 +54,8 @@ func (s *Sim) finish() {
 func (s *Sim) unsettled() string {
 	for _, m := range s.machines {
 		switch {
+		case m.removed && m.life != nil:
+			return m.name + " was removed and still runs"
 		case m.removed || !m.member:
 		case m.damaged:
 			return m.name + " has lost its disk and is not replaced"
@@ -58,6 +64,9 @@ func (s *Sim) unsettled() string {
 		case m.life.position < len(s.oracle.log) && s.oracle.log[len(s.oracle.log)-1].index > m.life.snapshotIndex:
 			return m.name + " has not applied everything"
 		}
+	}
+	if due := s.oracle.store.NextDeadline(); due != 0 && epoch.Add(s.now) > due.Add(s.shape.skew+5*time.Second) {
+		return "a key should have expired long ago"
 	}
 	if s.operator.busy {
 		return "a change of the membership is not finished"

@@ -192,7 +192,7 @@ func (c *client) read(r *request, path string) {
 
 // unanswered judges a request that got no answer: the machine must have had a reason.
 func (r *request) unanswered() {
-	if !r.life.dead && !r.life.stalled {
+	if l := r.life; !l.dead && !l.paused && l.stalled < r.called {
 		r.client.sim.fail("%s has not answered a request for %v, and nothing has held it up", r.life, r.client.sim.now-r.called)
 	}
 }

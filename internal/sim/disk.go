@@ -20,6 +20,9 @@ type diskFaults struct {
 	full     bool
 	failSync bool
 	hurt     *life // the process that has met a failure
+	// killAtSync has the process killed in its next sync, and the power cut a moment
+	// after the next one has started.
+	killAtSync *rand.Rand
 	// cutAt is after how many operations of the next process the power goes; 0: never.
 	cutAt  int
 	cutRnd *rand.Rand
@@ -40,9 +43,21 @@ func (l *life) operate(op crashfs.Op, name string) error {
 	if faults.cutAt > 0 {
 		if faults.cutAt--; faults.cutAt == 0 {
 			l.sim.count("power cut in the middle of a write")
+			faults.before = nil
 			l.stop(func() *crashfs.Disk { return l.disk.Crash(faults.cutRnd) })
 			runtime.Goexit()
 		}
+	}
+	if faults.hurts(l) && op != crashfs.OpRemove {
+		l.sim.fail("%s goes on to %s %s although its disk has failed", l, op, name)
+	}
+	if rnd := faults.killAtSync; rnd != nil && op == crashfs.OpSync && l.session != nil {
+		faults.killAtSync = nil
+		l.sim.count("killed while syncing")
+		l.stop(l.disk.Killed)
+		l.m.start(l.sim.establish)
+		l.s.after(time.Duration(rnd.Int64N(int64(20*time.Millisecond))), func() { l.m.cutPower(rnd) })
+		runtime.Goexit()
 	}
 	l.s.current.sleep(l.takes(op))
 	switch {
@@ -64,8 +79,9 @@ func (l *life) takes(op crashfs.Op) time.Duration {
 	switch op {
 	case crashfs.OpSync, crashfs.OpSyncDir:
 		if slow := l.m.disks.slow; slow > 0 {
-			l.stalled = true
-			return time.Duration(rnd.Int64N(int64(slow)))
+			d := time.Duration(rnd.Int64N(int64(slow)))
+			l.stalled = l.s.now + d
+			return d
 		}
 		return l.sim.shape.sync/2 + time.Duration(rnd.Int64N(int64(l.sim.shape.sync)))
 	}
@@ -129,6 +145,14 @@ func used(disk *crashfs.Disk, name string) int {
 func (s *Sim) checkFlip(l *life, disk *actors.Disk) {
 	faults := &l.m.disks
 	if len(faults.flipped) == 0 {
+		return
+	}
+	if faults.before == nil { // the power was cut since
+		if disk.Found.Torn != nil {
+			l.m.damaged = true
+			l.exit()
+			runtime.Goexit()
+		}
 		return
 	}
 	before, err := s.recoverable(faults.before.Clone())

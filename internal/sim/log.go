@@ -22,15 +22,11 @@ func (h *logHandler) Handle(_ context.Context, r slog.Record) error {
 		return nil
 	}
 	l.sim.countLog(r.Message)
-	if l.sim.trace.out != nil {
-		l.sim.trace.note(l.sim.now, l.m.name, "%s %s", r.Level, text(r))
-	}
+	l.sim.trace.say(l.sim.now, l.m.name, r.Level.String()+" "+text(r))
 	switch {
 	case r.Level < slog.LevelError:
-	case strings.Contains(r.Message, "the process ends") && l.m.disks.hurts(l):
+	case strings.HasPrefix(r.Message, "cannot ") && l.m.disks.hurts(l):
 		l.sim.count("process ended: disk fails")
-	case strings.Contains(r.Message, "refused a proposal"), strings.Contains(r.Message, "refused an answer"):
-		l.sim.fail("%s: %s", l, text(r))
 	default:
 		l.sim.fail("%s: %s", l, text(r))
 	}

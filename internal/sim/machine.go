@@ -47,6 +47,7 @@ type machine struct {
 	damaged   bool // it refuses to start from its disk: it has to be replaced
 	wantDown  int  // how many faults keep it down
 
+	returned bool          // it was started again after its removal
 	tickRate float64       // how much longer its ticks are than they should be
 	skew     time.Duration // of its wall clock, until the next start
 	disks    diskFaults
@@ -81,11 +82,11 @@ type life struct {
 	session *session
 	streams []*stream
 
-	snapshotIndex uint64 // what it has is a snapshot up to here, and then the entries
-	baseIndex     uint64 // the snapshot with which it started
-	position      int    // entries of the oracle that it has applied, or skipped by a snapshot
-	leads         bool   // it thinks so
-	stalled       bool   // something has kept it from answering in time
+	snapshotIndex uint64        // what it has is a snapshot up to here, and then the entries
+	baseIndex     uint64        // the snapshot with which it started
+	position      int           // entries of the oracle that it has applied, or skipped by a snapshot
+	leads         bool          // it thinks so
+	stalled       time.Duration // until when something has kept it from its work
 }
 
 func (l *life) String() string { return l.m.name }
@@ -129,6 +130,12 @@ func (m *machine) start(establish func(l *life, disk *actors.Disk) ([]store.Memb
 }
 
 func (l *life) boot(establish func(l *life, disk *actors.Disk) ([]store.Member, error)) {
+	defer func() {
+		if reason := recover(); reason != nil {
+			l.sim.fail("%s panics at its start: %v", l, reason)
+			l.exit()
+		}
+	}()
 	disk, err := actors.OpenDisk(l.disk, wal.Options{SegmentSize: l.sim.shape.segment})
 	if err != nil {
 		l.refuse(err)
@@ -267,21 +274,31 @@ func (m *machine) keepDown() { m.wantDown++ }
 // letUp takes a keepDown back.
 func (m *machine) letUp() { m.wantDown = max(0, m.wantDown-1) } // everything was healed at once meanwhile
 
-// exit ends the process from within. The disk keeps what was written.
-func (l *life) exit() { l.stop(l.disk.Clone) }
+// exit ends the process from within. The disk keeps what was written, and after a sync
+// that has failed what it likes.
+func (l *life) exit() {
+	if l.m.disks.hurts(l) {
+		l.stop(func() *crashfs.Disk { return l.disk.Crash(l.sim.diskTimes) })
+		return
+	}
+	l.stop(l.disk.Killed)
+}
 
 // kill ends the process from outside, as kill -9 does.
 func (m *machine) kill() {
 	if m.life != nil {
-		m.life.stop(m.life.disk.Clone)
+		m.life.stop(m.life.disk.Killed)
 	}
 }
 
 // cutPower ends the process and loses what was not synced.
 func (m *machine) cutPower(rnd *rand.Rand) {
+	m.disks.before = nil
 	if l := m.life; l != nil {
 		l.stop(func() *crashfs.Disk { return l.disk.Crash(rnd) })
+		return
 	}
+	m.disk = m.disk.Crash(rnd)
 }
 
 func (l *life) stop(left func() *crashfs.Disk) {
@@ -301,13 +318,11 @@ func (l *life) stop(left func() *crashfs.Disk) {
 }
 
 // pause stops the process without ending it, as SIGSTOP does.
-func (l *life) pause() {
-	l.paused, l.stalled = true, true
-}
+func (l *life) pause() { l.paused = true }
 
 // proceed is SIGCONT.
 func (l *life) proceed() {
-	l.paused = false
+	l.paused, l.stalled = false, l.s.now
 	l.s.runnable = append(l.s.runnable, l.held...)
 	l.held = nil
 }

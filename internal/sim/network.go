@@ -7,6 +7,7 @@ import (
 	"io"
 	"math/rand/v2"
 	"slices"
+	"testing/iotest"
 	"time"
 
 	"etcd/actors"
@@ -57,7 +58,7 @@ type network struct {
 
 // Stream implements [actors.Network].
 func (n *network) Stream(member uint64, addr string, class transport.Class, limit int, events transport.Events) actors.Stream {
-	st := &stream{from: n.life, self: n.self, member: member, addr: addr, class: class, events: events}
+	st := &stream{from: n.life, self: n.self, member: member, addr: addr, class: class, limit: limit, events: events}
 	w := &n.life.sim.network
 	w.streams = append(w.streams, st)
 	st.retry(0)
@@ -71,6 +72,8 @@ type stream struct {
 	member  uint64
 	addr    string
 	class   transport.Class
+	limit   int // of the bytes that are on their way
+	queued  int
 	events  transport.Events
 	to      *life // nil: not connected
 	number  int   // of the connection
@@ -151,7 +154,7 @@ func (st *stream) broken(err error, after time.Duration) {
 
 // Send implements [actors.Stream].
 func (st *stream) Send(f transport.Frame) bool {
-	if st.gone() || st.to == nil {
+	if st.gone() || st.to == nil || st.queued > 0 && st.queued+len(f.Payload) > st.limit {
 		return false
 	}
 	w := st.wires()
@@ -188,7 +191,9 @@ func (w *wires) delay() time.Duration {
 
 func (st *stream) deliver(f transport.Frame, at time.Duration) {
 	to, number, w := st.to, st.number, st.wires()
+	st.queued += len(f.Payload)
 	st.from.s.after(at-st.from.s.now, func() {
+		st.queued -= len(f.Payload)
 		switch {
 		case to.dead || st.number != number || f.Kind != transport.KindRaft && st.to == nil:
 		case !w.passes(st.from.m, to.m):
@@ -260,7 +265,12 @@ func (n *network) Snapshot(_ context.Context, member uint64, addr string, messag
 		}
 		target := to.life
 		w.until(func() bool { return finished || target.dead }, func() { finish(0, errReset) })
-		target.machine.Inbox.Snapshot(n.self.MemberID, message, bytes.NewReader(data), func(err error) {
+		body := io.Reader(bytes.NewReader(data))
+		if w.rnd.IntN(10) == 0 {
+			l.sim.count("snapshot broken off")
+			body = io.MultiReader(bytes.NewReader(data[:w.rnd.IntN(len(data))]), iotest.ErrReader(errReset))
+		}
+		target.machine.Inbox.Snapshot(n.self.MemberID, message, body, func(err error) {
 			l.s.after(w.delay(), func() {
 				if !w.passes(to, l.m) {
 					err = errCut

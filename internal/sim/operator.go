@@ -41,6 +41,9 @@ func (o *operator) look() {
 			continue
 		}
 		switch {
+		case m.life == nil && m.removed && !m.returned && m.memberID != 0 && m.wantDown == 0 && !m.damaged:
+			m.returned = true
+			m.start(o.sim.establish)
 		case m.life != nil || m.wantDown > 0 || m.removed || !m.member:
 		case m.damaged:
 			o.replace(m)
@@ -58,6 +61,9 @@ func (o *operator) gone(m *machine, reason string) {
 		o.sim.fail("%s stops, because %s; nobody has removed it", m, reason)
 	}
 	o.sim.count("removed machine stops by itself")
+	if m.leaving {
+		m.member, m.removed = false, true
+	}
 	m.kill()
 }
 
@@ -83,12 +89,13 @@ func (o *operator) await(m *machine, finished func()) {
 // remove takes a machine out of the cluster for good, unless the cluster needs it.
 func (o *operator) remove(m *machine, finished func()) {
 	m.leaving = true
-	o.leave(m.memberID, func(err error) {
-		if err != nil {
-			m.leaving = false
-		} else {
+	o.leave(m.memberID, func(err error, sure bool) {
+		switch {
+		case err == nil:
 			m.member, m.removed = false, true
 			o.sim.count("member removed")
+		case sure:
+			m.leaving = false
 		}
 		finished()
 	})
@@ -108,7 +115,7 @@ func (o *operator) replace(m *machine) {
 }
 
 func (o *operator) leaveForReplacement(m *machine) {
-	o.leave(m.memberID, func(err error) {
+	o.leave(m.memberID, func(err error, _ bool) {
 		if err != nil { // not before the others are back
 			o.sim.after(500*time.Millisecond, func() { o.leaveForReplacement(m) })
 			return
@@ -122,31 +129,36 @@ func (o *operator) leaveForReplacement(m *machine) {
 }
 
 // leave removes a member by its ID, however often that has to be tried. It ends with an
-// error if the cluster says that it needs the member.
-func (o *operator) leave(id uint64, finished func(error)) {
-	again := func() { o.sim.after(500*time.Millisecond, func() { o.leave(id, finished) }) }
+// error if the cluster says that it needs the member; sure if no attempt before that can
+// still have an effect.
+func (o *operator) leave(id uint64, finished func(err error, sure bool)) {
+	again := func(sure bool) {
+		o.sim.after(500*time.Millisecond, func() {
+			o.leave(id, func(err error, still bool) { finished(err, still && sure) })
+		})
+	}
 	l := o.sim.anyReady(o.sim.workload)
 	if id == 0 || l == nil {
 		if id == 0 {
-			finished(nil) // it never was a member
+			finished(nil, true) // it never was a member
 			return
 		}
-		again()
+		again(true)
 		return
 	}
 	l.session.call(l.machine.Raft, func(call uint64, replyTo *actor.PID) any {
 		return &actors.Leave{ID: call, ReplyTo: replyTo, Member: id}
 	}, clientPatience, typed(func(reply *actors.Proposed) {
 		switch {
-		case reply == nil:
-			again()
+		case reply == nil || errors.Is(reply.Err, raftnode.ErrUnknownOutcome):
+			again(false)
 		case errors.Is(reply.Err, raftnode.ErrLosesQuorum), errors.Is(reply.Err, raftnode.ErrLastVoter):
 			o.sim.count("removal refused")
-			finished(reply.Err)
+			finished(reply.Err, true)
 		case reply.Err != nil:
-			again()
+			again(true)
 		default:
-			finished(nil)
+			finished(nil, true)
 		}
 	}))
 }

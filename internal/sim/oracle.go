@@ -38,6 +38,7 @@ type oracle struct {
 	applied map[string]int // how often it is in the log
 
 	leaders  map[uint64]uint64    // by term
+	votes    map[[2]uint64]uint64 // by voter and term
 	appended map[[2]uint64]uint64 // hashes of entries by index and term
 	hashes   map[uint64][sha256.Size]byte
 }
@@ -62,7 +63,7 @@ func newOracle(sim *Sim) *oracle {
 		sim: sim, store: store.New(), versions: make(map[string][]version),
 		paths:  slices.Concat(plainKeys, ttlKeys, dirs),
 		issued: make(map[string]int), applied: make(map[string]int),
-		leaders: make(map[uint64]uint64), appended: make(map[[2]uint64]uint64),
+		leaders: make(map[uint64]uint64), votes: make(map[[2]uint64]uint64), appended: make(map[[2]uint64]uint64),
 		hashes: make(map[uint64][sha256.Size]byte),
 	}
 	for _, path := range o.paths {
@@ -85,11 +86,24 @@ func (s *Sim) observe(l *life, kind string, message any) {
 	case *raftpb.Message:
 		if kind == "raft" {
 			s.countMessage(m)
+			s.oracle.vote(m)
 			if m.GetType() == raftpb.MsgVote && s.voted != nil {
 				s.voted(l.m, m.GetFrom())
 			}
 		}
 	}
+}
+
+// vote checks that a machine gives one vote in a term.
+func (o *oracle) vote(m *raftpb.Message) {
+	if m.GetType() != raftpb.MsgVoteResp || m.GetReject() {
+		return
+	}
+	key := [2]uint64{m.GetFrom(), m.GetTerm()}
+	if other, ok := o.votes[key]; ok && other != m.GetTo() {
+		o.sim.fail("%x votes for %x and for %x in term %d", m.GetFrom(), other, m.GetTo(), m.GetTerm())
+	}
+	o.votes[key] = m.GetTo()
 }
 
 // leads checks that a term has one leader.

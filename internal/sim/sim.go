@@ -1,7 +1,6 @@
 package sim
 
 import (
-	"context"
 	"crypto/rand"
 	"fmt"
 	"io"
@@ -12,18 +11,6 @@ import (
 	"etcd/internal/history"
 	"etcd/wal/crashfs"
 )
-
-type (
-	syncedReply = actors.Synced
-	statusReply = actors.StatusReply
-)
-
-// over is a time that is up: what waits with it, does not.
-var over = func() context.Context {
-	ctx, cancel := context.WithCancel(context.Background())
-	cancel()
-	return ctx
-}()
 
 // Config says which run it is to be.
 type Config struct {
@@ -193,7 +180,7 @@ func (s *Sim) failed() bool {
 func (s *Sim) fail(format string, args ...any) {
 	if s.failure == nil {
 		s.failure = fmt.Errorf("at %.6fs: %w", s.now.Seconds(), fmt.Errorf(format, args...))
-		s.trace.note(s.now, "VIOLATION", format, args...)
+		s.trace.say(s.now, "VIOLATION", s.failure.Error())
 	}
 }
 
@@ -231,7 +218,7 @@ func (s *Sim) start(stream func(uint64) *mathrand.Rand) {
 		c.again()
 	}
 	for i := range s.shape.watchers {
-		w := &watcher{sim: s, rnd: stream(200 + uint64(i)), stream: i%3 > 0}
+		w := &watcher{sim: s, rnd: stream(200 + uint64(i)), stream: i%3 > 0, recursive: i%4 > 0}
 		w.path = append([]string{"/"}, s.oracle.paths...)[w.rnd.IntN(1+len(s.oracle.paths))]
 		s.watchers = append(s.watchers, w)
 		w.reconnect()

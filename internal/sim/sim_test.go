@@ -133,9 +133,9 @@ var rare = []string{
 	"damaged snapshot passed over", "disk full", "disk lost", "fsync failed", "history cleared",
 	"history lost by a snapshot", "key expired", "leader gives way because of its disk", "leader transfer",
 	"learner added", "learner promoted", "machine replaced", "member joined", "member removed", "message cut off",
-	"message late", "message lost", "message twice", "power cut in the middle of a write", "pre-vote",
+	"killed after voting", "killed while syncing", "message late", "message lost", "message twice", "power cut in the middle of a write", "pre-vote",
 	"process ended: disk fails", "read index of a follower", "read refused", "removal refused",
-	"removed machine stops by itself", "snapshot installed", "snapshot lost on the way", "start from a snapshot",
+	"removed machine stops by itself", "snapshot broken off", "snapshot installed", "snapshot lost on the way", "start from a snapshot",
 	"start refused: damage found", "start refused: disk fails", "state replaced by a snapshot", "states compared",
 	"stream refused", "torn tail truncated", "watch broken", "watch moved", "write of unknown outcome",
 	"write refused", "write unanswered",
@@ -155,6 +155,9 @@ func TestSeeds(t *testing.T) {
 	}
 	for _, r := range total.failed {
 		t.Errorf("seed %d: %s\n%s", r.Seed, r.Failure, replay(r.Seed, nil))
+	}
+	for _, seed := range total.unlike {
+		t.Errorf("seed %d was not the same run twice", seed)
 	}
 	if total.seeds < enough {
 		return

@@ -23,12 +23,12 @@ func (t *trace) step(now time.Duration, who, what string) {
 	t.buf = binary.LittleEndian.AppendUint64(t.buf[:0], uint64(now))
 	t.buf = append(append(append(t.buf, who...), ' '), what...)
 	t.sum.Write(t.buf)
+	t.say(now, who, what)
+}
+
+// say adds a line that is for people only: real durations may be in it.
+func (t *trace) say(now time.Duration, who, what string) {
 	if t.out != nil {
 		fmt.Fprintf(t.out, "%12.6f %s %s\n", now.Seconds(), who, what)
 	}
-}
-
-// note is step with a text that costs something to make.
-func (t *trace) note(now time.Duration, who, format string, args ...any) {
-	t.step(now, who, fmt.Sprintf(format, args...))
 }

@@ -20,7 +20,8 @@ type watcher struct {
 	rnd  *rand.Rand
 	path string
 	// stream keeps the watch after an event; otherwise every event needs a new one.
-	stream bool
+	stream    bool
+	recursive bool
 
 	life *life
 	id   uint64
@@ -48,6 +49,9 @@ func (w *watcher) connect() {
 			return
 		}
 		w.read = w.sim.oracle.eventsUpTo(floor)
+		if w.rnd.IntN(2) == 0 {
+			w.next = floor + 1 // then it is known what the first event is
+		}
 		w.register(l)
 	})
 }
@@ -69,7 +73,7 @@ func (w *watcher) register(l *life) {
 	}
 	w.id = l.session.call(l.machine.Hub, func(id uint64, replyTo *actor.PID) any {
 		return &actors.Watch{ReplyTo: replyTo, Watcher: watch.Watcher{
-			ID: id, Path: w.path, Since: w.next, Recursive: true, Hidden: true, Stream: w.stream,
+			ID: id, Path: w.path, Since: w.next, Recursive: w.recursive, Hidden: true, Stream: w.stream,
 		}}
 	}, 0, func(reply any) {
 		if w.life != l {
@@ -117,6 +121,9 @@ func (w *watcher) lost(err error) {
 		}
 	case errors.Is(err, actors.ErrHistoryLost):
 		w.sim.count("history lost by a snapshot")
+		if w.life.snapshotIndex <= w.life.baseIndex {
+			w.sim.fail("%s says that it has skipped a part of the history, and has not installed a snapshot", w.life)
+		}
 	default:
 		w.sim.fail("%s ends a watch: %v", w.life, err)
 	}
@@ -167,13 +174,15 @@ func (w *watcher) behind() bool {
 	return false
 }
 
-// wants is what the API says about recursive watches: events at the path, below it,
-// and those that take away a directory above it.
+// wants is what the API says about watches: events at the path, below it if the watch is
+// recursive, and those that take away a directory above it.
 func (w *watcher) wants(e *store.Event) bool {
 	path := e.Node.Path
 	switch {
-	case w.path == "/" || path == w.path || strings.HasPrefix(path, w.path+"/"):
+	case path == w.path:
 		return true
+	case w.path == "/" || strings.HasPrefix(path, w.path+"/"):
+		return w.recursive
 	case strings.HasPrefix(w.path, path+"/"):
 		return e.Prev != nil && e.Prev.Dir && (e.Action == store.ActionDelete || e.Action == store.ActionExpire)
 	}

@@ -22,9 +22,11 @@ const workerVar = "SIM_WORKER"
 type outcome struct {
 	Report
 	Failure string
+	Again   bool // the run is a repetition of another worker's
 }
 
-// work runs every step-th seed from first on, n of them or as long as time is left.
+// work runs every step-th seed from first on, n of them or as long as time is left, and
+// some of its neighbour's again.
 func work(share string) {
 	var first, step uint64
 	var n int
@@ -33,15 +35,21 @@ func work(share string) {
 		panic(err)
 	}
 	out := json.NewEncoder(os.Stdout)
-	for seed, i := first, 0; i < n || time.Now().Unix() < end; seed, i = seed+step, i+1 {
+	run := func(seed uint64, again bool) {
 		r := Run(Config{Seed: seed})
-		o := outcome{Report: *r}
+		o := outcome{Report: *r, Again: again}
 		o.Report.Failure = nil
 		if r.Failure != nil {
 			o.Failure = r.Failure.Error()
 		}
 		if err := out.Encode(o); err != nil {
 			os.Exit(1) // nobody listens any more
+		}
+	}
+	for seed, i := first, 0; i < n || time.Now().Unix() < end; seed, i = seed+step, i+1 {
+		run(seed, false)
+		if i%10 == 9 {
+			run(seed^1, true)
 		}
 	}
 }
@@ -53,11 +61,20 @@ type sum struct {
 	steps, entries, operations int
 	counts                     map[string]int
 	failed                     []outcome
+	traces                     map[uint64]uint64 // by seed
+	unlike                     []uint64          // seeds that were not the same run twice
 }
 
 func (s *sum) names() []string { return slices.Sorted(maps.Keys(s.counts)) }
 
 func (s *sum) add(o outcome) {
+	if trace, ok := s.traces[o.Seed]; ok && trace != o.Trace {
+		s.unlike = append(s.unlike, o.Seed)
+	}
+	s.traces[o.Seed] = o.Trace
+	if o.Again {
+		return
+	}
 	s.seeds++
 	s.simulated += o.Simulated
 	s.steps += o.Steps
@@ -78,7 +95,7 @@ func runSeeds(t *testing.T, from uint64, n int, soak time.Duration) *sum {
 	if soak > 0 {
 		n = 0
 	}
-	total := &sum{counts: make(map[string]int)}
+	total := &sum{counts: make(map[string]int), traces: make(map[uint64]uint64)}
 	var mu sync.Mutex
 	var group sync.WaitGroup
 	workers := runtime.NumCPU()

@@ -5,8 +5,23 @@ import (
 	"slices"
 )
 
-// Clone copies the directory as the process sees it, everything durable: what is left
-// when the process dies and the machine does not.
+// Killed copies the directory as the death of the process leaves it, while the machine
+// goes on: all that was written is there, and durable is what was before.
+func (d *Disk) Killed() *Disk {
+	c := New()
+	copies := map[*file]*file{}
+	for _, dir := range []struct{ from, to map[string]*file }{{d.names, c.names}, {d.durable, c.durable}} {
+		for name, f := range dir.from {
+			if copies[f] == nil {
+				copies[f] = &file{data: slices.Clone(f.data), synced: slices.Clone(f.synced)}
+			}
+			dir.to[name] = copies[f]
+		}
+	}
+	return c
+}
+
+// Clone copies the directory as the process sees it, everything durable.
 func (d *Disk) Clone() *Disk {
 	c := New()
 	for name, f := range d.names {
