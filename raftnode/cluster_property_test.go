@@ -185,6 +185,7 @@ func TestNothingAcknowledgedIsEverLostByACluster(t *testing.T) {
 		}
 		m.pass(2)
 		m.wantSame()
+		m.wantVoters(m.leader().node.Status().Voters...)
 		for ticket, answer := range m.answers {
 			if ticket.command != "" && answer.err == nil && m.where[ticket.command] != answer.index {
 				rt.Fatalf("%q was answered with entry %d, it is entry %d", ticket.command, answer.index, m.where[ticket.command])

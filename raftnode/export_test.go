@@ -23,6 +23,3 @@ func (n *Node) FirstInMemory(t testing.TB) uint64 {
 // follower vote for others at once.
 func (n *Node) Campaign() error     { return n.raw.Campaign() }
 func (n *Node) ForgetLeader() error { return n.raw.ForgetLeader() }
-
-// Voters are the members with a vote, as this machine knows them.
-func (n *Node) Voters() []uint64 { return n.confState.GetVoters() }

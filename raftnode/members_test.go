@@ -12,7 +12,7 @@ import (
 func (c *cluster) wantVoters(ids ...uint64) {
 	c.t.Helper()
 	for _, s := range c.up() {
-		got := slices.Sorted(slices.Values(s.node.Voters()))
+		got := s.node.Status().Voters
 		if !slices.Equal(got, ids) {
 			c.t.Fatalf("for %x the voters are %v, want %v", s.id, got, ids)
 		}
@@ -56,7 +56,7 @@ func TestALearnerThatLagsWaitsForItsVote(t *testing.T) {
 		c.settle()
 	}
 	c.pass(20)
-	if got := leader.node.Voters(); !slices.Equal(got, []uint64{1}) {
+	if got := leader.node.Status().Voters; !slices.Equal(got, []uint64{1}) {
 		t.Fatalf("the voters are %v", got)
 	}
 	c.heal()

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"slices"
 
 	"go.etcd.io/raft/v3"
@@ -214,6 +215,10 @@ type Status struct {
 	MemberID, Leader, Term uint64
 	// Commit is Raft's commit index; Applied that of the last entry known to be applied.
 	Commit, Applied uint64
+	// Voters are the members with a vote for whom Raft counts votes, in ascending order.
+	// Machines that have handed out the same entries have the same, except that a snapshot
+	// of the leader counts before it is installed.
+	Voters []uint64
 	// Learners are the members without a vote.
 	Learners []uint64
 	// State is Raft's role: StateFollower, StateCandidate, StateLeader, StatePreCandidate.
@@ -229,6 +234,7 @@ func (n *Node) Status() Status {
 		Term:     n.term,
 		Commit:   s.HardState.GetCommit(),
 		Applied:  n.applied,
+		Voters:   slices.Sorted(maps.Keys(n.raw.Status().Config.Voters.IDs())),
 		Learners: slices.Clone(n.confState.GetLearners()),
 		State:    s.RaftState,
 	}

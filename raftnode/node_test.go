@@ -29,7 +29,7 @@ func TestAMachineAloneLeadsWithoutWaiting(t *testing.T) {
 	m.settle()
 	m.wantAnswer(write, answer{index: 3})
 
-	want := raftnode.Status{MemberID: self, Leader: self, Term: 2, Commit: 3, Applied: 3, State: raft.StateLeader}
+	want := raftnode.Status{MemberID: self, Leader: self, Term: 2, Commit: 3, Applied: 3, Voters: []uint64{self}, State: raft.StateLeader}
 	if got := m.node.Status(); !reflect.DeepEqual(got, want) {
 		t.Fatalf("got %+v, want %+v", got, want)
 	}

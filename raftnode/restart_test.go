@@ -36,7 +36,7 @@ func TestARestartAppliesTheLogAgain(t *testing.T) {
 	write := m.propose()
 	m.settle()
 	m.wantAnswer(write, answer{index: 7})
-	want := raftnode.Status{MemberID: self, Leader: self, Term: 3, Commit: 7, Applied: 7, State: raft.StateLeader}
+	want := raftnode.Status{MemberID: self, Leader: self, Term: 3, Commit: 7, Applied: 7, Voters: []uint64{self}, State: raft.StateLeader}
 	if got := m.node.Status(); !reflect.DeepEqual(got, want) {
 		t.Fatalf("got %+v, want %+v", got, want)
 	}
