@@ -31,6 +31,10 @@ func (n *Node) Step(m *raftpb.Message) error {
 		n.stepReadIndex(m)
 		return nil
 	}
+	if m.GetType() == raftpb.MsgSnap && len(n.held) > 0 {
+		n.heldSnapshot = m // an earlier one that waits was sent before, or is as good as lost
+		return nil
+	}
 	// A message from one that has been removed meanwhile is no error of ours.
 	_ = n.raw.Step(m)
 	return nil

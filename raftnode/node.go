@@ -110,6 +110,7 @@ type Node struct {
 	stalled       []stall           // appends that are not durable yet, oldest first
 	durableCommit uint64            // the commit index that is on disk
 	held          []*raftpb.Message // committed entries that wait for it, oldest first
+	heldSnapshot  *raftpb.Message   // a snapshot of the leader that waits for held; nil: none
 
 	work Work // what is collected for the next call of Work
 }

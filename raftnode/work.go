@@ -91,7 +91,9 @@ func (n *Node) Work() (Work, bool) {
 	n.campaignAlone()
 	n.propose()
 	n.askReadIndex()
-	if !n.release() && n.raw.HasReady() {
+	released := n.release()
+	n.stepHeldSnapshot()
+	if !released && n.raw.HasReady() {
 		n.ready()
 	}
 	if n.storage.wanted {
@@ -341,6 +343,18 @@ func (n *Node) release() bool {
 	n.held = n.held[1:]
 	n.handOut(m)
 	return true
+}
+
+// stepHeldSnapshot gives Raft the snapshot that has waited until nothing is held. Raft
+// takes over its members at once: a change that is older than the snapshot must not be
+// carried out after that.
+func (n *Node) stepHeldSnapshot() {
+	if n.heldSnapshot == nil || len(n.held) > 0 {
+		return
+	}
+	m := n.heldSnapshot
+	n.heldSnapshot = nil
+	_ = n.raw.Step(m) // as in Step
 }
 
 // lastChange is the index of the last membership change among the entries, 0 if there
