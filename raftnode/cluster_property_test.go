@@ -147,7 +147,7 @@ func (m *mishaps) stopRemoved() {
 // was acknowledged stays, every command is applied at most once and in the same order
 // everywhere, a read sees what anybody was told before it, no term has two leaders and
 // every request is answered once and in time. The cluster checks all of it. And when
-// it is over, everything works again.
+// it is over, everything works again and all agree on who votes.
 func TestNothingAcknowledgedIsEverLostByACluster(t *testing.T) {
 	rapid.Check(t, func(rt *rapid.T) {
 		cryptotest.SetGlobalRandom(t, rapid.Uint64().Draw(rt, "election timeouts"))
