@@ -8,7 +8,8 @@
 // It promises:
 //
 //   - What [Log.Sync], [Snapshots.Save] and [Create] returned nil for survives
-//     a power cut, directory entries included, on a disk that honours flushes.
+//     a power cut, directory entries included, on a disk that honours flushes;
+//     so does what [Open] has found, whoever wrote it.
 //   - One Sync is one record, one write and one fdatasync, so a crash can
 //     damage only the last record, which nobody was told about. [Open] cuts
 //     that off and reports it. Any other damage makes it refuse to start.

@@ -105,6 +105,40 @@ func TestFailureOfEveryOperation(t *testing.T) {
 	}
 }
 
+// What a process finds that another one has left by dying counts from then on, whether it
+// was synced or not: the new process answers for it. The power cut comes at once, or after
+// something was written behind it, in another segment.
+func TestWhatAKilledProcessHasLeftIsMadeDurable(t *testing.T) {
+	for n := 1; ; n++ {
+		fsys := crashfs.New()
+		failed := failNth(fsys, n)
+		d, err := newDriver(fsys)
+		if err == nil {
+			err = scenario(d)
+		}
+		if *failed == nil {
+			must(t, err)
+			return
+		}
+		if d.log == nil {
+			continue
+		}
+		for _, more := range []uint64{0, 9} {
+			for seed := range uint64(10) {
+				after := *d
+				after.saved = slices.Clone(d.saved)
+				must(t, after.reopen(fsys.Killed(), true))
+				if more > 0 {
+					after.write(t, 9, after.acked.last+1, after.acked.last+more)
+				}
+				if err := after.reopen(after.fs.Crash(seeded(seed)), false); err != nil {
+					t.Fatalf("killed at operation %d, %d entries more, power cut %d: %v", n, more, seed, err)
+				}
+			}
+		}
+	}
+}
+
 // checkDead verifies that a log that met the error touches nothing any more,
 // and that one that did not, because a snapshot file met it, goes on.
 func checkDead(t *testing.T, d *driver, n int) {

@@ -28,6 +28,7 @@ func TestRandomLife(t *testing.T) {
 			"install":   l.install,
 			"reopen":    l.reopen,
 			"crash":     func(rt *rapid.T) { l.crash(rt, false) },
+			"kill":      func(rt *rapid.T) { l.kill(rt, false) },
 			"fail":      l.fail,
 			"damage":    l.damage,
 		})
@@ -39,13 +40,18 @@ type life struct {
 	term uint64
 }
 
-// try goes on from err, which only a failing disk may cause, with a crash.
+// try goes on from err, which only a failing disk may cause, with a crash: that of the
+// machine, or of the process at this very moment.
 func (l *life) try(rt *rapid.T, err error) {
 	if err == nil {
 		return
 	}
 	if l.d.fs.Inject == nil {
 		rt.Fatal(err)
+	}
+	if rapid.Bool().Draw(rt, "only the process") {
+		l.kill(rt, true)
+		return
 	}
 	l.crash(rt, true)
 }
@@ -56,6 +62,31 @@ func (l *life) crash(rt *rapid.T, inFlight bool) {
 		rt.Fatal(err)
 	}
 	l.term = max(l.term, l.d.acked.hs.term)
+}
+
+// kill restarts the process, which sees all that the one before has written, synced or
+// not. From then on it counts: the next power cut must not take it. While the process
+// starts it does not.
+func (l *life) kill(rt *rapid.T, inFlight bool) {
+	left := l.d.fs.Killed()
+	if rapid.Bool().Draw(rt, "power cut at the start") {
+		failNth(left, rapid.IntRange(1, 4).Draw(rt, "operations until then"))
+		log, _, err := Open(left, testOptions)
+		if err != nil {
+			left.Inject = nil
+			left = left.Crash(seeded(rapid.Uint64().Draw(rt, "seed")))
+		} else if err := log.file.Close(); err != nil {
+			rt.Fatal(err)
+		}
+		left.Inject = nil
+	}
+	if err := l.d.reopen(left, inFlight); err != nil {
+		rt.Fatal(err)
+	}
+	l.term = max(l.term, l.d.acked.hs.term)
+	if rapid.Bool().Draw(rt, "power cut afterwards") {
+		l.crash(rt, false)
+	}
 }
 
 func (l *life) add(rt *rapid.T, index uint64, n int) {

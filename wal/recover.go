@@ -45,7 +45,8 @@ func (t *TornTail) String() string {
 
 // Open reads the log and finds the newest readable snapshot. It clears a torn
 // tail, removes temporary files and sets damaged snapshots aside, but only once
-// it is certain to succeed: when it refuses, it has changed nothing. No
+// it is certain to succeed: when it refuses, it has changed nothing. What it
+// returns is durable, even what a killed process had written and not synced. No
 // Snapshots.Save may be under way.
 //
 // It fails with ErrNoLog for an empty directory, a *CorruptError for damage to
@@ -205,6 +206,12 @@ func (rec *Recovered) assemble(rp *replay) (restarted bool, err error) {
 
 // repair clears what a crash left behind and sets damaged snapshots aside.
 // names are of temporary files, which go, and of snapshots.
+//
+// It syncs in any case. What was read may be from the page cache: a process that was
+// killed may have written the last record and not synced it, or given a file its name, or
+// removed one, and not synced the directory. Nothing else can be missing on the disk:
+// segments before the last were synced, by the process that wrote them or by the one that
+// opened them, before the next one was begun, and a snapshot was before it got its name.
 func (l *Log) repair(rec *Recovered, rp *replay, names []string) error {
 	if t := rec.Torn; t != nil {
 		if err := clearRange(l.file, t.Offset, t.Bytes); err != nil {
@@ -216,10 +223,8 @@ func (l *Log) repair(rec *Recovered, rp *replay, names []string) error {
 			return fmt.Errorf("wal: allocate segment %s: %w", segmentName(l.head.seq), err)
 		}
 	}
-	if rec.Torn != nil || rp.short {
-		if err := l.file.Sync(); err != nil {
-			return fmt.Errorf("wal: sync segment %s: %w", segmentName(l.head.seq), err)
-		}
+	if err := l.file.Sync(); err != nil {
+		return fmt.Errorf("wal: sync segment %s: %w", segmentName(l.head.seq), err)
 	}
 	for _, name := range names {
 		var err error
@@ -232,11 +237,8 @@ func (l *Log) repair(rec *Recovered, rp *replay, names []string) error {
 			return fmt.Errorf("wal: clean up %s: %w", name, err)
 		}
 	}
-	if len(names) == 0 {
-		return nil
-	}
 	if err := l.fsys.SyncDir(); err != nil {
-		return fmt.Errorf("wal: clean up: %w", err)
+		return fmt.Errorf("wal: sync directory: %w", err)
 	}
 	return nil
 }
