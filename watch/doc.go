@@ -11,6 +11,7 @@
 //     added;
 //   - an event costs work for the watchers that match it, not for those that do not;
 //     only the removal of a directory looks at every watched path;
+//   - the same calls give the same deliveries in the same order;
 //   - an idle watcher costs its own few words and nothing else.
 //
 // It never blocks, starts no goroutine, reads no clock and does not know who a

@@ -1,7 +1,10 @@
 package watch
 
 import (
+	"cmp"
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 
 	"etcd/store"
@@ -117,15 +120,18 @@ func (h *Hub) Remove(id uint64) {
 	h.byPath[w.Path] = list
 }
 
-// Clear removes every watcher and returns them.
+// Clear removes every watcher and returns them, by ID.
 func (h *Hub) Clear() []*Watcher {
-	all := make([]*Watcher, 0, len(h.byID))
-	for _, w := range h.byID {
-		all = append(all, w)
-	}
+	all := h.sorted()
 	clear(h.byID)
 	clear(h.byPath)
 	return all
+}
+
+// sorted returns all watchers by ID: whoever is told something is told in an order that
+// does not differ from run to run.
+func (h *Hub) sorted() []*Watcher {
+	return slices.SortedFunc(maps.Values(h.byID), func(a, b *Watcher) int { return cmp.Compare(a.ID, b.ID) })
 }
 
 // Publish appends to out the deliveries of new events. history is the one that
@@ -143,11 +149,12 @@ func (h *Hub) Publish(events []*store.Event, history store.History, out []Delive
 
 // Replace makes another history the past, because the state was replaced by that of
 // a snapshot. It appends to out what watchers have missed. Those who may have missed
-// something that the new history no longer has are removed and returned.
+// something that the new history no longer has are removed and returned. Both are in
+// the order of watcher IDs.
 func (h *Hub) Replace(history store.History, out []Delivery) (deliveries []Delivery, lost []*Watcher) {
 	next := max(h.history.Last(), h.history.Cleared()) + 1
 	h.history = history
-	for _, w := range h.byID {
+	for _, w := range h.sorted() {
 		from := max(w.Since, next)
 		if from <= history.Cleared() {
 			lost = append(lost, w)
@@ -186,11 +193,15 @@ func (h *Hub) deliver(e *store.Event, out []Delivery) []Delivery {
 		}
 	}
 	if removesSubtree(e) {
-		for path, list := range h.byPath {
-			if !below(e.Node.Path, path) {
-				continue
+		var gone []string
+		for path := range h.byPath {
+			if below(e.Node.Path, path) {
+				gone = append(gone, path)
 			}
-			for _, w := range list {
+		}
+		slices.Sort(gone)
+		for _, path := range gone {
+			for _, w := range h.byPath[path] {
 				if w.Since <= e.Index {
 					out = append(out, Delivery{Watcher: w, Event: e, Last: !w.Stream})
 				}
