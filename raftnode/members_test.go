@@ -301,9 +301,46 @@ func TestANewLeaderFindsOutWhoIsAlive(t *testing.T) {
 		c.isolate(s) // for a moment
 	}
 	ask := old.change(raftnode.KindRemove, old.id) // which hands over first
+	write := old.propose()
 	c.settle()
 	c.wantOpen(ask)
+	c.wantDone(write) // it has nothing to do with that
+	write = c.leader().propose()
+	c.settle()
+	c.wantDone(write)
 	c.heal()
+	c.pass(15)
+	c.wantDone(ask)
+}
+
+// A membership change that has to wait for another one holds up nothing else.
+func TestCommandsDoNotWaitForAMembershipChange(t *testing.T) {
+	c := newCluster(repeatable(t))
+	s := c.leader()
+	first, second, write := s.change(raftnode.KindAdd, 8), s.change(raftnode.KindAdd, 9), s.propose()
+	s.work()
+	if n := len(s.wal[len(s.wal)-1].Entries); n != 2 {
+		t.Fatalf("%d entries are appended, want the first change and the command", n)
+	}
+	c.settle()
+	c.wantDone(first, second, write)
+}
+
+// A leader that is to be removed hands over first. Nothing can be proposed meanwhile, but
+// what has waited goes before, even if nobody ever takes over.
+func TestCommandsGoBeforeALeaderHandsOver(t *testing.T) {
+	c := grown(repeatable(t), 3)
+	leader := c.leader()
+	c.hold = func(p *packet) bool { return p.message != nil && p.message.GetType() == raftpb.MsgTimeoutNow }
+	ask, write := leader.change(raftnode.KindRemove, leader.id), leader.propose()
+	c.settle()
+	c.wantOpen(ask)
+	c.wantDone(write)
+	write = leader.propose()
+	c.pass(12) // Raft gives up after an election timeout
+	c.wantOpen(ask)
+	c.wantDone(write)
+	c.hold, c.net = nil, nil
 	c.pass(15)
 	c.wantDone(ask)
 }

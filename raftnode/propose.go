@@ -4,7 +4,6 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
-	"slices"
 
 	"go.etcd.io/raft/v3"
 	"go.etcd.io/raft/v3/raftpb"
@@ -63,20 +62,27 @@ func (n *Node) ProposeMember(kind ProposalKind, member uint64, command []byte, n
 	n.wait(&proposal{kind: kind, member: member, command: command, now: now, token: token})
 }
 
-// propose gives Raft, or the leader, what has been waiting.
+// propose gives Raft, or the leader, what has been waiting. Membership changes whose time
+// has not come go back into the queue at the end; what is behind them does not wait.
 func (n *Node) propose() {
+	var changes []*proposal
 	for n.leader != raft.None && !n.transferring() {
 		batch := n.proposals.takeWaiting(maxMessageBytes)
 		if len(batch) == 0 {
-			return
+			break
 		}
 		if !n.isLeader {
 			n.forward(batch)
 			continue
 		}
-		if !n.lead(batch) {
-			return
-		}
+		changes = n.lead(batch, changes)
+	}
+	if len(changes) == 0 {
+		return
+	}
+	n.proposals.putBack(changes)
+	if n.mayChange() && n.removesItself(changes[0]) {
+		n.Transfer()
 	}
 }
 
@@ -100,38 +106,26 @@ func (n *Node) forward(batch []*proposal) {
 // for itself goes through an Append.
 //
 // Commands go in one message, because each message costs Raft an acknowledgement to
-// itself, and a membership change by itself. It returns false if the rest of the queue
-// has to wait for a membership change.
-func (n *Node) lead(batch []*proposal) bool {
-	batch = slices.DeleteFunc(batch, func(p *proposal) bool {
-		stale := p.origin != raft.None && p.term != n.term
-		if stale {
+// itself, and a membership change by itself. Changes that have to wait, and all changes
+// after one that has to, are appended to waiting.
+func (n *Node) lead(batch, waiting []*proposal) []*proposal {
+	commands := batch[:0]
+	for _, p := range batch {
+		switch {
+		case p.origin != raft.None && p.term != n.term:
 			n.refuse(p, errNotLeader)
+		case p.kind == KindCommand:
+			commands = append(commands, p)
+		case len(waiting) > 0 || !n.mayChange() || n.tooEarlyToTell(p) || n.removesItself(p):
+			waiting = append(waiting, p)
+		default:
+			n.leadCommands(commands)
+			commands = commands[len(commands):]
+			n.leadChange(p)
 		}
-		return stale
-	})
-	for i := 0; i < len(batch); {
-		if batch[i].kind != KindCommand {
-			if !n.mayChange() {
-				n.proposals.putBack(batch[i:])
-				return false
-			}
-			if n.tooEarlyToTell(batch[i]) || n.removesItself(batch[i]) {
-				n.proposals.putBack(batch[i:])
-				return false
-			}
-			n.leadChange(batch[i])
-			i++
-			continue
-		}
-		end := i
-		for end < len(batch) && batch[end].kind == KindCommand {
-			end++
-		}
-		n.leadCommands(batch[i:end])
-		i = end
 	}
-	return true
+	n.leadCommands(commands)
+	return waiting
 }
 
 // tooEarlyToTell says whether p would remove a voter and this leader is so new that it
@@ -145,16 +139,16 @@ func (n *Node) tooEarlyToTell(p *proposal) bool {
 // removesItself says whether p removes this leader while others vote. Then another one
 // has to lead first: whoever is removed is not there any more to tell the others that
 // they are without it, and of two machines the one that is left could never lead. The
-// leadership is handed over, as soon as Raft knows of somebody who could take it.
+// leadership is handed over as soon as Raft knows of somebody who could take it, and
+// after what waits was proposed: nothing can be while it is under way.
 func (n *Node) removesItself(p *proposal) bool {
-	if p.kind != KindRemove || p.member != n.cfg.MemberID || len(n.confState.GetVoters()) == 1 || n.losesQuorum(p.member) {
-		return false
-	}
-	n.Transfer()
-	return true
+	return p.kind == KindRemove && p.member == n.cfg.MemberID && len(n.confState.GetVoters()) > 1 && !n.losesQuorum(p.member)
 }
 
 func (n *Node) leadCommands(batch []*proposal) {
+	if len(batch) == 0 {
+		return
+	}
 	entries := make([]*raftpb.Entry, len(batch))
 	for i, p := range batch {
 		entries[i] = &raftpb.Entry{Data: encodeEntry(n.number(p), p.now, p.command)}
