@@ -23,3 +23,6 @@ func (n *Node) FirstInMemory(t testing.TB) uint64 {
 // follower vote for others at once.
 func (n *Node) Campaign() error     { return n.raw.Campaign() }
 func (n *Node) ForgetLeader() error { return n.raw.ForgetLeader() }
+
+// Fed are how many members are noted as having been sent a snapshot.
+func (n *Node) Fed() int { return len(n.fed) }

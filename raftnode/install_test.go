@@ -121,6 +121,35 @@ func TestASlowSnapshotIsEnough(t *testing.T) {
 	}
 }
 
+// What a leader notes about the snapshots it has sent ends with the membership.
+func TestNothingIsNotedAboutWhoWasRemoved(t *testing.T) {
+	for _, arrivesAfter := range []bool{false, true} {
+		c := grown(repeatable(t), 3, often)
+		l, f := c.leader(), c.followers()[0]
+		c.leaveBehind(f)
+		c.heal()
+		c.hold = snapshots
+		c.pass(3)
+		p := c.onTheWay(snapshots)[0]
+		if !arrivesAfter {
+			f.stuck = true // it does not catch up
+			c.deliver(p)
+			if l.node.Fed() != 1 {
+				t.Fatal("nothing is noted about the one that was sent a snapshot")
+			}
+		}
+		gone := l.change(raftnode.KindRemove, f.id)
+		c.settle()
+		c.wantDone(gone)
+		if arrivesAfter {
+			l.node.SnapshotSent(f.id, true)
+		}
+		if l.node.Fed() != 0 {
+			t.Errorf("it is still noted that a snapshot was sent to one that was removed; it arrived after that: %t", arrivesAfter)
+		}
+	}
+}
+
 // Nobody can tell whether a proposal is in a snapshot: it is not proposed again, even
 // when there is a new leader.
 func TestWhatASnapshotMayHaveIsNotTakenForLost(t *testing.T) {

@@ -88,16 +88,18 @@ func (n *Node) Unreachable(member uint64) {
 // SnapshotSent reports how sending a snapshot to a member has ended.
 func (n *Node) SnapshotSent(member uint64, ok bool) {
 	status := raft.SnapshotFinish
-	if ok {
-		n.fed[member] = true
-	} else {
+	voter, learner := n.isMember(member)
+	switch {
+	case !ok:
 		status = raft.SnapshotFailure
+	case voter, learner: // it may have been removed meanwhile
+		n.fed[member] = true
 	}
 	n.raw.ReportSnapshot(member, status)
 }
 
-// Transfer hands the leadership to the member that is furthest of those alive. It returns false if
-// this machine does not lead or there is nobody to lead instead.
+// Transfer hands the leadership to the member that is furthest of those alive. It returns
+// false if this machine does not lead or there is nobody to lead instead.
 func (n *Node) Transfer() bool {
 	// Of a follower Raft would take it for a request to pass on.
 	if n.raw.BasicStatus().RaftState != raft.StateLeader {
@@ -150,6 +152,9 @@ func (n *Node) changeMembers(e *raftpb.Entry) []byte {
 	}
 	n.changed = e.GetIndex()
 	n.setMembers(n.raw.ApplyConfChange(change))
+	if change.GetType() == raftpb.ConfChangeRemoveNode {
+		delete(n.fed, change.GetNodeId())
+	}
 	if change.GetType() == raftpb.ConfChangeRemoveNode && change.GetNodeId() == n.cfg.MemberID {
 		n.work.Removed = true
 	}

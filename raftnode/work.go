@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"slices"
 
 	"go.etcd.io/raft/v3"
 	"go.etcd.io/raft/v3/raftpb"
@@ -317,11 +318,17 @@ func newAppend(m *raftpb.Message) *Append {
 }
 
 // hold hands committed entries out, unless they change the membership and it is not
-// durable yet that they are committed. Who is left of two machines needs that on its
-// disk: after a restart it could not learn it from the one that was removed.
+// durable yet that they are committed, or others before them wait. Who is left of two
+// machines needs that on its disk: after a restart it could not learn it from the one that
+// was removed.
 func (n *Node) hold(m *raftpb.Message) {
+	durable := lastChange(m) <= n.durableCommit
+	if durable && len(n.held) == 0 {
+		n.handOut(m)
+		return
+	}
 	n.held = append(n.held, m)
-	if n.release() {
+	if durable {
 		return
 	}
 	if n.work.Append == nil {
@@ -340,7 +347,7 @@ func (n *Node) release() bool {
 		return false
 	}
 	m := n.held[0]
-	n.held = n.held[1:]
+	n.held = slices.Delete(n.held, 0, 1)
 	n.handOut(m)
 	return true
 }
