@@ -1,0 +1,122 @@
+package raftnode
+
+import (
+	"fmt"
+	"slices"
+
+	"go.etcd.io/raft/v3/raftpb"
+)
+
+// Applied reports that a has been applied.
+func (n *Node) Applied(a *Apply) error {
+	n.applied = max(n.applied, a.Last) // a snapshot may have been installed meanwhile
+	if n.changing && n.changed > 0 && n.applied >= n.changed {
+		n.changing, n.changed = false, 0
+	}
+	if err := n.raw.Step(a.response); err != nil {
+		return fmt.Errorf("raftnode: step %s: %w", a.response.GetType(), err)
+	}
+	return nil
+}
+
+// hold hands committed entries out, unless they change the membership and it is not
+// durable yet that they are committed, or others before them wait. Who is left of two
+// machines needs that on its disk: after a restart it could not learn it from the one that
+// was removed.
+func (n *Node) hold(m *raftpb.Message) {
+	durable := lastChange(m) <= n.durableCommit
+	if durable && len(n.held) == 0 {
+		n.handOut(m)
+		return
+	}
+	n.held = append(n.held, m)
+	if durable {
+		return
+	}
+	if n.work.Append == nil {
+		n.work.Append = &Append{}
+	}
+	if !n.work.Append.Urgent {
+		n.work.Append.Urgent = true
+		n.stall(n.work.Append)
+	}
+	n.work.Append.HardState = n.raw.BasicStatus().HardState
+}
+
+// release hands out the oldest committed entries that wait, if they may be.
+func (n *Node) release() bool {
+	if len(n.held) == 0 || lastChange(n.held[0]) > n.durableCommit {
+		return false
+	}
+	m := n.held[0]
+	n.held = slices.Delete(n.held, 0, 1)
+	n.handOut(m)
+	return true
+}
+
+// stepHeldSnapshot gives Raft the snapshot that has waited until nothing is held. Raft
+// takes over its members at once: a change that is older than the snapshot must not be
+// carried out after that.
+func (n *Node) stepHeldSnapshot() {
+	if n.heldSnapshot == nil || len(n.held) > 0 {
+		return
+	}
+	m := n.heldSnapshot
+	n.heldSnapshot = nil
+	_ = n.raw.Step(m) // as in Step
+}
+
+// lastChange is the index of the last membership change among the entries, 0 if there
+// is none.
+func lastChange(m *raftpb.Message) (index uint64) {
+	for _, e := range m.GetEntries() {
+		if e.GetType() == raftpb.EntryConfChange {
+			index = e.GetIndex()
+		}
+	}
+	return index
+}
+
+// handOut turns committed entries into an Apply. A membership change takes effect
+// here, at its place in the order.
+func (n *Node) handOut(m *raftpb.Message) {
+	entries := m.GetEntries()
+	last := entries[len(entries)-1]
+	apply := &Apply{Entries: make([]Entry, 0, len(entries)), Last: last.GetIndex(), response: m.GetResponses()[0]}
+	for _, e := range entries {
+		n.sinceCount++
+		n.sinceBytes += uint64(len(e.GetData()))
+		if e.GetTerm() != n.handedTerm {
+			n.startTerm(e)
+		}
+		envelope := e.GetData()
+		switch e.GetType() {
+		case raftpb.EntryNormal:
+		case raftpb.EntryConfChange:
+			envelope = n.changeMembers(e)
+		default:
+			panic(fmt.Sprintf("entry %d has type %s, which this program does not know: upgrade this machine", e.GetIndex(), e.GetType()))
+		}
+		if len(envelope) == 0 {
+			continue // the entry with which a leader starts its term, or a change without a command
+		}
+		id, now, command, err := decodeEntry(envelope)
+		if err != nil {
+			panic(fmt.Sprintf("entry %d: %v", e.GetIndex(), err))
+		}
+		apply.Entries = append(apply.Entries, Entry{
+			Index: e.GetIndex(), Now: now, Command: command, Token: n.proposals.take(id),
+		})
+	}
+	n.handedOut = last.GetIndex()
+	n.work.Apply = apply
+	n.askSnapshot()
+}
+
+// startTerm notes the first entry of a term. Entries of earlier terms that have not
+// been handed out by now never will be: what was given to an earlier leader and has
+// not been seen did not happen, and is proposed again.
+func (n *Node) startTerm(e *raftpb.Entry) {
+	n.handedTerm, n.termStart = e.GetTerm(), e.GetIndex()
+	n.proposals.takeLost(e.GetTerm())
+}
