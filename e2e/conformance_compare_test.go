@@ -1,0 +1,219 @@
+package e2e
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+)
+
+// compare checks an answer against the expectation.
+func (r *replay) compare(number int, s recordedStep, want expectation, got reply, sent time.Time) {
+	fail := func(format string, args ...any) {
+		r.t.Helper()
+		r.t.Errorf("step %d, %s %s: %s\nanswer: %d %.1000s\nrecorded: %.1000s", number, s.Request.Method, s.Request.Path,
+			fmt.Sprintf(format, args...), got.status, got.body, s.Body)
+	}
+	if got.status != want.status {
+		fail("status is %d, want %d", got.status, want.status)
+		return
+	}
+	if got.status == 405 && got.header.Get("Allow") == "" {
+		fail("no Allow header")
+	}
+	contentType := got.header.Get("Content-Type")
+	switch {
+	case want.sha256 != "":
+		sum := sha256.Sum256([]byte(got.body))
+		if len(got.body) != want.size || hex.EncodeToString(sum[:]) != want.sha256 {
+			fail("the body has %d bytes, want %d with another digest", len(got.body), want.size)
+		}
+	case want.body == nil:
+		if text := r.vars.Replace(want.text); got.body != text && s.Request.Method != "HEAD" {
+			fail("the body is not %q", text)
+		}
+		return
+	default:
+		body, err := parseJSON(got.body)
+		if err != nil {
+			fail("%v", err)
+			return
+		}
+		expiration := "" // the recorded one, which comes before the ttl
+		diff := compareJSON(r.fill(want.body), body, "body", map[string]func(want, got any) string{
+			"expiration": func(want, got any) string {
+				expiration, _ = want.(string)
+				return r.expiration(s, want, got, sent)
+			},
+			"ttl":     func(want, got any) string { return r.ttl(want, got, r.set[expiration]) },
+			"index":   r.index,
+			"cause":   sameText,
+			"message": sameText,
+		})
+		if diff != "" {
+			fail("%s", diff)
+		}
+		r.learn(s, body)
+	}
+	if contentType != "application/json" {
+		fail("the content type is %q", contentType)
+	}
+}
+
+// fill replaces the variables in all values of an expected body.
+func (r *replay) fill(body any) any {
+	for _, name := range []string{"value", "prevValue", "cause"} {
+		body = mapFields(body, name, func(v any) any {
+			if text, ok := v.(string); ok {
+				return r.vars.Replace(text)
+			}
+			return v
+		})
+	}
+	return body
+}
+
+// learn remembers the indexes of an answer and the keys that expire.
+func (r *replay) learn(s recordedStep, body any) {
+	if recorded, err := parseJSON(s.Body); err == nil {
+		if old, ok := indexOf(recorded); ok {
+			if ours, ok := indexOf(body); ok {
+				r.indexes = append(r.indexes, [2]uint64{old, ours})
+				slices.SortFunc(r.indexes, func(a, b [2]uint64) int { return int(int64(a[0] - b[0])) })
+			}
+		}
+	}
+	e, ok := body.(object)
+	if !ok {
+		return
+	}
+	key, _ := e.get("key").(string)
+	delete(r.expiring, key)
+	if text, ok := e.get("expiration").(string); ok && e.get("action") != "DELETE" {
+		if at, err := time.Parse(time.RFC3339Nano, text); err == nil {
+			r.expiring[key] = at
+		}
+	}
+}
+
+// indexOf returns the index of an answer about one key.
+func indexOf(body any) (uint64, bool) {
+	o, ok := body.(object)
+	if !ok {
+		return 0, false
+	}
+	text, ok := o.get("index").(json.Number)
+	if !ok {
+		return 0, false
+	}
+	n, err := strconv.ParseUint(string(text), 10, 64)
+	return n, err == nil
+}
+
+// index compares two index fields.
+func (r *replay) index(want, got any) string {
+	n, err := strconv.ParseUint(fmt.Sprint(got), 10, 64)
+	if err != nil {
+		return err.Error()
+	}
+	if r.loose {
+		if n < r.last && fmt.Sprint(want) != fmt.Sprint(got) {
+			return fmt.Sprintf("is %d after %d", n, r.last)
+		}
+	} else if want != got {
+		return fmt.Sprintf("is %v, want %v", got, want)
+	}
+	r.last = max(r.last, n)
+	return ""
+}
+
+// expiration compares two expiration fields: the same recorded time is the
+// same time of ours, and a new one is the given ttl away from the request.
+func (r *replay) expiration(s recordedStep, want, got any, sent time.Time) string {
+	old, _ := want.(string)
+	text, _ := got.(string)
+	at, err := time.Parse(time.RFC3339Nano, text)
+	if err != nil || !strings.HasSuffix(text, "Z") {
+		return fmt.Sprintf("is %v, not a time in UTC", got)
+	}
+	if known, ok := r.expirations[old]; ok {
+		if known != text {
+			return fmt.Sprintf("is %s, was %s before", text, known)
+		}
+		return ""
+	}
+	r.expirations[old], r.set[old] = text, sent
+	ttl, err := strconv.ParseInt(s.Request.field("ttl"), 10, 64)
+	if err != nil {
+		return "appears out of nowhere"
+	}
+	if off := at.Sub(sent.Add(time.Duration(ttl) * time.Second)); off < -time.Second || off > waitLimit {
+		return fmt.Sprintf("is %s, which is %s off", text, off)
+	}
+	return ""
+}
+
+// ttl compares two ttl fields of a key whose time was set by a request sent at set. Ours
+// may be higher by a second, for rounding, and by more where the recording waited for a
+// restart. It may be lower by the time that has really passed since: nobody knows how
+// busy the machine is.
+func (r *replay) ttl(want, got any, set time.Time) string {
+	above, below := int64(1), 1+int64(time.Since(set)/time.Second)
+	if r.restarted {
+		above = 3
+	}
+	w, err1 := strconv.ParseInt(fmt.Sprint(want), 10, 64)
+	g, err2 := strconv.ParseInt(fmt.Sprint(got), 10, 64)
+	switch {
+	case set.IsZero():
+		return "comes without an expiration"
+	case err1 != nil || err2 != nil:
+		return fmt.Sprintf("is %v, want %v", got, want)
+	case g-w > above || w-g > below:
+		return fmt.Sprintf("is %d, want %d, or at most %d more, or %d less", g, w, above, below)
+	}
+	return ""
+}
+
+// The rule for a ttl is neither too strict for a busy machine nor empty.
+func TestWhichTTLIsTheSame(t *testing.T) {
+	for _, c := range []struct {
+		name      string
+		got       string
+		passed    time.Duration // since the time was set, at least
+		restarted bool
+		same      bool
+	}{
+		{"the same", "97", 0, false, true},
+		{"rounded", "98", 0, false, true},
+		{"too much", "99", 0, false, false},
+		{"too much after a long time", "99", time.Hour, false, false},
+		{"the recording waited for a restart", "100", 0, true, true},
+		{"too much even for that", "101", 0, true, false},
+		{"a busy machine", "93", 4 * time.Second, false, true},
+		{"time that has not passed", "93", -time.Hour, false, false},
+		{"no number", "x", 0, false, false},
+	} {
+		r := &replay{restarted: c.restarted}
+		diff := r.ttl(json.Number("97"), json.Number(c.got), time.Now().Add(-c.passed))
+		if (diff == "") != c.same {
+			t.Errorf("%s: %q", c.name, diff)
+		}
+	}
+	if diff := new(replay).ttl(json.Number("97"), json.Number("97"), time.Time{}); diff == "" {
+		t.Error("a ttl of which nobody knows when it was set passes")
+	}
+}
+
+// sameText compares two strings of which the wanted one may be "*" for any.
+func sameText(want, got any) string {
+	if text, ok := got.(string); want == "*" && ok && text != "" || want == got {
+		return ""
+	}
+	return fmt.Sprintf("is %q, want %q", got, want)
+}
