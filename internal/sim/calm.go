@@ -104,7 +104,10 @@ func (s *Sim) lastWords() {
 					return
 				}
 				s.oracle.final(l, frozen.State)
-				waiting--
+				l.session.status(clientPatience, func(status *actors.StatusReply) {
+					s.oracle.members(l, status)
+					waiting--
+				})
 			})
 		})
 	}

@@ -80,7 +80,6 @@ type life struct {
 
 	machine *actors.Machine // nil until it has started
 	session *session
-	streams []*stream
 
 	snapshotIndex uint64        // what it has is a snapshot up to here, and then the entries
 	baseIndex     uint64        // the snapshot with which it started

@@ -34,6 +34,8 @@ type oracle struct {
 	// linearizable read.
 	told uint64
 
+	voters []uint64 // at the end
+
 	issued  map[string]int // how often clients have sent a command
 	applied map[string]int // how often it is in the log
 
@@ -333,6 +335,29 @@ func (o *oracle) final(l *life, state *store.Snapshot) {
 		o.frozen(l, o.store.Snapshot())
 	}
 	o.frozen(l, state)
+}
+
+// members checks at the end that a machine counts the votes of all members, and of
+// nobody else. Those that joined last may not have theirs yet.
+func (o *oracle) members(l *life, status *actors.StatusReply) {
+	if status == nil {
+		o.sim.fail("%s does not say at the end who votes", l)
+		return
+	}
+	var members []uint64
+	for _, m := range o.store.Members() {
+		members = append(members, m.ID)
+	}
+	counted := slices.Sorted(slices.Values(slices.Concat(status.Raft.Voters, status.Raft.Learners)))
+	if !slices.Equal(counted, members) {
+		o.sim.fail("%s counts %x as members, %x of them without a vote, want %x", l, counted, status.Raft.Learners, members)
+	}
+	if o.voters == nil {
+		o.voters = status.Raft.Voters
+	}
+	if !slices.Equal(o.voters, status.Raft.Voters) {
+		o.sim.fail("for %s %x vote, for another machine %x", l, status.Raft.Voters, o.voters)
+	}
 }
 
 func (o *oracle) valueOf(key string) string {

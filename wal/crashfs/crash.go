@@ -103,26 +103,3 @@ func (d *Disk) Contents() map[string]string {
 	}
 	return out
 }
-
-// Killed copies what is left when the process dies and the machine does not: the next
-// process sees all that this one has written, and a power cut still takes what was not
-// synced.
-func (d *Disk) Killed() *Disk {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	c := New()
-	copies := map[*file]*file{}
-	copyOf := func(f *file) *file {
-		if copies[f] == nil {
-			copies[f] = &file{data: slices.Clone(f.data), synced: slices.Clone(f.synced)}
-		}
-		return copies[f]
-	}
-	for name, f := range d.names {
-		c.names[name] = copyOf(f)
-	}
-	for name, f := range d.durable {
-		c.durable[name] = copyOf(f)
-	}
-	return c
-}
