@@ -32,7 +32,7 @@ var bugs = []bug{
 			w.flushSoon(ctx)`}}},
 	{"forget to sync the directory", 60, []edit{{"wal/segment.go", `if err := fsys.SyncDir(); err != nil {`, `if err := error(nil); err != nil {`}}},
 	{"apply an entry again after a restart", 20, []edit{
-		{"raftnode/apply.go", `Index:     new(n.handedOut),
+		{"raftnode/compaction.go", `Index:     new(n.handedOut),
 		Term:      new(n.handedTerm),`, `Index:     new(n.handedOut - 1),
 		Term:      new(n.handedTerm),`},
 		{"store/store.go", `if index <= s.index {`, `if index < s.index {`},
@@ -51,7 +51,7 @@ var bugs = []bug{
 	case *Read:
 		ctx.Send(r.to.store, m)`}}},
 	{"promote a learner early", 60, []edit{{"raftnode/members.go", `pr.RecentActive && pr.Match+promoteLag >= commit && pr.Match > 0`, `pr.RecentActive && commit > 0`}}},
-	{"drop the members from the snapshot", 20, []edit{{"raftnode/apply.go", `ConfState: proto.Clone(n.confState).(*raftpb.ConfState),`, `ConfState: proto.Clone(&raftpb.ConfState{}).(*raftpb.ConfState),`}}},
+	{"drop the members from the snapshot", 20, []edit{{"raftnode/compaction.go", `ConfState: proto.Clone(n.confState).(*raftpb.ConfState),`, `ConfState: proto.Clone(&raftpb.ConfState{}).(*raftpb.ConfState),`}}},
 	{"deliver an event before the history has it", 20, []edit{
 		{"watch/hub.go", `	h.history = history
 	if len(h.byID) == 0 {`, `	h.history, h.late = h.late, history
