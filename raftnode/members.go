@@ -31,6 +31,9 @@ func (n *Node) Step(m *raftpb.Message) error {
 		n.stepReadIndex(m)
 		return nil
 	}
+	if n.sayFarewell(m) {
+		return nil
+	}
 	if m.GetType() == raftpb.MsgSnap && len(n.held) > 0 {
 		n.heldSnapshot = m // an earlier one that waits was sent before, or is as good as lost
 		return nil
@@ -38,6 +41,28 @@ func (n *Node) Step(m *raftpb.Message) error {
 	// A message from one that has been removed meanwhile is no error of ours.
 	_ = n.raw.Step(m)
 	return nil
+}
+
+// sayFarewell gives the only voter that is left the vote of this machine, which was
+// removed, for as long as that one does not know it. Raft would refuse it if the log of
+// this machine is longer; but as long as both voted nothing was committed that is not in
+// the log of the other one, and this machine has nobody else to vote for.
+func (n *Node) sayFarewell(m *raftpb.Message) bool {
+	answer := raftpb.MsgVoteResp
+	switch m.GetType() {
+	case raftpb.MsgPreVote:
+		answer = raftpb.MsgPreVoteResp
+	case raftpb.MsgVote:
+	default:
+		return false
+	}
+	if voters := n.confState.GetVoters(); !n.left || len(voters) != 1 || voters[0] != m.GetFrom() {
+		return false
+	}
+	n.work.Messages = append(n.work.Messages, &raftpb.Message{
+		Type: answer.Enum(), From: new(n.cfg.MemberID), To: m.From, Term: m.Term,
+	})
+	return true
 }
 
 // stepReadIndex takes the question of another member that holds this one for the
@@ -156,7 +181,7 @@ func (n *Node) changeMembers(e *raftpb.Entry) []byte {
 		delete(n.fed, change.GetNodeId())
 	}
 	if change.GetType() == raftpb.ConfChangeRemoveNode && change.GetNodeId() == n.cfg.MemberID {
-		n.work.Removed = true
+		n.left, n.work.Removed = true, true
 	}
 	return change.GetContext()
 }

@@ -257,6 +257,41 @@ func TestWhoWasRemovedStaysUntilTheOtherKnows(t *testing.T) {
 	c.wantDone(write)
 }
 
+// The one that stays has lost, in a power cut, entries that it had sent to the one that
+// was removed, and does not know yet that the removal is committed: with the shorter log
+// it needs the vote of the other.
+func TestWhoWasRemovedVotesForWhoIsLeft(t *testing.T) {
+	c := grown(repeatable(t), 2)
+	stays, goes := c.at(1), c.at(2)
+	c.hold = func(p *packet) bool { return p.from == goes.id }
+	removal := stays.node.Status().Commit + 1
+	stays.change(raftnode.KindRemove, goes.id)
+	c.settle()
+	stays.stuck = true // from here on its disk takes nothing
+	stays.propose()
+	c.settle()
+	c.hold = nil
+	c.settle()
+	if applied := goes.node.Status().Applied; applied < removal {
+		t.Fatalf("the removal is entry %d, and %d are applied", removal, applied)
+	}
+	stays.crash(0)
+	stays.stuck = false
+	stays.start()
+	if commit := stays.node.Status().Commit; commit >= removal {
+		t.Fatalf("the one that stays knows that %d is committed", commit)
+	}
+
+	c.pass(60)
+	if !goes.removed || !stays.leader.Self {
+		t.Fatalf("removed: %t, the one that stays: %+v", goes.removed, stays.node.Status())
+	}
+	c.wantVoters(stays.id)
+	write := stays.propose()
+	c.settle()
+	c.wantDone(write)
+}
+
 func TestAVoterThatJoinsAgainKeepsItsVote(t *testing.T) {
 	c := grown(repeatable(t), 2)
 	ask := c.followers()[0].change(raftnode.KindAdd, 2)

@@ -105,6 +105,7 @@ type Node struct {
 	ledSince  int               // tick at which this machine became the leader
 	changing  bool              // a membership change was proposed here and is not applied yet
 	changed   uint64            // index of the last membership change that was handed out
+	left      bool              // this machine was removed
 	termStart uint64            // index of the first entry of the present term that was handed out
 
 	stalled       []stall           // appends that are not durable yet, oldest first
