@@ -179,8 +179,8 @@ func addMachine(s *Sim, f *fault) func() {
 }
 
 func removeMachine(s *Sim, f *fault) func() {
-	if s.operator.busy || s.memberCount() < 2 {
-		return nil
+	if s.operator.busy || s.anyDamaged() || s.memberCount() < 2 {
+		return nil // what is left must not depend on one that has lost its disk
 	}
 	if machines := s.some(f.rnd, 1); len(machines) == 1 && machines[0].memberID != 0 {
 		s.operator.busy = true

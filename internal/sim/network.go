@@ -160,10 +160,11 @@ func (st *stream) Send(f transport.Frame) bool {
 	w := st.wires()
 	f.Payload = bytes.Clone(f.Payload)
 	if f.Kind != transport.KindRaft { // nothing but Raft may be lost alone, come twice, or overtake
-		st.arrival = max(st.arrival, st.from.s.now+w.delay())
+		delay := w.delay()
 		if f.Kind == transport.KindForward && w.weather.forwards > 0 {
-			st.arrival += time.Duration(w.rnd.Int64N(int64(w.weather.forwards)))
+			delay += time.Duration(w.rnd.Int64N(int64(w.weather.forwards)))
 		}
+		st.arrival = max(st.arrival, st.from.s.now+delay)
 		st.deliver(f, st.arrival)
 		return true
 	}
