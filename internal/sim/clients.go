@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"time"
 
 	"etcd/actors"
@@ -232,18 +233,9 @@ func (r *request) saw(reply *actors.ReadReply) {
 }
 
 func (r *request) record(outcome history.Outcome) {
-	if r.op == nil || !isPlain(r.op.Key) {
+	if r.op == nil || !slices.Contains(plainKeys, r.op.Key) {
 		return
 	}
 	r.op.Call, r.op.Return, r.op.Outcome = r.called, r.client.sim.now, outcome
 	r.client.sim.operations = append(r.client.sim.operations, *r.op)
-}
-
-func isPlain(key string) bool {
-	for _, k := range plainKeys {
-		if k == key {
-			return true
-		}
-	}
-	return false
 }
