@@ -223,6 +223,19 @@ func TestRemoval(t *testing.T) {
 	}
 }
 
+// wantParted checks that of two machines one stays and serves, and that the other one ends.
+func (c *cluster) wantParted(stays, goes *server) {
+	c.t.Helper()
+	c.pass(60)
+	if !goes.removed || !stays.leader.Self {
+		c.t.Fatalf("removed: %t, the one that stays: %+v", goes.removed, stays.node.Status())
+	}
+	c.wantVoters(stays.id)
+	write := stays.propose()
+	c.settle()
+	c.wantDone(write)
+}
+
 // Of two machines one is removed, and is elected before the other has heard that the
 // removal is committed. It carries the removal out; if it went at once, and with it its
 // last message, the other one could never lead again.
@@ -247,14 +260,7 @@ func TestWhoWasRemovedStaysUntilTheOtherKnows(t *testing.T) {
 	}
 	c.net, c.hold = nil, nil
 
-	c.pass(60)
-	if !goes.removed || !stays.leader.Self {
-		t.Fatalf("removed: %t, the one that stays: %+v", goes.removed, stays.node.Status())
-	}
-	c.wantVoters(stays.id)
-	write := stays.propose()
-	c.settle()
-	c.wantDone(write)
+	c.wantParted(stays, goes)
 }
 
 // The one that stays has lost, in a power cut, entries that it had sent to the one that
@@ -282,14 +288,7 @@ func TestWhoWasRemovedVotesForWhoIsLeft(t *testing.T) {
 		t.Fatalf("the one that stays knows that %d is committed", commit)
 	}
 
-	c.pass(60)
-	if !goes.removed || !stays.leader.Self {
-		t.Fatalf("removed: %t, the one that stays: %+v", goes.removed, stays.node.Status())
-	}
-	c.wantVoters(stays.id)
-	write := stays.propose()
-	c.settle()
-	c.wantDone(write)
+	c.wantParted(stays, goes)
 }
 
 func TestAVoterThatJoinsAgainKeepsItsVote(t *testing.T) {
