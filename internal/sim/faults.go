@@ -182,7 +182,8 @@ func removeMachine(s *Sim, f *fault) func() {
 	if s.operator.busy || s.anyDamaged() || s.memberCount() < 2 {
 		return nil // what is left must not depend on one that has lost its disk
 	}
-	if machines := s.some(f.rnd, 1); len(machines) == 1 && machines[0].memberID != 0 {
+	// One that is still joining may be added again by a request that is under way.
+	if machines := s.some(f.rnd, 1); len(machines) == 1 && machines[0].served {
 		s.operator.busy = true
 		s.operator.remove(machines[0], func() { s.operator.busy = false })
 	}

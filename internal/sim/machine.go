@@ -42,6 +42,7 @@ type machine struct {
 	// lastIndex is that of the last entry, or snapshot, that went to its log.
 	lastIndex uint64
 	member    bool // the cluster was told of it, and not of its end
+	served    bool // it has served clients as the member that it is
 	leaving   bool // somebody is about to remove it for good
 	removed   bool // that was done
 	damaged   bool // it refuses to start from its disk: it has to be replaced

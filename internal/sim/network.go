@@ -134,9 +134,16 @@ func (st *stream) admit(to *life) (status int, message string) {
 	})
 }
 
-func (st *stream) admitted(to *life) bool {
-	status, _ := st.admit(to)
-	return status == 0
+// drop closes the connections of machines that were removed where that is known.
+func (w *wires) drop() {
+	for _, st := range w.streams {
+		if st.to == nil || st.to.dead || !st.from.m.leaving {
+			continue
+		}
+		if status, _ := st.admit(st.to); status != 0 {
+			st.broken(errReset, 0)
+		}
+	}
 }
 
 // broken ends a connection; the sender notices after a while.
@@ -200,8 +207,6 @@ func (st *stream) deliver(f transport.Frame, at time.Duration) {
 		case !w.passes(st.from.m, to.m):
 			w.sim.count("message cut off")
 			st.broken(errCut, election)
-		case st.from.m.leaving && !st.admitted(to): // whoever knows that has closed the connection
-			st.broken(errReset, 0)
 		default:
 			to.machine.Inbox.Deliver(st.self.MemberID, f)
 		}

@@ -31,6 +31,7 @@ const lookEvery = 100 * time.Millisecond
 
 // look is what the operator does all the time.
 func (o *operator) look() {
+	o.sim.network.drop()
 	for _, m := range o.sim.machines {
 		if l := m.life; l != nil && l.machine != nil {
 			select {
@@ -79,6 +80,7 @@ func (o *operator) add(finished func()) {
 func (o *operator) await(m *machine, finished func()) {
 	o.sim.after(lookEvery, func() {
 		if m.removed || m.damaged || m.life != nil && m.life.ready() {
+			m.served = !m.removed && !m.damaged
 			finished()
 			return
 		}
@@ -121,7 +123,7 @@ func (o *operator) leaveForReplacement(m *machine) {
 			return
 		}
 		o.sim.count("machine replaced")
-		m.memberID, m.damaged = 0, false
+		m.memberID, m.damaged, m.served = 0, false, false
 		m.letUp()
 		m.start(o.sim.establish)
 		o.await(m, func() { o.busy = false })
