@@ -32,7 +32,7 @@ type raftActor struct {
 func (r *raftActor) Receive(ctx actor.Context) {
 	switch m := ctx.Message().(type) {
 	case *Propose:
-		r.node.Propose(m.Command, uint64(r.clock()), m)
+		r.node.Propose(m.Command, m)
 	case *Read:
 		r.node.Read(m)
 	case *Sync:
@@ -56,7 +56,7 @@ func (r *raftActor) Receive(ctx actor.Context) {
 			r.log.Error("refused a message of another machine", "error", err)
 		}
 	case *forwarded:
-		if err := r.node.Forwarded(m.from, m.payload, uint64(r.clock())); err != nil {
+		if err := r.node.Forwarded(m.from, m.payload); err != nil {
 			r.log.Error("refused a proposal of another machine", "member", m.from, "error", err)
 		}
 	case *rejected:
@@ -68,11 +68,11 @@ func (r *raftActor) Receive(ctx actor.Context) {
 	case *Join:
 		r.node.ProposeMember(raftnode.KindAdd, m.Member.ID, store.Encode(&storepb.Command{
 			Kind: &storepb.Command_SetMember{SetMember: &storepb.SetMember{Member: memberMessage(m.Member)}},
-		}), uint64(r.clock()), m)
+		}), m)
 	case *Leave:
 		r.node.ProposeMember(raftnode.KindRemove, m.Member, store.Encode(&storepb.Command{
 			Kind: &storepb.Command_RemoveMember{RemoveMember: &storepb.RemoveMember{Id: m.Member}},
-		}), uint64(r.clock()), m)
+		}), m)
 	case *membership:
 		r.peers.set(ctx, m)
 	case *located:
@@ -116,7 +116,7 @@ func (r *raftActor) Receive(ctx actor.Context) {
 // work does what the core asks for. Reads go behind the entries they wait for.
 func (r *raftActor) work(ctx actor.Context) {
 	for {
-		work, ok := r.node.Work()
+		work, ok := r.node.Work(uint64(r.clock()))
 		if !ok {
 			return
 		}

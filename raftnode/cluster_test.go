@@ -38,6 +38,7 @@ type cluster struct {
 
 	log     []record          // the longest of all
 	where   map[string]uint64 // entry of each command in it
+	stamps  map[uint64]uint64 // time in each entry that anybody applied
 	leaders map[uint64]uint64 // by term
 }
 
@@ -46,7 +47,7 @@ func newCluster(t reporter, tune ...func(*raftnode.Config)) *cluster {
 	t.Helper()
 	c := &cluster{
 		t: t, tune: tune, cut: map[[2]uint64]bool{}, answers: map[*ticket]answer{}, refused: map[string]bool{},
-		where: map[string]uint64{}, leaders: map[uint64]uint64{},
+		where: map[string]uint64{}, stamps: map[uint64]uint64{}, leaders: map[uint64]uint64{},
 	}
 	s := c.machine()
 	s.start()
@@ -239,7 +240,7 @@ func (c *cluster) deliver(p *packet) {
 			from.node.SnapshotSent(p.to, true)
 		}
 	case p.forward != nil:
-		err = s.node.Forwarded(p.from, p.forward, c.now())
+		err = s.node.Forwarded(p.from, p.forward)
 	default:
 		err = s.node.Rejected(p.reject)
 	}

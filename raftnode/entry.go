@@ -10,7 +10,7 @@ import (
 //	offset  size  field
 //	0       1     envelope version, 1
 //	1       8     proposal ID, little-endian
-//	9       8     time of the proposal, nanoseconds since 1970 UTC, little-endian
+//	9       8     when the leader took it into its log, nanoseconds since 1970 UTC, little-endian
 //	17      ...   the command, opaque to this package
 //
 // The ID leads the answer back to whoever waits for it on the proposing machine.

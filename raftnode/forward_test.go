@@ -292,12 +292,12 @@ func TestALeaderTakesOnlySoManyForwards(t *testing.T) {
 	c := grown(repeatable(t), 3)
 	old, f := c.leader(), c.followers()[0]
 	for range raftnode.MaxWaiting {
-		old.node.Propose(nil, 1, nil)
+		old.node.Propose(nil, nil)
 	}
 	write := f.propose()
 	f.work()
 	c.deliver(c.onTheWay(forwards)[0])
-	w, _ := old.node.Work()
+	w, _ := old.node.Work(1)
 	if len(w.Rejects) != 1 || w.Rejects[0].To != f.id {
 		t.Fatalf("got %v", w.Rejects)
 	}

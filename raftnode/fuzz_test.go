@@ -31,7 +31,7 @@ func FuzzForwarded(f *testing.F) {
 		c := newCluster(t)
 		leader := c.leader()
 		entries, rejected := leader.handedOut, 0
-		err := leader.node.Forwarded(9, payload, 1)
+		err := leader.node.Forwarded(9, payload)
 		valid := len(payload) >= 25 && payload[16] <= byte(raftnode.KindRemove)
 		if (err == nil) != valid {
 			t.Fatalf("%d bytes: %v", len(payload), err)

@@ -24,11 +24,11 @@ type reporter interface {
 
 // ticket is the token of one request.
 type ticket struct {
-	number  int
-	command string // empty for a read
-	now     uint64
-	asked   int    // tick
-	mustSee uint64 // of a read: the newest entry acknowledged before it
+	number   int
+	command  string // empty for a read
+	proposed uint64 // when, by the clock that the machine is given
+	asked    int    // tick
+	mustSee  uint64 // of a read: the newest entry acknowledged before it
 }
 
 // answer is what came of a request.
@@ -65,6 +65,7 @@ type machine struct {
 	// What follows outlives crashes.
 	disk         disk
 	lives        uint64
+	clock        uint64
 	tickets      int
 	answers      map[*ticket]answer
 	log          []record // the longest state of any life
@@ -149,8 +150,8 @@ func (m *machine) ticket(command string) *ticket {
 // propose proposes a command that differs from all others.
 func (m *machine) propose() *ticket {
 	t := m.ticket(fmt.Sprintf("command %d", m.tickets+1))
-	t.now = uint64(1000 + t.number)
-	m.node.Propose([]byte(t.command), t.now, t)
+	t.proposed = m.clock
+	m.node.Propose([]byte(t.command), t)
 	return t
 }
 
@@ -167,11 +168,16 @@ func (m *machine) tick(n int) {
 	}
 }
 
+func (m *machine) now() uint64 {
+	m.clock++
+	return m.clock
+}
+
 // work takes all there is to do.
 func (m *machine) work() {
 	m.t.Helper()
 	for range 10_000 {
-		w, ok := m.node.Work()
+		w, ok := m.node.Work(m.now())
 		if ok {
 			m.accept(w)
 			continue
@@ -338,8 +344,8 @@ func (m *machine) acceptApply(a *raftnode.Apply) {
 			continue
 		}
 		t := e.Token.(*ticket)
-		if t.command != command || t.now != e.Now {
-			m.t.Fatalf("entry %d is %q of %d, its token %q of %d", e.Index, command, e.Now, t.command, t.now)
+		if t.command != command || t.proposed >= e.Now {
+			m.t.Fatalf("entry %d is %q of %d, its token %q of %d", e.Index, command, e.Now, t.command, t.proposed)
 		}
 		if t.number < m.newest {
 			m.t.Fatalf("proposal %d comes after proposal %d", t.number, m.newest)

@@ -76,7 +76,7 @@ func (h *holder) install(index uint64, voters ...uint64) {
 // work takes all there is to do.
 func (h *holder) work() {
 	for {
-		w, ok := h.node.Work()
+		w, ok := h.node.Work(1)
 		if !ok {
 			return
 		}

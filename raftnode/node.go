@@ -187,12 +187,11 @@ func (n *Node) Tick() {
 	n.escapeSlowDisk()
 }
 
-// Propose asks for the command to become an entry. now is the wall time in
-// nanoseconds since 1970 that the entry carries. token comes back with the entry
+// Propose asks for the command to become an entry. token comes back with the entry
 // when it is handed out, or with a Failure. The command must not be changed
 // afterwards.
-func (n *Node) Propose(command []byte, now uint64, token any) {
-	n.wait(&proposal{command: command, now: now, token: token})
+func (n *Node) Propose(command []byte, token any) {
+	n.wait(&proposal{command: command, token: token})
 }
 
 // wait queues a proposal for the next call of Work.

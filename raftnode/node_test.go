@@ -85,14 +85,15 @@ func TestProposalsOfOneMomentAreOneWrite(t *testing.T) {
 
 func TestEmptyCommandsAreEntriesToo(t *testing.T) {
 	m := leading(t)
-	m.node.Propose(nil, 5, nil)
+	m.node.Propose(nil, nil)
+	at := m.now()
 	m.work()
 	m.sync(1)
-	w, _ := m.node.Work()
+	w, _ := m.node.Work(m.now())
 	if w.Apply == nil || len(w.Apply.Entries) != 1 {
 		t.Fatalf("got %+v, want an entry", w.Apply)
 	}
-	if e := w.Apply.Entries[0]; e.Index != 3 || e.Now != 5 || len(e.Command) != 0 || e.Token != nil {
+	if e := w.Apply.Entries[0]; e.Index != 3 || e.Now != at+1 || len(e.Command) != 0 || e.Token != nil {
 		t.Fatalf("got entry %+v", e)
 	}
 }
@@ -208,7 +209,7 @@ func TestTheLogInFlightIsBounded(t *testing.T) {
 	command := bytes.Repeat([]byte("x"), size)
 	propose := func() *ticket {
 		ticket := m.ticket(string(command))
-		m.node.Propose(command, 0, ticket)
+		m.node.Propose(command, ticket)
 		return ticket
 	}
 	const fit = raftnode.MaxUncommittedBytes / (size + envelope)
@@ -218,7 +219,7 @@ func TestTheLogInFlightIsBounded(t *testing.T) {
 	}
 	m.refused = nil // all commands are the same here
 	for {
-		w, ok := m.node.Work()
+		w, ok := m.node.Work(m.now())
 		if !ok {
 			break
 		}

@@ -12,7 +12,6 @@ type proposal struct {
 	kind     ProposalKind
 	member   uint64 // of a membership change
 	command  []byte
-	now      uint64
 	token    any
 	deadline int // tick at which it is given up
 	done     bool

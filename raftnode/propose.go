@@ -58,13 +58,13 @@ var rejectErrors = map[rejectReason]error{
 
 // ProposeMember asks for a member to be added or removed. The command is applied
 // by the same entry. token comes back as with Propose.
-func (n *Node) ProposeMember(kind ProposalKind, member uint64, command []byte, now uint64, token any) {
-	n.wait(&proposal{kind: kind, member: member, command: command, now: now, token: token})
+func (n *Node) ProposeMember(kind ProposalKind, member uint64, command []byte, token any) {
+	n.wait(&proposal{kind: kind, member: member, command: command, token: token})
 }
 
 // propose gives Raft, or the leader, what has been waiting. Membership changes whose time
 // has not come go back into the queue at the end; what is behind them does not wait.
-func (n *Node) propose() {
+func (n *Node) propose(now uint64) {
 	var changes []*proposal
 	for n.leader != raft.None && !n.transferring() {
 		batch := n.proposals.takeWaiting(maxMessageBytes)
@@ -75,7 +75,7 @@ func (n *Node) propose() {
 			n.forward(batch)
 			continue
 		}
-		changes = n.lead(batch, changes)
+		changes = n.lead(batch, changes, now)
 	}
 	if len(changes) == 0 {
 		return
@@ -101,14 +101,16 @@ func (n *Node) forward(batch []*proposal) {
 	}
 }
 
-// lead proposes a batch as the leader. That n.term is the term in which Raft appends it
+// lead proposes a batch as the leader. Its entries carry the time now, at which they enter
+// the log: however long a command has waited for a leader, a time to live counts from here.
+// That n.term is the term in which Raft appends it
 // rests on this: Raft cannot win an election between two calls of Work, because the vote
 // for itself goes through an Append.
 //
 // Commands go in one message, because each message costs Raft an acknowledgement to
 // itself, and a membership change by itself. Changes that have to wait, and all changes
 // after one that has to, are appended to waiting.
-func (n *Node) lead(batch, waiting []*proposal) []*proposal {
+func (n *Node) lead(batch, waiting []*proposal, now uint64) []*proposal {
 	commands := batch[:0]
 	for _, p := range batch {
 		switch {
@@ -119,12 +121,12 @@ func (n *Node) lead(batch, waiting []*proposal) []*proposal {
 		case len(waiting) > 0 || !n.mayChange() || n.tooEarlyToTell(p) || n.removesItself(p):
 			waiting = append(waiting, p)
 		default:
-			n.leadCommands(commands)
+			n.leadCommands(commands, now)
 			commands = commands[len(commands):]
-			n.leadChange(p)
+			n.leadChange(p, now)
 		}
 	}
-	n.leadCommands(commands)
+	n.leadCommands(commands, now)
 	return waiting
 }
 
@@ -145,13 +147,13 @@ func (n *Node) removesItself(p *proposal) bool {
 	return p.kind == KindRemove && p.member == n.cfg.MemberID && len(n.confState.GetVoters()) > 1 && !n.losesQuorum(p.member)
 }
 
-func (n *Node) leadCommands(batch []*proposal) {
+func (n *Node) leadCommands(batch []*proposal, now uint64) {
 	if len(batch) == 0 {
 		return
 	}
 	entries := make([]*raftpb.Entry, len(batch))
 	for i, p := range batch {
-		entries[i] = &raftpb.Entry{Data: encodeEntry(n.number(p), p.now, p.command)}
+		entries[i] = &raftpb.Entry{Data: encodeEntry(n.number(p), now, p.command)}
 	}
 	if err := n.step(entries...); err != nil {
 		for _, p := range batch {
@@ -186,7 +188,7 @@ func (n *Node) mayChange() bool {
 	return !n.changing && n.handedTerm == n.term && n.applied >= n.termStart
 }
 
-func (n *Node) leadChange(p *proposal) {
+func (n *Node) leadChange(p *proposal, now uint64) {
 	change := &raftpb.ConfChange{NodeId: new(p.member), Type: raftpb.ConfChangeRemoveNode.Enum()}
 	voter, learner := n.isMember(p.member)
 	if p.member == raft.None || p.member >= reservedIDs {
@@ -213,7 +215,7 @@ func (n *Node) leadChange(p *proposal) {
 			return
 		}
 	}
-	change.Context = encodeEntry(n.number(p), p.now, p.command)
+	change.Context = encodeEntry(n.number(p), now, p.command)
 	if err := n.stepChange(change); err != nil {
 		n.refuse(p, err)
 	}
@@ -252,13 +254,13 @@ func (n *Node) refuse(p *proposal, err error) {
 }
 
 // Forwarded takes a proposal that another member has forwarded, because it takes
-// this machine for the leader. now is this machine's time.
-func (n *Node) Forwarded(from uint64, payload []byte, now uint64) error {
+// this machine for the leader.
+func (n *Node) Forwarded(from uint64, payload []byte) error {
 	p, err := decodeForward(payload)
 	if err != nil {
 		return err
 	}
-	p.origin, p.now = from, now
+	p.origin = from
 	if !n.isLeader || p.term != n.term || n.transferring() {
 		n.refuse(p, errNotLeader)
 		return nil

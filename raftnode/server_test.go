@@ -108,7 +108,7 @@ func (s *server) crash(kept int) {
 func (s *server) propose() *ticket {
 	t := s.c.ticket(s)
 	t.command = s.c.name("command")
-	s.node.Propose([]byte(t.command), s.c.now(), t)
+	s.node.Propose([]byte(t.command), t)
 	return t
 }
 
@@ -116,7 +116,7 @@ func (s *server) propose() *ticket {
 func (s *server) change(kind raftnode.ProposalKind, member uint64) *ticket {
 	t := s.c.ticket(s)
 	t.command = s.c.name(changeVerb(kind) + memberName(member))
-	s.node.ProposeMember(kind, member, []byte(t.command), s.c.now(), t)
+	s.node.ProposeMember(kind, member, []byte(t.command), t)
 	return t
 }
 
@@ -140,7 +140,7 @@ func (s *server) work() {
 		if s.node == nil {
 			return
 		}
-		w, ok := s.node.Work()
+		w, ok := s.node.Work(s.c.now())
 		if ok {
 			s.accept(w)
 			continue
@@ -280,6 +280,7 @@ func (s *server) acceptApply(a *raftnode.Apply) {
 		}
 		s.handedOut = e.Index
 		c.record(s, record{e.Index, string(e.Command)})
+		c.stamp(s, e)
 		s.records++
 		if e.Token == nil {
 			continue

@@ -64,7 +64,7 @@ type Apply struct {
 // Entry is one committed command.
 type Entry struct {
 	Index   uint64
-	Now     uint64 // wall time of the proposal, nanoseconds since 1970
+	Now     uint64 // when the leader took it into its log, nanoseconds since 1970
 	Command []byte
 	Token   any // of Propose; nil if nobody on this machine waits
 }
@@ -83,10 +83,11 @@ type Leader struct {
 }
 
 // Work returns what there is to do, and false when there is nothing. It is to be
-// called again until it returns false.
-func (n *Node) Work() (Work, bool) {
+// called again until it returns false. now is the time, in nanoseconds since 1970, that the
+// entries carry which are proposed by this call.
+func (n *Node) Work(now uint64) (Work, bool) {
 	n.campaignAlone()
-	n.propose()
+	n.propose(now)
 	n.askReadIndex()
 	released := n.release()
 	n.stepHeldSnapshot()
