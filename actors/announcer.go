@@ -1,10 +1,13 @@
 package actors
 
 import (
+	"errors"
 	"log/slog"
+	"slices"
 
 	"github.com/asynkron/protoactor-go/actor"
 
+	"etcd/raftnode"
 	"etcd/store"
 	"etcd/store/storepb"
 )
@@ -18,6 +21,7 @@ type announcerActor struct {
 	historyLimit *uint32 // nil: leave it as it is
 	ready        chan<- struct{}
 	log          *slog.Logger
+	fatal        fatal
 
 	to       *pids
 	finished bool
@@ -39,45 +43,48 @@ func (a *announcerActor) Receive(ctx actor.Context) {
 	case *StatusReply:
 		a.announce(ctx, m)
 	case *Proposed:
-		if m.Err != nil {
-			a.log.Warn("cannot announce this machine to the cluster yet", "error", m.Err)
-		}
-		a.sync(ctx) // look again whether anything is left to say
+		a.announced(ctx, m)
 	}
+}
+
+func (a *announcerActor) announced(ctx actor.Context, m *Proposed) {
+	if errors.Is(m.Err, raftnode.ErrRemoved) {
+		return // the others say so, too, when this machine connects, and then it ends
+	}
+	if taken, ok := errors.AsType[*raftnode.TakenError](m.Err); ok {
+		a.fatal("this machine wants to be called or reached like another member of its cluster: the process ends, and nothing has changed. "+
+			"Start it with what it had before, or with a name (-n) and addresses (-s, -c) of its own",
+			"reason", taken.Err, "member", MemberID(taken.By),
+			"name", a.member.Name, "peers", a.member.PeerURL, "clients", a.member.ClientURL)
+		return
+	}
+	if m.Err != nil {
+		a.log.Warn("cannot announce this machine to the cluster yet", "error", m.Err)
+	}
+	a.sync(ctx) // look again whether anything is left to say
 }
 
 func (a *announcerActor) sync(ctx actor.Context) {
 	ctx.Send(a.to.raft, &Sync{ReplyTo: ctx.Self()})
 }
 
+// announce asks for what the cluster does not know yet. If it knows all, the machine is
+// ready.
 func (a *announcerActor) announce(ctx actor.Context, status *StatusReply) {
-	command := a.news(status)
-	if command != nil {
-		ctx.Send(a.to.raft, &Propose{ReplyTo: ctx.Self(), Command: store.Encode(command)})
-		return
-	}
-	if !a.finished {
+	switch {
+	case !slices.Contains(status.Members, a.member):
+		a.log.Info("announcing the name and addresses of this machine", "name", a.member.Name,
+			"clients", a.member.ClientURL, "peers", a.member.PeerURL)
+		ctx.Send(a.to.raft, &Join{ReplyTo: ctx.Self(), Member: a.member})
+	case a.historyLimit != nil && int(*a.historyLimit) != status.HistoryLimit:
+		a.log.Info("changing how many events are kept for watchers", "from", status.HistoryLimit, "to", *a.historyLimit)
+		ctx.Send(a.to.raft, &Propose{ReplyTo: ctx.Self(), Command: store.Encode(&storepb.Command{
+			Kind: &storepb.Command_Configure{Configure: &storepb.Configure{HistoryLimit: *a.historyLimit}},
+		})})
+	case !a.finished:
 		a.finished = true
 		close(a.ready)
 	}
-}
-
-// news is what the cluster does not know yet, nil if it knows all.
-func (a *announcerActor) news(status *StatusReply) *storepb.Command {
-	known := false
-	for _, m := range status.Members {
-		known = known || m == a.member
-	}
-	switch {
-	case !known:
-		a.log.Info("announcing the name and addresses of this machine", "name", a.member.Name,
-			"clients", a.member.ClientURL, "peers", a.member.PeerURL)
-		return &storepb.Command{Kind: &storepb.Command_SetMember{SetMember: &storepb.SetMember{Member: memberMessage(a.member)}}}
-	case a.historyLimit != nil && int(*a.historyLimit) != status.HistoryLimit:
-		a.log.Info("changing how many events are kept for watchers", "from", status.HistoryLimit, "to", *a.historyLimit)
-		return &storepb.Command{Kind: &storepb.Command_Configure{Configure: &storepb.Configure{HistoryLimit: *a.historyLimit}}}
-	}
-	return nil
 }
 
 func memberMessage(m store.Member) *storepb.Member {

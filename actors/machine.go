@@ -29,6 +29,7 @@ type Config struct {
 	SetHistoryLimit bool
 	// Tick is the unit of Raft's time; Raft's timeouts are counted in it.
 	Tick time.Duration
+	// Raft is without MemberID and Describe.
 	Raft raftnode.Config
 	// Clock is the wall time, which must not jump while the process runs.
 	Clock func() store.Time
@@ -78,6 +79,7 @@ type Machine struct {
 func Start(cfg Config, disk *Disk) (*Machine, error) {
 	cfg.Member.ID = disk.Identity.MemberID
 	cfg.Raft.MemberID = disk.Identity.MemberID
+	cfg.Raft.Describe = describe
 	node, err := raftnode.New(cfg.Raft, disk.state())
 	if err != nil {
 		return nil, err
@@ -97,7 +99,7 @@ func Start(cfg Config, disk *Disk) (*Machine, error) {
 	supervisor := fatalOnPanic(fatal)
 	ready := make(chan struct{})
 	m.Ready = ready
-	announcer := &announcerActor{member: cfg.Member, ready: ready, log: cfg.Log}
+	announcer := &announcerActor{member: cfg.Member, ready: ready, log: cfg.Log, fatal: fatal}
 	if cfg.SetHistoryLimit {
 		announcer.historyLimit = &cfg.HistoryLimit
 	}
@@ -275,6 +277,12 @@ func (m *Machine) Stop() error {
 	m.running.Wait()
 	m.System.Shutdown()
 	return m.disk.lock.Close()
+}
+
+// describe tells the consensus core what a command says of a member.
+func describe(command []byte) (raftnode.Member, error) {
+	m, err := store.DecodeMember(command)
+	return raftnode.Member(m), err
 }
 
 func bootstrapCommand(cfg Config) []byte {

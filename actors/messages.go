@@ -40,15 +40,16 @@ type (
 		ID      uint64
 		ReplyTo *actor.PID
 	}
-	// Join asks the raft actor to add a member. Answered with Proposed: Err is also
-	// raftnode.ErrTooManyMembers.
+	// Join asks the raft actor to add a member, or to change the name or the addresses of
+	// one. Answered with Proposed: Err is also one of those of raftnode that say why not,
+	// such as a *raftnode.TakenError.
 	Join struct {
 		ID      uint64
 		ReplyTo *actor.PID
 		Member  store.Member
 	}
-	// Leave asks the raft actor to remove a member. Answered with Proposed: Err is
-	// also raftnode.ErrLastVoter.
+	// Leave asks the raft actor to remove a member. Answered with Proposed: Err is also
+	// one of those of raftnode that say why not, such as raftnode.ErrLastVoter.
 	Leave struct {
 		ID      uint64
 		ReplyTo *actor.PID

@@ -49,6 +49,14 @@ func (ps *peers) set(ctx actor.Context, m *membership) {
 	}
 }
 
+func (m *membership) roster() raftnode.Roster {
+	members := make([]raftnode.Member, len(m.members))
+	for i, member := range m.members {
+		members[i] = raftnode.Member(member)
+	}
+	return raftnode.Roster{Members: members, Removed: m.removed}
+}
+
 // locate notes where a machine says it is. If it has moved, it tells the cluster
 // itself as soon as it can hear it; if it is not known, the state of this machine is
 // behind.

@@ -74,6 +74,7 @@ func (r *raftActor) Receive(ctx actor.Context) {
 			Kind: &storepb.Command_RemoveMember{RemoveMember: &storepb.RemoveMember{Id: m.Member}},
 		}), m)
 	case *membership:
+		r.node.SetRoster(m.roster())
 		r.peers.set(ctx, m)
 	case *located:
 		r.peers.locate(ctx, m)

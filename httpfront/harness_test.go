@@ -120,7 +120,7 @@ func startMachine(t testing.TB, clock func() store.Time) *actors.Machine {
 		Clock: clock,
 		Log:   log,
 		Raft: raftnode.Config{
-			HeartbeatTicks: 1, ElectionTicks: 10, RequestTicks: 2000, MaxMembers: 2,
+			HeartbeatTicks: 1, ElectionTicks: 10, RequestTicks: 2000, MaxMembers: 9,
 			SnapshotBytes: 64 << 20, CatchUpEntries: 50, FirstProposalID: 1, Log: log,
 		},
 	}, disk)

@@ -15,6 +15,7 @@ import (
 	"strings"
 
 	"etcd/actors"
+	"etcd/raftnode"
 	"etcd/store"
 )
 
@@ -103,31 +104,37 @@ func join(r *request) answer {
 	if err := r.session.sync(); err != nil {
 		return unserved(err)
 	}
+	member := store.Member{ID: ask.MemberID, Name: ask.Name, PeerURL: ask.PeerURL, ClientURL: ask.ClientURL}
 	status := r.session.status()
-	if slices.Contains(status.Removed, ask.MemberID) {
-		return httpError(http.StatusGone, "this machine was removed from the cluster; wipe its data directory (-f) and let it join again")
-	}
-	known := false
-	for _, m := range status.Members {
-		if m.ID == ask.MemberID {
-			known = true
-			continue
-		}
-		if m.Name == ask.Name || m.PeerURL == ask.PeerURL {
-			return httpError(http.StatusConflict, fmt.Sprintf(
-				"member %s has the name %s and the address %s already. If this is that machine and it has lost its data, "+
-					"remove it first (curl -X DELETE %s/v2/members/%s), then start it again",
-				actors.MemberID(m.ID), m.Name, m.PeerURL, m.ClientURL, actors.MemberID(m.ID)))
-		}
-	}
-	if !known {
-		reply := r.session.join(store.Member{ID: ask.MemberID, Name: ask.Name, PeerURL: ask.PeerURL, ClientURL: ask.ClientURL})
-		if reply.Err != nil {
-			return unserved(reply.Err)
-		}
+	if !slices.Contains(status.Members, member) { // otherwise it has asked before
+		reply := r.session.join(member)
 		status = r.session.status()
+		if reply.Err != nil {
+			return refusedJoin(reply.Err, status.Members)
+		}
 	}
 	return document{JoinAnswer{ClusterID: r.server.machine.ClusterID, Term: status.Raft.Term, Members: status.Members}}
+}
+
+// refusedJoin words why the leader does not take a machine in.
+func refusedJoin(err error, members []store.Member) answer {
+	if errors.Is(err, raftnode.ErrRemoved) {
+		return httpError(http.StatusGone, "this machine was removed from the cluster; wipe its data directory (-f) and let it join again")
+	}
+	taken, ok := errors.AsType[*raftnode.TakenError](err)
+	if !ok {
+		return unserved(err)
+	}
+	by := store.Member{ID: taken.By}
+	for _, m := range members { // it may have gone since
+		if m.ID == taken.By {
+			by = m
+		}
+	}
+	return httpError(http.StatusConflict, fmt.Sprintf(
+		"%v: member %s has the name %s and the addresses %s and %s. If this is that machine and it has lost its data, "+
+			"remove it first (curl -X DELETE %s/v2/members/%s), then start it again",
+		taken.Err, actors.MemberID(by.ID), by.Name, by.PeerURL, by.ClientURL, by.ClientURL, actors.MemberID(by.ID)))
 }
 
 // validMember keeps from the log what no machine could apply.

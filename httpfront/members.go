@@ -1,12 +1,13 @@
 package httpfront
 
 import (
+	"errors"
 	"net/http"
 	"slices"
 	"strconv"
 
 	"etcd/actors"
-	"etcd/store"
+	"etcd/raftnode"
 )
 
 // The members of the cluster, as in the v2 API.
@@ -44,20 +45,13 @@ func removeMember(r *request) answer {
 	if err != nil {
 		return httpError(http.StatusNotFound, r.path)
 	}
-	if err := r.session.sync(); err != nil {
-		return unserved(err)
-	}
-	status := r.session.status()
-	// A machine that asked to join once more while it was being removed may be left in
-	// Raft, without a vote: it can be removed again.
-	learner := slices.Contains(status.Raft.Learners, id)
-	if !learner && slices.Contains(status.Removed, id) {
+	reply := r.session.leave(id)
+	switch {
+	case errors.Is(reply.Err, raftnode.ErrRemoved):
 		return httpError(http.StatusGone, "member "+actors.MemberID(id)+" was removed already")
-	}
-	if !learner && !slices.ContainsFunc(status.Members, func(m store.Member) bool { return m.ID == id }) {
+	case errors.Is(reply.Err, raftnode.ErrUnknownMember), errors.Is(reply.Err, raftnode.ErrReservedID):
 		return httpError(http.StatusNotFound, "no member "+actors.MemberID(id))
-	}
-	if reply := r.session.leave(id); reply.Err != nil {
+	case reply.Err != nil:
 		return unserved(reply.Err)
 	}
 	return noContent{}

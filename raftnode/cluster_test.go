@@ -78,7 +78,7 @@ func repeatable(t *testing.T) *testing.T {
 func (c *cluster) machine() *server {
 	s := &server{c: c, id: uint64(len(c.servers) + 1), cfg: raftnode.Config{
 		ElectionTicks: 10, HeartbeatTicks: 1, RequestTicks: 40, CatchUpEntries: 2, MaxMembers: 5,
-		Log: slog.New(slog.DiscardHandler),
+		Describe: describe, Log: slog.New(slog.DiscardHandler),
 	}}
 	for _, f := range c.tune {
 		f(&s.cfg)
@@ -178,15 +178,6 @@ func (c *cluster) now() uint64 {
 }
 
 func (c *cluster) name(what string) string { return fmt.Sprintf("%s %d", what, c.tickets) }
-
-func memberName(id uint64) string { return fmt.Sprintf(" %d as", id) }
-
-func changeVerb(kind raftnode.ProposalKind) string {
-	if kind == raftnode.KindAdd {
-		return "add"
-	}
-	return "remove"
-}
 
 func (c *cluster) ticket(s *server) *ticket {
 	c.tickets++

@@ -1,6 +1,9 @@
 package raftnode
 
-import "testing"
+import (
+	"slices"
+	"testing"
+)
 
 // Limits that tests go up to.
 const (
@@ -26,3 +29,8 @@ func (n *Node) ForgetLeader() error { return n.raw.ForgetLeader() }
 
 // Fed are how many members are noted as having been sent a snapshot.
 func (n *Node) Fed() int { return len(n.fed) }
+
+// Members are those for whom Raft counts, with a vote or without one, in ascending order.
+func (n *Node) Members() []uint64 {
+	return slices.Sorted(slices.Values(slices.Concat(n.confState.GetVoters(), n.confState.GetLearners())))
+}

@@ -134,9 +134,9 @@ func TestHowManyMachinesThereMayBe(t *testing.T) {
 
 func TestAnIDThatNoMemberMayHave(t *testing.T) {
 	c := grown(repeatable(t), 2)
-	for _, s := range c.up() {
+	for i, s := range c.up() {
 		for id, want := range map[uint64]error{
-			0: raftnode.ErrReservedID, 1 << 63: raftnode.ErrReservedID, 1<<64 - 1: raftnode.ErrReservedID, 1<<63 - 1: nil,
+			0: raftnode.ErrReservedID, 1 << 63: raftnode.ErrReservedID, 1<<64 - 1: raftnode.ErrReservedID, 1<<63 - 1 - uint64(i): nil,
 		} {
 			add, remove := s.change(raftnode.KindAdd, id), s.change(raftnode.KindRemove, id)
 			c.settle()

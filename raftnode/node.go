@@ -60,6 +60,9 @@ type Config struct {
 	CatchUpEntries uint64
 	// MaxMembers bounds the size of the cluster.
 	MaxMembers int
+	// Describe returns the member that a command of KindAdd describes, or an error if it
+	// describes none.
+	Describe func(command []byte) (Member, error)
 	// FirstProposalID is where this process starts to number its proposals, and its
 	// questions for reads. It must be random: an entry of an earlier life of this
 	// machine may still be in the log, and an answer on its way.
@@ -106,6 +109,7 @@ type Node struct {
 	changing  bool              // a membership change was proposed here and is not applied yet
 	changed   uint64            // index of the last membership change that was handed out
 	left      bool              // this machine was removed
+	roster    Roster            // of the last entry that was applied
 	termStart uint64            // index of the first entry of the present term that was handed out
 
 	stalled       []stall           // appends that are not durable yet, oldest first

@@ -18,7 +18,7 @@ const (
 	// KindCommand is a command for the state machine.
 	KindCommand ProposalKind = iota
 	// KindAdd adds a member as a learner, which is promoted by itself when it has
-	// caught up.
+	// caught up, or changes the name and the addresses of a member.
 	KindAdd
 	// KindRemove removes a member.
 	KindRemove
@@ -46,6 +46,12 @@ const (
 	rejectLastVoter
 	rejectLosesQuorum
 	rejectReservedID
+	rejectRemoved
+	rejectUnknownMember
+	rejectNameTaken
+	rejectPeerURLTaken
+	rejectClientURLTaken
+	rejectBadMember
 )
 
 var rejectErrors = map[rejectReason]error{
@@ -54,6 +60,12 @@ var rejectErrors = map[rejectReason]error{
 	rejectLastVoter:      ErrLastVoter,
 	rejectLosesQuorum:    ErrLosesQuorum,
 	rejectReservedID:     ErrReservedID,
+	rejectRemoved:        ErrRemoved,
+	rejectUnknownMember:  ErrUnknownMember,
+	rejectNameTaken:      ErrNameTaken,
+	rejectPeerURLTaken:   ErrPeerURLTaken,
+	rejectClientURLTaken: ErrClientURLTaken,
+	rejectBadMember:      ErrBadMember,
 }
 
 // ProposeMember asks for a member to be added or removed. The command is applied
@@ -188,32 +200,26 @@ func (n *Node) mayChange() bool {
 	return !n.changing && n.handedTerm == n.term && n.applied >= n.termStart
 }
 
+// leadChange decides about a membership change. This is the only place where that is
+// done: here all changes before are applied, and none comes before this one is.
 func (n *Node) leadChange(p *proposal, now uint64) {
-	change := &raftpb.ConfChange{NodeId: new(p.member), Type: raftpb.ConfChangeRemoveNode.Enum()}
-	voter, learner := n.isMember(p.member)
-	if p.member == raft.None || p.member >= reservedIDs {
-		n.refuse(p, ErrReservedID)
-		return
-	}
-	switch p.kind {
-	case KindAdd:
-		if !voter && !learner && len(n.confState.GetVoters())+len(n.confState.GetLearners()) >= n.cfg.MaxMembers {
-			n.refuse(p, ErrTooManyMembers)
-			return
-		}
+	err := ErrReservedID
+	change := &raftpb.ConfChange{NodeId: new(p.member)}
+	switch {
+	case p.member == raft.None || p.member >= reservedIDs:
+	case p.kind == KindRemove:
+		change.Type = raftpb.ConfChangeRemoveNode.Enum()
+		err = n.checkRemove(p.member)
+	default:
 		change.Type = raftpb.ConfChangeAddLearnerNode.Enum()
-		if voter { // it must not lose its vote
+		if voter, _ := n.isMember(p.member); voter { // it must not lose its vote
 			change.Type = raftpb.ConfChangeAddNode.Enum()
 		}
-	case KindRemove:
-		if voter && len(n.confState.GetVoters()) == 1 {
-			n.refuse(p, ErrLastVoter)
-			return
-		}
-		if voter && n.losesQuorum(p.member) {
-			n.refuse(p, ErrLosesQuorum)
-			return
-		}
+		err = n.checkAdd(p)
+	}
+	if err != nil {
+		n.refuse(p, err)
+		return
 	}
 	change.Context = encodeEntry(n.number(p), now, p.command)
 	if err := n.stepChange(change); err != nil {
@@ -244,13 +250,7 @@ func (n *Node) refuse(p *proposal, err error) {
 		n.fail(p.token, err)
 		return
 	}
-	reason := rejectNotLeader
-	for r, e := range rejectErrors {
-		if errors.Is(err, e) {
-			reason = r
-		}
-	}
-	n.work.Rejects = append(n.work.Rejects, Reject{To: p.origin, Payload: encodeReject(p.originID, reason)})
+	n.work.Rejects = append(n.work.Rejects, Reject{To: p.origin, Payload: encodeReject(p.originID, err)})
 }
 
 // Forwarded takes a proposal that another member has forwarded, because it takes
@@ -276,19 +276,15 @@ var errNotLeader = errors.New("not the leader")
 
 // Rejected takes the answer to a Forward that was not proposed.
 func (n *Node) Rejected(payload []byte) error {
-	id, reason, err := decodeReject(payload)
-	if err != nil {
+	id, cause, err := decodeReject(payload)
+	switch {
+	case err != nil:
 		return err
-	}
-	if reason == rejectNotLeader {
+	case cause == errNotLeader:
 		n.proposals.reject(id)
-		return nil
+	default:
+		n.fail(n.proposals.take(id), cause)
 	}
-	cause, ok := rejectErrors[reason]
-	if !ok {
-		cause = ErrOverloaded // of a newer version: it was not proposed, whatever the reason
-	}
-	n.fail(n.proposals.take(id), cause)
 	return nil
 }
 
@@ -305,7 +301,8 @@ func (n *Node) Undelivered(payload []byte) error {
 // A forwarded proposal: ID 8 | term 8 | kind 1 | member 8 | command. The term is the
 // one in which the origin takes the receiver for the leader: in another one it must
 // not be proposed, because the origin may have given it to somebody else. A rejected
-// one: ID 8 | reason 1. Little-endian.
+// one: ID 8 | reason 1, and if another member has what was asked for, its ID 8.
+// Little-endian.
 const (
 	forwardSize = 25
 	rejectSize  = 9
@@ -333,13 +330,34 @@ func decodeForward(b []byte) (*proposal, error) {
 	}, nil
 }
 
-func encodeReject(id uint64, reason rejectReason) []byte {
-	return append(binary.LittleEndian.AppendUint64(nil, id), byte(reason))
+func encodeReject(id uint64, err error) []byte {
+	b := append(binary.LittleEndian.AppendUint64(nil, id), byte(rejectNotLeader))
+	for r, e := range rejectErrors {
+		if errors.Is(err, e) {
+			b[8] = byte(r)
+		}
+	}
+	if taken, ok := errors.AsType[*TakenError](err); ok {
+		b = binary.LittleEndian.AppendUint64(b, taken.By)
+	}
+	return b
 }
 
-func decodeReject(b []byte) (id uint64, reason rejectReason, err error) {
-	if len(b) != rejectSize {
-		return 0, 0, fmt.Errorf("raftnode: a rejection of %d bytes makes no sense", len(b))
+// decodeReject returns which proposal was not proposed, and why.
+func decodeReject(b []byte) (id uint64, cause, err error) {
+	if len(b) != rejectSize && len(b) != rejectSize+8 {
+		return 0, nil, fmt.Errorf("raftnode: a rejection of %d bytes makes no sense", len(b))
 	}
-	return binary.LittleEndian.Uint64(b), rejectReason(b[8]), nil
+	id, reason := binary.LittleEndian.Uint64(b), rejectReason(b[8])
+	if reason == rejectNotLeader {
+		return id, errNotLeader, nil
+	}
+	cause, ok := rejectErrors[reason]
+	switch {
+	case !ok:
+		cause = ErrOverloaded // of a newer version: it was not proposed, whatever the reason
+	case len(b) > rejectSize:
+		cause = &TakenError{By: binary.LittleEndian.Uint64(b[rejectSize:]), Err: cause}
+	}
+	return id, cause, nil
 }

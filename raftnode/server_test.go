@@ -2,7 +2,6 @@ package raftnode_test
 
 import (
 	"slices"
-	"strings"
 
 	"go.etcd.io/raft/v3/raftpb"
 	"google.golang.org/protobuf/proto"
@@ -93,6 +92,7 @@ func (s *server) start() {
 		s.c.t.Fatalf("start: %v", err)
 	}
 	s.node = node
+	s.node.SetRoster(rosterOf(s.c.log[:s.records]))
 }
 
 // crash ends the process. Of the writes that are not known to be durable the first few
@@ -109,14 +109,6 @@ func (s *server) propose() *ticket {
 	t := s.c.ticket(s)
 	t.command = s.c.name("command")
 	s.node.Propose([]byte(t.command), t)
-	return t
-}
-
-// change proposes a membership change; its command says which.
-func (s *server) change(kind raftnode.ProposalKind, member uint64) *ticket {
-	t := s.c.ticket(s)
-	t.command = s.c.name(changeVerb(kind) + memberName(member))
-	s.node.ProposeMember(kind, member, []byte(t.command), t)
 	return t
 }
 
@@ -177,6 +169,7 @@ func (s *server) sync(n int) {
 func (s *server) apply(n int) {
 	s.c.t.Helper()
 	for _, a := range s.store[:n] {
+		s.node.SetRoster(rosterOf(s.c.log[:s.c.recordsUpTo(a.Last)]))
 		if err := s.node.Applied(a); err != nil {
 			s.c.t.Fatalf("Applied: %v", err)
 		}
@@ -228,9 +221,13 @@ func (s *server) accept(w raftnode.Work) {
 		}
 		s.installs++
 		s.handedOut, s.records = w.Install.GetIndex(), c.recordsUpTo(w.Install.GetIndex())
+		s.node.SetRoster(rosterOf(c.log[:s.records]))
 	}
 	if w.Apply != nil {
 		s.acceptApply(w.Apply)
+	}
+	if w.Install != nil || w.Apply != nil {
+		s.wantRoster()
 	}
 	for _, token := range w.Reads {
 		s.acceptRead(token.(*ticket))
@@ -294,10 +291,6 @@ func (s *server) acceptApply(a *raftnode.Apply) {
 	}
 	s.handedOut = a.Last
 	s.store = append(s.store, a)
-}
-
-func isChange(command string) bool {
-	return strings.HasPrefix(command, changeVerb(raftnode.KindAdd)) || strings.HasPrefix(command, changeVerb(raftnode.KindRemove))
 }
 
 // acceptRead checks that a read sees all that anybody was told before it was asked.

@@ -2,6 +2,8 @@ package store
 
 import (
 	"cmp"
+	"errors"
+	"fmt"
 	"slices"
 
 	"etcd/store/storepb"
@@ -11,7 +13,8 @@ import (
 type Member struct {
 	// ID is its Raft id.
 	ID uint64
-	// Name is unique by convention; it is also the name of a file.
+	// Name is unique: the leader sees to that, not the store. It is also the name of a
+	// file.
 	Name string
 	// PeerURL is where other machines reach it.
 	PeerURL string
@@ -21,6 +24,23 @@ type Member struct {
 
 // membersDir holds a file for every member, for clients to see and watch.
 const membersDir = "/_etcd/machines/"
+
+// DecodeMember returns the member that an encoded command adds or changes. It is an error
+// if the command is malformed, or does something else.
+func DecodeMember(command []byte) (Member, error) {
+	c, err := decode(command)
+	if err != nil {
+		return Member{}, fmt.Errorf("store: a command is not understood: %w", err)
+	}
+	if c.GetSetMember() == nil {
+		return Member{}, errors.New("store: the command is not about a member")
+	}
+	return memberOf(c.GetSetMember().GetMember()), nil
+}
+
+func memberOf(m *storepb.Member) Member {
+	return Member{ID: m.GetId(), Name: m.GetName(), PeerURL: m.GetPeerUrl(), ClientURL: m.GetClientUrl()}
+}
 
 func (m Member) path() string { return membersDir + m.Name }
 
@@ -36,7 +56,7 @@ func (s *Store) setMember(m *storepb.Member) Result {
 	if _, gone := slices.BinarySearch(s.removed, m.GetId()); gone {
 		return s.nothing() // an ID is never used again
 	}
-	member := Member{ID: m.GetId(), Name: m.GetName(), PeerURL: m.GetPeerUrl(), ClientURL: m.GetClientUrl()}
+	member := memberOf(m)
 	members := slices.Clone(s.members)
 	at, found := slices.BinarySearchFunc(members, member.ID, byID)
 	var former Member

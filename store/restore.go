@@ -79,9 +79,7 @@ func (s *Store) restoreMember(in *messageReader) error {
 	if n := len(s.members); n > 0 && s.members[n-1].ID >= m.GetId() {
 		return errors.New("out of order")
 	}
-	s.members = append(s.members, Member{
-		ID: m.GetId(), Name: m.GetName(), PeerURL: m.GetPeerUrl(), ClientURL: m.GetClientUrl(),
-	})
+	s.members = append(s.members, memberOf(m))
 	return nil
 }
 

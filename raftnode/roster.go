@@ -1,0 +1,105 @@
+package raftnode
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+)
+
+// Reasons for which a membership change is not proposed, besides those that have to do
+// with votes.
+var (
+	// ErrRemoved: the machine was a member and was removed. Its ID is not used again.
+	ErrRemoved = errors.New("the machine was removed from the cluster")
+	// ErrUnknownMember: no machine with this ID is or was a member.
+	ErrUnknownMember = errors.New("the cluster has no such machine")
+	// ErrNameTaken, ErrPeerURLTaken and ErrClientURLTaken: another member has it. They
+	// come in a [TakenError].
+	ErrNameTaken      = errors.New("another machine has this name")
+	ErrPeerURLTaken   = errors.New("another machine has this address for machines")
+	ErrClientURLTaken = errors.New("another machine has this address for clients")
+	// ErrBadMember: the command does not describe the member that is to be added.
+	ErrBadMember = errors.New("the command does not describe the machine")
+)
+
+// TakenError says who has what a member was to get.
+type TakenError struct {
+	// By is the ID of the other member.
+	By uint64
+	// Err is ErrNameTaken, ErrPeerURLTaken or ErrClientURLTaken.
+	Err error
+}
+
+func (e *TakenError) Error() string { return fmt.Sprintf("%v: member %016x", e.Err, e.By) }
+
+// Unwrap makes errors.Is find what is taken.
+func (e *TakenError) Unwrap() error { return e.Err }
+
+// Member is a machine as the state machine lists it.
+type Member struct {
+	ID                       uint64
+	Name, PeerURL, ClientURL string
+}
+
+// Roster is who belongs to the cluster, and who did, by the state of this machine.
+type Roster struct {
+	Members []Member
+	Removed []uint64
+}
+
+// SetRoster takes over who the members are. It has to be called before [Node.Applied] of
+// the entries that have changed that, and before the first Tick with what was found on
+// disk: the leader decides by it, once all changes before are applied, whether a change
+// may become an entry. Until that entry is applied it proposes no other change, so that
+// what was decided still holds there, on every machine.
+func (n *Node) SetRoster(r Roster) { n.roster = r }
+
+// checkAdd returns why the machine must not become a member, or be called and reached as
+// it wants to be from now on. Only what changes is looked at.
+func (n *Node) checkAdd(p *proposal) error {
+	m, err := n.cfg.Describe(p.command)
+	if err != nil || m.ID != p.member {
+		return ErrBadMember
+	}
+	if slices.Contains(n.roster.Removed, m.ID) {
+		return ErrRemoved
+	}
+	var former Member
+	for _, other := range n.roster.Members {
+		if other.ID == m.ID {
+			former = other
+		}
+	}
+	for _, other := range n.roster.Members {
+		switch {
+		case other.ID == m.ID:
+		case other.Name == m.Name && m.Name != former.Name:
+			return &TakenError{By: other.ID, Err: ErrNameTaken}
+		case other.PeerURL == m.PeerURL && m.PeerURL != former.PeerURL:
+			return &TakenError{By: other.ID, Err: ErrPeerURLTaken}
+		case other.ClientURL == m.ClientURL && m.ClientURL != former.ClientURL:
+			return &TakenError{By: other.ID, Err: ErrClientURLTaken}
+		}
+	}
+	voter, learner := n.isMember(m.ID)
+	if !voter && !learner && len(n.confState.GetVoters())+len(n.confState.GetLearners()) >= n.cfg.MaxMembers {
+		return ErrTooManyMembers
+	}
+	return nil
+}
+
+// checkRemove returns why the member must not be removed.
+func (n *Node) checkRemove(member uint64) error {
+	voter, learner := n.isMember(member)
+	switch {
+	case !voter && !learner && slices.Contains(n.roster.Removed, member):
+		return ErrRemoved
+	case !voter && !learner:
+		return ErrUnknownMember
+	case voter && len(n.confState.GetVoters()) == 1:
+		return ErrLastVoter
+	case voter && n.losesQuorum(member):
+		return ErrLosesQuorum
+	}
+	return nil
+}

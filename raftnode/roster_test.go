@@ -1,0 +1,192 @@
+package raftnode_test
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+
+	"go.etcd.io/raft/v3/raftpb"
+
+	"etcd/raftnode"
+)
+
+// change proposes a membership change; its command says which.
+func (s *server) change(kind raftnode.ProposalKind, member uint64) *ticket {
+	return s.changeAs(kind, member, fmt.Sprintf("m%d p%d c%d", member, member, member))
+}
+
+// changeAs adds a member with this name, address for machines and address for clients.
+func (s *server) changeAs(kind raftnode.ProposalKind, member uint64, as string) *ticket {
+	t := s.c.ticket(s)
+	t.command = s.c.name(changeVerb(kind) + memberName(member) + " " + as)
+	s.node.ProposeMember(kind, member, []byte(t.command), t)
+	return t
+}
+
+func memberName(id uint64) string { return fmt.Sprintf(" %d as", id) }
+
+func changeVerb(kind raftnode.ProposalKind) string {
+	if kind == raftnode.KindAdd {
+		return "add"
+	}
+	return "remove"
+}
+
+func isChange(command string) bool {
+	return strings.HasPrefix(command, changeVerb(raftnode.KindAdd)) || strings.HasPrefix(command, changeVerb(raftnode.KindRemove))
+}
+
+// describe reads the commands of changeAs.
+func describe(command []byte) (m raftnode.Member, err error) {
+	var verb string
+	_, err = fmt.Sscanf(string(command), "%s %d as %s %s %s", &verb, &m.ID, &m.Name, &m.PeerURL, &m.ClientURL)
+	return m, err
+}
+
+// rosterOf is what a state machine makes of a log: it does what the log says, whatever
+// that is.
+func rosterOf(log []record) (r raftnode.Roster) {
+	for _, e := range log {
+		if e.command == bootstrap {
+			r.Members = []raftnode.Member{{ID: 1, Name: "m1", PeerURL: "p1", ClientURL: "c1"}}
+		}
+		if !isChange(e.command) {
+			continue
+		}
+		m, err := describe([]byte(e.command))
+		if err != nil || slices.Contains(r.Removed, m.ID) {
+			continue
+		}
+		known := len(r.Members)
+		r.Members = slices.DeleteFunc(r.Members, func(other raftnode.Member) bool { return other.ID == m.ID })
+		switch {
+		case strings.HasPrefix(e.command, changeVerb(raftnode.KindAdd)):
+			r.Members = append(r.Members, m)
+		case len(r.Members) < known:
+			r.Removed = append(r.Removed, m.ID)
+		}
+	}
+	return r
+}
+
+// wantRoster checks that those whose votes and acknowledgements Raft counts are the
+// members by the log, and that no two of them have anything in common.
+func (s *server) wantRoster() {
+	s.c.t.Helper()
+	roster := rosterOf(s.c.log[:s.records])
+	var ids []uint64
+	has := map[string]uint64{}
+	for _, m := range roster.Members {
+		ids = append(ids, m.ID)
+		for _, what := range []string{m.Name, m.PeerURL, m.ClientURL} {
+			if other, taken := has[what]; taken {
+				s.c.t.Fatalf("at entry %d both %d and %d have %s", s.handedOut, other, m.ID, what)
+			}
+			has[what] = m.ID
+		}
+	}
+	slices.Sort(ids)
+	if got := s.node.Members(); !slices.Equal(got, ids) {
+		s.c.t.Fatalf("at entry %d the members of Raft on %d are %v, those of the state machine %v", s.handedOut, s.id, got, ids)
+	}
+}
+
+func (c *cluster) wantTaken(t *ticket, by uint64, what error) {
+	c.t.Helper()
+	taken, ok := errors.AsType[*raftnode.TakenError](c.answers[t].err)
+	if !ok || taken.By != by || !errors.Is(taken, what) {
+		c.t.Fatalf("%q: got %+v, want %q by %d", t.command, c.answers[t], what, by)
+	}
+}
+
+// Whatever is asked at once, and of whichever machine: of two that want the same name or
+// address one gets it.
+func TestOfTwoThatWantTheSameOneJoins(t *testing.T) {
+	for _, test := range []struct {
+		as   string
+		want error
+	}{
+		{"m8 p9 c9", raftnode.ErrNameTaken},
+		{"m9 p8 c9", raftnode.ErrPeerURLTaken},
+		{"m9 p9 c8", raftnode.ErrClientURLTaken},
+	} {
+		c := grown(repeatable(t), 3)
+		f := c.followers()
+		first := c.leader().change(raftnode.KindAdd, 8)
+		second := f[0].changeAs(raftnode.KindAdd, 9, test.as)
+		third := f[1].changeAs(raftnode.KindAdd, 10, strings.ReplaceAll(test.as, "9", "10"))
+		c.settle()
+		c.wantDone(first)
+		c.wantTaken(second, 8, test.want)
+		c.wantTaken(third, 8, test.want)
+	}
+}
+
+// A member may be called and reached otherwise than before, but not like another one.
+func TestAMemberThatChanges(t *testing.T) {
+	c := grown(repeatable(t), 3)
+	f := c.followers()[1]
+	moved := f.changeAs(raftnode.KindAdd, f.id, "m3 new c3")
+	c.settle()
+	c.wantDone(moved)
+	c.wantVoters(1, 2, 3)
+	asAnother := f.changeAs(raftnode.KindAdd, f.id, "m3 p2 c3")
+	c.settle()
+	c.wantTaken(asAnother, 2, raftnode.ErrPeerURLTaken)
+	free := f.changeAs(raftnode.KindAdd, 2, "m2 p3 c2") // which is free now
+	c.settle()
+	c.wantDone(free)
+}
+
+// A request to join that was sent twice, and the second one arrives when the machine has
+// been removed: it is not a member any more, for Raft as little as for the state machine.
+func TestAJoinThatComesAfterTheRemoval(t *testing.T) {
+	c := grown(repeatable(t), 3)
+	f := c.followers()
+	f[0].change(raftnode.KindAdd, 8)
+	c.settle()
+	removal := c.leader().change(raftnode.KindRemove, 8)
+	again, more := f[0].change(raftnode.KindAdd, 8), f[1].change(raftnode.KindRemove, 8)
+	c.settle()
+	c.wantDone(removal)
+	c.wantFailed(again, raftnode.ErrRemoved)
+	c.wantFailed(more, raftnode.ErrRemoved)
+	stranger := f[1].change(raftnode.KindRemove, 77)
+	c.settle()
+	c.wantFailed(stranger, raftnode.ErrUnknownMember)
+}
+
+// A new leader decides by the changes of its predecessor, too.
+func TestANewLeaderKnowsWhoWasRemoved(t *testing.T) {
+	c := grown(repeatable(t), 3)
+	c.leader().change(raftnode.KindAdd, 8)
+	c.settle()
+	old, f := c.leader(), c.followers()
+	c.hold = func(p *packet) bool { return p.message != nil && p.message.GetType() == raftpb.MsgAppResp }
+	removal := old.change(raftnode.KindRemove, 8)
+	c.settle()
+	c.wantOpen(removal)
+	c.hold, c.net = nil, nil
+	c.isolate(old)
+	again := f[1].change(raftnode.KindAdd, 8)
+	c.elect(f[0])
+	c.pass(2)
+	c.wantFailed(again, raftnode.ErrRemoved)
+	c.heal()
+	c.pass(2)
+	c.wantDone(removal)
+}
+
+// What does not describe the member that it adds would end every machine that applies it.
+func TestACommandThatDescribesNoMember(t *testing.T) {
+	c := grown(repeatable(t), 2)
+	for _, command := range []string{"", "nonsense", "add 9 as m9 p9 c9"} {
+		ticket := c.ticket(c.leader())
+		ticket.command = command
+		c.leader().node.ProposeMember(raftnode.KindAdd, 8, []byte(command), ticket)
+		c.settle()
+		c.wantFailed(ticket, raftnode.ErrBadMember)
+	}
+}
