@@ -62,8 +62,9 @@ var bugs = []bug{
 `},
 	}},
 	{"use a member ID again", 50, []edit{{"internal/sim/operator.go", `	o.leave(m.memberID, func(err error, _ bool) {
-		if err != nil { // not`, `	o.leave(0, func(err error, _ bool) {
-		if err != nil { // not`}, {"internal/sim/operator.go", `		m.memberID, m.damaged, m.served = 0, false, false`, `		m.damaged, m.served = false, false`}}},
+		if err != nil && `, `	o.leave(0, func(err error, _ bool) {
+		if err != nil && `}, {"internal/sim/operator.go", `		m.memberID, m.damaged, m.served = 0, false, false`, `		m.damaged, m.served = false, false`}}},
+	{"take a machine in that was removed", 60, []edit{{"raftnode/roster.go", `if slices.Contains(n.roster.Removed, m.ID) {`, `if m.ID == 0 {`}}},
 	{"cut a log off where it is damaged", 60, []edit{{"wal/replay.go", `after, found := recordAfter(data, h.crc, offset, end); found`, `after, found := recordAfter(data, h.crc, offset, end); found && after == 0`}}},
 	{"forget the vote", 30, []edit{{"raftnode/work.go", `&raftpb.HardState{Term: m.Term, Vote: m.Vote, Commit: m.Commit}`, `&raftpb.HardState{Term: m.Term, Vote: new(uint64(0)), Commit: m.Commit}`}}},
 	{"propose again what may have been committed", 60, []edit{{"raftnode/proposals.go", `if !p.done && p.term < term {`, `if !p.done {`}}},

@@ -52,6 +52,7 @@ var faultKinds = []faultKind{
 	{"lost disk", 4, lostDisk},
 	{"machine added", 4, addMachine},
 	{"machine removed", 4, removeMachine},
+	{"machine removed while it joins", 4, removeWhileJoining},
 	{"leader hands over", 4, handOver},
 	{"leadership goes round", 4, leadershipGoesRound},
 	{"death after voting", 4, deathAfterVoting},
@@ -182,11 +183,27 @@ func removeMachine(s *Sim, f *fault) func() {
 	if s.operator.busy || s.anyDamaged() || s.memberCount() < 2 {
 		return nil // what is left must not depend on one that has lost its disk
 	}
-	// One that is still joining may be added again by a request that is under way.
-	if machines := s.some(f.rnd, 1); len(machines) == 1 && machines[0].served {
+	if machines := s.some(f.rnd, 1); len(machines) == 1 { // it may be joining
 		s.operator.busy = true
 		s.operator.remove(machines[0], func() { s.operator.busy = false })
 	}
+	return nil
+}
+
+// removeWhileJoining adds a machine that asks several members to let it join, again and
+// again, and removes it meanwhile.
+func removeWhileJoining(s *Sim, f *fault) func() {
+	if s.operator.busy || s.anyDamaged() || s.founded == 0 || s.memberCount() >= maxMembers {
+		return nil
+	}
+	s.operator.busy = true
+	m := s.operator.add(func() {})
+	for range 2 + f.rnd.IntN(8) {
+		s.after(time.Duration(f.rnd.Int64N(int64(election/2))), func() { s.operator.joinAgain(m) })
+	}
+	s.after(time.Duration(f.rnd.Int64N(int64(election/2))), func() {
+		s.operator.remove(m, func() { s.operator.busy = false })
+	})
 	return nil
 }
 

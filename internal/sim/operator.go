@@ -69,11 +69,29 @@ func (o *operator) gone(m *machine, reason string) {
 }
 
 // add makes a new machine join.
-func (o *operator) add(finished func()) {
+func (o *operator) add(finished func()) *machine {
 	m := o.sim.newMachine()
 	m.member = true
 	m.start(o.sim.establish)
 	o.await(m, finished)
+	return m
+}
+
+// joinAgain asks some member once more to let a machine join that does so already, as one
+// does that waits no longer for its answer.
+func (o *operator) joinAgain(m *machine) {
+	l := o.sim.anyReady(o.sim.workload)
+	if l == nil || m.memberID == 0 || m.removed {
+		return
+	}
+	o.sim.count("asked again to join")
+	l.session.call(l.machine.Raft, func(id uint64, replyTo *actor.PID) any {
+		return &actors.Join{ID: id, ReplyTo: replyTo, Member: m.asMember()}
+	}, clientPatience, typed(func(reply *actors.Proposed) {
+		if reply != nil && errors.Is(reply.Err, raftnode.ErrRemoved) {
+			o.sim.count("join refused: removed")
+		}
+	}))
 }
 
 // await calls finished when the machine serves clients, or is not wanted any more.
@@ -118,7 +136,7 @@ func (o *operator) replace(m *machine) {
 
 func (o *operator) leaveForReplacement(m *machine) {
 	o.leave(m.memberID, func(err error, _ bool) {
-		if err != nil { // not before the others are back
+		if err != nil && !errors.Is(err, raftnode.ErrUnknownMember) { // not before the others are back
 			o.sim.after(500*time.Millisecond, func() { o.leaveForReplacement(m) })
 			return
 		}
@@ -131,8 +149,8 @@ func (o *operator) leaveForReplacement(m *machine) {
 }
 
 // leave removes a member by its ID, however often that has to be tried. It ends with an
-// error if the cluster says that it needs the member; sure if no attempt before that can
-// still have an effect.
+// error if the cluster says that it needs the member, or does not know it; sure if no
+// attempt before that can still have an effect.
 func (o *operator) leave(id uint64, finished func(err error, sure bool)) {
 	again := func(sure bool) {
 		o.sim.after(500*time.Millisecond, func() {
@@ -157,6 +175,11 @@ func (o *operator) leave(id uint64, finished func(err error, sure bool)) {
 		case errors.Is(reply.Err, raftnode.ErrLosesQuorum), errors.Is(reply.Err, raftnode.ErrLastVoter):
 			o.sim.count("removal refused")
 			finished(reply.Err, true)
+		case errors.Is(reply.Err, raftnode.ErrUnknownMember):
+			o.sim.count("removal of a machine that has not joined yet")
+			finished(reply.Err, true)
+		case errors.Is(reply.Err, raftnode.ErrRemoved): // by an attempt before
+			finished(nil, true)
 		case reply.Err != nil:
 			again(true)
 		default:
@@ -202,7 +225,7 @@ func (s *Sim) join(l *life) (joined *actors.StatusReply) {
 		task.sleep(election)
 		return nil
 	}
-	session := through.session
+	session, member := through.session, l.m.asMember()
 	session.sync(clientPatience, func(synced *actors.Synced) {
 		if synced == nil || synced.Err != nil || through.dead {
 			give(nil)
@@ -212,22 +235,18 @@ func (s *Sim) join(l *life) (joined *actors.StatusReply) {
 			switch {
 			case status == nil || through.dead:
 				give(nil)
-			case slices.Contains(status.Removed, l.m.memberID):
-				l.m.leaving, l.m.removed = true, true
-				give(nil)
-			case slices.ContainsFunc(status.Members, func(m store.Member) bool { return m.ID == l.m.memberID }):
+			case slices.Contains(status.Members, member):
 				give(status)
-			case slices.ContainsFunc(status.Members, func(m store.Member) bool { return m.Name == l.m.name }):
-				give(nil) // what it was has to be removed first
 			default:
 				session.call(through.machine.Raft, func(id uint64, replyTo *actor.PID) any {
-					return &actors.Join{ID: id, ReplyTo: replyTo, Member: l.m.asMember()}
+					return &actors.Join{ID: id, ReplyTo: replyTo, Member: member}
 				}, clientPatience, typed(func(reply *actors.Proposed) {
-					if reply == nil || reply.Err != nil || through.dead {
+					switch {
+					case reply != nil && reply.Err == nil && !through.dead:
+						session.status(clientPatience, give)
+					case reply == nil || l.dead || !s.operator.refused(l.m, reply.Err, func() { give(nil) }):
 						give(nil)
-						return
 					}
-					session.status(clientPatience, give)
 				}))
 			}
 		})
@@ -239,4 +258,22 @@ func (s *Sim) join(l *life) (joined *actors.StatusReply) {
 		task.sleep(election)
 	}
 	return joined
+}
+
+// refused does what there is to do when the cluster does not let a machine join, and
+// calls finished after that; false if it is enough to try again.
+func (o *operator) refused(m *machine, err error, finished func()) bool {
+	taken, ok := errors.AsType[*raftnode.TakenError](err)
+	switch {
+	case errors.Is(err, raftnode.ErrRemoved):
+		o.sim.count("join refused: removed")
+		m.leaving, m.removed = true, true
+		finished()
+		return true
+	case ok: // what it was before has joined after all
+		o.sim.count("join refused: name or address taken")
+		o.leave(taken.By, func(error, bool) { finished() })
+		return true
+	}
+	return false
 }

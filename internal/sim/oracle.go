@@ -34,7 +34,9 @@ type oracle struct {
 	// linearizable read.
 	told uint64
 
-	voters []uint64 // at the end
+	changes map[uint64][]*raftpb.ConfChange // membership changes with a command that were appended, by index
+	raft    []uint64                        // whom Raft counts after the entries in log, with a vote or without one, ascending
+	voters  []uint64                        // at the end
 
 	issued  map[string]int // how often clients have sent a command
 	applied map[string]int // how often it is in the log
@@ -66,7 +68,7 @@ func newOracle(sim *Sim) *oracle {
 		paths:  slices.Concat(plainKeys, ttlKeys, dirs),
 		issued: make(map[string]int), applied: make(map[string]int),
 		leaders: make(map[uint64]uint64), votes: make(map[[2]uint64]uint64), appended: make(map[[2]uint64]uint64),
-		hashes: make(map[uint64][sha256.Size]byte),
+		hashes: make(map[uint64][sha256.Size]byte), changes: make(map[uint64][]*raftpb.ConfChange),
 	}
 	for _, path := range o.paths {
 		o.look(path)
@@ -158,6 +160,9 @@ func (o *oracle) change(e *raftpb.Entry) {
 		o.sim.fail("entry %d: %v", e.GetIndex(), err)
 		return
 	}
+	if len(change.GetContext()) > 0 {
+		o.changes[e.GetIndex()] = append(o.changes[e.GetIndex()], change)
+	}
 	switch change.GetType() {
 	case raftpb.ConfChangeAddLearnerNode:
 		o.sim.count("learner added")
@@ -212,11 +217,46 @@ func (o *oracle) commit(e *raftnode.Entry) {
 		}
 	}
 	o.checkExpiry(e, result)
+	if result.Action == 0 {
+		o.checkMembers(e)
+	}
 	if result.Published {
 		o.events = append(o.events, result.Event)
 	}
 	for _, path := range o.paths {
 		o.look(path)
+	}
+}
+
+// checkMembers checks that behind an entry about the cluster Raft counts those who are members by the
+// state, and that no two of them have a name or an address in common.
+func (o *oracle) checkMembers(e *raftnode.Entry) {
+	for _, change := range o.changes[e.Index] {
+		if !bytes.HasSuffix(change.GetContext(), e.Command) {
+			continue // of a leader whose entry was overwritten
+		}
+		at, found := slices.BinarySearch(o.raft, change.GetNodeId())
+		switch removes := change.GetType() == raftpb.ConfChangeRemoveNode; {
+		case removes && found:
+			o.raft = slices.Delete(o.raft, at, at+1)
+		case !removes && !found:
+			o.raft = slices.Insert(o.raft, at, change.GetNodeId())
+		}
+		break
+	}
+	var members []uint64
+	has := make(map[string]uint64)
+	for _, m := range o.store.Members() {
+		members = append(members, m.ID)
+		for _, what := range []string{m.Name, m.PeerURL, m.ClientURL} {
+			if other, taken := has[what]; taken {
+				o.sim.fail("behind entry %d both %x and %x have %s", e.Index, other, m.ID, what)
+			}
+			has[what] = m.ID
+		}
+	}
+	if !slices.Equal(members, o.raft) {
+		o.sim.fail("behind entry %d Raft counts %x, and the members are %x", e.Index, o.raft, members)
 	}
 }
 

@@ -131,7 +131,7 @@ func TestTheSameSeedIsTheSameRun(t *testing.T) {
 var rare = []string{
 	"append rejected", "bit flipped", "damage to the last record", "damage without consequence",
 	"damaged snapshot passed over", "disk full", "disk lost", "fsync failed", "history cleared",
-	"history lost by a snapshot", "key expired", "leader gives way because of its disk", "leader transfer",
+	"history lost by a snapshot", "join refused: removed", "key expired", "leader gives way because of its disk", "leader transfer",
 	"learner added", "learner promoted", "machine replaced", "member joined", "member removed", "message cut off",
 	"killed after voting", "killed while syncing", "message late", "message lost", "message twice", "power cut in the middle of a write", "pre-vote",
 	"process ended: disk fails", "read index of a follower", "read refused", "removal refused",
