@@ -139,6 +139,10 @@ func selfStats(r *request) answer {
 		since := status.LeaderSince.Std()
 		info = leaderInfo{m.Name, r.server.cfg.Clock().Std().Sub(since).String(), since.Format(timeFormat)}
 	}
+	var lost uint64
+	if r.server.cfg.LostLogLines != nil {
+		lost = r.server.cfg.LostLogLines()
+	}
 	return document{struct {
 		Name                 string     `json:"name"`
 		State                string     `json:"state"`
@@ -147,11 +151,12 @@ func selfStats(r *request) answer {
 		RecvAppendRequestCnt uint64     `json:"recvAppendRequestCnt"`
 		SendAppendRequestCnt uint64     `json:"sendAppendRequestCnt"`
 		RefusedCnt           int64      `json:"refusedCnt,omitempty"` // what other machines must not send
+		LostLogLines         uint64     `json:"lostLogLines,omitempty"`
 	}{
 		Name: self.Name, State: stateName(status.Raft.State),
 		StartTime: r.server.started.Std().Format(timeFormat), LeaderInfo: info,
 		RecvAppendRequestCnt: status.Appends.Received, SendAppendRequestCnt: status.Appends.Sent,
-		RefusedCnt: status.Refused,
+		RefusedCnt: status.Refused, LostLogLines: lost,
 	}}
 }
 

@@ -49,7 +49,9 @@ type Config struct {
 	TLS *tls.Config
 	// Clock is the machine's clock.
 	Clock func() store.Time
-	Log   *slog.Logger
+	// LostLogLines is how many lines of the log could not be written; nil for none.
+	LostLogLines func() uint64
+	Log          *slog.Logger
 }
 
 // Server serves clients.

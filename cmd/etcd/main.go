@@ -11,7 +11,6 @@ import (
 	"log/slog"
 	"net"
 	"os"
-	"os/signal"
 	"path/filepath"
 	"syscall"
 	"time"
@@ -44,31 +43,38 @@ const (
 )
 
 func main() {
-	c, err := parseConfig(os.Args[1:], environment, os.Stdout)
+	outliveWriting()
+	stderr := newLogWriter(os.Stderr, maxPendingLog)
+	stderr.exit(start(os.Args[1:], stderr))
+}
+
+// start does what the command line says and returns the exit code.
+func start(args []string, stderr *logWriter) int {
+	c, err := parseConfig(args, environment, os.Stdout)
 	switch {
 	case errors.Is(err, flag.ErrHelp):
-		return
+		return 0
 	case errors.As(err, new(errUsage)):
-		fmt.Fprintf(os.Stderr, "etcd: %v (see etcd -help)\n", err)
-		os.Exit(2)
+		fmt.Fprintf(stderr, "etcd: %v (see etcd -help)\n", err)
+		return 2
 	case err == nil && c.version:
 		fmt.Println("etcd " + programVersion)
-		return
+		return 0
 	}
 	if err == nil {
-		err = run(c)
+		err = run(c, stderr)
 	}
 	if err != nil {
-		fmt.Fprintf(os.Stderr, "etcd: %v\n", err)
-		os.Exit(1)
+		fmt.Fprintf(stderr, "etcd: %v\n", err)
+		return 1
 	}
+	return 0
 }
 
 // run runs a machine until it is told to stop.
-func run(c *config) error {
-	signals := make(chan os.Signal, 2)
-	signal.Notify(signals, syscall.SIGINT, syscall.SIGTERM)
-	log := newLog(c)
+func run(c *config, stderr *logWriter) error {
+	log := newLog(c, stderr)
+	stopping := stopSignals(log, stderr.exit)
 
 	dir := c.directory()
 	if err := c.complete(dir); err != nil {
@@ -104,9 +110,7 @@ func run(c *config) error {
 		log.Warn("this machine can only be alone: others cannot reach it at its peer address; advertise one with -s, and listen at another with -sl",
 			"peers", member.PeerURL)
 	}
-	starting, started := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
-	seeds, err := establish(starting, c, disk, dir, member, tls, log)
-	started()
+	seeds, err := establish(stopping, c, disk, dir, member, tls, log)
 	if errors.Is(err, context.Canceled) {
 		log.Info("stopped before it had joined the cluster")
 		return disk.Close()
@@ -115,7 +119,9 @@ func run(c *config) error {
 		return errors.Join(err, disk.Close())
 	}
 	clock := newClock()
-	machine, err := actors.Start(machineConfig(c, member, seeds, tls, clock, log), disk)
+	host := actors.Process(tls.dial)
+	host.Exit = stderr.exit
+	machine, err := actors.Start(machineConfig(c, member, seeds, host, clock, log), disk)
 	if err != nil {
 		return errors.Join(err, disk.Close())
 	}
@@ -126,13 +132,13 @@ func run(c *config) error {
 	watching, enough := context.WithCancel(context.Background())
 	defer enough()
 	go tls.watch(watching)
-	return serve(c, machine, clients, peers, tls, clock, signals, log)
+	return serve(c, machine, clients, peers, tls, clock, stopping, stderr.lostLines, log)
 }
 
-// serve serves clients and other machines until a signal, or until this machine no
+// serve serves clients and other machines until stopping ends, or until this machine no
 // longer belongs to its cluster.
 func serve(c *config, machine *actors.Machine, clients, peers net.Listener, tls security, clock func() store.Time,
-	signals <-chan os.Signal, log *slog.Logger) error {
+	stopping context.Context, lostLogLines func() uint64, log *slog.Logger) error {
 	cfg := httpfront.Config{
 		Version:        programVersion,
 		LocalReads:     c.reads == "local",
@@ -141,6 +147,7 @@ func serve(c *config, machine *actors.Machine, clients, peers net.Listener, tls 
 		MaxBody:        c.maxBody,
 		TLS:            serverTLS(tls.peers),
 		Clock:          clock,
+		LostLogLines:   lostLogLines,
 		Log:            log,
 	}
 	served := make(chan error, 2)
@@ -160,12 +167,7 @@ func serve(c *config, machine *actors.Machine, clients, peers net.Listener, tls 
 			front = httpfront.NewClients(cfg, machine)
 			go func() { served <- front.Serve(clients) }()
 			log.Info("serving clients", "addr", clients.Addr().String())
-		case sig := <-signals:
-			log.Info("stopping: requests under way are answered first", "signal", sig.String())
-			go func() {
-				log.Warn("stopped at once by a second signal", "signal", (<-signals).String())
-				os.Exit(1)
-			}()
+		case <-stopping.Done():
 			return stop(front)
 		case reason := <-machine.Gone:
 			err := stop(front)
@@ -202,15 +204,6 @@ func stopServing(machine *actors.Machine, front, peerFront *httpfront.Server, lo
 	}
 	log.Info("stopped")
 	return nil
-}
-
-func newLog(c *config) *slog.Logger {
-	opts := &slog.HandlerOptions{Level: slog.LevelInfo}
-	if c.verbose || c.veryVerbose {
-		opts.Level = slog.LevelDebug
-		opts.AddSource = c.veryVerbose
-	}
-	return slog.New(slog.NewTextHandler(os.Stderr, opts))
 }
 
 // openDisk opens the data directory, empty if the command line says so.
@@ -251,7 +244,7 @@ func logFound(log *slog.Logger, disk *actors.Disk) {
 		"entries", len(found.Entries), "term", found.HardState.GetTerm())
 }
 
-func machineConfig(c *config, member store.Member, seeds []store.Member, tls security, clock func() store.Time, log *slog.Logger) actors.Config {
+func machineConfig(c *config, member store.Member, seeds []store.Member, host actors.Host, clock func() store.Time, log *slog.Logger) actors.Config {
 	snapshotEntries := c.snapshotCount
 	if !c.snapshot {
 		snapshotEntries = 0
@@ -261,7 +254,7 @@ func machineConfig(c *config, member store.Member, seeds []store.Member, tls sec
 		HistoryLimit:    uint32(c.history),
 		SetHistoryLimit: c.given["m"],
 		Tick:            c.heartbeat,
-		Host:            actors.Process(tls.dial),
+		Host:            host,
 		Seeds:           seeds,
 		AuditEvery:      auditEvery,
 		Clock:           clock,

@@ -1,0 +1,141 @@
+package main
+
+import (
+	"bytes"
+	"io"
+	"log/slog"
+	"os"
+	"sync"
+	"time"
+)
+
+const (
+	// maxPendingLog bounds the bytes of log lines that wait to be written.
+	maxPendingLog = 1 << 20
+	// flushTime is how long the end of the process waits for its last log lines.
+	flushTime = 500 * time.Millisecond
+)
+
+// logWriter writes lines so that nobody ever waits for, or ends because of, whoever reads
+// them: a pipe that nobody reads, a full disk, a terminal that was stopped. A line that
+// cannot be written is dropped and counted, and when lines can be written again, one of
+// them says how many were lost. Its methods may be called from any goroutine.
+type logWriter struct {
+	out   io.Writer
+	limit int // of pending, in bytes
+
+	mu      sync.Mutex
+	pending []byte        // whole lines
+	unsaid  uint64        // lines lost that no line has told of
+	lost    uint64        // lines lost in all
+	torn    bool          // the last line written is not whole
+	idle    chan struct{} // nil while nothing is written; closed when the writing ends
+}
+
+func newLogWriter(out io.Writer, limit int) *logWriter { return &logWriter{out: out, limit: limit} }
+
+// Write takes whole lines. It never fails and never waits.
+func (w *logWriter) Write(lines []byte) (int, error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if len(w.pending)+len(lines) > w.limit {
+		w.lose(lines)
+		return len(lines), nil
+	}
+	w.pending = append(w.pending, lines...)
+	if w.idle == nil {
+		w.idle = make(chan struct{})
+		go w.drain(w.idle)
+	}
+	return len(lines), nil
+}
+
+// lose counts lines that are not written. w.mu is held.
+func (w *logWriter) lose(lines []byte) {
+	n := uint64(bytes.Count(lines, []byte{'\n'}))
+	w.lost += n
+	w.unsaid += n
+}
+
+// drain writes what is pending until nothing is.
+func (w *logWriter) drain(idle chan<- struct{}) {
+	defer close(idle)
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for len(w.pending) > 0 {
+		lines, unsaid, torn := w.pending, w.unsaid, w.torn
+		w.pending = nil
+		w.mu.Unlock()
+		n, err := w.write(lines, unsaid, torn)
+		w.mu.Lock()
+		if err == nil {
+			w.unsaid -= unsaid
+		}
+		if n > 0 {
+			w.torn = lines[n-1] != '\n'
+		}
+		w.lose(lines[n:])
+	}
+	w.idle = nil
+}
+
+// write writes lines, after the end of a torn one, and before the one that tells of lost
+// ones. It returns how many bytes of lines were written.
+func (w *logWriter) write(lines []byte, unsaid uint64, torn bool) (int, error) {
+	if torn {
+		if _, err := w.out.Write([]byte{'\n'}); err != nil {
+			return 0, err
+		}
+	}
+	n, err := w.out.Write(lines)
+	if err == nil && unsaid > 0 {
+		_, err = w.out.Write(lossLine(unsaid))
+	}
+	return n, err
+}
+
+// lossLine is the line that tells of lost ones.
+func lossLine(n uint64) []byte {
+	var line bytes.Buffer
+	slog.New(slog.NewTextHandler(&line, nil)).Warn("log lines are missing before this one: they could not be written", "lines", n)
+	return line.Bytes()
+}
+
+// flush waits until everything is written, at most for d.
+func (w *logWriter) flush(d time.Duration) {
+	w.mu.Lock()
+	idle := w.idle
+	w.mu.Unlock()
+	if idle == nil {
+		return
+	}
+	select {
+	case <-idle:
+	case <-time.After(d):
+	}
+}
+
+// lostLines is how many lines could not be written since the start.
+func (w *logWriter) lostLines() uint64 {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.lost
+}
+
+// exit ends the process when its last lines are written, or cannot be.
+func (w *logWriter) exit(code int) {
+	w.flush(flushTime)
+	os.Exit(code)
+}
+
+// newLog is the log of this process. Whatever a library logs on its own goes the same way.
+func newLog(c *config, to io.Writer) *slog.Logger {
+	opts := &slog.HandlerOptions{Level: slog.LevelInfo}
+	if c.verbose || c.veryVerbose {
+		opts.Level = slog.LevelDebug
+		opts.AddSource = c.veryVerbose
+	}
+	log := slog.New(slog.NewTextHandler(to, opts))
+	slog.SetDefault(log)
+	return log
+}

@@ -1,0 +1,92 @@
+package main
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+// reader is what a log is written to. It takes room bytes, and is stuck while blocked is open.
+type reader struct {
+	bytes.Buffer
+	room    int
+	blocked chan struct{}
+}
+
+func (r *reader) Write(b []byte) (int, error) {
+	if r.blocked != nil {
+		<-r.blocked
+	}
+	n := min(len(b), r.room)
+	r.room -= n
+	r.Buffer.Write(b[:n])
+	if n < len(b) {
+		return n, errors.New("no room")
+	}
+	return n, nil
+}
+
+// TestLogReaderStuck checks that a log that nobody reads keeps nobody waiting and holds
+// a bounded number of bytes, and that the reader is told what is missing.
+func TestLogReaderStuck(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		out := &reader{room: 1 << 20, blocked: make(chan struct{})}
+		w := newLogWriter(out, 30)
+		fmt.Fprintln(w, "line 0")
+		synctest.Wait() // it is on its way
+		for i := 1; i < 10; i++ {
+			fmt.Fprintln(w, "line", i)
+		}
+		began := time.Now()
+		w.flush(time.Second)
+		if waited := time.Since(began); waited != time.Second {
+			t.Errorf("flush waited %s", waited)
+		}
+		if n := w.lostLines(); n != 5 {
+			t.Errorf("%d lines are lost, want 5: seven bytes each, 30 of them wait", n)
+		}
+		close(out.blocked)
+		w.flush(time.Second)
+		got := out.String()
+		if !strings.HasPrefix(got, "line 0\nline 1\nline 2\nline 3\nline 4\n") || !strings.HasSuffix(got, "lines=5\n") || strings.Count(got, "\n") != 6 {
+			t.Errorf("the reader gets\n%s", got)
+		}
+		fmt.Fprintln(w, "line 10")
+		w.flush(time.Second)
+		if got = strings.TrimPrefix(out.String(), got); got != "line 10\n" {
+			t.Errorf("then the reader gets\n%s", got)
+		}
+	})
+}
+
+// TestLogFails checks that lines that cannot be written are counted, each once, and that
+// a torn one does not run into the next.
+func TestLogFails(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		out := &reader{room: 11}
+		w := newLogWriter(out, 1<<20)
+		write := func(line string) {
+			fmt.Fprintln(w, line)
+			w.flush(time.Second)
+		}
+		write("line 1")
+		write("line 2")
+		write("line 3")
+		if n := w.lostLines(); n != 2 {
+			t.Errorf("%d lines are lost, want 2", n)
+		}
+		out.room = 1 << 20
+		write("line 4")
+		want := "line 1\nline\nline 4\n" + string(lossLine(2))
+		if got := out.String(); got != want {
+			t.Errorf("the reader gets\n%swant\n%s", got, want)
+		}
+		if n := w.lostLines(); n != 2 {
+			t.Errorf("%d lines are lost in all, want 2", n)
+		}
+	})
+}

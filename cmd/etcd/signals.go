@@ -1,0 +1,68 @@
+package main
+
+import (
+	"context"
+	"log/slog"
+	"os"
+	"os/signal"
+	"syscall"
+	"time"
+)
+
+// sameStop is how long after a signal to stop further ones mean the same: timeout(1)
+// signals the process, and then the group that it is in.
+const sameStop = time.Second
+
+// outliveWriting keeps signals that a write raises from ending or stopping the process:
+// one to a pipe without a reader, to a file at its limit of size, or to a terminal from
+// the background. The write fails, or goes on, as any other.
+func outliveWriting() {
+	signal.Ignore(syscall.SIGPIPE, syscall.SIGXFSZ, syscall.SIGTTOU)
+}
+
+// stopSignal is the cause with which the context of stopSignals ends.
+type stopSignal struct{ os.Signal }
+
+func (s stopSignal) Error() string { return "signal: " + s.String() }
+
+// stopSignals returns a context that ends with the first signal to stop. One that follows
+// later ends the process at once.
+func stopSignals(log *slog.Logger, exit func(code int)) context.Context {
+	signals := make(chan os.Signal, 4)
+	signal.Notify(signals, syscall.SIGINT, syscall.SIGTERM)
+	if !signal.Ignored(syscall.SIGHUP) { // nohup wants it ignored
+		signal.Notify(signals, syscall.SIGHUP)
+	}
+	stopping, stop := context.WithCancelCause(context.Background())
+	go obey(signals, hasTerminal(), stop, log, exit)
+	return stopping
+}
+
+// hasTerminal says whether the process was started in a terminal, which may hang up.
+func hasTerminal() bool {
+	tty, err := os.OpenFile("/dev/tty", os.O_RDONLY|syscall.O_NOCTTY, 0)
+	if err != nil {
+		return false
+	}
+	_ = tty.Close() // it was only looked at
+	return true
+}
+
+// obey does what signals say until the channel is closed.
+func obey(signals <-chan os.Signal, terminal bool, stop context.CancelCauseFunc, log *slog.Logger, exit func(code int)) {
+	var asked time.Time
+	for sig := range signals {
+		switch {
+		case sig == syscall.SIGHUP && !terminal:
+			log.Info("SIGHUP changes nothing: the log goes to stderr, and certificates are read again by themselves; SIGTERM stops this machine")
+		case asked.IsZero():
+			asked = time.Now()
+			log.Info("stopping: requests under way are answered first", "signal", sig.String())
+			stop(stopSignal{sig})
+		case sig == syscall.SIGHUP, time.Since(asked) < sameStop:
+		default:
+			log.Warn("stopped at once by a second signal", "signal", sig.String())
+			exit(1)
+		}
+	}
+}

@@ -1,0 +1,244 @@
+package e2e
+
+import (
+	"bytes"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"strings"
+	"syscall"
+	"testing"
+
+	"golang.org/x/sys/unix"
+)
+
+// unread is a server whose log goes to a pipe that the test holds.
+type unread struct {
+	*server
+	cmd   *exec.Cmd
+	log   *os.File // the end to read
+	write *os.File // the end to write, as the server has it
+}
+
+// startUnread starts a server in a session of its own, without a terminal, whose stdout
+// and stderr are one pipe. prepare is called with both ends before the server starts.
+func startUnread(t *testing.T, prepare func(read, write *os.File)) *unread {
+	t.Helper()
+	noteSources()
+	s := newServer(t)
+	read, write, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	prepare(read, write)
+	cmd := exec.Command(binary, s.flags()...)
+	cmd.Dir, cmd.Stdout, cmd.Stderr = s.dir, write, write
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true, Pdeathsig: syscall.SIGKILL}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		cmd.Process.Kill()
+		cmd.Wait()
+		read.Close()
+		write.Close()
+	})
+	u := &unread{server: s, cmd: cmd, log: read, write: write}
+	waitUntil(t, "the server answers", func() bool {
+		answer, err := exchange(s.client, get("/version"))
+		return err == nil && answer.status == 200
+	})
+	return u
+}
+
+// signal sends a signal.
+func (u *unread) signal(sig syscall.Signal) {
+	u.t.Helper()
+	if err := u.cmd.Process.Signal(sig); err != nil {
+		u.t.Fatal(err)
+	}
+}
+
+// lives checks that the process takes a write.
+func (u *unread) lives(value string) {
+	u.t.Helper()
+	if e := u.event(post("/v1/keys/a", "value", value)); e.Action != "SET" {
+		u.t.Errorf("a write answers %+v", e)
+	}
+}
+
+// ends checks that SIGTERM stops it as ever.
+func (u *unread) ends() {
+	u.t.Helper()
+	u.signal(syscall.SIGTERM)
+	if err := u.cmd.Wait(); err != nil {
+		u.t.Errorf("after SIGTERM: %v", err)
+	}
+}
+
+// lost says how many log lines the server counts as lost.
+func (u *unread) lost() (n int) {
+	u.t.Helper()
+	_, after, found := strings.Cut(u.do(get("/v1/stats/self")).body, `"lostLogLines":`)
+	if found {
+		fmt.Sscan(after, &n)
+	}
+	return n
+}
+
+// TestLogReaderGone checks that a server outlives whoever reads its log.
+func TestLogReaderGone(t *testing.T) {
+	t.Parallel()
+	t.Run("it was gone before the start", func(t *testing.T) {
+		t.Parallel()
+		u := startUnread(t, func(read, _ *os.File) { read.Close() })
+		u.lives("1")
+		waitUntil(t, "lines are counted as lost", func() bool { return u.lost() > 0 })
+		u.ends()
+	})
+	t.Run("it goes", func(t *testing.T) {
+		t.Parallel()
+		u := startUnread(t, func(_, _ *os.File) {})
+		u.log.Close()
+		u.signal(syscall.SIGHUP) // logs a line
+		waitUntil(t, "a line is counted as lost", func() bool { return u.lost() > 0 })
+		u.lives("1")
+		u.ends()
+	})
+	// full fills the pipe with all that it holds.
+	full := func(_, write *os.File) {
+		const size = 4096 // the least there is
+		_, err := unix.FcntlInt(write.Fd(), unix.F_SETPIPE_SZ, size)
+		if err == nil {
+			_, err = write.Write(bytes.Repeat([]byte("x"), size))
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	t.Run("it reads nothing", func(t *testing.T) {
+		t.Parallel()
+		u := startUnread(t, full)
+		u.signal(syscall.SIGHUP)
+		u.lives("1")
+		u.ends()
+		u.write.Close()
+		if log, err := io.ReadAll(u.log); err != nil || len(bytes.Trim(log, "x")) > 0 {
+			t.Errorf("the pipe was not full: %v, %s", err, log)
+		}
+	})
+	t.Run("it begins to read", func(t *testing.T) {
+		t.Parallel()
+		u := startUnread(t, full)
+		u.write.Close()
+		log := make(chan string, 1)
+		go func() {
+			text, _ := io.ReadAll(u.log)
+			log <- string(text)
+		}()
+		u.ends()
+		if text := <-log; !strings.Contains(text, "serving clients") || !strings.Contains(text, "msg=stopped") {
+			t.Errorf("the log is not whole:\n%s", strings.TrimLeft(text, "x"))
+		}
+	})
+}
+
+// TestRefusesIntoDeadPipe checks that a start that is refused has its exit code even if
+// nobody hears why.
+func TestRefusesIntoDeadPipe(t *testing.T) {
+	t.Parallel()
+	noteSources()
+	for _, test := range []struct {
+		flag string
+		code int
+	}{{"-nosuch", 2}, {"-CF=nosuch", 1}, {"-help", 0}, {"-version", 0}} {
+		read, write, err := os.Pipe()
+		if err != nil {
+			t.Fatal(err)
+		}
+		read.Close()
+		cmd := exec.Command(binary, test.flag, "-d", t.TempDir(), "-c", "127.0.0.1:0", "-s", "127.0.0.1:0")
+		cmd.Stdout, cmd.Stderr = write, write
+		err = cmd.Run()
+		write.Close()
+		if code := cmd.ProcessState.ExitCode(); code != test.code {
+			t.Errorf("%s: exit code %d (%v), want %d", test.flag, code, err, test.code)
+		}
+	}
+}
+
+// TestHangUp checks that SIGHUP changes nothing without a terminal, and that a machine
+// started in a terminal stops in good order when that hangs up.
+func TestHangUp(t *testing.T) {
+	t.Parallel()
+	t.Run("no terminal", func(t *testing.T) {
+		t.Parallel()
+		u := startUnread(t, func(_, _ *os.File) {})
+		u.signal(syscall.SIGHUP)
+		u.lives("1")
+		u.ends()
+		u.write.Close()
+		log, err := io.ReadAll(u.log)
+		if err != nil || !strings.Contains(string(log), "SIGHUP changes nothing") || !strings.Contains(string(log), "msg=stopped") {
+			t.Errorf("%v, the log is\n%s", err, log)
+		}
+	})
+	t.Run("terminal", func(t *testing.T) {
+		t.Parallel()
+		screen, terminal := openTerminal(t)
+		s := newServer(t)
+		s.begin = func(cmd *exec.Cmd) error {
+			cmd.Stdin = terminal
+			cmd.SysProcAttr.Setsid, cmd.SysProcAttr.Setctty, cmd.SysProcAttr.Ctty = true, true, 0
+			return cmd.Start()
+		}
+		s.start()
+		terminal.Close()
+		screen.Close() // hangs up
+		if code := s.proc.waitExit(stopLimit); code != 0 {
+			t.Errorf("exit code %d, want 0", code)
+		}
+		if log := s.proc.stderr(); !strings.Contains(log, "signal=hangup") || !strings.Contains(log, "msg=stopped") {
+			t.Errorf("the log is\n%s", log)
+		}
+	})
+}
+
+// openTerminal returns both sides of a new pseudo terminal.
+func openTerminal(t *testing.T) (screen, terminal *os.File) {
+	t.Helper()
+	screen, err := os.OpenFile("/dev/ptmx", os.O_RDWR|syscall.O_NOCTTY, 0)
+	if err != nil {
+		t.Skipf("no pseudo terminals: %v", err)
+	}
+	fd := int(screen.Fd())
+	if err := unix.IoctlSetPointerInt(fd, unix.TIOCSPTLCK, 0); err != nil {
+		t.Fatal(err)
+	}
+	n, err := unix.IoctlGetInt(fd, unix.TIOCGPTN)
+	if err != nil {
+		t.Fatal(err)
+	}
+	terminal, err = os.OpenFile(fmt.Sprintf("/dev/pts/%d", n), os.O_RDWR|syscall.O_NOCTTY, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		screen.Close()
+		terminal.Close()
+	})
+	return screen, terminal
+}
+
+// TestStopsOnce checks that two SIGTERM in a row, as timeout(1) sends them, are one.
+func TestStopsOnce(t *testing.T) {
+	t.Parallel()
+	s := startServer(t)
+	s.proc.signal(syscall.SIGTERM)
+	waitUntil(t, "the machine stops", func() bool { return strings.Contains(s.proc.stderr(), "stopping") })
+	s.proc.signal(syscall.SIGTERM)
+	if code := s.proc.waitExit(stopLimit); code != 0 || strings.Contains(s.proc.stderr(), "second signal") {
+		t.Errorf("exit code %d", code)
+	}
+}
