@@ -12,7 +12,7 @@ import (
 // directly is what the commands print together, each without its last
 // newline. An HTML comment before a block directs it:
 //
-//	<!-- test: background server -->  the commands `go run ./cmd/etcd ...` stand for the built
+//	<!-- test: background server -->  the commands `./etcd ...` stand for the built
 //	                                  server. All of the block are started together; each
 //	                                  serves until the end or until one of these, which may
 //	                                  stand before anything:
@@ -38,7 +38,7 @@ type readmeBlock struct {
 }
 
 const (
-	runServer   = "go run ./cmd/etcd"
+	runServer   = "./etcd"
 	stopServer  = "stop server"
 	killServers = "kill servers"
 	killLeader  = "kill leader"
