@@ -5,13 +5,8 @@ import (
 	"flag"
 	"fmt"
 	"io"
-	"net"
-	"net/url"
-	"os"
-	"strconv"
 	"strings"
 	"time"
-	"unicode/utf8"
 
 	"etcd/credentials"
 )
@@ -49,7 +44,9 @@ type config struct {
 	verbose, veryVerbose bool
 	version              bool
 
-	given map[string]bool // flags set by the command line or the environment
+	given   map[string]bool // flags set by the command line or the environment
+	unknown []string        // variables that look like ours and set no flag
+	seeds   []string        // the machines of -C or -CF, host:port each, with a scheme if it was given
 }
 
 // Bounds of flags. A limit of 0 connections stands for "as many as open files allow".
@@ -97,9 +94,9 @@ var flagGroups = []flagGroup{
 // errUsage is a command line that cannot be run.
 type errUsage struct{ error }
 
-// parseConfig reads the command line and the environment. It prints help to out if
-// that is asked for, and returns flag.ErrHelp.
-func parseConfig(args []string, getenv func(string) (string, bool), out io.Writer) (*config, error) {
+// parseConfig reads the command line and the environment, as NAME=value each. It prints
+// help to out if that is asked for, and returns flag.ErrHelp.
+func parseConfig(args, environ []string, out io.Writer) (*config, error) {
 	c := &config{given: make(map[string]bool)}
 	fs := c.flags()
 	if err := fs.Parse(args); err != nil {
@@ -107,25 +104,17 @@ func parseConfig(args []string, getenv func(string) (string, bool), out io.Write
 			printHelp(out, fs)
 			return nil, err
 		}
-		return nil, errUsage{err}
+		return nil, errUsage{hinted(err)}
 	}
 	if fs.NArg() > 0 {
 		return nil, errUsage{fmt.Errorf("unexpected argument %q", fs.Arg(0))}
 	}
 	fs.Visit(func(f *flag.Flag) { c.given[f.Name] = true })
-	var err error
-	fs.VisitAll(func(f *flag.Flag) {
-		value, ok := getenv(envName(f.Name))
-		if !ok || value == "" || c.given[f.Name] || err != nil {
-			return
-		}
-		if setErr := fs.Set(f.Name, value); setErr != nil {
-			err = errUsage{fmt.Errorf("%s=%q: %w", envName(f.Name), value, setErr)}
-		}
-		c.given[f.Name] = true
-	})
-	if err != nil {
+	if err := c.readEnvironment(fs, environ); err != nil {
 		return nil, err
+	}
+	if c.version {
+		return c, nil
 	}
 	return c, c.check()
 }
@@ -149,8 +138,8 @@ func (c *config) flags() *flag.FlagSet {
 	fs.StringVar(&c.joinFile, "CF", "", "like -C, from a `file`")
 	fs.IntVar(&c.joinRetries, "r", 10, "how many `times` joining is tried")
 	fs.IntVar(&c.maxMembers, "maxsize", 9, "most `machines` the cluster may have")
-	fs.DurationVar(&c.heartbeat, "heartbeat", 100*time.Millisecond, "`interval` between heartbeats of the leader")
-	fs.DurationVar(&c.electionAfter, "election", time.Second, "`time` without heartbeats after which another leader is elected; 5 to 100 heartbeats")
+	durationVar(fs, &c.heartbeat, "heartbeat", 100*time.Millisecond, "`interval` between heartbeats of the leader")
+	durationVar(fs, &c.electionAfter, "election", time.Second, "`time` without heartbeats after which another leader is elected; 5 to 100 heartbeats")
 
 	c.clientTLS.Flags, c.serverTLS.Flags = "-client", "-server"
 	fs.StringVar(&c.clientTLS.Cert, "clientCert", "", "serve clients over TLS only, with the certificate in this `file`")
@@ -166,7 +155,7 @@ func (c *config) flags() *flag.FlagSet {
 	fs.Uint64Var(&c.snapshotCount, "snapshot-count", defaultSnapshot, "write a snapshot after so many log `entries`")
 
 	fs.StringVar(&c.reads, "reads", "linearizable", "how reads are served unless they say so: linearizable or local")
-	fs.DurationVar(&c.requestTimeout, "request-timeout", 5*time.Second, "how long a request waits for the cluster, 1s to 10m")
+	durationVar(fs, &c.requestTimeout, "request-timeout", 5*time.Second, "how long a request waits for the cluster, 1s to 10m")
 	fs.IntVar(&c.maxBody, "max-body", defaultMaxBody, "longest request body in `bytes`")
 	fs.IntVar(&c.maxConnections, "max-connections", 0, "most open client `connections`, watches included (default, and at most: what the limit of open files allows)")
 	fs.StringVar(&c.cors, "cors", "", "`origins` whose pages may use the API, comma separated; * for all")
@@ -175,87 +164,6 @@ func (c *config) flags() *flag.FlagSet {
 	fs.BoolVar(&c.veryVerbose, "vv", false, "log everything, with the place in the source")
 	fs.BoolVar(&c.version, "version", false, "print the version and exit")
 	return fs
-}
-
-// envName is the variable of a flag. Variables know no small letters, so those for
-// joining have names of their own.
-func envName(flagName string) string {
-	switch flagName {
-	case "C":
-		return "ETCD_JOIN"
-	case "CF":
-		return "ETCD_JOIN_FILE"
-	}
-	return "ETCD_" + strings.ToUpper(strings.ReplaceAll(flagName, "-", "_"))
-}
-
-// check refuses what cannot work, before anything is touched.
-func (c *config) check() error {
-	switch {
-	case c.reads != "linearizable" && c.reads != "local":
-		return errUsage{fmt.Errorf("-reads %q: want linearizable or local", c.reads)}
-	case c.requestTimeout < minRequestTime || c.requestTimeout > maxRequestTime:
-		return errUsage{fmt.Errorf("-request-timeout %s: want %s to %s", c.requestTimeout, minRequestTime, maxRequestTime)}
-	case c.heartbeat < minHeartbeat || c.heartbeat > maxHeartbeat:
-		return errUsage{fmt.Errorf("-heartbeat %s: want %s to %s", c.heartbeat, minHeartbeat, maxHeartbeat)}
-	case c.electionAfter < 5*c.heartbeat || c.electionAfter > 100*c.heartbeat:
-		return errUsage{fmt.Errorf("-election %s: want 5 to 100 heartbeats of %s", c.electionAfter, c.heartbeat)}
-	case c.maxMembers < 1 || c.maxMembers > maxMembersLimit:
-		return errUsage{fmt.Errorf("-maxsize %d: want 1 to %d", c.maxMembers, maxMembersLimit)}
-	case c.autoTLS && c.clientTLS.Given():
-		return errUsage{errors.New("-auto-tls and -clientCert, -clientKey or -clientCAFile exclude each other")}
-	case c.joinRetries < 1:
-		return errUsage{fmt.Errorf("-r %d: want at least 1", c.joinRetries)}
-	case c.join != "" && c.joinFile != "":
-		return errUsage{errors.New("-C and -CF exclude each other")}
-	case c.maxBody < 1 || c.maxBody > maxBodyLimit:
-		return errUsage{fmt.Errorf("-max-body %d: want 1 to %d", c.maxBody, maxBodyLimit)}
-	case c.maxConnections < 0:
-		return errUsage{fmt.Errorf("-max-connections %d: want at least 1", c.maxConnections)}
-	case c.history > maxHistory:
-		return errUsage{fmt.Errorf("-m %d: want at most %d", c.history, maxHistory)}
-	case c.snapshotCount == 0:
-		return errUsage{errors.New("-snapshot-count 0: want at least 1; -snapshot=false turns snapshots off")}
-	case c.given["n"] && !validName(c.name):
-		return errUsage{fmt.Errorf("-n %q: a name has no slash and is neither empty nor \".\" nor \"..\"", c.name)}
-	}
-	for _, origin := range c.origins() {
-		if u, err := url.Parse(origin); origin != "*" && (err != nil || u.Scheme == "" || u.Host == "") {
-			return errUsage{fmt.Errorf("-cors %q: want origins such as http://example.com, or *", origin)}
-		}
-	}
-	for _, addr := range []struct{ flag, value string }{
-		{"-c", c.clientAddr}, {"-s", c.peerAddr}, {"-cl", c.clientListen}, {"-sl", c.peerListen},
-	} {
-		if _, err := hostPort(addr.value, c.host); addr.value != "" && err != nil {
-			return errUsage{fmt.Errorf("%s %q: %w", addr.flag, addr.value, err)}
-		}
-	}
-	return nil
-}
-
-func validName(name string) bool {
-	return name != "" && name != "." && name != ".." && !strings.ContainsAny(name, "/\x00") && utf8.ValidString(name)
-}
-
-// hostPort completes an address: a bare port and ":port" get the host.
-func hostPort(addr, host string) (string, error) {
-	if !strings.Contains(addr, ":") {
-		addr = ":" + addr
-	}
-	h, port, err := net.SplitHostPort(addr)
-	if err != nil {
-		return "", errors.New("want a port, :port, or host:port")
-	}
-	if n, err := strconv.ParseUint(port, 10, 16); err != nil {
-		return "", fmt.Errorf("port %q is not a number up to 65535", port)
-	} else {
-		port = strconv.FormatUint(n, 10)
-	}
-	if h == "" {
-		h = host
-	}
-	return net.JoinHostPort(h, port), nil
 }
 
 // directory is the data directory, which may depend on the name.
@@ -290,16 +198,6 @@ func (c *config) listenAddr(listen, addr string) string {
 	return c.advertised(addr)
 }
 
-func (c *config) origins() []string {
-	var origins []string
-	for origin := range strings.SplitSeq(c.cors, ",") {
-		if origin = strings.TrimSpace(origin); origin != "" {
-			origins = append(origins, origin)
-		}
-	}
-	return origins
-}
-
 func printHelp(out io.Writer, fs *flag.FlagSet) {
 	fmt.Fprint(out, `etcd is a highly available key-value store for shared configuration and service
 discovery. Without flags it starts a machine of its own on 127.0.0.1:4001:
@@ -309,7 +207,7 @@ discovery. Without flags it starts a machine of its own on 127.0.0.1:4001:
 
 Flags may have one or two dashes. Each may be given in the environment instead, as
 ETCD_ and its name in capitals (ETCD_D, ETCD_REQUEST_TIMEOUT); -C and -CF are
-ETCD_JOIN and ETCD_JOIN_FILE.
+ETCD_JOIN and ETCD_JOIN_FILE, and -n and -d are ETCD_NAME and ETCD_DATA_DIR as well.
 `)
 	for _, group := range flagGroups {
 		fmt.Fprintf(out, "\n%s:\n", group.title)
@@ -332,6 +230,3 @@ ETCD_JOIN and ETCD_JOIN_FILE.
 		}
 	}
 }
-
-// environment looks a variable up.
-func environment(name string) (string, bool) { return os.LookupEnv(name) }

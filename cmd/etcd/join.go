@@ -5,9 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"net"
 	"net/url"
-	"os"
 	"strings"
 	"time"
 
@@ -20,29 +18,18 @@ import (
 // joinPause is between two rounds of asking all machines of -C.
 const joinPause = time.Second
 
-// machines are those of -C or -CF, which this machine reaches by scheme.
+// machines are those of -C or -CF, host:port each, which this machine reaches by scheme.
 func (c *config) machines(scheme string) ([]string, error) {
-	list := c.join
-	if c.joinFile != "" {
-		data, err := os.ReadFile(c.joinFile)
-		if err != nil {
-			return nil, err
+	addrs := make([]string, len(c.seeds))
+	for i, seed := range c.seeds {
+		given, addr, ok := strings.Cut(seed, "://")
+		if ok && given != scheme {
+			return nil, fmt.Errorf("-C %s: this machine reaches others only by %s; -serverCert and -serverKey decide, and are the same for all machines of a cluster", seed, scheme)
 		}
-		list = string(data)
-	}
-	var addrs []string
-	for addr := range strings.FieldsFuncSeq(list, func(r rune) bool { return strings.ContainsRune(", \t\r\n", r) }) {
-		if given, rest, ok := strings.Cut(addr, "://"); ok {
-			if given != scheme {
-				return nil, fmt.Errorf("-C %s: this machine reaches others only by %s; -serverCert and -serverKey decide, and are the same for all machines of a cluster", addr, scheme)
-			}
-			addr = rest
+		if !ok {
+			addr = seed
 		}
-		full, err := hostPort(strings.TrimSuffix(addr, "/"), c.host)
-		if err != nil {
-			return nil, fmt.Errorf("-C %q: %w", addr, err)
-		}
-		addrs = append(addrs, full)
+		addrs[i] = addr
 	}
 	return addrs, nil
 }
@@ -91,11 +78,7 @@ func establish(ctx context.Context, c *config, disk *actors.Disk, dir string, me
 // unspecified says whether a URL names no machine, such as http://0.0.0.0:7001.
 func unspecified(memberURL string) bool {
 	u, err := url.Parse(memberURL)
-	if err != nil {
-		return true
-	}
-	ip := net.ParseIP(u.Hostname())
-	return ip != nil && ip.IsUnspecified()
+	return err != nil || unspecifiedHost(u.Hostname())
 }
 
 func askToJoin(ctx context.Context, c *config, tls security, addrs []string, ask httpfront.JoinRequest, log *slog.Logger) (*httpfront.JoinAnswer, error) {

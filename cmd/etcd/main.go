@@ -50,7 +50,7 @@ func main() {
 
 // start does what the command line says and returns the exit code.
 func start(args []string, stderr *logWriter) int {
-	c, err := parseConfig(args, environment, os.Stdout)
+	c, err := parseConfig(args, os.Environ(), os.Stdout)
 	switch {
 	case errors.Is(err, flag.ErrHelp):
 		return 0
@@ -106,6 +106,7 @@ func run(c *config, stderr *logWriter) error {
 	log.Info("etcd is starting", "version", programVersion, "name", member.Name, "data", dir,
 		"clients", member.ClientURL, "peers", member.PeerURL)
 	logFound(log, disk)
+	c.warnUnknown(log)
 	if unspecified(member.PeerURL) {
 		log.Warn("this machine can only be alone: others cannot reach it at its peer address; advertise one with -s, and listen at another with -sl",
 			"peers", member.PeerURL)

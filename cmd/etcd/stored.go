@@ -29,7 +29,7 @@ func (c *config) complete(dir string) error {
 	}
 	s, err := load(dir)
 	if err != nil {
-		return fmt.Errorf("%w; start with -i to ignore it", err)
+		return err
 	}
 	for _, f := range []struct {
 		flag          string
@@ -39,8 +39,8 @@ func (c *config) complete(dir string) error {
 			*f.value = *f.stored
 		}
 	}
-	if err := c.check(); err != nil {
-		return fmt.Errorf("%s: %w; start with -i to ignore it", storedFile, err)
+	if err := c.checkAddresses(); err != nil { // not those of the command line alone
+		return fmt.Errorf("with what is stored in %s: %w; or start with -i to ignore it", filepath.Join(dir, storedFile), err)
 	}
 	return nil
 }
@@ -56,7 +56,7 @@ func load(dir string) (s stored, err error) {
 		return stored{}, err
 	}
 	if err := json.Unmarshal(data, &s); err != nil {
-		return stored{}, fmt.Errorf("%s: %w", path, err)
+		return stored{}, fmt.Errorf("%s cannot be read: %w; start with -i to ignore it: the name and the addresses are then those of the command line", path, err)
 	}
 	return s, nil
 }

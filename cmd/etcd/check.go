@@ -1,0 +1,208 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"net"
+	"net/url"
+	"os"
+	"strconv"
+	"strings"
+	"unicode/utf8"
+)
+
+// check refuses what cannot work, before anything is touched.
+func (c *config) check() error {
+	switch {
+	case c.reads != "linearizable" && c.reads != "local":
+		return errUsage{fmt.Errorf("-reads %q: want linearizable or local", c.reads)}
+	case c.requestTimeout < minRequestTime || c.requestTimeout > maxRequestTime:
+		return errUsage{fmt.Errorf("-request-timeout %s: want %s to %s", c.requestTimeout, minRequestTime, maxRequestTime)}
+	case c.heartbeat < minHeartbeat || c.heartbeat > maxHeartbeat:
+		return errUsage{fmt.Errorf("-heartbeat %s: want %s to %s", c.heartbeat, minHeartbeat, maxHeartbeat)}
+	case c.electionAfter < 5*c.heartbeat || c.electionAfter > 100*c.heartbeat:
+		return errUsage{fmt.Errorf("-election %s: want 5 to 100 heartbeats of %s", c.electionAfter, c.heartbeat)}
+	case c.maxMembers < 1 || c.maxMembers > maxMembersLimit:
+		return errUsage{fmt.Errorf("-maxsize %d: want 1 to %d", c.maxMembers, maxMembersLimit)}
+	case c.autoTLS && c.clientTLS.Given():
+		return errUsage{errors.New("-auto-tls and -clientCert, -clientKey or -clientCAFile exclude each other")}
+	case c.joinRetries < 1:
+		return errUsage{fmt.Errorf("-r %d: want at least 1", c.joinRetries)}
+	case c.join != "" && c.joinFile != "":
+		return errUsage{errors.New("-C and -CF exclude each other")}
+	case c.maxBody < 1 || c.maxBody > maxBodyLimit:
+		return errUsage{fmt.Errorf("-max-body %d: want 1 to %d", c.maxBody, maxBodyLimit)}
+	case c.maxConnections < 0:
+		return errUsage{fmt.Errorf("-max-connections %d: want at least 1", c.maxConnections)}
+	case c.history > maxHistory:
+		return errUsage{fmt.Errorf("-m %d: want at most %d", c.history, maxHistory)}
+	case c.snapshotCount == 0:
+		return errUsage{errors.New("-snapshot-count 0: want at least 1; -snapshot=false turns snapshots off")}
+	case c.given["n"] && !validName(c.name):
+		return errUsage{fmt.Errorf("-n %q: a name has no slash and is neither empty nor \".\" nor \"..\"", c.name)}
+	}
+	for _, origin := range c.origins() {
+		if err := checkOrigin(origin); err != nil {
+			return errUsage{fmt.Errorf("-cors %q: %w", origin, err)}
+		}
+	}
+	if err := c.checkAddresses(); err != nil {
+		return err
+	}
+	return c.readSeeds()
+}
+
+// checkOrigin refuses what no browser sends as the origin of a page.
+func checkOrigin(origin string) error {
+	if origin == "*" {
+		return nil
+	}
+	u, err := url.Parse(origin)
+	if err != nil || u.Scheme == "" || u.Host == "" {
+		return errors.New("want origins such as http://example.com, or *")
+	}
+	sent := strings.ToLower(u.Scheme + "://" + u.Host)
+	switch u.Scheme + ":" + u.Port() {
+	case "http:80", "https:443":
+		sent = strings.TrimSuffix(sent, ":"+u.Port())
+	}
+	if origin != sent {
+		return fmt.Errorf("no browser sends this as an origin; write %s", sent)
+	}
+	return nil
+}
+
+// checkAddresses refuses addresses at which this machine cannot listen or be reached.
+func (c *config) checkAddresses() error {
+	if err := checkHost(c.host); err != nil {
+		return errUsage{fmt.Errorf("-h %q: %w", c.host, err)}
+	}
+	for _, addr := range []struct {
+		flag, value string
+		needed      bool
+	}{
+		{"-c", c.clientAddr, true}, {"-s", c.peerAddr, true}, {"-cl", c.clientListen, false}, {"-sl", c.peerListen, false},
+	} {
+		if _, err := hostPort(addr.value, c.host); (addr.needed || addr.value != "") && err != nil {
+			return errUsage{fmt.Errorf("%s %q: %w", addr.flag, addr.value, err)}
+		}
+	}
+	if clients, peers := c.advertised(c.clientAddr), c.advertised(c.peerAddr); clash(clients, peers) {
+		return errUsage{fmt.Errorf("-c %s and -s %s are one address, and clients and machines need one each: give them different ports", clients, peers)}
+	}
+	clients, peers := c.listenAddr(c.clientListen, c.clientAddr), c.listenAddr(c.peerListen, c.peerAddr)
+	if clash(clients, peers) {
+		return errUsage{fmt.Errorf("this machine cannot listen at %s for clients and at %s for other machines: give them different ports (-c, -s, -cl, -sl)", clients, peers)}
+	}
+	return nil
+}
+
+// clash says whether two addresses cannot both be listened at.
+func clash(a, b string) bool {
+	hostA, portA, _ := net.SplitHostPort(a)
+	hostB, portB, _ := net.SplitHostPort(b)
+	return portA == portB && portA != "0" && (hostA == hostB || unspecifiedHost(hostA) || unspecifiedHost(hostB))
+}
+
+// unspecifiedHost says whether a host stands for all addresses of a machine, and so
+// tells nobody else where it is.
+func unspecifiedHost(host string) bool {
+	ip := net.ParseIP(host)
+	return host == "" || ip != nil && ip.IsUnspecified()
+}
+
+func checkHost(host string) error {
+	bare := strings.TrimSuffix(strings.TrimPrefix(host, "["), "]")
+	switch {
+	case host == "":
+		return errors.New("want an address or a name; 0.0.0.0 stands for all interfaces")
+	case bare != host && net.ParseIP(bare) != nil:
+		return fmt.Errorf("write %s; brackets are for an address with a port", bare)
+	case strings.Contains(host, "://"):
+		return errors.New("want an address or a name, without a scheme")
+	case strings.Contains(host, ":") && net.ParseIP(host) == nil:
+		return errors.New("want an address or a name, without a port; ports are in -c and -s")
+	case strings.ContainsAny(host, "[]/ "):
+		return errors.New("this is neither an address nor a name")
+	}
+	return nil
+}
+
+// readSeeds reads which machines to join.
+func (c *config) readSeeds() error {
+	name, list := "-C", c.join
+	if c.joinFile != "" {
+		data, err := os.ReadFile(c.joinFile)
+		if err != nil {
+			if path := (*fs.PathError)(nil); errors.As(err, &path) {
+				err = path.Err
+			}
+			return fmt.Errorf("-CF %s: %w; it is to list machines of the cluster to join, as host:peerport", c.joinFile, err)
+		}
+		name, list = "-CF "+c.joinFile, string(data)
+	}
+	c.seeds = nil
+	for seed := range strings.FieldsFuncSeq(list, func(r rune) bool { return strings.ContainsRune(", \t\r\n", r) }) {
+		addr := strings.TrimSuffix(seed, "/")
+		scheme, rest, given := strings.Cut(addr, "://")
+		if given {
+			addr = rest
+		}
+		switch {
+		case given && scheme != "http" && scheme != "https":
+			return errUsage{fmt.Errorf("%s: %q: machines are reached by http or https", name, seed)}
+		case !strings.ContainsAny(addr, ":0123456789"):
+			return errUsage{fmt.Errorf("%s: %q has no port: write %s:7001, if its peer port (-s) is 7001", name, seed, addr)}
+		}
+		full, err := hostPort(addr, c.host)
+		if err != nil {
+			return errUsage{fmt.Errorf("%s: %q: %w", name, seed, err)}
+		}
+		if given {
+			full = scheme + "://" + full
+		}
+		c.seeds = append(c.seeds, full)
+	}
+	if len(c.seeds) == 0 && (c.given["C"] || c.given["CF"]) {
+		return errUsage{fmt.Errorf("%s names no machine: name one or more as host:peerport, or leave it out to found a cluster", name)}
+	}
+	return nil
+}
+
+func validName(name string) bool {
+	return name != "" && name != "." && name != ".." && !strings.ContainsAny(name, "/\x00") && utf8.ValidString(name)
+}
+
+// hostPort completes an address: a bare port and ":port" get the host.
+func hostPort(addr, host string) (string, error) {
+	want := errors.New("want a port, :port, or host:port")
+	if strings.Count(addr, ":") > 1 && !strings.Contains(addr, "[") && net.ParseIP(addr) != nil {
+		return "", fmt.Errorf("an IPv6 address is in brackets before its port: [%s]:PORT", addr)
+	}
+	if !strings.Contains(addr, ":") {
+		addr = ":" + addr
+	}
+	h, port, err := net.SplitHostPort(addr)
+	if err != nil {
+		return "", want
+	}
+	n, err := strconv.ParseUint(port, 10, 16)
+	if err != nil {
+		return "", fmt.Errorf("%w, and %q is no port: ports are numbers up to 65535", want, port)
+	}
+	if h == "" {
+		h = host
+	}
+	return net.JoinHostPort(h, strconv.FormatUint(n, 10)), nil
+}
+
+func (c *config) origins() []string {
+	var origins []string
+	for origin := range strings.SplitSeq(c.cors, ",") {
+		if origin = strings.TrimSpace(origin); origin != "" {
+			origins = append(origins, origin)
+		}
+	}
+	return origins
+}

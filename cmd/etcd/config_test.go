@@ -1,0 +1,163 @@
+package main
+
+import (
+	"bytes"
+	"errors"
+	"io"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+)
+
+// TestRefusedFlags checks that a command line that cannot be meant is refused, with what
+// to write instead.
+func TestRefusedFlags(t *testing.T) {
+	empty := filepath.Join(t.TempDir(), "empty")
+	if err := os.WriteFile(empty, []byte(" \n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	tests := []struct {
+		args string
+		env  string
+		says []string
+	}{
+		{"-C foo", "", []string{"-C", "foo", "port", "foo:7001"}},
+		{"-C foo:bar", "", []string{"-C", "foo:bar", "port"}},
+		{"-C 127.0.0.1", "", []string{"-C", "127.0.0.1", "port"}},
+		{"-C ftp://a:7001", "", []string{"-C", "ftp", "http"}},
+		{"-C ,", "", []string{"-C names no machine", "leave it out"}},
+		{"-C=", "", []string{"-C names no machine"}},
+		{"-CF nosuch", "", []string{"-CF nosuch", "no such file", "host:peerport"}},
+		{"-CF " + empty, "", []string{"-CF", "names no machine"}},
+		{"", "ETCD_JOIN=foo", []string{"-C", "foo:7001"}},
+		{"-heartbeat 100", "", []string{"-heartbeat", "unit", "100ms"}},
+		{"-election 1000", "", []string{"-election", "1000ms"}},
+		{"-request-timeout 5", "", []string{"-request-timeout", "5s"}},
+		{"-request-timeout soon", "", []string{"-request-timeout", "want a time", "5s"}},
+		{"", "ETCD_HEARTBEAT=100", []string{"ETCD_HEARTBEAT", "100ms"}},
+		{"-h [::1]", "", []string{"-h", "write ::1"}},
+		{"-h 10.0.0.1:4001", "", []string{"-h", "without a port"}},
+		{"-h http://a", "", []string{"-h", "scheme"}},
+		{"-h=", "", []string{"-h", "0.0.0.0"}},
+		{"-c ::1:4001", "", []string{"-c", "[::1:4001]:PORT"}},
+		{"-c foo", "", []string{"-c", "foo", "host:port"}},
+		{"-c=", "", []string{"-c", "host:port"}},
+		{"-c 4001 -s 4001", "", []string{"-c", "-s", "127.0.0.1:4001", "different ports"}},
+		{"-c 127.0.0.1:4001 -s :4001", "", []string{"-c", "-s", "different ports"}},
+		{"-c 10.0.0.1:4001 -cl 0.0.0.0:4001 -s 10.0.0.2:4001", "", []string{"listen", "different ports"}},
+		{"-cors http://x/", "", []string{"-cors", "write http://x"}},
+		{"-cors https://X.example:443", "", []string{"-cors", "write https://x.example"}},
+		{"-cors x.example", "", []string{"-cors", "http://example.com"}},
+		{"-data-dir /tmp/a", "", []string{"-data-dir", "here it is -d"}},
+		{"-nosuch", "", []string{"-nosuch"}},
+		{"-n a/b", "", []string{"-n", "slash"}},
+		{"", "ETCD_D=/a ETCD_DATA_DIR=/b", []string{"ETCD_D", "ETCD_DATA_DIR", "differ"}},
+	}
+	for _, test := range tests {
+		c, err := parseConfig(strings.Fields(test.args), strings.Fields(test.env), io.Discard)
+		if err == nil {
+			t.Errorf("etcd %s is accepted: %+v", test.args, c)
+			continue
+		}
+		for _, want := range test.says {
+			if !strings.Contains(err.Error(), want) {
+				t.Errorf("etcd %s: %q does not say %q", test.args, err, want)
+			}
+		}
+		if usage := !strings.HasPrefix(test.args, "-CF nosuch"); errors.As(err, new(errUsage)) != usage {
+			t.Errorf("etcd %s: %q is a mistake of the command line: want %v", test.args, err, usage)
+		}
+	}
+}
+
+// TestAcceptedFlags checks what is meant by command lines that are close to those that
+// are refused.
+func TestAcceptedFlags(t *testing.T) {
+	parse := func(args string, env ...string) *config {
+		t.Helper()
+		c, err := parseConfig(strings.Fields(args), env, io.Discard)
+		if err != nil {
+			t.Fatalf("etcd %s: %v", args, err)
+		}
+		return c
+	}
+	if c := parse("-h ::1 -c 0 -s 0"); c.advertised(c.clientAddr) != "[::1]:0" {
+		t.Errorf("-h ::1 advertises %s", c.advertised(c.clientAddr))
+	}
+	c := parse("-h 10.0.0.1 -C 7002,10.0.0.3:7001,https://a:7001/")
+	if want := []string{"10.0.0.1:7002", "10.0.0.3:7001", "https://a:7001"}; !slices.Equal(c.seeds, want) {
+		t.Errorf("the machines to join are %q, want %q", c.seeds, want)
+	}
+	parse("-cors http://x,https://y:8443,*")
+	parse("", "ETCD_JOIN=")
+	parse("-c 10.0.0.1:4001 -s 10.0.0.2:4001")
+	if c := parse("-c 4001", "ETCD_NAME=a", "ETCD_DATA_DIR=/b", "ETCD_C=4002", "ETCD_N=a"); c.name != "a" || c.dataDir != "/b" || c.clientAddr != "4001" {
+		t.Errorf("the environment is read as %+v", c)
+	}
+}
+
+// TestUnknownVariables checks that variables that only look like ours are named, each
+// once, and stop nothing.
+func TestUnknownVariables(t *testing.T) {
+	c, err := parseConfig(nil, []string{
+		"ETCD_PORT=tcp://10.0.0.1:4001", "ETCD_VERSION=v3.5.0", "ETCD_LISTEN_CLIENT_URLS=http://0.0.0.0:2379", "ETCDCTL_API=3", "ETCD_M=7",
+	}, io.Discard)
+	if err != nil || c.version || c.history != 7 {
+		t.Fatalf("%+v, %v", c, err)
+	}
+	var log bytes.Buffer
+	c.warnUnknown(slog.New(slog.NewTextHandler(&log, nil)))
+	lines := strings.Split(strings.TrimSpace(log.String()), "\n")
+	for i, want := range []string{"variable=ETCD_LISTEN_CLIENT_URLS instead=ETCD_CL", "variable=ETCD_PORT", "variable=ETCD_VERSION"} {
+		if len(lines) != 3 || !strings.HasSuffix(lines[i], want) {
+			t.Fatalf("want %q at the end of line %d of\n%s", want, i, log.String())
+		}
+	}
+}
+
+// TestStored checks that -i is recommended where it helps, and nowhere else.
+func TestStored(t *testing.T) {
+	tests := []struct {
+		name, stored, args string
+		says               string // empty: it is accepted
+		hint               bool
+	}{
+		{"nothing stored", "", "", "", false},
+		{"flags win", `{"clientAddr":"4001x"}`, "-c 4005", "", false},
+		{"no JSON", `{`, "", "config.json", true},
+		{"an address that is none", `{"clientAddr":"4001x"}`, "", "config.json", true},
+		{"an address that -s has taken", `{"clientAddr":"127.0.0.1:7005"}`, "-s 7005", "different ports", true},
+		{"no file", "directory", "", "is a directory", false},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			dir := t.TempDir()
+			path := filepath.Join(dir, storedFile)
+			var err error
+			switch test.stored {
+			case "":
+			case "directory":
+				err = os.Mkdir(path, 0o700)
+			default:
+				err = os.WriteFile(path, []byte(test.stored), 0o600)
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			c, err := parseConfig(strings.Fields(test.args), nil, io.Discard)
+			if err != nil {
+				t.Fatal(err)
+			}
+			err = c.complete(dir)
+			switch {
+			case (err == nil) != (test.says == ""):
+				t.Errorf("the error is %v", err)
+			case err != nil && (!strings.Contains(err.Error(), test.says) || strings.Contains(err.Error(), "start with -i") != test.hint):
+				t.Errorf("%q: want %q, and -i recommended %v", err, test.says, test.hint)
+			}
+		})
+	}
+}

@@ -1,0 +1,113 @@
+package main
+
+import (
+	"flag"
+	"fmt"
+	"log/slog"
+	"slices"
+	"strings"
+)
+
+// envNames are the variables of a flag, the first of which is in the help. Variables know
+// no small letters, so those for joining have names of their own; those that later
+// versions of etcd have for the same thing work, too. Some flags have none: images
+// declare ETCD_VERSION.
+func envNames(flagName string) []string {
+	switch flagName {
+	case "C":
+		return []string{"ETCD_JOIN"}
+	case "CF":
+		return []string{"ETCD_JOIN_FILE"}
+	case "n":
+		return []string{"ETCD_N", "ETCD_NAME"}
+	case "d":
+		return []string{"ETCD_D", "ETCD_DATA_DIR"}
+	case "version":
+		return nil
+	}
+	return []string{"ETCD_" + strings.ToUpper(strings.ReplaceAll(flagName, "-", "_"))}
+}
+
+// elsewhere says which flag of this program does what one of later versions of etcd does
+// there.
+var elsewhere = map[string]string{
+	"name":                        "n",
+	"data-dir":                    "d",
+	"listen-client-urls":          "cl",
+	"advertise-client-urls":       "c",
+	"listen-peer-urls":            "sl",
+	"initial-advertise-peer-urls": "s",
+	"initial-cluster":             "C",
+	"initial-cluster-state":       "C",
+	"snapshot-count":              "snapshot-count",
+	"heartbeat-interval":          "heartbeat",
+	"election-timeout":            "election",
+	"cert-file":                   "clientCert",
+	"key-file":                    "clientKey",
+	"trusted-ca-file":             "clientCAFile",
+	"peer-cert-file":              "serverCert",
+	"peer-key-file":               "serverKey",
+	"peer-trusted-ca-file":        "serverCAFile",
+	"addr":                        "c",
+	"peer-addr":                   "s",
+	"peers":                       "C",
+	"peers-file":                  "CF",
+}
+
+// hinted adds to the error about an unknown flag which one is meant.
+func hinted(err error) error {
+	_, name, found := strings.Cut(err.Error(), "flag provided but not defined: -")
+	if here := elsewhere[name]; found && here != "" {
+		return fmt.Errorf("there is no flag -%s; here it is -%s", name, here)
+	}
+	return err
+}
+
+// readEnvironment sets the flags that the command line has left alone from variables that
+// are set and not empty. Others that look like ours are remembered and do no harm:
+// container platforms set some for every service called etcd.
+func (c *config) readEnvironment(fs *flag.FlagSet, environ []string) error {
+	values := make(map[string]string)
+	for _, variable := range environ {
+		name, value, _ := strings.Cut(variable, "=")
+		if strings.HasPrefix(name, "ETCD_") && value != "" {
+			values[name] = value
+		}
+	}
+	var err error
+	fs.VisitAll(func(f *flag.Flag) {
+		set := "" // the variable that has set it
+		for _, name := range envNames(f.Name) {
+			value, ok := values[name]
+			delete(values, name)
+			switch {
+			case !ok || err != nil || set == "" && c.given[f.Name]:
+			case set != "" && value != f.Value.String():
+				err = errUsage{fmt.Errorf("%s and %s both set -%s, and differ; unset one of them", set, name, f.Name)}
+			default:
+				if setErr := fs.Set(f.Name, value); setErr != nil {
+					err = errUsage{fmt.Errorf("%s=%q: %w", name, value, setErr)}
+				}
+				set = name
+				c.given[f.Name] = true
+			}
+		}
+	})
+	for name := range values {
+		c.unknown = append(c.unknown, name)
+	}
+	slices.Sort(c.unknown)
+	return err
+}
+
+// warnUnknown says of every variable that looks like ours that it does nothing.
+func (c *config) warnUnknown(log *slog.Logger) {
+	for _, name := range c.unknown {
+		args := []any{"variable", name}
+		flagName := strings.ToLower(strings.ReplaceAll(strings.TrimPrefix(name, "ETCD_"), "_", "-"))
+		if here := elsewhere[flagName]; here != "" {
+			args = append(args, "instead", envNames(here)[0])
+		}
+		log.Warn("this environment variable sets nothing here and is ignored; etcd -help lists those that do", args...)
+	}
+}
