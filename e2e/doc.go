@@ -4,7 +4,7 @@
 // machine or a cluster, with a network between its machines that can be
 // disturbed), a raw HTTP/1.1 client that sends requests byte for byte, and the
 // tests that need real processes: the replay of the answers recorded from etcd
-// 0.1.0, the examples of the README, crashes under load, the behaviour of
+// 0.1.0, the examples of the README and of docs/operations.md, crashes under load, the behaviour of
 // connections, and what a cluster promises while machines die, stop, restart,
 // join, leave and lose each other.
 //

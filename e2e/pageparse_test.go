@@ -3,35 +3,50 @@ package e2e
 import (
 	"fmt"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 )
 
-// The README is a script. Every ```sh block in it is run by sh, command by
-// command, in one working directory; a ```json or ```text block that follows
-// directly is what the commands print together, each without its last
-// newline. An HTML comment before a block directs it:
+// The README and docs/operations.md are scripts. Every ```sh block in them is run by sh,
+// command by command, in one working directory; a ```json or ```text block that follows
+// directly is what the commands print together, each without its last newline.
 //
-//	<!-- test: background server -->  the commands `./etcd ...` stand for the built
-//	                                  server. All of the block are started together; each
-//	                                  serves until the end or until one of these, which may
-//	                                  stand before anything:
+// The README is one script from its beginning to its end. Of docs/operations.md every
+// section, from one "## " to the next, is one: it begins in an empty directory without
+// servers, and what it has started is stopped at its end.
+//
+// A command that begins with `./etcd` or `etcd` runs the built server. It gets
+// free ports instead of the defaults; ports 4001 to 4004, 4011 to 4014, 7001 to 7004 and
+// 7011 to 7014 are replaced by free ones in commands and back in outputs. Of expiration
+// fields only the presence is compared, and any member ID (16 hexadecimal digits) is like
+// any other.
+//
+// An HTML comment before a block directs it:
+//
+//	<!-- test: background server -->  all servers of the block are started together, and all
+//	                                  have to say that they serve clients. Each runs until the
+//	                                  end or until one of these, which may stand before
+//	                                  anything:
 //	<!-- test: stop server -->        stops all servers with SIGTERM
+//	<!-- test: stop server 7002 -->   stops the server with that peer port
 //	<!-- test: kill servers -->       kills all servers with SIGKILL
+//	<!-- test: kill server 7002 -->   kills the server with that peer port
 //	<!-- test: kill leader -->        kills the server that leads the others with SIGKILL
-//	<!-- test: server 7002 ends -->   waits for the server with that peer port to end by itself
+//	<!-- test: server 7002 ends -->   waits for the server with that peer port to end by
+//	                                  itself; `ends with 1` for that exit code
 //	<!-- test: background NAME -->    start the one command of the block and go on
 //	<!-- test: output of NAME -->     before a json or text block: what that command has printed
 //	                                  when it ended
 //	<!-- test: until -->              repeat the block until its output is as shown
+//	<!-- test: fails -->              the one command of the block has to fail; the last line
+//	                                  that it prints, on stdout or stderr, is as shown
 //	<!-- test: ci -->                 not run here: .ci/run does
-//
-// Ports 4001 to 4004 and 7001 to 7004 are replaced by free ones in commands
-// and back in outputs. Of expiration fields only the presence is compared.
 
-// readmeBlock is a block of commands, or a directive without commands.
-type readmeBlock struct {
-	line      int // where it starts, from 1
+// pageBlock is a block of commands, or a directive without commands.
+type pageBlock struct {
+	line      int    // where it starts, from 1
+	section   string // the last heading of the second level before it
 	commands  []string
 	directive string
 	output    *string // nil: not shown
@@ -44,18 +59,24 @@ const (
 	killLeader  = "kill leader"
 )
 
-// serverEnds is the directive that waits for a server.
-var serverEnds = regexp.MustCompile(`^server (\d+) ends$`)
+var (
+	// runsServer finds what a command that runs a server begins with.
+	runsServer = regexp.MustCompile(`^(?:\./)?etcd(?: |$)`)
+	// serverEnds is the directive that waits for a server, oneServer the one that ends it.
+	serverEnds = regexp.MustCompile(`^server (\d+) ends(?: with (\d+))?$`)
+	oneServer  = regexp.MustCompile(`^(stop|kill) server (\d+)$`)
+)
 
 // standsAlone says that a directive belongs to no block.
 func standsAlone(directive string) bool {
-	return directive == stopServer || directive == killServers || directive == killLeader || serverEnds.MatchString(directive)
+	return directive == stopServer || directive == killServers || directive == killLeader ||
+		serverEnds.MatchString(directive) || oneServer.MatchString(directive)
 }
 
-// parseReadme returns the blocks of a document in order.
-func parseReadme(text string) ([]readmeBlock, error) {
-	var blocks []readmeBlock
-	directive, fence := "", ""
+// parsePage returns the blocks of a document in order.
+func parsePage(text string) ([]pageBlock, error) {
+	var blocks []pageBlock
+	directive, fence, section := "", "", ""
 	var body []string
 	start, last := 0, -1 // where the body starts; the block that an output would belong to
 	for i, line := range strings.Split(text, "\n") {
@@ -69,10 +90,10 @@ func parseReadme(text string) ([]readmeBlock, error) {
 			next := -1
 			switch {
 			case fence == "```sh":
-				blocks = append(blocks, readmeBlock{line: start, commands: splitCommands(body), directive: directive})
+				blocks = append(blocks, pageBlock{line: start, section: section, commands: splitCommands(body), directive: directive})
 				directive, next = "", len(blocks)-1
 			case isOutput && strings.HasPrefix(directive, "output of "):
-				blocks = append(blocks, readmeBlock{line: start, directive: directive, output: new(strings.Join(body, "\n"))})
+				blocks = append(blocks, pageBlock{line: start, section: section, directive: directive, output: new(strings.Join(body, "\n"))})
 				directive = ""
 			case isOutput && directive == "" && last >= 0:
 				blocks[last].output = new(strings.Join(body, "\n"))
@@ -86,7 +107,7 @@ func parseReadme(text string) ([]readmeBlock, error) {
 		case isComment:
 			directive, last = strings.TrimSpace(strings.TrimSuffix(comment, "-->")), -1
 			if standsAlone(directive) {
-				blocks = append(blocks, readmeBlock{line: i + 1, directive: directive})
+				blocks = append(blocks, pageBlock{line: i + 1, section: section, directive: directive})
 				directive = ""
 			}
 		case strings.HasPrefix(trimmed, "```"):
@@ -95,6 +116,9 @@ func parseReadme(text string) ([]readmeBlock, error) {
 			return nil, fmt.Errorf("line %d: the directive %q stands before no block", i+1, directive)
 		case trimmed != "":
 			last = -1
+			if heading, ok := strings.CutPrefix(line, "## "); ok {
+				section = heading
+			}
 		}
 	}
 	if fence != "" || directive != "" {
@@ -114,8 +138,8 @@ func splitCommands(lines []string) []string {
 	return commands
 }
 
-// TestParseReadme checks that directives that would be ignored are refused.
-func TestParseReadme(t *testing.T) {
+// TestParsePage checks that directives that would be ignored are refused.
+func TestParsePage(t *testing.T) {
 	t.Parallel()
 	const block = "```sh\ncurl a\n```\n"
 	tests := []struct {
@@ -128,6 +152,7 @@ func TestParseReadme(t *testing.T) {
 		{"directive", "<!-- test: background server -->\n" + block, 1, false},
 		{"directive of its own", "<!-- test: stop server -->\ntext\n" + block, 2, false},
 		{"servers", "<!-- test: kill leader -->\n<!-- test: kill servers -->\n<!-- test: server 7002 ends -->\n", 3, false},
+		{"one server", "<!-- test: stop server 7002 -->\n<!-- test: kill server 7002 -->\n<!-- test: server 7002 ends with 1 -->\n", 3, false},
 		{"output of another", "<!-- test: output of w -->\n```json\n{}\n```\n", 1, false},
 		{"other block", "```go\nfunc\n```\n", 0, false},
 		{"directive before text", "<!-- test: until -->\ntext\n" + block, 0, true},
@@ -138,9 +163,26 @@ func TestParseReadme(t *testing.T) {
 		{"open block", "```sh\ncurl a\n", 0, true},
 	}
 	for _, test := range tests {
-		blocks, err := parseReadme(test.text)
+		blocks, err := parsePage(test.text)
 		if len(blocks) != test.blocks || (err != nil) != test.fails {
 			t.Errorf("%s: %d blocks, error %v", test.name, len(blocks), err)
 		}
+	}
+}
+
+// TestParseSections checks that blocks belong to the heading before them.
+func TestParseSections(t *testing.T) {
+	t.Parallel()
+	const block = "```sh\n## a comment\ncurl a\n```\n"
+	blocks, err := parsePage(block + "## A\n" + block + "### deeper\n" + block + "## B\n<!-- test: stop server -->\n")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var sections []string
+	for _, b := range blocks {
+		sections = append(sections, b.section)
+	}
+	if want := []string{"", "A", "A", "B"}; !slices.Equal(sections, want) {
+		t.Errorf("sections %q, want %q", sections, want)
 	}
 }
