@@ -4,8 +4,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 
 	"go.etcd.io/raft/v3/raftpb"
+	"google.golang.org/protobuf/proto"
 
 	"etcd/raftnode"
 	"etcd/store"
@@ -132,4 +134,27 @@ func (d *Disk) Close() error {
 		return d.lock.Close()
 	}
 	return errors.Join(d.log.Close(), d.lock.Close())
+}
+
+// Members are the IDs of all members that the log knows of, those included whose joining
+// was not committed yet when it ended.
+func (d *Disk) Members() []uint64 {
+	if d.Found == nil {
+		return nil
+	}
+	conf := d.Found.Snapshot.GetConfState()
+	members := append(slices.Clone(conf.GetVoters()), conf.GetLearners()...)
+	for _, e := range d.Found.Entries {
+		change := &raftpb.ConfChange{}
+		if e.GetType() != raftpb.EntryConfChange || proto.Unmarshal(e.GetData(), change) != nil {
+			continue // what cannot be read is refused when it is applied
+		}
+		id := change.GetNodeId()
+		members = slices.DeleteFunc(members, func(member uint64) bool { return member == id })
+		if change.GetType() != raftpb.ConfChangeRemoveNode {
+			members = append(members, id)
+		}
+	}
+	slices.Sort(members)
+	return members
 }

@@ -11,6 +11,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/url"
 	"slices"
 	"strings"
 
@@ -107,6 +108,9 @@ func join(r *request) answer {
 	member := store.Member{ID: ask.MemberID, Name: ask.Name, PeerURL: ask.PeerURL, ClientURL: ask.ClientURL}
 	status := r.session.status()
 	if !slices.Contains(status.Members, member) { // otherwise it has asked before
+		if refused := checkApart(member, status.Members); refused != nil {
+			return refused
+		}
 		reply := r.session.join(member)
 		status = r.session.status()
 		if reply.Err != nil {
@@ -114,6 +118,35 @@ func join(r *request) answer {
 		}
 	}
 	return document{JoinAnswer{ClusterID: r.server.machine.ClusterID, Term: status.Raft.Term, Members: status.Members}}
+}
+
+// checkApart refuses a machine that could not reach the members, or they it, because one
+// of them is at an address such as 0.0.0.0, which means another machine on every host.
+// This is up to the member that is asked, which runs on one of the hosts.
+func checkApart(joining store.Member, members []store.Member) answer {
+	hostOf := func(m store.Member) string {
+		u, err := url.Parse(m.PeerURL)
+		if err != nil {
+			return ""
+		}
+		return u.Hostname()
+	}
+	nowhere := func(host string) bool {
+		ip := net.ParseIP(host)
+		return ip != nil && ip.IsUnspecified()
+	}
+	for _, m := range members {
+		its, theirs := hostOf(joining), hostOf(m)
+		switch {
+		case nowhere(its) && !OnThisHost(theirs):
+			return httpError(http.StatusConflict, fmt.Sprintf("member %s (%s) is on another host, and could not reach this machine at %s; "+
+				"start it with an address that it can reach (-h, or -s)", m.Name, m.PeerURL, joining.PeerURL))
+		case nowhere(theirs) && !OnThisHost(its):
+			return httpError(http.StatusConflict, fmt.Sprintf("this machine could not reach member %s at %s from another host; "+
+				"start that one with an address that this one can reach (-h, or -s)", m.Name, m.PeerURL))
+		}
+	}
+	return nil
 }
 
 // refusedJoin words why the leader does not take a machine in.

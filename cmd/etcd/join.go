@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net"
 	"net/url"
 	"strings"
 	"time"
@@ -50,24 +51,41 @@ func establish(ctx context.Context, c *config, disk *actors.Disk, dir string, me
 		return nil, disk.Create(wal.Identity{ClusterID: random(), MemberID: random()})
 	}
 	if unspecified(member.PeerURL) {
-		return nil, fmt.Errorf("other machines cannot reach this one at %s: advertise an address with -s, and listen at another one with -sl", member.PeerURL)
-	}
-	id := disk.Identity.MemberID
-	if disk.New {
-		// Remembered, so that a crash in the middle does not leave a member behind
-		// whose place this machine could not take any more.
-		if id, err = joiningID(dir); err != nil {
-			return nil, err
+		for _, addr := range addrs {
+			if host, _, err := net.SplitHostPort(addr); err == nil && !httpfront.OnThisHost(host) {
+				return nil, fmt.Errorf("-C %s is on another host, and machines there cannot reach this one at %s: advertise an address with -h or -s, and listen at all with -sl",
+					addr, member.PeerURL)
+			}
 		}
 	}
-	answer, err := askToJoin(ctx, c, tls, addrs, httpfront.JoinRequest{
+	id, dial := disk.Identity.MemberID, tls.dial
+	if disk.New {
+		s, err := load(dir)
+		if err != nil {
+			return nil, err
+		}
+		if s.Joining == 0 {
+			s.Joining = random()
+		}
+		id = s.Joining
+		// Remembered before anybody hears of it, so that a crash in the middle does
+		// not leave a member behind whose place this machine could not take any more.
+		dial = func(ctx context.Context, addr string) (net.Conn, error) {
+			conn, err := tls.dial(ctx, addr)
+			if err == nil {
+				err = s.save(dir)
+			}
+			return conn, err
+		}
+	}
+	answer, err := askToJoin(ctx, c, dial, addrs, httpfront.JoinRequest{
 		MemberID: id, Name: member.Name, PeerURL: member.PeerURL, ClientURL: member.ClientURL,
 	}, log)
 	if err != nil {
 		return nil, err
 	}
 	if !disk.New && answer.ClusterID != disk.Identity.ClusterID {
-		return nil, fmt.Errorf("this machine has begun to join cluster %x, and %s is cluster %x: start over with -f", disk.Identity.ClusterID, c.join, answer.ClusterID)
+		return nil, fmt.Errorf("this machine has begun to join cluster %016x, and %s is cluster %016x: start over with -f", disk.Identity.ClusterID, strings.Join(addrs, ","), answer.ClusterID)
 	}
 	if disk.New {
 		err = disk.CreateJoined(wal.Identity{ClusterID: answer.ClusterID, MemberID: id}, answer.Term)
@@ -81,7 +99,17 @@ func unspecified(memberURL string) bool {
 	return err != nil || unspecifiedHost(u.Hostname())
 }
 
-func askToJoin(ctx context.Context, c *config, tls security, addrs []string, ask httpfront.JoinRequest, log *slog.Logger) (*httpfront.JoinAnswer, error) {
+// mayBeMember says whether a start that ended with err before this machine had joined may
+// have made it a member all the same: then its ID must not be forgotten.
+func mayBeMember(dir string, err error) bool {
+	s, readErr := load(dir)
+	return (readErr != nil || s.Joining != 0) && !errors.Is(err, httpfront.ErrRefused)
+}
+
+// dialer connects to the peer port of a machine.
+type dialer = func(ctx context.Context, addr string) (net.Conn, error)
+
+func askToJoin(ctx context.Context, c *config, dial dialer, addrs []string, ask httpfront.JoinRequest, log *slog.Logger) (*httpfront.JoinAnswer, error) {
 	var err error
 	for try := range c.joinRetries {
 		if try > 0 {
@@ -93,7 +121,7 @@ func askToJoin(ctx context.Context, c *config, tls security, addrs []string, ask
 		for _, addr := range addrs {
 			attempt, cancel := context.WithTimeout(ctx, c.requestTimeout+time.Second)
 			var answer *httpfront.JoinAnswer
-			answer, err = httpfront.Join(attempt, tls.dial, addr, ask)
+			answer, err = httpfront.Join(attempt, dial, addr, ask)
 			cancel()
 			if ctx.Err() != nil {
 				return nil, ctx.Err()

@@ -7,11 +7,9 @@ import (
 	"errors"
 	"flag"
 	"fmt"
-	"io/fs"
 	"log/slog"
 	"net"
 	"os"
-	"path/filepath"
 	"syscall"
 	"time"
 
@@ -77,23 +75,28 @@ func run(c *config, stderr *logWriter) error {
 	stopping := stopSignals(log, stderr.exit)
 
 	dir := c.directory()
+	place, err := inspect(dir, c.startOver)
+	if err != nil {
+		return fmt.Errorf("data directory %s: %w", dir, err)
+	}
 	if err := c.complete(dir); err != nil {
 		return err
 	}
-	tls, err := c.security(dir, log)
+	clients, err := listen("-c", "-cl", c.listenAddr(c.clientListen, c.clientAddr))
 	if err != nil {
 		return err
 	}
-	clients, err := net.Listen("tcp", c.listenAddr(c.clientListen, c.clientAddr))
-	if err != nil {
-		return fmt.Errorf("clients: %w", err)
-	}
 	defer clients.Close()
-	peers, err := net.Listen("tcp", c.listenAddr(c.peerListen, c.peerAddr))
+	peers, err := listen("-s", "-sl", c.listenAddr(c.peerListen, c.peerAddr))
 	if err != nil {
-		return fmt.Errorf("peers: %w", err)
+		return err
 	}
 	defer peers.Close()
+	tls, err := c.security(dir, log)
+	if err != nil {
+		place.discard()
+		return err
+	}
 	member := store.Member{
 		Name:      c.machineName(),
 		PeerURL:   scheme(tls.peers) + "://" + c.reached(c.peerAddr, peers),
@@ -107,16 +110,16 @@ func run(c *config, stderr *logWriter) error {
 		"clients", member.ClientURL, "peers", member.PeerURL)
 	logFound(log, disk)
 	c.warnUnknown(log)
-	if unspecified(member.PeerURL) {
-		log.Warn("this machine can only be alone: others cannot reach it at its peer address; advertise one with -s, and listen at another with -sl",
-			"peers", member.PeerURL)
-	}
+	warnUnspecified(log, member)
 	seeds, err := establish(stopping, c, disk, dir, member, tls, log)
-	if errors.Is(err, context.Canceled) {
-		log.Info("stopped before it had joined the cluster")
-		return disk.Close()
-	}
 	if err != nil {
+		if !mayBeMember(dir, err) {
+			place.discard()
+		}
+		if errors.Is(err, context.Canceled) {
+			log.Info("stopped before it had joined the cluster")
+			err = nil
+		}
 		return errors.Join(err, disk.Close())
 	}
 	clock := newClock()
@@ -171,7 +174,7 @@ func serve(c *config, machine *actors.Machine, clients, peers net.Listener, tls 
 		case <-stopping.Done():
 			return stop(front)
 		case reason := <-machine.Gone:
-			err := stop(front)
+			err := errors.Join(stop(front), noteRemoved(c.directory()))
 			if front == nil {
 				return errors.Join(fmt.Errorf("%s; to use it again, wipe its data directory (-f) and let it join again (-C)", reason), err)
 			}
@@ -214,15 +217,9 @@ func openDisk(c *config, dir string, log *slog.Logger) (*actors.Disk, error) {
 		return nil, err
 	}
 	if c.startOver {
-		removed, err := wal.Wipe(fsys)
-		if err != nil {
+		if err := wipe(dir, fsys, log); err != nil {
 			return nil, err
 		}
-		// Whoever starts over is another machine.
-		if err := os.Remove(filepath.Join(dir, storedFile)); err != nil && !errors.Is(err, fs.ErrNotExist) {
-			return nil, err
-		}
-		log.Warn("starting over: the data in the data directory was deleted, as -f says", "data", dir, "files", removed)
 	}
 	return actors.OpenDisk(fsys, wal.Options{})
 }
@@ -280,17 +277,6 @@ func newClock() func() store.Time {
 	start := time.Now()
 	wall := store.TimeOf(start)
 	return func() store.Time { return wall.Add(time.Since(start)) }
-}
-
-// reached is an address as others are told it. A port of 0 was chosen by the kernel.
-func (c *config) reached(addr string, l net.Listener) string {
-	host, port, err := net.SplitHostPort(c.advertised(addr))
-	if err == nil && port == "0" {
-		if tcp, ok := l.Addr().(*net.TCPAddr); ok {
-			return net.JoinHostPort(host, fmt.Sprint(tcp.Port))
-		}
-	}
-	return c.advertised(addr)
 }
 
 // connectionLimit leaves some of the open files to the machine itself: without them

@@ -18,6 +18,8 @@ type stored struct {
 	PeerAddr   string `json:"peerAddr"`
 	// Joining is the member ID with which this machine has asked to join.
 	Joining uint64 `json:"joining,omitempty,string"`
+	// Removed says that this machine was told that it is no member any more.
+	Removed bool `json:"removed,omitempty"`
 }
 
 const storedFile = "config.json"
@@ -61,17 +63,6 @@ func load(dir string) (s stored, err error) {
 	return s, nil
 }
 
-// joiningID is the member ID with which the machine in this directory joins: the
-// same, however often it is started before it has succeeded.
-func joiningID(dir string) (uint64, error) {
-	s, err := load(dir)
-	if err != nil || s.Joining != 0 {
-		return s.Joining, err
-	}
-	s.Joining = random()
-	return s.Joining, s.save(dir)
-}
-
 // save stores what the machine runs with.
 func (s stored) save(dir string) error {
 	data, err := json.MarshalIndent(s, "", "  ")
@@ -100,4 +91,14 @@ func (s stored) save(dir string) error {
 		return err
 	}
 	return errors.Join(d.Sync(), d.Close())
+}
+
+// noteRemoved remembers that this machine is no member any more: its data is of no use.
+func noteRemoved(dir string) error {
+	s, err := load(dir)
+	if err != nil {
+		return err
+	}
+	s.Removed = true
+	return s.save(dir)
 }

@@ -1,0 +1,52 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"syscall"
+
+	"etcd/store"
+)
+
+// listen opens a port. The flags say what others are told, and where to listen if that
+// is another address.
+func listen(told, listens, addr string) (net.Listener, error) {
+	l, err := net.Listen("tcp", addr)
+	switch {
+	case errors.Is(err, syscall.EADDRINUSE):
+		return nil, fmt.Errorf("%s %s: another process listens there already; stop it, or choose another port", told, addr)
+	case errors.Is(err, syscall.EADDRNOTAVAIL):
+		return nil, fmt.Errorf("%s %s: this host does not have that address; if others reach it there all the same, say with %s where to listen, such as 0.0.0.0:PORT",
+			told, addr, listens)
+	case errors.Is(err, syscall.EACCES):
+		return nil, fmt.Errorf("%s %s: not permitted; choose a port from 1024 on", told, addr)
+	case err != nil:
+		return nil, fmt.Errorf("%s %s: %w", told, addr, err)
+	}
+	return l, nil
+}
+
+// reached is an address as others are told it. A port of 0 was chosen by the kernel.
+func (c *config) reached(addr string, l net.Listener) string {
+	host, port, err := net.SplitHostPort(c.advertised(addr))
+	if err == nil && port == "0" {
+		if tcp, ok := l.Addr().(*net.TCPAddr); ok {
+			return net.JoinHostPort(host, fmt.Sprint(tcp.Port))
+		}
+	}
+	return c.advertised(addr)
+}
+
+// warnUnspecified says so if clients or machines are told an address that is none.
+func warnUnspecified(log *slog.Logger, member store.Member) {
+	if unspecified(member.ClientURL) {
+		log.Warn("clients on other hosts cannot use the address that they are told for this machine; advertise one with -h or -c, and listen at all with -cl",
+			"told", member.ClientURL)
+	}
+	if unspecified(member.PeerURL) {
+		log.Warn("only machines on this host can form a cluster with this one: those on other hosts cannot use the address that they are told; "+
+			"advertise one with -h or -s, and listen at all with -sl", "told", member.PeerURL)
+	}
+}

@@ -1,0 +1,51 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"slices"
+
+	"etcd/actors"
+	"etcd/wal"
+	"etcd/wal/vfs"
+)
+
+// wipe deletes the data in a directory, as -f says. It refuses to if that would cost a
+// cluster of several one of its copies; a directory that cannot be read, or of a machine
+// that was removed, is of no use to anyone.
+func wipe(dir string, fsys vfs.FS, log *slog.Logger) error {
+	disk, err := actors.OpenDisk(fsys, wal.Options{})
+	switch {
+	case errors.Is(err, vfs.ErrLocked):
+		return err
+	case err != nil:
+		log.Warn("what -f deletes cannot be read", "error", err)
+	default:
+		members, self := disk.Members(), disk.Identity.MemberID
+		if err := disk.Close(); err != nil {
+			return err
+		}
+		s, err := load(dir)
+		removed := err == nil && s.Removed || !slices.Contains(members, self)
+		if len(members) > 1 && !removed {
+			id := actors.MemberID(self)
+			return fmt.Errorf("-f would delete the data of member %s of a cluster of %d, which would not take this machine back under its name; "+
+				"nothing was deleted. Without -f it goes on with its data: is -f left in a unit file or a script? To start over all the same, remove it "+
+				"through another member (curl -X DELETE http://OTHER:4001/v2/members/%s), delete %s, and start it with -C", id, len(members), id, dir)
+		}
+	}
+	files, err := wal.Wipe(fsys)
+	if err != nil {
+		return err
+	}
+	// Whoever starts over is another machine.
+	if err := os.Remove(filepath.Join(dir, storedFile)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	log.Warn("starting over: -f deletes the data in the data directory, at every start; is it left in a unit file or a script?", "data", dir, "files", files)
+	return nil
+}
