@@ -252,6 +252,9 @@ type (
 	}
 	// undelivered: peer -> raft. A forwarded proposal that was not sent.
 	undelivered struct{ payload []byte }
+	// reconnected: peer -> raft. Proposals for the member, and answers to its own, go by a
+	// new connection.
+	reconnected struct{ member uint64 }
 	// unreachable: peer -> raft. Messages to the member may have been lost.
 	unreachable struct{ member uint64 }
 	// expelled: peer -> raft. Another member says that this machine was removed.

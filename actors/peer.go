@@ -50,9 +50,7 @@ func (p *peerActor) Receive(ctx actor.Context) {
 			p.send(ctx, message)
 		}
 		for _, frame := range m.frames {
-			if !p.bulk.Send(frame) && frame.Kind == transport.KindForward {
-				ctx.Send(p.raft, &undelivered{payload: frame.Payload})
-			}
+			p.sendFrame(ctx, frame)
 		}
 	case *moved:
 		p.addr = m.addr
@@ -77,6 +75,9 @@ func (p *peerActor) start(ctx actor.Context) {
 			Up: func() {
 				level = slog.LevelWarn
 				p.log.Info("connected to a member", "member", MemberID(p.member), "stream", class)
+				if class == transport.Bulk {
+					root.Send(p.raft, &reconnected{member: p.member})
+				}
 			},
 			Down: func(err error) {
 				p.log.Log(p.ctx, level, "no connection to a member; it is tried again", "member", MemberID(p.member), "stream", class, "error", err)
@@ -95,6 +96,16 @@ func (p *peerActor) start(ctx actor.Context) {
 	}
 	p.control = p.network.Stream(p.member, p.addr, transport.Control, controlQueueBytes, events(transport.Control))
 	p.bulk = p.network.Stream(p.member, p.addr, transport.Bulk, bulkQueueBytes, events(transport.Bulk))
+}
+
+func (p *peerActor) sendFrame(ctx actor.Context, frame transport.Frame) {
+	switch sent := p.bulk.Send(frame); {
+	case sent:
+	case frame.Kind == transport.KindForward:
+		ctx.Send(p.raft, &undelivered{payload: frame.Payload})
+	case frame.Kind == transport.KindReject:
+		p.control.Send(frame) // otherwise it goes again when there is a connection
+	}
 }
 
 func (p *peerActor) send(ctx actor.Context, m *raftpb.Message) {

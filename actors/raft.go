@@ -82,6 +82,8 @@ func (r *raftActor) Receive(ctx actor.Context) {
 	case *broadcast:
 		r.peers.broadcast(ctx, m.frame)
 		return
+	case *reconnected:
+		r.node.Reconnected(m.member)
 	case *unreachable:
 		r.node.Unreachable(m.member)
 	case *snapshotSent:

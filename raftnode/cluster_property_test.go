@@ -55,7 +55,7 @@ func (m *mishaps) happen() {
 		m.restartAll()
 		return
 	}
-	switch m.draw(24, "what") {
+	switch m.draw(25, "what") {
 	case 0, 1, 2:
 		s.propose()
 	case 3, 4:
@@ -70,11 +70,9 @@ func (m *mishaps) happen() {
 		m.packets(m.deliver)
 	case 12:
 		m.packets(m.lose)
-	case 13: // the network may repeat what is Raft's own
+	case 13: // the network repeats
 		m.packets(func(p *packet) {
-			if p.message != nil {
-				m.deliver(p)
-			}
+			m.deliver(p)
 			m.deliver(p)
 		})
 	case 14:
@@ -106,6 +104,19 @@ func (m *mishaps) happen() {
 			s.work()
 			if s.maySave() {
 				s.saveSnapshot()
+			}
+		}
+	case 24:
+		m.reconnect()
+	}
+}
+
+// reconnect gives all machines new connections, as after some that have ended.
+func (m *mishaps) reconnect() {
+	for _, s := range m.up() {
+		for _, other := range m.servers {
+			if other != s {
+				s.node.Reconnected(other.id)
 			}
 		}
 	}
@@ -170,6 +181,7 @@ func TestNothingAcknowledgedIsEverLostByACluster(t *testing.T) {
 		}
 		m.heal()
 		m.restartAll()
+		m.reconnect()
 		for range 100 {
 			m.startJoined()
 			m.stopRemoved()
@@ -185,6 +197,7 @@ func TestNothingAcknowledgedIsEverLostByACluster(t *testing.T) {
 		}
 		m.pass(2)
 		m.wantSame()
+		m.wantNothingHeld()
 		m.wantVoters(m.leader().node.Status().Voters...)
 		for ticket, answer := range m.answers {
 			if ticket.command != "" && answer.err == nil && m.where[ticket.command] != answer.index {

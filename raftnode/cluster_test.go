@@ -28,6 +28,7 @@ type cluster struct {
 	servers []*server // in the order in which they came; server n has ID n
 	net     []*packet
 	cut     map[[2]uint64]bool   // from, to
+	streams map[[2]uint64]uint64 // from, to: the latest life of the sender of which a proposal has arrived
 	hold    func(p *packet) bool // what settle leaves on the way; nil: nothing
 	clock   uint64
 
@@ -46,7 +47,7 @@ type cluster struct {
 func newCluster(t reporter, tune ...func(*raftnode.Config)) *cluster {
 	t.Helper()
 	c := &cluster{
-		t: t, tune: tune, cut: map[[2]uint64]bool{}, answers: map[*ticket]answer{}, refused: map[string]bool{},
+		t: t, tune: tune, cut: map[[2]uint64]bool{}, streams: map[[2]uint64]uint64{}, answers: map[*ticket]answer{}, refused: map[string]bool{},
 		where: map[string]uint64{}, stamps: map[uint64]uint64{}, leaders: map[uint64]uint64{},
 	}
 	s := c.machine()
@@ -231,6 +232,11 @@ func (c *cluster) deliver(p *packet) {
 			from.node.SnapshotSent(p.to, true)
 		}
 	case p.forward != nil:
+		stream := [2]uint64{p.from, p.to}
+		if p.life < c.streams[stream] { // it has ended before the next process could connect
+			return
+		}
+		c.streams[stream] = p.life
 		err = s.node.Forwarded(p.from, p.forward)
 	default:
 		err = s.node.Rejected(p.reject)
@@ -360,6 +366,16 @@ func (c *cluster) wantSame() {
 	for _, s := range c.up() {
 		if s.records != len(c.log) {
 			c.t.Fatalf("%x has %d of %d commands", s.id, s.records, len(c.log))
+		}
+	}
+}
+
+// wantNothingHeld checks that no proposal counts for the limits any more.
+func (c *cluster) wantNothingHeld() {
+	c.t.Helper()
+	for _, s := range c.up() {
+		if count, bytes := s.node.Held(); count != 0 || bytes != 0 {
+			c.t.Fatalf("%x still counts %d proposals with %d bytes", s.id, count, bytes)
 		}
 	}
 }

@@ -21,6 +21,9 @@
 //   - every proposal and every read is answered exactly once: by its entry being
 //     handed out, by being released, or by a [Failure], and within the request
 //     timeout;
+//   - a proposal that was forwarded to the leader is proposed once, however often the
+//     network loses or repeats it, as long as nothing of one process of a member comes
+//     after something of its next process;
 //   - a read is released only when the entries handed out before it contain every
 //     write that was acknowledged before the read arrived.
 //

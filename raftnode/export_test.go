@@ -10,6 +10,8 @@ const (
 	MaxApplyingBytes    = maxApplyingBytes
 	MaxUncommittedBytes = maxUncommittedBytes
 	MaxWaiting          = maxWaiting
+	MaxWaitingBytes     = maxWaitingBytes
+	ForwardWindow       = forwardWindow
 )
 
 // FirstInMemory is the index of the oldest entry that is kept in memory.
@@ -34,3 +36,6 @@ func (n *Node) Fed() int { return len(n.fed) }
 func (n *Node) Members() []uint64 {
 	return slices.Sorted(slices.Values(slices.Concat(n.confState.GetVoters(), n.confState.GetLearners())))
 }
+
+// Held is how many proposals count for the limits, and their bytes.
+func (n *Node) Held() (count, bytes int) { return n.proposals.count, n.proposals.bytes }

@@ -180,7 +180,8 @@ func TestAnUndeliveredProposalIsSentAgain(t *testing.T) {
 	c.wantDone(write)
 }
 
-// Nobody knows whether a lost forward has arrived while the leader stays.
+// Nobody knows whether a lost forward has arrived while the leader stays and there is no
+// connection to it.
 func TestALostForward(t *testing.T) {
 	c := grown(repeatable(t), 3)
 	f := c.followers()[0]

@@ -10,14 +10,25 @@ import (
 // forward is a forwarded proposal as another machine sends it.
 func forward(id, term uint64, kind byte, member uint64, command string) []byte {
 	b := binary.LittleEndian.AppendUint64(nil, id)
+	b = binary.LittleEndian.AppendUint64(b, id) // the first that is not settled
+	b = binary.LittleEndian.AppendUint64(b, 1)  // process
 	b = binary.LittleEndian.AppendUint64(b, term)
 	b = append(b, kind)
 	b = binary.LittleEndian.AppendUint64(b, member)
 	return append(b, command...)
 }
 
+// validForward says whether a payload can be understood.
+func validForward(b []byte) bool {
+	if len(b) < 41 || b[32] > byte(raftnode.KindRemove) {
+		return false
+	}
+	id, low := binary.LittleEndian.Uint64(b), binary.LittleEndian.Uint64(b[8:])
+	return id >= low && id-low <= raftnode.ForwardWindow
+}
+
 // Whatever another machine sends, it is proposed, refused by an answer to where it came
-// from, or an error; and the leader goes on.
+// from, or an error; the same when it comes again; and the leader goes on.
 func FuzzForwarded(f *testing.F) {
 	f.Add([]byte(nil))
 	f.Add(forward(1, 2, 0, 0, "x"))
@@ -25,18 +36,22 @@ func FuzzForwarded(f *testing.F) {
 	f.Add(forward(1, 2, byte(raftnode.KindAdd), 3, "add"))
 	f.Add(forward(1, 2, byte(raftnode.KindRemove), 1, "remove the only one"))
 	f.Add(forward(1, 2, 3, 1, "of no kind"))
-	f.Add(forward(1, 2, 0, 0, "")[:24])
+	f.Add(forward(1, 2, 0, 0, "")[:40])
+	f.Add(binary.LittleEndian.AppendUint64(binary.LittleEndian.AppendUint64(nil, 5), 6))
 	f.Add(forward(1<<48|1<<32, 2, 0, 0, "in the name of this machine"))
 	f.Fuzz(func(t *testing.T, payload []byte) {
 		c := newCluster(t)
 		leader := c.leader()
-		entries, rejected := leader.handedOut, 0
-		err := leader.node.Forwarded(9, payload)
-		valid := len(payload) >= 25 && payload[16] <= byte(raftnode.KindRemove)
-		if (err == nil) != valid {
-			t.Fatalf("%d bytes: %v", len(payload), err)
+		leader.change(raftnode.KindAdd, 9)
+		c.settle()
+		c.net = nil
+		entries, rejected, valid := leader.handedOut, 0, validForward(payload)
+		for range 2 {
+			if err := leader.node.Forwarded(9, payload); (err == nil) != valid {
+				t.Fatalf("%d bytes: %v", len(payload), err)
+			}
+			leader.work()
 		}
-		leader.work()
 		for _, p := range c.net {
 			if p.reject == nil {
 				continue
@@ -48,7 +63,7 @@ func FuzzForwarded(f *testing.F) {
 		}
 		c.settle()
 		proposed := int(leader.handedOut - entries)
-		if valid && proposed+rejected != 1 || !valid && proposed+rejected != 0 {
+		if valid && 2*proposed+rejected != 2 || !valid && proposed+rejected != 0 {
 			t.Fatalf("%d entries and %d rejections", proposed, rejected)
 		}
 		write := leader.propose()
@@ -62,10 +77,11 @@ func FuzzRejected(f *testing.F) {
 	id := binary.LittleEndian.AppendUint64(nil, 2<<48|1<<32)
 	f.Add([]byte(nil))
 	f.Add(id)
-	for reason := range byte(5) {
+	for reason := range byte(14) {
 		f.Add(append(id[:8:8], reason))
 	}
 	f.Add(append(id[:8:8], 0, 0))
+	f.Add(append(id[:8:8], 8, 1, 2, 3, 4, 5, 6, 7, 8))
 	f.Add(append(make([]byte, 8), 1))
 	f.Fuzz(func(t *testing.T, payload []byte) {
 		c := grown(t, 2)
@@ -76,12 +92,12 @@ func FuzzRejected(f *testing.F) {
 		p := c.onTheWay(forwards)[0]
 		c.hold = nil
 		err := follower.node.Rejected(payload)
-		if (err == nil) != (len(payload) == 9) {
+		if (err == nil) != (len(payload) == 9 || len(payload) == 17) {
 			t.Fatalf("%x: %v", payload, err)
 		}
 		follower.work()
 		mine := err == nil && string(payload[:8]) == string(p.forward[:8])
-		again := mine && payload[8] == 0 // not the leader: this one never gets there
+		again := mine && (payload[8] == 0 || payload[8] == 12) // not the leader: this one never gets there
 		if _, answered := c.answers[write]; answered != (mine && !again) {
 			t.Fatalf("%x answers it: %t", payload, answered)
 		}
@@ -110,7 +126,7 @@ func FuzzUndelivered(f *testing.F) {
 		p := c.onTheWay(forwards)[0]
 		c.hold = nil
 		err := follower.node.Undelivered(payload)
-		valid := len(payload) >= 25 && payload[16] <= byte(raftnode.KindRemove)
+		valid := validForward(payload)
 		if (err == nil) != valid {
 			t.Fatalf("%d bytes: %v", len(payload), err)
 		}

@@ -13,8 +13,12 @@ import (
 // promoteLag is how many entries a learner may lack to be given a vote.
 const promoteLag = 64
 
-// maxHeldReads bounds the reads of other members that a new leader keeps.
-const maxHeldReads = 1000
+// maxHeldReads and maxReadIndexSize, in bytes, bound the reads of other members that a
+// new leader keeps.
+const (
+	maxHeldReads     = 1000
+	maxReadIndexSize = 1 << 10
+)
 
 // reservedIDs are from here on: Raft has uses of its own for some of them.
 const reservedIDs = 1 << 63
@@ -72,7 +76,7 @@ func (n *Node) sayFarewell(m *raftpb.Message) bool {
 func (n *Node) stepReadIndex(m *raftpb.Message) {
 	switch {
 	case n.aloneAndNew():
-		if len(n.heldReads) < maxHeldReads {
+		if len(n.heldReads) < maxHeldReads && proto.Size(m) <= maxReadIndexSize {
 			n.heldReads = append(n.heldReads, m) // see askReadIndex
 		}
 	case n.raw.BasicStatus().RaftState == raft.StateLeader:
@@ -179,6 +183,7 @@ func (n *Node) changeMembers(e *raftpb.Entry) []byte {
 	n.setMembers(n.raw.ApplyConfChange(change))
 	if change.GetType() == raftpb.ConfChangeRemoveNode {
 		delete(n.fed, change.GetNodeId())
+		delete(n.origins.members, change.GetNodeId())
 	}
 	if change.GetType() == raftpb.ConfChangeRemoveNode && change.GetNodeId() == n.cfg.MemberID {
 		n.left, n.work.Removed = true, true

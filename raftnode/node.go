@@ -20,7 +20,7 @@ var (
 	// within the request timeout. It may still take effect.
 	ErrUnknownOutcome = errors.New("outcome unknown")
 	// ErrOverloaded: the log has too many bytes that are not committed yet, or too
-	// many requests wait. The request was not proposed.
+	// many requests, or bytes of them, wait. The request was not proposed.
 	ErrOverloaded = errors.New("too many requests")
 	// ErrTooManyMembers: the cluster has Config.MaxMembers machines already.
 	ErrTooManyMembers = errors.New("the cluster has as many machines as it may have")
@@ -41,7 +41,8 @@ const (
 	maxNeededBytes      = 256 << 20 // the same behind one that is being sent
 	maxInflightMessages = 512
 	maxInflightBytes    = 64 << 20
-	maxWaiting          = 65536 // proposals, and reads, waiting for a leader
+	maxWaiting          = 65536    // proposals that wait or are under way, and reads that wait
+	maxWaitingBytes     = 64 << 20 // the commands of these proposals; one alone may have more
 )
 
 // Config describes one machine. All fields are required unless said otherwise.
@@ -101,6 +102,8 @@ type Node struct {
 	installed    uint64 // index of the last snapshot that came from a leader
 
 	proposals proposals
+	origins   origins
+	unsent    bool // forwards that were to be sent again were not
 	reads     reads
 	heldReads []*raftpb.Message // of other members, until this leader may answer them
 	heard     map[uint64]int    // tick of the last message of each other member
@@ -186,6 +189,7 @@ func (n *Node) Tick() {
 	n.ticks++
 	n.raw.Tick()
 	n.proposals.retryRejected()
+	n.sendUnsent()
 	n.expireRequests()
 	n.promoteLearner()
 	n.escapeSlowDisk()

@@ -2,7 +2,6 @@ package raftnode
 
 import (
 	"iter"
-	"math"
 	"slices"
 )
 
@@ -13,21 +12,32 @@ type proposal struct {
 	member   uint64 // of a membership change
 	command  []byte
 	token    any
-	deadline int // tick at which it is given up
+	deadline int  // tick at which it is given up
+	held     bool // it counts for the limits
 	done     bool
 	// term is that of the leader it was given to. Nobody proposes it in a later one.
-	term uint64
+	term   uint64
+	leader uint64 // to which it was forwarded, 0: this machine
+	again  bool   // more than once
+	unsent bool   // the last time it could not be
+	kept   bool   // it may be in a snapshot, so nobody can tell that it is lost
 
 	origin   uint64 // member that forwarded it, 0: this one
 	originID uint64 // its ID there
+	process  uint64 // which has numbered it
+	low      uint64 // and waits for none below
 }
 
 // proposals holds those that wait to be given to Raft, if need be until there is a
-// leader, and those that were given to it.
+// leader, and those that were given to it. There are at most maxWaiting of them, with
+// maxWaitingBytes.
 // Both queues are ordered by deadline, so giving up costs nothing for those that are
 // not due.
 type proposals struct {
+	count    int // of those held
+	bytes    int // of their commands
 	nextID   uint64
+	lowest   uint64 // no ID below is in flight
 	waiting  []*proposal
 	rejected []*proposal // by a machine that does not lead; they wait for news
 	inflight map[uint64]*proposal
@@ -35,17 +45,39 @@ type proposals struct {
 }
 
 func (ps *proposals) init(firstID uint64) {
-	ps.nextID = firstID
+	ps.nextID, ps.lowest = firstID, firstID
 	ps.inflight = make(map[uint64]*proposal)
 }
 
-// wait queues p; false if too many wait already.
+// wait queues p; false if there are too many already, or too many bytes.
 func (ps *proposals) wait(p *proposal) bool {
-	if len(ps.waiting) >= maxWaiting {
+	if ps.count >= maxWaiting || ps.count > 0 && ps.bytes+len(p.command) > maxWaitingBytes {
 		return false
 	}
+	p.held = true
+	ps.count++
+	ps.bytes += len(p.command)
 	ps.waiting = append(ps.waiting, p)
 	return true
+}
+
+// drop ends the time that p counts for the limits.
+func (ps *proposals) drop(p *proposal) {
+	if p.held {
+		p.held = false
+		ps.count--
+		ps.bytes -= len(p.command)
+	}
+}
+
+// low is the lowest ID in flight, or the next one.
+func (ps *proposals) low() uint64 {
+	for ; ps.lowest < ps.nextID; ps.lowest++ {
+		if _, ok := ps.inflight[ps.lowest]; ok {
+			break
+		}
+	}
+	return ps.lowest
 }
 
 // takeWaiting takes those that wait, oldest first: as many as have about limit bytes.
@@ -78,16 +110,18 @@ func (ps *proposals) reject(id uint64) {
 
 // takeBack ends an attempt and returns a fresh one.
 func (ps *proposals) takeBack(p *proposal) *proposal {
-	again := *p // the old one stays in the order as done
+	fresh := *p // the old one stays in the order as done
+	fresh.again, fresh.unsent, fresh.kept = false, false, false
+	p.held = false
 	ps.take(p.id)
-	return &again
+	return &fresh
 }
 
 // takeLost takes back those that were given to leaders of terms before this one.
 func (ps *proposals) takeLost(term uint64) {
 	var lost []*proposal
 	for _, p := range slices.Clone(ps.order) {
-		if !p.done && p.term < term {
+		if !p.done && !p.kept && p.term < term {
 			lost = append(lost, ps.takeBack(p))
 		}
 	}
@@ -97,7 +131,7 @@ func (ps *proposals) takeLost(term uint64) {
 // keep makes sure that none of those in flight is taken for lost.
 func (ps *proposals) keep() {
 	for _, p := range ps.inflight {
-		p.term = math.MaxUint64
+		p.kept = true
 	}
 }
 
@@ -111,7 +145,7 @@ func (ps *proposals) retryRejected() {
 
 // add numbers p, which is given to the leader of a term, and remembers it until its
 // entry is handed out.
-func (ps *proposals) add(p *proposal, term uint64) uint64 {
+func (ps *proposals) add(p *proposal, term uint64) {
 	p.id, p.term = ps.nextID, term
 	ps.nextID++
 	ps.inflight[p.id] = p
@@ -120,7 +154,6 @@ func (ps *proposals) add(p *proposal, term uint64) uint64 {
 		at--
 	}
 	ps.order = slices.Insert(ps.order, at, p)
-	return p.id
 }
 
 // take forgets the proposal with this ID and returns its token; nil if it is not
@@ -131,6 +164,7 @@ func (ps *proposals) take(id uint64) any {
 		return nil
 	}
 	delete(ps.inflight, id)
+	ps.drop(p)
 	p.done = true
 	ps.trim()
 	return p.token
@@ -151,6 +185,7 @@ func (ps *proposals) expiredWaiting(tick int) iter.Seq[*proposal] {
 		for len(ps.waiting) > 0 && ps.waiting[0].deadline <= tick {
 			p := ps.waiting[0]
 			ps.waiting = ps.waiting[1:]
+			ps.drop(p)
 			if !yield(p) {
 				return
 			}

@@ -1,7 +1,6 @@
 package raftnode
 
 import (
-	"encoding/binary"
 	"errors"
 	"fmt"
 
@@ -23,50 +22,6 @@ const (
 	// KindRemove removes a member.
 	KindRemove
 )
-
-// Forward is a proposal for the leader. It is not proposed yet.
-type Forward struct {
-	To      uint64
-	Payload []byte
-}
-
-// Reject tells a machine that a proposal it has forwarded was not proposed, and why.
-type Reject struct {
-	To      uint64
-	Payload []byte
-}
-
-// rejectReason travels between machines.
-type rejectReason uint8
-
-const (
-	rejectNotLeader rejectReason = iota
-	rejectOverloaded
-	rejectTooManyMembers
-	rejectLastVoter
-	rejectLosesQuorum
-	rejectReservedID
-	rejectRemoved
-	rejectUnknownMember
-	rejectNameTaken
-	rejectPeerURLTaken
-	rejectClientURLTaken
-	rejectBadMember
-)
-
-var rejectErrors = map[rejectReason]error{
-	rejectOverloaded:     ErrOverloaded,
-	rejectTooManyMembers: ErrTooManyMembers,
-	rejectLastVoter:      ErrLastVoter,
-	rejectLosesQuorum:    ErrLosesQuorum,
-	rejectReservedID:     ErrReservedID,
-	rejectRemoved:        ErrRemoved,
-	rejectUnknownMember:  ErrUnknownMember,
-	rejectNameTaken:      ErrNameTaken,
-	rejectPeerURLTaken:   ErrPeerURLTaken,
-	rejectClientURLTaken: ErrClientURLTaken,
-	rejectBadMember:      ErrBadMember,
-}
 
 // ProposeMember asks for a member to be added or removed. The command is applied
 // by the same entry. token comes back as with Propose.
@@ -99,19 +54,6 @@ func (n *Node) propose(now uint64) {
 }
 
 func (n *Node) transferring() bool { return n.raw.BasicStatus().LeadTransferee != raft.None }
-
-// forward sends proposals to the leader. They are kept, because they may come back
-// as rejected; those that others have forwarded go back to where they came from.
-func (n *Node) forward(batch []*proposal) {
-	for _, p := range batch {
-		if p.origin != raft.None {
-			n.refuse(p, errNotLeader)
-			continue
-		}
-		id := n.proposals.add(p, n.term)
-		n.work.Forwards = append(n.work.Forwards, Forward{To: n.leader, Payload: encodeForward(p, id, n.term)})
-	}
-}
 
 // lead proposes a batch as the leader. Its entries carry the time now, at which they enter
 // the log: however long a command has waited for a leader, a time to live counts from here.
@@ -167,10 +109,19 @@ func (n *Node) leadCommands(batch []*proposal, now uint64) {
 	for i, p := range batch {
 		entries[i] = &raftpb.Entry{Data: encodeEntry(n.number(p), now, p.command)}
 	}
-	if err := n.step(entries...); err != nil {
-		for _, p := range batch {
-			n.refuse(p, err)
-		}
+	err := n.step(entries...)
+	for _, p := range batch {
+		n.stepped(p, err)
+	}
+}
+
+// stepped ends the wait of a proposal that was given to Raft.
+func (n *Node) stepped(p *proposal, err error) {
+	switch {
+	case err != nil:
+		n.refuse(p, err)
+	case p.origin != raft.None:
+		n.proposals.drop(p) // it is kept by whoever has forwarded it
 	}
 }
 
@@ -179,7 +130,9 @@ func (n *Node) number(p *proposal) uint64 {
 	if p.origin != raft.None {
 		return p.originID
 	}
-	return n.proposals.add(p, n.term)
+	p.leader = raft.None
+	n.proposals.add(p, n.term)
+	return p.id
 }
 
 func (n *Node) step(entries ...*raftpb.Entry) error {
@@ -222,9 +175,7 @@ func (n *Node) leadChange(p *proposal, now uint64) {
 		return
 	}
 	change.Context = encodeEntry(n.number(p), now, p.command)
-	if err := n.stepChange(change); err != nil {
-		n.refuse(p, err)
-	}
+	n.stepped(p, n.stepChange(change))
 }
 
 func (n *Node) stepChange(change *raftpb.ConfChange) error {
@@ -237,127 +188,4 @@ func (n *Node) stepChange(change *raftpb.ConfChange) error {
 	}
 	n.changing, n.changed = true, 0
 	return nil
-}
-
-// refuse answers whoever proposed p, here or elsewhere, that it was not proposed.
-func (n *Node) refuse(p *proposal, err error) {
-	if p.origin == raft.None {
-		if errors.Is(err, errNotLeader) {
-			n.proposals.reject(p.id)
-			return
-		}
-		n.proposals.take(p.id)
-		n.fail(p.token, err)
-		return
-	}
-	n.work.Rejects = append(n.work.Rejects, Reject{To: p.origin, Payload: encodeReject(p.originID, err)})
-}
-
-// Forwarded takes a proposal that another member has forwarded, because it takes
-// this machine for the leader.
-func (n *Node) Forwarded(from uint64, payload []byte) error {
-	p, err := decodeForward(payload)
-	if err != nil {
-		return err
-	}
-	p.origin = from
-	if !n.isLeader || p.term != n.term || n.transferring() {
-		n.refuse(p, errNotLeader)
-		return nil
-	}
-	p.deadline = n.ticks + n.cfg.RequestTicks
-	if !n.proposals.wait(p) {
-		n.refuse(p, ErrOverloaded)
-	}
-	return nil
-}
-
-var errNotLeader = errors.New("not the leader")
-
-// Rejected takes the answer to a Forward that was not proposed.
-func (n *Node) Rejected(payload []byte) error {
-	id, cause, err := decodeReject(payload)
-	switch {
-	case err != nil:
-		return err
-	case cause == errNotLeader:
-		n.proposals.reject(id)
-	default:
-		n.fail(n.proposals.take(id), cause)
-	}
-	return nil
-}
-
-// Undelivered takes back a Forward that was certainly not sent.
-func (n *Node) Undelivered(payload []byte) error {
-	p, err := decodeForward(payload)
-	if err != nil {
-		return err
-	}
-	n.proposals.reject(p.originID)
-	return nil
-}
-
-// A forwarded proposal: ID 8 | term 8 | kind 1 | member 8 | command. The term is the
-// one in which the origin takes the receiver for the leader: in another one it must
-// not be proposed, because the origin may have given it to somebody else. A rejected
-// one: ID 8 | reason 1, and if another member has what was asked for, its ID 8.
-// Little-endian.
-const (
-	forwardSize = 25
-	rejectSize  = 9
-)
-
-func encodeForward(p *proposal, id, term uint64) []byte {
-	b := make([]byte, 0, forwardSize+len(p.command))
-	b = binary.LittleEndian.AppendUint64(b, id)
-	b = binary.LittleEndian.AppendUint64(b, term)
-	b = append(b, byte(p.kind))
-	b = binary.LittleEndian.AppendUint64(b, p.member)
-	return append(b, p.command...)
-}
-
-func decodeForward(b []byte) (*proposal, error) {
-	if len(b) < forwardSize || ProposalKind(b[16]) > KindRemove {
-		return nil, fmt.Errorf("raftnode: a forwarded proposal of %d bytes makes no sense", len(b))
-	}
-	return &proposal{
-		originID: binary.LittleEndian.Uint64(b),
-		term:     binary.LittleEndian.Uint64(b[8:]),
-		kind:     ProposalKind(b[16]),
-		member:   binary.LittleEndian.Uint64(b[17:]),
-		command:  b[forwardSize:],
-	}, nil
-}
-
-func encodeReject(id uint64, err error) []byte {
-	b := append(binary.LittleEndian.AppendUint64(nil, id), byte(rejectNotLeader))
-	for r, e := range rejectErrors {
-		if errors.Is(err, e) {
-			b[8] = byte(r)
-		}
-	}
-	if taken, ok := errors.AsType[*TakenError](err); ok {
-		b = binary.LittleEndian.AppendUint64(b, taken.By)
-	}
-	return b
-}
-
-// decodeReject returns which proposal was not proposed, and why.
-func decodeReject(b []byte) (id uint64, cause, err error) {
-	if len(b) != rejectSize && len(b) != rejectSize+8 {
-		return 0, nil, fmt.Errorf("raftnode: a rejection of %d bytes makes no sense", len(b))
-	}
-	id, reason := binary.LittleEndian.Uint64(b), rejectReason(b[8])
-	if reason == rejectNotLeader {
-		return id, errNotLeader, nil
-	}
-	cause, ok := rejectErrors[reason]
-	switch {
-	case !ok:
-		cause = ErrOverloaded // of a newer version: it was not proposed, whatever the reason
-	case len(b) > rejectSize:
-		cause = &TakenError{By: binary.LittleEndian.Uint64(b[rejectSize:]), Err: cause}
-	}
-	return id, cause, nil
 }

@@ -1,0 +1,257 @@
+package raftnode_test
+
+import (
+	"testing"
+	"testing/cryptotest"
+
+	"go.etcd.io/raft/v3/raftpb"
+	"pgregory.net/rapid"
+
+	"etcd/raftnode"
+)
+
+func rejects(p *packet) bool { return p.reject != nil }
+
+func proposals(p *packet) bool { return p.forward != nil || p.reject != nil }
+
+// With the next connection to a leader that has stayed, what was lost goes again: its
+// client waits no longer for that.
+func TestALostForwardGoesAgain(t *testing.T) {
+	c := grown(repeatable(t), 3)
+	f, leader := c.followers()[0], c.leader()
+	c.hold = forwards
+	var all []*ticket
+	for range 5 {
+		all = append(all, f.propose())
+		c.settle()
+	}
+	way := c.onTheWay(forwards)
+	c.hold = nil
+	c.deliver(way[0]) // and the others are lost
+	c.settle()
+	c.wantDone(all[0])
+	c.pass(3)
+	c.wantOpen(all[1:]...)
+	before := f.ticks
+	f.node.Reconnected(leader.id)
+	c.settle()
+	c.wantDone(all...)
+	if f.ticks != before {
+		t.Fatalf("it takes %d ticks", f.ticks-before)
+	}
+	for i := 1; i < len(all); i++ {
+		if c.where[all[i].command] < c.where[all[i-1].command] {
+			t.Fatalf("%q comes before %q", all[i].command, all[i-1].command)
+		}
+	}
+}
+
+// What had arrived is not proposed again, whatever became of it: the harness would see it
+// twice.
+func TestAForwardThatHadArrivedIsTakenOnce(t *testing.T) {
+	for _, test := range []struct {
+		name string
+		hold func(p *packet) bool
+	}{
+		{"and waits to be committed", func(p *packet) bool { return p.message != nil && p.message.GetType() == raftpb.MsgAppResp }},
+		{"and its origin does not know that it is", func(p *packet) bool { return p.message != nil && p.to == 2 }},
+	} {
+		c := grown(repeatable(t), 3)
+		f, leader := c.at(2), c.leader()
+		c.hold = test.hold
+		write := f.propose()
+		c.settle()
+		c.wantOpen(write)
+		for range 3 {
+			f.node.Reconnected(leader.id)
+			c.settle()
+		}
+		later := f.propose()
+		c.settle()
+		c.hold = nil
+		c.settle()
+		c.wantDone(write, later)
+	}
+}
+
+// So are answers: a leader repeats what it has decided against, and says the same when it
+// is asked again.
+func TestALostRejectionGoesAgain(t *testing.T) {
+	for name, reconnect := range map[string]func(f, leader *server){
+		"by a new connection of the leader": func(f, leader *server) { leader.node.Reconnected(f.id) },
+		"by one of the follower":            func(f, leader *server) { f.node.Reconnected(leader.id) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			c := grown(repeatable(t), 3)
+			f, leader := c.followers()[0], c.leader()
+			c.hold = rejects
+			taken, stranger := f.changeAs(raftnode.KindAdd, 9, "m1 p9 c9"), f.change(raftnode.KindRemove, 9)
+			c.settle()
+			c.onTheWay(rejects)
+			c.hold = nil
+			write := f.propose()
+			c.settle()
+			c.wantDone(write)
+			c.wantOpen(taken, stranger)
+			// Meanwhile the name has become free, which changes nothing any more.
+			leader.changeAs(raftnode.KindAdd, 1, "new p1 c1")
+			c.settle()
+			reconnect(f, leader)
+			c.settle()
+			c.wantTaken(taken, 1, raftnode.ErrNameTaken)
+			c.wantFailed(stranger, raftnode.ErrUnknownMember)
+		})
+	}
+}
+
+// A leader that was replaced cannot tell what became of a copy that came before: the first
+// one is in the log of the next leader.
+func TestACopyForALeaderThatWasReplaced(t *testing.T) {
+	c := grown(repeatable(t), 5)
+	old, f, next := c.leader(), c.followers()[0], c.followers()[1]
+	c.hold = func(p *packet) bool {
+		return p.to == f.id || p.message != nil && p.message.GetType() == raftpb.MsgAppResp
+	}
+	write := f.propose()
+	c.settle()
+	f.node.Reconnected(old.id)
+	f.work()
+	late := c.onTheWay(forwards)
+	c.net = nil
+	c.hold = func(p *packet) bool { return p.to == f.id && p.message != nil } // it does not hear of the next one
+	c.elect(next)
+	for _, p := range late {
+		c.deliver(p)
+	}
+	c.settle()
+	c.hold = nil
+	c.pass(3)
+	c.wantDone(write)
+	c.wantSame()
+}
+
+// What is sent again and does not fit into a queue is no proof that nothing was sent.
+func TestACopyThatIsNotSent(t *testing.T) {
+	c := grown(repeatable(t), 3)
+	f, leader := c.followers()[0], c.leader()
+	c.hold = func(p *packet) bool { return p.message != nil && p.to == f.id }
+	first, second := f.propose(), f.propose()
+	f.work()
+	c.deliver(c.onTheWay(forwards)[0]) // and the other one is lost
+	c.settle()
+	f.node.Reconnected(leader.id)
+	f.work()
+	for _, p := range c.onTheWay(forwards) {
+		if err := f.node.Undelivered(p.forward); err != nil {
+			t.Fatal(err)
+		}
+	}
+	c.heal()
+	c.pass(f.cfg.ElectionTicks + 1)
+	c.wantDone(first, second)
+}
+
+// A process that starts again has other IDs, maybe lower ones.
+func TestAMachineThatStartsAgainIsHeard(t *testing.T) {
+	c := grown(repeatable(t), 3)
+	f := c.followers()[0]
+	for range 3 {
+		write := f.propose()
+		c.settle()
+		c.wantDone(write)
+		f.crash(len(f.wal))
+		f.lives -= 2
+		f.start()
+		f.lives += 3
+		c.pass(2)
+	}
+}
+
+// However the streams between followers and a leader that stays break, whatever of the
+// proposals and the answers on them is lost, comes late or twice: when there is a
+// connection again everything is answered without any time passing but the tick after
+// which a rejection is tried once more, and nothing is proposed twice.
+func TestBrokenStreamsLoseNothing(t *testing.T) {
+	rapid.Check(t, func(rt *rapid.T) {
+		cryptotest.SetGlobalRandom(t, rapid.Uint64().Draw(rt, "election timeouts"))
+		c := grown(rt, 3, func(c *raftnode.Config) { c.RequestTicks = 1000 })
+		leader := c.leader()
+		draw := func(n int, what string) int { return rapid.IntRange(0, n-1).Draw(rt, what) }
+		c.hold = func(p *packet) bool { return proposals(p) }
+		var asked []*ticket
+		arrived := map[*packet]bool{}
+		for range rapid.IntRange(1, 80).Draw(rt, "events") {
+			s := c.up()[draw(3, "machine")]
+			switch draw(9, "what") {
+			case 0, 1, 2:
+				asked = append(asked, s.propose())
+			case 3: // which may be refused
+				asked = append(asked, s.change(raftnode.ProposalKind(1+draw(2, "kind")), uint64(8+draw(3, "member"))))
+			case 4, 5: // some arrive, in any order, or twice
+				for n := draw(4, "packets"); n > 0 && len(c.net) > 0; n-- {
+					p := c.net[draw(len(c.net), "packet")]
+					if draw(4, "twice") > 0 {
+						c.net = without(c.net, p)
+					}
+					arrived[p] = true
+					c.deliver(p)
+				}
+			case 6: // a stream breaks
+				c.net = without(c.net, c.net...)
+			case 7: // and is there again
+				to := c.up()[draw(3, "to")]
+				s.node.Reconnected(to.id)
+			case 8:
+				for _, p := range c.net {
+					if p.forward != nil && !arrived[p] && draw(2, "unsent") == 0 {
+						c.net = without(c.net, p)
+						if err := c.at(int(p.from)).node.Undelivered(p.forward); err != nil {
+							rt.Fatalf("%v", err)
+						}
+					}
+				}
+			}
+			if draw(3, "settle") > 0 {
+				c.settle()
+			} else {
+				s.work()
+			}
+		}
+		c.hold = nil
+		c.net = nil
+		for _, s := range c.up() {
+			for _, other := range c.up() {
+				if other != s {
+					s.node.Reconnected(other.id)
+				}
+			}
+		}
+		c.settle()
+		c.pass(1)
+		for _, ticket := range asked {
+			if _, answered := c.answers[ticket]; !answered {
+				rt.Fatalf("%q is not answered", ticket.command)
+			}
+		}
+		if c.leader() != leader {
+			rt.Fatalf("the leader has changed")
+		}
+		c.wantSame()
+		c.wantNothingHeld()
+	})
+}
+
+// without returns the list less some packets.
+func without(list []*packet, some ...*packet) []*packet {
+	var left []*packet
+	for _, p := range list {
+		found := false
+		for _, other := range some {
+			found = found || p == other
+		}
+		if !found {
+			left = append(left, p)
+		}
+	}
+	return left
+}

@@ -1,0 +1,283 @@
+package raftnode
+
+import (
+	"cmp"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+
+	"go.etcd.io/raft/v3"
+)
+
+// Forward is a proposal for the leader. It is not proposed yet. It may be lost with the
+// connection, and come again with the next one: see [Node.Reconnected].
+type Forward struct {
+	To      uint64
+	Payload []byte
+}
+
+// Reject tells a machine that a proposal it has forwarded was not proposed, and why.
+type Reject struct {
+	To      uint64
+	Payload []byte
+}
+
+// rejectReason travels between machines.
+type rejectReason uint8
+
+const (
+	rejectNotLeader rejectReason = iota
+	rejectOverloaded
+	rejectTooManyMembers
+	rejectLastVoter
+	rejectLosesQuorum
+	rejectReservedID
+	rejectRemoved
+	rejectUnknownMember
+	rejectNameTaken
+	rejectPeerURLTaken
+	rejectClientURLTaken
+	rejectBadMember
+	rejectNotHere
+)
+
+var rejectErrors = map[rejectReason]error{
+	rejectNotLeader:      errNotLeader,
+	rejectOverloaded:     ErrOverloaded,
+	rejectTooManyMembers: ErrTooManyMembers,
+	rejectLastVoter:      ErrLastVoter,
+	rejectLosesQuorum:    ErrLosesQuorum,
+	rejectReservedID:     ErrReservedID,
+	rejectRemoved:        ErrRemoved,
+	rejectUnknownMember:  ErrUnknownMember,
+	rejectNameTaken:      ErrNameTaken,
+	rejectPeerURLTaken:   ErrPeerURLTaken,
+	rejectClientURLTaken: ErrClientURLTaken,
+	rejectBadMember:      ErrBadMember,
+	rejectNotHere:        errNotHere,
+}
+
+var (
+	// errNotLeader: the machine does not propose it, and has not and never will in that
+	// term. It may be proposed elsewhere.
+	errNotLeader = errors.New("not the leader")
+	// errNotHere: the machine does not lead in that term any more. It does not know what
+	// became of an earlier copy of the same proposal.
+	errNotHere = errors.New("not the leader of that term")
+)
+
+// forward sends proposals to the leader. They are kept, because they may come back
+// as rejected; those that others have forwarded go back to where they came from.
+func (n *Node) forward(batch []*proposal) {
+	for _, p := range batch {
+		switch {
+		case p.origin != raft.None:
+			n.refuse(p, errNotLeader)
+		case n.proposals.nextID-n.proposals.low() >= forwardWindow:
+			n.proposals.drop(p)
+			n.fail(p.token, ErrOverloaded)
+		default:
+			p.leader = n.leader
+			n.proposals.add(p, n.term)
+			n.send(p)
+		}
+	}
+}
+
+func (n *Node) send(p *proposal) {
+	n.work.Forwards = append(n.work.Forwards, Forward{To: p.leader, Payload: n.encodeForward(p)})
+}
+
+// Reconnected reports that forwards and rejections go to a member by a new connection. Of
+// what went by the one before, any part at the end may be lost. What this machine has
+// forwarded to it in the present term and what is not settled goes again; a leader
+// decides once about each. And it repeats what it has decided against.
+func (n *Node) Reconnected(member uint64) {
+	n.sendAgain(func(p *proposal) bool { return p.leader == member })
+	if o := n.origins.members[member]; o != nil {
+		for _, id := range slices.Sorted(maps.Keys(o.refused)) {
+			if id >= o.low {
+				n.reject(member, id, o.refused[id])
+			}
+		}
+	}
+}
+
+// sendAgain repeats forwards of the present term.
+func (n *Node) sendAgain(which func(p *proposal) bool) {
+	var again []*proposal
+	for _, p := range n.proposals.inflight {
+		if p.leader != raft.None && p.term == n.term && which(p) {
+			again = append(again, p)
+		}
+	}
+	slices.SortFunc(again, func(a, b *proposal) int { return cmp.Compare(a.id, b.id) })
+	for _, p := range again {
+		p.again, p.unsent = true, false
+		n.send(p)
+	}
+}
+
+// Forwarded takes a proposal that another member has forwarded, because it takes
+// this machine for the leader.
+func (n *Node) Forwarded(from uint64, payload []byte) error {
+	p, err := decodeForward(payload)
+	if err != nil {
+		return err
+	}
+	p.origin, p.deadline = from, n.ticks+n.cfg.RequestTicks
+	if voter, learner := n.isMember(from); !n.isLeader || p.term != n.term || !voter && !learner {
+		n.reject(from, p.originID, errNotHere)
+		return nil
+	}
+	o := n.origins.of(p)
+	o.settle(p.low)
+	switch err, refused := o.refused[p.originID]; {
+	case refused:
+		n.reject(from, p.originID, err)
+	case !o.take(p.originID): // it comes again
+	case n.transferring():
+		n.refuse(p, errNotLeader)
+	case !n.proposals.wait(p):
+		n.refuse(p, ErrOverloaded)
+	}
+	return nil
+}
+
+// refuse answers whoever proposed p, here or elsewhere, that it was not proposed. That is
+// the last word about a proposal that was forwarded.
+func (n *Node) refuse(p *proposal, err error) {
+	if p.origin == raft.None {
+		if errors.Is(err, errNotLeader) {
+			n.proposals.reject(p.id)
+			return
+		}
+		n.proposals.take(p.id)
+		n.proposals.drop(p)
+		n.fail(p.token, err)
+		return
+	}
+	n.proposals.drop(p)
+	n.origins.refuse(p, err)
+	n.reject(p.origin, p.originID, err)
+}
+
+func (n *Node) reject(member, id uint64, err error) {
+	n.work.Rejects = append(n.work.Rejects, Reject{To: member, Payload: encodeReject(id, err)})
+}
+
+// Rejected takes the answer to a Forward that was not proposed.
+func (n *Node) Rejected(payload []byte) error {
+	id, cause, err := decodeReject(payload)
+	if err != nil {
+		return err
+	}
+	p, ok := n.proposals.inflight[id]
+	switch {
+	case !ok: // it was settled before
+	case cause == errNotHere && p.again: // the first copy may have been proposed: the next term tells
+	case cause == errNotHere, cause == errNotLeader:
+		n.proposals.reject(id)
+	default:
+		n.fail(n.proposals.take(id), cause)
+	}
+	return nil
+}
+
+// Undelivered takes back a Forward that was certainly not sent.
+func (n *Node) Undelivered(payload []byte) error {
+	sent, err := decodeForward(payload)
+	if err != nil {
+		return err
+	}
+	p, ok := n.proposals.inflight[sent.originID]
+	switch {
+	case !ok:
+	case p.again: // an earlier copy was
+		p.unsent, n.unsent = true, true
+	default:
+		n.proposals.reject(p.id)
+	}
+	return nil
+}
+
+// sendUnsent tries once more, now and then, to repeat what could not be sent. It is for
+// queues that were full: when there is no connection the next one comes before that.
+func (n *Node) sendUnsent() {
+	if n.unsent && n.ticks%n.cfg.ElectionTicks == 0 {
+		n.unsent = false
+		n.sendAgain(func(p *proposal) bool { return p.unsent })
+	}
+}
+
+// A forwarded proposal: ID 8 | low 8 | process 8 | term 8 | kind 1 | member 8 | command.
+// The process has numbered it, and does not wait for any below low. The term is the
+// one in which the origin takes the receiver for the leader: in another one it must
+// not be proposed, because the origin may have given it to somebody else. A rejected
+// one: ID 8 | reason 1, and if another member has what was asked for, its ID 8.
+// Little-endian.
+const (
+	forwardSize = 41
+	rejectSize  = 9
+)
+
+func (n *Node) encodeForward(p *proposal) []byte {
+	b := make([]byte, 0, forwardSize+len(p.command))
+	b = binary.LittleEndian.AppendUint64(b, p.id)
+	b = binary.LittleEndian.AppendUint64(b, n.proposals.low())
+	b = binary.LittleEndian.AppendUint64(b, n.cfg.FirstProposalID)
+	b = binary.LittleEndian.AppendUint64(b, p.term)
+	b = append(b, byte(p.kind))
+	b = binary.LittleEndian.AppendUint64(b, p.member)
+	return append(b, p.command...)
+}
+
+func decodeForward(b []byte) (*proposal, error) {
+	if len(b) < forwardSize || ProposalKind(b[32]) > KindRemove {
+		return nil, fmt.Errorf("raftnode: a forwarded proposal of %d bytes makes no sense", len(b))
+	}
+	p := &proposal{
+		originID: binary.LittleEndian.Uint64(b),
+		low:      binary.LittleEndian.Uint64(b[8:]),
+		process:  binary.LittleEndian.Uint64(b[16:]),
+		term:     binary.LittleEndian.Uint64(b[24:]),
+		kind:     ProposalKind(b[32]),
+		member:   binary.LittleEndian.Uint64(b[33:]),
+		command:  b[forwardSize:],
+	}
+	if p.originID < p.low || p.originID-p.low > forwardWindow {
+		return nil, fmt.Errorf("raftnode: a forwarded proposal with ID %d and others from %d on makes no sense", p.originID, p.low)
+	}
+	return p, nil
+}
+
+func encodeReject(id uint64, err error) []byte {
+	b := append(binary.LittleEndian.AppendUint64(nil, id), byte(rejectNotLeader))
+	for r, e := range rejectErrors {
+		if errors.Is(err, e) {
+			b[8] = byte(r)
+		}
+	}
+	if taken, ok := errors.AsType[*TakenError](err); ok {
+		b = binary.LittleEndian.AppendUint64(b, taken.By)
+	}
+	return b
+}
+
+// decodeReject returns which proposal was not proposed, and why.
+func decodeReject(b []byte) (id uint64, cause, err error) {
+	if len(b) != rejectSize && len(b) != rejectSize+8 {
+		return 0, nil, fmt.Errorf("raftnode: a rejection of %d bytes makes no sense", len(b))
+	}
+	id = binary.LittleEndian.Uint64(b)
+	cause, ok := rejectErrors[rejectReason(b[8])]
+	switch {
+	case !ok:
+		cause = ErrOverloaded // of a newer version: it was not proposed, whatever the reason
+	case len(b) > rejectSize:
+		cause = &TakenError{By: binary.LittleEndian.Uint64(b[rejectSize:]), Err: cause}
+	}
+	return id, cause, nil
+}

@@ -1,0 +1,87 @@
+package raftnode_test
+
+import (
+	"bytes"
+	"testing"
+
+	"etcd/raftnode"
+)
+
+// fill proposes commands of a size as long as they are taken, and returns how many were.
+func (s *server) fill(size int) (taken int) {
+	s.c.t.Helper()
+	for {
+		count, _ := s.node.Held()
+		s.node.Propose(bytes.Repeat([]byte("x"), size), nil)
+		if now, _ := s.node.Held(); now == count {
+			return taken
+		}
+		taken++
+	}
+}
+
+// What waits for a leader is bounded in bytes as well as in number; what is over the limit
+// is refused at once, and when others are given up there is room again.
+func TestTheBytesThatWaitForALeaderAreBounded(t *testing.T) {
+	const size = 1 << 20
+	c := grown(repeatable(t), 3)
+	f := c.followers()[0]
+	c.isolate(f)
+	for f.leader.ID != 0 {
+		f.tick(1)
+		f.work()
+	}
+	if taken := f.fill(size); taken != raftnode.MaxWaitingBytes/size {
+		t.Fatalf("%d are taken", taken)
+	}
+	write := f.propose()
+	f.work()
+	c.wantFailed(write, raftnode.ErrOverloaded)
+	f.tick(f.cfg.RequestTicks)
+	f.work()
+	c.wantNothingHeld()
+	if taken := f.fill(0); taken != raftnode.MaxWaiting {
+		t.Fatalf("%d are taken", taken)
+	}
+	f.tick(f.cfg.RequestTicks)
+	f.work()
+	c.wantNothingHeld()
+	if taken := f.fill(raftnode.MaxWaitingBytes + 1); taken != 1 {
+		t.Fatalf("%d are taken that are over the limit by themselves", taken)
+	}
+}
+
+// So is what was forwarded and has not come back.
+func TestTheBytesUnderWayAreBounded(t *testing.T) {
+	const size = 1 << 20
+	c := grown(repeatable(t), 3)
+	f := c.followers()[0]
+	c.hold = forwards
+	taken := 0
+	for range 20 {
+		taken += f.fill(10 * size)
+		c.settle()
+	}
+	if taken != raftnode.MaxWaitingBytes/size/10 {
+		t.Fatalf("%d are taken", taken)
+	}
+	write := f.propose()
+	big := c.ticket(f)
+	f.node.Propose(make([]byte, 5*size), big)
+	f.work()
+	c.wantOpen(write) // it fits
+	c.wantFailed(big, raftnode.ErrOverloaded)
+}
+
+// A leader bounds what others have forwarded to it and waits, and says so at once.
+func TestTheBytesThatWaitAtTheLeaderAreBounded(t *testing.T) {
+	c := grown(repeatable(t), 3)
+	f, leader := c.followers()[0], c.leader()
+	leader.node.Propose(make([]byte, raftnode.MaxWaitingBytes), nil)
+	write := f.propose()
+	f.work()
+	c.deliver(c.onTheWay(forwards)[0])
+	c.settle()
+	c.wantFailed(write, raftnode.ErrOverloaded)
+	c.wantNothingHeld()
+}
