@@ -93,3 +93,19 @@ func BenchmarkOpen(b *testing.B) {
 		}
 	}
 }
+
+// BenchmarkOpenEmpty opens a log of one segment on real files that has next to nothing in
+// it: what a start costs at least.
+func BenchmarkOpenEmpty(b *testing.B) {
+	fsys, err := vfs.Dir(b.TempDir())
+	must(b, err)
+	log, err := Create(fsys, testID, 0, Options{})
+	must(b, err)
+	log.Append(nil, []*raftpb.Entry{{Index: new(uint64(1)), Term: new(uint64(1))}}, nil)
+	must(b, log.Close())
+	for b.Loop() {
+		l, _, err := Open(fsys, Options{})
+		must(b, err)
+		must(b, l.Close())
+	}
+}

@@ -101,9 +101,12 @@ func TestFlipOfEveryByte(t *testing.T) {
 	for _, file := range []string{sealed, current} {
 		for off := range d.fs.Content(file) {
 			want := refused
-			if file == current && off >= int(d.log.offset) {
+			switch {
+			case file == sealed && off >= recordsEnd(d.fs.Content(sealed)):
+				want = intact
+			case file == current && off >= int(d.log.offset):
 				want = cutOff
-			} else if file == current && off >= lastRecord {
+			case file == current && off >= lastRecord:
 				want = lastCut
 			}
 			for _, pattern := range patterns {

@@ -177,7 +177,9 @@ func TestFailureDuringRecovery(t *testing.T) {
 	}
 	d.fs.Content(damaged.name())[5] ^= 1
 	d.fs.Put(segmentName(77)+tempSuffix, nil)
-	d.fs.Content(segmentName(d.log.head.seq))[d.log.offset+9] = 1 // an unfinished write
+	for unfinished := d.fs.Content(segmentName(d.log.head.seq))[d.log.offset+9:]; len(unfinished) > 0; unfinished = unfinished[1:] {
+		unfinished[0] = 1
+	}
 	d.saving = unmarked
 	for n := 1; ; n++ {
 		fsys := d.fs.Clone()
@@ -201,6 +203,21 @@ func TestFailureDuringRecovery(t *testing.T) {
 			}
 			after.write(t, 9, 51, 55)
 			after.restart(t)
+		}
+		// The next process sees what this one has written, though its syncs failed. What it
+		// builds on that must outlive a power cut, in this segment and in the next.
+		for _, more := range []uint64{0, 1, 30} {
+			for seed := range uint64(10) {
+				after := *d
+				after.saved = slices.Clone(d.saved)
+				must(t, after.reopen(fsys.Killed(), true))
+				if more > 0 {
+					after.write(t, 9, 51, 50+more)
+				}
+				if err := after.reopen(after.fs.Crash(seeded(seed)), false); err != nil {
+					t.Fatalf("operation %d failed, then %d entries more, power cut %d: %v", n, more, seed, err)
+				}
+			}
 		}
 	}
 }

@@ -207,11 +207,15 @@ func (rec *Recovered) assemble(rp *replay) (restarted bool, err error) {
 // repair clears what a crash left behind and sets damaged snapshots aside.
 // names are of temporary files, which go, and of snapshots.
 //
-// It syncs in any case. What was read may be from the page cache: a process that was
-// killed may have written the last record and not synced it, or given a file its name, or
-// removed one, and not synced the directory. Nothing else can be missing on the disk:
-// segments before the last were synced, by the process that wrote them or by the one that
-// opened them, before the next one was begun, and a snapshot was before it got its name.
+// What was read may be from the page cache and not on the disk. A process that was killed
+// may not have synced its last record, or the directory; and after a sync that failed, the
+// kernel may call what it could not write clean, and the next sync succeeds without it. So
+// the last record is written once more, the directory is changed once more, and both are
+// synced. Nothing else can be missing: a record is only written behind one that was
+// synced, by the process that wrote it or by this function, a segment is only begun
+// behind such a one, and a snapshot and a segment were synced before they got their names.
+// Zeros that did not get over the remains of an unfinished write are no loss: the next
+// record goes there, and a start that finds what is left of the remains clears it again.
 func (l *Log) repair(rec *Recovered, rp *replay, names []string) error {
 	if t := rec.Torn; t != nil {
 		if err := clearRange(l.file, t.Offset, t.Bytes); err != nil {
@@ -221,6 +225,11 @@ func (l *Log) repair(rec *Recovered, rp *replay, names []string) error {
 	if rp.short {
 		if err := l.file.Allocate(l.head.size); err != nil {
 			return fmt.Errorf("wal: allocate segment %s: %w", segmentName(l.head.seq), err)
+		}
+	}
+	if rp.final != nil {
+		if _, err := l.file.WriteAt(rp.final, rp.finalAt); err != nil {
+			return fmt.Errorf("wal: write the last record of segment %s again: %w", segmentName(l.head.seq), err)
 		}
 	}
 	if err := l.file.Sync(); err != nil {
@@ -237,10 +246,27 @@ func (l *Log) repair(rec *Recovered, rp *replay, names []string) error {
 			return fmt.Errorf("wal: clean up %s: %w", name, err)
 		}
 	}
+	if err := changeDir(l.fsys); err != nil {
+		return fmt.Errorf("wal: change the directory: %w", err)
+	}
 	if err := l.fsys.SyncDir(); err != nil {
 		return fmt.Errorf("wal: sync directory: %w", err)
 	}
 	return nil
+}
+
+// changeDir makes and removes a file, so that the next SyncDir has something to write, and
+// with it, as changes of a directory reach the disk in their order, all earlier ones.
+func changeDir(fsys vfs.FS) error {
+	name := segmentName(0) + tempSuffix // what a crash leaves of it goes at the next start
+	if err := removeIfExists(fsys, name); err != nil {
+		return err
+	}
+	f, err := fsys.Create(name)
+	if err != nil {
+		return err
+	}
+	return errors.Join(f.Close(), fsys.Remove(name))
 }
 
 // clearRange overwrites with zeros. The file keeps its length, so that a

@@ -1,6 +1,7 @@
 package wal
 
 import (
+	"bytes"
 	"fmt"
 
 	"go.etcd.io/raft/v3/raftpb"
@@ -18,8 +19,10 @@ type replay struct {
 	entries []*raftpb.Entry
 	top     uint64 // highest entry index in the segment being read
 
-	torn  *TornTail
-	short bool // the last segment lost part of its zero tail
+	final   []byte // the last record of the segment being read, nil if there is none
+	finalAt int64  // where it stands
+	torn    *TornTail
+	short   bool // the last segment lost part of its zero tail
 }
 
 // run reads all segments and leaves the last one open as l's current one.
@@ -48,8 +51,12 @@ func (rp *replay) segment(fsys vfs.FS, l *Log, seq uint64, last bool) error {
 	if err != nil {
 		return fmt.Errorf("wal: segment %s: %w", name, err)
 	}
+	used, err := usedLength(f, size)
+	if err != nil {
+		return fmt.Errorf("wal: segment %s: %w", name, err)
+	}
 	data := make([]byte, size)
-	if err := readFull(f, data, 0); err != nil {
+	if err := readFull(f, data[:used], 0); err != nil {
 		return fmt.Errorf("wal: segment %s: %w", name, err)
 	}
 	h, err := decodeHeader(name, data)
@@ -62,7 +69,7 @@ func (rp *replay) segment(fsys vfs.FS, l *Log, seq uint64, last bool) error {
 	if l.offset, l.chain, err = rp.records(h, data); err != nil {
 		return err
 	}
-	if err := rp.tail(h, data, l.offset, last); err != nil {
+	if err := rp.tail(h, data, l.offset, used, last); err != nil {
 		return err
 	}
 	l.head = h
@@ -103,7 +110,7 @@ func (rp *replay) follows(l *Log, h segmentHeader) error {
 // records replays the sound records of a segment and returns where they end
 // and the chain CRC there.
 func (rp *replay) records(h segmentHeader, data []byte) (offset int64, chain uint32, err error) {
-	rp.top = 0
+	rp.top, rp.final = 0, nil
 	offset, chain = headerSize, h.crc
 	for {
 		payload, size, next, ok := nextRecord(data, h.crc, chain, offset)
@@ -113,26 +120,24 @@ func (rp *replay) records(h segmentHeader, data []byte) (offset int64, chain uin
 		if err := decodeBatch(payload, rp); err != nil {
 			return 0, 0, &CorruptError{File: segmentName(h.seq), Offset: offset, Reason: err.Error()}
 		}
+		rp.final, rp.finalAt = data[offset:offset+int64(size)], offset
 		offset, chain = offset+int64(size), next
 	}
 }
 
-// tail judges what follows the last sound record.
-func (rp *replay) tail(h segmentHeader, data []byte, offset int64, last bool) error {
+// tail judges what follows the last sound record. Only zeros do from used on.
+func (rp *replay) tail(h segmentHeader, data []byte, offset, used int64, last bool) error {
 	bad := func(reason string) error {
 		return &CorruptError{File: segmentName(h.seq), Offset: offset, Reason: reason}
 	}
-	end := int64(len(data))
-	for end > offset && data[end-1] == 0 {
-		end--
-	}
+	end := max(offset, used)
 	if after, found := recordAfter(data, h.crc, offset, end); found {
 		return bad(fmt.Sprintf("the record there is damaged, but the one at offset %d is not, so this is no unfinished write", after))
 	}
 	if !last {
-		if end > offset {
-			return bad("a record is damaged, and a later segment follows")
-		}
+		// What stands behind the records is of no account, if they are all there, which the
+		// header of the next segment knows: it may be what a failed sync has left of the
+		// zeros over an unfinished write.
 		return nil
 	}
 	if int64(len(data)) < h.size {
@@ -148,6 +153,25 @@ func (rp *replay) tail(h segmentHeader, data []byte, offset int64, last bool) er
 		rp.torn = &TornTail{File: segmentName(h.seq), Offset: offset, Bytes: end - offset}
 	}
 	return nil
+}
+
+// usedLength returns how long the file is without the zeros at its end. A segment consists
+// of them for the most part, so they are not kept, and compared in blocks.
+func usedLength(f vfs.File, size int64) (int64, error) {
+	const block = 64 << 10
+	zeros, b := make([]byte, block), make([]byte, block)
+	for end := size; end > 0; {
+		start := (end - 1) / block * block
+		b = b[:end-start]
+		if err := readFull(f, b, start); err != nil {
+			return 0, err
+		}
+		if !bytes.Equal(b, zeros[:len(b)]) {
+			return start + int64(len(bytes.TrimRight(b, "\x00"))), nil
+		}
+		b, end = b[:block], start
+	}
+	return 0, nil
 }
 
 func (rp *replay) hardState(hs hardState) { rp.state = hs }

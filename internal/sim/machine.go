@@ -275,9 +275,10 @@ func (m *machine) keepDown() { m.wantDown++ }
 func (m *machine) letUp() { m.wantDown = max(0, m.wantDown-1) } // everything was healed at once meanwhile
 
 // exit ends the process from within. The disk keeps what was written, and after a sync
-// that has failed what it likes.
+// that has failed what it likes, whether the next process sees that or, because the kernel
+// still has it in memory, only the one after a power cut.
 func (l *life) exit() {
-	if l.m.disks.hurts(l) {
+	if l.m.disks.hurts(l) && l.sim.diskTimes.IntN(2) == 0 {
 		l.stop(func() *crashfs.Disk { return l.disk.Crash(l.sim.diskTimes) })
 		return
 	}

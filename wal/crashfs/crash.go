@@ -6,14 +6,19 @@ import (
 )
 
 // Killed copies the directory as the death of the process leaves it, while the machine
-// goes on: all that was written is there, and durable is what was before.
+// goes on: all that was written is there, and durable is what was before. What a failed
+// sync has left looks the same to the next process, and is still not written by its syncs.
 func (d *Disk) Killed() *Disk {
 	c := New()
+	c.changed = d.changed
 	copies := map[*file]*file{}
 	for _, dir := range []struct{ from, to map[string]*file }{{d.names, c.names}, {d.durable, c.durable}} {
 		for name, f := range dir.from {
 			if copies[f] == nil {
-				copies[f] = &file{data: slices.Clone(f.data), synced: slices.Clone(f.synced)}
+				copies[f] = &file{
+					data: slices.Clone(f.data), synced: slices.Clone(f.synced),
+					dirty: slices.Clone(f.dirty), lost: slices.Clone(f.lost),
+				}
 			}
 			dir.to[name] = copies[f]
 		}
@@ -31,7 +36,7 @@ func (d *Disk) Clone() *Disk {
 }
 
 // Crash copies what a power cut may leave: of each unsynced name the old or the new
-// state, of each unsynced file any mix of old and new blocks.
+// state, of what is not known to be synced in a file any mix of old and new blocks.
 func (d *Disk) Crash(rnd *rand.Rand) *Disk {
 	c := New()
 	seen := map[string]bool{}
@@ -66,12 +71,13 @@ func (f *file) torn(rnd *rand.Rand) []byte {
 	mostly := rnd.IntN(10) // how many tenths of the blocks are new
 	out := make([]byte, size)
 	copy(out, f.synced)
-	for off := 0; off < size; off += block {
-		if rnd.IntN(10) >= mostly {
-			continue
-		}
-		if off < len(f.data) {
-			copy(out[off:min(off+block, size)], f.data[off:])
+	for _, s := range slices.Concat(f.dirty, f.lost) {
+		from, to := int(s.from), min(int(s.to), size)
+		for off := from - from%block; off < to; off += block {
+			if rnd.IntN(10) < mostly {
+				first, end := max(off, from), min(off+block, to)
+				copy(out[first:end], f.data[first:end])
+			}
 		}
 	}
 	return out

@@ -3,6 +3,7 @@ package crashfs
 import (
 	"io"
 	"io/fs"
+	"math"
 	"slices"
 	"sync"
 	"syscall"
@@ -38,18 +39,54 @@ func (op Op) Failure() error {
 type Disk struct {
 	// Inject, if set, is asked before each operation that can fail, with the name of
 	// its file. The operation fails with the error it returns; a write is then
-	// carried out by half. No lock is held, so it may block.
+	// carried out by half, and what a sync was to make durable counts as clean: no later
+	// sync writes it. No lock is held, so it may block.
 	Inject func(op Op, name string) error
+	// Size is how many bytes all files together may have; 0: no limit.
+	Size int64
 
 	mu      sync.Mutex
 	names   map[string]*file // as the process sees it
 	durable map[string]*file // as of the last SyncDir
+	changed bool             // since the last SyncDir, whether that failed or not
 	locked  bool
 }
 
 // file keeps the content as the process sees it and as it was last synced.
 type file struct {
 	data, synced []byte
+	dirty        []span // written since the last sync
+	lost         []span // written before a sync that failed: the disk may have it or not
+}
+
+// span is a part of a file.
+type span struct{ from, to int64 }
+
+func (f *file) grow(size int64) {
+	if have := int64(len(f.data)); size > have {
+		f.data = append(f.data, make([]byte, size-have)...)
+		f.dirty = append(f.dirty, span{have, size})
+	}
+}
+
+func (f *file) write(p []byte, off int64) {
+	f.grow(off + int64(len(p)))
+	copy(f.data[off:], p)
+	f.dirty = append(f.dirty, span{off, off + int64(len(p))})
+}
+
+// sync writes what is dirty, and only that.
+func (f *file) sync() {
+	f.synced = append(f.synced, make([]byte, len(f.data)-len(f.synced))...)
+	for _, s := range f.dirty {
+		copy(f.synced[s.from:s.to], f.data[s.from:s.to])
+	}
+	f.dirty = f.dirty[:0]
+}
+
+func (f *file) failSync() {
+	f.lost = append(f.lost, f.dirty...)
+	f.dirty = nil
 }
 
 // New returns an empty directory.
@@ -74,7 +111,7 @@ func (d *Disk) Create(name string) (vfs.File, error) {
 	if d.names[name] != nil {
 		return nil, fs.ErrExist
 	}
-	d.names[name] = &file{}
+	d.names[name], d.changed = &file{}, true
 	return &handle{disk: d, name: name, file: d.names[name]}, nil
 }
 
@@ -98,7 +135,7 @@ func (d *Disk) Rename(oldName, newName string) error {
 	if d.names[oldName] == nil {
 		return fs.ErrNotExist
 	}
-	d.names[newName] = d.names[oldName]
+	d.names[newName], d.changed = d.names[oldName], true
 	delete(d.names, oldName)
 	return nil
 }
@@ -114,6 +151,7 @@ func (d *Disk) Remove(name string) error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	delete(d.names, name)
+	d.changed = true
 	return nil
 }
 
@@ -129,13 +167,36 @@ func (d *Disk) List() ([]string, error) {
 	return names, nil
 }
 
-// SyncDir implements [vfs.FS].
-func (d *Disk) SyncDir() error {
-	if err := d.before(OpSyncDir, ""); err != nil {
-		return err
-	}
+// Space implements [vfs.FS].
+func (d *Disk) Space() (free, total int64, err error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
+	free, total = d.space()
+	return free, total, nil
+}
+
+func (d *Disk) space() (free, total int64) {
+	if d.Size == 0 {
+		return math.MaxInt64, math.MaxInt64
+	}
+	free = d.Size
+	for _, f := range d.names {
+		free -= int64(len(f.data))
+	}
+	return free, d.Size
+}
+
+// SyncDir implements [vfs.FS]. One that fails takes the changes before it for done: it
+// needs a new change for the next one to write them.
+func (d *Disk) SyncDir() error {
+	err := d.before(OpSyncDir, "")
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	changed := d.changed
+	d.changed = false
+	if err != nil || !changed {
+		return err
+	}
 	clear(d.durable)
 	for name, f := range d.names {
 		d.durable[name] = f

@@ -6,7 +6,9 @@
 // SyncDir.
 //
 // It promises never to keep less than that through a crash, and no more order than
-// that: of what was not synced any part may survive, down to single bytes.
+// that: of what was not synced any part may survive, down to single bytes. As on Linux,
+// a sync that failed does not come back to what it could not write: the page cache shows
+// it, the disk may not have it, and the next sync succeeds without it.
 //
 // It must never be part of the server.
 package crashfs

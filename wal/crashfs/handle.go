@@ -3,6 +3,7 @@ package crashfs
 import (
 	"errors"
 	"io"
+	"syscall"
 )
 
 // handle is one open file.
@@ -30,18 +31,20 @@ func (h *handle) WriteAt(p []byte, off int64) (int, error) {
 	err := h.disk.before(OpWrite, h.name)
 	h.disk.mu.Lock()
 	defer h.disk.mu.Unlock()
+	if err == nil && h.tooLarge(off+int64(len(p))) {
+		err = syscall.ENOSPC
+	}
 	if err != nil {
 		p = p[:len(p)/2]
 	}
-	h.grow(off + int64(len(p)))
-	copy(h.file.data[off:], p)
+	h.file.write(p, off)
 	return len(p), err
 }
 
-func (h *handle) grow(size int64) {
-	if n := size - int64(len(h.file.data)); n > 0 {
-		h.file.data = append(h.file.data, make([]byte, n)...)
-	}
+// tooLarge says whether the disk has no space for a file of that size.
+func (h *handle) tooLarge(size int64) bool {
+	free, _ := h.disk.space()
+	return size-int64(len(h.file.data)) > free
 }
 
 func (h *handle) Size() (int64, error) {
@@ -56,17 +59,22 @@ func (h *handle) Allocate(size int64) error {
 	}
 	h.disk.mu.Lock()
 	defer h.disk.mu.Unlock()
-	h.grow(size)
+	if h.tooLarge(size) {
+		return syscall.ENOSPC
+	}
+	h.file.grow(size)
 	return nil
 }
 
 func (h *handle) Sync() error {
-	if err := h.disk.before(OpSync, h.name); err != nil {
-		return err
-	}
+	err := h.disk.before(OpSync, h.name)
 	h.disk.mu.Lock()
 	defer h.disk.mu.Unlock()
-	h.file.synced = append(h.file.synced[:0], h.file.data...)
+	if err != nil {
+		h.file.failSync()
+		return err
+	}
+	h.file.sync()
 	return nil
 }
 
