@@ -80,6 +80,11 @@ func Start(cfg Config, disk *Disk) (*Machine, error) {
 	cfg.Member.ID = disk.Identity.MemberID
 	cfg.Raft.MemberID = disk.Identity.MemberID
 	cfg.Raft.Describe = describe
+	most, err := disk.snapshotBytes()
+	if err != nil {
+		return nil, err
+	}
+	cfg.Raft.SnapshotBytes = min(cfg.Raft.SnapshotBytes, most)
 	node, err := raftnode.New(cfg.Raft, disk.state())
 	if err != nil {
 		return nil, err

@@ -128,6 +128,17 @@ func (d *Disk) state() raftnode.State {
 	return raftnode.State{HardState: d.Found.HardState, Snapshot: d.Found.Snapshot, Entries: d.Found.Entries}
 }
 
+// snapshotBytes is after how many bytes of entries a snapshot is due at the latest. The log
+// reaches back to the snapshot before the last, and two or three snapshots need space
+// besides, so a small disk cannot wait for as much as a large one.
+func (d *Disk) snapshotBytes() (uint64, error) {
+	_, total, err := d.fsys.Space()
+	if err != nil {
+		return 0, fmt.Errorf("data directory: %w", err)
+	}
+	return uint64(max(total/16, 1<<20)), nil
+}
+
 // Close gives the directory back. A machine that was started with it closes it.
 func (d *Disk) Close() error {
 	if d.log == nil {

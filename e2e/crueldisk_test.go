@@ -2,6 +2,7 @@ package e2e
 
 import (
 	"fmt"
+	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -15,8 +16,8 @@ import (
 // whatToDo is what a machine says that ends because of its disk.
 var whatToDo = []string{"the process ends", "Nothing that was acknowledged is lost", "Look at the disk", "start it again"}
 
-// smallSize has room for one segment of 64 MiB and for snapshots, but not for two
-// segments.
+// smallSize has room for what the machine brings along, a segment of 64 MiB, and for
+// snapshots.
 const smallSize = "120m"
 
 // smallDisk is a tmpfs that holds the data directory of a machine.
@@ -55,8 +56,8 @@ func (d *smallDisk) move(to string) {
 	d.s.start()
 }
 
-// fill leaves no byte of the disk free.
-func (d *smallDisk) fill() {
+// fill leaves so many bytes of the disk free.
+func (d *smallDisk) fill(free int64) {
 	d.o.t.Helper()
 	f, err := os.Create(filepath.Join(d.path, "ballast"))
 	if err != nil {
@@ -68,6 +69,13 @@ func (d *smallDisk) fill() {
 	}
 	if !isFull(err) {
 		d.o.t.Fatalf("the disk was to be filled: %v", err)
+	}
+	size, err := f.Seek(0, io.SeekCurrent)
+	if err == nil {
+		err = f.Truncate(max(0, size-free))
+	}
+	if err != nil {
+		d.o.t.Fatal(err)
 	}
 }
 
@@ -108,7 +116,7 @@ func (o *ordeal) fillDisk() {
 func (d *smallDisk) noSnapshot() {
 	o, s := d.o, d.s
 	o.t.Helper()
-	d.fill()
+	d.fill(0)
 	o.mustEnd(s, append(whatToDo, "no space left on device")...)
 	o.mustAccept(o.c.others(s)...)
 	// Somebody starts it before there is space. It may come up, but not for long,
@@ -120,10 +128,12 @@ func (d *smallDisk) noSnapshot() {
 	s.start()
 }
 
-// noSegment leaves no space for a second segment of the log: one has 64 MiB.
+// noSegment leaves space for snapshots, but not for a segment of the log that has room for
+// a large write.
 func (d *smallDisk) noSegment() {
 	o, s := d.o, d.s
 	o.t.Helper()
+	d.fill(6 << 20)
 	// What a test-and-set brings is in the log even if the test fails, and nowhere
 	// else.
 	o.write(s, "/filler", "small")
@@ -136,12 +146,8 @@ func (d *smallDisk) noSegment() {
 	}
 	o.mustEnd(s, append(whatToDo, "no space left on device", "segment")...)
 	o.mustAccept(o.c.others(s)...)
-	if err := d.resize("300m"); err != nil {
-		o.t.Fatalf("make a tmpfs larger: %v", err)
-	}
+	d.clean()
 	s.start()
-	// The segment that was full goes with the next snapshots.
-	waitUntil(o.t, s.name+" needs no more than one segment again", func() bool { return d.resize(smallSize) == nil })
 }
 
 // noSnapshotFromLeader leaves no space for the snapshot with which the machine
@@ -150,18 +156,13 @@ func (d *smallDisk) noSnapshotFromLeader() {
 	o, s := d.o, d.s
 	o.t.Helper()
 	o.leaveBehind(s)
-	d.fill()
+	d.fill(0)
 	s.launch()
 	// It may come to a snapshot of its own first.
 	o.mustEnd(s, append(whatToDo, "no space left on device", "snapshot")...)
 	o.mustAccept(o.c.others(s)...)
 	d.clean()
 	s.start()
-}
-
-// resize makes the disk larger, or smaller if what is on it allows that.
-func (d *smallDisk) resize(size string) error {
-	return syscall.Mount("tmpfs", d.path, "tmpfs", syscall.MS_REMOUNT, "size="+size)
 }
 
 // tracer is strace at work on a running machine.

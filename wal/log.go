@@ -13,23 +13,32 @@ import (
 
 const (
 	defaultSegmentSize = 64 << 20
+	minSegmentSize     = 1 << 20 // of a full disk
 	// keepBuffer is the largest batch buffer kept for the next batch.
 	keepBuffer = 4 << 20
 )
 
 // Options tune a Log. The zero value is right for a server.
 type Options struct {
-	// SegmentSize is the number of bytes preallocated per segment, 64 MiB
-	// when 0. A batch that does not fit gets a segment of its own size.
+	// SegmentSize is the number of bytes preallocated per segment, 64 MiB when 0: less
+	// where it would be more than an eighth of what the disk has free, but not less than
+	// 1 MiB for that reason. A batch that does not fit gets a segment of its own size.
 	SegmentSize int64
 }
 
-func (o Options) segmentSize(need int) int64 {
+// segmentSize is how large a segment becomes that begins with a record of need bytes.
+func (o Options) segmentSize(fsys vfs.FS, need int) (int64, error) {
 	size := o.SegmentSize
 	if size == 0 {
 		size = defaultSegmentSize
 	}
-	return (max(size, headerSize+int64(need)) + recordAlign - 1) &^ (recordAlign - 1)
+	free, _, err := fsys.Space()
+	if err != nil {
+		return 0, fmt.Errorf("wal: free space: %w", err)
+	}
+	// The rest is for snapshots, which are what makes segments superfluous.
+	size = min(size, max(free/8, minSegmentSize))
+	return (max(size, headerSize+int64(need)) + recordAlign - 1) &^ (recordAlign - 1), nil
 }
 
 // Log is the write-ahead log of one member: hard states, entries and snapshot
@@ -81,8 +90,7 @@ func Create(fsys vfs.FS, id Identity, term uint64, opts Options) (*Log, error) {
 	l := &Log{fsys: fsys, opts: opts, identity: id}
 	l.durable.hardState.term = term
 	l.pending = l.durable
-	err = l.begin(segmentHeader{seq: 1, first: 1, state: l.durable.hardState, size: opts.segmentSize(0)})
-	if err != nil {
+	if err := l.begin(segmentHeader{seq: 1, first: 1, state: l.durable.hardState}, 0); err != nil {
 		return nil, err
 	}
 	return l, nil
@@ -187,9 +195,8 @@ func (l *Log) roll(need int) error {
 		seq:      l.head.seq + 1,
 		first:    l.durable.last + 1,
 		state:    l.durable.hardState,
-		size:     l.opts.segmentSize(need),
 		previous: l.chain,
-	})
+	}, need)
 	if err != nil {
 		return err
 	}
@@ -199,9 +206,13 @@ func (l *Log) roll(need int) error {
 	return nil
 }
 
-// begin creates the segment that h describes and makes it the current one.
-func (l *Log) begin(h segmentHeader) error {
+// begin creates the segment that h describes, with room for a record of need bytes, and
+// makes it the current one.
+func (l *Log) begin(h segmentHeader, need int) (err error) {
 	h.identity = l.identity
+	if h.size, err = l.opts.segmentSize(l.fsys, need); err != nil {
+		return err
+	}
 	f, err := createSegment(l.fsys, &h)
 	if err != nil {
 		return err

@@ -3,6 +3,7 @@ package vfs
 import (
 	"errors"
 	"io/fs"
+	"math"
 
 	"golang.org/x/sys/unix"
 )
@@ -35,4 +36,18 @@ func (f osFile) Sync() error {
 		return &fs.PathError{Op: "fdatasync", Path: f.Name(), Err: err}
 	}
 	return nil
+}
+
+func (d dir) Space() (free, total int64, err error) {
+	var st unix.Statfs_t
+	if err := uninterrupted(func() error { return unix.Statfs(d.path, &st) }); err != nil {
+		return 0, 0, &fs.PathError{Op: "statfs", Path: d.path, Err: err}
+	}
+	if st.Blocks == 0 { // some network filesystems, and a tmpfs without a limit
+		return math.MaxInt64, math.MaxInt64, nil
+	}
+	bytes := func(blocks uint64) int64 {
+		return int64(min(blocks, uint64(math.MaxInt64/st.Bsize))) * int64(st.Bsize)
+	}
+	return bytes(st.Bavail), bytes(st.Blocks), nil
 }

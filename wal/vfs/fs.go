@@ -25,6 +25,9 @@ type FS interface {
 	List() ([]string, error)
 	// SyncDir makes earlier creations, renames and removals durable.
 	SyncDir() error
+	// Space returns how many bytes the filesystem has free for this process and how many
+	// it has in all; both are math.MaxInt64 where it does not say.
+	Space() (free, total int64, err error)
 	// Lock takes the named lock file exclusively, without waiting, until the
 	// result is closed. It fails with ErrLocked when someone else holds it.
 	Lock(name string) (io.Closer, error)

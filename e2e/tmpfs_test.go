@@ -1,0 +1,46 @@
+package e2e
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+)
+
+// TestSmallTmpfs runs a machine on a tmpfs of 32 MiB, which is half of what a segment
+// usually has, and has it write more than that.
+func TestSmallTmpfs(t *testing.T) {
+	t.Parallel()
+	if needMount.absent() {
+		t.Skip("this needs " + needMount.what)
+	}
+	s := newServer(t)
+	if err := os.Mkdir(s.data, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if err := syscall.Mount("tmpfs", s.data, "tmpfs", 0, "size=32m"); err != nil {
+		t.Fatalf("mount a tmpfs: %v", err)
+	}
+	t.Cleanup(func() { syscall.Unmount(s.data, syscall.MNT_DETACH) })
+	s.start()
+	mustStatus := func(want int, r request) {
+		t.Helper()
+		answer, err := exchange(s.client, r)
+		if err != nil || answer.status != want {
+			t.Fatalf("%s: %d %s %v, want %d\n%s", r.target, answer.status, answer.body, err, want, s.proc.stderr())
+		}
+	}
+	mustStatus(200, post("/v1/keys/kept", "value", "small"))
+	// What a test-and-set brings is in the log even if the test fails, and nowhere else.
+	filler := post("/v1/keys/kept", "value", strings.Repeat("x", 256<<10), "prevValue", "other")
+	for range 300 {
+		mustStatus(400, filler)
+	}
+	s.stop()
+	s.start()
+	mustStatus(200, get("/v1/keys/kept"))
+	if names, _ := filepath.Glob(filepath.Join(s.data, "*.snap")); len(names) == 0 {
+		t.Error("75 MiB of log without a snapshot")
+	}
+}
