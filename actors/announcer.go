@@ -4,6 +4,7 @@ import (
 	"errors"
 	"log/slog"
 	"slices"
+	"time"
 
 	"github.com/asynkron/protoactor-go/actor"
 
@@ -22,8 +23,11 @@ type announcerActor struct {
 	ready        chan<- struct{}
 	log          *slog.Logger
 	fatal        fatal
+	pause        time.Duration // before it asks again what could not be answered
+	afterFunc    func(time.Duration, func()) Timer
 
 	to       *pids
+	timer    Timer // nil: not needed yet
 	finished bool
 }
 
@@ -36,7 +40,7 @@ func (a *announcerActor) Receive(ctx actor.Context) {
 	case *Synced:
 		if m.Err != nil {
 			a.log.Warn("still waiting for the cluster", "error", m.Err)
-			a.sync(ctx)
+			a.again(ctx)
 			return
 		}
 		ctx.Send(a.to.raft, &Status{ReplyTo: ctx.Self()})
@@ -44,6 +48,12 @@ func (a *announcerActor) Receive(ctx actor.Context) {
 		a.announce(ctx, m)
 	case *Proposed:
 		a.announced(ctx, m)
+	case announceDue:
+		a.sync(ctx)
+	case *actor.Stopping:
+		if a.timer != nil {
+			a.timer.Stop()
+		}
 	}
 }
 
@@ -60,8 +70,20 @@ func (a *announcerActor) announced(ctx actor.Context, m *Proposed) {
 	}
 	if m.Err != nil {
 		a.log.Warn("cannot announce this machine to the cluster yet", "error", m.Err)
+		a.again(ctx)
+		return
 	}
 	a.sync(ctx) // look again whether anything is left to say
+}
+
+// again begins anew, but not at once: a machine that has too much to do refuses at once.
+func (a *announcerActor) again(ctx actor.Context) {
+	if a.timer != nil {
+		a.timer.Reset(a.pause)
+		return
+	}
+	root, self := ctx.ActorSystem().Root, ctx.Self()
+	a.timer = a.afterFunc(a.pause, func() { root.Send(self, announceDue{}) })
 }
 
 func (a *announcerActor) sync(ctx actor.Context) {

@@ -49,14 +49,16 @@ type Machine struct {
 	System *actor.ActorSystem
 	// ClusterID is that of the cluster this machine belongs to.
 	ClusterID uint64
-	// Raft takes Propose, Read (linearizable), Sync, Status, Join and Leave.
+	// Raft takes Propose, Read (linearizable), Sync, Status, AskLeader, Join and Leave.
 	Raft *actor.PID
-	// Store takes Read (local) and Freeze.
+	// Store takes Read (local) and Freeze. Local questions that come before it has
+	// applied what the disk says is committed wait for that, so clients may come at once.
 	Store *actor.PID
 	// Hub takes Watch and Unwatch.
 	Hub *actor.PID
 	// Ready is closed when everything that was committed before the start is
-	// applied and the cluster knows this machine: clients may come.
+	// applied and the cluster knows this machine. Before that a watch without an index
+	// needs a Sync, even one that is content with local state.
 	Ready <-chan struct{}
 	// Gone gets the reason when another member says that this machine is no longer one.
 	// It then has to stop.
@@ -104,7 +106,10 @@ func Start(cfg Config, disk *Disk) (*Machine, error) {
 	supervisor := fatalOnPanic(fatal)
 	ready := make(chan struct{})
 	m.Ready = ready
-	announcer := &announcerActor{member: cfg.Member, ready: ready, log: cfg.Log, fatal: fatal}
+	announcer := &announcerActor{
+		member: cfg.Member, ready: ready, log: cfg.Log, fatal: fatal,
+		pause: cfg.Tick * time.Duration(cfg.Raft.ElectionTicks), afterFunc: cfg.Host.AfterFunc,
+	}
 	if cfg.SetHistoryLimit {
 		announcer.historyLimit = &cfg.HistoryLimit
 	}
@@ -121,7 +126,7 @@ func Start(cfg Config, disk *Disk) (*Machine, error) {
 		}},
 		{&all.reaper, "reaper", &reaperActor{clock: cfg.Clock, afterFunc: cfg.Host.AfterFunc}},
 		{&all.store, "store", &storeActor{
-			store: disk.store, snapshots: disk.snapshots, audits: auditPoint{every: cfg.AuditEvery},
+			store: disk.store, snapshots: disk.snapshots, early: disk.early(), audits: auditPoint{every: cfg.AuditEvery},
 			log: cfg.Log, fatal: fatal,
 		}},
 		{&all.raft, "raft", &raftActor{
@@ -212,6 +217,16 @@ func (m *Machine) Kind(name string) *Kind {
 	k := &Kind{Name: name, base: m.host.Mailbox(name)}
 	m.kinds = append(m.kinds, k)
 	return k
+}
+
+// IsReady says whether Ready is closed.
+func (m *Machine) IsReady() bool {
+	select {
+	case <-m.Ready:
+		return true
+	default:
+		return false
+	}
 }
 
 // Watchers is the number of watchers at this moment.

@@ -28,7 +28,8 @@ type (
 		Command []byte     // of store.Encode
 	}
 	// Read asks for a key. Sent to the raft actor it is linearizable; sent to the
-	// store actor it is answered at once from local state. Answered with ReadReply.
+	// store actor it is answered from local state, as soon as that has what the machine
+	// knew before its start. Answered with ReadReply.
 	Read struct {
 		ID      uint64
 		ReplyTo *actor.PID
@@ -61,8 +62,14 @@ type (
 		ReplyTo *actor.PID
 	}
 	// Status asks the raft actor for a summary of this machine. Answered with
-	// StatusReply from local knowledge.
+	// StatusReply from local knowledge, when a local Read would be.
 	Status struct {
+		ID      uint64
+		ReplyTo *actor.PID
+	}
+	// AskLeader asks the raft actor who leads. Answered with LeaderReply at once,
+	// whatever the store actor is doing.
+	AskLeader struct {
 		ID      uint64
 		ReplyTo *actor.PID
 	}
@@ -106,9 +113,16 @@ type (
 		ID    uint64
 		State *store.Snapshot
 	}
-	// StatusReply is a summary of this machine.
+	// LeaderReply says who leads, as far as this machine knows; 0: nobody.
+	LeaderReply struct {
+		ID     uint64
+		Leader uint64
+	}
+	// StatusReply is a summary of this machine. Err is one of raftnode's, and then there
+	// is none.
 	StatusReply struct {
 		ID          uint64
+		Err         error
 		Raft        raftnode.Status
 		LeaderSince store.Time // when this machine learned of the leader
 		Appends     Appends
@@ -262,6 +276,9 @@ type (
 	// handOver: Machine -> raft. Let another member lead; done is closed when that has
 	// happened or is not possible.
 	handOver struct{ done chan<- struct{} }
+
+	// announceDue: timer -> announcer.
+	announceDue struct{}
 
 	// nextDeadline: store -> reaper. 0: nothing expires.
 	nextDeadline struct{ at store.Time }

@@ -96,6 +96,9 @@ func (r *raftActor) Receive(ctx actor.Context) {
 	case *Status:
 		ctx.Send(r.to.store, &status{request: m, raft: r.node.Status(), leaderSince: r.leaderSince, appends: r.appends, refused: r.peers.inbox.refused.Load()})
 		return
+	case *AskLeader:
+		ctx.Send(m.ReplyTo, &LeaderReply{ID: m.ID, Leader: r.leader})
+		return
 	case flush:
 		r.flushing = false
 		r.work(ctx)

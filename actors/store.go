@@ -24,6 +24,7 @@ type storeActor struct {
 	// snapshots is where the ones that are to be installed are read from.
 	snapshots *wal.Snapshots
 	audits    auditPoint
+	early     early
 
 	to *pids
 
@@ -35,6 +36,7 @@ func (s *storeActor) Receive(ctx actor.Context) {
 	case *raftnode.Apply:
 		s.apply(ctx, m)
 	case *release:
+		s.recovered(ctx)
 		for _, token := range m.tokens {
 			switch request := token.(type) {
 			case *Read:
@@ -43,14 +45,8 @@ func (s *storeActor) Receive(ctx actor.Context) {
 				ctx.Send(request.ReplyTo, &Synced{ID: request.ID})
 			}
 		}
-	case *Read:
-		s.read(ctx, m)
-	case *status:
-		ctx.Send(m.request.ReplyTo, &StatusReply{
-			ID: m.request.ID, Raft: m.raft, LeaderSince: m.leaderSince, Appends: m.appends, Refused: m.refused,
-			Members: s.store.Members(), Removed: s.store.Removed(),
-			HistoryLimit: s.store.HistoryLimit(), Counts: s.counts,
-		})
+	case *Read, *status:
+		s.local(ctx, m)
 	case *install:
 		s.install(ctx, m)
 	case *Freeze:
@@ -64,6 +60,33 @@ func (s *storeActor) Receive(ctx actor.Context) {
 	case begin:
 		s.tellReaper(ctx)
 		s.tellMembers(ctx)
+		if s.early.enough(s.early.base) {
+			s.recovered(ctx)
+		}
+	}
+}
+
+// local answers a question about local state.
+func (s *storeActor) local(ctx actor.Context, question any) {
+	if s.early.hold(ctx, question) {
+		return
+	}
+	switch m := question.(type) {
+	case *Read:
+		s.read(ctx, m)
+	case *status:
+		ctx.Send(m.request.ReplyTo, &StatusReply{
+			ID: m.request.ID, Raft: m.raft, LeaderSince: m.leaderSince, Appends: m.appends, Refused: m.refused,
+			Members: s.store.Members(), Removed: s.store.Removed(),
+			HistoryLimit: s.store.HistoryLimit(), Counts: s.counts,
+		})
+	}
+}
+
+// recovered answers the questions that came early.
+func (s *storeActor) recovered(ctx actor.Context) {
+	for _, question := range s.early.end() {
+		s.local(ctx, question)
 	}
 }
 
@@ -101,6 +124,9 @@ func (s *storeActor) apply(ctx actor.Context, m *raftnode.Apply) {
 	}
 	ctx.Send(s.to.raft, &applied{apply: m})
 	s.tellReaper(ctx)
+	if s.early.enough(m.Last) {
+		s.recovered(ctx)
+	}
 }
 
 func answerProposal(ctx actor.Context, token any, result store.Result) {
@@ -130,6 +156,9 @@ func (s *storeActor) install(ctx actor.Context, m *install) {
 	ctx.Send(s.to.hub, &replaced{history: state.History()})
 	s.tellMembers(ctx)
 	s.tellReaper(ctx)
+	if s.early.enough(m.meta.GetIndex()) {
+		s.recovered(ctx)
+	}
 }
 
 // tellMembers tells the raft actor who belongs to the cluster. A machine that is

@@ -93,7 +93,7 @@ type testServer struct {
 }
 
 func testConfig(clock *fakeClock) Config {
-	return Config{Version: "v9", MaxConnections: 1000, MaxBody: 64 << 10, Clock: clock.read}
+	return Config{Version: "v9", MaxConnections: 1000, MaxBody: 64 << 10, RequestTimeout: patience, Clock: clock.read}
 }
 
 func startMachine(t testing.TB, clock func() store.Time) *actors.Machine {
@@ -189,7 +189,8 @@ func serveOn(t testing.TB, l net.Listener, edit ...func(*Config)) *testServer {
 	if cfg.TLS != nil {
 		s.tls = &tls.Config{RootCAs: testCA().Pool()}
 	}
-	s.Server = NewClients(cfg, machine)
+	s.Server = NewClients(cfg)
+	s.Attach(machine)
 	served := make(chan error, 1)
 	go func() { served <- s.Serve(l) }()
 	s.stop = sync.OnceValue(func() error {
@@ -206,6 +207,18 @@ func serveOn(t testing.TB, l net.Listener, edit ...func(*Config)) *testServer {
 		}
 	})
 	return s
+}
+
+// status asks the machine as a session does.
+func (s *testServer) status() *actors.StatusReply {
+	s.t.Helper()
+	session := s.sessionOf(&conn{server: s.Server})
+	session.deadline = time.Now().Add(patience)
+	status, err := session.status()
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	return status
 }
 
 // eventually waits for a condition for which there is nothing to wait on. Each look

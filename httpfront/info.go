@@ -29,7 +29,10 @@ func leaderAnswer(r *request, render func(string) string) answer {
 	if err := r.session.sync(); err != nil {
 		return unserved(err)
 	}
-	status := r.session.status()
+	status, err := r.session.status()
+	if err != nil {
+		return unserved(err)
+	}
 	m, ok := member(status, status.Raft.Leader)
 	if !ok {
 		return newError(codeLeaderElect, "")
@@ -39,13 +42,19 @@ func leaderAnswer(r *request, render func(string) string) answer {
 
 // machines answers the client addresses without their scheme, this machine's first.
 func machines(r *request) answer {
-	status := r.session.status()
+	status, err := r.session.status()
+	if err != nil {
+		return unserved(err)
+	}
 	return text(strings.Join(clientURLs(status, status.Raft.MemberID, withoutScheme), ","))
 }
 
 // machineURLs answers the client URLs, the leader's first.
 func machineURLs(r *request) answer {
-	status := r.session.status()
+	status, err := r.session.status()
+	if err != nil {
+		return unserved(err)
+	}
 	return text(strings.Join(clientURLs(status, status.Raft.Leader, func(url string) string { return url }), ", "))
 }
 
@@ -84,7 +93,11 @@ func withoutScheme(url string) string {
 
 // stats answers the four counters of 2013.
 func stats(r *request) answer {
-	c := r.session.status().Counts
+	status, err := r.session.status()
+	if err != nil {
+		return unserved(err)
+	}
+	c := status.Counts
 	return document{struct {
 		Gets        uint64 `json:"gets"`
 		Sets        uint64 `json:"sets"`
@@ -99,7 +112,11 @@ func stats(r *request) answer {
 }
 
 func storeStats(r *request) answer {
-	c := r.session.status().Counts
+	status, err := r.session.status()
+	if err != nil {
+		return unserved(err)
+	}
+	c := status.Counts
 	return document{struct {
 		GetsSuccess             uint64 `json:"getsSuccess"`
 		GetsFail                uint64 `json:"getsFail"`
@@ -132,7 +149,10 @@ type leaderInfo struct {
 }
 
 func selfStats(r *request) answer {
-	status := r.session.status()
+	status, err := r.session.status()
+	if err != nil {
+		return unserved(err)
+	}
 	self, _ := member(status, status.Raft.MemberID)
 	info := leaderInfo{}
 	if m, ok := member(status, status.Raft.Leader); ok {
@@ -161,7 +181,10 @@ func selfStats(r *request) answer {
 }
 
 func leaderStats(r *request) answer {
-	status := r.session.status()
+	status, err := r.session.status()
+	if err != nil {
+		return unserved(err)
+	}
 	m, ok := member(status, status.Raft.Leader)
 	if !ok {
 		return newError(codeLeaderElect, "")

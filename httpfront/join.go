@@ -106,13 +106,22 @@ func join(r *request) answer {
 		return unserved(err)
 	}
 	member := store.Member{ID: ask.MemberID, Name: ask.Name, PeerURL: ask.PeerURL, ClientURL: ask.ClientURL}
-	status := r.session.status()
+	status, err := r.session.status()
+	if err != nil {
+		return unserved(err)
+	}
 	if !slices.Contains(status.Members, member) { // otherwise it has asked before
 		if refused := checkApart(member, status.Members); refused != nil {
 			return refused
 		}
 		reply := r.session.join(member)
-		status = r.session.status()
+		latest, err := r.session.status()
+		switch {
+		case err == nil:
+			status = latest
+		case reply.Err == nil:
+			return unserved(err)
+		}
 		if reply.Err != nil {
 			return refusedJoin(reply.Err, status.Members)
 		}
@@ -207,7 +216,10 @@ func acceptSnapshot(r *request) answer {
 // stateHash answers the hash of the state as it is, and up to which index that is.
 // Machines that have applied the same entries answer the same.
 func stateHash(r *request) answer {
-	state := r.session.freeze()
+	state, err := r.session.freeze()
+	if err != nil {
+		return unserved(err)
+	}
 	hash := sha256.New()
 	if _, err := state.WriteTo(hash); err != nil {
 		panic(err) // a hash takes everything

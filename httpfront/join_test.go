@@ -35,7 +35,7 @@ func TestMachinesThatJoinAtOnce(t *testing.T) {
 					t.Errorf("%d %s", r.status, r.body)
 				}
 			}
-			status := s.sessionOf(&conn{server: s.Server}).status()
+			status := s.status()
 			if joined != 1 || len(status.Members) != 2 || len(status.Raft.Learners) != 1 {
 				t.Errorf("%d have joined; members %+v, for Raft %v and %v", joined, status.Members, status.Raft.Voters, status.Raft.Learners)
 			}
@@ -55,8 +55,8 @@ func TestJoinAndRemoveAgain(t *testing.T) {
 			t.Fatalf("%d %s", r.status, r.body)
 		}
 	}
-	before := s.sessionOf(&conn{server: s.Server}).status().Raft.Applied
-	if r := asks.do("POST", joinPath, join); r.status != 200 || s.sessionOf(&conn{server: s.Server}).status().Raft.Applied != before {
+	before := s.status().Raft.Applied
+	if r := asks.do("POST", joinPath, join); r.status != 200 || s.status().Raft.Applied != before {
 		t.Errorf("asking once more is an entry: %d %s", r.status, r.body)
 	}
 	moved := strings.ReplaceAll(join, "7021", "7022")

@@ -24,7 +24,10 @@ func listMembers(r *request) answer {
 	if r.path != "/v2/members" {
 		return httpError(http.StatusNotFound, r.path)
 	}
-	status := r.session.status()
+	status, err := r.session.status()
+	if err != nil {
+		return unserved(err)
+	}
 	list := make([]memberAnswer, len(status.Members))
 	for i, m := range status.Members {
 		list[i] = memberAnswer{

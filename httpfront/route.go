@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/valyala/fasthttp"
 
@@ -21,10 +22,12 @@ const maxURI = 8 << 10
 type request struct {
 	ctx     *fasthttp.RequestCtx
 	server  *Server
-	session *session
-	path    string // clean
-	slash   bool   // the path was written with a slash at its end
-	query   string
+	session *session // nil for those of withoutMachine
+	// deadline is when the client has to have its answer, unless it is that of a watch.
+	deadline time.Time
+	path     string // clean
+	slash    bool   // the path was written with a slash at its end
+	query    string
 }
 
 // handler answers a request; nil if the connection was taken over for a watch.
@@ -63,6 +66,7 @@ func clientRoutes() []route {
 		{"/v1/stats/store", false, get(storeStats)},
 		{"/v1/stats/self", false, get(selfStats)},
 		{"/v1/stats/leader", false, get(leaderStats)},
+		{"/health", false, get(health)},
 		{"/version", false, get(version)},
 		{"/", false, get(version)},
 	}
@@ -80,6 +84,20 @@ func peerRoutes() []route {
 		{"/version", false, get(version)},
 		{"/", false, get(version)},
 	}
+}
+
+// withoutMachine are the paths that are answered before there is a machine.
+var withoutMachine = []string{"/health", "/version", "/"}
+
+// start begins the session of a request once there is a machine; false if there is none
+// in time.
+func (r *request) start() bool {
+	if !r.server.waitForMachine(r.deadline) {
+		return false
+	}
+	r.session = r.server.sessionOf(r.ctx.Conn().(*conn))
+	r.session.deadline = r.deadline
+	return true
 }
 
 // handle is the entry of every request.
@@ -116,7 +134,7 @@ func (s *Server) answer(ctx *fasthttp.RequestCtx) answer {
 	if err != nil {
 		return newError(codeInvalidField, err.Error())
 	}
-	r := &request{ctx: ctx, server: s, session: s.sessionOf(c), path: clean, slash: slash, query: query}
+	r := &request{ctx: ctx, server: s, deadline: time.Now().Add(s.cfg.RequestTimeout), path: clean, slash: slash, query: query}
 	for i := range s.routes {
 		route := &s.routes[i]
 		if route.path != clean {
@@ -149,6 +167,9 @@ func target(ctx *fasthttp.RequestCtx, uri []byte) (rawPath []byte, query string)
 func (route *route) serve(r *request) answer {
 	method := string(r.ctx.Method())
 	if h, ok := route.methods[method]; ok {
+		if !slices.Contains(withoutMachine, route.path) && !r.start() {
+			return newError(codeLeaderElect, "this machine is still starting: it reads its data, or waits for the cluster that it is to join")
+		}
 		return h(r)
 	}
 	if method == http.MethodOptions && len(r.server.cfg.CORS) > 0 {

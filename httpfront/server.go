@@ -45,6 +45,9 @@ type Config struct {
 	MaxConnections int
 	// MaxBody bounds the body of a request, in bytes.
 	MaxBody int
+	// RequestTimeout is how long a request may take, a watch that waits for its event
+	// excepted. It is what Raft's request timeout is in ticks.
+	RequestTimeout time.Duration
 	// TLS is the configuration of the port; nil for plain HTTP.
 	TLS *tls.Config
 	// Clock is the machine's clock.
@@ -58,19 +61,24 @@ type Config struct {
 type Server struct {
 	cfg     Config
 	log     *slog.Logger
-	machine *actors.Machine
+	kind    string // of its sessions
 	http    *fasthttp.Server
 	routes  []route
 	started store.Time
 
-	root       *actor.RootContext
-	mailbox    actor.MailboxProducer
+	// Set by Attach before attached is closed, and not to be used before that.
+	attached chan struct{}
+	machine  *actors.Machine
+	root     *actor.RootContext
+	mailbox  actor.MailboxProducer
+
 	dispatcher actor.Dispatcher
 	supervisor actor.SupervisorStrategy
 
 	listener  atomic.Pointer[listener]
 	strangers *strangers
 	stopping  atomic.Bool
+	stopped   chan struct{} // closed with stopping
 	lastID    atomic.Uint64
 	open      atomic.Int64
 	refused   atomic.Int64
@@ -78,29 +86,28 @@ type Server struct {
 	conns     sync.Map       // *conn of all that are open
 }
 
-// NewClients makes the server for clients.
-func NewClients(cfg Config, machine *actors.Machine) *Server {
-	return newServer(cfg, machine, "session", clientRoutes(), &strangers{logger: cfg.Log})
+// NewClients makes the server for clients. It can serve before there is a machine, see
+// Attach.
+func NewClients(cfg Config) *Server {
+	return newServer(cfg, "session", clientRoutes(), &strangers{logger: cfg.Log})
 }
 
 // NewPeers makes the server for the other machines of the cluster.
-func NewPeers(cfg Config, machine *actors.Machine) *Server {
-	return newServer(cfg, machine, "peersession", peerRoutes(),
+func NewPeers(cfg Config) *Server {
+	return newServer(cfg, "peersession", peerRoutes(),
 		&strangers{logger: cfg.Log, peers: true, warned: make(map[string]time.Time)})
 }
 
-func newServer(cfg Config, machine *actors.Machine, kind string, routes []route, strangers *strangers) *Server {
-	sessions := machine.Kind(kind)
-	sessions.Untimed = true // they pass an answer on
+func newServer(cfg Config, kind string, routes []route, strangers *strangers) *Server {
 	s := &Server{
 		cfg:       cfg,
 		log:       cfg.Log,
-		machine:   machine,
+		kind:      kind,
 		routes:    routes,
 		strangers: strangers,
 		started:   cfg.Clock(),
-		root:      machine.System.Root,
-		mailbox:   sessions.Mailbox(),
+		attached:  make(chan struct{}),
+		stopped:   make(chan struct{}),
 		// Sessions only pass an answer on, so they do it where it is sent.
 		dispatcher: actor.NewSynchronizedDispatcher(1),
 		supervisor: actors.StopOnPanic(cfg.Log),
@@ -124,6 +131,43 @@ func newServer(cfg Config, machine *actors.Machine, kind string, routes []route,
 	return s
 }
 
+// Attach gives the server its machine, once. Before that it answers what it can without
+// one (which version this is, that it is not healthy), and lets everything else wait for
+// the machine, for the request timeout at most: opening a large data directory takes a
+// while, and joining a cluster may take for ever.
+func (s *Server) Attach(machine *actors.Machine) {
+	sessions := machine.Kind(s.kind)
+	sessions.Untimed = true // they pass an answer on
+	s.machine, s.root, s.mailbox = machine, machine.System.Root, sessions.Mailbox()
+	close(s.attached)
+}
+
+func (s *Server) isAttached() bool {
+	select {
+	case <-s.attached:
+		return true
+	default:
+		return false
+	}
+}
+
+// waitForMachine waits until there is a machine, or until the deadline or a stop: false
+// then.
+func (s *Server) waitForMachine(deadline time.Time) bool {
+	if s.isAttached() {
+		return true
+	}
+	timeout := time.NewTimer(time.Until(deadline))
+	defer timeout.Stop()
+	select {
+	case <-s.attached:
+		return true
+	case <-timeout.C:
+	case <-s.stopped:
+	}
+	return false
+}
+
 // Serve answers clients until Shutdown. It returns nil then.
 func (s *Server) Serve(l net.Listener) error {
 	wrapped := &listener{Listener: l, server: s, closed: make(chan struct{}), shaking: make(chan struct{}, refusedHandshakes)}
@@ -137,8 +181,12 @@ func (s *Server) Shutdown(ctx context.Context) error {
 	if l := s.listener.Load(); l != nil {
 		l.drain()
 	}
-	s.stopping.Store(true) // whoever is told to dial again must not reach us again
-	s.machine.CloseWatches()
+	if s.stopping.CompareAndSwap(false, true) { // whoever is told to dial again must not reach us again
+		close(s.stopped)
+	}
+	if s.isAttached() {
+		s.machine.CloseWatches()
+	}
 	select {
 	case <-time.After(stopGrace):
 	case <-ctx.Done():

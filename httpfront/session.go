@@ -1,6 +1,7 @@
 package httpfront
 
 import (
+	"errors"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -8,6 +9,7 @@ import (
 	"github.com/asynkron/protoactor-go/actor"
 
 	"etcd/actors"
+	"etcd/raftnode"
 	"etcd/store"
 )
 
@@ -26,6 +28,10 @@ type session struct {
 
 	expected atomic.Uint64 // ID of the request under way
 	answers  chan any      // holds the answer to the request under way
+
+	// What follows belongs to the goroutine that serves the connection.
+	deadline time.Time   // of the request under way
+	timer    *time.Timer // for it
 
 	// reading says that a watch waits in Read, which an answer has to end. The lock is
 	// held while that is done, so that it cannot end a later Read instead.
@@ -76,6 +82,8 @@ func (s *session) Receive(ctx actor.Context) {
 		id = m.ID
 	case *actors.StatusReply:
 		id = m.ID
+	case *actors.LeaderReply:
+		id = m.ID
 	case *actors.Frozen:
 		id = m.ID
 	case *actors.WatchReply:
@@ -108,43 +116,119 @@ func (s *session) expect() uint64 {
 	return id
 }
 
-// ask sends a request that was begun with expect and waits for its answer. It
-// comes within the request timeout, which the raft core watches over.
-func (s *session) ask(to *actor.PID, message any) any {
+// errNoAnswer: nothing came within the request timeout. The answer is dropped when it
+// comes.
+var errNoAnswer = errors.New("this machine has not answered within the request timeout: it is busy reading, or receiving, its state")
+
+// verdict is until when a session waits for an answer that the raft core watches over. It
+// counts the request timeout in ticks, which come a little late, and its verdict says
+// whether anything was done. What it has handed to the store it no longer watches.
+func (s *session) verdict() time.Time {
+	return s.deadline.Add(max(time.Second, s.server.cfg.RequestTimeout/10))
+}
+
+// ask sends a request that was begun with expect and waits for its answer until the
+// deadline: false if there is none by then. Every wait of a session is here, but for
+// that of a watch for its event.
+func (s *session) ask(to *actor.PID, message any, deadline time.Time) (answer any, ok bool) {
+	id := s.expected.Load()
 	s.server.root.Send(to, message)
-	return <-s.answers
+	if s.timer == nil {
+		s.timer = time.NewTimer(time.Until(deadline))
+	} else {
+		s.timer.Reset(time.Until(deadline))
+	}
+	defer s.timer.Stop()
+	select {
+	case answer := <-s.answers:
+		return answer, true
+	case <-s.timer.C:
+	}
+	if s.expected.CompareAndSwap(id, 0) {
+		return nil, false
+	}
+	return <-s.answers, true // Receive was faster, and is about to pass it on
+}
+
+// askStore asks for local state, which nobody else watches over.
+func (s *session) askStore(to *actor.PID, message any) (answer any, ok bool) {
+	return s.ask(to, message, s.deadline)
+}
+
+// askRaft asks for what the raft core watches over.
+func (s *session) askRaft(message any) (answer any, ok bool) {
+	return s.ask(s.server.machine.Raft, message, s.verdict())
+}
+
+// change asks for something to be done. Without an answer it may be done all the same.
+func (s *session) change(message any) *actors.Proposed {
+	answer, ok := s.askRaft(message)
+	if !ok {
+		return &actors.Proposed{Err: raftnode.ErrUnknownOutcome}
+	}
+	return answer.(*actors.Proposed)
 }
 
 func (s *session) propose(command []byte) *actors.Proposed {
-	request := &actors.Propose{ID: s.expect(), ReplyTo: s.pid, Command: command}
-	return s.ask(s.server.machine.Raft, request).(*actors.Proposed)
-}
-
-func (s *session) read(path string, local bool) *actors.ReadReply {
-	to := s.server.machine.Raft
-	if local {
-		to = s.server.machine.Store
-	}
-	return s.ask(to, &actors.Read{ID: s.expect(), ReplyTo: s.pid, Path: path}).(*actors.ReadReply)
-}
-
-// sync waits until local state has every write that was acknowledged before.
-func (s *session) sync() error {
-	return s.ask(s.server.machine.Raft, &actors.Sync{ID: s.expect(), ReplyTo: s.pid}).(*actors.Synced).Err
-}
-
-func (s *session) freeze() *store.Snapshot {
-	return s.ask(s.server.machine.Store, &actors.Freeze{ID: s.expect(), ReplyTo: s.pid}).(*actors.Frozen).State
+	return s.change(&actors.Propose{ID: s.expect(), ReplyTo: s.pid, Command: command})
 }
 
 func (s *session) join(m store.Member) *actors.Proposed {
-	return s.ask(s.server.machine.Raft, &actors.Join{ID: s.expect(), ReplyTo: s.pid, Member: m}).(*actors.Proposed)
+	return s.change(&actors.Join{ID: s.expect(), ReplyTo: s.pid, Member: m})
 }
 
 func (s *session) leave(member uint64) *actors.Proposed {
-	return s.ask(s.server.machine.Raft, &actors.Leave{ID: s.expect(), ReplyTo: s.pid, Member: member}).(*actors.Proposed)
+	return s.change(&actors.Leave{ID: s.expect(), ReplyTo: s.pid, Member: member})
 }
 
-func (s *session) status() *actors.StatusReply {
-	return s.ask(s.server.machine.Raft, &actors.Status{ID: s.expect(), ReplyTo: s.pid}).(*actors.StatusReply)
+func (s *session) read(path string, local bool) *actors.ReadReply {
+	request := &actors.Read{ID: s.expect(), ReplyTo: s.pid, Path: path}
+	var answer any
+	var ok bool
+	if local {
+		answer, ok = s.askStore(s.server.machine.Store, request)
+	} else {
+		answer, ok = s.askRaft(request)
+	}
+	if !ok {
+		return &actors.ReadReply{Err: errNoAnswer}
+	}
+	return answer.(*actors.ReadReply)
+}
+
+// sync waits until local state has every write that was acknowledged before.
+func (s *session) sync() error { return s.syncUntil(s.verdict()) }
+
+func (s *session) syncUntil(deadline time.Time) error {
+	answer, ok := s.ask(s.server.machine.Raft, &actors.Sync{ID: s.expect(), ReplyTo: s.pid}, deadline)
+	if !ok {
+		return errNoAnswer
+	}
+	return answer.(*actors.Synced).Err
+}
+
+func (s *session) freeze() (*store.Snapshot, error) {
+	answer, ok := s.askStore(s.server.machine.Store, &actors.Freeze{ID: s.expect(), ReplyTo: s.pid})
+	if !ok {
+		return nil, errNoAnswer
+	}
+	return answer.(*actors.Frozen).State, nil
+}
+
+func (s *session) status() (*actors.StatusReply, error) {
+	answer, ok := s.askStore(s.server.machine.Raft, &actors.Status{ID: s.expect(), ReplyTo: s.pid})
+	if !ok {
+		return nil, errNoAnswer
+	}
+	status := answer.(*actors.StatusReply)
+	return status, status.Err
+}
+
+// leader asks who leads, as far as this machine knows; 0: nobody.
+func (s *session) leader() (uint64, error) {
+	answer, ok := s.askStore(s.server.machine.Raft, &actors.AskLeader{ID: s.expect(), ReplyTo: s.pid})
+	if !ok {
+		return 0, errNoAnswer
+	}
+	return answer.(*actors.LeaderReply).Leader, nil
 }

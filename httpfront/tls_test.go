@@ -197,7 +197,8 @@ func servePeers(t *testing.T, s *testServer, log io.Writer, edit ...func(*Config
 		e(&cfg)
 	}
 	l := loopback(t)
-	p := &testServer{Server: NewPeers(cfg, s.machine), t: t, addr: l.Addr().String(), tls: s.tls}
+	p := &testServer{Server: NewPeers(cfg), t: t, addr: l.Addr().String(), tls: s.tls}
+	p.Attach(s.machine)
 	served := make(chan error, 1)
 	go func() { served <- p.Serve(l) }()
 	t.Cleanup(func() {
@@ -294,8 +295,8 @@ func TestJoinByAnotherProtocol(t *testing.T) {
 			if text := log.take(); !strings.Contains(text, "level=WARN") || !strings.Contains(text, "name=n5") {
 				t.Errorf("logged:\n%s", text)
 			}
-			if status := s.sessionOf(&conn{server: s.Server}).status(); len(status.Members) != 1 {
-				t.Errorf("members %+v", status.Members)
+			if list := s.dial().get("/v1/machines"); list.body != "http://127.0.0.1:4001" {
+				t.Errorf("machines %q", list.body)
 			}
 		})
 	}

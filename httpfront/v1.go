@@ -192,7 +192,9 @@ func watchNext(r *request) answer {
 	if bad != nil {
 		return bad
 	}
-	if !local {
+	// Events that were acknowledged before the machine started are not new, though it
+	// may not have applied them yet.
+	if !local || !r.server.machine.IsReady() {
 		if err := r.session.sync(); err != nil {
 			return unserved(err)
 		}

@@ -247,6 +247,7 @@ func testShutdownUnderLoad(t *testing.T, serve server) {
 	}
 	clients.Wait()
 	session := s.sessionOf(&conn{server: s.Server})
+	session.deadline = time.Now().Add(patience)
 	for i, n := range acknowledged {
 		reply := session.read(fmt.Sprintf("/k%d", i), true)
 		if n > 0 && (reply.Node == nil || reply.Node.Value < fmt.Sprint(n) && len(reply.Node.Value) <= len(fmt.Sprint(n))) {

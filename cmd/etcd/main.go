@@ -8,7 +8,6 @@ import (
 	"flag"
 	"fmt"
 	"log/slog"
-	"net"
 	"os"
 	"syscall"
 	"time"
@@ -102,6 +101,8 @@ func run(c *config, stderr *logWriter) error {
 		PeerURL:   scheme(tls.peers) + "://" + c.reached(c.peerAddr, peers),
 		ClientURL: scheme(tls.clients) + "://" + c.reached(c.clientAddr, clients),
 	}
+	clock := newClock()
+	fronts := startFronts(c, clients, peers, tls, clock, stderr.lostLines, log)
 	disk, err := openDisk(c, dir, log)
 	if err != nil {
 		return fmt.Errorf("data directory %s: %w", dir, err)
@@ -117,12 +118,12 @@ func run(c *config, stderr *logWriter) error {
 			place.discard()
 		}
 		if errors.Is(err, context.Canceled) {
+			fronts.stop(log)
 			log.Info("stopped before it had joined the cluster")
 			err = nil
 		}
 		return errors.Join(err, disk.Close())
 	}
-	clock := newClock()
 	host := actors.Process(tls.dial)
 	host.Exit = stderr.exit
 	machine, err := actors.Start(machineConfig(c, member, seeds, host, clock, log), disk)
@@ -136,78 +137,9 @@ func run(c *config, stderr *logWriter) error {
 	watching, enough := context.WithCancel(context.Background())
 	defer enough()
 	go tls.watch(watching)
-	return serve(c, machine, clients, peers, tls, clock, stopping, stderr.lostLines, log)
-}
-
-// serve serves clients and other machines until stopping ends, or until this machine no
-// longer belongs to its cluster.
-func serve(c *config, machine *actors.Machine, clients, peers net.Listener, tls security, clock func() store.Time,
-	stopping context.Context, lostLogLines func() uint64, log *slog.Logger) error {
-	cfg := httpfront.Config{
-		Version:        programVersion,
-		LocalReads:     c.reads == "local",
-		CORS:           c.origins(),
-		MaxConnections: c.connectionLimit(),
-		MaxBody:        c.maxBody,
-		TLS:            serverTLS(tls.peers),
-		Clock:          clock,
-		LostLogLines:   lostLogLines,
-		Log:            log,
-	}
-	served := make(chan error, 2)
-	peerFront := httpfront.NewPeers(c.forPeers(cfg), machine)
-	go func() { served <- peerFront.Serve(peers) }()
-	stop := func(front *httpfront.Server) error {
-		return stopServing(machine, front, peerFront, log)
-	}
-
-	ready := machine.Ready
-	var front *httpfront.Server
-	for {
-		select {
-		case <-ready:
-			ready = nil
-			cfg.TLS = serverTLS(tls.clients)
-			front = httpfront.NewClients(cfg, machine)
-			go func() { served <- front.Serve(clients) }()
-			log.Info("serving clients", "addr", clients.Addr().String())
-		case <-stopping.Done():
-			return stop(front)
-		case reason := <-machine.Gone:
-			err := errors.Join(stop(front), noteRemoved(c.directory()))
-			if front == nil {
-				return errors.Join(fmt.Errorf("%s; to use it again, wipe its data directory (-f) and let it join again (-C)", reason), err)
-			}
-			log.Warn("stopped: " + reason)
-			return err
-		case err := <-served:
-			return errors.Join(fmt.Errorf("serving: %w", err), machine.Stop())
-		}
-	}
-}
-
-// stopServing stops in the order that clients notice least: another machine leads
-// first, then what is under way is answered.
-func stopServing(machine *actors.Machine, front, peerFront *httpfront.Server, log *slog.Logger) error {
-	ctx, cancel := context.WithTimeout(context.Background(), stopTime)
-	defer cancel()
-	handOver, done := context.WithTimeout(ctx, handOverTime)
-	machine.HandOver(handOver)
-	done()
-	if front != nil {
-		if err := front.Shutdown(ctx); err != nil {
-			log.Warn("some clients were cut off", "error", err)
-		}
-	}
-	machine.Receiver.Close()
-	if err := peerFront.Shutdown(ctx); err != nil {
-		log.Warn("some machines were cut off", "error", err)
-	}
-	if err := machine.Stop(); err != nil {
-		return err
-	}
-	log.Info("stopped")
-	return nil
+	fronts.clients.Attach(machine)
+	fronts.peers.Attach(machine)
+	return serve(stopping, dir, machine, fronts, clients.Addr(), log)
 }
 
 // openDisk opens the data directory, empty if the command line says so.

@@ -1,0 +1,104 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+
+	"etcd/actors"
+	"etcd/httpfront"
+	"etcd/store"
+)
+
+// fronts are the servers at the two ports. They serve from the start of the process,
+// and get their machine when there is one.
+type fronts struct {
+	clients, peers *httpfront.Server
+	ended          chan error // a server has ended
+}
+
+func startFronts(c *config, clients, peers net.Listener, tls security, clock func() store.Time,
+	lostLogLines func() uint64, log *slog.Logger) *fronts {
+	cfg := httpfront.Config{
+		Version:        programVersion,
+		LocalReads:     c.reads == "local",
+		CORS:           c.origins(),
+		MaxConnections: c.connectionLimit(),
+		MaxBody:        c.maxBody,
+		RequestTimeout: c.requestTimeout,
+		TLS:            serverTLS(tls.clients),
+		Clock:          clock,
+		LostLogLines:   lostLogLines,
+		Log:            log,
+	}
+	f := &fronts{clients: httpfront.NewClients(cfg), ended: make(chan error, 2)}
+	cfg.TLS = serverTLS(tls.peers)
+	f.peers = httpfront.NewPeers(c.forPeers(cfg))
+	go func() { f.ended <- f.clients.Serve(clients) }()
+	go func() { f.ended <- f.peers.Serve(peers) }()
+	return f
+}
+
+func (f *fronts) stopClients(ctx context.Context, log *slog.Logger) {
+	if err := f.clients.Shutdown(ctx); err != nil {
+		log.Warn("some clients were cut off", "error", err)
+	}
+}
+
+func (f *fronts) stopPeers(ctx context.Context, log *slog.Logger) {
+	if err := f.peers.Shutdown(ctx); err != nil {
+		log.Warn("some machines were cut off", "error", err)
+	}
+}
+
+// stop stops both servers when there is no machine yet.
+func (f *fronts) stop(log *slog.Logger) {
+	ctx, cancel := context.WithTimeout(context.Background(), stopTime)
+	defer cancel()
+	f.stopClients(ctx, log)
+	f.stopPeers(ctx, log)
+}
+
+// serve runs the machine of a data directory until stopping ends, or until it no longer
+// belongs to its cluster.
+func serve(stopping context.Context, dir string, machine *actors.Machine, f *fronts, addr net.Addr, log *slog.Logger) error {
+	ready := machine.Ready
+	for {
+		select {
+		case <-ready:
+			ready = nil
+			log.Info("serving clients", "addr", addr.String())
+		case <-stopping.Done():
+			return stopServing(machine, f, log)
+		case reason := <-machine.Gone:
+			err := errors.Join(stopServing(machine, f, log), noteRemoved(dir))
+			if !machine.IsReady() {
+				return errors.Join(fmt.Errorf("%s; to use it again, wipe its data directory (-f) and let it join again (-C)", reason), err)
+			}
+			log.Warn("stopped: " + reason)
+			return err
+		case err := <-f.ended:
+			return errors.Join(fmt.Errorf("serving: %w", err), machine.Stop())
+		}
+	}
+}
+
+// stopServing stops in the order that clients notice least: another machine leads
+// first, then what is under way is answered.
+func stopServing(machine *actors.Machine, f *fronts, log *slog.Logger) error {
+	ctx, cancel := context.WithTimeout(context.Background(), stopTime)
+	defer cancel()
+	handOver, done := context.WithTimeout(ctx, handOverTime)
+	machine.HandOver(handOver)
+	done()
+	f.stopClients(ctx, log)
+	machine.Receiver.Close()
+	f.stopPeers(ctx, log)
+	if err := machine.Stop(); err != nil {
+		return err
+	}
+	log.Info("stopped")
+	return nil
+}
