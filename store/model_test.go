@@ -15,6 +15,7 @@ import (
 // but the messages, and speaks the language of show and listing.
 type model struct {
 	index   uint64
+	time    uint64 // of the last command
 	root    *modelNode
 	limit   int
 	cleared uint64
@@ -117,7 +118,8 @@ func (m *model) drop() {
 }
 
 func (m *model) apply(index, now uint64, c *storepb.Command) string {
-	m.index = index
+	m.index, m.time = index, max(m.time, now)
+	now = m.time
 	switch kind := c.GetKind().(type) {
 	case *storepb.Command_Set:
 		return m.set(kind.Set, now)

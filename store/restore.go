@@ -35,7 +35,7 @@ func (s *Store) restore(in *messageReader) error {
 	if version := header.GetFormatVersion(); version != formatVersion {
 		return fmt.Errorf("it has format version %d, this program reads version %d", version, formatVersion)
 	}
-	s.index = header.GetIndex()
+	s.index, s.time = header.GetIndex(), Time(header.GetTime())
 	s.history.limit = int(header.GetHistoryLimit())
 	s.history.cleared = header.GetHistoryCleared()
 	if s.history.cleared > s.index {

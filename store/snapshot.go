@@ -20,6 +20,7 @@ const formatVersion = 1
 // goroutine while the store goes on.
 type Snapshot struct {
 	index   uint64
+	time    Time
 	limit   int
 	history History
 	members []Member
@@ -32,6 +33,7 @@ type Snapshot struct {
 func (s *Store) Snapshot() *Snapshot {
 	return &Snapshot{
 		index:   s.index,
+		time:    s.time,
 		limit:   s.history.limit,
 		history: s.history.History,
 		members: s.members,
@@ -56,6 +58,7 @@ func (sn *Snapshot) WriteTo(w io.Writer) (int64, error) {
 		Nodes:          uint64(sn.nodes.Len()),
 		Events:         uint64(sn.history.Len()),
 		Removed:        sn.removed,
+		Time:           uint64(sn.time),
 	})
 	for _, m := range sn.members {
 		out.write(&storepb.Member{Id: m.ID, Name: m.Name, PeerUrl: m.PeerURL, ClientUrl: m.ClientURL})

@@ -64,6 +64,25 @@ func TestRestore(t *testing.T) {
 	}
 }
 
+// What comes of a command that is older than the one before must be the same on a machine
+// that has got that one in a snapshot.
+func TestTimeDoesNotRunBackwards(t *testing.T) {
+	s := store.New()
+	apply(t, s, 1, 1000, set("/a", "1"))
+	revived := restore(t, snapshot(t, s.Snapshot()))
+	for _, s := range []*store.Store{s, revived} {
+		if got := show(apply(t, s, 2, 400, set("/a", "2", ttl(5)))); got != `set /a="2" 2/2 @1005 was /a="1" 1/1` {
+			t.Errorf("set: %s", got)
+		}
+		if got := show(apply(t, s, 3, 1006, expire("/a", 2, 1005))); got != `expire /a="" 2/3 was /a="2" 2/2 @1005` {
+			t.Errorf("expiry: %s", got)
+		}
+		if s.Time() != 1006 {
+			t.Errorf("the time is %d", s.Time())
+		}
+	}
+}
+
 func TestRestoreOfAnEmptyStore(t *testing.T) {
 	s := restore(t, snapshot(t, store.New().Snapshot()))
 	if got := listing(t, s); s.Index() != 0 || got != "" || s.HistoryLimit() != store.DefaultHistoryLimit {

@@ -11,6 +11,7 @@ import (
 // Store is the state machine. It must be used by one goroutine at a time.
 type Store struct {
 	index   uint64
+	time    Time // of the last command
 	tree    tree
 	history recorder
 	members []Member // sorted by ID; replaced, never changed
@@ -23,8 +24,8 @@ func New() *Store {
 }
 
 // Apply carries out the command with the given index, which has to be higher
-// than that of every command before it. now is the time its proposer put into
-// the log entry.
+// than that of every command before it. now is the time in the log entry; one that
+// is earlier than that of a command before counts as that.
 //
 // An error means that the command was not understood: it is malformed, or
 // comes from a newer version. The store is unchanged then, and the caller has
@@ -39,8 +40,8 @@ func (s *Store) Apply(index uint64, now Time, command []byte) (Result, error) {
 	if err != nil {
 		return Result{}, fmt.Errorf("store: command %d is not understood: %w", index, err)
 	}
-	s.index = index
-	result := s.carryOut(c, now)
+	s.index, s.time = index, max(s.time, now)
+	result := s.carryOut(c, s.time)
 	result.Action = intent(c)
 	return result, nil
 }
@@ -99,6 +100,9 @@ func intent(c *storepb.Command) Action {
 
 // Index returns the index of the last command applied, refused ones included.
 func (s *Store) Index() uint64 { return s.index }
+
+// Time returns the time of the last command applied, the latest there was.
+func (s *Store) Time() Time { return s.time }
 
 // Get returns the node at a clean path. It fails with KeyNotFound or NotDir.
 func (s *Store) Get(path string) (*Node, *Failure) {

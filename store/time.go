@@ -33,6 +33,17 @@ func (t Time) Std() time.Time {
 	return time.Unix(int64(uint64(t)/nanosPerSecond), int64(uint64(t)%nanosPerSecond)).UTC()
 }
 
+// Sub returns how much later t is than u, or the nearest end of what a duration can express.
+func (t Time) Sub(u Time) time.Duration {
+	switch {
+	case t < u:
+		return -u.Sub(t)
+	case t-u > math.MaxInt64:
+		return math.MaxInt64
+	}
+	return time.Duration(t - u)
+}
+
 // Add returns the moment d after t, or the nearest end of the range of Time.
 func (t Time) Add(d time.Duration) Time {
 	if d < 0 {

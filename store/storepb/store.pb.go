@@ -912,7 +912,10 @@ type SnapshotHeader struct {
 	// Events follow in the order of their indexes.
 	Events uint64 `protobuf:"varint,7,opt,name=events,proto3" json:"events,omitempty"`
 	// IDs of members that were removed, in ascending order.
-	Removed       []uint64 `protobuf:"fixed64,8,rep,packed,name=removed,proto3" json:"removed,omitempty"`
+	Removed []uint64 `protobuf:"fixed64,8,rep,packed,name=removed,proto3" json:"removed,omitempty"`
+	// Of the last command, nanoseconds since 1970 UTC; 0 in snapshots of versions that did
+	// not write it.
+	Time          uint64 `protobuf:"fixed64,9,opt,name=time,proto3" json:"time,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1001,6 +1004,13 @@ func (x *SnapshotHeader) GetRemoved() []uint64 {
 		return x.Removed
 	}
 	return nil
+}
+
+func (x *SnapshotHeader) GetTime() uint64 {
+	if x != nil {
+		return x.Time
+	}
+	return 0
 }
 
 // Node is a file or a directory.
@@ -1219,7 +1229,7 @@ const file_store_storepb_store_proto_rawDesc = "" +
 	"\x04name\x18\x02 \x01(\tR\x04name\x12\x19\n" +
 	"\bpeer_url\x18\x03 \x01(\tR\apeerUrl\x12\x1d\n" +
 	"\n" +
-	"client_url\x18\x04 \x01(\tR\tclientUrl\"\xfd\x01\n" +
+	"client_url\x18\x04 \x01(\tR\tclientUrl\"\x91\x02\n" +
 	"\x0eSnapshotHeader\x12%\n" +
 	"\x0eformat_version\x18\x01 \x01(\rR\rformatVersion\x12\x14\n" +
 	"\x05index\x18\x02 \x01(\x04R\x05index\x12#\n" +
@@ -1228,7 +1238,8 @@ const file_store_storepb_store_proto_rawDesc = "" +
 	"\amembers\x18\x05 \x01(\x04R\amembers\x12\x14\n" +
 	"\x05nodes\x18\x06 \x01(\x04R\x05nodes\x12\x16\n" +
 	"\x06events\x18\a \x01(\x04R\x06events\x12\x18\n" +
-	"\aremoved\x18\b \x03(\x06R\aremoved\"\xaa\x01\n" +
+	"\aremoved\x18\b \x03(\x06R\aremoved\x12\x12\n" +
+	"\x04time\x18\t \x01(\x06R\x04time\"\xaa\x01\n" +
 	"\x04Node\x12\x12\n" +
 	"\x04path\x18\x01 \x01(\tR\x04path\x12\x10\n" +
 	"\x03dir\x18\x02 \x01(\bR\x03dir\x12\x14\n" +
