@@ -22,7 +22,7 @@ func TestExpiryIsACommand(t *testing.T) {
 	clock := newFakeClock()
 	m := start(t, t.TempDir(), withClock(clock))
 	r := m.propose(set("/a", "1", 5*time.Millisecond))
-	if want := clock.read().Add(5 * time.Millisecond); r.Event.Node.Deadline != want {
+	if want := clock.time().Add(5 * time.Millisecond); r.Event.Node.Deadline != want {
 		t.Errorf("deadline %d, want %d: that of the injected clock", r.Event.Node.Deadline, want)
 	}
 	m.watch(1, "/a", 0)

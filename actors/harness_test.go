@@ -49,8 +49,21 @@ func newFakeClock() *fakeClock {
 	return c
 }
 
-func (c *fakeClock) read() store.Time        { return store.Time(c.now.Load()) }
 func (c *fakeClock) advance(d time.Duration) { c.now.Add(uint64(d)) }
+func (c *fakeClock) time() store.Time        { return store.Time(c.now.Load()) }
+
+func (c *fakeClock) read() raftnode.Reading {
+	now := c.now.Load()
+	return raftnode.Reading{Mono: now, Wall: now}
+}
+
+// running is a clock that runs and does not jump.
+func running() raftnode.Reading {
+	now := uint64(time.Since(began))
+	return raftnode.Reading{Mono: now, Wall: uint64(store.TimeOf(began)) + now}
+}
+
+var began = time.Now()
 
 func testConfig() Config {
 	log := slog.New(slog.DiscardHandler)
@@ -59,7 +72,7 @@ func testConfig() Config {
 		HistoryLimit: 1000,
 		Tick:         10 * time.Millisecond,
 		Host:         Process(nil),
-		Clock:        func() store.Time { return store.TimeOf(time.Now()) },
+		Clock:        running,
 		Log:          log,
 		Raft: raftnode.Config{
 			HeartbeatTicks: 1, ElectionTicks: 10, RequestTicks: 2000,

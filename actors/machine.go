@@ -31,8 +31,8 @@ type Config struct {
 	Tick time.Duration
 	// Raft is without MemberID and Describe.
 	Raft raftnode.Config
-	// Clock is the wall time, which must not jump while the process runs.
-	Clock func() store.Time
+	// Clock reads the clocks. It may be called from any goroutine.
+	Clock func() raftnode.Reading
 	// Host is what the actors run on.
 	Host Host
 	// AuditEvery is how often machines compare their states; 0 for never.
@@ -72,6 +72,7 @@ type Machine struct {
 	watchers atomic.Int64
 	host     Host
 	disk     *Disk
+	time     *logTime
 	running  sync.WaitGroup
 	kinds    []*Kind
 }
@@ -87,7 +88,7 @@ func Start(cfg Config, disk *Disk) (*Machine, error) {
 		return nil, err
 	}
 	cfg.Raft.SnapshotBytes = min(cfg.Raft.SnapshotBytes, most)
-	node, err := raftnode.New(cfg.Raft, disk.state())
+	node, err := raftnode.New(cfg.Raft, disk.state(), cfg.Clock())
 	if err != nil {
 		return nil, err
 	}
@@ -97,7 +98,7 @@ func Start(cfg Config, disk *Disk) (*Machine, error) {
 		}
 	}
 
-	m := &Machine{System: newSystem(cfg.Log), ClusterID: disk.Identity.ClusterID, host: cfg.Host, disk: disk}
+	m := &Machine{System: newSystem(cfg.Log), ClusterID: disk.Identity.ClusterID, host: cfg.Host, disk: disk, time: &logTime{clock: cfg.Clock}}
 	all := &pids{}
 	peers := m.connect(cfg, all)
 	gone := make(chan string, 1)
@@ -124,13 +125,13 @@ func Start(cfg Config, disk *Disk) (*Machine, error) {
 		{&all.auditor, "auditor", &auditorActor{
 			log: cfg.Log, own: make(map[uint64]stateHash), theirs: make(map[uint64]map[uint64]stateHash),
 		}},
-		{&all.reaper, "reaper", &reaperActor{clock: cfg.Clock, afterFunc: cfg.Host.AfterFunc}},
+		{&all.reaper, "reaper", &reaperActor{clock: m.time.now, afterFunc: cfg.Host.AfterFunc}},
 		{&all.store, "store", &storeActor{
 			store: disk.store, snapshots: disk.snapshots, early: disk.early(), audits: auditPoint{every: cfg.AuditEvery},
 			log: cfg.Log, fatal: fatal,
 		}},
 		{&all.raft, "raft", &raftActor{
-			node: node, clock: cfg.Clock, log: cfg.Log, peers: peers,
+			node: node, clock: cfg.Clock, time: m.time, watch: clockWatch{log: cfg.Log}, log: cfg.Log, peers: peers,
 			gone: func(reason string) {
 				select {
 				case gone <- reason:
@@ -228,6 +229,10 @@ func (m *Machine) IsReady() bool {
 		return false
 	}
 }
+
+// LogTime is the time of the log, as far as this machine knows it: deadlines are moments
+// in it. It may be called from any goroutine.
+func (m *Machine) LogTime() store.Time { return m.time.now() }
 
 // Watchers is the number of watchers at this moment.
 func (m *Machine) Watchers() int64 { return m.watchers.Load() }

@@ -223,6 +223,9 @@ type (
 	// install: raft -> store. The state is replaced by that of a snapshot of the
 	// leader, before any Apply that follows.
 	install struct{ meta *raftpb.SnapshotMetadata }
+	// reached: store -> raft. The state has an entry of this time: the snapshot that was
+	// installed contains it.
+	reached struct{ time store.Time }
 	// replaced: store -> hub. The history is another one.
 	replaced struct{ history store.History }
 	// receiveSnapshot: a connection -> snapshotter. The body is stored as it comes.
@@ -242,6 +245,7 @@ type (
 	// outgoing: raft -> peer. For that member.
 	outgoing struct {
 		messages []*raftpb.Message
+		time     uint64 // of raftnode.Work
 		frames   []transport.Frame
 	}
 	// moved: raft -> peer. The member has another address.
@@ -251,7 +255,7 @@ type (
 		member uint64
 		ok     bool
 	}
-	// *raftpb.Message: a connection -> raft. From another member.
+	// *raftnode.Message: a connection -> raft. From another member.
 
 	// forwarded, rejected: a connection -> raft. From another member.
 	forwarded struct {

@@ -11,6 +11,7 @@ import (
 	"go.etcd.io/raft/v3/raftpb"
 	"google.golang.org/protobuf/proto"
 
+	"etcd/raftnode"
 	"etcd/transport"
 	"etcd/wal"
 )
@@ -47,7 +48,7 @@ func (p *peerActor) Receive(ctx actor.Context) {
 		p.start(ctx)
 	case *outgoing:
 		for _, message := range m.messages {
-			p.send(ctx, message)
+			p.send(ctx, raftnode.Message{Message: message, Time: m.time})
 		}
 		for _, frame := range m.frames {
 			p.sendFrame(ctx, frame)
@@ -108,12 +109,12 @@ func (p *peerActor) sendFrame(ctx actor.Context, frame transport.Frame) {
 	}
 }
 
-func (p *peerActor) send(ctx actor.Context, m *raftpb.Message) {
+func (p *peerActor) send(ctx actor.Context, m raftnode.Message) {
 	if m.GetType() == raftpb.MsgSnap {
-		p.sendSnapshot(ctx, m)
+		p.sendSnapshot(ctx, m.Message)
 		return
 	}
-	payload, err := proto.Marshal(m)
+	payload, err := m.Encode()
 	if err != nil {
 		panic(err)
 	}

@@ -14,7 +14,9 @@ import (
 // raftActor drives the consensus core and spreads its work.
 type raftActor struct {
 	node  *raftnode.Node
-	clock func() store.Time
+	clock func() raftnode.Reading
+	time  *logTime
+	watch clockWatch
 	log   *slog.Logger
 
 	to       *pids
@@ -47,14 +49,16 @@ func (r *raftActor) Receive(ctx actor.Context) {
 		r.must(r.node.Snapshotted(m.meta))
 	case tick:
 		r.node.Tick()
-	case *raftpb.Message:
+	case *raftnode.Message:
 		if m.GetType() == raftpb.MsgApp {
 			r.appends.Received++
 		}
-		if err := r.node.Step(m); err != nil {
+		if err := r.node.Step(*m, r.clock()); err != nil {
 			r.peers.inbox.refused.Add(1)
 			r.log.Error("refused a message of another machine", "error", err)
 		}
+	case *reached:
+		r.node.Reached(uint64(m.time), r.clock())
 	case *forwarded:
 		if err := r.node.Forwarded(m.from, m.payload); err != nil {
 			r.log.Error("refused a proposal of another machine", "member", m.from, "error", err)
@@ -122,7 +126,9 @@ func (r *raftActor) Receive(ctx actor.Context) {
 // work does what the core asks for. Reads go behind the entries they wait for.
 func (r *raftActor) work(ctx actor.Context) {
 	for {
-		work, ok := r.node.Work(uint64(r.clock()))
+		now := r.clock()
+		work, ok := r.node.Work(now)
+		r.tellTime(now)
 		if !ok {
 			return
 		}
@@ -159,9 +165,18 @@ func (r *raftActor) work(ctx actor.Context) {
 	}
 }
 
+// tellTime tells everybody on this machine what is known of the time of the log.
+func (r *raftActor) tellTime(now raftnode.Reading) {
+	clock := r.node.Clock()
+	if known := r.time.known.Load(); known == nil || *known != clock {
+		r.time.known.Store(&clock)
+	}
+	r.watch.look(clock, now)
+}
+
 func (r *raftActor) leaderChanged(ctx actor.Context, leader *raftnode.Leader) {
 	if leader.ID != r.leader {
-		r.leader, r.leaderSince = leader.ID, r.clock()
+		r.leader, r.leaderSince = leader.ID, store.Time(r.clock().Mono)
 	}
 	switch {
 	case leader.Self:

@@ -12,6 +12,7 @@ import (
 	"go.etcd.io/raft/v3/raftpb"
 	"google.golang.org/protobuf/proto"
 
+	"etcd/raftnode"
 	"etcd/transport"
 )
 
@@ -62,8 +63,8 @@ func (in *Inbox) Admit(h transport.Hello) (status int, message string) {
 func (in *Inbox) Deliver(from uint64, f transport.Frame) {
 	switch f.Kind {
 	case transport.KindRaft:
-		m := &raftpb.Message{}
-		if err := proto.Unmarshal(f.Payload, m); err != nil {
+		m, err := raftnode.DecodeMessage(f.Payload)
+		if err != nil {
 			in.refused.Add(1)
 			in.log.Error("a member sends what is no message", "member", MemberID(from), "error", err)
 			return
@@ -78,7 +79,7 @@ func (in *Inbox) Deliver(from uint64, f transport.Frame) {
 			in.log.Error("a member sends in the name of another", "member", MemberID(from), "as", MemberID(m.GetFrom()))
 			return
 		}
-		in.root.Send(in.to.raft, m)
+		in.root.Send(in.to.raft, &m)
 	case transport.KindForward:
 		in.root.Send(in.to.raft, &forwarded{from: from, payload: f.Payload})
 	case transport.KindReject:
@@ -104,7 +105,7 @@ func (in *Inbox) Snapshot(from uint64, message []byte, body io.Reader, done func
 	}
 	in.root.Send(in.to.snapshotter, &receiveSnapshot{meta: m.GetSnapshot().GetMetadata(), body: body, done: func(err error) {
 		if err == nil {
-			in.root.Send(in.to.raft, m)
+			in.root.Send(in.to.raft, &raftnode.Message{Message: m})
 		}
 		done(err)
 	}})

@@ -125,7 +125,7 @@ func (d *Disk) state() raftnode.State {
 	if d.Found == nil {
 		return raftnode.State{}
 	}
-	return raftnode.State{HardState: d.Found.HardState, Snapshot: d.Found.Snapshot, Entries: d.Found.Entries}
+	return raftnode.State{HardState: d.Found.HardState, Snapshot: d.Found.Snapshot, Entries: d.Found.Entries, Time: uint64(d.store.Time())}
 }
 
 // snapshotBytes is after how many bytes of entries a snapshot is due at the latest. The log

@@ -24,7 +24,7 @@ func written(a answer) (status int, contentType, allow, body string) {
 
 func TestKeyAnswers(t *testing.T) {
 	clock := newFakeClock()
-	s := &Server{cfg: testConfig(clock)}
+	s := &Server{cfg: testConfig(clock), logTime: clock.read}
 	now := clock.read()
 	file := func(value string, deadline store.Time) *store.Node {
 		return &store.Node{Path: "/a", Value: value, Created: 3, Modified: 4, Deadline: deadline}

@@ -55,6 +55,12 @@ func (c *fakeClock) read() store.Time {
 	return store.Time(c.now.Load())
 }
 
+// reading is what a machine reads: it does not break.
+func (c *fakeClock) reading() raftnode.Reading {
+	now := c.now.Load()
+	return raftnode.Reading{Mono: now, Wall: now}
+}
+
 func newFakeClock() *fakeClock {
 	c := &fakeClock{}
 	c.now.Store(uint64(store.TimeOf(time.Date(2026, 1, 2, 3, 4, 5, 6, time.UTC))))
@@ -96,7 +102,7 @@ func testConfig(clock *fakeClock) Config {
 	return Config{Version: "v9", MaxConnections: 1000, MaxBody: 64 << 10, RequestTimeout: patience, Clock: clock.read}
 }
 
-func startMachine(t testing.TB, clock func() store.Time) *actors.Machine {
+func startMachine(t testing.TB, clock func() raftnode.Reading) *actors.Machine {
 	t.Helper()
 	fsys, err := vfs.Dir(t.TempDir())
 	if err != nil {
@@ -180,7 +186,7 @@ func serveOn(t testing.TB, l net.Listener, edit ...func(*Config)) *testServer {
 	t.Helper()
 	s := &testServer{t: t, addr: l.Addr().String(), clock: newFakeClock(), log: &records{}}
 	// The machine's own clock goes on, so that a broken one breaks the server only.
-	machine := startMachine(t, func() store.Time { return store.Time(s.clock.now.Load()) })
+	machine := startMachine(t, s.clock.reading)
 	cfg := testConfig(s.clock)
 	cfg.Log = slog.New(slog.NewTextHandler(s.log, &slog.HandlerOptions{Level: slog.LevelWarn}))
 	for _, e := range edit {
@@ -191,6 +197,7 @@ func serveOn(t testing.TB, l net.Listener, edit ...func(*Config)) *testServer {
 	}
 	s.Server = NewClients(cfg)
 	s.Attach(machine)
+	s.logTime = s.clock.read
 	served := make(chan error, 1)
 	go func() { served <- s.Serve(l) }()
 	s.stop = sync.OnceValue(func() error {

@@ -50,7 +50,8 @@ type Config struct {
 	RequestTimeout time.Duration
 	// TLS is the configuration of the port; nil for plain HTTP.
 	TLS *tls.Config
-	// Clock is the machine's clock.
+	// Clock is the time since 1970 by which is counted how long something lasts: it does
+	// not jump while the process runs.
 	Clock func() store.Time
 	// LostLogLines is how many lines of the log could not be written; nil for none.
 	LostLogLines func() uint64
@@ -71,6 +72,7 @@ type Server struct {
 	machine  *actors.Machine
 	root     *actor.RootContext
 	mailbox  actor.MailboxProducer
+	logTime  func() store.Time // deadlines are moments in it
 
 	dispatcher actor.Dispatcher
 	supervisor actor.SupervisorStrategy
@@ -139,6 +141,7 @@ func (s *Server) Attach(machine *actors.Machine) {
 	sessions := machine.Kind(s.kind)
 	sessions.Untimed = true // they pass an answer on
 	s.machine, s.root, s.mailbox = machine, machine.System.Root, sessions.Mailbox()
+	s.logTime = machine.LogTime
 	close(s.attached)
 }
 

@@ -93,7 +93,7 @@ func TestAStoreThatDoesNotAnswer(t *testing.T) {
 // A server without a machine says so in time, and serves as soon as it has one.
 func TestBeforeThereIsAMachine(t *testing.T) {
 	clock := newFakeClock()
-	machine := startMachine(t, clock.read)
+	machine := startMachine(t, clock.reading)
 	cfg := testConfig(clock)
 	cfg.RequestTimeout = 100 * time.Millisecond
 	s := &testServer{Server: NewClients(cfg), t: t, clock: clock}

@@ -25,7 +25,7 @@ type keyAnswer struct {
 // listed is a key as a read shows it.
 func (s *Server) listed(n *store.Node, index uint64) keyAnswer {
 	a := keyAnswer{Action: "GET", Key: n.Path, Dir: n.Dir, Value: n.Value, Index: index}
-	a.expires(n.Deadline, s.cfg.Clock())
+	a.expires(n.Deadline, s.logTime())
 	return a
 }
 
@@ -44,7 +44,7 @@ func (s *Server) changed(e *store.Event) keyAnswer {
 		a.Action = "SET"
 		a.Value = e.Node.Value
 		a.NewKey = e.Prev == nil
-		a.expires(e.Node.Deadline, s.cfg.Clock())
+		a.expires(e.Node.Deadline, s.logTime())
 	}
 	return a
 }

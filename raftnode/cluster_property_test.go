@@ -55,7 +55,7 @@ func (m *mishaps) happen() {
 		m.restartAll()
 		return
 	}
-	switch m.draw(25, "what") {
+	switch m.draw(26, "what") {
 	case 0, 1, 2:
 		s.propose()
 	case 3, 4:
@@ -99,6 +99,8 @@ func (m *mishaps) happen() {
 		s.tick(m.draw(15, "ticks"))
 	case 22:
 		m.change(s)
+	case 25:
+		s.skew = int64(m.draw(5, "hours")-2) * hour
 	case 23:
 		for _, s := range m.up() {
 			s.work()

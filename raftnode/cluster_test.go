@@ -17,6 +17,7 @@ import (
 type packet struct {
 	from, life, to  uint64
 	message         *raftpb.Message
+	time            uint64 // that goes with it
 	forward, reject []byte
 }
 
@@ -173,6 +174,7 @@ func (c *cluster) heal() {
 	c.hold = nil
 }
 
+// now is the true time; each look takes a nanosecond.
 func (c *cluster) now() uint64 {
 	c.clock++
 	return c.clock
@@ -227,7 +229,7 @@ func (c *cluster) deliver(p *packet) {
 	s := c.at(int(p.to))
 	switch {
 	case p.message != nil:
-		err = s.node.Step(proto.Clone(p.message).(*raftpb.Message))
+		err = s.node.Step(raftnode.Message{Message: proto.Clone(p.message).(*raftpb.Message), Time: p.time}, s.reading())
 		if from := c.sender(p); from != nil && p.message.GetType() == raftpb.MsgSnap {
 			from.node.SnapshotSent(p.to, true)
 		}

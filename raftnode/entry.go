@@ -3,6 +3,9 @@ package raftnode
 import (
 	"encoding/binary"
 	"fmt"
+
+	"go.etcd.io/raft/v3/raftpb"
+	"google.golang.org/protobuf/proto"
 )
 
 // Every proposal is wrapped before it enters the log:
@@ -28,6 +31,20 @@ func encodeEntry(id, now uint64, command []byte) []byte {
 	binary.LittleEndian.PutUint64(b[9:], now)
 	copy(b[envelopeSize:], command)
 	return b
+}
+
+// timeOf is the time in an entry of the log, 0 if it carries no command.
+func timeOf(e *raftpb.Entry) uint64 {
+	envelope := e.GetData()
+	if e.GetType() == raftpb.EntryConfChange {
+		change := &raftpb.ConfChange{}
+		if proto.Unmarshal(envelope, change) != nil {
+			return 0 // whoever applies it says so
+		}
+		envelope = change.GetContext()
+	}
+	_, now, _, _ := decodeEntry(envelope)
+	return now
 }
 
 func decodeEntry(b []byte) (id, now uint64, command []byte, err error) {

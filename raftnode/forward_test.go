@@ -298,7 +298,7 @@ func TestALeaderTakesOnlySoManyForwards(t *testing.T) {
 	write := f.propose()
 	f.work()
 	c.deliver(c.onTheWay(forwards)[0])
-	w, _ := old.node.Work(1)
+	w, _ := old.node.Work(old.reading())
 	if len(w.Rejects) != 1 || w.Rejects[0].To != f.id {
 		t.Fatalf("got %v", w.Rejects)
 	}

@@ -118,7 +118,7 @@ func (m *machine) start() {
 		m.state, m.handedOut = slices.Clone(m.log[:s.records]), s.meta.GetIndex()
 	}
 	m.applied, m.reported = m.handedOut, m.disk.last()
-	node, err := raftnode.New(m.cfg, m.disk.found())
+	node, err := raftnode.New(m.cfg, m.disk.found(), m.now())
 	if err != nil {
 		m.t.Fatalf("start: %v", err)
 	}
@@ -168,9 +168,9 @@ func (m *machine) tick(n int) {
 	}
 }
 
-func (m *machine) now() uint64 {
+func (m *machine) now() raftnode.Reading {
 	m.clock++
-	return m.clock
+	return raftnode.Reading{Mono: m.clock, Wall: m.clock}
 }
 
 // work takes all there is to do.

@@ -31,7 +31,7 @@ func newHolder(t *testing.T) *holder {
 		Snapshot: &raftpb.SnapshotMetadata{
 			Index: new(uint64(1)), Term: new(uint64(1)), ConfState: &raftpb.ConfState{Voters: []uint64{1, 2}},
 		},
-	})
+	}, raftnode.Reading{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -59,7 +59,7 @@ func (h *holder) step(m *raftpb.Message) {
 	if m.Term == nil {
 		m.Term = new(uint64(1))
 	}
-	if err := h.node.Step(m); err != nil {
+	if err := h.node.Step(raftnode.Message{Message: m}, raftnode.Reading{}); err != nil {
 		h.t.Fatal(err)
 	}
 	h.work()
@@ -76,7 +76,7 @@ func (h *holder) install(index uint64, voters ...uint64) {
 // work takes all there is to do.
 func (h *holder) work() {
 	for {
-		w, ok := h.node.Work(1)
+		w, ok := h.node.Work(raftnode.Reading{})
 		if !ok {
 			return
 		}

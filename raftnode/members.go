@@ -24,7 +24,15 @@ const (
 const reservedIDs = 1 << 63
 
 // Step takes a message of another member.
-func (n *Node) Step(m *raftpb.Message) error {
+func (n *Node) Step(m Message, now Reading) error {
+	if err := n.take(m.Message); err != nil {
+		return err
+	}
+	n.hearTime(m, now)
+	return nil
+}
+
+func (n *Node) take(m *raftpb.Message) error {
 	if raft.IsLocalMsg(m.GetType()) || m.GetType() == raftpb.MsgProp || m.GetTo() != n.cfg.MemberID {
 		return fmt.Errorf("raftnode: a message %s from %x for %x must not come from another machine", m.GetType(), m.GetFrom(), m.GetTo())
 	}

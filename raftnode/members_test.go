@@ -313,9 +313,9 @@ func TestMessagesThatMustNotComeFromAnotherMachine(t *testing.T) {
 		typ := raftpb.MessageType(number)
 		for to, mine := range map[uint64]bool{1: true, 2: false, 0: false} {
 			c := newCluster(repeatable(t))
-			err := c.at(1).node.Step(&raftpb.Message{
+			err := c.at(1).node.Step(raftnode.Message{Message: &raftpb.Message{
 				Type: typ.Enum(), From: new(uint64(9)), To: new(to), Term: new(uint64(1)), // of long ago
-			})
+			}}, raftnode.Reading{})
 			if want := mine && !slices.Contains(local, typ); (err == nil) != want {
 				t.Errorf("%s for %d: %v", name, to, err)
 			}

@@ -78,6 +78,8 @@ type State struct {
 	HardState *raftpb.HardState
 	Snapshot  *raftpb.SnapshotMetadata // nil: none
 	Entries   []*raftpb.Entry          // contiguous, after the snapshot
+	// Time is the latest time in an entry that the snapshot contains, 0 if it has none.
+	Time uint64
 }
 
 // Node is the consensus core of one machine. It is not safe for concurrent use.
@@ -85,6 +87,7 @@ type Node struct {
 	cfg     Config
 	raw     *raft.RawNode
 	storage *storage
+	clock   Clock
 
 	confState *raftpb.ConfState
 	leader    uint64
@@ -123,8 +126,8 @@ type Node struct {
 	work Work // what is collected for the next call of Work
 }
 
-// New builds the core from what was found on disk.
-func New(cfg Config, state State) (*Node, error) {
+// New builds the core from what was found on disk, at the start of a process.
+func New(cfg Config, state State, now Reading) (*Node, error) {
 	storage := &storage{MemoryStorage: raft.NewMemoryStorage(), members: &raftpb.ConfState{}}
 	n := &Node{cfg: cfg, storage: storage, heard: make(map[uint64]int), fed: make(map[uint64]bool), confState: &raftpb.ConfState{}}
 	if meta := state.Snapshot; meta != nil {
@@ -143,6 +146,8 @@ func New(cfg Config, state State) (*Node, error) {
 	if err := storage.Append(state.Entries); err != nil {
 		return nil, fmt.Errorf("raftnode: log: %w", err)
 	}
+	n.clock.reach(state.Time, now)
+	n.clock.reachAll(state.Entries, now)
 	raw, err := raft.NewRawNode(&raft.Config{
 		ID:                        cfg.MemberID,
 		ElectionTick:              cfg.ElectionTicks,

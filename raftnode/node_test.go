@@ -86,7 +86,7 @@ func TestProposalsOfOneMomentAreOneWrite(t *testing.T) {
 func TestEmptyCommandsAreEntriesToo(t *testing.T) {
 	m := leading(t)
 	m.node.Propose(nil, nil)
-	at := m.now()
+	at := m.now().Mono
 	m.work()
 	m.sync(1)
 	w, _ := m.node.Work(m.now())
@@ -139,7 +139,7 @@ func oneOfThree(t *testing.T) *machine {
 		Snapshot: &raftpb.SnapshotMetadata{
 			Index: new(uint64(9)), Term: new(uint64(3)), ConfState: &raftpb.ConfState{Voters: []uint64{self, 8, 9}},
 		},
-	})
+	}, m.now())
 	if err != nil {
 		t.Fatal(err)
 	}

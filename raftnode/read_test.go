@@ -29,7 +29,7 @@ func TestReadsOfOneMomentAreReleasedTogether(t *testing.T) {
 	for range 100 {
 		m.read()
 	}
-	w, ok := m.node.Work(1)
+	w, ok := m.node.Work(m.now())
 	if !ok || len(w.Reads) != 100 {
 		t.Fatalf("%d reads are released at once, want 100", len(w.Reads))
 	}
@@ -38,7 +38,7 @@ func TestReadsOfOneMomentAreReleasedTogether(t *testing.T) {
 			t.Fatalf("read %d is released at place %d", token.(*ticket).number, i+1)
 		}
 	}
-	if w, ok := m.node.Work(1); ok {
+	if w, ok := m.node.Work(m.now()); ok {
 		t.Fatalf("there is more: %+v", w)
 	}
 }

@@ -30,10 +30,12 @@ type server struct {
 	removal   uint64 // the entry that has removed it, 0: none that it knows of
 	stuck     bool   // its log writer does nothing unless it is told to
 	lazy      bool   // and it saves no snapshots
+	started   uint64 // true time of the start of the process
 
 	// What follows outlives crashes.
 	disk  serverDisk
 	lives uint64
+	skew  int64 // of the wall clock, in nanoseconds
 }
 
 // serverDisk is what a crash leaves of a machine whose log can be overwritten.
@@ -63,14 +65,14 @@ func (d *serverDisk) write(c *cluster, a *raftnode.Append) {
 	d.entries = append(slices.Clip(d.entries[:first-d.base-1]), a.Entries...)
 }
 
-func (d *serverDisk) found() raftnode.State {
+func (d *serverDisk) found(c *cluster) raftnode.State {
 	state := raftnode.State{Entries: slices.Clone(d.entries)}
 	if d.hardState != nil {
 		state.HardState = proto.Clone(d.hardState).(*raftpb.HardState)
 	}
 	if d.snapshot != nil {
 		index := d.snapshot.meta.GetIndex()
-		state.Snapshot = d.snapshot.meta
+		state.Snapshot, state.Time = d.snapshot.meta, c.timeAt(index)
 		state.Entries = state.Entries[index-d.base:]
 		state.HardState.Commit = new(max(index, state.HardState.GetCommit()))
 	}
@@ -81,13 +83,14 @@ func (d *serverDisk) found() raftnode.State {
 func (s *server) start() {
 	s.c.t.Helper()
 	s.lives++
+	s.started = s.c.now()
 	s.cfg.FirstProposalID = s.id<<48 | s.lives<<32
 	s.wal, s.store, s.snapshot, s.open = nil, nil, nil, map[*ticket]bool{}
 	s.leader, s.ticks, s.handedOut, s.records = raftnode.Leader{}, 0, 0, 0
 	if d := s.disk.snapshot; d != nil {
 		s.handedOut, s.records = d.meta.GetIndex(), d.records
 	}
-	node, err := raftnode.New(s.cfg, s.disk.found())
+	node, err := raftnode.New(s.cfg, s.disk.found(s.c), s.reading())
 	if err != nil {
 		s.c.t.Fatalf("start: %v", err)
 	}
@@ -132,7 +135,7 @@ func (s *server) work() {
 		if s.node == nil {
 			return
 		}
-		w, ok := s.node.Work(s.c.now())
+		w, ok := s.node.Work(s.reading())
 		if ok {
 			s.accept(w)
 			continue
@@ -207,7 +210,7 @@ func (s *server) accept(w raftnode.Work) {
 		s.wal = append(s.wal, w.Append)
 	}
 	for _, m := range w.Messages {
-		c.send(&packet{from: s.id, life: s.lives, to: m.GetTo(), message: proto.Clone(m).(*raftpb.Message)})
+		c.send(&packet{from: s.id, life: s.lives, to: m.GetTo(), message: proto.Clone(m).(*raftpb.Message), time: w.Time})
 	}
 	for _, f := range w.Forwards {
 		c.send(&packet{from: s.id, life: s.lives, to: f.To, forward: f.Payload})
@@ -222,6 +225,7 @@ func (s *server) accept(w raftnode.Work) {
 		s.installs++
 		s.handedOut, s.records = w.Install.GetIndex(), c.recordsUpTo(w.Install.GetIndex())
 		s.node.SetRoster(rosterOf(c.log[:s.records]))
+		s.node.Reached(c.timeAt(w.Install.GetIndex()), s.reading())
 	}
 	if w.Apply != nil {
 		s.acceptApply(w.Apply)

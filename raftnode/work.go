@@ -26,8 +26,10 @@ type Work struct {
 	Failed []Failure
 	// Leader is set when the leader, or the term, has changed.
 	Leader *Leader
-	// Messages are for other machines. They may be lost.
+	// Messages are for other machines. They may be lost. Time goes with them: it is that of
+	// the log, 0 if this machine does not know it.
 	Messages []*raftpb.Message
+	Time     uint64
 	// Forwards and Rejects are for other machines as well.
 	Forwards []Forward
 	Rejects  []Reject
@@ -83,21 +85,26 @@ type Leader struct {
 }
 
 // Work returns what there is to do, and false when there is nothing. It is to be
-// called again until it returns false. now is the time, in nanoseconds since 1970, that the
-// entries carry which are proposed by this call.
-func (n *Node) Work(now uint64) (Work, bool) {
+// called again until it returns false.
+func (n *Node) Work(now Reading) (Work, bool) {
 	n.campaignAlone()
-	n.propose(now)
+	n.propose(n.clock.At(now))
 	n.askReadIndex()
 	released := n.release()
 	n.stepHeldSnapshot()
 	if !released && n.raw.HasReady() {
-		n.ready()
+		n.ready(now)
 	}
 	if n.storage.wanted {
 		n.askSnapshot()
 	}
 	n.work.Reads = n.reads.release(n.handedOut, n.work.Reads)
+	if n.isLeader {
+		n.clock.lead(now)
+	}
+	if n.clock.Known() {
+		n.work.Time = n.clock.At(now)
+	}
 	work := n.work
 	n.work = Work{}
 	return work, !work.empty()
@@ -177,7 +184,7 @@ func (n *Node) aloneAndNew() bool {
 	return len(n.confState.GetVoters()) == 1 && n.handedTerm != n.term
 }
 
-func (n *Node) ready() {
+func (n *Node) ready(now Reading) {
 	rd := n.raw.Ready()
 	if rd.HardState != nil && !raft.IsEmptyHardState(rd.HardState) {
 		n.term = rd.HardState.GetTerm()
@@ -204,6 +211,7 @@ func (n *Node) ready() {
 		switch m.GetType() {
 		case raftpb.MsgStorageAppend:
 			n.work.Append = newAppend(m)
+			n.clock.reachAll(n.work.Append.Entries, now)
 			n.stall(n.work.Append)
 		case raftpb.MsgStorageApply:
 			n.hold(m)

@@ -14,7 +14,7 @@ import (
 type Kind uint8
 
 const (
-	// KindRaft is a raftpb.Message.
+	// KindRaft is a message of Raft. Its payload is the caller's.
 	KindRaft Kind = 1
 	// KindForward is a proposal for the leader. Its payload is the caller's.
 	KindForward Kind = 2

@@ -174,7 +174,7 @@ func logFound(log *slog.Logger, disk *actors.Disk) {
 		"entries", len(found.Entries), "term", found.HardState.GetTerm())
 }
 
-func machineConfig(c *config, member store.Member, seeds []store.Member, host actors.Host, clock func() store.Time, log *slog.Logger) actors.Config {
+func machineConfig(c *config, member store.Member, seeds []store.Member, host actors.Host, clock func() raftnode.Reading, log *slog.Logger) actors.Config {
 	snapshotEntries := c.snapshotCount
 	if !c.snapshot {
 		snapshotEntries = 0
@@ -203,12 +203,14 @@ func machineConfig(c *config, member store.Member, seeds []store.Member, host ac
 	}
 }
 
-// newClock takes the wall time once and goes on by the monotonic clock, so that a
-// jump of the wall clock expires nothing early.
-func newClock() func() store.Time {
+// newClock reads the clocks of this machine. Mono begins at the wall time of the start.
+func newClock() func() raftnode.Reading {
 	start := time.Now()
-	wall := store.TimeOf(start)
-	return func() store.Time { return wall.Add(time.Since(start)) }
+	began := store.TimeOf(start)
+	return func() raftnode.Reading {
+		now := time.Now()
+		return raftnode.Reading{Mono: uint64(began.Add(now.Sub(start))), Wall: uint64(store.TimeOf(now))}
+	}
 }
 
 // connectionLimit leaves some of the open files to the machine itself: without them

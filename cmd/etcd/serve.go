@@ -9,6 +9,7 @@ import (
 
 	"etcd/actors"
 	"etcd/httpfront"
+	"etcd/raftnode"
 	"etcd/store"
 )
 
@@ -19,7 +20,7 @@ type fronts struct {
 	ended          chan error // a server has ended
 }
 
-func startFronts(c *config, clients, peers net.Listener, tls security, clock func() store.Time,
+func startFronts(c *config, clients, peers net.Listener, tls security, clock func() raftnode.Reading,
 	lostLogLines func() uint64, log *slog.Logger) *fronts {
 	cfg := httpfront.Config{
 		Version:        programVersion,
@@ -29,7 +30,7 @@ func startFronts(c *config, clients, peers net.Listener, tls security, clock fun
 		MaxBody:        c.maxBody,
 		RequestTimeout: c.requestTimeout,
 		TLS:            serverTLS(tls.clients),
-		Clock:          clock,
+		Clock:          func() store.Time { return store.Time(clock().Mono) },
 		LostLogLines:   lostLogLines,
 		Log:            log,
 	}

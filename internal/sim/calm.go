@@ -76,7 +76,7 @@ func (s *Sim) unsettled() string {
 			return m.name + " has not applied everything"
 		}
 	}
-	if due := s.oracle.store.NextDeadline(); due != 0 && epoch.Add(s.now) > due.Add(s.shape.skew+5*time.Second) {
+	if s.oracle.stale() {
 		return "a key should have expired long ago"
 	}
 	if s.operator.busy {

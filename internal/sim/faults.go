@@ -56,7 +56,7 @@ var faultKinds = []faultKind{
 	{"leader hands over", 4, handOver},
 	{"leadership goes round", 4, leadershipGoesRound},
 	{"death after voting", 4, deathAfterVoting},
-	{"clocks change", 2, changeClocks},
+	{"clocks change", 4, changeClocks},
 }
 
 // plan makes the faults of a run.
@@ -216,11 +216,15 @@ func (s *Sim) memberCount() (n int) {
 	return n
 }
 
-// changeClocks sets the wall clocks of machines. A running process does not notice; it
-// is killed, so that the next one does.
+// changeClocks sets the wall clocks of machines, those of processes that run or, because
+// these go on by the time of the log, of such that start then.
 func changeClocks(s *Sim, f *fault) func() {
-	return s.down(s.some(f.rnd, 1+f.rnd.IntN(2)), func(m *machine) {
+	machines := s.some(f.rnd, 1+f.rnd.IntN(len(s.machines)))
+	for _, m := range machines {
 		m.skew = s.skew(f.rnd)
-		m.kill()
-	})
+	}
+	if f.rnd.IntN(2) == 0 {
+		return nil
+	}
+	return s.down(machines, (*machine).kill)
 }

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"log/slog"
 	"strings"
+
+	"etcd/actors"
 )
 
 // logHandler reads what a machine logs as an operator would.
@@ -23,6 +25,9 @@ func (h *logHandler) Handle(_ context.Context, r slog.Record) error {
 	}
 	l.sim.countLog(r.Message)
 	l.sim.trace.say(l.sim.now, l.m.name, r.Level.String()+" "+text(r))
+	if r.Message == actors.OwnClock {
+		l.sim.oracle.ownClock(l)
+	}
 	switch {
 	case r.Level < slog.LevelError:
 	case strings.HasPrefix(r.Message, "cannot ") && l.m.disks.hurts(l):

@@ -28,7 +28,7 @@ const (
 )
 
 // epoch is the wall time at which every run starts.
-const epoch = store.Time(1_700_000_000_000_000_000)
+const epoch = store.Time(1_800_000_000_000_000_000)
 
 // machine is a place for a machine: an address and a disk. Lives come and go on it.
 type machine struct {
@@ -50,7 +50,7 @@ type machine struct {
 
 	returned bool          // it was started again after its removal
 	tickRate float64       // how much longer its ticks are than they should be
-	skew     time.Duration // of its wall clock, until the next start
+	skew     time.Duration // of its wall clock
 	disks    diskFaults
 }
 
@@ -77,7 +77,6 @@ type life struct {
 	held    []*task // would run if it were not paused
 	tasks   []*task
 	started time.Duration
-	wall    store.Time // at the start
 
 	machine *actors.Machine // nil until it has started
 	session *session
@@ -116,7 +115,6 @@ func (m *machine) start(establish func(l *life, disk *actors.Disk) ([]store.Memb
 	sim.lives++
 	l := &life{
 		sim: sim, s: sim.scheduler, m: m, number: sim.lives, disk: m.disk, started: sim.now,
-		wall: epoch.Add(sim.now + m.skew),
 	}
 	m.life = l
 	m.disk.Inject = l.operate
@@ -218,8 +216,10 @@ func (l *life) config(disk *actors.Disk, seeds []store.Member) actors.Config {
 	}
 }
 
-// clock is the wall time that the process took at its start, and the time since.
-func (l *life) clock() store.Time { return l.wall.Add(l.sim.now - l.started) }
+// clock reads the clocks of the machine. The one that does not jump begins at the start.
+func (l *life) clock() raftnode.Reading {
+	return raftnode.Reading{Mono: uint64(l.sim.now - l.started), Wall: uint64(epoch.Add(l.sim.now + l.m.skew))}
+}
 
 func (l *life) host() actors.Host {
 	return actors.Host{

@@ -39,6 +39,7 @@ type oracle struct {
 	voters  []uint64                        // at the end
 	unlike  string                          // who votes for whom, if machines do not agree
 
+	times   times
 	issued  map[string]int // how often clients have sent a command
 	applied map[string]int // how often it is in the log
 
@@ -70,6 +71,7 @@ func newOracle(sim *Sim) *oracle {
 		issued: make(map[string]int), applied: make(map[string]int),
 		leaders: make(map[uint64]uint64), votes: make(map[[2]uint64]uint64), appended: make(map[[2]uint64]uint64),
 		hashes: make(map[uint64][sha256.Size]byte), changes: make(map[uint64][]*raftpb.ConfChange),
+		times: times{sent: make(map[string]time.Duration), due: make(map[string]time.Duration)},
 	}
 	for _, path := range o.paths {
 		o.look(path)
@@ -88,10 +90,10 @@ func (s *Sim) observe(l *life, kind string, message any) {
 		s.oracle.append(l, m)
 	case *raftnode.Leader:
 		s.oracle.leads(l, m)
-	case *raftpb.Message:
+	case *raftnode.Message:
 		if kind == "raft" {
-			s.countMessage(m)
-			s.oracle.vote(m)
+			s.countMessage(m.Message)
+			s.oracle.vote(m.Message)
 			if m.GetType() == raftpb.MsgVote && s.voted != nil {
 				s.voted(l.m, m.GetFrom())
 			}
@@ -217,7 +219,7 @@ func (o *oracle) commit(e *raftnode.Entry) {
 			o.sim.fail("the command of entry %d is in the log more often than clients have sent it", e.Index)
 		}
 	}
-	o.checkExpiry(e, result)
+	o.checkTime(e, result)
 	if result.Action == 0 {
 		o.checkMembers(e)
 	}
@@ -278,26 +280,12 @@ func (o *oracle) look(path string) {
 	o.versions[path] = append(all, v)
 }
 
-// checkExpiry checks that no key goes before its time, by the clock of the leader and by the
-// true time, in so far as the clocks of leaders agree.
-func (o *oracle) checkExpiry(e *raftnode.Entry, result store.Result) {
-	event := result.Event
-	if event == nil || event.Action != store.ActionExpire {
-		return
-	}
-	path := event.Node.Path
-	o.sim.count("key expired")
-	deadline := event.Prev.Deadline
-	if store.Time(e.Now) < deadline {
-		o.sim.fail("entry %d expires %s %v before its deadline", e.Index, path, time.Duration(deadline)-time.Duration(e.Now))
-	}
-	if due := time.Duration(deadline-epoch) - o.sim.shape.skew; o.sim.now < due {
-		o.sim.fail("entry %d expires %s %v too early by the true time", e.Index, path, due-o.sim.now)
+// issue notes that a client sends a command.
+func (o *oracle) issue(command []byte) {
+	if o.issued[string(command)]++; o.issued[string(command)] == 1 {
+		o.times.sent[string(command)] = o.sim.now
 	}
 }
-
-// issue notes that a client sends a command.
-func (o *oracle) issue(command []byte) { o.issued[string(command)]++ }
 
 // refused notes that a client was told that its command was not proposed.
 func (o *oracle) refused(r *request) {

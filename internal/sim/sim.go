@@ -90,7 +90,7 @@ func newShape(rnd *mathrand.Rand) shape {
 		faults:   rnd.IntN(25),
 		think:    time.Duration(pick(20, 50, 100, 200)) * time.Millisecond,
 		sync:     time.Duration(pick(50, 200, 1000, 5000)) * time.Microsecond,
-		skew:     time.Duration(pick(0, 0, 50, 2000)) * time.Millisecond,
+		skew:     time.Duration(pick(0, 50, 2000, 14_400_000)) * time.Millisecond,
 		tickSkew: float64(pick(0, 1, 5, 10)) / 100,
 		history:  uint32(pick(5, 5, 20, 200, 1000)), snapshotEntries: uint64(pick(20, 50, 200, 1000)),
 		catchUp: uint64(pick(1, 1, 10, 100)), segment: int64(pick(4, 16, 64)) << 10,

@@ -137,7 +137,7 @@ var rare = []string{
 	"process ended: disk fails", "read index of a follower", "read refused", "removal refused",
 	"removed machine stops by itself", "snapshot broken off", "snapshot installed", "snapshot lost on the way", "start from a snapshot",
 	"start refused: damage found", "start refused: disk fails", "state replaced by a snapshot", "states compared",
-	"stream refused", "torn tail truncated", "watch broken", "watch moved", "write of unknown outcome",
+	"stream refused", "time taken from a wall clock", "torn tail truncated", "watch broken", "watch moved", "write of unknown outcome",
 	"write refused", "write unanswered",
 }
 
