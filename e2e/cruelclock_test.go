@@ -3,6 +3,7 @@ package e2e
 import (
 	"net/http"
 	"strconv"
+	"strings"
 	"time"
 )
 
@@ -11,8 +12,8 @@ const far = 2 * time.Hour
 
 // jumpClocks sets the wall clocks of single machines forwards and backwards
 // while keys wait for their time. A running machine goes on by the time that
-// has passed: nothing expires early or late. A machine that starts with a wrong
-// clock counts by that while it leads, and all others agree with it.
+// has passed, and one that starts with a wrong clock by the time of the log:
+// nothing expires early or late.
 func (o *ordeal) jumpClocks() {
 	clocks := map[*server]*shiftedClock{}
 	for _, s := range o.c.members {
@@ -57,7 +58,7 @@ func (o *ordeal) jumpClocks() {
 		}
 	}
 
-	// Machines that start with wrong clocks, and lead.
+	// Machines that start with wrong clocks, and lead: they have heard the others.
 	for _, skew := range variants(o, 1, []time.Duration{-far, far}) {
 		s := o.any()
 		name := "/clock/start" + skew.String()
@@ -67,18 +68,19 @@ func (o *ordeal) jumpClocks() {
 		o.c.start(s)
 		o.lead(s)
 		short := o.setTTL(s, name+"/short", time.Second)
-		waitUntil(o.t, short.Key+" expires, or another machine leads, whose clock says otherwise", func() bool {
-			leader := o.c.leaderSeenBy(o.c.members)
-			return o.read(o.c.others(s)[0], short.Key).ErrorCode == 100 || leader != nil && leader != s
-		})
-		switch skew {
-		case far: // as documented: deadlines are on the leader's clock
-			o.mustExpire(s, before)
-		default:
-			if e := o.read(o.c.others(s)[0], name+"/before"); e.Value != "there" {
-				o.t.Errorf("under a leader whose clock is behind: %+v", e)
+		if at, err := time.Parse(time.RFC3339Nano, short.Expiration); err != nil || !near(time.Until(at), 0) {
+			o.t.Errorf("%s, started with a clock that is %s off, promises the expiration %q (%v)", s.name, skew, short.Expiration, err)
+		}
+		o.mustExpire(s, short)
+		for _, other := range o.c.members {
+			e := o.read(other, before.Key)
+			if left := time.Duration(e.TTL) * time.Second; e.Value != "there" || e.Expiration != before.Expiration || left > far/4 || !near(left, far/4) {
+				o.t.Errorf("%s under a leader that has started with a clock that is %s off: %+v, set was %+v", other.name, skew, e, before)
 			}
 		}
+		waitUntil(o.t, s.name+" says that its clock is wrong", func() bool {
+			return strings.Contains(s.proc.stderr(), "the clock of this machine is far from the time of the log")
+		})
 		clocks[s].set(o.t, 0)
 		o.c.kill(s)
 		o.c.start(s)
