@@ -372,12 +372,12 @@ func (c *cluster) wantSame() {
 	}
 }
 
-// wantNothingHeld checks that no proposal counts for the limits any more.
+// wantNothingHeld checks that nothing counts for the limits any more.
 func (c *cluster) wantNothingHeld() {
 	c.t.Helper()
 	for _, s := range c.up() {
-		if count, bytes := s.node.Held(); count != 0 || bytes != 0 {
-			c.t.Fatalf("%x still counts %d proposals with %d bytes", s.id, count, bytes)
+		if count, bytes := s.node.Held(); count != 0 || bytes != 0 || s.node.HeldReads() != 0 {
+			c.t.Fatalf("%x still counts %d proposals with %d bytes, and %d reads", s.id, count, bytes, s.node.HeldReads())
 		}
 	}
 }

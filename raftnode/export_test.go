@@ -37,5 +37,6 @@ func (n *Node) Members() []uint64 {
 	return slices.Sorted(slices.Values(slices.Concat(n.confState.GetVoters(), n.confState.GetLearners())))
 }
 
-// Held is how many proposals count for the limits, and their bytes.
+// Held is how many proposals count for the limits, and their bytes; HeldReads how many reads.
 func (n *Node) Held() (count, bytes int) { return n.proposals.count, n.proposals.bytes }
+func (n *Node) HeldReads() int           { return n.reads.count }

@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"testing"
 
+	"go.etcd.io/raft/v3/raftpb"
+
 	"etcd/raftnode"
 )
 
@@ -83,5 +85,30 @@ func TestTheBytesThatWaitAtTheLeaderAreBounded(t *testing.T) {
 	c.deliver(c.onTheWay(forwards)[0])
 	c.settle()
 	c.wantFailed(write, raftnode.ErrOverloaded)
+	c.wantNothingHeld()
+}
+
+// Reads are bounded in number from their arrival to their answer: also those for which
+// this machine has asked the leader already.
+func TestTheReadsThatWaitAreBounded(t *testing.T) {
+	c := grown(repeatable(t), 3)
+	f := c.followers()[0]
+	c.hold = func(p *packet) bool { return p.message != nil && p.message.GetType() == raftpb.MsgReadIndex }
+	for range raftnode.MaxWaiting / 2 {
+		f.node.Read(nil)
+	}
+	f.work()
+	for range raftnode.MaxWaiting / 2 {
+		f.node.Read(nil)
+	}
+	read := f.read()
+	f.work()
+	c.wantFailed(read, raftnode.ErrOverloaded)
+	f.tick(f.cfg.RequestTicks)
+	c.heal()
+	c.pass(5)
+	read = f.read()
+	c.settle()
+	c.wantDone(read)
 	c.wantNothingHeld()
 }

@@ -26,13 +26,16 @@ type reads struct {
 	next        []read // not asked yet
 	current     *batch // asked, not confirmed
 	confirmed   []*batch
+	count       int // of the reads in all of them
 	lastContext uint64
 }
 
+// add queues a read; false if there are maxWaiting already.
 func (rs *reads) add(r read) bool {
-	if len(rs.next) >= maxWaiting {
+	if rs.count >= maxWaiting {
 		return false
 	}
+	rs.count++
 	rs.next = append(rs.next, r)
 	return true
 }
@@ -87,6 +90,7 @@ func (rs *reads) release(handedOut uint64, tokens []any) []any {
 		for _, r := range rs.confirmed[0].reads {
 			tokens = append(tokens, r.token)
 		}
+		rs.count -= len(rs.confirmed[0].reads)
 		rs.confirmed = rs.confirmed[1:]
 	}
 	return tokens
@@ -113,5 +117,6 @@ func (rs *reads) expired(tick int) []read {
 		}
 	}
 	rs.next = cut(rs.next)
+	rs.count -= len(gone)
 	return gone
 }
