@@ -31,6 +31,7 @@ const (
 	codeTTLNaN         = 202
 	codeIndexNaN       = 203
 	codeInvalidField   = 209
+	codeInvalidForm    = 210
 	codeRaftInternal   = 300
 	codeLeaderElect    = 301
 	codeKeyword        = 400
@@ -47,6 +48,7 @@ var messages = map[int]string{
 	codeTTLNaN:         "The given TTL in POST form is not a number",
 	codeIndexNaN:       "The given index in POST form is not a number",
 	codeInvalidField:   "Invalid field",
+	codeInvalidForm:    "Invalid POST form",
 	codeRaftInternal:   "Raft Internal Error",
 	codeLeaderElect:    "During Leader Election",
 	codeKeyword:        "The prefix of the given key is a keyword in etcd",

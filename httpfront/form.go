@@ -2,17 +2,25 @@ package httpfront
 
 import (
 	"bytes"
+	"errors"
+	"fmt"
 	"io"
 	"mime"
 	"mime/multipart"
 	"net/url"
+	"strconv"
 	"strings"
 
 	"github.com/valyala/fasthttp"
 )
 
-// maxParts bounds the parts of a multipart body.
-const maxParts = 100
+const (
+	// maxFields bounds the fields of a form; a body of nothing but "&a&a" would cost many
+	// times its length.
+	maxFields = 100
+	// maxNamed bounds how much of a name or a type that a client sent is repeated to it.
+	maxNamed = 64
+)
 
 // form holds the parameters of a request: those of the body before those of the
 // query, each in the order in which they were sent.
@@ -30,79 +38,128 @@ func (f form) get(name string) (value string, ok bool) {
 	return "", false
 }
 
-// readForm collects the parameters of a request. A body that is neither urlencoded
-// nor multipart has none, and a pair that is badly encoded is left out, as the
-// servers of 2013 did: what misses is then refused by its own error.
-func readForm(req *fasthttp.Request, query string) form {
+// readForm collects the parameters of a request. Whatever it cannot read whole is an
+// error that names it: a condition or a time to live that was dropped would make a
+// different request of it.
+func readForm(header *fasthttp.RequestHeader, body, query string) (form, error) {
 	var f form
-	if body := req.Body(); len(body) > 0 {
-		f = readBody(string(req.Header.ContentType()), body)
+	if body != "" {
+		if coding := header.ContentEncoding(); len(coding) > 0 && !bytes.EqualFold(coding, []byte("identity")) {
+			return nil, fmt.Errorf("a body in Content-Encoding %s is not understood", named(string(coding)))
+		}
+		var err error
+		if f, err = readFields(string(header.ContentType()), body); err != nil {
+			return nil, err
+		}
 	}
 	return appendPairs(f, query)
+}
+
+// form is readForm for this request, with errors in the shape of the API.
+func (r *request) form() (form, *apiError) {
+	f, err := readForm(&r.ctx.Request.Header, r.body, r.query)
+	if err != nil {
+		return nil, newError(codeInvalidForm, err.Error())
+	}
+	return f, nil
 }
 
 // urlencoded is what curl and nearly everybody sends.
 const urlencoded = "application/x-www-form-urlencoded"
 
-func readBody(contentType string, body []byte) form {
-	if contentType == urlencoded { // not worth parsing
-		return appendPairs(nil, string(body))
-	}
-	mediaType, params, err := mime.ParseMediaType(contentType)
-	if err != nil {
-		return nil
+func readFields(contentType, body string) (form, error) {
+	mediaType, boundary := contentType, ""
+	if contentType != urlencoded { // not worth parsing
+		var params map[string]string
+		var err error
+		if mediaType, params, err = mime.ParseMediaType(contentType); err != nil {
+			mediaType = contentType
+		}
+		boundary = params["boundary"]
 	}
 	switch mediaType {
 	case urlencoded:
-		return appendPairs(nil, string(body))
+		return appendPairs(nil, body)
 	case "multipart/form-data":
-		return readMultipart(multipart.NewReader(bytes.NewReader(body), params["boundary"]))
+		return readMultipart(multipart.NewReader(strings.NewReader(body), boundary))
+	case "":
+		return nil, errors.New("a body without Content-Type is not understood; send a form: " + urlencoded + " or multipart/form-data")
 	}
-	return nil
+	return nil, fmt.Errorf("a body of type %s is not understood; send a form: %s or multipart/form-data", named(mediaType), urlencoded)
 }
 
 // appendPairs adds the pairs of an urlencoded string.
-func appendPairs(f form, encoded string) form {
+func appendPairs(f form, encoded string) (form, error) {
 	for encoded != "" {
 		var pair string
 		pair, encoded, _ = strings.Cut(encoded, "&")
 		if pair == "" {
 			continue
 		}
-		name, value, _ := strings.Cut(pair, "=")
-		name, err := url.QueryUnescape(name)
+		rawName, rawValue, _ := strings.Cut(pair, "=")
+		name, err := url.QueryUnescape(rawName)
 		if err != nil {
-			continue
+			return nil, fmt.Errorf("the name of field %s has %w", named(rawName), badEscape(err))
 		}
-		value, err = url.QueryUnescape(value)
+		value, err := url.QueryUnescape(rawValue)
 		if err != nil {
-			continue
+			return nil, fmt.Errorf("%s has %w", named(name), badEscape(err))
+		}
+		if len(f) == maxFields {
+			return nil, errManyFields
 		}
 		f = append(f, field{name, value})
 	}
-	return f
+	return f, nil
 }
 
-// readMultipart takes the plain fields of a multipart body; files are not fields. A
-// body that breaks off has none at all.
-func readMultipart(r *multipart.Reader) form {
+// badEscape words what [url.QueryUnescape] says.
+func badEscape(err error) error {
+	escape := "%"
+	if bad, ok := errors.AsType[url.EscapeError](err); ok {
+		escape = string(bad)
+	}
+	return fmt.Errorf("the invalid escape %q; a %% is sent as %%25 (curl: --data-urlencode, with -G for the query)", escape)
+}
+
+var errManyFields = fmt.Errorf("more than %d fields", maxFields)
+
+// readMultipart takes the fields of a multipart body.
+func readMultipart(r *multipart.Reader) (form, error) {
 	var f form
-	for range maxParts + 1 { // one more finds the end
+	for {
 		part, err := r.NextPart()
 		if err == io.EOF {
-			return f
+			return f, nil
 		}
 		if err != nil {
-			return nil
+			return nil, errors.New("the multipart body breaks off or is badly formed")
 		}
-		if part.FormName() == "" || part.FileName() != "" {
-			continue
+		_, disposition, err := mime.ParseMediaType(part.Header.Get("Content-Disposition"))
+		name := part.FormName()
+		_, isFile := disposition["filename"]
+		switch {
+		case err != nil || name == "":
+			return nil, errors.New("a part of the multipart body has no name")
+		case isFile:
+			return nil, fmt.Errorf("%s is a file and not a field (curl: -F '%s=<file' sends what is in a file as a field)", named(name), bounded(name))
+		case len(f) == maxFields:
+			return nil, errManyFields
 		}
 		value, err := io.ReadAll(part)
 		if err != nil {
-			return nil
+			return nil, fmt.Errorf("%s breaks off or is badly encoded", named(name))
 		}
-		f = append(f, field{part.FormName(), string(value)})
+		f = append(f, field{name, string(value)})
 	}
-	return nil
+}
+
+// named quotes what a client sent, or its beginning.
+func named(s string) string { return strconv.Quote(bounded(s)) }
+
+func bounded(s string) string {
+	if len(s) > maxNamed {
+		return s[:maxNamed] + "..."
+	}
+	return s
 }

@@ -2,7 +2,9 @@ package httpfront
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
+	"maps"
 	"mime/multipart"
 	"net/url"
 	"slices"
@@ -21,13 +23,12 @@ func multipartBody(parts ...field) string {
 	return b.String() + "--XX--\r\n"
 }
 
-func readTestForm(contentType, body, query string) form {
-	var req fasthttp.Request
+func readTestForm(contentType, body, query string) (form, error) {
+	var header fasthttp.RequestHeader
 	if contentType != "" {
-		req.Header.SetContentType(contentType)
+		header.SetContentType(contentType)
 	}
-	req.SetBodyString(body)
-	return readForm(&req, query)
+	return readForm(&header, body, query)
 }
 
 func TestReadForm(t *testing.T) {
@@ -37,6 +38,7 @@ func TestReadForm(t *testing.T) {
 		want                           form
 	}{
 		{"nothing", "", "", "", nil},
+		{"a type but no body", "application/json", "", "ttl=1", form{{"ttl", "1"}}},
 		{"query", "", "", "value=a&ttl=5", form{{"value", "a"}, {"ttl", "5"}}},
 		{"body before query", urlencoded, "value=body", "value=query&ttl=1", form{{"value", "body"}, {"value", "query"}, {"ttl", "1"}}},
 		{"order kept", urlencoded, "b=1&a=2&b=3", "", form{{"b", "1"}, {"a", "2"}, {"b", "3"}}},
@@ -44,42 +46,91 @@ func TestReadForm(t *testing.T) {
 		{"empty, and no value", urlencoded, "&&a&b=&=c&", "", form{{"a", ""}, {"b", ""}, {"", "c"}}},
 		{"equals signs in the value", urlencoded, "value=a=b==", "", form{{"value", "a=b=="}}},
 		{"semicolon is a character", urlencoded, "value=a;b=c", "", form{{"value", "a;b=c"}}},
-		{"bad pairs are left out", urlencoded, "value=%zz&a=1&%=2&b=%4", "", form{{"a", "1"}}},
 		{"case matters", urlencoded, "Value=a", "", form{{"Value", "a"}}},
 		{"any bytes", urlencoded, "value=%00%ff\x01", "", form{{"value", "\x00\xff\x01"}}},
 		{"media type in capitals, with parameters", "Application/X-WWW-Form-Urlencoded ; charset=utf-8", "value=a", "", form{{"value", "a"}}},
-		{"JSON is no form", "application/json", "value=a", "ttl=1", form{{"ttl", "1"}}},
-		{"bad media type", "application/", "value=a", "", nil},
-		{"no media type", "", "value=a", "", nil},
 		{"multipart", multi, multipartBody(field{`name="value"`, "a&b=\r\nc"}, field{`name=ttl`, "5"}), "value=q",
 			form{{"value", "a&b=\r\nc"}, {"ttl", "5"}, {"value", "q"}}},
-		{"files are not fields", multi, multipartBody(field{`name="value"; filename="f"`, "a"}, field{`name="ttl"`, "5"}), "", form{{"ttl", "5"}}},
-		{"parts without a name", multi, multipartBody(field{`x="value"`, "a"}, field{`name="ttl"`, "5"}), "", form{{"ttl", "5"}}},
-		{"wrong boundary", "multipart/form-data; boundary=YY", multipartBody(field{`name="value"`, "a"}), "", nil},
-		{"no boundary", "multipart/form-data", multipartBody(field{`name="value"`, "a"}), "", nil},
-		{"broken off", multi, strings.TrimSuffix(multipartBody(field{`name="ttl"`, "5"}, field{`name="value"`, "abc"}), "\r\n--XX--\r\n"), "", nil},
-		{"other multipart", "multipart/mixed; boundary=XX", multipartBody(field{`name="value"`, "a"}), "", nil},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
-			if got := readTestForm(test.contentType, test.body, test.query); !slices.Equal(got, test.want) {
-				t.Errorf("got %q, want %q", got, test.want)
+			got, err := readTestForm(test.contentType, test.body, test.query)
+			if err != nil || !slices.Equal(got, test.want) {
+				t.Errorf("got %q, %v; want %q", got, err, test.want)
 			}
 		})
 	}
 }
 
-func TestMaxParts(t *testing.T) {
-	parts := make([]field, maxParts)
-	for i := range parts {
-		parts[i] = field{fmt.Sprintf(`name="f%d"`, i), "x"}
-	}
+// What cannot be read whole is an error that names it, and nothing is taken from it.
+func TestUnreadableForm(t *testing.T) {
 	multi := "multipart/form-data; boundary=XX"
-	if got := readTestForm(multi, multipartBody(parts...), ""); len(got) != maxParts {
-		t.Errorf("%d of %d parts were read", len(got), maxParts)
+	whole := multipartBody(field{`name="ttl"`, "5"}, field{`name="value"`, "abc"})
+	long := strings.Repeat("n", 1000)
+	for _, test := range []struct {
+		name, contentType, body, query string
+		want                           []string // parts of the error
+	}{
+		{"escape in a condition", urlencoded, "value=new&prevValue=100%", "", []string{`"prevValue"`, `"%"`, "%25", "--data-urlencode"}},
+		{"escape in a ttl", urlencoded, "value=lock&ttl=30%", "", []string{`"ttl"`}},
+		{"escape in the query", urlencoded, "value=x", "prevValue=50%&a=1", []string{`"prevValue"`, "-G"}},
+		{"no hex digits", urlencoded, "value=a%zzb", "", []string{`"value"`, `"%zz"`}},
+		{"escape in a name", urlencoded, "value=1&prev%Value=a", "", []string{"name", `"prev%Value"`}},
+		{"escape in a field nobody asks for", urlencoded, "value=1&x=%", "", []string{`"x"`}},
+		{"escape behind a long name", urlencoded, long + "=%", "", []string{long[:maxNamed] + "..."}},
+		{"JSON", "application/json; charset=utf-8", `{"value":"a"}`, "value=n", []string{`"application/json"`, urlencoded}},
+		{"text", "text/plain", "prevValue=wrong", "value=n", []string{`"text/plain"`}},
+		{"other multipart", "multipart/mixed; boundary=XX", whole, "", []string{`"multipart/mixed"`}},
+		{"bad media type", "bad/type;;;", "value=a", "", []string{`"bad/type`}},
+		{"no media type", "", "value=a", "value=n", []string{"without Content-Type"}},
+		{"a file", multi, multipartBody(field{`name="value"`, "n"}, field{`name="prevValue"; filename="old.txt"`, "a"}), "", []string{`"prevValue"`, "file", "-F 'prevValue=<file'"}},
+		{"a file without a name", multi, multipartBody(field{`name="prevValue"; filename=""`, ""}), "", []string{`"prevValue"`, "file"}},
+		{"a file whose name is encoded", multi, multipartBody(field{`name="ttl"; filename*=UTF-8''a`, "5"}), "", []string{`"ttl"`, "file"}},
+		{"a part without a name", multi, multipartBody(field{`x="value"`, "a"}), "", []string{"no name"}},
+		{"a part whose name cannot be read", multi, multipartBody(field{`name="value"; name="ttl"`, "a"}), "", []string{"no name"}},
+		{"wrong boundary", "multipart/form-data; boundary=YY", whole, "", []string{"breaks off"}},
+		{"no boundary", "multipart/form-data", whole, "", []string{"breaks off"}},
+		{"broken off in a part", multi, strings.TrimSuffix(whole, "\r\n--XX--\r\n"), "", []string{`"value"`, "breaks off"}},
+		{"broken off between parts", multi, strings.TrimSuffix(whole, "--\r\n"), "", []string{"breaks off"}},
+		{"many fields", urlencoded, strings.Repeat("a&", maxFields+1), "", []string{"more than 100"}},
+		{"many fields in body and query", urlencoded, strings.Repeat("a&", maxFields), "a", []string{"more than 100"}},
+		{"many parts", multi, multipartBody(slices.Repeat([]field{{`name="f"`, "x"}}, maxFields+1)...), "", []string{"more than 100"}},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			got, err := readTestForm(test.contentType, test.body, test.query)
+			if err == nil || got != nil {
+				t.Fatalf("got %q, %v; want an error", got, err)
+			}
+			for _, part := range test.want {
+				if !strings.Contains(err.Error(), part) {
+					t.Errorf("error %q lacks %q", err, part)
+				}
+			}
+			if len(err.Error()) > 300 {
+				t.Errorf("the error has %d bytes", len(err.Error()))
+			}
+		})
 	}
-	if got := readTestForm(multi, multipartBody(append(parts, field{`name="one"`, "too many"})...), ""); got != nil {
-		t.Errorf("%d of %d parts were read, want none", len(got), maxParts+1)
+	for contentType, body := range map[string]string{
+		urlencoded: strings.Repeat("a&", maxFields),
+		multi:      multipartBody(slices.Repeat([]field{{`name="f"`, "x"}}, maxFields)...),
+	} {
+		if got, err := readTestForm(contentType, body, ""); err != nil || len(got) != maxFields {
+			t.Errorf("%s: %d of %d fields, %v", contentType, len(got), maxFields, err)
+		}
+	}
+}
+
+func TestCompressedForm(t *testing.T) {
+	var header fasthttp.RequestHeader
+	header.SetContentType(urlencoded)
+	header.SetContentEncoding("gzip")
+	if f, err := readForm(&header, "value=1", ""); err == nil || !strings.Contains(err.Error(), `"gzip"`) {
+		t.Errorf("got %q, %v", f, err)
+	}
+	header.SetContentEncoding("Identity")
+	if f, err := readForm(&header, "value=1", ""); err != nil || len(f) != 1 {
+		t.Errorf("got %q, %v", f, err)
 	}
 }
 
@@ -128,31 +179,21 @@ func FuzzForm(f *testing.F) {
 	f.Add("multipart/form-data; boundary=\"\"", "--\r\n\r\n----", "%")
 	f.Add("a/b; c=d; c=e", "\x00", "&&&")
 	f.Fuzz(func(t *testing.T, contentType, body, query string) {
-		readBody(contentType, []byte(body))
-		if got := readTestForm(contentType, body, query); len(got) > strings.Count(body, "&")+strings.Count(query, "&")+2+maxParts {
-			t.Errorf("%d fields", len(got))
+		if got, err := readTestForm(contentType, body, query); len(got) > maxFields || err != nil && got != nil {
+			t.Errorf("%d fields, %v", len(got), err)
 		}
 
-		got := appendPairs(nil, query)
-		want, err := url.ParseQuery(query)
-		if err == nil {
-			for name, values := range want {
-				for _, f := range got {
-					if f.name != name {
-						continue
-					}
-					if len(values) == 0 || f.value != values[0] {
-						t.Fatalf("%q: field %q is %q, net/url has %q", query, name, f.value, values)
-					}
-					values = values[1:]
-				}
-				if len(values) > 0 {
-					t.Fatalf("%q: field %q lacks %q", query, name, values)
-				}
+		got, err := appendPairs(nil, query)
+		if want, wantErr := url.ParseQuery(strings.ReplaceAll(query, ";", "%3B")); !errors.Is(err, errManyFields) {
+			if (err == nil) != (wantErr == nil) {
+				t.Fatalf("%q: %v, net/url has %v", query, err, wantErr)
 			}
-			for _, f := range got {
-				if !want.Has(f.name) {
-					t.Fatalf("%q: net/url has no field %q", query, f.name)
+			if all := (url.Values{}); err == nil {
+				for _, f := range got {
+					all.Add(f.name, f.value)
+				}
+				if !maps.EqualFunc(all, want, slices.Equal) {
+					t.Fatalf("%q: %q, net/url has %q", query, all, want)
 				}
 			}
 		}
@@ -163,8 +204,8 @@ func FuzzForm(f *testing.F) {
 			t.Fatal("cannot write a multipart body")
 		}
 		sent := form{{"value", body}, {"ttl", query}}
-		if got := readBody(w.FormDataContentType(), b.Bytes()); !slices.Equal(got, sent) {
-			t.Errorf("multipart: got %q, want %q", got, sent)
+		if got, err := readFields(w.FormDataContentType(), b.String()); err != nil || !slices.Equal(got, sent) {
+			t.Errorf("multipart: got %q, %v, want %q", got, err, sent)
 		}
 	})
 }

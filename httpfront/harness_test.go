@@ -99,7 +99,7 @@ type testServer struct {
 }
 
 func testConfig(clock *fakeClock) Config {
-	return Config{Version: "v9", MaxConnections: 1000, MaxBody: 64 << 10, RequestTimeout: patience, Clock: clock.read}
+	return Config{Version: "v9", MaxConnections: 1000, MaxBody: 64 << 10, MaxBodyMemory: 256 << 10, RequestTimeout: patience, Clock: clock.read}
 }
 
 func startMachine(t testing.TB, clock func() raftnode.Reading) *actors.Machine {

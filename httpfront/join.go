@@ -93,7 +93,7 @@ func Join(ctx context.Context, dial func(ctx context.Context, addr string) (net.
 // join takes a machine into the cluster. Any member may be asked.
 func join(r *request) answer {
 	var ask JoinRequest
-	if err := json.Unmarshal(r.ctx.PostBody(), &ask); err != nil || !validMember(ask) {
+	if err := json.Unmarshal([]byte(r.body), &ask); err != nil || !validMember(ask) {
 		return newError(codeInvalidField, "what is asked for makes no sense")
 	}
 	if theirs, ours := scheme(ask.PeerURL), r.server.scheme(); theirs != ours {

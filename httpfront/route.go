@@ -28,6 +28,7 @@ type request struct {
 	path     string // clean
 	slash    bool   // the path was written with a slash at its end
 	query    string
+	body     string
 }
 
 // handler answers a request; nil if the connection was taken over for a watch.
@@ -50,7 +51,7 @@ func clientRoutes() []route {
 		http.MethodGet: getKey, http.MethodHead: getKey,
 		http.MethodPost: setKey, http.MethodPut: setKey, http.MethodDelete: deleteKey,
 	}
-	watch := map[string]handler{http.MethodGet: watchNext, http.MethodPost: watchFrom}
+	watch := map[string]handler{http.MethodGet: watchKey, http.MethodPost: watchKey}
 	return []route{
 		{"/v1/keys", true, keys},
 		{"/v1/get", true, map[string]handler{http.MethodGet: getKey, http.MethodHead: getKey}},
@@ -117,13 +118,23 @@ func (s *Server) handle(ctx *fasthttp.RequestCtx) {
 	if a := s.answer(ctx); a != nil {
 		a.write(&ctx.Response)
 	}
-	if s.stopping.Load() {
+	if s.stopping.Load() || wantsClose(&ctx.Request.Header) {
 		ctx.SetConnectionClose()
 	}
 }
 
 func (s *Server) answer(ctx *fasthttp.RequestCtx) answer {
 	c := ctx.Conn().(*conn)
+	if why := ambiguous(&ctx.Request.Header); why != "" {
+		refusal := s.unreadable(ctx, nil)
+		refusal.Cause += ": " + why
+		return refusal
+	}
+	body, counted, err := s.readBody(ctx)
+	defer s.bodies.give(counted)
+	if err != nil {
+		return s.unreadable(ctx, err)
+	}
 	c.gotLine = false
 	uri := ctx.Request.Header.RequestURI()
 	if len(uri) > maxURI {
@@ -134,7 +145,7 @@ func (s *Server) answer(ctx *fasthttp.RequestCtx) answer {
 	if err != nil {
 		return newError(codeInvalidField, err.Error())
 	}
-	r := &request{ctx: ctx, server: s, deadline: time.Now().Add(s.cfg.RequestTimeout), path: clean, slash: slash, query: query}
+	r := &request{ctx: ctx, server: s, deadline: time.Now().Add(s.cfg.RequestTimeout), path: clean, slash: slash, query: query, body: body}
 	for i := range s.routes {
 		route := &s.routes[i]
 		if route.path != clean {

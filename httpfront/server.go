@@ -45,6 +45,9 @@ type Config struct {
 	MaxConnections int
 	// MaxBody bounds the body of a request, in bytes.
 	MaxBody int
+	// MaxBodyMemory bounds the bytes of all bodies under way, beyond the first 4 KiB of
+	// each. It is at least MaxBody.
+	MaxBodyMemory int64
 	// RequestTimeout is how long a request may take, a watch that waits for its event
 	// excepted. It is what Raft's request timeout is in ticks.
 	RequestTimeout time.Duration
@@ -84,6 +87,7 @@ type Server struct {
 	lastID    atomic.Uint64
 	open      atomic.Int64
 	refused   atomic.Int64
+	bodies    bodyMemory
 	hijacked  sync.WaitGroup // connections in the hands of a watch
 	conns     sync.Map       // *conn of all that are open
 }
@@ -113,13 +117,16 @@ func newServer(cfg Config, kind string, routes []route, strangers *strangers) *S
 		// Sessions only pass an answer on, so they do it where it is sent.
 		dispatcher: actor.NewSynchronizedDispatcher(1),
 		supervisor: actors.StopOnPanic(cfg.Log),
+		bodies:     bodyMemory{limit: cfg.MaxBodyMemory},
 	}
 	s.http = &fasthttp.Server{
 		Handler:                      s.handle,
 		ErrorHandler:                 s.badRequest,
 		Logger:                       fasthttpLogger{cfg.Log},
+		ExpectHandler:                s.expectBody,
 		ReadBufferSize:               maxHeader,
-		MaxRequestBodySize:           cfg.MaxBody,
+		StreamRequestBody:            true,
+		MaxRequestBodySize:           1, // so much is read before the handler; readBody does the rest
 		ReadTimeout:                  readTimeout,
 		WriteTimeout:                 writeTimeout,
 		IdleTimeout:                  idleTimeout,
@@ -211,28 +218,47 @@ func (s *Server) Shutdown(ctx context.Context) error {
 
 // badRequest answers what fasthttp could not read.
 func (s *Server) badRequest(ctx *fasthttp.RequestCtx, err error) {
+	s.unreadable(ctx, err).write(&ctx.Response)
+}
+
+// expectBody decides whether a client that asks first shall send its body.
+func (s *Server) expectBody(ctx *fasthttp.RequestCtx) (status int) {
+	if ctx.Request.Header.ContentLength() > s.cfg.MaxBody {
+		refusal := s.unreadable(ctx, errBodyTooLong)
+		refusal.write(&ctx.Response)
+		return refusal.status
+	}
+	return http.StatusContinue
+}
+
+// unreadable words why a request cannot be read. Its connection ends, because nobody
+// knows where the next one begins, and what is still to come of this one is thrown away.
+func (s *Server) unreadable(ctx *fasthttp.RequestCtx, err error) *apiError {
+	c := ctx.Conn().(*conn)
+	c.linger.Store(true)
+	ctx.SetConnectionClose()
 	var (
 		small  *fasthttp.ErrSmallBuffer
 		netErr net.Error
 	)
-	c := ctx.Conn().(*conn)
-	e := httpError(http.StatusBadRequest, "the request cannot be read")
 	switch {
 	case errors.Is(err, errPlain):
-		e = httpError(http.StatusBadRequest, s.strangers.wantTLS())
+		return httpError(http.StatusBadRequest, s.strangers.wantTLS())
 	case errors.Is(err, errTLS):
-		e = httpError(http.StatusBadRequest, "this port speaks plain HTTP; ask with http://")
-	case errors.Is(err, fasthttp.ErrBodyTooLarge):
-		e = httpError(http.StatusRequestEntityTooLarge, "the limit is set by -max-body")
+		return httpError(http.StatusBadRequest, "this port speaks plain HTTP; ask with http://")
+	case errors.Is(err, errBodyTooLong):
+		return httpError(http.StatusRequestEntityTooLarge, "the limit is set by -max-body")
+	case errors.Is(err, errBodyMemory):
+		return httpError(http.StatusServiceUnavailable,
+			"the bodies of all requests under way are too large together; nothing was done. The limit is set by -max-body-memory")
 	case errors.As(err, &small) && !c.gotLine:
-		e = uriTooLong()
+		return uriTooLong()
 	case errors.As(err, &small):
-		e = httpError(http.StatusRequestHeaderFieldsTooLarge, "request line and headers are too long")
+		return httpError(http.StatusRequestHeaderFieldsTooLarge, "request line and headers are too long")
 	case errors.As(err, &netErr) && netErr.Timeout():
-		e = httpError(http.StatusRequestTimeout, "the request did not arrive in time")
+		return httpError(http.StatusRequestTimeout, "the request did not arrive in time")
 	}
-	e.write(&ctx.Response)
-	c.linger.Store(true)
+	return httpError(http.StatusBadRequest, "the request cannot be read")
 }
 
 // fasthttpLogger keeps what fasthttp says about single clients out of the way.

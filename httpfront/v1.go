@@ -65,13 +65,20 @@ func getKey(r *request) answer {
 
 // local says whether the client is content with local state.
 func (r *request) local() (local bool, bad *apiError) {
-	local = r.server.cfg.LocalReads
-	if r.query == "" {
-		return local, nil
+	if r.query == "" && r.body == "" {
+		return r.server.cfg.LocalReads, nil
 	}
-	query := appendPairs(nil, r.query)
+	f, bad := r.form()
+	if bad != nil {
+		return false, bad
+	}
+	return r.server.local(f)
+}
+
+// local says whether a form asks for local state.
+func (s *Server) local(f form) (local bool, bad *apiError) {
 	for _, name := range []string{"quorum", "consistent"} {
-		value, ok := query.get(name)
+		value, ok := f.get(name)
 		if !ok {
 			continue
 		}
@@ -81,7 +88,7 @@ func (r *request) local() (local bool, bad *apiError) {
 		}
 		return !quorum, nil
 	}
-	return local, nil
+	return s.cfg.LocalReads, nil
 }
 
 func setKey(r *request) answer {
@@ -89,7 +96,10 @@ func setKey(r *request) answer {
 	if reserved(key) {
 		return newError(codeKeyword, "Set")
 	}
-	f := readForm(&r.ctx.Request, r.query)
+	f, bad := r.form()
+	if bad != nil {
+		return bad
+	}
 	value, _ := f.get("value")
 	if value == "" {
 		return newError(codeValueRequired, "Set")
@@ -169,6 +179,13 @@ func deleteKey(r *request) answer {
 	if reserved(key) {
 		return newError(codeKeyword, "Delete")
 	}
+	f, bad := r.form()
+	if bad != nil {
+		return bad
+	}
+	if _, tested := f.get("prevValue"); tested {
+		return newError(codeInvalidForm, "prevValue is no condition of a DELETE in this API; nothing was deleted")
+	}
 	reply := r.session.propose(store.Encode(&storepb.Command{Kind: &storepb.Command_Delete{
 		Delete: &storepb.Delete{Path: key},
 	}}))
@@ -185,36 +202,32 @@ func deleteKey(r *request) answer {
 	return newError(codeNotFile, key)
 }
 
-// watchNext waits for the next event. Where "next" begins is a linearizable
-// matter: not before what was acknowledged already, on no machine.
-func watchNext(r *request) answer {
-	local, bad := r.local()
+// watchKey waits for the first event with the given index or a later one; without an
+// index, which a POST must have, for the next.
+func watchKey(r *request) answer {
+	f, bad := r.form()
 	if bad != nil {
 		return bad
 	}
-	// Events that were acknowledged before the machine started are not new, though it
-	// may not have applied them yet.
-	if !local || !r.server.machine.IsReady() {
+	var index uint64
+	if value, given := f.get("index"); given || r.ctx.IsPost() {
+		var err error
+		if index, err = strconv.ParseUint(value, 10, 64); err != nil {
+			return newError(codeIndexNaN, "Watch From Index")
+		}
+	}
+	local, bad := r.server.local(f)
+	if bad != nil {
+		return bad
+	}
+	// Where "next" begins is a linearizable matter: not before what was acknowledged
+	// already, on no machine. Nor are events new that were acknowledged before the machine
+	// started, though it may not have applied them yet.
+	if index == 0 && (!local || !r.server.machine.IsReady()) {
 		if err := r.session.sync(); err != nil {
 			return unserved(err)
 		}
 	}
-	return watchSince(r, 0)
-}
-
-func watchFrom(r *request) answer {
-	value, _ := readForm(&r.ctx.Request, r.query).get("index")
-	index, err := strconv.ParseUint(value, 10, 64)
-	if err != nil {
-		return newError(codeIndexNaN, "Watch From Index")
-	}
-	if index == 0 {
-		return watchNext(r)
-	}
-	return watchSince(r, index)
-}
-
-func watchSince(r *request, index uint64) answer {
 	w := watch.Watcher{Path: r.key(), Since: index, Recursive: true, Hidden: true}
 	server := r.server
 	r.session.watch(r.ctx, w, func(reply *actors.WatchReply) answer {

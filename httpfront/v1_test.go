@@ -20,8 +20,13 @@ func TestV1(t *testing.T) {
 		badIndex = `{"errorCode":203,"message":"The given index in POST form is not a number","cause":"Watch From Index"}`
 		keyword  = `{"errorCode":400,"message":"The prefix of the given key is a keyword in etcd","cause":%q}`
 		invalid  = `{"errorCode":209,"message":"Invalid field","cause":%q}`
+		badForm  = `{"errorCode":210,"message":"Invalid POST form","cause":%q}`
 	)
 	f := fmt.Sprintf
+	unreadable := func(name, escape string) string {
+		return `{"errorCode":210,"message":"Invalid POST form","cause":"\"` + name + `\" has the invalid escape \"` + escape +
+			`\"; a % is sent as %25 (curl: --data-urlencode, with -G for the query)"}`
+	}
 	for i, step := range []struct {
 		method, target, body string
 		status               int
@@ -44,7 +49,24 @@ func TestV1(t *testing.T) {
 		{"POST", "/v1/keys/%ff", "value=1", 400, f(invalid, "the path is not valid UTF-8")},
 		{"POST", "/v1/watch/a", "index=x", 400, badIndex},
 		{"POST", "/v1/watch/a", "", 400, badIndex},
+		{"GET", "/v1/watch/a?index=x", "", 400, badIndex},
+		{"GET", "/v1/watch/a?index=", "", 400, badIndex},
 		{"GET", "/v1/keys/a?quorum=x", "", 400, f(invalid, `invalid value for "quorum"`)},
+		{"GET", "/v1/watch/a?index=3&quorum=x", "", 400, f(invalid, `invalid value for "quorum"`)},
+
+		// What cannot be read is not left out.
+		{"POST", "/v1/keys/_etcd/a", "ttl=%", 400, f(keyword, "Set")},
+		{"POST", "/v1/keys/a", "value=new&prevValue=100%", 400, unreadable("prevValue", "%")},
+		{"POST", "/v1/keys/a", "value=lock&ttl=30%", 400, unreadable("ttl", "%")},
+		{"POST", "/v1/keys/a?prevValue=50%", "value=x", 400, unreadable("prevValue", "%")},
+		{"PUT", "/v1/keys/a?ttl=%zz", "value=x", 400, unreadable("ttl", "%zz")},
+		{"DELETE", "/v1/keys/a?prevValue=50%", "", 400, unreadable("prevValue", "%")},
+		{"DELETE", "/v1/keys/a?prevValue=2", "", 400, f(badForm, "prevValue is no condition of a DELETE in this API; nothing was deleted")},
+		{"DELETE", "/v1/keys/a", "prevValue=2", 400, f(badForm, "prevValue is no condition of a DELETE in this API; nothing was deleted")},
+		{"GET", "/v1/keys/a?quorum=%", "", 400, unreadable("quorum", "%")},
+		{"GET", "/v1/keys/a", "quorum=x", 400, f(invalid, `invalid value for "quorum"`)},
+		{"GET", "/v1/watch/a?index=%33%", "", 400, unreadable("index", "%")},
+		{"GET", "/v1/keys/a", "", 200, `{"action":"GET","key":"/a","value":"2","index":8}`},
 
 		// A set that cannot be.
 		{"POST", "/v1/keys/d", "value=1", 400, f(notFile, "/d")},

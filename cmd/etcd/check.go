@@ -33,6 +33,8 @@ func (c *config) check() error {
 		return errUsage{errors.New("-C and -CF exclude each other")}
 	case c.maxBody < 1 || c.maxBody > maxBodyLimit:
 		return errUsage{fmt.Errorf("-max-body %d: want 1 to %d", c.maxBody, maxBodyLimit)}
+	case c.maxBodyMemory < int64(c.maxBody):
+		return errUsage{fmt.Errorf("-max-body-memory %d: want at least -max-body, %d", c.maxBodyMemory, c.maxBody)}
 	case c.maxConnections < 0:
 		return errUsage{fmt.Errorf("-max-connections %d: want at least 1", c.maxConnections)}
 	case c.history > maxHistory:

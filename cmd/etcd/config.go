@@ -39,6 +39,7 @@ type config struct {
 
 	cors           string
 	maxBody        int
+	maxBodyMemory  int64
 	maxConnections int
 
 	verbose, veryVerbose bool
@@ -60,6 +61,7 @@ const (
 	minRequestTime  = time.Second
 	reservedFiles   = 256 // open files that are not client connections, at least
 	defaultMaxBody  = 10 << 20
+	defaultBodies   = 256 << 20 // all bodies under way
 	defaultHistory  = 100_000
 	defaultSnapshot = 100_000
 )
@@ -87,7 +89,7 @@ var flagGroups = []flagGroup{
 		"clientCert", "clientKey", "clientCAFile", "serverCert", "serverKey", "serverCAFile", "auto-tls",
 	}},
 	{"Data", []string{"m", "snapshot", "snapshot-count"}},
-	{"Requests", []string{"reads", "request-timeout", "max-body", "max-connections", "cors"}},
+	{"Requests", []string{"reads", "request-timeout", "max-body", "max-body-memory", "max-connections", "cors"}},
 	{"Logs and help", []string{"v", "vv", "version", "help"}},
 }
 
@@ -157,6 +159,7 @@ func (c *config) flags() *flag.FlagSet {
 	fs.StringVar(&c.reads, "reads", "linearizable", "how reads are served unless they say so: linearizable or local")
 	durationVar(fs, &c.requestTimeout, "request-timeout", 5*time.Second, "how long a request waits for the cluster, 1s to 10m")
 	fs.IntVar(&c.maxBody, "max-body", defaultMaxBody, "longest request body in `bytes`")
+	fs.Int64Var(&c.maxBodyMemory, "max-body-memory", defaultBodies, "most memory in `bytes` for the bodies of all requests under way, beyond the first 4096 of each")
 	fs.IntVar(&c.maxConnections, "max-connections", 0, "most open client `connections`, watches included (default, and at most: what the limit of open files allows)")
 	fs.StringVar(&c.cors, "cors", "", "`origins` whose pages may use the API, comma separated; * for all")
 

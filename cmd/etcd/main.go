@@ -9,11 +9,9 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
-	"syscall"
 	"time"
 
 	"etcd/actors"
-	"etcd/httpfront"
 	"etcd/raftnode"
 	"etcd/store"
 	"etcd/wal"
@@ -109,6 +107,9 @@ func run(c *config, stderr *logWriter) error {
 	}
 	log.Info("etcd is starting", "version", programVersion, "name", member.Name, "data", dir,
 		"clients", member.ClientURL, "peers", member.PeerURL)
+	if few := c.fewFiles(openFiles()); few != "" {
+		log.Warn(few)
+	}
 	logFound(log, disk)
 	c.warnUnknown(log)
 	warnUnspecified(log, member)
@@ -211,27 +212,6 @@ func newClock() func() raftnode.Reading {
 		now := time.Now()
 		return raftnode.Reading{Mono: uint64(began.Add(now.Sub(start))), Wall: uint64(store.TimeOf(now))}
 	}
-}
-
-// connectionLimit leaves some of the open files to the machine itself: without them
-// it could neither go on with its log nor reach the others.
-func (c *config) connectionLimit() int {
-	var files syscall.Rlimit
-	most := 1 << 20
-	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &files); err == nil && files.Cur <= uint64(most) {
-		most = max(1, int(files.Cur)-max(reservedFiles, filesPerMember*c.maxMembers))
-	}
-	if c.maxConnections > 0 {
-		return min(c.maxConnections, most)
-	}
-	return most
-}
-
-// forPeers bounds the connections at the port for the other machines by what they
-// need, so that they and all clients together stay within the open files.
-func (c *config) forPeers(cfg httpfront.Config) httpfront.Config {
-	cfg.MaxConnections = peerConnections + connectionsPerMember*c.maxMembers
-	return cfg
 }
 
 // random returns a random number other than 0 and those that Raft reserves.

@@ -1,0 +1,73 @@
+package main
+
+import (
+	"fmt"
+	"math"
+	"syscall"
+
+	"etcd/httpfront"
+)
+
+const (
+	mostConnections = 1 << 20 // whatever the limit of open files allows
+	// fewConnections is how many a machine should be able to serve: the clients of a
+	// small cluster, each with a few watches.
+	fewConnections = 500
+	// maxPeerBody bounds what one machine may ask of another over HTTP, in bytes.
+	// Entries and snapshots go over streams.
+	maxPeerBody = 64 << 10
+)
+
+// openFiles is the limit of open files. The runtime of Go has raised the soft one to the
+// hard one already.
+func openFiles() uint64 {
+	var files syscall.Rlimit
+	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &files); err != nil {
+		return math.MaxUint64
+	}
+	return files.Cur
+}
+
+// connectionLimit leaves some of the open files to the machine itself: without them
+// it could neither go on with its log nor reach the others.
+func (c *config) connectionLimit(files uint64) int {
+	most := mostConnections
+	if files <= uint64(most) {
+		most = max(1, int(files)-c.ownFiles())
+	}
+	if c.maxConnections > 0 {
+		return min(c.maxConnections, most)
+	}
+	return most
+}
+
+// ownFiles is how many open files are kept for what is not a client.
+func (c *config) ownFiles() int { return max(reservedFiles, filesPerMember*c.maxMembers) }
+
+// fewFiles says that the limit of open files is too low for what was asked for, or for
+// a machine that serves; "" if it is not.
+func (c *config) fewFiles(files uint64) string {
+	limit := c.connectionLimit(files)
+	want := min(c.maxConnections, mostConnections)
+	if c.maxConnections == 0 {
+		want = fewConnections
+	}
+	if limit >= want {
+		return ""
+	}
+	asked := ""
+	if c.maxConnections > 0 {
+		asked = fmt.Sprintf(", not the %d of -max-connections", c.maxConnections)
+	}
+	return fmt.Sprintf("the limit of open files is low: %d leave room for %d client connections%s; raise it to %d or more (ulimit -n, LimitNOFILE of systemd)",
+		files, limit, asked, want+c.ownFiles())
+}
+
+// forPeers bounds the connections at the port for the other machines by what they
+// need, so that they and all clients together stay within the open files, and what
+// comes over them.
+func (c *config) forPeers(cfg httpfront.Config) httpfront.Config {
+	cfg.MaxConnections = peerConnections + connectionsPerMember*c.maxMembers
+	cfg.MaxBody = maxPeerBody
+	return cfg
+}

@@ -1,0 +1,86 @@
+package httpfront
+
+import (
+	"errors"
+	"io"
+	"sync/atomic"
+	"unsafe"
+
+	"github.com/valyala/fasthttp"
+)
+
+// firstBody is the memory that every body may have. What one takes beyond that counts
+// against -max-body-memory; so small requests are served when others have used it up,
+// and all together these first bytes are bounded by the number of connections.
+const firstBody = 4 << 10
+
+var (
+	// errBodyTooLong is a body over -max-body.
+	errBodyTooLong = errors.New("httpfront: the body is too long")
+	// errBodyMemory is a body for which -max-body-memory has nothing left.
+	errBodyMemory = errors.New("httpfront: too many bytes of bodies are under way")
+)
+
+// bodyMemory counts the bytes of the bodies under way, beyond the first ones of each.
+type bodyMemory struct {
+	limit int64
+	used  atomic.Int64
+}
+
+func (m *bodyMemory) take(n int64) bool {
+	if m.used.Add(n) <= m.limit {
+		return true
+	}
+	m.used.Add(-n)
+	return false
+}
+
+func (m *bodyMemory) give(n int64) {
+	if n > 0 {
+		m.used.Add(-n)
+	}
+}
+
+// readBody reads the body of a request. Its memory grows with what has come, to twice
+// that at most, whatever Content-Length says. counted is what is to be given back to
+// s.bodies when the request is served, also after an error.
+func (s *Server) readBody(ctx *fasthttp.RequestCtx) (body string, counted int64, err error) {
+	length := ctx.Request.Header.ContentLength() // negative if it is not known
+	if length > s.cfg.MaxBody {
+		return "", 0, errBodyTooLong
+	}
+	stream := ctx.RequestBodyStream()
+	if stream == nil || length == 0 {
+		return "", 0, nil
+	}
+	most := length
+	if length < 0 {
+		most = s.cfg.MaxBody + 1 // one more, to see that it is too long
+	}
+	buf := make([]byte, 0, min(most, firstBody))
+	for {
+		if len(buf) == cap(buf) {
+			if len(buf) == most {
+				return "", counted, errBodyTooLong
+			}
+			grown := min(2*cap(buf), most)
+			n := int64(grown - cap(buf))
+			if !s.bodies.take(n) {
+				return "", counted, errBodyMemory
+			}
+			counted += n
+			buf = append(make([]byte, 0, grown), buf...)
+		}
+		n, err := stream.Read(buf[len(buf):cap(buf)])
+		buf = buf[:len(buf)+n]
+		switch {
+		case err == nil:
+		case !errors.Is(err, io.EOF):
+			return "", counted, err
+		case length >= 0 && len(buf) < length:
+			return "", counted, io.ErrUnexpectedEOF
+		default:
+			return unsafe.String(unsafe.SliceData(buf), len(buf)), counted, nil // nobody writes to buf any more
+		}
+	}
+}

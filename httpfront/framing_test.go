@@ -1,0 +1,148 @@
+package httpfront
+
+import (
+	"io"
+	"strings"
+	"testing"
+)
+
+// framing lists requests of which two parsers may think that they end at different
+// places. %s stands for the path; each would set the key if it were taken.
+var framing = []struct{ name, request string }{
+	{"length and chunked", "POST %s HTTP/1.1\r\nHost: x\r\nContent-Length: 7\r\nTransfer-Encoding: chunked\r\n\r\n7\r\nvalue=1\r\n0\r\n\r\n"},
+	{"chunked and length", "POST %s HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\nContent-Length: 7\r\n\r\n7\r\nvalue=1\r\n0\r\n\r\n"},
+	{"length in small letters and chunked", "POST %s HTTP/1.1\r\nHost: x\r\ncontent-length: 7\r\ntransfer-encoding: Chunked\r\n\r\n7\r\nvalue=1\r\n0\r\n\r\n"},
+	{"length 0 and chunked", "POST %s HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\nTransfer-Encoding: chunked\r\n\r\n7\r\nvalue=1\r\n0\r\n\r\n"},
+	{"length and identity", "POST %s HTTP/1.1\r\nHost: x\r\nContent-Length: 7\r\nTransfer-Encoding: identity\r\n\r\nvalue=1"},
+	{"length and chunked in HTTP/1.0", "POST %s HTTP/1.0\r\nContent-Length: 7\r\nTransfer-Encoding: chunked\r\nConnection: keep-alive\r\n\r\n7\r\nvalue=1\r\n0\r\n\r\n"},
+	{"chunked in HTTP/1.0", "POST %s HTTP/1.0\r\nTransfer-Encoding: chunked\r\nConnection: keep-alive\r\n\r\n7\r\nvalue=1\r\n0\r\n\r\n"},
+	{"a GET with both", "GET %s HTTP/1.1\r\nHost: x\r\nContent-Length: 7\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n"},
+	{"both, and the client asks first", "POST %s HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\nContent-Length: 7\r\nTransfer-Encoding: chunked\r\n\r\n"},
+
+	{"identity", "POST %s HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: identity\r\n\r\nvalue=1"},
+	{"gzip, chunked", "POST %s HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: gzip, chunked\r\n\r\n7\r\nvalue=1\r\n0\r\n\r\n"},
+	{"chunked, identity", "POST %s HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked, identity\r\n\r\n7\r\nvalue=1\r\n0\r\n\r\n"},
+	{"chunked twice", "POST %s HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n\r\n7\r\nvalue=1\r\n0\r\n\r\n"},
+	{"identity and chunked", "POST %s HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: identity\r\nTransfer-Encoding: chunked\r\n\r\n7\r\nvalue=1\r\n0\r\n\r\n"},
+	{"quoted chunked", "POST %s HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: \"chunked\"\r\n\r\n7\r\nvalue=1\r\n0\r\n\r\n"},
+	{"chunked behind a vertical tab", "POST %s HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: \vchunked\r\n\r\n7\r\nvalue=1\r\n0\r\n\r\n"},
+	{"no coding", "POST %s HTTP/1.1\r\nHost: x\r\nTransfer-Encoding:\r\n\r\nvalue=1"},
+
+	{"two lengths", "POST %s HTTP/1.1\r\nHost: x\r\nContent-Length: 7\r\nContent-Length: 8\r\n\r\nvalue=1"},
+	{"the same length twice", "POST %s HTTP/1.1\r\nHost: x\r\nContent-Length: 7\r\nContent-Length: 7\r\n\r\nvalue=1"},
+	{"lengths in one line", "POST %s HTTP/1.1\r\nHost: x\r\nContent-Length: 7, 7\r\n\r\nvalue=1"},
+	{"length with a sign", "POST %s HTTP/1.1\r\nHost: x\r\nContent-Length: +7\r\n\r\nvalue=1"},
+	{"negative length", "POST %s HTTP/1.1\r\nHost: x\r\nContent-Length: -1\r\n\r\nvalue=1"},
+	{"length in hex", "POST %s HTTP/1.1\r\nHost: x\r\nContent-Length: 0x7\r\n\r\nvalue=1"},
+	{"length with a fraction", "POST %s HTTP/1.1\r\nHost: x\r\nContent-Length: 7.0\r\n\r\nvalue=1"},
+	{"length over 64 bits", "POST %s HTTP/1.1\r\nHost: x\r\nContent-Length: 18446744073709551623\r\n\r\nvalue=1"},
+	{"empty length", "POST %s HTTP/1.1\r\nHost: x\r\nContent-Length:\r\n\r\nvalue=1"},
+
+	{"folded coding", "POST %s HTTP/1.1\r\nHost: x\r\nContent-Length: 7\r\nTransfer-Encoding:\r\n chunked\r\n\r\nvalue=1"},
+	{"folded length", "POST %s HTTP/1.1\r\nHost: x\r\nContent-Length:\r\n 7\r\n\r\nvalue=1"},
+	{"folded line", "POST %s HTTP/1.1\r\nHost: x\r\nX: a\r\n\tContent-Length: 7\r\n\r\nvalue=1"},
+	{"folded first line", "POST %s HTTP/1.1\r\n Content-Length: 7\r\nHost: x\r\n\r\nvalue=1"},
+	{"space before the colon", "POST %s HTTP/1.1\r\nHost: x\r\nContent-Length : 7\r\n\r\nvalue=1"},
+	{"tab before the colon", "POST %s HTTP/1.1\r\nHost: x\r\nTransfer-Encoding\t: chunked\r\n\r\n7\r\nvalue=1\r\n0\r\n\r\n"},
+	{"space in a name", "POST %s HTTP/1.1\r\nHost: x\r\nContent Length: 7\r\n\r\nvalue=1"},
+	{"no colon", "POST %s HTTP/1.1\r\nHost: x\r\nContent-Length\r\n\r\nvalue=1"},
+	{"no name", "POST %s HTTP/1.1\r\nHost: x\r\n: 7\r\n\r\nvalue=1"},
+	{"two hosts", "POST %s HTTP/1.1\r\nHost: x\r\nHost: y\r\nContent-Length: 7\r\n\r\nvalue=1"},
+
+	{"bare LF", "POST %s HTTP/1.1\r\nHost: x\nContent-Length: 7\r\n\r\nvalue=1"},
+	{"bare LF before the end", "POST %s HTTP/1.1\r\nHost: x\r\nContent-Length: 7\n\r\n\r\nvalue=1"},
+	{"header that ends in bare LFs", "POST %s HTTP/1.1\r\nHost: x\r\n\nPOST /smuggled HTTP/1.1\r\nHost: x\r\n\r\n"},
+	{"bare CR", "POST %s HTTP/1.1\r\nHost: x\r\nX: a\rContent-Length: 7\r\n\r\nvalue=1"},
+	{"bare CR at the end of a line", "POST %s HTTP/1.1\r\nHost: x\r\nContent-Length: 7\r\r\n\r\nvalue=1"},
+	{"bare CR in the request line", "POST %s\rHTTP/1.1\r\nHost: x\r\nContent-Length: 7\r\n\r\nvalue=1"},
+	{"NUL", "POST %s HTTP/1.1\r\nHost: x\r\nX: a\x00b\r\nContent-Length: 7\r\n\r\nvalue=1"},
+
+	{"chunk size with a sign", "POST %s HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n+7\r\nvalue=1\r\n0\r\n\r\n"},
+	{"chunk size with 0x", "POST %s HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n0x7\r\nvalue=1\r\n0\r\n\r\n"},
+	{"chunk size over 64 bits", "POST %s HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n10000000000000007\r\nvalue=1\r\n0\r\n\r\n"},
+	{"no chunk size", "POST %s HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n\r\nvalue=1\r\n0\r\n\r\n"},
+	{"chunk size that ends in a bare LF", "POST %s HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n7\nvalue=1\r\n0\r\n\r\n"},
+	{"chunk extension with a bare LF", "POST %s HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n7;a\nb\r\nvalue=1\r\n0\r\n\r\n"},
+	{"chunk longer than its size", "POST %s HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n6\r\nvalue=12\r\n0\r\n\r\n"},
+	{"chunk that ends in a bare LF", "POST %s HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n7\r\nvalue=1\n0\r\n\r\n"},
+	{"trailer with a length", "POST %s HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\nTrailer: Content-Length\r\n\r\n7\r\nvalue=1\r\n0\r\nContent-Length: 1\r\n\r\n"},
+}
+
+// Where it is not certain where a request ends, it is refused and its connection ends:
+// nothing of what comes behind it may be taken for another request.
+func TestFraming(t *testing.T) { inBothModes(t, testFraming) }
+
+func testFraming(t *testing.T, serve server) {
+	clients := serve(t)
+	mode := func(*Config) {}
+	if clients.tls != nil {
+		mode = overTLS
+	}
+	peers := servePeers(t, clients, io.Discard, mode)
+	for _, test := range framing {
+		for _, port := range []struct {
+			name, path string
+			*testServer
+		}{{"clients", "/v1/keys/a", clients}, {"peers", joinPath, peers}} {
+			t.Run(test.name+"/"+port.name, func(t *testing.T) {
+				c := port.dial()
+				head, body, _ := strings.Cut(strings.Replace(test.request, "%s", port.path, 1), "\r\n\r\n")
+				c.send("%s\r\nContent-Type: %s\r\n\r\n%s%s", head, urlencoded, body, rawRequest("GET", "/version", ""))
+				r := c.reply("POST")
+				if r.status == 100 {
+					r = c.reply("POST")
+				}
+				if r.status != 400 || !r.close || !strings.HasPrefix(r.body, `{"errorCode":400,`) {
+					t.Errorf("%d %s, close %v", r.status, r.body, r.close)
+				}
+				c.ended()
+			})
+		}
+	}
+	check(t, clients.dial().get("/v1/keys/a"), 404, `{"errorCode":100,"message":"Key Not Found","cause":"/a"}`)
+}
+
+// What looks strange but says clearly where it ends is served, and so is what follows.
+func TestClearFraming(t *testing.T) { inBothModes(t, testClearFraming) }
+
+func testClearFraming(t *testing.T, serve server) {
+	s := serve(t)
+	form := "Host: x\r\nContent-Type: " + urlencoded + "\r\n"
+	for name, request := range map[string]string{
+		"chunks":             "POST /v1/keys/a HTTP/1.1\r\n" + form + "Transfer-Encoding:  CHUNKED \r\n\r\n3;ext=\"a\"\r\nval\r\n00004\r\nue=1\r\n0\r\nX: y\r\n\r\n",
+		"length with zeros":  "POST /v1/keys/a HTTP/1.1\r\n" + form + "Content-Length: \t007 \r\n\r\nvalue=1",
+		"length of nothing":  "GET /v1/keys/a HTTP/1.1\r\n" + form + "Content-Length: 0\r\n\r\n",
+		"no chunks":          "GET /v1/keys/a HTTP/1.1\r\n" + form + "Transfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+		"empty lines before": "\r\n\r\nPOST /v1/keys/a HTTP/1.1\r\n" + form + "Content-Length: 7\r\n\r\nvalue=1",
+		"HTTP/1.0":           "POST /v1/keys/a HTTP/1.0\r\n" + form + "Connection: keep-alive\r\nContent-Length: 7\r\n\r\nvalue=1",
+		"asks first":         "POST /v1/keys/a HTTP/1.1\r\n" + form + "Expect: 100-continue\r\nContent-Length: 7\r\n\r\nvalue=1",
+		"asks first, chunks": "POST /v1/keys/a HTTP/1.1\r\n" + form + "Expect: 100-continue\r\nTransfer-Encoding: chunked\r\n\r\n7\r\nvalue=1\r\n0\r\n\r\n",
+	} {
+		t.Run(name, func(t *testing.T) {
+			c := s.dial()
+			c.set("/a", "value=1")
+			c.send("%s", request+rawRequest("GET", "/version", ""))
+			r := c.reply("GET")
+			if r.status == 100 {
+				r = c.reply("GET")
+			}
+			if r.status != 200 || !strings.Contains(r.body, `"value":"1"`) {
+				t.Errorf("%d %s", r.status, r.body)
+			}
+			check(t, c.reply("GET"), 200, "etcd v9")
+		})
+	}
+}
+
+// A connection ends after the request if its client says so in whatever way.
+func TestConnectionClose(t *testing.T) {
+	s := serve(t)
+	for _, connection := range []string{"close", "Close", "keep-alive, close", "TE , CLOSE"} {
+		c := s.dial()
+		c.send("GET /version HTTP/1.1\r\nHost: x\r\nConnection: %s\r\n\r\n", connection)
+		if r := c.reply("GET"); r.status != 200 || !r.close {
+			t.Errorf("Connection: %s: %d, close %v", connection, r.status, r.close)
+		}
+		c.ended()
+	}
+}
