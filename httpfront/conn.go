@@ -10,8 +10,6 @@ import (
 	"sync/atomic"
 	"syscall"
 	"time"
-
-	"github.com/valyala/fasthttp"
 )
 
 const (
@@ -21,8 +19,6 @@ const (
 	lingerBytes = 64 << 20
 	// drainTime is how long a listener goes on accepting at a stop.
 	drainTime = 20 * time.Millisecond
-	// refuseTime bounds the answer to a connection over the limit.
-	refuseTime = time.Second
 )
 
 // listener hands out conns and refuses those over the limit.
@@ -32,8 +28,9 @@ type listener struct {
 	closing sync.Once
 	closed  chan struct{}
 	swept   []net.Conn    // accepted at the very end
-	scarce  time.Time     // when it was last logged that there is no room
-	shaking chan struct{} // holds one for each handshake of a connection that is refused
+	scarce  seldom        // logging that there are no descriptors
+	crowded seldom        // logging that there are too many connections
+	telling chan struct{} // holds one for each connection that is being told that it is one too many
 }
 
 // Close may be called again: a stop closes the listener first, and fasthttp does too.
@@ -115,8 +112,7 @@ func (l *listener) Accept() (net.Conn, error) {
 		}
 		if l.server.open.Add(1) > int64(l.server.cfg.MaxConnections) {
 			l.server.open.Add(-1)
-			l.server.refused.Add(1)
-			go l.refuse(c)
+			l.refuse(c)
 			continue
 		}
 		return &conn{Conn: l.dress(c), server: l.server}, nil
@@ -129,35 +125,6 @@ func (l *listener) dress(c net.Conn) net.Conn {
 		return c
 	}
 	return secure(c, l.server.cfg.TLS)
-}
-
-// refuse answers a connection that is one too many. With TLS that costs a handshake,
-// so only some are told; the others see their connection end.
-func (l *listener) refuse(raw net.Conn) {
-	c := l.dress(raw)
-	defer c.Close()
-	if s, ok := c.(*secured); ok {
-		select {
-		case l.shaking <- struct{}{}:
-			defer func() { <-l.shaking }()
-		default:
-			return
-		}
-		if raw.SetDeadline(time.Now().Add(refuseTime)) != nil {
-			return
-		}
-		if err := s.shake(); err != nil && !errors.Is(err, errPlain) {
-			return
-		}
-	}
-	if c.SetDeadline(time.Now().Add(refuseTime)) != nil {
-		return
-	}
-	resp := fasthttp.AcquireResponse()
-	defer fasthttp.ReleaseResponse(resp)
-	httpError(fasthttp.StatusServiceUnavailable, "too many connections").write(resp)
-	resp.SetConnectionClose()
-	_, _ = resp.WriteTo(c) // it is refused either way
 }
 
 // conn is a client's connection. What it adds to a net.Conn is its session, and

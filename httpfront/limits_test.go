@@ -2,7 +2,10 @@ package httpfront
 
 import (
 	"io"
+	"net"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 )
@@ -28,6 +31,9 @@ func testConnectionLimit(t *testing.T, serve server) {
 	if n := s.refused.Load(); n != 3 {
 		t.Errorf("%d refusals were counted, want 3", n)
 	}
+	if log := s.log.take(); strings.Count(log, "level=WARN") != 1 || !strings.Contains(log, "-max-connections") || !strings.Contains(log, "limit=3") {
+		t.Errorf("three refusals logged:\n%s", log)
+	}
 	check(t, open[1].get("/version"), 200, "etcd v9") // those that are in stay
 	for _, c := range open[:2] {
 		_ = c.Close() // one of them watches
@@ -38,6 +44,71 @@ func testConnectionLimit(t *testing.T, serve server) {
 		}
 	}
 	check(t, s.dial().get("/version"), 200, "etcd v9")
+}
+
+// Of many connections over the limit a few are told so, however long they take, and the
+// others end at once: none of them holds a descriptor that nobody has counted.
+func TestManyOverTheLimit(t *testing.T) {
+	for name, mode := range map[string]func(*Config){"plain": func(*Config) {}, "tls": overTLS} {
+		t.Run(name, func(t *testing.T) {
+			l := &stuckListener{Listener: loopback(t), release: make(chan struct{})}
+			s := serveOn(t, l, mode, func(c *Config) { c.MaxConnections = 1 })
+			defer close(l.release)
+			in := s.dial()
+			check(t, in.get("/version"), 200, "etcd v9")
+			const many = 5 * maxTelling
+			for range many {
+				s.dialAs(nil)
+			}
+			for s.refused.Load() < many {
+				check(t, in.get("/version"), 200, "etcd v9")
+			}
+			// Besides the one that is served and those that are told, one may have been
+			// accepted and not looked at.
+			if most := l.most.Load(); most > 1+maxTelling+1 {
+				t.Errorf("%d connections were held at a time", most)
+			}
+			s.log.take()
+		})
+	}
+}
+
+// stuckListener counts the connections that are open on this side. All but the first
+// are stuck: what is written to them is not taken.
+type stuckListener struct {
+	net.Listener
+	release    chan struct{}
+	accepted   int // of the goroutine that accepts
+	open, most atomic.Int64
+}
+
+func (l *stuckListener) Accept() (net.Conn, error) {
+	c, err := l.Listener.Accept()
+	if err != nil {
+		return nil, err
+	}
+	l.accepted++
+	l.most.Store(max(l.most.Load(), l.open.Add(1)))
+	return &stuckConn{TCPConn: c.(*net.TCPConn), listener: l, stuck: l.accepted > 1}, nil
+}
+
+type stuckConn struct {
+	*net.TCPConn
+	listener *stuckListener
+	stuck    bool
+	closed   sync.Once
+}
+
+func (c *stuckConn) Write(p []byte) (int, error) {
+	if c.stuck {
+		<-c.listener.release
+	}
+	return c.TCPConn.Write(p)
+}
+
+func (c *stuckConn) Close() error {
+	c.closed.Do(func() { c.listener.open.Add(-1) })
+	return c.TCPConn.Close()
 }
 
 // A client that sends a body which is refused reads why, although it was still

@@ -180,7 +180,7 @@ func (s *Server) waitForMachine(deadline time.Time) bool {
 
 // Serve answers clients until Shutdown. It returns nil then.
 func (s *Server) Serve(l net.Listener) error {
-	wrapped := &listener{Listener: l, server: s, closed: make(chan struct{}), shaking: make(chan struct{}, refusedHandshakes)}
+	wrapped := &listener{Listener: l, server: s, closed: make(chan struct{}), telling: make(chan struct{}, maxTelling)}
 	s.listener.Store(wrapped)
 	return s.http.Serve(wrapped)
 }

@@ -19,9 +19,6 @@ const (
 	handshakeTime = 10 * time.Second
 	// closeTime bounds saying to a client that its connection ends.
 	closeTime = 50 * time.Millisecond
-	// refusedHandshakes is how many handshakes there may be at a time only to say that
-	// there are too many connections.
-	refusedHandshakes = 32
 	// recordHandshake is the first byte of a TLS connection.
 	recordHandshake = 0x16
 

@@ -3,8 +3,10 @@ package httpfront
 import (
 	"errors"
 	"net"
+	"net/http"
 	"os"
 	"runtime/debug"
+	"strconv"
 	"sync"
 	"time"
 
@@ -15,7 +17,8 @@ import (
 )
 
 const (
-	// maxEarly bounds what a client may send behind a watch that waits.
+	// maxEarly bounds what a client may send behind a watch that waits. It has to be read,
+	// because only who reads sees the client leave, so for more the connection ends.
 	maxEarly = 4096
 	// watchWriteTimeout bounds writing the answer of a watch.
 	watchWriteTimeout = 30 * time.Second
@@ -31,7 +34,7 @@ func (s *session) watch(ctx *fasthttp.RequestCtx, w watch.Watcher, render func(*
 	s.server.root.Send(s.server.machine.Hub, &actors.Watch{ReplyTo: s.pid, Watcher: w})
 	// ctx is not valid outside this call.
 	headers := s.server.crossOrigin(ctx)
-	keepAlive := !ctx.Request.Header.ConnectionClose() && ctx.Request.Header.IsHTTP11()
+	keepAlive := !wantsClose(&ctx.Request.Header) && ctx.Request.Header.IsHTTP11()
 	ctx.HijackSetNoResponse(true)
 	done := s.countHijack()
 	ctx.Hijack(func(hijacked net.Conn) {
@@ -73,9 +76,17 @@ func (s *session) await(hijacked net.Conn, keepAlive bool, headers []field, rend
 		s.server.log.Error("cannot take over a connection for a watch", "error", err)
 		return false
 	}
-	reply, ok := s.awaitReply()
-	if !ok {
+	var a answer
+	reply, err := s.awaitReply()
+	switch {
+	case errors.Is(err, errEarly):
+		a = httpError(http.StatusBadRequest, "more than "+strconv.Itoa(maxEarly)+" bytes behind a watch that waits")
+		keepAlive = false
+		s.conn.linger.Store(true)
+	case err != nil:
 		return false
+	default:
+		a = render(reply)
 	}
 	keepAlive = keepAlive && !s.server.stopping.Load()
 	resp := fasthttp.AcquireResponse()
@@ -83,7 +94,7 @@ func (s *session) await(hijacked net.Conn, keepAlive bool, headers []field, rend
 	for _, h := range headers {
 		resp.Header.Set(h.name, h.value)
 	}
-	render(reply).write(resp)
+	a.write(resp)
 	if !keepAlive {
 		resp.SetConnectionClose()
 	}
@@ -96,29 +107,33 @@ func (s *session) await(hijacked net.Conn, keepAlive bool, headers []field, rend
 	return keepAlive
 }
 
-// awaitReply waits in Read, so that it sees the client leave. ok is false then.
-func (s *session) awaitReply() (reply *actors.WatchReply, ok bool) {
+// errEarly is a client that has sent too much behind its watch.
+var errEarly = errors.New("httpfront: too much behind a watch")
+
+// awaitReply waits in Read, so that it sees the client leave: that is an error, or
+// errEarly.
+func (s *session) awaitReply() (*actors.WatchReply, error) {
 	s.setReading(true)
-	reply, ok = s.readUntilReply()
+	reply, err := s.readUntilReply()
 	s.setReading(false)
-	return reply, ok && s.conn.SetReadDeadline(time.Time{}) == nil
+	return reply, errors.Join(err, s.conn.SetReadDeadline(time.Time{}))
 }
 
-func (s *session) readUntilReply() (reply *actors.WatchReply, ok bool) {
+func (s *session) readUntilReply() (*actors.WatchReply, error) {
 	var buf [256]byte
 	for {
 		select {
 		case r := <-s.answers:
-			return r.(*actors.WatchReply), true
+			return r.(*actors.WatchReply), nil
 		default:
 		}
-		if len(s.conn.early) >= maxEarly {
-			return (<-s.answers).(*actors.WatchReply), true
+		if len(s.conn.early) > maxEarly {
+			return nil, errEarly
 		}
 		n, err := s.conn.Conn.Read(buf[:])
 		s.conn.early = append(s.conn.early, buf[:n]...)
 		if err != nil && !errors.Is(err, os.ErrDeadlineExceeded) {
-			return nil, false
+			return nil, err
 		}
 	}
 }

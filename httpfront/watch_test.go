@@ -18,11 +18,11 @@ import (
 )
 
 // The connection of a watch goes on afterwards, and what its client sent behind the
-// watch, at once or while it was waiting, little or a lot, is answered in order.
+// watch, at once or while it was waiting, is answered in order.
 func TestWatchGivesTheConnectionBack(t *testing.T) { inBothModes(t, testWatchGivesTheConnectionBack) }
 
 func testWatchGivesTheConnectionBack(t *testing.T, serve server) {
-	many := slices.Repeat([]string{"/version"}, 3*maxEarly/len(rawRequest("GET", "/version", "")))
+	many := slices.Repeat([]string{"/version"}, maxEarly/len(rawRequest("GET", "/version", "")))
 	for _, test := range []struct {
 		name          string
 		behind, later []string
@@ -70,6 +70,37 @@ func testWatchGivesTheConnectionBack(t *testing.T, serve server) {
 	}
 }
 
+// A client that sends more behind its watch than can be kept is told so, and its
+// connection ends, with what it has registered: it could not be seen to leave.
+func TestTooMuchBehindAWatch(t *testing.T) { inBothModes(t, testTooMuchBehindAWatch) }
+
+func testTooMuchBehindAWatch(t *testing.T, serve server) {
+	s := serve(t)
+	watching, much := rawRequest("GET", "/v1/watch/a", ""), strings.Repeat("x", maxEarly+1)
+	for _, later := range []bool{false, true} {
+		c := s.dial()
+		if later {
+			c.send("%s", watching)
+			s.watchers(1)
+			c.send("%s", much)
+		} else {
+			c.send("%s", watching+much)
+		}
+		r := c.reply("GET")
+		check(t, r, 400, `{"errorCode":400,"message":"Bad Request","cause":"more than 4096 bytes behind a watch that waits"}`)
+		if !r.close {
+			t.Error("the answer does not say that the connection ends")
+		}
+		c.ended()
+	}
+	for range 20 {
+		c := s.dial()
+		c.send("%s", watching+strings.Repeat("x", 5000))
+		_ = c.Close()
+	}
+	s.eventually("all are gone", func() bool { return s.open.Load() == 1 && s.machine.Watchers() == 0 })
+}
+
 // A watch whose event is there already, many times on one connection: the answer may
 // come before, while and after the connection is taken over.
 func TestWatchHistoryOverAndOver(t *testing.T) { inBothModes(t, testWatchHistoryOverAndOver) }
@@ -96,6 +127,8 @@ func testWatchFrom(t *testing.T, serve server) {
 	writer.set("/a/b", "value=1")
 	want := writer.set("/a/b", "value=2")
 	check(t, c.do("POST", "/v1/watch/a?index=4", ""), 200, want)
+	check(t, c.get("/v1/watch/a?index=4"), 200, want)
+	check(t, c.do("GET", "/v1/watch/a", "index=4"), 200, want)
 	c.send("%s", rawRequest("POST", "/v1/watch/", "index=7")) // to come
 	s.watchers(1)
 	writer.set("/a/b", "value=3")

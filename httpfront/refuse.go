@@ -1,0 +1,68 @@
+package httpfront
+
+import (
+	"errors"
+	"io"
+	"net"
+	"time"
+
+	"github.com/valyala/fasthttp"
+)
+
+const (
+	// maxTelling is how many connections there may be at a time only to be told that
+	// there are too many. They are over the limit, so they take of the descriptors that
+	// the machine keeps for its log and for the other machines.
+	maxTelling = 32
+	// tellTime bounds telling one of them.
+	tellTime = time.Second
+)
+
+// refuse ends a connection that is one too many. Some are told why; if many come at
+// once, the others see their connection end.
+func (l *listener) refuse(raw net.Conn) {
+	refused := l.server.refused.Add(1)
+	if l.crowded.due() {
+		hint := "raise -max-connections and the limit of open files (ulimit -n), or look for who opens so many"
+		if l.server.strangers.peers {
+			hint = "only the machines of the cluster should connect to this port; look for who else does"
+		}
+		l.server.log.Warn("too many connections: new ones are refused with a 503; "+hint,
+			"address", l.Addr().String(), "limit", l.server.cfg.MaxConnections, "refused", refused)
+	}
+	select {
+	case l.telling <- struct{}{}:
+		go func() {
+			defer func() { <-l.telling }()
+			l.tell(raw)
+		}()
+	default:
+		_ = raw.Close() // it is refused either way
+	}
+}
+
+// tell answers a connection that is one too many. It waits a moment for what its client
+// sends, because a connection that is closed with bytes unread is reset, and the client
+// may not get to read the answer.
+func (l *listener) tell(raw net.Conn) {
+	c := l.dress(raw)
+	defer c.Close()
+	if raw.SetDeadline(time.Now().Add(tellTime)) != nil {
+		return
+	}
+	if s, ok := c.(*secured); ok {
+		if err := s.shake(); err != nil && !errors.Is(err, errPlain) {
+			return
+		}
+	}
+	resp := fasthttp.AcquireResponse()
+	defer fasthttp.ReleaseResponse(resp)
+	httpError(fasthttp.StatusServiceUnavailable, "too many connections").write(resp)
+	resp.SetConnectionClose()
+	if _, err := resp.WriteTo(c); err != nil {
+		return
+	}
+	if half, ok := c.(interface{ CloseWrite() error }); ok && half.CloseWrite() == nil {
+		_, _ = io.CopyN(io.Discard, raw, lingerBytes) // whatever ends it, the next step is to close
+	}
+}
