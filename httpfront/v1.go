@@ -54,6 +54,9 @@ func getKey(r *request) answer {
 	case reply.Failure != nil:
 		return newError(codeKeyNotFound, r.key())
 	case !reply.Node.Dir:
+		if mediaType := rawType(&r.ctx.Request.Header); mediaType != "" {
+			return bare{mediaType, reply.Node.Value}
+		}
 		return document{r.server.listed(reply.Node, reply.Index)}
 	}
 	list := make([]keyAnswer, len(reply.Children))

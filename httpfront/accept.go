@@ -1,0 +1,93 @@
+package httpfront
+
+import (
+	"strconv"
+	"strings"
+
+	"github.com/valyala/fasthttp"
+)
+
+const typeBytes = "application/octet-stream"
+
+// rawType is the media type as which a client wants to have a bare value, or "" if it
+// wants JSON. It gets JSON unless it prefers one of the two others: by a higher quality,
+// or because it names it and takes JSON only with a wildcard. "*/*" is JSON, and so is
+// "application/json, text/plain, */*", which libraries send that understand both.
+func rawType(h *fasthttp.RequestHeader) string {
+	accept := h.Peek(fasthttp.HeaderAccept)
+	if len(accept) == 0 || string(accept) == "*/*" {
+		return ""
+	}
+	var json, text, bytes preference
+	for part := range strings.SplitSeq(string(accept), ",") {
+		name, params, _ := strings.Cut(part, ";")
+		q := quality(params)
+		switch strings.ToLower(strings.TrimSpace(name)) {
+		case typeJSON:
+			json.hears(3, q)
+		case "text/plain":
+			text.hears(3, q)
+		case typeBytes:
+			bytes.hears(3, q)
+		case "application/*":
+			json.hears(2, q)
+		case "text/*":
+			text.hears(2, q)
+		case "*/*":
+			json.hears(1, q)
+		}
+	}
+	raw, mediaType := text, "text/plain"
+	if bytes.over(text) {
+		raw, mediaType = bytes, typeBytes
+	}
+	if !raw.over(json) {
+		return ""
+	}
+	return mediaType
+}
+
+// preference is what a client says of a media type: how much it wants it, by the most
+// specific range that has it (3: by name, 2: application/*, 1: */*, 0: none).
+type preference struct {
+	specific int
+	quality  float64
+}
+
+func (p *preference) hears(specific int, quality float64) {
+	if specific > p.specific {
+		*p = preference{specific, quality}
+	}
+}
+
+func (p preference) over(other preference) bool {
+	switch {
+	case p.quality == 0:
+		return false
+	case p.quality != other.quality:
+		return p.quality > other.quality
+	}
+	return p.specific > other.specific
+}
+
+// quality reads the q of a media range; 1 if there is none or it makes no sense.
+func quality(params string) float64 {
+	for param := range strings.SplitSeq(params, ";") {
+		name, value, _ := strings.Cut(param, "=")
+		if strings.EqualFold(strings.TrimSpace(name), "q") {
+			if q, err := strconv.ParseFloat(strings.TrimSpace(value), 64); err == nil && q >= 0 && q <= 1 {
+				return q
+			}
+		}
+	}
+	return 1
+}
+
+// bare is the value of a key and nothing else, byte for byte.
+type bare struct{ mediaType, value string }
+
+func (b bare) write(resp *fasthttp.Response) {
+	resp.Header.SetContentType(b.mediaType)
+	resp.Header.Set(fasthttp.HeaderXContentTypeOptions, "nosniff") // a value may look like a page
+	resp.SetBodyString(b.value)
+}

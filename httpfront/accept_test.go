@@ -1,0 +1,80 @@
+package httpfront
+
+import (
+	"fmt"
+	"net/url"
+	"strings"
+	"testing"
+
+	"github.com/valyala/fasthttp"
+)
+
+func TestRawType(t *testing.T) {
+	const text = "text/plain"
+	for accept, want := range map[string]string{
+		"":                                  "",
+		"*/*":                               "", // curl
+		"application/json":                  "",
+		"application/json, text/plain, */*": "", // axios
+		"text/html,application/xhtml+xml,application/xml;q=0.9,image/webp,*/*;q=0.8": "", // browsers
+		"text/plain":                                       text,
+		"Text/Plain; charset=utf-8":                        text,
+		"text/*":                                           text,
+		"application/octet-stream":                         typeBytes,
+		"text/plain, */*":                                  text,
+		"*/*, application/octet-stream":                    typeBytes,
+		"text/plain, */*; q=0.01":                          text, // jQuery
+		"text/plain;q=0.5, */*":                            "",
+		"text/plain;q=0.5, application/json":               "",
+		"text/plain, application/json;q=0.9":               text,
+		"text/plain;q=0, */*":                              "",
+		"application/*, text/plain":                        text,
+		"application/octet-stream;q=0.4, text/plain;q=0.5": text,
+		"text/plain;q=0.4, application/octet-stream;q=0.5": typeBytes,
+		"text/plain, application/octet-stream":             text,
+		"text/plain;q=much":                                text,
+		"image/png":                                        "",
+		",;,=":                                             "",
+	} {
+		var h fasthttp.RequestHeader
+		h.Set("Accept", accept)
+		if got := rawType(&h); got != want {
+			t.Errorf("Accept: %s gives %q, want %q", accept, got, want)
+		}
+	}
+}
+
+// A value is bytes: it is kept, compared and, to those who ask for it, answered as such.
+func TestBytes(t *testing.T) {
+	s := serve(t)
+	c := s.dial()
+	value := "\x00\xffa\xc3\x28\r\n<b>\xed\xa0\x80"
+	sent := url.QueryEscape(value)
+	asking := func(target, accept string) reply {
+		t.Helper()
+		c.send("GET %s HTTP/1.1\r\nHost: x\r\nAccept: %s\r\n\r\n", target, accept)
+		return c.reply("GET")
+	}
+	c.set("/a", "value="+sent)
+	for _, target := range []string{"/v1/keys/a", "/v1/get/a", "/v1/keys/a?quorum=false"} {
+		for _, accept := range []string{"text/plain", typeBytes} {
+			if r := asking(target, accept); r.status != 200 || r.body != value || r.header.Get("Content-Type") != accept || r.header.Get("X-Content-Type-Options") != "nosniff" {
+				t.Errorf("%s as %s: %d %q %v", target, accept, r.status, r.body, r.header)
+			}
+		}
+	}
+	check(t, asking("/v1/keys/a", "*/*"), 200, `{"action":"GET","key":"/a","value":"\u0000\ufffda\ufffd(\r\n\u003cb\u003e\ufffd\ufffd\ufffd","index":3}`)
+	check(t, asking("/v1/keys/", "text/plain"), 200, fmt.Sprintf(`[{"action":"GET","key":"/_etcd","dir":true,"index":3},{"action":"GET","key":"/a","value":"%s","index":3}]`,
+		`\u0000\ufffda\ufffd(\r\n\u003cb\u003e\ufffd\ufffd\ufffd`))
+	check(t, asking("/v1/keys/none", typeBytes), 404, `{"errorCode":100,"message":"Key Not Found","cause":"/none"}`)
+
+	// What it looks like in JSON is another value.
+	other := strings.ToValidUTF8(value, "\ufffd")
+	if r := c.do("POST", "/v1/keys/a", "value=1&prevValue="+url.QueryEscape(other)); r.status != 400 || !strings.HasPrefix(r.body, `{"errorCode":101,`) {
+		t.Errorf("compared with another value: %d %s", r.status, r.body)
+	}
+	c.set("/a", "value=1&prevValue="+sent)
+	if r := asking("/v1/keys/a", "text/plain"); r.body != "1" {
+		t.Errorf("after the set: %q", r.body)
+	}
+}
