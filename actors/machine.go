@@ -132,6 +132,7 @@ func Start(cfg Config, disk *Disk) (*Machine, error) {
 		}},
 		{&all.raft, "raft", &raftActor{
 			node: node, clock: cfg.Clock, time: m.time, watch: clockWatch{log: cfg.Log}, log: cfg.Log, peers: peers,
+			patience: cfg.Tick * time.Duration(cfg.Raft.RequestTicks),
 			gone: func(reason string) {
 				select {
 				case gone <- reason:

@@ -126,9 +126,11 @@ type (
 		Raft        raftnode.Status
 		LeaderSince store.Time // when this machine learned of the leader
 		Appends     Appends
-		Refused     int64 // connections and messages of other machines that must not be
-		Members     []store.Member
-		Removed     []uint64 // former members
+		// Followers are the other members, if this machine leads.
+		Followers []raftnode.FollowerStats
+		Refused   int64 // connections and messages of other machines that must not be
+		Members   []store.Member
+		Removed   []uint64 // former members
 		// HistoryLimit is how many events the cluster keeps for watchers.
 		HistoryLimit int
 		Counts       Counts
@@ -182,6 +184,7 @@ type (
 		raft        raftnode.Status
 		leaderSince store.Time
 		appends     Appends
+		followers   []raftnode.FollowerStats
 		refused     int64
 	}
 

@@ -2,6 +2,8 @@ package actors
 
 import (
 	"log/slog"
+	"slices"
+	"time"
 
 	"github.com/asynkron/protoactor-go/actor"
 	"go.etcd.io/raft/v3/raftpb"
@@ -23,8 +25,11 @@ type raftActor struct {
 	flushing bool
 
 	leader      uint64
+	leads       bool
 	leaderSince store.Time
 	appends     Appends
+	followers   raftnode.Followers // while this machine leads
+	patience    time.Duration      // with their answers
 	handingOver []chan<- struct{}
 
 	peers *peers
@@ -49,9 +54,14 @@ func (r *raftActor) Receive(ctx actor.Context) {
 		r.must(r.node.Snapshotted(m.meta))
 	case tick:
 		r.node.Tick()
+		mono := r.clock().Mono
+		r.followers.Expire(mono - min(mono, uint64(r.patience)))
 	case *raftnode.Message:
-		if m.GetType() == raftpb.MsgApp {
+		switch m.GetType() {
+		case raftpb.MsgApp:
 			r.appends.Received++
+		case raftpb.MsgAppResp:
+			r.followers.Answered(m.Message, r.clock().Mono)
 		}
 		if err := r.node.Step(*m, r.clock()); err != nil {
 			r.peers.inbox.refused.Add(1)
@@ -90,6 +100,9 @@ func (r *raftActor) Receive(ctx actor.Context) {
 		r.node.Reconnected(m.member)
 	case *unreachable:
 		r.node.Unreachable(m.member)
+		if r.leads {
+			r.followers.Unreachable(m.member)
+		}
 	case *snapshotSent:
 		r.node.SnapshotSent(m.member, m.ok)
 	case *expelled:
@@ -98,7 +111,7 @@ func (r *raftActor) Receive(ctx actor.Context) {
 	case *handOver:
 		r.handOver(m)
 	case *Status:
-		ctx.Send(r.to.store, &status{request: m, raft: r.node.Status(), leaderSince: r.leaderSince, appends: r.appends, refused: r.peers.inbox.refused.Load()})
+		ctx.Send(r.to.store, r.status(m))
 		return
 	case *AskLeader:
 		ctx.Send(m.ReplyTo, &LeaderReply{ID: m.ID, Leader: r.leader})
@@ -142,6 +155,7 @@ func (r *raftActor) work(ctx actor.Context) {
 			if m.GetType() == raftpb.MsgApp {
 				r.appends.Sent++
 			}
+			r.followers.Sent(m, now.Mono)
 		}
 		r.peers.send(ctx, &work)
 		if work.Install != nil {
@@ -174,6 +188,19 @@ func (r *raftActor) tellTime(now raftnode.Reading) {
 	r.watch.look(clock, now)
 }
 
+func (r *raftActor) status(request *Status) *status {
+	s := &status{
+		request: request, raft: r.node.Status(),
+		leaderSince: r.leaderSince, appends: r.appends, refused: r.peers.inbox.refused.Load(),
+	}
+	if r.leads {
+		others := slices.Concat(s.raft.Voters, s.raft.Learners)
+		others = slices.DeleteFunc(others, func(id uint64) bool { return id == s.raft.MemberID })
+		s.followers = r.followers.Stats(others)
+	}
+	return s
+}
+
 func (r *raftActor) leaderChanged(ctx actor.Context, leader *raftnode.Leader) {
 	if leader.ID != r.leader {
 		r.leader, r.leaderSince = leader.ID, store.Time(r.clock().Mono)
@@ -186,6 +213,8 @@ func (r *raftActor) leaderChanged(ctx actor.Context, leader *raftnode.Leader) {
 	default:
 		r.log.Info("another machine leads the cluster", "leader", MemberID(leader.ID), "term", leader.Term)
 	}
+	r.leads = leader.Self
+	r.followers.Reset()
 	ctx.Send(r.to.reaper, leader)
 	if !leader.Self && leader.ID != 0 {
 		for _, done := range r.handingOver {

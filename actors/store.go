@@ -76,7 +76,7 @@ func (s *storeActor) local(ctx actor.Context, question any) {
 		s.read(ctx, m)
 	case *status:
 		ctx.Send(m.request.ReplyTo, &StatusReply{
-			ID: m.request.ID, Raft: m.raft, LeaderSince: m.leaderSince, Appends: m.appends, Refused: m.refused,
+			ID: m.request.ID, Raft: m.raft, LeaderSince: m.leaderSince, Appends: m.appends, Followers: m.followers, Refused: m.refused,
 			Members: s.store.Members(), Removed: s.store.Removed(),
 			HistoryLimit: s.store.HistoryLimit(), Counts: s.counts,
 		})

@@ -4,10 +4,12 @@ import (
 	"cmp"
 	"slices"
 	"strings"
+	"time"
 
 	"go.etcd.io/raft/v3"
 
 	"etcd/actors"
+	"etcd/raftnode"
 	"etcd/store"
 )
 
@@ -180,6 +182,8 @@ func selfStats(r *request) answer {
 	}}
 }
 
+// leaderStats answers how the others take the appends of the leader. Only the leader
+// knows: another machine names it and knows of no followers.
 func leaderStats(r *request) answer {
 	status, err := r.session.status()
 	if err != nil {
@@ -189,10 +193,41 @@ func leaderStats(r *request) answer {
 	if !ok {
 		return newError(codeLeaderElect, "")
 	}
+	followers := make(map[string]followerAnswer, len(status.Followers))
+	for _, f := range status.Followers {
+		name := actors.MemberID(f.Member)
+		if m, ok := member(status, f.Member); ok {
+			name = m.Name
+		}
+		followers[name] = newFollowerAnswer(f)
+	}
 	return document{struct {
-		Leader    string              `json:"leader"`
-		Followers map[string]struct{} `json:"followers"`
-	}{m.Name, map[string]struct{}{}}}
+		Leader    string                    `json:"leader"`
+		Followers map[string]followerAnswer `json:"followers"`
+	}{m.Name, followers}}
+}
+
+// followerAnswer has the fields of etcd 0.x and 2.x. Latencies are in milliseconds.
+type followerAnswer struct {
+	Latency struct {
+		Current           float64 `json:"current"`
+		Average           float64 `json:"average"`
+		StandardDeviation float64 `json:"standardDeviation"`
+		Minimum           float64 `json:"minimum"`
+		Maximum           float64 `json:"maximum"`
+	} `json:"latency"`
+	Counts struct {
+		Fail    uint64 `json:"fail"`
+		Success uint64 `json:"success"`
+	} `json:"counts"`
+}
+
+func newFollowerAnswer(f raftnode.FollowerStats) (a followerAnswer) {
+	ms := func(d time.Duration) float64 { return float64(d) / float64(time.Millisecond) }
+	a.Latency.Current, a.Latency.Average, a.Latency.StandardDeviation = ms(f.Current), ms(f.Average), ms(f.StandardDeviation)
+	a.Latency.Minimum, a.Latency.Maximum = ms(f.Minimum), ms(f.Maximum)
+	a.Counts.Fail, a.Counts.Success = f.Fail, f.Success
+	return a
 }
 
 func stateName(s raft.StateType) string {
