@@ -16,6 +16,7 @@ type times struct {
 	sent   map[string]time.Duration // when a command was sent first
 	due    map[string]time.Duration // before when a key must not expire
 	latest uint64                   // the latest time in the log
+	own    store.Time               // when a leader took it from its wall clock last
 }
 
 // checkTime checks that the time of the log does not run backwards, and that no key goes
@@ -29,7 +30,8 @@ func (o *oracle) checkTime(e *raftnode.Entry, result store.Result) {
 	switch {
 	case event == nil:
 	case event.Action != store.ActionExpire:
-		if ttl, ok := ttlOf(e.Command); ok {
+		delete(o.times.due, event.Node.Path)
+		if ttl, ok := ttlOf(e.Command); ok && store.Time(e.Now) >= o.times.own {
 			o.times.due[event.Node.Path] = o.times.sent[string(e.Command)] + ttl
 		}
 	default:
@@ -64,6 +66,7 @@ func ttlOf(command []byte) (ttl time.Duration, ok bool) {
 // who votes is not known here for certain, but all but one may lack at most one vote.
 func (o *oracle) ownClock(l *life) {
 	o.sim.count("time taken from a wall clock")
+	o.times.own = l.machine.LogTime() // what it finds in its log may be committed later
 	clear(o.times.due)
 	ready, members := 0, o.store.Members()
 	for _, m := range o.sim.machines {
