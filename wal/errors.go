@@ -22,7 +22,11 @@ var (
 	ErrForeign = errors.New("wal: belongs to another cluster or member")
 )
 
-const remedy = "restore this member's data directory from a backup, or remove the directory and let the member join again from the others; do not edit the files"
+// remedy never is an older copy of the directory: a member that comes back with less than
+// it has acknowledged breaks what the others rely on.
+const remedy = "do not edit the files, and do not put an older copy of the directory in their place: if the cluster has other members, " +
+	"remove this one through one of them and let the member join again with an empty directory (docs/operations.md, Replace a machine); " +
+	"if it is the only one, a copy of the directory is all there is to go back to, and what was written since is lost"
 
 // CorruptError reports damage to data that had been acknowledged: in a segment,
 // for which Open refuses to start, or in a snapshot file. Nothing on disk has

@@ -7,6 +7,7 @@ import "fmt"
 // that what one accepts the other does.
 type history struct {
 	base, last uint64
+	baseTerm   uint64    // of the entry at base; 0 if that is not known
 	runs       []termRun // ascending; a run ends where the next begins
 }
 
@@ -33,7 +34,17 @@ func (h *history) discard(index uint64) {
 	}
 	h.runs = h.runs[:n]
 	h.last = min(h.last, index-1)
-	h.base = min(h.base, h.last)
+	if h.last < h.base {
+		h.base, h.baseTerm = h.last, 0
+	}
+}
+
+// lastTerm is the term of the last entry; 0 if that is not known, or there is none.
+func (h *history) lastTerm() uint64 {
+	if n := len(h.runs); n > 0 {
+		return h.runs[n-1].term
+	}
+	return h.baseTerm
 }
 
 // has reports whether the log holds the entry at index with that term.
@@ -61,6 +72,6 @@ func (h *history) install(id snapshotID) (restarted bool) {
 	if h.leadsTo(id) {
 		return false
 	}
-	*h = history{base: id.index, last: id.index}
+	*h = history{base: id.index, last: id.index, baseTerm: id.term}
 	return true
 }

@@ -63,10 +63,20 @@ type Log struct {
 	err     error
 }
 
+// Reach is how far a log reaches.
+type Reach struct {
+	// Term and Commit are those of the hard state.
+	Term, Commit uint64
+	// Last and LastTerm are the index and the term of the last entry, which may be that of
+	// a snapshot; 0 if there is none.
+	Last, LastTerm uint64
+}
+
 type logState struct {
 	hardState hardState
 	snapshot  uint64 // newest snapshot index
 	last      uint64 // last entry index
+	lastTerm  uint64 // its term
 }
 
 type segmentInfo struct {
@@ -137,7 +147,15 @@ func (l *Log) Append(hs *raftpb.HardState, ents []*raftpb.Entry, snap *raftpb.Sn
 		l.top = max(l.top, e.GetIndex())
 		l.buf = appendEntry(l.buf, e)
 	}
-	l.pending.last = l.history.last
+	l.pending.last, l.pending.lastTerm = l.history.last, l.history.lastTerm()
+}
+
+// Durable is how far the log reaches that a power cut would leave.
+func (l *Log) Durable() Reach {
+	return Reach{
+		Term: l.durable.hardState.term, Commit: l.durable.hardState.commit,
+		Last: l.durable.last, LastTerm: l.durable.lastTerm,
+	}
 }
 
 // Buffered reports whether Sync has something to write.

@@ -56,10 +56,14 @@ func (m *model) marker(id snapshotID) (restarted bool) {
 func (m model) recovered(snap snapshotID) model {
 	m = m.clone()
 	if snap.index > 0 {
-		m.marker(snap)
+		term := snap.term
+		last := m.entries[m.last].term
+		if before := m.last; m.marker(snap) && (before >= snap.index || last > snap.term) {
+			term = max(term, last+1)
+		}
 		m.hs.commit = max(m.hs.commit, snap.index)
-		if m.hs.term < snap.term {
-			m.hs.term, m.hs.vote = snap.term, 0
+		if m.hs.term < term {
+			m.hs.term, m.hs.vote = term, 0
 		}
 	}
 	for i := range m.entries {

@@ -17,7 +17,8 @@ type Recovered struct {
 	Identity Identity
 	// HardState is never nil. A snapshot is applied and so committed state:
 	// Commit, and Term with a cleared Vote, are raised to the snapshot's when
-	// they lag behind it.
+	// they lag behind it; and Term above that of the last entry if the snapshot
+	// is of another branch than the log.
 	HardState *raftpb.HardState
 	// Snapshot is the newest readable one, nil when there is none. Its body
 	// has been verified as a whole.
@@ -103,7 +104,10 @@ func (l *Log) abandon() error {
 // resume makes l ready to append after what was replayed.
 func (l *Log) resume(rp *replay, rec *Recovered) {
 	l.history = rp.history
-	l.durable = logState{hardState: rp.state, snapshot: rec.Snapshot.GetIndex(), last: rp.history.last}
+	if rp.history.base == rec.Snapshot.GetIndex() {
+		l.history.baseTerm = rec.Snapshot.GetTerm()
+	}
+	l.durable = logState{hardState: rp.state, snapshot: rec.Snapshot.GetIndex(), last: l.history.last, lastTerm: l.history.lastTerm()}
 	l.pending = l.durable
 }
 
@@ -186,12 +190,18 @@ func (rec *Recovered) assemble(rp *replay) (restarted bool, err error) {
 		if rp.history.base > id.index {
 			return false, fmt.Errorf("%w: the newest readable snapshot ends at entry %d and the log begins at entry %d", ErrIncomplete, id.index, rp.history.base+1)
 		}
+		term := id.term
 		if restarted = !rp.history.leadsTo(id); restarted {
+			if last >= id.index || rp.history.lastTerm() > id.term {
+				// The log is on another branch. Who sent the snapshot led a later term than that
+				// of the last entry here, and in that term these entries may go.
+				term = max(term, rp.history.lastTerm()+1)
+			}
 			rp.entries, last = nil, id.index
 		}
 		hs.commit = max(hs.commit, id.index)
-		if hs.term < id.term {
-			hs.term, hs.vote = id.term, 0
+		if hs.term < term {
+			hs.term, hs.vote = term, 0
 		}
 	} else if rp.history.base > 0 {
 		return false, fmt.Errorf("%w: the log begins at entry %d and there is no readable snapshot of those before", ErrIncomplete, rp.history.base+1)
