@@ -1,0 +1,150 @@
+package witness
+
+import (
+	"errors"
+	"fmt"
+	"maps"
+
+	"etcd/wal"
+)
+
+// Record is what a member has shown to have on its disk.
+type Record struct {
+	// Term is its highest term.
+	Term uint64
+	// Index is the last entry that it had from the leader of that term, 0 if none. In a
+	// later term a new leader may take entries away that are not committed, and until that
+	// leader's first entry has arrived nobody can say which.
+	Index uint64
+	// Committed is the last entry that it had and knew to be committed: nobody may ever
+	// take that away.
+	Committed uint64
+}
+
+// with is the record after the member has shown where its log reaches. The order in which
+// that is heard does not matter.
+func (r Record) with(reach wal.Reach) Record {
+	if reach.Term > r.Term {
+		r.Term, r.Index = reach.Term, 0
+	}
+	if reach.Term == r.Term && reach.LastTerm == r.Term {
+		r.Index = max(r.Index, reach.Last)
+	}
+	r.Committed = max(r.Committed, min(reach.Last, reach.Commit))
+	return r
+}
+
+// lacks says whether a log that reaches so far has lost something that was shown before.
+func (r Record) lacks(reach wal.Reach) bool {
+	switch {
+	case reach.Term < r.Term, reach.Last < r.Committed:
+		return true
+	case reach.Term > r.Term || r.Index == 0:
+		return false
+	}
+	return reach.LastTerm != r.Term || reach.Last < r.Index
+}
+
+// EncodeReach is a reach as it stands in handshakes and frames.
+func EncodeReach(r wal.Reach) string {
+	return fmt.Sprintf("%x-%x-%x-%x", r.Term, r.LastTerm, r.Last, r.Commit)
+}
+
+var errReach = errors.New("witness: this says of no log how far it reaches")
+
+// DecodeReach reads what EncodeReach wrote.
+func DecodeReach(text string) (r wal.Reach, err error) {
+	if _, err := fmt.Sscanf(text, "%x-%x-%x-%x", &r.Term, &r.LastTerm, &r.Last, &r.Commit); err != nil || text != EncodeReach(r) {
+		return wal.Reach{}, fmt.Errorf("%w: %.100q", errReach, text)
+	}
+	return r, nil
+}
+
+// Verdict is what becomes of a process that wants to be heard as a member.
+type Verdict uint8
+
+const (
+	// Welcome: nothing is against it.
+	Welcome Verdict = iota
+	// Rival: another process with its identity is connected.
+	Rival
+	// Behind: it lacks what the member has had on its disk.
+	Behind
+)
+
+// maxRecords bounds the members that are remembered.
+const maxRecords = 1000
+
+// Book is all that is known of the members. It is never changed: those who add to it get
+// another one.
+type Book struct {
+	records map[uint64]Record
+	met     map[uint64]uint64 // the process of each member that was welcomed last, by its nonce
+}
+
+// NewBook makes a book of what was remembered; nil for nothing.
+func NewBook(records map[uint64]Record) *Book {
+	return &Book{records: records, met: map[uint64]uint64{}}
+}
+
+// Judge says whether a process may speak for a member. nonce is a number that the process
+// has drawn at its start, reach how far its log reached when it connected, and rival
+// says that another process is connected under that ID. A process that was welcomed
+// is not judged again: its handshakes may overtake each other.
+func (b *Book) Judge(member, nonce uint64, reach wal.Reach, rival bool) Verdict {
+	switch {
+	case rival:
+		return Rival
+	case b.met[member] != nonce && b.records[member].lacks(reach):
+		return Behind
+	}
+	return Welcome
+}
+
+// Meet notes that a process of a member was welcomed.
+func (b *Book) Meet(member, nonce uint64, reach wal.Reach) *Book {
+	next := b.See(member, reach)
+	if next.met[member] == nonce || len(next.met) >= maxRecords {
+		return next
+	}
+	met := maps.Clone(next.met)
+	met[member] = nonce
+	return &Book{records: next.records, met: met}
+}
+
+// See notes how far the log of a member reaches, on the word of a process that was
+// welcomed.
+func (b *Book) See(member uint64, reach wal.Reach) *Book {
+	old, known := b.records[member]
+	if record := old.with(reach); record != old && (known || len(b.records) < maxRecords) {
+		records := maps.Clone(b.records)
+		if records == nil {
+			records = map[uint64]Record{}
+		}
+		records[member] = record
+		return &Book{records: records, met: b.met}
+	}
+	return b
+}
+
+// Forget drops members that were removed for ever.
+func (b *Book) Forget(members []uint64) *Book {
+	next := b
+	for _, id := range members {
+		_, recorded := next.records[id]
+		_, met := next.met[id]
+		if !recorded && !met {
+			continue
+		}
+		next = &Book{records: maps.Clone(next.records), met: maps.Clone(next.met)}
+		delete(next.records, id)
+		delete(next.met, id)
+	}
+	return next
+}
+
+// Record is what is remembered of a member.
+func (b *Book) Record(member uint64) Record { return b.records[member] }
+
+// SameRecords says whether two books remember the same.
+func (b *Book) SameRecords(other *Book) bool { return maps.Equal(b.records, other.records) }
