@@ -14,7 +14,8 @@
 //   - a member that has gone silent is noticed within [Config.Dead];
 //   - control frames never wait behind bulk ones, which have their own connection;
 //   - nobody is served who belongs to another cluster, mistook this machine for
-//     another, or is turned away by the caller's [Admit];
+//     another, or is turned away by the caller's [Admit]; and no stream of one process
+//     is replaced by that of another one with the same ID while it lives;
 //   - a snapshot is held in memory by neither side, and is acknowledged only after
 //     the receiver reported it durable.
 //
@@ -24,7 +25,8 @@
 // # On the wire
 //
 // A stream starts as an HTTP/1.1 request, "GET /raft/stream" with the headers of
-// [Hello], answered 101 or with an error in the JSON shape of the API. After 101 the
+// [Hello], answered 101, with what the other side says of itself, or with an error in the
+// JSON shape of the API. The dialling side may still refuse then. After 101 the
 // connection carries frames (see [AppendFrame]). The dialling side sends a ping
 // when it had nothing to send for [Config.Heartbeat]. The accepting side writes
 // nothing but pongs: one whenever bytes arrive, or were dealt with, and the last

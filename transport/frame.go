@@ -24,6 +24,11 @@ const (
 	// KindHash tells what the state of a machine hashes to. Its payload is the
 	// caller's.
 	KindHash Kind = 4
+	// KindReach tells how far the log of a machine reaches. Its payload is the caller's.
+	KindReach Kind = 5
+	// KindRefusal tells the accepting side of a stream that it is refused, see
+	// [Events.Meet]. [DecodeRefusal] reads its payload.
+	KindRefusal Kind = 6
 
 	kindPing            Kind = 16
 	kindPong            Kind = 17

@@ -65,7 +65,7 @@ func TestHandshakeOnTheWire(t *testing.T) {
 	m := startMachine(t, machineConfig{})
 	good := map[string]string{
 		"Upgrade": "etcd-raft", "Connection": "Upgrade", "X-Etcd-Protocol": "1", "X-Etcd-Cluster-Id": "c1",
-		"X-Etcd-From": "a1", "X-Etcd-To": "b0", "X-Etcd-Class": "control",
+		"X-Etcd-From": "a1", "X-Etcd-To": "b0", "X-Etcd-Class": "control", "X-Etcd-Nonce": "1",
 	}
 	for _, c := range []struct {
 		header, value string
@@ -77,6 +77,7 @@ func TestHandshakeOnTheWire(t *testing.T) {
 		{"X-Etcd-Protocol", "2", http.StatusUpgradeRequired, `protocol version "2", this machine speaks "1"`},
 		{"X-Etcd-Cluster-Id", "xyz", http.StatusBadRequest, "X-Etcd-Cluster-Id is not a hexadecimal number"},
 		{"X-Etcd-To", "", http.StatusBadRequest, "X-Etcd-To is not a hexadecimal number"},
+		{"X-Etcd-Nonce", "", http.StatusBadRequest, "X-Etcd-Nonce is not a hexadecimal number"},
 		{"X-Etcd-Class", "express", http.StatusBadRequest, "X-Etcd-Class is unknown"},
 		{"X-Etcd-Class", "snapshot", http.StatusBadRequest, "class snapshot does not belong here"},
 	} {

@@ -31,6 +31,8 @@ const (
 	headerTo       = "X-Etcd-To"
 	headerClass    = "X-Etcd-Class"
 	headerAddr     = "X-Etcd-Peer-Address"
+	headerNonce    = "X-Etcd-Nonce"
+	headerReach    = "X-Etcd-Reach"
 
 	// maxAnswer bounds the answer to a request, headers included, in bytes.
 	maxAnswer = 64 << 10
@@ -66,14 +68,22 @@ func parseClass(name string) (Class, bool) {
 	return 0, false
 }
 
-// Hello is what the dialling side says about itself and whom it means to reach.
+// Hello is what a machine says about itself and whom it means to reach. Both sides say
+// it: the dialling one in its request, the other one in its answer.
 type Hello struct {
 	ClusterID, From, To uint64
 	// Class is [Control] or [Bulk] for a stream, and "snapshot" as a string for a
 	// snapshot.
 	Class Class
-	// Addr is where the dialling machine listens for others, host:port.
+	// Addr is where the dialling machine listens for others, host:port. An answer has none.
 	Addr string
+	// Nonce is that of the process.
+	Nonce uint64
+	// Reach is how far the log of the machine reaches, in the words of the caller.
+	Reach string
+	// Rival is not part of what is said: another process has a stream to this machine under
+	// the same member ID.
+	Rival bool
 }
 
 // Config is what streams of one machine have in common.
@@ -91,14 +101,30 @@ type Config struct {
 	// timeout, and at least three heartbeats. It also bounds dialling, the handshake,
 	// and the pause between attempts.
 	Dead time.Duration
-	Log  *slog.Logger
+	// Nonce is a random number that tells this process from others with its identity.
+	Nonce uint64
+	// Reach is asked at every handshake how far the log of this machine reaches durably;
+	// nil if nobody wants to know. It is called from many goroutines.
+	Reach func() string
+	Log   *slog.Logger
+}
+
+func (c *Config) reach() string {
+	if c.Reach == nil {
+		return ""
+	}
+	return c.Reach()
+}
+
+// hello is what the machine says to another one.
+func (c *Config) hello(to uint64, class Class) Hello {
+	return Hello{ClusterID: c.ClusterID, From: c.MemberID, To: to, Class: class, Addr: c.Addr, Nonce: c.Nonce, Reach: c.reach()}
 }
 
 // RefusedError is an error answer of the other machine.
 type RefusedError struct {
-	// Status is the HTTP status: 410 when this member was removed from the cluster,
-	// 412 for another cluster or the wrong machine, 426 for
-	// another protocol.
+	// Status is the HTTP status: that of the caller's [Admit], 412 for another cluster or
+	// the wrong machine, 426 for another protocol.
 	Status int
 	// Message says why.
 	Message string
@@ -115,6 +141,15 @@ type errorBody struct {
 	Cause   string `json:"cause,omitempty"`
 }
 
+// DecodeRefusal reads the payload of a [KindRefusal].
+func DecodeRefusal(payload []byte) (*RefusedError, error) {
+	var e errorBody
+	if err := json.Unmarshal(payload, &e); err != nil {
+		return nil, fmt.Errorf("transport: a refusal: %w", err)
+	}
+	return &RefusedError{e.Code, e.Cause}, nil
+}
+
 func newErrorBody(status int, cause string) []byte {
 	b, err := json.Marshal(errorBody{Code: status, Message: http.StatusText(status), Cause: cause})
 	if err != nil {
@@ -126,6 +161,7 @@ func newErrorBody(status int, cause string) []byte {
 // upgraded is a connection after the handshake.
 type upgraded struct {
 	*timedConn
+	other  Hello // what the other machine has answered
 	r      *bufio.Reader
 	budget *io.LimitedReader // what r may still read, in bytes
 }
@@ -152,22 +188,30 @@ func open(ctx context.Context, cfg Config, addr, method, path string, h Hello) (
 // shake does the handshake on a fresh connection.
 func shake(c *timedConn, addr, method, path string, h Hello) (*upgraded, error) {
 	if _, err := fmt.Fprintf(c, "%s %s HTTP/1.1\r\nHost: %s\r\nConnection: Upgrade\r\nUpgrade: %s\r\n"+
-		"%s: %s\r\n%s: %x\r\n%s: %x\r\n%s: %x\r\n%s: %s\r\n%s: %s\r\nContent-Length: 0\r\n\r\n",
+		"%s: %s\r\n%s: %x\r\n%s: %x\r\n%s: %x\r\n%s: %s\r\n%s: %s\r\n%s: %x\r\n%s: %s\r\nContent-Length: 0\r\n\r\n",
 		method, path, addr, upgradeProtocol,
 		headerProtocol, protocolVersion, headerCluster, h.ClusterID,
-		headerFrom, h.From, headerTo, h.To, headerClass, h.Class, headerAddr, h.Addr); err != nil {
+		headerFrom, h.From, headerTo, h.To, headerClass, h.Class, headerAddr, h.Addr, headerNonce, h.Nonce, headerReach, h.Reach); err != nil {
 		return nil, err
 	}
 	budget := &io.LimitedReader{R: c, N: maxAnswer}
 	r := bufio.NewReader(budget)
-	status, message, err := readAnswer(r)
+	resp, err := http.ReadResponse(r, nil)
+	if err != nil {
+		return nil, fmt.Errorf("handshake: %w", noEOF(err))
+	}
+	status, message, err := readError(resp)
 	if err != nil {
 		return nil, fmt.Errorf("handshake: %w", err)
 	}
 	if status != http.StatusSwitchingProtocols {
 		return nil, &RefusedError{status, message}
 	}
-	return &upgraded{c, r, budget}, nil
+	other := Hello{ClusterID: h.ClusterID, From: h.To, To: h.From, Class: h.Class, Reach: resp.Header.Get(headerReach)}
+	if other.Nonce, err = strconv.ParseUint(resp.Header.Get(headerNonce), 16, 64); err != nil {
+		return nil, fmt.Errorf("handshake: %s of the answer is not a hexadecimal number", headerNonce)
+	}
+	return &upgraded{c, other, r, budget}, nil
 }
 
 // readAnswer reads an HTTP response of at most [maxAnswer] bytes.
@@ -176,6 +220,11 @@ func readAnswer(r *bufio.Reader) (status int, message string, err error) {
 	if err != nil {
 		return 0, "", noEOF(err)
 	}
+	return readError(resp)
+}
+
+// readError reads why a request was refused.
+func readError(resp *http.Response) (status int, message string, err error) {
 	if resp.StatusCode == http.StatusSwitchingProtocols {
 		return resp.StatusCode, "", nil
 	}
@@ -215,7 +264,7 @@ func parseHello(req *fasthttp.RequestHeader) (h Hello, status int, message strin
 	for _, id := range []struct {
 		header string
 		value  *uint64
-	}{{headerCluster, &h.ClusterID}, {headerFrom, &h.From}, {headerTo, &h.To}} {
+	}{{headerCluster, &h.ClusterID}, {headerFrom, &h.From}, {headerTo, &h.To}, {headerNonce, &h.Nonce}} {
 		v, err := strconv.ParseUint(string(req.Peek(id.header)), 16, 64)
 		if err != nil {
 			return h, http.StatusBadRequest, id.header + " is not a hexadecimal number"
@@ -227,5 +276,6 @@ func parseHello(req *fasthttp.RequestHeader) (h Hello, status int, message strin
 		return h, http.StatusBadRequest, headerClass + " is unknown"
 	}
 	h.Addr = string(req.Peek(headerAddr))
+	h.Reach = string(req.Peek(headerReach))
 	return h, 0, ""
 }

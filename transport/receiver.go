@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"strconv"
 	"sync"
 	"time"
 
@@ -47,8 +48,9 @@ type streamID struct {
 // stream is an accepted connection.
 type stream struct {
 	streamID
-	conn net.Conn
-	done chan struct{} // closed when its goroutine no longer serves it
+	nonce uint64
+	conn  net.Conn
+	done  chan struct{} // closed when its goroutine no longer serves it
 }
 
 // NewReceiver makes a Receiver. deliver is called for each frame, in order, from one
@@ -81,6 +83,9 @@ func (r *Receiver) accept(ctx *fasthttp.RequestCtx, allowed func(Class) bool, se
 	case h.To != r.cfg.MemberID:
 		status, message = http.StatusPreconditionFailed, fmt.Sprintf("this is member %x, not %x", r.cfg.MemberID, h.To)
 	default:
+		r.mu.Lock()
+		h.Rival = r.rival(h.From, h.Nonce)
+		r.mu.Unlock()
 		status, message = r.admit(h)
 	}
 	if status != 0 {
@@ -91,14 +96,28 @@ func (r *Receiver) accept(ctx *fasthttp.RequestCtx, allowed func(Class) bool, se
 		ctx.SetConnectionClose()
 		return
 	}
-	st := &stream{streamID: streamID{h.From, h.Class}, conn: ctx.Conn(), done: make(chan struct{})}
+	st := &stream{streamID: streamID{h.From, h.Class}, nonce: h.Nonce, conn: ctx.Conn(), done: make(chan struct{})}
 	ctx.SetStatusCode(http.StatusSwitchingProtocols)
 	ctx.Response.Header.Set("Upgrade", upgradeProtocol)
 	ctx.Response.Header.Set("Connection", "Upgrade")
+	ctx.Response.Header.Set(headerNonce, strconv.FormatUint(r.cfg.Nonce, 16))
+	ctx.Response.Header.Set(headerReach, r.cfg.reach())
 	ctx.Hijack(func(hijacked net.Conn) {
 		defer st.conn.Close()
 		r.take(st, drops, hijacked, serve)
 	})
+}
+
+// rival says whether another process than that with this nonce has a stream from a member.
+// A snapshot does not count: it may stay open for long after its sender has died. r.mu is
+// held.
+func (r *Receiver) rival(member, nonce uint64) bool {
+	for _, class := range []Class{Control, Bulk} {
+		if st, ok := r.streams[streamID{member, class}]; ok && st.nonce != nonce {
+			return true
+		}
+	}
+	return false
 }
 
 // logRefusal says once for each machine that it takes this one for a member of another
@@ -116,12 +135,13 @@ func (r *Receiver) logRefusal(h Hello, addr net.Addr, status int, message string
 }
 
 // take serves a connection that fasthttp has let go of. It is refused after all if
-// Drop or Close was called since drops was counted.
+// Drop or Close was called since drops was counted, or another process of the member was
+// faster.
 func (r *Receiver) take(st *stream, drops uint64, hijacked net.Conn, serve func(*stream, *timedConn) error) {
 	defer close(st.done)
 	log := r.cfg.Log.With("from", fmt.Sprintf("%x", st.from), "class", st.class.String(), "address", st.conn.RemoteAddr().String())
 	r.mu.Lock()
-	if r.closed || r.drops != drops {
+	if r.closed || r.drops != drops || r.rival(st.from, st.nonce) {
 		r.mu.Unlock()
 		return
 	}
@@ -161,7 +181,7 @@ func (r *Receiver) serveStream(st *stream, conn *timedConn) error {
 		}
 		switch f.Kind {
 		case kindPing:
-		case KindRaft, KindForward, KindReject, KindHash:
+		case KindRaft, KindForward, KindReject, KindHash, KindReach, KindRefusal:
 			r.deliver(st.from, f)
 		default:
 			return fmt.Errorf("a frame of kind %d is unknown", f.Kind)

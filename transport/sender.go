@@ -23,6 +23,10 @@ const (
 // Events are the callbacks of a Sender. They are called one at a time from its
 // goroutine, must not block and must not call [Sender.Close]. Any may be nil.
 type Events struct {
+	// Meet is asked before Up about the machine that has taken the stream. A status other
+	// than 0 refuses it: the other machine is told, in a [KindRefusal], and the
+	// connection is given up.
+	Meet Admit
 	// Up is called when the stream is established.
 	Up func()
 	// Down is called when the stream was lost, and when it cannot be established:
@@ -50,7 +54,8 @@ type Stats struct {
 // All methods may be called from any goroutine.
 type Sender struct {
 	cfg    Config
-	hello  Hello
+	to     uint64
+	class  Class
 	limit  int
 	events Events
 
@@ -80,7 +85,8 @@ func NewSender(cfg Config, to uint64, addr string, class Class, limitBytes int, 
 	ctx, stop := context.WithCancel(context.Background())
 	s := &Sender{
 		cfg:    cfg,
-		hello:  Hello{ClusterID: cfg.ClusterID, From: cfg.MemberID, To: to, Class: class, Addr: cfg.Addr},
+		to:     to,
+		class:  class,
 		limit:  limitBytes,
 		events: ev,
 		addr:   addr,
@@ -173,12 +179,20 @@ func (s *Sender) run(ctx context.Context) {
 func (s *Sender) attempt(ctx context.Context, addr string) (proven bool) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	conn, err := open(ctx, s.cfg, addr, http.MethodGet, StreamPath, s.hello)
+	conn, err := open(ctx, s.cfg, addr, http.MethodGet, StreamPath, s.cfg.hello(s.to, s.class))
 	if err != nil {
 		if ctx.Err() == nil {
 			s.failed(addr, err)
 		}
 		return false
+	}
+	if s.events.Meet != nil {
+		if status, message := s.events.Meet(conn.other); status != 0 {
+			// It may have gone; it is told again at the next attempt.
+			_, _ = conn.Write(AppendFrame(nil, Frame{Kind: KindRefusal, Payload: newErrorBody(status, message)}))
+			_ = conn.Close()
+			return false
+		}
 	}
 
 	s.mu.Lock()
@@ -327,7 +341,7 @@ func (s *Sender) failed(addr string, err error) {
 	case isRefusal && s.events.Refused != nil:
 		s.events.Refused(refused.Status, refused.Message)
 	case !isRefusal && s.events.Down != nil:
-		s.events.Down(fmt.Errorf("transport: %s stream to %x at %s: %w", s.hello.Class, s.hello.To, addr, err))
+		s.events.Down(fmt.Errorf("transport: %s stream to %x at %s: %w", s.class, s.to, addr, err))
 	}
 }
 

@@ -55,8 +55,7 @@ func sendSnapshot(ctx context.Context, cfg Config, to uint64, addr string, messa
 	}
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	hello := Hello{ClusterID: cfg.ClusterID, From: cfg.MemberID, To: to, Class: classSnapshot, Addr: cfg.Addr}
-	conn, err := open(ctx, cfg, addr, http.MethodPost, SnapshotPath, hello)
+	conn, err := open(ctx, cfg, addr, http.MethodPost, SnapshotPath, cfg.hello(to, classSnapshot))
 	if err != nil {
 		return err
 	}

@@ -1,0 +1,122 @@
+package transport
+
+import (
+	"net/http"
+	"sync/atomic"
+	"testing"
+	"time"
+)
+
+// asProcess is the config of one process of a member.
+func asProcess(member, nonce uint64, reach string) Config {
+	cfg := testConfig(member)
+	cfg.Nonce, cfg.Reach = nonce, func() string { return reach }
+	return cfg
+}
+
+// Both sides hear which process of the other machine they talk to, and how far its log
+// reaches at that moment.
+func TestHandshakeIsMutual(t *testing.T) {
+	heard := make(chan Hello, 10)
+	m := startMachine(t, machineConfig{Config: asProcess(bob, 0xb0b, "bob's reach"), admit: func(h Hello) (int, string) {
+		heard <- h
+		return 0, ""
+	}})
+	met := make(chan Hello, 10)
+	s := NewSender(asProcess(alice, 0xa11ce, "alice's reach"), bob, m.addr, Control, 1000, Events{
+		Meet: func(h Hello) (int, string) {
+			met <- h
+			return 0, ""
+		},
+	})
+	t.Cleanup(s.Close)
+	want := Hello{ClusterID: cluster, From: alice, To: bob, Class: Control, Nonce: 0xa11ce, Reach: "alice's reach"}
+	if got := receive(t, heard, "a handshake"); got != want {
+		t.Errorf("the accepting side hears %+v, want %+v", got, want)
+	}
+	want = Hello{ClusterID: cluster, From: bob, To: alice, Class: Control, Nonce: 0xb0b, Reach: "bob's reach"}
+	if got := receive(t, met, "an answer"); got != want {
+		t.Errorf("the dialling side hears %+v, want %+v", got, want)
+	}
+}
+
+// Whom the dialling side refuses is told so, and gets nothing else.
+func TestTheDiallingSideRefuses(t *testing.T) {
+	m := startMachine(t, machineConfig{})
+	up := make(chan bool, 10)
+	s := NewSender(testConfig(alice), bob, m.addr, Bulk, 1000, Events{
+		Meet: func(Hello) (int, string) { return http.StatusForbidden, "you have lost something" },
+		Up:   func() { up <- true },
+	})
+	t.Cleanup(s.Close)
+	for range 2 { // again and again
+		f := receive(t, m.frames, "a refusal")
+		refused, err := DecodeRefusal(f.Payload)
+		if f.Kind != KindRefusal || err != nil || *refused != (RefusedError{http.StatusForbidden, "you have lost something"}) {
+			t.Errorf("got a frame of kind %d, %v, %v", f.Kind, refused, err)
+		}
+		if s.Send(Frame{Kind: KindRaft}) || len(up) > 0 {
+			t.Error("the stream is used")
+		}
+	}
+	if _, err := DecodeRefusal([]byte("nonsense")); err == nil {
+		t.Error("nonsense is a refusal")
+	}
+}
+
+// While a process is connected, another one with its identity is told so at every attempt;
+// when the first one has gone, it is not.
+func TestTwoProcessesOfOneMember(t *testing.T) {
+	var rivals atomic.Int64
+	m := startMachine(t, machineConfig{admit: func(h Hello) (int, string) {
+		if h.Rival {
+			rivals.Add(1)
+			return http.StatusConflict, "another process"
+		}
+		return 0, ""
+	}})
+	first := connect(t, asProcess(alice, 1, ""), m.addr, Control, 1000)
+	first.mustSend(t, "first")
+	receive(t, m.frames, "a frame")
+	second := startSender(t, asProcess(alice, 2, ""), m.addr, Bulk, 1000)
+	if got := receive(t, second.refused, "a refusal"); got.Status != http.StatusConflict {
+		t.Errorf("got %+v", got)
+	}
+	connect(t, asProcess(alice, 1, ""), m.addr, Bulk, 1000).Close()
+	first.mustSend(t, "still first")
+	receive(t, m.frames, "a frame")
+	if len(second.up) > 0 {
+		t.Error("both are connected")
+	}
+	first.Close()
+	receive(t, second.up, "a stream of the second process")
+	if rivals.Load() == 0 {
+		t.Error("no rival was noticed")
+	}
+}
+
+// A process that died without a word is not in the way of the next one for longer than it
+// takes to notice that.
+func TestTheNextProcessAfterAPowerCut(t *testing.T) {
+	m := startMachine(t, machineConfig{admit: func(h Hello) (int, string) {
+		if h.Rival {
+			return http.StatusConflict, "another process"
+		}
+		return 0, ""
+	}})
+	c, err := open(t.Context(), asProcess(alice, 1, ""), m.addr, http.MethodGet, StreamPath, Hello{
+		ClusterID: cluster, From: alice, To: bob, Class: Control, Nonce: 1,
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := c.Write(AppendFrame(nil, Frame{Kind: KindRaft})); err != nil {
+		t.Fatal(err)
+	}
+	receive(t, m.frames, "a frame") // and from now on nothing
+	start := time.Now()
+	next := startSender(t, asProcess(alice, 2, ""), m.addr, Control, 1000)
+	receive(t, next.refused, "a refusal")
+	receive(t, next.up, "a stream of the next process")
+	t.Logf("after %v", time.Since(start))
+}
