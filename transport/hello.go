@@ -141,7 +141,10 @@ type errorBody struct {
 	Cause   string `json:"cause,omitempty"`
 }
 
-// DecodeRefusal reads the payload of a [KindRefusal].
+// EncodeRefusal makes the payload of a [KindRefusal].
+func EncodeRefusal(status int, message string) []byte { return newErrorBody(status, message) }
+
+// DecodeRefusal reads what EncodeRefusal wrote.
 func DecodeRefusal(payload []byte) (*RefusedError, error) {
 	var e errorBody
 	if err := json.Unmarshal(payload, &e); err != nil {

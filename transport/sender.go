@@ -189,7 +189,7 @@ func (s *Sender) attempt(ctx context.Context, addr string) (proven bool) {
 	if s.events.Meet != nil {
 		if status, message := s.events.Meet(conn.other); status != 0 {
 			// It may have gone; it is told again at the next attempt.
-			_, _ = conn.Write(AppendFrame(nil, Frame{Kind: KindRefusal, Payload: newErrorBody(status, message)}))
+			_, _ = conn.Write(AppendFrame(nil, Frame{Kind: KindRefusal, Payload: EncodeRefusal(status, message)}))
 			_ = conn.Close()
 			return false
 		}

@@ -92,10 +92,13 @@ func NewBook(records map[uint64]Record) *Book {
 // says that another process is connected under that ID. A process that was welcomed
 // is not judged again: its handshakes may overtake each other.
 func (b *Book) Judge(member, nonce uint64, reach wal.Reach, rival bool) Verdict {
+	met, known := b.met[member]
 	switch {
 	case rival:
 		return Rival
-	case b.met[member] != nonce && b.records[member].lacks(reach):
+	case known && met == nonce:
+		return Welcome
+	case b.records[member].lacks(reach):
 		return Behind
 	}
 	return Welcome
