@@ -23,7 +23,8 @@ const (
 // reservedIDs are from here on: Raft has uses of its own for some of them.
 const reservedIDs = 1 << 63
 
-// Step takes a message of another member.
+// Step takes a message of another member. The error is one to be logged, or wraps
+// [ErrLost].
 func (n *Node) Step(m Message, now Reading) error {
 	if err := n.take(m.Message); err != nil {
 		return err
@@ -49,6 +50,11 @@ func (n *Node) take(m *raftpb.Message) error {
 	if m.GetType() == raftpb.MsgSnap && len(n.held) > 0 {
 		n.heldSnapshot = m // an earlier one that waits was sent before, or is as good as lost
 		return nil
+	}
+	// A leader's heartbeat never names a later commit than what this machine has acknowledged
+	// to it, in this term, and in one term no entry goes away.
+	if m.GetType() == raftpb.MsgHeartbeat && m.GetTerm() >= n.term && m.GetCommit() > n.lastIndex {
+		return fmt.Errorf("%w: %x says that entry %d is here, and the log ends at %d", ErrLost, m.GetFrom(), m.GetCommit(), n.lastIndex)
 	}
 	// A message from one that has been removed meanwhile is no error of ours.
 	_ = n.raw.Step(m)

@@ -28,6 +28,9 @@ var (
 	ErrLastVoter = errors.New("the last machine of a cluster cannot be removed")
 	// ErrLosesQuorum: too few of the machines that would remain are alive.
 	ErrLosesQuorum = errors.New("the machines that would remain and are alive would be no majority: remove the dead ones first, or start them")
+	// ErrLost: this machine has acknowledged entries that it does not have. It must not go on:
+	// whoever counts on it may have told a client that they are safe.
+	ErrLost = errors.New("this machine lacks entries that it has acknowledged")
 	// ErrReservedID: a member cannot have this ID.
 	ErrReservedID = errors.New("member IDs are from 1 to 2^63-1")
 )
@@ -96,6 +99,7 @@ type Node struct {
 	told      Leader // what Work said last
 	ticks     int
 
+	lastIndex    uint64 // of the log, as of what was handed out to be made durable
 	handedOut    uint64 // index of the last entry handed out for application
 	handedTerm   uint64 // its term
 	applied      uint64 // index of the last entry known to be applied
@@ -148,6 +152,10 @@ func New(cfg Config, state State, now Reading) (*Node, error) {
 	}
 	n.clock.reach(state.Time, now)
 	n.clock.reachAll(state.Entries, now)
+	n.lastIndex = state.Snapshot.GetIndex()
+	if len(state.Entries) > 0 {
+		n.lastIndex = state.Entries[len(state.Entries)-1].GetIndex()
+	}
 	raw, err := raft.NewRawNode(&raft.Config{
 		ID:                        cfg.MemberID,
 		ElectionTick:              cfg.ElectionTicks,

@@ -212,12 +212,23 @@ func (n *Node) ready(now Reading) {
 		case raftpb.MsgStorageAppend:
 			n.work.Append = newAppend(m)
 			n.clock.reachAll(n.work.Append.Entries, now)
+			n.noteLast(n.work.Append)
 			n.stall(n.work.Append)
 		case raftpb.MsgStorageApply:
 			n.hold(m)
 		default:
 			n.work.Messages = append(n.work.Messages, m)
 		}
+	}
+}
+
+// noteLast keeps track of how far the log reaches.
+func (n *Node) noteLast(a *Append) {
+	if a.Snapshot != nil {
+		n.lastIndex = a.Snapshot.GetIndex()
+	}
+	if len(a.Entries) > 0 {
+		n.lastIndex = a.Entries[len(a.Entries)-1].GetIndex()
 	}
 }
 
