@@ -16,7 +16,9 @@ import (
 	"etcd/store"
 	"etcd/store/storepb"
 	"etcd/transport"
+	"etcd/wal"
 	"etcd/watch"
+	"etcd/witness"
 )
 
 // Config is what a machine needs besides its disk.
@@ -35,6 +37,9 @@ type Config struct {
 	Clock func() raftnode.Reading
 	// Host is what the actors run on.
 	Host Host
+	// Nonce is a random number that tells this process from others with the identity of the
+	// machine.
+	Nonce uint64
 	// AuditEvery is how often machines compare their states; 0 for never.
 	AuditEvery time.Duration
 	// Seeds are the members a machine that joins was told of. They count until its own
@@ -42,6 +47,11 @@ type Config struct {
 	Seeds []store.Member
 	Log   *slog.Logger
 }
+
+// rivalPatience is for how many election timeouts a process that has just started is told
+// that another one with its identity is connected before it gives way. After one of them a
+// connection whose process is dead is closed.
+const rivalPatience = 5
 
 // Machine is a running member of the cluster.
 type Machine struct {
@@ -60,15 +70,16 @@ type Machine struct {
 	// applied and the cluster knows this machine. Before that a watch without an index
 	// needs a Sync, even one that is content with local state.
 	Ready <-chan struct{}
-	// Gone gets the reason when another member says that this machine is no longer one.
-	// It then has to stop.
-	Gone <-chan string
+	// Gone gets the reason when this machine must not go on. It then has to stop.
+	Gone <-chan Departure
 	// Receiver takes the connections of other members.
 	Receiver *transport.Receiver
 	// Inbox takes what comes through them.
 	Inbox *Inbox
 
-	order    []*actor.PID // of spawning
+	durable  atomic.Pointer[wal.Reach]    // of the log
+	book     atomic.Pointer[witness.Book] // what is known of the other members' disks
+	order    []*actor.PID                 // of spawning
 	watchers atomic.Int64
 	host     Host
 	disk     *Disk
@@ -99,9 +110,12 @@ func Start(cfg Config, disk *Disk) (*Machine, error) {
 	}
 
 	m := &Machine{System: newSystem(cfg.Log), ClusterID: disk.Identity.ClusterID, host: cfg.Host, disk: disk, time: &logTime{clock: cfg.Clock}}
+	reach := disk.Reach()
+	m.durable.Store(&reach)
+	m.book.Store(disk.book)
 	all := &pids{}
 	peers := m.connect(cfg, all)
-	gone := make(chan string, 1)
+	gone := make(chan Departure, 1)
 	m.Gone = gone
 	fatal := newFatal(cfg.Log, cfg.Host.Exit)
 	supervisor := fatalOnPanic(fatal)
@@ -119,8 +133,12 @@ func Start(cfg Config, disk *Disk) (*Machine, error) {
 		kind string
 		core actor.Actor
 	}{
-		{&all.wal, "wal", &walActor{log: disk.log, fatal: fatal}},
+		{&all.wal, "wal", &walActor{log: disk.log, durable: &m.durable, fatal: fatal}},
 		{&all.snapshotter, "snapshotter", &snapshotActor{snapshots: disk.snapshots, logger: cfg.Log, fatal: fatal}},
+		{&all.witness, "witness", &witnessActor{
+			identity: disk.Identity, fsys: disk.fsys, afterFunc: cfg.Host.AfterFunc,
+			book: &m.book, durable: &m.durable, log: cfg.Log, fatal: fatal,
+		}},
 		{&all.hub, "hub", &hubActor{hub: watch.NewHub(disk.store.History()), watchers: &m.watchers}},
 		{&all.auditor, "auditor", &auditorActor{
 			log: cfg.Log, own: make(map[uint64]stateHash), theirs: make(map[uint64]map[uint64]stateHash),
@@ -132,10 +150,12 @@ func Start(cfg Config, disk *Disk) (*Machine, error) {
 		}},
 		{&all.raft, "raft", &raftActor{
 			node: node, clock: cfg.Clock, time: m.time, watch: clockWatch{log: cfg.Log}, log: cfg.Log, peers: peers,
-			patience: cfg.Tick * time.Duration(cfg.Raft.RequestTicks),
-			gone: func(reason string) {
+			patience:  cfg.Tick * time.Duration(cfg.Raft.RequestTicks),
+			probation: witness.NewProbation(cfg.Raft.ElectionTicks, rivalPatience*cfg.Raft.ElectionTicks, disk.LastIndex() == 0),
+			applied:   disk.snapshotIndex(), committed: disk.commit(),
+			gone: func(d Departure) {
 				select {
-				case gone <- reason:
+				case gone <- d:
 				default: // it was said already
 				}
 			},
@@ -171,9 +191,11 @@ func (m *Machine) connect(cfg Config, to *pids) *peers {
 		Addr:      peerAddr(cfg.Member),
 		Heartbeat: cfg.Tick * time.Duration(cfg.Raft.HeartbeatTicks),
 		Dead:      cfg.Tick * time.Duration(cfg.Raft.ElectionTicks),
+		Nonce:     cfg.Nonce,
+		Reach:     func() string { return witness.EncodeReach(*m.durable.Load()) },
 		Log:       cfg.Log,
 	}
-	m.Inbox = &Inbox{self: m.disk.Identity.MemberID, root: m.System.Root, to: to, log: cfg.Log}
+	m.Inbox = &Inbox{self: cfg.Member, nonce: cfg.Nonce, root: m.System.Root, to: to, log: cfg.Log, book: &m.book}
 	m.Receiver = transport.NewReceiver(self, m.Inbox.Admit, m.Inbox.Deliver)
 	network := cfg.Host.Connect(self)
 	supervisor := StopOnPanic(cfg.Log)
@@ -186,7 +208,7 @@ func (m *Machine) connect(cfg Config, to *pids) *peers {
 		spawn: func(member uint64, addr string) *actor.PID {
 			core := &peerActor{
 				member: member, addr: addr, network: network,
-				snapshots: m.disk.snapshots, raft: to.raft, log: cfg.Log,
+				snapshots: m.disk.snapshots, raft: to.raft, inbox: m.Inbox, log: cfg.Log,
 			}
 			m.running.Add(1)
 			pid := m.System.Root.Spawn(actor.PropsFromProducer(

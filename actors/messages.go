@@ -10,6 +10,7 @@ import (
 	"etcd/raftnode"
 	"etcd/store"
 	"etcd/transport"
+	"etcd/wal"
 	"etcd/watch"
 )
 
@@ -158,7 +159,7 @@ type (
 	// themselves may now.
 	begin struct{}
 	// *pids: Start -> each actor, first. Before it an actor knows nobody.
-	pids struct{ raft, wal, snapshotter, store, hub, reaper, ticker, announcer, auditor *actor.PID }
+	pids struct{ raft, wal, snapshotter, store, hub, reaper, ticker, announcer, auditor, witness *actor.PID }
 
 	// tick: ticker -> raft.
 	tick struct{}
@@ -205,7 +206,7 @@ type (
 		from, index uint64
 		hash        stateHash
 	}
-	// broadcast: auditor -> raft. For all other members.
+	// broadcast: auditor, witness -> raft. For all other members.
 	broadcast struct{ frame transport.Frame }
 
 	// takeSnapshot: raft -> store. Right behind the entry it is to contain last.
@@ -240,7 +241,7 @@ type (
 
 	// *raftnode.Leader: raft -> reaper.
 
-	// membership: store -> raft. Who belongs to the cluster, and who no longer does.
+	// membership: store -> raft and witness. Who belongs to the cluster, and who no longer does.
 	membership struct {
 		members []store.Member
 		removed []uint64
@@ -276,10 +277,31 @@ type (
 	// reconnected: peer -> raft. Proposals for the member, and answers to its own, go by a
 	// new connection.
 	reconnected struct{ member uint64 }
-	// unreachable: peer -> raft. Messages to the member may have been lost.
+	// unreachable: peer -> raft. Messages to the member may have been lost, and it says
+	// nothing any more.
 	unreachable struct{ member uint64 }
-	// expelled: peer -> raft. Another member says that this machine was removed.
-	expelled struct{ message string }
+	// welcomed: peer -> raft. The member has taken this machine in.
+	welcomed struct{ member uint64 }
+	// contested: peer -> raft. The member is connected to another process with the identity
+	// of this machine.
+	contested struct{ member uint64 }
+	// expelled: peer or a connection -> raft. Another member says that this machine is none,
+	// or must not go on as it is.
+	expelled struct{ departure Departure }
+
+	// met: a connection -> witness. A process of another member was welcomed.
+	met struct {
+		member, nonce uint64
+		reach         wal.Reach
+	}
+	// shown: a connection -> witness. How far the log of a member reaches.
+	shown struct {
+		member uint64
+		reach  wal.Reach
+	}
+	// witnessDue: timer -> witness.
+	witnessDue struct{}
+
 	// handOver: Machine -> raft. Let another member lead; done is closed when that has
 	// happened or is not possible.
 	handOver struct{ done chan<- struct{} }

@@ -31,6 +31,7 @@ type peerActor struct {
 	network   Network
 	snapshots *wal.Snapshots
 	raft      *actor.PID
+	inbox     *Inbox
 	log       *slog.Logger
 
 	control, bulk Stream
@@ -72,9 +73,12 @@ func (p *peerActor) start(ctx actor.Context) {
 	root := ctx.ActorSystem().Root
 	events := func(class transport.Class) transport.Events {
 		level := slog.LevelWarn // of the first report; the ones that follow say nothing new
+		rivals := 0             // how often another process was said to be connected
 		return transport.Events{
+			Meet: p.inbox.Meet,
 			Up: func() {
-				level = slog.LevelWarn
+				level, rivals = slog.LevelWarn, 0
+				root.Send(p.raft, &welcomed{member: p.member})
 				p.log.Info("connected to a member", "member", MemberID(p.member), "stream", class)
 				if class == transport.Bulk {
 					root.Send(p.raft, &reconnected{member: p.member})
@@ -86,9 +90,15 @@ func (p *peerActor) start(ctx actor.Context) {
 				root.Send(p.raft, &unreachable{member: p.member})
 			},
 			Refused: func(status int, message string) {
-				if status == statusGone {
-					root.Send(p.raft, &expelled{message: message})
+				if d, final := departure(status, message); final {
+					root.Send(p.raft, &expelled{departure: d})
 					return
+				}
+				if status == statusRival {
+					root.Send(p.raft, &contested{member: p.member})
+					if rivals++; rivals == 1 {
+						return // most likely the process before this one, whose end was not noticed yet
+					}
 				}
 				p.log.Log(p.ctx, level, "a member refuses this machine; it is tried again", "member", MemberID(p.member), "status", status, "reason", message)
 				level = slog.LevelDebug
@@ -100,6 +110,10 @@ func (p *peerActor) start(ctx actor.Context) {
 }
 
 func (p *peerActor) sendFrame(ctx actor.Context, frame transport.Frame) {
+	if frame.Kind == transport.KindReach {
+		p.control.Send(frame) // otherwise it is said when there is a connection
+		return
+	}
 	switch sent := p.bulk.Send(frame); {
 	case sent:
 	case frame.Kind == transport.KindForward:

@@ -23,9 +23,10 @@ type peers struct {
 }
 
 type peer struct {
-	pid  *actor.PID
-	addr string
-	told bool // by the member itself, in a handshake: that is never older than the state
+	pid    *actor.PID
+	member store.Member // as of the state of this machine, empty if that does not know it
+	addr   string
+	told   bool // by the member itself, in a handshake: that is never older than the state
 }
 
 // maxPeers bounds those that this machine has only heard of.
@@ -38,6 +39,9 @@ func (ps *peers) set(ctx actor.Context, m *membership) {
 	for _, member := range m.members {
 		if p, ok := ps.actors[member.ID]; !ok || !p.told {
 			ps.reach(ctx, member.ID, peerAddr(member))
+		}
+		if p, ok := ps.actors[member.ID]; ok {
+			p.member = member
 		}
 	}
 	for _, id := range m.removed {
@@ -84,6 +88,14 @@ func (ps *peers) reach(ctx actor.Context, member uint64, addr string) {
 func peerAddr(m store.Member) string {
 	_, addr, _ := strings.Cut(m.PeerURL, "://")
 	return addr
+}
+
+// advisor is another member for commands that people are told to run, at best the given one.
+func (ps *peers) advisor(best uint64) store.Member {
+	if p, ok := ps.actors[best]; ok && p.member.ID == best {
+		return p.member
+	}
+	return store.Member{ClientURL: "http://<client address of another member>", PeerURL: "http://<peer address of another member>"}
 }
 
 func (ps *peers) broadcast(ctx actor.Context, frame transport.Frame) {

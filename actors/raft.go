@@ -1,6 +1,7 @@
 package actors
 
 import (
+	"errors"
 	"log/slog"
 	"slices"
 	"time"
@@ -11,6 +12,7 @@ import (
 	"etcd/raftnode"
 	"etcd/store"
 	"etcd/store/storepb"
+	"etcd/witness"
 )
 
 // raftActor drives the consensus core and spreads its work.
@@ -33,7 +35,12 @@ type raftActor struct {
 	handingOver []chan<- struct{}
 
 	peers *peers
-	gone  func(reason string) // called when this machine is no longer a member
+	gone  func(d Departure) // called when this machine must not go on
+
+	probation *witness.Probation
+	applied   uint64 // index of the last entry that was applied
+	committed uint64 // up to where the log was known to be committed at the start
+	out       bool   // this machine must not take part any more
 }
 
 func (r *raftActor) Receive(ctx actor.Context) {
@@ -49,6 +56,7 @@ func (r *raftActor) Receive(ctx actor.Context) {
 			r.must(r.node.Appended(a))
 		}
 	case *applied:
+		r.applied = m.apply.Last
 		r.must(r.node.Applied(m.apply))
 	case *snapshotLogged:
 		r.must(r.node.Snapshotted(m.meta))
@@ -56,14 +64,26 @@ func (r *raftActor) Receive(ctx actor.Context) {
 		r.node.Tick()
 		mono := r.clock().Mono
 		r.followers.Expire(mono - min(mono, uint64(r.patience)))
+		if r.probation.Tick() {
+			r.leave(Departure{Reason: rivalry(r.peers.self)})
+		}
 	case *raftnode.Message:
+		if r.mute() {
+			return
+		}
 		switch m.GetType() {
 		case raftpb.MsgApp:
 			r.appends.Received++
 		case raftpb.MsgAppResp:
 			r.followers.Answered(m.Message, r.clock().Mono)
 		}
-		if err := r.node.Step(*m, r.clock()); err != nil {
+		err := r.node.Step(*m, r.clock())
+		if errors.Is(err, raftnode.ErrLost) {
+			r.log.Error("this machine must not go on", "error", err)
+			r.leave(Departure{Reason: lossOf(r.peers.self, r.peers.advisor(m.GetFrom())), Lost: true})
+			return
+		}
+		if err != nil {
 			r.peers.inbox.refused.Add(1)
 			r.log.Error("refused a message of another machine", "error", err)
 		}
@@ -98,7 +118,14 @@ func (r *raftActor) Receive(ctx actor.Context) {
 		return
 	case *reconnected:
 		r.node.Reconnected(m.member)
+	case *welcomed:
+		r.probation.Welcomed(m.member)
+		return
+	case *contested:
+		r.probation.Rival(m.member)
+		return
 	case *unreachable:
+		r.probation.Unreachable(m.member)
 		r.node.Unreachable(m.member)
 		if r.leads {
 			r.followers.Unreachable(m.member)
@@ -106,7 +133,7 @@ func (r *raftActor) Receive(ctx actor.Context) {
 	case *snapshotSent:
 		r.node.SnapshotSent(m.member, m.ok)
 	case *expelled:
-		r.gone(m.message)
+		r.leave(m.departure)
 		return
 	case *handOver:
 		r.handOver(m)
@@ -150,6 +177,9 @@ func (r *raftActor) work(ctx actor.Context) {
 		}
 		if work.Append != nil {
 			ctx.Send(r.to.wal, work.Append)
+		}
+		if r.mute() {
+			work.Messages = r.withhold(ctx, work.Messages)
 		}
 		for _, m := range work.Messages {
 			if m.GetType() == raftpb.MsgApp {

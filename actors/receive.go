@@ -2,6 +2,7 @@ package actors
 
 import (
 	"errors"
+	"fmt"
 	"io"
 	"log/slog"
 	"net/http"
@@ -13,22 +14,24 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	"etcd/raftnode"
+	"etcd/store"
 	"etcd/transport"
+	"etcd/witness"
 )
-
-// statusGone answers the handshake of a machine that was removed for ever.
-const statusGone = http.StatusGone
 
 var errNoSnapshot = errors.New("actors: what came as a snapshot is none")
 
 // Inbox takes what comes from other machines, on the goroutines of their
 // connections, and passes it on as messages.
 type Inbox struct {
-	self    uint64
+	self    store.Member
+	nonce   uint64
 	root    *actor.RootContext
 	to      *pids
 	log     *slog.Logger
 	removed atomic.Pointer[[]uint64] // former members; replaced, never changed
+	book    *atomic.Pointer[witness.Book]
+	behind  atomic.Pointer[met] // the last process that was refused for what it lacks
 
 	refused atomic.Int64 // streams of removed machines, and frames that must not come
 }
@@ -39,23 +42,52 @@ func (in *Inbox) isRemoved(member uint64) bool {
 	return removed != nil && slices.Contains(*removed, member)
 }
 
-// Admit decides about a stream of a machine that knows the ID of this cluster. Only
-// one that was removed is refused: a machine that is behind may not know a member yet,
-// and if that one leads, it is the only one from which to learn. Raft does not listen
-// to those who have no say.
+// Admit decides about a stream of a machine that knows the ID of this cluster. A machine
+// that is not known as a member is welcome all the same: one that is behind may not know a
+// member yet, and if that one leads, it is the only one from which to learn. Raft does not
+// listen to those who have no say.
 func (in *Inbox) Admit(h transport.Hello) (status int, message string) {
 	if in.isRemoved(h.From) {
 		in.refused.Add(1)
 		return statusGone, "this machine was removed from the cluster"
 	}
-	if h.From == in.self {
+	if h.From == in.self.ID {
 		in.refused.Add(1)
+		if h.Nonce == in.nonce {
+			return http.StatusPreconditionFailed, "this is that machine"
+		}
 		in.log.Error("another process runs with the identity of this machine: was its data directory copied? Stop one of them", "address", h.Addr)
-		return http.StatusPreconditionFailed, "this is that machine"
+		return statusRival, rivalry(in.self.ID)
 	}
-	if h.Addr != "" {
+	if status, message = in.Meet(h); status == 0 && h.Addr != "" {
 		in.root.Send(in.to.raft, &located{member: h.From, addr: h.Addr})
 	}
+	return status, message
+}
+
+// Meet decides whether a process may speak for a member, whichever side has called the
+// other.
+func (in *Inbox) Meet(h transport.Hello) (status int, message string) {
+	reach, err := witness.DecodeReach(h.Reach)
+	if err != nil {
+		in.refused.Add(1)
+		return http.StatusBadRequest, err.Error()
+	}
+	book := in.book.Load()
+	m := &met{member: h.From, nonce: h.Nonce, reach: reach}
+	switch book.Judge(h.From, h.Nonce, reach, h.Rival) {
+	case witness.Rival:
+		in.refused.Add(1)
+		return statusRival, rivalry(h.From)
+	case witness.Behind:
+		in.refused.Add(1)
+		if last := in.behind.Swap(m); last == nil || last.member != m.member || last.nonce != m.nonce {
+			in.log.Warn("a member comes back with less than it has acknowledged: it was restored from a backup, or its disk lost writes. "+
+				"It is refused and has to be replaced", "member", MemberID(h.From), "is", h.Reach, "was", fmt.Sprintf("%+v", book.Record(h.From)))
+		}
+		return statusBehind, lossOf(h.From, in.self)
+	}
+	in.root.Send(in.to.witness, m)
 	return 0, ""
 }
 
@@ -84,6 +116,24 @@ func (in *Inbox) Deliver(from uint64, f transport.Frame) {
 		in.root.Send(in.to.raft, &forwarded{from: from, payload: f.Payload})
 	case transport.KindReject:
 		in.root.Send(in.to.raft, &rejected{payload: f.Payload})
+	case transport.KindReach:
+		reach, err := witness.DecodeReach(string(f.Payload))
+		if err != nil {
+			in.refused.Add(1)
+			in.log.Error("a member sends what is no reach", "member", MemberID(from), "error", err)
+			return
+		}
+		in.root.Send(in.to.witness, &shown{member: from, reach: reach})
+	case transport.KindRefusal:
+		refused, err := transport.DecodeRefusal(f.Payload)
+		if err != nil {
+			in.refused.Add(1)
+			in.log.Error("a member sends what is no refusal", "member", MemberID(from), "error", err)
+			return
+		}
+		if d, final := departure(refused.Status, refused.Message); final {
+			in.root.Send(in.to.raft, &expelled{departure: d})
+		}
 	case transport.KindHash:
 		if m, ok := decodeHash(from, f.Payload); ok {
 			in.root.Send(in.to.auditor, m)

@@ -13,6 +13,7 @@ import (
 	"etcd/store"
 	"etcd/wal"
 	"etcd/wal/vfs"
+	"etcd/witness"
 )
 
 // Disk is an opened data directory and what was found in it.
@@ -24,6 +25,9 @@ type Disk struct {
 	// Found is what the log says about its own state, for the one who logs it;
 	// nil for a new directory.
 	Found *wal.Recovered
+	// Forgotten is why nothing is remembered of the other members' disks; nil if that is
+	// not so. It is worth a warning, no more.
+	Forgotten error
 
 	fsys      vfs.FS
 	opts      wal.Options
@@ -31,6 +35,7 @@ type Disk struct {
 	log       *wal.Log
 	snapshots *wal.Snapshots
 	store     *store.Store // as of the snapshot
+	book      *witness.Book
 }
 
 // OpenDisk locks a data directory and reads it. It refuses one that another process
@@ -41,7 +46,7 @@ func OpenDisk(fsys vfs.FS, opts wal.Options) (disk *Disk, err error) {
 	if err != nil {
 		return nil, err
 	}
-	d := &Disk{fsys: fsys, opts: opts, lock: lock, store: store.New()}
+	d := &Disk{fsys: fsys, opts: opts, lock: lock, store: store.New(), book: witness.NewBook(nil)}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, lock.Close())
@@ -56,6 +61,7 @@ func OpenDisk(fsys vfs.FS, opts wal.Options) (disk *Disk, err error) {
 		return nil, err
 	}
 	d.Identity = d.Found.Identity
+	d.book, d.Forgotten = witness.Load(fsys, d.Identity)
 	d.snapshots = wal.NewSnapshots(fsys, d.Identity)
 	if meta := d.Found.Snapshot; meta != nil {
 		if d.store, err = restore(d.snapshots, meta); err != nil {
@@ -118,6 +124,25 @@ func (d *Disk) LastIndex() uint64 {
 		return d.Found.Snapshot.GetIndex()
 	}
 	return 0
+}
+
+// Reach is how far the log reaches that was found.
+func (d *Disk) Reach() wal.Reach { return d.log.Durable() }
+
+// snapshotIndex is up to where the state is that was found.
+func (d *Disk) snapshotIndex() uint64 {
+	if d.Found == nil {
+		return 0
+	}
+	return d.Found.Snapshot.GetIndex()
+}
+
+// commit is up to where the machine knew its log to be committed.
+func (d *Disk) commit() uint64 {
+	if d.Found == nil {
+		return 0
+	}
+	return d.Found.HardState.GetCommit()
 }
 
 // state is what the consensus core starts from.

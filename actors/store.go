@@ -162,11 +162,13 @@ func (s *storeActor) install(ctx actor.Context, m *install) {
 	}
 }
 
-// tellMembers tells the raft actor who belongs to the cluster. A machine that is
+// tellMembers tells the raft actor and the witness who belongs to the cluster. A machine that is
 // still empty does not know.
 func (s *storeActor) tellMembers(ctx actor.Context) {
 	if members := s.store.Members(); len(members) > 0 {
-		ctx.Send(s.to.raft, &membership{members: members, removed: s.store.Removed()})
+		m := &membership{members: members, removed: s.store.Removed()}
+		ctx.Send(s.to.raft, m)
+		ctx.Send(s.to.witness, m)
 	}
 }
 

@@ -2,6 +2,7 @@ package actors
 
 import (
 	"slices"
+	"sync/atomic"
 
 	"github.com/asynkron/protoactor-go/actor"
 	"go.etcd.io/raft/v3/raftpb"
@@ -13,8 +14,9 @@ import (
 // walActor owns the log on disk. Everything that waits when its flush token comes
 // up becomes one write and one fdatasync.
 type walActor struct {
-	log   *wal.Log
-	fatal fatal
+	log     *wal.Log
+	durable *atomic.Pointer[wal.Reach] // how far the log reaches, for whoever asks
+	fatal   fatal
 
 	to *pids
 
@@ -70,6 +72,8 @@ func (w *walActor) sync(ctx actor.Context) {
 	if err := w.log.Sync(); err != nil {
 		w.fail("cannot write the log", err)
 	}
+	reach := w.log.Durable()
+	w.durable.Store(&reach)
 	if len(w.appends) > 0 {
 		ctx.Send(w.to.raft, &appended{appends: w.appends})
 		w.appends = nil

@@ -171,6 +171,10 @@ func logFound(log *slog.Logger, disk *actors.Disk) {
 		log.Warn("the end of the log was cut off: the last write before the crash was not complete, and was never acknowledged",
 			"file", found.Torn.File, "offset", found.Torn.Offset, "bytes", found.Torn.Bytes)
 	}
+	if disk.Forgotten != nil {
+		log.Warn("what the other machines have on disk is not known: this one will not notice that one of them was restored from a backup, "+
+			"until it has heard of them again", "error", disk.Forgotten)
+	}
 	log.Info("recovered", "index", disk.LastIndex(), "snapshot", found.Snapshot.GetIndex(),
 		"entries", len(found.Entries), "term", found.HardState.GetTerm())
 }
@@ -189,6 +193,7 @@ func machineConfig(c *config, member store.Member, seeds []store.Member, host ac
 		Seeds:           seeds,
 		AuditEvery:      auditEvery,
 		Clock:           clock,
+		Nonce:           random(),
 		Log:             log,
 		Raft: raftnode.Config{
 			HeartbeatTicks:  1,

@@ -74,17 +74,30 @@ func serve(stopping context.Context, dir string, machine *actors.Machine, f *fro
 			log.Info("serving clients", "addr", addr.String())
 		case <-stopping.Done():
 			return stopServing(machine, f, log)
-		case reason := <-machine.Gone:
-			err := errors.Join(stopServing(machine, f, log), noteRemoved(dir))
-			if !machine.IsReady() {
-				return errors.Join(fmt.Errorf("%s; to use it again, wipe its data directory (-f) and let it join again (-C)", reason), err)
-			}
-			log.Warn("stopped: " + reason)
-			return err
+		case gone := <-machine.Gone:
+			return depart(gone, machine, dir, f, log)
 		case err := <-f.ended:
 			return errors.Join(fmt.Errorf("serving: %w", err), machine.Stop())
 		}
 	}
+}
+
+// depart stops a machine that must not go on. It is a failure unless somebody wanted it:
+// unless the machine was removed while it served.
+func depart(gone actors.Departure, machine *actors.Machine, dir string, f *fronts, log *slog.Logger) error {
+	wasReady := machine.IsReady()
+	err := stopServing(machine, f, log)
+	if gone.Removed || gone.Lost {
+		err = errors.Join(err, noteUseless(dir))
+	}
+	switch {
+	case !gone.Removed:
+		return errors.Join(errors.New(gone.Reason), err)
+	case !wasReady:
+		return errors.Join(fmt.Errorf("%s; to use it again, wipe its data directory (-f) and let it join again (-C)", gone.Reason), err)
+	}
+	log.Warn("stopped: " + gone.Reason)
+	return err
 }
 
 // stopServing stops in the order that clients notice least: another machine leads

@@ -12,11 +12,12 @@ import (
 	"etcd/actors"
 	"etcd/wal"
 	"etcd/wal/vfs"
+	"etcd/witness"
 )
 
 // wipe deletes the data in a directory, as -f says. It refuses to if that would cost a
 // cluster of several one of its copies; a directory that cannot be read, or of a machine
-// that was removed, is of no use to anyone.
+// that was removed or refused, is of no use to anyone.
 func wipe(dir string, fsys vfs.FS, log *slog.Logger) error {
 	disk, err := actors.OpenDisk(fsys, wal.Options{})
 	switch {
@@ -30,8 +31,8 @@ func wipe(dir string, fsys vfs.FS, log *slog.Logger) error {
 			return err
 		}
 		s, err := load(dir)
-		removed := err == nil && s.Removed || !slices.Contains(members, self)
-		if len(members) > 1 && !removed {
+		useless := err == nil && s.Useless || !slices.Contains(members, self)
+		if len(members) > 1 && !useless {
 			id := actors.MemberID(self)
 			return fmt.Errorf("-f would delete the data of member %s of a cluster of %d, which would not take this machine back under its name; "+
 				"nothing was deleted. Without -f it goes on with its data: is -f left in a unit file or a script? To start over all the same, remove it "+
@@ -40,6 +41,9 @@ func wipe(dir string, fsys vfs.FS, log *slog.Logger) error {
 	}
 	files, err := wal.Wipe(fsys)
 	if err != nil {
+		return err
+	}
+	if err := witness.Remove(fsys); err != nil {
 		return err
 	}
 	// Whoever starts over is another machine.

@@ -18,8 +18,9 @@ type stored struct {
 	PeerAddr   string `json:"peerAddr"`
 	// Joining is the member ID with which this machine has asked to join.
 	Joining uint64 `json:"joining,omitempty,string"`
-	// Removed says that this machine was told that it is no member any more.
-	Removed bool `json:"removed,omitempty"`
+	// Useless says that this machine was told that it is no member any more, or that its
+	// data is not what it had acknowledged.
+	Useless bool `json:"useless,omitempty"`
 }
 
 const storedFile = "config.json"
@@ -93,12 +94,12 @@ func (s stored) save(dir string) error {
 	return errors.Join(d.Sync(), d.Close())
 }
 
-// noteRemoved remembers that this machine is no member any more: its data is of no use.
-func noteRemoved(dir string) error {
+// noteUseless remembers that the data of this machine is of no use any more.
+func noteUseless(dir string) error {
 	s, err := load(dir)
 	if err != nil {
 		return err
 	}
-	s.Removed = true
+	s.Useless = true
 	return s.save(dir)
 }

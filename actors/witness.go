@@ -1,0 +1,106 @@
+package actors
+
+import (
+	"errors"
+	"log/slog"
+	"slices"
+	"sync/atomic"
+	"syscall"
+	"time"
+
+	"github.com/asynkron/protoactor-go/actor"
+
+	"etcd/transport"
+	"etcd/wal"
+	"etcd/wal/vfs"
+	"etcd/witness"
+)
+
+// witnessEvery is how long it may take until the others hear how far the log of this
+// machine reaches, and until what they have told is on disk.
+const witnessEvery = time.Second
+
+// witnessActor tells the other members what this one has durably, and remembers what they
+// have. It has nothing to do with the way of a command: its file is written beside the log,
+// and may lag behind.
+type witnessActor struct {
+	identity  wal.Identity
+	fsys      vfs.FS
+	afterFunc func(time.Duration, func()) Timer
+	log       *slog.Logger
+	fatal     fatal
+
+	book    *atomic.Pointer[witness.Book] // read by whoever shakes hands
+	durable *atomic.Pointer[wal.Reach]    // set by the WAL writer
+
+	to      *pids
+	timer   Timer
+	removed []uint64
+	told    wal.Reach
+	saved   *witness.Book
+	failing bool // the last attempt to save failed for want of space
+}
+
+func (w *witnessActor) Receive(ctx actor.Context) {
+	switch m := ctx.Message().(type) {
+	case *actor.Started:
+		w.saved = w.book.Load()
+	case *pids:
+		w.to = m
+	case begin:
+		root, self := ctx.ActorSystem().Root, ctx.Self()
+		w.timer = w.afterFunc(witnessEvery, func() { root.Send(self, witnessDue{}) })
+	case *met:
+		if !slices.Contains(w.removed, m.member) {
+			w.book.Store(w.book.Load().Meet(m.member, m.nonce, m.reach))
+		}
+	case *shown:
+		if !slices.Contains(w.removed, m.member) {
+			w.book.Store(w.book.Load().See(m.member, m.reach))
+		}
+	case *membership:
+		w.removed = m.removed
+		w.book.Store(w.book.Load().Forget(m.removed))
+	case witnessDue:
+		w.tell(ctx)
+		w.save()
+		w.timer.Reset(witnessEvery)
+	case *actor.Stopping:
+		if w.timer != nil { // a stop overtakes the first message
+			w.timer.Stop()
+		}
+		w.save()
+	}
+}
+
+// tell tells the others how far the log reaches. One that is not connected hears it in the
+// next handshake.
+func (w *witnessActor) tell(ctx actor.Context) {
+	reach := *w.durable.Load()
+	if reach == w.told {
+		return
+	}
+	w.told = reach
+	ctx.Send(w.to.raft, &broadcast{frame: transport.Frame{Kind: transport.KindReach, Payload: []byte(witness.EncodeReach(reach))}})
+}
+
+// save writes down what has changed. Without space it is left for later: the log may still
+// have some.
+func (w *witnessActor) save() {
+	book := w.book.Load()
+	if book.SameRecords(w.saved) {
+		return
+	}
+	err := book.Save(w.fsys, w.identity)
+	switch {
+	case err == nil:
+		w.saved, w.failing = book, false
+	case !errors.Is(err, syscall.ENOSPC) && !errors.Is(err, syscall.EDQUOT):
+		w.fatal("cannot write down how far the other members are: the process ends, because its disk fails. "+
+			"Nothing that was acknowledged is lost. Look at the disk (read-only? failing?), then start it again", "error", err)
+	case !w.failing:
+		w.failing = true
+		w.log.Warn("there is no space to write down how far the other members are: should this machine be started again "+
+			"before there is, it may not notice that one of them was restored from a backup", "error", err)
+	}
+}
