@@ -68,6 +68,8 @@ func (s *Sim) unsettled() string {
 		case m.removed && m.life != nil:
 			return m.name + " was removed and still runs"
 		case m.removed || !m.member:
+		case m.restored:
+			return m.name + " has an older disk and is not replaced"
 		case m.damaged:
 			return m.name + " has lost its disk and is not replaced"
 		case m.life == nil || !m.life.ready():

@@ -9,7 +9,9 @@ var logged = map[string]string{
 	"installed a snapshot of the leader": "state replaced by a snapshot",
 	"snapshot written":                   "snapshot written",
 	"the disk has not answered for an election timeout: handing over the leadership": "leader gives way because of its disk",
-	"announcing the name and addresses of this machine":                              "machine announced",
+	"a member comes back with less than it has acknowledged: it was restored from a backup, or its disk lost writes. " +
+		"It is refused and has to be replaced": "member refused that has lost something",
+	"announcing the name and addresses of this machine": "machine announced",
 }
 
 func (s *Sim) countLog(message string) {

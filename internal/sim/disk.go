@@ -12,6 +12,7 @@ import (
 	"etcd/actors"
 	"etcd/wal"
 	"etcd/wal/crashfs"
+	"etcd/witness"
 )
 
 // diskFaults is what is wrong with the disk of a machine at the moment.
@@ -61,6 +62,9 @@ func (l *life) operate(op crashfs.Op, name string) error {
 	}
 	l.s.current.sleep(l.takes(op))
 	switch {
+	case faults.full && op.Failure() == syscall.ENOSPC && strings.HasPrefix(name, witness.FileName):
+		l.sim.count("no space for the records of the others")
+		return syscall.ENOSPC // the log may still have some
 	case faults.full && op.Failure() == syscall.ENOSPC:
 		faults.hurt = l
 		l.sim.count("disk full")

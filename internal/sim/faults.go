@@ -50,6 +50,7 @@ var faultKinds = []faultKind{
 	{"failing fsync", 4, failingSync},
 	{"flipped bits", 6, flippedBits},
 	{"lost disk", 4, lostDisk},
+	{"restored directory", 6, restoredDirectory},
 	{"machine added", 4, addMachine},
 	{"machine removed", 4, removeMachine},
 	{"machine removed while it joins", 4, removeWhileJoining},

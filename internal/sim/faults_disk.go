@@ -4,6 +4,9 @@ import (
 	"time"
 
 	"etcd/actors"
+	"etcd/wal"
+	"etcd/wal/crashfs"
+	"etcd/witness"
 )
 
 func slowDisk(s *Sim, f *fault) func() {
@@ -45,7 +48,7 @@ func failingSync(s *Sim, f *fault) func() {
 // flippedBits damages the files of a machine that is down. If it cannot start from
 // them, it has lost its disk, so there must be no other such machine.
 func flippedBits(s *Sim, f *fault) func() {
-	s.sacrifice(f, func(m *machine) {
+	s.sacrifice(f, s.any(f), func(m *machine) {
 		m.kill()
 		for range 1 + f.rnd.IntN(3) {
 			m.flip(f.rnd)
@@ -57,7 +60,7 @@ func flippedBits(s *Sim, f *fault) func() {
 
 // lostDisk takes the data of a machine away.
 func lostDisk(s *Sim, f *fault) func() {
-	s.sacrifice(f, func(m *machine) {
+	s.sacrifice(f, s.any(f), func(m *machine) {
 		s.count("disk lost")
 		m.kill()
 		m.damaged = true
@@ -67,9 +70,82 @@ func lostDisk(s *Sim, f *fault) func() {
 	return nil
 }
 
+// restoredDirectory replaces the data of a machine by a copy of it from the beginning of the
+// fault. It is done only if all others that run know that something is missing then, and have
+// that on disk; nobody could tell otherwise. From then on the machine must not serve.
+func restoredDirectory(s *Sim, f *fault) func() {
+	m := s.any(f)()
+	if m == nil || !m.served || len(m.disks.flipped) > 0 {
+		return nil
+	}
+	m.kill()
+	id, before := m.memberID, m.disk.Clone()
+	return func() {
+		s.after(catchUp, func() { // it may have to start first
+			m.keepDown()
+			m.kill()
+			s.after(writtenDown, func() {
+				m.letUp()
+				s.sacrifice(f, func() *machine {
+					if s.quiet || m.memberID != id || m.leaving || !s.wouldMiss(m, before) {
+						return nil
+					}
+					return m
+				}, func(m *machine) {
+					s.count("directory restored")
+					m.kill()
+					m.disk, m.disks, m.restored = before, diskFaults{}, true
+					s.operator.busy = false
+				})
+			})
+		})
+	}
+}
+
+// In a directory that is to be restored something has to be missing, and the others must
+// have written down what.
+const (
+	catchUp     = 2 * time.Second
+	writtenDown = 2500 * time.Millisecond
+)
+
+// wouldMiss says whether all other machines run and have on their disks that a machine has
+// more than an older disk of it.
+func (s *Sim) wouldMiss(m *machine, before *crashfs.Disk) bool {
+	d, err := s.recoverable(before.Clone())
+	if err != nil {
+		return false
+	}
+	defer d.Close()
+	for _, other := range s.machines {
+		if other == m || !other.member {
+			continue
+		}
+		if other.life == nil || !other.life.ready() {
+			return false
+		}
+		book, err := witness.Load(other.life.disk, wal.Identity{ClusterID: s.founded, MemberID: other.memberID})
+		record := book.Record(m.memberID)
+		if err != nil || record.Term <= d.Reach().Term && record.Committed <= d.Reach().Last {
+			return false
+		}
+	}
+	return true
+}
+
+// any picks a machine that belongs to the cluster; nil if there is none.
+func (s *Sim) any(f *fault) func() *machine {
+	return func() *machine {
+		if machines := s.some(f.rnd, 1); len(machines) == 1 && machines[0].memberID != 0 {
+			return machines[0]
+		}
+		return nil
+	}
+}
+
 // sacrifice finds a machine that the cluster can lose for good: all others have what
-// was acknowledged, and are enough to remove it.
-func (s *Sim) sacrifice(f *fault, lose func(m *machine)) {
+// was acknowledged, and are enough to remove it. pick may find none.
+func (s *Sim) sacrifice(f *fault, pick func() *machine, lose func(m *machine)) {
 	asked := s.anyReady(f.rnd)
 	if s.operator.busy || asked == nil || s.anyDamaged() {
 		return
@@ -85,8 +161,8 @@ func (s *Sim) sacrifice(f *fault, lose func(m *machine)) {
 				s.operator.busy = false
 				return
 			}
-			if machines := s.some(f.rnd, 1); len(machines) == 1 && machines[0].memberID != 0 {
-				lose(machines[0])
+			if m := pick(); m != nil {
+				lose(m)
 				return
 			}
 			s.operator.busy = false
@@ -97,7 +173,7 @@ func (s *Sim) sacrifice(f *fault, lose func(m *machine)) {
 // anyDamaged says whether some machine has lost its disk, or may have.
 func (s *Sim) anyDamaged() bool {
 	for _, m := range s.machines {
-		if m.damaged || len(m.disks.flipped) > 0 {
+		if m.damaged || m.restored || len(m.disks.flipped) > 0 {
 			return true
 		}
 	}

@@ -32,6 +32,8 @@ func (h *logHandler) Handle(_ context.Context, r slog.Record) error {
 	case r.Level < slog.LevelError:
 	case strings.HasPrefix(r.Message, "cannot ") && l.m.disks.hurts(l):
 		l.sim.count("process ended: disk fails")
+	case r.Message == "this machine must not go on" && l.m.restored:
+		l.sim.count("restored machine hears that it lacks entries")
 	default:
 		l.sim.fail("%s: %s", l, text(r))
 	}

@@ -45,7 +45,8 @@ type machine struct {
 	served    bool // it has served clients as the member that it is
 	leaving   bool // somebody is about to remove it for good
 	removed   bool // that was done
-	damaged   bool // it refuses to start from its disk: it has to be replaced
+	damaged   bool // it refuses to start from its disk, or the others refuse it: it has to be replaced
+	restored  bool // its disk is an older one of its own
 	wantDown  int  // how many faults keep it down
 
 	returned bool          // it was started again after its removal
@@ -78,7 +79,8 @@ type life struct {
 	tasks   []*task
 	started time.Duration
 
-	machine *actors.Machine // nil until it has started
+	self    transport.Config // what it says of itself to others
+	machine *actors.Machine  // nil until it has started
 	session *session
 
 	snapshotIndex uint64        // what it has is a snapshot up to here, and then the entries
@@ -206,6 +208,7 @@ func (l *life) config(disk *actors.Disk, seeds []store.Member) actors.Config {
 		Clock:        l.clock,
 		Host:         l.host(),
 		AuditEvery:   auditEvery,
+		Nonce:        l.sim.identity.Uint64(),
 		Seeds:        seeds,
 		Log:          log,
 		Raft: raftnode.Config{
@@ -234,7 +237,10 @@ func (l *life) host() actors.Host {
 			t.Reset(d)
 			return t
 		},
-		Connect: func(self transport.Config) actors.Network { return &network{life: l, self: self} },
+		Connect: func(self transport.Config) actors.Network {
+			l.self = self
+			return &network{life: l, self: self}
+		},
 		Exit: func(int) {
 			l.exit()
 			runtime.Goexit()

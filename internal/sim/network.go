@@ -23,6 +23,14 @@ type wires struct {
 	// weather is what happens to what is sent.
 	weather weather
 	streams []*stream // all that are open
+	ghosts  []ghost
+}
+
+// ghost is a connection whose process has ended, which the other side has not noticed.
+type ghost struct {
+	member, nonce uint64
+	to            *life
+	until         time.Duration
 }
 
 // weather is the condition of the network.
@@ -118,6 +126,13 @@ func (st *stream) connect() {
 			st.events.Refused(status, message)
 			break
 		}
+		if status, message := st.events.Meet(target.life.hello(st.from, st.class)); status != 0 {
+			st.from.sim.count("stream refused by the dialling side")
+			target.life.machine.Inbox.Deliver(st.self.MemberID, transport.Frame{
+				Kind: transport.KindRefusal, Payload: transport.EncodeRefusal(status, message),
+			})
+			break
+		}
 		st.number++
 		st.to = target.life
 		st.arrival = st.from.s.now
@@ -129,9 +144,23 @@ func (st *stream) connect() {
 
 // admit is the handshake.
 func (st *stream) admit(to *life) (status int, message string) {
-	return to.machine.Inbox.Admit(transport.Hello{
-		ClusterID: st.self.ClusterID, From: st.self.MemberID, To: st.member, Class: st.class, Addr: st.self.Addr,
-	})
+	h := st.from.hello(to, st.class)
+	h.Addr, h.Rival = st.self.Addr, st.wires().rival(h, to)
+	return to.machine.Inbox.Admit(h)
+}
+
+// hello is what a process says of itself.
+func (l *life) hello(to *life, class transport.Class) transport.Hello {
+	return transport.Hello{
+		ClusterID: l.self.ClusterID, From: l.self.MemberID, To: to.self.MemberID, Class: class,
+		Nonce: l.self.Nonce, Reach: l.self.Reach(),
+	}
+}
+
+// rival says whether another process of the same member is, or seems to be, connected.
+func (w *wires) rival(h transport.Hello, to *life) bool {
+	w.ghosts = slices.DeleteFunc(w.ghosts, func(g ghost) bool { return g.until <= w.sim.now || g.to.dead })
+	return slices.ContainsFunc(w.ghosts, func(g ghost) bool { return g.to == to && g.member == h.From && g.nonce != h.Nonce })
 }
 
 // drop closes the connections of machines that were removed where that is known.
@@ -231,6 +260,15 @@ func (st *stream) Close() {
 // lost notes the end of a process. Those connected to it see a reset, or nothing for
 // an election timeout.
 func (w *wires) lost(l *life) {
+	after := time.Millisecond
+	if w.rnd.IntN(2) == 0 {
+		after = election
+	}
+	for _, st := range w.streams {
+		if st.from == l && st.to != nil {
+			w.ghosts = append(w.ghosts, ghost{member: st.self.MemberID, nonce: st.self.Nonce, to: st.to, until: w.sim.now + after})
+		}
+	}
 	w.streams = slices.DeleteFunc(w.streams, func(st *stream) bool { return st.from == l })
 	for _, st := range w.streams {
 		if st.to == l {

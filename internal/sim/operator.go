@@ -35,9 +35,12 @@ func (o *operator) look() {
 	for _, m := range o.sim.machines {
 		if l := m.life; l != nil && l.machine != nil {
 			select {
-			case reason := <-l.machine.Gone:
-				o.gone(m, reason)
+			case d := <-l.machine.Gone:
+				o.gone(m, d)
 			default:
+				if m.restored && l.ready() {
+					o.sim.fail("%s serves from a disk that lacks what it has acknowledged", m)
+				}
 			}
 			continue
 		}
@@ -56,10 +59,16 @@ func (o *operator) look() {
 	o.sim.after(lookEvery, o.look)
 }
 
-// gone stops a machine that was removed.
-func (o *operator) gone(m *machine, reason string) {
-	if !m.leaving && !m.damaged {
-		o.sim.fail("%s stops, because %s; nobody has removed it", m, reason)
+// gone stops a machine that was removed, or that lacks what it has acknowledged.
+func (o *operator) gone(m *machine, d actors.Departure) {
+	switch {
+	case !d.Removed && m.restored:
+		o.sim.count("restored machine refused")
+		m.damaged = true
+		m.kill()
+		return
+	case !d.Removed || !m.leaving && !m.damaged:
+		o.sim.fail("%s stops, because %s; nobody has removed it, and it has lost nothing", m, d.Reason)
 	}
 	o.sim.count("removed machine stops by itself")
 	if m.leaving {
@@ -141,7 +150,7 @@ func (o *operator) leaveForReplacement(m *machine) {
 			return
 		}
 		o.sim.count("machine replaced")
-		m.memberID, m.damaged, m.served = 0, false, false
+		m.memberID, m.damaged, m.restored, m.served = 0, false, false, false
 		m.letUp()
 		m.start(o.sim.establish)
 		o.await(m, func() { o.busy = false })

@@ -130,12 +130,12 @@ func TestTheSameSeedIsTheSameRun(t *testing.T) {
 // rare is what has to happen somewhere in the seeds that CI runs.
 var rare = []string{
 	"append rejected", "bit flipped", "damage to the last record", "damage without consequence",
-	"damaged snapshot passed over", "disk full", "disk lost", "fsync failed", "history cleared",
+	"damaged snapshot passed over", "directory restored", "disk full", "disk lost", "fsync failed", "history cleared",
 	"history lost by a snapshot", "join refused: removed", "key expired", "leader gives way because of its disk", "leader transfer",
 	"learner added", "learner promoted", "machine replaced", "member joined", "member removed", "message cut off",
 	"killed after voting", "killed while syncing", "message late", "message lost", "message twice", "power cut in the middle of a write", "pre-vote",
 	"process ended: disk fails", "read index of a follower", "read refused", "removal refused",
-	"removed machine stops by itself", "snapshot broken off", "snapshot installed", "snapshot lost on the way", "start from a snapshot",
+	"removed machine stops by itself", "restored machine refused", "snapshot broken off", "snapshot installed", "snapshot lost on the way", "start from a snapshot",
 	"start refused: damage found", "start refused: disk fails", "state replaced by a snapshot", "states compared",
 	"stream refused", "time taken from a wall clock", "torn tail truncated", "watch broken", "watch moved", "write of unknown outcome",
 	"write refused", "write unanswered",
