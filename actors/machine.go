@@ -93,6 +93,9 @@ type Machine struct {
 func Start(cfg Config, disk *Disk) (*Machine, error) {
 	cfg.Member.ID = disk.Identity.MemberID
 	cfg.Raft.MemberID = disk.Identity.MemberID
+	names := &names{}
+	cfg.Log = slog.New(names.handler(cfg.Log.Handler()))
+	cfg.Raft.Log = cfg.Log
 	cfg.Raft.Describe = describe
 	most, err := disk.snapshotBytes()
 	if err != nil {
@@ -149,7 +152,7 @@ func Start(cfg Config, disk *Disk) (*Machine, error) {
 			log: cfg.Log, fatal: fatal,
 		}},
 		{&all.raft, "raft", &raftActor{
-			node: node, clock: cfg.Clock, time: m.time, watch: clockWatch{log: cfg.Log}, log: cfg.Log, peers: peers,
+			node: node, clock: cfg.Clock, time: m.time, watch: clockWatch{log: cfg.Log}, log: cfg.Log, peers: peers, names: names,
 			patience:  cfg.Tick * time.Duration(cfg.Raft.RequestTicks),
 			probation: witness.NewProbation(cfg.Raft.ElectionTicks, rivalPatience*cfg.Raft.ElectionTicks, disk.LastIndex() == 0),
 			applied:   disk.snapshotIndex(), committed: disk.commit(),

@@ -2,8 +2,10 @@ package actors
 
 import (
 	"errors"
+	"fmt"
 	"log/slog"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/asynkron/protoactor-go/actor"
@@ -35,6 +37,7 @@ type raftActor struct {
 	handingOver []chan<- struct{}
 
 	peers *peers
+	names *names
 	gone  func(d Departure) // called when this machine must not go on
 
 	probation *witness.Probation
@@ -91,7 +94,7 @@ func (r *raftActor) Receive(ctx actor.Context) {
 		r.node.Reached(uint64(m.time), r.clock())
 	case *forwarded:
 		if err := r.node.Forwarded(m.from, m.payload); err != nil {
-			r.log.Error("refused a proposal of another machine", "member", m.from, "error", err)
+			r.log.Error("refused a proposal of another machine", "member", MemberID(m.from), "error", err)
 		}
 	case *rejected:
 		if err := r.node.Rejected(m.payload); err != nil {
@@ -108,6 +111,7 @@ func (r *raftActor) Receive(ctx actor.Context) {
 			Kind: &storepb.Command_RemoveMember{RemoveMember: &storepb.RemoveMember{Id: m.Member}},
 		}), m)
 	case *membership:
+		r.names.set(m.members)
 		r.node.SetRoster(m.roster())
 		r.peers.set(ctx, m)
 	case *located:
@@ -174,6 +178,9 @@ func (r *raftActor) work(ctx actor.Context) {
 		}
 		if work.Leader != nil {
 			r.leaderChanged(ctx, work.Leader)
+		}
+		if work.Leaderless != nil {
+			r.sayLeaderless(work.Leaderless)
 		}
 		if work.Append != nil {
 			ctx.Send(r.to.wal, work.Append)
@@ -252,6 +259,23 @@ func (r *raftActor) leaderChanged(ctx actor.Context, leader *raftnode.Leader) {
 		}
 		r.handingOver = nil
 	}
+}
+
+// sayLeaderless says who could elect a leader and who is missing for that.
+func (r *raftActor) sayLeaderless(l *raftnode.Leaderless) {
+	message := "no leader: too few members can be reached to elect one; until then nothing can be written, and reads wait unless they are local"
+	if len(l.Reached) >= l.Majority() {
+		message = "no leader yet, though enough members can be reached to elect one"
+	}
+	list := func(ids []uint64) string {
+		named := make([]string, len(ids))
+		for i, id := range ids {
+			named[i] = MemberID(id)
+		}
+		return strings.Join(named, ", ")
+	}
+	r.log.Warn(message, "reached", fmt.Sprintf("%d of %d", len(l.Reached), len(l.Reached)+len(l.Missing)), "needed", l.Majority(),
+		"members", list(l.Reached), "missing", list(l.Missing))
 }
 
 func (r *raftActor) handOver(m *handOver) {

@@ -35,7 +35,7 @@ func (n *Node) Step(m Message, now Reading) error {
 
 func (n *Node) take(m *raftpb.Message) error {
 	if raft.IsLocalMsg(m.GetType()) || m.GetType() == raftpb.MsgProp || m.GetTo() != n.cfg.MemberID {
-		return fmt.Errorf("raftnode: a message %s from %x for %x must not come from another machine", m.GetType(), m.GetFrom(), m.GetTo())
+		return fmt.Errorf("raftnode: a message %s from %016x for %016x must not come from another machine", m.GetType(), m.GetFrom(), m.GetTo())
 	}
 	if voter, learner := n.isMember(m.GetFrom()); voter || learner {
 		n.heard[m.GetFrom()] = n.ticks
@@ -54,7 +54,7 @@ func (n *Node) take(m *raftpb.Message) error {
 	// A leader's heartbeat never names a later commit than what this machine has acknowledged
 	// to it, in this term, and in one term no entry goes away.
 	if m.GetType() == raftpb.MsgHeartbeat && m.GetTerm() >= n.term && m.GetCommit() > n.lastIndex {
-		return fmt.Errorf("%w: %x says that entry %d is here, and the log ends at %d", ErrLost, m.GetFrom(), m.GetCommit(), n.lastIndex)
+		return fmt.Errorf("%w: %016x says that entry %d is here, and the log ends at %d", ErrLost, m.GetFrom(), m.GetCommit(), n.lastIndex)
 	}
 	// A message from one that has been removed meanwhile is no error of ours.
 	_ = n.raw.Step(m)
@@ -182,7 +182,7 @@ func (n *Node) promoteLearner() {
 	}
 	change := &raftpb.ConfChange{Type: raftpb.ConfChangeAddNode.Enum(), NodeId: new(ready)}
 	if err := n.stepChange(change); err != nil {
-		n.cfg.Log.Warn("cannot promote a learner yet", "member", ready, "error", err)
+		n.cfg.Log.Warn("cannot promote a learner yet", "member", fmt.Sprintf("%016x", ready), "error", err)
 	}
 }
 

@@ -99,6 +99,7 @@ type Node struct {
 	told      Leader // what Work said last
 	ticks     int
 
+	leaderless   int    // ticks without a leader
 	lastIndex    uint64 // of the log, as of what was handed out to be made durable
 	handedOut    uint64 // index of the last entry handed out for application
 	handedTerm   uint64 // its term
@@ -201,6 +202,7 @@ func (n *Node) Bootstrap(command []byte) error {
 func (n *Node) Tick() {
 	n.ticks++
 	n.raw.Tick()
+	n.missLeader()
 	n.proposals.retryRejected()
 	n.sendUnsent()
 	n.expireRequests()

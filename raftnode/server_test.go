@@ -17,20 +17,21 @@ type server struct {
 	cfg  raftnode.Config
 	node *raftnode.Node // nil while it is down
 
-	wal       []*raftnode.Append // handed out, not durable yet
-	store     []*raftnode.Apply  // handed out, not reported as applied yet
-	handedOut uint64
-	records   int // how many of the cluster's log were handed out
-	snapshot  *snapshot
-	leader    raftnode.Leader
-	ticks     int
-	open      map[*ticket]bool
-	installs  int    // how many snapshots of a leader became the state
-	removed   bool   // it was told so, or the test knows it
-	removal   uint64 // the entry that has removed it, 0: none that it knows of
-	stuck     bool   // its log writer does nothing unless it is told to
-	lazy      bool   // and it saves no snapshots
-	started   uint64 // true time of the start of the process
+	wal        []*raftnode.Append // handed out, not durable yet
+	store      []*raftnode.Apply  // handed out, not reported as applied yet
+	handedOut  uint64
+	records    int // how many of the cluster's log were handed out
+	snapshot   *snapshot
+	leader     raftnode.Leader
+	leaderless []raftnode.Leaderless
+	ticks      int
+	open       map[*ticket]bool
+	installs   int    // how many snapshots of a leader became the state
+	removed    bool   // it was told so, or the test knows it
+	removal    uint64 // the entry that has removed it, 0: none that it knows of
+	stuck      bool   // its log writer does nothing unless it is told to
+	lazy       bool   // and it saves no snapshots
+	started    uint64 // true time of the start of the process
 
 	// What follows outlives crashes.
 	disk  serverDisk
@@ -205,6 +206,9 @@ func (s *server) accept(w raftnode.Work) {
 	c.t.Helper()
 	if w.Leader != nil {
 		s.acceptLeader(*w.Leader)
+	}
+	if w.Leaderless != nil {
+		s.leaderless = append(s.leaderless, *w.Leaderless)
 	}
 	if w.Append != nil {
 		s.wal = append(s.wal, w.Append)

@@ -36,6 +36,8 @@ type Work struct {
 	// Install replaces the state by that of the snapshot with this metadata, which
 	// is durable. It comes before Apply.
 	Install *raftpb.SnapshotMetadata
+	// Leaderless is set once when there has been no leader for long.
+	Leaderless *Leaderless
 	// Removed says that this machine is no longer a member. It must not stop before
 	// another one knows that: of two machines the one that is left could not find out
 	// alone.
@@ -112,7 +114,7 @@ func (n *Node) Work(now Reading) (Work, bool) {
 
 func (w *Work) empty() bool {
 	return w.Append == nil && w.Apply == nil && w.TakeSnapshot == nil && w.Leader == nil &&
-		w.Install == nil && !w.Removed && len(w.Reads) == 0 && len(w.Failed) == 0 &&
+		w.Install == nil && w.Leaderless == nil && !w.Removed && len(w.Reads) == 0 && len(w.Failed) == 0 &&
 		len(w.Messages) == 0 && len(w.Forwards) == 0 && len(w.Rejects) == 0
 }
 

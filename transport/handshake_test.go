@@ -25,7 +25,7 @@ func TestHandshakeRefusals(t *testing.T) {
 		status  int
 		message string
 	}{
-		{"other cluster", func(c *Config) { c.ClusterID = 0xc2 }, http.StatusPreconditionFailed, "this is cluster c1, not c2"},
+		{"other cluster", func(c *Config) { c.ClusterID = 0xc2 }, http.StatusPreconditionFailed, "this is cluster 00000000000000c1, not 00000000000000c2"},
 		{"removed", func(c *Config) { c.MemberID = 0xdead }, http.StatusGone, "member dead was removed"},
 		{"unknown", func(c *Config) { c.MemberID = 0xffff }, http.StatusPreconditionFailed, "member ffff is unknown"},
 	} {
@@ -54,7 +54,7 @@ func TestHandshakeRefusals(t *testing.T) {
 		other := startMachine(t, machineConfig{Config: testConfig(0xb1)})
 		d := startSender(t, testConfig(alice), other.addr, Control, 1000)
 		got := receive(t, d.refused, "a refusal")
-		if want := "this is member b1, not b0"; got.Status != http.StatusPreconditionFailed || got.Message != want {
+		if want := "this is member 00000000000000b1, not 00000000000000b0"; got.Status != http.StatusPreconditionFailed || got.Message != want {
 			t.Errorf("got %d %q", got.Status, got.Message)
 		}
 	})

@@ -191,7 +191,7 @@ func open(ctx context.Context, cfg Config, addr, method, path string, h Hello) (
 // shake does the handshake on a fresh connection.
 func shake(c *timedConn, addr, method, path string, h Hello) (*upgraded, error) {
 	if _, err := fmt.Fprintf(c, "%s %s HTTP/1.1\r\nHost: %s\r\nConnection: Upgrade\r\nUpgrade: %s\r\n"+
-		"%s: %s\r\n%s: %x\r\n%s: %x\r\n%s: %x\r\n%s: %s\r\n%s: %s\r\n%s: %x\r\n%s: %s\r\nContent-Length: 0\r\n\r\n",
+		"%s: %s\r\n%s: %016x\r\n%s: %016x\r\n%s: %016x\r\n%s: %s\r\n%s: %s\r\n%s: %016x\r\n%s: %s\r\nContent-Length: 0\r\n\r\n",
 		method, path, addr, upgradeProtocol,
 		headerProtocol, protocolVersion, headerCluster, h.ClusterID,
 		headerFrom, h.From, headerTo, h.To, headerClass, h.Class, headerAddr, h.Addr, headerNonce, h.Nonce, headerReach, h.Reach); err != nil {

@@ -79,9 +79,9 @@ func (r *Receiver) accept(ctx *fasthttp.RequestCtx, allowed func(Class) bool, se
 	case !allowed(h.Class):
 		status, message = http.StatusBadRequest, fmt.Sprintf("class %s does not belong here", h.Class)
 	case h.ClusterID != r.cfg.ClusterID:
-		status, message = http.StatusPreconditionFailed, fmt.Sprintf("this is cluster %x, not %x", r.cfg.ClusterID, h.ClusterID)
+		status, message = http.StatusPreconditionFailed, fmt.Sprintf("this is cluster %016x, not %016x", r.cfg.ClusterID, h.ClusterID)
 	case h.To != r.cfg.MemberID:
-		status, message = http.StatusPreconditionFailed, fmt.Sprintf("this is member %x, not %x", r.cfg.MemberID, h.To)
+		status, message = http.StatusPreconditionFailed, fmt.Sprintf("this is member %016x, not %016x", r.cfg.MemberID, h.To)
 	default:
 		r.mu.Lock()
 		h.Rival = r.rival(h.From, h.Nonce)
@@ -139,7 +139,7 @@ func (r *Receiver) logRefusal(h Hello, addr net.Addr, status int, message string
 // faster.
 func (r *Receiver) take(st *stream, drops uint64, hijacked net.Conn, serve func(*stream, *timedConn) error) {
 	defer close(st.done)
-	log := r.cfg.Log.With("from", fmt.Sprintf("%x", st.from), "class", st.class.String(), "address", st.conn.RemoteAddr().String())
+	log := r.cfg.Log.With("from", fmt.Sprintf("%016x", st.from), "class", st.class.String(), "address", st.conn.RemoteAddr().String())
 	r.mu.Lock()
 	if r.closed || r.drops != drops || r.rival(st.from, st.nonce) {
 		r.mu.Unlock()

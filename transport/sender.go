@@ -341,7 +341,7 @@ func (s *Sender) failed(addr string, err error) {
 	case isRefusal && s.events.Refused != nil:
 		s.events.Refused(refused.Status, refused.Message)
 	case !isRefusal && s.events.Down != nil:
-		s.events.Down(fmt.Errorf("transport: %s stream to %x at %s: %w", s.class, s.to, addr, err))
+		s.events.Down(fmt.Errorf("transport: %s stream to %016x at %s: %w", s.class, s.to, addr, err))
 	}
 }
 

@@ -44,7 +44,7 @@ func SendSnapshot(ctx context.Context, cfg Config, to uint64, addr string, messa
 		if ctx.Err() != nil {
 			err = context.Cause(ctx) // the connection was closed for it
 		}
-		return fmt.Errorf("transport: snapshot to %x at %s: %w", to, addr, err)
+		return fmt.Errorf("transport: snapshot to %016x at %s: %w", to, addr, err)
 	}
 	return nil
 }

@@ -231,7 +231,7 @@ func TestDamagedFrameEndsTheStream(t *testing.T) {
 	p := startProxy(t, m.addr, flip(offset))
 	d := connect(t, testConfig(alice), p.addr, Bulk, 1<<20)
 	d.Send(Frame{KindRaft, make([]byte, 2*offset)})
-	text.waitFor(t, "WARN", "peer connection closed", "damaged in transit", "from=a1")
+	text.waitFor(t, "WARN", "peer connection closed", "damaged in transit", "from=00000000000000a1")
 	receive(t, d.down, "the loss of the stream")
 	if len(m.frames) > 0 {
 		t.Error("the damaged frame was delivered")

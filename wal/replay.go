@@ -82,7 +82,7 @@ func (rp *replay) follows(l *Log, h segmentHeader) error {
 	name := segmentName(h.seq)
 	bad := func(reason string) error { return &CorruptError{File: name, Reason: reason} }
 	if h.identity != l.identity {
-		return fmt.Errorf("%w: segment %s is of member %x of cluster %x, the log is of member %x of cluster %x", ErrForeign,
+		return fmt.Errorf("%w: segment %s is of member %016x of cluster %016x, the log is of member %016x of cluster %016x", ErrForeign,
 			name, h.identity.MemberID, h.identity.ClusterID, l.identity.MemberID, l.identity.ClusterID)
 	}
 	if len(l.segments) == 0 {

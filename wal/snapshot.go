@@ -315,7 +315,7 @@ func (r *snapshotReader) header(id snapshotID, cluster uint64) (*raftpb.Snapshot
 		return nil, fmt.Errorf("%w: snapshot %s has format version %d, this program reads %d", ErrVersion, r.name, v, formatVersion)
 	}
 	if c := le.Uint64(b[16:]); c != cluster {
-		return nil, fmt.Errorf("%w: snapshot %s is of cluster %x, this is %x", ErrForeign, r.name, c, cluster)
+		return nil, fmt.Errorf("%w: snapshot %s is of cluster %016x, this is %016x", ErrForeign, r.name, c, cluster)
 	}
 	if (snapshotID{index: le.Uint64(b[24:]), term: le.Uint64(b[32:])}) != id {
 		return nil, r.damaged("the snapshot header and the file name disagree")

@@ -1,0 +1,82 @@
+package actors
+
+import (
+	"context"
+	"log/slog"
+	"regexp"
+	"sync/atomic"
+
+	"etcd/store"
+)
+
+// names are those of the members, for people who read the log: wherever an ID is in a line,
+// the name of its member is put behind it. Its methods may be called from any goroutine.
+type names struct {
+	known atomic.Pointer[map[string]string]
+} // by MemberID
+
+func (n *names) set(members []store.Member) {
+	known := make(map[string]string, len(members))
+	for _, m := range members {
+		known[MemberID(m.ID)] = m.Name
+	}
+	n.known.Store(&known)
+}
+
+var memberIDs = regexp.MustCompile(`\b[0-9a-f]{16}\b`)
+
+// in returns text with the names of all members in it.
+func (n *names) in(text string) string {
+	known := n.known.Load()
+	if known == nil || len(text) < 16 {
+		return text
+	}
+	return memberIDs.ReplaceAllStringFunc(text, func(id string) string {
+		if name := (*known)[id]; name != "" && name != id {
+			return id + " (" + name + ")"
+		}
+		return id
+	})
+}
+
+// handler returns one that adds the names before next gets a line.
+func (n *names) handler(next slog.Handler) slog.Handler { return namingHandler{next, n} }
+
+type namingHandler struct {
+	slog.Handler
+	names *names
+}
+
+func (h namingHandler) Handle(ctx context.Context, r slog.Record) error {
+	named := slog.NewRecord(r.Time, r.Level, h.names.in(r.Message), r.PC)
+	r.Attrs(func(a slog.Attr) bool {
+		named.AddAttrs(h.attr(a))
+		return true
+	})
+	return h.Handler.Handle(ctx, named)
+}
+
+func (h namingHandler) WithAttrs(attrs []slog.Attr) slog.Handler {
+	named := make([]slog.Attr, len(attrs))
+	for i, a := range attrs {
+		named[i] = h.attr(a)
+	}
+	return namingHandler{h.Handler.WithAttrs(named), h.names}
+}
+
+func (h namingHandler) WithGroup(name string) slog.Handler {
+	return namingHandler{h.Handler.WithGroup(name), h.names}
+}
+
+// attr names the members in texts and errors. Numbers have no IDs.
+func (h namingHandler) attr(a slog.Attr) slog.Attr {
+	switch a.Value.Kind() {
+	case slog.KindString:
+		a.Value = slog.StringValue(h.names.in(a.Value.String()))
+	case slog.KindAny:
+		if err, ok := a.Value.Any().(error); ok {
+			a.Value = slog.StringValue(h.names.in(err.Error()))
+		}
+	}
+	return a
+}

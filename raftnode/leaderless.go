@@ -1,0 +1,39 @@
+package raftnode
+
+import "go.etcd.io/raft/v3"
+
+// patience is after how many election timeouts without a leader that is worth a word: an
+// election takes fewer.
+const patience = 3
+
+// Leaderless says that this machine has been without a leader for longer than elections
+// take, and which machines could elect one.
+type Leaderless struct {
+	// Reached are the voters that were heard within an election timeout, this machine
+	// included if it votes. Missing are the others.
+	Reached, Missing []uint64
+}
+
+// Majority is how many voters it takes.
+func (l *Leaderless) Majority() int { return (len(l.Reached)+len(l.Missing))/2 + 1 }
+
+// missLeader counts the ticks without a leader. It reports once until there is one again.
+func (n *Node) missLeader() {
+	voters := n.confState.GetVoters()
+	if n.leader != raft.None || n.left || len(voters) == 0 {
+		n.leaderless = 0
+		return
+	}
+	n.leaderless++
+	if n.leaderless != patience*n.cfg.ElectionTicks {
+		return
+	}
+	n.work.Leaderless = &Leaderless{}
+	for _, id := range voters {
+		if n.alive(id) {
+			n.work.Leaderless.Reached = append(n.work.Leaderless.Reached, id)
+		} else {
+			n.work.Leaderless.Missing = append(n.work.Leaderless.Missing, id)
+		}
+	}
+}

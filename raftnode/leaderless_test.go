@@ -1,0 +1,45 @@
+package raftnode_test
+
+import (
+	"slices"
+	"testing"
+
+	"etcd/raftnode"
+)
+
+// TestLeaderlessIsReportedOnce checks what a machine says that is cut off from the others,
+// and that one which has a leader, or gets one, says nothing.
+func TestLeaderlessIsReportedOnce(t *testing.T) {
+	c := grown(repeatable(t), 3)
+	const election = 10
+	cut := c.leader()
+	c.isolate(cut)
+	c.pass(20 * election)
+	for _, s := range c.up() {
+		if s != cut && len(s.leaderless) > 0 {
+			t.Errorf("%x has a leader and reports %+v", s.id, s.leaderless)
+		}
+	}
+	want := raftnode.Leaderless{Reached: []uint64{cut.id}}
+	for _, s := range c.up() {
+		if s != cut {
+			want.Missing = append(want.Missing, s.id)
+		}
+	}
+	reported := func(times int) {
+		t.Helper()
+		if len(cut.leaderless) != times {
+			t.Fatalf("it was reported %d times, want %d: %+v", len(cut.leaderless), times, cut.leaderless)
+		}
+		got := cut.leaderless[times-1]
+		if !slices.Equal(got.Reached, want.Reached) || !slices.Equal(got.Missing, want.Missing) || got.Majority() != 2 {
+			t.Errorf("reported is %+v, %d needed, want %+v and 2", got, got.Majority(), want)
+		}
+	}
+	reported(1)
+	c.heal()
+	c.pass(5 * election)
+	c.isolate(cut)
+	c.pass(20 * election)
+	reported(2)
+}
