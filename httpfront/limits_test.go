@@ -3,6 +3,7 @@ package httpfront
 import (
 	"io"
 	"net"
+	"os"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -47,7 +48,7 @@ func testConnectionLimit(t *testing.T, serve server) {
 }
 
 // Of many connections over the limit a few are told so, however long they take, and the
-// others end at once: none of them holds a descriptor that nobody has counted.
+// others end at once: few of them hold a descriptor that nobody has counted.
 func TestManyOverTheLimit(t *testing.T) {
 	for name, mode := range map[string]func(*Config){"plain": func(*Config) {}, "tls": overTLS} {
 		t.Run(name, func(t *testing.T) {
@@ -73,6 +74,22 @@ func TestManyOverTheLimit(t *testing.T) {
 	}
 }
 
+// Without TLS everybody over the limit is told, however many there are.
+func TestCrowd(t *testing.T) {
+	s := serve(t, func(c *Config) { c.MaxConnections = 1 })
+	in := s.dial()
+	check(t, in.get("/version"), 200, "etcd v9")
+	crowd := make([]*client, 3*maxTelling)
+	for i := range crowd {
+		crowd[i] = s.dial()
+	}
+	for _, c := range crowd {
+		check(t, c.reply("GET"), 503, `{"errorCode":503,"message":"Service Unavailable","cause":"too many connections"}`)
+		c.ended()
+	}
+	s.log.take()
+}
+
 // stuckListener counts the connections that are open on this side. All but the first
 // are stuck: what is written to them is not taken.
 type stuckListener struct {
@@ -96,11 +113,20 @@ type stuckConn struct {
 	*net.TCPConn
 	listener *stuckListener
 	stuck    bool
+	hurry    bool // the deadline is that of who is not waited for
 	closed   sync.Once
 }
 
+func (c *stuckConn) SetWriteDeadline(t time.Time) error {
+	c.hurry = true
+	return c.TCPConn.SetWriteDeadline(t)
+}
+
 func (c *stuckConn) Write(p []byte) (int, error) {
-	if c.stuck {
+	switch {
+	case c.stuck && c.hurry:
+		return 0, os.ErrDeadlineExceeded
+	case c.stuck:
 		<-c.listener.release
 	}
 	return c.TCPConn.Write(p)

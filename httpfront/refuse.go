@@ -16,10 +16,14 @@ const (
 	maxTelling = 32
 	// tellTime bounds telling one of them.
 	tellTime = time.Second
+	// dismissTime bounds what is said to one for which there is no more time than that.
+	// The answer fits into the buffer of any new connection, so it takes none.
+	dismissTime = 5 * time.Millisecond
 )
 
-// refuse ends a connection that is one too many. Some are told why; if many come at
-// once, the others see their connection end.
+// refuse ends a connection that is one too many. A few at a time are told why with
+// patience. If more come, the others are told only if it costs nothing: with TLS it would
+// be a handshake, so they see their connection end.
 func (l *listener) refuse(raw net.Conn) {
 	refused := l.server.refused.Add(1)
 	if l.crowded.due() {
@@ -37,8 +41,20 @@ func (l *listener) refuse(raw net.Conn) {
 			l.tell(raw)
 		}()
 	default:
-		_ = raw.Close() // it is refused either way
+		if l.server.cfg.TLS == nil && raw.SetWriteDeadline(time.Now().Add(dismissTime)) == nil {
+			_ = writeCrowded(raw) // it is refused either way
+		}
+		_ = raw.Close()
 	}
+}
+
+func writeCrowded(c net.Conn) error {
+	resp := fasthttp.AcquireResponse()
+	defer fasthttp.ReleaseResponse(resp)
+	httpError(fasthttp.StatusServiceUnavailable, "too many connections").write(resp)
+	resp.SetConnectionClose()
+	_, err := resp.WriteTo(c)
+	return err
 }
 
 // tell answers a connection that is one too many. It waits a moment for what its client
@@ -55,11 +71,7 @@ func (l *listener) tell(raw net.Conn) {
 			return
 		}
 	}
-	resp := fasthttp.AcquireResponse()
-	defer fasthttp.ReleaseResponse(resp)
-	httpError(fasthttp.StatusServiceUnavailable, "too many connections").write(resp)
-	resp.SetConnectionClose()
-	if _, err := resp.WriteTo(c); err != nil {
+	if writeCrowded(c) != nil {
 		return
 	}
 	if half, ok := c.(interface{ CloseWrite() error }); ok && half.CloseWrite() == nil {

@@ -125,9 +125,7 @@ func (s *Server) handle(ctx *fasthttp.RequestCtx) {
 
 func (s *Server) answer(ctx *fasthttp.RequestCtx) answer {
 	c := ctx.Conn().(*conn)
-	if why := ambiguous(&ctx.Request.Header); why != "" {
-		refusal := s.unreadable(ctx, nil)
-		refusal.Cause += ": " + why
+	if refusal := s.ambiguous(ctx); refusal != nil {
 		return refusal
 	}
 	body, counted, err := s.readBody(ctx)

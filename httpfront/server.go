@@ -223,12 +223,26 @@ func (s *Server) badRequest(ctx *fasthttp.RequestCtx, err error) {
 
 // expectBody decides whether a client that asks first shall send its body.
 func (s *Server) expectBody(ctx *fasthttp.RequestCtx) (status int) {
-	if ctx.Request.Header.ContentLength() > s.cfg.MaxBody {
-		refusal := s.unreadable(ctx, errBodyTooLong)
-		refusal.write(&ctx.Response)
-		return refusal.status
+	refusal := s.ambiguous(ctx)
+	if refusal == nil && ctx.Request.Header.ContentLength() > s.cfg.MaxBody {
+		refusal = s.unreadable(ctx, errBodyTooLong)
 	}
-	return http.StatusContinue
+	if refusal == nil {
+		return http.StatusContinue
+	}
+	refusal.write(&ctx.Response)
+	return refusal.status
+}
+
+// ambiguous refuses a request of which it is not certain where it ends.
+func (s *Server) ambiguous(ctx *fasthttp.RequestCtx) *apiError {
+	why := ambiguous(&ctx.Request.Header)
+	if why == "" {
+		return nil
+	}
+	refusal := s.unreadable(ctx, nil)
+	refusal.Cause += ": " + why
+	return refusal
 }
 
 // unreadable words why a request cannot be read. Its connection ends, because nobody
