@@ -20,6 +20,9 @@ func (o *ordeal) exhaustDescriptors() {
 	s.under = []string{"sh", "-c", fmt.Sprintf(`ulimit -n %d && exec "$0" "$@"`, fewFiles)}
 	s.stop()
 	o.c.start(s)
+	if log := s.proc.stderr(); !strings.Contains(log, "the limit of open files is low: 300 leave room for 44 client connections") {
+		o.t.Errorf("%s does not say at its start that it may open few files:\n%s", s.name, log)
+	}
 	for _, role := range o.roles() {
 		o.makeRole(s, role)
 		before := newestSnapshot(o.t, s.data)

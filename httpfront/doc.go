@@ -18,9 +18,11 @@
 //
 // The listener wraps every connection in a conn, which gets a session when its
 // first request needs one. With TLS there is a secured connection below it, whose first
-// Read does the handshake; what is said here of reads and deadlines holds for both. fasthttp parses requests and calls the handler, which
-// sends one message and waits for the session actor to receive the answer. A
-// session therefore has one request under way at a time.
+// Read does the handshake; what is said here of reads and deadlines holds for both.
+// fasthttp parses the header of a request and calls the handler. That reads the body to
+// its end, in memory that grows with what comes, or ends the connection; it sends one
+// message and waits for the session actor to receive the answer. A session therefore has
+// one request under way at a time.
 //
 // A watch takes the connection out of fasthttp (a hijack), because a handler that
 // waits cannot see its client leave. From then on one goroutine waits in Read. The
