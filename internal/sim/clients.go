@@ -58,22 +58,28 @@ func (c *client) again() {
 }
 
 func (c *client) next() {
+	dice := c.rnd.IntN(100)
+	local := dice >= 30 && dice < 36
 	l := c.sim.anyReady(c.rnd)
+	if local || l == nil { // any machine will do, ready or not
+		local, l = true, c.sim.anyLife(c.rnd, (*life).answers)
+	}
 	if l == nil || c.sim.quiet {
 		c.again()
 		return
 	}
 	c.pending = true
 	c.sent++
-	r := &request{client: c, life: l, called: c.sim.now, floor: c.sim.oracle.told}
-	dice := c.rnd.IntN(100)
+	r := &request{client: c, life: l, local: local, called: c.sim.now, floor: c.sim.oracle.told}
 	switch {
+	case local:
+		if !l.ready() {
+			c.sim.count("local read of a machine that is not ready")
+		}
+		c.read(r, c.anyPath())
 	case dice < 25:
 		c.read(r, plainKeys[c.rnd.IntN(len(plainKeys))])
 	case dice < 30:
-		c.read(r, c.anyPath())
-	case dice < 36:
-		r.local = true
 		c.read(r, c.anyPath())
 	case dice < 70:
 		c.write(r, c.plain(r))
@@ -193,6 +199,9 @@ func (c *client) read(r *request, path string) {
 
 // unanswered judges a request that got no answer: the machine must have had a reason.
 func (r *request) unanswered() {
+	if r.local && r.life.known == 0 && !r.life.ready() {
+		return // it has joined, and nothing has come of its cluster yet
+	}
 	if l := r.life; !l.dead && !l.paused && l.stalled < r.called {
 		r.client.sim.fail("%s has not answered a request for %v, and nothing has held it up", r.life, r.client.sim.now-r.called)
 	}

@@ -85,6 +85,7 @@ type life struct {
 
 	snapshotIndex uint64        // what it has is a snapshot up to here, and then the entries
 	baseIndex     uint64        // the snapshot with which it started
+	known         uint64        // what its disk said was committed when it started; 0: nothing
 	position      int           // entries of the oracle that it has applied, or skipped by a snapshot
 	leads         bool          // it thinks so
 	stalled       time.Duration // until when something has kept it from its work
@@ -98,18 +99,11 @@ func (l *life) newTask(name string, step func() bool) *task {
 	return t
 }
 
-// ready says that the machine serves clients.
-func (l *life) ready() bool {
-	if l.machine == nil || l.dead {
-		return false
-	}
-	select {
-	case <-l.machine.Ready:
-		return true
-	default:
-		return false
-	}
-}
+// answers says that the machine answers clients, as far as it can.
+func (l *life) answers() bool { return l.session != nil && !l.dead }
+
+// ready says that the machine has told that it serves clients.
+func (l *life) ready() bool { return l.answers() && l.machine.IsReady() }
 
 // start starts a process on the machine. establish gives an empty disk its identity.
 func (m *machine) start(establish func(l *life, disk *actors.Disk) ([]store.Member, error)) *life {
@@ -164,6 +158,7 @@ func (l *life) recovered(disk *actors.Disk) {
 	if found == nil {
 		return
 	}
+	l.known = found.HardState.GetCommit()
 	l.sim.checkFlip(l, disk)
 	if found.Torn != nil {
 		l.sim.count("torn tail truncated")

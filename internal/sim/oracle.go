@@ -318,6 +318,10 @@ func (o *oracle) read(r *request, reply *actors.ReadReply) {
 		}
 		o.told = max(o.told, reply.Index)
 	}
+	// The last command that this machine has known to be committed since its start.
+	if i := sort.Search(len(o.log), func(i int) bool { return o.log[i].index > r.life.known }); i > 0 && reply.Index < o.log[i-1].index {
+		o.sim.fail("%s reads %s as of index %d although its disk said that %d is committed", r.life, r.path, reply.Index, r.life.known)
+	}
 	all := o.versions[r.path]
 	at := sort.Search(len(all), func(i int) bool { return all[i].index > reply.Index })
 	want := all[at-1]

@@ -250,17 +250,19 @@ func (s *Sim) compare() {
 }
 
 // anyReady is a machine that serves clients, nil if there is none.
-func (s *Sim) anyReady(rnd *mathrand.Rand) *life {
-	var ready []*life
+func (s *Sim) anyReady(rnd *mathrand.Rand) *life { return s.anyLife(rnd, (*life).ready) }
+
+func (s *Sim) anyLife(rnd *mathrand.Rand, fit func(*life) bool) *life {
+	var lives []*life
 	for _, m := range s.machines {
-		if m.life != nil && m.life.ready() && m.life.session != nil {
-			ready = append(ready, m.life)
+		if m.life != nil && fit(m.life) {
+			lives = append(lives, m.life)
 		}
 	}
-	if len(ready) == 0 {
+	if len(lives) == 0 {
 		return nil
 	}
-	return ready[rnd.IntN(len(ready))]
+	return lives[rnd.IntN(len(lives))]
 }
 
 // end ends all machines.
