@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"etcd/store"
+	"etcd/wal"
 )
 
 func withClock(c *fakeClock) func(*Config) { return func(cfg *Config) { cfg.Clock = c.read } }
@@ -139,4 +140,43 @@ func TestFarDeadlineDoesNotSpin(t *testing.T) {
 	if n := reaper.Received() - from; n > 10 {
 		t.Errorf("the reaper received %d messages while nothing happened", n)
 	}
+}
+
+// One entry of the log for every key that expires, however many there are.
+func TestOneEntryForEachExpiredKey(t *testing.T) {
+	clock := newFakeClock()
+	m := start(t, t.TempDir(), withClock(clock))
+	const keys = 5000
+	for i := range keys {
+		m.root.Send(m.Raft, &Propose{ID: 1, ReplyTo: m.pid, Command: set(fmt.Sprintf("/k/%04d", i), "x", 5*time.Millisecond+time.Duration(i))})
+	}
+	for range keys {
+		next[*Proposed](m.probe)
+	}
+	before := m.set("/other", "1")
+	clock.advance(10 * time.Millisecond)
+	m.eventually("all keys expire", func() bool { return len(m.read(m.Store, "/k").Children) == 0 })
+	if after := m.set("/other", "2"); after != before+keys+1 {
+		t.Errorf("%d keys have cost %d entries", keys, after-before-1)
+	}
+}
+
+// A round of which nobody knows what has become is over, too: what is due later expires.
+func TestExpiryGoesOnAfterARoundThatFailed(t *testing.T) {
+	fsys, shut, open := gatedFS(t)
+	clock := newFakeClock()
+	m := startOn(t, fsys, wal.Options{SegmentSize: 1 << 20}, withClock(clock), func(cfg *Config) { cfg.Raft.RequestTicks = 20 })
+	t.Cleanup(open) // before the stop of the machine, which waits for the disk
+	m.propose(set("/a", "1", 5*time.Millisecond))
+	m.propose(set("/b", "1", time.Second))
+	shut()
+	clock.advance(5 * time.Millisecond)
+	reaper := m.kind("reaper")
+	from := reaper.Received()
+	// It is woken, gets a command from the store, and is told that it may not happen.
+	m.eventually("the round fails", func() bool { return reaper.Received() >= from+3 })
+	open()
+	m.eventually("the key expires", func() bool { return m.read(m.Raft, "/a").Node == nil })
+	clock.advance(2 * time.Second)
+	m.eventually("the other key expires", func() bool { return m.read(m.Raft, "/b").Node == nil })
 }

@@ -21,8 +21,6 @@ type reaperActor struct {
 
 	to    *pids
 	timer Timer
-
-	waiting int // commands of the present round that are not answered
 }
 
 func (r *reaperActor) Receive(ctx actor.Context) {
@@ -41,15 +39,13 @@ func (r *reaperActor) Receive(ctx actor.Context) {
 	case *nextDeadline:
 		r.core.Next(m.at)
 	case *expired:
-		r.waiting = len(m.commands)
-		for _, command := range m.commands {
-			ctx.Send(r.to.raft, &Propose{ReplyTo: ctx.Self(), Command: command})
+		if r.core.Begin(len(m.commands)) {
+			for _, command := range m.commands {
+				ctx.Send(r.to.raft, &Propose{ReplyTo: ctx.Self(), Command: command})
+			}
 		}
 	case *Proposed:
-		r.waiting--
-		if r.waiting == 0 {
-			r.core.Again()
-		}
+		r.core.Answered(m.Err == nil, r.clock())
 	case reapDue:
 	default:
 		return

@@ -7,6 +7,7 @@
 // removes the same key at the same index.
 //
 // It promises never to be early: it asks only when a deadline has passed on the
-// clock it is given, and only while this machine leads. A round whose commands got
-// lost is asked for again.
+// clock it is given, and only while this machine leads. And it asks for nothing twice:
+// there is one round at a time, and the next begins when every command of the last one
+// is answered, whether it was carried out or not.
 package expiry

@@ -6,53 +6,68 @@ import (
 	"etcd/store"
 )
 
-// retry is how long the commands of one round get to be applied before the store
-// is asked again. Asking too early is harmless: an Expire command applies only to
-// the very deadline it was made for.
+// retry is how long a round waits after one that has failed.
 const retry = time.Second
 
-// Reaper decides when to collect expired keys. The zero value does not lead and
-// knows of no deadline.
+// Reaper decides when to collect expired keys: in rounds, of which there is one at a time.
+// The zero value does not lead and knows of no deadline.
 type Reaper struct {
 	leading bool
 	next    store.Time // earliest deadline in the store; 0: none
-	asked   store.Time // when the store was last asked about that deadline; 0: not yet
+	asked   bool       // the store was asked for a round and has not answered yet
+	waiting int        // commands of the round that are not answered yet
+	failed  bool       // one of its commands was not carried out
+	after   store.Time // there is no round before
 }
 
 // Lead tells whether this machine leads the cluster.
 func (r *Reaper) Lead(leading bool) {
-	r.leading = leading
-	r.asked = 0
+	r.leading, r.after = leading, 0
 }
 
 // Next tells the earliest deadline in the store, 0 if there is none.
-func (r *Reaper) Next(deadline store.Time) {
-	r.next = deadline
-	r.asked = 0
-}
+func (r *Reaper) Next(deadline store.Time) { r.next = deadline }
 
-// Again says that the commands of the last round are done with, so that the store can
-// be asked for the next one.
-func (r *Reaper) Again() { r.asked = 0 }
-
-// Wake returns when Due is worth calling, 0 for never.
+// Wake returns when Due is worth calling, 0 for not before something is told.
 func (r *Reaper) Wake() store.Time {
-	switch {
-	case !r.leading || r.next == 0:
+	if !r.leading || r.next == 0 || r.asked || r.waiting > 0 {
 		return 0
-	case r.asked != 0:
-		return r.asked.Add(retry)
 	}
-	return r.next
+	return max(r.next, r.after)
 }
 
-// Due says whether the store is to be asked now for what has expired, and notes
-// that it is.
+// Due says whether the store is to be asked now for what has expired, which begins a
+// round: Begin has to be called with the answer.
 func (r *Reaper) Due(now store.Time) bool {
 	wake := r.Wake()
 	if wake == 0 || now < wake {
 		return false
 	}
-	r.asked = now
+	r.asked = true
 	return true
+}
+
+// Begin tells of how many commands the round consists, and says whether they are to be
+// proposed: not if this machine does not lead any more. If so, Answered has to be called
+// for each.
+func (r *Reaper) Begin(commands int) bool {
+	r.asked = false
+	if !r.leading {
+		return false
+	}
+	r.waiting = commands
+	return true
+}
+
+// Answered tells what has become of a command of the round. Whoever leads at the end of the
+// last one asks again for what is left.
+func (r *Reaper) Answered(done bool, now store.Time) {
+	r.failed = r.failed || !done
+	if r.waiting--; r.waiting > 0 {
+		return
+	}
+	if r.failed {
+		r.after = now.Add(retry)
+	}
+	r.failed = false
 }

@@ -10,7 +10,7 @@ import (
 	"etcd/store"
 )
 
-// second is the time after which a round is asked for again.
+// second is how long a round waits after one that has failed.
 const second = store.Time(time.Second)
 
 type step func(t *testing.T, r *expiry.Reaper)
@@ -23,7 +23,19 @@ func next(deadline store.Time) step {
 	return func(_ *testing.T, r *expiry.Reaper) { r.Next(deadline) }
 }
 
-func again() step { return func(_ *testing.T, r *expiry.Reaper) { r.Again() } }
+// begin answers what was asked for: a round of so many commands, which are to be proposed.
+func begin(commands int, want bool) step {
+	return func(t *testing.T, r *expiry.Reaper) {
+		t.Helper()
+		if got := r.Begin(commands); got != want {
+			t.Errorf("a round of %d is to be proposed: %t, want %t", commands, got, want)
+		}
+	}
+}
+
+func answered(done bool, now store.Time) step {
+	return func(_ *testing.T, r *expiry.Reaper) { r.Answered(done, now) }
+}
 
 // due checks whether the store is asked at that time.
 func due(now store.Time, want bool) step {
@@ -56,39 +68,49 @@ func TestReaper(t *testing.T) {
 		{"is never early", []step{lead(true), next(100), wake(100), due(0, false), due(99, false), due(100, true)}},
 		{"may be late", []step{lead(true), next(100), due(5000, true)}},
 		{"leads with a deadline it heard before", []step{next(100), lead(true), wake(100), due(100, true)}},
-		{"asks again after a second, from when it asked", []step{
-			lead(true), next(100), due(150, true), due(150, false), wake(150 + second),
-			due(149+second, false), due(150+second, true), wake(150 + 2*second),
-			due(149+2*second, false), due(150+2*second, true),
+		{"asks once", []step{lead(true), next(100), due(150, true), wake(0), due(150, false), due(end, false)}},
+		{"asks nothing while a round is under way", []step{
+			lead(true), next(100), due(150, true), begin(2, true), wake(0), answered(true, 160), next(120), wake(0), due(end, false),
+		}},
+		{"asks at once when a round is over and more is due", []step{
+			lead(true), next(100), due(150, true), begin(2, true), answered(true, 160), answered(true, 160), wake(100), due(160, true), due(160, false),
 		}},
 		{"takes the next deadline after a round", []step{
-			lead(true), next(100), due(100, true), next(200), wake(200), due(199, false), due(200, true),
+			lead(true), next(100), due(100, true), begin(1, true), next(200), answered(true, 150), wake(200), due(199, false), due(200, true),
 		}},
-		{"goes on at once when more is due", []step{
-			lead(true), next(100), due(500, true), next(200), wake(200), due(500, true), due(500, false),
+		{"goes on when there was nothing to expire after all", []step{
+			lead(true), next(100), due(150, true), next(200), begin(0, true), wake(200), due(199, false), due(200, true),
+		}},
+		{"waits a second after a round that has failed", []step{
+			lead(true), next(100), due(150, true), begin(3, true), answered(true, 160), answered(false, 170), answered(true, 180),
+			wake(180 + second), due(179+second, false), due(180+second, true), begin(1, true), answered(true, 500+second), due(500+second, true),
+		}},
+		{"is not early after a round that has failed", []step{
+			lead(true), next(100), due(150, true), begin(1, true), answered(false, 160), next(200 + second), wake(200 + second),
+		}},
+		{"does not wait for what a former leader has failed to do", []step{
+			lead(true), next(100), due(150, true), begin(1, true), answered(false, 160), lead(false), lead(true), wake(100),
 		}},
 		{"takes an earlier deadline", []step{lead(true), next(100), next(50), wake(50), due(49, false), due(50, true)}},
 		{"takes a later deadline", []step{lead(true), next(100), next(150), due(149, false), due(150, true)}},
-		{"rests when nothing expires any more", []step{lead(true), next(100), due(100, true), next(0), wake(0), due(end, false)}},
-		{"wakes when something expires again", []step{lead(true), next(100), due(100, true), next(0), next(300), wake(300), due(300, true)}},
+		{"rests when nothing expires any more", []step{lead(true), next(100), next(0), wake(0), due(end, false)}},
+		{"rests after the last round", []step{
+			lead(true), next(100), due(100, true), begin(1, true), next(0), answered(true, 100), wake(0), due(end, false),
+		}},
+		{"wakes when something expires again", []step{lead(true), next(100), next(0), next(300), wake(300), due(300, true)}},
 		{"stops when it no longer leads", []step{lead(true), next(100), lead(false), wake(0), due(end, false)}},
-		{"stops within a round", []step{lead(true), next(100), due(100, true), lead(false), wake(0), due(end, false)}},
-		{"asks at once when it leads again", []step{
-			lead(true), next(100), due(100, true), lead(false), lead(true), wake(100), due(101, true),
+		{"proposes nothing when it no longer leads", []step{
+			lead(true), next(100), due(100, true), lead(false), begin(3, false), lead(true), wake(100), due(100, true),
 		}},
-		{"asks at once in a new term", []step{lead(true), next(100), due(100, true), lead(true), due(101, true), due(102, false)}},
+		{"waits for the end of its round when it leads again", []step{
+			lead(true), next(100), due(100, true), begin(2, true), lead(false), answered(false, 110), lead(true), wake(0), due(end, false),
+			answered(true, 120), wake(120 + second),
+		}},
+		{"goes on in a new term", []step{lead(true), next(100), due(100, true), lead(true), begin(1, true), answered(true, 110), wake(100)}},
 		{"hears of deadlines while it does not lead", []step{lead(true), next(100), lead(false), next(300), lead(true), due(299, false), due(300, true)}},
-		{"asks at once when the last round is done with", []step{
-			lead(true), next(100), due(500, true), due(500, false), again(), wake(100), due(500, true), due(500, false),
+		{"survives the end of time", []step{
+			lead(true), next(end), due(end-1, false), due(end, true), begin(1, true), answered(false, end), wake(end),
 		}},
-		{"waits a second for the next round all the same", []step{
-			lead(true), next(100), due(500, true), again(), due(600, true), wake(600 + second), due(599+second, false), due(600+second, true),
-		}},
-		{"is not early after a round", []step{lead(true), next(100), due(100, true), next(200), again(), wake(200), due(199, false), due(200, true)}},
-		{"rests after a round when nothing expires any more", []step{lead(true), next(100), due(100, true), next(0), again(), wake(0), due(end, false)}},
-		{"does nothing after a round of an earlier leadership", []step{lead(true), next(100), due(100, true), lead(false), again(), wake(0), due(end, false)}},
-		{"hears of the end of a round it never began", []step{again(), wake(0), lead(true), next(100), again(), wake(100), due(99, false), due(100, true)}},
-		{"survives the end of time", []step{lead(true), next(end), due(end-1, false), due(end, true), wake(end)}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			var r expiry.Reaper
@@ -99,52 +121,69 @@ func TestReaper(t *testing.T) {
 	}
 }
 
-// With a timer that fires whenever Wake says, and at odd times besides: what is due
-// is asked for as soon as it is due and at most once a second, never early and
-// never by a machine that does not lead.
-func TestReaperWithATimer(t *testing.T) {
+// However leaders change, commands fail and keys are set again: a machine that leads asks
+// for what is due as soon as it is due, but nothing twice, never early, and no round is lost.
+func TestRounds(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		var (
-			r         expiry.Reaper
-			now       store.Time
-			leading   bool
-			next      store.Time
-			asked     store.Time // when, since something has changed
-			hasAsked  bool
-			wakeAndDo = func() {
-				got, want := r.Due(now), leading && next != 0 && now >= next && (!hasAsked || now >= asked+second)
-				if got != want {
-					t.Fatalf("at %d it is due: %t, want %t (leading %t, deadline %d, asked %t at %d)", now, got, want, leading, next, hasAsked, asked)
-				}
-				if got {
-					asked, hasAsked = now, true
-				}
-				if wake := r.Wake(); (wake != 0) != (leading && next != 0) || wake != 0 && wake <= now {
-					t.Fatalf("at %d it wants to wake at %d", now, wake)
-				}
-			}
+			r       expiry.Reaper
+			now     store.Time = 1
+			leading bool
+			next    store.Time
+			asked   bool
+			waiting int
+			calm    store.Time // from when on no round has failed for a second
+			failed  bool
 		)
-		now = 1
 		t.Repeat(map[string]func(*rapid.T){
 			"lead": func(t *rapid.T) {
-				leading, hasAsked = rapid.Bool().Draw(t, "leading"), false
+				leading, calm = rapid.Bool().Draw(t, "leading"), 0
 				r.Lead(leading)
 			},
 			"next": func(t *rapid.T) {
-				next, hasAsked = store.Time(rapid.Uint64Range(0, uint64(now+3*second)).Draw(t, "deadline")), false
+				next = store.Time(rapid.Uint64Range(0, uint64(now+3*second)).Draw(t, "deadline"))
 				r.Next(next)
 			},
-			"round done": func(*rapid.T) {
-				hasAsked = false
-				r.Again()
+			"the store answers": func(t *rapid.T) {
+				if !asked {
+					t.Skip("it was not asked")
+				}
+				n := rapid.IntRange(0, 3).Draw(t, "commands")
+				if asked = false; r.Begin(n) != leading {
+					t.Fatalf("the round is to be proposed: %t", !leading)
+				}
+				if leading {
+					waiting = n
+				}
 			},
-			"sleep": func(t *rapid.T) {
+			"a command is answered": func(t *rapid.T) {
+				if waiting == 0 {
+					t.Skip("there is none")
+				}
+				done := rapid.Bool().Draw(t, "done")
+				r.Answered(done, now)
+				failed = failed || !done
+				if waiting--; waiting == 0 && failed {
+					failed, calm = false, now+second
+				}
+			},
+			"sleep": func(*rapid.T) {
 				if wake := r.Wake(); wake > now {
 					now = wake
 				}
 			},
 			"be woken": func(t *rapid.T) { now += store.Time(rapid.Uint64Range(0, uint64(2*second)).Draw(t, "time")) },
-			"":         func(*rapid.T) { wakeAndDo() },
+			"": func(t *rapid.T) {
+				may := leading && next != 0 && !asked && waiting == 0
+				want := may && now >= next && now >= calm
+				if wake := r.Wake(); (wake != 0) != may || may && want != (wake <= now) {
+					t.Fatalf("at %d it wants to wake at %d", now, wake)
+				}
+				if got := r.Due(now); got != want {
+					t.Fatalf("at %d it is due: %t, want %t", now, got, want)
+				}
+				asked = asked || want
+			},
 		})
 	})
 }

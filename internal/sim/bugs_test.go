@@ -45,10 +45,8 @@ var bugs = []bug{
 `},
 		{"actors/machine.go", `store: disk.store, snapshots: disk.snapshots,`, `store: disk.store, clock: func() store.Time { return store.Time(cfg.Clock().Wall) }, snapshots: disk.snapshots,`},
 	}},
-	{"lead by the own wall clock", 20, []edit{{"raftnode/clock.go", `	c.hear(c.At(now), now)`, `	c.known = true
+	{"lead by the own wall clock", 40, []edit{{"raftnode/clock.go", `	c.hear(c.At(now), now)`, `	c.known = true
 	c.set(now.Wall, now)`}}},
-	{"do not tell the time with a vote", 60, []edit{{"raftnode/clock.go", `	n.clock.hear(m.Time, now)
-`, ``}}},
 	{"skip the ReadIndex", 20, []edit{{"actors/raft.go", `
 	case *Read:
 		r.node.Read(m)`, `
