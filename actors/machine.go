@@ -2,6 +2,7 @@ package actors
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -330,9 +331,12 @@ func (m *Machine) Stop() error {
 	return m.disk.lock.Close()
 }
 
-// describe tells the consensus core what a command says of a member.
-func describe(command []byte) (raftnode.Member, error) {
-	m, err := store.DecodeMember(command)
+// describe tells the consensus core what a command does to a member.
+func describe(kind raftnode.ProposalKind, command []byte) (raftnode.Member, error) {
+	m, removes, err := store.DecodeMember(command)
+	if err == nil && removes != (kind == raftnode.KindRemove) {
+		err = errors.New("actors: the command does something else to the member")
+	}
 	return raftnode.Member(m), err
 }
 

@@ -40,3 +40,19 @@ func (n *Node) Members() []uint64 {
 // Held is how many proposals count for the limits, and their bytes; HeldReads how many reads.
 func (n *Node) Held() (count, bytes int) { return n.proposals.count, n.proposals.bytes }
 func (n *Node) HeldReads() int           { return n.reads.count }
+
+// Origin is what a leader knows of the forwards of one process.
+type Origin struct{ o *origin }
+
+// NewOrigin is of a process of which a first forward has arrived.
+func NewOrigin(low uint64) Origin {
+	return Origin{(&origins{}).of(&proposal{origin: 1, process: 1, term: 1, low: low})}
+}
+
+func (o Origin) Take(id uint64) bool         { return o.o.take(id) }
+func (o Origin) Settle(low uint64)           { o.o.settle(low) }
+func (o Origin) Refuse(id uint64, err error) { o.o.refuse(id, err) }
+func (o Origin) Refused(id uint64) error     { return o.o.refused[id] }
+
+// Size is how many words and refusals are remembered.
+func (o Origin) Size() (words, refused int) { return len(o.o.decided.words), len(o.o.refused) }

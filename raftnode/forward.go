@@ -276,7 +276,7 @@ func decodeReject(b []byte) (id uint64, cause, err error) {
 	switch {
 	case !ok:
 		cause = ErrOverloaded // of a newer version: it was not proposed, whatever the reason
-	case len(b) > rejectSize:
+	case len(b) > rejectSize && isTaken(cause):
 		cause = &TakenError{By: binary.LittleEndian.Uint64(b[rejectSize:]), Err: cause}
 	}
 	return id, cause, nil

@@ -64,9 +64,10 @@ type Config struct {
 	CatchUpEntries uint64
 	// MaxMembers bounds the size of the cluster.
 	MaxMembers int
-	// Describe returns the member that a command of KindAdd describes, or an error if it
-	// describes none.
-	Describe func(command []byte) (Member, error)
+	// Describe returns the member that a command of KindAdd describes, or the ID of the one
+	// that a command of KindRemove takes off the list. It is an error if the command does
+	// something else.
+	Describe func(kind ProposalKind, command []byte) (Member, error)
 	// FirstProposalID is where this process starts to number its proposals, and its
 	// questions for reads. It must be random: an entry of an earlier life of this
 	// machine may still be in the log, and an answer on its way.

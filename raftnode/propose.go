@@ -162,7 +162,7 @@ func (n *Node) leadChange(p *proposal, now uint64) {
 	case p.member == raft.None || p.member >= reservedIDs:
 	case p.kind == KindRemove:
 		change.Type = raftpb.ConfChangeRemoveNode.Enum()
-		err = n.checkRemove(p.member)
+		err = n.checkRemove(p)
 	default:
 		change.Type = raftpb.ConfChangeAddLearnerNode.Enum()
 		if voter, _ := n.isMember(p.member); voter { // it must not lose its vote

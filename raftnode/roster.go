@@ -18,8 +18,8 @@ var (
 	ErrNameTaken      = errors.New("another machine has this name")
 	ErrPeerURLTaken   = errors.New("another machine has this address for machines")
 	ErrClientURLTaken = errors.New("another machine has this address for clients")
-	// ErrBadMember: the command does not describe the member that is to be added.
-	ErrBadMember = errors.New("the command does not describe the machine")
+	// ErrBadMember: the command does not do to the list of members what is to be done.
+	ErrBadMember = errors.New("the command is not that of the membership change")
 )
 
 // TakenError says who has what a member was to get.
@@ -34,6 +34,10 @@ func (e *TakenError) Error() string { return fmt.Sprintf("%v: member %016x", e.E
 
 // Unwrap makes errors.Is find what is taken.
 func (e *TakenError) Unwrap() error { return e.Err }
+
+func isTaken(err error) bool {
+	return err == ErrNameTaken || err == ErrPeerURLTaken || err == ErrClientURLTaken
+}
 
 // Member is a machine as the state machine lists it.
 type Member struct {
@@ -57,7 +61,7 @@ func (n *Node) SetRoster(r Roster) { n.roster = r }
 // checkAdd returns why the machine must not become a member, or be called and reached as
 // it wants to be from now on. Only what changes is looked at.
 func (n *Node) checkAdd(p *proposal) error {
-	m, err := n.cfg.Describe(p.command)
+	m, err := n.cfg.Describe(p.kind, p.command)
 	if err != nil || m.ID != p.member {
 		return ErrBadMember
 	}
@@ -89,9 +93,13 @@ func (n *Node) checkAdd(p *proposal) error {
 }
 
 // checkRemove returns why the member must not be removed.
-func (n *Node) checkRemove(member uint64) error {
+func (n *Node) checkRemove(p *proposal) error {
+	member := p.member
 	voter, learner := n.isMember(member)
+	m, err := n.cfg.Describe(p.kind, p.command)
 	switch {
+	case err != nil || m.ID != member:
+		return ErrBadMember
 	case !voter && !learner && slices.Contains(n.roster.Removed, member):
 		return ErrRemoved
 	case !voter && !learner:

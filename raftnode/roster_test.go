@@ -35,13 +35,17 @@ func changeVerb(kind raftnode.ProposalKind) string {
 }
 
 func isChange(command string) bool {
-	return strings.HasPrefix(command, changeVerb(raftnode.KindAdd)) || strings.HasPrefix(command, changeVerb(raftnode.KindRemove))
+	for _, kind := range []raftnode.ProposalKind{raftnode.KindAdd, raftnode.KindRemove} {
+		if _, err := describe(kind, []byte(command)); err == nil {
+			return true
+		}
+	}
+	return false
 }
 
 // describe reads the commands of changeAs.
-func describe(command []byte) (m raftnode.Member, err error) {
-	var verb string
-	_, err = fmt.Sscanf(string(command), "%s %d as %s %s %s", &verb, &m.ID, &m.Name, &m.PeerURL, &m.ClientURL)
+func describe(kind raftnode.ProposalKind, command []byte) (m raftnode.Member, err error) {
+	_, err = fmt.Sscanf(string(command), changeVerb(kind)+" %d as %s %s %s", &m.ID, &m.Name, &m.PeerURL, &m.ClientURL)
 	return m, err
 }
 
@@ -52,20 +56,19 @@ func rosterOf(log []record) (r raftnode.Roster) {
 		if e.command == bootstrap {
 			r.Members = []raftnode.Member{{ID: 1, Name: "m1", PeerURL: "p1", ClientURL: "c1"}}
 		}
-		if !isChange(e.command) {
-			continue
-		}
-		m, err := describe([]byte(e.command))
-		if err != nil || slices.Contains(r.Removed, m.ID) {
+		added, notAdded := describe(raftnode.KindAdd, []byte(e.command))
+		removed, notRemoved := describe(raftnode.KindRemove, []byte(e.command))
+		id := max(added.ID, removed.ID)
+		if notAdded != nil && notRemoved != nil || slices.Contains(r.Removed, id) {
 			continue
 		}
 		known := len(r.Members)
-		r.Members = slices.DeleteFunc(r.Members, func(other raftnode.Member) bool { return other.ID == m.ID })
+		r.Members = slices.DeleteFunc(r.Members, func(other raftnode.Member) bool { return other.ID == id })
 		switch {
-		case strings.HasPrefix(e.command, changeVerb(raftnode.KindAdd)):
-			r.Members = append(r.Members, m)
+		case notAdded == nil:
+			r.Members = append(r.Members, added)
 		case len(r.Members) < known:
-			r.Removed = append(r.Removed, m.ID)
+			r.Removed = append(r.Removed, id)
 		}
 	}
 	return r
@@ -179,14 +182,18 @@ func TestANewLeaderKnowsWhoWasRemoved(t *testing.T) {
 	c.wantDone(removal)
 }
 
-// What does not describe the member that it adds would end every machine that applies it.
-func TestACommandThatDescribesNoMember(t *testing.T) {
+// What does something else than Raft does would make two lists of members of one, or end
+// every machine that applies it.
+func TestACommandThatIsNotThatOfTheChange(t *testing.T) {
 	c := grown(repeatable(t), 2)
-	for _, command := range []string{"", "nonsense", "add 9 as m9 p9 c9"} {
-		ticket := c.ticket(c.leader())
-		ticket.command = command
-		c.leader().node.ProposeMember(raftnode.KindAdd, 8, []byte(command), ticket)
-		c.settle()
-		c.wantFailed(ticket, raftnode.ErrBadMember)
+	for _, kind := range []raftnode.ProposalKind{raftnode.KindAdd, raftnode.KindRemove} {
+		other := changeVerb(raftnode.KindAdd + raftnode.KindRemove - kind)
+		for _, command := range []string{"", "nonsense", changeVerb(kind) + " 1 as m1 p1 c1", other + " 2 as m2 p2 c2"} {
+			ticket := c.ticket(c.leader())
+			ticket.command = command
+			c.leader().node.ProposeMember(kind, 2, []byte(command), ticket)
+			c.settle()
+			c.wantFailed(ticket, raftnode.ErrBadMember)
+		}
 	}
 }

@@ -25,17 +25,21 @@ type Member struct {
 // membersDir holds a file for every member, for clients to see and watch.
 const membersDir = "/_etcd/machines/"
 
-// DecodeMember returns the member that an encoded command adds or changes. It is an error
-// if the command is malformed, or does something else.
-func DecodeMember(command []byte) (Member, error) {
+// DecodeMember returns the member that an encoded command adds or changes, or the ID of
+// the one that it removes. It is an error if the command is malformed, or does something
+// else.
+func DecodeMember(command []byte) (m Member, removes bool, err error) {
 	c, err := decode(command)
 	if err != nil {
-		return Member{}, fmt.Errorf("store: a command is not understood: %w", err)
+		return Member{}, false, fmt.Errorf("store: a command is not understood: %w", err)
 	}
-	if c.GetSetMember() == nil {
-		return Member{}, errors.New("store: the command is not about a member")
+	switch kind := c.GetKind().(type) {
+	case *storepb.Command_SetMember:
+		return memberOf(kind.SetMember.GetMember()), false, nil
+	case *storepb.Command_RemoveMember:
+		return Member{ID: kind.RemoveMember.GetId()}, true, nil
 	}
-	return memberOf(c.GetSetMember().GetMember()), nil
+	return Member{}, false, errors.New("store: the command is not about a member")
 }
 
 func memberOf(m *storepb.Member) Member {

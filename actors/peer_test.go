@@ -1,0 +1,69 @@
+package actors
+
+import (
+	"context"
+	"io"
+	"log/slog"
+	"testing"
+
+	"github.com/asynkron/protoactor-go/actor"
+
+	"etcd/transport"
+)
+
+// fakeNetwork has one stream of each class, which take frames or do not.
+type fakeNetwork map[transport.Class]*fakeStream
+
+type fakeStream struct {
+	events transport.Events
+	full   bool
+	sent   []transport.Frame
+}
+
+func (n fakeNetwork) Stream(_ uint64, _ string, class transport.Class, _ int, events transport.Events) Stream {
+	n[class].events = events
+	return n[class]
+}
+
+func (n fakeNetwork) Snapshot(context.Context, uint64, string, []byte, func() (io.ReadCloser, error), func(int64, error)) {
+}
+
+func (s *fakeStream) Send(f transport.Frame) bool {
+	if !s.full {
+		s.sent = append(s.sent, f)
+	}
+	return !s.full
+}
+
+func (s *fakeStream) SetAddr(string) {}
+func (s *fakeStream) Close()         {}
+
+// Of what does not fit into the queue for a member, a proposal comes back, and the answer
+// to one of its own goes the other way; the core hears of every new connection by which
+// proposals go.
+func TestWhatAPeerCannotSend(t *testing.T) {
+	system := newSystem(slog.New(slog.DiscardHandler))
+	defer system.Shutdown()
+	raft := newProbe(t, system)
+	network := fakeNetwork{transport.Control: {}, transport.Bulk: {full: true}}
+	peer := system.Root.Spawn(actor.PropsFromProducer(func() actor.Actor {
+		return &peerActor{member: 7, network: network, raft: raft.pid, log: slog.New(slog.DiscardHandler)}
+	}))
+	reject := transport.Frame{Kind: transport.KindReject, Payload: []byte("no")}
+	system.Root.Send(peer, &outgoing{frames: []transport.Frame{reject, {Kind: transport.KindForward, Payload: []byte("do")}}})
+	if m := next[*undelivered](raft); string(m.payload) != "do" {
+		t.Errorf("%q comes back", m.payload)
+	}
+	network[transport.Bulk].events.Up()
+	if m := next[*reconnected](raft); m.member != 7 {
+		t.Errorf("%+v", m)
+	}
+	network[transport.Control].events.Up()
+	if err := system.Root.StopFuture(peer).Wait(); err != nil {
+		t.Fatal(err)
+	}
+	raft.silent()
+	if sent := network[transport.Control].sent; len(sent) != 1 || string(sent[0].Payload) != "no" {
+		t.Errorf("the other stream has sent %v", sent)
+	}
+}
