@@ -55,10 +55,12 @@ func TestWhatAPeerCannotSend(t *testing.T) {
 		t.Errorf("%q comes back", m.payload)
 	}
 	network[transport.Bulk].events.Up()
+	next[*welcomed](raft)
 	if m := next[*reconnected](raft); m.member != 7 {
 		t.Errorf("%+v", m)
 	}
 	network[transport.Control].events.Up()
+	next[*welcomed](raft)
 	if err := system.Root.StopFuture(peer).Wait(); err != nil {
 		t.Fatal(err)
 	}
