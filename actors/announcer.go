@@ -1,6 +1,7 @@
 package actors
 
 import (
+	"context"
 	"errors"
 	"log/slog"
 	"slices"
@@ -39,8 +40,7 @@ func (a *announcerActor) Receive(ctx actor.Context) {
 		a.sync(ctx)
 	case *Synced:
 		if m.Err != nil {
-			a.log.Warn("still waiting for the cluster", "error", m.Err)
-			a.again(ctx)
+			a.again(ctx, "this machine waits for its cluster", m.Err)
 			return
 		}
 		ctx.Send(a.to.raft, &Status{ReplyTo: ctx.Self()})
@@ -69,15 +69,20 @@ func (a *announcerActor) announced(ctx actor.Context, m *Proposed) {
 		return
 	}
 	if m.Err != nil {
-		a.log.Warn("cannot announce this machine to the cluster yet", "error", m.Err)
-		a.again(ctx)
+		a.again(ctx, "cannot announce this machine to the cluster yet", m.Err)
 		return
 	}
 	a.sync(ctx) // look again whether anything is left to say
 }
 
 // again begins anew, but not at once: a machine that has too much to do refuses at once.
-func (a *announcerActor) again(ctx actor.Context) {
+// Why is said once; the raft actor says who is missing.
+func (a *announcerActor) again(ctx actor.Context, message string, err error) {
+	level := slog.LevelWarn
+	if a.timer != nil {
+		level = slog.LevelDebug
+	}
+	a.log.Log(context.Background(), level, message, "error", err)
 	if a.timer != nil {
 		a.timer.Reset(a.pause)
 		return

@@ -1,7 +1,9 @@
 package actors
 
 import (
+	"context"
 	"log/slog"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -26,14 +28,25 @@ type handSet struct {
 func (s *handSet) Reset(time.Duration) bool { s.set <- s.f; return false }
 func (s *handSet) Stop() bool               { return false }
 
-// A refusal that comes at once is not answered with the same question at once.
+// warnings counts the log lines that are worth a look.
+type warnings struct {
+	slog.Handler
+	n *atomic.Int32
+}
+
+func (w warnings) Enabled(_ context.Context, level slog.Level) bool { return level >= slog.LevelWarn }
+func (w warnings) Handle(context.Context, slog.Record) error        { w.n.Add(1); return nil }
+
+// A refusal that comes at once is not answered with the same question at once, and several
+// are logged once.
 func TestTheAnnouncerPauses(t *testing.T) {
 	system := newSystem(slog.New(slog.DiscardHandler))
 	defer system.Shutdown()
+	said := new(atomic.Int32)
 	raft, timer := newProbe(t, system), &handTimer{set: make(chan func(), 1)}
 	pid := system.Root.Spawn(actor.PropsFromProducer(func() actor.Actor {
 		return &announcerActor{
-			member: testMember, ready: make(chan struct{}), log: slog.New(slog.DiscardHandler), pause: time.Second,
+			member: testMember, ready: make(chan struct{}), log: slog.New(warnings{slog.DiscardHandler, said}), pause: time.Second,
 			afterFunc: func(_ time.Duration, f func()) Timer { return timer.after(f) },
 		}
 	}))
@@ -54,5 +67,8 @@ func TestTheAnnouncerPauses(t *testing.T) {
 		raft.silent()
 		due()
 		next[*Sync](raft)
+	}
+	if n := said.Load(); n != 1 {
+		t.Errorf("three refusals are %d warnings, want 1", n)
 	}
 }

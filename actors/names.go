@@ -4,6 +4,7 @@ import (
 	"context"
 	"log/slog"
 	"regexp"
+	"strings"
 	"sync/atomic"
 
 	"etcd/store"
@@ -25,18 +26,24 @@ func (n *names) set(members []store.Member) {
 
 var memberIDs = regexp.MustCompile(`\b[0-9a-f]{16}\b`)
 
-// in returns text with the names of all members in it.
+// in returns text with the names of all members in it. An ID in a URL or the name of a file
+// stays as it is: people copy those.
 func (n *names) in(text string) string {
 	known := n.known.Load()
 	if known == nil || len(text) < 16 {
 		return text
 	}
-	return memberIDs.ReplaceAllStringFunc(text, func(id string) string {
-		if name := (*known)[id]; name != "" && name != id {
-			return id + " (" + name + ")"
+	named, from := "", 0
+	for _, at := range memberIDs.FindAllStringIndex(text, -1) {
+		id := text[at[0]:at[1]]
+		name := (*known)[id]
+		if name == "" || name == id || at[0] > 0 && strings.IndexByte("/-", text[at[0]-1]) >= 0 || at[1] < len(text) && strings.IndexByte("/-.", text[at[1]]) >= 0 {
+			continue
 		}
-		return id
-	})
+		named += text[from:at[1]] + " (" + name + ")"
+		from = at[1]
+	}
+	return named + text[from:]
 }
 
 // handler returns one that adds the names before next gets a line.

@@ -33,6 +33,9 @@ func TestNamesInTheLog(t *testing.T) {
 		{line("m", "error", fmt.Errorf("to %s: %w", MemberID(1<<62), errors.New("broken"))), `m error="to 4000000000000000 (node 2): broken"`},
 		{line("00000000000000ab became candidate"), `"00000000000000ab (node1) became candidate"`},
 		{line("m", "member", MemberID(0xac)), "m member=00000000000000ac"},
+		{line("m", "run", "curl -X DELETE http://a:4001/v2/members/"+MemberID(0xab)), `m run="curl -X DELETE http://a:4001/v2/members/00000000000000ab"`},
+		{line("m", "file", MemberID(0xab)+".wal"), "m file=00000000000000ab.wal"},
+		{line("m", "both", MemberID(0xab)+" "+MemberID(0xab)), `m both="00000000000000ab (node1) 00000000000000ab (node1)"`},
 		{line("m", "hash", strings.Repeat(MemberID(0xab), 4)), "m hash=" + strings.Repeat(MemberID(0xab), 4)},
 	} {
 		if test.got != test.want {
