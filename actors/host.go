@@ -47,6 +47,8 @@ type Network interface {
 	// does when ctx ends.
 	Snapshot(ctx context.Context, member uint64, addr string, message []byte,
 		open func() (io.ReadCloser, error), done func(size int64, err error))
+	// Ask asks whoever listens at addr which member it is. done is called once, soon.
+	Ask(ctx context.Context, addr string, done func(transport.Presence, error))
 }
 
 // Stream is one way to a member; [transport.Sender] is one.
@@ -80,6 +82,11 @@ type tcp struct{ self transport.Config }
 
 func (n tcp) Stream(member uint64, addr string, class transport.Class, limit int, events transport.Events) Stream {
 	return transport.NewSender(n.self, member, addr, class, limit, events)
+}
+
+// Ask takes a while, so it has a goroutine.
+func (n tcp) Ask(ctx context.Context, addr string, done func(transport.Presence, error)) {
+	go func() { done(transport.Ask(ctx, n.self, addr)) }()
 }
 
 // Snapshot takes a while, so it has a goroutine.

@@ -46,6 +46,9 @@ type Config struct {
 	// Seeds are the members a machine that joins was told of. They count until its own
 	// state knows better.
 	Seeds []store.Member
+	// Hints are addresses, host:port, at which other members may be if they are not where
+	// the state of this machine says.
+	Hints []string
 	Log   *slog.Logger
 }
 
@@ -118,7 +121,7 @@ func Start(cfg Config, disk *Disk) (*Machine, error) {
 	m.durable.Store(&reach)
 	m.book.Store(disk.book)
 	all := &pids{}
-	peers := m.connect(cfg, all)
+	peers, network := m.connect(cfg, all)
 	gone := make(chan Departure, 1)
 	m.Gone = gone
 	fatal := newFatal(cfg.Log, cfg.Host.Exit)
@@ -164,6 +167,10 @@ func Start(cfg Config, disk *Disk) (*Machine, error) {
 				}
 			},
 		}},
+		{&all.finder, "finder", &finderActor{
+			self: cfg.Member.ID, hints: cfg.Hints, network: network,
+			pause: cfg.Tick * time.Duration(cfg.Raft.ElectionTicks), afterFunc: cfg.Host.AfterFunc, log: cfg.Log,
+		}},
 		{&all.ticker, "ticker", &tickerActor{interval: cfg.Tick, afterFunc: cfg.Host.AfterFunc}},
 		{&all.announcer, "announcer", announcer},
 	} {
@@ -188,7 +195,7 @@ func Start(cfg Config, disk *Disk) (*Machine, error) {
 }
 
 // connect prepares the connections with other members.
-func (m *Machine) connect(cfg Config, to *pids) *peers {
+func (m *Machine) connect(cfg Config, to *pids) (*peers, Network) {
 	self := transport.Config{
 		ClusterID: m.disk.Identity.ClusterID,
 		MemberID:  m.disk.Identity.MemberID,
@@ -204,7 +211,7 @@ func (m *Machine) connect(cfg Config, to *pids) *peers {
 	network := cfg.Host.Connect(self)
 	supervisor := StopOnPanic(cfg.Log)
 	kind := m.Kind("peer")
-	return &peers{
+	ps := &peers{
 		self:   m.disk.Identity.MemberID,
 		inbox:  m.Inbox,
 		drop:   m.Receiver.Drop,
@@ -223,6 +230,7 @@ func (m *Machine) connect(cfg Config, to *pids) *peers {
 			return pid
 		},
 	}
+	return ps, network
 }
 
 // newSystem starts an actor system that logs only what is wrong.

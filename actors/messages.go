@@ -159,7 +159,7 @@ type (
 	// themselves may now.
 	begin struct{}
 	// *pids: Start -> each actor, first. Before it an actor knows nobody.
-	pids struct{ raft, wal, snapshotter, store, hub, reaper, ticker, announcer, auditor, witness *actor.PID }
+	pids struct{ raft, wal, snapshotter, store, hub, reaper, ticker, announcer, auditor, witness, finder *actor.PID }
 
 	// tick: ticker -> raft.
 	tick struct{}
@@ -271,6 +271,20 @@ type (
 	located struct {
 		member uint64
 		addr   string
+	}
+	// whereabouts: raft -> finder. Where members are that this machine has heard of from
+	// themselves, and of whom it has not, both in ascending order of their IDs.
+	whereabouts struct {
+		places  []transport.Place
+		missing []uint64
+	}
+	// findDue: timer -> finder.
+	findDue struct{}
+	// present: a connection -> finder. Who is at an address.
+	present struct {
+		addr     string
+		presence transport.Presence
+		err      error
 	}
 	// undelivered: peer -> raft. A forwarded proposal that was not sent.
 	undelivered struct{ payload []byte }

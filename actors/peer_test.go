@@ -28,6 +28,8 @@ func (n fakeNetwork) Stream(_ uint64, _ string, class transport.Class, _ int, ev
 func (n fakeNetwork) Snapshot(context.Context, uint64, string, []byte, func() (io.ReadCloser, error), func(int64, error)) {
 }
 
+func (n fakeNetwork) Ask(context.Context, string, func(transport.Presence, error)) {}
+
 func (s *fakeStream) Send(f transport.Frame) bool {
 	if !s.full {
 		s.sent = append(s.sent, f)

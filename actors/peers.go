@@ -51,6 +51,22 @@ func (ps *peers) set(ctx actor.Context, m *membership) {
 			ps.drop(id)
 		}
 	}
+	ps.tell(ctx)
+}
+
+// tell says whom this machine has heard of from themselves, and of whom not.
+func (ps *peers) tell(ctx actor.Context) {
+	var places []transport.Place
+	var missing []uint64
+	for _, id := range slices.Sorted(maps.Keys(ps.actors)) {
+		if p := ps.actors[id]; p.told {
+			places = append(places, transport.Place{Member: id, Addr: p.addr})
+		} else {
+			missing = append(missing, id)
+		}
+	}
+	ps.inbox.places.Store(&places)
+	ctx.Send(ps.inbox.to.finder, &whereabouts{places: places, missing: missing})
 }
 
 func (m *membership) roster() raftnode.Roster {
@@ -68,6 +84,7 @@ func (ps *peers) locate(ctx actor.Context, m *located) {
 	if m.member != ps.self && !ps.inbox.isRemoved(m.member) && len(ps.actors) < maxPeers {
 		ps.reach(ctx, m.member, m.addr)
 		ps.actors[m.member].told = true
+		ps.tell(ctx)
 	}
 }
 

@@ -29,7 +29,8 @@ type Inbox struct {
 	root    *actor.RootContext
 	to      *pids
 	log     *slog.Logger
-	removed atomic.Pointer[[]uint64] // former members; replaced, never changed
+	removed atomic.Pointer[[]uint64]          // former members; replaced, never changed
+	places  atomic.Pointer[[]transport.Place] // of members that have said so; replaced, never changed
 	book    *atomic.Pointer[witness.Book]
 	behind  atomic.Pointer[met] // the last process that was refused for what it lacks
 
@@ -40,6 +41,14 @@ type Inbox struct {
 func (in *Inbox) isRemoved(member uint64) bool {
 	removed := in.removed.Load()
 	return removed != nil && slices.Contains(*removed, member)
+}
+
+// Places is where other members are that have said so themselves.
+func (in *Inbox) Places() []transport.Place {
+	if places := in.places.Load(); places != nil {
+		return *places
+	}
+	return nil
 }
 
 // Admit decides about a stream of a machine that knows the ID of this cluster. A machine

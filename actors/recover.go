@@ -175,22 +175,39 @@ func (d *Disk) Close() error {
 // Members are the IDs of all members that the log knows of, those included whose joining
 // was not committed yet when it ended.
 func (d *Disk) Members() []uint64 {
+	present, _ := d.membership()
+	return present
+}
+
+// Founder says that this machine has founded its cluster and that no other one has ever
+// been a member.
+func (d *Disk) Founder() bool {
+	present, former := d.membership()
+	return len(present) == 1 && present[0] == d.Identity.MemberID && len(former) == 0
+}
+
+// membership is who the log says is a member, and who was one, both in ascending order.
+func (d *Disk) membership() (present, former []uint64) {
 	if d.Found == nil {
-		return nil
+		return nil, nil
 	}
 	conf := d.Found.Snapshot.GetConfState()
-	members := append(slices.Clone(conf.GetVoters()), conf.GetLearners()...)
+	present = append(slices.Clone(conf.GetVoters()), conf.GetLearners()...)
+	former = slices.Clone(d.store.Removed())
 	for _, e := range d.Found.Entries {
 		change := &raftpb.ConfChange{}
 		if e.GetType() != raftpb.EntryConfChange || proto.Unmarshal(e.GetData(), change) != nil {
 			continue // what cannot be read is refused when it is applied
 		}
 		id := change.GetNodeId()
-		members = slices.DeleteFunc(members, func(member uint64) bool { return member == id })
+		present = slices.DeleteFunc(present, func(member uint64) bool { return member == id })
 		if change.GetType() != raftpb.ConfChangeRemoveNode {
-			members = append(members, id)
+			present = append(present, id)
+		} else {
+			former = append(former, id)
 		}
 	}
-	slices.Sort(members)
-	return members
+	slices.Sort(present)
+	slices.Sort(former)
+	return present, slices.Compact(former)
 }

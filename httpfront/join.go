@@ -44,9 +44,14 @@ type JoinAnswer struct {
 	Members   []store.Member `json:"members"`
 }
 
-// ErrRefused says that the cluster does not want this machine: trying again does
-// not help.
-var ErrRefused = errors.New("the cluster refuses this machine")
+var (
+	// ErrRefused says that the cluster does not want this machine: trying again does not
+	// help, here or at another member.
+	ErrRefused = errors.New("the cluster refuses this machine")
+	// ErrNoMember says that at this address nobody lets machines join: it is a wrong one,
+	// and trying again there does not help.
+	ErrNoMember = errors.New("is none that can be joined")
+)
 
 // Join asks the member at addr (host:port of its peer port), to which dial connects,
 // over TLS if that is what the cluster speaks.
@@ -77,15 +82,19 @@ func Join(ctx context.Context, dial func(ctx context.Context, addr string) (net.
 	if resp.StatusCode != http.StatusOK {
 		refusal := apiError{Message: strings.TrimSpace(string(data))}
 		_ = json.Unmarshal(data, &refusal) // otherwise the text says what it says
-		err := fmt.Errorf("%s answers %d: %s", addr, refusal.Code, strings.TrimSpace(refusal.Message+" "+refusal.Cause))
-		if resp.StatusCode < http.StatusInternalServerError {
+		why := strings.TrimSpace(refusal.Message + " " + refusal.Cause)
+		err := fmt.Errorf("%s answers %d: %s", addr, refusal.Code, why)
+		switch {
+		case resp.StatusCode >= http.StatusInternalServerError:
+			return nil, err
+		case refusal.Code == http.StatusConflict, refusal.Code == http.StatusGone, refusal.Code == codeMaxMachines, refusal.Code == codeInvalidField:
 			return nil, fmt.Errorf("%w: %w", ErrRefused, err)
 		}
-		return nil, err
+		return nil, fmt.Errorf("%s %w: it answers %d: %s", addr, ErrNoMember, resp.StatusCode, why)
 	}
 	answer := &JoinAnswer{}
 	if err := json.Unmarshal(data, answer); err != nil {
-		return nil, fmt.Errorf("%s answers what makes no sense: %w", addr, err)
+		return nil, fmt.Errorf("%s %w: it answers what makes no sense: %w", addr, ErrNoMember, err)
 	}
 	return answer, nil
 }
@@ -123,7 +132,7 @@ func join(r *request) answer {
 			return unserved(err)
 		}
 		if reply.Err != nil {
-			return refusedJoin(reply.Err, status.Members)
+			return refusedJoin(reply.Err, status.Raft.MemberID, status.Members)
 		}
 	}
 	return document{JoinAnswer{ClusterID: r.server.machine.ClusterID, Term: status.Raft.Term, Members: status.Members}}
@@ -158,8 +167,9 @@ func checkApart(joining store.Member, members []store.Member) answer {
 	return nil
 }
 
-// refusedJoin words why the leader does not take a machine in.
-func refusedJoin(err error, members []store.Member) answer {
+// refusedJoin words why the leader does not take a machine in. asked is the member that
+// says so.
+func refusedJoin(err error, asked uint64, members []store.Member) answer {
 	if errors.Is(err, raftnode.ErrRemoved) {
 		return httpError(http.StatusGone, "this machine was removed from the cluster; wipe its data directory (-f) and let it join again")
 	}
@@ -167,16 +177,35 @@ func refusedJoin(err error, members []store.Member) answer {
 	if !ok {
 		return unserved(err)
 	}
-	by := store.Member{ID: taken.By}
-	for _, m := range members { // it may have gone since
-		if m.ID == taken.By {
-			by = m
+	by, own := memberOf(taken.By, members), memberOf(asked, members)
+	has := fmt.Sprintf("%v: member %s has the name %s and the addresses %s and %s",
+		taken.Err, actors.MemberID(by.ID), by.Name, by.PeerURL, by.ClientURL)
+	if by.ID == own.ID {
+		return httpError(http.StatusConflict, has+", and it is the one that answers this: start yours with a name (-n) and addresses (-s, -c) of its own")
+	}
+	// By the URL of the one that answers: the other one may be the machine that asks.
+	return httpError(http.StatusConflict, fmt.Sprintf("%s. If this is that machine and it has lost its data, "+
+		"remove it first (curl -X DELETE %s/v2/members/%s), then start it again", has, own.ClientURL, actors.MemberID(by.ID)))
+}
+
+// memberOf is the member with an ID, which may have gone since.
+func memberOf(id uint64, members []store.Member) store.Member {
+	for _, m := range members {
+		if m.ID == id {
+			return m
 		}
 	}
-	return httpError(http.StatusConflict, fmt.Sprintf(
-		"%v: member %s has the name %s and the addresses %s and %s. If this is that machine and it has lost its data, "+
-			"remove it first (curl -X DELETE %s/v2/members/%s), then start it again",
-		taken.Err, actors.MemberID(by.ID), by.Name, by.PeerURL, by.ClientURL, by.ClientURL, actors.MemberID(by.ID)))
+	return store.Member{ID: id}
+}
+
+// misdirected tells a machine that has come to the port for clients where to go.
+func misdirected(r *request) answer {
+	status, err := r.session.status()
+	if err != nil {
+		return unserved(err)
+	}
+	own := memberOf(status.Raft.MemberID, status.Members)
+	return httpError(http.StatusMisdirectedRequest, "this is the port for clients; other machines reach this one at "+own.PeerURL+", so give that to -C")
 }
 
 // validMember keeps from the log what no machine could apply.
@@ -210,6 +239,11 @@ func acceptStream(r *request) answer {
 
 func acceptSnapshot(r *request) answer {
 	r.server.machine.Receiver.Snapshot(r.ctx, r.server.machine.ReceiveSnapshot)
+	return nil
+}
+
+func presence(r *request) answer {
+	r.server.machine.Receiver.Presence(r.ctx, r.server.machine.Inbox.Places())
 	return nil
 }
 

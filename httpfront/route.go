@@ -63,6 +63,8 @@ func clientRoutes() []route {
 		{"/v2/members", true, map[string]handler{
 			http.MethodGet: listMembers, http.MethodHead: listMembers, http.MethodDelete: removeMember,
 		}},
+		{transport.PresencePath, false, get(misdirected)},
+		{joinPath, false, map[string]handler{http.MethodPost: misdirected}},
 		{"/stats", false, get(stats)},
 		{"/v1/stats/store", false, get(storeStats)},
 		{"/v1/stats/self", false, get(selfStats)},
@@ -78,6 +80,7 @@ func peerRoutes() []route {
 	return []route{
 		{transport.StreamPath, false, map[string]handler{http.MethodGet: acceptStream}},
 		{transport.SnapshotPath, false, map[string]handler{http.MethodPost: acceptSnapshot}},
+		{transport.PresencePath, false, get(presence)},
 		{joinPath, false, map[string]handler{http.MethodPost: join}},
 		{"/leader", false, get(leader)},
 		{"/machines", false, get(machines)},

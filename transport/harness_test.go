@@ -112,6 +112,7 @@ type machineConfig struct {
 	admit   Admit
 	deliver func(from uint64, f Frame)
 	receive func(from uint64, message []byte, body io.Reader) error
+	others  []Place
 }
 
 func welcome(Hello) (int, string) { return 0, "" }
@@ -139,6 +140,8 @@ func startMachine(t testing.TB, cfg machineConfig) *machine {
 				m.receiver.Stream(ctx)
 			case SnapshotPath:
 				m.receiver.Snapshot(ctx, cfg.receive)
+			case PresencePath:
+				m.receiver.Presence(ctx, cfg.others)
 			}
 		},
 		ReadTimeout:  patience,

@@ -136,7 +136,7 @@ func (c *config) flags() *flag.FlagSet {
 	fs.StringVar(&c.clientListen, "cl", "", "listen `address` for clients, if it differs from -c")
 	fs.StringVar(&c.peerListen, "sl", "", "listen `address` for the other machines, if it differs from -s")
 
-	fs.StringVar(&c.join, "C", "", "join the cluster of these `machines` (host:peerport or https://host:peerport, comma separated); any member will do")
+	fs.StringVar(&c.join, "C", "", "join the cluster of these `machines` (host:peerport or https://host:peerport, comma separated); any member will do. A member looks for the others there, if they are not where it knows them")
 	fs.StringVar(&c.joinFile, "CF", "", "like -C, from a `file`")
 	fs.IntVar(&c.joinRetries, "r", 10, "how many `times` joining is tried")
 	fs.IntVar(&c.maxMembers, "maxsize", 9, "most `machines` the cluster may have")

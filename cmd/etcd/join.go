@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net"
 	"net/url"
+	"slices"
 	"strings"
 	"time"
 
@@ -35,25 +36,61 @@ func (c *config) machines(scheme string) ([]string, error) {
 	return addrs, nil
 }
 
+// others are the machines of -C or -CF without this one, which listens at own.
+func (c *config) others(scheme string, own net.Listener, log *slog.Logger) ([]string, error) {
+	addrs, err := c.machines(scheme)
+	if err != nil {
+		return nil, err
+	}
+	advertised := c.reached(c.peerAddr, own)
+	_, ownPort, _ := net.SplitHostPort(own.Addr().String())
+	others := slices.DeleteFunc(slices.Clone(addrs), func(addr string) bool {
+		host, port, _ := net.SplitHostPort(addr)
+		return addr == advertised || addr == own.Addr().String() || port == ownPort && listensFor(own, host)
+	})
+	switch {
+	case len(addrs) > 0 && len(others) == 0:
+		return nil, fmt.Errorf("-C %s is this machine itself: name another machine of the cluster to join, or leave -C out to found one", strings.Join(addrs, ","))
+	case len(others) < len(addrs):
+		log.Warn("-C names this machine itself, too; the others are asked", "addrs", strings.Join(addrs, ","))
+	}
+	return others, nil
+}
+
+// listensFor says whether whoever dials host reaches a listener of this host.
+func listensFor(own net.Listener, host string) bool {
+	at, ok := own.Addr().(*net.TCPAddr)
+	if !ok || !httpfront.OnThisHost(host) {
+		return false
+	}
+	ip := net.ParseIP(host)
+	return at.IP.IsUnspecified() || ip == nil && at.IP.IsLoopback() || ip.Equal(at.IP) || ip != nil && ip.IsUnspecified()
+}
+
+// known is what is known of the other members before this machine has heard of them.
+type known struct {
+	seeds []store.Member // as far as they had to be asked for
+	hints []string       // where others may be, host:port
+}
+
 // establish gives an empty data directory its identity: that of a cluster of its own,
-// or of a machine that joins. It returns the other members as far as they had to be
-// asked for.
-func establish(ctx context.Context, c *config, disk *actors.Disk, dir string, member store.Member, tls security, log *slog.Logger) ([]store.Member, error) {
-	addrs, err := c.machines(scheme(tls.peers))
+// or of a machine that joins. To one that is a member already, -C says where others may be.
+func establish(ctx context.Context, c *config, disk *actors.Disk, dir string, member store.Member, tls security, peers net.Listener, log *slog.Logger) (known, error) {
+	addrs, err := c.others(scheme(tls.peers), peers, log)
 	switch {
 	case err != nil:
-		return nil, err
+		return known{}, err
 	case !disk.New && !disk.Joining():
-		return nil, nil // it knows its cluster, whatever -C says
+		return hints(disk, dir, addrs, log)
 	case disk.Joining() && len(addrs) == 0:
-		return nil, errors.New("this machine has begun to join a cluster and has not got its data yet: start it with -C")
+		return known{}, errors.New("this machine has begun to join a cluster and has not got its data yet: start it with -C")
 	case len(addrs) == 0:
-		return nil, disk.Create(wal.Identity{ClusterID: random(), MemberID: random()})
+		return known{}, disk.Create(wal.Identity{ClusterID: random(), MemberID: random()})
 	}
 	if unspecified(member.PeerURL) {
 		for _, addr := range addrs {
 			if host, _, err := net.SplitHostPort(addr); err == nil && !httpfront.OnThisHost(host) {
-				return nil, fmt.Errorf("-C %s is on another host, and machines there cannot reach this one at %s: advertise an address with -h or -s, and listen at all with -sl",
+				return known{}, fmt.Errorf("-C %s is on another host, and machines there cannot reach this one at %s: advertise an address with -h or -s, and listen at all with -sl",
 					addr, member.PeerURL)
 			}
 		}
@@ -62,7 +99,7 @@ func establish(ctx context.Context, c *config, disk *actors.Disk, dir string, me
 	if disk.New {
 		s, err := load(dir)
 		if err != nil {
-			return nil, err
+			return known{}, err
 		}
 		if s.Joining == 0 {
 			s.Joining = random()
@@ -82,15 +119,29 @@ func establish(ctx context.Context, c *config, disk *actors.Disk, dir string, me
 		MemberID: id, Name: member.Name, PeerURL: member.PeerURL, ClientURL: member.ClientURL,
 	}, log)
 	if err != nil {
-		return nil, err
+		return known{}, err
 	}
 	if !disk.New && answer.ClusterID != disk.Identity.ClusterID {
-		return nil, fmt.Errorf("this machine has begun to join cluster %016x, and %s is cluster %016x: start over with -f", disk.Identity.ClusterID, strings.Join(addrs, ","), answer.ClusterID)
+		return known{}, fmt.Errorf("this machine has begun to join cluster %016x, and %s is cluster %016x: start over with -f", disk.Identity.ClusterID, strings.Join(addrs, ","), answer.ClusterID)
 	}
 	if disk.New {
 		err = disk.CreateJoined(wal.Identity{ClusterID: answer.ClusterID, MemberID: id}, answer.Term)
 	}
-	return answer.Members, err
+	return known{seeds: answer.Members}, err
+}
+
+// hints is what -C says to a machine whose directory belongs to a cluster.
+func hints(disk *actors.Disk, dir string, addrs []string, log *slog.Logger) (known, error) {
+	switch {
+	case len(addrs) == 0:
+	case disk.Founder():
+		return known{}, fmt.Errorf("this machine has founded a cluster of its own, with the data in %s, and -C asks it to join another one. "+
+			"To keep that data, start it without -C. To DELETE it and join, add -f: etcd -f -C %s", dir, strings.Join(addrs, ","))
+	case len(disk.Members()) == 1:
+		log.Warn("-C is ignored: this machine is the only member of its cluster; leave it out", "addrs", strings.Join(addrs, ","))
+		addrs = nil
+	}
+	return known{hints: addrs}, nil
 }
 
 // unspecified says whether a URL names no machine, such as http://0.0.0.0:7001.
@@ -103,14 +154,16 @@ func unspecified(memberURL string) bool {
 // have made it a member all the same: then its ID must not be forgotten.
 func mayBeMember(dir string, err error) bool {
 	s, readErr := load(dir)
-	return (readErr != nil || s.Joining != 0) && !errors.Is(err, httpfront.ErrRefused)
+	return (readErr != nil || s.Joining != 0) && !errors.Is(err, httpfront.ErrRefused) && !errors.Is(err, errNoMembers)
 }
 
 // dialer connects to the peer port of a machine.
 type dialer = func(ctx context.Context, addr string) (net.Conn, error)
 
+// askToJoin asks one machine after the other until one lets this one join, the cluster has
+// decided against it, or asking again would not help.
 func askToJoin(ctx context.Context, c *config, dial dialer, addrs []string, ask httpfront.JoinRequest, log *slog.Logger) (*httpfront.JoinAnswer, error) {
-	var err error
+	var faults []string
 	for try := range c.joinRetries {
 		if try > 0 {
 			select {
@@ -118,10 +171,11 @@ func askToJoin(ctx context.Context, c *config, dial dialer, addrs []string, ask 
 			case <-ctx.Done():
 			}
 		}
+		faults = faults[:0]
+		hopeless := 0
 		for _, addr := range addrs {
 			attempt, cancel := context.WithTimeout(ctx, c.requestTimeout+time.Second)
-			var answer *httpfront.JoinAnswer
-			answer, err = httpfront.Join(attempt, dial, addr, ask)
+			answer, err := httpfront.Join(attempt, dial, addr, ask)
 			cancel()
 			if ctx.Err() != nil {
 				return nil, ctx.Err()
@@ -130,11 +184,21 @@ func askToJoin(ctx context.Context, c *config, dial dialer, addrs []string, ask 
 				log.Info("joining the cluster", "through", addr, "members", len(answer.Members))
 				return answer, nil
 			}
-			if errors.Is(err, httpfront.ErrRefused) || errors.Is(err, errPlainPeer) {
+			if errors.Is(err, httpfront.ErrRefused) {
 				return nil, err
 			}
+			if errors.Is(err, httpfront.ErrNoMember) || errors.Is(err, errPlainPeer) {
+				hopeless++
+			}
+			faults = append(faults, err.Error())
 			log.Warn("cannot join yet", "try", try+1, "of", c.joinRetries, "error", err)
 		}
+		if hopeless == len(addrs) {
+			return nil, fmt.Errorf("%w: %s", errNoMembers, strings.Join(faults, "; "))
+		}
 	}
-	return nil, fmt.Errorf("no machine of %s lets this one join: %w", strings.Join(addrs, ","), err)
+	return nil, fmt.Errorf("no machine of %s lets this one join: %s", strings.Join(addrs, ","), strings.Join(faults, "; "))
 }
+
+// errNoMembers says that -C names no machine that could be joined, however often it is asked.
+var errNoMembers = errors.New("no machine of -C lets this one join")

@@ -113,7 +113,7 @@ func run(c *config, stderr *logWriter) error {
 	logFound(log, disk)
 	c.warnUnknown(log)
 	warnUnspecified(log, member)
-	seeds, err := establish(stopping, c, disk, dir, member, tls, log)
+	others, err := establish(stopping, c, disk, dir, member, tls, peers, log)
 	if err != nil {
 		if !mayBeMember(dir, err) {
 			place.discard()
@@ -127,7 +127,7 @@ func run(c *config, stderr *logWriter) error {
 	}
 	host := actors.Process(tls.dial)
 	host.Exit = stderr.exit
-	machine, err := actors.Start(machineConfig(c, member, seeds, host, clock, log), disk)
+	machine, err := actors.Start(machineConfig(c, member, others, host, clock, log), disk)
 	if err != nil {
 		return errors.Join(err, disk.Close())
 	}
@@ -179,7 +179,7 @@ func logFound(log *slog.Logger, disk *actors.Disk) {
 		"entries", len(found.Entries), "term", found.HardState.GetTerm())
 }
 
-func machineConfig(c *config, member store.Member, seeds []store.Member, host actors.Host, clock func() raftnode.Reading, log *slog.Logger) actors.Config {
+func machineConfig(c *config, member store.Member, others known, host actors.Host, clock func() raftnode.Reading, log *slog.Logger) actors.Config {
 	snapshotEntries := c.snapshotCount
 	if !c.snapshot {
 		snapshotEntries = 0
@@ -190,7 +190,8 @@ func machineConfig(c *config, member store.Member, seeds []store.Member, host ac
 		SetHistoryLimit: c.given["m"],
 		Tick:            c.heartbeat,
 		Host:            host,
-		Seeds:           seeds,
+		Seeds:           others.seeds,
+		Hints:           others.hints,
 		AuditEvery:      auditEvery,
 		Clock:           clock,
 		Nonce:           random(),

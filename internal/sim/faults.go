@@ -58,6 +58,7 @@ var faultKinds = []faultKind{
 	{"leadership goes round", 4, leadershipGoesRound},
 	{"death after voting", 4, deathAfterVoting},
 	{"clocks change", 4, changeClocks},
+	{"all machines move", 2, moveAll},
 }
 
 // plan makes the faults of a run.
@@ -206,6 +207,19 @@ func removeWhileJoining(s *Sim, f *fault) func() {
 		s.operator.remove(m, func() { s.operator.busy = false })
 	})
 	return nil
+}
+
+// moveAll gives every machine another address while it is down, and tells it where one of
+// the others is then, in a circle.
+func moveAll(s *Sim, f *fault) func() {
+	machines := s.some(f.rnd, len(s.machines))
+	for i, m := range machines {
+		m.hint = machines[(i+1)%len(machines)]
+	}
+	return s.down(machines, func(m *machine) {
+		m.kill()
+		m.moves++
+	})
 }
 
 func (s *Sim) memberCount() (n int) {

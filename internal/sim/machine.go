@@ -49,6 +49,8 @@ type machine struct {
 	restored  bool // its disk is an older one of its own
 	wantDown  int  // how many faults keep it down
 
+	moves    int           // how often it got another address
+	hint     *machine      // where it is told to look for others; nil: nowhere
 	returned bool          // it was started again after its removal
 	tickRate float64       // how much longer its ticks are than they should be
 	skew     time.Duration // of its wall clock
@@ -57,7 +59,7 @@ type machine struct {
 
 func (m *machine) String() string { return m.name }
 
-func (m *machine) addr() string { return m.name + ":7001" }
+func (m *machine) addr() string { return fmt.Sprintf("%s:%d", m.name, 7001+m.moves) }
 
 func (m *machine) asMember() store.Member {
 	return store.Member{
@@ -196,6 +198,10 @@ func isDamage(err error) bool {
 func (l *life) config(disk *actors.Disk, seeds []store.Member) actors.Config {
 	log := slog.New(&logHandler{life: l})
 	shape := l.sim.shape
+	var hints []string
+	if l.m.hint != nil {
+		hints = []string{l.m.hint.addr()}
+	}
 	return actors.Config{
 		Member:       l.m.asMember(),
 		HistoryLimit: shape.history,
@@ -205,6 +211,7 @@ func (l *life) config(disk *actors.Disk, seeds []store.Member) actors.Config {
 		AuditEvery:   auditEvery,
 		Nonce:        l.sim.identity.Uint64(),
 		Seeds:        seeds,
+		Hints:        hints,
 		Log:          log,
 		Raft: raftnode.Config{
 			HeartbeatTicks: 1, ElectionTicks: electionTicks, RequestTicks: requestTicks,

@@ -163,6 +163,26 @@ func (w *wires) rival(h transport.Hello, to *life) bool {
 	return slices.ContainsFunc(w.ghosts, func(g ghost) bool { return g.to == to && g.member == h.From && g.nonce != h.Nonce })
 }
 
+// Ask implements [actors.Network].
+func (n *network) Ask(_ context.Context, addr string, done func(transport.Presence, error)) {
+	l := n.life
+	w := &l.sim.network
+	l.s.after(w.delay(), func() {
+		to := w.machineAt(addr)
+		switch {
+		case to == nil || to.life == nil || to.life.machine == nil:
+			done(transport.Presence{}, errRefused)
+		case !w.passes(l.m, to) || !w.passes(to, l.m) || to.life.paused:
+			l.s.after(election, func() { done(transport.Presence{}, errCut) })
+		case n.self.ClusterID != to.life.machine.ClusterID:
+			done(transport.Presence{}, &transport.RefusedError{Status: 412, Message: "another cluster"})
+		default:
+			l.sim.count("member asked who it is")
+			done(transport.Presence{Member: to.memberID, Others: to.life.machine.Inbox.Places()}, nil)
+		}
+	})
+}
+
 // drop closes the connections of machines that were removed where that is known.
 func (w *wires) drop() {
 	for _, st := range w.streams {

@@ -1,0 +1,89 @@
+package transport
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"strconv"
+
+	"github.com/valyala/fasthttp"
+)
+
+// PresencePath is where a machine says which member it is, with GET, to one that knows the
+// ID of its cluster.
+const PresencePath = "/raft/member"
+
+// ErrNoMember says that what answers is no machine of a cluster, or not at its port for
+// other machines.
+var ErrNoMember = errors.New("this is no machine's address for other machines (-s)")
+
+// Presence is which member a machine is, and where others are that it has heard of from
+// themselves.
+type Presence struct {
+	Member uint64  `json:"memberId,string"`
+	Others []Place `json:"others"`
+}
+
+// Place is where a member listens for other machines, host:port.
+type Place struct {
+	Member uint64 `json:"memberId,string"`
+	Addr   string `json:"addr"`
+}
+
+// Ask asks whoever listens at addr which member of the cluster of cfg it is. It takes
+// [Config.Dead] at most. The error is a *RefusedError if that is a machine of another
+// cluster, or its port for clients, and ErrNoMember if it is something else.
+func Ask(ctx context.Context, cfg Config, addr string) (Presence, error) {
+	ctx, cancel := context.WithTimeout(ctx, cfg.Dead)
+	defer cancel()
+	raw, err := cfg.Dial(ctx, addr)
+	if err != nil {
+		return Presence{}, err
+	}
+	defer raw.Close()
+	defer context.AfterFunc(ctx, func() { _ = raw.Close() })() // it is closed anyway
+	c := newTimedConn(raw, cfg.Dead)
+	if _, err := fmt.Fprintf(c, "GET %s HTTP/1.1\r\nHost: %s\r\nConnection: close\r\n%s: %s\r\n%s: %x\r\n\r\n",
+		PresencePath, addr, headerProtocol, protocolVersion, headerCluster, cfg.ClusterID); err != nil {
+		return Presence{}, err
+	}
+	resp, err := http.ReadResponse(bufio.NewReader(io.LimitReader(c, maxAnswer)), nil)
+	if err != nil {
+		return Presence{}, noEOF(err)
+	}
+	defer resp.Body.Close()
+	body, err := io.ReadAll(resp.Body)
+	if err != nil {
+		return Presence{}, noEOF(err)
+	}
+	var p Presence
+	var e errorBody
+	switch {
+	case (resp.StatusCode == http.StatusPreconditionFailed || resp.StatusCode == http.StatusMisdirectedRequest) && json.Unmarshal(body, &e) == nil:
+		return Presence{}, &RefusedError{resp.StatusCode, e.Cause}
+	case resp.StatusCode != http.StatusOK || json.Unmarshal(body, &p) != nil || p.Member == 0:
+		return Presence{}, fmt.Errorf("%w: it answers %d", ErrNoMember, resp.StatusCode)
+	}
+	return p, nil
+}
+
+// Presence is the handler for GET on [PresencePath]. others is what this machine knows.
+func (r *Receiver) Presence(ctx *fasthttp.RequestCtx, others []Place) {
+	ctx.SetContentType("application/json")
+	ctx.SetConnectionClose()
+	if cluster, err := strconv.ParseUint(string(ctx.Request.Header.Peek(headerCluster)), 16, 64); err != nil || cluster != r.cfg.ClusterID {
+		// Not the ID of this one: whoever does not know it is not to learn it here.
+		ctx.SetStatusCode(http.StatusPreconditionFailed)
+		ctx.Response.SetBodyRaw(newErrorBody(http.StatusPreconditionFailed, "this is a machine of another cluster"))
+		return
+	}
+	body, err := json.Marshal(Presence{Member: r.cfg.MemberID, Others: others})
+	if err != nil {
+		panic(err) // integers and strings always marshal
+	}
+	ctx.Response.SetBodyRaw(body)
+}
