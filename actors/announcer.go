@@ -63,7 +63,7 @@ func (a *announcerActor) announced(ctx actor.Context, m *Proposed) {
 	}
 	if taken, ok := errors.AsType[*raftnode.TakenError](m.Err); ok {
 		a.fatal("this machine wants to be called or reached like another member of its cluster: the process ends, and nothing has changed. "+
-			"Start it with what it had before, or with a name (-n) and addresses (-s, -c) of its own",
+			"Start it with -n, -s and -c as they were, or with a name and addresses of its own",
 			"reason", taken.Err, "member", MemberID(taken.By),
 			"name", a.member.Name, "peers", a.member.PeerURL, "clients", a.member.ClientURL)
 		return
