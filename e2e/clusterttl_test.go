@@ -85,3 +85,34 @@ func TestExpiryAcrossLeaders(t *testing.T) {
 	check()
 	c.checkSameState()
 }
+
+// TestTTLOfAWriteThatWaited checks that a time to live counts from when the next leader
+// takes the command, if it came when there was none.
+func TestTTLOfAWriteThatWaited(t *testing.T) {
+	t.Parallel()
+	const ttl = 60 * time.Second
+	c := startCluster(t, 3, "-election", "1s")
+	leader := c.leader()
+	others := c.others(leader)
+	c.kill(leader)
+	killed := time.Now()
+	var writes []*background // one of the machines that are asked leads next
+	for _, s := range others {
+		writes = append(writes, s.background(post("/v1/keys/"+s.name, "value", "1", "ttl", strconv.Itoa(int(ttl/time.Second)))))
+	}
+	for i, w := range writes {
+		answer := w.wait(t)
+		e, err := answer.event()
+		if err != nil {
+			t.Fatalf("%s: %d %s", others[i].name, answer.status, answer.body)
+		}
+		at, err := time.Parse(time.RFC3339Nano, e.Expiration)
+		if err != nil {
+			t.Fatalf("%+v: %v", e, err)
+		}
+		// Nobody can be elected until nearly an election timeout has passed since the last heartbeat.
+		if from := at.Add(-ttl).Sub(killed); from < time.Second/2 {
+			t.Errorf("%s: the time to live counts from %v after the leader was killed, when there was no other one", others[i].name, from)
+		}
+	}
+}
