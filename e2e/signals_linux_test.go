@@ -45,8 +45,8 @@ func startUnread(t *testing.T, prepare func(read, write *os.File)) *unread {
 		write.Close()
 	})
 	u := &unread{server: s, cmd: cmd, log: read, write: write}
-	waitUntil(t, "the server answers", func() bool {
-		answer, err := exchange(s.client, get("/version"))
+	waitUntil(t, "the server serves", func() bool {
+		answer, err := exchange(s.client, get("/machines"))
 		return err == nil && answer.status == 200
 	})
 	return u
@@ -138,7 +138,7 @@ func TestLogReaderGone(t *testing.T) {
 			log <- string(text)
 		}()
 		u.ends()
-		if text := <-log; !strings.Contains(text, "serving clients") || !strings.Contains(text, "msg=stopped") {
+		if text := <-log; !strings.Contains(text, "etcd is starting") || !strings.Contains(text, "msg=stopped") {
 			t.Errorf("the log is not whole:\n%s", strings.TrimLeft(text, "x"))
 		}
 	})

@@ -8,6 +8,8 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+
+	"etcd/witness"
 )
 
 // place is a data directory as a start finds it.
@@ -86,7 +88,7 @@ func recognise(dir fs.FS) (found string, err error) {
 		return "a data directory of a proxy of etcd 2", nil
 	case has["log"] && (has["conf"] || has["snapshot"]):
 		return "a data directory of etcd 0.x (log, conf, snapshot)", nil
-	case damaged:
+	case damaged, has[witness.FileName]:
 		return logGone, nil
 	case has[storedFile]:
 		data, err := fs.ReadFile(dir, storedFile)

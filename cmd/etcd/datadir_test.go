@@ -32,6 +32,7 @@ func TestRecognise(t *testing.T) {
 		{"ours without its log", map[string]string{"config.json": `{"name":"a"}`, "lock": ""}, logGone},
 		{"ours without its log, nor a readable configuration", map[string]string{"config.json": `{`}, logGone},
 		{"ours, and only a damaged snapshot is left", map[string]string{"0000000000000001-0000000000000009.snap.bad": ""}, logGone},
+		{"ours, and only what it knows of others is left", map[string]string{"witness": "", "lock": ""}, logGone},
 		{"ours, killed while it joined", map[string]string{"config.json": joining, "lock": ""}, ""},
 		{"ours, killed in the first steps", map[string]string{"lock": "", "0000000000000001.wal.tmp": "", "auto-tls.crt": ""}, ""},
 	}
