@@ -185,3 +185,39 @@ func TestKilledAgainAndAgain(t *testing.T) {
 	c.start(c.members...)
 	c.checkSameState()
 }
+
+// TestRestoredFromBeforeTheOthersCame: a directory that knows of no other members leads
+// alone, until one of those that it does not know tells it better.
+func TestRestoredFromBeforeTheOthersCame(t *testing.T) {
+	t.Parallel()
+	c := startCluster(t, 1, quickElections...)
+	first := c.members[0]
+	first.event(post("/v1/keys/old", "value", "1"))
+	first.stop()
+	backup := filepath.Join(t.TempDir(), "backup")
+	copyDirectory(t, first.data, backup)
+	c.start(first)
+	for range 2 {
+		c.grow(first)
+	}
+	c.waitVoters()
+	id := first.id()
+	index := first.event(post("/v1/keys/new", "value", "1")).Index
+	waitUntil(t, "the others have written down how far it is", func() bool {
+		return !slices.ContainsFunc(c.others(first), func(s *server) bool { return !s.remembers(id, index) })
+	})
+	c.kill(first)
+	first.putBack(backup)
+	first.launch()
+	if code := first.proc.waitExit(waitLimit); code != 1 {
+		t.Errorf("exit code %d, want 1", code)
+	}
+	if log := first.proc.stderr(); advice.FindString(log) == "" {
+		t.Errorf("it does not say what to do:\n%s", log)
+	}
+	for _, s := range c.others(first) {
+		if e := s.event(get("/v1/keys/new")); e.Value != "1" {
+			t.Errorf("%s: %+v", s.name, e)
+		}
+	}
+}
