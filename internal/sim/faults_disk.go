@@ -96,6 +96,11 @@ func restoredDirectory(s *Sim, f *fault) func() {
 					m.kill()
 					m.disk, m.disks, m.restored = before, diskFaults{}, true
 					s.operator.busy = false
+					if f.rnd.IntN(2) == 0 { // what they know has to be on disk, and another one may lead
+						for _, other := range s.machines {
+							other.kill()
+						}
+					}
 				})
 			})
 		})
