@@ -1,6 +1,7 @@
 package httpfront
 
 import (
+	"bytes"
 	"strconv"
 	"strings"
 
@@ -14,12 +15,13 @@ const typeBytes = "application/octet-stream"
 // or because it names it and takes JSON only with a wildcard. "*/*" is JSON, and so is
 // "application/json, text/plain, */*", which libraries send that understand both.
 func rawType(h *fasthttp.RequestHeader) string {
-	accept := h.Peek(fasthttp.HeaderAccept)
-	if len(accept) == 0 || string(accept) == "*/*" {
+	lines := h.PeekAll(fasthttp.HeaderAccept)
+	if len(lines) == 0 || len(lines) == 1 && string(lines[0]) == "*/*" {
 		return ""
 	}
-	var json, text, bytes preference
-	for part := range strings.SplitSeq(string(accept), ",") {
+	accept := string(bytes.Join(lines, []byte{','}))
+	var json, text, octets preference
+	for part := range strings.SplitSeq(accept, ",") {
 		name, params, _ := strings.Cut(part, ";")
 		q := quality(params)
 		switch strings.ToLower(strings.TrimSpace(name)) {
@@ -28,7 +30,7 @@ func rawType(h *fasthttp.RequestHeader) string {
 		case "text/plain":
 			text.hears(3, q)
 		case typeBytes:
-			bytes.hears(3, q)
+			octets.hears(3, q)
 		case "application/*":
 			json.hears(2, q)
 		case "text/*":
@@ -38,8 +40,8 @@ func rawType(h *fasthttp.RequestHeader) string {
 		}
 	}
 	raw, mediaType := text, "text/plain"
-	if bytes.over(text) {
-		raw, mediaType = bytes, typeBytes
+	if octets.over(text) {
+		raw, mediaType = octets, typeBytes
 	}
 	if !raw.over(json) {
 		return ""

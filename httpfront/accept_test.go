@@ -44,6 +44,15 @@ func TestRawType(t *testing.T) {
 	}
 }
 
+func TestRawTypeOfSeveralLines(t *testing.T) {
+	var h fasthttp.RequestHeader
+	h.Add("Accept", "*/*")
+	h.Add("Accept", "text/plain")
+	if got := rawType(&h); got != "text/plain" {
+		t.Errorf("two lines of Accept give %q", got)
+	}
+}
+
 // A value is bytes: it is kept, compared and, to those who ask for it, answered as such.
 func TestBytes(t *testing.T) {
 	s := serve(t)

@@ -146,6 +146,11 @@ func readMultipart(r *multipart.Reader) (form, error) {
 		case len(f) == maxFields:
 			return nil, errManyFields
 		}
+		switch coding := part.Header.Get("Content-Transfer-Encoding"); strings.ToLower(coding) {
+		case "", "7bit", "8bit", "binary": // quoted-printable is decoded and not seen here
+		default:
+			return nil, fmt.Errorf("%s is in Content-Transfer-Encoding %s, which is not understood", named(name), named(coding))
+		}
 		value, err := io.ReadAll(part)
 		if err != nil {
 			return nil, fmt.Errorf("%s breaks off or is badly encoded", named(name))

@@ -51,6 +51,8 @@ func TestReadForm(t *testing.T) {
 		{"media type in capitals, with parameters", "Application/X-WWW-Form-Urlencoded ; charset=utf-8", "value=a", "", form{{"value", "a"}}},
 		{"multipart", multi, multipartBody(field{`name="value"`, "a&b=\r\nc"}, field{`name=ttl`, "5"}), "value=q",
 			form{{"value", "a&b=\r\nc"}, {"ttl", "5"}, {"value", "q"}}},
+		{"multipart in other codings", multi, "--XX\r\nContent-Disposition: form-data; name=a\r\nContent-Transfer-Encoding: quoted-printable\r\n\r\n=35\r\n" +
+			"--XX\r\nContent-Disposition: form-data; name=b\r\nContent-Transfer-Encoding: Binary\r\n\r\n\xff\r\n--XX--\r\n", "", form{{"a", "5"}, {"b", "\xff"}}},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
@@ -88,6 +90,7 @@ func TestUnreadableForm(t *testing.T) {
 		{"a file whose name is encoded", multi, multipartBody(field{`name="ttl"; filename*=UTF-8''a`, "5"}), "", []string{`"ttl"`, "file"}},
 		{"a part without a name", multi, multipartBody(field{`x="value"`, "a"}), "", []string{"no name"}},
 		{"a part whose name cannot be read", multi, multipartBody(field{`name="value"; name="ttl"`, "a"}), "", []string{"no name"}},
+		{"a part in base64", multi, "--XX\r\nContent-Disposition: form-data; name=ttl\r\nContent-Transfer-Encoding: base64\r\n\r\nNQ==\r\n--XX--\r\n", "", []string{`"ttl"`, `"base64"`}},
 		{"wrong boundary", "multipart/form-data; boundary=YY", whole, "", []string{"breaks off"}},
 		{"no boundary", "multipart/form-data", whole, "", []string{"breaks off"}},
 		{"broken off in a part", multi, strings.TrimSuffix(whole, "\r\n--XX--\r\n"), "", []string{`"value"`, "breaks off"}},

@@ -123,6 +123,7 @@ func newServer(cfg Config, kind string, routes []route, strangers *strangers) *S
 		Handler:                      s.handle,
 		ErrorHandler:                 s.badRequest,
 		Logger:                       fasthttpLogger{cfg.Log},
+		HeaderReceived:               heedVersion,
 		ExpectHandler:                s.expectBody,
 		ReadBufferSize:               maxHeader,
 		StreamRequestBody:            true,
@@ -219,6 +220,15 @@ func (s *Server) Shutdown(ctx context.Context) error {
 // badRequest answers what fasthttp could not read.
 func (s *Server) badRequest(ctx *fasthttp.RequestCtx, err error) {
 	s.unreadable(ctx, err).write(&ctx.Response)
+}
+
+// heedVersion keeps fasthttp from telling a client of HTTP/1.0 to go on: to that one it
+// would be the answer.
+func heedVersion(h *fasthttp.RequestHeader) (unchanged fasthttp.RequestConfig) {
+	if !h.IsHTTP11() {
+		h.Del(fasthttp.HeaderExpect)
+	}
+	return unchanged
 }
 
 // expectBody decides whether a client that asks first shall send its body.

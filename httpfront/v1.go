@@ -80,6 +80,7 @@ func (r *request) local() (local bool, bad *apiError) {
 
 // local says whether a form asks for local state.
 func (s *Server) local(f form) (local bool, bad *apiError) {
+	local, given := s.cfg.LocalReads, ""
 	for _, name := range []string{"quorum", "consistent"} {
 		value, ok := f.get(name)
 		if !ok {
@@ -89,9 +90,12 @@ func (s *Server) local(f form) (local bool, bad *apiError) {
 		if err != nil {
 			return false, newError(codeInvalidField, "invalid value for "+strconv.Quote(name))
 		}
-		return !quorum, nil
+		if given != "" && local == quorum {
+			return false, newError(codeInvalidField, given+" and "+name+" contradict each other")
+		}
+		local, given = !quorum, name
 	}
-	return s.cfg.LocalReads, nil
+	return local, nil
 }
 
 func setKey(r *request) answer {

@@ -52,6 +52,8 @@ func TestV1(t *testing.T) {
 		{"GET", "/v1/watch/a?index=x", "", 400, badIndex},
 		{"GET", "/v1/watch/a?index=", "", 400, badIndex},
 		{"GET", "/v1/keys/a?quorum=x", "", 400, f(invalid, `invalid value for "quorum"`)},
+		{"GET", "/v1/keys/a?quorum=false&consistent=true", "", 400, f(invalid, "quorum and consistent contradict each other")},
+		{"GET", "/v1/keys/a?consistent=true&quorum=1", "", 200, `{"action":"GET","key":"/a","value":"2","index":8}`},
 		{"GET", "/v1/watch/a?index=3&quorum=x", "", 400, f(invalid, `invalid value for "quorum"`)},
 
 		// What cannot be read is not left out.
