@@ -1,6 +1,7 @@
 package actors
 
 import (
+	"context"
 	"errors"
 	"log/slog"
 	"os"
@@ -10,7 +11,9 @@ import (
 	"time"
 
 	"github.com/asynkron/protoactor-go/actor"
+	"go.etcd.io/raft/v3/raftpb"
 	"go.uber.org/goleak"
+	"google.golang.org/protobuf/proto"
 
 	"etcd/raftnode"
 	"etcd/store"
@@ -86,6 +89,7 @@ func testConfig() Config {
 type testMachine struct {
 	*Machine
 	*probe
+	writes   int // of takeSnapshots
 	stopOnce sync.Once
 	stopErr  error
 }
@@ -134,7 +138,7 @@ func start(t testing.TB, dir string, edit ...func(*Config)) *testMachine {
 }
 
 func (m *testMachine) stop() error {
-	m.stopOnce.Do(func() { m.stopErr = m.Stop() })
+	m.stopOnce.Do(func() { m.stopErr = m.Stop(context.Background()) })
 	return m.stopErr
 }
 
@@ -290,6 +294,19 @@ func (f hookFile) Sync() error {
 		}
 	}
 	return f.File.Sync()
+}
+
+// snapshotMessage is what comes with a snapshot of the leader.
+func snapshotMessage(t testing.TB, from, index uint64) []byte {
+	t.Helper()
+	message, err := proto.Marshal(&raftpb.Message{
+		Type: raftpb.MsgSnap.Enum(), From: new(from), To: new(testMember.ID), Term: new(uint64(9)),
+		Snapshot: &raftpb.Snapshot{Metadata: &raftpb.SnapshotMetadata{Index: new(index), Term: new(uint64(9))}},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return message
 }
 
 // openTestDisk opens a data directory and, if it is empty, founds a cluster in it.

@@ -7,7 +7,7 @@ import (
 	"io"
 	"log/slog"
 	"slices"
-	"sync"
+	"strings"
 	"sync/atomic"
 	"time"
 
@@ -88,7 +88,9 @@ type Machine struct {
 	host     Host
 	disk     *Disk
 	time     *logTime
-	running  sync.WaitGroup
+	running  running
+	stopping context.Context // ends when the machine begins to stop
+	beginEnd context.CancelFunc
 	kinds    []*Kind
 }
 
@@ -120,6 +122,7 @@ func Start(cfg Config, disk *Disk) (*Machine, error) {
 	reach := disk.Reach()
 	m.durable.Store(&reach)
 	m.book.Store(disk.book)
+	m.stopping, m.beginEnd = context.WithCancel(context.Background())
 	all := &pids{}
 	peers, network := m.connect(cfg, all)
 	gone := make(chan Departure, 1)
@@ -141,7 +144,10 @@ func Start(cfg Config, disk *Disk) (*Machine, error) {
 		core actor.Actor
 	}{
 		{&all.wal, "wal", &walActor{log: disk.log, durable: &m.durable, fatal: fatal}},
-		{&all.snapshotter, "snapshotter", &snapshotActor{snapshots: disk.snapshots, logger: cfg.Log, fatal: fatal}},
+		{&all.snapshotter, "snapshotter", &snapshotActor{
+			snapshots: disk.snapshots, logger: cfg.Log, fatal: fatal, stopping: m.stopping, applied: disk.snapshotIndex(),
+		}},
+		{&all.receiver, "receiver", &receiverActor{snapshots: disk.snapshots, logger: cfg.Log, fatal: fatal}},
 		{&all.witness, "witness", &witnessActor{
 			identity: disk.Identity, fsys: disk.fsys, afterFunc: cfg.Host.AfterFunc,
 			book: &m.book, durable: &m.durable, log: cfg.Log, fatal: fatal,
@@ -221,9 +227,9 @@ func (m *Machine) connect(cfg Config, to *pids) (*peers, Network) {
 				member: member, addr: addr, network: network,
 				snapshots: m.disk.snapshots, raft: to.raft, inbox: m.Inbox, log: cfg.Log,
 			}
-			m.running.Add(1)
+			m.running.add("peer")
 			pid := m.System.Root.Spawn(actor.PropsFromProducer(
-				func() actor.Actor { return &tracked{core, m.running.Done} },
+				func() actor.Actor { return &tracked{core, func() { m.running.done("peer") }} },
 				actor.WithMailbox(kind.Mailbox()),
 				actor.WithGuardian(supervisor),
 			))
@@ -273,11 +279,11 @@ func (m *Machine) LogTime() store.Time { return m.time.now() }
 func (m *Machine) Watchers() int64 { return m.watchers.Load() }
 
 func (m *Machine) spawn(kind string, core actor.Actor, supervisor actor.SupervisorStrategy) (*actor.PID, error) {
-	m.running.Add(1)
+	m.running.add(kind)
 	dispatcher, stop := m.host.Dispatcher()
 	stopped := func() {
 		stop()
-		m.running.Done()
+		m.running.done(kind)
 	}
 	props := actor.PropsFromProducer(
 		func() actor.Actor { return &tracked{core, stopped} },
@@ -292,24 +298,16 @@ func (m *Machine) spawn(kind string, core actor.Actor, supervisor actor.Supervis
 	return pid, nil
 }
 
-// tracked tells when its actor has stopped.
-type tracked struct {
-	actor.Actor
-	stopped func()
-}
-
-func (t *tracked) Receive(ctx actor.Context) {
-	t.Actor.Receive(ctx)
-	if _, ok := ctx.Message().(*actor.Stopped); ok {
-		t.stopped()
-	}
-}
-
 // ReceiveSnapshot is Inbox.Snapshot for who wants to wait.
 func (m *Machine) ReceiveSnapshot(from uint64, message []byte, body io.Reader) error {
 	done := make(chan error, 1)
 	m.Inbox.Snapshot(from, message, body, func(err error) { done <- err })
-	return <-done
+	select {
+	case err := <-done:
+		return err
+	case <-m.stopping.Done():
+		return errStopping
+	}
 }
 
 // HandOver lets another member lead, if this machine leads and there is one, and
@@ -326,15 +324,27 @@ func (m *Machine) HandOver(ctx context.Context) {
 // CloseWatches answers every watcher with ErrClosing, now and from now on.
 func (m *Machine) CloseWatches() { m.System.Root.Send(m.Hub, closeWatches{}) }
 
+// Disconnect ends what other machines send, and what is being written that need not be:
+// snapshots. It is the first part of Stop.
+func (m *Machine) Disconnect() {
+	m.beginEnd()
+	m.Receiver.Close()
+}
+
 // Stop ends the machine: what was received is made durable, and the directory is
 // given back. Requests that are under way may stay without an answer, so the
-// front end is to be stopped first.
-func (m *Machine) Stop() error {
-	m.Receiver.Close()
+// front end is to be stopped first. When ctx ends before that, as it does with a disk
+// that does not answer, Stop names the actors that are still at work; the process has to
+// end then. What was acknowledged is durable in any case.
+func (m *Machine) Stop(ctx context.Context) error {
+	m.Disconnect()
 	for _, pid := range slices.Backward(m.order) {
 		m.System.Root.Stop(pid)
 	}
-	m.running.Wait()
+	if left := m.running.wait(ctx); len(left) > 0 {
+		return fmt.Errorf("still at work, and cut off: %s. Nothing that was acknowledged is lost. "+
+			"Look at the disk (slow? stuck?), then start it again", strings.Join(left, ", "))
+	}
 	m.System.Shutdown()
 	return m.disk.lock.Close()
 }

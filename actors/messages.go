@@ -159,7 +159,9 @@ type (
 	// themselves may now.
 	begin struct{}
 	// *pids: Start -> each actor, first. Before it an actor knows nobody.
-	pids struct{ raft, wal, snapshotter, store, hub, reaper, ticker, announcer, auditor, witness, finder *actor.PID }
+	pids struct {
+		raft, wal, snapshotter, receiver, store, hub, reaper, ticker, announcer, auditor, witness, finder *actor.PID
+	}
 
 	// tick: ticker -> raft.
 	tick struct{}
@@ -230,13 +232,15 @@ type (
 	// reached: store -> raft. The state has an entry of this time: the snapshot that was
 	// installed contains it.
 	reached struct{ time store.Time }
+	// snapshotInstalled: store -> snapshotter. The state is that of the snapshot at index.
+	snapshotInstalled struct{ index uint64 }
 	// replaced: store -> hub. The history is another one.
 	replaced struct{ history store.History }
-	// receiveSnapshot: a connection -> snapshotter. The body is stored as it comes.
+	// receiveSnapshot: a connection -> receiver. The body is stored as it comes.
 	receiveSnapshot struct {
 		meta *raftpb.SnapshotMetadata
 		body io.Reader
-		done func(error) // called on the snapshotter
+		done func(error) // called on the receiver
 	}
 
 	// *raftnode.Leader: raft -> reaper.

@@ -162,7 +162,7 @@ func (in *Inbox) Snapshot(from uint64, message []byte, body io.Reader, done func
 		done(errNoSnapshot)
 		return
 	}
-	in.root.Send(in.to.snapshotter, &receiveSnapshot{meta: m.GetSnapshot().GetMetadata(), body: body, done: func(err error) {
+	in.root.Send(in.to.receiver, &receiveSnapshot{meta: m.GetSnapshot().GetMetadata(), body: body, done: func(err error) {
 		if err == nil {
 			in.root.Send(in.to.raft, &raftnode.Message{Message: m})
 		}

@@ -1,6 +1,7 @@
 package actors
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"os"
@@ -97,7 +98,7 @@ func TestStopDuringStart(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if err := m.Stop(); err != nil {
+		if err := m.Stop(context.Background()); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -140,7 +141,7 @@ func TestSnapshotsAndRelease(t *testing.T) {
 	}
 }
 
-func list(t *testing.T, dir, suffix string) []string {
+func list(t testing.TB, dir, suffix string) []string {
 	t.Helper()
 	entries, err := os.ReadDir(dir)
 	if err != nil {

@@ -1,6 +1,8 @@
 package actors
 
 import (
+	"context"
+	"errors"
 	"io"
 	"log/slog"
 	"time"
@@ -19,6 +21,8 @@ type snapshotActor struct {
 	snapshots *wal.Snapshots
 	logger    *slog.Logger
 	fatal     fatal
+	stopping  context.Context // ends what is being written
+	applied   uint64          // index that the store has reached, as far as is known here
 
 	to *pids
 }
@@ -28,57 +32,60 @@ func (s *snapshotActor) Receive(ctx actor.Context) {
 	case *pids:
 		s.to = m
 	case *writeSnapshot:
-		start := time.Now()
-		var size int64
-		err := s.snapshots.Save(m.meta, func(w io.Writer) (err error) {
-			size, err = m.body.WriteTo(w)
-			return err
-		})
-		if err != nil {
-			s.fail("cannot write a snapshot", err)
-		}
-		s.logger.Info("snapshot written", "index", m.meta.GetIndex(), "bytes", size, "took", time.Since(start))
-		ctx.Send(s.to.wal, &snapshotWritten{meta: m.meta})
-	case *receiveSnapshot:
-		start := time.Now()
-		var size int64
-		body := &arriving{Reader: m.body}
-		err := s.snapshots.Save(m.meta, func(w io.Writer) (err error) {
-			size, err = io.Copy(w, body)
-			return err
-		})
-		switch {
-		case err == nil:
-			s.logger.Info("received a snapshot of the leader", "index", m.meta.GetIndex(), "bytes", size, "took", time.Since(start))
-		case !body.failed:
-			// The leader would send it again and again, and this machine never catch up.
-			s.fail("cannot store a snapshot of the leader", err)
-		}
-		m.done(err)
+		s.applied = max(s.applied, m.meta.GetIndex())
+		s.write(ctx, m)
+	case *snapshotInstalled:
+		s.applied = max(s.applied, m.index)
+		s.prune(ctx)
 	case *snapshotLogged:
-		oldest, err := s.snapshots.Prune(keepSnapshots)
-		if err != nil {
-			s.fail("cannot remove old snapshots", err)
-		}
-		ctx.Send(s.to.wal, &releaseLog{index: oldest})
+		s.prune(ctx)
 	}
 }
 
-func (s *snapshotActor) fail(what string, err error) {
-	s.fatal(what+": the process ends, because without snapshots the log could only grow, or not be caught up with. "+
+func (s *snapshotActor) write(ctx actor.Context, m *writeSnapshot) {
+	start := time.Now()
+	var size int64
+	err := s.snapshots.Save(m.meta, func(w io.Writer) (err error) {
+		size, err = m.body.WriteTo(&stoppable{w, s.stopping})
+		return err
+	})
+	switch {
+	case err == nil:
+		s.logger.Info("snapshot written", "index", m.meta.GetIndex(), "bytes", size, "took", time.Since(start))
+		ctx.Send(s.to.wal, &snapshotWritten{meta: m.meta})
+	case errors.Is(err, errStopping):
+		s.logger.Info("a snapshot was given up, because this machine stops; the log has what it would have held",
+			"index", m.meta.GetIndex(), "bytes", size)
+	default:
+		noSnapshot(s.fatal, "cannot write a snapshot", err)
+	}
+}
+
+func (s *snapshotActor) prune(ctx actor.Context) {
+	oldest, err := s.snapshots.Prune(keepSnapshots, s.applied)
+	if err != nil {
+		noSnapshot(s.fatal, "cannot remove old snapshots", err)
+	}
+	ctx.Send(s.to.wal, &releaseLog{index: oldest})
+}
+
+func noSnapshot(fatal fatal, what string, err error) {
+	fatal(what+": the process ends, because without snapshots the log could only grow, or not be caught up with. "+
 		"Nothing that was acknowledged is lost. Look at the disk (full? read-only? failing?), then start it again",
 		"error", err)
 }
 
-// arriving is the body of a snapshot on its way here. It tells a connection that broke,
-// which is no fault of this machine, from a disk that did.
-type arriving struct {
-	io.Reader
-	failed bool
+var errStopping = errors.New("this machine is stopping")
+
+// stoppable is a writer that fails when the machine stops.
+type stoppable struct {
+	io.Writer
+	stopping context.Context
 }
 
-func (a *arriving) Read(p []byte) (int, error) {
-	n, err := a.Reader.Read(p)
-	a.failed = a.failed || err != nil && err != io.EOF
-	return n, err
+func (s *stoppable) Write(p []byte) (int, error) {
+	if s.stopping.Err() != nil {
+		return 0, errStopping
+	}
+	return s.Writer.Write(p)
 }

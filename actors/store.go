@@ -153,6 +153,7 @@ func (s *storeActor) install(ctx actor.Context, m *install) {
 	}
 	s.store = state
 	s.log.Info("installed a snapshot of the leader", "index", m.meta.GetIndex())
+	ctx.Send(s.to.snapshotter, &snapshotInstalled{index: m.meta.GetIndex()})
 	ctx.Send(s.to.hub, &replaced{history: state.History()})
 	ctx.Send(s.to.raft, &reached{time: state.Time()})
 	s.tellMembers(ctx)

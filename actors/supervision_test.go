@@ -72,7 +72,7 @@ func child(kind string) {
 	case "panic raft":
 		root.Send(m.Raft, (*Propose)(nil))
 	case "panic wal":
-		root.Send(m.order[0], (*raftnode.Append)(nil))
+		root.Send(m.Inbox.to.wal, (*raftnode.Append)(nil))
 	case "panic store":
 		root.Send(m.Store, (*raftnode.Apply)(nil))
 	case "panic hub":
@@ -90,7 +90,7 @@ func child(kind string) {
 		}
 	case "received snapshot ENOSPC":
 		failSync(".snap", syscall.ENOSPC)
-		root.Send(m.order[1], received(strings.NewReader("state"), func(error) {}))
+		root.Send(m.Inbox.to.receiver, received(100, strings.NewReader("state"), func(error) {}))
 	case "unknown command":
 		root.Send(m.Raft, &Propose{ReplyTo: writer, Command: []byte("not a command")})
 	}
@@ -100,8 +100,8 @@ func child(kind string) {
 }
 
 // received is the message of a snapshot that comes from a leader.
-func received(body io.Reader, done func(error)) *receiveSnapshot {
-	return &receiveSnapshot{meta: &raftpb.SnapshotMetadata{Index: new(uint64(100)), Term: new(uint64(9))}, body: body, done: done}
+func received(index uint64, body io.Reader, done func(error)) *receiveSnapshot {
+	return &receiveSnapshot{meta: &raftpb.SnapshotMetadata{Index: new(index), Term: new(uint64(9))}, body: body, done: done}
 }
 
 // runChild returns the exit code and the output of a child.
@@ -178,7 +178,7 @@ func TestReceivedSnapshotBreaksOff(t *testing.T) {
 	m := start(t, dir)
 	broken := errors.New("the connection broke")
 	done := make(chan error, 1)
-	m.root.Send(m.order[1], received(io.MultiReader(strings.NewReader("sta"), iotest.ErrReader(broken)), func(err error) { done <- err }))
+	m.root.Send(m.Inbox.to.receiver, received(100, io.MultiReader(strings.NewReader("sta"), iotest.ErrReader(broken)), func(err error) { done <- err }))
 	if err := <-done; !errors.Is(err, broken) {
 		t.Errorf("the sender is told %v", err)
 	}

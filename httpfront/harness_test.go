@@ -134,7 +134,7 @@ func startMachine(t testing.TB, clock func() raftnode.Reading) *actors.Machine {
 		t.Fatal(errors.Join(err, disk.Close()))
 	}
 	t.Cleanup(func() {
-		if err := machine.Stop(); err != nil {
+		if err := machine.Stop(context.Background()); err != nil {
 			t.Errorf("stop of the machine: %v", err)
 		}
 	})

@@ -33,7 +33,7 @@ func TestRealDirectory(t *testing.T) {
 		must(t, snaps.Save(meta(id), bodyOf(id)))
 		log.Append(nil, nil, meta(id))
 		must(t, log.Sync())
-		release, err := snaps.Prune(2)
+		release, err := snaps.Prune(2, i)
 		must(t, err)
 		must(t, log.Release(release))
 	}

@@ -16,6 +16,7 @@ const (
 	snapshotSuffix = ".snap"
 	tempSuffix     = ".tmp"
 	badSuffix      = ".bad"
+	receivedPrefix = "received-" // of a temporary file
 	lockName       = "lock"
 )
 

@@ -179,7 +179,7 @@ func (d *driver) snapshot(id snapshotID) error {
 	if err := d.sync(); err != nil {
 		return err
 	}
-	release, err := d.snaps.Prune(2)
+	release, err := d.snaps.Prune(2, id.index)
 	if err != nil {
 		return err
 	}

@@ -25,6 +25,9 @@ const (
 	chunkHeaderSize    = 8
 	maxChunk           = 64 << 10
 	endMarkSize        = chunkHeaderSize + 8
+	// syncEvery is after how many bytes a snapshot is synced while it is written, so that
+	// the last sync is short, and those of the log do not wait behind all of it.
+	syncEvery = 16 << 20
 )
 
 type snapshotID struct{ index, term uint64 }
@@ -36,9 +39,8 @@ func newestFirst(a, b snapshotID) int {
 	return cmp.Or(cmp.Compare(b.index, a.index), cmp.Compare(b.term, a.term))
 }
 
-// Snapshots keeps the snapshot files of one directory. It is not safe for
-// concurrent use, but may be used while another goroutine uses the Log of the
-// same directory.
+// Snapshots keeps the snapshot files of one directory. One Save or Prune, one Receive, any
+// number of Opens, and the Log of the same directory may be used at the same time.
 type Snapshots struct {
 	fsys    vfs.FS
 	cluster uint64
@@ -56,18 +58,31 @@ func NewSnapshots(fsys vfs.FS, id Identity) *Snapshots {
 // but a temporary file was touched, and that is removed.
 func (s *Snapshots) Save(meta *raftpb.SnapshotMetadata, write func(io.Writer) error) error {
 	name := snapshotName(meta.GetIndex(), meta.GetTerm())
-	if err := s.save(name, meta, write); err != nil {
+	if err := s.save(name, name+tempSuffix, meta, write); err != nil {
 		return fmt.Errorf("wal: save snapshot %s: %w", name, err)
 	}
 	return nil
 }
 
-func (s *Snapshots) save(name string, meta *raftpb.SnapshotMetadata, write func(io.Writer) error) error {
+// Receive is Save for a snapshot of another member. The two may write one of the same
+// index at the same time.
+func (s *Snapshots) Receive(meta *raftpb.SnapshotMetadata, body io.Reader) (size int64, err error) {
+	name := snapshotName(meta.GetIndex(), meta.GetTerm())
+	err = s.save(name, receivedPrefix+name+tempSuffix, meta, func(w io.Writer) (err error) {
+		size, err = io.Copy(w, body)
+		return err
+	})
+	if err != nil {
+		err = fmt.Errorf("wal: receive snapshot %s: %w", name, err)
+	}
+	return size, err
+}
+
+func (s *Snapshots) save(name, temp string, meta *raftpb.SnapshotMetadata, write func(io.Writer) error) error {
 	header, err := s.encodeHeader(meta)
 	if err != nil {
 		return err
 	}
-	temp := name + tempSuffix
 	if err := removeIfExists(s.fsys, temp); err != nil {
 		return err
 	}
@@ -128,6 +143,7 @@ func fillSnapshot(f vfs.File, header []byte, write func(io.Writer) error) error 
 type chunkWriter struct {
 	file   vfs.File
 	offset int64
+	synced int64 // up to here
 	chain  uint32
 	total  uint64
 	buf    []byte // room for a chunk header, then its data
@@ -164,6 +180,9 @@ func (w *chunkWriter) emit() {
 	_, w.err = w.file.WriteAt(w.buf, w.offset)
 	w.offset += int64(len(w.buf))
 	w.buf = w.buf[:chunkHeaderSize]
+	if w.err == nil && w.offset-w.synced >= syncEvery {
+		w.synced, w.err = w.offset, w.file.Sync()
+	}
 }
 
 // end writes the last chunk and the end mark.
@@ -195,12 +214,12 @@ func (s *Snapshots) Open(index, term uint64) (io.ReadCloser, error) {
 	return r, nil
 }
 
-// Prune removes all snapshots but the newest keep, at least one, along with
-// temporary files and those that recovery set aside as damaged. It returns the
-// index up to which the log may be released: that of the oldest snapshot kept,
-// or 0 while there are fewer than keep, so that the log alone stands in for
-// the missing ones.
-func (s *Snapshots) Prune(keep int) (release uint64, err error) {
+// Prune removes all snapshots up to the index applied but the newest keep, at least one,
+// along with those that recovery set aside as damaged. One after that index has been
+// received and is still to be installed. It returns the index up to which the log may be
+// released: that of the oldest snapshot kept, or 0 while there are fewer than keep up to
+// applied, so that the log alone stands in for the missing ones.
+func (s *Snapshots) Prune(keep int, applied uint64) (release uint64, err error) {
 	names, err := s.fsys.List()
 	if err != nil {
 		return 0, fmt.Errorf("wal: prune snapshots: %w", err)
@@ -210,10 +229,10 @@ func (s *Snapshots) Prune(keep int) (release uint64, err error) {
 	for _, name := range names {
 		switch {
 		case strings.HasSuffix(name, snapshotSuffix):
-			if id, ok := parseSnapshotName(name); ok {
+			if id, ok := parseSnapshotName(name); ok && id.index <= applied {
 				ids = append(ids, id)
 			}
-		case strings.HasSuffix(name, snapshotSuffix+tempSuffix), strings.HasSuffix(name, snapshotSuffix+badSuffix):
+		case strings.HasSuffix(name, snapshotSuffix+badSuffix):
 			remove = append(remove, name)
 		}
 	}

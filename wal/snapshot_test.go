@@ -7,6 +7,8 @@ import (
 	"hash/crc32"
 	"io"
 	"io/fs"
+	"maps"
+	"slices"
 	"strings"
 	"testing"
 
@@ -81,7 +83,7 @@ func TestFailedSaveLeavesNothing(t *testing.T) {
 func TestPruneKeepsTheNewest(t *testing.T) {
 	fsys := crashfs.New()
 	s := NewSnapshots(fsys, testID)
-	if release, err := s.Prune(2); release != 0 || err != nil {
+	if release, err := s.Prune(2, 0x20); release != 0 || err != nil {
 		t.Fatalf("Prune of nothing: %d, %v", release, err)
 	}
 	// Names sort by term first, so that 0x20 is not the last one by name.
@@ -89,9 +91,8 @@ func TestPruneKeepsTheNewest(t *testing.T) {
 		must(t, s.Save(meta(id), bodyOf(id)))
 	}
 	fsys.Put(snapshotID{3, 1}.name()+badSuffix, nil)
-	fsys.Put(snapshotID{0x30, 3}.name()+tempSuffix, nil)
 	fsys.Put("notes.txt", nil)
-	release, err := s.Prune(2)
+	release, err := s.Prune(2, 0x20)
 	must(t, err)
 	names, err := fsys.List()
 	must(t, err)
@@ -99,10 +100,102 @@ func TestPruneKeepsTheNewest(t *testing.T) {
 	if got := strings.Join(names, " "); got != want || release != 0x18 {
 		t.Fatalf("release up to %#x, left %s", release, got)
 	}
-	if release, err := s.Prune(3); release != 0 || err != nil {
+	if release, err := s.Prune(3, 0x20); release != 0 || err != nil {
 		t.Fatalf("Prune to more than there are: %d, %v", release, err)
 	}
 }
+
+// Two snapshots that come after one which waits to be installed do not remove it, nor one
+// that is being received, nor one that is being read.
+func TestPruneSparesWhatIsInUse(t *testing.T) {
+	fsys := crashfs.New()
+	s := NewSnapshots(fsys, testID)
+	for _, id := range []snapshotID{{5, 1}, {10, 1}, {15, 1}} {
+		must(t, s.Save(meta(id), bodyOf(id)))
+	}
+	sending, err := s.Open(5, 1)
+	must(t, err)
+	for _, id := range []snapshotID{{30, 2}, {40, 2}, {50, 2}} {
+		_, err := s.Receive(meta(id), bytes.NewReader(body(id)))
+		must(t, err)
+	}
+	begun, goOn, received := make(chan struct{}), make(chan struct{}), make(chan error, 1)
+	go func() {
+		id := snapshotID{60, 2}
+		first := true
+		_, err := s.Receive(meta(id), io.MultiReader(readerFunc(func([]byte) (int, error) {
+			if first {
+				first = false
+				close(begun)
+			}
+			<-goOn
+			return 0, io.EOF
+		}), bytes.NewReader(body(id))))
+		received <- err
+	}()
+	<-begun
+	release, err := s.Prune(2, 20)
+	must(t, err)
+	if release != 10 || fsys.Has(snapshotID{5, 1}.name()) {
+		t.Fatalf("release up to %d, left %v", release, slices.Sorted(maps.Keys(fsys.Contents())))
+	}
+	close(goOn)
+	must(t, <-received)
+	for _, id := range []snapshotID{{10, 1}, {15, 1}, {30, 2}, {40, 2}, {50, 2}, {60, 2}} {
+		if got, err := readSnapshot(fsys, id); err != nil || !bytes.Equal(got, body(id)) {
+			t.Errorf("%v: %q, %v", id, got, err)
+		}
+	}
+	if got, err := io.ReadAll(sending); err != nil || !bytes.Equal(got, body(snapshotID{5, 1})) {
+		t.Errorf("what was being sent: %q, %v", got, err)
+	}
+	release, err = s.Prune(2, 40) // it is installed
+	must(t, err)
+	if release != 30 || fsys.Has(snapshotID{15, 1}.name()) || !fsys.Has(snapshotID{50, 2}.name()) {
+		t.Fatalf("release up to %d, left %v", release, slices.Sorted(maps.Keys(fsys.Contents())))
+	}
+}
+
+// One is taken and one received of the same index at the same time.
+func TestSaveWhileReceiving(t *testing.T) {
+	fsys := crashfs.New()
+	s := NewSnapshots(fsys, testID)
+	id := snapshotID{7, 3}
+	_, err := s.Receive(meta(id), io.MultiReader(bytes.NewReader(body(id)), readerFunc(func([]byte) (int, error) {
+		must(t, s.Save(meta(id), bodyOf(id)))
+		return 0, io.EOF
+	})))
+	must(t, err)
+	if got, err := readSnapshot(fsys, id); err != nil || !bytes.Equal(got, body(id)) {
+		t.Fatalf("%q, %v", got, err)
+	}
+	if len(fsys.Contents()) != 1 {
+		t.Fatalf("left %v", slices.Sorted(maps.Keys(fsys.Contents())))
+	}
+}
+
+// What is written is not left to the last sync, which nobody can cut short.
+func TestLargeSnapshotIsSyncedAsItGrows(t *testing.T) {
+	fsys := crashfs.New()
+	syncs := 0
+	fsys.Inject = func(op crashfs.Op, _ string) error {
+		if op == crashfs.OpSync {
+			syncs++
+		}
+		return nil
+	}
+	must(t, NewSnapshots(fsys, testID).Save(meta(snapshotID{7, 3}), func(w io.Writer) error {
+		_, err := io.CopyN(w, readerFunc(func(p []byte) (int, error) { return len(p), nil }), 4*syncEvery)
+		return err
+	}))
+	if syncs < 4 {
+		t.Fatalf("%d MiB were synced in %d pieces", 4*syncEvery>>20, syncs)
+	}
+}
+
+type readerFunc func(p []byte) (int, error)
+
+func (f readerFunc) Read(p []byte) (int, error) { return f(p) }
 
 // readSnapshot reads a whole body.
 func readSnapshot(fsys vfs.FS, id snapshotID) ([]byte, error) {

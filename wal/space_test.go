@@ -48,7 +48,7 @@ func (d *smallDisk) snapshot(size int) error {
 	if err := d.log.Sync(); err != nil {
 		return err
 	}
-	release, err := d.snaps.Prune(2)
+	release, err := d.snaps.Prune(2, d.last)
 	if err != nil {
 		return err
 	}

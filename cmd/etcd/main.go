@@ -31,10 +31,12 @@ const (
 // auditEvery is how often the machines of a cluster compare their states.
 const auditEvery = 5 * time.Minute
 
-// stopTime bounds an orderly stop. What has not been answered by then is cut off.
+// stopTime bounds an orderly stop, up to the actors: what has not been answered by then is
+// cut off. They get actorStopTime besides.
 const (
-	stopTime     = 4 * time.Second
-	handOverTime = time.Second
+	stopTime      = 4 * time.Second
+	handOverTime  = time.Second
+	actorStopTime = time.Second
 )
 
 func main() {
@@ -133,7 +135,7 @@ func run(c *config, stderr *logWriter) error {
 	}
 	s := stored{Name: c.name, ClientAddr: c.reached(c.clientAddr, clients), PeerAddr: c.reached(c.peerAddr, peers)}
 	if err := s.save(dir); err != nil {
-		return errors.Join(err, machine.Stop())
+		return errors.Join(err, stopMachine(machine))
 	}
 	watching, enough := context.WithCancel(context.Background())
 	defer enough()

@@ -77,7 +77,7 @@ func serve(stopping context.Context, dir string, machine *actors.Machine, f *fro
 		case gone := <-machine.Gone:
 			return depart(gone, machine, dir, f, log)
 		case err := <-f.ended:
-			return errors.Join(fmt.Errorf("serving: %w", err), machine.Stop())
+			return errors.Join(fmt.Errorf("serving: %w", err), stopMachine(machine))
 		}
 	}
 }
@@ -109,11 +109,22 @@ func stopServing(machine *actors.Machine, f *fronts, log *slog.Logger) error {
 	machine.HandOver(handOver)
 	done()
 	f.stopClients(ctx, log)
-	machine.Receiver.Close()
+	machine.Disconnect()
 	f.stopPeers(ctx, log)
-	if err := machine.Stop(); err != nil {
+	if err := stopMachine(machine); err != nil {
 		return err
 	}
 	log.Info("stopped")
+	return nil
+}
+
+// stopMachine stops the actors. That is bounded as well: with a disk that does not answer
+// they would never be done.
+func stopMachine(machine *actors.Machine) error {
+	ctx, cancel := context.WithTimeout(context.Background(), actorStopTime)
+	defer cancel()
+	if err := machine.Stop(ctx); err != nil {
+		return fmt.Errorf("stopping: %w", err)
+	}
 	return nil
 }
