@@ -41,16 +41,24 @@ type Receiver struct {
 
 // streamID names what there may be one of at a time.
 type streamID struct {
-	from  uint64
+	from  uint64 // 0 for a snapshot: there is one, whoever sends it
 	class Class
 }
 
 // stream is an accepted connection.
 type stream struct {
-	streamID
+	from  uint64
+	class Class
 	nonce uint64
 	conn  net.Conn
 	done  chan struct{} // closed when its goroutine no longer serves it
+}
+
+func (st *stream) id() streamID {
+	if st.class == classSnapshot {
+		return streamID{class: st.class}
+	}
+	return streamID{st.from, st.class}
 }
 
 // NewReceiver makes a Receiver. deliver is called for each frame, in order, from one
@@ -96,7 +104,7 @@ func (r *Receiver) accept(ctx *fasthttp.RequestCtx, allowed func(Class) bool, se
 		ctx.SetConnectionClose()
 		return
 	}
-	st := &stream{streamID: streamID{h.From, h.Class}, nonce: h.Nonce, conn: ctx.Conn(), done: make(chan struct{})}
+	st := &stream{from: h.From, class: h.Class, nonce: h.Nonce, conn: ctx.Conn(), done: make(chan struct{})}
 	ctx.SetStatusCode(http.StatusSwitchingProtocols)
 	ctx.Response.Header.Set("Upgrade", upgradeProtocol)
 	ctx.Response.Header.Set("Connection", "Upgrade")
@@ -147,8 +155,8 @@ func (r *Receiver) take(st *stream, drops uint64, hijacked net.Conn, serve func(
 	}
 	r.running.Add(1)
 	defer r.running.Done()
-	before := r.streams[st.streamID]
-	r.streams[st.streamID] = st
+	before := r.streams[st.id()]
+	r.streams[st.id()] = st
 	r.mu.Unlock()
 	if before != nil {
 		_ = before.conn.Close()
@@ -159,8 +167,8 @@ func (r *Receiver) take(st *stream, drops uint64, hijacked net.Conn, serve func(
 	err := serve(st, newTimedConn(hijacked, r.cfg.Dead))
 
 	r.mu.Lock()
-	if r.streams[st.streamID] == st {
-		delete(r.streams, st.streamID)
+	if r.streams[st.id()] == st {
+		delete(r.streams, st.id())
 	}
 	r.mu.Unlock()
 	level := slog.LevelDebug
@@ -227,8 +235,8 @@ func (r *Receiver) Drop(member uint64) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.drops++
-	for id, st := range r.streams {
-		if id.from == member {
+	for _, st := range r.streams {
+		if st.from == member {
 			_ = st.conn.Close() // its goroutine sees to the rest
 		}
 	}

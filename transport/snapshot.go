@@ -30,7 +30,14 @@ const (
 	// durableFactor is the same for the time between the last byte and the answer, in
 	// which the receiver makes everything durable.
 	durableFactor = 60
+
+	// minSnapshotRate is how many bytes of a snapshot have to come, on average, for each
+	// second that the receiver waits for them.
+	minSnapshotRate = 16 << 10
 )
+
+// ErrTooSlow ends a snapshot that comes too slowly to be worth waiting for.
+var ErrTooSlow = errors.New("the snapshot comes at less than 16 KiB a second")
 
 // SendSnapshot sends a snapshot to the member with the ID to at addr and returns nil
 // once that has it durable: first the Raft message, of at most 1 MiB, then body to
@@ -174,8 +181,9 @@ func fill(r io.Reader, p []byte) (n int, err error) {
 // then called on a goroutine of its own, with the Raft message, which it owns, and the
 // body, which ends in io.EOF only if all of it arrived undamaged. The sender is told
 // of success when receive returns nil, which promises that the snapshot is durable,
-// and otherwise of the error. A new snapshot ends the one under way from the same
-// member.
+// and otherwise of the error. A new snapshot ends the one under way, whoever sends it:
+// only a leader does, and what another one began to send is of no use any more. So does a
+// rate of less than 16 KiB/s, counted over the time in which this side waits.
 func (r *Receiver) Snapshot(ctx *fasthttp.RequestCtx, receive func(from uint64, message []byte, body io.Reader) error) {
 	serve := func(st *stream, conn *timedConn) error {
 		err := r.receiveSnapshot(st.from, conn, receive)
@@ -186,7 +194,7 @@ func (r *Receiver) Snapshot(ctx *fasthttp.RequestCtx, receive func(from uint64, 
 
 func (r *Receiver) receiveSnapshot(from uint64, conn *timedConn, receive func(from uint64, message []byte, body io.Reader) error) error {
 	conn.readTimeout = stallFactor * r.cfg.Dead
-	in := bufio.NewReaderSize(conn, readBuffer)
+	in := bufio.NewReaderSize(&paced{Reader: conn, grace: conn.readTimeout, now: time.Now}, readBuffer)
 	f, err := ReadFrame(in, maxSnapshotMessage)
 	if err != nil {
 		return noEOF(err)
@@ -199,6 +207,27 @@ func (r *Receiver) receiveSnapshot(from uint64, conn *timedConn, receive func(fr
 		return err
 	}
 	return body.finish()
+}
+
+// paced is a reader that fails when what it reads comes too slowly on the whole. A deadline
+// for each read does not notice a sender that trickles.
+type paced struct {
+	io.Reader
+	grace  time.Duration // of waiting, beyond what the rate allows
+	now    func() time.Time
+	waited time.Duration
+	bytes  int64
+}
+
+func (p *paced) Read(b []byte) (int, error) {
+	start := p.now()
+	n, err := p.Reader.Read(b)
+	p.waited += p.now().Sub(start)
+	p.bytes += int64(n)
+	if err == nil && p.waited > p.grace+time.Duration(p.bytes/minSnapshotRate)*time.Second {
+		err = fmt.Errorf("%w: %d bytes in %s", ErrTooSlow, p.bytes, p.waited)
+	}
+	return n, err
 }
 
 // answerSnapshot tells the sender how it went, and waits for it to close the

@@ -12,6 +12,7 @@ import (
 	"net/http"
 	"runtime"
 	"strings"
+	"sync"
 	"testing"
 	"testing/iotest"
 	"time"
@@ -269,6 +270,73 @@ func TestSnapshotStalls(t *testing.T) {
 	cancel()
 	if err := receive(t, sent, "the end"); !errors.Is(err, context.Canceled) {
 		t.Errorf("the sender got %v", err)
+	}
+}
+
+// TestSnapshotTrickles has bytes come in time for every read, but too few.
+func TestSnapshotTrickles(t *testing.T) {
+	const grace = 10 * time.Second
+	for _, c := range []struct {
+		name  string
+		bytes int           // of a read
+		takes time.Duration // a read
+		ends  bool
+	}{
+		{"a byte now and then", 1, 9 * time.Second, true},
+		{"a little less than it has to be", minSnapshotRate - 1000, time.Second, true},
+		{"just as much", minSnapshotRate, time.Second, false},
+		{"large pieces with pauses", 10 * minSnapshotRate, 10 * time.Second, false},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			now := time.Unix(0, 0)
+			r := &paced{grace: grace, now: func() time.Time { return now }, Reader: readerFunc(func([]byte) (int, error) {
+				now = now.Add(c.takes)
+				return c.bytes, nil
+			})}
+			for r.waited < time.Hour {
+				_, err := r.Read(nil)
+				now = now.Add(time.Minute) // the receiver takes its time, which does not count
+				if err == nil {
+					continue
+				}
+				if !c.ends || !errors.Is(err, ErrTooSlow) {
+					t.Fatalf("after %s: %v", r.waited, err)
+				}
+				return
+			}
+			if c.ends {
+				t.Fatalf("%d bytes in %s are enough", r.bytes, r.waited)
+			}
+		})
+	}
+}
+
+// TestSnapshotOfTheNextLeader comes while one of the leader before is under way, and does
+// not wait for it.
+func TestSnapshotOfTheNextLeader(t *testing.T) {
+	got := make(chan received, 2)
+	m := startMachine(t, machineConfig{receive: drain(got)})
+	begun, goOn := make(chan struct{}), make(chan struct{})
+	defer close(goOn)
+	var once sync.Once
+	endless := readerFunc(func([]byte) (int, error) {
+		once.Do(func() { close(begun) })
+		<-goOn
+		return 0, io.ErrUnexpectedEOF
+	})
+	first := make(chan error, 1)
+	go func() {
+		first <- SendSnapshot(t.Context(), testConfig(alice), bob, m.addr, nil, io.MultiReader(source(1<<20), endless), nil)
+	}()
+	<-begun
+	if err := SendSnapshot(t.Context(), testConfig(alice+1), bob, m.addr, nil, source(5), nil); err != nil {
+		t.Fatal(err)
+	}
+	if r := receive(t, got, "the end of the first"); r.err == nil || r.from != alice {
+		t.Errorf("received %+v", r)
+	}
+	if r := receive(t, got, "the second"); r.err != nil || r.bytes != 5 {
+		t.Errorf("received %+v", r)
 	}
 }
 
