@@ -88,7 +88,7 @@ type Machine struct {
 	host     Host
 	disk     *Disk
 	time     *logTime
-	running  running
+	running  roster
 	stopping context.Context // ends when the machine begins to stop
 	beginEnd context.CancelFunc
 	kinds    []*Kind

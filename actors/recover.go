@@ -153,14 +153,6 @@ func (d *Disk) state() raftnode.State {
 	return raftnode.State{HardState: d.Found.HardState, Snapshot: d.Found.Snapshot, Entries: d.Found.Entries, Time: uint64(d.store.Time())}
 }
 
-// snapshotIndex is the index of the snapshot that the state begins with, 0 if there is none.
-func (d *Disk) snapshotIndex() uint64 {
-	if d.Found == nil {
-		return 0
-	}
-	return d.Found.Snapshot.GetIndex()
-}
-
 // snapshotBytes is after how many bytes of entries a snapshot is due at the latest. The log
 // reaches back to the snapshot before the last, and two or three snapshots need space
 // besides, so a small disk cannot wait for as much as a large one.

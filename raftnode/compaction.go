@@ -10,9 +10,46 @@ import (
 	"google.golang.org/protobuf/proto"
 )
 
+// full says whether so much has come since the newest snapshot that nothing may be added
+// until the next one is durable: it takes too long, or Raft hands out too little. A leader
+// then refuses commands, a follower takes no entries, which for the cluster is like a slow
+// disk. Without snapshots there is no bound.
+func (n *Node) full() bool {
+	return n.cfg.SnapshotEntries > 0 && n.storage.since >= n.cfg.MaxSinceSnapshot
+}
+
+// LogFull is what a machine says when too much is in no snapshot.
+const LogFull = "the log in memory is full until the next snapshot is on disk: a leader refuses writes meanwhile, a follower falls behind. " +
+	"If this happens again, the disk is too slow for what is written"
+
+// noteFull says when that begins and when it is over.
+func (n *Node) noteFull() {
+	full := n.full()
+	if full == n.wasFull {
+		return
+	}
+	n.wasFull = full
+	if full {
+		n.cfg.Log.Warn(LogFull, "bytes", n.storage.since)
+		return
+	}
+	n.cfg.Log.Info("the log in memory has room again", "bytes", n.storage.since)
+}
+
+// tooMuch says whether m would add entries to a full log. Those that replace others are
+// taken: what is there may be in the way of the next snapshot.
+func (n *Node) tooMuch(m *raftpb.Message) bool {
+	if m.GetType() != raftpb.MsgApp || len(m.GetEntries()) == 0 || !n.full() {
+		return false
+	}
+	last, err := n.storage.LastIndex()
+	return err == nil && m.GetIndex() >= last
+}
+
 func (n *Node) askSnapshot() {
 	due := n.storage.wanted || n.cfg.SnapshotEntries > 0 &&
-		(n.sinceCount >= n.cfg.SnapshotEntries || n.sinceBytes >= n.cfg.SnapshotBytes)
+		(n.sinceCount >= n.cfg.SnapshotEntries || n.sinceBytes >= n.cfg.SnapshotBytes) ||
+		n.full() && n.handedOut > n.storage.newest
 	if !due || n.snapshotting {
 		return
 	}

@@ -56,3 +56,6 @@ func (o Origin) Refused(id uint64) error     { return o.o.refused[id] }
 
 // Size is how many words and refusals are remembered.
 func (o Origin) Size() (words, refused int) { return len(o.o.decided.words), len(o.o.refused) }
+
+// SinceSnapshot is how many bytes of the log are in no durable snapshot.
+func (n *Node) SinceSnapshot() uint64 { return n.storage.since }

@@ -51,6 +51,9 @@ func (n *Node) take(m *raftpb.Message) error {
 		n.heldSnapshot = m // an earlier one that waits was sent before, or is as good as lost
 		return nil
 	}
+	if n.tooMuch(m) {
+		return nil // as if it had been lost: it comes again
+	}
 	// A leader's heartbeat never names a later commit than what this machine has acknowledged
 	// to it, in this term, and in one term no entry goes away.
 	if m.GetType() == raftpb.MsgHeartbeat && m.GetTerm() >= n.term && m.GetCommit() > n.lastIndex {

@@ -42,6 +42,7 @@ const (
 	maxUncommittedBytes = 64 << 20  // proposals that are not committed yet
 	maxCatchUpBytes     = 64 << 20  // entries behind a snapshot
 	maxNeededBytes      = 256 << 20 // the same behind one that is being sent
+	maxSinceSnapshot    = 256 << 20 // entries that are in no snapshot yet
 	maxInflightMessages = 512
 	maxInflightBytes    = 64 << 20
 	maxWaiting          = 65536    // proposals that wait or are under way, and reads that wait
@@ -59,6 +60,9 @@ type Config struct {
 	// SnapshotEntries is after how many applied entries a snapshot is asked for; 0
 	// never asks. SnapshotBytes asks earlier when that many bytes were applied.
 	SnapshotEntries, SnapshotBytes uint64
+	// MaxSinceSnapshot bounds the entries in memory that are not in a durable snapshot, in
+	// bytes with 128 for each entry; 0 is 256 MiB. It needs to be more than SnapshotBytes.
+	MaxSinceSnapshot uint64
 	// CatchUpEntries is how many entries behind a snapshot stay in memory for
 	// machines that are a little behind.
 	CatchUpEntries uint64
@@ -108,6 +112,7 @@ type Node struct {
 	sinceCount   uint64 // entries handed out since the last snapshot
 	sinceBytes   uint64
 	snapshotting bool   // one was asked for and is not durable yet
+	wasFull      bool   // what noteFull has said
 	installed    uint64 // index of the last snapshot that came from a leader
 
 	proposals proposals
@@ -135,6 +140,9 @@ type Node struct {
 // New builds the core from what was found on disk, at the start of a process.
 func New(cfg Config, state State, now Reading) (*Node, error) {
 	storage := &storage{MemoryStorage: raft.NewMemoryStorage(), members: &raftpb.ConfState{}}
+	if cfg.MaxSinceSnapshot == 0 {
+		cfg.MaxSinceSnapshot = maxSinceSnapshot
+	}
 	n := &Node{cfg: cfg, storage: storage, heard: make(map[uint64]int), fed: make(map[uint64]bool), confState: &raftpb.ConfState{}}
 	if meta := state.Snapshot; meta != nil {
 		if err := storage.ApplySnapshot(&raftpb.Snapshot{Metadata: meta}); err != nil {

@@ -105,6 +105,12 @@ func (n *Node) leadCommands(batch []*proposal, now uint64) {
 	if len(batch) == 0 {
 		return
 	}
+	if n.full() {
+		for _, p := range batch {
+			n.refuse(p, ErrOverloaded)
+		}
+		return
+	}
 	entries := make([]*raftpb.Entry, len(batch))
 	for i, p := range batch {
 		entries[i] = &raftpb.Entry{Data: encodeEntry(n.number(p), now, p.command)}

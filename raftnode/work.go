@@ -97,7 +97,8 @@ func (n *Node) Work(now Reading) (Work, bool) {
 	if !released && n.raw.HasReady() {
 		n.ready(now)
 	}
-	if n.storage.wanted {
+	n.noteFull()
+	if n.storage.wanted || n.full() {
 		n.askSnapshot()
 	}
 	n.work.Reads = n.reads.release(n.handedOut, n.work.Reads)

@@ -1,11 +1,16 @@
 package sim
 
-import "go.etcd.io/raft/v3/raftpb"
+import (
+	"go.etcd.io/raft/v3/raftpb"
+
+	"etcd/raftnode"
+)
 
 func (s *Sim) count(what string) { s.counts[what]++ }
 
 // logged are messages of machines that tell of a rare path.
 var logged = map[string]string{
+	raftnode.LogFull:                     "log in memory full",
 	"installed a snapshot of the leader": "state replaced by a snapshot",
 	"snapshot written":                   "snapshot written",
 	"the disk has not answered for an election timeout: handing over the leadership": "leader gives way because of its disk",

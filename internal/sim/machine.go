@@ -216,7 +216,7 @@ func (l *life) config(disk *actors.Disk, seeds []store.Member) actors.Config {
 		Raft: raftnode.Config{
 			HeartbeatTicks: 1, ElectionTicks: electionTicks, RequestTicks: requestTicks,
 			MaxMembers: maxMembers, SnapshotEntries: shape.snapshotEntries, SnapshotBytes: 64 << 20,
-			CatchUpEntries: shape.catchUp, FirstProposalID: l.sim.identity.Uint64() >> 1, Log: log,
+			MaxSinceSnapshot: shape.sinceSnapshot, CatchUpEntries: shape.catchUp, FirstProposalID: l.sim.identity.Uint64() >> 1, Log: log,
 		},
 	}
 }
@@ -286,9 +286,12 @@ func (m *machine) letUp() { m.wantDown = max(0, m.wantDown-1) } // everything wa
 // that has failed what it likes, whether the next process sees that or, because the kernel
 // still has it in memory, only the one after a power cut.
 func (l *life) exit() {
-	if l.m.disks.hurts(l) && l.sim.diskTimes.IntN(2) == 0 {
-		l.stop(func() *crashfs.Disk { return l.disk.Crash(l.sim.diskTimes) })
-		return
+	if l.m.disks.hurts(l) {
+		if l.sim.diskTimes.IntN(2) == 0 {
+			l.stop(func() *crashfs.Disk { return l.disk.Crash(l.sim.diskTimes) })
+			return
+		}
+		l.sim.count("what a failed sync has left is in memory")
 	}
 	l.stop(l.disk.Killed)
 }

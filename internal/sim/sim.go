@@ -76,6 +76,7 @@ type shape struct {
 	tickSkew        float64
 	history         uint32
 	snapshotEntries uint64
+	sinceSnapshot   uint64 // bytes in memory that are in no snapshot; 0: the usual
 	catchUp         uint64
 	segment         int64
 	weather         weather
@@ -93,7 +94,8 @@ func newShape(rnd *mathrand.Rand) shape {
 		skew:     time.Duration(pick(0, 50, 2000, 14_400_000)) * time.Millisecond,
 		tickSkew: float64(pick(0, 1, 5, 10)) / 100,
 		history:  uint32(pick(5, 5, 20, 200, 1000)), snapshotEntries: uint64(pick(20, 50, 200, 1000)),
-		catchUp: uint64(pick(1, 1, 10, 100)), segment: int64(pick(4, 16, 64)) << 10,
+		sinceSnapshot: uint64(pick(0, 0, 0, 16)) << 10,
+		catchUp:       uint64(pick(1, 1, 10, 100)), segment: int64(pick(4, 16, 64)) << 10,
 		weather: weather{
 			delay: time.Duration(pick(200, 1000, 5000, 20000)) * time.Microsecond,
 			lose:  float64(pick(0, 0, 1, 5)) / 100, twice: float64(pick(0, 1, 5)) / 100, stray: float64(pick(0, 1, 5)) / 100,
