@@ -22,12 +22,28 @@ func (s *server) launched() {
 	})
 }
 
-// wantNoLeader checks that a request is answered, with 301.
-func (s *server) wantNoLeader(r request) {
+// wantNoLeader checks that requests are answered, with 301.
+func (s *server) wantNoLeader(requests ...request) {
 	s.t.Helper()
-	if answer := s.do(r); answer.status != 500 || !strings.HasPrefix(answer.body, `{"errorCode":301,"message":"During Leader Election"`) {
-		s.t.Errorf("%s %s: %d %s, want a 301", r.method, r.target, answer.status, answer.body)
+	waiting := make([]*background, len(requests))
+	for i, r := range requests {
+		waiting[i] = s.background(r)
 	}
+	for i, r := range requests {
+		answer := waiting[i].wait(s.t)
+		if answer.status != 500 || !strings.HasPrefix(answer.body, `{"errorCode":301,"message":"During Leader Election"`) {
+			s.t.Errorf("%s %s: %d %s, want a 301", r.method, r.target, answer.status, answer.body)
+		}
+	}
+}
+
+// waitHealth waits until a machine says how it is.
+func (s *server) waitHealth(status int, body string) {
+	s.t.Helper()
+	waitUntil(s.t, "its health is "+body, func() bool {
+		answer := s.do(get("/health"))
+		return answer.status == status && answer.body == body
+	})
 }
 
 // TestRestartWithoutAMajority: a machine that comes back alone answers everything: what
@@ -66,20 +82,12 @@ func TestRestartWithoutAMajority(t *testing.T) {
 		t.Errorf("the history answers %+v, want the event of index %d", e, index)
 	}
 	next := s.background(post("/v1/watch/k", "index", fmt.Sprint(index+1)))
-	s.wantNoLeader(get("/leader"))
-	s.wantNoLeader(get("/v1/keys/k"))
-	s.wantNoLeader(post("/v1/keys/k", "value", "new"))
-	s.wantNoLeader(del("/v1/keys/k"))
-	s.wantNoLeader(get("/v1/watch/k"))
-	// Nobody can say yet what is new.
-	s.wantNoLeader(get("/v1/watch/k?quorum=false"))
+	s.wantNoLeader(get("/leader"), get("/v1/keys/k"), post("/v1/keys/k", "value", "new"), del("/v1/keys/k"), get("/v1/watch/k"),
+		get("/v1/watch/k?quorum=false")) // nobody can say yet what is new
 
 	c.start(c.others(s)...)
 	s.proc.waitServing()
-	waitUntil(t, "it is healthy", func() bool {
-		answer := s.do(get("/health"))
-		return answer.status == 200 && answer.body == healthy
-	})
+	s.waitHealth(200, healthy)
 	local := s.background(get("/v1/watch/k?quorum=false"))
 	s.waitWatchers(2)
 	want := s.event(post("/v1/keys/k", "value", "new"))
@@ -87,6 +95,12 @@ func TestRestartWithoutAMajority(t *testing.T) {
 		if e, err := w.wait(t).event(); err != nil || e.Index != want.Index || e.Value != "new" {
 			t.Errorf("a watch answers %+v, %v; want %+v", e, err, want)
 		}
+	}
+
+	c.kill(c.others(s)...)
+	s.waitHealth(503, noLeader)
+	if e := s.event(get("/v1/keys/k?quorum=false")); e.Value != "new" {
+		t.Errorf("without the others the local read answers %+v", e)
 	}
 }
 
@@ -97,8 +111,7 @@ func TestWhileJoining(t *testing.T) {
 	s := newServer(t, "-C", freeAddress(t), "-r", "1000", "-request-timeout", "1s")
 	s.launched()
 	s.want(get("/health"), 503, noLeader)
-	s.wantNoLeader(get("/v1/keys/k?quorum=false"))
-	s.wantNoLeader(get("/machines"))
+	s.wantNoLeader(get("/v1/keys/k?quorum=false"), get("/machines"))
 	if answer, err := exchange(s.peer, get("/version")); err != nil || answer.status != 200 {
 		t.Errorf("/version of the port for machines: %+v, %v", answer, err)
 	}
