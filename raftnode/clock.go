@@ -106,13 +106,11 @@ func (n *Node) Reached(time uint64, now Reading) { n.clock.reach(time, now) }
 
 // hearTime notes the time that came with a message.
 func (n *Node) hearTime(m Message, now Reading) {
-	if m.Time == 0 {
-		return
-	}
-	status := n.raw.BasicStatus()
-	if m.GetFrom() == status.Lead && m.GetTerm() == status.HardState.GetTerm() {
+	switch {
+	case m.Time == 0:
+	case m.GetFrom() == n.leader && m.GetTerm() == n.term:
 		n.clock.follow(m.Time, m.GetTerm(), now)
-		return
+	default:
+		n.clock.hear(m.Time, now)
 	}
-	n.clock.hear(m.Time, now)
 }
