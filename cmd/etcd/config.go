@@ -106,7 +106,7 @@ func parseConfig(args, environ []string, out io.Writer) (*config, error) {
 			printHelp(out, fs)
 			return nil, err
 		}
-		return nil, errUsage{hinted(err)}
+		return nil, errUsage{hinted(fs, err)}
 	}
 	if fs.NArg() > 0 {
 		return nil, errUsage{fmt.Errorf("unexpected argument %q", fs.Arg(0))}

@@ -52,7 +52,12 @@ func TestRefusedFlags(t *testing.T) {
 		{"-cors https://X.example:443", "", []string{"-cors", "write https://x.example"}},
 		{"-cors x.example", "", []string{"-cors", "http://example.com"}},
 		{"-data-dir /tmp/a", "", []string{"-data-dir", "here it is -d"}},
-		{"-nosuch", "", []string{"-nosuch"}},
+		{"-nosuch", "", []string{"there is no flag -nosuch"}},
+		{"-m many", "", []string{`"many"`, "-m", "whole number"}},
+		{"-m -1", "", []string{"-m", "from 0 on"}},
+		{"-snapshot=maybe", "", []string{"-snapshot", "true or false"}},
+		{"", "ETCD_F=2", []string{"ETCD_F", "true or false"}},
+		{"", "ETCD_R=x", []string{"ETCD_R", "a whole number"}},
 		{"-n a/b", "", []string{"-n", "slash"}},
 		{"", "ETCD_D=/a ETCD_DATA_DIR=/b", []string{"ETCD_D", "ETCD_DATA_DIR", "differ"}},
 	}

@@ -37,6 +37,9 @@ func inspect(path string, startOver bool) (place, error) {
 	found, err := recognise(os.DirFS(path))
 	switch {
 	case err != nil:
+		if of, ok := errors.AsType[*fs.PathError](err); ok {
+			err = of.Err // which directory is known
+		}
 		return p, err
 	case found == logGone && !startOver:
 		return p, errors.New("this machine has run here before (" + storedFile + " is there), and its log is gone. Nothing was changed. " +

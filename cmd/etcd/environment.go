@@ -1,9 +1,11 @@
 package main
 
 import (
+	"errors"
 	"flag"
 	"fmt"
 	"log/slog"
+	"regexp"
 	"slices"
 	"strings"
 )
@@ -54,13 +56,39 @@ var elsewhere = map[string]string{
 	"peers-file":                  "CF",
 }
 
-// hinted adds to the error about an unknown flag which one is meant.
-func hinted(err error) error {
-	_, name, found := strings.Cut(err.Error(), "flag provided but not defined: -")
-	if here := elsewhere[name]; found && here != "" {
-		return fmt.Errorf("there is no flag -%s; here it is -%s", name, here)
+var badValue = regexp.MustCompile(`for (?:flag )?-(\S+): parse error$`)
+
+// hinted says what the errors of package flag leave out: which flag is meant, or what kind
+// of value.
+func hinted(fs *flag.FlagSet, err error) error {
+	if _, name, found := strings.Cut(err.Error(), "flag provided but not defined: -"); found {
+		if here := elsewhere[name]; here != "" {
+			return fmt.Errorf("there is no flag -%s; here it is -%s", name, here)
+		}
+		return fmt.Errorf("there is no flag -%s", name)
+	}
+	if m := badValue.FindStringSubmatch(err.Error()); m != nil {
+		return fmt.Errorf("%s: want %s", strings.TrimSuffix(err.Error(), ": parse error"), kind(fs.Lookup(m[1])))
 	}
 	return err
+}
+
+// kind is what kind of value a flag has.
+func kind(f *flag.Flag) string {
+	if f == nil {
+		return "another value"
+	}
+	getter, _ := f.Value.(flag.Getter)
+	if getter == nil {
+		return "another value"
+	}
+	switch getter.Get().(type) {
+	case bool:
+		return "true or false"
+	case uint, uint64:
+		return "a whole number from 0 on"
+	}
+	return "a whole number"
 }
 
 // readEnvironment sets the flags that the command line has left alone from variables that
@@ -86,6 +114,9 @@ func (c *config) readEnvironment(fs *flag.FlagSet, environ []string) error {
 				err = errUsage{fmt.Errorf("%s and %s both set -%s, and differ; unset one of them", set, name, f.Name)}
 			default:
 				if setErr := fs.Set(f.Name, value); setErr != nil {
+					if setErr.Error() == "parse error" {
+						setErr = errors.New("want " + kind(f))
+					}
 					err = errUsage{fmt.Errorf("%s=%q: %w", name, value, setErr)}
 				}
 				set = name

@@ -19,10 +19,10 @@ type dir struct{ path string }
 func Dir(path string) (FS, error) {
 	abs, err := filepath.Abs(path)
 	if err != nil {
-		return nil, fmt.Errorf("data directory: %w", err)
+		return nil, err
 	}
 	if err := makeDir(abs); err != nil {
-		return nil, fmt.Errorf("data directory: %w", err)
+		return nil, err
 	}
 	return dir{path: abs}, nil
 }
