@@ -33,10 +33,13 @@ func wipe(dir string, fsys vfs.FS, log *slog.Logger) error {
 		s, err := load(dir)
 		useless := err == nil && s.Useless || !slices.Contains(members, self)
 		if len(members) > 1 && !useless {
-			id := actors.MemberID(self)
-			return fmt.Errorf("-f would delete the data of member %s of a cluster of %d, which would not take this machine back under its name; "+
+			id, named := actors.MemberID(self), ""
+			if s.Name != "" {
+				named = " (" + s.Name + ")"
+			}
+			return fmt.Errorf("-f would delete the data of member %s%s of a cluster of %d, which would not take this machine back under its name; "+
 				"nothing was deleted. Without -f it goes on with its data: is -f left in a unit file or a script? To start over all the same, remove it "+
-				"through another member (curl -X DELETE http://OTHER:4001/v2/members/%s), delete %s, and start it with -C", id, len(members), id, dir)
+				"through another member (curl -X DELETE http://OTHER:4001/v2/members/%s), delete %s, and start it with -C", id, named, len(members), id, dir)
 		}
 	}
 	files, err := wal.Wipe(fsys)
