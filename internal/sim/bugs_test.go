@@ -66,7 +66,7 @@ var bugs = []bug{
 	}},
 	{"use a member ID again", 50, []edit{{"internal/sim/operator.go", `	o.leave(m.memberID, func(err error, _ bool) {
 		if err != nil && `, `	o.leave(0, func(err error, _ bool) {
-		if err != nil && `}, {"internal/sim/operator.go", `		m.memberID, m.damaged, m.served = 0, false, false`, `		m.damaged, m.served = false, false`}}},
+		if err != nil && `}, {"internal/sim/operator.go", `		m.memberID, m.damaged, m.restored, m.served = 0, false, false, false`, `		m.damaged, m.restored, m.served = false, false, false`}}},
 	{"take a machine in that was removed", 60, []edit{{"raftnode/roster.go", `if slices.Contains(n.roster.Removed, m.ID) {`, `if m.ID == 0 {`}}},
 	{"cut a log off where it is damaged", 60, []edit{{"wal/replay.go", `after, found := recordAfter(data, h.crc, offset, end); found`, `after, found := recordAfter(data, h.crc, offset, end); found && after == 0`}}},
 	{"forget the vote", 30, []edit{{"raftnode/work.go", `&raftpb.HardState{Term: m.Term, Vote: m.Vote, Commit: m.Commit}`, `&raftpb.HardState{Term: m.Term, Vote: new(uint64(0)), Commit: m.Commit}`}}},
@@ -74,7 +74,7 @@ var bugs = []bug{
 	{"say that nothing happened when that is not known", 60, []edit{{"raftnode/node.go", `n.fail(p.token, ErrUnknownOutcome)`, `n.fail(p.token, ErrNoLeader)`}}},
 	{"take a forwarded proposal of any term", 100, []edit{{"raftnode/forward.go", `if voter, learner := n.isMember(from); !n.isLeader || p.term != n.term ||`, `p.term = n.term
 	if voter, learner := n.isMember(from); !n.isLeader ||`}}},
-	{"take a forwarded proposal twice", 60, []edit{{"raftnode/forward.go", `case !o.take(p.originID):`, `case !o.take(p.originID) && n.transferring():`}}},
+	{"take a forwarded proposal twice", 100, []edit{{"raftnode/forward.go", `case !o.take(p.originID):`, `case !o.take(p.originID) && n.transferring():`}}},
 	{"leave the history out of a snapshot", 20, []edit{{"store/restore.go", `	s.history.record(event)
 `, `	s.history.cleared = event.Index
 	cleared = event.Index
