@@ -142,7 +142,7 @@ func readMultipart(r *multipart.Reader) (form, error) {
 		case err != nil || name == "":
 			return nil, errors.New("a part of the multipart body has no name")
 		case isFile:
-			return nil, fmt.Errorf("%s is a file and not a field (curl: -F '%s=<file' sends what is in a file as a field)", named(name), bounded(name))
+			return nil, fmt.Errorf("%s is a file and not a field (curl: --data-urlencode '%s@file' sends what is in a file as a field)", named(name), bounded(name))
 		case len(f) == maxFields:
 			return nil, errManyFields
 		}

@@ -85,7 +85,7 @@ func TestUnreadableForm(t *testing.T) {
 		{"other multipart", "multipart/mixed; boundary=XX", whole, "", []string{`"multipart/mixed"`}},
 		{"bad media type", "bad/type;;;", "value=a", "", []string{`"bad/type`}},
 		{"no media type", "", "value=a", "value=n", []string{"without Content-Type"}},
-		{"a file", multi, multipartBody(field{`name="value"`, "n"}, field{`name="prevValue"; filename="old.txt"`, "a"}), "", []string{`"prevValue"`, "file", "-F 'prevValue=<file'"}},
+		{"a file", multi, multipartBody(field{`name="value"`, "n"}, field{`name="prevValue"; filename="old.txt"`, "a"}), "", []string{`"prevValue"`, "file", "--data-urlencode 'prevValue@file'"}},
 		{"a file without a name", multi, multipartBody(field{`name="prevValue"; filename=""`, ""}), "", []string{`"prevValue"`, "file"}},
 		{"a file whose name is encoded", multi, multipartBody(field{`name="ttl"; filename*=UTF-8''a`, "5"}), "", []string{`"ttl"`, "file"}},
 		{"a part without a name", multi, multipartBody(field{`x="value"`, "a"}), "", []string{"no name"}},
