@@ -181,10 +181,10 @@ func (o *ordeal) damageDirectory() {
 
 	// As the message says.
 	o.leave(s)
-	flags := s.args
-	s.args = append(slices.Clone(flags), "-f")
+	if err := os.RemoveAll(s.data); err != nil {
+		o.t.Fatal(err)
+	}
 	s.start()
-	s.args = flags
 	o.c.waitVoters()
 }
 
