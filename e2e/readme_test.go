@@ -2,6 +2,7 @@ package e2e
 
 import (
 	"os"
+	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
@@ -12,10 +13,27 @@ import (
 func TestReadme(t *testing.T) {
 	t.Parallel()
 	blocks := readPage(t, "README.md")
+	before := clone(t)
 	newPageRun(t, "README.md").carryOut(blocks)
+	if after := clone(t); !slices.Equal(after, before) {
+		t.Errorf("the walk leaves something in the clone: %q, before it was %q", after, before)
+	}
 	if !t.Failed() {
 		checkWalkthrough(t, blocks)
 	}
+}
+
+// clone lists what is at the top of the clone and beside the tests.
+func clone(t *testing.T) (names []string) {
+	t.Helper()
+	for _, pattern := range []string{"../*", "*"} {
+		found, err := filepath.Glob(pattern)
+		if err != nil {
+			t.Fatal(err)
+		}
+		names = append(names, found...)
+	}
+	return names
 }
 
 // checkWalkthrough checks that the README shows the whole walkthrough of the

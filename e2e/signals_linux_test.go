@@ -6,6 +6,7 @@ import (
 	"io"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"strings"
 	"syscall"
 	"testing"
@@ -229,6 +230,31 @@ func openTerminal(t *testing.T) (screen, terminal *os.File) {
 		terminal.Close()
 	})
 	return screen, terminal
+}
+
+// TestStopWhileReading checks that a machine that still reads its data directory, which it
+// cannot finish here, stops when it is told to.
+func TestStopWhileReading(t *testing.T) {
+	t.Parallel()
+	s := startServer(t)
+	s.stop()
+	path := filepath.Join(s.data, "config.json")
+	if err := os.Remove(path); err != nil {
+		t.Fatal(err)
+	}
+	if err := unix.Mkfifo(path, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	s.launch()
+	held, err := os.OpenFile(path, os.O_WRONLY, 0) // waits until the machine reads
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer held.Close()
+	s.proc.signal(syscall.SIGTERM)
+	if code := s.proc.waitExit(stopLimit); code != 0 {
+		t.Errorf("exit code %d", code)
+	}
 }
 
 // TestStopsOnce checks that two SIGTERM in a row, as timeout(1) sends them, are one.

@@ -111,12 +111,12 @@ func parseConfig(args, environ []string, out io.Writer) (*config, error) {
 	if fs.NArg() > 0 {
 		return nil, errUsage{fmt.Errorf("unexpected argument %q", fs.Arg(0))}
 	}
+	if c.version {
+		return c, nil
+	}
 	fs.Visit(func(f *flag.Flag) { c.given[f.Name] = true })
 	if err := c.readEnvironment(fs, environ); err != nil {
 		return nil, err
-	}
-	if c.version {
-		return c, nil
 	}
 	return c, c.check()
 }

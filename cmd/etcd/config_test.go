@@ -104,6 +104,13 @@ func TestAcceptedFlags(t *testing.T) {
 	}
 }
 
+// TestVersionOfAnything checks that -version asks for nothing else to be right.
+func TestVersionOfAnything(t *testing.T) {
+	if c, err := parseConfig([]string{"-version", "-C", "foo"}, []string{"ETCD_M=x"}, io.Discard); err != nil || !c.version {
+		t.Errorf("%+v, %v", c, err)
+	}
+}
+
 // TestUnknownVariables checks that variables that only look like ours are named, each
 // once, and stop nothing.
 func TestUnknownVariables(t *testing.T) {

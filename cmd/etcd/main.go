@@ -72,6 +72,11 @@ func start(args []string, stderr *logWriter) int {
 func run(c *config, stderr *logWriter) error {
 	log := newLog(c, stderr)
 	stopping := stopSignals(log, stderr.exit)
+	// Reading a directory can take long, and may end anywhere.
+	reading := context.AfterFunc(stopping, func() {
+		log.Info("stopped before it had read its data")
+		stderr.exit(0)
+	})
 
 	dir := c.directory()
 	place, err := inspect(dir, c.startOver)
@@ -115,6 +120,9 @@ func run(c *config, stderr *logWriter) error {
 	logFound(log, disk)
 	c.warnUnknown(log)
 	warnUnspecified(log, member)
+	if !reading() {
+		select {} // the process ends
+	}
 	others, err := establish(stopping, c, disk, dir, member, tls, peers, log)
 	if err != nil {
 		if !mayBeMember(dir, err) {
