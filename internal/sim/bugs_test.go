@@ -98,6 +98,7 @@ func (rs *reads) add(`}}},
 	{"try a failed fsync again", 30, []edit{{"wal/log.go", `	if err := l.file.Sync(); err != nil {
 		return fmt.Errorf("wal: sync`, `	if err := l.file.Sync(); err != nil && l.file.Sync() != nil {
 		return fmt.Errorf("wal: sync`}}},
+	{"only sync at the start what a failed sync has left", 60, []edit{{"wal/recover.go", `if rp.final != nil {`, `if rp.final != nil && rp.finalAt < 0 {`}}},
 	{"take a member back whatever it has lost", 100, []edit{{"witness/record.go", `case b.records[member].lacks(reach):`, `case b.records[member].lacks(reach) && member == 0:`}}},
 	{"forget at a restart what the others had", 100, []edit{{"actors/recover.go", `d.book, d.Forgotten = witness.Load`, `_, d.Forgotten = witness.Load`}}},
 	{"miss entries that a new leader may take away", 60, []edit{{"witness/record.go", `if reach.Term == r.Term && reach.LastTerm == r.Term {`, `if reach.Term == r.Term {`}}},
