@@ -203,14 +203,15 @@ func Start(cfg Config, disk *Disk) (*Machine, error) {
 // connect prepares the connections with other members.
 func (m *Machine) connect(cfg Config, to *pids) (*peers, Network) {
 	self := transport.Config{
-		ClusterID: m.disk.Identity.ClusterID,
-		MemberID:  m.disk.Identity.MemberID,
-		Addr:      peerAddr(cfg.Member),
-		Heartbeat: cfg.Tick * time.Duration(cfg.Raft.HeartbeatTicks),
-		Dead:      cfg.Tick * time.Duration(cfg.Raft.ElectionTicks),
-		Nonce:     cfg.Nonce,
-		Reach:     func() string { return witness.EncodeReach(*m.durable.Load()) },
-		Log:       cfg.Log,
+		ClusterID:       m.disk.Identity.ClusterID,
+		FormerClusterID: m.disk.Identity.FormerClusterID,
+		MemberID:        m.disk.Identity.MemberID,
+		Addr:            peerAddr(cfg.Member),
+		Heartbeat:       cfg.Tick * time.Duration(cfg.Raft.HeartbeatTicks),
+		Dead:            cfg.Tick * time.Duration(cfg.Raft.ElectionTicks),
+		Nonce:           cfg.Nonce,
+		Reach:           func() string { return witness.EncodeReach(*m.durable.Load()) },
+		Log:             cfg.Log,
 	}
 	m.Inbox = &Inbox{self: cfg.Member, nonce: cfg.Nonce, root: m.System.Root, to: to, log: cfg.Log, book: &m.book}
 	m.Receiver = transport.NewReceiver(self, m.Inbox.Admit, m.Inbox.Deliver)

@@ -52,7 +52,7 @@ func OpenDisk(fsys vfs.FS, opts wal.Options) (disk *Disk, err error) {
 			err = errors.Join(err, lock.Close())
 		}
 	}()
-	d.log, d.Found, err = wal.Open(fsys, opts)
+	err = d.read()
 	if errors.Is(err, wal.ErrNoLog) {
 		d.New = true
 		return d, nil
@@ -60,15 +60,23 @@ func OpenDisk(fsys vfs.FS, opts wal.Options) (disk *Disk, err error) {
 	if err != nil {
 		return nil, err
 	}
+	return d, nil
+}
+
+func (d *Disk) read() (err error) {
+	d.log, d.Found, err = wal.Open(d.fsys, d.opts)
+	if err != nil {
+		return err
+	}
 	d.Identity = d.Found.Identity
-	d.book, d.Forgotten = witness.Load(fsys, d.Identity)
-	d.snapshots = wal.NewSnapshots(fsys, d.Identity)
+	d.book, d.Forgotten = witness.Load(d.fsys, d.Identity)
+	d.snapshots = wal.NewSnapshots(d.fsys, d.Identity)
 	if meta := d.Found.Snapshot; meta != nil {
 		if d.store, err = restore(d.snapshots, meta); err != nil {
-			return nil, errors.Join(err, d.log.Close())
+			return errors.Join(err, d.log.Close())
 		}
 	}
-	return d, nil
+	return nil
 }
 
 // Create begins the log of a machine that founds a cluster of its own.

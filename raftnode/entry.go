@@ -47,6 +47,31 @@ func timeOf(e *raftpb.Entry) uint64 {
 	return now
 }
 
+// Decode returns the commands of entries in the form in which they are handed out when they
+// are committed, without tokens.
+func Decode(entries []*raftpb.Entry) ([]Entry, error) {
+	var decoded []Entry
+	for _, e := range entries {
+		envelope := e.GetData()
+		if e.GetType() == raftpb.EntryConfChange {
+			change := &raftpb.ConfChange{}
+			if err := proto.Unmarshal(envelope, change); err != nil {
+				return nil, fmt.Errorf("raftnode: entry %d: membership change: %w", e.GetIndex(), err)
+			}
+			envelope = change.GetContext()
+		}
+		if len(envelope) == 0 {
+			continue
+		}
+		_, now, command, err := decodeEntry(envelope)
+		if err != nil {
+			return nil, fmt.Errorf("entry %d: %w", e.GetIndex(), err)
+		}
+		decoded = append(decoded, Entry{Index: e.GetIndex(), Now: now, Command: command})
+	}
+	return decoded, nil
+}
+
 func decodeEntry(b []byte) (id, now uint64, command []byte, err error) {
 	if len(b) < envelopeSize {
 		return 0, 0, nil, fmt.Errorf("raftnode: an entry of %d bytes is shorter than its envelope", len(b))

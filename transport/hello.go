@@ -90,6 +90,9 @@ type Hello struct {
 type Config struct {
 	// ClusterID and MemberID are those of this machine.
 	ClusterID, MemberID uint64
+	// FormerClusterID is a cluster that this member has left for good, with its data; 0 if
+	// there is none. Its machines have to know.
+	FormerClusterID uint64
 	// Addr is the peer address of this machine, host:port.
 	Addr string
 	// Dial connects to the peer address of another machine. It must return when ctx

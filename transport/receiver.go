@@ -86,6 +86,8 @@ func (r *Receiver) accept(ctx *fasthttp.RequestCtx, allowed func(Class) bool, se
 	case status != 0:
 	case !allowed(h.Class):
 		status, message = http.StatusBadRequest, fmt.Sprintf("class %s does not belong here", h.Class)
+	case h.ClusterID == r.cfg.FormerClusterID && h.ClusterID != 0:
+		status, message = http.StatusGone, fmt.Sprintf("member %016x was made a cluster of its own (-force-new-cluster) without this machine", r.cfg.MemberID)
 	case h.ClusterID != r.cfg.ClusterID:
 		status, message = http.StatusPreconditionFailed, fmt.Sprintf("this is cluster %016x, not %016x", r.cfg.ClusterID, h.ClusterID)
 	case h.To != r.cfg.MemberID:

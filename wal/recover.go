@@ -54,6 +54,9 @@ func (t *TornTail) String() string {
 // acknowledged data, ErrIncomplete for missing files, ErrVersion, or
 // ErrForeign.
 func Open(fsys vfs.FS, opts Options) (*Log, *Recovered, error) {
+	if err := finishRefound(fsys); err != nil {
+		return nil, nil, err
+	}
 	dir, err := readDir(fsys)
 	if err != nil {
 		return nil, nil, err
@@ -138,7 +141,8 @@ func readDir(fsys vfs.FS) (*directory, error) {
 				return nil, &CorruptError{File: name, Reason: "this is not the name of a snapshot"}
 			}
 			d.snapshots = append(d.snapshots, id)
-		case strings.HasSuffix(name, segmentSuffix+tempSuffix), strings.HasSuffix(name, snapshotSuffix+tempSuffix):
+		case strings.HasSuffix(name, segmentSuffix+tempSuffix), strings.HasSuffix(name, snapshotSuffix+tempSuffix),
+			strings.HasSuffix(name, newSuffix+tempSuffix), strings.HasSuffix(name, snapshotSuffix+newSuffix):
 			d.temporary = append(d.temporary, name)
 		}
 	}
@@ -247,7 +251,7 @@ func (l *Log) repair(rec *Recovered, rp *replay, names []string) error {
 	}
 	for _, name := range names {
 		var err error
-		if strings.HasSuffix(name, tempSuffix) {
+		if strings.HasSuffix(name, tempSuffix) || strings.HasSuffix(name, newSuffix) {
 			err = l.fsys.Remove(name)
 		} else {
 			err = l.fsys.Rename(name, name+badSuffix)

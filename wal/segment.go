@@ -9,8 +9,12 @@ import (
 	"etcd/wal/vfs"
 )
 
-// Identity says whose data a directory holds. A directory never changes hands.
-type Identity struct{ ClusterID, MemberID uint64 }
+// Identity says whose data a directory holds. It changes only by [Refound].
+type Identity struct {
+	ClusterID, MemberID uint64
+	// FormerClusterID is the cluster that the member has left by [Refound]; 0: none.
+	FormerClusterID uint64
+}
 
 const (
 	formatVersion = 1
@@ -50,6 +54,7 @@ func (h *segmentHeader) encode() []byte {
 	} {
 		le.PutUint64(b[16+8*i:], v)
 	}
+	le.PutUint64(b[80:], h.identity.FormerClusterID)
 	h.crc = crc32.Checksum(b[:headerSize-4], castagnoli)
 	le.PutUint32(b[headerSize-4:], h.crc)
 	return b
@@ -77,7 +82,7 @@ func decodeHeader(name string, b []byte) (segmentHeader, error) {
 	}
 	h := segmentHeader{
 		previous: le.Uint32(b[12:]),
-		identity: Identity{ClusterID: u64(16), MemberID: u64(24)},
+		identity: Identity{ClusterID: u64(16), MemberID: u64(24), FormerClusterID: u64(80)},
 		seq:      u64(32),
 		first:    u64(40),
 		state:    hardState{term: u64(48), vote: u64(56), commit: u64(64)},
@@ -95,7 +100,12 @@ func decodeHeader(name string, b []byte) (segmentHeader, error) {
 
 // readHeader reads only the header of a segment.
 func readHeader(fsys vfs.FS, name string) (segmentHeader, error) {
-	f, err := fsys.Open(name)
+	return readHeaderOf(fsys, name, name)
+}
+
+// readHeaderOf reads the header of a segment from a file that may have another name.
+func readHeaderOf(fsys vfs.FS, file, name string) (segmentHeader, error) {
+	f, err := fsys.Open(file)
 	if err != nil {
 		return segmentHeader{}, fmt.Errorf("wal: segment %s: %w", name, err)
 	}

@@ -27,6 +27,8 @@ func (c *config) check() error {
 		return errUsage{fmt.Errorf("-maxsize %d: want 1 to %d", c.maxMembers, maxMembersLimit)}
 	case c.autoTLS && c.clientTLS.Given():
 		return errUsage{errors.New("-auto-tls and -clientCert, -clientKey or -clientCAFile exclude each other")}
+	case c.forceNewCluster && c.startOver:
+		return errUsage{errors.New("-force-new-cluster keeps the data and -f deletes it: they exclude each other")}
 	case c.joinRetries < 1:
 		return errUsage{fmt.Errorf("-r %d: want at least 1", c.joinRetries)}
 	case c.join != "" && c.joinFile != "":

@@ -20,6 +20,7 @@ type config struct {
 	name                     string
 	dataDir                  string
 	ignoreStored, startOver  bool
+	forceNewCluster          bool
 
 	join          string
 	joinFile      string
@@ -82,7 +83,7 @@ type flagGroup struct {
 }
 
 var flagGroups = []flagGroup{
-	{"This machine", []string{"n", "d", "i", "f"}},
+	{"This machine", []string{"n", "d", "i", "f", "force-new-cluster"}},
 	{"Addresses (a port, :port, or host:port)", []string{"c", "s", "h", "cl", "sl"}},
 	{"Cluster", []string{"C", "CF", "r", "maxsize", "heartbeat", "election"}},
 	{"TLS (files in PEM; they are read again when they change)", []string{
@@ -129,6 +130,7 @@ func (c *config) flags() *flag.FlagSet {
 	fs.StringVar(&c.dataDir, "d", "", "data `directory` (default ./<name>.etcd)")
 	fs.BoolVar(&c.ignoreStored, "i", false, "ignore the name and addresses stored in the data directory")
 	fs.BoolVar(&c.startOver, "f", false, "start over: DELETES all data in the data directory")
+	fs.BoolVar(&c.forceNewCluster, "force-new-cluster", false, "a majority is lost for good: make this member, with its data, the only one of a new cluster; see docs/operations.md")
 
 	fs.StringVar(&c.clientAddr, "c", "4001", "client `address`")
 	fs.StringVar(&c.peerAddr, "s", "7001", "`address` for the other machines")

@@ -68,7 +68,7 @@ func recognise(dir fs.FS) (found string, err error) {
 		name := e.Name()
 		has[name] = true
 		switch {
-		case strings.HasSuffix(name, ".wal"), strings.HasSuffix(name, ".snap"):
+		case strings.HasSuffix(name, ".wal"), strings.HasSuffix(name, ".wal.new"), strings.HasSuffix(name, ".snap"):
 			return "", nil
 		case strings.HasSuffix(name, ".snap.bad"):
 			damaged = true

@@ -123,6 +123,12 @@ func run(c *config, stderr *logWriter) error {
 	if !reading() {
 		select {} // the process ends
 	}
+	if c.forceNewCluster {
+		if err := forceNewCluster(dir, disk, log); err != nil {
+			place.discard()
+			return errors.Join(err, disk.Close())
+		}
+	}
 	others, err := establish(stopping, c, disk, dir, member, tls, peers, log)
 	if err != nil {
 		if !mayBeMember(dir, err) {
@@ -141,7 +147,10 @@ func run(c *config, stderr *logWriter) error {
 	if err != nil {
 		return errors.Join(err, disk.Close())
 	}
-	s := stored{Name: c.name, ClientAddr: c.reached(c.clientAddr, clients), PeerAddr: c.reached(c.peerAddr, peers)}
+	s := stored{
+		Name: c.name, ClientAddr: c.reached(c.clientAddr, clients), PeerAddr: c.reached(c.peerAddr, peers),
+		MayForce: disk.Identity.FormerClusterID != 0 && !c.forceNewCluster,
+	}
 	if err := s.save(dir); err != nil {
 		return errors.Join(err, stopMachine(machine))
 	}

@@ -21,6 +21,9 @@ type stored struct {
 	// Useless says that this machine was told that it is no member any more, or that its
 	// data is not what it had acknowledged.
 	Useless bool `json:"useless,omitempty"`
+	// MayForce says that this machine, which -force-new-cluster has made a cluster of its
+	// own, was started without that flag since.
+	MayForce bool `json:"mayForce,omitempty"`
 }
 
 const storedFile = "config.json"

@@ -1,0 +1,142 @@
+package wal
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+
+	"go.etcd.io/raft/v3/raftpb"
+
+	"etcd/wal/vfs"
+)
+
+// newSuffix is that of files which are to take the place of all others.
+const newSuffix = ".new"
+
+// Refound gives the directory another identity, and a snapshot, which meta describes and
+// write produces, takes the place of everything in it: the log begins anew behind it, in
+// the given term. The log that was there must be closed, and the lock held.
+//
+// Until the last file is whole and durable under its name, a crash leaves the directory as
+// it was. From then on the next Open finishes what was begun. There is no way back.
+func Refound(fsys vfs.FS, id Identity, term uint64, meta *raftpb.SnapshotMetadata, write func(io.Writer) error, opts Options) error {
+	if err := finishRefound(fsys); err != nil { // of an earlier one
+		return err
+	}
+	dir, err := readDir(fsys)
+	if err != nil {
+		return err
+	}
+	size, err := opts.segmentSize(fsys, 0)
+	if err != nil {
+		return err
+	}
+	name := snapshotName(meta.GetIndex(), meta.GetTerm()) + newSuffix
+	if err := NewSnapshots(fsys, id).save(name, name+tempSuffix, meta, write); err != nil {
+		return fmt.Errorf("wal: refound: %w", err)
+	}
+	h := segmentHeader{
+		identity: id, seq: dir.segments[len(dir.segments)-1] + 1, first: meta.GetIndex() + 1,
+		state: hardState{term: term, commit: meta.GetIndex()}, size: size,
+	}
+	f, err := writeSegment(fsys, &h, segmentName(h.seq)+newSuffix)
+	if err != nil {
+		return fmt.Errorf("wal: refound: %w", err)
+	}
+	if err := f.Close(); err != nil {
+		return fmt.Errorf("wal: refound: %w", err)
+	}
+	return finishRefound(fsys)
+}
+
+// finishRefound carries out a Refound whose files are whole, and does nothing if there is
+// none. Each new file keeps its name until a copy under the final one is durable, because a
+// power cut may lose a file while it is renamed. The snapshot comes first: as long as it has
+// the new name, all files with a final one are old, or an unfinished attempt.
+func finishRefound(fsys vfs.FS) error {
+	names, err := fsys.List()
+	if err != nil {
+		return fmt.Errorf("wal: list directory: %w", err)
+	}
+	var segment, snapshot string
+	var old []string
+	for _, name := range names {
+		switch {
+		case strings.HasSuffix(name, segmentSuffix+newSuffix):
+			segment = name
+		case strings.HasSuffix(name, snapshotSuffix+newSuffix):
+			snapshot = name
+		case strings.Contains(name, segmentSuffix), strings.Contains(name, snapshotSuffix):
+			old = append(old, name)
+		}
+	}
+	if segment == "" {
+		return nil // what there is of the snapshot is a temporary file
+	}
+	if snapshot != "" {
+		if err := takePlace(fsys, snapshot, old); err != nil {
+			return fmt.Errorf("wal: refound: %w", err)
+		}
+	}
+	head, err := readHeaderOf(fsys, segment, strings.TrimSuffix(segment, newSuffix))
+	if err != nil {
+		return err
+	}
+	f, err := createSegment(fsys, &head)
+	if err != nil {
+		return err
+	}
+	if err := errors.Join(f.Close(), fsys.Remove(segment), fsys.SyncDir()); err != nil {
+		return fmt.Errorf("wal: refound: %w", err)
+	}
+	return nil
+}
+
+// takePlace removes what is old and gives the new snapshot its final name.
+func takePlace(fsys vfs.FS, snapshot string, old []string) error {
+	for _, name := range old {
+		if err := fsys.Remove(name); err != nil {
+			return err
+		}
+	}
+	if err := fsys.SyncDir(); err != nil {
+		return err
+	}
+	name := strings.TrimSuffix(snapshot, newSuffix)
+	if err := copyFile(fsys, snapshot, name+tempSuffix); err != nil {
+		return err
+	}
+	if err := fsys.Rename(name+tempSuffix, name); err != nil {
+		return err
+	}
+	if err := fsys.SyncDir(); err != nil {
+		return err
+	}
+	if err := fsys.Remove(snapshot); err != nil {
+		return err
+	}
+	return fsys.SyncDir()
+}
+
+// copyFile copies a file durably to a name that is free.
+func copyFile(fsys vfs.FS, from, to string) (err error) {
+	in, err := fsys.Open(from)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, in.Close()) }()
+	size, err := in.Size()
+	if err != nil {
+		return err
+	}
+	out, err := fsys.Create(to)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, out.Close()) }()
+	if _, err := io.Copy(io.NewOffsetWriter(out, 0), io.NewSectionReader(in, 0, size)); err != nil {
+		return err
+	}
+	return out.Sync()
+}
