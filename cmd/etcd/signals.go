@@ -14,11 +14,9 @@ import (
 const sameStop = time.Second
 
 // outliveWriting keeps signals that a write raises from ending or stopping the process:
-// one to a pipe without a reader, to a file at its limit of size, or to a terminal from
-// the background. The write fails, or goes on, as any other.
-func outliveWriting() {
-	signal.Ignore(syscall.SIGPIPE, syscall.SIGXFSZ, syscall.SIGTTOU)
-}
+// one to a pipe without a reader, or to a terminal from the background (stty tostop). The
+// write fails, or goes on, as any other.
+func outliveWriting() { signal.Ignore(syscall.SIGPIPE, syscall.SIGTTOU) }
 
 // stopSignal is the cause with which the context of stopSignals ends.
 type stopSignal struct{ os.Signal }
