@@ -48,8 +48,8 @@ func (n *Node) tooMuch(m *raftpb.Message) bool {
 
 func (n *Node) askSnapshot() {
 	due := n.storage.wanted || n.cfg.SnapshotEntries > 0 &&
-		(n.sinceCount >= n.cfg.SnapshotEntries || n.sinceBytes >= n.cfg.SnapshotBytes) ||
-		n.full() && n.handedOut > n.storage.newest
+		(n.sinceCount >= n.cfg.SnapshotEntries || n.sinceBytes >= n.cfg.SnapshotBytes ||
+			n.storage.since >= n.cfg.MaxSinceSnapshot/2 && n.handedOut > n.storage.newest)
 	if !due || n.snapshotting {
 		return
 	}

@@ -42,6 +42,22 @@ func TestALeaderRefusesWhatTheNextSnapshotHasToMakeRoomFor(t *testing.T) {
 	}
 }
 
+// Many small entries are in memory before they count for a snapshot by their number or
+// their data: it is asked for while there is still room.
+func TestASnapshotIsAskedForBeforeTheMemoryIsFull(t *testing.T) {
+	m := leading(t, littleMemory)
+	for m.snapshot == nil {
+		write := m.propose()
+		m.settle()
+		if got := m.answers[write]; got.err != nil {
+			t.Fatalf("none is asked for with %d bytes, and a write is refused: %+v", m.node.SinceSnapshot(), got)
+		}
+	}
+	if since := m.node.SinceSnapshot(); since > maxSince*3/4 {
+		t.Fatalf("it is asked for with %d bytes of %d", since, maxSince)
+	}
+}
+
 // A machine that founds its log on more than that, because it ran without snapshots
 // before, asks for one and goes on.
 func TestALogThatIsFullAtTheStart(t *testing.T) {

@@ -61,7 +61,7 @@ type Config struct {
 	// never asks. SnapshotBytes asks earlier when that many bytes were applied.
 	SnapshotEntries, SnapshotBytes uint64
 	// MaxSinceSnapshot bounds the entries in memory that are not in a durable snapshot, in
-	// bytes with 128 for each entry; 0 is 256 MiB. It needs to be more than SnapshotBytes.
+	// bytes with 128 for each entry; 0 is 256 MiB. A snapshot is asked for at half of it.
 	MaxSinceSnapshot uint64
 	// CatchUpEntries is how many entries behind a snapshot stay in memory for
 	// machines that are a little behind.
