@@ -94,7 +94,9 @@ func (p *peerActor) start(ctx actor.Context) {
 					root.Send(p.raft, &expelled{departure: d})
 					return
 				}
-				if status == statusRival {
+				if status != statusRival { // at that address there may be another machine by now
+					root.Send(p.raft, &unreachable{member: p.member})
+				} else {
 					root.Send(p.raft, &contested{member: p.member})
 					if rivals++; rivals == 1 {
 						return // most likely the process before this one, whose end was not noticed yet

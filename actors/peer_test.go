@@ -4,6 +4,7 @@ import (
 	"context"
 	"io"
 	"log/slog"
+	"net/http"
 	"testing"
 
 	"github.com/asynkron/protoactor-go/actor"
@@ -70,4 +71,38 @@ func TestWhatAPeerCannotSend(t *testing.T) {
 	if sent := network[transport.Control].sent; len(sent) != 1 || string(sent[0].Payload) != "no" {
 		t.Errorf("the other stream has sent %v", sent)
 	}
+}
+
+// What another machine answers decides about this one, and what it no longer says does not.
+func TestWhatARefusalMeans(t *testing.T) {
+	system := actor.NewActorSystem()
+	defer system.Shutdown()
+	raft := newProbe(t, system)
+	network := fakeNetwork{transport.Control: {}, transport.Bulk: {full: true}}
+	peer := system.Root.Spawn(actor.PropsFromProducer(func() actor.Actor {
+		return &peerActor{member: 7, network: network, raft: raft.pid, log: slog.New(slog.DiscardHandler)}
+	}))
+	system.Root.Send(peer, &outgoing{frames: []transport.Frame{{Kind: transport.KindForward}}}) // it has started when this comes back
+	next[*undelivered](raft)
+	refused := network[transport.Control].events.Refused
+	refused(statusRival, "another process")
+	if m := next[*contested](raft); m.member != 7 {
+		t.Errorf("%+v", m)
+	}
+	refused(http.StatusPreconditionFailed, "another machine listens there")
+	if m := next[*unreachable](raft); m.member != 7 {
+		t.Errorf("%+v", m)
+	}
+	refused(statusBehind, "less")
+	if m := next[*expelled](raft); m.departure != (Departure{Reason: "less", Lost: true}) {
+		t.Errorf("%+v", m)
+	}
+	refused(statusGone, "removed")
+	if m := next[*expelled](raft); m.departure != (Departure{Reason: "removed", Removed: true}) {
+		t.Errorf("%+v", m)
+	}
+	if err := system.Root.StopFuture(peer).Wait(); err != nil {
+		t.Fatal(err)
+	}
+	raft.silent()
 }

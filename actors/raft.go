@@ -114,6 +114,9 @@ func (r *raftActor) Receive(ctx actor.Context) {
 		r.names.set(m.members)
 		r.node.SetRoster(m.roster())
 		r.peers.set(ctx, m)
+		for _, id := range m.removed {
+			r.probation.Unreachable(id)
+		}
 	case *located:
 		r.peers.locate(ctx, m)
 		return
