@@ -58,7 +58,7 @@ var faultKinds = []faultKind{
 	{"leadership goes round", 4, leadershipGoesRound},
 	{"death after voting", 4, deathAfterVoting},
 	{"clocks change", 4, changeClocks},
-	{"all machines move", 2, moveAll},
+	{"all machines move", 1, moveAll},
 }
 
 // plan makes the faults of a run.
