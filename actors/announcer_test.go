@@ -15,7 +15,7 @@ import (
 // and says so, instead of asking for ever; what it is called is decided where joins and
 // removals are, not by a command of its own.
 func TestAMachineThatWantsToBeAnother(t *testing.T) {
-	for _, what := range []error{raftnode.ErrNameTaken, raftnode.ErrPeerURLTaken, raftnode.ErrClientURLTaken} {
+	for _, what := range []error{raftnode.ErrNameTaken, raftnode.ErrPeerURLTaken} {
 		system := newSystem(slog.New(slog.DiscardHandler))
 		raft := newProbe(t, system)
 		ended, ready := make(chan string, 1), make(chan struct{})

@@ -13,7 +13,6 @@ func TestMachinesThatJoinAtOnce(t *testing.T) {
 	for what, format := range map[string]string{
 		"name":                 `{"memberId":"%[1]d","name":"n","peerUrl":"http://127.0.0.1:70%[1]d","clientUrl":"http://127.0.0.1:40%[1]d"}`,
 		"address for machines": `{"memberId":"%[1]d","name":"n%[1]d","peerUrl":"http://127.0.0.1:7009","clientUrl":"http://127.0.0.1:40%[1]d"}`,
-		"address for clients":  `{"memberId":"%[1]d","name":"n%[1]d","peerUrl":"http://127.0.0.1:70%[1]d","clientUrl":"http://127.0.0.1:4009"}`,
 	} {
 		t.Run(what, func(t *testing.T) {
 			s := serve(t)

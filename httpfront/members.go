@@ -22,7 +22,7 @@ type memberAnswer struct {
 
 func listMembers(r *request) answer {
 	if r.path != "/v2/members" {
-		return httpError(http.StatusNotFound, r.path)
+		return notFound(r)
 	}
 	status, err := r.session.status()
 	if err != nil {
@@ -46,7 +46,7 @@ func removeMember(r *request) answer {
 	key, _ := under(r.path, "/v2/members")
 	id, err := strconv.ParseUint(key[1:], 16, 64)
 	if err != nil {
-		return httpError(http.StatusNotFound, r.path)
+		return notFound(r)
 	}
 	reply := r.session.leave(id)
 	switch {

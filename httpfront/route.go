@@ -64,7 +64,7 @@ func clientRoutes() []route {
 			http.MethodGet: listMembers, http.MethodHead: listMembers, http.MethodDelete: removeMember,
 		}},
 		{transport.PresencePath, false, get(misdirected)},
-		{joinPath, false, map[string]handler{http.MethodPost: misdirected}},
+		{joinPath, false, map[string]handler{http.MethodGet: notFound, http.MethodHead: notFound, http.MethodPost: misdirected}},
 		{"/stats", false, get(stats)},
 		{"/v1/stats/store", false, get(storeStats)},
 		{"/v1/stats/self", false, get(selfStats)},
@@ -159,8 +159,10 @@ func (s *Server) answer(ctx *fasthttp.RequestCtx) answer {
 		}
 		return route.serve(r)
 	}
-	return httpError(http.StatusNotFound, clean)
+	return notFound(r)
 }
+
+func notFound(r *request) answer { return httpError(http.StatusNotFound, r.path) }
 
 func uriTooLong() *apiError {
 	return httpError(http.StatusRequestURITooLong, "the limit is "+strconv.Itoa(maxURI)+" bytes")

@@ -38,7 +38,6 @@ const (
 	rejectUnknownMember
 	rejectNameTaken
 	rejectPeerURLTaken
-	rejectClientURLTaken
 	rejectBadMember
 	rejectNotHere
 )
@@ -54,7 +53,6 @@ var rejectErrors = map[rejectReason]error{
 	rejectUnknownMember:  ErrUnknownMember,
 	rejectNameTaken:      ErrNameTaken,
 	rejectPeerURLTaken:   ErrPeerURLTaken,
-	rejectClientURLTaken: ErrClientURLTaken,
 	rejectBadMember:      ErrBadMember,
 	rejectNotHere:        errNotHere,
 }

@@ -13,11 +13,10 @@ var (
 	ErrRemoved = errors.New("the machine was removed from the cluster")
 	// ErrUnknownMember: no machine with this ID is or was a member.
 	ErrUnknownMember = errors.New("the cluster has no such machine")
-	// ErrNameTaken, ErrPeerURLTaken and ErrClientURLTaken: another member has it. They
-	// come in a [TakenError].
-	ErrNameTaken      = errors.New("another machine has this name")
-	ErrPeerURLTaken   = errors.New("another machine has this address for machines")
-	ErrClientURLTaken = errors.New("another machine has this address for clients")
+	// ErrNameTaken and ErrPeerURLTaken: another member has it. They come in a
+	// [TakenError]. Members may share a client URL, that of a load balancer for instance.
+	ErrNameTaken    = errors.New("another machine has this name")
+	ErrPeerURLTaken = errors.New("another machine has this address for machines")
 	// ErrBadMember: the command does not do to the list of members what is to be done.
 	ErrBadMember = errors.New("the command is not that of the membership change")
 )
@@ -26,7 +25,7 @@ var (
 type TakenError struct {
 	// By is the ID of the other member.
 	By uint64
-	// Err is ErrNameTaken, ErrPeerURLTaken or ErrClientURLTaken.
+	// Err is ErrNameTaken or ErrPeerURLTaken.
 	Err error
 }
 
@@ -36,7 +35,7 @@ func (e *TakenError) Error() string { return fmt.Sprintf("%v: member %016x", e.E
 func (e *TakenError) Unwrap() error { return e.Err }
 
 func isTaken(err error) bool {
-	return err == ErrNameTaken || err == ErrPeerURLTaken || err == ErrClientURLTaken
+	return err == ErrNameTaken || err == ErrPeerURLTaken
 }
 
 // Member is a machine as the state machine lists it.
@@ -81,8 +80,6 @@ func (n *Node) checkAdd(p *proposal) error {
 			return &TakenError{By: other.ID, Err: ErrNameTaken}
 		case other.PeerURL == m.PeerURL && m.PeerURL != former.PeerURL:
 			return &TakenError{By: other.ID, Err: ErrPeerURLTaken}
-		case other.ClientURL == m.ClientURL && m.ClientURL != former.ClientURL:
-			return &TakenError{By: other.ID, Err: ErrClientURLTaken}
 		}
 	}
 	voter, learner := n.isMember(m.ID)

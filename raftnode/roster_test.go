@@ -113,7 +113,6 @@ func TestOfTwoThatWantTheSameOneJoins(t *testing.T) {
 	}{
 		{"m8 p9 c9", raftnode.ErrNameTaken},
 		{"m9 p8 c9", raftnode.ErrPeerURLTaken},
-		{"m9 p9 c8", raftnode.ErrClientURLTaken},
 	} {
 		c := grown(repeatable(t), 3)
 		f := c.followers()
