@@ -111,10 +111,13 @@ func (f *finderActor) heard(ctx actor.Context, m *present) {
 		f.complain(m.addr, "this is the machine itself; name another one")
 	default:
 		f.faults[m.addr] = ""
-		if slices.Contains(f.missing, m.presence.Member) {
+		// One that this machine has heard of from itself is where it has said: what
+		// answers at another address may be a copy of it.
+		at := func(p transport.Place) bool { return p.Member == m.presence.Member }
+		if !slices.ContainsFunc(f.places, at) {
 			f.log.Info("found a member", "member", MemberID(m.presence.Member), "addr", m.addr)
+			ctx.Send(f.to.raft, &located{member: m.presence.Member, addr: m.addr})
 		}
-		ctx.Send(f.to.raft, &located{member: m.presence.Member, addr: m.addr})
 		for _, other := range m.presence.Others {
 			if slices.Contains(f.missing, other.Member) {
 				f.queue = append(f.queue, other.Addr)

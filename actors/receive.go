@@ -2,7 +2,6 @@ package actors
 
 import (
 	"errors"
-	"fmt"
 	"io"
 	"log/slog"
 	"net/http"
@@ -91,8 +90,10 @@ func (in *Inbox) Meet(h transport.Hello) (status int, message string) {
 	case witness.Behind:
 		in.refused.Add(1)
 		if last := in.behind.Swap(m); last == nil || last.member != m.member || last.nonce != m.nonce {
+			had := book.Record(h.From)
 			in.log.Warn("a member comes back with less than it has acknowledged: it was restored from a backup, or its disk lost writes. "+
-				"It is refused and has to be replaced", "member", MemberID(h.From), "is", h.Reach, "was", fmt.Sprintf("%+v", book.Record(h.From)))
+				"It is refused and has to be replaced", "member", MemberID(h.From), "term", reach.Term, "lastIndex", reach.Last,
+				"hadTerm", had.Term, "hadIndex", had.Index, "hadCommitted", had.Committed)
 		}
 		return statusBehind, lossOf(h.From, in.self)
 	}

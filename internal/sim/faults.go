@@ -210,11 +210,18 @@ func removeWhileJoining(s *Sim, f *fault) func() {
 }
 
 // moveAll gives every machine another address while it is down, and tells it where one of
-// the others is then, in a circle.
+// the others is then, in a circle. Those that were removed and have not heard of it are
+// moved, too: left behind they would never hear of it.
 func moveAll(s *Sim, f *fault) func() {
-	machines := s.some(f.rnd, len(s.machines))
+	members := s.some(f.rnd, len(s.machines))
+	machines := members
+	for _, m := range s.machines {
+		if m.leaving && m.life != nil {
+			machines = append(machines, m)
+		}
+	}
 	for i, m := range machines {
-		m.hint = machines[(i+1)%len(machines)]
+		m.hint = members[(i+1)%len(members)]
 	}
 	return s.down(machines, func(m *machine) {
 		m.kill()
