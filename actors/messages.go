@@ -245,7 +245,7 @@ type (
 
 	// *raftnode.Leader: raft -> reaper.
 
-	// membership: store -> raft and witness. Who belongs to the cluster, and who no longer does.
+	// membership: store -> raft and witness, and Start -> raft of a machine that joins. Who belongs to the cluster, and who no longer does.
 	membership struct {
 		members []store.Member
 		removed []uint64
@@ -258,7 +258,7 @@ type (
 	}
 	// moved: raft -> peer. The member has another address.
 	moved struct{ addr string }
-	// snapshotSent: peer -> itself and raft.
+	// snapshotSent: peer -> itself and raft, raft -> itself if there is no peer.
 	snapshotSent struct {
 		member uint64
 		ok     bool
@@ -271,7 +271,7 @@ type (
 		payload []byte
 	}
 	rejected struct{ payload []byte }
-	// located: a connection -> raft. A member listens at another address than was known.
+	// located: a connection, finder -> raft. A member listens at another address than was known.
 	located struct {
 		member uint64
 		addr   string
@@ -290,7 +290,7 @@ type (
 		presence transport.Presence
 		err      error
 	}
-	// undelivered: peer -> raft. A forwarded proposal that was not sent.
+	// undelivered: peer -> raft, raft -> itself if there is no peer. A forwarded proposal that was not sent.
 	undelivered struct{ payload []byte }
 	// reconnected: peer -> raft. Proposals for the member, and answers to its own, go by a
 	// new connection.

@@ -124,6 +124,9 @@ func join(r *request) answer {
 			return refused
 		}
 		reply := r.session.join(member)
+		if errors.As(reply.Err, new(*raftnode.TakenError)) {
+			_ = r.session.sync() // by whom, this machine may not have heard yet
+		}
 		latest, err := r.session.status()
 		switch {
 		case err == nil:
@@ -178,6 +181,9 @@ func refusedJoin(err error, asked uint64, members []store.Member) answer {
 		return unserved(err)
 	}
 	by, own := memberOf(taken.By, members), memberOf(asked, members)
+	if by.Name == "" {
+		return httpError(http.StatusConflict, fmt.Sprintf("%v, and this machine does not know more of it yet: ask again", taken))
+	}
 	has := fmt.Sprintf("%v: member %s has the name %s and the addresses %s and %s",
 		taken.Err, actors.MemberID(by.ID), by.Name, by.PeerURL, by.ClientURL)
 	if by.ID == own.ID {

@@ -87,10 +87,12 @@ func recognise(dir fs.FS) (found string, err error) {
 		return "a data directory of etcd 2", nil
 	case has["snap"] && has["wal"]:
 		return "the directory member of a data directory of etcd 2", nil
-	case exists("proxy/cluster"):
+	case has["proxy"]:
 		return "a data directory of a proxy of etcd 2", nil
 	case has["log"] && (has["conf"] || has["snapshot"]):
 		return "a data directory of etcd 0.x (log, conf, snapshot)", nil
+	case has["standby_info"]:
+		return "a data directory of a standby of etcd 0.4", nil
 	case damaged, has[witness.FileName]:
 		return logGone, nil
 	case has[storedFile]:

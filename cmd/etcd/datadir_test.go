@@ -24,6 +24,8 @@ func TestRecognise(t *testing.T) {
 		{"etcd 2", map[string]string{"member/snap/0000000000000002-0000000000002711.snap": "", "member/wal/0000000000000000-0000000000000000.wal": ""}, "a data directory of etcd 2"},
 		{"etcd 2 without a snapshot", map[string]string{"member/snap/": "", "member/wal/0000000000000000-0000000000000000.wal": ""}, "a data directory of etcd 2"},
 		{"a proxy of etcd 2", map[string]string{"proxy/cluster": ""}, "a data directory of a proxy"},
+		{"a proxy of etcd 2 that has heard of no cluster", map[string]string{"proxy/x": ""}, "a data directory of a proxy"},
+		{"a standby of etcd 0.4", map[string]string{"standby_info": "{}"}, "a data directory of a standby"},
 		{"etcd 3", map[string]string{"member/snap/db": "", "member/wal/0.tmp": ""}, "a data directory of etcd 3"},
 		{"one directory too deep, etcd 3", map[string]string{"snap/db": "", "wal/": ""}, "the directory member"},
 		{"one directory too deep, etcd 2", map[string]string{"snap/": "", "wal/": ""}, "the directory member"},
