@@ -31,8 +31,8 @@ var ErrDamaged = errors.New("witness: the file is damaged")
 
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
-// Load reads the records that are kept in a directory of the given identity: an empty book
-// if there are none. With an error the book is empty too, which is no reason to stop: less
+// Load reads the records that are kept in the directory of this member of this cluster: an
+// empty book if there are none. With an error the book is empty too, which is no reason to stop: less
 // is noticed then.
 func Load(fsys vfs.FS, self wal.Identity) (*Book, error) {
 	data, err := read(fsys)
@@ -116,7 +116,7 @@ func (b *Book) encode(self wal.Identity) []byte {
 	return binary.LittleEndian.AppendUint32(data, crc32.Checksum(data, castagnoli))
 }
 
-// decode reads what encode wrote. A file of another identity holds nothing.
+// decode reads what encode wrote. A file of another member or cluster holds nothing.
 func decode(data []byte, self wal.Identity) (map[uint64]Record, error) {
 	if len(data) < headSize+sumSize || string(data[:len(fileMagic)]) != fileMagic {
 		return nil, ErrDamaged
@@ -130,7 +130,7 @@ func decode(data []byte, self wal.Identity) (map[uint64]Record, error) {
 	if len(body) != headSize+count*recordSize {
 		return nil, ErrDamaged
 	}
-	if (wal.Identity{ClusterID: u64(8), MemberID: u64(16)}) != self {
+	if u64(8) != self.ClusterID || u64(16) != self.MemberID {
 		return nil, nil
 	}
 	records := make(map[uint64]Record, count)

@@ -38,6 +38,18 @@ func TestRecordsComeBack(t *testing.T) {
 	}
 }
 
+// A machine that was founded anew remembers as every other one.
+func TestRecordsOfAClusterThatWasFoundedAnew(t *testing.T) {
+	disk, anew := crashfs.New(), wal.Identity{ClusterID: 7, MemberID: 1, FormerClusterID: 6}
+	book := NewBook(nil).See(member, wal.Reach{Term: 1, LastTerm: 1, Last: 5, Commit: 5})
+	if err := book.Save(disk, anew); err != nil {
+		t.Fatal(err)
+	}
+	if got, err := Load(disk, anew); err != nil || !got.SameRecords(book) {
+		t.Errorf("%+v, %v, want %+v", got, err, book)
+	}
+}
+
 // After a power cut at any moment there are the records of before or those of after, and
 // the next ones can be saved.
 func TestRecordsSurvivePowerCuts(t *testing.T) {
