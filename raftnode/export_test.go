@@ -14,6 +14,15 @@ const (
 	ForwardWindow       = forwardWindow
 )
 
+// Reasons for which forwards are refused, as they travel, and how many there are.
+const (
+	RejectNotLeader = byte(rejectNotLeader)
+	RejectNotHere   = byte(rejectNotHere)
+	RejectNameTaken = byte(rejectNameTaken)
+)
+
+var RejectReasons = byte(len(rejectErrors))
+
 // FirstInMemory is the index of the oldest entry that is kept in memory.
 func (n *Node) FirstInMemory(t testing.TB) uint64 {
 	t.Helper()

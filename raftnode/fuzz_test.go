@@ -77,11 +77,11 @@ func FuzzRejected(f *testing.F) {
 	id := binary.LittleEndian.AppendUint64(nil, 2<<48|1<<32)
 	f.Add([]byte(nil))
 	f.Add(id)
-	for reason := range byte(14) {
+	for reason := range raftnode.RejectReasons + 2 { // some are not known
 		f.Add(append(id[:8:8], reason))
 	}
-	f.Add(append(id[:8:8], 0, 0))
-	f.Add(append(id[:8:8], 8, 1, 2, 3, 4, 5, 6, 7, 8))
+	f.Add(append(id[:8:8], raftnode.RejectNotLeader, 0))
+	f.Add(append(id[:8:8], raftnode.RejectNameTaken, 1, 2, 3, 4, 5, 6, 7, 8))
 	f.Add(append(make([]byte, 8), 1))
 	f.Fuzz(func(t *testing.T, payload []byte) {
 		c := grown(t, 2)
@@ -97,7 +97,7 @@ func FuzzRejected(f *testing.F) {
 		}
 		follower.work()
 		mine := err == nil && string(payload[:8]) == string(p.forward[:8])
-		again := mine && (payload[8] == 0 || payload[8] == 12) // not the leader: this one never gets there
+		again := mine && (payload[8] == raftnode.RejectNotLeader || payload[8] == raftnode.RejectNotHere) // it never gets there
 		if _, answered := c.answers[write]; answered != (mine && !again) {
 			t.Fatalf("%x answers it: %t", payload, answered)
 		}
