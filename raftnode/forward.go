@@ -40,6 +40,7 @@ const (
 	rejectPeerURLTaken
 	rejectBadMember
 	rejectNotHere
+	rejectNoLeader
 )
 
 var rejectErrors = map[rejectReason]error{
@@ -55,6 +56,7 @@ var rejectErrors = map[rejectReason]error{
 	rejectPeerURLTaken:   ErrPeerURLTaken,
 	rejectBadMember:      ErrBadMember,
 	rejectNotHere:        errNotHere,
+	rejectNoLeader:       ErrNoLeader,
 }
 
 var (

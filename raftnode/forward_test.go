@@ -339,3 +339,25 @@ func TestWhatIsPutBackIsGivenUpInTime(t *testing.T) {
 	c.wantFailed(first, raftnode.ErrNoLeader)
 	c.wantOpen(second)
 }
+
+// A change that waits for another one at the leader until it is given up there was not
+// proposed. Who has asked for it elsewhere hears so, if the time there is not over yet.
+func TestAForwardThatIsGivenUpAtTheLeader(t *testing.T) {
+	c := grown(repeatable(t), 3)
+	leader, f := c.leader(), c.followers()[0]
+	c.hold = holding(leader.id, raftpb.MsgAppResp)
+	first := leader.change(raftnode.KindAdd, 8) // it is not committed
+	c.settle()
+	second := f.change(raftnode.KindAdd, 9)
+	c.settle()
+	c.wantOpen(first, second)
+	leader.tick(leader.cfg.RequestTicks - 1)
+	leader.work()
+	c.wantOpen(first, second)
+	leader.tick(1)
+	c.settle()
+	c.wantFailed(second, raftnode.ErrNoLeader)
+	c.heal()
+	c.pass(5) // checks that it is not proposed
+	c.wantNothingHeld()
+}

@@ -281,7 +281,7 @@ func (n *Node) fail(token any, err error) {
 
 func (n *Node) expireRequests() {
 	for p := range n.proposals.expiredWaiting(n.ticks) {
-		n.fail(p.token, ErrNoLeader)
+		n.refuse(p, ErrNoLeader)
 	}
 	for p := range n.proposals.expiredInflight(n.ticks) {
 		n.fail(p.token, ErrUnknownOutcome)
