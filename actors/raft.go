@@ -185,6 +185,15 @@ func (r *raftActor) work(ctx actor.Context) {
 		if work.Leaderless != nil {
 			r.sayLeaderless(work.Leaderless)
 		}
+		if work.Fullness != nil {
+			r.sayFullness(work.Fullness)
+		}
+		if work.SlowDisk {
+			r.log.Warn(SlowDisk)
+		}
+		if work.Unpromoted != nil {
+			r.log.Warn("cannot promote a learner yet", "error", work.Unpromoted)
+		}
 		if work.Append != nil {
 			ctx.Send(r.to.wal, work.Append)
 		}
@@ -279,6 +288,21 @@ func (r *raftActor) sayLeaderless(l *raftnode.Leaderless) {
 	}
 	r.log.Warn(message, "reached", fmt.Sprintf("%d of %d", len(l.Reached), len(l.Reached)+len(l.Missing)), "needed", l.Majority(),
 		"members", list(l.Reached), "missing", list(l.Missing))
+}
+
+// What a machine says whose log in memory is full, and a leader whose disk is too slow.
+const (
+	LogFull = "the log in memory is full until the next snapshot is on disk: a leader refuses writes meanwhile, a follower falls behind. " +
+		"If this happens again, the disk is too slow for what is written"
+	SlowDisk = "the disk has not answered for an election timeout: handing over the leadership"
+)
+
+func (r *raftActor) sayFullness(f *raftnode.Fullness) {
+	if f.Full {
+		r.log.Warn(LogFull, "bytes", f.Bytes)
+		return
+	}
+	r.log.Info("the log in memory has room again", "bytes", f.Bytes)
 }
 
 func (r *raftActor) handOver(m *handOver) {

@@ -18,32 +18,36 @@ func (n *Node) full() bool {
 	return n.cfg.SnapshotEntries > 0 && n.storage.since >= n.cfg.MaxSinceSnapshot
 }
 
-// LogFull is what a machine says when too much is in no snapshot.
-const LogFull = "the log in memory is full until the next snapshot is on disk: a leader refuses writes meanwhile, a follower falls behind. " +
-	"If this happens again, the disk is too slow for what is written"
+// Fullness says whether the log in memory is full until the next snapshot is durable: a
+// leader refuses commands meanwhile, a follower falls behind.
+type Fullness struct {
+	Full  bool
+	Bytes uint64 // that are in no snapshot
+}
 
 // noteFull says when that begins and when it is over.
 func (n *Node) noteFull() {
-	full := n.full()
-	if full == n.wasFull {
-		return
+	if full := n.full(); full != n.wasFull {
+		n.wasFull = full
+		n.work.Fullness = &Fullness{Full: full, Bytes: n.storage.since}
 	}
-	n.wasFull = full
-	if full {
-		n.cfg.Log.Warn(LogFull, "bytes", n.storage.since)
-		return
-	}
-	n.cfg.Log.Info("the log in memory has room again", "bytes", n.storage.since)
 }
 
 // tooMuch says whether m would add entries to a full log. Those that replace others are
-// taken: what is there may be in the way of the next snapshot.
+// taken: what is there may be in the way of the next snapshot. So are those up to the first
+// one of the leader's term, because without it nothing before it can be known to be
+// committed: if a majority were full and did not take it there would never be another
+// snapshot. The log of the leader is bounded, and so is what comes before that entry.
 func (n *Node) tooMuch(m *raftpb.Message) bool {
 	if m.GetType() != raftpb.MsgApp || len(m.GetEntries()) == 0 || !n.full() {
 		return false
 	}
 	last, err := n.storage.LastIndex()
-	return err == nil && m.GetIndex() >= last
+	if err != nil || m.GetIndex() < last {
+		return false
+	}
+	term, err := n.storage.Term(last)
+	return err == nil && term >= m.GetTerm()
 }
 
 func (n *Node) askSnapshot() {

@@ -3,6 +3,8 @@ package raftnode_test
 import (
 	"testing"
 
+	"go.etcd.io/raft/v3/raftpb"
+
 	"etcd/raftnode"
 )
 
@@ -101,5 +103,91 @@ func TestAFollowerTakesNoMoreThanItsMemoryHolds(t *testing.T) {
 	c.pass(20)
 	if f.handedOut != c.leader().handedOut {
 		t.Fatalf("it has entries up to %d of %d", f.handedOut, c.leader().handedOut)
+	}
+}
+
+// The machines that are left are full of entries of which none knows whether they are
+// committed. The next leader finds out by the first entry of its term, for which there has to
+// be room; then there are snapshots, and room for more.
+func TestAFullLogThatNobodyKnowsToBeCommitted(t *testing.T) {
+	for _, restart := range []bool{false, true} {
+		c := grown(repeatable(t), 3, littleMemory, func(c *raftnode.Config) { c.CatchUpEntries = 1000 })
+		first := c.leader()
+		c.hold = holding(first.id, raftpb.MsgAppResp)
+		for range 60 {
+			first.propose()
+			c.settle()
+		}
+		for _, s := range c.up() {
+			if s.node.SinceSnapshot() < maxSince {
+				t.Fatalf("%x has only %d bytes in no snapshot", s.id, s.node.SinceSnapshot())
+			}
+		}
+		c.isolate(first)
+		c.hold, c.net = nil, nil
+		if restart {
+			for _, s := range c.up() {
+				s.crash(len(s.wal))
+				s.start()
+			}
+		}
+		c.pass(100)
+		for _, s := range c.up() {
+			if since := s.node.SinceSnapshot(); since > maxSince+1000 {
+				t.Fatalf("%x has %d bytes in no snapshot", s.id, since)
+			}
+		}
+		write := c.leader().propose()
+		c.pass(5)
+		c.wantDone(write)
+		c.heal()
+		c.pass(100)
+		write = c.leader().propose()
+		c.pass(5)
+		c.wantDone(write)
+		c.wantSame()
+	}
+}
+
+// The same on a machine alone: nothing on its disk says how far its log is committed.
+func TestAFullLogOfAMachineAloneThatIsNotKnownToBeCommitted(t *testing.T) {
+	m := written(t, 100)
+	littleMemory(&m.cfg)
+	m.disk.hardState.Commit = new(uint64(1))
+	m.crash(0)
+	m.settle()
+	for m.snapshot != nil { // the first one is of little
+		m.saveSnapshot()
+		m.snapshotted()
+		m.settle()
+	}
+	write := m.propose()
+	m.settle()
+	if got := m.answers[write]; got.err != nil {
+		t.Fatalf("refused: %+v", got)
+	}
+}
+
+// That a log is full is said once, and that there is room again.
+func TestAFullLogIsReportedOnce(t *testing.T) {
+	m := leading(t, littleMemory)
+	for round := range 2 {
+		m.fullness = nil
+		for range 2 * maxSince / 100 {
+			m.propose()
+			m.settle()
+		}
+		if len(m.fullness) != 1 || !m.fullness[0].Full || m.fullness[0].Bytes < maxSince {
+			t.Fatalf("round %d: when it is full it says %+v", round, m.fullness)
+		}
+		m.fullness = nil
+		for m.snapshot != nil {
+			m.saveSnapshot()
+			m.snapshotted()
+			m.settle()
+		}
+		if len(m.fullness) != 1 || m.fullness[0].Full || m.fullness[0].Bytes >= maxSince {
+			t.Fatalf("round %d: when there is room again it says %+v", round, m.fullness)
+		}
 	}
 }

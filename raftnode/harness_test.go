@@ -58,6 +58,7 @@ type machine struct {
 	applied   uint64
 	snapshot  *snapshot // asked for, and not reported as durable yet
 	leader    raftnode.Leader
+	fullness  []raftnode.Fullness
 	ticks     int
 	open      map[*ticket]bool
 	newest    int // number of the newest proposal that was acknowledged
@@ -267,6 +268,9 @@ func (m *machine) accept(w raftnode.Work) {
 			m.t.Fatalf("the same leader is reported again: %+v", m.leader)
 		}
 		m.leader = *w.Leader
+	}
+	if w.Fullness != nil {
+		m.fullness = append(m.fullness, *w.Fullness)
 	}
 	if w.Append != nil {
 		m.acceptAppend(w.Append)

@@ -185,7 +185,7 @@ func (n *Node) promoteLearner() {
 	}
 	change := &raftpb.ConfChange{Type: raftpb.ConfChangeAddNode.Enum(), NodeId: new(ready)}
 	if err := n.stepChange(change); err != nil {
-		n.cfg.Log.Warn("cannot promote a learner yet", "member", fmt.Sprintf("%016x", ready), "error", err)
+		n.work.Unpromoted = fmt.Errorf("raftnode: promote %016x: %w", ready, err)
 	}
 }
 
@@ -247,7 +247,5 @@ func (n *Node) escapeSlowDisk() {
 	if !n.isLeader || len(n.stalled) == 0 || n.ticks-n.stalled[0].since < n.cfg.ElectionTicks || n.transferring() {
 		return
 	}
-	if n.Transfer() {
-		n.cfg.Log.Warn("the disk has not answered for an election timeout: handing over the leadership")
-	}
+	n.work.SlowDisk = n.Transfer()
 }

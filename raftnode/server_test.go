@@ -24,6 +24,7 @@ type server struct {
 	snapshot   *snapshot
 	leader     raftnode.Leader
 	leaderless []raftnode.Leaderless
+	slowDisk   int // how often it was reported
 	ticks      int
 	open       map[*ticket]bool
 	installs   int    // how many snapshots of a leader became the state
@@ -209,6 +210,9 @@ func (s *server) accept(w raftnode.Work) {
 	}
 	if w.Leaderless != nil {
 		s.leaderless = append(s.leaderless, *w.Leaderless)
+	}
+	if w.SlowDisk {
+		s.slowDisk++
 	}
 	if w.Append != nil {
 		s.wal = append(s.wal, w.Append)

@@ -98,6 +98,9 @@ func TestALeaderWhoseDiskDoesNotAnswerGivesWay(t *testing.T) {
 	if c.leader() == old {
 		t.Fatal("it still leads")
 	}
+	if old.slowDisk != 1 {
+		t.Fatalf("it says %d times that it gives way", old.slowDisk)
+	}
 	c.wantDone(there)
 	write := c.leader().propose()
 	c.settle()

@@ -38,6 +38,14 @@ type Work struct {
 	Install *raftpb.SnapshotMetadata
 	// Leaderless is set once when there has been no leader for long.
 	Leaderless *Leaderless
+	// Fullness is set when the log in memory has become full, and when it has room again.
+	Fullness *Fullness
+	// SlowDisk says that this leader hands over, because its disk has not answered for an
+	// election timeout.
+	SlowDisk bool
+	// Unpromoted is why a learner that has caught up is not given its vote yet. It is tried
+	// again at the next tick.
+	Unpromoted error
 	// Removed says that this machine is no longer a member. It must not stop before
 	// another one knows that: of two machines the one that is left could not find out
 	// alone.
@@ -115,7 +123,7 @@ func (n *Node) Work(now Reading) (Work, bool) {
 
 func (w *Work) empty() bool {
 	return w.Append == nil && w.Apply == nil && w.TakeSnapshot == nil && w.Leader == nil &&
-		w.Install == nil && w.Leaderless == nil && !w.Removed && len(w.Reads) == 0 && len(w.Failed) == 0 &&
+		w.Install == nil && w.Leaderless == nil && w.Fullness == nil && !w.SlowDisk && w.Unpromoted == nil && !w.Removed && len(w.Reads) == 0 && len(w.Failed) == 0 &&
 		len(w.Messages) == 0 && len(w.Forwards) == 0 && len(w.Rejects) == 0
 }
 
@@ -158,9 +166,7 @@ func (n *Node) campaignAlone() {
 	if status.RaftState != raft.StateFollower || status.Applied < status.HardState.GetCommit() {
 		return
 	}
-	if err := n.raw.Campaign(); err != nil {
-		n.cfg.Log.Warn("cannot start an election", "error", err)
-	}
+	_ = n.raw.Campaign() // Raft has no error for this; without an election the next call tries again
 }
 
 // askReadIndex starts a ReadIndex for the reads that wait. A leader first waits

@@ -3,17 +3,17 @@ package sim
 import (
 	"go.etcd.io/raft/v3/raftpb"
 
-	"etcd/raftnode"
+	"etcd/actors"
 )
 
 func (s *Sim) count(what string) { s.counts[what]++ }
 
 // logged are messages of machines that tell of a rare path.
 var logged = map[string]string{
-	raftnode.LogFull:                     "log in memory full",
+	actors.LogFull:                       "log in memory full",
+	actors.SlowDisk:                      "leader gives way because of its disk",
 	"installed a snapshot of the leader": "state replaced by a snapshot",
 	"snapshot written":                   "snapshot written",
-	"the disk has not answered for an election timeout: handing over the leadership": "leader gives way because of its disk",
 	"a member comes back with less than it has acknowledged: it was restored from a backup, or its disk lost writes. " +
 		"It is refused and has to be replaced": "member refused that has lost something",
 	"announcing the name and addresses of this machine": "machine announced",
