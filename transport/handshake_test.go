@@ -3,12 +3,16 @@ package transport
 import (
 	"bufio"
 	"errors"
+	"io"
+	"maps"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"strings"
 	"testing"
 )
 
+// The verdict of the member that was asked is told apart from everything else.
 func TestHandshakeRefusals(t *testing.T) {
 	m := startMachine(t, machineConfig{admit: func(h Hello) (int, string) {
 		switch h.From {
@@ -25,7 +29,6 @@ func TestHandshakeRefusals(t *testing.T) {
 		status  int
 		message string
 	}{
-		{"other cluster", func(c *Config) { c.ClusterID = 0xc2 }, http.StatusPreconditionFailed, "this is cluster 00000000000000c1, not 00000000000000c2"},
 		{"removed", func(c *Config) { c.MemberID = 0xdead }, http.StatusGone, "member dead was removed"},
 		{"unknown", func(c *Config) { c.MemberID = 0xffff }, http.StatusPreconditionFailed, "member ffff is unknown"},
 	} {
@@ -50,21 +53,84 @@ func TestHandshakeRefusals(t *testing.T) {
 			}
 		})
 	}
-	t.Run("wrong member", func(t *testing.T) {
-		other := startMachine(t, machineConfig{Config: testConfig(0xb1)})
-		d := startSender(t, testConfig(alice), other.addr, Control, 1000)
-		got := receive(t, d.refused, "a refusal")
-		if want := "this is member 00000000000000b1, not 00000000000000b0"; got.Status != http.StatusPreconditionFailed || got.Message != want {
-			t.Errorf("got %d %q", got.Status, got.Message)
-		}
-	})
+}
+
+// Whatever else listens at the address of a member has no say about this machine: it is an
+// ordinary failure, which names the address and what came from there.
+func TestWhoeverElseRefuses(t *testing.T) {
+	expel := func(Hello) (int, string) { return http.StatusGone, "removed" }
+	server := func(answer http.HandlerFunc) string {
+		s := httptest.NewServer(answer)
+		t.Cleanup(s.Close)
+		return s.Listener.Addr().String()
+	}
+	machineOf := func(cluster, member uint64) string {
+		cfg := testConfig(member)
+		cfg.ClusterID = cluster
+		return startMachine(t, machineConfig{Config: cfg, admit: expel}).addr
+	}
+	for name, c := range map[string]struct {
+		addr string
+		says string
+	}{
+		"another member":  {machineOf(cluster, 0xb1), "412: this is member 00000000000000b1, not 00000000000000b0"},
+		"another cluster": {machineOf(0xc2, bob), "412: this is a machine of another cluster than 00000000000000c1"},
+		"a web server": {server(func(w http.ResponseWriter, _ *http.Request) {
+			http.Error(w, "no", http.StatusForbidden)
+		}), "403: Forbidden"},
+		"a large page": {server(func(w http.ResponseWriter, _ *http.Request) {
+			http.Error(w, strings.Repeat("no", maxAnswer), http.StatusForbidden)
+		}), "403: unexpected EOF"},
+		"an echo": {server(func(w http.ResponseWriter, r *http.Request) {
+			maps.Copy(w.Header(), r.Header)
+			w.Header().Del("Upgrade")
+			http.Error(w, "gone", http.StatusGone)
+		}), "410: Gone"},
+		"an older machine": {server(func(w http.ResponseWriter, _ *http.Request) {
+			w.WriteHeader(http.StatusUpgradeRequired)
+			_, _ = w.Write(newErrorBody(http.StatusUpgradeRequired, `this machine speaks "1"`))
+		}), `426: this machine speaks "1"`},
+	} {
+		t.Run(name, func(t *testing.T) {
+			d := startSender(t, testConfig(alice), c.addr, Control, 1000)
+			err := receive(t, d.down, "a failure")
+			if !strings.Contains(err.Error(), c.addr+" answers "+c.says) {
+				t.Errorf("got %v", err)
+			}
+			err = SendSnapshot(t.Context(), testConfig(alice), bob, c.addr, nil, strings.NewReader("body"), nil)
+			if _, ok := errors.AsType[*RefusedError](err); ok || err == nil || !strings.Contains(err.Error(), c.says) {
+				t.Errorf("a snapshot: %v", err)
+			}
+			if len(d.up)+len(d.refused) > 0 {
+				t.Error("it was reported as something else, too")
+			}
+		})
+	}
+}
+
+// The ID of a cluster is what lets machines in, so nobody learns it who does not name it.
+func TestStrangersAreNotToldTheCluster(t *testing.T) {
+	m := startMachine(t, machineConfig{})
+	conn, err := net.Dial("tcp", m.addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	if _, err := io.WriteString(conn, "GET /raft/stream HTTP/1.1\r\nHost: b\r\nUpgrade: etcd-raft\r\nConnection: Upgrade\r\n"+
+		"X-Etcd-Protocol: 2\r\nX-Etcd-Cluster-Id: c2\r\nX-Etcd-From: a1\r\nX-Etcd-To: b0\r\nX-Etcd-Class: control\r\nX-Etcd-Nonce: 1\r\n\r\n"); err != nil {
+		t.Fatal(err)
+	}
+	answer, err := io.ReadAll(conn)
+	if err != nil || !strings.Contains(string(answer), "412") || strings.Contains(string(answer), "00000000000000c1") || strings.Contains(string(answer), headerCluster) {
+		t.Errorf("%s, %v", answer, err)
+	}
 }
 
 // TestHandshakeOnTheWire speaks HTTP by hand, as another implementation would.
 func TestHandshakeOnTheWire(t *testing.T) {
 	m := startMachine(t, machineConfig{})
 	good := map[string]string{
-		"Upgrade": "etcd-raft", "Connection": "Upgrade", "X-Etcd-Protocol": "1", "X-Etcd-Cluster-Id": "c1",
+		"Upgrade": "etcd-raft", "Connection": "Upgrade", "X-Etcd-Protocol": "2", "X-Etcd-Cluster-Id": "c1",
 		"X-Etcd-From": "a1", "X-Etcd-To": "b0", "X-Etcd-Class": "control", "X-Etcd-Nonce": "1",
 	}
 	for _, c := range []struct {
@@ -74,7 +140,7 @@ func TestHandshakeOnTheWire(t *testing.T) {
 	}{
 		{"X-Etcd-From", "a1", http.StatusSwitchingProtocols, ""},
 		{"Upgrade", "websocket", http.StatusUpgradeRequired, `upgrade to "websocket" is asked for, this is "etcd-raft"`},
-		{"X-Etcd-Protocol", "2", http.StatusUpgradeRequired, `protocol version "2", this machine speaks "1"`},
+		{"X-Etcd-Protocol", "1", http.StatusUpgradeRequired, `protocol version "1", this machine speaks "2"`},
 		{"X-Etcd-Cluster-Id", "xyz", http.StatusBadRequest, "X-Etcd-Cluster-Id is not a hexadecimal number"},
 		{"X-Etcd-To", "", http.StatusBadRequest, "X-Etcd-To is not a hexadecimal number"},
 		{"X-Etcd-Nonce", "", http.StatusBadRequest, "X-Etcd-Nonce is not a hexadecimal number"},

@@ -23,7 +23,7 @@ const (
 	SnapshotPath = "/raft/snapshot"
 
 	upgradeProtocol = "etcd-raft"
-	protocolVersion = "1"
+	protocolVersion = "2"
 
 	headerProtocol = "X-Etcd-Protocol"
 	headerCluster  = "X-Etcd-Cluster-Id"
@@ -124,10 +124,11 @@ func (c *Config) hello(to uint64, class Class) Hello {
 	return Hello{ClusterID: c.ClusterID, From: c.MemberID, To: to, Class: class, Addr: c.Addr, Nonce: c.Nonce, Reach: c.reach()}
 }
 
-// RefusedError is an error answer of the other machine.
+// RefusedError is an error answer of the member that was asked. What anything else at its
+// address answers is an ordinary error.
 type RefusedError struct {
-	// Status is the HTTP status: that of the caller's [Admit], 412 for another cluster or
-	// the wrong machine, 426 for another protocol.
+	// Status is the HTTP status: that of the caller's [Admit], or says that the member has
+	// left the cluster for good.
 	Status int
 	// Message says why.
 	Message string
@@ -173,7 +174,7 @@ type upgraded struct {
 }
 
 // open dials addr and asks for an upgrade. The error is a *RefusedError when the
-// other machine said no. The connection is closed when ctx ends.
+// member that was asked said no. The connection is closed when ctx ends.
 func open(ctx context.Context, cfg Config, addr, method, path string, h Hello) (*upgraded, error) {
 	dialling, cancel := context.WithTimeout(ctx, cfg.Dead)
 	defer cancel()
@@ -189,6 +190,24 @@ func open(ctx context.Context, cfg Config, addr, method, path string, h Hello) (
 		return nil, err
 	}
 	return u, nil
+}
+
+// sign says in a refusal who refuses whom, in the cluster that the other one has named.
+func (h *Hello) sign(answer *fasthttp.ResponseHeader, member uint64) {
+	answer.Set(headerCluster, fmt.Sprintf("%016x", h.ClusterID))
+	answer.Set(headerFrom, fmt.Sprintf("%016x", member))
+	answer.Set(headerTo, fmt.Sprintf("%016x", h.From))
+}
+
+// signed says whether the member that was asked has given an answer to h. Anything may
+// listen at its address by now, or stand before it.
+func (h *Hello) signed(answer http.Header) bool {
+	for header, want := range map[string]uint64{headerCluster: h.ClusterID, headerFrom: h.To, headerTo: h.From} {
+		if got, err := strconv.ParseUint(answer.Get(header), 16, 64); err != nil || got != want {
+			return false
+		}
+	}
+	return true
 }
 
 // shake does the handshake on a fresh connection.
@@ -207,11 +226,14 @@ func shake(c *timedConn, addr, method, path string, h Hello) (*upgraded, error) 
 		return nil, fmt.Errorf("handshake: %w", noEOF(err))
 	}
 	status, message, err := readError(resp)
-	if err != nil {
-		return nil, fmt.Errorf("handshake: %w", err)
-	}
-	if status != http.StatusSwitchingProtocols {
+	switch {
+	case err != nil:
+		return nil, fmt.Errorf("handshake: %s answers %d: %w", addr, resp.StatusCode, err)
+	case status == http.StatusSwitchingProtocols:
+	case h.signed(resp.Header):
 		return nil, &RefusedError{status, message}
+	default:
+		return nil, fmt.Errorf("handshake: %s answers %d: %s", addr, status, message)
 	}
 	other := Hello{ClusterID: h.ClusterID, From: h.To, To: h.From, Class: h.Class, Reach: resp.Header.Get(headerReach)}
 	if other.Nonce, err = strconv.ParseUint(resp.Header.Get(headerNonce), 16, 64); err != nil {

@@ -89,7 +89,7 @@ func (r *Receiver) accept(ctx *fasthttp.RequestCtx, allowed func(Class) bool, se
 	case h.ClusterID == r.cfg.FormerClusterID && h.ClusterID != 0:
 		status, message = http.StatusGone, fmt.Sprintf("member %016x was made a cluster of its own (-force-new-cluster) without this machine", r.cfg.MemberID)
 	case h.ClusterID != r.cfg.ClusterID:
-		status, message = http.StatusPreconditionFailed, fmt.Sprintf("this is cluster %016x, not %016x", r.cfg.ClusterID, h.ClusterID)
+		status, message = http.StatusPreconditionFailed, fmt.Sprintf("this is a machine of another cluster than %016x", h.ClusterID)
 	case h.To != r.cfg.MemberID:
 		status, message = http.StatusPreconditionFailed, fmt.Sprintf("this is member %016x, not %016x", r.cfg.MemberID, h.To)
 	default:
@@ -100,6 +100,9 @@ func (r *Receiver) accept(ctx *fasthttp.RequestCtx, allowed func(Class) bool, se
 	}
 	if status != 0 {
 		r.logRefusal(h, ctx.RemoteAddr(), status, message)
+		if h.ClusterID != 0 && (h.ClusterID == r.cfg.ClusterID || h.ClusterID == r.cfg.FormerClusterID) {
+			h.sign(&ctx.Response.Header, r.cfg.MemberID)
+		}
 		ctx.SetStatusCode(status)
 		ctx.SetContentType("application/json")
 		ctx.Response.SetBodyRaw(newErrorBody(status, message))

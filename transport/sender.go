@@ -33,8 +33,8 @@ type Events struct {
 	// once when that starts, and at most once per [Config.Dead] while it goes on. It is
 	// not called for Close.
 	Down func(err error)
-	// Refused is called instead of Down when the other machine answered the handshake
-	// with an error; see [RefusedError]. The Sender keeps trying until it is closed.
+	// Refused is called instead of Down when the member answered the handshake with an
+	// error, and not something else at its address; see [RefusedError]. The Sender keeps trying until it is closed.
 	Refused func(status int, message string)
 }
 

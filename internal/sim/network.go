@@ -43,7 +43,9 @@ type weather struct {
 var (
 	errCut     = errors.New("i/o timeout")
 	errRefused = errors.New("connection refused")
-	errReset   = errors.New("connection reset by peer")
+	// errElsewhere is what comes from an address at which another machine is by now.
+	errElsewhere = errors.New("another machine or cluster")
+	errReset     = errors.New("connection reset by peer")
 )
 
 func (w *wires) passes(from, to *machine) bool { return w.cut[[2]int{from.slot, to.slot}] == 0 }
@@ -118,7 +120,7 @@ func (st *stream) connect() {
 		st.events.Down(errCut)
 	default:
 		if target.memberID != st.member || st.self.ClusterID != target.life.machine.ClusterID {
-			st.events.Refused(412, "another machine or cluster")
+			st.events.Down(errElsewhere)
 			break
 		}
 		if status, message := st.admit(target.life); status != 0 {
