@@ -8,7 +8,9 @@ import (
 	"fmt"
 	"hash/crc32"
 	"io"
+	"net"
 	"net/http"
+	"sync"
 	"time"
 
 	"github.com/valyala/fasthttp"
@@ -181,18 +183,19 @@ func fill(r io.Reader, p []byte) (n int, err error) {
 // then called on a goroutine of its own, with the Raft message, which it owns, and the
 // body, which ends in io.EOF only if all of it arrived undamaged. The sender is told
 // of success when receive returns nil, which promises that the snapshot is durable,
-// and otherwise of the error. A new snapshot ends the one under way, whoever sends it:
+// and otherwise of the error. When it has returned, the body cannot be read any more; if
+// that happens during a Read elsewhere, the connection is closed without an answer. A new snapshot ends the one under way, whoever sends it:
 // only a leader does, and what another one began to send is of no use any more. So does a
 // rate of less than 16 KiB/s, counted over the time in which this side waits.
 func (r *Receiver) Snapshot(ctx *fasthttp.RequestCtx, receive func(from uint64, message []byte, body io.Reader) error) {
 	serve := func(st *stream, conn *timedConn) error {
-		err := r.receiveSnapshot(st.from, conn, receive)
+		err := r.receiveSnapshot(st, conn, receive)
 		return errors.Join(err, r.answerSnapshot(conn, err))
 	}
 	r.accept(ctx, func(c Class) bool { return c == classSnapshot }, serve)
 }
 
-func (r *Receiver) receiveSnapshot(from uint64, conn *timedConn, receive func(from uint64, message []byte, body io.Reader) error) error {
+func (r *Receiver) receiveSnapshot(st *stream, conn *timedConn, receive func(from uint64, message []byte, body io.Reader) error) error {
 	conn.readTimeout = stallFactor * r.cfg.Dead
 	in := bufio.NewReaderSize(&paced{Reader: conn, grace: conn.readTimeout, now: time.Now}, readBuffer)
 	f, err := ReadFrame(in, maxSnapshotMessage)
@@ -203,10 +206,42 @@ func (r *Receiver) receiveSnapshot(from uint64, conn *timedConn, receive func(fr
 		return fmt.Errorf("a snapshot begins with a frame of kind %d", f.Kind)
 	}
 	body := &snapshotBody{r: in}
-	if err := receive(from, f.Payload, body); err != nil {
+	lent := &lentBody{r: body}
+	err = receive(st.from, f.Payload, lent)
+	lent.takeBack(st.conn)
+	if err != nil {
 		return err
 	}
 	return body.finish()
+}
+
+var errTakenBack = errors.New("transport: the snapshot is no longer received")
+
+// lentBody is the body as long as receive has not returned: who stops may not wait for
+// whom it has given the body, while the connection goes to somebody else.
+type lentBody struct {
+	mu    sync.Mutex // held while a Read is under way
+	r     io.Reader
+	ended bool
+}
+
+func (l *lentBody) Read(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.ended {
+		return 0, errTakenBack
+	}
+	return l.r.Read(p)
+}
+
+// takeBack lets nobody read any more. A Read under way is ended by closing conn.
+func (l *lentBody) takeBack(conn net.Conn) {
+	if !l.mu.TryLock() {
+		_ = conn.Close() // it is closed again when nobody serves it any more
+		l.mu.Lock()
+	}
+	l.ended = true
+	l.mu.Unlock()
 }
 
 // paced is a reader that fails when what it reads comes too slowly on the whole. A deadline

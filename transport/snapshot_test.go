@@ -360,3 +360,44 @@ func TestReceiverCloseEndsSnapshot(t *testing.T) {
 		t.Error("a snapshot without end was delivered")
 	}
 }
+
+// A receiver that is told to stop returns while the body is still being read for it. What
+// reads on then gets an error, and nothing of a connection that is no longer its own.
+func TestSnapshotReadOnAfterTheReceiverHasReturned(t *testing.T) {
+	for name, between := range map[string]bool{"in a read": false, "between two reads": true} {
+		t.Run(name, func(t *testing.T) {
+			returned, ended := make(chan struct{}), make(chan error, 1)
+			m := startMachine(t, machineConfig{Config: patientConfig(bob), receive: func(_ uint64, _ []byte, body io.Reader) error {
+				reading := make(chan struct{})
+				go func() {
+					_, err := io.CopyN(io.Discard, body, snapshotPiece)
+					close(reading)
+					if between {
+						<-returned
+					}
+					if err == nil {
+						_, err = io.Copy(io.Discard, body)
+					}
+					ended <- err
+				}()
+				<-reading
+				return errors.New("this machine stops")
+			}})
+			sent := make(chan error, 1)
+			go func() {
+				sent <- SendSnapshot(t.Context(), patientConfig(alice), bob, m.addr, nil, rand.NewChaCha8([32]byte{}), nil)
+			}()
+			if between {
+				if refused, ok := errors.AsType[*RefusedError](receive(t, sent, "the answer")); !ok || refused.Message != "this machine stops" {
+					t.Errorf("the sender got %v", refused)
+				}
+			} else if err := receive(t, sent, "the end"); err == nil {
+				t.Error("a snapshot without end was delivered")
+			}
+			close(returned)
+			if err := receive(t, ended, "the end of the reads"); !errors.Is(err, errTakenBack) && !errors.Is(err, net.ErrClosed) {
+				t.Errorf("what reads on got %v", err)
+			}
+		})
+	}
+}
