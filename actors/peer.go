@@ -21,6 +21,8 @@ import (
 const (
 	controlQueueBytes = 4 << 20
 	bulkQueueBytes    = 64 << 20
+	// maxRejects is how many rejections wait for room in the queues.
+	maxRejects = 1024
 )
 
 // peerActor sends to one other member: messages in two streams, so that heartbeats
@@ -35,6 +37,7 @@ type peerActor struct {
 	log       *slog.Logger
 
 	control, bulk Stream
+	rejects       []transport.Frame  // that did not fit
 	stop          context.CancelFunc // ends a snapshot under way
 	ctx           context.Context
 	sending       bool
@@ -48,6 +51,7 @@ func (p *peerActor) Receive(ctx actor.Context) {
 	case *actor.Started:
 		p.start(ctx)
 	case *outgoing:
+		p.repeatRejects()
 		for _, message := range m.messages {
 			p.send(ctx, raftnode.Message{Message: message, Time: m.time})
 		}
@@ -94,7 +98,7 @@ func (p *peerActor) start(ctx actor.Context) {
 					root.Send(p.raft, &expelled{departure: d})
 					return
 				}
-				if status != statusRival { // at that address there may be another machine by now
+				if status != statusRival {
 					root.Send(p.raft, &unreachable{member: p.member})
 				} else {
 					root.Send(p.raft, &contested{member: p.member})
@@ -120,8 +124,21 @@ func (p *peerActor) sendFrame(ctx actor.Context, frame transport.Frame) {
 	case sent:
 	case frame.Kind == transport.KindForward:
 		ctx.Send(p.raft, &undelivered{payload: frame.Payload})
-	case frame.Kind == transport.KindReject:
-		p.control.Send(frame) // otherwise it goes again when there is a connection
+	case frame.Kind == transport.KindReject && !p.control.Send(frame) && len(p.rejects) < maxRejects:
+		p.rejects = append(p.rejects, frame)
+	}
+}
+
+// repeatRejects sends what did not fit before: a member asks again for what became of its
+// proposals only by a new connection. A leader has something for everybody at every heartbeat.
+func (p *peerActor) repeatRejects() {
+	waiting := p.rejects
+	p.rejects = nil
+	for i, frame := range waiting {
+		if !p.bulk.Send(frame) && !p.control.Send(frame) {
+			p.rejects = waiting[i:]
+			return
+		}
 	}
 }
 

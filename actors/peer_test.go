@@ -73,6 +73,34 @@ func TestWhatAPeerCannotSend(t *testing.T) {
 	}
 }
 
+// A rejection for which there is no room now goes with whatever comes next: nobody asks for
+// it again as long as the connection stays.
+func TestARejectionWaitsForRoom(t *testing.T) {
+	system := newSystem(slog.New(slog.DiscardHandler))
+	defer system.Shutdown()
+	raft := newProbe(t, system)
+	network := fakeNetwork{transport.Control: {full: true}, transport.Bulk: {full: true}}
+	peer := system.Root.Spawn(actor.PropsFromProducer(func() actor.Actor {
+		return &peerActor{member: 7, network: network, raft: raft.pid, log: slog.New(slog.DiscardHandler)}
+	}))
+	reject := transport.Frame{Kind: transport.KindReject, Payload: []byte("no")}
+	forward := transport.Frame{Kind: transport.KindForward, Payload: []byte("do")}
+	for range maxRejects + 1 {
+		system.Root.Send(peer, &outgoing{frames: []transport.Frame{reject}})
+	}
+	system.Root.Send(peer, &outgoing{frames: []transport.Frame{forward}})
+	next[*undelivered](raft) // all of that was dealt with
+	network[transport.Control].full = false
+	system.Root.Send(peer, &outgoing{frames: []transport.Frame{reject, forward}})
+	next[*undelivered](raft)
+	if err := system.Root.StopFuture(peer).Wait(); err != nil {
+		t.Fatal(err)
+	}
+	if sent := len(network[transport.Control].sent); sent != maxRejects+1 {
+		t.Errorf("%d rejections are sent, want the %d that could wait, and one", sent, maxRejects)
+	}
+}
+
 // What another machine answers decides about this one, and what it no longer says does not.
 func TestWhatARefusalMeans(t *testing.T) {
 	system := actor.NewActorSystem()
