@@ -101,32 +101,6 @@ func (s *Sim) observe(l *life, kind string, message any) {
 	}
 }
 
-// vote checks that a machine gives one vote in a term.
-func (o *oracle) vote(m *raftpb.Message) {
-	if m.GetType() != raftpb.MsgVoteResp || m.GetReject() {
-		return
-	}
-	key := [2]uint64{m.GetFrom(), m.GetTerm()}
-	if other, ok := o.votes[key]; ok && other != m.GetTo() {
-		o.sim.fail("%x votes for %x and for %x in term %d", m.GetFrom(), other, m.GetTo(), m.GetTerm())
-	}
-	o.votes[key] = m.GetTo()
-}
-
-// leads checks that a term has one leader.
-func (o *oracle) leads(l *life, m *raftnode.Leader) {
-	l.leads = m.Self
-	if !m.Self {
-		return
-	}
-	o.sim.count("leader elected")
-	id := l.m.memberID
-	if other, ok := o.leaders[m.Term]; ok && other != id {
-		o.sim.fail("term %d has two leaders, %x and %s (%x)", m.Term, other, l, id)
-	}
-	o.leaders[m.Term] = id
-}
-
 // append checks log matching: an index and a term name one entry.
 func (o *oracle) append(l *life, m *raftnode.Append) {
 	for _, e := range m.Entries {
