@@ -165,6 +165,7 @@ func Start(cfg Config, disk *Disk) (*Machine, error) {
 			node: node, clock: cfg.Clock, time: m.time, watch: clockWatch{log: cfg.Log}, log: cfg.Log, peers: peers, names: names,
 			patience:  cfg.Tick * time.Duration(cfg.Raft.RequestTicks),
 			probation: witness.NewProbation(cfg.Raft.ElectionTicks, rivalPatience*cfg.Raft.ElectionTicks, disk.LastIndex() == 0),
+			givenUp:   newGivenUp(givenUpPatience * cfg.Raft.ElectionTicks),
 			applied:   disk.snapshotIndex(), committed: disk.commit(),
 			gone: func(d Departure) {
 				select {

@@ -303,6 +303,8 @@ type (
 	// contested: peer -> raft. The member is connected to another process with the identity
 	// of this machine.
 	contested struct{ member uint64 }
+	// refounded: peer -> raft. The member was made a cluster of its own, without this machine.
+	refounded struct{ member uint64 }
 	// expelled: peer or a connection -> raft. Another member says that this machine is none,
 	// or must not go on as it is.
 	expelled struct{ departure Departure }

@@ -98,6 +98,11 @@ func (p *peerActor) start(ctx actor.Context) {
 					root.Send(p.raft, &expelled{departure: d})
 					return
 				}
+				if status == transport.StatusRefounded {
+					root.Send(p.raft, &unreachable{member: p.member})
+					root.Send(p.raft, &refounded{member: p.member})
+					return
+				}
 				if status != statusRival {
 					root.Send(p.raft, &unreachable{member: p.member})
 				} else {

@@ -121,6 +121,13 @@ func TestWhatARefusalMeans(t *testing.T) {
 	if m := next[*unreachable](raft); m.member != 7 {
 		t.Errorf("%+v", m)
 	}
+	refused(transport.StatusRefounded, "a cluster of its own")
+	if m := next[*unreachable](raft); m.member != 7 {
+		t.Errorf("%+v", m)
+	}
+	if m := next[*refounded](raft); m.member != 7 {
+		t.Errorf("%+v", m)
+	}
 	refused(statusBehind, "less")
 	if m := next[*expelled](raft); m.departure != (Departure{Reason: "less", Lost: true}) {
 		t.Errorf("%+v", m)

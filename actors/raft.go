@@ -41,6 +41,7 @@ type raftActor struct {
 	gone  func(d Departure) // called when this machine must not go on
 
 	probation *witness.Probation
+	givenUp   givenUp
 	applied   uint64 // index of the last entry that was applied
 	committed uint64 // up to where the log was known to be committed at the start
 	out       bool   // this machine must not take part any more
@@ -69,6 +70,9 @@ func (r *raftActor) Receive(ctx actor.Context) {
 		r.followers.Expire(mono - min(mono, uint64(r.patience)))
 		if r.probation.Tick() {
 			r.leave(Departure{Reason: rivalry(r.peers.self)})
+		}
+		if member := r.givenUp.tick(r.leader != 0); member != 0 {
+			r.leave(Departure{Reason: givenUpBy(member, r.peers.advisor(member))})
 		}
 	case *raftnode.Message:
 		if r.mute() {
@@ -127,6 +131,7 @@ func (r *raftActor) Receive(ctx actor.Context) {
 		r.node.Reconnected(m.member)
 	case *welcomed:
 		r.probation.Welcomed(m.member)
+		r.givenUp.welcomed(m.member)
 		return
 	case *contested:
 		r.probation.Rival(m.member)
@@ -137,6 +142,13 @@ func (r *raftActor) Receive(ctx actor.Context) {
 		if r.leads {
 			r.followers.Unreachable(m.member)
 		}
+	case *refounded:
+		if r.givenUp.note(m.member) {
+			r.log.Error("a member has left this cluster: it was made a cluster of its own, with its data (-force-new-cluster). "+
+				"This machine goes on as long as there is a leader. If that was a mistake, remove the member here, and let that machine "+
+				"join again with an empty data directory and -C", "member", MemberID(m.member))
+		}
+		return
 	case *snapshotSent:
 		r.node.SnapshotSent(m.member, m.ok)
 	case *expelled:

@@ -183,39 +183,53 @@ func (d *Disk) Close() error {
 // Members are the IDs of all members that the log knows of, those included whose joining
 // was not committed yet when it ended.
 func (d *Disk) Members() []uint64 {
-	present, _ := d.membership()
-	return present
+	m := d.membership()
+	return slices.Sorted(slices.Values(append(m.voters, m.learners...)))
+}
+
+// Alone says that this machine is the only member of its cluster.
+func (d *Disk) Alone() bool {
+	present := d.Members()
+	return len(present) == 1 && present[0] == d.Identity.MemberID
 }
 
 // Founder says that this machine has founded its cluster and that no other one has ever
 // been a member.
-func (d *Disk) Founder() bool {
-	present, former := d.membership()
-	return len(present) == 1 && present[0] == d.Identity.MemberID && len(former) == 0
+func (d *Disk) Founder() bool { return d.Alone() && len(d.Former()) == 0 }
+
+// Former are the IDs of those that were members and were removed, in ascending order.
+func (d *Disk) Former() []uint64 {
+	former := d.membership().former
+	slices.Sort(former)
+	return slices.Compact(former)
 }
 
-// membership is who the log says is a member, and who was one, both in ascending order.
-func (d *Disk) membership() (present, former []uint64) {
+// membersOfLog is who the log says is a member, and who was one.
+type membersOfLog struct{ voters, learners, former []uint64 }
+
+func (d *Disk) membership() (m membersOfLog) {
 	if d.Found == nil {
-		return nil, nil
+		return m
 	}
 	conf := d.Found.Snapshot.GetConfState()
-	present = append(slices.Clone(conf.GetVoters()), conf.GetLearners()...)
-	former = slices.Clone(d.store.Removed())
+	m.voters, m.learners = slices.Clone(conf.GetVoters()), slices.Clone(conf.GetLearners())
+	m.former = slices.Clone(d.store.Removed())
 	for _, e := range d.Found.Entries {
 		change := &raftpb.ConfChange{}
 		if e.GetType() != raftpb.EntryConfChange || proto.Unmarshal(e.GetData(), change) != nil {
 			continue // what cannot be read is refused when it is applied
 		}
 		id := change.GetNodeId()
-		present = slices.DeleteFunc(present, func(member uint64) bool { return member == id })
-		if change.GetType() != raftpb.ConfChangeRemoveNode {
-			present = append(present, id)
-		} else {
-			former = append(former, id)
+		changed := func(member uint64) bool { return member == id }
+		m.voters, m.learners = slices.DeleteFunc(m.voters, changed), slices.DeleteFunc(m.learners, changed)
+		switch change.GetType() {
+		case raftpb.ConfChangeAddNode:
+			m.voters = append(m.voters, id)
+		case raftpb.ConfChangeAddLearnerNode:
+			m.learners = append(m.learners, id)
+		case raftpb.ConfChangeRemoveNode:
+			m.former = append(m.former, id)
 		}
 	}
-	slices.Sort(present)
-	slices.Sort(former)
-	return present, slices.Compact(former)
+	return m
 }

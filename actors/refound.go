@@ -16,43 +16,62 @@ import (
 // ErrRemovedMember says that a machine cannot go on because its cluster has removed it.
 var ErrRemovedMember = errors.New("this machine was removed from its cluster")
 
-// Refound makes this machine the only member of a cluster with another ID, which goes on
-// with the data of the one before, and returns the members that it was without. It is for a
-// majority that is lost for good. They count as removed: their IDs never come back.
+// Refounding is what makes a machine the only member of a cluster with another ID, which
+// goes on with the data of the one before. It is for a majority that is lost for good.
+type Refounding struct {
+	// Without are the members that the new cluster does not have. They count as removed:
+	// their IDs never come back.
+	Without []store.Member
+	// Voters are the IDs of those of the old cluster, this machine included if it is one.
+	Voters []uint64
+
+	disk *Disk
+	time store.Time // of the last entry
+}
+
+// PrepareRefounding finds out what a Refounding means, and changes nothing on disk. All that
+// can be done with the Disk then is to carry it out, or to close it.
 //
 // Every entry of the log counts, those included that this machine did not know to be
 // committed: any of them may have been acknowledged to a client, because what is on disk
-// of the commit index lags. A crash leaves either cluster, never anything between.
-func (d *Disk) Refound(cluster uint64) (without []store.Member, err error) {
-	self := d.Identity.MemberID
+// of the commit index lags.
+func (d *Disk) PrepareRefounding() (*Refounding, error) {
 	commands, err := raftnode.Decode(d.Found.Entries)
 	if err != nil {
 		return nil, err
 	}
-	var now store.Time
+	r := &Refounding{disk: d, Voters: d.membership().voters}
 	for _, c := range commands {
-		now = max(now, store.Time(c.Now))
+		r.time = max(r.time, store.Time(c.Now))
 		if _, err := d.store.Apply(c.Index, store.Time(c.Now), c.Command); err != nil {
 			return nil, err
 		}
 	}
-	last, found := d.LastIndex(), false
+	found := false
 	for _, m := range d.store.Members() {
-		if m.ID == self {
+		if m.ID == d.Identity.MemberID {
 			found = true
 		} else {
-			without = append(without, m)
+			r.Without = append(r.Without, m)
 		}
 	}
 	if !found {
 		return nil, ErrRemovedMember
 	}
-	for _, m := range without {
+	return r, nil
+}
+
+// CarryOut makes the machine the only member of a cluster with the given ID. A crash leaves
+// either cluster, never anything between.
+func (r *Refounding) CarryOut(cluster uint64) error {
+	d := r.disk
+	self, last := d.Identity.MemberID, d.LastIndex()
+	for _, m := range r.Without {
 		last++
-		if _, err := d.store.Apply(last, now, store.Encode(&storepb.Command{
+		if _, err := d.store.Apply(last, r.time, store.Encode(&storepb.Command{
 			Kind: &storepb.Command_RemoveMember{RemoveMember: &storepb.RemoveMember{Id: m.ID}},
 		})); err != nil {
-			return nil, err
+			return err
 		}
 	}
 	term := d.Found.HardState.GetTerm()
@@ -60,16 +79,16 @@ func (d *Disk) Refound(cluster uint64) (without []store.Member, err error) {
 	identity := wal.Identity{ClusterID: cluster, MemberID: self, FormerClusterID: d.Identity.ClusterID}
 	state := d.store.Snapshot()
 	if err := d.log.Close(); err != nil {
-		return nil, err
+		return err
 	}
 	if err := wal.Refound(d.fsys, identity, term, meta, func(w io.Writer) error {
 		_, err := state.WriteTo(w)
 		return err
 	}, d.opts); err != nil {
-		return nil, err
+		return err
 	}
 	if err := d.read(); err != nil {
-		return nil, fmt.Errorf("what was written for the new cluster cannot be read back: %w", err)
+		return fmt.Errorf("what was written for the new cluster cannot be read back: %w", err)
 	}
-	return without, nil
+	return nil
 }

@@ -38,8 +38,9 @@ func TestForceNewCluster(t *testing.T) {
 			survivor.start()
 			log := survivor.proc.stderr()
 			for _, s := range lost {
-				if !strings.Contains(log, "A CLUSTER OF ITS OWN") || !strings.Contains(log, s.name+" (") {
-					t.Errorf("it does not say that it is without %s:\n%s", s.name, log)
+				before, _, done := strings.Cut(log, "-force-new-cluster is done")
+				if !done || !strings.Contains(before, "BECOMES A CLUSTER OF ITS OWN") || !strings.Contains(before, s.name+" (") {
+					t.Errorf("it does not say before the change that it is without %s:\n%s", s.name, log)
 				}
 			}
 			c.members = []*server{survivor}
@@ -58,20 +59,20 @@ func TestForceNewCluster(t *testing.T) {
 			// The flag stays in the unit file.
 			survivor.stop()
 			survivor.start()
-			if log := survivor.proc.stderr(); !strings.Contains(log, "-force-new-cluster changes nothing") || strings.Contains(log, "OF ITS OWN NOW") {
+			if log := survivor.proc.stderr(); !strings.Contains(log, "-force-new-cluster changes nothing") ||
+				strings.Contains(log, "BECOMES A CLUSTER") || !strings.Contains(log, "IS A CLUSTER OF ITS OWN since") {
 				t.Errorf("a second start:\n%s", log)
 			}
 
-			// The lost come back. They are told that it is over, and can join anew.
-			for _, s := range lost {
-				s.launch()
+			// One of the lost comes back. It ends and says what to do; its data may be
+			// of use.
+			lost[0].launch()
+			code := lost[0].proc.waitExit(waitLimit)
+			if log := lost[0].proc.stderr(); code != 1 || !strings.Contains(log, "may hold writes that clients were told are safe") {
+				t.Errorf("%s ends with %d:\n%s", lost[0].name, code, log)
 			}
-			for _, s := range lost {
-				s.proc.waitExit(waitLimit)
-				if log := s.proc.stderr(); !strings.Contains(log, "-force-new-cluster") {
-					t.Errorf("%s does not say why it ends:\n%s", s.name, log)
-				}
-			}
+			checkRefusal(t, append(lost[0].flags(), "-f"), "-f would delete the data")
+			// It can join anew.
 			again := newMachine(t, lost[0].name, append(slices.Clone(c.args), "-C", survivor.peer)...)
 			again.start()
 			c.members = append(c.members, again)
@@ -99,6 +100,38 @@ func TestForceNewCluster(t *testing.T) {
 				t.Errorf("%+v", e)
 			}
 		})
+	}
+}
+
+// TestForceNewClusterByMistake: the flag is refused while a majority of the others runs. If
+// it was not, because they could not be reached, these are none the worse for it.
+func TestForceNewClusterByMistake(t *testing.T) {
+	t.Parallel()
+	c := startCluster(t, 3, "-heartbeat", "50ms", "-election", "500ms")
+	one := c.follower()
+	others := c.others(one)
+	one.stop()
+	checkRefusal(t, append(one.flags(), "-force-new-cluster"), "is for a majority that is lost for good, and it is not",
+		others[0].name+" (", others[1].name+" (", "Nothing was changed")
+	one.start()
+	c.waitVoters()
+
+	c.kill(c.members...)
+	one.args = append(one.args, "-force-new-cluster")
+	one.start()
+	c.start(others...)
+	waitUntil(t, "that the others hear of it", func() bool {
+		return strings.Contains(others[0].proc.stderr(), "has left this cluster") && strings.Contains(others[1].proc.stderr(), "has left this cluster")
+	})
+	others[0].event(post("/v1/keys/k", "value", "of the majority"))
+	if e := others[1].event(get("/v1/keys/k")); e.Value != "of the majority" {
+		t.Errorf("%+v", e)
+	}
+	for _, s := range others {
+		s.stop()
+		if n := strings.Count(s.proc.stderr(), "has left this cluster"); n != 1 {
+			t.Errorf("%s says %d times that a member has left", s.name, n)
+		}
 	}
 }
 

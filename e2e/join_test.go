@@ -15,7 +15,7 @@ func TestJoinWithAClusterOfItsOwn(t *testing.T) {
 	own.start()
 	own.event(post("/v1/keys/mine", "value", "kept"))
 	own.stop()
-	checkRefusal(t, joinFlags(own, c.members[0]), "founded a cluster of its own", "without -C", "-f -C "+c.members[0].peer)
+	checkRefusal(t, joinFlags(own, c.members[0]), "founded a cluster of its own", "without -C", "start this machine as before, -C included, with -f added once")
 	own.start()
 	if e := own.event(get("/v1/keys/mine")); e.Value != "kept" {
 		t.Errorf("after the refusal: %+v", e)

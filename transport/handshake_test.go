@@ -14,7 +14,9 @@ import (
 
 // The verdict of the member that was asked is told apart from everything else.
 func TestHandshakeRefusals(t *testing.T) {
-	m := startMachine(t, machineConfig{admit: func(h Hello) (int, string) {
+	own := testConfig(bob)
+	own.FormerClusterID = 0xc0
+	m := startMachine(t, machineConfig{Config: own, admit: func(h Hello) (int, string) {
 		switch h.From {
 		case 0xdead:
 			return http.StatusGone, "member dead was removed"
@@ -29,6 +31,7 @@ func TestHandshakeRefusals(t *testing.T) {
 		status  int
 		message string
 	}{
+		{"the cluster it has left", func(c *Config) { c.ClusterID = 0xc0 }, StatusRefounded, "member 00000000000000b0 was made a cluster of its own (-force-new-cluster) without this machine"},
 		{"removed", func(c *Config) { c.MemberID = 0xdead }, http.StatusGone, "member dead was removed"},
 		{"unknown", func(c *Config) { c.MemberID = 0xffff }, http.StatusPreconditionFailed, "member ffff is unknown"},
 	} {

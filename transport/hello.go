@@ -86,6 +86,11 @@ type Hello struct {
 	Rival bool
 }
 
+// StatusRefounded refuses a machine of the cluster that this one has left, with its data, to
+// be a cluster of its own: see [Config.FormerClusterID]. It is not that the other one was
+// removed: its cluster may be in the best of health.
+const StatusRefounded = http.StatusFailedDependency
+
 // Config is what streams of one machine have in common.
 type Config struct {
 	// ClusterID and MemberID are those of this machine.
@@ -127,8 +132,7 @@ func (c *Config) hello(to uint64, class Class) Hello {
 // RefusedError is an error answer of the member that was asked. What anything else at its
 // address answers is an ordinary error.
 type RefusedError struct {
-	// Status is the HTTP status: that of the caller's [Admit], or says that the member has
-	// left the cluster for good.
+	// Status is the HTTP status: that of the caller's [Admit], or [StatusRefounded].
 	Status int
 	// Message says why.
 	Message string

@@ -87,7 +87,7 @@ func (r *Receiver) accept(ctx *fasthttp.RequestCtx, allowed func(Class) bool, se
 	case !allowed(h.Class):
 		status, message = http.StatusBadRequest, fmt.Sprintf("class %s does not belong here", h.Class)
 	case h.ClusterID == r.cfg.FormerClusterID && h.ClusterID != 0:
-		status, message = http.StatusGone, fmt.Sprintf("member %016x was made a cluster of its own (-force-new-cluster) without this machine", r.cfg.MemberID)
+		status, message = StatusRefounded, fmt.Sprintf("member %016x was made a cluster of its own (-force-new-cluster) without this machine", r.cfg.MemberID)
 	case h.ClusterID != r.cfg.ClusterID:
 		status, message = http.StatusPreconditionFailed, fmt.Sprintf("this is a machine of another cluster than %016x", h.ClusterID)
 	case h.To != r.cfg.MemberID:

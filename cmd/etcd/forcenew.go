@@ -1,24 +1,32 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"log/slog"
 	"slices"
 	"strings"
+	"sync"
+	"time"
 
 	"etcd/actors"
+	"etcd/store"
+	"etcd/transport"
 )
+
+// askTime bounds how long -force-new-cluster waits for the other members, all of which are
+// asked at once.
+const askTime = 3 * time.Second
 
 // forceNewCluster does what -force-new-cluster says: this machine becomes the only member
 // of a new cluster with the data of the one before. A flag that is left on the command line
 // does nothing more: not while the machine is alone, and not when its new cluster has grown.
-func forceNewCluster(dir string, disk *actors.Disk, log *slog.Logger) error {
-	members, self := disk.Members(), disk.Identity.MemberID
+func forceNewCluster(ctx context.Context, dir string, disk *actors.Disk, dial dialer, log *slog.Logger) error {
 	switch {
 	case disk.New || disk.Joining():
 		return errors.New("-force-new-cluster: there is no data here to go on with; start it where a member of the cluster has its data")
-	case len(members) == 1 && members[0] == self:
+	case disk.Alone():
 		log.Warn("-force-new-cluster changes nothing: this machine is the only member of its cluster already. Leave it out")
 		return nil
 	}
@@ -28,25 +36,81 @@ func forceNewCluster(dir string, disk *actors.Disk, log *slog.Logger) error {
 	}
 	if disk.Identity.FormerClusterID != 0 && !s.MayForce {
 		log.Error("-force-new-cluster is ignored: it was carried out at an earlier start, and the cluster has grown since. Leave it out. "+
-			"If the majority of this cluster is lost for good, too, start this machine once without it, and then with it", "members", len(members))
+			"If the majority of this cluster is lost for good, too, start this machine once without it, and then with it", "members", len(disk.Members()))
 		return nil
 	}
-	former, last := disk.Identity.ClusterID, disk.LastIndex()
-	without, err := disk.Refound(random())
+	refounding, err := disk.PrepareRefounding()
 	if errors.Is(err, actors.ErrRemovedMember) {
 		return fmt.Errorf("-force-new-cluster: %w, and its ID cannot come back: use the data of another one", err)
 	}
 	if err != nil {
 		return fmt.Errorf("-force-new-cluster: %w", err)
 	}
-	names := make([]string, len(without))
-	for i, m := range without {
+	former, cluster := disk.Identity, random()
+	present := answering(ctx, transport.Config{ClusterID: former.ClusterID, MemberID: former.MemberID, Dial: dial, Dead: askTime}, refounding)
+	if ctx.Err() != nil {
+		return ctx.Err()
+	}
+	if majority := len(refounding.Voters)/2 + 1; len(present) >= majority {
+		return fmt.Errorf("-force-new-cluster is for a majority that is lost for good, and it is not: of %d voters these run: %s. Nothing was changed. "+
+			"Start this machine without the flag. To give up the cluster of the others all the same, stop them first", len(refounding.Voters), describe(present))
+	}
+	// Before the change, because there is no way back and a crash may follow it.
+	log.Warn("-force-new-cluster: THIS MACHINE BECOMES A CLUSTER OF ITS OWN, with all data up to the last entry it has. "+
+		"What only the others had is lost. They are no members any more and must not be started with their data again",
+		"lastEntry", disk.LastIndex(), "without", describe(refounding.Without),
+		"cluster", actors.MemberID(cluster), "formerCluster", actors.MemberID(former.ClusterID))
+	if err := refounding.CarryOut(cluster); err != nil {
+		return fmt.Errorf("-force-new-cluster: %w", err)
+	}
+	log.Warn("-force-new-cluster is done. Leave it out from now on")
+	return nil
+}
+
+// sayRefounded says that -force-new-cluster was carried out at an earlier start, which may
+// not have come to say so itself.
+func sayRefounded(log *slog.Logger, disk *actors.Disk) {
+	if disk.Identity.FormerClusterID == 0 || !disk.Alone() {
+		return
+	}
+	var without []string
+	for _, id := range disk.Former() {
+		without = append(without, actors.MemberID(id))
+	}
+	log.Warn("THIS MACHINE IS A CLUSTER OF ITS OWN since -force-new-cluster was carried out. The others are no members any more and must not be started with their data again",
+		"without", strings.Join(without, ", "),
+		"cluster", actors.MemberID(disk.Identity.ClusterID), "formerCluster", actors.MemberID(disk.Identity.FormerClusterID))
+}
+
+// answering are the other voters that run where the data of this machine says they are.
+func answering(ctx context.Context, self transport.Config, r *actors.Refounding) []store.Member {
+	runs := make([]bool, len(r.Without))
+	var asking sync.WaitGroup
+	for i, m := range r.Without {
+		if slices.Contains(r.Voters, m.ID) {
+			asking.Go(func() {
+				_, addr, _ := strings.Cut(m.PeerURL, "://")
+				p, err := transport.Ask(ctx, self, addr)
+				runs[i] = err == nil && p.Member == m.ID
+			})
+		}
+	}
+	asking.Wait()
+	var present []store.Member
+	for i, m := range r.Without {
+		if runs[i] {
+			present = append(present, m)
+		}
+	}
+	return present
+}
+
+// describe names members for people.
+func describe(members []store.Member) string {
+	names := make([]string, len(members))
+	for i, m := range members {
 		names[i] = fmt.Sprintf("%s (%s, %s)", m.Name, actors.MemberID(m.ID), m.PeerURL)
 	}
 	slices.Sort(names)
-	log.Warn("-force-new-cluster: THIS MACHINE IS A CLUSTER OF ITS OWN NOW, with all data up to the last entry it has. "+
-		"What only the others had is lost. They are no members any more and must not be started with their data again. Leave -force-new-cluster out from now on",
-		"lastEntry", last, "without", strings.Join(names, ", "),
-		"cluster", actors.MemberID(disk.Identity.ClusterID), "formerCluster", actors.MemberID(former))
-	return nil
+	return strings.Join(names, ", ")
 }

@@ -136,8 +136,8 @@ func hints(disk *actors.Disk, dir string, addrs []string, log *slog.Logger) (kno
 	case len(addrs) == 0:
 	case disk.Founder():
 		return known{}, fmt.Errorf("this machine has founded a cluster of its own, with the data in %s, and -C asks it to join another one. "+
-			"To keep that data, start it without -C. To DELETE it and join, add -f: etcd -f -C %s", dir, strings.Join(addrs, ","))
-	case len(disk.Members()) == 1:
+			"To keep that data, start it without -C. To DELETE it and join, start this machine as before, -C included, with -f added once", dir)
+	case disk.Alone():
 		log.Warn("-C is ignored: this machine is the only member of its cluster; leave it out", "addrs", strings.Join(addrs, ","))
 		addrs = nil
 	}

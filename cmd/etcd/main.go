@@ -124,8 +124,12 @@ func run(c *config, stderr *logWriter) error {
 		select {} // the process ends
 	}
 	if c.forceNewCluster {
-		if err := forceNewCluster(dir, disk, log); err != nil {
+		if err := forceNewCluster(stopping, dir, disk, tls.dial, log); err != nil {
 			place.discard()
+			if errors.Is(err, context.Canceled) {
+				log.Info("stopped before -force-new-cluster was carried out: nothing was changed")
+				err = nil
+			}
 			return errors.Join(err, disk.Close())
 		}
 	}
@@ -194,6 +198,7 @@ func logFound(log *slog.Logger, disk *actors.Disk) {
 		log.Warn("what the other machines have on disk is not known: this one will not notice that one of them was restored from a backup, "+
 			"until it has heard of them again", "error", disk.Forgotten)
 	}
+	sayRefounded(log, disk)
 	log.Info("recovered", "index", disk.LastIndex(), "snapshot", found.Snapshot.GetIndex(),
 		"entries", len(found.Entries), "term", found.HardState.GetTerm())
 }
