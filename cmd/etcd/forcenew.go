@@ -51,8 +51,12 @@ func forceNewCluster(ctx context.Context, dir string, disk *actors.Disk, dial di
 	if ctx.Err() != nil {
 		return ctx.Err()
 	}
-	if majority := len(refounding.Voters)/2 + 1; len(present) >= majority {
-		return fmt.Errorf("-force-new-cluster is for a majority that is lost for good, and it is not: of %d voters these run: %s. Nothing was changed. "+
+	voting := len(present)
+	if slices.Contains(refounding.Voters, former.MemberID) {
+		voting++
+	}
+	if majority := len(refounding.Voters)/2 + 1; voting >= majority {
+		return fmt.Errorf("-force-new-cluster is for a majority that is lost for good, and it is not: of %d voters these run besides this machine: %s. Nothing was changed. "+
 			"Start this machine without the flag. To give up the cluster of the others all the same, stop them first", len(refounding.Voters), describe(present))
 	}
 	// Before the change, because there is no way back and a crash may follow it.
