@@ -29,9 +29,8 @@ type session struct {
 	expected atomic.Uint64 // ID of the request under way
 	answers  chan any      // holds the answer to the request under way
 
-	// What follows belongs to the goroutine that serves the connection.
-	deadline time.Time   // of the request under way
-	timer    *time.Timer // for it
+	deadline time.Time // of the request under way, for the goroutine that serves it
+	alarm    alarm     // for the answer to it
 
 	// reading says that a watch waits in Read, which an answer has to end. The lock is
 	// held while that is done, so that it cannot end a later Read instead.
@@ -45,6 +44,7 @@ type session struct {
 func (s *Server) sessionOf(c *conn) *session {
 	if c.session == nil {
 		session := &session{server: s, conn: c, answers: make(chan any, 1)}
+		session.alarm.ring = session.giveUp
 		session.pid = s.root.Spawn(actor.PropsFromProducer(
 			func() actor.Actor { return session },
 			actor.WithMailbox(s.mailbox),
@@ -62,6 +62,7 @@ func (s *session) stop() {
 		s.server.root.Send(s.server.machine.Hub, &actors.Unwatch{ID: id})
 	}
 	s.server.root.Stop(s.pid)
+	s.alarm.stop()
 	s.mu.Lock()
 	done := s.hijackDone
 	s.mu.Unlock()
@@ -131,23 +132,21 @@ func (s *session) verdict() time.Time {
 // deadline: false if there is none by then. Every wait of a session is here, but for
 // that of a watch for its event.
 func (s *session) ask(to *actor.PID, message any, deadline time.Time) (answer any, ok bool) {
-	id := s.expected.Load()
+	s.alarm.begin(s.expected.Load(), deadline)
 	s.server.root.Send(to, message)
-	if s.timer == nil {
-		s.timer = time.NewTimer(time.Until(deadline))
-	} else {
-		s.timer.Reset(time.Until(deadline))
+	answer = <-s.answers
+	s.alarm.end()
+	return answer, answer != noAnswer{}
+}
+
+// noAnswer stands for an answer that has not come in time.
+type noAnswer struct{}
+
+// giveUp ends a wait whose time is over, unless the answer is about to be passed on.
+func (s *session) giveUp() {
+	if id, over := s.alarm.rings(); over && s.expected.CompareAndSwap(id, 0) {
+		s.answers <- noAnswer{}
 	}
-	defer s.timer.Stop()
-	select {
-	case answer := <-s.answers:
-		return answer, true
-	case <-s.timer.C:
-	}
-	if s.expected.CompareAndSwap(id, 0) {
-		return nil, false
-	}
-	return <-s.answers, true // Receive was faster, and is about to pass it on
 }
 
 // askStore asks for local state, which nobody else watches over.

@@ -1,0 +1,39 @@
+package httpfront
+
+import (
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+// Of many waits, one after the other, only the one whose time is over is ended, and then.
+func TestAlarm(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var a alarm
+		ended := make(map[uint64]time.Duration)
+		start := time.Now()
+		a.ring = func() {
+			if id, over := a.rings(); over {
+				ended[id] = time.Since(start)
+			}
+		}
+		wait := func(id uint64, patience, answer time.Duration) {
+			a.begin(id, time.Now().Add(patience))
+			time.Sleep(answer)
+			synctest.Wait()
+			a.end()
+		}
+		for id := range uint64(20) {
+			wait(id, 6*time.Second, time.Second) // until 20 s
+		}
+		wait(20, 3*time.Second, 5*time.Second) // until 25 s, its time is over at 23 s
+		wait(21, 6*time.Second, time.Second)
+		time.Sleep(time.Minute)
+		wait(22, time.Second, 2*time.Second) // from 86 s on
+		a.stop()
+		want := map[uint64]time.Duration{20: 23 * time.Second, 22: 87 * time.Second}
+		if len(ended) != len(want) || ended[20] != want[20] || ended[22] != want[22] {
+			t.Errorf("ended %v, want %v", ended, want)
+		}
+	})
+}
