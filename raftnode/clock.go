@@ -80,6 +80,9 @@ func (c *Clock) follow(time, term uint64, now Reading) {
 	if c.known && term == c.term {
 		time = max(time, c.since(now)-min(c.since(now), c.passed(now)/slip))
 	}
+	// The leader has no entry that is later, so it will take those away that are: they
+	// must not make the time jump when this machine leads.
+	c.last = min(c.last, time)
 	c.set(time, now)
 	c.known, c.own, c.term = true, false, term
 }
