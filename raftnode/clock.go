@@ -101,6 +101,19 @@ func (c *Clock) lead(now Reading) {
 	c.hear(c.At(now), now)
 }
 
+// inheritTime is for a machine that was just elected: the entries that a leader which it
+// has followed would have taken away are those of its log now, and no next one is earlier.
+// All of them are durable, because its vote for itself went behind them.
+func (n *Node) inheritTime(now Reading) {
+	last, err := n.storage.LastIndex()
+	if err != nil || last <= n.handedOut {
+		return // Raft keeps the log in memory, where nothing fails
+	}
+	if entries, err := n.storage.Entries(n.handedOut+1, last+1, math.MaxUint64); err == nil {
+		n.clock.reachAll(entries, now)
+	}
+}
+
 // Clock returns the time of the log as it is known now.
 func (n *Node) Clock() Clock { return n.clock }
 

@@ -205,6 +205,7 @@ func (n *Node) ready(now Reading) {
 		leads := rd.SoftState.RaftState == raft.StateLeader
 		if leads && !n.isLeader {
 			n.ledSince = n.ticks
+			n.inheritTime(now)
 		}
 		n.isLeader = leads
 		n.changing = n.changing && n.isLeader
