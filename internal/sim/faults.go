@@ -210,13 +210,16 @@ func removeWhileJoining(s *Sim, f *fault) func() {
 }
 
 // moveAll gives every machine another address while it is down, and tells it where one of
-// the others is then, in a circle. Those that were removed and have not heard of it are
-// moved, too: left behind they would never hear of it.
+// the others is then, in a circle. So it does with those that were removed and may not have
+// heard of it: left behind they would never hear of it.
 func moveAll(s *Sim, f *fault) func() {
 	members := s.some(f.rnd, len(s.machines))
+	if len(members) == 0 {
+		return nil
+	}
 	machines := members
 	for _, m := range s.machines {
-		if m.leaving && m.life != nil {
+		if m.leaving {
 			machines = append(machines, m)
 		}
 	}
