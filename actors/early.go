@@ -12,9 +12,9 @@ import (
 const maxEarly = 4096
 
 // early holds the questions about local state that come before the store has applied
-// what the disk says is committed: an answer from less would be older than this machine
-// knows better. A machine whose disk says nothing (it
-// founds a cluster, or has just joined one) waits for its first linearizable moment.
+// what the disk says is committed: an answer from less would be older than what this
+// machine has known already. A machine whose disk says nothing (it founds a cluster, or has
+// just joined one) waits for its first linearizable moment.
 type early struct {
 	base      uint64 // index of the snapshot on disk
 	committed uint64 // commit index on disk; 0: none
