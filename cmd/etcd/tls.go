@@ -46,7 +46,7 @@ func (c *config) security(dir string, log *slog.Logger) (security, error) {
 		if err != nil {
 			return security{}, err
 		}
-		if ip := net.ParseIP(host); ip != nil && ip.IsUnspecified() {
+		if unspecifiedHost(host) {
 			host = "" // nobody is told to go there
 		}
 		*side.to, err = credentials.Load(credentials.Config{
