@@ -30,6 +30,9 @@ type diskFaults struct {
 
 	flipped []string      // files in which a bit was flipped since the last life
 	before  *crashfs.Disk // the disk as it was then
+	// doubtful: the power was cut at a start after that. It may have cut off a damaged last
+	// record before, which then only other machines can tell.
+	doubtful bool
 }
 
 // hurts says whether l has met a failure of its disk: it may and must end.
@@ -157,6 +160,7 @@ func (s *Sim) checkFlip(l *life, disk *actors.Disk) {
 			l.exit()
 			runtime.Goexit()
 		}
+		faults.doubtful = true
 		return
 	}
 	before, err := s.recoverable(faults.before.Clone())

@@ -178,7 +178,7 @@ func (s *Sim) sacrifice(f *fault, pick func() *machine, lose func(m *machine)) {
 // anyDamaged says whether some machine has lost its disk, or may have.
 func (s *Sim) anyDamaged() bool {
 	for _, m := range s.machines {
-		if m.damaged || m.restored || len(m.disks.flipped) > 0 {
+		if m.damaged || m.restored || m.disks.doubtful || len(m.disks.flipped) > 0 {
 			return true
 		}
 	}

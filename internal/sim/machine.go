@@ -162,7 +162,7 @@ func (l *life) recovered(disk *actors.Disk) {
 	}
 	l.known = found.HardState.GetCommit()
 	l.sim.checkFlip(l, disk)
-	if m := l.m; !m.restored && !m.leaving && len(m.disks.flipped) == 0 {
+	if m := l.m; !m.restored && !m.disks.doubtful && !m.leaving && len(m.disks.flipped) == 0 {
 		l.sim.oracle.remembers(m, found.HardState)
 	}
 	if found.Torn != nil {

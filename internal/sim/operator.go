@@ -62,8 +62,10 @@ func (o *operator) look() {
 // gone stops a machine that was removed, or that lacks what it has acknowledged.
 func (o *operator) gone(m *machine, d actors.Departure) {
 	switch {
-	case !d.Removed && m.restored:
-		o.sim.count("restored machine refused")
+	case !d.Removed && (m.restored || m.disks.doubtful):
+		if m.restored {
+			o.sim.count("restored machine refused")
+		}
 		m.damaged = true
 		m.kill()
 		return
