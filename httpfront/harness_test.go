@@ -318,7 +318,11 @@ func readReply(in *bufio.Reader, method string) (reply, error) {
 func rawRequest(method, target, body string) string {
 	head := method + " " + target + " HTTP/1.1\r\nHost: x\r\n"
 	if body != "" {
-		head += fmt.Sprintf("Content-Type: application/x-www-form-urlencoded\r\nContent-Length: %d\r\n", len(body))
+		mediaType := urlencoded
+		if body[0] == '{' {
+			mediaType = typeJSON
+		}
+		head += fmt.Sprintf("Content-Type: %s\r\nContent-Length: %d\r\n", mediaType, len(body))
 	}
 	return head + "\r\n" + body
 }

@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"mime"
 	"net"
 	"net/http"
 	"net/url"
@@ -64,6 +65,7 @@ func Join(ctx context.Context, dial func(ctx context.Context, addr string) (net.
 	if err != nil {
 		return nil, err
 	}
+	req.Header.Set("Content-Type", typeJSON)
 	connect := func(ctx context.Context, _, addr string) (net.Conn, error) { return dial(ctx, addr) }
 	client := http.Client{Transport: &http.Transport{
 		DisableKeepAlives: true,
@@ -99,8 +101,13 @@ func Join(ctx context.Context, dial func(ctx context.Context, addr string) (net.
 	return answer, nil
 }
 
-// join takes a machine into the cluster. Any member may be asked.
+// join takes a machine into the cluster. Any member may be asked. It has to be asked in a type
+// that the form of a web page cannot have, and its script not without asking first.
 func join(r *request) answer {
+	mediaType, _, err := mime.ParseMediaType(string(r.ctx.Request.Header.ContentType()))
+	if err != nil || mediaType != typeJSON {
+		return httpError(http.StatusUnsupportedMediaType, "a machine asks to join in "+typeJSON)
+	}
 	var ask JoinRequest
 	if err := json.Unmarshal([]byte(r.body), &ask); err != nil || !validMember(ask) {
 		return newError(codeInvalidField, "what is asked for makes no sense")

@@ -71,3 +71,36 @@ func TestJoinAndRemoveAgain(t *testing.T) {
 		check(t, c.do("DELETE", "/v2/members/0000000000000016", ""), 404, `{"errorCode":404,"message":"Not Found","cause":"no member 0000000000000016"}`)
 	}
 }
+
+// A machine asks to join in JSON, and says so: what a web page may send without asking first is
+// of another type, or of none.
+func TestJoinInJSONOnly(t *testing.T) {
+	s := serve(t)
+	p := servePeers(t, s, io.Discard)
+	const body = `{"memberId":"21","name":"n","peerUrl":"http://127.0.0.1:7021","clientUrl":"http://127.0.0.1:4021"}`
+	for _, test := range []struct {
+		contentType string
+		status      int
+	}{
+		{"", 415},
+		{"Content-Type: text/plain\r\n", 415},
+		{"Content-Type: text/plain;charset=UTF-8\r\n", 415},
+		{"Content-Type: text/plain; application/json\r\n", 415},
+		{"Content-Type: " + urlencoded + "\r\n", 415},
+		{"Content-Type: multipart/form-data; boundary=x\r\n", 415},
+		{"Content-Type: application/jsonx\r\n", 415},
+		{"Content-Type: application/json, text/plain\r\n", 415},
+		{"Content-Type: application/json\r\n", 200},
+		{"Content-Type: Application/JSON; charset=utf-8\r\n", 200},
+	} {
+		c := p.dial()
+		c.send("POST %s HTTP/1.1\r\nHost: x\r\n%sContent-Length: %d\r\n\r\n%s", joinPath, test.contentType, len(body), body)
+		r := c.reply("POST")
+		if r.status != test.status || r.status == 415 && r.body != `{"errorCode":415,"message":"Unsupported Media Type","cause":"a machine asks to join in application/json"}` {
+			t.Errorf("%q: %d %s, want %d", test.contentType, r.status, r.body, test.status)
+		}
+		if n := len(s.status().Members); test.status == 415 && n != 1 {
+			t.Fatalf("%q: there are %d members", test.contentType, n)
+		}
+	}
+}
