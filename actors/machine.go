@@ -203,6 +203,7 @@ func Start(cfg Config, disk *Disk) (*Machine, error) {
 
 // connect prepares the connections with other members.
 func (m *Machine) connect(cfg Config, to *pids) (*peers, Network) {
+	log := slog.New(transport.BoundedLog(cfg.Log.Handler(), func() time.Duration { return time.Duration(cfg.Clock().Mono) }))
 	self := transport.Config{
 		ClusterID:       m.disk.Identity.ClusterID,
 		FormerClusterID: m.disk.Identity.FormerClusterID,
@@ -212,9 +213,9 @@ func (m *Machine) connect(cfg Config, to *pids) (*peers, Network) {
 		Dead:            cfg.Tick * time.Duration(cfg.Raft.ElectionTicks),
 		Nonce:           cfg.Nonce,
 		Reach:           func() string { return witness.EncodeReach(*m.durable.Load()) },
-		Log:             cfg.Log,
+		Log:             log,
 	}
-	m.Inbox = &Inbox{self: cfg.Member, nonce: cfg.Nonce, root: m.System.Root, to: to, log: cfg.Log, book: &m.book}
+	m.Inbox = &Inbox{self: cfg.Member, nonce: cfg.Nonce, root: m.System.Root, to: to, log: log, book: &m.book}
 	m.Receiver = transport.NewReceiver(self, m.Inbox.Admit, m.Inbox.Deliver)
 	network := cfg.Host.Connect(self)
 	supervisor := StopOnPanic(cfg.Log)

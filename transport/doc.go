@@ -26,8 +26,9 @@
 //
 // A stream starts as an HTTP/1.1 request, "GET /raft/stream" with the headers of
 // [Hello], answered 101, with what the other side says of itself, or with an error in the
-// JSON shape of the API. An error of the member that was asked says so: it repeats the
-// cluster that was named, and who answers whom. The dialling side may still refuse then. After 101 the
+// JSON shape of the API. The member that was asked says so either way: it repeats the
+// cluster that was named, and who answers whom. Who was not asked for tells no IDs. The
+// dialling side may still refuse then. After 101 the
 // connection carries frames (see [AppendFrame]). The dialling side sends a ping
 // when it had nothing to send for [Config.Heartbeat]. The accepting side writes
 // nothing but pongs: one whenever bytes arrive, or were dealt with, and the last

@@ -76,11 +76,11 @@ func TestWhoeverElseRefuses(t *testing.T) {
 		addr string
 		says string
 	}{
-		"another member":  {machineOf(cluster, 0xb1), "412: this is member 00000000000000b1, not 00000000000000b0"},
-		"another cluster": {machineOf(0xc2, bob), "412: this is a machine of another cluster than 00000000000000c1"},
+		"another member":  {machineOf(cluster, 0xb1), "412, not as the member that was asked: this is another machine, or one of another cluster"},
+		"another cluster": {machineOf(0xc2, bob), "412, not as the member that was asked: this is another machine, or one of another cluster"},
 		"a web server": {server(func(w http.ResponseWriter, _ *http.Request) {
 			http.Error(w, "no", http.StatusForbidden)
-		}), "403: Forbidden"},
+		}), "403, not as the member that was asked: Forbidden"},
 		"a large page": {server(func(w http.ResponseWriter, _ *http.Request) {
 			http.Error(w, strings.Repeat("no", maxAnswer), http.StatusForbidden)
 		}), "403: unexpected EOF"},
@@ -88,11 +88,19 @@ func TestWhoeverElseRefuses(t *testing.T) {
 			maps.Copy(w.Header(), r.Header)
 			w.Header().Del("Upgrade")
 			http.Error(w, "gone", http.StatusGone)
-		}), "410: Gone"},
+		}), "410, not as the member that was asked: Gone"},
 		"an older machine": {server(func(w http.ResponseWriter, _ *http.Request) {
 			w.WriteHeader(http.StatusUpgradeRequired)
 			_, _ = w.Write(newErrorBody(http.StatusUpgradeRequired, `this machine speaks "1"`))
-		}), `426: this machine speaks "1"`},
+		}), `426, not as the member that was asked: this machine speaks "1"`},
+		"a door that is open to all": {server(func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("Upgrade", upgradeProtocol)
+			w.Header().Set(headerNonce, "1")
+			w.WriteHeader(http.StatusSwitchingProtocols)
+		}), "101, not as the member that was asked: Switching Protocols"},
+		"a screen wiper": {server(func(w http.ResponseWriter, _ *http.Request) {
+			http.Error(w, string(newErrorBody(http.StatusGone, "\x1b[2J\u202e\nlevel=INFO msg=fine"+strings.Repeat("!", maxMessage))), http.StatusGone)
+		}), "410, not as the member that was asked: .[2J..level=INFO msg=fine!!!"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			d := startSender(t, testConfig(alice), c.addr, Control, 1000)
@@ -111,21 +119,42 @@ func TestWhoeverElseRefuses(t *testing.T) {
 	}
 }
 
-// The ID of a cluster is what lets machines in, so nobody learns it who does not name it.
-func TestStrangersAreNotToldTheCluster(t *testing.T) {
-	m := startMachine(t, machineConfig{})
-	conn, err := net.Dial("tcp", m.addr)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer conn.Close()
-	if _, err := io.WriteString(conn, "GET /raft/stream HTTP/1.1\r\nHost: b\r\nUpgrade: etcd-raft\r\nConnection: Upgrade\r\n"+
-		"X-Etcd-Protocol: 2\r\nX-Etcd-Cluster-Id: c2\r\nX-Etcd-From: a1\r\nX-Etcd-To: b0\r\nX-Etcd-Class: control\r\nX-Etcd-Nonce: 1\r\n\r\n"); err != nil {
-		t.Fatal(err)
-	}
-	answer, err := io.ReadAll(conn)
-	if err != nil || !strings.Contains(string(answer), "412") || strings.Contains(string(answer), "00000000000000c1") || strings.Contains(string(answer), headerCluster) {
-		t.Errorf("%s, %v", answer, err)
+// The ID of a cluster is what lets machines in, and that of a member what names it, so nobody
+// learns either who does not name it.
+func TestStrangersAreNotToldIDs(t *testing.T) {
+	own := testConfig(bob)
+	own.FormerClusterID = 0xc0
+	m := startMachine(t, machineConfig{Config: own})
+	for name, c := range map[string]struct{ cluster, to string }{
+		"another cluster":                          {"c2", "b0"},
+		"another member":                           {"c1", "b1"},
+		"another member of the one that it left":   {"c0", "b1"},
+		"a machine that has not joined a cluster":  {"0", "b0"},
+		"everything is wrong":                      {"c2", "b1"},
+		"what it says is not a number":             {"c1", "\x1b[2J"},
+		"nothing at all is said of where it is to": {"c1", ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			conn, err := net.Dial("tcp", m.addr)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer conn.Close()
+			if _, err := io.WriteString(conn, "GET /raft/stream HTTP/1.1\r\nHost: b\r\nUpgrade: etcd-raft\r\nConnection: Upgrade\r\n"+
+				"X-Etcd-Protocol: 3\r\nX-Etcd-Cluster-Id: "+c.cluster+"\r\nX-Etcd-From: a1\r\nX-Etcd-To: "+c.to+
+				"\r\nX-Etcd-Class: control\r\nX-Etcd-Nonce: 1\r\n\r\n"); err != nil {
+				t.Fatal(err)
+			}
+			answer, err := io.ReadAll(conn)
+			if err != nil || !strings.HasPrefix(string(answer), "HTTP/1.1 4") {
+				t.Errorf("%s, %v", answer, err)
+			}
+			for _, secret := range []string{"00c1", "00c0", "00b0", headerCluster, headerFrom, "\x1b"} {
+				if strings.Contains(string(answer), secret) {
+					t.Errorf("it is told %q:\n%s", secret, answer)
+				}
+			}
+		})
 	}
 }
 
@@ -133,7 +162,7 @@ func TestStrangersAreNotToldTheCluster(t *testing.T) {
 func TestHandshakeOnTheWire(t *testing.T) {
 	m := startMachine(t, machineConfig{})
 	good := map[string]string{
-		"Upgrade": "etcd-raft", "Connection": "Upgrade", "X-Etcd-Protocol": "2", "X-Etcd-Cluster-Id": "c1",
+		"Upgrade": "etcd-raft", "Connection": "Upgrade", "X-Etcd-Protocol": "3", "X-Etcd-Cluster-Id": "c1",
 		"X-Etcd-From": "a1", "X-Etcd-To": "b0", "X-Etcd-Class": "control", "X-Etcd-Nonce": "1",
 	}
 	for _, c := range []struct {
@@ -141,9 +170,9 @@ func TestHandshakeOnTheWire(t *testing.T) {
 		status        int
 		message       string
 	}{
-		{"X-Etcd-From", "a1", http.StatusSwitchingProtocols, ""},
+		{"X-Etcd-From", "a1", http.StatusSwitchingProtocols, "Switching Protocols"},
 		{"Upgrade", "websocket", http.StatusUpgradeRequired, `upgrade to "websocket" is asked for, this is "etcd-raft"`},
-		{"X-Etcd-Protocol", "1", http.StatusUpgradeRequired, `protocol version "1", this machine speaks "2"`},
+		{"X-Etcd-Protocol", "1", http.StatusUpgradeRequired, `protocol version "1", this machine speaks "3"`},
 		{"X-Etcd-Cluster-Id", "xyz", http.StatusBadRequest, "X-Etcd-Cluster-Id is not a hexadecimal number"},
 		{"X-Etcd-To", "", http.StatusBadRequest, "X-Etcd-To is not a hexadecimal number"},
 		{"X-Etcd-Nonce", "", http.StatusBadRequest, "X-Etcd-Nonce is not a hexadecimal number"},

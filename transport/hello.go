@@ -11,7 +11,10 @@ import (
 	"net"
 	"net/http"
 	"strconv"
+	"strings"
 	"time"
+	"unicode"
+	"unicode/utf8"
 
 	"github.com/valyala/fasthttp"
 )
@@ -23,7 +26,7 @@ const (
 	SnapshotPath = "/raft/snapshot"
 
 	upgradeProtocol = "etcd-raft"
-	protocolVersion = "2"
+	protocolVersion = "3"
 
 	headerProtocol = "X-Etcd-Protocol"
 	headerCluster  = "X-Etcd-Cluster-Id"
@@ -36,6 +39,8 @@ const (
 
 	// maxAnswer bounds the answer to a request, headers included, in bytes.
 	maxAnswer = 64 << 10
+	// maxMessage bounds what is repeated of an error that another machine gives, in bytes.
+	maxMessage = 2 << 10
 )
 
 // Class separates what must not wait (heartbeats, votes, small responses) from
@@ -158,7 +163,7 @@ func DecodeRefusal(payload []byte) (*RefusedError, error) {
 	if err := json.Unmarshal(payload, &e); err != nil {
 		return nil, fmt.Errorf("transport: a refusal: %w", err)
 	}
-	return &RefusedError{e.Code, e.Cause}, nil
+	return &RefusedError{e.Code, legible(e.Cause)}, nil
 }
 
 func newErrorBody(status int, cause string) []byte {
@@ -196,7 +201,7 @@ func open(ctx context.Context, cfg Config, addr, method, path string, h Hello) (
 	return u, nil
 }
 
-// sign says in a refusal who refuses whom, in the cluster that the other one has named.
+// sign says in an answer who answers whom, in the cluster that the other one has named.
 func (h *Hello) sign(answer *fasthttp.ResponseHeader, member uint64) {
 	answer.Set(headerCluster, fmt.Sprintf("%016x", h.ClusterID))
 	answer.Set(headerFrom, fmt.Sprintf("%016x", member))
@@ -230,14 +235,13 @@ func shake(c *timedConn, addr, method, path string, h Hello) (*upgraded, error) 
 		return nil, fmt.Errorf("handshake: %w", noEOF(err))
 	}
 	status, message, err := readError(resp)
-	switch {
+	switch signed := h.signed(resp.Header); {
 	case err != nil:
 		return nil, fmt.Errorf("handshake: %s answers %d: %w", addr, resp.StatusCode, err)
-	case status == http.StatusSwitchingProtocols:
-	case h.signed(resp.Header):
+	case !signed:
+		return nil, fmt.Errorf("handshake: %s answers %d, not as the member that was asked: %s", addr, status, message)
+	case status != http.StatusSwitchingProtocols:
 		return nil, &RefusedError{status, message}
-	default:
-		return nil, fmt.Errorf("handshake: %s answers %d: %s", addr, status, message)
 	}
 	other := Hello{ClusterID: h.ClusterID, From: h.To, To: h.From, Class: h.Class, Reach: resp.Header.Get(headerReach)}
 	if other.Nonce, err = strconv.ParseUint(resp.Header.Get(headerNonce), 16, 64); err != nil {
@@ -258,7 +262,7 @@ func readAnswer(r *bufio.Reader) (status int, message string, err error) {
 // readError reads why a request was refused.
 func readError(resp *http.Response) (status int, message string, err error) {
 	if resp.StatusCode == http.StatusSwitchingProtocols {
-		return resp.StatusCode, "", nil
+		return resp.StatusCode, http.StatusText(resp.StatusCode), nil
 	}
 	defer resp.Body.Close()
 	body, err := io.ReadAll(io.LimitReader(resp.Body, maxAnswer))
@@ -274,7 +278,26 @@ func readError(resp *http.Response) (status int, message string, err error) {
 	default:
 		message = http.StatusText(resp.StatusCode)
 	}
-	return resp.StatusCode, message, nil
+	return resp.StatusCode, legible(message), nil
+}
+
+// legible is text of somebody else as it may stand in a log, on a terminal and in an error:
+// nothing but characters that can be seen, and not too many of them.
+func legible(text string) string {
+	cut := len(text) > maxMessage
+	if cut {
+		text = text[:maxMessage]
+	}
+	text = strings.Map(func(r rune) rune {
+		if r == utf8.RuneError || !unicode.IsPrint(r) {
+			return '.'
+		}
+		return r
+	}, text)
+	if cut {
+		text += "..."
+	}
+	return text
 }
 
 // noEOF is err, with an end of the stream that came too early called that.
@@ -288,10 +311,10 @@ func noEOF(err error) error {
 // parseHello reads the handshake. A status other than 0 says why it is refused.
 func parseHello(req *fasthttp.RequestHeader) (h Hello, status int, message string) {
 	if up := string(req.Peek("Upgrade")); up != upgradeProtocol {
-		return h, http.StatusUpgradeRequired, fmt.Sprintf("upgrade to %q is asked for, this is %q", up, upgradeProtocol)
+		return h, http.StatusUpgradeRequired, fmt.Sprintf("upgrade to %.40q is asked for, this is %q", up, upgradeProtocol)
 	}
 	if v := string(req.Peek(headerProtocol)); v != protocolVersion {
-		return h, http.StatusUpgradeRequired, fmt.Sprintf("protocol version %q, this machine speaks %q", v, protocolVersion)
+		return h, http.StatusUpgradeRequired, fmt.Sprintf("protocol version %.40q, this machine speaks %q", v, protocolVersion)
 	}
 	for _, id := range []struct {
 		header string

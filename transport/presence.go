@@ -64,7 +64,7 @@ func Ask(ctx context.Context, cfg Config, addr string) (Presence, error) {
 	var e errorBody
 	switch {
 	case (resp.StatusCode == http.StatusPreconditionFailed || resp.StatusCode == http.StatusMisdirectedRequest) && json.Unmarshal(body, &e) == nil:
-		return Presence{}, &RefusedError{resp.StatusCode, e.Cause}
+		return Presence{}, &RefusedError{resp.StatusCode, legible(e.Cause)}
 	case resp.StatusCode != http.StatusOK || json.Unmarshal(body, &p) != nil || p.Member == 0:
 		return Presence{}, fmt.Errorf("%w: it answers %d", ErrNoMember, resp.StatusCode)
 	}

@@ -15,8 +15,13 @@ import (
 	"github.com/valyala/fasthttp"
 )
 
-// readBuffer is the read buffer of a stream, in bytes.
-const readBuffer = 64 << 10
+const (
+	// readBuffer is the read buffer of a stream, in bytes.
+	readBuffer = 64 << 10
+	// maxForeign is of how many machines it is said loudly that they take this one for a
+	// member of another cluster.
+	maxForeign = 64
+)
 
 // Admit decides whether a stream or snapshot from another machine is welcome: 0 if
 // so, otherwise the HTTP status and the reason it is refused with. It is called from
@@ -30,12 +35,11 @@ type Receiver struct {
 	admit   Admit
 	deliver func(from uint64, f Frame)
 
-	foreign sync.Map // member IDs of other clusters that were logged
-
 	mu      sync.Mutex
 	closed  bool
 	drops   uint64 // calls of Drop so far
 	streams map[streamID]*stream
+	foreign map[uint64]bool // member IDs of other clusters that were logged
 	running sync.WaitGroup
 }
 
@@ -66,7 +70,7 @@ func (st *stream) id() streamID {
 // sender down, but for much less than [Config.Dead]: the sender would take this
 // machine for dead.
 func NewReceiver(cfg Config, admit Admit, deliver func(from uint64, f Frame)) *Receiver {
-	return &Receiver{cfg: cfg, admit: admit, deliver: deliver, streams: map[streamID]*stream{}}
+	return &Receiver{cfg: cfg, admit: admit, deliver: deliver, streams: map[streamID]*stream{}, foreign: map[uint64]bool{}}
 }
 
 // Stream is the handler for GET on [StreamPath]. A new stream ends the one of the
@@ -86,12 +90,10 @@ func (r *Receiver) accept(ctx *fasthttp.RequestCtx, allowed func(Class) bool, se
 	case status != 0:
 	case !allowed(h.Class):
 		status, message = http.StatusBadRequest, fmt.Sprintf("class %s does not belong here", h.Class)
-	case h.ClusterID == r.cfg.FormerClusterID && h.ClusterID != 0:
+	case !r.means(h):
+		status, message = http.StatusPreconditionFailed, errAnother
+	case h.ClusterID == r.cfg.FormerClusterID:
 		status, message = StatusRefounded, fmt.Sprintf("member %016x was made a cluster of its own (-force-new-cluster) without this machine", r.cfg.MemberID)
-	case h.ClusterID != r.cfg.ClusterID:
-		status, message = http.StatusPreconditionFailed, fmt.Sprintf("this is a machine of another cluster than %016x", h.ClusterID)
-	case h.To != r.cfg.MemberID:
-		status, message = http.StatusPreconditionFailed, fmt.Sprintf("this is member %016x, not %016x", r.cfg.MemberID, h.To)
 	default:
 		r.mu.Lock()
 		h.Rival = r.rival(h.From, h.Nonce)
@@ -100,7 +102,7 @@ func (r *Receiver) accept(ctx *fasthttp.RequestCtx, allowed func(Class) bool, se
 	}
 	if status != 0 {
 		r.logRefusal(h, ctx.RemoteAddr(), status, message)
-		if h.ClusterID != 0 && (h.ClusterID == r.cfg.ClusterID || h.ClusterID == r.cfg.FormerClusterID) {
+		if r.means(h) {
 			h.sign(&ctx.Response.Header, r.cfg.MemberID)
 		}
 		ctx.SetStatusCode(status)
@@ -113,12 +115,23 @@ func (r *Receiver) accept(ctx *fasthttp.RequestCtx, allowed func(Class) bool, se
 	ctx.SetStatusCode(http.StatusSwitchingProtocols)
 	ctx.Response.Header.Set("Upgrade", upgradeProtocol)
 	ctx.Response.Header.Set("Connection", "Upgrade")
+	h.sign(&ctx.Response.Header, r.cfg.MemberID)
 	ctx.Response.Header.Set(headerNonce, strconv.FormatUint(r.cfg.Nonce, 16))
 	ctx.Response.Header.Set(headerReach, r.cfg.reach())
 	ctx.Hijack(func(hijacked net.Conn) {
 		defer st.conn.Close()
 		r.take(st, drops, hijacked, serve)
 	})
+}
+
+// errAnother answers who has mistaken this machine for another one. It learns neither which
+// one this is, nor of which cluster: knowing that is what lets machines in.
+const errAnother = "this is another machine, or one of another cluster"
+
+// means says whether a handshake is for this machine, by its cluster, or that which it has
+// left, and its ID.
+func (r *Receiver) means(h Hello) bool {
+	return h.To == r.cfg.MemberID && h.ClusterID != 0 && (h.ClusterID == r.cfg.ClusterID || h.ClusterID == r.cfg.FormerClusterID)
 }
 
 // rival says whether another process than that with this nonce has a stream from a member.
@@ -138,7 +151,13 @@ func (r *Receiver) rival(member, nonce uint64) bool {
 func (r *Receiver) logRefusal(h Hello, addr net.Addr, status int, message string) {
 	level := slog.LevelDebug
 	if h.ClusterID != 0 && h.ClusterID != r.cfg.ClusterID {
-		if _, known := r.foreign.LoadOrStore(h.From, true); !known {
+		r.mu.Lock()
+		news := !r.foreign[h.From] && len(r.foreign) < maxForeign
+		if news {
+			r.foreign[h.From] = true
+		}
+		r.mu.Unlock()
+		if news {
 			level = slog.LevelWarn
 			message += "; if this machine has lost its data directory, stop it, remove its member there, and let it join again (-C)"
 		}

@@ -1,0 +1,90 @@
+package transport
+
+import (
+	"context"
+	"log/slog"
+	"sync"
+	"time"
+)
+
+const (
+	// logBurst is how many lines with one message are logged before there is a limit.
+	logBurst = 20
+	// logEvery is the time after which there may be one more.
+	logEvery = time.Second
+	// maxLogMessages bounds the messages that are told apart; there are far fewer.
+	maxLogMessages = 100
+)
+
+// BoundedLog returns a handler for lines that other machines, and whoever poses as one, may
+// cause as often as they like: of those with one message next gets 20 at once, and then one a
+// second. The line after those that were left out says how many they were. now is the time
+// since any moment before.
+func BoundedLog(next slog.Handler, now func() time.Duration) slog.Handler {
+	return boundedLog{next, &logLimits{now: now, of: map[string]*logLimit{}}}
+}
+
+type boundedLog struct {
+	slog.Handler
+	limits *logLimits
+}
+
+func (b boundedLog) Handle(ctx context.Context, r slog.Record) error {
+	omitted, ok := b.limits.take(r.Message)
+	if !ok {
+		return nil
+	}
+	if omitted > 0 {
+		r.AddAttrs(slog.Uint64("omittedBefore", omitted))
+	}
+	return b.Handler.Handle(ctx, r)
+}
+
+func (b boundedLog) WithAttrs(attrs []slog.Attr) slog.Handler {
+	return boundedLog{b.Handler.WithAttrs(attrs), b.limits}
+}
+
+func (b boundedLog) WithGroup(name string) slog.Handler {
+	return boundedLog{b.Handler.WithGroup(name), b.limits}
+}
+
+// logLimits are those of the messages of one log.
+type logLimits struct {
+	now func() time.Duration
+
+	mu sync.Mutex
+	of map[string]*logLimit
+}
+
+type logLimit struct {
+	left    int           // lines that may be logged
+	since   time.Duration // when left was last counted
+	omitted uint64        // lines since the last one that was logged
+}
+
+// take says whether a line may be logged, and how many before it were not.
+func (l *logLimits) take(message string) (omitted uint64, ok bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	now := l.now()
+	limit := l.of[message]
+	switch {
+	case limit != nil:
+	case len(l.of) >= maxLogMessages:
+		return 0, false
+	default:
+		limit = &logLimit{left: logBurst, since: now}
+		l.of[message] = limit
+	}
+	if more := int((now - limit.since) / logEvery); more > 0 {
+		limit.left = min(limit.left+more, logBurst)
+		limit.since += time.Duration(more) * logEvery
+	}
+	if limit.left == 0 {
+		limit.omitted++
+		return 0, false
+	}
+	limit.left--
+	omitted, limit.omitted = limit.omitted, 0
+	return omitted, true
+}
