@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"net"
+	"net/netip"
 	"os"
 	"sync"
 	"sync/atomic"
@@ -115,7 +116,12 @@ func (l *listener) Accept() (net.Conn, error) {
 			l.refuse(c)
 			continue
 		}
-		return &conn{Conn: l.dress(c), server: l.server}, nil
+		wrapped := &conn{Conn: l.dress(c), server: l.server}
+		wrapped.counted.Store(true)
+		if surplus := l.server.newcomers.add(wrapped); surplus != nil {
+			l.dismiss(surplus)
+		}
+		return wrapped, nil
 	}
 }
 
@@ -141,6 +147,8 @@ type conn struct {
 	linger  atomic.Bool
 	quiet   atomic.Bool // no request is under way
 	first   bool        // fasthttp has not announced the first request
+	counted atomic.Bool // among the open ones
+	host    netip.Prefix
 	closing sync.Once
 }
 
@@ -194,9 +202,17 @@ func (c *conn) Close() (err error) {
 		}
 		err = c.Conn.Close()
 		c.server.conns.Delete(c)
-		c.server.open.Add(-1)
+		c.server.newcomers.remove(c)
+		c.uncount()
 	})
 	return err
+}
+
+// uncount makes room for another connection.
+func (c *conn) uncount() {
+	if c.counted.CompareAndSwap(true, false) {
+		c.server.open.Add(-1)
+	}
 }
 
 func (c *conn) drainRefused() {

@@ -24,6 +24,8 @@ func (s *Server) connState(nc net.Conn, state fasthttp.ConnState) {
 			c.quiet.Store(false)
 		}
 		c.first = false
+	case fasthttp.StateHijacked:
+		s.newcomers.remove(c)
 	}
 }
 

@@ -43,6 +43,9 @@ type Config struct {
 	CORS []string
 	// MaxConnections bounds open connections, watches included.
 	MaxConnections int
+	// MaxNewcomers bounds those of them, at the port for machines, over which nobody was let
+	// in yet. It is less than MaxConnections.
+	MaxNewcomers int
 	// MaxBody bounds the body of a request, in bytes.
 	MaxBody int
 	// MaxBodyMemory bounds the bytes of all bodies under way, beyond the first 4 KiB of
@@ -87,6 +90,8 @@ type Server struct {
 	lastID    atomic.Uint64
 	open      atomic.Int64
 	refused   atomic.Int64
+	newcomers newcomers
+	asking    chan struct{} // holds one for each request of fewAtATime
 	bodies    bodyMemory
 	hijacked  sync.WaitGroup // connections in the hands of a watch
 	conns     sync.Map       // *conn of all that are open
@@ -100,8 +105,14 @@ func NewClients(cfg Config) *Server {
 
 // NewPeers makes the server for the other machines of the cluster.
 func NewPeers(cfg Config) *Server {
-	return newServer(cfg, "peersession", peerRoutes(),
+	s := newServer(cfg, "peersession", peerRoutes(),
 		&strangers{logger: cfg.Log, peers: true, warned: make(map[string]time.Time)})
+	s.newcomers.limit = cfg.MaxNewcomers
+	s.asking = make(chan struct{}, maxAsking)
+	s.http.ReadTimeout, s.http.WriteTimeout, s.http.IdleTimeout = peerTime, peerTime, peerTime
+	// Those who were dismissed while they were answered are not counted, but end in time.
+	s.http.Concurrency += maxDismissed
+	return s
 }
 
 func newServer(cfg Config, kind string, routes []route, strangers *strangers) *Server {

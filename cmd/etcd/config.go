@@ -72,8 +72,9 @@ const (
 // ended.
 const (
 	peerConnections      = 32 // at the port for machines: who joins or asks
+	newcomersPerMember   = 2  // all of them may dial at once
 	connectionsPerMember = 4  // at that port
-	filesPerMember       = 8  // in both directions, with a share of peerConnections
+	filesPerMember       = 10 // in both directions, with a share of peerConnections
 )
 
 // flagGroup is a heading of the help text.

@@ -1,0 +1,131 @@
+package httpfront
+
+import (
+	"net"
+	"net/http"
+	"net/netip"
+	"slices"
+	"sync"
+	"time"
+)
+
+// peerTime bounds, at the port for machines, everything up to the end of a request, a TLS
+// handshake included; the next request of a connection; and writing an answer. Streams and
+// snapshots have deadlines of their own.
+const peerTime = 5 * time.Second
+
+const (
+	// maxAsking is how many requests may wait for the cluster at a time at the port for
+	// machines, other than those for streams.
+	maxAsking = 16
+	// maxDismissed is how many requests may be under way, beyond those that are counted,
+	// over connections that have ended.
+	maxDismissed = 256
+)
+
+// newcomers are the connections at the port for machines over which nobody has been let in
+// yet. There is always room for one more: when there are as many as there may be, one of
+// the host that has the most of them goes, the one that has been there for longest. So
+// whoever opens many keeps nobody out, and a member, which needs a few round trips, is let
+// in before it is its turn. The streams of members are none of them, and stay.
+type newcomers struct {
+	limit int // 0: nobody is counted
+	mu    sync.Mutex
+	here  []*conn // in the order in which they came
+}
+
+// add counts a connection. It returns the one that has to go for it, if any.
+func (n *newcomers) add(c *conn) (surplus *conn) {
+	if n.limit == 0 {
+		return nil
+	}
+	c.host = hostOf(c.RemoteAddr())
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if len(n.here) >= n.limit {
+		surplus = n.crowding()
+		n.drop(surplus)
+	}
+	n.here = append(n.here, c)
+	return surplus
+}
+
+// crowding is the oldest connection of the host that has the most. n.mu is held.
+func (n *newcomers) crowding() *conn {
+	count := make(map[netip.Prefix]int)
+	oldest := n.here[0]
+	for _, c := range n.here {
+		count[c.host]++
+	}
+	for _, c := range n.here {
+		if count[c.host] > count[oldest.host] {
+			oldest = c
+		}
+	}
+	return oldest
+}
+
+// remove no longer counts a connection: it has ended, or whoever has opened it was let in.
+func (n *newcomers) remove(c *conn) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.drop(c)
+}
+
+func (n *newcomers) drop(c *conn) {
+	if i := slices.Index(n.here, c); i >= 0 {
+		n.here = slices.Delete(n.here, i, i+1)
+	}
+}
+
+// hostOf is what counts as one host: an address, or for IPv6 a network of 64 bits, which
+// is what a host gets.
+func hostOf(addr net.Addr) netip.Prefix {
+	full, err := netip.ParseAddrPort(addr.String())
+	if err != nil {
+		return netip.Prefix{} // those whose address is none are one host
+	}
+	ip := full.Addr().Unmap().WithZone("")
+	bits := ip.BitLen()
+	if ip.Is6() {
+		bits = 64
+	}
+	host, err := ip.Prefix(bits)
+	if err != nil {
+		panic(err) // the bits are those of the address
+	}
+	return host
+}
+
+// dismiss ends a connection for which another one has come. It is told why if nothing is
+// under way on it and that costs nothing, see refuse. The goroutine that serves it sees the
+// end and cleans up; it does not count any more.
+func (l *listener) dismiss(c *conn) {
+	refused := l.server.refused.Add(1)
+	if l.crowded.due() {
+		l.server.log.Warn("too many connections to the port for machines over which nobody was let in: the oldest of the host that has the most are closed; "+
+			"only the machines of the cluster should connect to this port; look for who else does",
+			"address", l.Addr().String(), "host", c.host.Addr().String(), "limit", l.server.newcomers.limit, "refused", refused)
+	}
+	c.uncount()
+	raw := wire(c.Conn)
+	if l.server.cfg.TLS == nil && c.quiet.Load() && raw.SetWriteDeadline(time.Now().Add(dismissTime)) == nil {
+		_ = writeCrowded(raw) // it ends either way
+	}
+	_ = raw.Close()
+}
+
+// fewAtATime refuses a request while as many as there may be wait for the cluster. Without
+// a leader each of them takes as long as a request may, and it takes connections of other
+// machines to get one.
+func fewAtATime(h handler) handler {
+	return func(r *request) answer {
+		select {
+		case r.server.asking <- struct{}{}:
+			defer func() { <-r.server.asking }()
+			return h(r)
+		default:
+			return httpError(http.StatusServiceUnavailable, "too many ask this machine at the same time; ask again")
+		}
+	}
+}

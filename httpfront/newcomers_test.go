@@ -1,0 +1,133 @@
+package httpfront
+
+import (
+	"crypto/tls"
+	"net"
+	"slices"
+	"strings"
+	"testing"
+)
+
+// from is a connection from an address.
+type from struct {
+	net.Conn
+	addr string
+}
+
+func (f from) RemoteAddr() net.Addr {
+	return &net.TCPAddr{IP: net.ParseIP(f.addr), Port: 4711}
+}
+
+// comers are connections by name, the name of each being its address and a number.
+type comers struct {
+	n    newcomers
+	all  map[*conn]string
+	gone []string
+}
+
+func (c *comers) come(addr, name string) *conn {
+	one := &conn{Conn: from{addr: addr}}
+	c.all[one] = name
+	if surplus := c.n.add(one); surplus != nil {
+		c.gone = append(c.gone, c.all[surplus])
+	}
+	return one
+}
+
+// Whoever opens many connections loses its own, however many hosts it has; who came from
+// elsewhere, and who was let in, stays.
+func TestNewcomers(t *testing.T) {
+	c := &comers{n: newcomers{limit: 4}, all: make(map[*conn]string)}
+	c.come("10.0.0.1", "member")
+	for _, name := range []string{"a1", "a2", "a3", "a4", "a5"} {
+		c.come("10.6.6.6", name)
+	}
+	if want := []string{"a1", "a2"}; !slices.Equal(c.gone, want) {
+		t.Errorf("after five of one host %v have gone, want %v", c.gone, want)
+	}
+	c.gone = nil
+	for _, name := range []string{"b1", "b2", "b3"} {
+		c.come("2001:db8::"+name, name) // one network
+	}
+	if want := []string{"a3", "a4", "b1"}; !slices.Equal(c.gone, want) {
+		t.Errorf("after three of another host %v have gone, want %v", c.gone, want)
+	}
+	c.gone = nil
+	in := c.come("10.0.0.2", "second member")
+	c.n.remove(in) // it was let in
+	for _, addr := range []string{"10.0.1.1", "10.0.1.2", "10.0.1.3", "10.0.1.4", "10.0.1.5"} {
+		c.come(addr, addr)
+	}
+	if slices.Contains(c.gone, "second member") {
+		t.Error("a connection over which somebody was let in has gone")
+	}
+	if len(c.n.here) != 4 {
+		t.Errorf("%d are counted, want 4", len(c.n.here))
+	}
+}
+
+// TestHosts: an address is one host however it is written, and so is a network of IPv6.
+func TestHosts(t *testing.T) {
+	host := func(addr string) any { return hostOf(&net.TCPAddr{IP: net.ParseIP(addr), Port: 1}) }
+	for _, same := range [][2]string{{"10.0.0.1", "::ffff:10.0.0.1"}, {"2001:db8::1", "2001:db8::ffff:1"}} {
+		if host(same[0]) != host(same[1]) {
+			t.Errorf("%s and %s are two hosts", same[0], same[1])
+		}
+	}
+	for _, two := range [][2]string{{"10.0.0.1", "10.0.0.2"}, {"2001:db8::1", "2001:db8:0:1::1"}} {
+		if host(two[0]) == host(two[1]) {
+			t.Errorf("%s and %s are one host", two[0], two[1])
+		}
+	}
+	if hostOf(&net.UnixAddr{Name: "x", Net: "unix"}).IsValid() {
+		t.Error("an address of another kind is one of IP")
+	}
+}
+
+// Connections over which nothing is said do not close the port for machines, and the log
+// says once who opens so many.
+func TestIdleConnectionsAtThePortForMachines(t *testing.T) {
+	s := serve(t)
+	for name, mode := range map[string]func(*Config){"plain": func(*Config) {}, "tls": overTLS} {
+		t.Run(name, func(t *testing.T) {
+			log := &records{}
+			p := servePeers(t, s, log, mode, func(c *Config) { c.MaxNewcomers, c.MaxConnections = 3, 6 })
+			if name == "tls" {
+				p.tls = &tls.Config{RootCAs: testCA().Pool()}
+			}
+			var idle []*client
+			for range 20 {
+				idle = append(idle, p.dialAs(nil))
+			}
+			check(t, p.dial().get("/version"), 200, "etcd v9")
+			for _, c := range idle[:17] {
+				if name == "plain" {
+					check(t, c.reply("GET"), 503, `{"errorCode":503,"message":"Service Unavailable","cause":"too many connections"}`)
+				}
+				c.ended()
+			}
+			text := log.take()
+			if strings.Count(text, "level=WARN") != 1 || !strings.Contains(text, "limit=3") || !strings.Contains(text, "host=127.0.0.1") {
+				t.Errorf("logged:\n%s", text)
+			}
+			check(t, p.dial().get("/version"), 200, "etcd v9")
+		})
+	}
+}
+
+// Only a few requests at a time may wait for the cluster at the port for machines: the
+// others must not be kept from electing a leader.
+func TestFewAskAtATime(t *testing.T) {
+	s := serve(t)
+	p := servePeers(t, s, &records{})
+	check(t, p.dial().get("/leader"), 200, "127.0.0.1:7001")
+	for range maxAsking {
+		p.asking <- struct{}{}
+	}
+	for _, path := range []string{"/leader", "/machines"} {
+		check(t, p.dial().get(path), 503, `{"errorCode":503,"message":"Service Unavailable","cause":"too many ask this machine at the same time; ask again"}`)
+	}
+	check(t, p.dial().get("/version"), 200, "etcd v9")
+	<-p.asking
+	check(t, p.dial().get("/leader"), 200, "127.0.0.1:7001")
+}
