@@ -216,6 +216,9 @@ func (m *Machine) connect(cfg Config, to *pids) (*peers, Network) {
 		Log:             log,
 	}
 	m.Inbox = &Inbox{self: cfg.Member, nonce: cfg.Nonce, root: m.System.Root, to: to, log: log, book: &m.book}
+	if members := m.disk.store.Members(); len(members) > 0 {
+		m.Inbox.members.Store(&members)
+	}
 	m.Receiver = transport.NewReceiver(self, m.Inbox.Admit, m.Inbox.Deliver)
 	network := cfg.Host.Connect(self)
 	supervisor := StopOnPanic(cfg.Log)

@@ -35,6 +35,7 @@ const maxPeers = 200
 // set takes over who the members are, as of the state of this machine. That may be
 // behind, so nobody goes but those who were removed.
 func (ps *peers) set(ctx actor.Context, m *membership) {
+	ps.inbox.members.Store(&m.members)
 	ps.inbox.removed.Store(&m.removed)
 	for _, member := range m.members {
 		if p, ok := ps.actors[member.ID]; !ok || !p.told {

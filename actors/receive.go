@@ -28,6 +28,7 @@ type Inbox struct {
 	root    *actor.RootContext
 	to      *pids
 	log     *slog.Logger
+	members atomic.Pointer[[]store.Member]    // as of the state of this machine; replaced, never changed
 	removed atomic.Pointer[[]uint64]          // former members; replaced, never changed
 	places  atomic.Pointer[[]transport.Place] // of members that have said so; replaced, never changed
 	book    *atomic.Pointer[witness.Book]
@@ -55,6 +56,10 @@ func (in *Inbox) Places() []transport.Place {
 // member yet, and if that one leads, it is the only one from which to learn. Raft does not
 // listen to those who have no say.
 func (in *Inbox) Admit(h transport.Hello) (status int, message string) {
+	if err := in.certified(h); err != nil {
+		in.refused.Add(1)
+		return transport.StatusUncertified, err.Error()
+	}
 	if in.isRemoved(h.From) {
 		in.refused.Add(1)
 		return statusGone, "this machine was removed from the cluster"

@@ -41,6 +41,10 @@ type Config struct {
 	// Host is where others reach this machine, a name or an IP address; empty if that
 	// is not known.
 	Host string
+	// AllowedCN are the common names that certificates of machines may have, and
+	// AllowedHostname the names or IP addresses one of which they have to name. If either is
+	// given, it is demanded instead of the host of the machine, by both sides.
+	AllowedCN, AllowedHostname []string
 	// Now is the wall time.
 	Now func() time.Time
 	Log *slog.Logger

@@ -178,8 +178,8 @@ func (cfg Config) usable(chain, cas []*x509.Certificate, now time.Time) error {
 	if !allows(leaf, x509.ExtKeyUsageClientAuth) {
 		return fmt.Errorf("%s: the certificate is not for clients; machines also dial each other with it, so its extendedKeyUsage must have serverAuth and clientAuth", cfg.cert())
 	}
-	if err := leaf.VerifyHostname(cfg.Host); cfg.Host != "" && err != nil {
-		return fmt.Errorf("%s: other machines reach this one at %s, for which the certificate does not stand (%w); put it into its subjectAltName", cfg.cert(), cfg.Host, err)
+	if err := cfg.own(leaf); err != nil {
+		return err
 	}
 	options := x509.VerifyOptions{Roots: pool(cas), Intermediates: pool(chain[1:]), CurrentTime: now}
 	// One at a time: of several usages, one would be enough.

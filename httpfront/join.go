@@ -19,6 +19,7 @@ import (
 	"etcd/actors"
 	"etcd/raftnode"
 	"etcd/store"
+	"etcd/transport"
 )
 
 // What machines ask each other over HTTP, besides the streams.
@@ -49,6 +50,10 @@ var (
 	// ErrRefused says that the cluster does not want this machine: trying again does not
 	// help, here or at another member.
 	ErrRefused = errors.New("the cluster refuses this machine")
+	// ErrUncertified says that the certificate of this machine is not taken for one of its
+	// address, by the member that was asked or any other. Whether it is a member already was
+	// not looked at.
+	ErrUncertified = errors.New("the cluster refuses the certificate of this machine")
 	// ErrNoMember says that at this address nobody lets machines join: it is a wrong one,
 	// and trying again there does not help.
 	ErrNoMember = errors.New("is none that can be joined")
@@ -89,6 +94,8 @@ func Join(ctx context.Context, dial func(ctx context.Context, addr string) (net.
 		switch {
 		case resp.StatusCode >= http.StatusInternalServerError:
 			return nil, err
+		case refusal.Code == transport.StatusUncertified:
+			return nil, fmt.Errorf("%w: %w", ErrUncertified, err)
 		case refusal.Code == http.StatusConflict, refusal.Code == http.StatusGone, refusal.Code == codeMaxMachines, refusal.Code == codeInvalidField:
 			return nil, fmt.Errorf("%w: %w", ErrRefused, err)
 		}
@@ -117,6 +124,11 @@ func join(r *request) answer {
 			"name", ask.Name, "its", ask.PeerURL, "ours", ours)
 		return httpError(http.StatusConflict, fmt.Sprintf(
 			"the machines of this cluster reach each other by %s, and this one only by %s; start it like them, with -serverCert and -serverKey or without", ours, theirs))
+	}
+	if certified := r.certified(); certified != nil {
+		if err := certified(urlHost(ask.PeerURL)); err != nil {
+			return r.uncertified(err)
+		}
 	}
 	if err := r.session.sync(); err != nil {
 		return unserved(err)
@@ -152,19 +164,12 @@ func join(r *request) answer {
 // of them is at an address such as 0.0.0.0, which means another machine on every host.
 // This is up to the member that is asked, which runs on one of the hosts.
 func checkApart(joining store.Member, members []store.Member) answer {
-	hostOf := func(m store.Member) string {
-		u, err := url.Parse(m.PeerURL)
-		if err != nil {
-			return ""
-		}
-		return u.Hostname()
-	}
 	nowhere := func(host string) bool {
 		ip := net.ParseIP(host)
 		return ip != nil && ip.IsUnspecified()
 	}
 	for _, m := range members {
-		its, theirs := hostOf(joining), hostOf(m)
+		its, theirs := urlHost(joining.PeerURL), urlHost(m.PeerURL)
 		switch {
 		case nowhere(its) && !OnThisHost(theirs):
 			return httpError(http.StatusConflict, fmt.Sprintf("member %s (%s) is on another host, and could not reach this machine at %s; "+
@@ -175,6 +180,15 @@ func checkApart(joining store.Member, members []store.Member) answer {
 		}
 	}
 	return nil
+}
+
+// urlHost is the host of a URL; empty if it has none.
+func urlHost(memberURL string) string {
+	u, err := url.Parse(memberURL)
+	if err != nil {
+		return ""
+	}
+	return u.Hostname()
 }
 
 // refusedJoin words why the leader does not take a machine in. asked is the member that
@@ -246,17 +260,22 @@ func (s *Server) scheme() string {
 }
 
 func acceptStream(r *request) answer {
-	r.server.machine.Receiver.Stream(r.ctx)
+	r.server.machine.Receiver.Stream(r.ctx, r.certified())
+	r.logUncertified()
 	return nil
 }
 
 func acceptSnapshot(r *request) answer {
-	r.server.machine.Receiver.Snapshot(r.ctx, r.server.machine.ReceiveSnapshot)
+	r.server.machine.Receiver.Snapshot(r.ctx, r.certified(), r.server.machine.ReceiveSnapshot)
+	r.logUncertified()
 	return nil
 }
 
 func presence(r *request) answer {
-	r.server.machine.Receiver.Presence(r.ctx, r.server.machine.Inbox.Places())
+	inbox := r.server.machine.Inbox
+	admit := func(addr string) error { return inbox.Belongs(r.certified(), addr) }
+	r.server.machine.Receiver.Presence(r.ctx, admit, inbox.Places())
+	r.logUncertified()
 	return nil
 }
 

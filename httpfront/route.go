@@ -29,6 +29,9 @@ type request struct {
 	slash    bool   // the path was written with a slash at its end
 	query    string
 	body     string
+	// certificateFault is what was wrong with the certificate of a machine when it was last
+	// looked at.
+	certificateFault error
 }
 
 // handler answers a request; nil if the connection was taken over for a watch.
@@ -82,9 +85,9 @@ func peerRoutes() []route {
 		{transport.SnapshotPath, false, map[string]handler{http.MethodPost: acceptSnapshot}},
 		{transport.PresencePath, false, get(presence)},
 		{joinPath, false, map[string]handler{http.MethodPost: fewAtATime(join)}},
-		{"/leader", false, get(fewAtATime(leader))},
-		{"/machines", false, get(fewAtATime(machines))},
-		{"/hash", false, get(stateHash)},
+		{"/leader", false, get(membersOnly(fewAtATime(leader)))},
+		{"/machines", false, get(membersOnly(fewAtATime(machines)))},
+		{"/hash", false, get(membersOnly(stateHash))},
 		{"/version", false, get(version)},
 		{"/", false, get(version)},
 	}

@@ -56,6 +56,10 @@ type Config struct {
 	RequestTimeout time.Duration
 	// TLS is the configuration of the port; nil for plain HTTP.
 	TLS *tls.Config
+	// Certified checks whether the certificate of a machine that has been verified in a
+	// handshake names a host. Its error is for people on both sides. Nil if machines are not
+	// verified; nobody asks at the port for clients.
+	Certified func(state tls.ConnectionState, host string) error
 	// Clock is the time since 1970 by which is counted how long something lasts: it does
 	// not jump while the process runs.
 	Clock func() store.Time

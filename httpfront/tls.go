@@ -132,17 +132,32 @@ func (c *conn) firstRead(first []byte, err error) (int, error) {
 	_, isSecured := c.Conn.(*secured)
 	switch {
 	case isHandshake:
-		c.server.strangers.log(c, "TLS handshake failed", failed.error)
+		c.server.strangers.log(c, handshakeFailed, failed.error)
 		c.linger.Store(true) // so that the client reads the alert
 		return 0, io.EOF
 	case errors.Is(err, errPlain):
-		c.server.strangers.log(c, "plain HTTP on a port that speaks only TLS", nil)
+		c.server.strangers.log(c, plainOnTLS, nil)
 	case !isSecured && len(first) > 0 && first[0] == recordHandshake:
-		c.server.strangers.log(c, "a TLS handshake on a port that speaks plain HTTP", nil)
+		c.server.strangers.log(c, tlsOnPlain, nil)
 		return 0, errTLS
 	}
 	return len(first), err
 }
+
+// fault is a way of speaking that cannot work.
+type fault struct {
+	what string
+	hint string // what to do, if it was another machine
+}
+
+const allOrNone = "; all machines of a cluster need -serverCert and -serverKey, and certificates of the same CA with -serverCAFile, or none of them"
+
+var (
+	handshakeFailed    = fault{"TLS handshake failed", allOrNone}
+	plainOnTLS         = fault{"plain HTTP on a port that speaks only TLS", allOrNone}
+	tlsOnPlain         = fault{"a TLS handshake on a port that speaks plain HTTP", allOrNone}
+	refusedCertificate = fault{"refused a machine for its certificate", ""} // the error says what to do
+)
 
 // strangers logs those who speak in a way that cannot work, and does not let them fill
 // the log: clients are logged at level debug, other machines at level warn once.
@@ -151,14 +166,14 @@ type strangers struct {
 	peers  bool
 
 	mu     sync.Mutex
-	warned map[string]time.Time // by host
+	warned map[string]time.Time // by what and host
 }
 
-func (s *strangers) log(c net.Conn, what string, err error) {
-	level := slog.LevelDebug
-	if s.peers && !wentAway(err) && s.first(c.RemoteAddr()) {
+func (s *strangers) log(c net.Conn, f fault, err error) {
+	level, what := slog.LevelDebug, f.what
+	if s.peers && !wentAway(err) && s.first(f, c.RemoteAddr()) {
 		level = slog.LevelWarn
-		what += "; all machines of a cluster need -serverCert and -serverKey, and certificates of the same CA with -serverCAFile, or none of them"
+		what += f.hint
 	}
 	args := []any{"from", c.RemoteAddr().String()}
 	if err != nil {
@@ -186,8 +201,8 @@ func (s *strangers) wantTLS() string {
 	return "this port speaks only TLS; ask with https://"
 }
 
-// first says whether a host was not warned about lately.
-func (s *strangers) first(addr net.Addr) bool {
+// first says whether a host was not warned about for the same fault lately.
+func (s *strangers) first(f fault, addr net.Addr) bool {
 	host, _, err := net.SplitHostPort(addr.String())
 	if err != nil {
 		return false
@@ -195,14 +210,15 @@ func (s *strangers) first(addr net.Addr) bool {
 	now := time.Now()
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	for host, at := range s.warned {
+	for key, at := range s.warned {
 		if now.Sub(at) >= strangersAgain {
-			delete(s.warned, host)
+			delete(s.warned, key)
 		}
 	}
-	if _, ok := s.warned[host]; ok || len(s.warned) >= maxStrangers {
+	key := f.what + " " + host
+	if _, ok := s.warned[key]; ok || len(s.warned) >= maxStrangers {
 		return false
 	}
-	s.warned[host] = now
+	s.warned[key] = now
 	return true
 }

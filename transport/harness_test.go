@@ -113,6 +113,9 @@ type machineConfig struct {
 	deliver func(from uint64, f Frame)
 	receive func(from uint64, message []byte, body io.Reader) error
 	others  []Place
+
+	certified   Certified
+	uncertified error // of who asks for the presence
 }
 
 func welcome(Hello) (int, string) { return 0, "" }
@@ -137,11 +140,11 @@ func startMachine(t testing.TB, cfg machineConfig) *machine {
 		Handler: func(ctx *fasthttp.RequestCtx) {
 			switch string(ctx.Path()) {
 			case StreamPath:
-				m.receiver.Stream(ctx)
+				m.receiver.Stream(ctx, cfg.certified)
 			case SnapshotPath:
-				m.receiver.Snapshot(ctx, cfg.receive)
+				m.receiver.Snapshot(ctx, cfg.certified, cfg.receive)
 			case PresencePath:
-				m.receiver.Presence(ctx, cfg.others)
+				m.receiver.Presence(ctx, func(string) error { return cfg.uncertified }, cfg.others)
 			}
 		},
 		ReadTimeout:  patience,

@@ -89,7 +89,19 @@ type Hello struct {
 	// Rival is not part of what is said: another process has a stream to this machine under
 	// the same member ID.
 	Rival bool
+	// Certified is not part of what is said either: it looks whether the certificate of who
+	// has dialled names a host, and its error says what is wrong for people. Nil if no
+	// certificates are asked for, and in an answer.
+	Certified Certified
 }
+
+// Certified says whether the certificate that somebody has shown on a connection names a
+// host, a name or an IP address.
+type Certified func(host string) error
+
+// StatusUncertified refuses a machine whose certificate does not name the host that it says
+// it is.
+const StatusUncertified = http.StatusUnauthorized
 
 // StatusRefounded refuses a machine of the cluster that this one has left, with its data, to
 // be a cluster of its own: see [Config.FormerClusterID]. It is not that the other one was

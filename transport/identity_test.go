@@ -2,6 +2,7 @@ package transport
 
 import (
 	"net/http"
+	"reflect"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -31,11 +32,11 @@ func TestHandshakeIsMutual(t *testing.T) {
 	})
 	t.Cleanup(s.Close)
 	want := Hello{ClusterID: cluster, From: alice, To: bob, Class: Control, Nonce: 0xa11ce, Reach: "alice's reach"}
-	if got := receive(t, heard, "a handshake"); got != want {
+	if got := receive(t, heard, "a handshake"); !reflect.DeepEqual(got, want) {
 		t.Errorf("the accepting side hears %+v, want %+v", got, want)
 	}
 	want = Hello{ClusterID: cluster, From: bob, To: alice, Class: Control, Nonce: 0xb0b, Reach: "bob's reach"}
-	if got := receive(t, met, "an answer"); got != want {
+	if got := receive(t, met, "an answer"); !reflect.DeepEqual(got, want) {
 		t.Errorf("the dialling side hears %+v, want %+v", got, want)
 	}
 }

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"slices"
 	"strconv"
 
 	"github.com/valyala/fasthttp"
@@ -20,6 +21,10 @@ const PresencePath = "/raft/member"
 // ErrNoMember says that what answers is no machine of a cluster, or not at its port for
 // other machines.
 var ErrNoMember = errors.New("this is no machine's address for other machines (-s)")
+
+// presenceRefusals are the answers of machines that do not say who they are: one of another
+// cluster, one that was asked at its port for clients, and [StatusUncertified].
+var presenceRefusals = []int{http.StatusPreconditionFailed, http.StatusMisdirectedRequest, StatusUncertified}
 
 // Presence is which member a machine is, and where others are that it has heard of from
 // themselves.
@@ -36,7 +41,8 @@ type Place struct {
 
 // Ask asks whoever listens at addr which member of the cluster of cfg it is. It takes
 // [Config.Dead] at most. The error is a *RefusedError if that is a machine of another
-// cluster, or its port for clients, and ErrNoMember if it is something else.
+// cluster, its port for clients, or a machine of this cluster that does not take this one for
+// a machine, and ErrNoMember if it is something else.
 func Ask(ctx context.Context, cfg Config, addr string) (Presence, error) {
 	ctx, cancel := context.WithTimeout(ctx, cfg.Dead)
 	defer cancel()
@@ -47,8 +53,8 @@ func Ask(ctx context.Context, cfg Config, addr string) (Presence, error) {
 	defer raw.Close()
 	defer context.AfterFunc(ctx, func() { _ = raw.Close() })() // it is closed anyway
 	c := newTimedConn(raw, cfg.Dead)
-	if _, err := fmt.Fprintf(c, "GET %s HTTP/1.1\r\nHost: %s\r\nConnection: close\r\n%s: %s\r\n%s: %x\r\n\r\n",
-		PresencePath, addr, headerProtocol, protocolVersion, headerCluster, cfg.ClusterID); err != nil {
+	if _, err := fmt.Fprintf(c, "GET %s HTTP/1.1\r\nHost: %s\r\nConnection: close\r\n%s: %s\r\n%s: %x\r\n%s: %s\r\n\r\n",
+		PresencePath, addr, headerProtocol, protocolVersion, headerCluster, cfg.ClusterID, headerAddr, cfg.Addr); err != nil {
 		return Presence{}, err
 	}
 	resp, err := http.ReadResponse(bufio.NewReader(io.LimitReader(c, maxAnswer)), nil)
@@ -63,7 +69,7 @@ func Ask(ctx context.Context, cfg Config, addr string) (Presence, error) {
 	var p Presence
 	var e errorBody
 	switch {
-	case (resp.StatusCode == http.StatusPreconditionFailed || resp.StatusCode == http.StatusMisdirectedRequest) && json.Unmarshal(body, &e) == nil:
+	case slices.Contains(presenceRefusals, resp.StatusCode) && json.Unmarshal(body, &e) == nil:
 		return Presence{}, &RefusedError{resp.StatusCode, legible(e.Cause)}
 	case resp.StatusCode != http.StatusOK || json.Unmarshal(body, &p) != nil || p.Member == 0:
 		return Presence{}, fmt.Errorf("%w: it answers %d", ErrNoMember, resp.StatusCode)
@@ -71,14 +77,21 @@ func Ask(ctx context.Context, cfg Config, addr string) (Presence, error) {
 	return p, nil
 }
 
-// Presence is the handler for GET on [PresencePath]. others is what this machine knows.
-func (r *Receiver) Presence(ctx *fasthttp.RequestCtx, others []Place) {
+// Presence is the handler for GET on [PresencePath]. admit decides about the one that asks
+// and says that it is at addr, host:port, or says nothing of that. others is what this machine
+// knows.
+func (r *Receiver) Presence(ctx *fasthttp.RequestCtx, admit func(addr string) error, others []Place) {
 	ctx.SetContentType("application/json")
 	ctx.SetConnectionClose()
 	if cluster, err := strconv.ParseUint(string(ctx.Request.Header.Peek(headerCluster)), 16, 64); err != nil || cluster != r.cfg.ClusterID {
 		// Not the ID of this one: whoever does not know it is not to learn it here.
 		ctx.SetStatusCode(http.StatusPreconditionFailed)
 		ctx.Response.SetBodyRaw(newErrorBody(http.StatusPreconditionFailed, "this is a machine of another cluster"))
+		return
+	}
+	if err := admit(string(ctx.Request.Header.Peek(headerAddr))); err != nil {
+		ctx.SetStatusCode(StatusUncertified)
+		ctx.Response.SetBodyRaw(newErrorBody(StatusUncertified, err.Error()))
 		return
 	}
 	body, err := json.Marshal(Presence{Member: r.cfg.MemberID, Others: others})

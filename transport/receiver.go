@@ -73,19 +73,20 @@ func NewReceiver(cfg Config, admit Admit, deliver func(from uint64, f Frame)) *R
 	return &Receiver{cfg: cfg, admit: admit, deliver: deliver, streams: map[streamID]*stream{}, foreign: map[uint64]bool{}}
 }
 
-// Stream is the handler for GET on [StreamPath]. A new stream ends the one of the
-// same class from the same member.
-func (r *Receiver) Stream(ctx *fasthttp.RequestCtx) {
-	r.accept(ctx, func(c Class) bool { return c == Control || c == Bulk }, r.serveStream)
+// Stream is the handler for GET on [StreamPath]. certified is for [Hello]. A new stream
+// ends the one of the same class from the same member.
+func (r *Receiver) Stream(ctx *fasthttp.RequestCtx, certified Certified) {
+	r.accept(ctx, certified, func(c Class) bool { return c == Control || c == Bulk }, r.serveStream)
 }
 
 // accept does this side of the handshake. serve is called when the connection has
 // been taken over; the connection is closed when it returns.
-func (r *Receiver) accept(ctx *fasthttp.RequestCtx, allowed func(Class) bool, serve func(*stream, *timedConn) error) {
+func (r *Receiver) accept(ctx *fasthttp.RequestCtx, certified Certified, allowed func(Class) bool, serve func(*stream, *timedConn) error) {
 	r.mu.Lock()
 	drops := r.drops
 	r.mu.Unlock()
 	h, status, message := parseHello(&ctx.Request.Header)
+	h.Certified = certified
 	switch {
 	case status != 0:
 	case !allowed(h.Class):

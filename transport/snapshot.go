@@ -179,7 +179,7 @@ func fill(r io.Reader, p []byte) (n int, err error) {
 	return n, err
 }
 
-// Snapshot is the handler for POST on [SnapshotPath]. It returns at once; receive is
+// Snapshot is the handler for POST on [SnapshotPath]. certified is for [Hello]. It returns at once; receive is
 // then called on a goroutine of its own, with the Raft message, which it owns, and the
 // body, which ends in io.EOF only if all of it arrived undamaged. The sender is told
 // of success when receive returns nil, which promises that the snapshot is durable,
@@ -187,12 +187,12 @@ func fill(r io.Reader, p []byte) (n int, err error) {
 // that happens during a Read elsewhere, the connection is closed without an answer. A new snapshot ends the one under way, whoever sends it:
 // only a leader does, and what another one began to send is of no use any more. So does a
 // rate of less than 16 KiB/s, counted over the time in which this side waits.
-func (r *Receiver) Snapshot(ctx *fasthttp.RequestCtx, receive func(from uint64, message []byte, body io.Reader) error) {
+func (r *Receiver) Snapshot(ctx *fasthttp.RequestCtx, certified Certified, receive func(from uint64, message []byte, body io.Reader) error) {
 	serve := func(st *stream, conn *timedConn) error {
 		err := r.receiveSnapshot(st, conn, receive)
 		return errors.Join(err, r.answerSnapshot(conn, err))
 	}
-	r.accept(ctx, func(c Class) bool { return c == classSnapshot }, serve)
+	r.accept(ctx, certified, func(c Class) bool { return c == classSnapshot }, serve)
 }
 
 func (r *Receiver) receiveSnapshot(st *stream, conn *timedConn, receive func(from uint64, message []byte, body io.Reader) error) error {

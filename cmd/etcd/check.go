@@ -27,6 +27,10 @@ func (c *config) check() error {
 		return errUsage{fmt.Errorf("-maxsize %d: want 1 to %d", c.maxMembers, maxMembersLimit)}
 	case c.autoTLS && c.clientTLS.Given():
 		return errUsage{errors.New("-auto-tls and -clientCert, -clientKey or -clientCAFile exclude each other")}
+	case c.allowedCN != "" && c.allowedHostname != "":
+		return errUsage{errors.New("-serverAllowedCN and -serverAllowedHostname exclude each other: one or the other is demanded of machines")}
+	case (c.allowedCN != "" || c.allowedHostname != "") && c.serverTLS.CA == "":
+		return errUsage{errors.New("-serverAllowedCN and -serverAllowedHostname demand something of certificates that are verified: give -serverCAFile, too")}
 	case c.forceNewCluster && c.startOver:
 		return errUsage{errors.New("-force-new-cluster keeps the data and -f deletes it: they exclude each other")}
 	case c.joinRetries < 1:
@@ -46,7 +50,12 @@ func (c *config) check() error {
 	case c.given["n"] && !validName(c.name):
 		return errUsage{fmt.Errorf("-n %q: a name has no slash and is neither empty nor \".\" nor \"..\"", c.name)}
 	}
-	for _, origin := range c.origins() {
+	for _, list := range []struct{ flag, given string }{{"-serverAllowedCN", c.allowedCN}, {"-serverAllowedHostname", c.allowedHostname}} {
+		if list.given != "" && len(listed(list.given)) == 0 {
+			return errUsage{fmt.Errorf("%s %q names nothing: name something, or leave it out", list.flag, list.given)}
+		}
+	}
+	for _, origin := range listed(c.cors) {
 		if err := checkOrigin(origin); err != nil {
 			return errUsage{fmt.Errorf("-cors %q: %w", origin, err)}
 		}
@@ -201,12 +210,13 @@ func hostPort(addr, host string) (string, error) {
 	return net.JoinHostPort(h, strconv.FormatUint(n, 10)), nil
 }
 
-func (c *config) origins() []string {
-	var origins []string
-	for origin := range strings.SplitSeq(c.cors, ",") {
-		if origin = strings.TrimSpace(origin); origin != "" {
-			origins = append(origins, origin)
+// listed are the parts of a flag whose value is a list, comma separated.
+func listed(value string) []string {
+	var parts []string
+	for part := range strings.SplitSeq(value, ",") {
+		if part = strings.TrimSpace(part); part != "" {
+			parts = append(parts, part)
 		}
 	}
-	return origins
+	return parts
 }

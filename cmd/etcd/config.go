@@ -37,6 +37,8 @@ type config struct {
 
 	clientTLS, serverTLS credentials.Files
 	autoTLS              bool
+	allowedCN            string
+	allowedHostname      string
 
 	cors           string
 	maxBody        int
@@ -88,7 +90,8 @@ var flagGroups = []flagGroup{
 	{"Addresses (a port, :port, or host:port)", []string{"c", "s", "h", "cl", "sl"}},
 	{"Cluster", []string{"C", "CF", "r", "maxsize", "heartbeat", "election"}},
 	{"TLS (files in PEM; they are read again when they change)", []string{
-		"clientCert", "clientKey", "clientCAFile", "serverCert", "serverKey", "serverCAFile", "auto-tls",
+		"clientCert", "clientKey", "clientCAFile", "serverCert", "serverKey", "serverCAFile",
+		"serverAllowedCN", "serverAllowedHostname", "auto-tls",
 	}},
 	{"Data", []string{"m", "snapshot", "snapshot-count"}},
 	{"Requests", []string{"reads", "request-timeout", "max-body", "max-body-memory", "max-connections", "cors"}},
@@ -152,7 +155,9 @@ func (c *config) flags() *flag.FlagSet {
 	fs.StringVar(&c.clientTLS.CA, "clientCAFile", "", "serve only clients with a certificate signed by a CA in this `file`")
 	fs.StringVar(&c.serverTLS.Cert, "serverCert", "", "speak TLS with the other machines, with the certificate in this `file`; all machines or none")
 	fs.StringVar(&c.serverTLS.Key, "serverKey", "", "its private key, a `file`")
-	fs.StringVar(&c.serverTLS.CA, "serverCAFile", "", "speak only with machines that have a certificate signed by a CA in this `file`")
+	fs.StringVar(&c.serverTLS.CA, "serverCAFile", "", "speak only with machines that have a certificate signed by a CA in this `file`, and naming the host of their -s in its subjectAltName")
+	fs.StringVar(&c.allowedCN, "serverAllowedCN", "", "the common `names`, comma separated, one of which the certificate of a machine must have; then it need not name the host of the machine")
+	fs.StringVar(&c.allowedHostname, "serverAllowedHostname", "", "the host `names` or addresses, comma separated, one of which the certificate of a machine must name; then it need not name the host of the machine")
 	fs.BoolVar(&c.autoTLS, "auto-tls", false, "for development: like -clientCert, with a certificate that this machine makes in its data directory")
 
 	fs.UintVar(&c.history, "m", defaultHistory, "how many `events` are kept for watchers that start in the past")

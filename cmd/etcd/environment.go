@@ -50,6 +50,8 @@ var elsewhere = map[string]string{
 	"peer-cert-file":              "serverCert",
 	"peer-key-file":               "serverKey",
 	"peer-trusted-ca-file":        "serverCAFile",
+	"peer-cert-allowed-cn":        "serverAllowedCN",
+	"peer-cert-allowed-hostname":  "serverAllowedHostname",
 	"addr":                        "c",
 	"peer-addr":                   "s",
 	"peers":                       "C",

@@ -22,7 +22,7 @@ const askTime = 3 * time.Second
 // forceNewCluster does what -force-new-cluster says: this machine becomes the only member
 // of a new cluster with the data of the one before. A flag that is left on the command line
 // does nothing more: not while the machine is alone, and not when its new cluster has grown.
-func forceNewCluster(ctx context.Context, dir string, disk *actors.Disk, dial dialer, log *slog.Logger) error {
+func forceNewCluster(ctx context.Context, dir string, disk *actors.Disk, addr string, dial dialer, log *slog.Logger) error {
 	switch {
 	case disk.New || disk.Joining():
 		return errors.New("-force-new-cluster: there is no data here to go on with; start it where a member of the cluster has its data")
@@ -47,7 +47,7 @@ func forceNewCluster(ctx context.Context, dir string, disk *actors.Disk, dial di
 		return fmt.Errorf("-force-new-cluster: %w", err)
 	}
 	former, cluster := disk.Identity, random()
-	present := answering(ctx, transport.Config{ClusterID: former.ClusterID, MemberID: former.MemberID, Dial: dial, Dead: askTime}, refounding)
+	present := answering(ctx, transport.Config{ClusterID: former.ClusterID, MemberID: former.MemberID, Addr: addr, Dial: dial, Dead: askTime}, refounding)
 	if ctx.Err() != nil {
 		return ctx.Err()
 	}
@@ -95,7 +95,9 @@ func answering(ctx context.Context, self transport.Config, r *actors.Refounding)
 			asking.Go(func() {
 				_, addr, _ := strings.Cut(m.PeerURL, "://")
 				p, err := transport.Ask(ctx, self, addr)
-				runs[i] = err == nil && p.Member == m.ID
+				refused, _ := errors.AsType[*transport.RefusedError](err)
+				runs[i] = err == nil && p.Member == m.ID ||
+					refused != nil && refused.Status == transport.StatusUncertified // by a machine of this cluster
 			})
 		}
 	}

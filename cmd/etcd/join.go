@@ -184,7 +184,7 @@ func askToJoin(ctx context.Context, c *config, dial dialer, addrs []string, ask 
 				log.Info("joining the cluster", "through", addr, "members", len(answer.Members))
 				return answer, nil
 			}
-			if errors.Is(err, httpfront.ErrRefused) {
+			if errors.Is(err, httpfront.ErrRefused) || errors.Is(err, httpfront.ErrUncertified) {
 				return nil, err
 			}
 			if errors.Is(err, httpfront.ErrNoMember) || errors.Is(err, errPlainPeer) {

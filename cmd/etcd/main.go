@@ -124,7 +124,7 @@ func run(c *config, stderr *logWriter) error {
 		select {} // the process ends
 	}
 	if c.forceNewCluster {
-		if err := forceNewCluster(stopping, dir, disk, tls.dial, log); err != nil {
+		if err := forceNewCluster(stopping, dir, disk, c.reached(c.peerAddr, peers), tls.dial, log); err != nil {
 			place.discard()
 			if errors.Is(err, context.Canceled) {
 				log.Info("stopped before -force-new-cluster was carried out: nothing was changed")

@@ -25,7 +25,7 @@ func startFronts(c *config, clients, peers net.Listener, tls security, clock fun
 	cfg := httpfront.Config{
 		Version:        programVersion,
 		LocalReads:     c.reads == "local",
-		CORS:           c.origins(),
+		CORS:           listed(c.cors),
 		MaxConnections: c.connectionLimit(openFiles()),
 		MaxBody:        c.maxBody,
 		MaxBodyMemory:  c.maxBodyMemory,
@@ -36,7 +36,7 @@ func startFronts(c *config, clients, peers net.Listener, tls security, clock fun
 		Log:            log,
 	}
 	f := &fronts{clients: httpfront.NewClients(cfg), ended: make(chan error, 2)}
-	cfg.TLS = serverTLS(tls.peers)
+	cfg.TLS, cfg.Certified = serverTLS(tls.peers), tls.certified()
 	f.peers = httpfront.NewPeers(c.forPeers(cfg))
 	go func() { f.ended <- f.clients.Serve(clients) }()
 	go func() { f.ended <- f.peers.Serve(peers) }()

@@ -51,6 +51,7 @@ func (c *config) security(dir string, log *slog.Logger) (security, error) {
 		}
 		*side.to, err = credentials.Load(credentials.Config{
 			Files: side.files, Peer: side.peer, Host: host, Now: time.Now, Log: log,
+			AllowedCN: listed(c.allowedCN), AllowedHostname: listed(c.allowedHostname),
 		})
 		if err != nil {
 			return security{}, err
@@ -95,6 +96,15 @@ func serverTLS(c *credentials.Credentials) *tls.Config {
 		return nil
 	}
 	return c.Server()
+}
+
+// certified checks which host's certificate another machine has shown; nil if they are not
+// verified.
+func (s security) certified() func(tls.ConnectionState, string) error {
+	if s.peers == nil || !s.peers.Verifies() {
+		return nil
+	}
+	return s.peers.Certified
 }
 
 // errPlainPeer ends an attempt to join: trying again does not help.

@@ -1,0 +1,112 @@
+package httpfront
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"strconv"
+	"strings"
+	"testing"
+
+	"etcd/credentials/certtest"
+	"etcd/transport"
+)
+
+// demanding makes a server ask for certificates of the CA, and look whose they are.
+func demanding(c *Config) {
+	mutual(c)
+	c.Certified = func(state tls.ConnectionState, host string) error {
+		if err := state.PeerCertificates[0].VerifyHostname(host); err != nil {
+			return errors.New("not the certificate of " + host)
+		}
+		return nil
+	}
+}
+
+// A certificate of the CA that is none of a machine opens nothing on the port for machines:
+// the client is told why, and so is the operator, once.
+func TestCertificateOfAClientOnPeerPort(t *testing.T) {
+	shown := func(pair certtest.Pair) *tls.Config {
+		return &tls.Config{RootCAs: testCA().Pool(), Certificates: []tls.Certificate{pair.TLS()}}
+	}
+	alice := shown(testCA().Issue("alice", func(c *x509.Certificate) { c.DNSNames, c.IPAddresses = nil, nil }))
+	machine := shown(testCA().Issue("machine"))
+	handshake := func(method, path string) string {
+		return fmt.Sprintf("%s %s HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: etcd-raft\r\nX-Etcd-Protocol: 3\r\n"+
+			"X-Etcd-Cluster-Id: %x\r\nX-Etcd-From: 5\r\nX-Etcd-To: %x\r\nX-Etcd-Class: %s\r\nX-Etcd-Nonce: 1\r\n"+
+			"X-Etcd-Peer-Address: 127.0.0.1:7005\r\nX-Etcd-Reach: \r\nContent-Length: 0\r\n\r\n", method, path, 77, 11,
+			map[string]string{transport.StreamPath: "control", transport.SnapshotPath: "snapshot"}[path])
+	}
+	const joining = `{"memberId":"5","name":"n5","peerUrl":"https://127.0.0.1:7005","clientUrl":"http://127.0.0.1:4005"}`
+	for _, test := range []struct {
+		name, method, raw string
+	}{
+		{"stream", "GET", handshake("GET", transport.StreamPath)},
+		{"snapshot", "POST", handshake("POST", transport.SnapshotPath)},
+		{"presence", "GET", "GET /raft/member HTTP/1.1\r\nHost: x\r\nX-Etcd-Protocol: 3\r\nX-Etcd-Cluster-Id: 4d\r\nX-Etcd-Peer-Address: 127.0.0.1:7005\r\n\r\n"},
+		{"join", "POST", "POST /join HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: " + strconv.Itoa(len(joining)) + "\r\n\r\n" + joining},
+		{"hash", "GET", rawRequest("GET", "/hash", "")},
+		{"leader", "GET", rawRequest("GET", "/leader", "")},
+		{"machines", "GET", rawRequest("GET", "/machines", "")},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			s := serve(t)
+			log := &records{}
+			p := servePeers(t, s, log, demanding)
+			for range 3 {
+				c := p.dialAs(alice)
+				c.send("%s", test.raw)
+				r := c.reply(test.method)
+				if r.status != transport.StatusUncertified || !strings.Contains(r.body, `"cause":"not the certificate of 127.0.0.1"`) {
+					t.Fatalf("alice is answered %d %s", r.status, r.body)
+				}
+			}
+			text := log.take()
+			if n := strings.Count(text, "level=WARN"); n != 1 || !strings.Contains(text, "refused a machine for its certificate") || !strings.Contains(text, "not the certificate of 127.0.0.1") {
+				t.Errorf("%d warnings:\n%s", n, text)
+			}
+			if members := s.status().Members; len(members) != 1 {
+				t.Errorf("members: %+v", members)
+			}
+			c := p.dialAs(machine)
+			c.send("%s", test.raw)
+			if r := c.reply(test.method); r.status == transport.StatusUncertified {
+				t.Errorf("a machine is answered %d %s", r.status, r.body)
+			}
+		})
+	}
+}
+
+// What tells nothing of the cluster is told to whoever the CA has signed for.
+func TestVersionOnPeerPort(t *testing.T) {
+	s := serve(t)
+	p := servePeers(t, s, io.Discard, demanding)
+	alice := testCA().Issue("alice", func(c *x509.Certificate) { c.DNSNames, c.IPAddresses = nil, nil })
+	c := p.dialAs(&tls.Config{RootCAs: testCA().Pool(), Certificates: []tls.Certificate{alice.TLS()}})
+	if r := c.get("/version"); r.status != 200 || r.body != "etcd v9" {
+		t.Errorf("%d %s", r.status, r.body)
+	}
+}
+
+// A machine that is refused for its certificate does not ask again.
+func TestJoinWithAnothersCertificate(t *testing.T) {
+	s := serve(t)
+	p := servePeers(t, s, io.Discard, demanding)
+	pair := testCA().Issue("n5", func(c *x509.Certificate) { c.DNSNames, c.IPAddresses = []string{"n5.example.com"}, nil })
+	dial := (&tls.Dialer{Config: &tls.Config{RootCAs: testCA().Pool(), Certificates: []tls.Certificate{pair.TLS()}}})
+	ask := func(host string) error {
+		_, err := Join(t.Context(), func(ctx context.Context, addr string) (net.Conn, error) { return dial.DialContext(ctx, "tcp", addr) },
+			p.addr, JoinRequest{MemberID: 5, Name: "n5", PeerURL: "https://" + host + ":7005", ClientURL: "https://" + host + ":4005"})
+		return err
+	}
+	if err := ask("127.0.0.1"); !errors.Is(err, ErrUncertified) || errors.Is(err, ErrRefused) || !strings.Contains(err.Error(), "not the certificate of 127.0.0.1") {
+		t.Errorf("with a certificate of another host: %v", err)
+	}
+	if err := ask("n5.example.com"); err != nil {
+		t.Errorf("with its own: %v", err)
+	}
+}
