@@ -5,6 +5,7 @@ import (
 	"maps"
 	"net/http"
 	"slices"
+	"strings"
 
 	"github.com/asynkron/protoactor-go/actor"
 	"go.etcd.io/raft/v3/raftpb"
@@ -55,7 +56,7 @@ func lossOf(id uint64, advisor store.Member) string {
 	return fmt.Sprintf("the data directory of this machine, member %s, holds less than the machine had acknowledged to the others: "+
 		"it was restored from a backup or a snapshot of the disk, or the disk lost writes. Going on with it could lose what clients "+
 		"were told is safe. Nothing is lost now, the others have it. Replace the member: curl -X DELETE %s/v2/members/%s, "+
-		"then start this machine as before with -f -C %s added once", MemberID(id), advisor.ClientURL, MemberID(id), peerAddr(advisor))
+		"then start this machine as before with -f -C %s added once", MemberID(id), advisor.ClientURL, MemberID(id), withoutScheme(advisor.PeerURL))
 }
 
 // givenUpPatience is for how many election timeouts a machine is without a leader before it
@@ -103,7 +104,12 @@ func givenUpBy(left uint64, advisor store.Member) string {
 	return fmt.Sprintf("there has been no leader for long, and member %s was made a cluster of its own without this machine (-force-new-cluster). "+
 		"The data directory of this machine may hold writes that clients were told are safe and that the new cluster lacks: keep it. "+
 		"If a majority of the machines of this cluster is left, start them together, and it goes on. If it is given up, move the data directory away, "+
-		"start this machine as before with -C %s added once, and keep the old directory until it is sure that nothing of it is missed", MemberID(left), peerAddr(advisor))
+		"start this machine as before with -C %s added once, and keep the old directory until it is sure that nothing of it is missed", MemberID(left), withoutScheme(advisor.PeerURL))
+}
+
+func withoutScheme(url string) string {
+	_, addr, _ := strings.Cut(url, "://")
+	return addr
 }
 
 // mute says that this machine neither hears nor says anything of Raft's: it has just started

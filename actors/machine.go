@@ -13,6 +13,7 @@ import (
 
 	"github.com/asynkron/protoactor-go/actor"
 
+	"etcd/endpoint"
 	"etcd/raftnode"
 	"etcd/store"
 	"etcd/store/storepb"
@@ -358,8 +359,12 @@ func (m *Machine) Stop(ctx context.Context) error {
 // describe tells the consensus core what a command does to a member.
 func describe(kind raftnode.ProposalKind, command []byte) (raftnode.Member, error) {
 	m, removes, err := store.DecodeMember(command)
-	if err == nil && removes != (kind == raftnode.KindRemove) {
+	switch {
+	case err != nil:
+	case removes != (kind == raftnode.KindRemove):
 		err = errors.New("actors: the command does something else to the member")
+	case !removes:
+		err = endpoint.CheckMember(m.Name, m.PeerURL, m.ClientURL)
 	}
 	return raftnode.Member(m), err
 }

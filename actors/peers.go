@@ -3,11 +3,11 @@ package actors
 import (
 	"maps"
 	"slices"
-	"strings"
 
 	"github.com/asynkron/protoactor-go/actor"
 	"go.etcd.io/raft/v3/raftpb"
 
+	"etcd/endpoint"
 	"etcd/raftnode"
 	"etcd/store"
 	"etcd/transport"
@@ -20,6 +20,7 @@ type peers struct {
 	inbox  *Inbox
 	drop   func(member uint64) // closes the streams that come from a member
 	actors map[uint64]*peer
+	faulty map[uint64]bool // members of which it was said that they are called or reached as none may be
 }
 
 type peer struct {
@@ -38,8 +39,10 @@ func (ps *peers) set(ctx actor.Context, m *membership) {
 	ps.inbox.members.Store(&m.members)
 	ps.inbox.removed.Store(&m.removed)
 	for _, member := range m.members {
-		if p, ok := ps.actors[member.ID]; !ok || !p.told {
-			ps.reach(ctx, member.ID, peerAddr(member))
+		ps.examine(member)
+		addr := peerAddr(member)
+		if p, ok := ps.actors[member.ID]; addr != "" && (!ok || !p.told) {
+			ps.reach(ctx, member.ID, addr)
 		}
 		if p, ok := ps.actors[member.ID]; ok {
 			p.member = member
@@ -53,6 +56,20 @@ func (ps *peers) set(ctx actor.Context, m *membership) {
 		}
 	}
 	ps.tell(ctx)
+}
+
+// examine says of a member that an earlier version has let in what is wrong with it.
+func (ps *peers) examine(m store.Member) {
+	err := endpoint.CheckMember(m.Name, m.PeerURL, m.ClientURL)
+	if err == nil || m.ID == ps.self || ps.faulty[m.ID] {
+		return
+	}
+	if ps.faulty == nil {
+		ps.faulty = make(map[uint64]bool)
+	}
+	ps.faulty[m.ID] = true
+	ps.inbox.log.Warn("a member has a name or an address that none may have: nobody is told the address, or looks for it there. "+
+		"Start it with others (-n, -s, -c), or remove it if it is none of yours", "member", MemberID(m.ID), "error", err)
 }
 
 // tell says whom this machine has heard of from themselves, and of whom not.
@@ -102,15 +119,20 @@ func (ps *peers) reach(ctx actor.Context, member uint64, addr string) {
 }
 
 // peerAddr is the peer address of a member, host:port. Whether TLS is spoken there is
-// up to this machine: it is the same in the whole cluster.
+// up to this machine: it is the same in the whole cluster. It is empty if the member, which
+// an earlier version has let in, has none that may be dialled.
 func peerAddr(m store.Member) string {
-	_, addr, _ := strings.Cut(m.PeerURL, "://")
+	addr, err := endpoint.Address(m.PeerURL)
+	if err != nil {
+		return ""
+	}
 	return addr
 }
 
-// advisor is another member for commands that people are told to run, at best the given one.
+// advisor is another member for commands that people are told to run: the given one, or one to
+// be filled in if its addresses are not known or cannot be those of a machine.
 func (ps *peers) advisor(best uint64) store.Member {
-	if p, ok := ps.actors[best]; ok && p.member.ID == best {
+	if p, ok := ps.actors[best]; ok && p.member.ID == best && endpoint.CheckURL(p.member.ClientURL) == nil && peerAddr(p.member) != "" {
 		return p.member
 	}
 	return store.Member{ClientURL: "http://<client address of another member>", PeerURL: "http://<peer address of another member>"}

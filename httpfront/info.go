@@ -9,6 +9,7 @@ import (
 	"go.etcd.io/raft/v3"
 
 	"etcd/actors"
+	"etcd/endpoint"
 	"etcd/raftnode"
 	"etcd/store"
 )
@@ -17,17 +18,24 @@ import (
 
 func version(r *request) answer { return text("etcd " + r.server.cfg.Version) }
 
-// leader answers the peer address of the leader without its scheme.
-func leader(r *request) answer {
-	return leaderAnswer(r, withoutScheme)
+// Members are told as addresses or as URLs. One that an earlier version has let in under
+// what is none cannot be told: it could pass for another one, or for several.
+
+// asAddress is how a URL is told without its scheme.
+func asAddress(url string) (told string, ok bool) {
+	addr, err := endpoint.Address(url)
+	return addr, err == nil
 }
 
-func leaderURL(r *request) answer {
-	return leaderAnswer(r, func(url string) string { return url })
-}
+func asURL(url string) (told string, ok bool) { return url, endpoint.CheckURL(url) == nil }
+
+// leader answers the peer address of the leader without its scheme.
+func leader(r *request) answer { return leaderAnswer(r, asAddress) }
+
+func leaderURL(r *request) answer { return leaderAnswer(r, asURL) }
 
 // leaderAnswer waits for a leader as long as any request does.
-func leaderAnswer(r *request, render func(string) string) answer {
+func leaderAnswer(r *request, render func(url string) (told string, ok bool)) answer {
 	if err := r.session.sync(); err != nil {
 		return unserved(err)
 	}
@@ -39,7 +47,11 @@ func leaderAnswer(r *request, render func(string) string) answer {
 	if !ok {
 		return newError(codeLeaderElect, "")
 	}
-	return text(render(m.PeerURL))
+	told, ok := render(m.PeerURL)
+	if !ok {
+		return newError(codeRaftInternal, "the address of the leader cannot be told: it is none of a machine")
+	}
+	return text(told)
 }
 
 // machines answers the client addresses without their scheme, this machine's first.
@@ -48,7 +60,7 @@ func machines(r *request) answer {
 	if err != nil {
 		return unserved(err)
 	}
-	return text(strings.Join(clientURLs(status, status.Raft.MemberID, withoutScheme), ","))
+	return text(strings.Join(clientURLs(status, status.Raft.MemberID, asAddress), ","))
 }
 
 // machineURLs answers the client URLs, the leader's first.
@@ -57,10 +69,10 @@ func machineURLs(r *request) answer {
 	if err != nil {
 		return unserved(err)
 	}
-	return text(strings.Join(clientURLs(status, status.Raft.Leader, func(url string) string { return url }), ", "))
+	return text(strings.Join(clientURLs(status, status.Raft.Leader, asURL), ", "))
 }
 
-func clientURLs(status *actors.StatusReply, first uint64, render func(string) string) []string {
+func clientURLs(status *actors.StatusReply, first uint64, render func(url string) (told string, ok bool)) []string {
 	members := slices.Clone(status.Members)
 	slices.SortFunc(members, func(a, b store.Member) int {
 		if (a.ID == first) != (b.ID == first) {
@@ -71,9 +83,11 @@ func clientURLs(status *actors.StatusReply, first uint64, render func(string) st
 		}
 		return cmp.Compare(a.Name, b.Name)
 	})
-	urls := make([]string, len(members))
-	for i, m := range members {
-		urls[i] = render(m.ClientURL)
+	urls := make([]string, 0, len(members))
+	for _, m := range members {
+		if told, ok := render(m.ClientURL); ok {
+			urls = append(urls, told)
+		}
 	}
 	return urls
 }
@@ -84,13 +98,6 @@ func member(status *actors.StatusReply, id uint64) (store.Member, bool) {
 		return store.Member{}, false
 	}
 	return status.Members[i], true
-}
-
-func withoutScheme(url string) string {
-	if _, rest, ok := strings.Cut(url, "://"); ok {
-		return rest
-	}
-	return url
 }
 
 // stats answers the four counters of 2013.

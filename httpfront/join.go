@@ -17,6 +17,7 @@ import (
 	"strings"
 
 	"etcd/actors"
+	"etcd/endpoint"
 	"etcd/raftnode"
 	"etcd/store"
 	"etcd/transport"
@@ -28,6 +29,8 @@ const (
 	joinPath = "/join"
 	// maxJoinAnswer bounds the answer to a request to join.
 	maxJoinAnswer = 1 << 20
+	// maxWhy bounds what is repeated of why somebody does not let a machine join.
+	maxWhy = 1 << 10
 )
 
 // JoinRequest asks a member to take a machine into its cluster. A machine that asks
@@ -90,6 +93,7 @@ func Join(ctx context.Context, dial func(ctx context.Context, addr string) (net.
 		refusal := apiError{Message: strings.TrimSpace(string(data))}
 		_ = json.Unmarshal(data, &refusal) // otherwise the text says what it says
 		why := strings.TrimSpace(refusal.Message + " " + refusal.Cause)
+		why = why[:min(len(why), maxWhy)]
 		err := fmt.Errorf("%s answers %d: %s", addr, refusal.Code, why)
 		switch {
 		case resp.StatusCode >= http.StatusInternalServerError:
@@ -105,6 +109,10 @@ func Join(ctx context.Context, dial func(ctx context.Context, addr string) (net.
 	if err := json.Unmarshal(data, answer); err != nil {
 		return nil, fmt.Errorf("%s %w: it answers what makes no sense: %w", addr, ErrNoMember, err)
 	}
+	// Members that an earlier version has let in could not be reached either.
+	answer.Members = slices.DeleteFunc(answer.Members, func(m store.Member) bool {
+		return endpoint.CheckMember(m.Name, m.PeerURL, m.ClientURL) != nil
+	})
 	return answer, nil
 }
 
@@ -116,8 +124,11 @@ func join(r *request) answer {
 		return httpError(http.StatusUnsupportedMediaType, "a machine asks to join in "+typeJSON)
 	}
 	var ask JoinRequest
-	if err := json.Unmarshal([]byte(r.body), &ask); err != nil || !validMember(ask) {
+	if err := json.Unmarshal([]byte(r.body), &ask); err != nil || ask.MemberID == 0 || ask.MemberID >= 1<<63 {
 		return newError(codeInvalidField, "what is asked for makes no sense")
+	}
+	if err := endpoint.CheckMember(ask.Name, ask.PeerURL, ask.ClientURL); err != nil {
+		return newError(codeInvalidField, err.Error())
 	}
 	if theirs, ours := scheme(ask.PeerURL), r.server.scheme(); theirs != ours {
 		r.server.log.Warn("refused a machine that wants to join; start it like the machines of this cluster, with -serverCert and -serverKey or without",
@@ -235,20 +246,10 @@ func misdirected(r *request) answer {
 	return httpError(http.StatusMisdirectedRequest, "this is the port for clients; other machines reach this one at "+own.PeerURL+", so give that to -C")
 }
 
-// validMember keeps from the log what no machine could apply.
-func validMember(ask JoinRequest) bool {
-	clean, slash, err := cleanPath([]byte("/" + ask.Name))
-	return ask.MemberID > 0 && ask.MemberID < 1<<63 && err == nil && !slash && clean == "/"+ask.Name && clean != "/" && !strings.Contains(ask.Name, "/") &&
-		scheme(ask.PeerURL) != "" && scheme(ask.ClientURL) != ""
-}
-
-// scheme is http or https, or empty if a URL has neither.
+// scheme is that of a URL.
 func scheme(url string) string {
-	switch scheme, _, _ := strings.Cut(url, "://"); scheme {
-	case "http", "https":
-		return scheme
-	}
-	return ""
+	scheme, _, _ := strings.Cut(url, "://")
+	return scheme
 }
 
 // scheme is that of the URLs of this port.

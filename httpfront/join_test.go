@@ -1,10 +1,15 @@
 package httpfront
 
 import (
+	"encoding/json"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"testing"
+
+	"etcd/actors"
+	"etcd/store"
 )
 
 // Machines that ask to join at once under one name, or with one address, do not all get
@@ -102,5 +107,63 @@ func TestJoinInJSONOnly(t *testing.T) {
 		if n := len(s.status().Members); test.status == 415 && n != 1 {
 			t.Fatalf("%q: there are %d members", test.contentType, n)
 		}
+	}
+}
+
+// What a machine says about itself is told to everybody, and stays: what is not a name or a
+// URL is refused, with the field and the reason, is not repeated, and is no entry.
+func TestJoinWithOddNamesAndURLs(t *testing.T) {
+	s := serve(t)
+	var log records
+	p := servePeers(t, s, &log)
+	before := s.status().Raft.Applied
+	const good = "http://127.0.0.1:7021"
+	for _, test := range []struct{ name, peers, clients, cause string }{
+		{"n", "http://[fe80::1%25x\r\nX-Evil: y\r\nZ: ]:7001", good, "peerUrl: the host is neither a DNS name nor an IP address"},
+		{"n", good, "http://evil:4001,127.0.0.1:14001", "clientUrl: an IPv6 address, and nothing else, is in brackets before its port"},
+		{"n", good, "http://evil,127.0.0.1:14001", "clientUrl: the host is neither a DNS name nor an IP address"},
+		{"n", "http://:7001", good, "peerUrl: the host is neither a DNS name nor an IP address"},
+		{"n", "http://", good, "peerUrl: it has no port from 1 to 65535"},
+		{"n", "", good, "peerUrl: it does not begin with http:// or https://"},
+		{"n", "http://evil", good, "peerUrl: it has no port from 1 to 65535"},
+		{"n", "http://u:p@evil:1", good, "peerUrl: it has more than a scheme, a host and a port"},
+		{"n", "http://evil:1/?x#y", good, "peerUrl: it has more than a scheme, a host and a port"},
+		{"n", "http://" + strings.Repeat("e", 50_000) + ":1", good, "peerUrl: it is longer than 300 bytes"},
+		{strings.Repeat("e", 50_000), good, good, "name: it is longer than 255 bytes"},
+		{"evil,n", good, good, "name: it has a slash or a comma"},
+		{"../evil", good, good, "name: it has a slash or a comma"},
+		{"evil\x1b[2J", good, good, "name: it has a character that cannot be seen, or that changes how others are shown"},
+		{"evil\u202e", good, good, "name: it has a character that cannot be seen, or that changes how others are shown"},
+		{"", good, good, "name: it is empty"},
+		{"..", good, good, `name: it is \".\" or \"..\"`},
+	} {
+		ask, err := json.Marshal(JoinRequest{21, test.name, test.peers, test.clients})
+		if err != nil {
+			t.Fatal(err)
+		}
+		check(t, p.dial().do("POST", joinPath, string(ask)), 400, `{"errorCode":209,"message":"Invalid field","cause":"`+test.cause+`"}`)
+	}
+	check(t, s.dial().get("/machines"), 200, "127.0.0.1:4001")
+	if after := s.status().Raft.Applied; after != before {
+		t.Errorf("%d entries", after-before)
+	}
+	if strings.Contains(log.take(), "vil") {
+		t.Error("it is in the log")
+	}
+}
+
+// A member that an earlier version has let in is told to nobody under what is no address.
+func TestMembersOfEarlierVersions(t *testing.T) {
+	status := &actors.StatusReply{Members: []store.Member{
+		{ID: 1, Name: "a", ClientURL: "http://127.0.0.1:4001"},
+		{ID: 2, Name: "b", ClientURL: "http://evil:4001,127.0.0.1:14001"},
+		{ID: 3, Name: "c", ClientURL: "http://a\x1b[2J:4001"},
+		{ID: 4, Name: "d\n", ClientURL: "http://[fe80::1%25eth0]:4001"},
+	}}
+	if got := clientURLs(status, 4, asAddress); !slices.Equal(got, []string{"[fe80::1%eth0]:4001", "127.0.0.1:4001"}) {
+		t.Errorf("%q", got)
+	}
+	if got := clientURLs(status, 4, asURL); !slices.Equal(got, []string{"http://[fe80::1%25eth0]:4001", "http://127.0.0.1:4001"}) {
+		t.Errorf("%q", got)
 	}
 }

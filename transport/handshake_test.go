@@ -2,6 +2,7 @@ package transport
 
 import (
 	"bufio"
+	"context"
 	"errors"
 	"io"
 	"maps"
@@ -163,7 +164,7 @@ func TestHandshakeOnTheWire(t *testing.T) {
 	m := startMachine(t, machineConfig{})
 	good := map[string]string{
 		"Upgrade": "etcd-raft", "Connection": "Upgrade", "X-Etcd-Protocol": "3", "X-Etcd-Cluster-Id": "c1",
-		"X-Etcd-From": "a1", "X-Etcd-To": "b0", "X-Etcd-Class": "control", "X-Etcd-Nonce": "1",
+		"X-Etcd-From": "a1", "X-Etcd-To": "b0", "X-Etcd-Class": "control", "X-Etcd-Nonce": "1", "X-Etcd-Peer-Address": "127.0.0.1:7001",
 	}
 	for _, c := range []struct {
 		header, value string
@@ -178,6 +179,11 @@ func TestHandshakeOnTheWire(t *testing.T) {
 		{"X-Etcd-Nonce", "", http.StatusBadRequest, "X-Etcd-Nonce is not a hexadecimal number"},
 		{"X-Etcd-Class", "express", http.StatusBadRequest, "X-Etcd-Class is unknown"},
 		{"X-Etcd-Class", "snapshot", http.StatusBadRequest, "class snapshot does not belong here"},
+		{"X-Etcd-Peer-Address", "[fe80::1%eth0]:1", http.StatusSwitchingProtocols, "Switching Protocols"},
+		{"X-Etcd-Peer-Address", "evil:4001,127.0.0.1:14001", http.StatusBadRequest, "X-Etcd-Peer-Address: an IPv6 address, and nothing else, is in brackets before its port"},
+		{"X-Etcd-Peer-Address", "evil", http.StatusBadRequest, "X-Etcd-Peer-Address: it has no port from 1 to 65535"},
+		{"X-Etcd-Peer-Address", ":7001", http.StatusBadRequest, "X-Etcd-Peer-Address: the host is neither a DNS name nor an IP address"},
+		{"X-Etcd-Peer-Address", "[::1%a b]:7001", http.StatusBadRequest, "X-Etcd-Peer-Address: the host is neither a DNS name nor an IP address"},
 	} {
 		t.Run(c.header+"="+c.value, func(t *testing.T) {
 			conn, err := net.Dial("tcp", m.addr)
@@ -200,5 +206,27 @@ func TestHandshakeOnTheWire(t *testing.T) {
 				t.Errorf("got %d %q, error %v", status, message, err)
 			}
 		})
+	}
+}
+
+// An address is written into the header of what is asked there. One that could end the
+// header, and begin another one, is not even dialled.
+func TestAddressesThatAreNone(t *testing.T) {
+	for _, addr := range []string{"b:1\r\nX-Evil: y", "[fe80::1%x\r\nX-Evil: y]:1", "b:1 HTTP/1.1", "b", "", "a:1,b:1"} {
+		cfg := testConfig(alice)
+		cfg.Dial = func(context.Context, string) (net.Conn, error) {
+			t.Errorf("%.40q is dialled", addr)
+			return nil, errors.New("nobody is there")
+		}
+		for what, err := range map[string]error{
+			"a snapshot": SendSnapshot(t.Context(), cfg, bob, addr, nil, strings.NewReader("body"), nil),
+			"a question": func() error { _, err := Ask(t.Context(), cfg, addr); return err }(),
+		} {
+			if err == nil || !strings.Contains(err.Error(), "no address of a machine") {
+				t.Errorf("%s to %.40q: %.300v", what, addr, err)
+			}
+		}
+		d := startSender(t, cfg, addr, Control, 1000)
+		receive(t, d.down, "a failure")
 	}
 }

@@ -17,6 +17,8 @@ import (
 	"unicode/utf8"
 
 	"github.com/valyala/fasthttp"
+
+	"etcd/endpoint"
 )
 
 const (
@@ -134,6 +136,15 @@ type Config struct {
 	Log   *slog.Logger
 }
 
+// dial connects to an address, which is also written into the header of what is asked there:
+// others have told it.
+func (c *Config) dial(ctx context.Context, addr string) (net.Conn, error) {
+	if err := endpoint.CheckAddress(addr); err != nil {
+		return nil, fmt.Errorf("this is no address of a machine: %w", err)
+	}
+	return c.Dial(ctx, addr)
+}
+
 func (c *Config) reach() string {
 	if c.Reach == nil {
 		return ""
@@ -199,7 +210,7 @@ type upgraded struct {
 func open(ctx context.Context, cfg Config, addr, method, path string, h Hello) (*upgraded, error) {
 	dialling, cancel := context.WithTimeout(ctx, cfg.Dead)
 	defer cancel()
-	raw, err := cfg.Dial(dialling, addr)
+	raw, err := cfg.dial(dialling, addr)
 	if err != nil {
 		return nil, err
 	}
@@ -342,7 +353,11 @@ func parseHello(req *fasthttp.RequestHeader) (h Hello, status int, message strin
 	if h.Class, ok = parseClass(string(req.Peek(headerClass))); !ok {
 		return h, http.StatusBadRequest, headerClass + " is unknown"
 	}
-	h.Addr = string(req.Peek(headerAddr))
+	if h.Addr = string(req.Peek(headerAddr)); h.Addr != "" {
+		if err := endpoint.CheckAddress(h.Addr); err != nil {
+			return h, http.StatusBadRequest, headerAddr + ": " + err.Error()
+		}
+	}
 	h.Reach = string(req.Peek(headerReach))
 	return h, 0, ""
 }

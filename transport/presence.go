@@ -12,6 +12,8 @@ import (
 	"strconv"
 
 	"github.com/valyala/fasthttp"
+
+	"etcd/endpoint"
 )
 
 // PresencePath is where a machine says which member it is, with GET, to one that knows the
@@ -46,7 +48,7 @@ type Place struct {
 func Ask(ctx context.Context, cfg Config, addr string) (Presence, error) {
 	ctx, cancel := context.WithTimeout(ctx, cfg.Dead)
 	defer cancel()
-	raw, err := cfg.Dial(ctx, addr)
+	raw, err := cfg.dial(ctx, addr)
 	if err != nil {
 		return Presence{}, err
 	}
@@ -73,6 +75,11 @@ func Ask(ctx context.Context, cfg Config, addr string) (Presence, error) {
 		return Presence{}, &RefusedError{resp.StatusCode, legible(e.Cause)}
 	case resp.StatusCode != http.StatusOK || json.Unmarshal(body, &p) != nil || p.Member == 0:
 		return Presence{}, fmt.Errorf("%w: it answers %d", ErrNoMember, resp.StatusCode)
+	}
+	for _, other := range p.Others {
+		if err := endpoint.CheckAddress(other.Addr); err != nil {
+			return Presence{}, fmt.Errorf("%w: it says of another one where it is: %w", ErrNoMember, err)
+		}
 	}
 	return p, nil
 }

@@ -31,11 +31,12 @@ func TestPresence(t *testing.T) {
 // What is not a machine ends the question, whatever it says or does not say.
 func TestPresenceOfSomethingElse(t *testing.T) {
 	for name, says := range map[string]string{
-		"no machine":    "HTTP/1.1 404 Not Found\r\nContent-Length: 2\r\n\r\n{}",
-		"nonsense":      "HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\n{]{]",
-		"nobody":        "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}",
-		"another world": "220 smtp ready\r\n",
-		"an end":        "",
+		"no machine":           "HTTP/1.1 404 Not Found\r\nContent-Length: 2\r\n\r\n{}",
+		"nonsense":             "HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\n{]{]",
+		"nobody":               "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}",
+		"another world":        "220 smtp ready\r\n",
+		"an end":               "",
+		"a place that is none": "HTTP/1.1 200 OK\r\nContent-Length: 84\r\n\r\n{\"memberId\":\"7\",\"others\":[{\"memberId\":\"8\",\"addr\":\"a:1\\r\\nX: y\"}]}                  ",
 	} {
 		t.Run(name, func(t *testing.T) {
 			cfg := testConfig(alice)
@@ -49,7 +50,7 @@ func TestPresenceOfSomethingElse(t *testing.T) {
 				}()
 				return near, nil
 			}
-			if p, err := Ask(t.Context(), cfg, "there"); err == nil {
+			if p, err := Ask(t.Context(), cfg, "there:1"); err == nil {
 				t.Errorf("%+v", p)
 			}
 		})
@@ -63,7 +64,7 @@ func TestPresenceOfSomethingElse(t *testing.T) {
 			ends = append(ends, far)
 			return near, nil
 		}
-		if p, err := Ask(t.Context(), cfg, "there"); err == nil {
+		if p, err := Ask(t.Context(), cfg, "there:1"); err == nil {
 			t.Errorf("%+v", p)
 		}
 		for _, end := range ends {

@@ -278,12 +278,12 @@ func TestSetAddrDuringPause(t *testing.T) {
 	tcp := cfg.Dial
 	cfg.Dial = func(ctx context.Context, addr string) (net.Conn, error) {
 		dialled <- struct{}{}
-		if addr == "nowhere" {
+		if addr == "nowhere:1" {
 			return nil, errors.New("no such machine")
 		}
 		return tcp(ctx, addr)
 	}
-	d := startSender(t, cfg, "nowhere", Control, 1<<20)
+	d := startSender(t, cfg, "nowhere:1", Control, 1<<20)
 	for range 5 {
 		receive(t, dialled, "an attempt")
 	}
@@ -298,7 +298,7 @@ func TestBackOff(t *testing.T) {
 		dialled <- time.Now()
 		return nil, errors.New("no such machine")
 	}
-	d := startSender(t, cfg, "nowhere", Control, 1<<20)
+	d := startSender(t, cfg, "nowhere:1", Control, 1<<20)
 	first := receive(t, dialled, "an attempt")
 	last := first
 	for pause := firstPause; pause <= cfg.Dead/2; pause *= 2 {

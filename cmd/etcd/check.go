@@ -9,7 +9,8 @@ import (
 	"os"
 	"strconv"
 	"strings"
-	"unicode/utf8"
+
+	"etcd/endpoint"
 )
 
 // check refuses what cannot work, before anything is touched.
@@ -47,8 +48,6 @@ func (c *config) check() error {
 		return errUsage{fmt.Errorf("-m %d: want at most %d", c.history, maxHistory)}
 	case c.snapshotCount == 0:
 		return errUsage{errors.New("-snapshot-count 0: want at least 1; -snapshot=false turns snapshots off")}
-	case c.given["n"] && !validName(c.name):
-		return errUsage{fmt.Errorf("-n %q: a name has no slash and is neither empty nor \".\" nor \"..\"", c.name)}
 	}
 	for _, list := range []struct{ flag, given string }{{"-serverAllowedCN", c.allowedCN}, {"-serverAllowedHostname", c.allowedHostname}} {
 		if list.given != "" && len(listed(list.given)) == 0 {
@@ -63,6 +62,9 @@ func (c *config) check() error {
 	if err := c.checkAddresses(); err != nil {
 		return err
 	}
+	if err := c.checkName(); err != nil {
+		return err
+	}
 	return c.readSeeds()
 }
 
@@ -74,6 +76,9 @@ func checkOrigin(origin string) error {
 	u, err := url.Parse(origin)
 	if err != nil || u.Scheme == "" || u.Host == "" {
 		return errors.New("want origins such as http://example.com, or *")
+	}
+	if err := endpoint.CheckHost(u.Hostname()); err != nil {
+		return err
 	}
 	sent := strings.ToLower(u.Scheme + "://" + u.Host)
 	switch u.Scheme + ":" + u.Port() {
@@ -134,9 +139,9 @@ func checkHost(host string) error {
 		return fmt.Errorf("write %s; brackets are for an address with a port", bare)
 	case strings.Contains(host, "://"):
 		return errors.New("want an address or a name, without a scheme")
-	case strings.Contains(host, ":") && net.ParseIP(host) == nil:
+	case strings.Contains(host, ":") && endpoint.CheckHost(host) != nil:
 		return errors.New("want an address or a name, without a port; ports are in -c and -s")
-	case strings.ContainsAny(host, "[]/ "):
+	case endpoint.CheckHost(host) != nil:
 		return errors.New("this is neither an address nor a name")
 	}
 	return nil
@@ -160,7 +165,7 @@ func (c *config) readSeeds() error {
 		addr := strings.TrimSuffix(seed, "/")
 		scheme, rest, given := strings.Cut(addr, "://")
 		if given {
-			addr = rest
+			addr = strings.Replace(rest, "%25", "%", 1) // of a zone
 		}
 		switch {
 		case given && scheme != "http" && scheme != "https":
@@ -169,6 +174,9 @@ func (c *config) readSeeds() error {
 			return errUsage{fmt.Errorf("%s: %q has no port: write %s:7001, if its peer port (-s) is 7001", name, seed, addr)}
 		}
 		full, err := hostPort(addr, c.host)
+		if err == nil {
+			err = endpoint.CheckAddress(full)
+		}
 		if err != nil {
 			return errUsage{fmt.Errorf("%s: %q: %w", name, seed, err)}
 		}
@@ -183,8 +191,18 @@ func (c *config) readSeeds() error {
 	return nil
 }
 
-func validName(name string) bool {
-	return name != "" && name != "." && name != ".." && !strings.ContainsAny(name, "/\x00") && utf8.ValidString(name)
+// checkName refuses a name that no member may have, also one that is made of the address.
+func (c *config) checkName() error {
+	if c.given["n"] || c.name != "" {
+		if err := endpoint.CheckName(c.name); err != nil {
+			return errUsage{fmt.Errorf("-n %q: this cannot be a name: %w", c.name, err)}
+		}
+		return nil
+	}
+	if err := endpoint.CheckName(c.machineName()); err != nil {
+		return errUsage{fmt.Errorf("the name of this machine would be %s, and cannot be: %w; give it one with -n", c.machineName(), err)}
+	}
+	return nil
 }
 
 // hostPort completes an address: a bare port and ":port" get the host.
@@ -206,6 +224,9 @@ func hostPort(addr, host string) (string, error) {
 	}
 	if h == "" {
 		h = host
+	}
+	if err := endpoint.CheckHost(h); err != nil {
+		return "", err
 	}
 	return net.JoinHostPort(h, strconv.FormatUint(n, 10)), nil
 }

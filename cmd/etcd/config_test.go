@@ -63,6 +63,27 @@ func TestRefusedFlags(t *testing.T) {
 		{"", "ETCD_F=2", []string{"ETCD_F", "true or false"}},
 		{"", "ETCD_R=x", []string{"ETCD_R", "a whole number"}},
 		{"-n a/b", "", []string{"-n", "slash"}},
+		{"-n a,b", "", []string{"-n", "comma"}},
+		{"-n a\x1b[2J", "", []string{"-n", `\x1b`, "cannot be seen"}},
+		{"-n=", "", []string{"-n", "empty"}},
+		{"", "ETCD_NAME=..", []string{"-n", ".."}},
+		{"-n " + strings.Repeat("n", 256), "", []string{"-n", "255"}},
+		{"-h " + strings.Repeat(strings.Repeat("a", 62)+".", 3) + strings.Repeat("a", 62), "", []string{"name", "255", "give it one with -n"}},
+		{"-h a,b", "", []string{"-h", "neither an address nor a name"}},
+		{"-h fe80::1%a,b", "", []string{"-h", "want an address or a name"}},
+		{"-h a\x1b", "", []string{"-h", `\x1b`, "neither an address nor a name"}},
+		{"-c evil:4001,127.0.0.1:14001", "", []string{"-c", "host:port"}},
+		{"-c evil,127.0.0.1:4001", "", []string{"-c", "neither a DNS name nor an IP address"}},
+		{"-s u@a:7001", "", []string{"-s", "neither"}},
+		{"-s a/b:7001", "", []string{"-s", "neither"}},
+		{"-cl a_%:7001", "", []string{"-cl", "neither"}},
+		{"-sl [::1%a\x00]:7001", "", []string{"-sl", "neither"}},
+		{"", "ETCD_S=-a:7001", []string{"-s", "neither"}},
+		{"-C a:0", "", []string{"-C", "port from 1"}},
+		{"-C http://a/b:7001", "", []string{"-C", "neither"}},
+		{"-C a\x1b:7001", "", []string{"-C", `\x1b`, "neither"}},
+		{"-cors http://a,b:1", "", []string{"-cors", "b:1"}},
+		{"-cors http://a*b", "", []string{"-cors", "neither"}},
 		{"", "ETCD_D=/a ETCD_DATA_DIR=/b", []string{"ETCD_D", "ETCD_DATA_DIR", "differ"}},
 	}
 	for _, test := range tests {
@@ -103,6 +124,10 @@ func TestAcceptedFlags(t *testing.T) {
 	parse("-cors http://x,https://y:8443,*")
 	parse("", "ETCD_JOIN=")
 	parse("-c 10.0.0.1:4001 -s 10.0.0.2:4001")
+	parse("-h etcd_1.my_net -C etcd_2.my_net:7001 -n node-你好")
+	if c := parse("-h fe80::1%eth0 -C https://[fe80::2%25eth0]:7001"); !slices.Equal(c.seeds, []string{"https://[fe80::2%eth0]:7001"}) {
+		t.Errorf("the machines to join are %q", c.seeds)
+	}
 	if c := parse("-c 4001", "ETCD_NAME=a", "ETCD_DATA_DIR=/b", "ETCD_C=4002", "ETCD_N=a"); c.name != "a" || c.dataDir != "/b" || c.clientAddr != "4001" {
 		t.Errorf("the environment is read as %+v", c)
 	}

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"etcd/actors"
+	"etcd/endpoint"
 	"etcd/store"
 	"etcd/transport"
 )
@@ -93,7 +94,10 @@ func answering(ctx context.Context, self transport.Config, r *actors.Refounding)
 	for i, m := range r.Without {
 		if slices.Contains(r.Voters, m.ID) {
 			asking.Go(func() {
-				_, addr, _ := strings.Cut(m.PeerURL, "://")
+				addr, err := endpoint.Address(m.PeerURL)
+				if err != nil {
+					return // an earlier version has let it in; nobody has ever reached it there
+				}
 				p, err := transport.Ask(ctx, self, addr)
 				refused, _ := errors.AsType[*transport.RefusedError](err)
 				runs[i] = err == nil && p.Member == m.ID ||

@@ -5,8 +5,11 @@ import (
 	"io"
 	"log/slog"
 	"os"
+	"strconv"
 	"sync"
 	"time"
+	"unicode"
+	"unicode/utf8"
 )
 
 const (
@@ -34,20 +37,43 @@ type logWriter struct {
 
 func newLogWriter(out io.Writer, limit int) *logWriter { return &logWriter{out: out, limit: limit} }
 
-// Write takes whole lines. It never fails and never waits.
-func (w *logWriter) Write(lines []byte) (int, error) {
+// Write takes one whole line. It never fails and never waits.
+func (w *logWriter) Write(p []byte) (int, error) {
+	line := visible(p)
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if len(w.pending)+len(lines) > w.limit {
-		w.lose(lines)
-		return len(lines), nil
+	if len(w.pending)+len(line) > w.limit {
+		w.lose(line)
+		return len(p), nil
 	}
-	w.pending = append(w.pending, lines...)
+	w.pending = append(w.pending, line...)
 	if w.idle == nil {
 		w.idle = make(chan struct{})
 		go w.drain(w.idle)
 	}
-	return len(lines), nil
+	return len(p), nil
+}
+
+// visible is a line in which everything can be seen: what a terminal would obey, and ends of
+// lines within, are escaped. The words in it may be those of a stranger, and most of it goes
+// through slog, which quotes them, but not all: the last words of a process do not.
+func visible(line []byte) []byte {
+	text, ended := bytes.CutSuffix(line, []byte{'\n'})
+	shown := make([]byte, 0, len(line))
+	for len(text) > 0 {
+		r, size := utf8.DecodeRune(text)
+		if unicode.IsPrint(r) && (r != utf8.RuneError || size > 1) {
+			shown = append(shown, text[:size]...)
+		} else {
+			quoted := strconv.AppendQuote(nil, string(text[:size]))
+			shown = append(shown, quoted[1:len(quoted)-1]...)
+		}
+		text = text[size:]
+	}
+	if ended {
+		shown = append(shown, '\n')
+	}
+	return shown
 }
 
 // lose counts lines that are not written. w.mu is held.

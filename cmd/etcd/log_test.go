@@ -4,10 +4,14 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	stdlog "log"
+	"log/slog"
 	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
+	"unicode"
+	"unicode/utf8"
 )
 
 // reader is what a log is written to. It takes room bytes, and is stuck while blocked is open.
@@ -89,4 +93,33 @@ func TestLogFails(t *testing.T) {
 			t.Errorf("%d lines are lost in all, want 2", n)
 		}
 	})
+}
+
+// TestLogShowsEverything checks that whatever a stranger has sent stands in the log so that
+// a terminal does not obey it and that it cannot pass for a line of its own, whichever way it
+// gets there.
+func TestLogShowsEverything(t *testing.T) {
+	const evil = "a\x1b[2J\r\ntime=0 level=ERROR msg=forged\u202e\u009b2J\u2028\x00\xff\x7f"
+	var out bytes.Buffer
+	w := newLogWriter(&out, 1<<20)
+	log := newLog(&config{}, w)
+	was := slog.Default()
+	defer slog.SetDefault(was)
+	log.Info(evil, evil, evil, "bytes", []byte(evil), "error", errors.New(evil), slog.Group(evil, evil, evil), "any", struct{ A string }{evil})
+	log.With(evil, evil).WithGroup(evil).Info("m", "a", evil)
+	stdlog.Print(evil)
+	const lines = 3
+	w.flush(time.Second)
+	fmt.Fprintf(w, "etcd: %s\n", inOneLine(errors.Join(errors.New(evil), errors.New("b"))))
+	w.flush(time.Second)
+	got := out.String()
+	if n := strings.Count(got, "\n"); n != lines+1 || !strings.HasSuffix(got, "\n") {
+		t.Errorf("%d lines, want %d:\n%q", n, lines+1, got)
+	}
+	if at := strings.IndexFunc(strings.ReplaceAll(got, "\n", ""), func(r rune) bool { return !unicode.IsPrint(r) || r == utf8.RuneError }); at >= 0 {
+		t.Errorf("raw at %d:\n%q", at, got)
+	}
+	if want := `etcd: a\x1b[2J\r; time=0 level=ERROR msg=forged\u202e\u009b2J\u2028\x00\xff\x7f; b` + "\n"; !strings.HasSuffix(got, want) {
+		t.Errorf("the last words are\n%swant\n%s", got[strings.LastIndex(strings.TrimSuffix(got, "\n"), "\n")+1:], want)
+	}
 }

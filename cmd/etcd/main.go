@@ -9,9 +9,11 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
+	"strings"
 	"time"
 
 	"etcd/actors"
+	"etcd/endpoint"
 	"etcd/raftnode"
 	"etcd/store"
 	"etcd/wal"
@@ -52,7 +54,7 @@ func start(args []string, stderr *logWriter) int {
 	case errors.Is(err, flag.ErrHelp):
 		return 0
 	case errors.As(err, new(errUsage)):
-		fmt.Fprintf(stderr, "etcd: %v (see etcd -help)\n", err)
+		fmt.Fprintf(stderr, "etcd: %s (see etcd -help)\n", inOneLine(err))
 		return 2
 	case err == nil && c.version:
 		fmt.Println("etcd " + programVersion)
@@ -62,11 +64,14 @@ func start(args []string, stderr *logWriter) int {
 		err = run(c, stderr)
 	}
 	if err != nil {
-		fmt.Fprintf(stderr, "etcd: %v\n", err)
+		fmt.Fprintf(stderr, "etcd: %s\n", inOneLine(err))
 		return 1
 	}
 	return 0
 }
+
+// inOneLine words errors that were joined.
+func inOneLine(err error) string { return strings.ReplaceAll(err.Error(), "\n", "; ") }
 
 // run runs a machine until it is told to stop.
 func run(c *config, stderr *logWriter) error {
@@ -103,8 +108,8 @@ func run(c *config, stderr *logWriter) error {
 	}
 	member := store.Member{
 		Name:      c.machineName(),
-		PeerURL:   scheme(tls.peers) + "://" + c.reached(c.peerAddr, peers),
-		ClientURL: scheme(tls.clients) + "://" + c.reached(c.clientAddr, clients),
+		PeerURL:   endpoint.URL(scheme(tls.peers), c.reached(c.peerAddr, peers)),
+		ClientURL: endpoint.URL(scheme(tls.clients), c.reached(c.clientAddr, clients)),
 	}
 	clock := newClock()
 	fronts := startFronts(c, clients, peers, tls, clock, stderr.lostLines, log)

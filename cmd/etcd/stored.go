@@ -45,7 +45,11 @@ func (c *config) complete(dir string) error {
 			*f.value = *f.stored
 		}
 	}
-	if err := c.checkAddresses(); err != nil { // not those of the command line alone
+	err = c.checkAddresses() // not those of the command line alone
+	if err == nil {
+		err = c.checkName()
+	}
+	if err != nil {
 		return fmt.Errorf("with what is stored in %s: %w; or start with -i to ignore it", filepath.Join(dir, storedFile), err)
 	}
 	return nil
