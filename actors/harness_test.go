@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"net"
 	"os"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -74,9 +76,11 @@ func testConfig() Config {
 		Member:       testMember,
 		HistoryLimit: 1000,
 		Tick:         10 * time.Millisecond,
-		Host:         Process(nil),
-		Clock:        running,
-		Log:          log,
+		Host: Process(func(context.Context, string) (net.Conn, error) {
+			return nil, errors.New("there are no other machines here")
+		}),
+		Clock: running,
+		Log:   log,
 		Raft: raftnode.Config{
 			HeartbeatTicks: 1, ElectionTicks: 10, RequestTicks: 2000,
 			SnapshotEntries: 0, SnapshotBytes: 64 << 20, CatchUpEntries: 50,
@@ -296,17 +300,48 @@ func (f hookFile) Sync() error {
 	return f.File.Sync()
 }
 
-// snapshotMessage is what comes with a snapshot of the leader.
-func snapshotMessage(t testing.TB, from, index uint64) []byte {
+// leader is another member of the cluster that sends snapshots, in term 9.
+var leader = store.Member{ID: 12, Name: "m2", PeerURL: "http://127.0.0.1:7002", ClientURL: "http://127.0.0.1:4002"}
+
+// leadersState is the body of a snapshot of that member, whose last command has the given
+// index: "/leader" is "yes".
+func leadersState(index uint64, edit ...*storepb.Command) string {
+	s := store.New()
+	apply := func(index uint64, command []byte) {
+		if _, err := s.Apply(index, 0, command); err != nil {
+			panic(err)
+		}
+	}
+	apply(1, bootstrapCommand(Config{Member: testMember, HistoryLimit: 1000}))
+	apply(2, store.Encode(&storepb.Command{Kind: &storepb.Command_SetMember{SetMember: &storepb.SetMember{Member: memberMessage(leader)}}}))
+	for i, c := range edit {
+		apply(uint64(3+i), store.Encode(c))
+	}
+	apply(index, set("/leader", "yes", 0))
+	var body strings.Builder
+	if _, err := s.Snapshot().WriteTo(&body); err != nil {
+		panic(err)
+	}
+	return body.String()
+}
+
+// leadersMessage is the Raft message with which that snapshot comes.
+func leadersMessage(index uint64) *raftpb.Message {
+	return &raftpb.Message{
+		Type: raftpb.MsgSnap.Enum(), From: new(leader.ID), To: new(testMember.ID), Term: new(uint64(9)),
+		Snapshot: &raftpb.Snapshot{Metadata: &raftpb.SnapshotMetadata{
+			Index: new(index), Term: new(uint64(9)), ConfState: &raftpb.ConfState{Voters: []uint64{testMember.ID, leader.ID}},
+		}},
+	}
+}
+
+func encoded(t testing.TB, m *raftpb.Message) []byte {
 	t.Helper()
-	message, err := proto.Marshal(&raftpb.Message{
-		Type: raftpb.MsgSnap.Enum(), From: new(from), To: new(testMember.ID), Term: new(uint64(9)),
-		Snapshot: &raftpb.Snapshot{Metadata: &raftpb.SnapshotMetadata{Index: new(index), Term: new(uint64(9))}},
-	})
+	b, err := proto.Marshal(m)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return message
+	return b
 }
 
 // openTestDisk opens a data directory and, if it is empty, founds a cluster in it.

@@ -46,7 +46,7 @@ type Network interface {
 	// called once, when the member has it on disk or the attempt has failed, which it
 	// does when ctx ends.
 	Snapshot(ctx context.Context, member uint64, addr string, message []byte,
-		open func() (io.ReadCloser, error), done func(size int64, err error))
+		open func() (body io.ReadCloser, size int64, err error), done func(size int64, err error))
 	// Ask asks whoever listens at addr which member it is. done is called once, soon.
 	Ask(ctx context.Context, addr string, done func(transport.Presence, error))
 }
@@ -91,15 +91,15 @@ func (n tcp) Ask(ctx context.Context, addr string, done func(transport.Presence,
 
 // Snapshot takes a while, so it has a goroutine.
 func (n tcp) Snapshot(ctx context.Context, member uint64, addr string, message []byte,
-	open func() (io.ReadCloser, error), done func(size int64, err error)) {
+	open func() (body io.ReadCloser, size int64, err error), done func(size int64, err error)) {
 	go func() {
-		body, err := open()
+		body, size, err := open()
 		if err != nil {
 			done(0, err)
 			return
 		}
-		var size int64
-		err = transport.SendSnapshot(ctx, n.self, member, addr, message, body, func(n int64) { size = n })
-		done(size, errors.Join(err, body.Close()))
+		var sent int64
+		err = transport.SendSnapshot(ctx, n.self, member, addr, message, size, body, func(n int64) { sent = n })
+		done(sent, errors.Join(err, body.Close()))
 	}()
 }

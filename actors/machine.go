@@ -199,6 +199,7 @@ func Start(cfg Config, disk *Disk) (*Machine, error) {
 	if len(cfg.Seeds) > 0 && len(disk.store.Members()) == 0 {
 		m.System.Root.Send(m.Raft, &membership{members: cfg.Seeds})
 	}
+	disk.store = nil // the store actor has it, and gives it up when a snapshot takes its place
 	return m, nil
 }
 
@@ -232,7 +233,8 @@ func (m *Machine) connect(cfg Config, to *pids) (*peers, Network) {
 		spawn: func(member uint64, addr string) *actor.PID {
 			core := &peerActor{
 				member: member, addr: addr, network: network,
-				snapshots: m.disk.snapshots, raft: to.raft, inbox: m.Inbox, log: cfg.Log,
+				snapshots: m.disk.snapshots, raft: to.raft, inbox: m.Inbox,
+				pause: cfg.Tick * time.Duration(cfg.Raft.ElectionTicks), afterFunc: cfg.Host.AfterFunc, log: cfg.Log,
 			}
 			m.running.add("peer")
 			pid := m.System.Root.Spawn(actor.PropsFromProducer(
@@ -305,10 +307,20 @@ func (m *Machine) spawn(kind string, core actor.Actor, supervisor actor.Supervis
 	return pid, nil
 }
 
+// OfferSnapshot is Inbox.Offer for who wants to wait.
+func (m *Machine) OfferSnapshot(from uint64, message []byte) error {
+	return m.await(func(done func(error)) { m.Inbox.Offer(from, message, done) })
+}
+
 // ReceiveSnapshot is Inbox.Snapshot for who wants to wait.
-func (m *Machine) ReceiveSnapshot(from uint64, message []byte, body io.Reader) error {
+func (m *Machine) ReceiveSnapshot(from uint64, message []byte, size int64, body io.Reader) error {
+	return m.await(func(done func(error)) { m.Inbox.Snapshot(from, message, size, body, done) })
+}
+
+// await waits for what is begun, or for the machine to stop.
+func (m *Machine) await(begin func(done func(error))) error {
 	done := make(chan error, 1)
-	m.Inbox.Snapshot(from, message, body, func(err error) { done <- err })
+	begin(func(err error) { done <- err })
 	select {
 	case err := <-done:
 		return err

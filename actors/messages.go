@@ -236,11 +236,27 @@ type (
 	snapshotInstalled struct{ index uint64 }
 	// replaced: store -> hub. The history is another one.
 	replaced struct{ history store.History }
-	// receiveSnapshot: a connection -> receiver. The body is stored as it comes.
+	// offered: a connection -> raft. Whether the snapshot of this message shall be received,
+	// and whether anything is missing here that is in it.
+	offered struct {
+		message *raftpb.Message
+		answer  func(needed bool, err error) // called on the raft actor
+	}
+	// receiveSnapshot: raft -> receiver, in answer to offered. The body is restored and stored
+	// as it comes; if it is not needed it is read and thrown away.
 	receiveSnapshot struct {
-		meta *raftpb.SnapshotMetadata
-		body io.Reader
-		done func(error) // called on the receiver
+		from   uint64
+		meta   *raftpb.SnapshotMetadata
+		needed bool
+		size   int64 // of the body, in bytes
+		body   io.Reader
+		done   func(error) // called on the receiver
+	}
+	// restored: receiver -> store. The state of a snapshot that is on disk and will be
+	// installed; without one the last is given up, and read from the disk if it is installed.
+	restored struct {
+		meta  *raftpb.SnapshotMetadata
+		state *store.Store
 	}
 
 	// *raftnode.Leader: raft -> reaper.
@@ -263,6 +279,8 @@ type (
 		member uint64
 		ok     bool
 	}
+	// resendDue: timer -> peer. A snapshot that did not arrive may be sent again.
+	resendDue struct{}
 	// *raftnode.Message: a connection -> raft. From another member.
 
 	// forwarded, rejected: a connection -> raft. From another member.

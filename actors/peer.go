@@ -34,6 +34,8 @@ type peerActor struct {
 	snapshots *wal.Snapshots
 	raft      *actor.PID
 	inbox     *Inbox
+	pause     time.Duration // before a snapshot that has failed is sent again
+	afterFunc func(time.Duration, func()) Timer
 	log       *slog.Logger
 
 	control, bulk Stream
@@ -41,6 +43,8 @@ type peerActor struct {
 	stop          context.CancelFunc // ends a snapshot under way
 	ctx           context.Context
 	sending       bool
+	failed        bool  // the last snapshot did not arrive
+	resend        Timer // while sending that one again has to wait
 }
 
 // MemberID is an ID as people see it.
@@ -63,10 +67,20 @@ func (p *peerActor) Receive(ctx actor.Context) {
 		p.control.SetAddr(m.addr)
 		p.bulk.SetAddr(m.addr)
 	case *snapshotSent:
-		p.sending = false
-		ctx.Send(p.raft, m)
+		if p.failed = !m.ok; p.failed {
+			// Raft would send it again at once, whatever the other machine has against it.
+			root, self := ctx.ActorSystem().Root, ctx.Self()
+			p.resend = p.afterFunc(p.pause, func() { root.Send(self, resendDue{}) })
+			return
+		}
+		p.snapshotOver(ctx)
+	case resendDue:
+		p.snapshotOver(ctx)
 	case *actor.Stopping:
 		p.stop()
+		if p.resend != nil {
+			p.resend.Stop()
+		}
 		p.control.Close()
 		p.bulk.Close()
 	}
@@ -166,6 +180,12 @@ func (p *peerActor) send(ctx actor.Context, m raftnode.Message) {
 	}
 }
 
+// snapshotOver tells Raft how sending a snapshot has ended.
+func (p *peerActor) snapshotOver(ctx actor.Context) {
+	p.sending = false
+	ctx.Send(p.raft, &snapshotSent{member: p.member, ok: !p.failed})
+}
+
 // sendSnapshot sends the snapshot that m speaks of. There is one at a time, because
 // Raft waits for its end.
 func (p *peerActor) sendSnapshot(ctx actor.Context, m *raftpb.Message) {
@@ -177,12 +197,16 @@ func (p *peerActor) sendSnapshot(ctx actor.Context, m *raftpb.Message) {
 		panic(err)
 	}
 	p.sending = true
+	level := slog.LevelWarn
+	if p.failed {
+		level = slog.LevelDebug // that was said already
+	}
 	root, self := ctx.ActorSystem().Root, ctx.Self()
 	start, meta := time.Now(), m.GetSnapshot().GetMetadata()
-	open := func() (io.ReadCloser, error) { return p.snapshots.Open(meta.GetIndex(), meta.GetTerm()) }
+	open := func() (io.ReadCloser, int64, error) { return p.snapshots.Open(meta.GetIndex(), meta.GetTerm()) }
 	p.network.Snapshot(p.ctx, p.member, p.addr, payload, open, func(size int64, err error) {
 		if err != nil {
-			p.log.Warn("a snapshot could not be sent; it is tried again", "member", MemberID(p.member), "index", meta.GetIndex(), "bytes", size, "error", err)
+			p.log.Log(context.Background(), level, "a snapshot could not be sent; it is tried again", "member", MemberID(p.member), "index", meta.GetIndex(), "bytes", size, "error", err)
 		} else {
 			took := time.Since(start)
 			p.log.Info("sent a snapshot", "member", MemberID(p.member), "index", meta.GetIndex(), "bytes", size, "took", took,

@@ -26,7 +26,7 @@ func (n fakeNetwork) Stream(_ uint64, _ string, class transport.Class, _ int, ev
 	return n[class]
 }
 
-func (n fakeNetwork) Snapshot(context.Context, uint64, string, []byte, func() (io.ReadCloser, error), func(int64, error)) {
+func (n fakeNetwork) Snapshot(context.Context, uint64, string, []byte, func() (io.ReadCloser, int64, error), func(int64, error)) {
 }
 
 func (n fakeNetwork) Ask(context.Context, string, func(transport.Presence, error)) {}

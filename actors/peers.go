@@ -87,12 +87,12 @@ func (ps *peers) tell(ctx actor.Context) {
 	ctx.Send(ps.inbox.to.finder, &whereabouts{places: places, missing: missing})
 }
 
-func (m *membership) roster() raftnode.Roster {
-	members := make([]raftnode.Member, len(m.members))
-	for i, member := range m.members {
-		members[i] = raftnode.Member(member)
+func rosterOf(members []store.Member, removed []uint64) raftnode.Roster {
+	r := raftnode.Roster{Members: make([]raftnode.Member, len(members)), Removed: removed}
+	for i, member := range members {
+		r.Members[i] = raftnode.Member(member)
 	}
-	return raftnode.Roster{Members: members, Removed: m.removed}
+	return r
 }
 
 // locate notes where a machine says it is. If it has moved, it tells the cluster

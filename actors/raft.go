@@ -94,6 +94,13 @@ func (r *raftActor) Receive(ctx actor.Context) {
 			r.peers.inbox.refused.Add(1)
 			r.log.Error("refused a message of another machine", "error", err)
 		}
+	case *offered:
+		if r.mute() {
+			m.answer(false, errNotYet)
+			return
+		}
+		m.answer(r.node.Offered(m.message))
+		return
 	case *reached:
 		r.node.Reached(uint64(m.time), r.clock())
 	case *forwarded:
@@ -116,7 +123,7 @@ func (r *raftActor) Receive(ctx actor.Context) {
 		}), m)
 	case *membership:
 		r.names.set(m.members)
-		r.node.SetRoster(m.roster())
+		r.node.SetRoster(rosterOf(m.members, m.removed))
 		r.peers.set(ctx, m)
 		for _, id := range m.removed {
 			r.probation.Unreachable(id)
@@ -181,6 +188,9 @@ func (r *raftActor) Receive(ctx actor.Context) {
 		ctx.Send(ctx.Self(), flush{})
 	}
 }
+
+// errNotYet: see [witness.Probation].
+var errNotYet = errors.New("this machine does not take part yet, or no more: others have to take it in first")
 
 // work does what the core asks for. Reads go behind the entries they wait for.
 func (r *raftActor) work(ctx actor.Context) {

@@ -10,7 +10,6 @@ import (
 
 	"github.com/asynkron/protoactor-go/actor"
 	"go.etcd.io/raft/v3/raftpb"
-	"google.golang.org/protobuf/proto"
 
 	"etcd/raftnode"
 	"etcd/store"
@@ -18,7 +17,7 @@ import (
 	"etcd/witness"
 )
 
-var errNoSnapshot = errors.New("actors: what came as a snapshot is none")
+var errOtherName = errors.New("a snapshot comes in the name of another member")
 
 // Inbox takes what comes from other machines, on the goroutines of their
 // connections, and passes it on as messages.
@@ -156,22 +155,41 @@ func (in *Inbox) Deliver(from uint64, f transport.Frame) {
 	}
 }
 
-// Snapshot stores a snapshot of the leader and passes its message on when it is
-// durable. Then, or when it cannot be, done is called.
-func (in *Inbox) Snapshot(from uint64, message []byte, body io.Reader, done func(error)) {
-	m := &raftpb.Message{}
-	if err := proto.Unmarshal(message, m); err != nil {
-		done(err)
+// Offer asks whether a snapshot shall be received with the Raft message that came for it.
+// done gets the answer, and is called once.
+func (in *Inbox) Offer(from uint64, message []byte, done func(error)) {
+	in.offer(from, message, func(_ *raftpb.Message, _ bool, err error) { done(err) })
+}
+
+func (in *Inbox) offer(from uint64, message []byte, done func(m *raftpb.Message, needed bool, err error)) {
+	m, err := raftnode.DecodeOffer(message)
+	if err == nil && m.GetFrom() != from {
+		err = errOtherName
+	}
+	if err != nil {
+		in.refused.Add(1)
+		done(nil, false, err)
 		return
 	}
-	if m.GetType() != raftpb.MsgSnap || m.GetFrom() != from {
-		done(errNoSnapshot)
-		return
-	}
-	in.root.Send(in.to.receiver, &receiveSnapshot{meta: m.GetSnapshot().GetMetadata(), body: body, done: func(err error) {
-		if err == nil {
-			in.root.Send(in.to.raft, &raftnode.Message{Message: m})
+	in.root.Send(in.to.raft, &offered{message: m, answer: func(needed bool, err error) { done(m, needed, err) }})
+}
+
+// Snapshot takes a snapshot of the leader, whose body has so many bytes, and passes its
+// message on when it is durable. Then, or when it cannot be, or must not, done is called.
+func (in *Inbox) Snapshot(from uint64, message []byte, size int64, body io.Reader, done func(error)) {
+	in.offer(from, message, func(m *raftpb.Message, needed bool, err error) {
+		if err != nil {
+			done(err)
+			return
 		}
-		done(err)
-	}})
+		in.root.Send(in.to.receiver, &receiveSnapshot{
+			from: from, meta: m.GetSnapshot().GetMetadata(), needed: needed, size: size, body: body,
+			done: func(err error) {
+				if err == nil {
+					in.root.Send(in.to.raft, &raftnode.Message{Message: m})
+				}
+				done(err)
+			},
+		})
+	})
 }

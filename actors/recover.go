@@ -64,18 +64,24 @@ func OpenDisk(fsys vfs.FS, opts wal.Options) (disk *Disk, err error) {
 }
 
 func (d *Disk) read() (err error) {
-	d.log, d.Found, err = wal.Open(d.fsys, d.opts)
+	opts := d.opts
+	opts.Restore = func(body io.Reader) error {
+		s, err := store.Restore(body)
+		switch {
+		case errors.Is(err, store.ErrNewer):
+			return fmt.Errorf("%w: %w", wal.ErrVersion, err)
+		case err == nil:
+			d.store = s
+		}
+		return err
+	}
+	d.log, d.Found, err = wal.Open(d.fsys, opts)
 	if err != nil {
 		return err
 	}
 	d.Identity = d.Found.Identity
 	d.book, d.Forgotten = witness.Load(d.fsys, d.Identity)
 	d.snapshots = wal.NewSnapshots(d.fsys, d.Identity)
-	if meta := d.Found.Snapshot; meta != nil {
-		if d.store, err = restore(d.snapshots, meta); err != nil {
-			return errors.Join(err, d.log.Close())
-		}
-	}
 	return nil
 }
 
@@ -110,7 +116,7 @@ func (d *Disk) Joining() bool {
 func (d *Disk) fresh() bool { return d.LastIndex() == 0 && !d.Joining() }
 
 func restore(snapshots *wal.Snapshots, meta *raftpb.SnapshotMetadata) (*store.Store, error) {
-	body, err := snapshots.Open(meta.GetIndex(), meta.GetTerm())
+	body, _, err := snapshots.Open(meta.GetIndex(), meta.GetTerm())
 	if err != nil {
 		return nil, err
 	}

@@ -51,7 +51,7 @@ func TestReceivedSnapshotsStayUntilInstalled(t *testing.T) {
 	m := start(t, dir, func(c *Config) { c.Raft.SnapshotEntries = 10 })
 	for _, index := range []uint64{1000, 2000, 3000} {
 		done := make(chan error, 1)
-		m.root.Send(m.Inbox.to.receiver, received(index, strings.NewReader("state"), func(err error) { done <- err }))
+		m.root.Send(m.Inbox.to.receiver, received(index, strings.NewReader(leadersState(index)), func(err error) { done <- err }))
 		if err := <-done; err != nil {
 			t.Fatal(err)
 		}

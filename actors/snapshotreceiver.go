@@ -7,44 +7,87 @@ import (
 
 	"github.com/asynkron/protoactor-go/actor"
 
+	"etcd/raftnode"
+	"etcd/store"
 	"etcd/wal"
 )
 
-// receiverActor stores snapshots of the leader, as slowly as they come. What this machine
+// receiverActor takes snapshots of the leader, as slowly as they come. What this machine
 // writes by itself does not wait for that: its log would grow meanwhile.
+//
+// A snapshot is restored while it is written, and gets its name only if a state has come of
+// it that agrees with what its message says: a file that this machine could not start from
+// must never be on its disk, because all that was before it goes. The state is kept for the
+// installation, so that it is read once.
 type receiverActor struct {
 	snapshots *wal.Snapshots
 	logger    *slog.Logger
 	fatal     fatal
+
+	to *pids
 }
 
 func (r *receiverActor) Receive(ctx actor.Context) {
-	m, ok := ctx.Message().(*receiveSnapshot)
-	if !ok {
-		return
+	switch m := ctx.Message().(type) {
+	case *pids:
+		r.to = m
+	case *receiveSnapshot:
+		if m.needed {
+			m.done(r.receive(ctx, m))
+			return
+		}
+		_, err := io.Copy(io.Discard, m.body)
+		m.done(err)
 	}
-	start := time.Now()
-	body := &arriving{Reader: m.body}
-	size, err := r.snapshots.Receive(m.meta, body)
+}
+
+func (r *receiverActor) receive(ctx actor.Context, m *receiveSnapshot) error {
+	start, index := time.Now(), m.meta.GetIndex()
+	ctx.Send(r.to.store, &restored{}) // two states in memory are enough
+	body := &watched{r: m.body}
+	var state *store.Store
+	var unfit error // what came is no state that belongs to the message
+	err := r.snapshots.Receive(m.meta, m.size, func(w io.Writer) (err error) {
+		disk := &watched{w: w}
+		if state, err = store.Restore(io.TeeReader(body, disk)); err == nil {
+			err = raftnode.CheckState(m.meta, state.Index(), rosterOf(state.Members(), state.Removed()))
+		}
+		if !body.failed && !disk.failed {
+			unfit = err
+		}
+		return err
+	})
 	switch {
 	case err == nil:
-		r.logger.Info("received a snapshot of the leader", "index", m.meta.GetIndex(), "bytes", size, "took", time.Since(start))
+		r.logger.Info("received a snapshot of the leader", "index", index, "bytes", m.size, "took", time.Since(start))
+		ctx.Send(r.to.store, &restored{meta: m.meta, state: state})
+	case unfit != nil:
+		r.logger.Error("what came as a snapshot of the leader is none, and was thrown away. If that does not end with the next one, "+
+			"the leader has damaged memory, or runs another version: let another machine lead, and look at it",
+			"member", MemberID(m.from), "index", index, "error", unfit)
 	case !body.failed:
 		// The leader would send it again and again, and this machine never catch up.
 		noSnapshot(r.fatal, "cannot store a snapshot of the leader", err)
 	}
-	m.done(err)
+	return err
 }
 
-// arriving is the body of a snapshot on its way here. It tells a connection that broke,
-// which is no fault of this machine, from a disk that did.
-type arriving struct {
-	io.Reader
+// watched notes whether a reader, or a writer, has failed: that of a connection is no fault
+// of this machine, that of a disk is.
+type watched struct {
+	r      io.Reader
+	w      io.Writer
 	failed bool
 }
 
-func (a *arriving) Read(p []byte) (int, error) {
-	n, err := a.Reader.Read(p)
+func (a *watched) Read(p []byte) (int, error) {
+	n, err := a.r.Read(p)
 	a.failed = a.failed || err != nil && err != io.EOF
+	return n, err
+}
+
+func (a *watched) Write(p []byte) (int, error) {
+	n, err := a.w.Write(p)
+	a.failed = a.failed || err != nil
 	return n, err
 }

@@ -107,7 +107,9 @@ func TestStopEndsAWaitingReceive(t *testing.T) {
 		return nil
 	})
 	received := make(chan error, 1)
-	go func() { received <- m.ReceiveSnapshot(12, snapshotMessage(t, 12, 1000), strings.NewReader("state")) }()
+	go func() {
+		received <- m.ReceiveSnapshot(leader.ID, encoded(t, leadersMessage(1000)), 1000, strings.NewReader(leadersState(1000)))
+	}()
 	<-begun
 	m.Disconnect()
 	select {

@@ -4,6 +4,7 @@ import (
 	"log/slog"
 
 	"github.com/asynkron/protoactor-go/actor"
+	"go.etcd.io/raft/v3/raftpb"
 
 	"etcd/raftnode"
 	"etcd/store"
@@ -23,6 +24,7 @@ type storeActor struct {
 	fatal  fatal
 	// snapshots is where the ones that are to be installed are read from.
 	snapshots *wal.Snapshots
+	restored  restored // the one that came last, until it is installed or superfluous
 	audits    auditPoint
 	early     early
 
@@ -47,6 +49,8 @@ func (s *storeActor) Receive(ctx actor.Context) {
 		}
 	case *Read, *status:
 		s.local(ctx, m)
+	case *restored:
+		s.restored = *m
 	case *install:
 		s.install(ctx, m)
 	case *Freeze:
@@ -122,6 +126,9 @@ func (s *storeActor) apply(ctx actor.Context, m *raftnode.Apply) {
 	if members {
 		s.tellMembers(ctx)
 	}
+	if m.Last >= s.restored.meta.GetIndex() {
+		s.restored = restored{}
+	}
 	ctx.Send(s.to.raft, &applied{apply: m})
 	s.tellReaper(ctx)
 	if s.early.enough(m.Last) {
@@ -145,7 +152,7 @@ func answerProposal(ctx actor.Context, token any, result store.Result) {
 // install replaces the state by that of a snapshot which the leader has sent, and
 // which is on disk already.
 func (s *storeActor) install(ctx actor.Context, m *install) {
-	state, err := restore(s.snapshots, m.meta)
+	state, err := s.stateOf(m.meta)
 	if err != nil {
 		s.fatal("a snapshot of the leader cannot be read back from the disk: the process ends. "+
 			"Look at the disk, then start it again; if that fails, wipe the data directory and let the machine join again",
@@ -161,6 +168,19 @@ func (s *storeActor) install(ctx actor.Context, m *install) {
 	if s.early.enough(m.meta.GetIndex()) {
 		s.recovered(ctx)
 	}
+}
+
+// stateOf is the state of a received snapshot, which is read from the disk only if another
+// one has come meanwhile.
+func (s *storeActor) stateOf(meta *raftpb.SnapshotMetadata) (*store.Store, error) {
+	kept := s.restored
+	if kept.meta.GetIndex() <= meta.GetIndex() {
+		s.restored = restored{}
+	}
+	if kept.state != nil && kept.meta.GetIndex() == meta.GetIndex() && kept.meta.GetTerm() == meta.GetTerm() {
+		return kept.state, nil
+	}
+	return restore(s.snapshots, meta)
 }
 
 // tellMembers tells the raft actor and the witness who belongs to the cluster. A machine that is

@@ -16,7 +16,6 @@ import (
 	"time"
 
 	"github.com/asynkron/protoactor-go/actor"
-	"go.etcd.io/raft/v3/raftpb"
 
 	"etcd/raftnode"
 	"etcd/wal"
@@ -90,7 +89,7 @@ func child(kind string) {
 		}
 	case "received snapshot ENOSPC":
 		failSync(".snap", syscall.ENOSPC)
-		root.Send(m.Inbox.to.receiver, received(100, strings.NewReader("state"), func(error) {}))
+		root.Send(m.Inbox.to.receiver, received(100, strings.NewReader(leadersState(100)), func(error) {}))
 	case "unknown command":
 		root.Send(m.Raft, &Propose{ReplyTo: writer, Command: []byte("not a command")})
 	}
@@ -101,7 +100,9 @@ func child(kind string) {
 
 // received is the message of a snapshot that comes from a leader.
 func received(index uint64, body io.Reader, done func(error)) *receiveSnapshot {
-	return &receiveSnapshot{meta: &raftpb.SnapshotMetadata{Index: new(index), Term: new(uint64(9))}, body: body, done: done}
+	return &receiveSnapshot{
+		from: leader.ID, meta: leadersMessage(index).GetSnapshot().GetMetadata(), needed: true, size: 1000, body: body, done: done,
+	}
 }
 
 // runChild returns the exit code and the output of a child.

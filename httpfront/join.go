@@ -267,7 +267,8 @@ func acceptStream(r *request) answer {
 }
 
 func acceptSnapshot(r *request) answer {
-	r.server.machine.Receiver.Snapshot(r.ctx, r.certified(), r.server.machine.ReceiveSnapshot)
+	m := r.server.machine
+	m.Receiver.Snapshot(r.ctx, r.certified(), transport.Intake{Offered: m.OfferSnapshot, Receive: m.ReceiveSnapshot})
 	r.logUncertified()
 	return nil
 }

@@ -39,8 +39,11 @@ func decode(data []byte) (*storepb.Command, error) {
 	return c, check(c)
 }
 
+// ErrNewer is why a command, or a snapshot, of a newer version is not understood.
+var ErrNewer = errors.New("a newer version has written it")
+
 var (
-	errNewer  = errors.New("it has fields this version does not know")
+	errNewer  = fmt.Errorf("%w: it has fields this version does not know", ErrNewer)
 	errNoKind = errors.New("it is of no kind this version knows")
 	errTTL    = errors.New("negative time to live")
 )

@@ -17,7 +17,7 @@ import (
 // Restore reads what Snapshot.WriteTo wrote and returns a store that goes on
 // from there exactly as the one the snapshot was taken of. It reads r to its
 // end. It returns an error for every stream that is not a whole snapshot of a
-// version and a shape this package knows.
+// version and a shape this package knows; it wraps ErrNewer if that is why.
 func Restore(r io.Reader) (*Store, error) {
 	in := messageReader{r: bufio.NewReaderSize(r, 1<<16)}
 	s := New()
@@ -33,7 +33,7 @@ func (s *Store) restore(in *messageReader) error {
 		return fmt.Errorf("header: %w", err)
 	}
 	if version := header.GetFormatVersion(); version != formatVersion {
-		return fmt.Errorf("it has format version %d, this program reads version %d", version, formatVersion)
+		return fmt.Errorf("%w: it has format version %d, this program reads version %d", ErrNewer, version, formatVersion)
 	}
 	s.index, s.time = header.GetIndex(), Time(header.GetTime())
 	s.history.limit = int(header.GetHistoryLimit())

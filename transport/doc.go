@@ -17,7 +17,8 @@
 //     another, or is turned away by the caller's [Admit]; and no stream of one process
 //     is replaced by that of another one with the same ID while it lives;
 //   - a snapshot is held in memory by neither side, and is acknowledged only after
-//     the receiver reported it durable.
+//     the receiver reported it durable. Nothing of it reaches the receiver before the
+//     caller wants it, and never more than was announced.
 //
 // It must never look into a payload, decide who is a member, retry a frame, or know
 // actors. It reports through callbacks.
@@ -36,7 +37,7 @@
 // is slow but working is not taken for dead.
 //
 // A snapshot starts likewise, with "POST /raft/snapshot". After 101 come a frame with
-// the Raft message, frames with pieces of the body, and a last one with the length
+// the length of the body and the Raft message, frames with pieces of the body, and a last one with the length
 // and CRC-32C of the whole. The receiver answers with an HTTP response: 204 once it
 // is durable, or an error, which may come at any time and ends the transfer.
 package transport

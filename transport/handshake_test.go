@@ -50,7 +50,7 @@ func TestHandshakeRefusals(t *testing.T) {
 			if len(d.up)+len(d.down) > 0 {
 				t.Error("a refusal was reported as something else, too")
 			}
-			err := SendSnapshot(t.Context(), cfg, bob, m.addr, nil, strings.NewReader("body"), nil)
+			err := SendSnapshot(t.Context(), cfg, bob, m.addr, nil, 4, strings.NewReader("body"), nil)
 			refused, ok := errors.AsType[*RefusedError](err)
 			if !ok || refused.Status != c.status || refused.Message != c.message {
 				t.Errorf("a snapshot: %v", err)
@@ -109,7 +109,7 @@ func TestWhoeverElseRefuses(t *testing.T) {
 			if !strings.Contains(err.Error(), c.addr+" answers "+c.says) {
 				t.Errorf("got %v", err)
 			}
-			err = SendSnapshot(t.Context(), testConfig(alice), bob, c.addr, nil, strings.NewReader("body"), nil)
+			err = SendSnapshot(t.Context(), testConfig(alice), bob, c.addr, nil, 4, strings.NewReader("body"), nil)
 			if _, ok := errors.AsType[*RefusedError](err); ok || err == nil || !strings.Contains(err.Error(), c.says) {
 				t.Errorf("a snapshot: %v", err)
 			}

@@ -111,7 +111,8 @@ type machineConfig struct {
 	addr    string
 	admit   Admit
 	deliver func(from uint64, f Frame)
-	receive func(from uint64, message []byte, body io.Reader) error
+	offered func(from uint64, message []byte) error
+	receive func(from uint64, message []byte, size int64, body io.Reader) error
 	others  []Place
 
 	certified   Certified
@@ -135,6 +136,9 @@ func startMachine(t testing.TB, cfg machineConfig) *machine {
 	if cfg.deliver == nil {
 		cfg.deliver = func(from uint64, f Frame) { m.frames <- delivered{from, f} }
 	}
+	if cfg.offered == nil {
+		cfg.offered = func(uint64, []byte) error { return nil }
+	}
 	m.receiver = NewReceiver(cfg.Config, cfg.admit, cfg.deliver)
 	server := &fasthttp.Server{
 		Handler: func(ctx *fasthttp.RequestCtx) {
@@ -142,7 +146,7 @@ func startMachine(t testing.TB, cfg machineConfig) *machine {
 			case StreamPath:
 				m.receiver.Stream(ctx, cfg.certified)
 			case SnapshotPath:
-				m.receiver.Snapshot(ctx, cfg.certified, cfg.receive)
+				m.receiver.Snapshot(ctx, cfg.certified, Intake{Offered: cfg.offered, Receive: cfg.receive})
 			case PresencePath:
 				m.receiver.Presence(ctx, func(string) error { return cfg.uncertified }, cfg.others)
 			}

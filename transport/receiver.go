@@ -35,17 +35,18 @@ type Receiver struct {
 	admit   Admit
 	deliver func(from uint64, f Frame)
 
-	mu      sync.Mutex
-	closed  bool
-	drops   uint64 // calls of Drop so far
-	streams map[streamID]*stream
-	foreign map[uint64]bool // member IDs of other clusters that were logged
-	running sync.WaitGroup
+	mu        sync.Mutex
+	closed    bool
+	drops     uint64 // calls of Drop so far
+	streams   map[streamID]*stream
+	receiving *stream         // the snapshot under way
+	foreign   map[uint64]bool // member IDs of other clusters that were logged
+	running   sync.WaitGroup
 }
 
 // streamID names what there may be one of at a time.
 type streamID struct {
-	from  uint64 // 0 for a snapshot: there is one, whoever sends it
+	from  uint64
 	class Class
 }
 
@@ -58,12 +59,7 @@ type stream struct {
 	done  chan struct{} // closed when its goroutine no longer serves it
 }
 
-func (st *stream) id() streamID {
-	if st.class == classSnapshot {
-		return streamID{class: st.class}
-	}
-	return streamID{st.from, st.class}
-}
+func (st *stream) id() streamID { return streamID{st.from, st.class} }
 
 // NewReceiver makes a Receiver. deliver is called for each frame, in order, from one
 // goroutine per stream, and owns the payload. It may block, which is what slows a
@@ -194,6 +190,9 @@ func (r *Receiver) take(st *stream, drops uint64, hijacked net.Conn, serve func(
 	r.mu.Lock()
 	if r.streams[st.id()] == st {
 		delete(r.streams, st.id())
+	}
+	if r.receiving == st {
+		r.receiving = nil
 	}
 	r.mu.Unlock()
 	level := slog.LevelDebug

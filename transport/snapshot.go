@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"hash/crc32"
 	"io"
+	"math"
 	"net"
 	"net/http"
 	"sync"
@@ -21,6 +22,8 @@ const (
 	maxSnapshotMessage = 1 << 20
 	// snapshotPiece is how much of a snapshot goes into one frame, in bytes.
 	snapshotPiece = 256 << 10
+	// snapshotSizeSize is what precedes the message: the length of the body, u64.
+	snapshotSizeSize = 8
 	// snapshotEndSize is the payload of the last frame: length u64, CRC-32C u32.
 	snapshotEndSize = 12
 
@@ -43,13 +46,13 @@ var ErrTooSlow = errors.New("the snapshot comes at less than 16 KiB a second")
 
 // SendSnapshot sends a snapshot to the member with the ID to at addr and returns nil
 // once that has it durable: first the Raft message, of at most 1 MiB, then body to
-// its end, of which only a piece is in memory. progress, if not nil, is told about once
+// its end, of size bytes, of which only a piece is in memory. progress, if not nil, is told about once
 // a second and at the end how many bytes of body have been sent. ctx bounds the whole;
 // without it, ten times [Config.Dead] without progress ends it, and sixty times
 // [Config.Dead] without an answer to the complete body.
 // An answer of the other machine that says no is a [*RefusedError].
-func SendSnapshot(ctx context.Context, cfg Config, to uint64, addr string, message []byte, body io.Reader, progress func(bytes int64)) error {
-	if err := sendSnapshot(ctx, cfg, to, addr, message, body, progress); err != nil {
+func SendSnapshot(ctx context.Context, cfg Config, to uint64, addr string, message []byte, size int64, body io.Reader, progress func(bytes int64)) error {
+	if err := sendSnapshot(ctx, cfg, to, addr, message, size, body, progress); err != nil {
 		if ctx.Err() != nil {
 			err = context.Cause(ctx) // the connection was closed for it
 		}
@@ -58,7 +61,7 @@ func SendSnapshot(ctx context.Context, cfg Config, to uint64, addr string, messa
 	return nil
 }
 
-func sendSnapshot(ctx context.Context, cfg Config, to uint64, addr string, message []byte, body io.Reader, progress func(bytes int64)) error {
+func sendSnapshot(ctx context.Context, cfg Config, to uint64, addr string, message []byte, size int64, body io.Reader, progress func(bytes int64)) error {
 	if len(message) > maxSnapshotMessage {
 		return fmt.Errorf("its message: %w: %d bytes, at most %d go", ErrTooLarge, len(message), maxSnapshotMessage)
 	}
@@ -75,7 +78,7 @@ func sendSnapshot(ctx context.Context, cfg Config, to uint64, addr string, messa
 	}()
 
 	conn.writeTimeout = stallFactor * cfg.Dead
-	err = writeSnapshot(conn, message, body, progress, answer.came)
+	err = writeSnapshot(conn, message, size, body, progress, answer.came)
 	wait := durableFactor * cfg.Dead
 	if err != nil {
 		wait = cfg.Dead
@@ -126,8 +129,9 @@ var (
 )
 
 // writeSnapshot writes the frames of a snapshot, as long as no answer came.
-func writeSnapshot(w io.Writer, message []byte, body io.Reader, progress func(bytes int64), answered <-chan struct{}) error {
-	if _, err := w.Write(AppendFrame(nil, Frame{kindSnapshotMessage, message})); err != nil {
+func writeSnapshot(w io.Writer, message []byte, size int64, body io.Reader, progress func(bytes int64), answered <-chan struct{}) error {
+	begin := append(binary.LittleEndian.AppendUint64(nil, uint64(size)), message...)
+	if _, err := w.Write(AppendFrame(nil, Frame{kindSnapshotMessage, begin})); err != nil {
 		return err
 	}
 	var (
@@ -162,6 +166,9 @@ func writeSnapshot(w io.Writer, message []byte, body io.Reader, progress func(by
 			progress(sent)
 		}
 	}
+	if sent != size {
+		return fmt.Errorf("%w: it has %d bytes, and not %d", errBody, sent, size)
+	}
 	end := binary.LittleEndian.AppendUint64(nil, uint64(sent))
 	end = binary.LittleEndian.AppendUint32(end, sum)
 	_, err := w.Write(AppendFrame(nil, Frame{kindSnapshotEnd, end}))
@@ -179,40 +186,85 @@ func fill(r io.Reader, p []byte) (n int, err error) {
 	return n, err
 }
 
-// Snapshot is the handler for POST on [SnapshotPath]. certified is for [Hello]. It returns at once; receive is
-// then called on a goroutine of its own, with the Raft message, which it owns, and the
-// body, which ends in io.EOF only if all of it arrived undamaged. The sender is told
-// of success when receive returns nil, which promises that the snapshot is durable,
-// and otherwise of the error. When it has returned, the body cannot be read any more; if
-// that happens during a Read elsewhere, the connection is closed without an answer. A new snapshot ends the one under way, whoever sends it:
-// only a leader does, and what another one began to send is of no use any more. So does a
-// rate of less than 16 KiB/s, counted over the time in which this side waits.
-func (r *Receiver) Snapshot(ctx *fasthttp.RequestCtx, certified Certified, receive func(from uint64, message []byte, body io.Reader) error) {
+// Intake is what becomes of snapshots that come.
+type Intake struct {
+	// Offered decides by the Raft message whether a snapshot is wanted; nil if so.
+	Offered func(from uint64, message []byte) error
+	// Receive takes one that is, with the Raft message, which it owns, and the body of size
+	// bytes, which ends in io.EOF only if all of it arrived undamaged. That it returns nil
+	// promises that the snapshot is durable.
+	Receive func(from uint64, message []byte, size int64, body io.Reader) error
+}
+
+// Snapshot is the handler for POST on [SnapshotPath]. certified is for [Hello]. It returns at
+// once; the rest is done on
+// a goroutine of its own. The sender is told of success when in.Receive returns nil, and
+// otherwise of the error. When it has returned, the body cannot be read any more; if that
+// happens during a Read elsewhere, the connection is closed without an answer.
+//
+// One snapshot is received at a time. A new one that is wanted ends the one under way,
+// whoever sends it: only a leader's is wanted, and what another one began to send is of no
+// use any more. What is not wanted has no such effect, and neither has a connection on which
+// no message comes within ten times [Config.Dead]. A rate of less than 16 KiB/s ends one,
+// too, counted over the time in which this side waits.
+func (r *Receiver) Snapshot(ctx *fasthttp.RequestCtx, certified Certified, in Intake) {
 	serve := func(st *stream, conn *timedConn) error {
-		err := r.receiveSnapshot(st, conn, receive)
+		err := r.receiveSnapshot(st, conn, in)
 		return errors.Join(err, r.answerSnapshot(conn, err))
 	}
 	r.accept(ctx, certified, func(c Class) bool { return c == classSnapshot }, serve)
 }
 
-func (r *Receiver) receiveSnapshot(st *stream, conn *timedConn, receive func(from uint64, message []byte, body io.Reader) error) error {
-	conn.readTimeout = stallFactor * r.cfg.Dead
-	in := bufio.NewReaderSize(&paced{Reader: conn, grace: conn.readTimeout, now: time.Now}, readBuffer)
-	f, err := ReadFrame(in, maxSnapshotMessage)
+func (r *Receiver) receiveSnapshot(st *stream, conn *timedConn, intake Intake) error {
+	wait := stallFactor * r.cfg.Dead
+	in := bufio.NewReaderSize(&paced{Reader: conn, grace: wait, now: time.Now}, readBuffer)
+	conn.readTimeout = 0 // one deadline for all of the message
+	if err := conn.SetReadDeadline(time.Now().Add(wait)); err != nil {
+		return err
+	}
+	f, err := ReadFrame(in, snapshotSizeSize+maxSnapshotMessage)
 	if err != nil {
 		return noEOF(err)
 	}
-	if f.Kind != kindSnapshotMessage {
-		return fmt.Errorf("a snapshot begins with a frame of kind %d", f.Kind)
+	if f.Kind != kindSnapshotMessage || len(f.Payload) < snapshotSizeSize {
+		return fmt.Errorf("a snapshot begins with a frame of kind %d and %d bytes", f.Kind, len(f.Payload))
 	}
-	body := &snapshotBody{r: in}
+	size, message := binary.LittleEndian.Uint64(f.Payload), f.Payload[snapshotSizeSize:]
+	if size > math.MaxInt64 {
+		return fmt.Errorf("a snapshot of %d bytes: %w", size, ErrTooLarge)
+	}
+	if err := intake.Offered(st.from, message); err != nil {
+		return err
+	}
+	if err := r.succeed(st); err != nil {
+		return err
+	}
+	conn.readTimeout = wait
+	body := &snapshotBody{r: in, size: size}
 	lent := &lentBody{r: body}
-	err = receive(st.from, f.Payload, lent)
+	err = intake.Receive(st.from, message, int64(size), lent)
 	lent.takeBack(st.conn)
 	if err != nil {
 		return err
 	}
 	return body.finish()
+}
+
+// succeed makes st the snapshot that is received, when the one before it has ended.
+func (r *Receiver) succeed(st *stream) error {
+	r.mu.Lock()
+	if r.closed {
+		r.mu.Unlock()
+		return net.ErrClosed
+	}
+	before := r.receiving
+	r.receiving = st
+	r.mu.Unlock()
+	if before != nil {
+		_ = before.conn.Close()
+		<-before.done
+	}
+	return nil
 }
 
 var errTakenBack = errors.New("transport: the snapshot is no longer received")
@@ -292,6 +344,7 @@ type snapshotBody struct {
 	r      *bufio.Reader
 	buffer []byte // of the piece
 	rest   []byte // of the piece, not read yet
+	size   uint64 // as announced
 	bytes  uint64 // received so far
 	sum    uint32 // of these
 	err    error  // comes after rest
@@ -323,10 +376,13 @@ func (b *snapshotBody) next() error {
 		b.buffer, b.rest = f.Payload, f.Payload
 		b.bytes += uint64(len(f.Payload))
 		b.sum = crc32.Update(b.sum, castagnoli, f.Payload)
+		if b.bytes > b.size {
+			return fmt.Errorf("%w: the snapshot was to have %d bytes", ErrTooLarge, b.size)
+		}
 		return nil
 	case f.Kind != kindSnapshotEnd || len(f.Payload) != snapshotEndSize:
 		return fmt.Errorf("a frame of kind %d is not part of a snapshot", f.Kind)
-	case binary.LittleEndian.Uint64(f.Payload) != b.bytes:
+	case binary.LittleEndian.Uint64(f.Payload) != b.bytes || b.size != b.bytes:
 		return fmt.Errorf("%w: the snapshot has %d bytes, %d arrived", ErrDamaged, binary.LittleEndian.Uint64(f.Payload), b.bytes)
 	case binary.LittleEndian.Uint32(f.Payload[8:]) != b.sum:
 		return fmt.Errorf("%w: the CRC-32C of the whole snapshot is wrong", ErrDamaged)

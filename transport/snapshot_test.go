@@ -33,8 +33,8 @@ type received struct {
 }
 
 // drain receives a snapshot without keeping it.
-func drain(into chan<- received) func(from uint64, message []byte, body io.Reader) error {
-	return func(from uint64, message []byte, body io.Reader) error {
+func drain(into chan<- received) func(from uint64, message []byte, size int64, body io.Reader) error {
+	return func(from uint64, message []byte, _ int64, body io.Reader) error {
 		sum := crc32.New(castagnoli)
 		n, err := io.CopyBuffer(sum, body, make([]byte, 32<<10))
 		into <- received{from, string(message), n, sum.Sum32(), err}
@@ -55,7 +55,7 @@ func TestSnapshotStreams(t *testing.T) {
 	runtime.ReadMemStats(&before)
 	start := time.Now()
 	var reports []int64
-	err := SendSnapshot(t.Context(), testConfig(alice), bob, m.addr, []byte("MsgSnap"), source(size),
+	err := SendSnapshot(t.Context(), testConfig(alice), bob, m.addr, []byte("MsgSnap"), size, source(size),
 		func(bytes int64) { reports = append(reports, bytes) })
 	if err != nil {
 		t.Fatal(err)
@@ -81,7 +81,7 @@ func TestSnapshotSizes(t *testing.T) {
 	got := make(chan received, 1)
 	m := startMachine(t, machineConfig{receive: drain(got)})
 	for _, size := range []int64{0, 1, snapshotPiece - 1, snapshotPiece, snapshotPiece + 1, 2 * snapshotPiece} {
-		if err := SendSnapshot(t.Context(), testConfig(alice), bob, m.addr, nil, source(size), nil); err != nil {
+		if err := SendSnapshot(t.Context(), testConfig(alice), bob, m.addr, nil, size, source(size), nil); err != nil {
 			t.Errorf("%d bytes: %v", size, err)
 		}
 		if r := receive(t, got, "the snapshot"); r.bytes != size {
@@ -92,7 +92,7 @@ func TestSnapshotSizes(t *testing.T) {
 
 func TestSnapshotIsAcknowledgedWhenDurable(t *testing.T) {
 	arrived, durable := make(chan struct{}), make(chan struct{})
-	m := startMachine(t, machineConfig{receive: func(_ uint64, _ []byte, body io.Reader) error {
+	m := startMachine(t, machineConfig{receive: func(_ uint64, _ []byte, _ int64, body io.Reader) error {
 		if _, err := io.Copy(io.Discard, body); err != nil {
 			return err
 		}
@@ -102,7 +102,7 @@ func TestSnapshotIsAcknowledgedWhenDurable(t *testing.T) {
 	}})
 	sent := make(chan error, 1)
 	go func() {
-		sent <- SendSnapshot(t.Context(), testConfig(alice), bob, m.addr, nil, strings.NewReader("body"), nil)
+		sent <- SendSnapshot(t.Context(), testConfig(alice), bob, m.addr, nil, 4, strings.NewReader("body"), nil)
 	}()
 	receive(t, arrived, "the body")
 	select {
@@ -120,7 +120,7 @@ func TestSnapshotCutInTheMiddle(t *testing.T) {
 	got := make(chan received, 1)
 	m := startMachine(t, machineConfig{receive: drain(got)})
 	p := startProxy(t, m.addr, cut(3<<20))
-	if err := SendSnapshot(t.Context(), testConfig(alice), bob, p.addr, nil, source(8<<20), nil); err == nil {
+	if err := SendSnapshot(t.Context(), testConfig(alice), bob, p.addr, nil, 8<<20, source(8<<20), nil); err == nil {
 		t.Error("the sender takes a snapshot for delivered that was cut off")
 	}
 	if r := receive(t, got, "the failure"); r.err == nil || r.bytes == 0 || r.bytes >= 3<<20 {
@@ -132,7 +132,7 @@ func TestSnapshotDamagedInTransit(t *testing.T) {
 	got := make(chan received, 1)
 	m := startMachine(t, machineConfig{receive: drain(got)})
 	p := startProxy(t, m.addr, flip(3<<20))
-	err := SendSnapshot(t.Context(), testConfig(alice), bob, p.addr, nil, source(8<<20), nil)
+	err := SendSnapshot(t.Context(), testConfig(alice), bob, p.addr, nil, 8<<20, source(8<<20), nil)
 	refused, ok := errors.AsType[*RefusedError](err)
 	if !ok || refused.Status != http.StatusInternalServerError || !strings.Contains(refused.Message, "damaged in transit") {
 		t.Errorf("the sender got %v", err)
@@ -152,17 +152,20 @@ func TestSnapshotTrailer(t *testing.T) {
 	}
 	for _, c := range []struct {
 		name string
+		size uint64 // as announced
 		wire []byte
 		want error
 	}{
-		{"whole", append(bytes.Clone(piece), end(5, "piece")...), nil},
-		{"nothing", nil, io.ErrUnexpectedEOF},
-		{"no end", piece, io.ErrUnexpectedEOF},
-		{"a piece missing", append(bytes.Clone(piece), end(10, "piecepiece")...), ErrDamaged},
-		{"pieces mixed up", append(bytes.Clone(piece), end(5, "eceip")...), ErrDamaged},
+		{"whole", 5, append(bytes.Clone(piece), end(5, "piece")...), nil},
+		{"nothing", 5, nil, io.ErrUnexpectedEOF},
+		{"no end", 5, piece, io.ErrUnexpectedEOF},
+		{"a piece missing", 10, append(bytes.Clone(piece), end(10, "piecepiece")...), ErrDamaged},
+		{"pieces mixed up", 5, append(bytes.Clone(piece), end(5, "eceip")...), ErrDamaged},
+		{"less than was announced", 6, append(bytes.Clone(piece), end(5, "piece")...), ErrDamaged},
+		{"more than was announced", 4, append(bytes.Clone(piece), end(5, "piece")...), ErrTooLarge},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			body := &snapshotBody{r: reader(c.wire)}
+			body := &snapshotBody{r: reader(c.wire), size: c.size}
 			if _, err := io.ReadAll(body); !errors.Is(err, c.want) {
 				t.Errorf("error %v, want %v", err, c.want)
 			}
@@ -175,7 +178,7 @@ func TestSnapshotTrailer(t *testing.T) {
 
 // TestSnapshotReceiverFails has the receiver give up on a body without end.
 func TestSnapshotReceiverFails(t *testing.T) {
-	m := startMachine(t, machineConfig{Config: patientConfig(bob), receive: func(_ uint64, _ []byte, body io.Reader) error {
+	m := startMachine(t, machineConfig{Config: patientConfig(bob), receive: func(_ uint64, _ []byte, _ int64, body io.Reader) error {
 		if _, err := io.CopyN(io.Discard, body, 1<<20); err != nil {
 			return err
 		}
@@ -183,7 +186,7 @@ func TestSnapshotReceiverFails(t *testing.T) {
 	}})
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
-	err := SendSnapshot(ctx, patientConfig(alice), bob, m.addr, nil, rand.NewChaCha8([32]byte{}), nil)
+	err := SendSnapshot(ctx, patientConfig(alice), bob, m.addr, nil, 1<<40, rand.NewChaCha8([32]byte{}), nil)
 	refused, ok := errors.AsType[*RefusedError](err)
 	if !ok || refused.Status != http.StatusInternalServerError || refused.Message != "no space left on device" {
 		t.Errorf("got %v", err)
@@ -192,14 +195,14 @@ func TestSnapshotReceiverFails(t *testing.T) {
 
 // TestSnapshotReadInPart has a receiver content with less than there is.
 func TestSnapshotReadInPart(t *testing.T) {
-	m := startMachine(t, machineConfig{receive: func(_ uint64, _ []byte, body io.Reader) error {
+	m := startMachine(t, machineConfig{receive: func(_ uint64, _ []byte, _ int64, body io.Reader) error {
 		_, err := io.CopyN(io.Discard, body, 5)
 		return err
 	}})
-	if err := SendSnapshot(t.Context(), testConfig(alice), bob, m.addr, nil, strings.NewReader("12345"), nil); err != nil {
+	if err := SendSnapshot(t.Context(), testConfig(alice), bob, m.addr, nil, 5, strings.NewReader("12345"), nil); err != nil {
 		t.Errorf("all was read: %v", err)
 	}
-	if err := SendSnapshot(t.Context(), testConfig(alice), bob, m.addr, nil, strings.NewReader("123456"), nil); err == nil {
+	if err := SendSnapshot(t.Context(), testConfig(alice), bob, m.addr, nil, 6, strings.NewReader("123456"), nil); err == nil {
 		t.Error("a byte was left and nobody said so")
 	}
 }
@@ -210,7 +213,7 @@ func TestSnapshotSourceFails(t *testing.T) {
 		got := make(chan received, 1)
 		m := startMachine(t, machineConfig{receive: drain(got)})
 		body := io.MultiReader(source(1<<20+5), iotest.ErrReader(failure))
-		err := SendSnapshot(t.Context(), testConfig(alice), bob, m.addr, nil, body, nil)
+		err := SendSnapshot(t.Context(), testConfig(alice), bob, m.addr, nil, 1<<40, body, nil)
 		if !errors.Is(err, failure) {
 			t.Errorf("the sender got %v", err)
 		}
@@ -229,7 +232,7 @@ func TestSnapshotCancelled(t *testing.T) {
 		cancel()
 		return len(p), nil
 	}))
-	if err := SendSnapshot(ctx, testConfig(alice), bob, m.addr, nil, body, nil); !errors.Is(err, context.Canceled) {
+	if err := SendSnapshot(ctx, testConfig(alice), bob, m.addr, nil, 1<<40, body, nil); !errors.Is(err, context.Canceled) {
 		t.Errorf("the sender got %v", err)
 	}
 	if r := receive(t, got, "the failure"); r.err == nil {
@@ -259,7 +262,7 @@ func TestSnapshotStalls(t *testing.T) {
 	sent := make(chan error, 1)
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
-	go func() { sent <- SendSnapshot(ctx, quick(alice), bob, p.addr, nil, source(8<<20), nil) }()
+	go func() { sent <- SendSnapshot(ctx, quick(alice), bob, p.addr, nil, 8<<20, source(8<<20), nil) }()
 	r := receive(t, got, "the failure")
 	if netErr, ok := errors.AsType[net.Error](r.err); !ok || !netErr.Timeout() {
 		t.Errorf("received %+v", r)
@@ -326,10 +329,10 @@ func TestSnapshotOfTheNextLeader(t *testing.T) {
 	})
 	first := make(chan error, 1)
 	go func() {
-		first <- SendSnapshot(t.Context(), testConfig(alice), bob, m.addr, nil, io.MultiReader(source(1<<20), endless), nil)
+		first <- SendSnapshot(t.Context(), testConfig(alice), bob, m.addr, nil, 2<<20, io.MultiReader(source(1<<20), endless), nil)
 	}()
 	<-begun
-	if err := SendSnapshot(t.Context(), testConfig(alice+1), bob, m.addr, nil, source(5), nil); err != nil {
+	if err := SendSnapshot(t.Context(), testConfig(alice+1), bob, m.addr, nil, 5, source(5), nil); err != nil {
 		t.Fatal(err)
 	}
 	if r := receive(t, got, "the end of the first"); r.err == nil || r.from != alice {
@@ -337,6 +340,105 @@ func TestSnapshotOfTheNextLeader(t *testing.T) {
 	}
 	if r := receive(t, got, "the second"); r.err != nil || r.bytes != 5 {
 		t.Errorf("received %+v", r)
+	}
+}
+
+// TestSnapshotNotWanted has others come while the leader's snapshot is under way: one that is
+// not wanted, with all its bytes on the way, one that says nothing, one that is slow to say
+// what it brings. They are told so, nothing of theirs is received, and the leader's arrives.
+func TestSnapshotNotWanted(t *testing.T) {
+	got := make(chan received, 2)
+	unwanted := errors.New("this one does not lead")
+	m := startMachine(t, machineConfig{Config: patientConfig(bob), receive: drain(got), offered: func(from uint64, message []byte) error {
+		if from != alice || string(message) != "MsgSnap" {
+			return unwanted
+		}
+		return nil
+	}})
+	begun, goOn := make(chan struct{}), make(chan struct{})
+	var once sync.Once
+	body := io.MultiReader(source(1<<20), readerFunc(func([]byte) (int, error) {
+		once.Do(func() { close(begun) })
+		<-goOn
+		return 0, io.EOF
+	}))
+	first := make(chan error, 1)
+	go func() {
+		first <- SendSnapshot(t.Context(), patientConfig(alice), bob, m.addr, []byte("MsgSnap"), 1<<20, body, nil)
+	}()
+	receive(t, begun, "the leader's")
+	for from, message := range map[uint64]string{alice + 1: "MsgSnap", alice + 2: ""} {
+		err := SendSnapshot(t.Context(), patientConfig(from), bob, m.addr, []byte(message), 1<<40, rand.NewChaCha8([32]byte{}), nil)
+		if refused, ok := errors.AsType[*RefusedError](err); !ok || refused.Message != unwanted.Error() {
+			t.Errorf("%x got %v", from, err)
+		}
+	}
+	silent, err := open(t.Context(), patientConfig(alice+3), m.addr, http.MethodPost, SnapshotPath, func() Hello {
+		cfg := patientConfig(alice + 3)
+		return cfg.hello(bob, classSnapshot)
+	}())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer silent.Close()
+	close(goOn)
+	if err := receive(t, first, "the end of the leader's"); err != nil {
+		t.Errorf("the leader got %v", err)
+	}
+	if r := receive(t, got, "the leader's"); r.from != alice || r.bytes != 1<<20 || r.err != nil {
+		t.Errorf("received %+v", r)
+	}
+	if len(got) > 0 {
+		t.Errorf("received %+v", <-got)
+	}
+}
+
+// TestSnapshotWithoutAMessage says nothing, or a byte now and then, in place of what it brings.
+func TestSnapshotWithoutAMessage(t *testing.T) {
+	cfg := testConfig(bob)
+	cfg.Dead = 20 * time.Millisecond
+	m := startMachine(t, machineConfig{Config: cfg})
+	for _, every := range []time.Duration{0, cfg.Dead} {
+		hello := testConfig(alice)
+		c, err := open(t.Context(), testConfig(alice), m.addr, http.MethodPost, SnapshotPath, hello.hello(bob, classSnapshot))
+		if err != nil {
+			t.Fatal(err)
+		}
+		ended := make(chan error, 1)
+		go func() {
+			_, err := io.ReadAll(c.Conn)
+			ended <- err
+		}()
+		if every > 0 {
+			frame := AppendFrame(nil, Frame{kindSnapshotMessage, make([]byte, 1<<20)})
+			go func() {
+				for _, b := range frame {
+					if _, err := c.Conn.Write([]byte{b}); err != nil {
+						return
+					}
+					time.Sleep(every)
+				}
+			}()
+		}
+		receive(t, ended, "the end of a connection that brings nothing")
+		_ = c.Close()
+	}
+}
+
+// TestSnapshotLargerThanAnnounced ends where it was said that it would.
+func TestSnapshotLargerThanAnnounced(t *testing.T) {
+	got := make(chan received, 1)
+	m := startMachine(t, machineConfig{receive: drain(got)})
+	err := SendSnapshot(t.Context(), testConfig(alice), bob, m.addr, nil, 3<<20, rand.NewChaCha8([32]byte{}), nil)
+	if refused, ok := errors.AsType[*RefusedError](err); !ok || !strings.Contains(refused.Message, "was to have 3145728 bytes") {
+		t.Errorf("the sender got %v", err)
+	}
+	if r := receive(t, got, "the failure"); !errors.Is(r.err, ErrTooLarge) || r.bytes > 3<<20 {
+		t.Errorf("received %+v", r)
+	}
+	err = SendSnapshot(t.Context(), testConfig(alice), bob, m.addr, nil, 10, strings.NewReader("nine byte"), nil)
+	if err == nil || !strings.Contains(err.Error(), "it has 9 bytes, and not 10") {
+		t.Errorf("the sender of less got %v", err)
 	}
 }
 
@@ -353,7 +455,7 @@ func TestReceiverCloseEndsSnapshot(t *testing.T) {
 		return len(p), nil
 	})
 	sent := make(chan error, 1)
-	go func() { sent <- SendSnapshot(t.Context(), testConfig(alice), bob, m.addr, nil, body, nil) }()
+	go func() { sent <- SendSnapshot(t.Context(), testConfig(alice), bob, m.addr, nil, 1<<40, body, nil) }()
 	receive(t, begun, "the body")
 	m.receiver.Close()
 	if err := receive(t, sent, "the end"); err == nil {
@@ -367,7 +469,7 @@ func TestSnapshotReadOnAfterTheReceiverHasReturned(t *testing.T) {
 	for name, between := range map[string]bool{"in a read": false, "between two reads": true} {
 		t.Run(name, func(t *testing.T) {
 			returned, ended := make(chan struct{}), make(chan error, 1)
-			m := startMachine(t, machineConfig{Config: patientConfig(bob), receive: func(_ uint64, _ []byte, body io.Reader) error {
+			m := startMachine(t, machineConfig{Config: patientConfig(bob), receive: func(_ uint64, _ []byte, _ int64, body io.Reader) error {
 				reading := make(chan struct{})
 				go func() {
 					_, err := io.CopyN(io.Discard, body, snapshotPiece)
@@ -385,7 +487,7 @@ func TestSnapshotReadOnAfterTheReceiverHasReturned(t *testing.T) {
 			}})
 			sent := make(chan error, 1)
 			go func() {
-				sent <- SendSnapshot(t.Context(), patientConfig(alice), bob, m.addr, nil, rand.NewChaCha8([32]byte{}), nil)
+				sent <- SendSnapshot(t.Context(), patientConfig(alice), bob, m.addr, nil, 1<<40, rand.NewChaCha8([32]byte{}), nil)
 			}()
 			if between {
 				if refused, ok := errors.AsType[*RefusedError](receive(t, sent, "the answer")); !ok || refused.Message != "this machine stops" {

@@ -24,6 +24,11 @@ type Options struct {
 	// where it would be more than an eighth of what the disk has free, but not less than
 	// 1 MiB for that reason. A batch that does not fit gets a segment of its own size.
 	SegmentSize int64
+	// Restore is given the body of a snapshot by Open and says whether the state that is in
+	// it can be gone on from: the newest that can is taken. An error that wraps ErrVersion
+	// ends Open; with any other one the snapshot is as good as damaged. nil looks at the
+	// checksums alone.
+	Restore func(body io.Reader) error
 }
 
 // segmentSize is how large a segment becomes that begins with a record of need bytes.

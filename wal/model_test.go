@@ -235,7 +235,7 @@ func (d *driver) reopen(fsys *crashfs.Disk, inFlight bool) error {
 // resume goes on with the log and the snapshot that recovery chose.
 func (d *driver) resume(fsys *crashfs.Disk, log *Log, m model, snap snapshotID) error {
 	if snap.index > 0 {
-		r, err := NewSnapshots(fsys, testID).Open(snap.index, snap.term)
+		r, _, err := NewSnapshots(fsys, testID).Open(snap.index, snap.term)
 		if err != nil {
 			return err
 		}

@@ -21,7 +21,7 @@ type Recovered struct {
 	// is of another branch than the log.
 	HardState *raftpb.HardState
 	// Snapshot is the newest readable one, nil when there is none. Its body
-	// has been verified as a whole.
+	// has been verified as a whole, and Options.Restore was given it last.
 	Snapshot *raftpb.SnapshotMetadata
 	// Entries are contiguous and begin right after Snapshot, or at 1.
 	Entries []*raftpb.Entry
@@ -66,7 +66,7 @@ func Open(fsys vfs.FS, opts Options) (*Log, *Recovered, error) {
 		return nil, nil, err
 	}
 	rec := &Recovered{Identity: head.identity}
-	bad, err := rec.findSnapshot(fsys, dir.snapshots)
+	bad, err := rec.findSnapshot(fsys, dir.snapshots, opts.Restore)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -164,12 +164,11 @@ func readDir(fsys vfs.FS) (*directory, error) {
 
 // findSnapshot verifies snapshots, newest first, until one is sound. It returns
 // the names of those passed over.
-func (rec *Recovered) findSnapshot(fsys vfs.FS, ids []snapshotID) (bad []string, err error) {
+func (rec *Recovered) findSnapshot(fsys vfs.FS, ids []snapshotID, restore func(io.Reader) error) (bad []string, err error) {
 	for _, id := range ids {
 		meta, r, err := openSnapshot(fsys, id, rec.Identity.ClusterID)
 		if err == nil {
-			_, err = io.Copy(io.Discard, r)
-			err = errors.Join(err, r.Close())
+			err = errors.Join(r.restore(restore), r.Close())
 		}
 		if err == nil {
 			rec.Snapshot = meta
@@ -182,6 +181,26 @@ func (rec *Recovered) findSnapshot(fsys vfs.FS, ids []snapshotID) (bad []string,
 		bad = append(bad, id.name())
 	}
 	return bad, nil
+}
+
+// restore gives the body to whoever knows what it means, and reads it to its end in any
+// case: that it is damaged explains why nothing can be made of it.
+func (r *snapshotReader) restore(restore func(io.Reader) error) error {
+	begins := r.at
+	var useless error
+	if restore != nil {
+		useless = restore(r)
+	}
+	if _, err := io.Copy(io.Discard, r); err != nil {
+		return err
+	}
+	switch {
+	case useless == nil:
+		return nil
+	case errors.Is(useless, ErrVersion):
+		return fmt.Errorf("%w: snapshot %s", useless, r.name)
+	}
+	return &CorruptError{File: r.name, Offset: begins, Reason: "its checksums are right, but nothing can be made of it: " + useless.Error()}
 }
 
 // assemble joins the snapshot and the replayed log and checks that together

@@ -57,7 +57,7 @@ func isRefounded(t *testing.T, fsys *crashfs.Disk) bool {
 		rec.HardState.GetCommit() != refoundAt.index || rec.HardState.GetTerm() != 9 {
 		t.Errorf("neither old nor new: %+v", rec)
 	}
-	r, err := NewSnapshots(fsys, refounded).Open(refoundAt.index, refoundAt.term)
+	r, _, err := NewSnapshots(fsys, refounded).Open(refoundAt.index, refoundAt.term)
 	must(t, err)
 	data, err := io.ReadAll(r)
 	must(t, errors.Join(err, r.Close()))

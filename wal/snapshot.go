@@ -11,6 +11,7 @@ import (
 	"io"
 	"slices"
 	"strings"
+	"syscall"
 
 	"go.etcd.io/raft/v3/raftpb"
 	"google.golang.org/protobuf/proto"
@@ -64,18 +65,52 @@ func (s *Snapshots) Save(meta *raftpb.SnapshotMetadata, write func(io.Writer) er
 	return nil
 }
 
-// Receive is Save for a snapshot of another member. The two may write one of the same
-// index at the same time.
-func (s *Snapshots) Receive(meta *raftpb.SnapshotMetadata, body io.Reader) (size int64, err error) {
+// Receive is Save for a snapshot of another member, with a body of so many bytes. The two
+// may write one of the same index at the same time. It fails with syscall.ENOSPC before it
+// takes the space that the log needs to go on. What write returns an error for never gets
+// its final name, so it is for write to find out whether the body is one to start from.
+func (s *Snapshots) Receive(meta *raftpb.SnapshotMetadata, size int64, write func(io.Writer) error) error {
 	name := snapshotName(meta.GetIndex(), meta.GetTerm())
-	err = s.save(name, receivedPrefix+name+tempSuffix, meta, func(w io.Writer) (err error) {
-		size, err = io.Copy(w, body)
-		return err
-	})
-	if err != nil {
-		err = fmt.Errorf("wal: receive snapshot %s: %w", name, err)
+	err := s.room(size)
+	if err == nil {
+		err = s.save(name, receivedPrefix+name+tempSuffix, meta, func(w io.Writer) error {
+			return write(&sparing{Writer: w, room: func() error { return s.room(0) }})
+		})
 	}
-	return size, err
+	if err != nil {
+		return fmt.Errorf("wal: receive snapshot %s: %w", name, err)
+	}
+	return nil
+}
+
+// room says whether a snapshot of another member may take so many bytes more. What it must
+// leave is enough for a segment, or for several small ones on a small disk.
+func (s *Snapshots) room(size int64) error {
+	free, total, err := s.fsys.Space()
+	if err != nil {
+		return fmt.Errorf("free space: %w", err)
+	}
+	if reserve := min(total/16, defaultSegmentSize); free-min(free, reserve) < size || free < reserve {
+		return fmt.Errorf("%w: %d bytes are to come, and of the %d that are free the log needs %d", syscall.ENOSPC, size, free, reserve)
+	}
+	return nil
+}
+
+// sparing is a writer that looks now and then whether there is still room.
+type sparing struct {
+	io.Writer
+	room    func() error
+	written int // since it has looked
+}
+
+func (s *sparing) Write(p []byte) (int, error) {
+	if s.written += len(p); s.written >= syncEvery {
+		s.written = 0
+		if err := s.room(); err != nil {
+			return 0, err
+		}
+	}
+	return s.Writer.Write(p)
 }
 
 func (s *Snapshots) save(name, temp string, meta *raftpb.SnapshotMetadata, write func(io.Writer) error) error {
@@ -202,16 +237,15 @@ func chunkCRC(b []byte, chain uint32) uint32 {
 	return crc32.Update(crc32.Update(chain, castagnoli, b[:4]), castagnoli, b[chunkHeaderSize:])
 }
 
-// Open returns the body of a snapshot. It is checked while it is read: a
-// damaged body ends in an error, never in io.EOF, but the bytes before the
-// damage have been handed out by then. It fails with fs.ErrNotExist when there
-// is no such snapshot.
-func (s *Snapshots) Open(index, term uint64) (io.ReadCloser, error) {
+// Open returns the body of a snapshot and its length in bytes. It is checked while it is
+// read: a damaged body ends in an error, never in io.EOF, but the bytes before the damage
+// have been handed out by then. It fails with fs.ErrNotExist when there is no such snapshot.
+func (s *Snapshots) Open(index, term uint64) (body io.ReadCloser, size int64, err error) {
 	_, r, err := openSnapshot(s.fsys, snapshotID{index: index, term: term}, s.cluster)
 	if err != nil {
-		return nil, err
+		return nil, 0, err
 	}
-	return r, nil
+	return r, r.size, nil
 }
 
 // Prune removes all snapshots up to the index applied but the newest keep, at least one,
@@ -262,6 +296,7 @@ func (s *Snapshots) Prune(keep int, applied uint64) (release uint64, err error) 
 type snapshotReader struct {
 	file  vfs.File
 	name  string
+	size  int64 // of the body, if the file is sound
 	src   *bufio.Reader
 	at    int64 // offset of the chunk being read
 	chain uint32
@@ -344,7 +379,31 @@ func (r *snapshotReader) header(id snapshotID, cluster uint64) (*raftpb.Snapshot
 		return nil, r.damaged("the membership does not decode: " + err.Error())
 	}
 	r.at = int64(len(b))
+	var err error
+	if r.size, err = r.bodySize(); err != nil {
+		return nil, err
+	}
 	return &raftpb.SnapshotMetadata{ConfState: conf, Index: new(id.index), Term: new(id.term)}, nil
+}
+
+// bodySize is the total in the end mark, which is checked when the body is read.
+func (r *snapshotReader) bodySize() (int64, error) {
+	size, err := r.file.Size()
+	if err != nil {
+		return 0, fmt.Errorf("wal: snapshot %s: %w", r.name, err)
+	}
+	if size < r.at+endMarkSize {
+		return 0, r.damaged("the file ends early")
+	}
+	b := make([]byte, 8)
+	if _, err := r.file.ReadAt(b, size-8); err != nil {
+		return 0, r.damaged("it cannot be read: " + err.Error())
+	}
+	total := binary.LittleEndian.Uint64(b)
+	if total > uint64(size) {
+		return 0, r.damaged("the length of the body does not match")
+	}
+	return int64(total), nil
 }
 
 func (r *snapshotReader) Read(p []byte) (int, error) {

@@ -45,8 +45,11 @@ func TestSnapshotBodyComesBack(t *testing.T) {
 			}
 			return nil
 		}))
-		r, err := s.Open(7, 3)
+		r, size, err := s.Open(7, 3)
 		must(t, err)
+		if size != int64(len(want)) {
+			t.Errorf("a body of %d bytes is said to have %d", len(want), size)
+		}
 		got, err := io.ReadAll(r)
 		must(t, err)
 		must(t, r.Close())
@@ -57,7 +60,7 @@ func TestSnapshotBodyComesBack(t *testing.T) {
 }
 
 func TestOpenAbsentSnapshot(t *testing.T) {
-	if _, err := NewSnapshots(crashfs.New(), testID).Open(1, 1); !errors.Is(err, fs.ErrNotExist) {
+	if _, _, err := NewSnapshots(crashfs.New(), testID).Open(1, 1); !errors.Is(err, fs.ErrNotExist) {
 		t.Fatal(err)
 	}
 }
@@ -113,17 +116,16 @@ func TestPruneSparesWhatIsInUse(t *testing.T) {
 	for _, id := range []snapshotID{{5, 1}, {10, 1}, {15, 1}} {
 		must(t, s.Save(meta(id), bodyOf(id)))
 	}
-	sending, err := s.Open(5, 1)
+	sending, _, err := s.Open(5, 1)
 	must(t, err)
 	for _, id := range []snapshotID{{30, 2}, {40, 2}, {50, 2}} {
-		_, err := s.Receive(meta(id), bytes.NewReader(body(id)))
-		must(t, err)
+		must(t, receive(s, id, bytes.NewReader(body(id))))
 	}
 	begun, goOn, received := make(chan struct{}), make(chan struct{}), make(chan error, 1)
 	go func() {
 		id := snapshotID{60, 2}
 		first := true
-		_, err := s.Receive(meta(id), io.MultiReader(readerFunc(func([]byte) (int, error) {
+		err := receive(s, id, io.MultiReader(readerFunc(func([]byte) (int, error) {
 			if first {
 				first = false
 				close(begun)
@@ -161,7 +163,7 @@ func TestSaveWhileReceiving(t *testing.T) {
 	fsys := crashfs.New()
 	s := NewSnapshots(fsys, testID)
 	id := snapshotID{7, 3}
-	_, err := s.Receive(meta(id), io.MultiReader(bytes.NewReader(body(id)), readerFunc(func([]byte) (int, error) {
+	err := receive(s, id, io.MultiReader(bytes.NewReader(body(id)), readerFunc(func([]byte) (int, error) {
 		must(t, s.Save(meta(id), bodyOf(id)))
 		return 0, io.EOF
 	})))
@@ -193,13 +195,21 @@ func TestLargeSnapshotIsSyncedAsItGrows(t *testing.T) {
 	}
 }
 
+// receive stores what comes as a snapshot as it is.
+func receive(s *Snapshots, id snapshotID, from io.Reader) error {
+	return s.Receive(meta(id), int64(len(body(id))), func(w io.Writer) error {
+		_, err := io.Copy(w, from)
+		return err
+	})
+}
+
 type readerFunc func(p []byte) (int, error)
 
 func (f readerFunc) Read(p []byte) (int, error) { return f(p) }
 
 // readSnapshot reads a whole body.
 func readSnapshot(fsys vfs.FS, id snapshotID) ([]byte, error) {
-	r, err := NewSnapshots(fsys, testID).Open(id.index, id.term)
+	r, _, err := NewSnapshots(fsys, testID).Open(id.index, id.term)
 	if err != nil {
 		return nil, err
 	}

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"math/rand/v2"
 	"slices"
@@ -305,7 +306,7 @@ func (w *wires) lost(l *life) {
 
 // Snapshot implements [actors.Network]. The body is read at once and travels as one.
 func (n *network) Snapshot(_ context.Context, member uint64, addr string, message []byte,
-	open func() (io.ReadCloser, error), done func(size int64, err error)) {
+	open func() (io.ReadCloser, int64, error), done func(size int64, err error)) {
 	l := n.life
 	w := &l.sim.network
 	finished := false
@@ -336,7 +337,7 @@ func (n *network) Snapshot(_ context.Context, member uint64, addr string, messag
 			l.sim.count("snapshot broken off")
 			body = io.MultiReader(bytes.NewReader(data[:w.rnd.IntN(len(data))]), iotest.ErrReader(errReset))
 		}
-		target.machine.Inbox.Snapshot(n.self.MemberID, message, body, func(err error) {
+		target.machine.Inbox.Snapshot(n.self.MemberID, message, int64(len(data)), body, func(err error) {
 			l.s.after(w.delay(), func() {
 				if !w.passes(to, l.m) {
 					err = errCut
@@ -358,12 +359,15 @@ func (w *wires) until(is func() bool, f func()) {
 	})
 }
 
-func readAll(open func() (io.ReadCloser, error)) ([]byte, error) {
-	body, err := open()
+func readAll(open func() (io.ReadCloser, int64, error)) ([]byte, error) {
+	body, size, err := open()
 	if err != nil {
 		return nil, err
 	}
 	data, err := io.ReadAll(body)
+	if err == nil && int64(len(data)) != size {
+		panic(fmt.Sprintf("a snapshot of %d bytes is said to have %d", len(data), size))
+	}
 	return data, errors.Join(err, body.Close())
 }
 
