@@ -103,6 +103,14 @@ func (e *apiError) write(resp *fasthttp.Response) {
 	writeJSON(resp, e)
 }
 
+// retryLater is an error that goes away by itself, soon.
+type retryLater struct{ *apiError }
+
+func (e retryLater) write(resp *fasthttp.Response) {
+	resp.Header.Set(fasthttp.HeaderRetryAfter, "1") // second
+	e.apiError.write(resp)
+}
+
 const (
 	typeJSON = "application/json"
 	typeText = "text/plain; charset=utf-8"

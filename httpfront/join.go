@@ -3,8 +3,6 @@ package httpfront
 import (
 	"bytes"
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -279,21 +277,4 @@ func presence(r *request) answer {
 	r.server.machine.Receiver.Presence(r.ctx, admit, inbox.Places())
 	r.logUncertified()
 	return nil
-}
-
-// stateHash answers the hash of the state as it is, and up to which index that is.
-// Machines that have applied the same entries answer the same.
-func stateHash(r *request) answer {
-	state, err := r.session.freeze()
-	if err != nil {
-		return unserved(err)
-	}
-	hash := sha256.New()
-	if _, err := state.WriteTo(hash); err != nil {
-		panic(err) // a hash takes everything
-	}
-	return document{struct {
-		Index  uint64 `json:"index"`
-		SHA256 string `json:"sha256"`
-	}{state.Index(), hex.EncodeToString(hash.Sum(nil))}}
 }

@@ -87,7 +87,7 @@ func peerRoutes() []route {
 		{joinPath, false, map[string]handler{http.MethodPost: fewAtATime(join)}},
 		{"/leader", false, get(membersOnly(fewAtATime(leader)))},
 		{"/machines", false, get(membersOnly(fewAtATime(machines)))},
-		{"/hash", false, get(membersOnly(stateHash))},
+		{"/hash", false, get(membersOnly(fromMembersHost(stateHash)))},
 		{"/version", false, get(version)},
 		{"/", false, get(version)},
 	}

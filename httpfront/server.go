@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"net/netip"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -96,6 +97,8 @@ type Server struct {
 	refused   atomic.Int64
 	newcomers newcomers
 	asking    chan struct{} // holds one for each request of fewAtATime
+	hashes    hashes
+	memberIPs memberIPs
 	bodies    bodyMemory
 	hijacked  sync.WaitGroup // connections in the hands of a watch
 	conns     sync.Map       // *conn of all that are open
@@ -113,6 +116,11 @@ func NewPeers(cfg Config) *Server {
 		&strangers{logger: cfg.Log, peers: true, warned: make(map[string]time.Time)})
 	s.newcomers.limit = cfg.MaxNewcomers
 	s.asking = make(chan struct{}, maxAsking)
+	s.hashes.turn = make(chan struct{}, 1)
+	s.memberIPs.now = time.Now
+	s.memberIPs.lookUp = func(ctx context.Context, host string) ([]netip.Addr, error) {
+		return net.DefaultResolver.LookupNetIP(ctx, "ip", host)
+	}
 	s.http.ReadTimeout, s.http.WriteTimeout, s.http.IdleTimeout = peerTime, peerTime, peerTime
 	// Those who were dismissed while they were answered are not counted, but end in time.
 	s.http.Concurrency += maxDismissed

@@ -197,10 +197,10 @@ type Intake struct {
 }
 
 // Snapshot is the handler for POST on [SnapshotPath]. certified is for [Hello]. It returns at
-// once; the rest is done on
-// a goroutine of its own. The sender is told of success when in.Receive returns nil, and
-// otherwise of the error. When it has returned, the body cannot be read any more; if that
-// happens during a Read elsewhere, the connection is closed without an answer.
+// once; the rest is done on a goroutine of its own. The sender is told of success when
+// in.Receive returns nil, and otherwise of the error. When that has returned, the body cannot
+// be read any more; if that happens during a Read elsewhere, the connection is closed without
+// an answer.
 //
 // One snapshot is received at a time. A new one that is wanted ends the one under way,
 // whoever sends it: only a leader's is wanted, and what another one began to send is of no

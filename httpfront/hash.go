@@ -1,0 +1,125 @@
+package httpfront
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"net"
+	"net/http"
+	"net/netip"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+)
+
+// hashes computes the hash of the state for one request at a time, since it reads all of it.
+// Who comes meanwhile waits, and gets the same if nothing has been written since.
+type hashes struct {
+	turn  chan struct{} // holds one while a request is at it, and the rest is its
+	index uint64
+	sum   string // of the state after index; empty: none was computed
+}
+
+// stateHash answers the hash of the state as it is, and up to which index that is.
+// Machines that have applied the same entries answer the same.
+func stateHash(r *request) answer {
+	h := &r.server.hashes
+	wait := time.NewTimer(time.Until(r.deadline))
+	defer wait.Stop()
+	select {
+	case h.turn <- struct{}{}:
+		defer func() { <-h.turn }()
+	case <-wait.C:
+		return retryLater{httpError(http.StatusServiceUnavailable, "others ask for the hash of a large state; ask again")}
+	}
+	state, err := r.session.freeze()
+	if err != nil {
+		return unserved(err)
+	}
+	if h.sum == "" || h.index != state.Index() {
+		hash := sha256.New()
+		if _, err := state.WriteTo(hash); err != nil {
+			panic(err) // a hash takes everything
+		}
+		h.index, h.sum = state.Index(), hex.EncodeToString(hash.Sum(nil))
+	}
+	return document{struct {
+		Index  uint64 `json:"index"`
+		SHA256 string `json:"sha256"`
+	}{h.index, h.sum}}
+}
+
+// fromMembersHost keeps a handler for who is on this host or on that of another member.
+// Where certificates say who somebody is, membersOnly has looked at that.
+func fromMembersHost(h handler) handler {
+	return func(r *request) answer {
+		if r.certified() == nil && !r.server.isMembersHost(r.ctx.RemoteAddr()) {
+			return httpError(http.StatusForbidden,
+				"this is for the machines of the cluster: ask on the host of this machine, or on that of another member")
+		}
+		return h(r)
+	}
+}
+
+func (s *Server) isMembersHost(remote net.Addr) bool {
+	addr, err := netip.ParseAddrPort(remote.String())
+	if err != nil {
+		return false
+	}
+	ip := addr.Addr().Unmap().WithZone("")
+	if OnThisHost(ip.String()) {
+		return true
+	}
+	var hosts []string
+	for _, m := range s.machine.Inbox.Members() {
+		_, address, _ := strings.Cut(m.PeerURL, "://")
+		if host, _, err := net.SplitHostPort(address); err == nil {
+			hosts = append(hosts, host)
+		}
+	}
+	return slices.Contains(s.memberIPs.of(hosts), ip)
+}
+
+// Limits of looking up where members are, so that those who are refused do not make this
+// machine ask a name server all the time.
+const (
+	lookUpTime  = 2 * time.Second
+	lookUpAgain = 10 * time.Second
+)
+
+// memberIPs are the addresses that the hosts of members have.
+type memberIPs struct {
+	lookUp func(ctx context.Context, host string) ([]netip.Addr, error)
+	now    func() time.Time
+
+	mu    sync.Mutex
+	hosts []string
+	ips   []netip.Addr // of these
+	until time.Time
+}
+
+// of returns the addresses of hosts, which may be addresses themselves. A name that is not
+// found in time has none.
+func (m *memberIPs) of(hosts []string) []netip.Addr {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if slices.Equal(hosts, m.hosts) && m.now().Before(m.until) {
+		return m.ips
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), lookUpTime)
+	defer cancel()
+	m.hosts, m.ips = hosts, nil
+	for _, host := range hosts {
+		if ip, err := netip.ParseAddr(host); err == nil {
+			m.ips = append(m.ips, ip.Unmap().WithZone(""))
+			continue
+		}
+		found, _ := m.lookUp(ctx, host) // who is not found cannot be told from a stranger
+		for _, ip := range found {
+			m.ips = append(m.ips, ip.Unmap().WithZone(""))
+		}
+	}
+	m.until = m.now().Add(lookUpAgain)
+	return m.ips
+}
