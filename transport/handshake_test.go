@@ -219,7 +219,7 @@ func TestAddressesThatAreNone(t *testing.T) {
 			return nil, errors.New("nobody is there")
 		}
 		for what, err := range map[string]error{
-			"a snapshot": SendSnapshot(t.Context(), cfg, bob, addr, nil, strings.NewReader("body"), nil),
+			"a snapshot": SendSnapshot(t.Context(), cfg, bob, addr, nil, 4, strings.NewReader("body"), nil),
 			"a question": func() error { _, err := Ask(t.Context(), cfg, addr); return err }(),
 		} {
 			if err == nil || !strings.Contains(err.Error(), "no address of a machine") {
