@@ -128,7 +128,7 @@ func join(r *request) answer {
 	if err := endpoint.CheckMember(ask.Name, ask.PeerURL, ask.ClientURL); err != nil {
 		return newError(codeInvalidField, err.Error())
 	}
-	if theirs, ours := scheme(ask.PeerURL), r.server.scheme(); theirs != ours {
+	if theirs, ours := scheme(ask.PeerURL), r.server.cfg.scheme(); theirs != ours {
 		r.server.log.Warn("refused a machine that wants to join; start it like the machines of this cluster, with -serverCert and -serverKey or without",
 			"name", ask.Name, "its", ask.PeerURL, "ours", ours)
 		return httpError(http.StatusConflict, fmt.Sprintf(
@@ -251,8 +251,8 @@ func scheme(url string) string {
 }
 
 // scheme is that of the URLs of this port.
-func (s *Server) scheme() string {
-	if s.cfg.TLS != nil {
+func (c *Config) scheme() string {
+	if c.TLS != nil {
 		return "https"
 	}
 	return "http"

@@ -110,7 +110,7 @@ func (l *listener) dismiss(c *conn) {
 	c.uncount()
 	raw := wire(c.Conn)
 	if l.server.cfg.TLS == nil && c.quiet.Load() && raw.SetWriteDeadline(time.Now().Add(dismissTime)) == nil {
-		_ = writeCrowded(raw) // it ends either way
+		_ = l.writeCrowded(raw) // it ends either way
 	}
 	_ = raw.Close()
 }

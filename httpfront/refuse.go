@@ -42,15 +42,16 @@ func (l *listener) refuse(raw net.Conn) {
 		}()
 	default:
 		if l.server.cfg.TLS == nil && raw.SetWriteDeadline(time.Now().Add(dismissTime)) == nil {
-			_ = writeCrowded(raw) // it is refused either way
+			_ = l.writeCrowded(raw) // it is refused either way
 		}
 		_ = raw.Close()
 	}
 }
 
-func writeCrowded(c net.Conn) error {
+func (l *listener) writeCrowded(c net.Conn) error {
 	resp := fasthttp.AcquireResponse()
 	defer fasthttp.ReleaseResponse(resp)
+	setHeaders(resp, l.server.pages.others)
 	httpError(fasthttp.StatusServiceUnavailable, "too many connections").write(resp)
 	resp.SetConnectionClose()
 	_, err := resp.WriteTo(c)
@@ -71,7 +72,7 @@ func (l *listener) tell(raw net.Conn) {
 			return
 		}
 	}
-	if writeCrowded(c) != nil {
+	if l.writeCrowded(c) != nil {
 		return
 	}
 	if half, ok := c.(interface{ CloseWrite() error }); ok && half.CloseWrite() == nil {

@@ -118,9 +118,7 @@ func (s *Server) handle(ctx *fasthttp.RequestCtx) {
 			ctx.SetConnectionClose()
 		}
 	}()
-	for _, h := range s.crossOrigin(ctx) {
-		ctx.Response.Header.Set(h.name, h.value)
-	}
+	setHeaders(&ctx.Response, s.pages.headers(&ctx.Request.Header))
 	if a := s.answer(ctx); a != nil {
 		a.write(&ctx.Response)
 	}
@@ -131,7 +129,7 @@ func (s *Server) handle(ctx *fasthttp.RequestCtx) {
 
 func (s *Server) answer(ctx *fasthttp.RequestCtx) answer {
 	c := ctx.Conn().(*conn)
-	if refusal := s.ambiguous(ctx); refusal != nil {
+	if refusal := s.unwelcome(ctx); refusal != nil {
 		return refusal
 	}
 	body, counted, err := s.readBody(ctx)
@@ -140,6 +138,9 @@ func (s *Server) answer(ctx *fasthttp.RequestCtx) answer {
 		return s.unreadable(ctx, err)
 	}
 	c.gotLine = false
+	if ctx.IsOptions() && len(s.cfg.CORS) > 0 {
+		return text("") // its headers answer a browser that asks for a page what it may send
+	}
 	uri := ctx.Request.Header.RequestURI()
 	if len(uri) > maxURI {
 		return uriTooLong()
@@ -189,34 +190,10 @@ func (route *route) serve(r *request) answer {
 		}
 		return h(r)
 	}
-	if method == http.MethodOptions && len(r.server.cfg.CORS) > 0 {
-		return text("")
-	}
 	allow := make([]string, 0, len(route.methods))
 	for m := range route.methods {
 		allow = append(allow, m)
 	}
 	slices.Sort(allow)
 	return methodNotAllowed(method, strings.Join(allow, ", "))
-}
-
-// crossOrigin returns the headers that let a page of another origin read the
-// answer: for the origins of -cors, or for all if "*" is among them.
-func (s *Server) crossOrigin(ctx *fasthttp.RequestCtx) []field {
-	if len(s.cfg.CORS) == 0 {
-		return nil
-	}
-	origin := string(ctx.Request.Header.Peek(fasthttp.HeaderOrigin))
-	switch {
-	case slices.Contains(s.cfg.CORS, "*"):
-		origin = "*"
-	case origin == "" || !slices.Contains(s.cfg.CORS, origin):
-		return nil
-	}
-	return []field{
-		{fasthttp.HeaderAccessControlAllowOrigin, origin},
-		{fasthttp.HeaderAccessControlAllowMethods, "POST, GET, OPTIONS, PUT, DELETE"},
-		{fasthttp.HeaderAccessControlAllowHeaders, "accept, content-type"},
-		{fasthttp.HeaderVary, fasthttp.HeaderOrigin},
-	}
 }

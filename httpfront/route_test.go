@@ -2,7 +2,6 @@ package httpfront
 
 import (
 	"fmt"
-	"strings"
 	"testing"
 )
 
@@ -65,51 +64,5 @@ func TestOddTargets(t *testing.T) {
 		"/v1/keys/a/b?", "/v1/keys/a/b?x?y#z",
 	} {
 		t.Run(target, func(t *testing.T) { check(t, c.get(target), 200, want) })
-	}
-}
-
-func TestCrossOrigin(t *testing.T) {
-	const origin = "http://a.example"
-	for _, test := range []struct {
-		name    string
-		allowed []string
-		origin  string
-		want    string
-	}{
-		{"off", nil, origin, ""},
-		{"all", []string{"*"}, origin, "*"},
-		{"all, no origin", []string{"*"}, "", "*"},
-		{"listed", []string{"http://b.example", origin}, origin, origin},
-		{"not listed", []string{"http://b.example"}, origin, ""},
-		{"no origin", []string{origin}, "", ""},
-		{"another case", []string{origin}, strings.ToUpper(origin), ""},
-	} {
-		t.Run(test.name, func(t *testing.T) {
-			s := serve(t, func(c *Config) { c.CORS = test.allowed })
-			c := s.dial()
-			head := " HTTP/1.1\r\nHost: x\r\n"
-			if test.origin != "" {
-				head += "Origin: " + test.origin + "\r\n"
-			}
-			c.set("/a", "value=1")
-			for _, line := range []string{"GET /version", "GET /v1/keys/none", "GET /nowhere", "GET /v1/watch/a?quorum=x", "POST /v1/watch/a?index=3"} {
-				c.send("%s", line+head+"\r\n")
-				r := c.reply("GET")
-				if got := r.header.Get("Access-Control-Allow-Origin"); got != test.want {
-					t.Errorf("%s: Access-Control-Allow-Origin %q, want %q", line, got, test.want)
-				}
-				if test.want != "" && (r.header.Get("Vary") != "Origin" || r.header.Get("Access-Control-Allow-Methods") != "POST, GET, OPTIONS, PUT, DELETE") {
-					t.Errorf("%s: %v", line, r.header)
-				}
-			}
-			c.send("%s", "OPTIONS /v1/keys/a"+head+"\r\n")
-			status := 405
-			if test.allowed != nil {
-				status = 200
-			}
-			if r := c.reply("OPTIONS"); r.status != status || r.header.Get("Access-Control-Allow-Origin") != test.want {
-				t.Errorf("preflight: %d %v, want %d", r.status, r.header, status)
-			}
-		})
 	}
 }

@@ -40,7 +40,14 @@ type Config struct {
 	Version string
 	// LocalReads answers reads from local state unless the client asks otherwise.
 	LocalReads bool
-	// CORS lists the origins whose pages may use the API; "*" stands for all.
+	// URL is where those whom this port serves are told to reach it.
+	URL string
+	// Hosts are the names by which it may be called in Host, besides localhost, IP addresses
+	// and the host of URL; "*" stands for all. CheckHost refuses requests with another one.
+	Hosts     []string
+	CheckHost bool
+	// CORS lists the origins whose pages may use the API; "*" stands for all. The port for
+	// other machines is for none.
 	CORS []string
 	// MaxConnections bounds open connections, watches included.
 	MaxConnections int
@@ -76,6 +83,7 @@ type Server struct {
 	kind    string // of its sessions
 	http    *fasthttp.Server
 	routes  []route
+	pages   *pages
 	started store.Time
 
 	// Set by Attach before attached is closed, and not to be used before that.
@@ -112,6 +120,7 @@ func NewClients(cfg Config) *Server {
 
 // NewPeers makes the server for the other machines of the cluster.
 func NewPeers(cfg Config) *Server {
+	cfg.CORS = nil
 	s := newServer(cfg, "peersession", peerRoutes(),
 		&strangers{logger: cfg.Log, peers: true, warned: make(map[string]time.Time)})
 	s.newcomers.limit = cfg.MaxNewcomers
@@ -133,6 +142,7 @@ func newServer(cfg Config, kind string, routes []route, strangers *strangers) *S
 		log:       cfg.Log,
 		kind:      kind,
 		routes:    routes,
+		pages:     newPages(&cfg, strangers.peers),
 		strangers: strangers,
 		started:   cfg.Clock(),
 		attached:  make(chan struct{}),
@@ -242,6 +252,7 @@ func (s *Server) Shutdown(ctx context.Context) error {
 
 // badRequest answers what fasthttp could not read.
 func (s *Server) badRequest(ctx *fasthttp.RequestCtx, err error) {
+	setHeaders(&ctx.Response, s.pages.headers(&ctx.Request.Header))
 	s.unreadable(ctx, err).write(&ctx.Response)
 }
 
@@ -256,15 +267,28 @@ func heedVersion(h *fasthttp.RequestHeader) (unchanged fasthttp.RequestConfig) {
 
 // expectBody decides whether a client that asks first shall send its body.
 func (s *Server) expectBody(ctx *fasthttp.RequestCtx) (status int) {
-	refusal := s.ambiguous(ctx)
+	refusal := s.unwelcome(ctx)
 	if refusal == nil && ctx.Request.Header.ContentLength() > s.cfg.MaxBody {
 		refusal = s.unreadable(ctx, errBodyTooLong)
 	}
 	if refusal == nil {
 		return http.StatusContinue
 	}
+	setHeaders(&ctx.Response, s.pages.headers(&ctx.Request.Header))
 	refusal.write(&ctx.Response)
 	return refusal.status
+}
+
+// unwelcome refuses a request that is not even to be read to its end.
+func (s *Server) unwelcome(ctx *fasthttp.RequestCtx) *apiError {
+	if refusal := s.ambiguous(ctx); refusal != nil {
+		return refusal
+	}
+	refusal := s.pages.refuse(ctx)
+	if refusal != nil {
+		endWithAnswer(ctx)
+	}
+	return refusal
 }
 
 // ambiguous refuses a request of which it is not certain where it ends.
@@ -278,12 +302,17 @@ func (s *Server) ambiguous(ctx *fasthttp.RequestCtx) *apiError {
 	return refusal
 }
 
-// unreadable words why a request cannot be read. Its connection ends, because nobody
-// knows where the next one begins, and what is still to come of this one is thrown away.
-func (s *Server) unreadable(ctx *fasthttp.RequestCtx, err error) *apiError {
-	c := ctx.Conn().(*conn)
-	c.linger.Store(true)
+// endWithAnswer ends the connection after the answer. What is still to come of the request is
+// thrown away.
+func endWithAnswer(ctx *fasthttp.RequestCtx) {
+	ctx.Conn().(*conn).linger.Store(true)
 	ctx.SetConnectionClose()
+}
+
+// unreadable words why a request cannot be read. Its connection ends, because nobody
+// knows where the next one begins.
+func (s *Server) unreadable(ctx *fasthttp.RequestCtx, err error) *apiError {
+	endWithAnswer(ctx)
 	var (
 		small  *fasthttp.ErrSmallBuffer
 		netErr net.Error
@@ -298,7 +327,7 @@ func (s *Server) unreadable(ctx *fasthttp.RequestCtx, err error) *apiError {
 	case errors.Is(err, errBodyMemory):
 		return httpError(http.StatusServiceUnavailable,
 			"the bodies of all requests under way are too large together; nothing was done. The limit is set by -max-body-memory")
-	case errors.As(err, &small) && !c.gotLine:
+	case errors.As(err, &small) && !ctx.Conn().(*conn).gotLine:
 		return uriTooLong()
 	case errors.As(err, &small):
 		return httpError(http.StatusRequestHeaderFieldsTooLarge, "request line and headers are too long")

@@ -33,7 +33,7 @@ func (s *session) watch(ctx *fasthttp.RequestCtx, w watch.Watcher, render func(*
 	w.ID = s.expect()
 	s.server.root.Send(s.server.machine.Hub, &actors.Watch{ReplyTo: s.pid, Watcher: w})
 	// ctx is not valid outside this call.
-	headers := s.server.crossOrigin(ctx)
+	headers := s.server.pages.headers(&ctx.Request.Header)
 	keepAlive := !wantsClose(&ctx.Request.Header) && ctx.Request.Header.IsHTTP11()
 	ctx.HijackSetNoResponse(true)
 	done := s.countHijack()
@@ -91,9 +91,7 @@ func (s *session) await(hijacked net.Conn, keepAlive bool, headers []field, rend
 	keepAlive = keepAlive && !s.server.stopping.Load()
 	resp := fasthttp.AcquireResponse()
 	defer fasthttp.ReleaseResponse(resp)
-	for _, h := range headers {
-		resp.Header.Set(h.name, h.value)
-	}
+	setHeaders(resp, headers)
 	a.write(resp)
 	if !keepAlive {
 		resp.SetConnectionClose()

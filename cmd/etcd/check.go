@@ -59,6 +59,11 @@ func (c *config) check() error {
 			return errUsage{fmt.Errorf("-cors %q: %w", origin, err)}
 		}
 	}
+	for _, host := range listed(c.hostWhitelist) {
+		if err := checkHost(host); err != nil && host != "*" {
+			return errUsage{fmt.Errorf("-host-whitelist %q: %w", host, err)}
+		}
+	}
 	if err := c.checkAddresses(); err != nil {
 		return err
 	}

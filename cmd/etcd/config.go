@@ -41,6 +41,7 @@ type config struct {
 	allowedHostname      string
 
 	cors           string
+	hostWhitelist  string
 	maxBody        int
 	maxBodyMemory  int64
 	maxConnections int
@@ -94,7 +95,7 @@ var flagGroups = []flagGroup{
 		"serverAllowedCN", "serverAllowedHostname", "auto-tls",
 	}},
 	{"Data", []string{"m", "snapshot", "snapshot-count"}},
-	{"Requests", []string{"reads", "request-timeout", "max-body", "max-body-memory", "max-connections", "cors"}},
+	{"Requests", []string{"reads", "request-timeout", "max-body", "max-body-memory", "max-connections", "cors", "host-whitelist"}},
 	{"Logs and help", []string{"v", "vv", "version", "help"}},
 }
 
@@ -169,7 +170,8 @@ func (c *config) flags() *flag.FlagSet {
 	fs.IntVar(&c.maxBody, "max-body", defaultMaxBody, "longest request body in `bytes`")
 	fs.Int64Var(&c.maxBodyMemory, "max-body-memory", defaultBodies, "most memory in `bytes` for the bodies of all requests under way, beyond the first 4096 of each")
 	fs.IntVar(&c.maxConnections, "max-connections", 0, "most open client `connections`, watches included (default, and at most: what the limit of open files allows)")
-	fs.StringVar(&c.cors, "cors", "", "`origins` whose pages may use the API, comma separated; * for all")
+	fs.StringVar(&c.cors, "cors", "", "`origins` whose web pages may use the API, such as http://example.com, comma separated; * for all")
+	fs.StringVar(&c.hostWhitelist, "host-whitelist", "", "more `hosts` by which clients may call this machine than localhost, IP addresses and the host of -c, comma separated; * for all. Others are refused if this is given, or a port listens on a loopback address only")
 
 	fs.BoolVar(&c.verbose, "v", false, "log more")
 	fs.BoolVar(&c.veryVerbose, "vv", false, "log everything, with the place in the source")

@@ -55,6 +55,10 @@ func TestRefusedFlags(t *testing.T) {
 		{"-serverAllowedCN a -serverAllowedHostname b -serverCAFile ca", "", []string{"exclude each other"}},
 		{"-serverAllowedCN , -serverCAFile ca", "", []string{"-serverAllowedCN", "names nothing"}},
 		{"-peer-cert-allowed-cn a", "", []string{"here it is -serverAllowedCN"}},
+		{"-cors null", "", []string{"-cors", "http://example.com"}},
+		{"-host-whitelist http://x", "", []string{"-host-whitelist", "scheme"}},
+		{"-host-whitelist x,y:4001", "", []string{"-host-whitelist", "y:4001", "port"}},
+		{"", "ETCD_HOST_WHITELIST=x/", []string{"-host-whitelist", "x/"}},
 		{"-data-dir /tmp/a", "", []string{"-data-dir", "here it is -d"}},
 		{"-nosuch", "", []string{"there is no flag -nosuch"}},
 		{"-m many", "", []string{`"many"`, "-m", "whole number"}},
@@ -123,6 +127,9 @@ func TestAcceptedFlags(t *testing.T) {
 	}
 	parse("-cors http://x,https://y:8443,*")
 	parse("", "ETCD_JOIN=")
+	if c := parse("-host-whitelist a.example,10.0.0.1,* -cl b.example:4001"); !slices.Equal(c.hosts(c.clientListen), []string{"a.example", "10.0.0.1", "*", "b.example"}) {
+		t.Errorf("the machine is called %q", c.hosts(c.clientListen))
+	}
 	parse("-c 10.0.0.1:4001 -s 10.0.0.2:4001")
 	parse("-h etcd_1.my_net -C etcd_2.my_net:7001 -n node-你好")
 	if c := parse("-h fe80::1%eth0 -C https://[fe80::2%25eth0]:7001"); !slices.Equal(c.seeds, []string{"https://[fe80::2%eth0]:7001"}) {

@@ -39,6 +39,25 @@ func (c *config) reached(addr string, l net.Listener) string {
 	return c.advertised(addr)
 }
 
+// onLoopback says whether only this host reaches a port: what comes to it then from a page under
+// another name than localhost comes by a trick.
+func onLoopback(l net.Listener) bool {
+	tcp, ok := l.Addr().(*net.TCPAddr)
+	return ok && tcp.IP.IsLoopback()
+}
+
+// hosts are the names of this machine that the address which others are told does not have: those
+// of the command line, and the one at which it listens, if that differs.
+func (c *config) hosts(listen string) []string {
+	hosts := listed(c.hostWhitelist)
+	if listen != "" {
+		if host, _, err := net.SplitHostPort(c.advertised(listen)); err == nil {
+			hosts = append(hosts, host)
+		}
+	}
+	return hosts
+}
+
 // warnUnspecified says so if clients or machines are told an address that is none.
 func warnUnspecified(log *slog.Logger, member store.Member) {
 	if unspecified(member.ClientURL) {

@@ -112,7 +112,7 @@ func run(c *config, stderr *logWriter) error {
 		ClientURL: endpoint.URL(scheme(tls.clients), c.reached(c.clientAddr, clients)),
 	}
 	clock := newClock()
-	fronts := startFronts(c, clients, peers, tls, clock, stderr.lostLines, log)
+	fronts := startFronts(c, member, clients, peers, tls, clock, stderr.lostLines, log)
 	disk, err := openDisk(c, dir, log)
 	if err != nil {
 		return fmt.Errorf("data directory %s: %w", dir, err)

@@ -20,11 +20,14 @@ type fronts struct {
 	ended          chan error // a server has ended
 }
 
-func startFronts(c *config, clients, peers net.Listener, tls security, clock func() raftnode.Reading,
+func startFronts(c *config, member store.Member, clients, peers net.Listener, tls security, clock func() raftnode.Reading,
 	lostLogLines func() uint64, log *slog.Logger) *fronts {
 	cfg := httpfront.Config{
 		Version:        programVersion,
 		LocalReads:     c.reads == "local",
+		URL:            member.ClientURL,
+		Hosts:          c.hosts(c.clientListen),
+		CheckHost:      onLoopback(clients) || c.hostWhitelist != "",
 		CORS:           listed(c.cors),
 		MaxConnections: c.connectionLimit(openFiles()),
 		MaxBody:        c.maxBody,
@@ -37,6 +40,7 @@ func startFronts(c *config, clients, peers net.Listener, tls security, clock fun
 	}
 	f := &fronts{clients: httpfront.NewClients(cfg), ended: make(chan error, 2)}
 	cfg.TLS, cfg.Certified = serverTLS(tls.peers), tls.certified()
+	cfg.URL, cfg.Hosts, cfg.CheckHost = member.PeerURL, c.hosts(c.peerListen), onLoopback(peers)
 	f.peers = httpfront.NewPeers(c.forPeers(cfg))
 	go func() { f.ended <- f.clients.Serve(clients) }()
 	go func() { f.ended <- f.peers.Serve(peers) }()

@@ -1,0 +1,173 @@
+package httpfront
+
+import (
+	"bytes"
+	"net/http"
+	"net/netip"
+	"net/url"
+	"strings"
+
+	"github.com/valyala/fasthttp"
+)
+
+// pages decides what web pages may do at a port. Every page that somebody looks at may send
+// requests to whatever that person's computer reaches, localhost included. The browser says in
+// headers that no page can forge which page it is: Origin and Sec-Fetch-Site, or, when a name of
+// the page's own leads here (DNS rebinding), that name in Host. Who is no browser sends neither
+// of the first two.
+type pages struct {
+	peers     bool // this is the port for other machines
+	every     bool // all pages may use this port
+	scheme    string
+	own       string             // origin of the pages of this port, as clients are told its address
+	permitted map[string][]field // by origin, the headers with which its pages read an answer
+	others    []field            // the headers of an answer to anybody else
+
+	checkHost bool
+	hosts     map[string]bool // names that this machine has
+	everyHost bool            // it has any name
+
+	foreign, wrongHost *apiError
+}
+
+var (
+	headerOrigin       = []byte(fasthttp.HeaderOrigin)
+	headerSecFetchSite = []byte("Sec-Fetch-Site")
+	headerSecFetchMode = []byte("Sec-Fetch-Mode")
+	headerSecFetchDest = []byte("Sec-Fetch-Dest")
+)
+
+// varyOrigin keeps a cache from giving one page the answer to another.
+var varyOrigin = field{fasthttp.HeaderVary, fasthttp.HeaderOrigin}
+
+// standardPorts are left out of an origin.
+var standardPorts = map[string]string{"http": ":80", "https": ":443"}
+
+func newPages(cfg *Config, peers bool) *pages {
+	p := &pages{
+		peers:     peers,
+		scheme:    cfg.scheme(),
+		checkHost: cfg.CheckHost,
+		hosts:     map[string]bool{"localhost": true, "127.0.0.1": true, "::1": true},
+		wrongHost: httpError(http.StatusForbidden, "the name in Host is none of this machine: ask for localhost, for an IP address, or for the host of "+cfg.URL+
+			", or start it with -host-whitelist and that name"),
+	}
+	for _, host := range cfg.Hosts {
+		p.everyHost = p.everyHost || host == "*"
+		p.hosts[strings.ToLower(host)] = true
+	}
+	if u, err := url.Parse(strings.ToLower(cfg.URL)); err == nil && u.Host != "" {
+		p.hosts[u.Hostname()] = true
+		p.own = u.Scheme + "://" + strings.TrimSuffix(u.Host, standardPorts[u.Scheme])
+	}
+	if peers {
+		p.foreign = httpError(http.StatusForbidden, "this port is for the other machines of the cluster, and not for web pages")
+		return p
+	}
+	p.foreign = httpError(http.StatusForbidden,
+		"pages of other origins may use this machine only if it is started with -cors and theirs, such as -cors http://example.com")
+	p.others = []field{varyOrigin}
+	p.permitted = make(map[string][]field)
+	for _, origin := range cfg.CORS {
+		headers := []field{
+			{fasthttp.HeaderAccessControlAllowOrigin, origin},
+			{fasthttp.HeaderAccessControlAllowMethods, "POST, GET, OPTIONS, PUT, DELETE"},
+			{fasthttp.HeaderAccessControlAllowHeaders, "accept, content-type"},
+			varyOrigin,
+		}
+		if origin == "*" {
+			p.every, p.others = true, headers
+		} else {
+			p.permitted[origin] = headers
+		}
+	}
+	return p
+}
+
+// refuse says why a request is not served, because of the page that has sent it; nil if it may
+// be served.
+func (p *pages) refuse(ctx *fasthttp.RequestCtx) *apiError {
+	h := &ctx.Request.Header
+	host := h.Host()
+	if uri := h.RequestURI(); len(uri) > 0 && uri[0] != '/' {
+		host = ctx.URI().Host() // that of a whole URL, which goes before Host
+	}
+	if p.checkHost && !p.named(host) {
+		return p.wrongHost
+	}
+	origin := h.PeekCanonical(headerOrigin)
+	switch {
+	case p.every:
+		return nil
+	case len(origin) > 0:
+		if p.peers || !p.mayUse(string(origin), host) {
+			return p.foreign
+		}
+		return nil
+	}
+	// Who changes something says Origin. Of what is read without it the page learns only whether
+	// there is something, and is not to learn that either.
+	switch string(h.PeekCanonical(headerSecFetchSite)) {
+	case "", "none":
+		return nil
+	case "same-origin":
+		if !p.peers {
+			return nil
+		}
+	}
+	if p.peers || !isLink(h) {
+		return p.foreign
+	}
+	return nil
+}
+
+// mayUse says whether pages of an origin may use this port: those that it has itself served, by
+// a name of this machine, and those that -cors permits.
+func (p *pages) mayUse(origin string, host []byte) bool {
+	if _, ok := p.permitted[origin]; ok || origin == p.own {
+		return true
+	}
+	return p.named(host) && origin == p.scheme+"://"+strings.ToLower(string(host))
+}
+
+// named says whether host, as in a URL, is this machine. An IP address is: no page has one as
+// its name without having been served there.
+func (p *pages) named(host []byte) bool {
+	if p.everyHost || len(host) == 0 { // a browser always sends one
+		return true
+	}
+	name := host
+	if end := bytes.IndexByte(host, ']'); host[0] == '[' && end > 0 {
+		name = host[1:end]
+	} else if colon := bytes.IndexByte(host, ':'); colon >= 0 {
+		name = host[:colon]
+	}
+	if p.hosts[string(name)] {
+		return true
+	}
+	plain := strings.TrimSuffix(strings.ToLower(string(name)), ".")
+	_, err := netip.ParseAddr(plain)
+	return err == nil || p.hosts[plain]
+}
+
+// isLink says whether a browser follows a link, and shows the answer in a window of its own.
+func isLink(h *fasthttp.RequestHeader) bool {
+	return h.IsGet() && string(h.PeekCanonical(headerSecFetchMode)) == "navigate" &&
+		string(h.PeekCanonical(headerSecFetchDest)) == "document"
+}
+
+// headers go with every answer to a request.
+func (p *pages) headers(h *fasthttp.RequestHeader) []field {
+	if len(p.permitted) > 0 {
+		if headers, ok := p.permitted[string(h.PeekCanonical(headerOrigin))]; ok {
+			return headers
+		}
+	}
+	return p.others
+}
+
+func setHeaders(resp *fasthttp.Response, headers []field) {
+	for _, h := range headers {
+		resp.Header.Set(h.name, h.value)
+	}
+}

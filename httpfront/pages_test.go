@@ -1,0 +1,301 @@
+package httpfront
+
+import (
+	"io"
+	"net"
+	"net/http"
+	"strings"
+	"testing"
+)
+
+const foreignPage = `{"errorCode":403,"message":"Forbidden","cause":"pages of other origins may use this machine only if it is started with -cors and theirs, such as -cors http://example.com"}`
+
+// browserRequests are what a browser sends for pages, as headers, and whether the client port
+// serves it. The port is http://etcd.example:4001, and -cors permits http://a.example.
+var browserRequests = []struct {
+	name, method, headers string
+	served                bool
+}{
+	{"no browser", "GET", "Host: etcd.example:4001", true},
+	{"no browser changes something", "POST", "Host: etcd.example:4001", true},
+	{"somebody types the address", "GET", "Host: etcd.example:4001|Sec-Fetch-Site: none|Sec-Fetch-Mode: navigate|Sec-Fetch-Dest: document", true},
+	{"its own page reads", "GET", "Host: etcd.example:4001|Sec-Fetch-Site: same-origin|Sec-Fetch-Mode: cors|Sec-Fetch-Dest: empty", true},
+	{"its own page", "POST", "Host: etcd.example:4001|Origin: http://etcd.example:4001|Sec-Fetch-Site: same-origin", true},
+	{"its own page, by an address", "POST", "Host: 10.0.0.1:4001|Origin: http://10.0.0.1:4001", true},
+	{"its own page, by an IPv6 address", "POST", "Host: [fe80::1]:4001|Origin: http://[fe80::1]:4001", true},
+	{"its own page, by localhost", "POST", "Host: localhost:5001|Origin: http://localhost:5001", true},
+	{"its own page, by a name of -host-whitelist", "POST", "Host: www.example|Origin: http://www.example", true},
+	{"its own page, behind what changes Host", "POST", "Host: 127.0.0.1:4001|Origin: http://etcd.example:4001", true},
+	{"a page of -cors", "POST", "Host: etcd.example:4001|Origin: http://a.example|Sec-Fetch-Site: cross-site", true},
+
+	{"another page", "POST", "Host: etcd.example:4001|Origin: http://evil.example|Sec-Fetch-Site: cross-site", false},
+	{"another page reads", "GET", "Host: etcd.example:4001|Origin: http://evil.example|Sec-Fetch-Site: cross-site|Sec-Fetch-Mode: cors", false},
+	{"another page deletes", "DELETE", "Host: etcd.example:4001|Origin: http://evil.example", false},
+	{"another page of an old browser", "PUT", "Host: etcd.example:4001|Origin: http://evil.example", false},
+	{"another page, a link is followed", "GET", "Host: etcd.example:4001|Origin: http://evil.example|Sec-Fetch-Site: cross-site|Sec-Fetch-Mode: navigate|Sec-Fetch-Dest: document", false},
+	{"a page that does not say which", "POST", "Host: etcd.example:4001|Origin: null", false},
+	{"a page of -cors over TLS", "POST", "Host: etcd.example:4001|Origin: https://a.example", false},
+	{"a page of -cors at another port", "POST", "Host: etcd.example:4001|Origin: http://a.example:8080", false},
+	{"a page below one of -cors", "POST", "Host: etcd.example:4001|Origin: http://x.a.example", false},
+	{"a page that begins like one of -cors", "POST", "Host: etcd.example:4001|Origin: http://a.example.evil", false},
+	{"a page of -cors in capitals", "POST", "Host: etcd.example:4001|Origin: HTTP://A.EXAMPLE", false},
+	{"a page of another port", "POST", "Host: etcd.example:4001|Origin: http://etcd.example:8080|Sec-Fetch-Site: same-site", false},
+	{"its own page over TLS", "POST", "Host: etcd.example:4001|Origin: https://etcd.example:4001", false},
+	{"a page whose name leads here", "POST", "Host: evil.example:4001|Origin: http://evil.example:4001|Sec-Fetch-Site: same-origin", false},
+	{"in small letters", "POST", "host: etcd.example:4001|origin: http://evil.example", false},
+
+	{"a link", "GET", "Host: etcd.example:4001|Sec-Fetch-Site: cross-site|Sec-Fetch-Mode: navigate|Sec-Fetch-Dest: document", true},
+	{"a link of another port", "GET", "Host: etcd.example:4001|Sec-Fetch-Site: same-site|Sec-Fetch-Mode: navigate|Sec-Fetch-Dest: document", true},
+	{"a frame", "GET", "Host: etcd.example:4001|Sec-Fetch-Site: cross-site|Sec-Fetch-Mode: navigate|Sec-Fetch-Dest: iframe", false},
+	{"an object", "GET", "Host: etcd.example:4001|Sec-Fetch-Site: cross-site|Sec-Fetch-Mode: navigate|Sec-Fetch-Dest: object", false},
+	{"an image", "GET", "Host: etcd.example:4001|Sec-Fetch-Site: cross-site|Sec-Fetch-Mode: no-cors|Sec-Fetch-Dest: image", false},
+	{"an image of another port", "GET", "Host: etcd.example:4001|Sec-Fetch-Site: same-site|Sec-Fetch-Mode: no-cors|Sec-Fetch-Dest: image", false},
+	{"a script", "GET", "Host: etcd.example:4001|Sec-Fetch-Site: cross-site|Sec-Fetch-Mode: no-cors|Sec-Fetch-Dest: script", false},
+	{"a form without Origin", "POST", "Host: etcd.example:4001|Sec-Fetch-Site: cross-site|Sec-Fetch-Mode: navigate|Sec-Fetch-Dest: document", false},
+	{"a site of a new kind", "GET", "Host: etcd.example:4001|Sec-Fetch-Site: cross-galaxy", false},
+}
+
+func headerLines(headers string) string { return strings.ReplaceAll(headers, "|", "\r\n") + "\r\n" }
+
+// The client port serves whoever is no browser, and of the pages in one those that belong here;
+// the port for other machines serves none. What is refused has changed nothing.
+func TestPages(t *testing.T) {
+	const url = "http://etcd.example:4001"
+	edit := func(c *Config) { c.URL, c.Hosts, c.CORS = url, []string{"www.example"}, []string{"http://a.example"} }
+	s := serve(t, edit)
+	p := servePeers(t, s, io.Discard, edit)
+	s.dial().set("/a", "value=before")
+	for _, test := range browserRequests {
+		t.Run(test.name, func(t *testing.T) {
+			target, body := "/v1/keys/a", ""
+			if test.method == "POST" || test.method == "PUT" {
+				body = "value=after"
+			}
+			if test.served { // it does not get in the way of the others
+				target = "/v1/keys/b"
+				s.dial().set("/b", "value=before")
+			}
+			c := s.dial()
+			c.send("%s %s HTTP/1.1\r\n%sContent-Type: %s\r\nContent-Length: %d\r\n\r\n%s", test.method, target, headerLines(test.headers), urlencoded, len(body), body)
+			r := c.reply(test.method)
+			switch {
+			case test.served && r.status != 200:
+				t.Errorf("refused: %d %s", r.status, r.body)
+			case !test.served:
+				check(t, r, 403, foreignPage)
+				c.ended()
+			}
+			if r.header.Get("Vary") != "Origin" {
+				t.Errorf("Vary is %q", r.header["Vary"])
+			}
+
+			c = p.dial()
+			c.send("%s /machines HTTP/1.1\r\n%s\r\n", test.method, headerLines(test.headers))
+			r = c.reply(test.method)
+			browser := strings.Contains(strings.ToLower(test.headers), "origin:") || strings.Contains(test.headers, "Sec-Fetch-Site:") && !strings.Contains(test.headers, "none")
+			if browser {
+				check(t, r, 403, `{"errorCode":403,"message":"Forbidden","cause":"this port is for the other machines of the cluster, and not for web pages"}`)
+				c.ended()
+			} else if r.status == 403 {
+				t.Errorf("the port for other machines: %d %s", r.status, r.body)
+			}
+		})
+	}
+	if r := s.dial().get("/v1/keys/a"); !strings.Contains(r.body, `"value":"before"`) {
+		t.Errorf("a page that was refused has changed a key: %s", r.body)
+	}
+}
+
+// It makes no difference what a page asks for.
+func TestPagesAnywhere(t *testing.T) { inBothModes(t, testPagesAnywhere) }
+
+func testPagesAnywhere(t *testing.T, serve server) {
+	s := serve(t)
+	mode := func(*Config) {}
+	if s.tls != nil {
+		mode = overTLS
+	}
+	p := servePeers(t, s, io.Discard, mode)
+	for _, port := range []*testServer{s, p} {
+		routes := append([]route{{path: "/nowhere"}, {path: "/%zz"}}, port.routes...)
+		for _, route := range routes {
+			for _, method := range []string{"GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS", "PATCH"} {
+				c := port.dial()
+				c.send("%s %s HTTP/1.1\r\nHost: x\r\nOrigin: http://evil.example\r\nContent-Length: 0\r\n\r\n", method, route.path)
+				if r := c.reply(method); r.status != 403 || !r.close || method != "HEAD" && !strings.HasPrefix(r.body, `{"errorCode":403,`) {
+					t.Errorf("%s %s: %d %s", method, route.path, r.status, r.body)
+				}
+			}
+		}
+	}
+	if n := s.machine.Watchers(); n != 0 {
+		t.Errorf("there are %d watchers", n)
+	}
+	c := s.dial()
+	c.send("POST /v1/keys/a HTTP/1.1\r\nHost: x\r\nOrigin: http://evil.example\r\nContent-Length: 7\r\nExpect: 100-continue\r\n\r\n")
+	check(t, c.reply("POST"), 403, foreignPage)
+	c.ended()
+}
+
+// A page that -cors permits reads every answer, errors included, and may ask first what it may
+// send, wherever that goes.
+func TestCrossOrigin(t *testing.T) {
+	const origin = "http://a.example"
+	for _, test := range []struct {
+		name    string
+		allowed []string
+		origin  string
+		want    string
+	}{
+		{"off, no origin", nil, "", ""},
+		{"all", []string{"*"}, origin, "*"},
+		{"all, and one that does not say which it is", []string{"*"}, "null", "*"},
+		{"all, no origin", []string{"*"}, "", "*"},
+		{"all and one", []string{origin, "*"}, origin, origin},
+		{"listed", []string{"http://b.example", origin}, origin, origin},
+		{"no origin", []string{origin}, "", ""},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			s := serve(t, func(c *Config) { c.CORS = test.allowed })
+			c := s.dial()
+			head := " HTTP/1.1\r\nHost: x\r\n"
+			if test.origin != "" {
+				head += "Origin: " + test.origin + "\r\nSec-Fetch-Site: cross-site\r\n"
+			}
+			c.set("/a", "value=1")
+			see := func(what string, r reply) {
+				t.Helper()
+				if got := r.header.Get("Access-Control-Allow-Origin"); got != test.want {
+					t.Errorf("%s: Access-Control-Allow-Origin %q, want %q", what, got, test.want)
+				}
+				if vary := r.header["Vary"]; len(vary) != 1 || vary[0] != "Origin" {
+					t.Errorf("%s: Vary %q", what, vary)
+				}
+				if test.want != "" && r.header.Get("Access-Control-Allow-Methods") != "POST, GET, OPTIONS, PUT, DELETE" {
+					t.Errorf("%s: %v", what, r.header)
+				}
+			}
+			for _, line := range []string{"GET /version", "GET /v1/keys/none", "GET /nowhere", "GET /v1/watch/a?quorum=x", "POST /v1/watch/a?index=3", "PATCH /v1/keys/a"} {
+				c.send("%s", line+head+"\r\n")
+				see(line, c.reply("GET"))
+			}
+			for _, target := range []string{"/v1/keys/a", "/v1/watch/a", "/version", "/nowhere", "/%zz"} {
+				c.send("%s", "OPTIONS "+target+head+"Access-Control-Request-Method: PUT\r\n\r\n")
+				r := c.reply("OPTIONS")
+				see("OPTIONS "+target, r)
+				if test.allowed != nil && (r.status != 200 || r.body != "") {
+					t.Errorf("OPTIONS %s: %d %s", target, r.status, r.body)
+				}
+			}
+			for name, request := range map[string]string{
+				"too long a body":  "POST /v1/keys/a" + head + "Content-Length: 1000000\r\n\r\nvalue=",
+				"asks first":       "POST /v1/keys/a" + head + "Content-Length: 1000000\r\nExpect: 100-continue\r\n\r\n",
+				"too long a line":  "GET /" + strings.Repeat("a", 9000) + head + "\r\n",
+				"ambiguous":        "POST /v1/keys/a" + head + "Content-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n",
+				"nothing of a key": "POST /v1/keys/a" + head + "Content-Length: 0\r\n\r\n",
+			} {
+				c := s.dial()
+				c.send("%s", request)
+				see(name, c.reply("POST"))
+			}
+		})
+	}
+}
+
+// Also the answers to what is no request, or one too many, are different for another page.
+func TestVary(t *testing.T) {
+	s := serve(t, func(c *Config) { c.MaxConnections = 1 })
+	c := s.dial()
+	c.get("/version")
+	crowded := newClient(t, dialRaw(t, s.addr))
+	if r := crowded.reply("GET"); r.status != 503 || r.header.Get("Vary") != "Origin" {
+		t.Errorf("one too many: %d %v", r.status, r.header)
+	}
+	c.send("what is this\r\n\r\n")
+	if r := c.reply("GET"); r.status != 400 || r.header.Get("Vary") != "Origin" {
+		t.Errorf("no request: %d %v", r.status, r.header)
+	}
+	if log := s.log.take(); strings.Count(log, "\n") != 1 || !strings.Contains(log, "too many connections") {
+		t.Errorf("logged:\n%s", log)
+	}
+}
+
+func dialRaw(t *testing.T, addr string) net.Conn {
+	t.Helper()
+	c, err := net.Dial("tcp", addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return c
+}
+
+// A name that leads to a machine is none of the machine's for that, if it is to look at names.
+func TestHostHeader(t *testing.T) {
+	for _, test := range []struct {
+		name   string
+		edit   func(*Config)
+		served []string
+		wrong  []string
+	}{
+		{
+			"its own", func(c *Config) { c.CheckHost, c.URL = true, "http://etcd.example:4001" },
+			[]string{
+				"localhost", "localhost:4001", "LocalHost:5001", "localhost.:4001", "127.0.0.1:4001", "127.0.0.2", "10.0.0.1:80", "0.0.0.0:4001",
+				"[::1]:4001", "[::1]", "[fe80::1%25eth0]:4001", "etcd.example:4001", "etcd.example", "ETCD.example.:1",
+			},
+			[]string{
+				"evil.example:4001", "evil.example", "x.localhost:4001", "localhost.evil.example", "x.etcd.example:4001", "127.0.0.1.evil.example:4001",
+				"etcd.example.evil.example", "1.2.3", "1.2.3.4.5:4001", "www.example", "*", ":4001",
+			},
+		},
+		{
+			"more", func(c *Config) {
+				c.CheckHost, c.URL, c.Hosts = true, "http://10.0.0.1:4001", []string{"WWW.example", "b.example"}
+			},
+			[]string{"localhost", "10.0.0.1:4001", "10.0.0.2", "www.example:80", "B.example"},
+			[]string{"evil.example", "a.www.example"},
+		},
+		{
+			"all", func(c *Config) { c.CheckHost, c.URL, c.Hosts = true, "http://10.0.0.1:4001", []string{"*"} },
+			[]string{"localhost", "evil.example:4001", "*"}, nil,
+		},
+		{"not looked at", func(c *Config) { c.URL = "http://10.0.0.1:4001" }, []string{"evil.example:4001"}, nil},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			s := serve(t, test.edit)
+			p := servePeers(t, s, io.Discard, test.edit)
+			for _, port := range []*testServer{s, p} {
+				_, _, _, wrong := written(port.pages.wrongHost)
+				for _, host := range test.served {
+					c := port.dial()
+					c.send("GET /version HTTP/1.1\r\nHost: %s\r\n\r\n", host)
+					check(t, c.reply("GET"), 200, "etcd v9")
+				}
+				for _, host := range test.wrong {
+					for _, line := range []string{"GET /version", "GET /v1/keys/", "POST /join"} {
+						c := port.dial()
+						c.send("%s HTTP/1.1\r\nHost: %s\r\n\r\n", line, host)
+						check(t, c.reply("GET"), http.StatusForbidden, wrong)
+						c.ended()
+					}
+				}
+			}
+		})
+	}
+	s := serve(t, func(c *Config) { c.CheckHost, c.URL = true, "http://etcd.example:4001" })
+	const wrong = `{"errorCode":403,"message":"Forbidden","cause":"the name in Host is none of this machine: ask for localhost, for an IP address, or for the host of http://etcd.example:4001, or start it with -host-whitelist and that name"}`
+	for request, want := range map[string]string{
+		"GET /version HTTP/1.0\r\n\r\n":                                                   "etcd v9",
+		"GET http://localhost/version HTTP/1.1\r\nHost: evil.example\r\n\r\n":             "etcd v9",
+		"GET http://evil.example:4001/version HTTP/1.1\r\nHost: localhost\r\n\r\n":        wrong,
+		"GET http://localhost@evil.example:1/version HTTP/1.1\r\nHost: localhost\r\n\r\n": wrong,
+		"GET //evil.example/version HTTP/1.1\r\nHost: localhost\r\n\r\n":                  `{"errorCode":404,"message":"Not Found","cause":"/evil.example/version"}`,
+		"GET //localhost/version HTTP/1.1\r\nHost: evil.example\r\n\r\n":                  wrong,
+	} {
+		c := s.dial()
+		c.send("%s", request)
+		if r := c.reply("GET"); r.body != want {
+			t.Errorf("%q: %d %s, want %s", request, r.status, r.body, want)
+		}
+	}
+}
