@@ -3,6 +3,7 @@ package e2e
 import (
 	"encoding/json"
 	"fmt"
+	"net"
 	"net/http"
 	"strconv"
 	"strings"
@@ -250,10 +251,10 @@ func TestMalformed(t *testing.T) {
 		"\r\n\r\n\r\n",
 		"NONSENSE\r\n\r\n",
 		"GET /v1/keys/a\r\n\r\n",
-		"GET /v1/keys/a HTTP/9.9\r\nHost: x\r\n\r\n",
-		"POST /v1/keys/a HTTP/1.1\r\nHost: x\r\nContent-Length: -1\r\n\r\n",
-		"POST /v1/keys/a HTTP/1.1\r\nHost: x\r\nContent-Length: ten\r\n\r\n",
-		"POST /v1/keys/a HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n",
+		"GET /v1/keys/a HTTP/9.9\r\nHost: localhost\r\n\r\n",
+		"POST /v1/keys/a HTTP/1.1\r\nHost: localhost\r\nContent-Length: -1\r\n\r\n",
+		"POST /v1/keys/a HTTP/1.1\r\nHost: localhost\r\nContent-Length: ten\r\n\r\n",
+		"POST /v1/keys/a HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n",
 		"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03",
 	} {
 		c := s.dial()
@@ -275,7 +276,7 @@ func TestChunkedBody(t *testing.T) {
 	t.Parallel()
 	s := startServer(t)
 	c := s.dial()
-	fmt.Fprintf(c, "POST /v1/keys/a HTTP/1.1\r\nHost: x\r\nContent-Type: %s\r\nTransfer-Encoding: chunked\r\n\r\n"+
+	fmt.Fprintf(c, "POST /v1/keys/a HTTP/1.1\r\nHost: localhost\r\nContent-Type: %s\r\nTransfer-Encoding: chunked\r\n\r\n"+
 		"5\r\nvalue\r\n4\r\n=bar\r\n0\r\n\r\n", formType)
 	c.SetReadDeadline(time.Now().Add(waitLimit))
 	answer, err := c.receive("POST")
@@ -291,7 +292,7 @@ func TestExpectContinue(t *testing.T) {
 	t.Parallel()
 	s := startServer(t)
 	c := s.dial()
-	fmt.Fprintf(c, "POST /v1/keys/a HTTP/1.1\r\nHost: x\r\nContent-Type: %s\r\nContent-Length: 9\r\nExpect: 100-continue\r\n\r\n", formType)
+	fmt.Fprintf(c, "POST /v1/keys/a HTTP/1.1\r\nHost: localhost\r\nContent-Type: %s\r\nContent-Length: 9\r\nExpect: 100-continue\r\n\r\n", formType)
 	c.SetReadDeadline(time.Now().Add(waitLimit))
 	if answer, err := c.receive("POST"); err != nil || answer.status != 100 {
 		t.Fatalf("before the body: %v %v", answer, err)
@@ -304,8 +305,8 @@ func TestExpectContinue(t *testing.T) {
 	checkReply(t, "after the body", answer, 200, `{"action":"SET","key":"/a","value":"bar","newKey":true,"index":3}`)
 }
 
-// TestCORS checks that other origins are allowed exactly when they are
-// listed.
+// TestCORS checks that pages of other origins are allowed exactly when they are listed, and
+// refused otherwise.
 func TestCORS(t *testing.T) {
 	t.Parallel()
 	const origin = "http://a.example"
@@ -330,13 +331,77 @@ func TestCORS(t *testing.T) {
 				t.Errorf("-cors %q, %s from %s: allowed origin %q, want %q", test.flag, method, test.origin, got, test.allowed)
 			}
 			wantStatus := 200
-			if method == "OPTIONS" && test.flag == "" {
-				wantStatus = 405
+			if test.allowed == "" {
+				wantStatus = 403
 			}
-			if answer.status != wantStatus {
-				t.Errorf("-cors %q, %s: status %d, want %d", test.flag, method, answer.status, wantStatus)
+			if answer.status != wantStatus || answer.header.Get("Vary") != "Origin" {
+				t.Errorf("-cors %q, %s: status %d, want %d; %v", test.flag, method, answer.status, wantStatus, answer.header)
 			}
 		}
+	}
+}
+
+// TestHostWhitelist checks by which names a machine may be called.
+func TestHostWhitelist(t *testing.T) {
+	t.Parallel()
+	ask := func(address, host string) int {
+		t.Helper()
+		c, err := dial(address)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer c.Close()
+		fmt.Fprintf(c, "GET /machines HTTP/1.1\r\nHost: %s\r\n\r\n", host)
+		c.SetReadDeadline(time.Now().Add(waitLimit))
+		answer, err := c.receive("GET")
+		if err != nil {
+			t.Fatal(err)
+		}
+		return answer.status
+	}
+	for _, test := range []struct {
+		name           string
+		everywhere     bool // it listens at all addresses
+		args, env      []string
+		clients, peers map[string]int
+	}{
+		{
+			"on loopback", false, nil, nil,
+			map[string]int{"localhost:4001": 200, "10.1.2.3": 200, "evil.example:4001": 403},
+			map[string]int{"localhost:7001": 200, "127.0.0.1": 200, "evil.example:7001": 403},
+		},
+		{
+			"on loopback with more", false, nil, []string{"ETCD_HOST_WHITELIST=a.example,b.example"},
+			map[string]int{"a.example": 200, "B.example:80": 200, "c.example": 403}, map[string]int{"a.example": 200, "c.example": 403},
+		},
+		{"on loopback with all", false, []string{"-host-whitelist", "*"}, nil, map[string]int{"evil.example": 200}, map[string]int{"evil.example": 200}},
+		{"everywhere", true, nil, nil, map[string]int{"evil.example": 200}, map[string]int{"evil.example": 200}},
+		{
+			"everywhere with more", true, []string{"-host-whitelist", "a.example"}, nil,
+			map[string]int{"localhost": 200, "10.1.2.3": 200, "a.example": 200, "evil.example": 403}, map[string]int{"evil.example": 200},
+		},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			s := newServer(t, test.args...)
+			if test.everywhere {
+				_, clients, _ := net.SplitHostPort(s.client)
+				_, peers, _ := net.SplitHostPort(s.peer)
+				s.args = append(s.args, "-cl", "0.0.0.0:"+clients, "-sl", "0.0.0.0:"+peers)
+			}
+			client := s.client
+			s.env = test.env
+			s.start()
+			for _, port := range []struct {
+				address string
+				hosts   map[string]int
+			}{{client, test.clients}, {s.peer, test.peers}} {
+				for host, want := range port.hosts {
+					if status := ask(port.address, host); status != want {
+						t.Errorf("%s as %s: %d, want %d", port.address, host, status, want)
+					}
+				}
+			}
+		})
 	}
 }
 
