@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"crypto/tls"
 	"crypto/x509"
+	"errors"
 	"fmt"
 	"log/slog"
 	"sync"
@@ -87,6 +88,9 @@ func Load(cfg Config) (*Credentials, error) {
 	if err != nil {
 		return nil, err
 	}
+	if p.revoked != nil {
+		return nil, fmt.Errorf("%s: the other machines would refuse this one: %w, says %s", cfg.cert(), p.revoked, cfg.crl())
+	}
 	c.now = cfg.generation(content, p)
 	c.remind()
 	return c, nil
@@ -104,6 +108,8 @@ func (cfg Config) generation(c content, p *parsed) *generation {
 		g.roots = pool(p.cas)
 		g.server.ClientCAs = g.roots
 		g.server.ClientAuth = tls.RequireAndVerifyClientCert
+		// Also of a session that is resumed.
+		g.server.VerifyConnection = func(state tls.ConnectionState) error { return p.unrevoked(state.VerifiedChains) }
 	}
 	g.renewTickets(cfg.Now())
 	return g
@@ -137,18 +143,41 @@ func (c *Credentials) Server() *tls.Config {
 // host, a name or an IP address. Without a CA the other side is not verified.
 func (c *Credentials) Client(host string) *tls.Config {
 	g := c.current(false)
-	return &tls.Config{
-		MinVersion:         tls.VersionTLS12,
-		CipherSuites:       suites,
-		ServerName:         host,
-		RootCAs:            g.roots,
-		InsecureSkipVerify: g.roots == nil,
-		Time:               c.cfg.Now,
+	cfg := &tls.Config{
+		MinVersion:   tls.VersionTLS12,
+		CipherSuites: suites,
+		ServerName:   host,
+		Time:         c.cfg.Now,
+		// crypto/tls would demand the host even if a flag demands something else instead.
+		InsecureSkipVerify: true,
 		// It is shown even to a machine that would not accept it, which then says why.
 		GetClientCertificate: func(*tls.CertificateRequestInfo) (*tls.Certificate, error) {
 			return &g.cert, nil
 		},
 	}
+	if g.roots != nil {
+		cfg.VerifyConnection = func(state tls.ConnectionState) error { return c.cfg.verify(g, state, host) }
+	}
+	return cfg
+}
+
+// verify does on the dialling side what crypto/tls does on the other one, and [Credentials.Certified].
+func (cfg Config) verify(g *generation, state tls.ConnectionState, host string) error {
+	if len(state.PeerCertificates) == 0 {
+		return errors.New("no certificate was shown")
+	}
+	leaf := state.PeerCertificates[0]
+	chains, err := leaf.Verify(x509.VerifyOptions{
+		Roots: g.roots, Intermediates: pool(state.PeerCertificates[1:]), CurrentTime: cfg.Now(),
+		KeyUsages: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth},
+	})
+	if err != nil {
+		return fmt.Errorf("the certificate %s: %w", describe(leaf), err)
+	}
+	if err := g.unrevoked(chains); err != nil {
+		return err
+	}
+	return cfg.certified(leaf, host)
 }
 
 // Verifies says whether the other side is verified.
@@ -199,7 +228,7 @@ func (c *Credentials) reload() {
 	}
 	c.now, c.rejected, c.reminded = c.cfg.generation(content, p), "", time.Time{}
 	c.cfg.Log.Info("the changed TLS files are in use for new connections", "cert", c.cfg.Cert,
-		"subject", p.cert.Leaf.Subject.String(), "expires", p.cert.Leaf.NotAfter.UTC(), "cas", len(p.cas))
+		"subject", p.cert.Leaf.Subject.String(), "expires", p.cert.Leaf.NotAfter.UTC(), "cas", len(p.cas), "crls", len(p.crls))
 	c.remind()
 }
 
@@ -225,7 +254,11 @@ func (c *Credentials) remind() {
 	for _, ca := range c.now.cas {
 		c.remindOf(c.cfg.ca(), ca, now)
 	}
+	c.remindOfLists(now)
 }
+
+// soon is how long before its end something that lives so long expires soon.
+func soon(life time.Duration) time.Duration { return min(expiresSoon, life/3) }
 
 func (c *Credentials) remindOf(f file, cert *x509.Certificate, now time.Time) {
 	left := cert.NotAfter.Sub(now)
@@ -233,7 +266,7 @@ func (c *Credentials) remindOf(f file, cert *x509.Certificate, now time.Time) {
 	switch {
 	case left < 0:
 		c.cfg.Log.Error("a certificate has expired; put a new one in its place, no restart is needed", args...)
-	case left < min(expiresSoon, cert.NotAfter.Sub(cert.NotBefore)/3):
+	case left < soon(cert.NotAfter.Sub(cert.NotBefore)):
 		c.cfg.Log.Warn("a certificate expires soon; put a new one in its place, no restart is needed", append(args, "left", left.Round(time.Minute).String())...)
 	}
 }

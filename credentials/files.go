@@ -9,8 +9,11 @@ import (
 	"os"
 )
 
-// maxFile bounds each file, in bytes.
-const maxFile = 1 << 20
+// maxFile bounds each file but that of CRLs, which maxCRLs bounds, in bytes.
+const (
+	maxFile = 1 << 20
+	maxCRLs = 16 << 20
+)
 
 // Files names the files of one side of a machine, all in PEM.
 type Files struct {
@@ -24,10 +27,13 @@ type Files struct {
 	// CA holds the certificates of those who may sign for the other side. Empty: the
 	// other side is not verified.
 	CA string
+	// CRL holds lists of the certificates that those of CA have revoked, one or several, in PEM
+	// or DER. Empty: none is.
+	CRL string
 }
 
 // Given says whether any file is named: then TLS is wanted.
-func (f Files) Given() bool { return f.Cert != "" || f.Key != "" || f.CA != "" }
+func (f Files) Given() bool { return f.Cert != "" || f.Key != "" || f.CA != "" || f.CRL != "" }
 
 // complete checks that what belongs together was given.
 func (f Files) complete() error {
@@ -36,6 +42,8 @@ func (f Files) complete() error {
 		return fmt.Errorf("%sKey without %[1]sCert: give the certificate of this key, too", f.Flags)
 	case f.Cert != "" && f.Key == "":
 		return fmt.Errorf("%sCert without %[1]sKey: give the private key of this certificate, too", f.Flags)
+	case f.CRL != "" && f.CA == "":
+		return fmt.Errorf("%sCRLFile without %[1]sCAFile: only certificates that are verified can be revoked", f.Flags)
 	case f.Cert == "":
 		return fmt.Errorf("%sCAFile without %[1]sCert and %[1]sKey: others are verified only over TLS", f.Flags)
 	}
@@ -52,13 +60,17 @@ func (f file) String() string { return f.flag + " " + f.path }
 func (f Files) cert() file { return file{f.Flags + "Cert", f.Cert} }
 func (f Files) key() file  { return file{f.Flags + "Key", f.Key} }
 func (f Files) ca() file   { return file{f.Flags + "CAFile", f.CA} }
+func (f Files) crl() file  { return file{f.Flags + "CRLFile", f.CRL} }
 
 // named are the files that were given.
 func (f Files) named() []file {
-	if f.CA == "" {
-		return []file{f.cert(), f.key()}
+	named := []file{f.cert(), f.key()}
+	for _, file := range []file{f.ca(), f.crl()} {
+		if file.path != "" {
+			named = append(named, file)
+		}
 	}
-	return []file{f.cert(), f.key(), f.ca()}
+	return named
 }
 
 // seen is what a look at the files, without reading them, shows; nil for one that is
@@ -95,12 +107,12 @@ func (s seen) equal(other seen) bool {
 
 // content is what the files hold.
 type content struct {
-	cert, key, ca []byte
+	cert, key, ca, crl []byte
 }
 
 func (c content) digest() [sha256.Size]byte {
 	h := sha256.New()
-	for _, data := range [][]byte{c.cert, c.key, c.ca} {
+	for _, data := range [][]byte{c.cert, c.key, c.ca, c.crl} {
 		fmt.Fprintf(h, "%d:", len(data)) // a hash takes everything
 		h.Write(data)
 	}
@@ -108,19 +120,25 @@ func (c content) digest() [sha256.Size]byte {
 }
 
 func (f Files) read() (c content, err error) {
-	if c.cert, err = f.cert().read(); err != nil {
+	if c.cert, err = f.cert().read(maxFile); err != nil {
 		return content{}, err
 	}
-	if c.key, err = f.key().read(); err != nil {
+	if c.key, err = f.key().read(maxFile); err != nil {
 		return content{}, err
 	}
 	if f.CA != "" {
-		c.ca, err = f.ca().read()
+		if c.ca, err = f.ca().read(maxFile); err != nil {
+			return content{}, err
+		}
+	}
+	if f.CRL != "" {
+		c.crl, err = f.crl().read(maxCRLs)
 	}
 	return c, err
 }
 
-func (f file) read() ([]byte, error) {
+// read returns what a file holds, of limit bytes at most.
+func (f file) read(limit int) ([]byte, error) {
 	info, err := os.Stat(f.path)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", f.flag, err)
@@ -133,13 +151,13 @@ func (f file) read() ([]byte, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", f.flag, err)
 	}
-	data, err := io.ReadAll(io.LimitReader(r, maxFile+1))
+	data, err := io.ReadAll(io.LimitReader(r, int64(limit)+1))
 	if err := errors.Join(err, r.Close()); err != nil {
 		return nil, fmt.Errorf("%s: %w", f.flag, err)
 	}
 	switch {
-	case len(data) > maxFile:
-		return nil, fmt.Errorf("%s: it is longer than %d bytes", f, maxFile)
+	case len(data) > limit:
+		return nil, fmt.Errorf("%s: it is longer than %d bytes", f, limit)
 	case len(data) == 0:
 		return nil, fmt.Errorf("%s: it is empty", f)
 	}

@@ -24,6 +24,9 @@ type parsed struct {
 	cert  tls.Certificate
 	chain []*x509.Certificate // what cert consists of, that of this machine first
 	cas   []*x509.Certificate // nil: the other side is not verified
+	crls  []*revocations
+
+	revoked error // the certificate of this machine is, as other machines see it
 }
 
 // parse makes sense of the files and refuses what cannot work now.
@@ -55,7 +58,12 @@ func (cfg Config) parse(c content) (*parsed, error) {
 			return nil, inTime(cfg.ca(), p.cas[0], now)
 		}
 	}
-	return p, cfg.usable(chain, p.cas, now)
+	if cfg.CRL != "" {
+		if p.crls, err = cfg.lists(c.crl, p.cas); err != nil {
+			return nil, err
+		}
+	}
+	return p, cfg.usable(p, now)
 }
 
 // certificates returns those that a file holds, one at least.
@@ -166,12 +174,12 @@ func inTime(f file, cert *x509.Certificate, now time.Time) error {
 }
 
 // usable checks that others will accept the certificate, as far as that can be known.
-func (cfg Config) usable(chain, cas []*x509.Certificate, now time.Time) error {
-	leaf := chain[0]
+func (cfg Config) usable(p *parsed, now time.Time) error {
+	chain, leaf := p.chain, p.chain[0]
 	if !allows(leaf, x509.ExtKeyUsageServerAuth) {
 		return fmt.Errorf("%s: the certificate is not for servers; its extendedKeyUsage must have serverAuth", cfg.cert())
 	}
-	if !cfg.Peer || cas == nil {
+	if !cfg.Peer || p.cas == nil {
 		return nil
 	}
 	// Machines dial each other with the certificate they are dialled with.
@@ -181,16 +189,18 @@ func (cfg Config) usable(chain, cas []*x509.Certificate, now time.Time) error {
 	if err := cfg.own(leaf); err != nil {
 		return err
 	}
-	options := x509.VerifyOptions{Roots: pool(cas), Intermediates: pool(chain[1:]), CurrentTime: now}
+	options := x509.VerifyOptions{Roots: pool(p.cas), Intermediates: pool(chain[1:]), CurrentTime: now}
 	// One at a time: of several usages, one would be enough.
 	for _, usage := range []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth, x509.ExtKeyUsageClientAuth} {
 		options.KeyUsages = []x509.ExtKeyUsage{usage}
-		if _, err := leaf.Verify(options); err != nil {
+		chains, err := leaf.Verify(options)
+		if err != nil {
 			if errors.As(err, new(x509.UnknownAuthorityError)) {
 				return fmt.Errorf("%s: the certificate is not signed by a CA of %s, so the other machines would refuse it", cfg.cert(), cfg.ca())
 			}
 			return fmt.Errorf("%s: the other machines would refuse the certificate: %w", cfg.cert(), err)
 		}
+		p.revoked = p.unrevoked(chains)
 	}
 	return nil
 }

@@ -115,14 +115,13 @@ type Server struct {
 // NewClients makes the server for clients. It can serve before there is a machine, see
 // Attach.
 func NewClients(cfg Config) *Server {
-	return newServer(cfg, "session", clientRoutes(), &strangers{logger: cfg.Log})
+	return newServer(cfg, "session", clientRoutes(), newStrangers(cfg.Log, false))
 }
 
 // NewPeers makes the server for the other machines of the cluster.
 func NewPeers(cfg Config) *Server {
 	cfg.CORS = nil
-	s := newServer(cfg, "peersession", peerRoutes(),
-		&strangers{logger: cfg.Log, peers: true, warned: make(map[string]time.Time)})
+	s := newServer(cfg, "peersession", peerRoutes(), newStrangers(cfg.Log, true))
 	s.newcomers.limit = cfg.MaxNewcomers
 	s.asking = make(chan struct{}, maxAsking)
 	s.hashes.turn = make(chan struct{}, 1)

@@ -132,7 +132,7 @@ func (c *conn) firstRead(first []byte, err error) (int, error) {
 	_, isSecured := c.Conn.(*secured)
 	switch {
 	case isHandshake:
-		c.server.strangers.log(c, handshakeFailed, failed.error)
+		c.server.strangers.log(c, handshakeFault(failed.error), failed.error)
 		c.linger.Store(true) // so that the client reads the alert
 		return 0, io.EOF
 	case errors.Is(err, errPlain):
@@ -157,10 +157,23 @@ var (
 	plainOnTLS         = fault{"plain HTTP on a port that speaks only TLS", allOrNone}
 	tlsOnPlain         = fault{"a TLS handshake on a port that speaks plain HTTP", allOrNone}
 	refusedCertificate = fault{"refused a machine for its certificate", ""} // the error says what to do
+	revokedCertificate = fault{"refused a certificate that is revoked", ""}
 )
 
+// handshakeFault is what is wrong with a handshake.
+func handshakeFault(err error) fault {
+	if _, ok := errors.AsType[interface {
+		error
+		Revoked() time.Time
+	}](err); ok {
+		return revokedCertificate
+	}
+	return handshakeFailed
+}
+
 // strangers logs those who speak in a way that cannot work, and does not let them fill
-// the log: clients are logged at level debug, other machines at level warn once.
+// the log: clients are logged at level debug, other machines, and who uses a certificate that
+// is revoked, at level warn once.
 type strangers struct {
 	logger *slog.Logger
 	peers  bool
@@ -169,9 +182,13 @@ type strangers struct {
 	warned map[string]time.Time // by what and host
 }
 
+func newStrangers(log *slog.Logger, peers bool) *strangers {
+	return &strangers{logger: log, peers: peers, warned: make(map[string]time.Time)}
+}
+
 func (s *strangers) log(c net.Conn, f fault, err error) {
 	level, what := slog.LevelDebug, f.what
-	if s.peers && !wentAway(err) && s.first(f, c.RemoteAddr()) {
+	if (s.peers || f == revokedCertificate) && !wentAway(err) && s.first(f, c.RemoteAddr()) {
 		level = slog.LevelWarn
 		what += f.hint
 	}

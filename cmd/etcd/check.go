@@ -27,7 +27,7 @@ func (c *config) check() error {
 	case c.maxMembers < 1 || c.maxMembers > maxMembersLimit:
 		return errUsage{fmt.Errorf("-maxsize %d: want 1 to %d", c.maxMembers, maxMembersLimit)}
 	case c.autoTLS && c.clientTLS.Given():
-		return errUsage{errors.New("-auto-tls and -clientCert, -clientKey or -clientCAFile exclude each other")}
+		return errUsage{errors.New("-auto-tls and -clientCert, -clientKey, -clientCAFile or -clientCRLFile exclude each other")}
 	case c.allowedCN != "" && c.allowedHostname != "":
 		return errUsage{errors.New("-serverAllowedCN and -serverAllowedHostname exclude each other: one or the other is demanded of machines")}
 	case (c.allowedCN != "" || c.allowedHostname != "") && c.serverTLS.CA == "":

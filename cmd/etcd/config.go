@@ -91,7 +91,7 @@ var flagGroups = []flagGroup{
 	{"Addresses (a port, :port, or host:port)", []string{"c", "s", "h", "cl", "sl"}},
 	{"Cluster", []string{"C", "CF", "r", "maxsize", "heartbeat", "election"}},
 	{"TLS (files in PEM; they are read again when they change)", []string{
-		"clientCert", "clientKey", "clientCAFile", "serverCert", "serverKey", "serverCAFile",
+		"clientCert", "clientKey", "clientCAFile", "clientCRLFile", "serverCert", "serverKey", "serverCAFile", "serverCRLFile",
 		"serverAllowedCN", "serverAllowedHostname", "auto-tls",
 	}},
 	{"Data", []string{"m", "snapshot", "snapshot-count"}},
@@ -154,9 +154,11 @@ func (c *config) flags() *flag.FlagSet {
 	fs.StringVar(&c.clientTLS.Cert, "clientCert", "", "serve clients over TLS only, with the certificate in this `file`")
 	fs.StringVar(&c.clientTLS.Key, "clientKey", "", "its private key, a `file`")
 	fs.StringVar(&c.clientTLS.CA, "clientCAFile", "", "serve only clients with a certificate signed by a CA in this `file`")
+	fs.StringVar(&c.clientTLS.CRL, "clientCRLFile", "", "refuse clients whose certificate is revoked by a CRL in this `file`, in PEM or DER")
 	fs.StringVar(&c.serverTLS.Cert, "serverCert", "", "speak TLS with the other machines, with the certificate in this `file`; all machines or none")
 	fs.StringVar(&c.serverTLS.Key, "serverKey", "", "its private key, a `file`")
 	fs.StringVar(&c.serverTLS.CA, "serverCAFile", "", "speak only with machines that have a certificate signed by a CA in this `file`, and naming the host of their -s in its subjectAltName")
+	fs.StringVar(&c.serverTLS.CRL, "serverCRLFile", "", "refuse machines whose certificate is revoked by a CRL in this `file`, in PEM or DER")
 	fs.StringVar(&c.allowedCN, "serverAllowedCN", "", "the common `names`, comma separated, one of which the certificate of a machine must have; then it need not name the host of the machine")
 	fs.StringVar(&c.allowedHostname, "serverAllowedHostname", "", "the host `names` or addresses, comma separated, one of which the certificate of a machine must name; then it need not name the host of the machine")
 	fs.BoolVar(&c.autoTLS, "auto-tls", false, "for development: like -clientCert, with a certificate that this machine makes in its data directory")

@@ -50,6 +50,8 @@ var elsewhere = map[string]string{
 	"peer-cert-file":              "serverCert",
 	"peer-key-file":               "serverKey",
 	"peer-trusted-ca-file":        "serverCAFile",
+	"client-crl-file":             "clientCRLFile",
+	"peer-crl-file":               "serverCRLFile",
 	"peer-cert-allowed-cn":        "serverAllowedCN",
 	"peer-cert-allowed-hostname":  "serverAllowedHostname",
 	"addr":                        "c",

@@ -41,7 +41,7 @@ func (ca *CA) Intermediate(name string, edit ...func(*x509.Certificate)) *CA {
 func newCA(name string, parent *x509.Certificate, key, signer *ecdsa.PrivateKey, edit ...func(*x509.Certificate)) *CA {
 	signs := func(c *x509.Certificate) {
 		c.IsCA, c.BasicConstraintsValid = true, true
-		c.KeyUsage = x509.KeyUsageCertSign
+		c.KeyUsage = x509.KeyUsageCertSign | x509.KeyUsageCRLSign
 		c.ExtKeyUsage = nil
 	}
 	der := sign(template(name, append([]func(*x509.Certificate){signs}, edit...)...), parent, key, signer)
@@ -55,11 +55,32 @@ func (ca *CA) Pool() *x509.CertPool {
 	return pool
 }
 
+// Own is the certificate of the CA itself.
+func (ca *CA) Own() Pair {
+	return Pair{ca.PEM, encode("PRIVATE KEY", must(x509.MarshalPKCS8PrivateKey(ca.key)))}
+}
+
 // Issue makes a certificate. Each edit may change what is signed.
 func (ca *CA) Issue(name string, edit ...func(*x509.Certificate)) Pair {
 	key := newKey()
 	der := sign(template(name, edit...), ca.cert, key, ca.key)
 	return Pair{encode("CERTIFICATE", der), encode("PRIVATE KEY", must(x509.MarshalPKCS8PrivateKey(key)))}
+}
+
+// Revoke makes a CRL, in PEM, that lists some certificates. Each edit may change what is
+// signed; the template expires in a month.
+func (ca *CA) Revoke(pairs []Pair, edit ...func(*x509.RevocationList)) []byte {
+	now := time.Now()
+	list := &x509.RevocationList{Number: serial(), ThisUpdate: now.Add(-time.Hour), NextUpdate: now.AddDate(0, 1, 0)}
+	for _, p := range pairs {
+		list.RevokedCertificateEntries = append(list.RevokedCertificateEntries, x509.RevocationListEntry{
+			SerialNumber: p.TLS().Leaf.SerialNumber, RevocationTime: now.Add(-time.Minute),
+		})
+	}
+	for _, e := range edit {
+		e(list)
+	}
+	return encode("X509 CRL", must(x509.CreateRevocationList(rand.Reader, list, ca.cert, ca.key)))
 }
 
 // TLS is the pair as crypto/tls wants it.
@@ -68,7 +89,7 @@ func (p Pair) TLS() tls.Certificate { return must(tls.X509KeyPair(p.Cert, p.Key)
 func template(name string, edit ...func(*x509.Certificate)) *x509.Certificate {
 	now := time.Now()
 	c := &x509.Certificate{
-		SerialNumber: must(rand.Int(rand.Reader, new(big.Int).Lsh(big.NewInt(1), 120))),
+		SerialNumber: serial(),
 		Subject:      pkix.Name{CommonName: name},
 		NotBefore:    now.Add(-time.Hour),
 		NotAfter:     now.AddDate(1, 0, 0),
@@ -82,6 +103,8 @@ func template(name string, edit ...func(*x509.Certificate)) *x509.Certificate {
 	}
 	return c
 }
+
+func serial() *big.Int { return must(rand.Int(rand.Reader, new(big.Int).Lsh(big.NewInt(1), 120))) }
 
 func newKey() *ecdsa.PrivateKey { return must(ecdsa.GenerateKey(elliptic.P256(), rand.Reader)) }
 
