@@ -1,6 +1,7 @@
 package actors
 
 import (
+	"errors"
 	"io"
 	"log/slog"
 	"time"
@@ -65,6 +66,9 @@ func (r *receiverActor) receive(ctx actor.Context, m *receiveSnapshot) error {
 		r.logger.Error("what came as a snapshot of the leader is none, and was thrown away. If that does not end with the next one, "+
 			"the leader has damaged memory, or runs another version: let another machine lead, and look at it",
 			"member", MemberID(m.from), "index", index, "error", unfit)
+	case errors.Is(err, wal.ErrTooLarge):
+		r.logger.Error("a snapshot of the leader does not fit on the disk of this machine, which cannot catch up as long as that is so",
+			"member", MemberID(m.from), "index", index, "error", err)
 	case !body.failed:
 		// The leader would send it again and again, and this machine never catch up.
 		noSnapshot(r.fatal, "cannot store a snapshot of the leader", err)

@@ -16,6 +16,7 @@ import (
 	"etcd/store"
 	"etcd/store/storepb"
 	"etcd/wal"
+	"etcd/wal/crashfs"
 	"etcd/wal/vfs"
 )
 
@@ -65,6 +66,7 @@ func TestWhatComesAsASnapshot(t *testing.T) {
 		{"for another", func(m *raftpb.Message) { m.To = new(uint64(13)) }, good, "no snapshot for this machine"},
 		{"of a former term", func(m *raftpb.Message) { m.Term, m.Snapshot.Metadata.Term = new(uint64(1)), new(uint64(1)) }, good, "led term 1"},
 		{"of a later term than its leader", meta(func(_ *raftpb.Message, s *raftpb.SnapshotMetadata) { s.Term = new(uint64(10)) }), good, "no snapshot for this machine"},
+		{"of a term that no elections explain", func(m *raftpb.Message) { m.Term, m.Snapshot.Metadata.Term = new(uint64(1<<62)), new(uint64(1<<62)) }, good, "no elections explain"},
 		{"of no term", meta(func(_ *raftpb.Message, s *raftpb.SnapshotMetadata) { s.Term = new(uint64(0)) }), good, "no snapshot for this machine"},
 		{"of no index", meta(func(_ *raftpb.Message, s *raftpb.SnapshotMetadata) { s.Index = new(uint64(0)) }), good, "no snapshot for this machine"},
 		{"of an absurd index", meta(func(_ *raftpb.Message, s *raftpb.SnapshotMetadata) { s.Index = new(uint64(1 << 60)) }), good, "entry 1152921504606846976"},
@@ -76,9 +78,9 @@ func TestWhatComesAsASnapshot(t *testing.T) {
 		{"with a member of a reserved ID", voters(11, 12, 1<<63), good, "no snapshot for this machine"},
 		{"with member 0", voters(0, 11, 12), good, "no snapshot for this machine"},
 		{"of two configurations at once", meta(func(_ *raftpb.Message, s *raftpb.SnapshotMetadata) { s.ConfState.VotersOutgoing = []uint64{11} }), good, "no snapshot for this machine"},
-		{"with a voter that is not listed", voters(11, 12, 13), good, "it lists"},
-		{"with a voter that was removed", voters(11, 12, 13), leadersState(index, joins, leaves), "it lists"},
-		{"with a member that has no vote and no place", nil, leadersState(index, joins), "it lists"},
+		{"with a voter that is not listed", voters(11, 12, 13), good, "members are to be in it"},
+		{"with a voter that was removed", voters(11, 12, 13), leadersState(index, joins, leaves), "members are to be in it"},
+		{"with a member that has no vote and no place", nil, leadersState(index, joins), "members are to be in it"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			dir := t.TempDir()
@@ -108,6 +110,18 @@ func TestWhatComesAsASnapshot(t *testing.T) {
 			}
 		})
 	}
+}
+
+// What is said to be larger than any disk is refused, and no reason to end.
+func TestASnapshotLargerThanAnyDisk(t *testing.T) {
+	disk := crashfs.New()
+	disk.Size = 256 << 20
+	m := startOn(t, disk, wal.Options{SegmentSize: 1 << 20})
+	err := m.ReceiveSnapshot(leader.ID, encoded(t, leadersMessage(1000)), 1<<50, strings.NewReader("the beginning"))
+	if !errors.Is(err, wal.ErrTooLarge) {
+		t.Errorf("it is answered with %v", err)
+	}
+	m.set("/own", "after")
 }
 
 // unreadFS is a disk from which no snapshot may be read.

@@ -17,6 +17,9 @@ const (
 	// maxBare is how many entries of a log, beyond one for each term, may carry no command
 	// one after the other: the promotions of learners. There are far fewer.
 	maxBare = 1 << 10
+	// maxTermLead is how many elections a snapshot may be ahead: half a year of one a second.
+	// Its file alone raises the term at the next start.
+	maxTermLead = 1 << 24
 )
 
 // ErrBadSnapshot is why a snapshot of another member is not received, or not taken.
@@ -74,8 +77,10 @@ func (n *Node) Offered(m *raftpb.Message) (needed bool, err error) {
 		return false, badSnapshot("it is from %016x for %016x", m.GetFrom(), m.GetTo())
 	case m.GetTerm() < status.HardState.GetTerm():
 		return false, badSnapshot("its sender led term %d, and this is term %d", m.GetTerm(), status.HardState.GetTerm())
+	case m.GetTerm()-status.HardState.GetTerm() > maxTermLead:
+		return false, badSnapshot("no elections explain its term %d", m.GetTerm())
 	case m.GetTerm() == status.HardState.GetTerm() && status.Lead != raft.None && status.Lead != m.GetFrom():
-		return false, badSnapshot("%016x leads in term %d, not its sender", status.Lead, m.GetTerm())
+		return false, badSnapshot("another member leads in term %d, not its sender", m.GetTerm())
 	case !slices.Contains(conf.GetVoters(), n.cfg.MemberID) && !slices.Contains(conf.GetLearners(), n.cfg.MemberID):
 		return false, badSnapshot("this machine is no member in it")
 	}
@@ -94,8 +99,9 @@ func CheckState(meta *raftpb.SnapshotMetadata, index uint64, roster Roster) erro
 		listed[i] = m.ID
 	}
 	slices.Sort(listed)
-	if members := slices.Sorted(slices.Values(slices.Concat(conf.GetVoters(), conf.GetLearners()))); !slices.Equal(listed, members) {
-		return badSnapshot("the members are to be %x, and it lists %x", members, listed)
+	members := slices.Sorted(slices.Values(slices.Concat(conf.GetVoters(), conf.GetLearners())))
+	if !slices.Equal(listed, members) {
+		return badSnapshot("%d members are to be in it, and those that it lists are others, %d", len(members), len(listed))
 	}
 	for _, id := range roster.Removed {
 		if slices.Contains(listed, id) {

@@ -94,11 +94,11 @@ func (s *Store) restoreNode(in *messageReader, last string) (*Node, error) {
 		return nil, err
 	}
 	if node.Path <= last {
-		return nil, fmt.Errorf("%q is out of order", node.Path)
+		return nil, fmt.Errorf("%.100q is out of order", node.Path)
 	}
 	// A directory sorts before everything in it, so it is there already.
 	if dir := s.tree.find(parent(node.Path)); dir == nil || !dir.Dir {
-		return nil, fmt.Errorf("%q is in no directory", node.Path)
+		return nil, fmt.Errorf("%.100q is in no directory", node.Path)
 	}
 	s.tree.nodes.Load(node)
 	if node.Deadline != 0 {
@@ -159,13 +159,13 @@ func (s *Store) decodeNode(m *storepb.Node) (*Node, error) {
 		Deadline: Time(m.GetDeadline()),
 	}
 	if !wellFormed(node.Path) || node.Path == "/" {
-		return nil, fmt.Errorf("path %q is not that of a node", node.Path)
+		return nil, fmt.Errorf("path %.100q is not that of a node", node.Path)
 	}
 	if node.Dir && node.Value != "" {
-		return nil, fmt.Errorf("directory %q has a value", node.Path)
+		return nil, fmt.Errorf("directory %.100q has a value", node.Path)
 	}
 	if node.Created > node.Modified || node.Modified > s.index {
-		return nil, fmt.Errorf("%q has indexes from the future", node.Path)
+		return nil, fmt.Errorf("%.100q has indexes from the future", node.Path)
 	}
 	return node, nil
 }

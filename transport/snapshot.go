@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"hash/crc32"
 	"io"
-	"math"
 	"net"
 	"net/http"
 	"sync"
@@ -22,6 +21,8 @@ const (
 	maxSnapshotMessage = 1 << 20
 	// snapshotPiece is how much of a snapshot goes into one frame, in bytes.
 	snapshotPiece = 256 << 10
+	// maxSnapshot bounds a snapshot, in bytes; no disk has so many.
+	maxSnapshot = 1 << 60
 	// snapshotSizeSize is what precedes the message: the length of the body, u64.
 	snapshotSizeSize = 8
 	// snapshotEndSize is the payload of the last frame: length u64, CRC-32C u32.
@@ -230,7 +231,7 @@ func (r *Receiver) receiveSnapshot(st *stream, conn *timedConn, intake Intake) e
 		return fmt.Errorf("a snapshot begins with a frame of kind %d and %d bytes", f.Kind, len(f.Payload))
 	}
 	size, message := binary.LittleEndian.Uint64(f.Payload), f.Payload[snapshotSizeSize:]
-	if size > math.MaxInt64 {
+	if size > maxSnapshot {
 		return fmt.Errorf("a snapshot of %d bytes: %w", size, ErrTooLarge)
 	}
 	if err := intake.Offered(st.from, message); err != nil {

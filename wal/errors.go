@@ -18,6 +18,9 @@ var (
 	ErrIncomplete = errors.New("wal: log is incomplete")
 	// ErrVersion is what a file of a newer format version is refused with.
 	ErrVersion = errors.New("wal: written by a newer version of etcd")
+	// ErrTooLarge is what a snapshot of another member is refused with that is larger than
+	// the disk.
+	ErrTooLarge = errors.New("wal: larger than the disk")
 	// ErrForeign is what a file of another cluster or member is refused with.
 	ErrForeign = errors.New("wal: belongs to another cluster or member")
 )

@@ -72,7 +72,10 @@ func TestReceiveLeavesRoomForTheLog(t *testing.T) {
 	fsys.Size = size
 	s, id := NewSnapshots(fsys, testID), snapshotID{7, 3}
 	none := func(io.Writer) error { t.Error("it was begun"); return nil }
-	for _, announced := range []int64{size, size - size/16 + 1, 1 << 62} {
+	if err := s.Receive(meta(id), 1<<62, none); !errors.Is(err, ErrTooLarge) {
+		t.Errorf("more than any disk has: %v", err)
+	}
+	for _, announced := range []int64{size, size - size/16 + 1} {
 		if err := s.Receive(meta(id), announced, none); !errors.Is(err, syscall.ENOSPC) || !strings.Contains(err.Error(), "the log needs") {
 			t.Errorf("%d bytes on a disk of %d: %v", announced, size, err)
 		}

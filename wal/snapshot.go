@@ -67,7 +67,8 @@ func (s *Snapshots) Save(meta *raftpb.SnapshotMetadata, write func(io.Writer) er
 
 // Receive is Save for a snapshot of another member, with a body of so many bytes. The two
 // may write one of the same index at the same time. It fails with syscall.ENOSPC before it
-// takes the space that the log needs to go on. What write returns an error for never gets
+// takes the space that the log needs to go on, and with ErrTooLarge if there can never be
+// enough. What write returns an error for never gets
 // its final name, so it is for write to find out whether the body is one to start from.
 func (s *Snapshots) Receive(meta *raftpb.SnapshotMetadata, size int64, write func(io.Writer) error) error {
 	name := snapshotName(meta.GetIndex(), meta.GetTerm())
@@ -89,6 +90,9 @@ func (s *Snapshots) room(size int64) error {
 	free, total, err := s.fsys.Space()
 	if err != nil {
 		return fmt.Errorf("free space: %w", err)
+	}
+	if size > total {
+		return fmt.Errorf("%w: %d bytes are to come, and it has %d", ErrTooLarge, size, total)
 	}
 	if reserve := min(total/16, defaultSegmentSize); free-min(free, reserve) < size || free < reserve {
 		return fmt.Errorf("%w: %d bytes are to come, and of the %d that are free the log needs %d", syscall.ENOSPC, size, free, reserve)
