@@ -14,9 +14,19 @@ import (
 // and all together these first bytes are bounded by the number of connections.
 const firstBody = 4 << 10
 
+// A body in chunks may take chunkRatio bytes for each that is in them, and chunkSlack
+// besides, for what is read ahead of it.
+const (
+	chunkRatio = 16
+	chunkSlack = 2 * maxHeader
+)
+
 var (
 	// errBodyTooLong is a body over -max-body.
 	errBodyTooLong = errors.New("httpfront: the body is too long")
+	// errChunks is a body of which hardly anything is in its chunks: the rest are extensions
+	// or zeros before their sizes, which nobody sends in good faith.
+	errChunks = errors.New("httpfront: the chunks of a body have too little in them")
 	// errBodyMemory is a body for which -max-body-memory has nothing left.
 	errBodyMemory = errors.New("httpfront: too many bytes of bodies are under way")
 )
@@ -54,8 +64,11 @@ func (s *Server) readBody(ctx *fasthttp.RequestCtx) (body string, counted int64,
 		return "", 0, nil
 	}
 	most := length
+	c := ctx.Conn().(*conn)
 	if length < 0 {
 		most = s.cfg.MaxBody + 1 // one more, to see that it is too long
+		c.chunked, c.unread = true, chunkSlack
+		defer func() { c.chunked = false }()
 	}
 	buf := make([]byte, 0, min(most, firstBody))
 	for {
@@ -73,6 +86,7 @@ func (s *Server) readBody(ctx *fasthttp.RequestCtx) (body string, counted int64,
 		}
 		n, err := stream.Read(buf[len(buf):cap(buf)])
 		buf = buf[:len(buf)+n]
+		c.unread += chunkRatio * n
 		switch {
 		case err == nil:
 		case !errors.Is(err, io.EOF):

@@ -102,12 +102,3 @@ func TestBodySizes(t *testing.T) {
 		}
 	}
 }
-
-// A client that asks whether to send a body that is too long is told not to.
-func TestExpectTooMuch(t *testing.T) {
-	s := serve(t)
-	c := s.dial()
-	c.send("POST /v1/keys/a HTTP/1.1\r\nHost: x\r\nContent-Length: 20000000\r\nExpect: 100-continue\r\n\r\n")
-	check(t, c.reply("POST"), 413, `{"errorCode":413,"message":"Request Entity Too Large","cause":"the limit is set by -max-body"}`)
-	c.ended()
-}

@@ -144,6 +144,8 @@ type conn struct {
 	gotLine bool   // a line has come since the last request: an error is not in its first
 	drained bool   // give back what is buffered above, read nothing new
 	greeted bool   // something has been read
+	chunked bool   // a body in chunks is being read
+	unread  int    // bytes that it may still take, sizes and extensions of the chunks included
 	linger  atomic.Bool
 	quiet   atomic.Bool // no request is under way
 	first   bool        // fasthttp has not announced the first request
@@ -165,7 +167,11 @@ func (c *conn) Read(p []byte) (int, error) {
 	if c.drained {
 		return 0, errDrained
 	}
+	if c.chunked && c.unread <= 0 {
+		return 0, errChunks
+	}
 	n, err := c.Conn.Read(p)
+	c.unread -= n
 	if !c.greeted {
 		n, err = c.firstRead(p[:n], err)
 	}

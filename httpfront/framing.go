@@ -2,6 +2,7 @@ package httpfront
 
 import (
 	"bytes"
+	"errors"
 
 	"github.com/valyala/fasthttp"
 )
@@ -10,7 +11,47 @@ var (
 	headerContentLength    = []byte(fasthttp.HeaderContentLength)
 	headerTransferEncoding = []byte(fasthttp.HeaderTransferEncoding)
 	codingChunked          = []byte("chunked")
+
+	// errVersion is a request in a version of HTTP that is not spoken here. fasthttp takes any
+	// that looks like one.
+	errVersion = errors.New("httpfront: another version of HTTP")
+	// errExpectation is a client that expects more than to be told to send its body.
+	errExpectation = errors.New("httpfront: it is not known what the client expects")
 )
+
+// continues is what a client may expect.
+const continues = "100-continue"
+
+func speaksVersion(h *fasthttp.RequestHeader) bool {
+	version := string(h.Protocol())
+	return version == "HTTP/1.1" || version == "HTTP/1.0"
+}
+
+func expectsSomething(h *fasthttp.RequestHeader) bool {
+	for _, value := range h.PeekAll(fasthttp.HeaderExpect) {
+		if len(value) > 0 {
+			return true
+		}
+	}
+	return false
+}
+
+// expectsMore says whether a client expects more than to be told to send its body. It looks
+// at what was sent, and not at what heedExpectation has made of it.
+func expectsMore(h *fasthttp.RequestHeader) bool {
+	for line := range bytes.SplitSeq(h.RawHeaders(), []byte{'\n'}) {
+		name, value, _ := bytes.Cut(line, []byte{':'})
+		if !bytes.EqualFold(name, []byte(fasthttp.HeaderExpect)) {
+			continue
+		}
+		for expectation := range bytes.SplitSeq(value, []byte{','}) {
+			if e := bytes.Trim(expectation, " \t\r"); len(e) > 0 && !bytes.EqualFold(e, []byte(continues)) {
+				return true
+			}
+		}
+	}
+	return false
+}
 
 // ambiguous says why it is not certain where a request ends, or "". A proxy in front
 // that decides otherwise would take part of one client's request for that of another

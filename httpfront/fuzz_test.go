@@ -118,10 +118,12 @@ func FuzzRequest(f *testing.F) {
 		"GET /v1/keys/a HTTP/1.1\r\nHost: x\r\nConnection: close\r\nX:\x00\r\n y\r\n\r\n",
 		"GET /v1/watch/a HTTP/1.0\r\n\r\nGET",
 		rawRequest("GET", "/v1/watch/a", "") + strings.Repeat("x", maxEarly+1),
-		framing[0].request, framing[len(framing)-1].request,
 		"\r\n\r\nGET / HTTP/9.9\n\n", "GET", "", "\x16\x03\x01\x02\x00", strings.Repeat("a", 4000),
 	} {
 		f.Add([]byte(seed))
+	}
+	for _, test := range framing {
+		f.Add([]byte(strings.Replace(test.request, "%s", "/v1/keys/a", 1)))
 	}
 	l := newMemoryListener()
 	s := serveOn(f, l, func(c *Config) { c.CORS = []string{"*"} })

@@ -155,7 +155,7 @@ func newServer(cfg Config, kind string, routes []route, strangers *strangers) *S
 		Handler:                      s.handle,
 		ErrorHandler:                 s.badRequest,
 		Logger:                       fasthttpLogger{cfg.Log},
-		HeaderReceived:               heedVersion,
+		HeaderReceived:               heedExpectation,
 		ExpectHandler:                s.expectBody,
 		ReadBufferSize:               maxHeader,
 		StreamRequestBody:            true,
@@ -255,11 +255,15 @@ func (s *Server) badRequest(ctx *fasthttp.RequestCtx, err error) {
 	s.unreadable(ctx, err).write(&ctx.Response)
 }
 
-// heedVersion keeps fasthttp from telling a client of HTTP/1.0 to go on: to that one it
-// would be the answer.
-func heedVersion(h *fasthttp.RequestHeader) (unchanged fasthttp.RequestConfig) {
-	if !h.IsHTTP11() {
+// heedExpectation has fasthttp ask expectBody before it waits for a body, whatever the client
+// expects and however it writes that. A client of HTTP/1.0 is not told to go on: to that one
+// it would be the answer.
+func heedExpectation(h *fasthttp.RequestHeader) (unchanged fasthttp.RequestConfig) {
+	switch {
+	case !h.IsHTTP11():
 		h.Del(fasthttp.HeaderExpect)
+	case expectsSomething(h):
+		h.Set(fasthttp.HeaderExpect, continues)
 	}
 	return unchanged
 }
@@ -267,10 +271,13 @@ func heedVersion(h *fasthttp.RequestHeader) (unchanged fasthttp.RequestConfig) {
 // expectBody decides whether a client that asks first shall send its body.
 func (s *Server) expectBody(ctx *fasthttp.RequestCtx) (status int) {
 	refusal := s.unwelcome(ctx)
-	if refusal == nil && ctx.Request.Header.ContentLength() > s.cfg.MaxBody {
+	switch {
+	case refusal != nil:
+	case expectsMore(&ctx.Request.Header):
+		refusal = s.unreadable(ctx, errExpectation)
+	case ctx.Request.Header.ContentLength() > s.cfg.MaxBody:
 		refusal = s.unreadable(ctx, errBodyTooLong)
-	}
-	if refusal == nil {
+	default:
 		return http.StatusContinue
 	}
 	setHeaders(&ctx.Response, s.pages.headers(&ctx.Request.Header))
@@ -280,7 +287,7 @@ func (s *Server) expectBody(ctx *fasthttp.RequestCtx) (status int) {
 
 // unwelcome refuses a request that is not even to be read to its end.
 func (s *Server) unwelcome(ctx *fasthttp.RequestCtx) *apiError {
-	if refusal := s.ambiguous(ctx); refusal != nil {
+	if refusal := s.unclear(ctx); refusal != nil {
 		return refusal
 	}
 	refusal := s.pages.refuse(ctx)
@@ -290,8 +297,12 @@ func (s *Server) unwelcome(ctx *fasthttp.RequestCtx) *apiError {
 	return refusal
 }
 
-// ambiguous refuses a request of which it is not certain where it ends.
-func (s *Server) ambiguous(ctx *fasthttp.RequestCtx) *apiError {
+// unclear refuses a request in another version of HTTP, and one of which it is not certain
+// where it ends.
+func (s *Server) unclear(ctx *fasthttp.RequestCtx) *apiError {
+	if !speaksVersion(&ctx.Request.Header) {
+		return s.unreadable(ctx, errVersion)
+	}
 	why := ambiguous(&ctx.Request.Header)
 	if why == "" {
 		return nil
@@ -321,6 +332,10 @@ func (s *Server) unreadable(ctx *fasthttp.RequestCtx, err error) *apiError {
 		return httpError(http.StatusBadRequest, s.strangers.wantTLS())
 	case errors.Is(err, errTLS):
 		return httpError(http.StatusBadRequest, "this port speaks plain HTTP; ask with http://")
+	case errors.Is(err, errVersion):
+		return httpError(http.StatusHTTPVersionNotSupported, "this server speaks HTTP/1.1 and HTTP/1.0")
+	case errors.Is(err, errExpectation):
+		return httpError(http.StatusExpectationFailed, "this server can only be expected to send 100-continue")
 	case errors.Is(err, errBodyTooLong):
 		return httpError(http.StatusRequestEntityTooLarge, "the limit is set by -max-body")
 	case errors.Is(err, errBodyMemory):
