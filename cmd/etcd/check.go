@@ -85,7 +85,12 @@ func checkOrigin(origin string) error {
 	if err := endpoint.CheckHost(u.Hostname()); err != nil {
 		return err
 	}
-	sent := strings.ToLower(u.Scheme + "://" + u.Host)
+	if u.Port() != "" {
+		if err := endpoint.CheckAddress(u.Host); err != nil {
+			return err
+		}
+	}
+	sent := strings.TrimSuffix(strings.ToLower(u.Scheme+"://"+u.Host), ":")
 	switch u.Scheme + ":" + u.Port() {
 	case "http:80", "https:443":
 		sent = strings.TrimSuffix(sent, ":"+u.Port())

@@ -55,6 +55,9 @@ func TestRefusedFlags(t *testing.T) {
 		{"-serverAllowedCN a -serverAllowedHostname b -serverCAFile ca", "", []string{"exclude each other"}},
 		{"-serverAllowedCN , -serverCAFile ca", "", []string{"-serverAllowedCN", "names nothing"}},
 		{"-peer-cert-allowed-cn a", "", []string{"here it is -serverAllowedCN"}},
+		{"-cors http://x:", "", []string{"-cors", "write http://x"}},
+		{"-cors http://x:99999", "", []string{"-cors", "http://x:99999", "port"}},
+		{"-cors http://me@x", "", []string{"-cors", "write http://x"}},
 		{"-cors null", "", []string{"-cors", "http://example.com"}},
 		{"-host-whitelist http://x", "", []string{"-host-whitelist", "scheme"}},
 		{"-host-whitelist x,y:4001", "", []string{"-host-whitelist", "y:4001", "port"}},
@@ -125,7 +128,7 @@ func TestAcceptedFlags(t *testing.T) {
 	if want := []string{"10.0.0.1:7002", "10.0.0.3:7001", "https://a:7001"}; !slices.Equal(c.seeds, want) {
 		t.Errorf("the machines to join are %q, want %q", c.seeds, want)
 	}
-	parse("-cors http://x,https://y:8443,*")
+	parse("-cors http://x,https://y:8443,http://[::1]:8080,chrome-extension://abc,*")
 	parse("", "ETCD_JOIN=")
 	if c := parse("-host-whitelist a.example,10.0.0.1,* -cl b.example:4001"); !slices.Equal(c.hosts(c.clientListen), []string{"a.example", "10.0.0.1", "*", "b.example"}) {
 		t.Errorf("the machine is called %q", c.hosts(c.clientListen))
