@@ -138,10 +138,10 @@ func (c *config) flags() *flag.FlagSet {
 	fs.BoolVar(&c.forceNewCluster, "force-new-cluster", false, "a majority is lost for good: make this member, with its data, the only one of a new cluster; see docs/operations.md")
 
 	fs.StringVar(&c.clientAddr, "c", "4001", "client `address`")
-	fs.StringVar(&c.peerAddr, "s", "7001", "`address` for the other machines")
+	fs.StringVar(&c.peerAddr, "s", "7001", "`address` for the other machines. Keep it on a trusted network, or use -serverCAFile: see docs/security.md")
 	fs.StringVar(&c.host, "h", "127.0.0.1", "`host` that bare ports bind and advertise; 0.0.0.0 for all interfaces")
 	fs.StringVar(&c.clientListen, "cl", "", "listen `address` for clients, if it differs from -c")
-	fs.StringVar(&c.peerListen, "sl", "", "listen `address` for the other machines, if it differs from -s")
+	fs.StringVar(&c.peerListen, "sl", "", "listen `address` for the other machines, if it differs from -s; as for that, strangers must not reach it without TLS")
 
 	fs.StringVar(&c.join, "C", "", "join the cluster of these `machines` (host:peerport or https://host:peerport, comma separated); any member will do. A member looks for the others there, if they are not where it knows them")
 	fs.StringVar(&c.joinFile, "CF", "", "like -C, from a `file`")

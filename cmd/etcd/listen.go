@@ -58,6 +58,15 @@ func (c *config) hosts(listen string) []string {
 	return hosts
 }
 
+// warnOpen says so if machines on other hosts reach this one without TLS: the network has to
+// keep strangers away then. What TLS that verifies nobody means is said elsewhere.
+func warnOpen(log *slog.Logger, peers net.Listener, overTLS bool) {
+	if !overTLS && !onLoopback(peers) {
+		log.Warn("the port for machines can be reached from other hosts without TLS: whoever reaches it can join the cluster, and then read and change everything; "+
+			"keep it on a trusted network, or start all machines with -serverCert, -serverKey and -serverCAFile; see docs/security.md", "address", peers.Addr().String())
+	}
+}
+
 // warnUnspecified says so if clients or machines are told an address that is none.
 func warnUnspecified(log *slog.Logger, member store.Member) {
 	if unspecified(member.ClientURL) {

@@ -125,6 +125,7 @@ func run(c *config, stderr *logWriter) error {
 	logFound(log, disk)
 	c.warnUnknown(log)
 	warnUnspecified(log, member)
+	warnOpen(log, peers, tls.peers != nil)
 	if !reading() {
 		select {} // the process ends
 	}
