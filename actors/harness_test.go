@@ -100,7 +100,7 @@ type testMachine struct {
 
 func dirFS(t testing.TB, dir string) vfs.FS {
 	t.Helper()
-	fsys, err := vfs.Dir(dir)
+	fsys, err := vfs.SharedDir(dir) // t.TempDir makes it as open as the umask lets it
 	if err != nil {
 		t.Fatal(err)
 	}

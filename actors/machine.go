@@ -365,7 +365,7 @@ func (m *Machine) Stop(ctx context.Context) error {
 			"Look at the disk (slow? stuck?), then start it again", strings.Join(left, ", "))
 	}
 	m.System.Shutdown()
-	return m.disk.lock.Close()
+	return m.disk.unlock()
 }
 
 // describe tells the consensus core what a command does to a member.

@@ -31,7 +31,7 @@ type Disk struct {
 
 	fsys      vfs.FS
 	opts      wal.Options
-	lock      io.Closer
+	lock      io.Closer // nil if the caller has it
 	log       *wal.Log
 	snapshots *wal.Snapshots
 	store     *store.Store // as of the snapshot
@@ -46,13 +46,18 @@ func OpenDisk(fsys vfs.FS, opts wal.Options) (disk *Disk, err error) {
 	if err != nil {
 		return nil, err
 	}
+	d, err := ReadDisk(fsys, lock, opts)
+	if err != nil {
+		return nil, errors.Join(err, lock.Close())
+	}
+	return d, nil
+}
+
+// ReadDisk is OpenDisk for whoever holds the lock. It goes with the result, and is given
+// back when nothing writes any more; without an error only. If it is nil, the caller keeps it.
+func ReadDisk(fsys vfs.FS, lock io.Closer, opts wal.Options) (*Disk, error) {
 	d := &Disk{fsys: fsys, opts: opts, lock: lock, store: store.New(), book: witness.NewBook(nil)}
-	defer func() {
-		if err != nil {
-			err = errors.Join(err, lock.Close())
-		}
-	}()
-	err = d.read()
+	err := d.read()
 	if errors.Is(err, wal.ErrNoLog) {
 		d.New = true
 		return d, nil
@@ -179,11 +184,18 @@ func (d *Disk) snapshotBytes() (uint64, error) {
 }
 
 // Close gives the directory back. A machine that was started with it closes it.
-func (d *Disk) Close() error {
-	if d.log == nil {
-		return d.lock.Close()
+func (d *Disk) Close() (err error) {
+	if d.log != nil {
+		err = d.log.Close()
 	}
-	return errors.Join(d.log.Close(), d.lock.Close())
+	return errors.Join(err, d.unlock())
+}
+
+func (d *Disk) unlock() error {
+	if d.lock == nil {
+		return nil
+	}
+	return d.lock.Close()
 }
 
 // Members are the IDs of all members that the log knows of, those included whose joining

@@ -40,7 +40,7 @@ func child(kind string) {
 			os.Exit(3)
 		}
 	}
-	dir, err := vfs.Dir(os.Getenv(childDir))
+	dir, err := vfs.SharedDir(os.Getenv(childDir))
 	must(err)
 	fsys := &hookFS{FS: dir}
 	disk, err := openTestDisk(fsys, wal.Options{SegmentSize: 1 << 20})

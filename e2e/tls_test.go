@@ -259,23 +259,26 @@ func TestUnverifiedMachines(t *testing.T) {
 	}
 }
 
+// autoTLSOf is what a client needs who trusts the certificate that a machine has made.
+func autoTLSOf(t *testing.T, s *server) func() *tls.Config {
+	t.Helper()
+	pem, err := os.ReadFile(filepath.Join(s.data, "auto-tls.crt"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	pool := x509.NewCertPool()
+	pool.AppendCertsFromPEM(pem)
+	c := &tls.Config{RootCAs: pool}
+	return func() *tls.Config { return c }
+}
+
 // TestAutoTLS checks that a machine makes itself a certificate that its clients can
 // verify, and keeps it.
 func TestAutoTLS(t *testing.T) {
 	t.Parallel()
 	s := newServer(t, "-auto-tls")
-	trusting := func() *tls.Config {
-		pem, err := os.ReadFile(filepath.Join(s.data, "auto-tls.crt"))
-		if err != nil {
-			t.Fatal(err)
-		}
-		pool := x509.NewCertPool()
-		pool.AppendCertsFromPEM(pem)
-		return &tls.Config{RootCAs: pool}
-	}
 	s.start()
-	first := trusting()
-	overTLS.Store(s.client, func() *tls.Config { return first })
+	overTLS.Store(s.client, autoTLSOf(t, s))
 	s.event(post("/v1/keys/a", "value", "1"))
 	s.stop()
 	s.start()
@@ -285,8 +288,7 @@ func TestAutoTLS(t *testing.T) {
 	s.stop()
 	place(t, filepath.Join(s.data, "auto-tls.key"), []byte("damaged"))
 	s.start()
-	second := trusting()
-	overTLS.Store(s.client, func() *tls.Config { return second })
+	overTLS.Store(s.client, autoTLSOf(t, s))
 	s.want(get("/v1/keys/a"), 200, `{"action":"GET","key":"/a","value":"1","index":3}`)
 }
 

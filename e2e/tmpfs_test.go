@@ -19,7 +19,7 @@ func TestSmallTmpfs(t *testing.T) {
 	if err := os.Mkdir(s.data, 0o700); err != nil {
 		t.Fatal(err)
 	}
-	if err := syscall.Mount("tmpfs", s.data, "tmpfs", 0, "size=32m"); err != nil {
+	if err := syscall.Mount("tmpfs", s.data, "tmpfs", 0, "size=32m,mode=700"); err != nil {
 		t.Fatalf("mount a tmpfs: %v", err)
 	}
 	t.Cleanup(func() { syscall.Unmount(s.data, syscall.MNT_DETACH) })

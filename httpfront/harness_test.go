@@ -104,7 +104,7 @@ func testConfig(clock *fakeClock) Config {
 
 func startMachine(t testing.TB, clock func() raftnode.Reading) *actors.Machine {
 	t.Helper()
-	fsys, err := vfs.Dir(t.TempDir())
+	fsys, err := vfs.SharedDir(t.TempDir())
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -54,7 +54,7 @@ func BenchmarkAppendSync(b *testing.B) {
 
 // BenchmarkAppendSyncDisk is the same on real files, fdatasync included.
 func BenchmarkAppendSyncDisk(b *testing.B) {
-	fsys, err := vfs.Dir(b.TempDir())
+	fsys, err := vfs.SharedDir(b.TempDir())
 	must(b, err)
 	log, err := Create(fsys, testID, 0, Options{})
 	must(b, err)
@@ -97,7 +97,7 @@ func BenchmarkOpen(b *testing.B) {
 // BenchmarkOpenEmpty opens a log of one segment on real files that has next to nothing in
 // it: what a start costs at least.
 func BenchmarkOpenEmpty(b *testing.B) {
-	fsys, err := vfs.Dir(b.TempDir())
+	fsys, err := vfs.SharedDir(b.TempDir())
 	must(b, err)
 	log, err := Create(fsys, testID, 0, Options{})
 	must(b, err)

@@ -17,8 +17,10 @@ const (
 	tempSuffix     = ".tmp"
 	badSuffix      = ".bad"
 	receivedPrefix = "received-" // of a temporary file
-	lockName       = "lock"
 )
+
+// LockName is the file that Lock takes. It is empty, and stays.
+const LockName = "lock"
 
 func segmentName(seq uint64) string { return fmt.Sprintf("%016x%s", seq, segmentSuffix) }
 
@@ -36,12 +38,17 @@ func parseHex(s string) (uint64, bool) {
 }
 
 func parseSegmentName(name string) (seq uint64, ok bool) {
-	return parseHex(strings.TrimSuffix(name, segmentSuffix))
+	stem, ok := strings.CutSuffix(name, segmentSuffix)
+	if !ok {
+		return 0, false
+	}
+	return parseHex(stem)
 }
 
 func parseSnapshotName(name string) (id snapshotID, ok bool) {
-	term, index, found := strings.Cut(strings.TrimSuffix(name, snapshotSuffix), "-")
-	if !found {
+	stem, ok := strings.CutSuffix(name, snapshotSuffix)
+	term, index, found := strings.Cut(stem, "-")
+	if !ok || !found {
 		return snapshotID{}, false
 	}
 	t, okTerm := parseHex(term)
@@ -59,9 +66,9 @@ func removeIfExists(fsys vfs.FS, name string) error {
 // Lock takes the directory's lock file for as long as the result stays open.
 // It fails with vfs.ErrLocked when another process has it.
 func Lock(fsys vfs.FS) (io.Closer, error) {
-	c, err := fsys.Lock(lockName)
+	c, err := fsys.Lock(LockName)
 	if err != nil {
-		return nil, fmt.Errorf("wal: lock file %s: %w", lockName, err)
+		return nil, fmt.Errorf("wal: lock file %s: %w", LockName, err)
 	}
 	return c, nil
 }

@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
-	"strings"
 
 	"go.etcd.io/raft/v3/raftpb"
 
@@ -98,7 +97,7 @@ func Create(fsys vfs.FS, id Identity, term uint64, opts Options) (*Log, error) {
 		return nil, fmt.Errorf("wal: list directory: %w", err)
 	}
 	for _, name := range names {
-		if strings.HasSuffix(name, segmentSuffix) || strings.HasSuffix(name, snapshotSuffix) {
+		if kind := kindOf(name); kind == segmentFile || kind == snapshotFile {
 			return nil, fmt.Errorf("wal: create log: %s: %w", name, fs.ErrExist)
 		}
 	}

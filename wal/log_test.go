@@ -219,7 +219,7 @@ func TestWhatOpenRefuses(t *testing.T) {
 		says   string
 	}{
 		"empty directory":         {func(d *driver) { d.fs = crashfs.New() }, ErrNoLog, "no log"},
-		"only a lock file":        {func(d *driver) { d.fs = crashfs.New(); d.fs.Put(lockName, nil) }, ErrNoLog, "no log"},
+		"only a lock file":        {func(d *driver) { d.fs = crashfs.New(); d.fs.Put(LockName, nil) }, ErrNoLog, "no log"},
 		"unfinished creation":     {func(d *driver) { d.fs = crashfs.New(); d.fs.Put(segmentName(1)+tempSuffix, nil) }, ErrNoLog, "no log"},
 		"snapshots without a log": {func(d *driver) { d.removeSegments(0, len(d.log.segments)) }, ErrIncomplete, "no segment"},
 		"a segment in the middle": {func(d *driver) { d.removeSegments(1, 2) }, ErrIncomplete, "is missing"},
@@ -347,8 +347,8 @@ func TestSnapshotWithoutMarker(t *testing.T) {
 func TestLeftoversAreRemoved(t *testing.T) {
 	d := mustDriver(t)
 	d.write(t, 1, 1, 3)
-	d.fs.Put(segmentName(9)+tempSuffix, []byte("x"))
-	d.fs.Put(snapshotID{9, 9}.name()+tempSuffix, []byte("x"))
+	d.fs.Put(segmentName(9)+tempSuffix, []byte{0})
+	d.fs.Put(snapshotID{9, 9}.name()+tempSuffix, []byte(snapshotMagic[:3]))
 	d.restart(t)
 	names, err := d.fs.List()
 	must(t, err)

@@ -122,28 +122,21 @@ type directory struct {
 }
 
 func readDir(fsys vfs.FS) (*directory, error) {
-	names, err := fsys.List()
+	files, err := survey(fsys)
 	if err != nil {
-		return nil, fmt.Errorf("wal: list directory: %w", err)
+		return nil, err
 	}
 	d := &directory{}
-	for _, name := range names {
-		switch {
-		case strings.HasSuffix(name, segmentSuffix):
-			seq, ok := parseSegmentName(name)
-			if !ok {
-				return nil, &CorruptError{File: name, Reason: "this is not the name of a segment"}
-			}
+	for _, f := range files {
+		switch f.kind {
+		case segmentFile:
+			seq, _ := parseSegmentName(f.name)
 			d.segments = append(d.segments, seq)
-		case strings.HasSuffix(name, snapshotSuffix):
-			id, ok := parseSnapshotName(name)
-			if !ok {
-				return nil, &CorruptError{File: name, Reason: "this is not the name of a snapshot"}
-			}
+		case snapshotFile:
+			id, _ := parseSnapshotName(f.name)
 			d.snapshots = append(d.snapshots, id)
-		case strings.HasSuffix(name, segmentSuffix+tempSuffix), strings.HasSuffix(name, snapshotSuffix+tempSuffix),
-			strings.HasSuffix(name, newSuffix+tempSuffix), strings.HasSuffix(name, snapshotSuffix+newSuffix):
-			d.temporary = append(d.temporary, name)
+		case temporaryFile, newSnapshotFile: // of a Refound that came no further
+			d.temporary = append(d.temporary, f.name)
 		}
 	}
 	slices.Sort(d.segments)

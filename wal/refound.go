@@ -55,20 +55,20 @@ func Refound(fsys vfs.FS, id Identity, term uint64, meta *raftpb.SnapshotMetadat
 // power cut may lose a file while it is renamed. The snapshot comes first: as long as it has
 // the new name, all files with a final one are old, or an unfinished attempt.
 func finishRefound(fsys vfs.FS) error {
-	names, err := fsys.List()
+	files, err := survey(fsys)
 	if err != nil {
-		return fmt.Errorf("wal: list directory: %w", err)
+		return err
 	}
 	var segment, snapshot string
 	var old []string
-	for _, name := range names {
-		switch {
-		case strings.HasSuffix(name, segmentSuffix+newSuffix):
-			segment = name
-		case strings.HasSuffix(name, snapshotSuffix+newSuffix):
-			snapshot = name
-		case strings.Contains(name, segmentSuffix), strings.Contains(name, snapshotSuffix):
-			old = append(old, name)
+	for _, f := range files {
+		switch f.kind {
+		case newSegmentFile:
+			segment = f.name
+		case newSnapshotFile:
+			snapshot = f.name
+		default:
+			old = append(old, f.name)
 		}
 	}
 	if segment == "" {

@@ -10,7 +10,6 @@ import (
 	"hash/crc32"
 	"io"
 	"slices"
-	"strings"
 	"syscall"
 
 	"go.etcd.io/raft/v3/raftpb"
@@ -265,12 +264,12 @@ func (s *Snapshots) Prune(keep int, applied uint64) (release uint64, err error) 
 	var ids []snapshotID
 	var remove []string
 	for _, name := range names {
-		switch {
-		case strings.HasSuffix(name, snapshotSuffix):
-			if id, ok := parseSnapshotName(name); ok && id.index <= applied {
+		switch kindOf(name) {
+		case snapshotFile:
+			if id, _ := parseSnapshotName(name); id.index <= applied {
 				ids = append(ids, id)
 			}
-		case strings.HasSuffix(name, snapshotSuffix+badSuffix):
+		case badSnapshotFile:
 			remove = append(remove, name)
 		}
 	}

@@ -1,7 +1,6 @@
 package wal
 
 import (
-	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -10,30 +9,23 @@ import (
 )
 
 // Wipe deletes every segment and snapshot in the directory, damaged and unfinished
-// ones included, and returns how many files that were. It fails with ErrLocked if
-// another process uses the directory, and leaves files alone that are not its own.
+// ones included, and returns how many files that were. The lock must be held. It
+// deletes nothing if Check has something against the directory, and leaves files
+// alone that are not its own.
 func Wipe(fsys vfs.FS) (removed int, err error) {
-	lock, err := Lock(fsys)
+	files, err := survey(fsys)
 	if err != nil {
 		return 0, err
-	}
-	defer func() { err = errors.Join(err, lock.Close()) }()
-	names, err := fsys.List()
-	if err != nil {
-		return 0, fmt.Errorf("wal: list directory: %w", err)
 	}
 	// Oldest segments first, snapshots last, one durable step at a time: a power cut
 	// in the middle leaves either all that a snapshot and the rest of the log make up,
 	// or something that Open refuses, and never quietly an older state.
-	slices.SortStableFunc(names, func(a, b string) int {
-		return strings.Count(a, snapshotSuffix) - strings.Count(b, snapshotSuffix)
+	slices.SortStableFunc(files, func(a, b file) int {
+		return strings.Count(a.name, snapshotSuffix) - strings.Count(b.name, snapshotSuffix)
 	})
-	for _, name := range names {
-		if !strings.Contains(name, segmentSuffix) && !strings.Contains(name, snapshotSuffix) {
-			continue
-		}
-		if err := fsys.Remove(name); err != nil {
-			return removed, fmt.Errorf("wal: remove %s: %w", name, err)
+	for _, f := range files {
+		if err := fsys.Remove(f.name); err != nil {
+			return removed, fmt.Errorf("wal: remove %s: %w", f.name, err)
 		}
 		if err := fsys.SyncDir(); err != nil {
 			return removed, fmt.Errorf("wal: sync directory: %w", err)

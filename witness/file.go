@@ -29,13 +29,32 @@ const (
 // ErrDamaged is what Load returns for a file that is not what Save wrote.
 var ErrDamaged = errors.New("witness: the file is damaged")
 
+// IsOwn says whether a name is one that Save uses.
+func IsOwn(name string) bool { return name == FileName || name == tempName }
+
+// Check refuses a directory in which a name that Save uses is that of something else,
+// which it would replace. It changes nothing.
+func Check(fsys vfs.FS) error {
+	for _, name := range []string{FileName, tempName} {
+		head, err := read(fsys, name, len(fileMagic))
+		switch {
+		case errors.Is(err, fs.ErrNotExist):
+		case err != nil:
+			return fmt.Errorf("witness: %w", err)
+		case !wal.Resembles(head, fileMagic):
+			return fmt.Errorf("witness: the file %s was not written by this program, which has one of that name: move it away", name)
+		}
+	}
+	return nil
+}
+
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
 // Load reads the records that are kept in the directory of this member of this cluster: an
 // empty book if there are none. With an error the book is empty too, which is no reason to stop: less
 // is noticed then.
 func Load(fsys vfs.FS, self wal.Identity) (*Book, error) {
-	data, err := read(fsys)
+	data, err := read(fsys, FileName, maxFile+1) // one that is longer is damaged
 	if errors.Is(err, fs.ErrNotExist) {
 		return NewBook(nil), nil
 	}
@@ -46,17 +65,18 @@ func Load(fsys vfs.FS, self wal.Identity) (*Book, error) {
 	return NewBook(records), err
 }
 
-func read(fsys vfs.FS) (data []byte, err error) {
-	f, err := fsys.Open(FileName)
+// read returns the beginning of a file, up to limit.
+func read(fsys vfs.FS, name string, limit int) (data []byte, err error) {
+	f, err := fsys.Open(name)
 	if err != nil {
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, f.Close()) }()
 	size, err := f.Size()
-	if err != nil || size > maxFile {
-		return nil, err // too long a file is damaged, as is an empty one
+	if err != nil {
+		return nil, err
 	}
-	data = make([]byte, size)
+	data = make([]byte, min(size, int64(limit)))
 	if n, err := f.ReadAt(data, 0); n < len(data) {
 		return nil, err
 	}

@@ -8,11 +8,10 @@ import (
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"encoding/pem"
-	"errors"
+	"fmt"
 	"log/slog"
 	"math/big"
 	"net"
-	"os"
 	"path/filepath"
 	"time"
 
@@ -21,28 +20,29 @@ import (
 )
 
 const (
-	autoTLSFile  = "auto-tls" // and .crt or .key, in the data directory
+	autoTLSCert  = "auto-tls.crt" // in the data directory
+	autoTLSKey   = "auto-tls.key"
+	autoTLSName  = "etcd -auto-tls" // whom the certificate names
 	autoTLSLife  = 365 * 24 * time.Hour
 	autoTLSSpare = 60 * 24 * time.Hour // with less left, a start makes a new one
 )
 
 // autoTLS returns files with a certificate for the client port that this machine has
-// signed itself, and makes them if there are none that will do.
-func autoTLS(dir, host string, log *slog.Logger) (credentials.Files, error) {
-	base := filepath.Join(dir, autoTLSFile)
-	files := credentials.Files{Flags: "-client", Cert: base + ".crt", Key: base + ".key"}
-	old, err := tls.LoadX509KeyPair(files.Cert, files.Key)
-	if err == nil && time.Until(old.Leaf.NotAfter) > autoTLSSpare && old.Leaf.VerifyHostname(host) == nil {
-		return files, nil
+// signed itself, and makes them if there are none that will do. The directory is locked.
+func autoTLS(p *place, host string, log *slog.Logger) (credentials.Files, error) {
+	files := credentials.Files{Flags: "-client", Cert: filepath.Join(p.path, autoTLSCert), Key: filepath.Join(p.path, autoTLSKey)}
+	fault, err := pairFault(p.fsys, host, time.Now())
+	if err != nil || fault == "" {
+		return files, err
 	}
-	log.Info("making a certificate for the client port, which clients accept with its file as their CA", "file", files.Cert)
+	log.Info("making a certificate for the client port, which clients accept with its file as their CA", "file", files.Cert, "because", fault)
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
 		return files, err
 	}
 	template := &x509.Certificate{
 		SerialNumber: new(big.Int).SetUint64(random()),
-		Subject:      pkix.Name{CommonName: "etcd -auto-tls"},
+		Subject:      pkix.Name{CommonName: autoTLSName},
 		NotBefore:    time.Now().Add(-time.Hour), // clocks differ
 		NotAfter:     time.Now().Add(autoTLSLife),
 		KeyUsage:     x509.KeyUsageDigitalSignature,
@@ -63,11 +63,51 @@ func autoTLS(dir, host string, log *slog.Logger) (credentials.Files, error) {
 	if err != nil {
 		return files, err
 	}
-	if _, err := vfs.Dir(dir); err != nil { // makes the directory, and that durable
+	if err := replaceFile(p.fsys, autoTLSKey, pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: secret})); err != nil {
 		return files, err
 	}
-	return files, errors.Join(
-		os.WriteFile(files.Key, pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: secret}), 0o600),
-		os.WriteFile(files.Cert, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: cert}), 0o600),
-	)
+	// After a crash before this the two do not fit, and are made anew.
+	return files, replaceFile(p.fsys, autoTLSCert, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: cert}))
+}
+
+// pairFault says why the certificate and the key that are in the directory will not do,
+// and nothing if they will. It fails if they are somebody else's, who would lose them.
+//
+// That this machine has made the pair shows in the key: it belongs to the user of this
+// process, and nobody else could ever read it or write to it.
+func pairFault(fsys vfs.FS, host string, now time.Time) (string, error) {
+	certPEM, _, err := readFile(fsys, autoTLSCert)
+	if err != nil {
+		return "", err
+	}
+	keyPEM, private, err := readFile(fsys, autoTLSKey)
+	if err != nil {
+		return "", err
+	}
+	if certPEM == nil || keyPEM == nil {
+		return "there is none", nil
+	}
+	var cert *x509.Certificate
+	if block, _ := pem.Decode(certPEM); block != nil {
+		cert, _ = x509.ParseCertificate(block.Bytes) // nil if it is damaged
+	}
+	if cert != nil && cert.Subject.CommonName != autoTLSName {
+		return "", fmt.Errorf("%s in the data directory holds a certificate that this program has not made, of %q. Nothing was changed. "+
+			"To serve with it, take it elsewhere and give it with -clientCert and -clientKey; otherwise move it away, and %s with it",
+			autoTLSCert, cert.Subject.String(), autoTLSKey)
+	}
+	_, err = tls.X509KeyPair(certPEM, keyPEM)
+	switch {
+	case cert == nil || err != nil:
+		return "what is there is damaged, or does not fit together", nil
+	case !private:
+		return "others than this machine could read or write the key that is there", nil
+	case now.Before(cert.NotBefore):
+		return "the one that is there is not valid yet", nil
+	case cert.NotAfter.Sub(now) <= autoTLSSpare:
+		return "the one that is there expires soon, or has expired", nil
+	case cert.VerifyHostname(host) != nil:
+		return "the one that is there is for other hosts", nil
+	}
+	return "", nil
 }

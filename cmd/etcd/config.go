@@ -19,6 +19,7 @@ type config struct {
 	host                     string
 	name                     string
 	dataDir                  string
+	trustDataDir             bool
 	ignoreStored, startOver  bool
 	forceNewCluster          bool
 
@@ -87,7 +88,7 @@ type flagGroup struct {
 }
 
 var flagGroups = []flagGroup{
-	{"This machine", []string{"n", "d", "i", "f", "force-new-cluster"}},
+	{"This machine", []string{"n", "d", "trust-data-dir", "i", "f", "force-new-cluster"}},
 	{"Addresses (a port, :port, or host:port)", []string{"c", "s", "h", "cl", "sl"}},
 	{"Cluster", []string{"C", "CF", "r", "maxsize", "heartbeat", "election"}},
 	{"TLS (files in PEM; they are read again when they change)", []string{
@@ -133,6 +134,7 @@ func (c *config) flags() *flag.FlagSet {
 	fs.Usage = func() {}
 	fs.StringVar(&c.name, "n", "", "`name` of this machine (default host:peerport)")
 	fs.StringVar(&c.dataDir, "d", "", "data `directory` (default ./<name>.etcd)")
+	fs.BoolVar(&c.trustDataDir, "trust-data-dir", false, "use the data directory although others can write in it, or own it: they are trusted with all data and with this machine")
 	fs.BoolVar(&c.ignoreStored, "i", false, "ignore the name and addresses stored in the data directory")
 	fs.BoolVar(&c.startOver, "f", false, "start over: DELETES all data in the data directory")
 	fs.BoolVar(&c.forceNewCluster, "force-new-cluster", false, "a majority is lost for good: make this member, with its data, the only one of a new cluster; see docs/operations.md")

@@ -177,15 +177,15 @@ func TestStored(t *testing.T) {
 		hint               bool
 	}{
 		{"nothing stored", "", "", "", false},
-		{"flags win", `{"clientAddr":"4001x"}`, "-c 4005", "", false},
-		{"no JSON", `{`, "", "config.json", true},
-		{"an address that is none", `{"clientAddr":"4001x"}`, "", "config.json", true},
-		{"an address that -s has taken", `{"clientAddr":"127.0.0.1:7005"}`, "-s 7005", "different ports", true},
-		{"no file", "directory", "", "is a directory", false},
+		{"flags win", `{"name":"","clientAddr":"4001x","peerAddr":""}`, "-c 4005", "", false},
+		{"no JSON", `{`, "", "config.json is not", false},
+		{"an address that is none", `{"name":"","clientAddr":"4001x","peerAddr":""}`, "", "config.json", true},
+		{"an address that -s has taken", `{"name":"","clientAddr":"127.0.0.1:7005","peerAddr":""}`, "-s 7005", "different ports", true},
+		{"no file", "directory", "", "a directory", false},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
-			dir := t.TempDir()
+			dir := dataDir(t)
 			path := filepath.Join(dir, storedFile)
 			var err error
 			switch test.stored {
@@ -202,7 +202,11 @@ func TestStored(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			err = c.complete(dir)
+			p := &place{path: dir}
+			if err := p.open(); err != nil {
+				t.Fatal(err)
+			}
+			err = c.complete(p)
 			switch {
 			case (err == nil) != (test.says == ""):
 				t.Errorf("the error is %v", err)

@@ -1,27 +1,41 @@
 package main
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
+	"log/slog"
 	"os"
 	"path/filepath"
-	"strings"
+	"slices"
 
+	"etcd/wal"
+	"etcd/wal/vfs"
 	"etcd/witness"
 )
 
 // place is a data directory as a start finds it.
 type place struct {
-	path string
-	made []string // the directories that this start has to make, the innermost first
+	path   string
+	shared bool     // others may write in it
+	fsys   vfs.FS   // nil while there is no directory
+	made   []string // the directories that this start has to make, the innermost first
+	strays []string // what is in it besides, if this program has never run there
 }
 
 // inspect looks at a data directory, in which it creates nothing, and refuses one that is
-// not of this program.
-func inspect(path string, startOver bool) (place, error) {
-	p := place{path: path}
+// not of this program, or not safe from others. shared says that they are trusted with it.
+func inspect(path string, shared, startOver bool) (*place, error) {
+	p := &place{path: path, shared: shared}
+	if info, err := os.Stat(path); err == nil && !info.IsDir() {
+		return nil, errors.New("this is not a directory; name another one with -d")
+	}
+	if !shared {
+		if err := vfs.CheckDir(path); err != nil {
+			return nil, bare(err)
+		}
+	}
 	for dir := filepath.Clean(path); ; dir = filepath.Dir(dir) {
 		if _, err := os.Lstat(dir); !errors.Is(err, fs.ErrNotExist) {
 			break
@@ -31,48 +45,72 @@ func inspect(path string, startOver bool) (place, error) {
 	if len(p.made) > 0 {
 		return p, nil
 	}
-	if info, err := os.Stat(path); err == nil && !info.IsDir() {
-		return p, errors.New("this is not a directory; name another one with -d")
-	}
 	found, err := recognise(os.DirFS(path))
+	if err != nil {
+		return nil, bare(err)
+	}
+	if found != "" {
+		return nil, fmt.Errorf("this is %s, which this version does not read. Nothing was changed, and -f deletes none of it. "+
+			"Choose another directory with -d; to take the keys over, start the etcd that wrote them and copy them from its API to this one", found)
+	}
+	if err := p.open(); err != nil {
+		return nil, err
+	}
+	if err := errors.Join(wal.Check(p.fsys), witness.Check(p.fsys)); err != nil {
+		return nil, err
+	}
+	s, err := load(p.fsys)
+	if err != nil {
+		return nil, err
+	}
+	names, err := p.fsys.List()
+	if err != nil {
+		return nil, err
+	}
 	switch {
-	case err != nil:
-		if of, ok := errors.AsType[*fs.PathError](err); ok {
-			err = of.Err // which directory is known
-		}
-		return p, err
-	case found == logGone && !startOver:
-		return p, errors.New("this machine has run here before (" + storedFile + " is there), and its log is gone. Nothing was changed. " +
+	case slices.ContainsFunc(names, wal.IsLog):
+	case !startOver && hasRun(names, s):
+		return nil, errors.New("this machine has run here before (" + storedFile + " or another file of it is there), and its log is gone. Nothing was changed. " +
 			"Put back what was moved or deleted. If it is lost for good and the cluster has other members, remove this machine through one " +
 			"of them (GET /v2/members, DELETE /v2/members/ID) and start it once with -f and -C; if it was alone, -f starts an empty cluster")
-	case found != "" && found != logGone:
-		return p, fmt.Errorf("this is %s, which this version does not read. Nothing was changed, and -f deletes none of it. "+
-			"Choose another directory with -d; to take the keys over, start the etcd that wrote them and copy them from its API to this one", found)
+	default:
+		p.strays = slices.DeleteFunc(names, isOwn)
 	}
 	return p, nil
 }
 
-// logGone is a directory of this program in which only the log is missing.
-const logGone = "a directory without its log"
+// bare is an error without the directory, which is known.
+func bare(err error) error {
+	if of, ok := errors.AsType[*fs.PathError](err); ok {
+		return of.Err
+	}
+	return err
+}
 
-// recognise says whose data a directory holds if an empty store must not be started in
-// it, and nothing if it is new or has a log of this program, which that judges itself.
+// hasRun says whether a machine that was a member of a cluster has left these files.
+func hasRun(names []string, s stored) bool {
+	return slices.Contains(names, witness.FileName) || slices.ContainsFunc(names, wal.IsDamaged) ||
+		slices.Contains(names, storedFile) && s.Joining == 0
+}
+
+// isOwn says whether a name is one that this program gives, or that every disk has.
+func isOwn(name string) bool {
+	return wal.IsOwn(name) || witness.IsOwn(name) || isLeftover(name) ||
+		slices.Contains([]string{storedFile, autoTLSCert, autoTLSKey, "lost+found"}, name)
+}
+
+// recognise says which other version of etcd a directory is of, and nothing if it is of none.
 func recognise(dir fs.FS) (found string, err error) {
 	entries, err := fs.ReadDir(dir, ".")
 	if err != nil {
 		return "", err
 	}
 	has := make(map[string]bool)
-	damaged := false
 	for _, e := range entries {
-		name := e.Name()
-		has[name] = true
-		switch {
-		case strings.HasSuffix(name, ".wal"), strings.HasSuffix(name, ".wal.new"), strings.HasSuffix(name, ".snap"):
+		if wal.IsLog(e.Name()) {
 			return "", nil
-		case strings.HasSuffix(name, ".snap.bad"):
-			damaged = true
 		}
+		has[e.Name()] = true
 	}
 	exists := func(name string) bool {
 		_, err := fs.Stat(dir, name)
@@ -93,29 +131,59 @@ func recognise(dir fs.FS) (found string, err error) {
 		return "a data directory of etcd 0.x (log, conf, snapshot)", nil
 	case has["standby_info"]:
 		return "a data directory of a standby of etcd 0.4", nil
-	case damaged, has[witness.FileName]:
-		return logGone, nil
-	case has[storedFile]:
-		data, err := fs.ReadFile(dir, storedFile)
-		if err != nil {
-			return "", err
-		}
-		var s stored
-		if json.Unmarshal(data, &s) != nil || s.Joining == 0 {
-			return logGone, nil
-		}
 	}
 	return "", nil
 }
 
+// open opens the directory, which is made if there is none.
+func (p *place) open() (err error) {
+	if p.shared {
+		p.fsys, err = vfs.SharedDir(p.path)
+	} else {
+		p.fsys, err = vfs.Dir(p.path)
+	}
+	return err
+}
+
+// take makes the directory if there is none, and keeps other processes out of it until
+// the result is closed. Nothing else is written before.
+func (p *place) take() (io.Closer, error) {
+	if p.fsys == nil {
+		if err := p.open(); err != nil {
+			return nil, err
+		}
+	}
+	lock, err := wal.Lock(p.fsys)
+	if err != nil {
+		return nil, err
+	}
+	if err := removeLeftovers(p.fsys); err != nil {
+		return nil, errors.Join(err, lock.Close())
+	}
+	return lock, nil
+}
+
+// warn says what is odd about the directory and is no reason to refuse it.
+func (p *place) warn(log *slog.Logger) {
+	if p.shared {
+		if err := vfs.CheckDir(p.path); err != nil {
+			log.Warn("-trust-data-dir: others decide what this machine holds and does", "because", err)
+		}
+	}
+	if len(p.strays) > 0 {
+		log.Warn("the data directory is new to this machine, and not empty: is it the right one? What was there is left alone",
+			"data", p.path, "files", len(p.strays), "one", p.strays[0])
+	}
+}
+
 // discard removes what a refused start has left in a directory that it has made: nobody
 // has become a member of anything there.
-func (p place) discard() {
-	if len(p.made) == 0 {
+func (p *place) discard() {
+	if len(p.made) == 0 || p.fsys == nil {
 		return
 	}
-	for _, name := range []string{storedFile, autoTLSFile + ".crt", autoTLSFile + ".key", "lock"} {
-		_ = os.Remove(filepath.Join(p.path, name)) // a directory that is not empty stays
+	for _, name := range []string{storedFile, autoTLSCert, autoTLSKey, wal.LockName} {
+		_ = p.fsys.Remove(name) // a directory that is not empty stays
 	}
 	for _, dir := range p.made {
 		if os.Remove(dir) != nil {

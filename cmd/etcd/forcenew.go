@@ -23,7 +23,7 @@ const askTime = 3 * time.Second
 // forceNewCluster does what -force-new-cluster says: this machine becomes the only member
 // of a new cluster with the data of the one before. A flag that is left on the command line
 // does nothing more: not while the machine is alone, and not when its new cluster has grown.
-func forceNewCluster(ctx context.Context, dir string, disk *actors.Disk, addr string, dial dialer, log *slog.Logger) error {
+func forceNewCluster(ctx context.Context, p *place, disk *actors.Disk, addr string, dial dialer, log *slog.Logger) error {
 	switch {
 	case disk.New || disk.Joining():
 		return errors.New("-force-new-cluster: there is no data here to go on with; start it where a member of the cluster has its data")
@@ -31,7 +31,7 @@ func forceNewCluster(ctx context.Context, dir string, disk *actors.Disk, addr st
 		log.Warn("-force-new-cluster changes nothing: this machine is the only member of its cluster already. Leave it out")
 		return nil
 	}
-	s, err := load(dir)
+	s, err := load(p.fsys)
 	if err != nil {
 		return err
 	}

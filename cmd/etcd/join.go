@@ -75,13 +75,13 @@ type known struct {
 
 // establish gives an empty data directory its identity: that of a cluster of its own,
 // or of a machine that joins. To one that is a member already, -C says where others may be.
-func establish(ctx context.Context, c *config, disk *actors.Disk, dir string, member store.Member, tls security, peers net.Listener, log *slog.Logger) (known, error) {
+func establish(ctx context.Context, c *config, disk *actors.Disk, p *place, member store.Member, tls security, peers net.Listener, log *slog.Logger) (known, error) {
 	addrs, err := c.others(scheme(tls.peers), peers, log)
 	switch {
 	case err != nil:
 		return known{}, err
 	case !disk.New && !disk.Joining():
-		return hints(disk, dir, addrs, log)
+		return hints(disk, p.path, addrs, log)
 	case disk.Joining() && len(addrs) == 0:
 		return known{}, errors.New("this machine has begun to join a cluster and has not got its data yet: start it with -C")
 	case len(addrs) == 0:
@@ -97,7 +97,7 @@ func establish(ctx context.Context, c *config, disk *actors.Disk, dir string, me
 	}
 	id, dial := disk.Identity.MemberID, tls.dial
 	if disk.New {
-		s, err := load(dir)
+		s, err := load(p.fsys)
 		if err != nil {
 			return known{}, err
 		}
@@ -110,7 +110,7 @@ func establish(ctx context.Context, c *config, disk *actors.Disk, dir string, me
 		dial = func(ctx context.Context, addr string) (net.Conn, error) {
 			conn, err := tls.dial(ctx, addr)
 			if err == nil {
-				err = s.save(dir)
+				err = s.save(p.fsys)
 			}
 			return conn, err
 		}
@@ -152,8 +152,8 @@ func unspecified(memberURL string) bool {
 
 // mayBeMember says whether a start that ended with err before this machine had joined may
 // have made it a member all the same: then its ID must not be forgotten.
-func mayBeMember(dir string, err error) bool {
-	s, readErr := load(dir)
+func mayBeMember(p *place, err error) bool {
+	s, readErr := load(p.fsys)
 	return (readErr != nil || s.Joining != 0) && !errors.Is(err, httpfront.ErrRefused) && !errors.Is(err, errNoMembers)
 }
 

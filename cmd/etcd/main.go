@@ -7,6 +7,7 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"io"
 	"log/slog"
 	"os"
 	"strings"
@@ -84,11 +85,11 @@ func run(c *config, stderr *logWriter) error {
 	})
 
 	dir := c.directory()
-	place, err := inspect(dir, c.startOver)
+	place, err := inspect(dir, c.trustDataDir, c.startOver)
 	if err != nil {
-		return fmt.Errorf("data directory %s: %w", dir, err)
+		return fmt.Errorf("data directory %s: %w", dir, insisting(err))
 	}
-	if err := c.complete(dir); err != nil {
+	if err := c.complete(place); err != nil {
 		return err
 	}
 	clients, err := listen("-c", "-cl", c.listenAddr(c.clientListen, c.clientAddr))
@@ -101,7 +102,11 @@ func run(c *config, stderr *logWriter) error {
 		return err
 	}
 	defer peers.Close()
-	tls, err := c.security(dir, log)
+	lock, err := place.take()
+	if err != nil {
+		return fmt.Errorf("data directory %s: %w", dir, insisting(err))
+	}
+	tls, err := c.security(place, log)
 	if err != nil {
 		place.discard()
 		return err
@@ -113,9 +118,10 @@ func run(c *config, stderr *logWriter) error {
 	}
 	clock := newClock()
 	fronts := startFronts(c, member, clients, peers, tls, clock, stderr.lostLines, log)
-	disk, err := openDisk(c, dir, log)
+	place.warn(log)
+	disk, err := openDisk(c, place, lock, log)
 	if err != nil {
-		return fmt.Errorf("data directory %s: %w", dir, err)
+		return fmt.Errorf("data directory %s: %w", dir, insisting(err))
 	}
 	log.Info("etcd is starting", "version", programVersion, "name", member.Name, "data", dir,
 		"clients", member.ClientURL, "peers", member.PeerURL)
@@ -130,7 +136,7 @@ func run(c *config, stderr *logWriter) error {
 		select {} // the process ends
 	}
 	if c.forceNewCluster {
-		if err := forceNewCluster(stopping, dir, disk, c.reached(c.peerAddr, peers), tls.dial, log); err != nil {
+		if err := forceNewCluster(stopping, place, disk, c.reached(c.peerAddr, peers), tls.dial, log); err != nil {
 			place.discard()
 			if errors.Is(err, context.Canceled) {
 				log.Info("stopped before -force-new-cluster was carried out: nothing was changed")
@@ -139,9 +145,9 @@ func run(c *config, stderr *logWriter) error {
 			return errors.Join(err, disk.Close())
 		}
 	}
-	others, err := establish(stopping, c, disk, dir, member, tls, peers, log)
+	others, err := establish(stopping, c, disk, place, member, tls, peers, log)
 	if err != nil {
-		if !mayBeMember(dir, err) {
+		if !mayBeMember(place, err) {
 			place.discard()
 		}
 		if errors.Is(err, context.Canceled) {
@@ -161,7 +167,7 @@ func run(c *config, stderr *logWriter) error {
 		Name: c.name, ClientAddr: c.reached(c.clientAddr, clients), PeerAddr: c.reached(c.peerAddr, peers),
 		MayForce: disk.Identity.FormerClusterID != 0 && !c.forceNewCluster,
 	}
-	if err := s.save(dir); err != nil {
+	if err := s.save(place.fsys); err != nil {
 		return errors.Join(err, stopMachine(machine))
 	}
 	watching, enough := context.WithCancel(context.Background())
@@ -169,21 +175,25 @@ func run(c *config, stderr *logWriter) error {
 	go tls.watch(watching)
 	fronts.clients.Attach(machine)
 	fronts.peers.Attach(machine)
-	return serve(stopping, dir, machine, fronts, clients.Addr(), log)
+	return serve(stopping, place, machine, fronts, clients.Addr(), log)
 }
 
-// openDisk opens the data directory, empty if the command line says so.
-func openDisk(c *config, dir string, log *slog.Logger) (*actors.Disk, error) {
-	fsys, err := vfs.Dir(dir)
-	if err != nil {
-		return nil, err
-	}
+// openDisk opens the data directory, whose lock goes with it, empty if the command line says so.
+func openDisk(c *config, p *place, lock io.Closer, log *slog.Logger) (*actors.Disk, error) {
 	if c.startOver {
-		if err := wipe(dir, fsys, log); err != nil {
+		if err := wipe(p.path, p.fsys, log); err != nil {
 			return nil, err
 		}
 	}
-	return actors.OpenDisk(fsys, wal.Options{})
+	return actors.ReadDisk(p.fsys, lock, wal.Options{})
+}
+
+// insisting adds to an error how to start all the same, if that is possible.
+func insisting(err error) error {
+	if _, ok := errors.AsType[*vfs.UnsafeError](err); ok {
+		return fmt.Errorf("%w. To use it as it is, and trust whoever can write there with all data and with this machine, add -trust-data-dir", err)
+	}
+	return err
 }
 
 // logFound says what was found in the data directory.

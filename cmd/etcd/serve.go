@@ -69,7 +69,7 @@ func (f *fronts) stop(log *slog.Logger) {
 
 // serve runs the machine of a data directory until stopping ends, or until it no longer
 // belongs to its cluster.
-func serve(stopping context.Context, dir string, machine *actors.Machine, f *fronts, addr net.Addr, log *slog.Logger) error {
+func serve(stopping context.Context, p *place, machine *actors.Machine, f *fronts, addr net.Addr, log *slog.Logger) error {
 	ready := machine.Ready
 	for {
 		select {
@@ -79,7 +79,7 @@ func serve(stopping context.Context, dir string, machine *actors.Machine, f *fro
 		case <-stopping.Done():
 			return stopServing(machine, f, log)
 		case gone := <-machine.Gone:
-			return depart(gone, machine, dir, f, log)
+			return depart(gone, machine, p, f, log)
 		case err := <-f.ended:
 			return errors.Join(fmt.Errorf("serving: %w", err), stopMachine(machine))
 		}
@@ -88,11 +88,11 @@ func serve(stopping context.Context, dir string, machine *actors.Machine, f *fro
 
 // depart stops a machine that must not go on. It is a failure unless somebody wanted it:
 // unless the machine was removed while it served.
-func depart(gone actors.Departure, machine *actors.Machine, dir string, f *fronts, log *slog.Logger) error {
+func depart(gone actors.Departure, machine *actors.Machine, p *place, f *fronts, log *slog.Logger) error {
 	wasReady := machine.IsReady()
 	err := stopServing(machine, f, log)
 	if gone.Removed || gone.Lost {
-		err = errors.Join(err, noteUseless(dir))
+		err = errors.Join(err, noteUseless(p.fsys))
 	}
 	switch {
 	case !gone.Removed:

@@ -5,8 +5,6 @@ import (
 	"fmt"
 	"io/fs"
 	"log/slog"
-	"os"
-	"path/filepath"
 	"slices"
 
 	"etcd/actors"
@@ -17,12 +15,10 @@ import (
 
 // wipe deletes the data in a directory, as -f says. It refuses to if that would cost a
 // cluster of several one of its copies; a directory that cannot be read, or of a machine
-// that was removed or refused, is of no use to anyone.
+// that was removed or refused, is of no use to anyone. The lock is held.
 func wipe(dir string, fsys vfs.FS, log *slog.Logger) error {
-	disk, err := actors.OpenDisk(fsys, wal.Options{})
+	disk, err := actors.ReadDisk(fsys, nil, wal.Options{})
 	switch {
-	case errors.Is(err, vfs.ErrLocked):
-		return err
 	case err != nil:
 		log.Warn("what -f deletes cannot be read", "error", err)
 	default:
@@ -30,7 +26,7 @@ func wipe(dir string, fsys vfs.FS, log *slog.Logger) error {
 		if err := disk.Close(); err != nil {
 			return err
 		}
-		s, err := load(dir)
+		s, err := load(fsys)
 		useless := err == nil && s.Useless || !slices.Contains(members, self)
 		if len(members) > 1 && !useless {
 			id, named := actors.MemberID(self), ""
@@ -50,7 +46,7 @@ func wipe(dir string, fsys vfs.FS, log *slog.Logger) error {
 		return err
 	}
 	// Whoever starts over is another machine.
-	if err := os.Remove(filepath.Join(dir, storedFile)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+	if err := fsys.Remove(storedFile); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
 	log.Warn("starting over: -f deletes the data in the data directory, at every start; is it left in a unit file or a script?", "data", dir, "files", files)

@@ -2,17 +2,17 @@ package main
 
 import (
 	"encoding/json"
-	"errors"
 	"fmt"
-	"io/fs"
-	"os"
 	"path/filepath"
+
+	"etcd/wal/vfs"
 )
 
 // stored is the configuration kept in the data directory, so that a machine that is
 // started again with fewer flags is still the same machine. Flags win over it; -i
 // ignores it.
 type stored struct {
+	// These three are in every file, of whatever version: that makes it one of this program.
 	Name       string `json:"name"`
 	ClientAddr string `json:"clientAddr"`
 	PeerAddr   string `json:"peerAddr"`
@@ -29,11 +29,11 @@ type stored struct {
 const storedFile = "config.json"
 
 // complete fills in what was not given from what is stored.
-func (c *config) complete(dir string) error {
-	if c.ignoreStored || c.startOver {
+func (c *config) complete(p *place) error {
+	if c.ignoreStored || c.startOver || p.fsys == nil {
 		return nil
 	}
-	s, err := load(dir)
+	s, err := load(p.fsys)
 	if err != nil {
 		return err
 	}
@@ -50,63 +50,61 @@ func (c *config) complete(dir string) error {
 		err = c.checkName()
 	}
 	if err != nil {
-		return fmt.Errorf("with what is stored in %s: %w; or start with -i to ignore it", filepath.Join(dir, storedFile), err)
+		return fmt.Errorf("with what is stored in %s: %w; or start with -i to ignore it", filepath.Join(p.path, storedFile), err)
 	}
 	return nil
 }
 
-// load reads what is stored, nothing if there is no such file.
-func load(dir string) (s stored, err error) {
-	path := filepath.Join(dir, storedFile)
-	data, err := os.ReadFile(path)
-	if errors.Is(err, fs.ErrNotExist) {
-		return stored{}, nil
-	}
-	if err != nil {
+// load reads what is stored, nothing if there is no such file. It fails if the file is
+// not of this program.
+func load(fsys vfs.FS) (stored, error) {
+	data, _, err := readFile(fsys, storedFile)
+	if err != nil || data == nil {
 		return stored{}, err
 	}
+	return parseStored(data)
+}
+
+func parseStored(data []byte) (s stored, err error) {
+	foreign := func(how string) (stored, error) {
+		return stored{}, fmt.Errorf("%s is not what this program keeps under that name: %s. Nothing was changed. If it is of another program, choose another directory "+
+			"with -d. If it is of this machine and was damaged, move it away: the name and the addresses are then those of the command line", storedFile, how)
+	}
+	var has map[string]json.RawMessage
+	if err := json.Unmarshal(data, &has); err != nil {
+		return foreign("it is no JSON object")
+	}
+	for _, name := range []string{"name", "clientAddr", "peerAddr"} {
+		if has[name] == nil {
+			return foreign(fmt.Sprintf("it has no %q", name))
+		}
+	}
 	if err := json.Unmarshal(data, &s); err != nil {
-		return stored{}, fmt.Errorf("%s cannot be read: %w; start with -i to ignore it: the name and the addresses are then those of the command line", path, err)
+		return foreign(err.Error())
 	}
 	return s, nil
 }
 
 // save stores what the machine runs with.
-func (s stored) save(dir string) error {
+func (s stored) save(fsys vfs.FS) error {
 	data, err := json.MarshalIndent(s, "", "  ")
 	if err != nil {
 		return err
 	}
-	path := filepath.Join(dir, storedFile)
-	if old, err := os.ReadFile(path); err == nil && string(old) == string(data)+"\n" {
-		return nil
-	}
-	// A torn file would stop the next start, so it appears whole.
-	temp := path + ".tmp"
-	f, err := os.OpenFile(temp, os.O_CREATE|os.O_WRONLY|os.O_TRUNC, 0o600)
-	if err != nil {
+	data = append(data, '\n')
+	old, _, err := readFile(fsys, storedFile)
+	if err != nil || string(old) == string(data) {
 		return err
 	}
-	_, err = f.Write(append(data, '\n'))
-	if err := errors.Join(err, f.Sync(), f.Close()); err != nil {
-		return err
-	}
-	if err := os.Rename(temp, path); err != nil {
-		return err
-	}
-	d, err := os.Open(dir)
-	if err != nil {
-		return err
-	}
-	return errors.Join(d.Sync(), d.Close())
+	return replaceFile(fsys, storedFile, data)
 }
 
 // noteUseless remembers that the data of this machine is of no use any more.
-func noteUseless(dir string) error {
-	s, err := load(dir)
+func noteUseless(fsys vfs.FS) error {
+	s, err := load(fsys)
 	if err != nil {
 		return err
 	}
 	s.Useless = true
-	return s.save(dir)
+	return s.save(fsys)
 }

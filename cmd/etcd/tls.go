@@ -22,13 +22,13 @@ type security struct {
 }
 
 // security reads the certificate files, and makes them if that is asked for.
-func (c *config) security(dir string, log *slog.Logger) (security, error) {
+func (c *config) security(p *place, log *slog.Logger) (security, error) {
 	if c.autoTLS {
 		host, _, err := net.SplitHostPort(c.advertised(c.clientAddr))
 		if err != nil {
 			return security{}, err
 		}
-		if c.clientTLS, err = autoTLS(dir, host, log); err != nil {
+		if c.clientTLS, err = autoTLS(p, host, log); err != nil {
 			return security{}, fmt.Errorf("-auto-tls: %w", err)
 		}
 	}

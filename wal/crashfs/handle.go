@@ -53,6 +53,8 @@ func (h *handle) Size() (int64, error) {
 	return int64(len(h.file.data)), nil
 }
 
+func (h *handle) Private() (bool, error) { return true, nil }
+
 func (h *handle) Allocate(size int64) error {
 	if err := h.disk.before(OpAllocate, h.name); err != nil {
 		return err

@@ -8,17 +8,6 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// uninterrupted repeats a call that a signal broke off. An interrupted
-// fdatasync has neither succeeded nor reported a lost write, so this is no
-// retry of a failed one.
-func uninterrupted(call func() error) error {
-	for {
-		if err := call(); !errors.Is(err, unix.EINTR) {
-			return err
-		}
-	}
-}
-
 func (f osFile) Allocate(size int64) error {
 	err := uninterrupted(func() error { return unix.Fallocate(int(f.Fd()), 0, 0, size) })
 	switch {
@@ -38,10 +27,10 @@ func (f osFile) Sync() error {
 	return nil
 }
 
-func (d dir) Space() (free, total int64, err error) {
+func (d *dir) Space() (free, total int64, err error) {
 	var st unix.Statfs_t
-	if err := uninterrupted(func() error { return unix.Statfs(d.path, &st) }); err != nil {
-		return 0, 0, &fs.PathError{Op: "statfs", Path: d.path, Err: err}
+	if err := d.at("statfs", "", func(dirfd int) error { return unix.Fstatfs(dirfd, &st) }); err != nil {
+		return 0, 0, err
 	}
 	if st.Blocks == 0 { // some network filesystems, and a tmpfs without a limit
 		return math.MaxInt64, math.MaxInt64, nil

@@ -5,23 +5,29 @@ import (
 	"io"
 )
 
-// ErrLocked is what Lock returns while another process holds the lock.
-var ErrLocked = errors.New("another etcd is using this data directory")
+var (
+	// ErrLocked is what Lock returns while another process holds the lock.
+	ErrLocked = errors.New("another etcd is using this data directory")
+	// ErrNotRegular is what Open, Create and Lock return for a name that is that of a
+	// link, a directory, a pipe, a socket or a device.
+	ErrNotRegular = errors.New("not a regular file")
+)
 
-// FS is one flat directory. Names have no separators. Its methods may be
-// called from different goroutines at the same time.
+// FS is one flat directory. Names have no separators, and are not followed if
+// they are links. Its methods may be called from different goroutines at the
+// same time.
 type FS interface {
 	// Create makes a new file, open for reading and writing. It fails with
 	// fs.ErrExist when the name is taken.
 	Create(name string) (File, error)
-	// Open opens an existing file for reading and writing. It fails with
-	// fs.ErrNotExist when there is none.
+	// Open opens an existing file for reading and writing, without waiting. It
+	// fails with fs.ErrNotExist when there is none.
 	Open(name string) (File, error)
 	// Rename gives a file a new name at once, replacing the file that had it.
 	Rename(oldName, newName string) error
 	// Remove deletes a file. It fails with fs.ErrNotExist when there is none.
 	Remove(name string) error
-	// List returns the names in the directory, sorted.
+	// List returns the names in the directory, sorted, of whatever they are.
 	List() ([]string, error)
 	// SyncDir makes earlier creations, renames and removals durable.
 	SyncDir() error
@@ -40,6 +46,9 @@ type File interface {
 	io.Closer
 	// Size returns the length of the file in bytes.
 	Size() (int64, error)
+	// Private says that the file belongs to the user of this process, and that
+	// nobody else has leave to read it or write to it.
+	Private() (bool, error)
 	// Allocate makes the file at least size bytes long, reading as zeros past
 	// the old end, and reserves the blocks where the filesystem can.
 	Allocate(size int64) error

@@ -1,0 +1,133 @@
+package main
+
+import (
+	"crypto/tls"
+	"crypto/x509"
+	"encoding/pem"
+	"errors"
+	"io"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"etcd/credentials/certtest"
+	"etcd/wal/vfs"
+)
+
+var quiet = slog.New(slog.NewTextHandler(io.Discard, nil))
+
+// TestAutoTLSPair checks which pair in a data directory is served with: one that this
+// machine has made, that is good now and here, and that nobody else may know.
+func TestAutoTLSPair(t *testing.T) {
+	now := time.Now()
+	for _, test := range []struct {
+		name   string
+		change func(cert, key string) error
+		host   string
+		now    time.Time
+		fault  string // empty: it is used
+	}{
+		{name: "as it was made"},
+		{name: "a certificate for all to read", change: func(cert, _ string) error { return os.Chmod(cert, 0o644) }},
+		{name: "a key for all to read", change: func(_, key string) error { return os.Chmod(key, 0o644) }, fault: "could read"},
+		{name: "a key for a group to read", change: func(_, key string) error { return os.Chmod(key, 0o640) }, fault: "could read"},
+		{name: "no key", change: func(_, key string) error { return os.Remove(key) }, fault: "none"},
+		{name: "no certificate", change: func(cert, _ string) error { return os.Remove(cert) }, fault: "none"},
+		{name: "a damaged key", change: func(_, key string) error { return os.WriteFile(key, []byte("damaged"), 0o600) }, fault: "damaged"},
+		{name: "a damaged certificate", change: func(cert, _ string) error { return os.Truncate(cert, 100) }, fault: "damaged"},
+		{name: "another host", host: "10.0.0.1", fault: "other hosts"},
+		{name: "years later", now: now.AddDate(2, 0, 0), fault: "expire"},
+		{name: "years before", now: now.AddDate(-2, 0, 0), fault: "not valid yet"},
+	} {
+		dir := dataDir(t)
+		fsys, err := vfs.Dir(dir)
+		if err != nil {
+			t.Fatal(err)
+		}
+		files, err := autoTLS(&place{path: dir, fsys: fsys}, "127.0.0.1", quiet)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if test.change != nil {
+			if err := test.change(files.Cert, files.Key); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if test.host == "" {
+			test.host = "127.0.0.1"
+		}
+		if test.now.IsZero() {
+			test.now = now
+		}
+		fault, err := pairFault(fsys, test.host, test.now)
+		if err != nil || (fault == "") != (test.fault == "") || !strings.Contains(fault, test.fault) {
+			t.Errorf("%s: %q, %v, want %q", test.name, fault, err, test.fault)
+		}
+		// Whatever it was, there is a good one afterwards, and nobody else can read its key.
+		if files, err = autoTLS(&place{path: dir, fsys: fsys}, "127.0.0.1", quiet); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := tls.LoadX509KeyPair(files.Cert, files.Key); err != nil {
+			t.Errorf("%s: %v", test.name, err)
+		}
+		if info, err := os.Lstat(files.Key); err != nil || info.Mode() != 0o600 {
+			t.Errorf("%s: the key has %v, %v", test.name, info.Mode(), err)
+		}
+	}
+}
+
+// TestAutoTLSOfSomebodyElse checks that a certificate which this program has not made is
+// neither used nor overwritten, and neither is a pair that somebody else has left.
+func TestAutoTLSOfSomebodyElse(t *testing.T) {
+	pair := certtest.New("CA").Issue("127.0.0.1")
+	dir := dataDir(t)
+	lay(t, dir, map[string]string{autoTLSCert: string(pair.Cert), autoTLSKey: string(pair.Key)})
+	before := contents(t, dir)
+	if err := takeAll(t, dir, false); err == nil || !strings.Contains(err.Error(), "-clientCert") || !strings.Contains(err.Error(), autoTLSKey) {
+		t.Errorf("a certificate of a CA: %v", err)
+	}
+	after := contents(t, dir)
+	for _, name := range []string{autoTLSCert, autoTLSKey} {
+		if path := filepath.Join(dir, name); after[path] != before[path] {
+			t.Errorf("%s was changed", name)
+		}
+	}
+	if os.Geteuid() != 0 {
+		return // nobody but root can give files away
+	}
+	dir = dataDir(t)
+	fsys, err := vfs.Dir(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	files, err := autoTLS(&place{path: dir, fsys: fsys}, "127.0.0.1", quiet)
+	if err != nil {
+		t.Fatal(err)
+	}
+	planted, err := os.ReadFile(files.Cert)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := errors.Join(os.Chown(files.Cert, 12345, -1), os.Chown(files.Key, 12345, -1)); err != nil {
+		t.Fatal(err)
+	}
+	if err := takeAll(t, dir, false); err == nil || !strings.Contains(err.Error(), "chown") {
+		t.Errorf("a pair of another user: %v", err)
+	}
+	// Where others are trusted with the data, this machine still has a key of its own.
+	if err := takeAll(t, dir, true); err != nil {
+		t.Fatal(err)
+	}
+	made, err := os.ReadFile(files.Cert)
+	if err != nil || string(made) == string(planted) {
+		t.Errorf("a pair of another user is served with: %v", err)
+	}
+	if block, _ := pem.Decode(made); block == nil {
+		t.Error("there is no certificate")
+	} else if _, err := x509.ParseCertificate(block.Bytes); err != nil {
+		t.Error(err)
+	}
+}
