@@ -135,7 +135,7 @@ func askOver(t testing.TB, address string, cfg *tls.Config, method, raw string) 
 
 // jsonPost is the head and body of a request in JSON.
 func jsonPost(path, body string) string {
-	return fmt.Sprintf("POST %s HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%s", path, len(body), body)
+	return fmt.Sprintf("POST %s HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%s", path, len(body), body)
 }
 
 // TestCertificatesOfMachines: a certificate of the CA that is none of a member opens nothing
@@ -177,12 +177,12 @@ func TestCertificatesOfMachines(t *testing.T) {
 		t.Fatalf("a member that asks to join again: %d %s %v", answer.status, answer.body, err)
 	}
 	handshake := func(method, path, class, from, addr string) string {
-		return fmt.Sprintf("%s %s HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: etcd-raft\r\nX-Etcd-Protocol: 3\r\nX-Etcd-Cluster-Id: %x\r\n"+
+		return fmt.Sprintf("%s %s HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: Upgrade\r\nUpgrade: etcd-raft\r\nX-Etcd-Protocol: 3\r\nX-Etcd-Cluster-Id: %x\r\n"+
 			"X-Etcd-From: %s\r\nX-Etcd-To: %s\r\nX-Etcd-Class: %s\r\nX-Etcd-Nonce: 1\r\nX-Etcd-Peer-Address: %s\r\nX-Etcd-Reach: 1-1-1-1\r\nContent-Length: 0\r\n\r\n",
 			method, path, joined.ClusterID, from, member(victim).ID, class, addr)
 	}
 	plainGet := func(path, headers string) string {
-		return "GET " + path + " HTTP/1.1\r\nHost: x\r\n" + headers + "\r\n"
+		return "GET " + path + " HTTP/1.1\r\nHost: 127.0.0.1\r\n" + headers + "\r\n"
 	}
 	const stranger = "00000000000000aa"
 	for _, test := range []struct {
@@ -281,13 +281,13 @@ func TestAllowedCertificates(t *testing.T) {
 			c.form()
 			cfg := a.config("alice")
 			cfg.InsecureSkipVerify = true // of machines that do not name their host
-			answer, err := askOver(t, c.members[0].peer, cfg, "GET", "GET /hash HTTP/1.1\r\nHost: x\r\n\r\n")
+			answer, err := askOver(t, c.members[0].peer, cfg, "GET", "GET /hash HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n")
 			if err != nil || answer.status != http.StatusUnauthorized || !strings.Contains(answer.body, test.flag) {
 				t.Errorf("alice is answered %d %s %v", answer.status, answer.body, err)
 			}
 			cfg = a.config("machine")
 			cfg.InsecureSkipVerify = true
-			if answer, err := askOver(t, c.members[0].peer, cfg, "GET", "GET /hash HTTP/1.1\r\nHost: x\r\n\r\n"); err != nil || answer.status != 200 {
+			if answer, err := askOver(t, c.members[0].peer, cfg, "GET", "GET /hash HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n"); err != nil || answer.status != 200 {
 				t.Errorf("a machine is answered %d %s %v", answer.status, answer.body, err)
 			}
 		})
