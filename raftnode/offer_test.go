@@ -1,0 +1,52 @@
+package raftnode_test
+
+import (
+	"errors"
+	"testing"
+
+	"go.etcd.io/raft/v3/raftpb"
+
+	"etcd/raftnode"
+)
+
+// A snapshot is received from whoever leads, as far as its machine knows, and from nobody
+// else; one that has nothing new is not stored again.
+func TestWhoseSnapshotIsReceived(t *testing.T) {
+	c := grown(repeatable(t), 3)
+	leader, f, other := c.leader(), c.followers()[0], c.followers()[1]
+	status := f.node.Status()
+	offer := func(from, to, term, index uint64, voters ...uint64) (bool, error) {
+		return f.node.Offered(&raftpb.Message{
+			Type: raftpb.MsgSnap.Enum(), From: &from, To: &to, Term: &term,
+			Snapshot: &raftpb.Snapshot{Metadata: &raftpb.SnapshotMetadata{
+				Index: &index, Term: &status.Term, ConfState: &raftpb.ConfState{Voters: voters},
+			}},
+		})
+	}
+	all := status.Voters
+	for _, test := range []struct {
+		name       string
+		from, to   uint64
+		term       uint64
+		index      uint64
+		voters     []uint64
+		wanted     bool
+		superseded bool
+	}{
+		{"of the leader", leader.id, f.id, status.Term, 1000, all, true, false},
+		{"of the leader, with what is here", leader.id, f.id, status.Term, status.Commit, all, true, true},
+		{"of the next leader", other.id, f.id, status.Term + 1, 1000, all, true, false},
+		{"of one that this machine has not heard of", 77, f.id, status.Term + 1, 1000, all, true, false},
+		{"of one that does not lead", other.id, f.id, status.Term, 1000, all, false, false},
+		{"of a former leader", leader.id, f.id, status.Term - 1, 1000, all, false, false},
+		{"of a term that no elections explain", leader.id, f.id, status.Term + 1<<40, 1000, all, false, false},
+		{"for another", leader.id, other.id, status.Term, 1000, all, false, false},
+		{"of this machine", f.id, f.id, status.Term, 1000, all, false, false},
+		{"of a cluster without this machine", leader.id, f.id, status.Term, 1000, []uint64{leader.id, other.id}, false, false},
+	} {
+		needed, err := offer(test.from, test.to, test.term, test.index, test.voters...)
+		if (err == nil) != test.wanted || needed != (test.wanted && !test.superseded) || err != nil && !errors.Is(err, raftnode.ErrBadSnapshot) {
+			t.Errorf("%s: needed %t, %v", test.name, needed, err)
+		}
+	}
+}
