@@ -33,7 +33,7 @@ type Config struct {
 	SetHistoryLimit bool
 	// Tick is the unit of Raft's time; Raft's timeouts are counted in it.
 	Tick time.Duration
-	// Raft is without MemberID and Describe.
+	// Raft is without MemberID, and without what has to do with commands.
 	Raft raftnode.Config
 	// Clock reads the clocks. It may be called from any goroutine.
 	Clock func() raftnode.Reading
@@ -103,7 +103,8 @@ func Start(cfg Config, disk *Disk) (*Machine, error) {
 	names := &names{}
 	cfg.Log = slog.New(names.handler(cfg.Log.Handler()))
 	cfg.Raft.Log = cfg.Log
-	cfg.Raft.Describe = describe
+	cfg.Raft.Describe, cfg.Raft.Check, cfg.Raft.MaxCommand = describe, store.CheckProposal, store.MaxCommand
+	cfg.Raft.Skip = disk.skip
 	most, err := disk.snapshotBytes()
 	if err != nil {
 		return nil, err
@@ -163,7 +164,7 @@ func Start(cfg Config, disk *Disk) (*Machine, error) {
 			log: cfg.Log, fatal: fatal,
 		}},
 		{&all.raft, "raft", &raftActor{
-			node: node, clock: cfg.Clock, time: m.time, watch: clockWatch{log: cfg.Log}, log: cfg.Log, peers: peers, names: names,
+			node: node, clock: cfg.Clock, time: m.time, watch: clockWatch{log: cfg.Log}, log: cfg.Log, peers: peers, names: names, fatal: fatal,
 			patience:  cfg.Tick * time.Duration(cfg.Raft.RequestTicks),
 			probation: witness.NewProbation(cfg.Raft.ElectionTicks, rivalPatience*cfg.Raft.ElectionTicks, disk.LastIndex() == 0),
 			givenUp:   newGivenUp(givenUpPatience * cfg.Raft.ElectionTicks),

@@ -288,7 +288,10 @@ type (
 		from    uint64
 		payload []byte
 	}
-	rejected struct{ payload []byte }
+	rejected struct {
+		from    uint64
+		payload []byte
+	}
 	// located: a connection, finder -> raft. A member listens at another address than was known.
 	located struct {
 		member uint64

@@ -38,6 +38,7 @@ type raftActor struct {
 
 	peers *peers
 	names *names
+	fatal fatal
 	gone  func(d Departure) // called when this machine must not go on
 
 	probation *witness.Probation
@@ -78,12 +79,6 @@ func (r *raftActor) Receive(ctx actor.Context) {
 		if r.mute() {
 			return
 		}
-		switch m.GetType() {
-		case raftpb.MsgApp:
-			r.appends.Received++
-		case raftpb.MsgAppResp:
-			r.followers.Answered(m.Message, r.clock().Mono)
-		}
 		err := r.node.Step(*m, r.clock())
 		if errors.Is(err, raftnode.ErrLost) {
 			r.log.Error("this machine must not go on", "error", err)
@@ -91,8 +86,14 @@ func (r *raftActor) Receive(ctx actor.Context) {
 			return
 		}
 		if err != nil {
-			r.peers.inbox.refused.Add(1)
-			r.log.Error("refused a message of another machine", "error", err)
+			r.peers.inbox.refuse("refused a message of another machine", "error", err)
+			return
+		}
+		switch m.GetType() {
+		case raftpb.MsgApp:
+			r.appends.Received++
+		case raftpb.MsgAppResp:
+			r.followers.Answered(m.Message, r.clock().Mono)
 		}
 	case *offered:
 		if r.mute() {
@@ -105,11 +106,11 @@ func (r *raftActor) Receive(ctx actor.Context) {
 		r.node.Reached(uint64(m.time), r.clock())
 	case *forwarded:
 		if err := r.node.Forwarded(m.from, m.payload); err != nil {
-			r.log.Error("refused a proposal of another machine", "member", MemberID(m.from), "error", err)
+			r.peers.inbox.refuse("refused a proposal of another machine", "member", MemberID(m.from), "error", err)
 		}
 	case *rejected:
-		if err := r.node.Rejected(m.payload); err != nil {
-			r.log.Error("refused an answer of another machine", "error", err)
+		if err := r.node.Rejected(m.from, m.payload); err != nil {
+			r.peers.inbox.refuse("refused an answer of another machine", "member", MemberID(m.from), "error", err)
 		}
 	case *undelivered:
 		r.must(r.node.Undelivered(m.payload))
@@ -215,6 +216,10 @@ func (r *raftActor) work(ctx actor.Context) {
 		}
 		if work.Unpromoted != nil {
 			r.log.Warn("cannot promote a learner yet", "error", work.Unpromoted)
+		}
+		r.saySkipped(work.Skipped)
+		if u := work.Unappliable; u != nil {
+			unappliable(r.fatal, u)
 		}
 		if work.Append != nil {
 			ctx.Send(r.to.wal, work.Append)

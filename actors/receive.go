@@ -105,44 +105,45 @@ func (in *Inbox) Meet(h transport.Hello) (status int, message string) {
 	return 0, ""
 }
 
+// refuse counts what another machine must not send, and says what it was.
+func (in *Inbox) refuse(message string, attrs ...any) {
+	in.refused.Add(1)
+	in.log.Error(message, attrs...)
+}
+
 // Deliver takes one frame of a member's stream.
 func (in *Inbox) Deliver(from uint64, f transport.Frame) {
 	switch f.Kind {
 	case transport.KindRaft:
 		m, err := raftnode.DecodeMessage(f.Payload)
 		if err != nil {
-			in.refused.Add(1)
-			in.log.Error("a member sends what is no message", "member", MemberID(from), "error", err)
+			in.refuse("a member sends what is no message", "member", MemberID(from), "error", err)
 			return
 		}
 		if m.GetType() == raftpb.MsgSnap {
-			in.refused.Add(1)
-			in.log.Error("a member sends a snapshot where there are only messages", "member", MemberID(from))
+			in.refuse("a member sends a snapshot where there are only messages", "member", MemberID(from))
 			return
 		}
 		if m.GetFrom() != from {
-			in.refused.Add(1)
-			in.log.Error("a member sends in the name of another", "member", MemberID(from), "as", MemberID(m.GetFrom()))
+			in.refuse("a member sends in the name of another", "member", MemberID(from), "as", MemberID(m.GetFrom()))
 			return
 		}
 		in.root.Send(in.to.raft, &m)
 	case transport.KindForward:
 		in.root.Send(in.to.raft, &forwarded{from: from, payload: f.Payload})
 	case transport.KindReject:
-		in.root.Send(in.to.raft, &rejected{payload: f.Payload})
+		in.root.Send(in.to.raft, &rejected{from: from, payload: f.Payload})
 	case transport.KindReach:
 		reach, err := witness.DecodeReach(string(f.Payload))
 		if err != nil {
-			in.refused.Add(1)
-			in.log.Error("a member sends what is no reach", "member", MemberID(from), "error", err)
+			in.refuse("a member sends what is no reach", "member", MemberID(from), "error", err)
 			return
 		}
 		in.root.Send(in.to.witness, &shown{member: from, reach: reach})
 	case transport.KindRefusal:
 		refused, err := transport.DecodeRefusal(f.Payload)
 		if err != nil {
-			in.refused.Add(1)
-			in.log.Error("a member sends what is no refusal", "member", MemberID(from), "error", err)
+			in.refuse("a member sends what is no refusal", "member", MemberID(from), "error", err)
 			return
 		}
 		if d, final := departure(refused.Status, refused.Message); final {

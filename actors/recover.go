@@ -35,6 +35,7 @@ type Disk struct {
 	log       *wal.Log
 	snapshots *wal.Snapshots
 	store     *store.Store // as of the snapshot
+	skip      raftnode.Skip
 	book      *witness.Book
 }
 
@@ -88,6 +89,17 @@ func (d *Disk) read() (err error) {
 	d.book, d.Forgotten = witness.Load(d.fsys, d.Identity)
 	d.snapshots = wal.NewSnapshots(d.fsys, d.Identity)
 	return nil
+}
+
+// Skip says which entries of the log carry nothing, because they cannot be applied. It is an
+// error if one that is in the log can be. It comes before anything that looks at the
+// entries.
+func (d *Disk) Skip(indexes []uint64) error {
+	d.skip = raftnode.Skip{Indexes: indexes, Understood: store.CheckCommand}
+	if d.Found == nil {
+		return nil
+	}
+	return d.skip.Check(d.Found.Entries)
 }
 
 // Create begins the log of a machine that founds a cluster of its own.

@@ -7,7 +7,6 @@ import (
 
 	"go.etcd.io/raft/v3/raftpb"
 
-	"etcd/raftnode"
 	"etcd/store"
 	"etcd/store/storepb"
 	"etcd/wal"
@@ -36,7 +35,7 @@ type Refounding struct {
 // committed: any of them may have been acknowledged to a client, because what is on disk
 // of the commit index lags.
 func (d *Disk) PrepareRefounding() (*Refounding, error) {
-	commands, err := raftnode.Decode(d.Found.Entries)
+	commands, err := d.skip.Decode(d.Found.Entries)
 	if err != nil {
 		return nil, err
 	}

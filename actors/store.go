@@ -106,9 +106,7 @@ func (s *storeActor) apply(ctx actor.Context, m *raftnode.Apply) {
 		}
 		result, err := s.store.Apply(e.Index, store.Time(e.Now), e.Command)
 		if err != nil {
-			s.fatal("the log holds a command that this program does not understand: the process ends, "+
-				"because machines that skip a command would no longer agree. Start the version that wrote it, or a newer one",
-				"index", e.Index, "error", err)
+			unappliable(s.fatal, &raftnode.Unappliable{Index: e.Index, Term: e.Term, Data: e.Command, Why: err})
 		}
 		s.counts.count(result)
 		members = members || result.Action == 0

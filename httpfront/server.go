@@ -24,7 +24,7 @@ const timeFormat = time.RFC3339Nano
 
 // Limits that an operator has no reason to change.
 const (
-	maxHeader    = 16 << 10         // bytes of request line and headers
+	maxHeader    = store.MaxPath    // bytes of request line and headers
 	readTimeout  = time.Minute      // one request, from its first byte to the end of its body
 	writeTimeout = time.Minute      // one answer
 	idleTimeout  = 10 * time.Minute // between two requests of a connection

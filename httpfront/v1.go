@@ -36,12 +36,6 @@ func (r *request) written() string {
 	return key
 }
 
-// reserved says whether a key belongs to etcd itself.
-func reserved(key string) bool {
-	first, _, _ := strings.Cut(key[1:], "/")
-	return first == "_etcd" || first == "ephemeralNodes"
-}
-
 func getKey(r *request) answer {
 	local, bad := r.local()
 	if bad != nil {
@@ -100,7 +94,7 @@ func (s *Server) local(f form) (local bool, bad *apiError) {
 
 func setKey(r *request) answer {
 	key := r.key()
-	if reserved(key) {
+	if store.Reserved(key) {
 		return newError(codeKeyword, "Set")
 	}
 	f, bad := r.form()
@@ -183,7 +177,7 @@ func (f form) ttl() (*int64, *apiError) {
 
 func deleteKey(r *request) answer {
 	key := r.key()
-	if reserved(key) {
+	if store.Reserved(key) {
 		return newError(codeKeyword, "Delete")
 	}
 	f, bad := r.form()

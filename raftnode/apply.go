@@ -63,7 +63,7 @@ func (n *Node) stepHeldSnapshot() {
 	}
 	m := n.heldSnapshot
 	n.heldSnapshot = nil
-	_ = n.raw.Step(m) // as in Step
+	n.stepOther(m)
 }
 
 // lastChange is the index of the last membership change among the entries, 0 if there
@@ -78,7 +78,7 @@ func lastChange(m *raftpb.Message) (index uint64) {
 }
 
 // handOut turns committed entries into an Apply. A membership change takes effect
-// here, at its place in the order.
+// here, at its place in the order. At an entry that cannot be applied it ends, for good.
 func (n *Node) handOut(m *raftpb.Message) {
 	entries := m.GetEntries()
 	last := entries[len(entries)-1]
@@ -89,24 +89,24 @@ func (n *Node) handOut(m *raftpb.Message) {
 		if e.GetTerm() != n.handedTerm {
 			n.startTerm(e)
 		}
-		envelope := e.GetData()
-		switch e.GetType() {
-		case raftpb.EntryNormal:
-		case raftpb.EntryConfChange:
-			envelope = n.changeMembers(e)
-		default:
-			panic(fmt.Sprintf("entry %d has type %s, which this program does not know: upgrade this machine", e.GetIndex(), e.GetType()))
-		}
-		if len(envelope) == 0 {
-			continue // the entry with which a leader starts its term, or a change without a command
-		}
-		id, now, command, err := decodeEntry(envelope)
+		c, asked, why, err := n.cfg.Skip.open(e, n.mayChangeTo)
 		if err != nil {
-			panic(fmt.Sprintf("entry %d: %v", e.GetIndex(), err))
+			n.work.Unappliable = &Unappliable{Index: e.GetIndex(), Term: e.GetTerm(), Data: e.GetData(), Why: err}
+			return
 		}
-		apply.Entries = append(apply.Entries, Entry{
-			Index: e.GetIndex(), Now: now, Command: command, Token: n.proposals.take(id),
-		})
+		if asked {
+			n.work.Skipped = append(n.work.Skipped, Skipped{Index: e.GetIndex(), Why: why})
+		}
+		if c.change != nil {
+			n.changeMembers(e.GetIndex(), c.change)
+		} else if e.GetType() == raftpb.EntryConfChange { // it is skipped, and over like one that is carried out
+			n.changed = e.GetIndex()
+		}
+		if c.command != nil {
+			apply.Entries = append(apply.Entries, Entry{
+				Index: e.GetIndex(), Term: e.GetTerm(), Now: c.now, Command: c.command, Token: n.proposals.take(c.id),
+			})
+		}
 	}
 	n.handedOut = last.GetIndex()
 	n.work.Apply = apply

@@ -127,6 +127,8 @@ func (n *Node) hearTime(m Message, now Reading) {
 	case m.GetFrom() == n.leader && m.GetTerm() == n.term:
 		n.clock.follow(m.Time, m.GetTerm(), now)
 	default:
-		n.clock.hear(m.Time, now)
+		if voter, learner := n.isMember(m.GetFrom()); voter || learner || !n.knowsMembers() {
+			n.clock.hear(m.Time, now)
+		}
 	}
 }

@@ -80,7 +80,7 @@ func repeatable(t *testing.T) *testing.T {
 func (c *cluster) machine() *server {
 	s := &server{c: c, id: uint64(len(c.servers) + 1), cfg: raftnode.Config{
 		ElectionTicks: 10, HeartbeatTicks: 1, RequestTicks: 40, CatchUpEntries: 2, MaxMembers: 5,
-		Describe: describe, Log: slog.New(slog.DiscardHandler),
+		MaxCommand: maxCommand, Describe: describe, Check: understood, Log: slog.New(slog.DiscardHandler),
 	}}
 	for _, f := range c.tune {
 		f(&s.cfg)
@@ -241,7 +241,7 @@ func (c *cluster) deliver(p *packet) {
 		c.streams[stream] = p.life
 		err = s.node.Forwarded(p.from, p.forward)
 	default:
-		err = s.node.Rejected(p.reject)
+		err = s.node.Rejected(p.from, p.reject)
 	}
 	if err != nil {
 		c.t.Fatalf("%x does not take what %x sends: %v", p.to, p.from, err)

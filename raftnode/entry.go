@@ -33,51 +33,52 @@ func encodeEntry(id, now uint64, command []byte) []byte {
 	return b
 }
 
-// timeOf is the time in an entry of the log, 0 if it carries no command.
-func timeOf(e *raftpb.Entry) uint64 {
-	envelope := e.GetData()
-	if e.GetType() == raftpb.EntryConfChange {
-		change := &raftpb.ConfChange{}
-		if proto.Unmarshal(envelope, change) != nil {
-			return 0 // whoever applies it says so
-		}
-		envelope = change.GetContext()
-	}
-	_, now, _, _ := decodeEntry(envelope)
-	return now
+// content is what an entry of the log carries.
+type content struct {
+	change  *raftpb.ConfChange // nil: it does not change the membership
+	id, now uint64             // 0 without a command
+	command []byte             // nil: none
 }
 
-// Decode returns the commands of entries in the form in which they are handed out when they
-// are committed, without tokens.
-func Decode(entries []*raftpb.Entry) ([]Entry, error) {
-	var decoded []Entry
-	for _, e := range entries {
-		envelope := e.GetData()
-		if e.GetType() == raftpb.EntryConfChange {
-			change := &raftpb.ConfChange{}
-			if err := proto.Unmarshal(envelope, change); err != nil {
-				return nil, fmt.Errorf("raftnode: entry %d: membership change: %w", e.GetIndex(), err)
-			}
-			envelope = change.GetContext()
+// open returns what an entry carries. The error says why it cannot be applied by this
+// program, whatever the command is.
+func open(e *raftpb.Entry) (c content, err error) {
+	envelope := e.GetData()
+	switch e.GetType() {
+	case raftpb.EntryNormal:
+	case raftpb.EntryConfChange:
+		c.change = &raftpb.ConfChange{}
+		if err := proto.Unmarshal(envelope, c.change); err != nil {
+			return content{}, fmt.Errorf("membership change: %w", err)
 		}
-		if len(envelope) == 0 {
-			continue
+		switch c.change.GetType() {
+		case raftpb.ConfChangeAddNode, raftpb.ConfChangeRemoveNode, raftpb.ConfChangeUpdateNode, raftpb.ConfChangeAddLearnerNode:
+		default:
+			return content{}, fmt.Errorf("membership change of the unknown type %d", c.change.GetType())
 		}
-		_, now, command, err := decodeEntry(envelope)
-		if err != nil {
-			return nil, fmt.Errorf("entry %d: %w", e.GetIndex(), err)
-		}
-		decoded = append(decoded, Entry{Index: e.GetIndex(), Now: now, Command: command})
+		envelope = c.change.GetContext()
+	default:
+		return content{}, fmt.Errorf("type %d is unknown to this program: it needs a newer version", e.GetType())
 	}
-	return decoded, nil
+	if len(envelope) == 0 {
+		return c, nil // the entry with which a leader starts its term, or a change without a command
+	}
+	c.id, c.now, c.command, err = decodeEntry(envelope)
+	return c, err
+}
+
+// timeOf is the time in an entry of the log, 0 if it carries no command.
+func timeOf(e *raftpb.Entry) uint64 {
+	c, _ := open(e) // whoever applies it says what is wrong
+	return c.now
 }
 
 func decodeEntry(b []byte) (id, now uint64, command []byte, err error) {
 	if len(b) < envelopeSize {
-		return 0, 0, nil, fmt.Errorf("raftnode: an entry of %d bytes is shorter than its envelope", len(b))
+		return 0, 0, nil, fmt.Errorf("an entry of %d bytes is shorter than its envelope", len(b))
 	}
 	if b[0] != envelopeVersion {
-		return 0, 0, nil, fmt.Errorf("raftnode: entry envelope version %d is unknown to this program, which knows %d: start the version that wrote it, or a newer one", b[0], envelopeVersion)
+		return 0, 0, nil, fmt.Errorf("entry envelope version %d is unknown to this program, which knows %d: start the version that wrote it, or a newer one", b[0], envelopeVersion)
 	}
 	return binary.LittleEndian.Uint64(b[1:]), binary.LittleEndian.Uint64(b[9:]), b[envelopeSize:], nil
 }

@@ -68,3 +68,6 @@ func (o Origin) Size() (words, refused int) { return len(o.o.decided.words), len
 
 // SinceSnapshot is how many bytes of the log are in no durable snapshot.
 func (n *Node) SinceSnapshot() uint64 { return n.storage.since }
+
+// TermsAhead is how many terms may pass of which a machine does not hear before it starts.
+const TermsAhead = termsAhead

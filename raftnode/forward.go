@@ -41,6 +41,7 @@ const (
 	rejectBadMember
 	rejectNotHere
 	rejectNoLeader
+	rejectBadCommand
 )
 
 var rejectErrors = map[rejectReason]error{
@@ -57,6 +58,7 @@ var rejectErrors = map[rejectReason]error{
 	rejectBadMember:      ErrBadMember,
 	rejectNotHere:        errNotHere,
 	rejectNoLeader:       ErrNoLeader,
+	rejectBadCommand:     ErrBadCommand,
 }
 
 var (
@@ -121,7 +123,8 @@ func (n *Node) sendAgain(which func(p *proposal) bool) {
 }
 
 // Forwarded takes a proposal that another member has forwarded, because it takes
-// this machine for the leader.
+// this machine for the leader. The error is one to be logged: either the payload is none, or
+// the command must not become an entry, which its origin is told.
 func (n *Node) Forwarded(from uint64, payload []byte) error {
 	p, err := decodeForward(payload)
 	if err != nil {
@@ -134,16 +137,36 @@ func (n *Node) Forwarded(from uint64, payload []byte) error {
 	}
 	o := n.origins.of(p)
 	o.settle(p.low)
-	switch err, refused := o.refused[p.originID]; {
-	case refused:
+	if err, refused := o.refused[p.originID]; refused {
 		n.reject(from, p.originID, err)
-	case !o.take(p.originID): // it comes again
+		return nil
+	}
+	if !o.take(p.originID) {
+		return nil // it comes again
+	}
+	if err := n.check(p); err != nil {
+		n.refuse(p, ErrBadCommand)
+		return err
+	}
+	switch {
 	case n.transferring():
 		n.refuse(p, errNotLeader)
 	case !n.proposals.wait(p):
 		n.refuse(p, ErrOverloaded)
 	}
 	return nil
+}
+
+// check returns why a forwarded command must not become an entry: an entry that cannot be
+// applied ends every machine. What is to be done to a member is looked at in [Node.leadChange].
+func (n *Node) check(p *proposal) error {
+	if len(p.command) > n.cfg.MaxCommand {
+		return fmt.Errorf("raftnode: a forwarded command has %d bytes, at most %d are taken", len(p.command), n.cfg.MaxCommand)
+	}
+	if p.kind != KindCommand {
+		return nil
+	}
+	return n.cfg.Check(p.command)
 }
 
 // refuse answers whoever proposed p, here or elsewhere, that it was not proposed. That is
@@ -168,15 +191,16 @@ func (n *Node) reject(member, id uint64, err error) {
 	n.work.Rejects = append(n.work.Rejects, Reject{To: member, Payload: encodeReject(id, err)})
 }
 
-// Rejected takes the answer to a Forward that was not proposed.
-func (n *Node) Rejected(payload []byte) error {
+// Rejected takes the answer of a member to a Forward that was not proposed. Nobody else can
+// know than the one to whom it was forwarded.
+func (n *Node) Rejected(from uint64, payload []byte) error {
 	id, cause, err := decodeReject(payload)
 	if err != nil {
 		return err
 	}
 	p, ok := n.proposals.inflight[id]
 	switch {
-	case !ok: // it was settled before
+	case !ok || p.leader != from: // it was settled before, or is another one's
 	case cause == errNotHere && p.again: // the first copy may have been proposed: the next term tells
 	case cause == errNotHere, cause == errNotLeader:
 		n.proposals.reject(id)

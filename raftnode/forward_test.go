@@ -282,7 +282,7 @@ func TestAForwardIsRefusedForWhatItIs(t *testing.T) {
 	c.settle()
 	payload := append([]byte(nil), c.onTheWay(forwards)[0].forward[:8]...)
 	// A reason of a newer version says at least that it was not proposed.
-	if err := f.node.Rejected(append(payload, 200)); err != nil {
+	if err := f.node.Rejected(c.leader().id, append(payload, 200)); err != nil {
 		t.Fatal(err)
 	}
 	c.settle()
@@ -302,7 +302,7 @@ func TestALeaderTakesOnlySoManyForwards(t *testing.T) {
 	if len(w.Rejects) != 1 || w.Rejects[0].To != f.id {
 		t.Fatalf("got %v", w.Rejects)
 	}
-	if err := f.node.Rejected(w.Rejects[0].Payload); err != nil {
+	if err := f.node.Rejected(old.id, w.Rejects[0].Payload); err != nil {
 		t.Fatal(err)
 	}
 	f.work()

@@ -27,6 +27,12 @@ func validForward(b []byte) bool {
 	return id >= low && id-low <= raftnode.ForwardWindow
 }
 
+// mayBeTaken says whether a leader of term 2 decides about a valid payload.
+func mayBeTaken(b []byte) bool {
+	return binary.LittleEndian.Uint64(b[24:]) == 2 && b[32] == byte(raftnode.KindCommand) &&
+		binary.LittleEndian.Uint64(b)-binary.LittleEndian.Uint64(b[8:]) < raftnode.ForwardWindow
+}
+
 // Whatever another machine sends, it is proposed, refused by an answer to where it came
 // from, or an error; the same when it comes again; and the leader goes on.
 func FuzzForwarded(f *testing.F) {
@@ -36,6 +42,7 @@ func FuzzForwarded(f *testing.F) {
 	f.Add(forward(1, 2, byte(raftnode.KindAdd), 3, "add"))
 	f.Add(forward(1, 2, byte(raftnode.KindRemove), 1, "remove the only one"))
 	f.Add(forward(1, 2, 3, 1, "of no kind"))
+	f.Add(forward(1, 2, 0, 0, garbage))
 	f.Add(forward(1, 2, 0, 0, "")[:40])
 	f.Add(binary.LittleEndian.AppendUint64(binary.LittleEndian.AppendUint64(nil, 5), 6))
 	f.Add(forward(1<<48|1<<32, 2, 0, 0, "in the name of this machine"))
@@ -46,8 +53,9 @@ func FuzzForwarded(f *testing.F) {
 		c.settle()
 		c.net = nil
 		entries, rejected, valid := leader.handedOut, 0, validForward(payload)
-		for range 2 {
-			if err := leader.node.Forwarded(9, payload); (err == nil) != valid {
+		for _, again := range []bool{false, true} {
+			bad := !valid || !again && mayBeTaken(payload) && understood(payload[41:]) != nil
+			if err := leader.node.Forwarded(9, payload); (err != nil) != bad {
 				t.Fatalf("%d bytes: %v", len(payload), err)
 			}
 			leader.work()
@@ -91,7 +99,7 @@ func FuzzRejected(f *testing.F) {
 		c.settle()
 		p := c.onTheWay(forwards)[0]
 		c.hold = nil
-		err := follower.node.Rejected(payload)
+		err := follower.node.Rejected(c.leader().id, payload)
 		if (err == nil) != (len(payload) == 9 || len(payload) == 17) {
 			t.Fatalf("%x: %v", payload, err)
 		}

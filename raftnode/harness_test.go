@@ -1,9 +1,11 @@
 package raftnode_test
 
 import (
+	"errors"
 	"fmt"
 	"log/slog"
 	"slices"
+	"strings"
 	"testing"
 
 	"go.etcd.io/raft/v3/raftpb"
@@ -14,6 +16,9 @@ import (
 const (
 	self      = 7
 	bootstrap = "bootstrap"
+	// maxCommand bounds commands in tests; "garbage" is one that cannot be applied.
+	maxCommand = 80 << 20
+	garbage    = "garbage"
 )
 
 // reporter is what both testing.T and rapid.T can do.
@@ -58,10 +63,13 @@ type machine struct {
 	applied   uint64
 	snapshot  *snapshot // asked for, and not reported as durable yet
 	leader    raftnode.Leader
+	skipped   []raftnode.Skipped
 	fullness  []raftnode.Fullness
-	ticks     int
-	open      map[*ticket]bool
-	newest    int // number of the newest proposal that was acknowledged
+	// unappliable is the entry at which the machine had to end.
+	unappliable *raftnode.Unappliable
+	ticks       int
+	open        map[*ticket]bool
+	newest      int // number of the newest proposal that was acknowledged
 
 	// What follows outlives crashes.
 	disk         disk
@@ -81,6 +89,7 @@ func testConfig() raftnode.Config {
 		HeartbeatTicks: 1,
 		RequestTicks:   20,
 		CatchUpEntries: 2,
+		MaxCommand:     maxCommand,
 		Log:            slog.New(slog.DiscardHandler),
 	}
 }
@@ -272,6 +281,10 @@ func (m *machine) accept(w raftnode.Work) {
 	if w.Fullness != nil {
 		m.fullness = append(m.fullness, *w.Fullness)
 	}
+	m.skipped = append(m.skipped, w.Skipped...)
+	if w.Unappliable != nil {
+		m.unappliable = w.Unappliable
+	}
 	if w.Append != nil {
 		m.acceptAppend(w.Append)
 	}
@@ -410,3 +423,11 @@ func (m *machine) wantHandedOut(index uint64) {
 
 // The harness reports through whichever kind of test drives it.
 var _ reporter = (*testing.T)(nil)
+
+// understood is the check of commands that are forwarded.
+func understood(command []byte) error {
+	if strings.HasPrefix(string(command), garbage) {
+		return errors.New("it is garbage")
+	}
+	return nil
+}

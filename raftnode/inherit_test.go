@@ -18,7 +18,7 @@ func TestTheTimeOfEntriesThatALeaderInherits(t *testing.T) {
 	const later = uint64(epoch + time.Hour)
 	stamped := binary.LittleEndian.AppendUint64([]byte{1, 9, 0, 0, 0, 0, 0, 0, 0}, later)
 	node, err := raftnode.New(raftnode.Config{
-		MemberID: 2, ElectionTicks: 10, HeartbeatTicks: 1, RequestTicks: 200, MaxMembers: 9, Log: slog.New(slog.DiscardHandler),
+		MemberID: 2, ElectionTicks: 10, HeartbeatTicks: 1, RequestTicks: 200, MaxMembers: 9, MaxCommand: maxCommand, Log: slog.New(slog.DiscardHandler),
 	}, raftnode.State{
 		HardState: &raftpb.HardState{Term: new(uint64(3)), Vote: new(uint64(0)), Commit: new(uint64(1))},
 		Snapshot: &raftpb.SnapshotMetadata{

@@ -7,18 +7,13 @@ import (
 	"go.etcd.io/raft/v3"
 	"go.etcd.io/raft/v3/raftpb"
 	"go.etcd.io/raft/v3/tracker"
-	"google.golang.org/protobuf/proto"
 )
 
 // promoteLag is how many entries a learner may lack to be given a vote.
 const promoteLag = 64
 
-// maxHeldReads and maxReadIndexSize, in bytes, bound the reads of other members that a
-// new leader keeps.
-const (
-	maxHeldReads     = 1000
-	maxReadIndexSize = 1 << 10
-)
+// maxHeldReads bounds the reads of other members that a new leader keeps.
+const maxHeldReads = 1000
 
 // reservedIDs are from here on: Raft has uses of its own for some of them.
 const reservedIDs = 1 << 63
@@ -26,6 +21,9 @@ const reservedIDs = 1 << 63
 // Step takes a message of another member. The error is one to be logged, or wraps
 // [ErrLost].
 func (n *Node) Step(m Message, now Reading) error {
+	if err := n.believe(m); err != nil {
+		return err
+	}
 	if err := n.take(m.Message); err != nil {
 		return err
 	}
@@ -34,9 +32,6 @@ func (n *Node) Step(m Message, now Reading) error {
 }
 
 func (n *Node) take(m *raftpb.Message) error {
-	if raft.IsLocalMsg(m.GetType()) || m.GetType() == raftpb.MsgProp || m.GetTo() != n.cfg.MemberID {
-		return fmt.Errorf("raftnode: a message %s from %016x for %016x must not come from another machine", m.GetType(), m.GetFrom(), m.GetTo())
-	}
 	if voter, learner := n.isMember(m.GetFrom()); voter || learner {
 		n.heard[m.GetFrom()] = n.ticks
 	}
@@ -51,17 +46,51 @@ func (n *Node) take(m *raftpb.Message) error {
 		n.heldSnapshot = m // an earlier one that waits was sent before, or is as good as lost
 		return nil
 	}
-	if n.tooMuch(m) {
+	if n.tooMuch(m) || n.baseless(m) {
 		return nil // as if it had been lost: it comes again
 	}
-	// A leader's heartbeat never names a later commit than what this machine has acknowledged
-	// to it, in this term, and in one term no entry goes away.
-	if m.GetType() == raftpb.MsgHeartbeat && m.GetTerm() >= n.term && m.GetCommit() > n.lastIndex {
-		return fmt.Errorf("%w: %016x says that entry %d is here, and the log ends at %d", ErrLost, m.GetFrom(), m.GetCommit(), n.lastIndex)
+	if m.GetType() == raftpb.MsgHeartbeat && m.GetTerm() >= n.term {
+		if ok, err := n.hasCommitted(m); !ok {
+			return err
+		}
+	}
+	n.stepOther(m)
+	return nil
+}
+
+// hasCommitted says whether the log has what a heartbeat says is committed in it: Raft panics
+// otherwise. A leader never names a later commit than what this machine has acknowledged to
+// it, in this term, and in one term no entry goes away; so a machine that has less has
+// lost it. That is final, so only a member of the configuration is believed, or anybody as long
+// as this machine knows no configuration. A leader that this machine does not know as a
+// member, although it has been told so once, it does not meet: between that entry and the
+// first heartbeat of that leader the other members have learned how far this machine's disk
+// was, and refuse it with less (package witness).
+func (n *Node) hasCommitted(m *raftpb.Message) (bool, error) {
+	switch voter, learner := n.isMember(m.GetFrom()); {
+	case m.GetCommit() <= n.surely:
+		return true, nil
+	case m.GetCommit() <= n.lastIndex:
+		return false, nil // an append that was just taken may have cut the log off: it comes again
+	case !voter && !learner && n.knowsMembers():
+		return false, fmt.Errorf("raftnode: a heartbeat is refused: %016x, which is no member that this machine knows, says that entry %d is here, and the log ends at %d",
+			m.GetFrom(), m.GetCommit(), n.lastIndex)
+	}
+	return false, fmt.Errorf("%w: %016x says that entry %d is here, and the log ends at %d", ErrLost, m.GetFrom(), m.GetCommit(), n.lastIndex)
+}
+
+// stepOther gives Raft a message of another machine.
+func (n *Node) stepOther(m *raftpb.Message) {
+	switch m.GetType() {
+	case raftpb.MsgApp:
+		if entries := m.GetEntries(); len(entries) > 0 {
+			n.surely = min(n.surely, entries[len(entries)-1].GetIndex())
+		}
+	case raftpb.MsgSnap:
+		n.surely = min(n.surely, m.GetSnapshot().GetMetadata().GetIndex())
 	}
 	// A message from one that has been removed meanwhile is no error of ours.
 	_ = n.raw.Step(m)
-	return nil
 }
 
 // sayFarewell gives the only voter that is left the vote of this machine, which was
@@ -93,11 +122,11 @@ func (n *Node) sayFarewell(m *raftpb.Message) bool {
 func (n *Node) stepReadIndex(m *raftpb.Message) {
 	switch {
 	case n.aloneAndNew():
-		if len(n.heldReads) < maxHeldReads && proto.Size(m) <= maxReadIndexSize {
+		if len(n.heldReads) < maxHeldReads {
 			n.heldReads = append(n.heldReads, m) // see askReadIndex
 		}
 	case n.raw.BasicStatus().RaftState == raft.StateLeader:
-		_ = n.raw.Step(m) // as in Step
+		n.stepOther(m)
 	}
 }
 
@@ -164,6 +193,10 @@ func (n *Node) Transfer() bool {
 	return true
 }
 
+// knowsMembers says whether this machine knows who belongs to the cluster. One that joins does
+// not, until the leader has told it.
+func (n *Node) knowsMembers() bool { return len(n.confState.GetVoters()) > 0 }
+
 func (n *Node) isMember(id uint64) (voter, learner bool) {
 	return slices.Contains(n.confState.GetVoters(), id), slices.Contains(n.confState.GetLearners(), id)
 }
@@ -189,14 +222,9 @@ func (n *Node) promoteLearner() {
 	}
 }
 
-// changeMembers lets a committed membership change take effect and returns the
-// envelope of its command.
-func (n *Node) changeMembers(e *raftpb.Entry) []byte {
-	change := &raftpb.ConfChange{}
-	if err := proto.Unmarshal(e.GetData(), change); err != nil {
-		panic(fmt.Sprintf("entry %d: membership change: %v", e.GetIndex(), err))
-	}
-	n.changed = e.GetIndex()
+// changeMembers lets a committed membership change take effect.
+func (n *Node) changeMembers(index uint64, change *raftpb.ConfChange) {
+	n.changed = index
 	n.setMembers(n.raw.ApplyConfChange(change))
 	if change.GetType() == raftpb.ConfChangeRemoveNode {
 		delete(n.fed, change.GetNodeId())
@@ -205,7 +233,6 @@ func (n *Node) changeMembers(e *raftpb.Entry) []byte {
 	if change.GetType() == raftpb.ConfChangeRemoveNode && change.GetNodeId() == n.cfg.MemberID {
 		n.left, n.work.Removed = true, true
 	}
-	return change.GetContext()
 }
 
 func (n *Node) setMembers(members *raftpb.ConfState) {

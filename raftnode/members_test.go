@@ -307,7 +307,8 @@ func TestMessagesThatMustNotComeFromAnotherMachine(t *testing.T) {
 	local := []raftpb.MessageType{
 		raftpb.MsgHup, raftpb.MsgBeat, raftpb.MsgUnreachable, raftpb.MsgSnapStatus, raftpb.MsgCheckQuorum,
 		raftpb.MsgStorageAppend, raftpb.MsgStorageAppendResp, raftpb.MsgStorageApply, raftpb.MsgStorageApplyResp,
-		raftpb.MsgProp,
+		raftpb.MsgProp, raftpb.MsgTransferLeader, raftpb.MsgForgetLeader,
+		raftpb.MsgSnap, raftpb.MsgReadIndex, raftpb.MsgReadIndexResp, // not without what they are about
 	}
 	for number, name := range raftpb.MessageType_name {
 		typ := raftpb.MessageType(number)

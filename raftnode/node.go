@@ -31,6 +31,9 @@ var (
 	// ErrLost: this machine has acknowledged entries that it does not have. It must not go on:
 	// whoever counts on it may have told a client that they are safe.
 	ErrLost = errors.New("this machine lacks entries that it has acknowledged")
+	// ErrBadCommand: the leader does not understand the command, or nobody may ask for that.
+	// It was not proposed.
+	ErrBadCommand = errors.New("the leader refuses the command: it is malformed, too long, or of a version that the leader does not know")
 	// ErrReservedID: a member cannot have this ID.
 	ErrReservedID = errors.New("member IDs are from 1 to 2^63-1")
 )
@@ -72,6 +75,14 @@ type Config struct {
 	// that a command of KindRemove takes off the list. It is an error if the command does
 	// something else.
 	Describe func(kind ProposalKind, command []byte) (Member, error)
+	// Check returns why a command of KindCommand that another machine has forwarded must not
+	// become an entry. Those that are proposed here are expected to be in order.
+	Check func(command []byte) error
+	// MaxCommand bounds a command, in bytes. It has to be well below what a frame between
+	// machines may have, because an entry that does not fit into one reaches no follower.
+	MaxCommand int
+	// Skip are entries that an operator wants skipped.
+	Skip Skip
 	// FirstProposalID is where this process starts to number its proposals, and its
 	// questions for reads. It must be random: an entry of an earlier life of this
 	// machine may still be in the log, and an answer on its way.
@@ -101,11 +112,13 @@ type Node struct {
 	leader    uint64
 	isLeader  bool
 	term      uint64
+	firstTerm uint64 // that of the log at the start
 	told      Leader // what Work said last
 	ticks     int
 
 	leaderless   int    // ticks without a leader
 	lastIndex    uint64 // of the log, as of what was handed out to be made durable
+	surely       uint64 // up to here Raft has the log, though what has come since may have cut it off
 	handedOut    uint64 // index of the last entry handed out for application
 	handedTerm   uint64 // its term
 	applied      uint64 // index of the last entry known to be applied
@@ -119,6 +132,7 @@ type Node struct {
 	origins   origins
 	unsent    bool // forwards that were to be sent again were not
 	reads     reads
+	questions questions         // that this leader has asked
 	heldReads []*raftpb.Message // of other members, until this leader may answer them
 	heard     map[uint64]int    // tick of the last message of each other member
 	fed       map[uint64]bool   // members that were sent a snapshot and have not caught up since
@@ -150,6 +164,9 @@ func New(cfg Config, state State, now Reading) (*Node, error) {
 		}
 		n.setMembers(meta.GetConfState())
 		n.handedOut, n.handedTerm, n.applied = meta.GetIndex(), meta.GetTerm(), meta.GetIndex()
+	}
+	if term := state.HardState.GetTerm(); term >= maxNumber {
+		return nil, fmt.Errorf("raftnode: no elections explain the term of the log, %d: an earlier version has taken it from a forged message", term)
 	}
 	if state.HardState != nil {
 		if err := storage.SetHardState(state.HardState); err != nil {
@@ -190,6 +207,7 @@ func New(cfg Config, state State, now Reading) (*Node, error) {
 	}
 	n.raw = raw
 	n.term = raw.BasicStatus().HardState.GetTerm()
+	n.firstTerm, n.surely = n.term, n.lastIndex
 	n.proposals.init(cfg.FirstProposalID)
 	n.reads.lastContext = cfg.FirstProposalID
 	return n, nil
@@ -229,7 +247,10 @@ func (n *Node) Propose(command []byte, token any) {
 // wait queues a proposal for the next call of Work.
 func (n *Node) wait(p *proposal) {
 	p.deadline = n.ticks + n.cfg.RequestTicks
-	if !n.proposals.wait(p) {
+	switch {
+	case len(p.command) > n.cfg.MaxCommand:
+		n.fail(p.token, ErrBadCommand)
+	case !n.proposals.wait(p):
 		n.fail(p.token, ErrOverloaded)
 	}
 }

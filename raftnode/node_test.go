@@ -288,7 +288,7 @@ func TestAnEntryOfANewerVersionIsLoud(t *testing.T) {
 	}{
 		{"envelope", &raftpb.Entry{Type: raftpb.EntryNormal.Enum(), Data: append([]byte{2}, valid[1:]...)}, "start the version that wrote it"},
 		{"cut short", &raftpb.Entry{Type: raftpb.EntryNormal.Enum(), Data: valid[:16]}, "shorter than its envelope"},
-		{"type", &raftpb.Entry{Type: raftpb.EntryConfChangeV2.Enum()}, "upgrade this machine"},
+		{"type", &raftpb.Entry{Type: raftpb.EntryConfChangeV2.Enum()}, "it needs a newer version"},
 		{"membership", &raftpb.Entry{Type: raftpb.EntryConfChange.Enum(), Data: []byte{0xff}}, "membership change"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -297,13 +297,13 @@ func TestAnEntryOfANewerVersionIsLoud(t *testing.T) {
 			m.disk.entries = append(m.disk.entries, c.entry)
 			m.disk.hardState.Commit = new(uint64(3))
 			m.crash(0)
-			defer func() {
-				if got, ok := recover().(string); !ok || !strings.HasPrefix(got, "entry 3") || !strings.Contains(got, c.want) {
-					t.Fatalf("got %q, want entry 3 and %q", got, c.want)
-				}
-			}()
 			m.work()
-			t.Fatal("the entry is accepted")
+			if u := m.unappliable; u == nil || !strings.HasPrefix(u.Error(), "entry 3 of term 2 ") || !strings.Contains(u.Error(), c.want) || !bytes.Equal(u.Data, c.entry.Data) {
+				t.Fatalf("got %v, want entry 3 and %q", u, c.want)
+			}
+			if m.handedOut > 2 {
+				t.Fatalf("entry %d is handed out", m.handedOut)
+			}
 		})
 	}
 }

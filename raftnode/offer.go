@@ -17,9 +17,6 @@ const (
 	// maxBare is how many entries of a log, beyond one for each term, may carry no command
 	// one after the other: the promotions of learners. There are far fewer.
 	maxBare = 1 << 10
-	// maxTermLead is how many elections a snapshot may be ahead: half a year of one a second.
-	// Its file alone raises the term at the next start.
-	maxTermLead = 1 << 24
 )
 
 // ErrBadSnapshot is why a snapshot of another member is not received, or not taken.
@@ -70,6 +67,9 @@ func DecodeOffer(b []byte) (*raftpb.Message, error) {
 // to. needed is false if this machine has the entries already: then Raft wants to hear of
 // the snapshot all the same, because its leader does not know that.
 func (n *Node) Offered(m *raftpb.Message) (needed bool, err error) {
+	if err := n.believe(Message{Message: m}); err != nil {
+		return false, badSnapshot("%v", err)
+	}
 	meta, status := m.GetSnapshot().GetMetadata(), n.raw.BasicStatus()
 	conf := meta.GetConfState()
 	switch {
@@ -77,8 +77,6 @@ func (n *Node) Offered(m *raftpb.Message) (needed bool, err error) {
 		return false, badSnapshot("it is from %016x for %016x", m.GetFrom(), m.GetTo())
 	case m.GetTerm() < status.HardState.GetTerm():
 		return false, badSnapshot("its sender led term %d, and this is term %d", m.GetTerm(), status.HardState.GetTerm())
-	case m.GetTerm()-status.HardState.GetTerm() > maxTermLead:
-		return false, badSnapshot("no elections explain its term %d", m.GetTerm())
 	case m.GetTerm() == status.HardState.GetTerm() && status.Lead != raft.None && status.Lead != m.GetFrom():
 		return false, badSnapshot("another member leads in term %d, not its sender", m.GetTerm())
 	case !slices.Contains(conf.GetVoters(), n.cfg.MemberID) && !slices.Contains(conf.GetLearners(), n.cfg.MemberID):

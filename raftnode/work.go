@@ -46,6 +46,11 @@ type Work struct {
 	// Unpromoted is why a learner that has caught up is not given its vote yet. It is tried
 	// again at the next tick.
 	Unpromoted error
+	// Unappliable is an entry without which this machine must not go on. Nothing may be asked
+	// of the Node after that.
+	Unappliable *Unappliable
+	// Skipped are entries that were to be skipped.
+	Skipped []Skipped
 	// Removed says that this machine is no longer a member. It must not stop before
 	// another one knows that: of two machines the one that is left could not find out
 	// alone.
@@ -76,6 +81,7 @@ type Apply struct {
 // Entry is one committed command.
 type Entry struct {
 	Index   uint64
+	Term    uint64
 	Now     uint64 // when the leader took it into its log, nanoseconds since 1970
 	Command []byte
 	Token   any // of Propose; nil if nobody on this machine waits
@@ -123,7 +129,7 @@ func (n *Node) Work(now Reading) (Work, bool) {
 
 func (w *Work) empty() bool {
 	return w.Append == nil && w.Apply == nil && w.TakeSnapshot == nil && w.Leader == nil &&
-		w.Install == nil && w.Leaderless == nil && w.Fullness == nil && !w.SlowDisk && w.Unpromoted == nil && !w.Removed && len(w.Reads) == 0 && len(w.Failed) == 0 &&
+		w.Install == nil && w.Leaderless == nil && w.Fullness == nil && !w.SlowDisk && w.Unpromoted == nil && !w.Removed && w.Unappliable == nil && len(w.Skipped) == 0 && len(w.Reads) == 0 && len(w.Failed) == 0 &&
 		len(w.Messages) == 0 && len(w.Forwards) == 0 && len(w.Rejects) == 0
 }
 
@@ -227,9 +233,11 @@ func (n *Node) ready(now Reading) {
 		case raftpb.MsgStorageApply:
 			n.hold(m)
 		default:
+			n.questions.sent(m)
 			n.work.Messages = append(n.work.Messages, m)
 		}
 	}
+	n.surely = n.lastIndex
 }
 
 // noteLast keeps track of how far the log reaches.

@@ -31,6 +31,12 @@ func Encode(c *storepb.Command) []byte {
 	return data
 }
 
+// CheckCommand returns why a command cannot be applied.
+func CheckCommand(command []byte) error {
+	_, err := decode(command)
+	return err
+}
+
 func decode(data []byte) (*storepb.Command, error) {
 	c := new(storepb.Command)
 	if err := proto.Unmarshal(data, c); err != nil {
@@ -79,7 +85,7 @@ func checkKey(m proto.Message, path string, ttl int64, condition *storepb.Condit
 		return errNewer
 	}
 	if !wellFormed(path) {
-		return fmt.Errorf("path %q is not clean", path)
+		return fmt.Errorf("path %.100q is not clean", path)
 	}
 	if ttl < 0 {
 		return errTTL
@@ -95,7 +101,7 @@ func checkMember(m proto.Message, member *storepb.Member) error {
 		return errors.New("member without an id")
 	}
 	if name := member.GetName(); strings.Contains(name, "/") || !wellFormed("/"+name) || name == "" {
-		return fmt.Errorf("member name %q is not a path component", name)
+		return fmt.Errorf("member name %.100q is not a path component", name)
 	}
 	return nil
 }

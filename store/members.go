@@ -25,17 +25,24 @@ type Member struct {
 // membersDir holds a file for every member, for clients to see and watch.
 const membersDir = "/_etcd/machines/"
 
-// DecodeMember returns the member that an encoded command adds or changes, or the ID of
-// the one that it removes. It is an error if the command is malformed, or does something
-// else.
+// DecodeMember returns the member that a command which is to be proposed adds or changes, or
+// the ID of the one that it removes. It is an error if the command is malformed or longer
+// than any member needs, or does something else.
 func DecodeMember(command []byte) (m Member, removes bool, err error) {
+	if err := checkSize(command); err != nil {
+		return Member{}, false, err
+	}
 	c, err := decode(command)
 	if err != nil {
 		return Member{}, false, fmt.Errorf("store: a command is not understood: %w", err)
 	}
 	switch kind := c.GetKind().(type) {
 	case *storepb.Command_SetMember:
-		return memberOf(kind.SetMember.GetMember()), false, nil
+		m := memberOf(kind.SetMember.GetMember())
+		if err := m.checkTexts(); err != nil {
+			return Member{}, false, fmt.Errorf("store: a member must not be proposed: %w", err)
+		}
+		return m, false, nil
 	case *storepb.Command_RemoveMember:
 		return Member{ID: kind.RemoveMember.GetId()}, true, nil
 	}

@@ -64,6 +64,9 @@ func (c *config) check() error {
 			return errUsage{fmt.Errorf("-host-whitelist %q: %w", host, err)}
 		}
 	}
+	if err := c.readSkips(); err != nil {
+		return err
+	}
 	if err := c.checkAddresses(); err != nil {
 		return err
 	}
@@ -153,6 +156,21 @@ func checkHost(host string) error {
 		return errors.New("want an address or a name, without a port; ports are in -c and -s")
 	case endpoint.CheckHost(host) != nil:
 		return errors.New("this is neither an address nor a name")
+	}
+	return nil
+}
+
+// readSkips reads which entries of the log are to do nothing.
+func (c *config) readSkips() error {
+	for text := range strings.SplitSeq(c.skipEntry, ",") {
+		if text = strings.TrimSpace(text); text == "" {
+			continue
+		}
+		index, err := strconv.ParseUint(text, 10, 64)
+		if err != nil || index == 0 {
+			return errUsage{fmt.Errorf("-skip-entry %q: want indexes of entries of the log, comma separated", c.skipEntry)}
+		}
+		c.skips = append(c.skips, index)
 	}
 	return nil
 }

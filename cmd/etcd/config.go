@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"etcd/credentials"
+	"etcd/store"
 )
 
 // config is the command line, completed by the environment and the configuration
@@ -33,6 +34,7 @@ type config struct {
 	history        uint
 	snapshot       bool
 	snapshotCount  uint64
+	skipEntry      string
 	reads          string
 	requestTimeout time.Duration
 
@@ -52,6 +54,7 @@ type config struct {
 
 	given   map[string]bool // flags set by the command line or the environment
 	unknown []string        // variables that look like ours and set no flag
+	skips   []uint64        // the entries of -skip-entry
 	seeds   []string        // the machines of -C or -CF, host:port each, with a scheme if it was given
 }
 
@@ -60,8 +63,8 @@ const (
 	minHeartbeat    = 10 * time.Millisecond
 	maxHeartbeat    = 10 * time.Second
 	maxMembersLimit = 99
-	maxHistory      = 1 << 24
-	maxBodyLimit    = 32 << 20 // well below what one frame between machines may have
+	maxHistory      = store.MaxHistory
+	maxBodyLimit    = store.MaxValue
 	maxRequestTime  = 10 * time.Minute
 	minRequestTime  = time.Second
 	reservedFiles   = 256 // open files that are not client connections, at least
@@ -95,7 +98,7 @@ var flagGroups = []flagGroup{
 		"clientCert", "clientKey", "clientCAFile", "clientCRLFile", "serverCert", "serverKey", "serverCAFile", "serverCRLFile",
 		"serverAllowedCN", "serverAllowedHostname", "auto-tls",
 	}},
-	{"Data", []string{"m", "snapshot", "snapshot-count"}},
+	{"Data", []string{"m", "snapshot", "snapshot-count", "skip-entry"}},
 	{"Requests", []string{"reads", "request-timeout", "max-body", "max-body-memory", "max-connections", "cors", "host-whitelist"}},
 	{"Logs and help", []string{"v", "vv", "version", "help"}},
 }
@@ -168,6 +171,7 @@ func (c *config) flags() *flag.FlagSet {
 	fs.UintVar(&c.history, "m", defaultHistory, "how many `events` are kept for watchers that start in the past")
 	fs.BoolVar(&c.snapshot, "snapshot", true, "write snapshots and drop the log before them")
 	fs.Uint64Var(&c.snapshotCount, "snapshot-count", defaultSnapshot, "write a snapshot after so many log `entries`")
+	fs.StringVar(&c.skipEntry, "skip-entry", "", "indexes of `entries` of the log that no version can apply, comma separated: on ALL machines they do nothing; see docs/operations.md")
 
 	fs.StringVar(&c.reads, "reads", "linearizable", "how reads are served unless they say so: linearizable or local")
 	durationVar(fs, &c.requestTimeout, "request-timeout", 5*time.Second, "how long a request waits for the cluster, 1s to 10m")

@@ -69,6 +69,8 @@ func TestRefusedFlags(t *testing.T) {
 		{"-snapshot=maybe", "", []string{"-snapshot", "true or false"}},
 		{"", "ETCD_F=2", []string{"ETCD_F", "true or false"}},
 		{"", "ETCD_R=x", []string{"ETCD_R", "a whole number"}},
+		{"-skip-entry many", "", []string{"-skip-entry", "indexes", "comma"}},
+		{"", "ETCD_SKIP_ENTRY=0", []string{"-skip-entry"}},
 		{"-n a/b", "", []string{"-n", "slash"}},
 		{"-n a,b", "", []string{"-n", "comma"}},
 		{"-n a\x1b[2J", "", []string{"-n", `\x1b`, "cannot be seen"}},
@@ -127,6 +129,9 @@ func TestAcceptedFlags(t *testing.T) {
 	c := parse("-h 10.0.0.1 -C 7002,10.0.0.3:7001,https://a:7001/")
 	if want := []string{"10.0.0.1:7002", "10.0.0.3:7001", "https://a:7001"}; !slices.Equal(c.seeds, want) {
 		t.Errorf("the machines to join are %q, want %q", c.seeds, want)
+	}
+	if c := parse("-skip-entry 7,4711"); !slices.Equal(c.skips, []uint64{7, 4711}) {
+		t.Errorf("the entries to skip are %d", c.skips)
 	}
 	parse("-cors http://x,https://y:8443,http://[::1]:8080,chrome-extension://abc,*")
 	parse("", "ETCD_JOIN=")

@@ -129,6 +129,9 @@ func run(c *config, stderr *logWriter) error {
 		log.Warn(few)
 	}
 	logFound(log, disk)
+	if err := disk.Skip(c.skips); err != nil {
+		return errors.Join(fmt.Errorf("-skip-entry: %w", err), disk.Close())
+	}
 	c.warnUnknown(log)
 	warnUnspecified(log, member)
 	warnOpen(log, peers, tls.peers != nil)

@@ -74,7 +74,7 @@ var bugs = []bug{
 	{"say that nothing happened when that is not known", 60, []edit{{"raftnode/node.go", `n.fail(p.token, ErrUnknownOutcome)`, `n.fail(p.token, ErrNoLeader)`}}},
 	{"take a forwarded proposal of any term", 100, []edit{{"raftnode/forward.go", `if voter, learner := n.isMember(from); !n.isLeader || p.term != n.term ||`, `p.term = n.term
 	if voter, learner := n.isMember(from); !n.isLeader ||`}}},
-	{"take a forwarded proposal twice", 100, []edit{{"raftnode/forward.go", `case !o.take(p.originID):`, `case !o.take(p.originID) && n.transferring():`}}},
+	{"take a forwarded proposal twice", 100, []edit{{"raftnode/forward.go", `if !o.take(p.originID) {`, `if !o.take(p.originID) && n.transferring() {`}}},
 	{"leave the history out of a snapshot", 20, []edit{{"store/restore.go", `	s.history.record(event)
 `, `	s.history.cleared = event.Index
 	cleared = event.Index
@@ -103,8 +103,8 @@ func (rs *reads) add(`}}},
 	{"forget at a restart what the others had", 100, []edit{{"actors/recover.go", `d.book, d.Forgotten = witness.Load`, `_, d.Forgotten = witness.Load`}}},
 	{"miss entries that a new leader may take away", 60, []edit{{"witness/record.go", `if reach.Term == r.Term && reach.LastTerm == r.Term {`, `if reach.Term == r.Term {`}}},
 	{"pass a question on in another's name", 150, []edit{{"raftnode/members.go", `	case n.raw.BasicStatus().RaftState == raft.StateLeader:
-		_ = n.raw.Step(m) // as in Step`, `	default:
-		_ = n.raw.Step(m) // as in Step`}}},
+		n.stepOther(m)`, `	default:
+		n.stepOther(m)`}}},
 }
 
 // Every deliberate bug is found, and is in the documentation.

@@ -1,0 +1,229 @@
+package raftnode
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"slices"
+
+	"go.etcd.io/raft/v3/raftpb"
+)
+
+// go.etcd.io/raft believes what other machines send: that it comes from the same program, which
+// keeps to the rules. One message that does not can end the process, and what of it is on the
+// disk by then, at every start. So nothing reaches Raft that no machine which keeps to the
+// rules would have sent.
+
+const (
+	// maxNumber is beyond any term and any index: one every nanosecond takes 146 years. It is
+	// as far from where sums of them overflow.
+	maxNumber = 1 << 62
+	// maxTime is beyond what a clock says, in nanoseconds since 1970: the year 2262.
+	maxTime = 1 << 63
+	// termsAhead is how many elections may have been held of which this machine knows
+	// nothing at its start: half a year of one every second. Later there are fewer than
+	// ticks, because each takes several.
+	termsAhead = 1 << 24
+	// contextSize is the length of what tells one question for a ReadIndex from others.
+	contextSize = 8
+)
+
+// Plausible returns why no member can have sent a message, whatever the state of the cluster
+// is. Step refuses it, too.
+func Plausible(m Message) error {
+	err := plausible(m.Message)
+	if err == nil && m.Time >= maxTime {
+		err = errTime
+	}
+	if err != nil {
+		return fmt.Errorf("raftnode: a message %s from %016x in term %d is refused: %w", m.GetType(), m.GetFrom(), m.GetTerm(), err)
+	}
+	return nil
+}
+
+var (
+	errKind     = errors.New("such a message does not come from another machine")
+	errSender   = errors.New("no member has such an ID")
+	errTerm     = errors.New("no elections explain the term")
+	errIndex    = errors.New("no log has such an index or term")
+	errTime     = errors.New("no clock says that time")
+	errEntries  = errors.New("its entries do not follow each other")
+	errContent  = errors.New("it carries what such a message does not")
+	errMembers  = errors.New("its snapshot has members that no cluster has")
+	errQuestion = errors.New("it answers a question that was not asked")
+	errLeader   = errors.New("another machine leads in that term")
+	errProgress = errors.New("it is about entries that this machine does not have")
+)
+
+func plausible(m *raftpb.Message) error {
+	if from := m.GetFrom(); from == 0 || from >= reservedIDs || from == m.GetTo() {
+		return errSender
+	}
+	if m.GetTerm() >= maxNumber {
+		return errTerm
+	}
+	if m.GetIndex() >= maxNumber || m.GetCommit() >= maxNumber {
+		return errIndex
+	}
+	if (m.GetTerm() == 0) != (m.GetType() == raftpb.MsgReadIndex) { // Raft takes what has no term for its own
+		return errTerm
+	}
+	if len(m.GetResponses()) > 0 || m.GetSnapshot() != nil && m.GetType() != raftpb.MsgSnap {
+		return errContent
+	}
+	entries := 0
+	switch m.GetType() {
+	case raftpb.MsgApp:
+		return plausibleAppend(m)
+	case raftpb.MsgSnap:
+		return plausibleSnapshot(m)
+	case raftpb.MsgAppResp:
+		if m.GetLogTerm() > m.GetTerm() || m.GetReject() && m.GetRejectHint() > m.GetIndex() {
+			return errIndex
+		}
+	case raftpb.MsgVote, raftpb.MsgPreVote:
+		if m.GetLogTerm() >= m.GetTerm() || (m.GetIndex() == 0) != (m.GetLogTerm() == 0) {
+			return errIndex
+		}
+	case raftpb.MsgHeartbeat, raftpb.MsgHeartbeatResp:
+		if size := len(m.GetContext()); size != 0 && size != contextSize {
+			return errQuestion
+		}
+	case raftpb.MsgReadIndex, raftpb.MsgReadIndexResp:
+		entries = 1
+		if len(m.GetEntries()) != 1 || len(m.GetEntries()[0].GetData()) != contextSize {
+			return errQuestion
+		}
+	case raftpb.MsgVoteResp, raftpb.MsgPreVoteResp, raftpb.MsgTimeoutNow:
+	default:
+		return errKind
+	}
+	if len(m.GetEntries()) != entries {
+		return errContent
+	}
+	return nil
+}
+
+func plausibleAppend(m *raftpb.Message) error {
+	index, term := m.GetIndex(), m.GetLogTerm()
+	if (index == 0) != (term == 0) || term > m.GetTerm() {
+		return errIndex
+	}
+	for _, e := range m.GetEntries() {
+		if e.GetIndex() != index+1 || e.GetTerm() < max(term, 1) || e.GetTerm() > m.GetTerm() {
+			return errEntries
+		}
+		index, term = e.GetIndex(), e.GetTerm()
+		c, err := open(e)
+		switch {
+		case err != nil:
+			return fmt.Errorf("entry %d: %w", index, err)
+		case c.now >= maxTime:
+			return errTime
+		case c.change != nil && (c.change.GetNodeId() == 0 || c.change.GetNodeId() >= reservedIDs):
+			return errMembers
+		}
+	}
+	return nil
+}
+
+func plausibleSnapshot(m *raftpb.Message) error {
+	meta := m.GetSnapshot().GetMetadata()
+	if meta.GetIndex() == 0 || meta.GetIndex() >= maxNumber || meta.GetTerm() == 0 || meta.GetTerm() > m.GetTerm() {
+		return errIndex
+	}
+	// Nobody has two configurations at once here.
+	conf := meta.GetConfState()
+	ids := slices.Concat(conf.GetVoters(), conf.GetLearners())
+	slices.Sort(ids)
+	switch {
+	case len(conf.GetVoters()) == 0, len(slices.Compact(slices.Clone(ids))) != len(ids), ids[0] == 0, ids[len(ids)-1] >= reservedIDs,
+		!slices.Contains(ids, m.GetTo()),
+		len(conf.GetVotersOutgoing()) > 0, len(conf.GetLearnersNext()) > 0, conf.GetAutoLeave():
+		return errMembers
+	}
+	return nil
+}
+
+// believe returns why no member can have sent a message to this machine as things are. What
+// it compares with is as of the last call of Work, so it errs on neither side: everything
+// that a member answers was handed out before.
+func (n *Node) believe(m Message) error {
+	err := Plausible(m)
+	if err != nil {
+		return err
+	}
+	switch {
+	case m.GetTo() != n.cfg.MemberID:
+		err = errSender
+	case m.GetTerm() > n.firstTerm+termsAhead+uint64(n.ticks):
+		err = errTerm
+	case m.GetTerm() == n.term:
+		err = n.believeOfTerm(m.Message)
+	}
+	if err != nil {
+		return fmt.Errorf("raftnode: a message %s from %016x in term %d is refused: %w", m.GetType(), m.GetFrom(), m.GetTerm(), err)
+	}
+	return nil
+}
+
+// believeOfTerm is for messages of the term that this machine is in.
+func (n *Node) believeOfTerm(m *raftpb.Message) error {
+	switch m.GetType() {
+	case raftpb.MsgApp, raftpb.MsgHeartbeat, raftpb.MsgSnap, raftpb.MsgTimeoutNow, raftpb.MsgReadIndexResp:
+		if n.leader != 0 && n.leader != m.GetFrom() { // a term has one leader
+			return errLeader
+		}
+	case raftpb.MsgAppResp:
+		if n.isLeader && n.baseless(m) {
+			return errProgress
+		}
+	case raftpb.MsgHeartbeatResp:
+		if n.isLeader && n.baseless(m) {
+			return errQuestion
+		}
+	}
+	return nil
+}
+
+// baseless says whether m answers what a leader of this term has not sent: Raft would count
+// it for what is still to come. It may come without malice to a machine that has led in the
+// term, has lost power, and has less on its disk than it had sent.
+func (n *Node) baseless(m *raftpb.Message) bool {
+	if m.GetTerm() != n.term {
+		return false
+	}
+	switch m.GetType() {
+	case raftpb.MsgAppResp:
+		return m.GetIndex() > n.lastIndex
+	case raftpb.MsgHeartbeatResp:
+		return n.questions.unasked(m)
+	}
+	return false
+}
+
+// questions are those that a leader has sent with its heartbeats in a term, for the reads
+// that wait. Raft numbers them, and takes an answer for one to all before.
+type questions struct{ term, last uint64 }
+
+func (q *questions) sent(m *raftpb.Message) {
+	if m.GetType() != raftpb.MsgHeartbeat {
+		return
+	}
+	if m.GetTerm() != q.term {
+		*q = questions{term: m.GetTerm()}
+	}
+	q.last = max(q.last, number(m))
+}
+
+func (q *questions) unasked(m *raftpb.Message) bool {
+	return number(m) > 0 && (m.GetTerm() != q.term || number(m) > q.last)
+}
+
+// number is that of the question which a heartbeat asks or answers, 0 for none.
+func number(m *raftpb.Message) uint64 {
+	if len(m.GetContext()) != contextSize {
+		return 0
+	}
+	return binary.LittleEndian.Uint64(m.GetContext())
+}

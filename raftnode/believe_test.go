@@ -1,0 +1,428 @@
+package raftnode_test
+
+import (
+	"encoding/binary"
+	"errors"
+	"testing"
+
+	"go.etcd.io/raft/v3"
+	"go.etcd.io/raft/v3/raftpb"
+	"google.golang.org/protobuf/proto"
+
+	"etcd/raftnode"
+)
+
+// role is what a machine is when it is sent what nobody sends.
+type role struct {
+	name string
+	// victim brings the machine of a cluster of three, or one, there.
+	victim func(c *cluster) *server
+	size   int
+}
+
+var roles = []role{
+	{"alone", func(c *cluster) *server { return c.leader() }, 1},
+	{"leader", func(c *cluster) *server { return c.leader() }, 3},
+	{"follower", func(c *cluster) *server { return c.followers()[0] }, 3},
+	{"candidate", func(c *cluster) *server {
+		s := c.followers()[0]
+		c.isolate(s)
+		if err := s.node.Campaign(); err != nil {
+			c.t.Fatalf("%v", err)
+		}
+		c.settle()
+		return s
+	}, 3},
+	{"joining", func(c *cluster) *server {
+		s := c.joiner()
+		s.start()
+		return s
+	}, 1},
+}
+
+// position is where the victim is: what it knows, and a member that could have sent it
+// something.
+type position struct {
+	term, last, from uint64
+	leads            bool
+}
+
+// forgery is a message that no member sends.
+type forgery struct {
+	name  string
+	forge func(p position) *raftpb.Message
+}
+
+// late says whether m is an answer that means nothing to a machine that does not lead, and may
+// come to one that did.
+func late(m *raftpb.Message, leads bool) bool {
+	return !leads && (m.GetType() == raftpb.MsgAppResp || m.GetType() == raftpb.MsgHeartbeatResp)
+}
+
+func number(b uint64) []byte { return binary.LittleEndian.AppendUint64(nil, b) }
+
+// entries are of a log, each with one term.
+func entries(first uint64, terms ...uint64) (list []*raftpb.Entry) {
+	for i, term := range terms {
+		list = append(list, &raftpb.Entry{Index: new(first + uint64(i)), Term: new(term)})
+	}
+	return list
+}
+
+func changing(index, term uint64, change *raftpb.ConfChange) []*raftpb.Entry {
+	data, err := proto.Marshal(change)
+	if err != nil {
+		panic(err)
+	}
+	return []*raftpb.Entry{{Index: new(index), Term: new(term), Type: raftpb.EntryConfChange.Enum(), Data: data}}
+}
+
+var forgeries = []forgery{
+	{"heartbeat of the last term but one", func(p position) *raftpb.Message {
+		return &raftpb.Message{Type: raftpb.MsgHeartbeat.Enum(), Term: new(uint64(1<<64 - 2))}
+	}},
+	{"heartbeat of a term that no elections explain", func(p position) *raftpb.Message {
+		return &raftpb.Message{Type: raftpb.MsgHeartbeat.Enum(), Term: new(p.term + 1<<25)}
+	}},
+	{"heartbeat of no term", func(p position) *raftpb.Message {
+		return &raftpb.Message{Type: raftpb.MsgHeartbeat.Enum(), Commit: new(p.last + 5)}
+	}},
+	{"heartbeat that answers half a question", func(p position) *raftpb.Message {
+		return &raftpb.Message{Type: raftpb.MsgHeartbeat.Enum(), Term: new(p.term + 1), Context: []byte("1234")}
+	}},
+	{"vote for the highest term", func(p position) *raftpb.Message {
+		return &raftpb.Message{Type: raftpb.MsgVote.Enum(), Term: new(uint64(1<<64 - 1)), Index: new(p.last), LogTerm: new(p.term)}
+	}},
+	{"vote for a log of a later term", func(p position) *raftpb.Message {
+		return &raftpb.Message{Type: raftpb.MsgVote.Enum(), Term: new(p.term + 1), Index: new(p.last), LogTerm: new(p.term + 1)}
+	}},
+	{"vote for a log without an end", func(p position) *raftpb.Message {
+		return &raftpb.Message{Type: raftpb.MsgPreVote.Enum(), Term: new(p.term + 1), Index: new(uint64(1 << 63)), LogTerm: new(p.term)}
+	}},
+	{"vote without a term", func(p position) *raftpb.Message {
+		return &raftpb.Message{Type: raftpb.MsgVote.Enum(), Index: new(p.last), LogTerm: new(p.term)}
+	}},
+	{"refusal of a vote in the highest term", func(p position) *raftpb.Message {
+		return &raftpb.Message{Type: raftpb.MsgPreVoteResp.Enum(), Term: new(uint64(1<<64 - 1)), Reject: new(true)}
+	}},
+	{"append that leaves a gap", func(p position) *raftpb.Message {
+		return &raftpb.Message{Type: raftpb.MsgApp.Enum(), Term: new(p.term + 1), Index: new(p.last), LogTerm: new(p.term), Entries: entries(p.last+2, p.term+1)}
+	}},
+	{"append of what is committed", func(p position) *raftpb.Message {
+		return &raftpb.Message{Type: raftpb.MsgApp.Enum(), Term: new(p.term + 1), Index: new(p.last), LogTerm: new(p.term), Entries: entries(1, p.term+1, p.term+1)}
+	}},
+	{"append of entry 0", func(p position) *raftpb.Message {
+		return &raftpb.Message{Type: raftpb.MsgApp.Enum(), Term: new(p.term + 1), Entries: entries(0, p.term+1)}
+	}},
+	{"append whose terms fall", func(p position) *raftpb.Message {
+		return &raftpb.Message{Type: raftpb.MsgApp.Enum(), Term: new(p.term + 1), Index: new(p.last), LogTerm: new(p.term), Entries: entries(p.last+1, p.term+1, p.term)}
+	}},
+	{"append of entries of a later term", func(p position) *raftpb.Message {
+		return &raftpb.Message{Type: raftpb.MsgApp.Enum(), Term: new(p.term + 1), Index: new(p.last), LogTerm: new(p.term), Entries: entries(p.last+1, p.term+2)}
+	}},
+	{"append of a membership change of two steps", func(p position) *raftpb.Message {
+		e := entries(p.last+1, p.term+1)
+		e[0].Type = raftpb.EntryConfChangeV2.Enum()
+		return &raftpb.Message{Type: raftpb.MsgApp.Enum(), Term: new(p.term + 1), Index: new(p.last), LogTerm: new(p.term), Entries: e, Commit: new(p.last + 1)}
+	}},
+	{"append of a membership change that is none", func(p position) *raftpb.Message {
+		e := entries(p.last+1, p.term+1)
+		e[0].Type, e[0].Data = raftpb.EntryConfChange.Enum(), []byte("\xff")
+		return &raftpb.Message{Type: raftpb.MsgApp.Enum(), Term: new(p.term + 1), Index: new(p.last), LogTerm: new(p.term), Entries: e, Commit: new(p.last + 1)}
+	}},
+	{"append of a membership change of a machine that Raft keeps for itself", func(p position) *raftpb.Message {
+		e := changing(p.last+1, p.term+1, &raftpb.ConfChange{Type: raftpb.ConfChangeAddNode.Enum(), NodeId: new(uint64(raft.LocalAppendThread))})
+		return &raftpb.Message{Type: raftpb.MsgApp.Enum(), Term: new(p.term + 1), Index: new(p.last), LogTerm: new(p.term), Entries: e, Commit: new(p.last + 1)}
+	}},
+	{"append of what has no envelope", func(p position) *raftpb.Message {
+		e := entries(p.last+1, p.term+1)
+		e[0].Data = []byte("garbage")
+		return &raftpb.Message{Type: raftpb.MsgApp.Enum(), Term: new(p.term + 1), Index: new(p.last), LogTerm: new(p.term), Entries: e, Commit: new(p.last + 1)}
+	}},
+	{"append after the last index", func(p position) *raftpb.Message {
+		return &raftpb.Message{Type: raftpb.MsgApp.Enum(), Term: new(p.term + 1), Index: new(uint64(1<<64 - 1)), LogTerm: new(p.term), Entries: entries(0, p.term+1)}
+	}},
+	{"snapshot of nothing", func(p position) *raftpb.Message {
+		return &raftpb.Message{Type: raftpb.MsgSnap.Enum(), Term: new(p.term + 1)}
+	}},
+	{"snapshot of a cluster without this machine", func(p position) *raftpb.Message {
+		return snapshotMessage(p, &raftpb.ConfState{Voters: []uint64{p.from}})
+	}},
+	{"snapshot of members who are there twice", func(p position) *raftpb.Message {
+		return snapshotMessage(p, &raftpb.ConfState{Voters: []uint64{1, 2, 2, 3}, Learners: []uint64{1, 2}})
+	}},
+	{"snapshot of two configurations", func(p position) *raftpb.Message {
+		return snapshotMessage(p, &raftpb.ConfState{Voters: []uint64{1, 2, 3}, VotersOutgoing: []uint64{1, 2, 3, 4}, LearnersNext: []uint64{9}, AutoLeave: new(true)})
+	}},
+	{"snapshot behind the last index", func(p position) *raftpb.Message {
+		m := snapshotMessage(p, &raftpb.ConfState{Voters: []uint64{1, 2, 3}})
+		m.Snapshot.Metadata.Index = new(uint64(1<<64 - 1))
+		return m
+	}},
+	{"question without a question", func(p position) *raftpb.Message {
+		return &raftpb.Message{Type: raftpb.MsgReadIndex.Enum()}
+	}},
+	{"question with a term", func(p position) *raftpb.Message {
+		return &raftpb.Message{Type: raftpb.MsgReadIndex.Enum(), Term: new(p.term), Entries: []*raftpb.Entry{{Data: number(1)}}}
+	}},
+	{"answer without a question", func(p position) *raftpb.Message {
+		return &raftpb.Message{Type: raftpb.MsgReadIndexResp.Enum(), Term: new(p.term)}
+	}},
+	{"leadership handed over", func(p position) *raftpb.Message {
+		return &raftpb.Message{Type: raftpb.MsgTransferLeader.Enum(), Term: new(p.term)}
+	}},
+	{"leader to be forgotten", func(p position) *raftpb.Message {
+		return &raftpb.Message{Type: raftpb.MsgForgetLeader.Enum()}
+	}},
+	{"empty proposal", func(p position) *raftpb.Message {
+		return &raftpb.Message{Type: raftpb.MsgProp.Enum()}
+	}},
+	{"message of the machine itself", func(p position) *raftpb.Message {
+		return &raftpb.Message{Type: raftpb.MsgStorageApplyResp.Enum(), From: new(uint64(raft.LocalApplyThread)), Entries: entries(1<<40, 1)}
+	}},
+	{"in the name of the log", func(p position) *raftpb.Message {
+		return &raftpb.Message{Type: raftpb.MsgStorageAppendResp.Enum(), From: new(uint64(raft.LocalAppendThread)), Index: new(uint64(1 << 40)), LogTerm: new(uint64(9))}
+	}},
+	{"of no kind", func(p position) *raftpb.Message {
+		return &raftpb.Message{Type: raftpb.MessageType(-1).Enum(), Term: new(p.term)}
+	}},
+	{"from nobody", func(p position) *raftpb.Message {
+		return &raftpb.Message{Type: raftpb.MsgAppResp.Enum(), From: new(uint64(0)), Term: new(p.term)}
+	}},
+	{"acknowledgement of a term that nobody was elected in", func(p position) *raftpb.Message {
+		return &raftpb.Message{Type: raftpb.MsgAppResp.Enum(), Term: new(uint64(1 << 62))}
+	}},
+}
+
+// ofTheTerm are forged by whoever knows who leads in which term.
+var ofTheTerm = []forgery{
+	{"acknowledgement of what does not exist", func(p position) *raftpb.Message {
+		return &raftpb.Message{Type: raftpb.MsgAppResp.Enum(), Term: new(p.term), Index: new(p.last + 100)}
+	}},
+	{"refusal of what does not exist", func(p position) *raftpb.Message {
+		return &raftpb.Message{Type: raftpb.MsgAppResp.Enum(), Term: new(p.term), Index: new(p.last + 100), Reject: new(true), RejectHint: new(p.last + 100)}
+	}},
+	{"answer to a question that was not asked", func(p position) *raftpb.Message {
+		return &raftpb.Message{Type: raftpb.MsgHeartbeatResp.Enum(), Term: new(p.term), Context: number(1 << 40)}
+	}},
+	{"answer to half a question", func(p position) *raftpb.Message {
+		return &raftpb.Message{Type: raftpb.MsgHeartbeatResp.Enum(), Term: new(p.term), Context: []byte("123")}
+	}},
+	{"heartbeat of a second leader", func(p position) *raftpb.Message {
+		return &raftpb.Message{Type: raftpb.MsgHeartbeat.Enum(), Term: new(p.term)}
+	}},
+	{"append of a second leader", func(p position) *raftpb.Message {
+		return &raftpb.Message{Type: raftpb.MsgApp.Enum(), Term: new(p.term), Index: new(p.last), LogTerm: new(p.term), Entries: entries(p.last+1, p.term), Commit: new(p.last + 1)}
+	}},
+	{"leadership handed over by a second leader", func(p position) *raftpb.Message {
+		return &raftpb.Message{Type: raftpb.MsgTimeoutNow.Enum(), Term: new(p.term)}
+	}},
+}
+
+func snapshotMessage(p position, members *raftpb.ConfState) *raftpb.Message {
+	return &raftpb.Message{Type: raftpb.MsgSnap.Enum(), Term: new(p.term + 1), Snapshot: &raftpb.Snapshot{
+		Metadata: &raftpb.SnapshotMetadata{Index: new(p.last + 10), Term: new(p.term), ConfState: members},
+	}}
+}
+
+// What no member sends is refused by a machine in any role: it goes on, and starts again from
+// what it has on disk.
+func TestForgedMessagesAreRefused(t *testing.T) {
+	for _, r := range roles {
+		for _, f := range forgeries {
+			t.Run(r.name+"/"+f.name, func(t *testing.T) { r.suffers(t, f) })
+		}
+	}
+	for _, r := range roles[1:3] { // there is a leader whom others can contradict
+		for _, f := range ofTheTerm {
+			t.Run(r.name+"/"+f.name, func(t *testing.T) { r.suffers(t, f) })
+		}
+	}
+}
+
+func (r role) suffers(t *testing.T, f forgery) {
+	c := grown(repeatable(t), r.size)
+	before := c.leader().propose()
+	c.settle()
+	c.wantDone(before)
+	victim := r.victim(c)
+	status := victim.node.Status()
+	p := position{term: status.Term, last: status.Commit, from: 3, leads: victim.leader.Self}
+	for _, other := range c.up() { // not the leader, and not the victim
+		if other != victim && !other.leader.Self {
+			p.from = other.id
+		}
+	}
+	// Twice, from all members there are: what one cannot do a majority might.
+	for range 2 {
+		for _, from := range append([]uint64{p.from}, others(c, victim)...) {
+			if r.name == "follower" && from != p.from {
+				continue
+			}
+			m := f.forge(p)
+			if m.From == nil {
+				m.From = new(from)
+			}
+			m.To = new(victim.id)
+			if err := victim.node.Step(raftnode.Message{Message: m}, victim.reading()); err == nil && !late(m, p.leads) || errors.Is(err, raftnode.ErrLost) {
+				t.Errorf("%v is taken: %v", m, err)
+			}
+			victim.tick(1)
+			victim.work()
+		}
+	}
+	c.heal()
+	c.settle()
+	if victim.disk.hardState.GetTerm() > status.Term+1 {
+		t.Errorf("the term on disk is %d, and was %d", victim.disk.hardState.GetTerm(), status.Term)
+	}
+	victim.crash(len(victim.wal))
+	victim.start()
+	c.pass(60)
+	after := c.leader().propose()
+	c.settle()
+	c.wantDone(after)
+	if r.name != "joining" {
+		c.wantSame()
+	}
+}
+
+func others(c *cluster, victim *server) (ids []uint64) {
+	for _, s := range c.up() {
+		if s != victim {
+			ids = append(ids, s.id)
+		}
+	}
+	return ids
+}
+
+// Only a member of the configuration is believed that it has acknowledgements of what this
+// machine does not have, and that ends it.
+func TestAHeartbeatOfAStrangerEndsNobody(t *testing.T) {
+	c := grown(repeatable(t), 3)
+	victim := c.followers()[0]
+	status := victim.node.Status()
+	heartbeat := func(from uint64) error {
+		return victim.node.Step(raftnode.Message{Message: &raftpb.Message{
+			Type: raftpb.MsgHeartbeat.Enum(), From: new(from), To: new(victim.id), Term: new(status.Term + 1), Commit: new(uint64(1 << 40)),
+		}}, victim.reading())
+	}
+	if err := heartbeat(99); err == nil || errors.Is(err, raftnode.ErrLost) {
+		t.Errorf("a stranger: %v", err)
+	}
+	if err := heartbeat(c.leader().id); !errors.Is(err, raftnode.ErrLost) {
+		t.Errorf("a member: %v", err)
+	}
+}
+
+// A heartbeat may name what a machine has acknowledged, and an append that comes before it in
+// the same batch may take that away, if it is of a leader that Raft would not elect. Raft must not
+// see that heartbeat.
+func TestAHeartbeatBehindAnAppendThatCutsTheLogOff(t *testing.T) {
+	node, err := raftnode.New(testConfig(), raftnode.State{
+		HardState: &raftpb.HardState{Term: new(uint64(2)), Vote: new(uint64(9)), Commit: new(uint64(4))},
+		Snapshot: &raftpb.SnapshotMetadata{
+			Index: new(uint64(4)), Term: new(uint64(2)), ConfState: &raftpb.ConfState{Voters: []uint64{self, 9}},
+		},
+		Entries: entries(5, 2, 2, 2),
+	}, raftnode.Reading{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, m := range []*raftpb.Message{
+		{Type: raftpb.MsgApp.Enum(), Term: new(uint64(3)), Index: new(uint64(4)), LogTerm: new(uint64(2)), Entries: entries(5, 3)},
+		{Type: raftpb.MsgHeartbeat.Enum(), Term: new(uint64(3)), Commit: new(uint64(7))},
+	} {
+		m.From, m.To = new(uint64(9)), new(uint64(self))
+		if err := node.Step(raftnode.Message{Message: m}, raftnode.Reading{}); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// Elections of which a machine has not heard do not keep it out: not those while it was off,
+// nor as many as there can have been since.
+func TestTermsThatElectionsExplain(t *testing.T) {
+	node, err := raftnode.New(testConfig(), raftnode.State{
+		HardState: &raftpb.HardState{Term: new(uint64(5)), Vote: new(uint64(0)), Commit: new(uint64(1))},
+		Snapshot: &raftpb.SnapshotMetadata{
+			Index: new(uint64(1)), Term: new(uint64(1)), ConfState: &raftpb.ConfState{Voters: []uint64{self, 8, 9}},
+		},
+	}, raftnode.Reading{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	heartbeat := func(term uint64) error {
+		return node.Step(raftnode.Message{Message: &raftpb.Message{
+			Type: raftpb.MsgHeartbeat.Enum(), From: new(uint64(9)), To: new(uint64(self)), Term: new(term),
+		}}, raftnode.Reading{})
+	}
+	const ahead = 5 + raftnode.TermsAhead
+	for range 10 {
+		node.Tick()
+	}
+	for _, c := range []struct {
+		term uint64
+		ok   bool
+	}{{6, true}, {ahead + 11, false}, {ahead + 10, true}, {ahead + 11, false}} {
+		if err := heartbeat(c.term); (err == nil) != c.ok {
+			t.Errorf("term %d: %v", c.term, err)
+		}
+	}
+	// Refusing is not for ever: elections go on.
+	node.Tick()
+	if err := heartbeat(ahead + 11); err != nil {
+		t.Error(err)
+	}
+}
+
+// A log with a term that makes Raft panic says so.
+func TestATermOnDiskThatNoElectionsExplain(t *testing.T) {
+	_, err := raftnode.New(testConfig(), raftnode.State{
+		HardState: &raftpb.HardState{Term: new(uint64(1<<64 - 2)), Vote: new(uint64(0)), Commit: new(uint64(0))},
+	}, raftnode.Reading{})
+	if err == nil {
+		t.Fatal("it starts")
+	}
+}
+
+// The time of the log comes from members, and from no clock that is out of its mind.
+func TestWhoseTimeIsBelieved(t *testing.T) {
+	const year2500 = 530 * 365 * 24 * 3600 * 1_000_000_000
+	for _, c := range []struct {
+		name       string
+		from, time uint64
+		known      bool
+	}{
+		{"a member", 9, 1_800_000_000_000_000_000, true},
+		{"a stranger", 99, 1_800_000_000_000_000_000, false},
+		{"a member of the year 2500", 9, year2500, false},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			node, err := raftnode.New(testConfig(), raftnode.State{
+				HardState: &raftpb.HardState{Term: new(uint64(2)), Vote: new(uint64(0)), Commit: new(uint64(1))},
+				Snapshot: &raftpb.SnapshotMetadata{
+					Index: new(uint64(1)), Term: new(uint64(1)), ConfState: &raftpb.ConfState{Voters: []uint64{self, 8, 9}},
+				},
+			}, raftnode.Reading{})
+			if err != nil {
+				t.Fatal(err)
+			}
+			m := &raftpb.Message{Type: raftpb.MsgVoteResp.Enum(), From: new(c.from), To: new(uint64(self)), Term: new(uint64(2))}
+			if err := node.Step(raftnode.Message{Message: m, Time: c.time}, raftnode.Reading{}); (err == nil) != (c.time < year2500) {
+				t.Error(err)
+			}
+			if clock := node.Clock(); clock.Known() != c.known {
+				t.Errorf("the time is known: %t, %d", clock.Known(), clock.At(raftnode.Reading{}))
+			}
+		})
+	}
+	stamped := append(binary.LittleEndian.AppendUint64([]byte{1, 9, 0, 0, 0, 0, 0, 0, 0}, year2500), "command"...)
+	m := &raftpb.Message{
+		Type: raftpb.MsgApp.Enum(), From: new(uint64(9)), To: new(uint64(self)), Term: new(uint64(2)), Index: new(uint64(1)), LogTerm: new(uint64(1)),
+		Entries: []*raftpb.Entry{{Index: new(uint64(2)), Term: new(uint64(2)), Data: stamped}},
+	}
+	if err := raftnode.Plausible(raftnode.Message{Message: m}); err == nil {
+		t.Error("an entry of the year 2500 is taken")
+	}
+}

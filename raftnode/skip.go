@@ -1,0 +1,98 @@
+package raftnode
+
+import (
+	"fmt"
+	"slices"
+
+	"go.etcd.io/raft/v3/raftpb"
+)
+
+// Skip is what an operator has decided about entries that no machine can apply. All machines
+// have to be given the same.
+type Skip struct {
+	// Indexes are those of the entries. One that can be applied is applied all the same, so
+	// that a machine with a wrong index does the same as the others.
+	Indexes []uint64
+	// Understood returns why a command cannot be applied.
+	Understood func(command []byte) error
+}
+
+// Skipped is an entry that an operator wanted skipped.
+type Skipped struct {
+	Index uint64
+	// Why is why it was. If it is nil the entry can be applied, and was not skipped.
+	Why error
+}
+
+// Unappliable is a committed entry that cannot be applied. Machines that go on without it would
+// differ from those that can apply it, so the process has to end.
+type Unappliable struct {
+	Index, Term uint64
+	// Data is what is in the entry.
+	Data []byte
+	Why  error
+}
+
+func (u *Unappliable) Error() string {
+	return fmt.Sprintf("entry %d of term %d cannot be applied: %v", u.Index, u.Term, u.Why)
+}
+
+// open returns what an entry carries: nothing if it is skipped, for which why is the reason.
+// asked says whether that was to be done.
+func (s Skip) open(e *raftpb.Entry, possible func(content) error) (c content, asked bool, why, err error) {
+	c, err = open(e)
+	if err == nil {
+		err = possible(c)
+	}
+	asked = slices.Contains(s.Indexes, e.GetIndex())
+	if asked && err == nil && c.command != nil {
+		err = s.Understood(c.command)
+	}
+	if asked && err != nil {
+		return content{}, true, err, nil
+	}
+	return c, asked, nil, err
+}
+
+// Check returns an error if one of the entries is to be skipped and can be applied.
+func (s Skip) Check(entries []*raftpb.Entry) error {
+	for _, e := range entries {
+		// Whether a member may lose its vote is known only when those before are applied.
+		c, asked, why, _ := s.open(e, anything)
+		if asked && why == nil && !takesVote(c.change) {
+			return fmt.Errorf("raftnode: entry %d can be applied, so it must not be skipped", e.GetIndex())
+		}
+	}
+	return nil
+}
+
+// Decode returns the commands of entries in the form in which they are handed out when they
+// are committed, without tokens and without those that are skipped.
+func (s Skip) Decode(entries []*raftpb.Entry) ([]Entry, error) {
+	var decoded []Entry
+	for _, e := range entries {
+		c, _, _, err := s.open(e, anything)
+		if err != nil {
+			return nil, fmt.Errorf("raftnode: entry %d: %w", e.GetIndex(), err)
+		}
+		if c.command != nil {
+			decoded = append(decoded, Entry{Index: e.GetIndex(), Term: e.GetTerm(), Now: c.now, Command: c.command})
+		}
+	}
+	return decoded, nil
+}
+
+func anything(content) error { return nil }
+
+// mayChangeTo returns why Raft cannot carry out the membership change of an entry.
+func (n *Node) mayChangeTo(c content) error {
+	if voters := n.confState.GetVoters(); takesVote(c.change) && len(voters) == 1 && voters[0] == c.change.GetNodeId() {
+		return fmt.Errorf("membership change that leaves nobody with a vote: it takes that of %016x", voters[0])
+	}
+	return nil
+}
+
+func takesVote(change *raftpb.ConfChange) bool {
+	t := change.GetType()
+	return t == raftpb.ConfChangeRemoveNode || t == raftpb.ConfChangeAddLearnerNode
+}

@@ -1,0 +1,99 @@
+package store
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+
+	"etcd/store/storepb"
+)
+
+// Bounds of a command that is proposed: nothing that a client can ask for has more. Apply
+// does not know them, because what is in the log means what it means.
+const (
+	// MaxCommand bounds a command, in bytes: the longest body of a request that may be
+	// configured, and room for the request line.
+	MaxCommand = MaxValue + 1<<20
+	// MaxValue bounds what comes with one request, in bytes.
+	MaxValue = 32 << 20
+	// MaxPath bounds a path, in bytes. No request line has more.
+	MaxPath = 16 << 10
+	// MaxHistory bounds how many events may be kept for watchers.
+	MaxHistory = 1 << 24
+	// maxMemberText bounds the name of a member and its addresses, in bytes each.
+	maxMemberText = 4 << 10
+
+	childName = len("/") + 20 // what Create adds to a path
+)
+
+var errReserved = errors.New("the path belongs to etcd itself")
+
+// Reserved says whether a clean path belongs to etcd itself, so that no command of a client
+// may write there.
+func Reserved(path string) bool {
+	first, _, _ := strings.Cut(path[1:], "/")
+	return first == "_etcd" || first == "ephemeralNodes"
+}
+
+// CheckProposal returns why a command that another machine wants to have proposed must not
+// become an entry: it is not understood, no client could have asked for it, or it is about
+// members, which [DecodeMember] reads.
+func CheckProposal(command []byte) error {
+	if err := checkSize(command); err != nil {
+		return err
+	}
+	c, err := decode(command)
+	if err != nil {
+		return fmt.Errorf("store: a command is not understood: %w", err)
+	}
+	switch kind := c.GetKind().(type) {
+	case *storepb.Command_Set:
+		err = checkWritable(kind.Set.GetPath(), MaxPath)
+	case *storepb.Command_Create:
+		err = checkWritable(kind.Create.GetPath(), MaxPath-childName)
+	case *storepb.Command_Delete:
+		err = checkWritable(kind.Delete.GetPath(), MaxPath)
+	case *storepb.Command_Expire:
+		err = checkLength("path", kind.Expire.GetPath(), MaxPath)
+	case *storepb.Command_Configure:
+		if limit := kind.Configure.GetHistoryLimit(); limit > MaxHistory {
+			err = fmt.Errorf("a history of %d events, at most %d are kept", limit, MaxHistory)
+		}
+	default:
+		err = errors.New("it is not for keys")
+	}
+	if err != nil {
+		return fmt.Errorf("store: a command must not be proposed: %w", err)
+	}
+	return nil
+}
+
+func checkSize(command []byte) error {
+	if len(command) > MaxCommand {
+		return fmt.Errorf("store: a command has %d bytes, at most %d are taken", len(command), MaxCommand)
+	}
+	return nil
+}
+
+func checkWritable(path string, most int) error {
+	if Reserved(path) {
+		return errReserved
+	}
+	return checkLength("path", path, most)
+}
+
+func checkLength(what, text string, most int) error {
+	if len(text) > most {
+		return fmt.Errorf("a %s of %d bytes, at most %d are taken", what, len(text), most)
+	}
+	return nil
+}
+
+// checkTexts bounds what a member says of itself.
+func (m Member) checkTexts() error {
+	return errors.Join(
+		checkLength("name", m.Name, maxMemberText),
+		checkLength("peer URL", m.PeerURL, maxMemberText),
+		checkLength("client URL", m.ClientURL, maxMemberText),
+	)
+}

@@ -1,0 +1,97 @@
+package store_test
+
+import (
+	"strings"
+	"testing"
+
+	"google.golang.org/protobuf/proto"
+
+	"etcd/store"
+	"etcd/store/storepb"
+)
+
+// What clients can ask for may be proposed, up to the longest, and nothing else.
+func TestCheckProposal(t *testing.T) {
+	long := func(n int) string { return "/" + strings.Repeat("a", n-1) }
+	for _, c := range []struct {
+		name    string
+		command *storepb.Command
+		ok      bool
+	}{
+		{"a set", set("/a/b", "1", ttl(5), prevValue("0")), true},
+		{"a creation", create("/a", "1"), true},
+		{"a deletion", remove("/a"), true},
+		{"an expiry", expire("/a", 3, 5), true},
+		{"a setting", configure(1000), true},
+		{"the longest path", set(long(store.MaxPath), "1"), true},
+		{"the longest value", set(long(store.MaxPath), strings.Repeat("v", store.MaxValue), prevValue(strings.Repeat("p", store.MaxPath))), true},
+		{"a longer path", set(long(store.MaxPath+1), "1"), false},
+		{"a longer path to delete", remove(long(store.MaxPath + 1)), false},
+		{"a longer path to expire", expire(long(store.MaxPath+1), 3, 5), false},
+		{"a path that gets longer", create(long(store.MaxPath), "1"), false},
+		{"a longer value", set("/a", strings.Repeat("v", store.MaxCommand)), false},
+		{"a longer history", configure(store.MaxHistory + 1), false},
+		{"a key of etcd", set("/_etcd/machines/a", "raft=http://evil"), false},
+		{"a directory of etcd", create("/_etcd", "1"), false},
+		{"a deletion of what is etcd's", remove("/_etcd/machines/a"), false},
+		{"another one", remove("/ephemeralNodes"), false},
+		{"a member", setMember(member(1, "a")), false},
+		{"a removal", removeMember(1), false},
+		{"a beginning", bootstrap(member(1, "a"), 3), false},
+		{"a negative time to live", set("/a", "1", ttl(-1)), false},
+		{"a path that is not clean", set("/a/../b", "1"), false},
+		{"nothing", &storepb.Command{}, false},
+	} {
+		data, err := proto.Marshal(c.command)
+		if err != nil {
+			t.Fatal(err)
+		}
+		err = store.CheckProposal(data)
+		if (err == nil) != c.ok {
+			t.Errorf("%s: %v", c.name, err)
+		}
+		if err != nil && len(err.Error()) > 500 {
+			t.Errorf("%s: the error has %d bytes", c.name, len(err.Error()))
+		}
+		// What may be proposed can be applied.
+		if c.ok && store.CheckCommand(data) != nil {
+			t.Errorf("%s: %v", c.name, store.CheckCommand(data))
+		}
+	}
+	for _, garbage := range []string{"garbage", "\x0a\x03\x0a\x01\xff", "\xff", strings.Repeat("\x0a", 1000)} {
+		if store.CheckProposal([]byte(garbage)) == nil {
+			t.Errorf("%q may be proposed", garbage)
+		}
+	}
+}
+
+// A member that is longer than any is none.
+func TestAMemberIsBounded(t *testing.T) {
+	m := member(1, "a")
+	m.PeerUrl = "http://" + strings.Repeat("a", 5<<20)
+	data, err := proto.Marshal(setMember(m))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, _, err := store.DecodeMember(data); err == nil {
+		t.Error("it is taken")
+	}
+}
+
+// Whatever may be proposed can be applied.
+func FuzzCheckProposal(f *testing.F) {
+	for _, c := range []*storepb.Command{
+		set("/a", "1"), set("/d/a", "2", ttl(5), prevValue("1"), prevIndex(3)), create("/d", "x", ttl(1)), remove("/d", recursive, exist),
+		expire("/a", 2, 1050), bootstrap(member(1, "a"), 3), setMember(member(7, "b")), removeMember(7), configure(0), set("/_etcd/x", "1"),
+	} {
+		f.Add(store.Encode(c))
+	}
+	f.Fuzz(func(t *testing.T, command []byte) {
+		if store.CheckProposal(command) != nil {
+			return
+		}
+		if _, err := varied(t).Apply(20, 1, command); err != nil {
+			t.Fatal(err)
+		}
+	})
+}
