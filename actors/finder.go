@@ -11,14 +11,30 @@ import (
 	"etcd/transport"
 )
 
-// maxFindPause bounds the pause between two searches, in election timeouts.
-const maxFindPause = 30
+const (
+	// maxFindPause bounds the pause between two searches, in election timeouts.
+	maxFindPause = 30
+	// maxStrangers bounds the machines that are looked for because they say that they are
+	// members.
+	maxStrangers = 16
+	// knockPauses is how many searches for strangers there may be in an election timeout.
+	knockPauses = 4
+	// patienceWithStrangers is in how many searches one is not found until that is said: a
+	// member that has just joined is not known everywhere at once.
+	patienceWithStrangers = 5
+)
+
+// FoundStranger is what a machine says that has learnt of a member which it did not know.
+const FoundStranger = "found a member that this machine did not know: one that it knows has named it"
 
 // finderActor looks for members that are not where the state of this machine says: all
 // machines of a cluster may have been moved at once. It asks the machines of -C, and members
 // that this machine has heard of, who they are and whom they know where, then those that it
 // learns of so, one after the other; and again after a pause, as long as there is a member
 // that this machine has not heard of from itself.
+// It also looks for machines that say they are members, and that this machine does not know,
+// because its state may be behind. They are asked for, and not dialled, unless a machine at
+// -C or at the address of a member says where they are.
 // An address is an address and no more: that a member is there counts only when the
 // machine there says so, and the handshake of a stream looks at it again.
 type finderActor struct {
@@ -31,15 +47,20 @@ type finderActor struct {
 
 	to      *pids
 	places  []transport.Place // of members this machine has heard of from themselves
-	missing []uint64          // the other members
-	queue   []string          // to be asked in this search
-	asked   map[string]bool   // in this search
-	faults  map[string]string // what was said of an address
-	busy    bool              // a search is under way
-	timer   Timer             // until the next one; nil: none waits
-	next    time.Duration     // the pause after this one
-	ctx     context.Context   // ends with the actor
-	stop    context.CancelFunc
+	missing []transport.Place // where the other members should be
+	// strangers are not known as members. They are forgotten at the end of a search.
+	strangers []uint64
+	sought    []uint64          // the strangers that are looked for in this search
+	fruitless map[uint64]int    // in how many searches a stranger was not found
+	told      bool              // who the members are
+	queue     []string          // to be asked in this search
+	asked     map[string]bool   // in this search
+	faults    map[string]string // what was said of an address
+	busy      bool              // a search is under way
+	timer     Timer             // until the next one; nil: none waits
+	next      time.Duration     // the pause after this one
+	ctx       context.Context   // ends with the actor
+	stop      context.CancelFunc
 }
 
 func (f *finderActor) Receive(ctx actor.Context) {
@@ -50,6 +71,7 @@ func (f *finderActor) Receive(ctx actor.Context) {
 	case *pids:
 		f.to = m
 	case *whereabouts:
+		f.told = true
 		if !slices.Equal(f.missing, m.missing) {
 			f.next = f.pause
 		}
@@ -57,6 +79,8 @@ func (f *finderActor) Receive(ctx actor.Context) {
 		if f.timer == nil && !f.busy {
 			f.search(ctx)
 		}
+	case *knocked:
+		f.knock(ctx, m.member)
 	case findDue:
 		f.timer = nil
 		f.search(ctx)
@@ -70,8 +94,27 @@ func (f *finderActor) Receive(ctx actor.Context) {
 	}
 }
 
+// knock has the next search look for a stranger, too. However many there are, and however
+// often they come, one search does not follow the other more quickly than a member needs that
+// was down.
+func (f *finderActor) knock(ctx actor.Context, stranger uint64) {
+	if !f.told || len(f.strangers) >= maxStrangers || slices.Contains(f.strangers, stranger) {
+		return
+	}
+	f.strangers = append(f.strangers, stranger)
+	switch {
+	case f.busy || len(f.strangers) > 1:
+	case f.timer == nil:
+		f.search(ctx)
+	default:
+		f.next = f.pause
+		f.timer.Reset(f.pause / knockPauses)
+	}
+}
+
 func (f *finderActor) search(ctx actor.Context) {
-	if len(f.hints)+len(f.places) == 0 || len(f.missing) == 0 {
+	f.sought, f.strangers = f.strangers, nil
+	if len(f.sought) == 0 && (len(f.hints)+len(f.places) == 0 || len(f.missing) == 0) {
 		return
 	}
 	f.busy = true
@@ -79,12 +122,17 @@ func (f *finderActor) search(ctx actor.Context) {
 	for _, p := range f.places {
 		f.queue = append(f.queue, p.Addr)
 	}
+	if len(f.sought) > 0 { // whoever has taken the place of one that is no more
+		for _, p := range f.missing {
+			f.queue = append(f.queue, p.Addr)
+		}
+	}
 	f.ask(ctx)
 }
 
 // ask asks the next one, or ends the search.
 func (f *finderActor) ask(ctx actor.Context) {
-	for len(f.queue) > 0 && len(f.missing) > 0 && len(f.asked) < maxPeers {
+	for len(f.queue) > 0 && len(f.missing)+len(f.sought) > 0 && len(f.asked) < maxPeers {
 		addr := f.queue[0]
 		f.queue = f.queue[1:]
 		if f.asked[addr] {
@@ -92,15 +140,36 @@ func (f *finderActor) ask(ctx actor.Context) {
 		}
 		f.asked[addr] = true
 		root, self := ctx.ActorSystem().Root, ctx.Self()
-		f.network.Ask(f.ctx, addr, func(p transport.Presence, err error) {
+		f.network.Ask(f.ctx, addr, "", func(p transport.Presence, err error) {
 			root.Send(self, &present{addr: addr, presence: p, err: err})
 		})
 		return
 	}
 	f.busy = false
+	f.giveUp()
+	pause := f.next
+	if f.next = min(2*f.next, maxFindPause*f.pause); len(f.strangers) > 0 {
+		pause = f.pause / knockPauses
+	}
 	root, self := ctx.ActorSystem().Root, ctx.Self()
-	f.timer = f.afterFunc(f.next, func() { root.Send(self, findDue{}) })
-	f.next = min(2*f.next, maxFindPause*f.pause)
+	f.timer = f.afterFunc(pause, func() { root.Send(self, findDue{}) })
+}
+
+// giveUp forgets the strangers that were not found, until they come again. Of one that comes
+// again and again it says so: it may be a member, of which nobody here can know.
+func (f *finderActor) giveUp() {
+	for _, stranger := range f.sought {
+		if len(f.fruitless) >= maxStrangers || f.fruitless == nil {
+			f.fruitless = make(map[uint64]int)
+		}
+		if f.fruitless[stranger]++; f.fruitless[stranger] != patienceWithStrangers {
+			continue
+		}
+		f.log.Warn("a machine says that it is a member of the cluster, but neither this machine knows it nor anybody whom this one knows: "+
+			"it is not heard. If it is a member, this machine has been away for too long, or its data is an old copy: start it with -C "+
+			"and the peer address of a member", "member", MemberID(stranger))
+	}
+	f.sought = nil
 }
 
 func (f *finderActor) heard(ctx actor.Context, m *present) {
@@ -115,11 +184,17 @@ func (f *finderActor) heard(ctx actor.Context, m *present) {
 		// answers at another address may be a copy of it.
 		at := func(p transport.Place) bool { return p.Member == m.presence.Member }
 		if !slices.ContainsFunc(f.places, at) {
-			f.log.Info("found a member", "member", MemberID(m.presence.Member), "addr", m.addr)
-			ctx.Send(f.to.raft, &located{member: m.presence.Member, addr: m.addr})
+			message := "found a member"
+			if slices.Contains(f.sought, m.presence.Member) {
+				message = FoundStranger
+			}
+			f.log.Info(message, "member", MemberID(m.presence.Member), "addr", m.addr)
+			ctx.Send(f.to.raft, &located{member: m.presence.Member, addr: m.addr, vouched: true})
 		}
+		f.sought = slices.DeleteFunc(f.sought, func(id uint64) bool { return id == m.presence.Member })
 		for _, other := range m.presence.Others {
-			if slices.Contains(f.missing, other.Member) {
+			missing := func(p transport.Place) bool { return p.Member == other.Member }
+			if slices.Contains(f.sought, other.Member) || slices.ContainsFunc(f.missing, missing) {
 				f.queue = append(f.queue, other.Addr)
 			}
 		}

@@ -47,8 +47,9 @@ type Network interface {
 	// does when ctx ends.
 	Snapshot(ctx context.Context, member uint64, addr string, message []byte,
 		open func() (body io.ReadCloser, size int64, err error), done func(size int64, err error))
-	// Ask asks whoever listens at addr which member it is. done is called once, soon.
-	Ask(ctx context.Context, addr string, done func(transport.Presence, error))
+	// Ask asks whoever listens at addr which member it is, and whether it has dialled this
+	// machine with a token. done is called once, soon.
+	Ask(ctx context.Context, addr, token string, done func(transport.Presence, error))
 }
 
 // Stream is one way to a member; [transport.Sender] is one.
@@ -85,8 +86,22 @@ func (n tcp) Stream(member uint64, addr string, class transport.Class, limit int
 }
 
 // Ask takes a while, so it has a goroutine.
-func (n tcp) Ask(ctx context.Context, addr string, done func(transport.Presence, error)) {
-	go func() { done(transport.Ask(ctx, n.self, addr)) }()
+func (n tcp) Ask(ctx context.Context, addr, token string, done func(transport.Presence, error)) {
+	go func() { done(transport.Ask(ctx, n.self, addr, token)) }()
+}
+
+// ask is Network.Ask for who wants to wait.
+func ask(n Network) func(ctx context.Context, addr, token string) (transport.Presence, error) {
+	type answer struct {
+		presence transport.Presence
+		err      error
+	}
+	return func(ctx context.Context, addr, token string) (transport.Presence, error) {
+		came := make(chan answer, 1)
+		n.Ask(ctx, addr, token, func(p transport.Presence, err error) { came <- answer{p, err} })
+		a := <-came
+		return a.presence, a.err
+	}
 }
 
 // Snapshot takes a while, so it has a goroutine.

@@ -42,6 +42,9 @@ type Config struct {
 	// Nonce is a random number that tells this process from others with the identity of the
 	// machine.
 	Nonce uint64
+	// Secret is random, and nobody else knows it: by it the process proves to others that it
+	// is the one that answers at the address of its member.
+	Secret []byte
 	// AuditEvery is how often machines compare their states; 0 for never.
 	AuditEvery time.Duration
 	// Seeds are the members a machine that joins was told of. They count until its own
@@ -178,7 +181,7 @@ func Start(cfg Config, disk *Disk) (*Machine, error) {
 		}},
 		{&all.finder, "finder", &finderActor{
 			self: cfg.Member.ID, hints: cfg.Hints, network: network,
-			pause: cfg.Tick * time.Duration(cfg.Raft.ElectionTicks), afterFunc: cfg.Host.AfterFunc, log: cfg.Log,
+			pause: cfg.Tick * time.Duration(cfg.Raft.ElectionTicks), afterFunc: cfg.Host.AfterFunc, log: m.Inbox.log,
 		}},
 		{&all.ticker, "ticker", &tickerActor{interval: cfg.Tick, afterFunc: cfg.Host.AfterFunc}},
 		{&all.announcer, "announcer", announcer},
@@ -215,6 +218,7 @@ func (m *Machine) connect(cfg Config, to *pids) (*peers, Network) {
 		Heartbeat:       cfg.Tick * time.Duration(cfg.Raft.HeartbeatTicks),
 		Dead:            cfg.Tick * time.Duration(cfg.Raft.ElectionTicks),
 		Nonce:           cfg.Nonce,
+		Secret:          cfg.Secret,
 		Reach:           func() string { return witness.EncodeReach(*m.durable.Load()) },
 		Log:             log,
 	}
@@ -222,8 +226,9 @@ func (m *Machine) connect(cfg Config, to *pids) (*peers, Network) {
 	if members := m.disk.store.Members(); len(members) > 0 {
 		m.Inbox.members.Store(&members)
 	}
-	m.Receiver = transport.NewReceiver(self, m.Inbox.Admit, m.Inbox.Deliver)
+	m.Inbox.know(&roll{}, nil) // until the store tells
 	network := cfg.Host.Connect(self)
+	m.Receiver = transport.NewReceiver(self, m.Inbox.Admit, ask(network), m.Inbox.Deliver)
 	supervisor := StopOnPanic(cfg.Log)
 	kind := m.Kind("peer")
 	ps := &peers{

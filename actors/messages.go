@@ -292,17 +292,20 @@ type (
 		from    uint64
 		payload []byte
 	}
-	// located: a connection, finder -> raft. A member listens at another address than was known.
+	// located: a connection, finder -> raft. A member was found at an address. The finder has
+	// it from -C, or from a member that this machine knows: it is vouched for.
 	located struct {
-		member uint64
-		addr   string
+		member  uint64
+		addr    string
+		vouched bool
 	}
+	// knocked: a connection -> finder. A machine says that it is a member, and this one does
+	// not know it.
+	knocked struct{ member uint64 }
 	// whereabouts: raft -> finder. Where members are that this machine has heard of from
-	// themselves, and of whom it has not, both in ascending order of their IDs.
-	whereabouts struct {
-		places  []transport.Place
-		missing []uint64
-	}
+	// themselves, and where those should be of whom it has not, both in ascending order of
+	// their IDs.
+	whereabouts struct{ places, missing []transport.Place }
 	// findDue: timer -> finder.
 	findDue struct{}
 	// present: a connection -> finder. Who is at an address.
@@ -330,15 +333,11 @@ type (
 	// or must not go on as it is.
 	expelled struct{ departure Departure }
 
-	// met: a connection -> witness. A process of another member was welcomed.
+	// met: a connection -> witness. A process of another member was welcomed, or says how far
+	// its log reaches now.
 	met struct {
 		member, nonce uint64
 		reach         wal.Reach
-	}
-	// shown: a connection -> witness. How far the log of a member reaches.
-	shown struct {
-		member uint64
-		reach  wal.Reach
 	}
 	// witnessDue: timer -> witness.
 	witnessDue struct{}

@@ -91,11 +91,11 @@ func (p *peerActor) start(ctx actor.Context) {
 	root := ctx.ActorSystem().Root
 	events := func(class transport.Class) transport.Events {
 		level := slog.LevelWarn // of the first report; the ones that follow say nothing new
-		rivals := 0             // how often another process was said to be connected
+		waits := 0              // how often it was not sure yet who this machine is
 		return transport.Events{
 			Meet: p.inbox.Meet,
 			Up: func() {
-				level, rivals = slog.LevelWarn, 0
+				level, waits = slog.LevelWarn, 0
 				root.Send(p.raft, &welcomed{member: p.member})
 				p.log.Info("connected to a member", "member", MemberID(p.member), "stream", class)
 				if class == transport.Bulk {
@@ -107,7 +107,15 @@ func (p *peerActor) start(ctx actor.Context) {
 				level = slog.LevelDebug
 				root.Send(p.raft, &unreachable{member: p.member})
 			},
-			Refused: func(status int, message string) {
+			Refused: func(addr string, status int, message string) {
+				if status != statusUnproven && !p.inbox.believes(p.member, addr) {
+					// Whoever has taken its place may not end this machine.
+					root.Send(p.raft, &unreachable{member: p.member})
+					p.log.Log(p.ctx, level, "a machine that is not where its member should be refuses this machine; it is tried again",
+						"member", MemberID(p.member), "addr", addr, "status", status, "reason", message)
+					level = slog.LevelDebug
+					return
+				}
 				if d, final := departure(status, message); final {
 					root.Send(p.raft, &expelled{departure: d})
 					return
@@ -121,8 +129,10 @@ func (p *peerActor) start(ctx actor.Context) {
 					root.Send(p.raft, &unreachable{member: p.member})
 				} else {
 					root.Send(p.raft, &contested{member: p.member})
-					if rivals++; rivals == 1 {
-						return // most likely the process before this one, whose end was not noticed yet
+				}
+				if status == statusRival || status == statusUnproven {
+					if waits++; waits == 1 {
+						return // most likely it has not noticed yet that this process has started
 					}
 				}
 				p.log.Log(p.ctx, level, "a member refuses this machine; it is tried again", "member", MemberID(p.member), "status", status, "reason", message)

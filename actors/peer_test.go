@@ -29,7 +29,7 @@ func (n fakeNetwork) Stream(_ uint64, _ string, class transport.Class, _ int, ev
 func (n fakeNetwork) Snapshot(context.Context, uint64, string, []byte, func() (io.ReadCloser, int64, error), func(int64, error)) {
 }
 
-func (n fakeNetwork) Ask(context.Context, string, func(transport.Presence, error)) {}
+func (n fakeNetwork) Ask(context.Context, string, string, func(transport.Presence, error)) {}
 
 func (s *fakeStream) Send(f transport.Frame) bool {
 	if !s.full {
@@ -41,6 +41,15 @@ func (s *fakeStream) Send(f transport.Frame) bool {
 func (s *fakeStream) SetAddr(string) {}
 func (s *fakeStream) Close()         {}
 
+const at7 = "192.0.2.7:7001"
+
+// knowing7 knows where member 7 is.
+func knowing7() *Inbox {
+	in := &Inbox{}
+	in.know(&roll{places: map[uint64]place{7: {stated: at7}}}, nil)
+	return in
+}
+
 // Of what does not fit into the queue for a member, a proposal comes back, and the answer
 // to one of its own goes the other way; the core hears of every new connection by which
 // proposals go.
@@ -50,7 +59,7 @@ func TestWhatAPeerCannotSend(t *testing.T) {
 	raft := newProbe(t, system)
 	network := fakeNetwork{transport.Control: {}, transport.Bulk: {full: true}}
 	peer := system.Root.Spawn(actor.PropsFromProducer(func() actor.Actor {
-		return &peerActor{member: 7, network: network, raft: raft.pid, log: slog.New(slog.DiscardHandler)}
+		return &peerActor{member: 7, network: network, raft: raft.pid, inbox: knowing7(), log: slog.New(slog.DiscardHandler)}
 	}))
 	reject := transport.Frame{Kind: transport.KindReject, Payload: []byte("no")}
 	system.Root.Send(peer, &outgoing{frames: []transport.Frame{reject, {Kind: transport.KindForward, Payload: []byte("do")}}})
@@ -81,7 +90,7 @@ func TestARejectionWaitsForRoom(t *testing.T) {
 	raft := newProbe(t, system)
 	network := fakeNetwork{transport.Control: {full: true}, transport.Bulk: {full: true}}
 	peer := system.Root.Spawn(actor.PropsFromProducer(func() actor.Actor {
-		return &peerActor{member: 7, network: network, raft: raft.pid, log: slog.New(slog.DiscardHandler)}
+		return &peerActor{member: 7, network: network, raft: raft.pid, inbox: knowing7(), log: slog.New(slog.DiscardHandler)}
 	}))
 	reject := transport.Frame{Kind: transport.KindReject, Payload: []byte("no")}
 	forward := transport.Frame{Kind: transport.KindForward, Payload: []byte("do")}
@@ -108,31 +117,35 @@ func TestWhatARefusalMeans(t *testing.T) {
 	raft := newProbe(t, system)
 	network := fakeNetwork{transport.Control: {}, transport.Bulk: {full: true}}
 	peer := system.Root.Spawn(actor.PropsFromProducer(func() actor.Actor {
-		return &peerActor{member: 7, network: network, raft: raft.pid, log: slog.New(slog.DiscardHandler)}
+		return &peerActor{member: 7, network: network, raft: raft.pid, inbox: knowing7(), log: slog.New(slog.DiscardHandler)}
 	}))
 	system.Root.Send(peer, &outgoing{frames: []transport.Frame{{Kind: transport.KindForward}}}) // it has started when this comes back
 	next[*undelivered](raft)
 	refused := network[transport.Control].events.Refused
-	refused(statusRival, "another process")
+	for _, status := range []int{statusRival, transport.StatusRefounded, statusBehind, statusGone} {
+		refused("198.51.100.1:7001", status, "a stranger in the place of the member") // and no more than that
+		next[*unreachable](raft)
+	}
+	refused(at7, statusRival, "another process")
 	if m := next[*contested](raft); m.member != 7 {
 		t.Errorf("%+v", m)
 	}
-	refused(http.StatusPreconditionFailed, "another machine listens there")
+	refused(at7, http.StatusPreconditionFailed, "another machine listens there")
 	if m := next[*unreachable](raft); m.member != 7 {
 		t.Errorf("%+v", m)
 	}
-	refused(transport.StatusRefounded, "a cluster of its own")
+	refused(at7, transport.StatusRefounded, "a cluster of its own")
 	if m := next[*unreachable](raft); m.member != 7 {
 		t.Errorf("%+v", m)
 	}
 	if m := next[*refounded](raft); m.member != 7 {
 		t.Errorf("%+v", m)
 	}
-	refused(statusBehind, "less")
+	refused(at7, statusBehind, "less")
 	if m := next[*expelled](raft); m.departure != (Departure{Reason: "less", Lost: true}) {
 		t.Errorf("%+v", m)
 	}
-	refused(statusGone, "removed")
+	refused(at7, statusGone, "removed")
 	if m := next[*expelled](raft); m.departure != (Departure{Reason: "removed", Removed: true}) {
 		t.Errorf("%+v", m)
 	}

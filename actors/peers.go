@@ -21,13 +21,25 @@ type peers struct {
 	drop   func(member uint64) // closes the streams that come from a member
 	actors map[uint64]*peer
 	faulty map[uint64]bool // members of which it was said that they are called or reached as none may be
+	// removed are former members.
+	removed []uint64
 }
 
 type peer struct {
 	pid    *actor.PID
 	member store.Member // as of the state of this machine, empty if that does not know it
-	addr   string
-	told   bool // by the member itself, in a handshake: that is never older than the state
+	addr   string       // where it is dialled
+	told   bool         // by the member itself, in a handshake: that is never older than the state
+	// vouched is where somebody who is known has said that it is, and it was found there.
+	vouched string
+}
+
+// stated is where the state says that it is.
+func (p *peer) stated() string {
+	if p.member.ID == 0 {
+		return ""
+	}
+	return peerAddr(p.member)
 }
 
 // maxPeers bounds those that this machine has only heard of.
@@ -37,7 +49,7 @@ const maxPeers = 200
 // behind, so nobody goes but those who were removed.
 func (ps *peers) set(ctx actor.Context, m *membership) {
 	ps.inbox.members.Store(&m.members)
-	ps.inbox.removed.Store(&m.removed)
+	ps.removed = m.removed
 	for _, member := range m.members {
 		ps.examine(member)
 		addr := peerAddr(member)
@@ -72,18 +84,24 @@ func (ps *peers) examine(m store.Member) {
 		"Start it with others (-n, -s, -c), or remove it if it is none of yours", "member", MemberID(m.ID), "error", err)
 }
 
-// tell says whom this machine has heard of from themselves, and of whom not.
+// tell says whom this machine knows, whom of them it has heard of from themselves, and of
+// whom not.
 func (ps *peers) tell(ctx actor.Context) {
-	var places []transport.Place
-	var missing []uint64
-	for _, id := range slices.Sorted(maps.Keys(ps.actors)) {
-		if p := ps.actors[id]; p.told {
+	var places, missing []transport.Place
+	known := &roll{removed: ps.removed, places: make(map[uint64]place, len(ps.actors))}
+	order := slices.Sorted(maps.Keys(ps.actors))
+	for _, id := range order {
+		p := ps.actors[id]
+		at := place{stated: p.stated(), vouched: p.vouched}
+		if p.told {
+			at.told = p.addr
 			places = append(places, transport.Place{Member: id, Addr: p.addr})
 		} else {
-			missing = append(missing, id)
+			missing = append(missing, transport.Place{Member: id, Addr: p.addr})
 		}
+		known.places[id] = at
 	}
-	ps.inbox.places.Store(&places)
+	ps.inbox.know(known, order)
 	ctx.Send(ps.inbox.to.finder, &whereabouts{places: places, missing: missing})
 }
 
@@ -95,15 +113,21 @@ func rosterOf(members []store.Member, removed []uint64) raftnode.Roster {
 	return r
 }
 
-// locate notes where a machine says it is. If it has moved, it tells the cluster
+// locate notes where a machine was found. If it has moved, it tells the cluster
 // itself as soon as it can hear it; if it is not known, the state of this machine is
-// behind.
+// behind, and somebody who is known has named it.
 func (ps *peers) locate(ctx actor.Context, m *located) {
-	if m.member != ps.self && !ps.inbox.isRemoved(m.member) && len(ps.actors) < maxPeers {
-		ps.reach(ctx, m.member, m.addr)
-		ps.actors[m.member].told = true
-		ps.tell(ctx)
+	_, known := ps.actors[m.member]
+	if m.member == ps.self || slices.Contains(ps.removed, m.member) || !known && (!m.vouched || len(ps.actors) >= maxPeers) {
+		return
 	}
+	ps.reach(ctx, m.member, m.addr)
+	p := ps.actors[m.member]
+	p.told = true
+	if m.vouched {
+		p.vouched = m.addr
+	}
+	ps.tell(ctx)
 }
 
 func (ps *peers) reach(ctx actor.Context, member uint64, addr string) {

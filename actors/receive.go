@@ -5,7 +5,7 @@ import (
 	"io"
 	"log/slog"
 	"net/http"
-	"slices"
+	"sync"
 	"sync/atomic"
 
 	"github.com/asynkron/protoactor-go/actor"
@@ -19,6 +19,17 @@ import (
 
 var errOtherName = errors.New("a snapshot comes in the name of another member")
 
+// The answers to the handshake of a machine that may be what it says, but that cannot be known
+// yet. It tries again.
+const statusUnproven = http.StatusServiceUnavailable
+
+const (
+	unknownMember = "this machine does not know that member, and looks for one that does"
+	unproven      = "the member that this machine should be answers neither where it is known to be nor where it says it is"
+)
+
+var errNotMember = errors.New("actors: a proposal of a machine that is no member as far as this one knows")
+
 // Inbox takes what comes from other machines, on the goroutines of their
 // connections, and passes it on as messages.
 type Inbox struct {
@@ -28,57 +39,101 @@ type Inbox struct {
 	to      *pids
 	log     *slog.Logger
 	members atomic.Pointer[[]store.Member]    // as of the state of this machine; replaced, never changed
-	removed atomic.Pointer[[]uint64]          // former members; replaced, never changed
-	places  atomic.Pointer[[]transport.Place] // of members that have said so; replaced, never changed
+	roll    atomic.Pointer[roll]              // replaced, never changed
+	others  atomic.Pointer[[]transport.Place] // of roll, for others; replaced, never changed
 	book    *atomic.Pointer[witness.Book]
 	behind  atomic.Pointer[met] // the last process that was refused for what it lacks
 
-	refused atomic.Int64 // streams of removed machines, and frames that must not come
+	mu     sync.Mutex
+	claims claims
+
+	refused atomic.Int64 // streams that were not welcome, and frames that must not come
 }
 
-// isRemoved says whether a machine was removed from the cluster, as far as is known.
-func (in *Inbox) isRemoved(member uint64) bool {
-	removed := in.removed.Load()
-	return removed != nil && slices.Contains(*removed, member)
+// know takes over whom this machine knows. order are their IDs.
+func (in *Inbox) know(r *roll, order []uint64) {
+	others := r.others(order)
+	in.roll.Store(r)
+	in.others.Store(&others)
+	in.mu.Lock()
+	defer in.mu.Unlock()
+	in.claims.forget(r.removed)
 }
 
-// Places is where other members are that have said so themselves.
-func (in *Inbox) Places() []transport.Place {
-	if places := in.places.Load(); places != nil {
-		return *places
+// Places is where this machine knows other members to be.
+func (in *Inbox) Places() []transport.Place { return *in.others.Load() }
+
+// believes says whether what is at addr counts as the member, see [place.believed].
+func (in *Inbox) believes(member uint64, addr string) bool {
+	return in.roll.Load().places[member].believed(addr)
+}
+
+// proven is the process that was last found to be a member, and whether it is believed.
+func (in *Inbox) proven(member uint64) (nonce uint64, believed bool) {
+	in.mu.Lock()
+	one := in.claims.proven[member]
+	in.mu.Unlock()
+	return one.nonce, in.believes(member, one.addr)
+}
+
+// Admit decides about a stream of a machine that knows the ID of this cluster. It is a member
+// if that answers where it is known to be, or else where it says it is, and has dialled. One
+// that is not known as a member is looked for, since this machine may be behind: a member that
+// leads it may be the only one from which to learn. It is welcome when somebody who is known
+// has named it.
+func (in *Inbox) Admit(h transport.Hello) transport.Verdict {
+	known := in.roll.Load()
+	refuse := func(status int, message string) transport.Verdict {
+		in.refused.Add(1)
+		return transport.Verdict{Status: status, Message: message}
 	}
-	return nil
-}
-
-// Admit decides about a stream of a machine that knows the ID of this cluster. A machine
-// that is not known as a member is welcome all the same: one that is behind may not know a
-// member yet, and if that one leads, it is the only one from which to learn. Raft does not
-// listen to those who have no say.
-func (in *Inbox) Admit(h transport.Hello) (status int, message string) {
 	if err := in.certified(h); err != nil {
-		in.refused.Add(1)
-		return transport.StatusUncertified, err.Error()
+		return refuse(transport.StatusUncertified, err.Error())
 	}
-	if in.isRemoved(h.From) {
-		in.refused.Add(1)
-		return statusGone, "this machine was removed from the cluster"
+	if known.isRemoved(h.From) {
+		return refuse(statusGone, "this machine was removed from the cluster")
 	}
 	if h.From == in.self.ID {
-		in.refused.Add(1)
 		if h.Nonce == in.nonce {
-			return http.StatusPreconditionFailed, "this is that machine"
+			return refuse(http.StatusPreconditionFailed, "this is that machine")
 		}
 		in.log.Error("another process runs with the identity of this machine: was its data directory copied? Stop one of them", "address", h.Addr)
-		return statusRival, rivalry(in.self.ID)
+		return refuse(statusRival, rivalry(in.self.ID))
 	}
-	if status, message = in.Meet(h); status == 0 && h.Addr != "" {
-		in.root.Send(in.to.raft, &located{member: h.From, addr: h.Addr})
+	p, ok := known.places[h.From]
+	if !ok {
+		in.root.Send(in.to.finder, &knocked{member: h.From})
+		return refuse(statusUnproven, unknownMember)
 	}
-	return status, message
+	in.mu.Lock()
+	defer in.mu.Unlock()
+	at := in.claims.at(h)
+	switch {
+	case at != "":
+	case h.Asked == nil:
+		return transport.Verdict{Ask: p.known()} // there is one: this machine dials it
+	case h.Asked.Denied:
+		return refuse(statusRival, rivalry(h.From))
+	case h.Asked.At == "":
+		return refuse(statusUnproven, unproven)
+	default:
+		at = h.Asked.At
+	}
+	supersedes := in.claims.supersedes(h, at, p)
+	h.Rival = h.Rival && !supersedes
+	said := h
+	h.Addr = at
+	status, message := in.Meet(h)
+	if status == 0 {
+		in.claims.note(said, at)
+		in.root.Send(in.to.raft, &located{member: h.From, addr: at})
+	}
+	return transport.Verdict{Status: status, Message: message, Supersedes: supersedes}
 }
 
 // Meet decides whether a process may speak for a member, whichever side has called the
-// other.
+// other. h.Addr is where it was found. What it says of its disk is remembered only if it is
+// believed to be the member, so that nobody else can make the others refuse that one.
 func (in *Inbox) Meet(h transport.Hello) (status int, message string) {
 	reach, err := witness.DecodeReach(h.Reach)
 	if err != nil {
@@ -101,7 +156,9 @@ func (in *Inbox) Meet(h transport.Hello) (status int, message string) {
 		}
 		return statusBehind, lossOf(h.From, in.self)
 	}
-	in.root.Send(in.to.witness, m)
+	if in.believes(h.From, h.Addr) {
+		in.root.Send(in.to.witness, m)
+	}
 	return 0, ""
 }
 
@@ -111,25 +168,29 @@ func (in *Inbox) refuse(message string, attrs ...any) {
 	in.log.Error(message, attrs...)
 }
 
-// Deliver takes one frame of a member's stream.
-func (in *Inbox) Deliver(from uint64, f transport.Frame) {
+// Deliver takes one frame of a stream that was admitted. An error ends the stream.
+func (in *Inbox) Deliver(from uint64, f transport.Frame) error {
 	switch f.Kind {
 	case transport.KindRaft:
 		m, err := raftnode.DecodeMessage(f.Payload)
 		if err != nil {
 			in.refuse("a member sends what is no message", "member", MemberID(from), "error", err)
-			return
+			return nil
 		}
 		if m.GetType() == raftpb.MsgSnap {
 			in.refuse("a member sends a snapshot where there are only messages", "member", MemberID(from))
-			return
+			return nil
 		}
 		if m.GetFrom() != from {
 			in.refuse("a member sends in the name of another", "member", MemberID(from), "as", MemberID(m.GetFrom()))
-			return
+			return nil
 		}
 		in.root.Send(in.to.raft, &m)
 	case transport.KindForward:
+		if !in.roll.Load().isMember(from) {
+			in.refused.Add(1)
+			return errNotMember // it sends it again by the next one
+		}
 		in.root.Send(in.to.raft, &forwarded{from: from, payload: f.Payload})
 	case transport.KindReject:
 		in.root.Send(in.to.raft, &rejected{from: from, payload: f.Payload})
@@ -137,23 +198,29 @@ func (in *Inbox) Deliver(from uint64, f transport.Frame) {
 		reach, err := witness.DecodeReach(string(f.Payload))
 		if err != nil {
 			in.refuse("a member sends what is no reach", "member", MemberID(from), "error", err)
-			return
+			return nil
 		}
-		in.root.Send(in.to.witness, &shown{member: from, reach: reach})
+		if nonce, believed := in.proven(from); believed {
+			in.root.Send(in.to.witness, &met{member: from, nonce: nonce, reach: reach})
+		}
 	case transport.KindRefusal:
 		refused, err := transport.DecodeRefusal(f.Payload)
 		if err != nil {
 			in.refuse("a member sends what is no refusal", "member", MemberID(from), "error", err)
-			return
+			return nil
+		}
+		if _, believed := in.proven(from); !believed {
+			return nil
 		}
 		if d, final := departure(refused.Status, refused.Message); final {
 			in.root.Send(in.to.raft, &expelled{departure: d})
 		}
 	case transport.KindHash:
-		if m, ok := decodeHash(from, f.Payload); ok {
+		if m, ok := decodeHash(from, f.Payload); ok && in.roll.Load().isMember(from) {
 			in.root.Send(in.to.auditor, m)
 		}
 	}
+	return nil
 }
 
 // Offer asks whether a snapshot shall be received with the Raft message that came for it.

@@ -1,7 +1,10 @@
 package actors
 
 import (
+	"errors"
+	"fmt"
 	"net/http"
+	"reflect"
 	"strings"
 	"testing"
 
@@ -11,17 +14,34 @@ import (
 	"etcd/witness"
 )
 
+// where are the addresses in these tests.
+const (
+	at22, at55 = "192.0.2.22:7001", "192.0.2.55:7001"
+	moved22    = "192.0.2.122:7001"
+	stranger22 = "198.51.100.1:7001"
+)
+
+// knowing is what a machine knows in these tests: member 22 by its state, 55 because somebody
+// has vouched for it, and that 33 was removed.
+func knowing(in *Inbox) {
+	in.know(&roll{removed: []uint64{33}, places: map[uint64]place{22: {stated: at22}, 55: {vouched: at55, told: at55}}}, []uint64{22, 55})
+}
+
 // TestAdmit is about who is taken in under a member ID, and what the others are told.
 func TestAdmit(t *testing.T) {
 	m := start(t, t.TempDir(), func(cfg *Config) { cfg.Nonce = 1 })
-	m.Inbox.removed.Store(&[]uint64{33})
+	knowing(m.Inbox)
 	full, less := wal.Reach{Term: 5, LastTerm: 5, Last: 100, Commit: 90}, wal.Reach{Term: 5, LastTerm: 5, Last: 80, Commit: 80}
 	hello := func(from, nonce uint64, reach wal.Reach) transport.Hello {
-		return transport.Hello{ClusterID: 77, From: from, To: testMember.ID, Nonce: nonce, Reach: witness.EncodeReach(reach)}
+		return transport.Hello{ClusterID: 77, From: from, To: testMember.ID, Nonce: nonce, Token: "t", Addr: at22, Reach: witness.EncodeReach(reach)}
 	}
-	rival := hello(22, 8, full)
+	confirmed := func(h transport.Hello) transport.Hello {
+		h.Asked = &transport.Confirmation{At: at22}
+		return h
+	}
+	rival := confirmed(hello(22, 8, full))
 	rival.Rival = true
-	mute := hello(22, 8, full)
+	mute := confirmed(hello(22, 8, full))
 	mute.Reach = ""
 	for _, c := range []struct {
 		name   string
@@ -29,28 +49,144 @@ func TestAdmit(t *testing.T) {
 		status int
 		says   string
 	}{
-		{"a stranger, who may be a member soon", hello(44, 9, less), 0, ""},
+		{"a stranger, who may be a member soon", hello(44, 9, less), statusUnproven, "does not know"},
 		{"one that was removed", hello(33, 9, full), statusGone, "removed"},
 		{"this machine", hello(testMember.ID, 1, full), http.StatusPreconditionFailed, "this is that machine"},
 		{"a copy of this machine", hello(testMember.ID, 2, full), statusRival, "another process with the identity of this machine"},
-		{"a member", hello(22, 7, full), 0, ""},
+		{"a member", confirmed(hello(22, 7, full)), 0, ""},
 		{"the same process, an earlier handshake", hello(22, 7, less), 0, ""},
 		{"another process of it", rival, statusRival, "member 0000000000000016"},
 		{"it says nothing of its log", mute, http.StatusBadRequest, "how far it reaches"},
-		{"it comes back with all it had", hello(22, 9, full), 0, ""},
-		{"it comes back with less", hello(22, 10, less), statusBehind,
+		{"it comes back with all it had", confirmed(hello(22, 9, full)), 0, ""},
+		{"it comes back with less", confirmed(hello(22, 10, less)), statusBehind,
 			"curl -X DELETE http://127.0.0.1:4001/v2/members/0000000000000016, then start this machine as before with -f -C 127.0.0.1:7001 added once"},
 	} {
-		status, message := m.Inbox.Admit(c.hello)
-		if status != c.status || !strings.Contains(message, c.says) {
-			t.Errorf("%s: %d %q, want %d and %q", c.name, status, message, c.status, c.says)
+		v := m.Inbox.Admit(c.hello)
+		if len(v.Ask) > 0 || v.Status != c.status || !strings.Contains(v.Message, c.says) {
+			t.Errorf("%s: %+v, want %d and %q", c.name, v, c.status, c.says)
 		}
-		if status == 0 {
+		if v.Status == 0 {
 			m.eventually("it is noted", func() bool {
 				book := m.book.Load()
 				return book.Record(c.hello.From) != witness.Record{} && book.Judge(c.hello.From, c.hello.Nonce, wal.Reach{}, false) == witness.Welcome
 			})
 		}
+	}
+}
+
+// Who says that it is a member is taken for it only when the member says so, and what it does
+// then is worth less as long as nobody else says where it is.
+func TestClaims(t *testing.T) {
+	m := start(t, t.TempDir(), func(cfg *Config) { cfg.Nonce = 1 })
+	knowing(m.Inbox)
+	reach := wal.Reach{Term: 5, LastTerm: 5, Last: 100, Commit: 90}
+	hello := func(from, nonce uint64, addr string) transport.Hello {
+		return transport.Hello{ClusterID: 77, From: from, To: testMember.ID, Nonce: nonce, Token: fmt.Sprint("token of ", nonce), Addr: addr, Reach: witness.EncodeReach(reach)}
+	}
+	at := func(addr string) *transport.Confirmation { return &transport.Confirmation{At: addr} }
+	asked := func(h transport.Hello, c *transport.Confirmation) transport.Hello {
+		h.Asked = c
+		return h
+	}
+	rival := func(h transport.Hello) transport.Hello {
+		h.Rival = true
+		return h
+	}
+	guessed := hello(22, 1, at22)
+	guessed.Token = "another one"
+	for _, c := range []struct {
+		name  string
+		hello transport.Hello
+		want  transport.Verdict // its Message is not looked at
+	}{
+		{"nobody has asked it", hello(22, 1, at22), transport.Verdict{Ask: []string{at22}}},
+		{"a stranger says that it is elsewhere", hello(22, 9, stranger22), transport.Verdict{Ask: []string{at22}}},
+		{"the member says that it has not dialled", asked(hello(22, 9, stranger22), &transport.Confirmation{Denied: true}), transport.Verdict{Status: statusRival}},
+		{"nobody answers", asked(hello(22, 9, stranger22), at("")), transport.Verdict{Status: statusUnproven}},
+		{"the member says that it has", asked(hello(22, 1, at22), at(at22)), transport.Verdict{}},
+		{"it comes again", hello(22, 1, at22), transport.Verdict{}},
+		{"a stranger comes as that process", guessed, transport.Verdict{Ask: []string{at22}}},
+		{"that process has moved", hello(22, 1, moved22), transport.Verdict{Ask: []string{at22}}},
+		{"a stranger while the member does not answer, but is connected", rival(asked(hello(22, 9, stranger22), at(stranger22))), transport.Verdict{Status: statusRival}},
+		{"the member comes again after that", hello(22, 1, at22), transport.Verdict{}},
+		{"the next process, the end of the one before is not noticed", rival(asked(hello(22, 2, at22), at(at22))), transport.Verdict{Status: statusRival}},
+		{"and then it is", asked(hello(22, 2, at22), at(at22)), transport.Verdict{}},
+		{"a stranger while the member is down", asked(hello(22, 9, stranger22), at(stranger22)), transport.Verdict{}},
+		{"the member is back", rival(asked(hello(22, 3, at22), at(at22))), transport.Verdict{Supersedes: true}},
+		{"and has a second stream", hello(22, 3, at22), transport.Verdict{}},
+		{"the stranger comes again", hello(22, 9, stranger22), transport.Verdict{Ask: []string{at22}}},
+		{"one that is vouched for", hello(55, 1, at55), transport.Verdict{Ask: []string{at55}}},
+		{"it says that it has dialled", asked(hello(55, 1, at55), at(at55)), transport.Verdict{}},
+		{"one that nobody vouches for", asked(hello(44, 1, stranger22), at(stranger22)), transport.Verdict{Status: statusUnproven}},
+	} {
+		got := m.Inbox.Admit(c.hello)
+		if got.Message = ""; !reflect.DeepEqual(got, c.want) {
+			t.Errorf("%s: %+v, want %+v", c.name, got, c.want)
+		}
+	}
+}
+
+// A stranger in the place of a member that is down can neither end this machine, nor make it
+// refuse the member for less than the stranger has pretended to have.
+func TestAStrangerInThePlaceOfAMember(t *testing.T) {
+	m := start(t, t.TempDir())
+	knowing(m.Inbox)
+	expel := transport.Frame{Kind: transport.KindRefusal, Payload: transport.EncodeRefusal(statusGone, "removed")}
+	pretends := witness.EncodeReach(wal.Reach{Term: 5, LastTerm: 5, Last: 1 << 40, Commit: 1 << 40})
+	h := transport.Hello{From: 22, Nonce: 9, Token: "t", Addr: stranger22, Reach: pretends, Asked: &transport.Confirmation{At: stranger22}}
+	if v := m.Inbox.Admit(h); v.Status != 0 {
+		t.Fatalf("%+v", v)
+	}
+	if status, message := m.Inbox.Meet(transport.Hello{From: 22, Nonce: 9, Addr: stranger22, Reach: pretends}); status != 0 {
+		t.Errorf("%d %s", status, message)
+	}
+	for _, f := range []transport.Frame{expel, {Kind: transport.KindReach, Payload: []byte(pretends)}} {
+		if err := m.Inbox.Deliver(22, f); err != nil {
+			t.Error(err)
+		}
+	}
+	m.set("/foo", "this machine goes on") // behind all of that
+	select {
+	case d := <-m.Gone:
+		t.Errorf("it was ended: %+v", d)
+	default:
+	}
+	back := transport.Hello{From: 22, Nonce: 2, Token: "u", Addr: at22, Asked: &transport.Confirmation{At: at22},
+		Reach: witness.EncodeReach(wal.Reach{Term: 5, LastTerm: 5, Last: 100, Commit: 90})}
+	if v := m.Inbox.Admit(back); v.Status != 0 || !v.Supersedes {
+		t.Errorf("the member is back: %+v", v)
+	}
+	if err := m.Inbox.Deliver(22, expel); err != nil {
+		t.Error(err)
+	}
+	if d := <-m.Gone; !d.Removed {
+		t.Errorf("the member itself: %+v", d)
+	}
+}
+
+// What a machine sends that is no member here is not heard, but for Raft: it may be the leader
+// from which this one has to learn. A proposal of it has to wait for that.
+func TestFramesOfOthersThanMembers(t *testing.T) {
+	m := start(t, t.TempDir())
+	knowing(m.Inbox)
+	if v := m.Inbox.Admit(transport.Hello{From: 55, Nonce: 1, Token: "t", Addr: at55, Asked: &transport.Confirmation{At: at55},
+		Reach: witness.EncodeReach(wal.Reach{})}); v.Status != 0 {
+		t.Fatalf("%+v", v)
+	}
+	if err := m.Inbox.Deliver(55, transport.Frame{Kind: transport.KindForward, Payload: []byte("nonsense")}); !errors.Is(err, errNotMember) {
+		t.Errorf("a proposal: %v", err)
+	}
+	for _, kind := range []transport.Kind{transport.KindRaft, transport.KindReject, transport.KindHash, transport.KindReach} {
+		if err := m.Inbox.Deliver(55, transport.Frame{Kind: kind, Payload: []byte("nonsense")}); err != nil {
+			t.Errorf("kind %d: %v", kind, err)
+		}
+	}
+	if err := m.Inbox.Deliver(44, transport.Frame{Kind: transport.KindRefusal, Payload: transport.EncodeRefusal(statusGone, "removed")}); err != nil {
+		t.Error(err)
+	}
+	m.set("/foo", "bar")
+	if len(m.Gone) > 0 {
+		t.Error("a stranger has ended it")
 	}
 }
 
@@ -63,10 +199,19 @@ func TestWitnessKeepsWhatItHears(t *testing.T) {
 		return transport.Frame{Kind: transport.KindReach, Payload: []byte(witness.EncodeReach(reach))}
 	}
 	reach := wal.Reach{Term: 5, LastTerm: 5, Last: 100, Commit: 90}
-	for _, id := range []uint64{22, 33} {
-		m.Inbox.Deliver(id, frame(reach))
+	m.Inbox.know(&roll{places: map[uint64]place{22: {stated: at22}, 33: {stated: at55}}}, []uint64{22, 33})
+	for id, addr := range map[uint64]string{22: at22, 33: at55} {
+		h := transport.Hello{From: id, Nonce: id, Addr: addr, Reach: witness.EncodeReach(wal.Reach{}), Asked: &transport.Confirmation{At: addr}}
+		if v := m.Inbox.Admit(h); v.Status != 0 {
+			t.Fatalf("%+v", v)
+		}
+		if err := m.Inbox.Deliver(id, frame(reach)); err != nil {
+			t.Fatal(err)
+		}
 	}
-	m.Inbox.Deliver(22, transport.Frame{Kind: transport.KindReach, Payload: []byte("nonsense")})
+	if err := m.Inbox.Deliver(22, transport.Frame{Kind: transport.KindReach, Payload: []byte("nonsense")}); err != nil {
+		t.Fatal(err)
+	}
 	m.eventually("it is heard", func() bool { return m.book.Load().Record(33) != witness.Record{} })
 	m.root.Send(m.Inbox.to.witness, &membership{members: []store.Member{testMember}, removed: []uint64{33}})
 	m.eventually("it is forgotten", func() bool { return m.book.Load().Record(33) == witness.Record{} })

@@ -54,10 +54,6 @@ func (w *witnessActor) Receive(ctx actor.Context) {
 		if !slices.Contains(w.removed, m.member) {
 			w.book.Store(w.book.Load().Meet(m.member, m.nonce, m.reach))
 		}
-	case *shown:
-		if !slices.Contains(w.removed, m.member) {
-			w.book.Store(w.book.Load().See(m.member, m.reach))
-		}
 	case *membership:
 		w.removed = m.removed
 		w.book.Store(w.book.Load().Forget(m.removed))

@@ -187,7 +187,8 @@ func TestKilledAgainAndAgain(t *testing.T) {
 }
 
 // TestRestoredFromBeforeTheOthersCame: a directory that knows of no other members leads
-// alone, until one of those that it does not know tells it better.
+// alone, since whoever says that it is one may be a stranger, and the others go on without it.
+// It says so, and when people take it at its word it says what it would take to join them.
 func TestRestoredFromBeforeTheOthersCame(t *testing.T) {
 	t.Parallel()
 	c := startCluster(t, 1, quickElections...)
@@ -208,11 +209,17 @@ func TestRestoredFromBeforeTheOthersCame(t *testing.T) {
 	})
 	c.kill(first)
 	first.putBack(backup)
+	first.start()
+	waitUntil(t, "it says that somebody is not heard", func() bool {
+		return strings.Contains(first.proc.stderr(), "or its data is an old copy: start it with -C")
+	})
+	first.kill()
+	first.moveTo(first.client, first.peer, c.others(first)[0].peer)
 	first.launch()
 	if code := first.proc.waitExit(waitLimit); code != 1 {
 		t.Errorf("exit code %d, want 1", code)
 	}
-	if log := first.proc.stderr(); advice.FindString(log) == "" {
+	if log := first.proc.stderr(); !strings.Contains(log, "To DELETE it and join, start this machine as before, -C included, with -f added once") {
 		t.Errorf("it does not say what to do:\n%s", log)
 	}
 	for _, s := range c.others(first) {

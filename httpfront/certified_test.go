@@ -37,7 +37,7 @@ func TestCertificateOfAClientOnPeerPort(t *testing.T) {
 	machine := shown(testCA().Issue("machine"))
 	handshake := func(method, path string) string {
 		return fmt.Sprintf("%s %s HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: etcd-raft\r\nX-Etcd-Protocol: 3\r\n"+
-			"X-Etcd-Cluster-Id: %x\r\nX-Etcd-From: 5\r\nX-Etcd-To: %x\r\nX-Etcd-Class: %s\r\nX-Etcd-Nonce: 1\r\n"+
+			"X-Etcd-Cluster-Id: %x\r\nX-Etcd-From: 5\r\nX-Etcd-To: %x\r\nX-Etcd-Class: %s\r\nX-Etcd-Nonce: 1\r\nX-Etcd-Token: 00000000000000000000000000000000\r\n"+
 			"X-Etcd-Peer-Address: 127.0.0.1:7005\r\nX-Etcd-Reach: \r\nContent-Length: 0\r\n\r\n", method, path, 77, 11,
 			map[string]string{transport.StreamPath: "control", transport.SnapshotPath: "snapshot"}[path])
 	}

@@ -21,7 +21,22 @@ const (
 // second. The line after those that were left out says how many they were. now is the time
 // since any moment before.
 func BoundedLog(next slog.Handler, now func() time.Duration) slog.Handler {
-	return boundedLog{next, &logLimits{now: now, of: map[string]*logLimit{}}}
+	lines := allowances[string]{burst: logBurst, every: logEvery, most: maxLogMessages}
+	return boundedLog{next, &logLimits{now: now, lines: lines}}
+}
+
+// logLimits are those of the messages of one log.
+type logLimits struct {
+	now func() time.Duration
+
+	mu    sync.Mutex
+	lines allowances[string] // by their messages
+}
+
+func (l *logLimits) take(message string) (omitted uint64, ok bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.lines.take(message, l.now())
 }
 
 type boundedLog struct {
@@ -46,45 +61,4 @@ func (b boundedLog) WithAttrs(attrs []slog.Attr) slog.Handler {
 
 func (b boundedLog) WithGroup(name string) slog.Handler {
 	return boundedLog{b.Handler.WithGroup(name), b.limits}
-}
-
-// logLimits are those of the messages of one log.
-type logLimits struct {
-	now func() time.Duration
-
-	mu sync.Mutex
-	of map[string]*logLimit
-}
-
-type logLimit struct {
-	left    int           // lines that may be logged
-	since   time.Duration // when left was last counted
-	omitted uint64        // lines since the last one that was logged
-}
-
-// take says whether a line may be logged, and how many before it were not.
-func (l *logLimits) take(message string) (omitted uint64, ok bool) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	now := l.now()
-	limit := l.of[message]
-	switch {
-	case limit != nil:
-	case len(l.of) >= maxLogMessages:
-		return 0, false
-	default:
-		limit = &logLimit{left: logBurst, since: now}
-		l.of[message] = limit
-	}
-	if more := int((now - limit.since) / logEvery); more > 0 {
-		limit.left = min(limit.left+more, logBurst)
-		limit.since += time.Duration(more) * logEvery
-	}
-	if limit.left == 0 {
-		limit.omitted++
-		return 0, false
-	}
-	limit.left--
-	omitted, limit.omitted = limit.omitted, 0
-	return omitted, true
 }

@@ -14,8 +14,10 @@
 //   - a member that has gone silent is noticed within [Config.Dead];
 //   - control frames never wait behind bulk ones, which have their own connection;
 //   - nobody is served who belongs to another cluster, mistook this machine for
-//     another, or is turned away by the caller's [Admit]; and no stream of one process
-//     is replaced by that of another one with the same ID while it lives;
+//     another, or is turned away by the caller's [Admit], which may have the member asked
+//     first; and no stream of one process is replaced by that of another one with the same
+//     ID while it lives, unless the caller says that it supersedes it;
+//   - what strangers cause is bounded: dials, questions under way, log lines;
 //   - a snapshot is held in memory by neither side, and is acknowledged only after
 //     the receiver reported it durable. Nothing of it reaches the receiver before the
 //     caller wants it, and never more than was announced.

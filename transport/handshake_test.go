@@ -143,7 +143,8 @@ func TestStrangersAreNotToldIDs(t *testing.T) {
 			defer conn.Close()
 			if _, err := io.WriteString(conn, "GET /raft/stream HTTP/1.1\r\nHost: b\r\nUpgrade: etcd-raft\r\nConnection: Upgrade\r\n"+
 				"X-Etcd-Protocol: 3\r\nX-Etcd-Cluster-Id: "+c.cluster+"\r\nX-Etcd-From: a1\r\nX-Etcd-To: "+c.to+
-				"\r\nX-Etcd-Class: control\r\nX-Etcd-Nonce: 1\r\n\r\n"); err != nil {
+				"\r\nX-Etcd-Class: control\r\nX-Etcd-Nonce: 1\r\n"+
+				"X-Etcd-Peer-Address: 127.0.0.1:7001\r\nX-Etcd-Token: "+strings.Repeat("0", tokenSize)+"\r\n\r\n"); err != nil {
 				t.Fatal(err)
 			}
 			answer, err := io.ReadAll(conn)
@@ -164,7 +165,8 @@ func TestHandshakeOnTheWire(t *testing.T) {
 	m := startMachine(t, machineConfig{})
 	good := map[string]string{
 		"Upgrade": "etcd-raft", "Connection": "Upgrade", "X-Etcd-Protocol": "3", "X-Etcd-Cluster-Id": "c1",
-		"X-Etcd-From": "a1", "X-Etcd-To": "b0", "X-Etcd-Class": "control", "X-Etcd-Nonce": "1", "X-Etcd-Peer-Address": "127.0.0.1:7001",
+		"X-Etcd-From": "a1", "X-Etcd-To": "b0", "X-Etcd-Class": "control", "X-Etcd-Nonce": "1",
+		"X-Etcd-Peer-Address": "127.0.0.1:7001", "X-Etcd-Token": strings.Repeat("0", tokenSize),
 	}
 	for _, c := range []struct {
 		header, value string
@@ -178,6 +180,7 @@ func TestHandshakeOnTheWire(t *testing.T) {
 		{"X-Etcd-To", "", http.StatusBadRequest, "X-Etcd-To is not a hexadecimal number"},
 		{"X-Etcd-Nonce", "", http.StatusBadRequest, "X-Etcd-Nonce is not a hexadecimal number"},
 		{"X-Etcd-Class", "express", http.StatusBadRequest, "X-Etcd-Class is unknown"},
+		{"X-Etcd-Token", "1", http.StatusBadRequest, "X-Etcd-Token has not the length of a token"},
 		{"X-Etcd-Class", "snapshot", http.StatusBadRequest, "class snapshot does not belong here"},
 		{"X-Etcd-Peer-Address", "[fe80::1%eth0]:1", http.StatusSwitchingProtocols, "Switching Protocols"},
 		{"X-Etcd-Peer-Address", "evil:4001,127.0.0.1:14001", http.StatusBadRequest, "X-Etcd-Peer-Address: an IPv6 address, and nothing else, is in brackets before its port"},
@@ -220,7 +223,7 @@ func TestAddressesThatAreNone(t *testing.T) {
 		}
 		for what, err := range map[string]error{
 			"a snapshot": SendSnapshot(t.Context(), cfg, bob, addr, nil, 4, strings.NewReader("body"), nil),
-			"a question": func() error { _, err := Ask(t.Context(), cfg, addr); return err }(),
+			"a question": func() error { _, err := Ask(t.Context(), cfg, addr, ""); return err }(),
 		} {
 			if err == nil || !strings.Contains(err.Error(), "no address of a machine") {
 				t.Errorf("%s to %.40q: %.300v", what, addr, err)

@@ -33,6 +33,8 @@ func testConfig(member uint64) Config {
 	return Config{
 		ClusterID: cluster,
 		MemberID:  member,
+		Addr:      "127.0.0.1:7001",
+		Secret:    []byte{byte(member)},
 		Dial: func(ctx context.Context, addr string) (net.Conn, error) {
 			return new(net.Dialer).DialContext(ctx, "tcp", addr)
 		},
@@ -109,7 +111,9 @@ type delivered struct {
 type machineConfig struct {
 	Config
 	addr    string
-	admit   Admit
+	admit   func(h Hello) (status int, message string)
+	judge   Admit // instead of admit
+	ask     func(ctx context.Context, addr, token string) (Presence, error)
 	deliver func(from uint64, f Frame)
 	offered func(from uint64, message []byte) error
 	receive func(from uint64, message []byte, size int64, body io.Reader) error
@@ -139,7 +143,17 @@ func startMachine(t testing.TB, cfg machineConfig) *machine {
 	if cfg.offered == nil {
 		cfg.offered = func(uint64, []byte) error { return nil }
 	}
-	m.receiver = NewReceiver(cfg.Config, cfg.admit, cfg.deliver)
+	if cfg.judge == nil {
+		cfg.judge = func(h Hello) Verdict {
+			status, message := cfg.admit(h)
+			return Verdict{Status: status, Message: message}
+		}
+	}
+	deliver := func(from uint64, f Frame) error {
+		cfg.deliver(from, f)
+		return nil
+	}
+	m.receiver = NewReceiver(cfg.Config, cfg.judge, cfg.ask, deliver)
 	server := &fasthttp.Server{
 		Handler: func(ctx *fasthttp.RequestCtx) {
 			switch string(ctx.Path()) {
@@ -193,7 +207,7 @@ func startSender(t testing.TB, cfg Config, addr string, class Class, limit int) 
 	d.Sender = NewSender(cfg, bob, addr, class, limit, Events{
 		Up:      func() { d.up <- time.Now() },
 		Down:    func(err error) { d.down <- err },
-		Refused: func(status int, message string) { d.refused <- RefusedError{status, message} },
+		Refused: func(_ string, status int, message string) { d.refused <- RefusedError{status, message} },
 	})
 	t.Cleanup(d.Close)
 	return d

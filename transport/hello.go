@@ -38,6 +38,7 @@ const (
 	headerAddr     = "X-Etcd-Peer-Address"
 	headerNonce    = "X-Etcd-Nonce"
 	headerReach    = "X-Etcd-Reach"
+	headerToken    = "X-Etcd-Token"
 
 	// maxAnswer bounds the answer to a request, headers included, in bytes.
 	maxAnswer = 64 << 10
@@ -82,15 +83,22 @@ type Hello struct {
 	// Class is [Control] or [Bulk] for a stream, and "snapshot" as a string for a
 	// snapshot.
 	Class Class
-	// Addr is where the dialling machine listens for others, host:port. An answer has none.
+	// Addr is where the dialling machine says that it listens for others, host:port. Of an
+	// answer it is where it was dialled.
 	Addr string
 	// Nonce is that of the process.
 	Nonce uint64
+	// Token is what the dialling process says to nobody else, so that it can be asked
+	// whether it has said it. An answer has none.
+	Token string
 	// Reach is how far the log of the machine reaches, in the words of the caller.
 	Reach string
 	// Rival is not part of what is said: another process has a stream to this machine under
 	// the same member ID.
 	Rival bool
+	// Asked is not part of what is said: the member was asked whether it was it that has
+	// dialled, and this came of it. Nil as long as it was not.
+	Asked *Confirmation
 	// Certified is not part of what is said either: it looks whether the certificate of who
 	// has dialled names a host, and its error says what is wrong for people. Nil if no
 	// certificates are asked for, and in an answer.
@@ -130,6 +138,9 @@ type Config struct {
 	Dead time.Duration
 	// Nonce is a random number that tells this process from others with its identity.
 	Nonce uint64
+	// Secret is random, too, and nobody else knows it: it proves that it was this process
+	// that has dialled.
+	Secret []byte
 	// Reach is asked at every handshake how far the log of this machine reaches durably;
 	// nil if nobody wants to know. It is called from many goroutines.
 	Reach func() string
@@ -154,13 +165,16 @@ func (c *Config) reach() string {
 
 // hello is what the machine says to another one.
 func (c *Config) hello(to uint64, class Class) Hello {
-	return Hello{ClusterID: c.ClusterID, From: c.MemberID, To: to, Class: class, Addr: c.Addr, Nonce: c.Nonce, Reach: c.reach()}
+	return Hello{ClusterID: c.ClusterID, From: c.MemberID, To: to, Class: class, Addr: c.Addr, Nonce: c.Nonce, Reach: c.reach(), Token: c.token(to)}
 }
+
+// Hello is what the machine says to a member that it dials for a stream.
+func (c *Config) Hello(to uint64, class Class) Hello { return c.hello(to, class) }
 
 // RefusedError is an error answer of the member that was asked. What anything else at its
 // address answers is an ordinary error.
 type RefusedError struct {
-	// Status is the HTTP status: that of the caller's [Admit], or [StatusRefounded].
+	// Status is the HTTP status: that of the [Verdict] of the member, or [StatusRefounded].
 	Status int
 	// Message says why.
 	Message string
@@ -245,12 +259,17 @@ func (h *Hello) signed(answer http.Header) bool {
 // shake does the handshake on a fresh connection.
 func shake(c *timedConn, addr, method, path string, h Hello) (*upgraded, error) {
 	if _, err := fmt.Fprintf(c, "%s %s HTTP/1.1\r\nHost: %s\r\nConnection: Upgrade\r\nUpgrade: %s\r\n"+
-		"%s: %s\r\n%s: %016x\r\n%s: %016x\r\n%s: %016x\r\n%s: %s\r\n%s: %s\r\n%s: %016x\r\n%s: %s\r\nContent-Length: 0\r\n\r\n",
+		"%s: %s\r\n%s: %016x\r\n%s: %016x\r\n%s: %016x\r\n%s: %s\r\n%s: %s\r\n%s: %016x\r\n%s: %s\r\n%s: %s\r\nContent-Length: 0\r\n\r\n",
 		method, path, addr, upgradeProtocol,
 		headerProtocol, protocolVersion, headerCluster, h.ClusterID,
-		headerFrom, h.From, headerTo, h.To, headerClass, h.Class, headerAddr, h.Addr, headerNonce, h.Nonce, headerReach, h.Reach); err != nil {
+		headerFrom, h.From, headerTo, h.To, headerClass, h.Class, headerAddr, h.Addr, headerNonce, h.Nonce, headerReach, h.Reach,
+		headerToken, h.Token); err != nil {
 		return nil, err
 	}
+	// The other side asks back before it answers, for as long as it may take to get there.
+	patience := c.readTimeout
+	c.readTimeout = 2 * patience
+	defer func() { c.readTimeout = patience }()
 	budget := &io.LimitedReader{R: c, N: maxAnswer}
 	r := bufio.NewReader(budget)
 	resp, err := http.ReadResponse(r, nil)
@@ -266,7 +285,7 @@ func shake(c *timedConn, addr, method, path string, h Hello) (*upgraded, error) 
 	case status != http.StatusSwitchingProtocols:
 		return nil, &RefusedError{status, message}
 	}
-	other := Hello{ClusterID: h.ClusterID, From: h.To, To: h.From, Class: h.Class, Reach: resp.Header.Get(headerReach)}
+	other := Hello{ClusterID: h.ClusterID, From: h.To, To: h.From, Class: h.Class, Addr: addr, Reach: resp.Header.Get(headerReach)}
 	if other.Nonce, err = strconv.ParseUint(resp.Header.Get(headerNonce), 16, 64); err != nil {
 		return nil, fmt.Errorf("handshake: %s of the answer is not a hexadecimal number", headerNonce)
 	}
@@ -353,10 +372,12 @@ func parseHello(req *fasthttp.RequestHeader) (h Hello, status int, message strin
 	if h.Class, ok = parseClass(string(req.Peek(headerClass))); !ok {
 		return h, http.StatusBadRequest, headerClass + " is unknown"
 	}
-	if h.Addr = string(req.Peek(headerAddr)); h.Addr != "" {
-		if err := endpoint.CheckAddress(h.Addr); err != nil {
-			return h, http.StatusBadRequest, headerAddr + ": " + err.Error()
-		}
+	h.Addr = string(req.Peek(headerAddr))
+	if err := endpoint.CheckAddress(h.Addr); err != nil {
+		return h, http.StatusBadRequest, headerAddr + ": " + err.Error()
+	}
+	if h.Token = string(req.Peek(headerToken)); len(h.Token) != tokenSize {
+		return h, http.StatusBadRequest, headerToken + " has not the length of a token"
 	}
 	h.Reach = string(req.Peek(headerReach))
 	return h, 0, ""

@@ -31,11 +31,13 @@ func TestHandshakeIsMutual(t *testing.T) {
 		},
 	})
 	t.Cleanup(s.Close)
-	want := Hello{ClusterID: cluster, From: alice, To: bob, Class: Control, Nonce: 0xa11ce, Reach: "alice's reach"}
+	want := Hello{ClusterID: cluster, From: alice, To: bob, Class: Control, Addr: "127.0.0.1:7001", Nonce: 0xa11ce, Reach: "alice's reach"}
+	config := asProcess(alice, 0xa11ce, "")
+	want.Token = config.token(bob)
 	if got := receive(t, heard, "a handshake"); !reflect.DeepEqual(got, want) {
 		t.Errorf("the accepting side hears %+v, want %+v", got, want)
 	}
-	want = Hello{ClusterID: cluster, From: bob, To: alice, Class: Control, Nonce: 0xb0b, Reach: "bob's reach"}
+	want = Hello{ClusterID: cluster, From: bob, To: alice, Class: Control, Addr: m.addr, Nonce: 0xb0b, Reach: "bob's reach"}
 	if got := receive(t, met, "an answer"); !reflect.DeepEqual(got, want) {
 		t.Errorf("the dialling side hears %+v, want %+v", got, want)
 	}
@@ -105,9 +107,8 @@ func TestTheNextProcessAfterAPowerCut(t *testing.T) {
 		}
 		return 0, ""
 	}})
-	c, err := open(t.Context(), asProcess(alice, 1, ""), m.addr, http.MethodGet, StreamPath, Hello{
-		ClusterID: cluster, From: alice, To: bob, Class: Control, Nonce: 1,
-	})
+	dead := asProcess(alice, 1, "")
+	c, err := open(t.Context(), dead, m.addr, http.MethodGet, StreamPath, dead.Hello(bob, Control))
 	if err != nil {
 		t.Fatal(err)
 	}

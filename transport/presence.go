@@ -28,12 +28,17 @@ var ErrNoMember = errors.New("this is no machine's address for other machines (-
 // cluster, one that was asked at its port for clients, and [StatusUncertified].
 var presenceRefusals = []int{http.StatusPreconditionFailed, http.StatusMisdirectedRequest, StatusUncertified}
 
-// Presence is which member a machine is, and where others are that it has heard of from
-// themselves.
+// Presence is which member a machine is, and where it knows others to be.
 type Presence struct {
-	Member uint64  `json:"memberId,string"`
-	Others []Place `json:"others"`
+	Member uint64 `json:"memberId,string"`
+	// Dialled says that the process has dialled the one that asks, with the token in the
+	// question.
+	Dialled bool    `json:"dialled,omitempty"`
+	Others  []Place `json:"others"`
 }
+
+// maxOthers bounds the others of whom a machine tells.
+const maxOthers = 200
 
 // Place is where a member listens for other machines, host:port.
 type Place struct {
@@ -41,11 +46,12 @@ type Place struct {
 	Addr   string `json:"addr"`
 }
 
-// Ask asks whoever listens at addr which member of the cluster of cfg it is. It takes
+// Ask asks whoever listens at addr which member of the cluster of cfg it is, and, unless token
+// is empty, whether it has dialled the machine of cfg with it. It takes
 // [Config.Dead] at most. The error is a *RefusedError if that is a machine of another
 // cluster, its port for clients, or a machine of this cluster that does not take this one for
 // a machine, and ErrNoMember if it is something else.
-func Ask(ctx context.Context, cfg Config, addr string) (Presence, error) {
+func Ask(ctx context.Context, cfg Config, addr, token string) (Presence, error) {
 	ctx, cancel := context.WithTimeout(ctx, cfg.Dead)
 	defer cancel()
 	raw, err := cfg.dial(ctx, addr)
@@ -55,8 +61,9 @@ func Ask(ctx context.Context, cfg Config, addr string) (Presence, error) {
 	defer raw.Close()
 	defer context.AfterFunc(ctx, func() { _ = raw.Close() })() // it is closed anyway
 	c := newTimedConn(raw, cfg.Dead)
-	if _, err := fmt.Fprintf(c, "GET %s HTTP/1.1\r\nHost: %s\r\nConnection: close\r\n%s: %s\r\n%s: %x\r\n%s: %s\r\n\r\n",
-		PresencePath, addr, headerProtocol, protocolVersion, headerCluster, cfg.ClusterID, headerAddr, cfg.Addr); err != nil {
+	if _, err := fmt.Fprintf(c, "GET %s HTTP/1.1\r\nHost: %s\r\nConnection: close\r\n%s: %s\r\n%s: %x\r\n%s: %s\r\n%s: %x\r\n%s: %s\r\n\r\n",
+		PresencePath, addr, headerProtocol, protocolVersion, headerCluster, cfg.ClusterID, headerAddr, cfg.Addr,
+		headerFrom, cfg.MemberID, headerToken, token); err != nil {
 		return Presence{}, err
 	}
 	resp, err := http.ReadResponse(bufio.NewReader(io.LimitReader(c, maxAnswer)), nil)
@@ -81,6 +88,7 @@ func Ask(ctx context.Context, cfg Config, addr string) (Presence, error) {
 			return Presence{}, fmt.Errorf("%w: it says of another one where it is: %w", ErrNoMember, err)
 		}
 	}
+	p.Others = p.Others[:min(len(p.Others), maxOthers)]
 	return p, nil
 }
 
@@ -101,7 +109,11 @@ func (r *Receiver) Presence(ctx *fasthttp.RequestCtx, admit func(addr string) er
 		ctx.Response.SetBodyRaw(newErrorBody(StatusUncertified, err.Error()))
 		return
 	}
-	body, err := json.Marshal(Presence{Member: r.cfg.MemberID, Others: others})
+	p := Presence{Member: r.cfg.MemberID, Others: others[:min(len(others), maxOthers)]}
+	if from, err := strconv.ParseUint(string(ctx.Request.Header.Peek(headerFrom)), 16, 64); err == nil {
+		p.Dialled = r.cfg.Dialled(from, string(ctx.Request.Header.Peek(headerToken)))
+	}
+	body, err := json.Marshal(p)
 	if err != nil {
 		panic(err) // integers and strings always marshal
 	}

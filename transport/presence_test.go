@@ -15,13 +15,13 @@ import (
 func TestPresence(t *testing.T) {
 	others := []Place{{Member: alice, Addr: "127.0.0.1:7001"}}
 	m := startMachine(t, machineConfig{others: others})
-	got, err := Ask(t.Context(), testConfig(alice), m.addr)
+	got, err := Ask(t.Context(), testConfig(alice), m.addr, "")
 	if want := (Presence{Member: bob, Others: others}); err != nil || !reflect.DeepEqual(got, want) {
 		t.Errorf("%+v, %v; want %+v", got, err, want)
 	}
 	stranger := testConfig(alice)
 	stranger.ClusterID++
-	got, err = Ask(t.Context(), stranger, m.addr)
+	got, err = Ask(t.Context(), stranger, m.addr, "")
 	refused, ok := errors.AsType[*RefusedError](err)
 	if !ok || refused.Status != http.StatusPreconditionFailed || !reflect.DeepEqual(got, Presence{}) {
 		t.Errorf("a stranger is told %+v, %v", got, err)
@@ -50,7 +50,7 @@ func TestPresenceOfSomethingElse(t *testing.T) {
 				}()
 				return near, nil
 			}
-			if p, err := Ask(t.Context(), cfg, "there:1"); err == nil {
+			if p, err := Ask(t.Context(), cfg, "there:1", ""); err == nil {
 				t.Errorf("%+v", p)
 			}
 		})
@@ -64,7 +64,7 @@ func TestPresenceOfSomethingElse(t *testing.T) {
 			ends = append(ends, far)
 			return near, nil
 		}
-		if p, err := Ask(t.Context(), cfg, "there:1"); err == nil {
+		if p, err := Ask(t.Context(), cfg, "there:1", ""); err == nil {
 			t.Errorf("%+v", p)
 		}
 		for _, end := range ends {

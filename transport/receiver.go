@@ -23,17 +23,33 @@ const (
 	maxForeign = 64
 )
 
-// Admit decides whether a stream or snapshot from another machine is welcome: 0 if
-// so, otherwise the HTTP status and the reason it is refused with. It is called from
-// many goroutines, and only for handshakes that mean this machine and cluster.
-type Admit func(h Hello) (status int, message string)
+// Admit decides whether a stream or snapshot from another machine is welcome. It is called
+// from many goroutines, and only for handshakes that mean this machine and cluster. Until
+// [Hello.Asked] is set it may want the member to be asked first.
+type Admit func(h Hello) Verdict
+
+// Verdict is what becomes of a handshake.
+type Verdict struct {
+	// Ask has the member asked whether it has dialled, at these addresses, host:port, in
+	// this order, and then where it says it is. The verdict comes after that, and nothing else
+	// in this one counts.
+	Ask []string
+	// Status is 0 if it is welcome, otherwise the HTTP status that it is refused with, and
+	// Message the reason.
+	Status  int
+	Message string
+	// Supersedes ends what other processes have under the ID of this one.
+	Supersedes bool
+}
 
 // Receiver is the accepting side of a machine, for handlers of a fasthttp server.
 // All methods may be called from any goroutine.
 type Receiver struct {
 	cfg     Config
 	admit   Admit
-	deliver func(from uint64, f Frame)
+	deliver func(from uint64, f Frame) error
+	ask     func(ctx context.Context, addr, token string) (Presence, error)
+	started time.Time
 
 	mu        sync.Mutex
 	closed    bool
@@ -42,6 +58,10 @@ type Receiver struct {
 	receiving *stream         // the snapshot under way
 	foreign   map[uint64]bool // member IDs of other clusters that were logged
 	running   sync.WaitGroup
+
+	asking    map[askID]*asking
+	askingFor map[string]int // by host
+	said      allowances[string]
 }
 
 // streamID names what there may be one of at a time.
@@ -61,12 +81,18 @@ type stream struct {
 
 func (st *stream) id() streamID { return streamID{st.from, st.class} }
 
-// NewReceiver makes a Receiver. deliver is called for each frame, in order, from one
+// NewReceiver makes a Receiver. ask asks another machine who it is, see [Ask]. deliver is called for each frame, in order, from one
 // goroutine per stream, and owns the payload. It may block, which is what slows a
 // sender down, but for much less than [Config.Dead]: the sender would take this
-// machine for dead.
-func NewReceiver(cfg Config, admit Admit, deliver func(from uint64, f Frame)) *Receiver {
-	return &Receiver{cfg: cfg, admit: admit, deliver: deliver, streams: map[streamID]*stream{}, foreign: map[uint64]bool{}}
+// machine for dead. An error of it ends the stream.
+func NewReceiver(cfg Config, admit Admit, ask func(ctx context.Context, addr, token string) (Presence, error),
+	deliver func(from uint64, f Frame) error) *Receiver {
+	return &Receiver{
+		cfg: cfg, admit: admit, ask: ask, deliver: deliver, started: time.Now(),
+		streams: map[streamID]*stream{}, foreign: map[uint64]bool{},
+		asking: map[askID]*asking{}, askingFor: map[string]int{},
+		said: allowances[string]{burst: saidBurst, every: max(cfg.Dead/10, time.Millisecond), most: maxSaying},
+	}
 }
 
 // Stream is the handler for GET on [StreamPath]. certified is for [Hello]. A new stream
@@ -92,10 +118,7 @@ func (r *Receiver) accept(ctx *fasthttp.RequestCtx, certified Certified, allowed
 	case h.ClusterID == r.cfg.FormerClusterID:
 		status, message = StatusRefounded, fmt.Sprintf("member %016x was made a cluster of its own (-force-new-cluster) without this machine", r.cfg.MemberID)
 	default:
-		r.mu.Lock()
-		h.Rival = r.rival(h.From, h.Nonce)
-		r.mu.Unlock()
-		status, message = r.admit(h)
+		status, message = r.judge(ctx.RemoteAddr(), h)
 	}
 	if status != 0 {
 		r.logRefusal(h, ctx.RemoteAddr(), status, message)
@@ -119,6 +142,46 @@ func (r *Receiver) accept(ctx *fasthttp.RequestCtx, certified Certified, allowed
 		defer st.conn.Close()
 		r.take(st, drops, hijacked, serve)
 	})
+}
+
+// judge decides about a handshake that means this machine.
+func (r *Receiver) judge(by net.Addr, h Hello) (status int, message string) {
+	decide := func() Verdict {
+		r.mu.Lock()
+		h.Rival = r.rival(h.From, h.Nonce)
+		r.mu.Unlock()
+		return r.admit(h)
+	}
+	v := decide()
+	if len(v.Ask) > 0 {
+		asked, err := r.askBack(context.Background(), by, h, v.Ask)
+		if err != nil {
+			return http.StatusServiceUnavailable, err.Error()
+		}
+		h.Asked = &asked
+		v = decide()
+	}
+	if v.Status == 0 && v.Supersedes {
+		r.supersede(h.From, h.Nonce)
+	}
+	return v.Status, v.Message
+}
+
+// supersede ends what processes of a member have other than that with this nonce.
+func (r *Receiver) supersede(member, nonce uint64) {
+	var ended []*stream
+	r.mu.Lock()
+	for id, st := range r.streams {
+		if st.from == member && st.nonce != nonce {
+			_ = st.conn.Close() // its goroutine sees to the rest
+			delete(r.streams, id)
+			ended = append(ended, st)
+		}
+	}
+	r.mu.Unlock()
+	for _, st := range ended {
+		<-st.done
+	}
 }
 
 // errAnother answers who has mistaken this machine for another one. It learns neither which
@@ -214,7 +277,9 @@ func (r *Receiver) serveStream(st *stream, conn *timedConn) error {
 		switch f.Kind {
 		case kindPing:
 		case KindRaft, KindForward, KindReject, KindHash, KindReach, KindRefusal:
-			r.deliver(st.from, f)
+			if err := r.deliver(st.from, f); err != nil {
+				return err
+			}
 		default:
 			return fmt.Errorf("a frame of kind %d is unknown", f.Kind)
 		}

@@ -26,7 +26,7 @@ type Events struct {
 	// Meet is asked before Up about the machine that has taken the stream. A status other
 	// than 0 refuses it: the other machine is told, in a [KindRefusal], and the
 	// connection is given up.
-	Meet Admit
+	Meet func(h Hello) (status int, message string)
 	// Up is called when the stream is established.
 	Up func()
 	// Down is called when the stream was lost, and when it cannot be established:
@@ -34,8 +34,9 @@ type Events struct {
 	// not called for Close.
 	Down func(err error)
 	// Refused is called instead of Down when the member answered the handshake with an
-	// error, and not something else at its address; see [RefusedError]. The Sender keeps trying until it is closed.
-	Refused func(status int, message string)
+	// error, and not something else at its address; see [RefusedError]. addr is where that
+	// was. The Sender keeps trying until it is closed.
+	Refused func(addr string, status int, message string)
 }
 
 // Stats are the counters of a Sender since it was made.
@@ -339,7 +340,7 @@ func (s *Sender) failed(addr string, err error) {
 	s.reported, s.reportedAt = what, time.Now()
 	switch {
 	case isRefusal && s.events.Refused != nil:
-		s.events.Refused(refused.Status, refused.Message)
+		s.events.Refused(addr, refused.Status, refused.Message)
 	case !isRefusal && s.events.Down != nil:
 		s.events.Down(fmt.Errorf("transport: %s stream to %016x at %s: %w", s.class, s.to, addr, err))
 	}

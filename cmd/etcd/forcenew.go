@@ -98,7 +98,7 @@ func answering(ctx context.Context, self transport.Config, r *actors.Refounding)
 				if err != nil {
 					return // an earlier version has let it in; nobody has ever reached it there
 				}
-				p, err := transport.Ask(ctx, self, addr)
+				p, err := transport.Ask(ctx, self, addr, "")
 				refused, _ := errors.AsType[*transport.RefusedError](err)
 				runs[i] = err == nil && p.Member == m.ID ||
 					refused != nil && refused.Status == transport.StatusUncertified // by a machine of this cluster

@@ -238,6 +238,7 @@ func machineConfig(c *config, member store.Member, others known, host actors.Hos
 		AuditEvery:      auditEvery,
 		Clock:           clock,
 		Nonce:           random(),
+		Secret:          secret(),
 		Log:             log,
 		Raft: raftnode.Config{
 			HeartbeatTicks:  1,
@@ -261,6 +262,13 @@ func newClock() func() raftnode.Reading {
 		now := time.Now()
 		return raftnode.Reading{Mono: uint64(began.Add(now.Sub(start))), Wall: uint64(store.TimeOf(now))}
 	}
+}
+
+// secret returns what nobody can guess.
+func secret() []byte {
+	b := make([]byte, 32)
+	_, _ = rand.Read(b) // never fails
+	return b
 }
 
 // random returns a random number other than 0 and those that Raft reserves.

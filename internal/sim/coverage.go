@@ -16,6 +16,7 @@ var logged = map[string]string{
 	"snapshot written":                   "snapshot written",
 	"a member comes back with less than it has acknowledged: it was restored from a backup, or its disk lost writes. " +
 		"It is refused and has to be replaced": "member refused that has lost something",
+	actors.FoundStranger: "unknown machine vouched for",
 	"announcing the name and addresses of this machine": "machine announced",
 }
 

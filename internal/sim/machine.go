@@ -1,6 +1,7 @@
 package sim
 
 import (
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -205,6 +206,7 @@ func (l *life) config(disk *actors.Disk, seeds []store.Member) actors.Config {
 	if l.m.hint != nil {
 		hints = []string{l.m.hint.addr()}
 	}
+	nonce := l.sim.identity.Uint64()
 	return actors.Config{
 		Member:       l.m.asMember(),
 		HistoryLimit: shape.history,
@@ -212,7 +214,8 @@ func (l *life) config(disk *actors.Disk, seeds []store.Member) actors.Config {
 		Clock:        l.clock,
 		Host:         l.host(),
 		AuditEvery:   auditEvery,
-		Nonce:        l.sim.identity.Uint64(),
+		Nonce:        nonce,
+		Secret:       binary.LittleEndian.AppendUint64(nil, nonce),
 		Seeds:        seeds,
 		Hints:        hints,
 		Log:          log,

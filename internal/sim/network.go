@@ -126,14 +126,16 @@ func (st *stream) connect() {
 		}
 		if status, message := st.admit(target.life); status != 0 {
 			st.from.sim.count("stream refused")
-			st.events.Refused(status, message)
+			st.events.Refused(st.addr, status, message)
 			break
 		}
-		if status, message := st.events.Meet(target.life.hello(st.from, st.class)); status != 0 {
+		answer := target.life.self.Hello(st.self.MemberID, st.class)
+		answer.Addr = st.addr
+		if status, message := st.events.Meet(answer); status != 0 {
 			st.from.sim.count("stream refused by the dialling side")
-			target.life.machine.Inbox.Deliver(st.self.MemberID, transport.Frame{
+			_ = target.life.machine.Inbox.Deliver(st.self.MemberID, transport.Frame{
 				Kind: transport.KindRefusal, Payload: transport.EncodeRefusal(status, message),
-			})
+			}) // there is no stream that it could end
 			break
 		}
 		st.number++
@@ -145,19 +147,57 @@ func (st *stream) connect() {
 	st.retry(minRetry)
 }
 
-// admit is the handshake.
 func (st *stream) admit(to *life) (status int, message string) {
-	h := st.from.hello(to, st.class)
-	h.Addr, h.Rival = st.self.Addr, st.wires().rival(h, to)
-	return to.machine.Inbox.Admit(h)
+	return st.wires().admit(to, st.self.Hello(to.self.MemberID, st.class))
 }
 
-// hello is what a process says of itself.
-func (l *life) hello(to *life, class transport.Class) transport.Hello {
-	return transport.Hello{
-		ClusterID: l.self.ClusterID, From: l.self.MemberID, To: to.self.MemberID, Class: class,
-		Nonce: l.self.Nonce, Reach: l.self.Reach(),
+// admit is the handshake, in which the process that is dialled asks back.
+func (w *wires) admit(to *life, h transport.Hello) (status int, message string) {
+	h.Rival = w.rival(h, to)
+	v := to.machine.Inbox.Admit(h)
+	if len(v.Ask) > 0 {
+		asked := transport.Confirm(h.From, append(v.Ask, h.Addr), func(addr string) (transport.Presence, error) {
+			return w.ask(to, addr, h.Token)
+		})
+		w.countClaim(asked, v.Ask[0])
+		h.Asked = &asked
+		v = to.machine.Inbox.Admit(h)
 	}
+	if v.Status == 0 && v.Supersedes {
+		w.sim.count("claim supersedes another one")
+		w.ghosts = slices.DeleteFunc(w.ghosts, func(g ghost) bool { return g.to == to && g.member == h.From && g.nonce != h.Nonce })
+	}
+	return v.Status, v.Message
+}
+
+// countClaim counts how asking back went. first is the address that is believed most.
+func (w *wires) countClaim(asked transport.Confirmation, first string) {
+	switch {
+	case asked.Denied:
+		w.sim.count("claim denied")
+	case asked.At == "":
+		w.sim.count("claim unanswered")
+	case asked.At == first:
+		w.sim.count("claim confirmed")
+	default:
+		w.sim.count("claim confirmed elsewhere")
+	}
+}
+
+// ask is what by hears from whoever is at an address.
+func (w *wires) ask(by *life, addr, token string) (transport.Presence, error) {
+	to := w.machineAt(addr)
+	switch {
+	case to == nil || to.life == nil || to.life.machine == nil:
+		return transport.Presence{}, errRefused
+	case !w.passes(by.m, to) || !w.passes(to, by.m) || to.life.paused:
+		return transport.Presence{}, errCut
+	case by.self.ClusterID != to.life.machine.ClusterID:
+		return transport.Presence{}, &transport.RefusedError{Status: 412, Message: "another cluster"}
+	}
+	return transport.Presence{
+		Member: to.memberID, Dialled: to.life.self.Dialled(by.self.MemberID, token), Others: to.life.machine.Inbox.Places(),
+	}, nil
 }
 
 // rival says whether another process of the same member is, or seems to be, connected.
@@ -167,22 +207,19 @@ func (w *wires) rival(h transport.Hello, to *life) bool {
 }
 
 // Ask implements [actors.Network].
-func (n *network) Ask(_ context.Context, addr string, done func(transport.Presence, error)) {
+func (n *network) Ask(_ context.Context, addr, token string, done func(transport.Presence, error)) {
 	l := n.life
 	w := &l.sim.network
 	l.s.after(w.delay(), func() {
-		to := w.machineAt(addr)
-		switch {
-		case to == nil || to.life == nil || to.life.machine == nil:
-			done(transport.Presence{}, errRefused)
-		case !w.passes(l.m, to) || !w.passes(to, l.m) || to.life.paused:
-			l.s.after(election, func() { done(transport.Presence{}, errCut) })
-		case n.self.ClusterID != to.life.machine.ClusterID:
-			done(transport.Presence{}, &transport.RefusedError{Status: 412, Message: "another cluster"})
-		default:
+		p, err := w.ask(l, addr, token)
+		if err == nil {
 			l.sim.count("member asked who it is")
-			done(transport.Presence{Member: to.memberID, Others: to.life.machine.Inbox.Places()}, nil)
 		}
+		if errors.Is(err, errCut) {
+			l.s.after(election, func() { done(p, err) })
+			return
+		}
+		done(p, err)
 	})
 }
 
@@ -260,7 +297,10 @@ func (st *stream) deliver(f transport.Frame, at time.Duration) {
 			w.sim.count("message cut off")
 			st.broken(errCut, election)
 		default:
-			to.machine.Inbox.Deliver(st.self.MemberID, f)
+			if err := to.machine.Inbox.Deliver(st.self.MemberID, f); err != nil {
+				w.sim.count("stream ended by its receiver")
+				st.broken(err, 0)
+			}
 		}
 	})
 }
@@ -331,6 +371,11 @@ func (n *network) Snapshot(_ context.Context, member uint64, addr string, messag
 			return
 		}
 		target := to.life
+		if status, message := w.admit(target, l.self.Hello(member, transport.Bulk)); status != 0 {
+			l.sim.count("snapshot refused")
+			l.s.after(0, func() { finish(0, &transport.RefusedError{Status: status, Message: message}) })
+			return
+		}
 		w.until(func() bool { return finished || target.dead }, func() { finish(0, errReset) })
 		body := io.Reader(bytes.NewReader(data))
 		if w.rnd.IntN(10) == 0 {

@@ -129,7 +129,7 @@ func TestTheSameSeedIsTheSameRun(t *testing.T) {
 
 // rare is what has to happen somewhere in the seeds that CI runs.
 var rare = []string{
-	"append rejected", "bit flipped", "damage to the last record", "damage without consequence",
+	"append rejected", "bit flipped", "claim confirmed", "claim confirmed elsewhere", "claim unanswered", "damage to the last record", "damage without consequence",
 	"damaged snapshot passed over", "directory restored", "disk full", "disk lost", "fsync failed", "history cleared",
 	"history lost by a snapshot", "join refused: removed", "key expired", "leader gives way because of its disk", "leader transfer",
 	"learner added", "learner promoted", "log in memory full", "machine replaced", "member joined", "member removed", "message cut off",
@@ -137,7 +137,7 @@ var rare = []string{
 	"process ended: disk fails", "what a failed sync has left is in memory", "read index of a follower", "read refused", "removal refused",
 	"removed machine stops by itself", "restored machine refused", "snapshot broken off", "snapshot installed", "snapshot lost on the way", "start from a snapshot",
 	"start refused: damage found", "start refused: disk fails", "state replaced by a snapshot", "states compared",
-	"stream refused", "time taken from a wall clock", "torn tail truncated", "watch broken", "watch moved", "write of unknown outcome",
+	"stream refused", "time taken from a wall clock", "torn tail truncated", "unknown machine vouched for", "watch broken", "watch moved", "write of unknown outcome",
 	"write refused", "write unanswered",
 }
 

@@ -1,0 +1,62 @@
+package transport
+
+import "time"
+
+// allowances bound how often something happens for each of many keys: burst times at once, and
+// then once in every. At most most keys are told apart; who comes when there is no room for
+// one more is refused until there is.
+type allowances[K comparable] struct {
+	burst int
+	every time.Duration
+	most  int
+	of    map[K]*allowance
+}
+
+type allowance struct {
+	left    int           // times that are allowed now
+	since   time.Duration // when left was last counted
+	omitted uint64        // times that were refused since the last one that was not
+}
+
+// take says whether it may happen once more, and how often it was refused before. now is the
+// time since any moment before.
+func (a *allowances[K]) take(key K, now time.Duration) (omitted uint64, ok bool) {
+	one := a.of[key]
+	if one == nil {
+		if len(a.of) >= a.most {
+			a.forget(now)
+		}
+		if len(a.of) >= a.most {
+			return 0, false
+		}
+		one = &allowance{left: a.burst, since: now}
+		if a.of == nil {
+			a.of = make(map[K]*allowance)
+		}
+		a.of[key] = one
+	}
+	one.refill(now, a.burst, a.every)
+	if one.left == 0 {
+		one.omitted++
+		return 0, false
+	}
+	one.left--
+	omitted, one.omitted = one.omitted, 0
+	return omitted, true
+}
+
+// forget drops the keys for which everything is allowed again.
+func (a *allowances[K]) forget(now time.Duration) {
+	for key, one := range a.of {
+		if one.refill(now, a.burst, a.every); one.left == a.burst {
+			delete(a.of, key)
+		}
+	}
+}
+
+func (a *allowance) refill(now time.Duration, burst int, every time.Duration) {
+	if more := int((now - a.since) / every); more > 0 {
+		a.left = min(a.left+more, burst)
+		a.since += time.Duration(more) * every
+	}
+}
