@@ -97,9 +97,15 @@ func (c *secureCluster) show(s *server, pair certtest.Pair) {
 // startSecure starts three machines with certificates of a CA.
 func startSecure(t testing.TB, ca *certtest.CA, args ...string) *secureCluster {
 	t.Helper()
+	return startSecureOf(t, 3, ca, args...)
+}
+
+// startSecureOf is startSecure with another number of machines.
+func startSecureOf(t testing.TB, n int, ca *certtest.CA, args ...string) *secureCluster {
+	t.Helper()
 	c := &secureCluster{cluster: &cluster{t: t, args: args}}
 	c.client.Store(identity{ca.Issue("client"), []*certtest.CA{ca}}.config())
-	for range 3 {
+	for range n {
 		s := c.newMember()
 		c.secure(s, identity{ca.Issue(s.name), []*certtest.CA{ca}})
 		c.members = append(c.members, s)

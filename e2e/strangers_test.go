@@ -1,0 +1,354 @@
+package e2e
+
+import (
+	"bufio"
+	"crypto/tls"
+	wire "encoding/binary"
+	"encoding/json"
+	"fmt"
+	"hash/crc32"
+	"io"
+	"net"
+	"net/http"
+	"strconv"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"go.etcd.io/raft/v3/raftpb"
+	"google.golang.org/protobuf/proto"
+)
+
+// What a stranger says on the port for other machines: the protocol of package transport,
+// written down once more by somebody who has only read about it.
+
+// Kinds of frames.
+const (
+	frameRaft            = 1
+	frameForward         = 2
+	frameHash            = 4
+	frameReach           = 5
+	frameRefusal         = 6
+	framePing            = 16
+	frameSnapshotMessage = 32
+	frameSnapshotPiece   = 33
+	frameSnapshotEnd     = 34
+
+	largestFrame = 64 << 20 // of its payload, in bytes
+
+	protocolVersion = "3" // another one is not listened to, and nothing would be tested
+)
+
+// Kinds of forwarded proposals.
+const (
+	forwardCommand = 0
+	forwardJoin    = 1
+	forwardRemove  = 2
+)
+
+// unknown is a member ID that no cluster has given to anybody.
+const unknown = 0x5715a6e4
+
+// frame is a frame as it stands on the wire.
+func frame(kind byte, payload []byte) []byte {
+	b := wire.LittleEndian.AppendUint32(nil, uint32(len(payload)))
+	b = append(b, kind, 0, 0, 0)
+	table := crc32.MakeTable(crc32.Castagnoli)
+	b = wire.LittleEndian.AppendUint32(b, crc32.Update(crc32.Checksum(b, table), table, payload))
+	return append(b, payload...)
+}
+
+// raftFrame carries a message of Raft.
+func raftFrame(m *raftpb.Message) []byte {
+	return frame(frameRaft, append(make([]byte, 8), encoded(m)...))
+}
+
+// forwards numbers what strangers forward: a leader takes each once.
+var forwards atomic.Uint64
+
+// forwardFrame carries a proposal for the leader of a term.
+func forwardFrame(term uint64, kind byte, member uint64, command []byte) []byte {
+	const process = 0x5715a6e5
+	id := forwards.Add(1)
+	var b []byte
+	for _, n := range []uint64{id, id, process, term} {
+		b = wire.LittleEndian.AppendUint64(b, n)
+	}
+	b = wire.LittleEndian.AppendUint64(append(b, kind), member)
+	return frame(frameForward, append(b, command...))
+}
+
+// snapshotFrames are a snapshot with checksums that are right.
+func snapshotFrames(m *raftpb.Message, body []byte) []byte {
+	b := frame(frameSnapshotMessage, encoded(m))
+	if len(body) > 0 {
+		b = append(b, frame(frameSnapshotPiece, body)...)
+	}
+	end := wire.LittleEndian.AppendUint64(nil, uint64(len(body)))
+	end = wire.LittleEndian.AppendUint32(end, crc32.Checksum(body, crc32.MakeTable(crc32.Castagnoli)))
+	return append(b, frame(frameSnapshotEnd, end)...)
+}
+
+func encoded(m proto.Message) []byte {
+	b, err := proto.Marshal(m)
+	if err != nil {
+		panic(err) // what the tests make can be encoded
+	}
+	return b
+}
+
+// hello is what a stranger says of itself in a handshake.
+type hello struct {
+	from, to, nonce    uint64
+	class, addr, reach string
+	more               [][2]string // instead of the headers with these names, or besides
+}
+
+// stranger attacks the machines of a cluster. It knows whatever can be known of them, and
+// is none of them.
+type stranger struct {
+	t       testing.TB
+	victims *cluster
+	cluster uint64 // its ID
+	term    uint64
+	index   uint64            // about that of the last entry
+	ids     map[string]uint64 // of the members, by their names
+	tls     *tls.Config       // nil: it speaks without TLS
+	lair    *lair
+}
+
+// newStranger makes one that has listened well. With TLS cfg is what it shows.
+func newStranger(c *cluster, cfg *tls.Config) *stranger {
+	c.t.Helper()
+	st := &stranger{t: c.t, victims: c, tls: cfg, ids: make(map[string]uint64), lair: newLair(c.t)}
+	return st
+}
+
+// listen takes what the stranger has to know from the machines, by the way of a member
+// that asks once more whether it may join.
+func (st *stranger) listen() {
+	st.t.Helper()
+	list, err := st.victims.members[0].list()
+	if err != nil {
+		st.t.Fatal(err)
+	}
+	for _, m := range list {
+		id, err := strconv.ParseUint(m.ID, 16, 64)
+		if err != nil {
+			st.t.Fatal(err)
+		}
+		st.ids[m.Name] = id
+	}
+	own := list[0]
+	ask := request{method: "POST", target: "/join", header: [][2]string{{"Content-Type", "application/json"}},
+		body: fmt.Appendf(nil, `{"memberId":"%d","name":%q,"peerUrl":%q,"clientUrl":%q}`, st.ids[own.Name], own.Name, own.PeerURLs[0], own.ClientURLs[0])}
+	answer, err := exchange(st.victims.leader().peer, ask)
+	if err != nil {
+		st.t.Fatal(err)
+	}
+	var known struct {
+		ClusterID uint64 `json:"clusterId,string"`
+		Term      uint64 `json:"term"`
+	}
+	if err := json.Unmarshal([]byte(answer.body), &known); err != nil || known.ClusterID == 0 {
+		st.t.Fatalf("/join of a member: %d %s", answer.status, answer.body)
+	}
+	st.cluster, st.term = known.ClusterID, known.Term
+	written, err := exchange(st.victims.members[0].client, post("/v1/keys/heard", "value", "1"))
+	if err != nil {
+		st.t.Fatal(err)
+	}
+	e, err := written.event()
+	if err != nil {
+		st.t.Fatal(err)
+	}
+	st.index = e.Index
+}
+
+// dial connects to the port for machines as the stranger does.
+func (st *stranger) dial(s *server) (*conn, error) {
+	var c *conn
+	var err error
+	if st.tls != nil {
+		c, err = dialTLS(s.peer, st.tls)
+	} else {
+		var raw net.Conn
+		if raw, err = net.DialTimeout("tcp", s.peer, waitLimit); err == nil {
+			c = &conn{Conn: raw, tcp: raw.(*net.TCPConn), address: s.peer, in: bufio.NewReader(raw)}
+		}
+	}
+	if err == nil {
+		err = c.SetDeadline(time.Now().Add(waitLimit))
+	}
+	return c, err
+}
+
+// ask sends a request as the stranger does. Nobody has to answer.
+func (st *stranger) ask(s *server, r request) (reply, error) {
+	c, err := st.dial(s)
+	if err != nil {
+		return reply{}, err
+	}
+	defer c.Close()
+	return c.roundTrip(r)
+}
+
+// names are the member IDs as which a stranger introduces itself: those of all members, that
+// of the machine it speaks to included, and one that nobody knows.
+func (st *stranger) names() []uint64 {
+	names := []uint64{unknown}
+	for _, id := range st.ids {
+		names = append(names, id)
+	}
+	return names
+}
+
+// hello introduces the stranger to a machine, as a member if it can: by the number of that
+// one's process, and with a log that lacks nothing.
+func (st *stranger) hello(s *server, from uint64, class string) hello {
+	st.lair.who.Store(from)
+	h := hello{from: from, to: st.ids[s.name], nonce: 0x5715a6e6, class: class, addr: st.lair.addr,
+		reach: fmt.Sprintf("%x-%x-%x-%x", st.term, st.term, st.index, st.index)}
+	for _, m := range st.victims.members {
+		if st.ids[m.name] == from && m != s {
+			h.nonce, h.addr = st.nonceOf(m), m.peer
+		}
+	}
+	return h
+}
+
+// open does the handshake. The connection is nil if there was none.
+func (st *stranger) open(s *server, h hello) (*conn, reply) {
+	c, err := st.dial(s)
+	if err != nil {
+		return nil, reply{}
+	}
+	r := request{method: "GET", target: "/raft/stream"}
+	if h.class == "snapshot" {
+		r.method, r.target = "POST", "/raft/snapshot"
+	}
+	r.header = [][2]string{
+		{"Connection", "Upgrade"}, {"Upgrade", "etcd-raft"}, {"X-Etcd-Protocol", protocolVersion},
+		{"X-Etcd-Cluster-Id", fmt.Sprintf("%016x", st.cluster)}, {"X-Etcd-From", fmt.Sprintf("%016x", h.from)},
+		{"X-Etcd-To", fmt.Sprintf("%016x", h.to)}, {"X-Etcd-Class", h.class}, {"X-Etcd-Peer-Address", h.addr},
+		{"X-Etcd-Nonce", fmt.Sprintf("%016x", h.nonce)}, {"X-Etcd-Reach", h.reach}, {"X-Etcd-Token", strings.Repeat("5715a6e7", 4)},
+	}
+	for _, other := range h.more {
+		r.header = append(without(r.header, other[0]), other)
+	}
+	if c.send(r) != nil {
+		c.Close()
+		return nil, reply{}
+	}
+	answer, err := c.receive(r.method)
+	if (answer.status == http.StatusUpgradeRequired || answer.status == http.StatusBadRequest) && h.more == nil {
+		st.t.Errorf("the machines do not understand the handshake, so nothing is tested: %d %s", answer.status, answer.body)
+	}
+	if err != nil || answer.status != http.StatusSwitchingProtocols {
+		c.Close()
+		return nil, answer
+	}
+	return c, answer
+}
+
+func without(headers [][2]string, name string) [][2]string {
+	var kept [][2]string
+	for _, h := range headers {
+		if h[0] != name {
+			kept = append(kept, h)
+		}
+	}
+	return kept
+}
+
+// say opens a stream or a snapshot, if it is let in, says all that it has to say, and waits
+// until the machine has heard that or does not want to hear more.
+func (st *stranger) say(s *server, h hello, frames func() [][]byte) {
+	c, _ := st.open(s, h)
+	if c == nil {
+		return
+	}
+	defer c.Close()
+	heard := make(chan struct{})
+	go func() {
+		defer close(heard)
+		_, _ = io.Copy(io.Discard, c.in) // until the machine ends it
+	}()
+	for _, f := range frames() {
+		if _, err := c.Write(f); err != nil {
+			break
+		}
+	}
+	if half, ok := c.Conn.(interface{ CloseWrite() error }); ok {
+		_ = half.CloseWrite() // it may be closed already
+	}
+	<-heard
+}
+
+// nonceOf is the number of the process of a machine, if it tells.
+func (st *stranger) nonceOf(s *server) uint64 {
+	c, answer := st.open(s, hello{from: unknown, to: st.ids[s.name], nonce: 1, class: "control", addr: st.lair.addr, reach: "0-0-0-0"})
+	if c != nil {
+		c.Close()
+	}
+	nonce, err := strconv.ParseUint(answer.header.Get("X-Etcd-Nonce"), 16, 64)
+	if err != nil {
+		return 0x5715a6e6
+	}
+	return nonce
+}
+
+// sayToAll tells every machine what frames makes for it, as every member that there is and
+// as nobody.
+func (st *stranger) sayToAll(class string, frames func(s *server, from uint64) [][]byte) {
+	for _, s := range st.victims.members {
+		for _, from := range st.names() {
+			st.say(s, st.hello(s, from, class), func() [][]byte { return frames(s, from) })
+		}
+	}
+}
+
+// lair is where a stranger listens. To whoever asks it says that it is the member that the
+// stranger pretends to be, and that it has dialled.
+type lair struct {
+	addr  string
+	who   atomic.Uint64
+	calls atomic.Int64 // connections
+	asked atomic.Int64 // streams and snapshots that somebody wanted to open here
+}
+
+func newLair(t testing.TB) *lair {
+	t.Helper()
+	l, err := net.Listen("tcp", freeAddress(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	den := &lair{addr: l.Addr().String()}
+	server := &http.Server{
+		Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			if r.URL.Path != "/raft/member" {
+				den.asked.Add(1)
+				w.WriteHeader(http.StatusTeapot)
+				return
+			}
+			w.Header().Set("Content-Type", "application/json")
+			fmt.Fprintf(w, `{"memberId":"%d","dialled":true,"others":[{"memberId":"%d","addr":%q}]}`, den.who.Load(), uint64(unknown), den.addr)
+		}),
+		ConnState: func(_ net.Conn, state http.ConnState) {
+			if state == http.StateNew {
+				den.calls.Add(1)
+			}
+		},
+	}
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		_ = server.Serve(l) // ends with Close
+	}()
+	t.Cleanup(func() {
+		server.Close()
+		<-done
+	})
+	return den
+}
