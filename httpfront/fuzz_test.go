@@ -3,15 +3,19 @@ package httpfront
 import (
 	"bufio"
 	"bytes"
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"net"
 	"strings"
 	"testing"
 	"time"
 	"unicode/utf8"
+
+	"etcd/endpoint"
 )
 
 // halves is a connection in memory whose directions end separately.
@@ -134,22 +138,7 @@ func FuzzRequest(f *testing.F) {
 		_ = c.Close()
 	}
 	f.Fuzz(func(t *testing.T, raw []byte) {
-		conn := l.dial()
-		defer conn.Close()
-		if err := conn.SetDeadline(time.Now().Add(patience)); err != nil {
-			t.Fatal(err)
-		}
-		sent := make(chan struct{})
-		go func() {
-			defer close(sent)
-			_, _ = conn.Write(raw) // the server may not want all of it
-			_ = conn.CloseWrite()
-		}()
-		got, err := io.ReadAll(conn)
-		if err != nil {
-			t.Fatalf("the connection does not end: %v, after %q", err, got)
-		}
-		<-sent
+		got := exchange(t, l, raw)
 		if err := checkAnswers(got, bytes.Contains(raw, []byte("HEAD"))); err != nil {
 			t.Errorf("%v\nin %q", err, got)
 		}
@@ -161,6 +150,80 @@ func FuzzRequest(f *testing.F) {
 		}
 		if log := s.log.take(); log != "" {
 			t.Errorf("logged:\n%s", log)
+		}
+	})
+}
+
+// exchange sends something on a connection of its own, and returns all that comes back.
+func exchange(t *testing.T, l *memoryListener, raw []byte) []byte {
+	conn := l.dial()
+	defer conn.Close()
+	if err := conn.SetDeadline(time.Now().Add(patience)); err != nil {
+		t.Fatal(err)
+	}
+	sent := make(chan struct{})
+	go func() {
+		defer close(sent)
+		_, _ = conn.Write(raw) // the server may not want all of it
+		_ = conn.CloseWrite()
+	}()
+	got, err := io.ReadAll(conn)
+	if err != nil {
+		t.Fatalf("the connection does not end: %v, after %q", err, got)
+	}
+	<-sent
+	return got
+}
+
+// Whatever is sent to the port for other machines, what comes back is well-formed answers
+// and then the end, the members stay who they are unless somebody asked properly to join,
+// and the next machine is served.
+func FuzzPeerPort(f *testing.F) {
+	handshake := "Host: x\r\nConnection: Upgrade\r\nUpgrade: etcd-raft\r\nX-Etcd-Protocol: 2\r\nX-Etcd-Cluster-Id: 4d\r\nX-Etcd-To: b\r\n"
+	asks := func(body string) string {
+		return fmt.Sprintf("POST /join HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%s", len(body), body)
+	}
+	for _, seed := range []string{
+		"GET /raft/stream HTTP/1.1\r\n" + handshake + "X-Etcd-From: 16\r\nX-Etcd-Class: control\r\nX-Etcd-Nonce: 1\r\nX-Etcd-Reach: 1-1-1-1\r\n\r\n",
+		"GET /raft/stream HTTP/1.1\r\n" + handshake + "X-Etcd-From: b\r\nX-Etcd-Class: bulk\r\nX-Etcd-Peer-Address: a:1\r\nX-Etcd-Nonce: 1\r\n\r\n",
+		"POST /raft/snapshot HTTP/1.1\r\n" + handshake + "X-Etcd-From: 16\r\nX-Etcd-Class: snapshot\r\nX-Etcd-Nonce: 1\r\nContent-Length: 0\r\n\r\n",
+		"GET /raft/member HTTP/1.1\r\n" + handshake + "\r\n", "GET /hash HTTP/1.1\r\nHost: x\r\n\r\n", "GET /machines HTTP/1.0\r\n\r\n",
+		asks(`{"memberId":"22","name":"m2","peerUrl":"http://127.0.0.1:7002","clientUrl":"http://127.0.0.1:4002"}`),
+		asks(`{"memberId":"22","name":"a/b","peerUrl":"http://[fe80::1%25\r\nX: y]:7002","clientUrl":"http://evil:4001,127.0.0.1:14001"}`),
+		asks(`{"memberId":22}`), asks(`[]`), asks(`{"memberId":"-1","name":"\u001b[2J"}`), asks(strings.Repeat("[", 1000)),
+	} {
+		f.Add([]byte(seed))
+	}
+	l := newMemoryListener()
+	s := serveOn(f, newMemoryListener())
+	cfg := testConfig(s.clock)
+	cfg.Log = slog.New(slog.DiscardHandler)
+	peers := NewPeers(cfg)
+	peers.Attach(s.machine)
+	served := make(chan error, 1)
+	go func() { served <- peers.Serve(l) }()
+	f.Cleanup(func() {
+		ctx, cancel := context.WithTimeout(context.Background(), patience)
+		defer cancel()
+		if err := errors.Join(peers.Shutdown(ctx), <-served); err != nil {
+			f.Errorf("shutdown: %v", err)
+		}
+	})
+	f.Fuzz(func(t *testing.T, raw []byte) {
+		got := exchange(t, l, raw)
+		if !bytes.Contains(got, []byte("HTTP/1.1 101 ")) { // then come frames
+			if err := checkAnswers(got, bytes.Contains(raw, []byte("HEAD"))); err != nil {
+				t.Errorf("%v\nin %q", err, got)
+			}
+		}
+		if got := exchange(t, l, []byte("GET /version HTTP/1.0\r\n\r\n")); !bytes.Contains(got, []byte(" 200 ")) {
+			t.Fatalf("the next one is answered %q", got)
+		}
+		s.t = t
+		for _, m := range s.status().Members {
+			if err := endpoint.CheckMember(m.Name, m.PeerURL, m.ClientURL); err != nil {
+				t.Errorf("a member was taken in that should not have been: %v", err)
+			}
 		}
 	})
 }
