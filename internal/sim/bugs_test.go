@@ -64,6 +64,11 @@ var bugs = []bug{
 	late    store.History
 `},
 	}},
+	{"let whoever knows the IDs in", 20, []edit{{"actors/claims.go", `		return one.addr
+	}
+	return ""`, `		return one.addr
+	}
+	return h.Addr`}}},
 	{"use a member ID again", 50, []edit{{"internal/sim/operator.go", `	o.leave(m.memberID, func(err error, _ bool) {
 		if err != nil && `, `	o.leave(0, func(err error, _ bool) {
 		if err != nil && `}, {"internal/sim/operator.go", `		m.memberID, m.damaged, m.restored, m.served = 0, false, false, false`, `		m.damaged, m.restored, m.served = false, false, false`}}},

@@ -59,6 +59,7 @@ var faultKinds = []faultKind{
 	{"death after voting", 4, deathAfterVoting},
 	{"clocks change", 4, changeClocks},
 	{"all machines move", 1, moveAll},
+	{"strangers", 4, strangers},
 }
 
 // plan makes the faults of a run.

@@ -23,21 +23,28 @@ func (h *logHandler) Handle(_ context.Context, r slog.Record) error {
 	if l.dead {
 		return nil
 	}
-	l.sim.countLog(r.Message)
 	l.sim.trace.say(l.sim.now, l.m.name, r.Level.String()+" "+text(r))
+	l.sim.judge.logged(l, r)
+	return nil
+}
+
+// logged implements [judge].
+func (o *oracle) logged(l *life, r slog.Record) {
+	o.sim.countLog(r.Message)
 	if r.Message == actors.OwnClock {
-		l.sim.oracle.ownClock(l)
+		o.ownClock(l)
 	}
 	switch {
 	case r.Level < slog.LevelError:
 	case strings.HasPrefix(r.Message, "cannot ") && l.m.disks.hurts(l):
-		l.sim.count("process ended: disk fails")
+		o.sim.count("process ended: disk fails")
 	case r.Message == "this machine must not go on" && l.m.restored:
-		l.sim.count("restored machine hears that it lacks entries")
+		o.sim.count("restored machine hears that it lacks entries")
+	case strings.HasPrefix(r.Message, "another process runs with the identity of this machine") && l.mimicked:
+		o.sim.count("stranger says that it is the machine it knocks at")
 	default:
-		l.sim.fail("%s: %s", l, text(r))
+		o.sim.fail("%s: %s", l, text(r))
 	}
-	return nil
 }
 
 func text(r slog.Record) string {

@@ -91,6 +91,7 @@ type life struct {
 	known         uint64        // what its disk said was committed when it started; 0: nothing
 	position      int           // entries of the oracle that it has applied, or skipped by a snapshot
 	leads         bool          // it thinks so
+	mimicked      bool          // a stranger has come in its name
 	stalled       time.Duration // until when something has kept it from its work
 }
 
@@ -164,7 +165,7 @@ func (l *life) recovered(disk *actors.Disk) {
 	l.known = found.HardState.GetCommit()
 	l.sim.checkFlip(l, disk)
 	if m := l.m; !m.restored && !m.disks.doubtful && !m.leaving && len(m.disks.flipped) == 0 {
-		l.sim.oracle.remembers(m, found.HardState)
+		l.sim.judge.remembers(m, found.HardState)
 	}
 	if found.Torn != nil {
 		l.sim.count("torn tail truncated")

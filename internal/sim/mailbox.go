@@ -71,7 +71,7 @@ func (m *mailbox) step() (more bool) {
 	case !m.suspended && len(m.user) > 0:
 		message, m.user = m.user[0], m.user[1:]
 		m.life.s.trace.step(m.life.s.now, m.task.name, reflect.TypeOf(message).String())
-		m.life.sim.observe(m.life, m.kind, message)
+		m.life.sim.judge.observe(m.life, m.kind, message)
 		m.invoker.InvokeUserMessage(message)
 	}
 	return false

@@ -79,23 +79,23 @@ func newOracle(sim *Sim) *oracle {
 	return o
 }
 
-// observe sees a message of a machine before its actor does.
-func (s *Sim) observe(l *life, kind string, message any) {
+// observe implements [judge].
+func (o *oracle) observe(l *life, kind string, message any) {
 	switch m := message.(type) {
 	case *raftnode.Apply:
 		for i := range m.Entries {
-			s.oracle.apply(l, &m.Entries[i])
+			o.apply(l, &m.Entries[i])
 		}
 	case *raftnode.Append:
-		s.oracle.append(l, m)
+		o.append(l, m)
 	case *raftnode.Leader:
-		s.oracle.leads(l, m)
+		o.leads(l, m)
 	case *raftnode.Message:
 		if kind == "raft" {
-			s.countMessage(m.Message)
-			s.oracle.vote(m.Message)
-			if m.GetType() == raftpb.MsgVote && s.voted != nil {
-				s.voted(l.m, m.GetFrom())
+			o.sim.countMessage(m.Message)
+			o.vote(m.Message)
+			if m.GetType() == raftpb.MsgVote && o.sim.voted != nil {
+				o.sim.voted(l.m, m.GetFrom())
 			}
 		}
 	}

@@ -4,8 +4,11 @@ import (
 	"crypto/rand"
 	"fmt"
 	"io"
+	"log/slog"
 	mathrand "math/rand/v2"
 	"time"
+
+	"go.etcd.io/raft/v3/raftpb"
 
 	"etcd/actors"
 	"etcd/internal/history"
@@ -47,6 +50,7 @@ type Sim struct {
 	network  wires
 	operator operator
 	oracle   *oracle
+	judge    judge
 	clients  []*client
 	watchers []*watcher
 
@@ -62,6 +66,16 @@ type Sim struct {
 	operations []history.Operation
 	counts     map[string]int
 	failure    error
+}
+
+// judge sees what machines do, and ends the run at what they must not do.
+type judge interface {
+	// observe sees a message of a machine before its actor does.
+	observe(l *life, kind string, message any)
+	// logged sees a line of its log.
+	logged(l *life, r slog.Record)
+	// remembers sees what an undamaged disk says at a start.
+	remembers(m *machine, found *raftpb.HardState)
 }
 
 // shape is what differs from seed to seed for the whole run.
@@ -129,6 +143,7 @@ func Run(cfg Config) *Report {
 	s.network = wires{sim: s, rnd: stream(6), cut: make(map[[2]int]int), weather: s.shape.weather}
 	s.operator.sim = s
 	s.oracle = newOracle(s)
+	s.judge = s.oracle
 	faults := plan(stream(7), faultsFrom, calmFrom, s.shape.faults)
 	s.start(stream)
 	s.schedule(without(faults, cfg.Skip))

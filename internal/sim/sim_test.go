@@ -136,7 +136,7 @@ var rare = []string{
 	"killed after voting", "killed while syncing", "message late", "message lost", "message twice", "power cut in the middle of a write", "pre-vote",
 	"process ended: disk fails", "what a failed sync has left is in memory", "read index of a follower", "read refused", "removal refused",
 	"removed machine stops by itself", "restored machine refused", "snapshot broken off", "snapshot installed", "snapshot lost on the way", "start from a snapshot",
-	"start refused: damage found", "start refused: disk fails", "state replaced by a snapshot", "states compared",
+	"stranger knocks", "stranger says that it is the machine it knocks at", "start refused: damage found", "start refused: disk fails", "state replaced by a snapshot", "states compared",
 	"stream refused", "time taken from a wall clock", "torn tail truncated", "unknown machine vouched for", "watch broken", "watch moved", "write of unknown outcome",
 	"write refused", "write unanswered",
 }
