@@ -4,6 +4,7 @@ import (
 	"crypto/sha256"
 	"encoding/binary"
 	"log/slog"
+	"slices"
 	"time"
 
 	"github.com/asynkron/protoactor-go/actor"
@@ -43,7 +44,14 @@ type auditorActor struct {
 	to     *pids
 	own    map[uint64]stateHash // by index
 	order  []uint64
-	theirs map[uint64]map[uint64]stateHash // by index and member: what cannot be compared yet
+	theirs map[uint64]*testimony // by member
+}
+
+// testimony is what one other machine has said. Each has its own, so that none can take the
+// room of the others.
+type testimony struct {
+	early  []audited // what cannot be compared yet, at most audits of it, the latest last
+	judged uint64    // the last index at which it was compared
 }
 
 func (a *auditorActor) Receive(ctx actor.Context) {
@@ -63,47 +71,62 @@ func (a *auditorActor) hash(ctx actor.Context, state *store.Snapshot) {
 		panic(err) // a hash takes everything
 	}
 	index, sum := state.Index(), stateHash(hasher.Sum(nil))
+	a.pass(index, sum)
+	payload := append(binary.LittleEndian.AppendUint64(nil, index), sum[:]...)
+	ctx.Send(a.to.raft, &broadcast{frame: transport.Frame{Kind: transport.KindHash, Payload: payload}})
+}
+
+// pass notes the own hash at a place in the log.
+func (a *auditorActor) pass(index uint64, sum stateHash) {
 	a.own[index] = sum
 	a.order = append(a.order, index)
 	if len(a.order) > audits {
 		delete(a.own, a.order[0])
 		a.order = a.order[1:]
 	}
-	for member, theirs := range a.theirs[index] {
-		a.judge(index, member, theirs == sum)
-	}
-	for i := range a.theirs {
-		if i <= index { // compared, or never to be
-			delete(a.theirs, i)
+	for _, t := range a.theirs {
+		for _, m := range t.early {
+			if m.index == index {
+				a.judge(t, &m, sum)
+			}
 		}
+		t.early = slices.DeleteFunc(t.early, func(m audited) bool { return m.index <= index }) // compared, or never to be
 	}
-	payload := append(binary.LittleEndian.AppendUint64(nil, index), sum[:]...)
-	ctx.Send(a.to.raft, &broadcast{frame: transport.Frame{Kind: transport.KindHash, Payload: payload}})
 }
 
 func (a *auditorActor) compare(m *audited) {
+	t := a.theirs[m.from]
+	if t == nil {
+		t = &testimony{}
+		a.theirs[m.from] = t
+	}
 	if own, ok := a.own[m.index]; ok {
-		a.judge(m.index, m.from, own == m.hash)
+		a.judge(t, m, own)
 		return
 	}
-	if len(a.order) > 0 && m.index < a.order[0] || len(a.theirs) >= audits {
-		return // too old, or more than this machine will ever get to
+	if len(a.order) > 0 && m.index < a.order[len(a.order)-1] {
+		return // this machine has passed that place
 	}
-	if a.theirs[m.index] == nil {
-		a.theirs[m.index] = make(map[uint64]stateHash)
+	if len(t.early) == audits {
+		t.early = slices.Delete(t.early, 0, 1)
 	}
-	a.theirs[m.index][m.from] = m.hash
+	t.early = append(t.early, *m)
 }
 
-func (a *auditorActor) judge(index, member uint64, same bool) {
-	if same {
-		a.log.Debug("the state is the same as another machine's", "index", index, "member", MemberID(member))
+// judge compares what another machine has said of a place in the log, once.
+func (a *auditorActor) judge(t *testimony, m *audited, own stateHash) {
+	if m.index <= t.judged {
+		return
+	}
+	t.judged = m.index
+	if m.hash == own {
+		a.log.Debug("the state is the same as another machine's", "index", m.index, "member", MemberID(m.from))
 		return
 	}
 	a.log.Error("THE STATE OF THIS MACHINE DIFFERS from another one's at the same index: one of them has damaged memory "+
 		"or runs a program that decides differently. Compare all machines (GET /hash on their peer ports), keep the data "+
 		"directory of the one that stands alone, remove that machine, and let it join again with an empty one",
-		"index", index, "member", MemberID(member))
+		"index", m.index, "member", MemberID(m.from))
 }
 
 // decodeHash reads the payload of a KindHash: index 8 | SHA-256.

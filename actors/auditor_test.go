@@ -42,25 +42,48 @@ func TestAuditPointsDependOnTheLogAlone(t *testing.T) {
 func TestTheAuditorShoutsWhenStatesDiffer(t *testing.T) {
 	const shout = "DIFFERS"
 	good, bad := stateHash{1}, stateHash{2}
+	say := func(from, index uint64, hash stateHash) func(a *auditorActor) {
+		return func(a *auditorActor) { a.compare(&audited{from: from, index: index, hash: hash}) }
+	}
+	passes := func(index uint64) func(a *auditorActor) {
+		return func(a *auditorActor) { a.pass(index, good) }
+	}
+	liesAhead := func(a *auditorActor) {
+		for i := range uint64(100) {
+			say(7, 1000+i, bad)(a)
+		}
+	}
 	for _, c := range []struct {
-		name  string
-		ask   func(a *auditorActor)
-		shout bool
+		name   string
+		what   []func(a *auditorActor)
+		shouts int
 	}{
-		{"the same", func(a *auditorActor) { a.compare(&audited{from: 9, index: 10, hash: good}) }, false},
-		{"another", func(a *auditorActor) { a.compare(&audited{from: 9, index: 10, hash: bad}) }, true},
-		{"at an index that is not ours yet", func(a *auditorActor) { a.compare(&audited{from: 9, index: 20, hash: bad}) }, false},
-		{"at one that is forgotten", func(a *auditorActor) { a.compare(&audited{from: 9, index: 5, hash: bad}) }, false},
+		{"the same", []func(*auditorActor){say(9, 10, good)}, 0},
+		{"another", []func(*auditorActor){say(9, 10, bad)}, 1},
+		{"another, again and again", []func(*auditorActor){say(9, 10, bad), say(9, 10, bad), say(9, 10, bad)}, 1},
+		{"another, of two", []func(*auditorActor){say(9, 10, bad), say(8, 10, bad)}, 2},
+		{"at an index that is not ours yet", []func(*auditorActor){say(9, 20, bad)}, 0},
+		{"at one that becomes ours", []func(*auditorActor){say(9, 20, bad), passes(20)}, 1},
+		{"at one that is passed over", []func(*auditorActor){say(9, 20, bad), passes(21)}, 0},
+		{"at one that is forgotten", []func(*auditorActor){say(9, 5, bad)}, 0},
+		{"while one speaks of what is far ahead", []func(*auditorActor){liesAhead, say(9, 20, bad), passes(20)}, 1},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			var log strings.Builder
 			a := &auditorActor{
 				log: slog.New(slog.NewTextHandler(&log, nil)),
-				own: map[uint64]stateHash{10: good}, order: []uint64{10}, theirs: map[uint64]map[uint64]stateHash{},
+				own: map[uint64]stateHash{10: good}, order: []uint64{10}, theirs: map[uint64]*testimony{},
 			}
-			c.ask(a)
-			if got := strings.Contains(log.String(), shout); got != c.shout {
-				t.Errorf("logged %q", log.String())
+			for _, f := range c.what {
+				f(a)
+			}
+			if got := strings.Count(log.String(), shout); got != c.shouts {
+				t.Errorf("%d shouts, want %d: %q", got, c.shouts, log.String())
+			}
+			for member, said := range a.theirs {
+				if len(said.early) > audits {
+					t.Errorf("%d hashes of member %d wait", len(said.early), member)
+				}
 			}
 		})
 	}

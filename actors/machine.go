@@ -159,7 +159,7 @@ func Start(cfg Config, disk *Disk) (*Machine, error) {
 		}},
 		{&all.hub, "hub", &hubActor{hub: watch.NewHub(disk.store.History()), watchers: &m.watchers}},
 		{&all.auditor, "auditor", &auditorActor{
-			log: cfg.Log, own: make(map[uint64]stateHash), theirs: make(map[uint64]map[uint64]stateHash),
+			log: cfg.Log, own: make(map[uint64]stateHash), theirs: make(map[uint64]*testimony),
 		}},
 		{&all.reaper, "reaper", &reaperActor{clock: m.time.now, afterFunc: cfg.Host.AfterFunc}},
 		{&all.store, "store", &storeActor{
