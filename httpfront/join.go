@@ -123,14 +123,13 @@ func join(r *request) answer {
 	}
 	var ask JoinRequest
 	if err := json.Unmarshal([]byte(r.body), &ask); err != nil || ask.MemberID == 0 || ask.MemberID >= 1<<63 {
-		return newError(codeInvalidField, "what is asked for makes no sense")
+		return newError(codeInvalidField, `a machine asks to join with a JSON object that has "memberId" (a decimal number in quotes), "name", "peerUrl" and "clientUrl"`)
 	}
 	if err := endpoint.CheckMember(ask.Name, ask.PeerURL, ask.ClientURL); err != nil {
 		return newError(codeInvalidField, err.Error())
 	}
 	if theirs, ours := scheme(ask.PeerURL), r.server.cfg.scheme(); theirs != ours {
-		r.server.log.Warn("refused a machine that wants to join; start it like the machines of this cluster, with -serverCert and -serverKey or without",
-			"name", ask.Name, "its", ask.PeerURL, "ours", ours)
+		r.server.strangers.log(r.ctx.Conn(), refusedScheme, fmt.Errorf("%s at %s; the machines of this cluster reach each other by %s", ask.Name, ask.PeerURL, ours))
 		return httpError(http.StatusConflict, fmt.Sprintf(
 			"the machines of this cluster reach each other by %s, and this one only by %s; start it like them, with -serverCert and -serverKey or without", ours, theirs))
 	}

@@ -110,6 +110,28 @@ func TestJoinInJSONOnly(t *testing.T) {
 	}
 }
 
+// Whoever asks wrongly hears what to send, and does not fill the log by asking again.
+func TestJoinAskedWrongly(t *testing.T) {
+	s := serve(t)
+	log := &records{}
+	p := servePeers(t, s, log)
+	for range 20 {
+		r := p.dial().do("POST", joinPath, `{"memberId":"21","name":"n","peerUrl":"https://127.0.0.1:7021","clientUrl":"http://127.0.0.1:4021"}`)
+		if r.status != 409 || !strings.Contains(r.body, "this one only by https") {
+			t.Fatalf("%d %s", r.status, r.body)
+		}
+	}
+	text := log.take()
+	if n := strings.Count(text, "level=WARN"); n != 1 || !strings.Contains(text, "refused a machine that wants to join; start it like") {
+		t.Errorf("%d warnings:\n%s", n, text)
+	}
+	for _, body := range []string{"{", "{}", `{"memberId":21}`, `{"memberId":"0"}`, `{"memberId":"9223372036854775808"}`} {
+		check(t, p.dial().do("POST", joinPath, body), 400, `{"errorCode":209,"message":"Invalid field","cause":"a machine asks to join with a JSON object that has`+
+			` \"memberId\" (a decimal number in quotes), \"name\", \"peerUrl\" and \"clientUrl\""}`)
+	}
+	check(t, p.dial().do("POST", joinPath, "{"+strings.Repeat(" ", 100_000)), 413, `{"errorCode":413,"message":"Request Entity Too Large","cause":"this port is for the other machines of the cluster, which send at most 65536 bytes"}`)
+}
+
 // What a machine says about itself is told to everybody, and stays: what is not a name or a
 // URL is refused, with the field and the reason, is not repeated, and is no entry.
 func TestJoinWithOddNamesAndURLs(t *testing.T) {

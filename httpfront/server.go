@@ -336,6 +336,8 @@ func (s *Server) unreadable(ctx *fasthttp.RequestCtx, err error) *apiError {
 		return httpError(http.StatusHTTPVersionNotSupported, "this server speaks HTTP/1.1 and HTTP/1.0")
 	case errors.Is(err, errExpectation):
 		return httpError(http.StatusExpectationFailed, "this server can only be expected to send 100-continue")
+	case errors.Is(err, errBodyTooLong) && s.strangers.peers:
+		return httpError(http.StatusRequestEntityTooLarge, fmt.Sprintf("this port is for the other machines of the cluster, which send at most %d bytes", s.cfg.MaxBody))
 	case errors.Is(err, errBodyTooLong):
 		return httpError(http.StatusRequestEntityTooLarge, "the limit is set by -max-body")
 	case errors.Is(err, errBodyMemory):

@@ -156,6 +156,7 @@ var (
 	handshakeFailed    = fault{"TLS handshake failed", allOrNone}
 	plainOnTLS         = fault{"plain HTTP on a port that speaks only TLS", allOrNone}
 	tlsOnPlain         = fault{"a TLS handshake on a port that speaks plain HTTP", allOrNone}
+	refusedScheme      = fault{"refused a machine that wants to join", "; start it like the machines of this cluster, with -serverCert and -serverKey or without"}
 	refusedCertificate = fault{"refused a machine for its certificate", ""} // the error says what to do
 	revokedCertificate = fault{"refused a certificate that is revoked", ""}
 )

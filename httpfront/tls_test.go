@@ -293,7 +293,7 @@ func TestJoinByAnotherProtocol(t *testing.T) {
 			body := `{"memberId":"5","name":"n5","peerUrl":"` + test.theirs + `://127.0.0.1:7005","clientUrl":"http://127.0.0.1:4005"}`
 			r := p.dial().do("POST", joinPath, body)
 			check(t, r, 409, `{"errorCode":409,"message":"Conflict","cause":"`+test.cause+`"}`)
-			if text := log.take(); !strings.Contains(text, "level=WARN") || !strings.Contains(text, "name=n5") {
+			if text := log.take(); !strings.Contains(text, "level=WARN") || !strings.Contains(text, "n5 at "+test.theirs+"://127.0.0.1:7005") {
 				t.Errorf("logged:\n%s", text)
 			}
 			if list := s.dial().get("/v1/machines"); list.body != "http://127.0.0.1:4001" {
