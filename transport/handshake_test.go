@@ -93,7 +93,7 @@ func TestWhoeverElseRefuses(t *testing.T) {
 		"an older machine": {server(func(w http.ResponseWriter, _ *http.Request) {
 			w.WriteHeader(http.StatusUpgradeRequired)
 			_, _ = w.Write(newErrorBody(http.StatusUpgradeRequired, `this machine speaks "1"`))
-		}), `426, not as the member that was asked: this machine speaks "1"`},
+		}), `426: this machine speaks "1"; its program is of another version than this one (this one speaks "3"): stop all machines of the cluster, and start all with the same program`},
 		"a door that is open to all": {server(func(w http.ResponseWriter, _ *http.Request) {
 			w.Header().Set("Upgrade", upgradeProtocol)
 			w.Header().Set(headerNonce, "1")

@@ -280,6 +280,10 @@ func shake(c *timedConn, addr, method, path string, h Hello) (*upgraded, error) 
 	switch signed := h.signed(resp.Header); {
 	case err != nil:
 		return nil, fmt.Errorf("handshake: %s answers %d: %w", addr, resp.StatusCode, err)
+	case status == http.StatusUpgradeRequired:
+		// Not even the names of what signs an answer are the same in all versions.
+		return nil, fmt.Errorf("handshake: %s answers %d: %s; its program is of another version than this one (this one speaks %q): "+
+			"stop all machines of the cluster, and start all with the same program; their data directories open", addr, status, message, protocolVersion)
 	case !signed:
 		return nil, fmt.Errorf("handshake: %s answers %d, not as the member that was asked: %s", addr, status, message)
 	case status != http.StatusSwitchingProtocols:
