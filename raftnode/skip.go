@@ -60,7 +60,7 @@ func (s Skip) Check(entries []*raftpb.Entry) error {
 		// Whether a member may lose its vote is known only when those before are applied.
 		c, asked, why, _ := s.open(e, anything)
 		if asked && why == nil && !takesVote(c.change) {
-			return fmt.Errorf("raftnode: entry %d can be applied, so it must not be skipped", e.GetIndex())
+			return fmt.Errorf("entry %d can be applied, so it must not be skipped: leave the flag out, or give the index of the entry that the message names", e.GetIndex())
 		}
 	}
 	return nil
