@@ -15,14 +15,19 @@ type roll struct {
 // place is where a member is to be found, host:port, by who has said so. Empty: nobody.
 type place struct {
 	stated  string // the state of this machine
-	vouched string // -C, or a member that this machine knows; and it was found there
+	vouched string // -C, or a member that this machine trusts; and it was found there
 	told    string // the member itself
 }
 
 // known are the addresses in the order in which they are believed.
-func (p place) known() []string {
+func (p place) known() []string { return addresses(p.stated, p.vouched, p.told) }
+
+// trusted are those that are believed.
+func (p place) trusted() []string { return addresses(p.stated, p.vouched) }
+
+func addresses(list ...string) []string {
 	var addrs []string
-	for _, addr := range []string{p.stated, p.vouched, p.told} {
+	for _, addr := range list {
 		if addr != "" && !slices.Contains(addrs, addr) {
 			addrs = append(addrs, addr)
 		}
@@ -33,9 +38,7 @@ func (p place) known() []string {
 // believed says whether what is at addr is the member for more reasons than that it says so
 // and that nobody answers where the member should be. Only then is it heard when it says that
 // another machine must not go on, and what it says of its disk is held against the member.
-func (p place) believed(addr string) bool {
-	return addr != "" && (addr == p.stated || addr == p.vouched)
-}
+func (p place) believed(addr string) bool { return slices.Contains(p.trusted(), addr) }
 
 func (r *roll) isRemoved(id uint64) bool { return slices.Contains(r.removed, id) }
 
@@ -51,7 +54,7 @@ func (r *roll) others(order []uint64) []transport.Place {
 		if addr == "" {
 			addr = p.stated
 		}
-		places = append(places, transport.Place{Member: id, Addr: addr})
+		places = append(places, transport.Place{Member: id, Addr: addr, Told: !p.believed(addr)})
 	}
 	return places
 }

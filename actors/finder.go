@@ -53,7 +53,7 @@ type finderActor struct {
 	sought    []uint64          // the strangers that are looked for in this search
 	fruitless map[uint64]int    // in how many searches a stranger was not found
 	told      bool              // who the members are
-	queue     []string          // to be asked in this search
+	queue     []hint            // to be asked in this search
 	asked     map[string]bool   // in this search
 	faults    map[string]string // what was said of an address
 	busy      bool              // a search is under way
@@ -61,6 +61,13 @@ type finderActor struct {
 	next      time.Duration     // the pause after this one
 	ctx       context.Context   // ends with the actor
 	stop      context.CancelFunc
+}
+
+// hint is an address to be asked. What is told has come from somebody who has no more than his
+// own word for being where he is, so it is found there and no more believed than that.
+type hint struct {
+	addr string
+	told bool
 }
 
 func (f *finderActor) Receive(ctx actor.Context) {
@@ -118,13 +125,16 @@ func (f *finderActor) search(ctx actor.Context) {
 		return
 	}
 	f.busy = true
-	f.queue, f.asked = slices.Clone(f.hints), make(map[string]bool)
+	f.queue, f.asked = nil, make(map[string]bool)
+	for _, addr := range f.hints {
+		f.queue = append(f.queue, hint{addr: addr})
+	}
 	for _, p := range f.places {
-		f.queue = append(f.queue, p.Addr)
+		f.queue = append(f.queue, hint{p.Addr, p.Told})
 	}
 	if len(f.sought) > 0 { // whoever has taken the place of one that is no more
 		for _, p := range f.missing {
-			f.queue = append(f.queue, p.Addr)
+			f.queue = append(f.queue, hint{p.Addr, p.Told})
 		}
 	}
 	f.ask(ctx)
@@ -133,15 +143,15 @@ func (f *finderActor) search(ctx actor.Context) {
 // ask asks the next one, or ends the search.
 func (f *finderActor) ask(ctx actor.Context) {
 	for len(f.queue) > 0 && len(f.missing)+len(f.sought) > 0 && len(f.asked) < maxPeers {
-		addr := f.queue[0]
+		next := f.queue[0]
 		f.queue = f.queue[1:]
-		if f.asked[addr] {
+		if f.asked[next.addr] {
 			continue
 		}
-		f.asked[addr] = true
+		f.asked[next.addr] = true
 		root, self := ctx.ActorSystem().Root, ctx.Self()
-		f.network.Ask(f.ctx, addr, "", func(p transport.Presence, err error) {
-			root.Send(self, &present{addr: addr, presence: p, err: err})
+		f.network.Ask(f.ctx, next.addr, "", func(p transport.Presence, err error) {
+			root.Send(self, &present{hint: next, presence: p, err: err})
 		})
 		return
 	}
@@ -189,13 +199,13 @@ func (f *finderActor) heard(ctx actor.Context, m *present) {
 				message = FoundStranger
 			}
 			f.log.Info(message, "member", MemberID(m.presence.Member), "addr", m.addr)
-			ctx.Send(f.to.raft, &located{member: m.presence.Member, addr: m.addr, vouched: true})
+			ctx.Send(f.to.raft, &located{member: m.presence.Member, addr: m.addr, vouched: true, told: m.told})
 		}
 		f.sought = slices.DeleteFunc(f.sought, func(id uint64) bool { return id == m.presence.Member })
 		for _, other := range m.presence.Others {
 			missing := func(p transport.Place) bool { return p.Member == other.Member }
 			if slices.Contains(f.sought, other.Member) || slices.ContainsFunc(f.missing, missing) {
-				f.queue = append(f.queue, other.Addr)
+				f.queue = append(f.queue, hint{other.Addr, m.told || other.Told})
 			}
 		}
 	}

@@ -98,3 +98,54 @@ func TestLookingForAStranger(t *testing.T) {
 	}
 	raft.silent()
 }
+
+// A stranger in the place of a member, who is where nothing but its own word says, is no
+// witness: what it says of others, or says to be, is found, and trusted no more than that.
+func TestHearsay(t *testing.T) {
+	const member, other, third = 22, 66, 77
+	const at66, at77 = "192.0.2.66:7001", "192.0.2.77:7001"
+	for _, c := range []struct {
+		name   string
+		places []transport.Place // of whom the machine has heard
+		at     map[string]transport.Presence
+		want   located
+	}{
+		{"a member that is trusted says what is known to it", []transport.Place{{Member: member, Addr: at22}},
+			map[string]transport.Presence{at22: {Member: member, Others: []transport.Place{{Member: other, Addr: at66}}}, at66: {Member: other}},
+			located{member: other, addr: at66, vouched: true}},
+		{"and what was said to it", []transport.Place{{Member: member, Addr: at22}},
+			map[string]transport.Presence{at22: {Member: member, Others: []transport.Place{{Member: other, Addr: at66, Told: true}}}, at66: {Member: other}},
+			located{member: other, addr: at66, vouched: true, told: true}},
+		{"one that is not trusted names another one", []transport.Place{{Member: member, Addr: stranger22, Told: true}},
+			map[string]transport.Presence{stranger22: {Member: member, Others: []transport.Place{{Member: other, Addr: at66}}}, at66: {Member: other}},
+			located{member: other, addr: at66, vouched: true, told: true}},
+		{"or says to be another one", []transport.Place{{Member: member, Addr: stranger22, Told: true}},
+			map[string]transport.Presence{stranger22: {Member: other}},
+			located{member: other, addr: stranger22, vouched: true, told: true}},
+		{"or whom that one names", []transport.Place{{Member: member, Addr: stranger22, Told: true}, {Member: third, Addr: at77}},
+			map[string]transport.Presence{
+				stranger22: {Member: member, Others: []transport.Place{{Member: other, Addr: at66}}}, at66: {Member: third, Others: []transport.Place{{Member: other, Addr: at55}}},
+				at55: {Member: other},
+			},
+			located{member: other, addr: at55, vouched: true, told: true}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			system := newSystem(slog.New(slog.DiscardHandler))
+			defer system.Shutdown()
+			raft := newProbe(t, system)
+			timer := &waiting{fire: make(chan func(), 1000), d: make(chan time.Duration, 1000)}
+			network := answering{asked: make(chan string, 1000), at: c.at}
+			finder := system.Root.Spawn(actor.PropsFromProducer(func() actor.Actor {
+				return &finderActor{self: 11, network: network, pause: time.Second, afterFunc: timer.after, log: slog.New(slog.DiscardHandler)}
+			}))
+			system.Root.Send(finder, &pids{raft: raft.pid})
+			system.Root.Send(finder, &whereabouts{places: c.places, missing: []transport.Place{{Member: other, Addr: "192.0.2.6:7001"}}})
+			if m := next[*located](raft); *m != c.want {
+				t.Errorf("found %+v, want %+v", m, c.want)
+			}
+			if err := system.Root.StopFuture(finder).Wait(); err != nil {
+				t.Fatal(err)
+			}
+		})
+	}
+}

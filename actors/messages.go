@@ -293,11 +293,13 @@ type (
 		payload []byte
 	}
 	// located: a connection, finder -> raft. A member was found at an address. The finder has
-	// it from -C, or from a member that this machine knows: it is vouched for.
+	// it from -C, or from a member that this machine knows: it is vouched for. What is told
+	// is the address, if all that speaks for it is the word of the member itself, or of one
+	// for which nothing else speaks.
 	located struct {
-		member  uint64
-		addr    string
-		vouched bool
+		member        uint64
+		addr          string
+		vouched, told bool
 	}
 	// knocked: a connection -> finder. A machine says that it is a member, and this one does
 	// not know it.
@@ -310,7 +312,7 @@ type (
 	findDue struct{}
 	// present: a connection -> finder. Who is at an address.
 	present struct {
-		addr     string
+		hint
 		presence transport.Presence
 		err      error
 	}

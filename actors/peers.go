@@ -30,7 +30,7 @@ type peer struct {
 	member store.Member // as of the state of this machine, empty if that does not know it
 	addr   string       // where it is dialled
 	told   bool         // by the member itself, in a handshake: that is never older than the state
-	// vouched is where somebody who is known has said that it is, and it was found there.
+	// vouched is where somebody who is trusted has said that it is, and it was found there.
 	vouched string
 }
 
@@ -93,11 +93,12 @@ func (ps *peers) tell(ctx actor.Context) {
 	for _, id := range order {
 		p := ps.actors[id]
 		at := place{stated: p.stated(), vouched: p.vouched}
+		found := transport.Place{Member: id, Addr: p.addr, Told: !at.believed(p.addr)}
 		if p.told {
 			at.told = p.addr
-			places = append(places, transport.Place{Member: id, Addr: p.addr})
+			places = append(places, found)
 		} else {
-			missing = append(missing, transport.Place{Member: id, Addr: p.addr})
+			missing = append(missing, found)
 		}
 		known.places[id] = at
 	}
@@ -124,7 +125,7 @@ func (ps *peers) locate(ctx actor.Context, m *located) {
 	ps.reach(ctx, m.member, m.addr)
 	p := ps.actors[m.member]
 	p.told = true
-	if m.vouched {
+	if m.vouched && !m.told {
 		p.vouched = m.addr
 	}
 	ps.tell(ctx)

@@ -80,7 +80,7 @@ func (r *raftActor) Receive(ctx actor.Context) {
 			return
 		}
 		err := r.node.Step(*m, r.clock())
-		if errors.Is(err, raftnode.ErrLost) {
+		if _, believed := r.peers.inbox.proven(m.GetFrom()); errors.Is(err, raftnode.ErrLost) && believed {
 			r.log.Error("this machine must not go on", "error", err)
 			r.leave(Departure{Reason: lossOf(r.peers.self, r.peers.advisor(m.GetFrom())), Lost: true})
 			return

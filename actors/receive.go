@@ -63,6 +63,9 @@ func (in *Inbox) know(r *roll, order []uint64) {
 // Places is where this machine knows other members to be.
 func (in *Inbox) Places() []transport.Place { return *in.others.Load() }
 
+// Trusted is where a member is, by more than its own word; see [place.believed].
+func (in *Inbox) Trusted(member uint64) []string { return in.roll.Load().places[member].trusted() }
+
 // believes says whether what is at addr counts as the member, see [place.believed].
 func (in *Inbox) believes(member uint64, addr string) bool {
 	return in.roll.Load().places[member].believed(addr)

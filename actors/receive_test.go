@@ -8,6 +8,9 @@ import (
 	"strings"
 	"testing"
 
+	"go.etcd.io/raft/v3/raftpb"
+
+	"etcd/raftnode"
 	"etcd/store"
 	"etcd/transport"
 	"etcd/wal"
@@ -160,6 +163,48 @@ func TestAStrangerInThePlaceOfAMember(t *testing.T) {
 		t.Error(err)
 	}
 	if d := <-m.Gone; !d.Removed {
+		t.Errorf("the member itself: %+v", d)
+	}
+}
+
+// Nor is this machine ended by a heartbeat which says that it has lost what it had, unless that
+// comes from where the member is.
+func TestWhoMaySayThatSomethingIsLost(t *testing.T) {
+	m := start(t, t.TempDir(), func(cfg *Config) { cfg.Raft.MaxMembers = 9 })
+	m.root.Send(m.Raft, &Join{ReplyTo: m.pid, ID: 1, Member: store.Member{ID: 22, Name: "m2", PeerURL: "http://" + at22, ClientURL: "http://192.0.2.22:4001"}})
+	if joined := next[*Proposed](m.probe); joined.Err != nil {
+		t.Fatal(joined.Err)
+	}
+	m.eventually("the member is known", func() bool { return m.Inbox.believes(22, at22) })
+	admit := func(nonce uint64, addr string) {
+		h := transport.Hello{From: 22, Nonce: nonce, Addr: addr, Reach: witness.EncodeReach(wal.Reach{}), Asked: &transport.Confirmation{At: addr}}
+		if v := m.Inbox.Admit(h); v.Status != 0 {
+			t.Fatalf("%+v", v)
+		}
+	}
+	heartbeat := raftnode.Message{Message: &raftpb.Message{
+		Type: raftpb.MsgHeartbeat.Enum(), From: new(uint64(22)), To: new(testMember.ID), Term: new(m.status().Raft.Term + 1), Commit: new(uint64(1 << 20)),
+	}}
+	payload, err := heartbeat.Encode()
+	if err != nil {
+		t.Fatal(err)
+	}
+	say := func() {
+		if err := m.Inbox.Deliver(22, transport.Frame{Kind: transport.KindRaft, Payload: payload}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	admit(9, stranger22)
+	say()
+	m.set("/foo", "this machine goes on") // behind that
+	select {
+	case d := <-m.Gone:
+		t.Fatalf("it was ended: %+v", d)
+	default:
+	}
+	admit(1, at22)
+	say()
+	if d := <-m.Gone; !d.Lost {
 		t.Errorf("the member itself: %+v", d)
 	}
 }

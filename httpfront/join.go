@@ -273,7 +273,7 @@ func acceptSnapshot(r *request) answer {
 func presence(r *request) answer {
 	inbox := r.server.machine.Inbox
 	admit := func(addr string) error { return inbox.Belongs(r.certified(), addr) }
-	r.server.machine.Receiver.Presence(r.ctx, admit, inbox.Places())
+	r.server.machine.Receiver.Presence(r.ctx, admit, inbox.Places(), inbox.Trusted)
 	r.logUncertified()
 	return nil
 }

@@ -1,12 +1,13 @@
 package httpfront
 
 import (
-	"net"
 	"net/http"
 	"net/netip"
 	"slices"
 	"sync"
 	"time"
+
+	"etcd/transport"
 )
 
 // peerTime bounds, at the port for machines, everything up to the end of a request, a TLS
@@ -39,7 +40,7 @@ func (n *newcomers) add(c *conn) (surplus *conn) {
 	if n.limit == 0 {
 		return nil
 	}
-	c.host = hostOf(c.RemoteAddr())
+	c.host = transport.HostOf(c.RemoteAddr())
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	if len(n.here) >= n.limit {
@@ -76,25 +77,6 @@ func (n *newcomers) drop(c *conn) {
 	if i := slices.Index(n.here, c); i >= 0 {
 		n.here = slices.Delete(n.here, i, i+1)
 	}
-}
-
-// hostOf is what counts as one host: an address, or for IPv6 a network of 64 bits, which
-// is what a host gets.
-func hostOf(addr net.Addr) netip.Prefix {
-	full, err := netip.ParseAddrPort(addr.String())
-	if err != nil {
-		return netip.Prefix{} // those whose address is none are one host
-	}
-	ip := full.Addr().Unmap().WithZone("")
-	bits := ip.BitLen()
-	if ip.Is6() {
-		bits = 64
-	}
-	host, err := ip.Prefix(bits)
-	if err != nil {
-		panic(err) // the bits are those of the address
-	}
-	return host
 }
 
 // dismiss ends a connection for which another one has come. It is told why if nothing is

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"net/netip"
 	"slices"
 	"time"
 )
@@ -27,17 +28,19 @@ const (
 	maxSaying = 1000
 )
 
-// token is what only this process can say to a member that it dials. That member asks for it
-// where it knows this one to be: see [Confirm].
-func (c *Config) token(to uint64) string {
+// token is what only this process can say to a member that it dials at addr. That member asks
+// for it where it knows this one to be: see [Confirm].
+func (c *Config) token(to uint64, addr string) string {
 	mac := hmac.New(sha256.New, c.Secret)
-	_, _ = fmt.Fprintf(mac, "%016x %016x %016x", c.ClusterID, c.MemberID, to) // never fails
+	_, _ = fmt.Fprintf(mac, "%016x %016x %016x %s", c.ClusterID, c.MemberID, to, addr) // never fails
 	return hex.EncodeToString(mac.Sum(nil))[:tokenSize]
 }
 
-// Dialled says whether this process has said token to a member.
-func (c *Config) Dialled(to uint64, token string) bool {
-	return hmac.Equal([]byte(token), []byte(c.token(to)))
+// Dialled says whether this process says token to a member when it dials one of addrs. Somebody
+// who has had himself dialled in the place of a member, at another address, has a token that
+// is worth nothing to the member.
+func (c *Config) Dialled(to uint64, addrs []string, token string) bool {
+	return slices.ContainsFunc(addrs, func(addr string) bool { return hmac.Equal([]byte(token), []byte(c.token(to, addr))) })
 }
 
 // Confirmation is what came of asking back.
@@ -83,7 +86,7 @@ type askID struct {
 // where it says it is.
 func (r *Receiver) askBack(ctx context.Context, by net.Addr, h Hello, known []string) (Confirmation, error) {
 	id := askID{h.From, h.Nonce, h.Token, h.Addr}
-	host, _, _ := net.SplitHostPort(by.String())
+	host := HostOf(by)
 	r.mu.Lock()
 	under, ok := r.asking[id]
 	if !ok {
@@ -125,7 +128,7 @@ func (r *Receiver) askBack(ctx context.Context, by net.Addr, h Hello, known []st
 
 // maySay says whether one more address may be dialled because a host has named it: otherwise
 // anybody could have this machine dial whatever it likes.
-func (r *Receiver) maySay(host string) bool {
+func (r *Receiver) maySay(host netip.Prefix) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	_, ok := r.said.take(host, time.Since(r.started))

@@ -51,7 +51,8 @@ func TestConfirm(t *testing.T) {
 // it has said itself.
 func TestWhoHasDialled(t *testing.T) {
 	own := testConfig(bob)
-	m := startMachine(t, machineConfig{Config: own})
+	const trusted = "192.0.2.1:7001"
+	m := startMachine(t, machineConfig{Config: own, trusted: []string{trusted}})
 	other, another := testConfig(bob), testConfig(bob)
 	other.Secret = []byte("another process")
 	another.ClusterID++
@@ -60,10 +61,12 @@ func TestWhoHasDialled(t *testing.T) {
 		token string
 		want  bool
 	}{
-		"whom it has dialled":                   {alice, own.token(alice), true},
-		"another one with the same token":       {alice + 1, own.token(alice), false},
-		"a token of another process":            {alice, other.token(alice), false},
-		"a token of another cluster":            {alice, another.token(alice), false},
+		"whom it has dialled":                   {alice, own.token(alice, known), true},
+		"whom it has dialled where it trusts":   {alice, own.token(alice, trusted), true},
+		"whoever was dialled in its place":      {alice, own.token(alice, moved), false},
+		"another one with the same token":       {alice + 1, own.token(alice, known), false},
+		"a token of another process":            {alice, other.token(alice, known), false},
+		"a token of another cluster":            {alice, another.token(alice, known), false},
 		"a made-up token":                       {alice, "00000000000000000000000000000000", false},
 		"nothing, as when nobody is to be told": {alice, "", false},
 	} {
@@ -90,11 +93,12 @@ func asksBack(t *testing.T, ask func(ctx context.Context, addr, token string) (P
 // Whoever is asked for is asked with the token of the handshake, and taken in when it says yes.
 func TestAskingBack(t *testing.T) {
 	config := testConfig(alice)
-	m := asksBack(t, func(_ context.Context, addr, token string) (Presence, error) {
+	var m *machine
+	m = asksBack(t, func(_ context.Context, addr, token string) (Presence, error) {
 		if addr != known {
 			return Presence{}, errors.New("connection refused")
 		}
-		return Presence{Member: alice, Dialled: config.Dialled(bob, token)}, nil
+		return Presence{Member: alice, Dialled: config.Dialled(bob, []string{m.addr}, token)}, nil
 	})
 	connect(t, config, m.addr, Control, 1000)
 	stranger := testConfig(alice)

@@ -118,6 +118,7 @@ type machineConfig struct {
 	offered func(from uint64, message []byte) error
 	receive func(from uint64, message []byte, size int64, body io.Reader) error
 	others  []Place
+	trusted []string // where it knows any member to be
 
 	certified   Certified
 	uncertified error // of who asks for the presence
@@ -162,7 +163,8 @@ func startMachine(t testing.TB, cfg machineConfig) *machine {
 			case SnapshotPath:
 				m.receiver.Snapshot(ctx, cfg.certified, Intake{Offered: cfg.offered, Receive: cfg.receive})
 			case PresencePath:
-				m.receiver.Presence(ctx, func(string) error { return cfg.uncertified }, cfg.others)
+				m.receiver.Presence(ctx, func(string) error { return cfg.uncertified }, cfg.others,
+					func(uint64) []string { return cfg.trusted })
 			}
 		},
 		ReadTimeout:  patience,

@@ -163,13 +163,13 @@ func (c *Config) reach() string {
 	return c.Reach()
 }
 
-// hello is what the machine says to another one.
-func (c *Config) hello(to uint64, class Class) Hello {
-	return Hello{ClusterID: c.ClusterID, From: c.MemberID, To: to, Class: class, Addr: c.Addr, Nonce: c.Nonce, Reach: c.reach(), Token: c.token(to)}
+// hello is what the machine says to another one that it dials at addr.
+func (c *Config) hello(to uint64, addr string, class Class) Hello {
+	return Hello{ClusterID: c.ClusterID, From: c.MemberID, To: to, Class: class, Addr: c.Addr, Nonce: c.Nonce, Reach: c.reach(), Token: c.token(to, addr)}
 }
 
-// Hello is what the machine says to a member that it dials for a stream.
-func (c *Config) Hello(to uint64, class Class) Hello { return c.hello(to, class) }
+// Hello is what the machine says to a member that it dials at addr, host:port, for a stream.
+func (c *Config) Hello(to uint64, addr string, class Class) Hello { return c.hello(to, addr, class) }
 
 // RefusedError is an error answer of the member that was asked. What anything else at its
 // address answers is an ordinary error.

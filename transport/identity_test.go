@@ -33,7 +33,7 @@ func TestHandshakeIsMutual(t *testing.T) {
 	t.Cleanup(s.Close)
 	want := Hello{ClusterID: cluster, From: alice, To: bob, Class: Control, Addr: "127.0.0.1:7001", Nonce: 0xa11ce, Reach: "alice's reach"}
 	config := asProcess(alice, 0xa11ce, "")
-	want.Token = config.token(bob)
+	want.Token = config.token(bob, m.addr)
 	if got := receive(t, heard, "a handshake"); !reflect.DeepEqual(got, want) {
 		t.Errorf("the accepting side hears %+v, want %+v", got, want)
 	}
@@ -108,7 +108,7 @@ func TestTheNextProcessAfterAPowerCut(t *testing.T) {
 		return 0, ""
 	}})
 	dead := asProcess(alice, 1, "")
-	c, err := open(t.Context(), dead, m.addr, http.MethodGet, StreamPath, dead.Hello(bob, Control))
+	c, err := open(t.Context(), dead, m.addr, http.MethodGet, StreamPath, dead.Hello(bob, m.addr, Control))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -44,6 +44,8 @@ const maxOthers = 200
 type Place struct {
 	Member uint64 `json:"memberId,string"`
 	Addr   string `json:"addr"`
+	// Told says that nobody knows that but from the member itself, or from who is known so.
+	Told bool `json:"told,omitempty"`
 }
 
 // Ask asks whoever listens at addr which member of the cluster of cfg it is, and, unless token
@@ -94,8 +96,8 @@ func Ask(ctx context.Context, cfg Config, addr, token string) (Presence, error) 
 
 // Presence is the handler for GET on [PresencePath]. admit decides about the one that asks
 // and says that it is at addr, host:port, or says nothing of that. others is what this machine
-// knows.
-func (r *Receiver) Presence(ctx *fasthttp.RequestCtx, admit func(addr string) error, others []Place) {
+// knows, and trusted are the addresses of a member for which it has not only that one's word.
+func (r *Receiver) Presence(ctx *fasthttp.RequestCtx, admit func(addr string) error, others []Place, trusted func(member uint64) []string) {
 	ctx.SetContentType("application/json")
 	ctx.SetConnectionClose()
 	if cluster, err := strconv.ParseUint(string(ctx.Request.Header.Peek(headerCluster)), 16, 64); err != nil || cluster != r.cfg.ClusterID {
@@ -104,14 +106,15 @@ func (r *Receiver) Presence(ctx *fasthttp.RequestCtx, admit func(addr string) er
 		ctx.Response.SetBodyRaw(newErrorBody(http.StatusPreconditionFailed, "this is a machine of another cluster"))
 		return
 	}
-	if err := admit(string(ctx.Request.Header.Peek(headerAddr))); err != nil {
+	said := string(ctx.Request.Header.Peek(headerAddr))
+	if err := admit(said); err != nil {
 		ctx.SetStatusCode(StatusUncertified)
 		ctx.Response.SetBodyRaw(newErrorBody(StatusUncertified, err.Error()))
 		return
 	}
 	p := Presence{Member: r.cfg.MemberID, Others: others[:min(len(others), maxOthers)]}
 	if from, err := strconv.ParseUint(string(ctx.Request.Header.Peek(headerFrom)), 16, 64); err == nil {
-		p.Dialled = r.cfg.Dialled(from, string(ctx.Request.Header.Peek(headerToken)))
+		p.Dialled = r.cfg.Dialled(from, append(trusted(from), said), string(ctx.Request.Header.Peek(headerToken)))
 	}
 	body, err := json.Marshal(p)
 	if err != nil {

@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"net/netip"
 	"strconv"
 	"sync"
 	"time"
@@ -60,8 +61,8 @@ type Receiver struct {
 	running   sync.WaitGroup
 
 	asking    map[askID]*asking
-	askingFor map[string]int // by host
-	said      allowances[string]
+	askingFor map[netip.Prefix]int // by host
+	said      allowances[netip.Prefix]
 }
 
 // streamID names what there may be one of at a time.
@@ -90,8 +91,8 @@ func NewReceiver(cfg Config, admit Admit, ask func(ctx context.Context, addr, to
 	return &Receiver{
 		cfg: cfg, admit: admit, ask: ask, deliver: deliver, started: time.Now(),
 		streams: map[streamID]*stream{}, foreign: map[uint64]bool{},
-		asking: map[askID]*asking{}, askingFor: map[string]int{},
-		said: allowances[string]{burst: saidBurst, every: max(cfg.Dead/10, time.Millisecond), most: maxSaying},
+		asking: map[askID]*asking{}, askingFor: map[netip.Prefix]int{},
+		said: allowances[netip.Prefix]{burst: saidBurst, every: max(cfg.Dead/10, time.Millisecond), most: maxSaying},
 	}
 }
 

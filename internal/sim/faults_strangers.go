@@ -46,7 +46,7 @@ func (s *Sim) strangersHello(rnd *rand.Rand, to *life) transport.Hello {
 		Addr: anybody.addr(), Nonce: rnd.Uint64(), Token: fmt.Sprintf("%x", rnd.Uint64()), Reach: "7-7-1000000-1000000",
 	}
 	if l := anybody.life; l != nil && l.machine != nil {
-		heard := l.self.Hello(anybody.memberID, h.Class) // no other machine is told this token
+		heard := l.self.Hello(to.self.MemberID, "stranger:7001", h.Class) // it was dialled in the place of that machine
 		h.Nonce, h.Token, h.Reach = heard.Nonce, heard.Token, heard.Reach
 	}
 	for range 1 + rnd.IntN(3) {

@@ -129,7 +129,7 @@ func (st *stream) connect() {
 			st.events.Refused(st.addr, status, message)
 			break
 		}
-		answer := target.life.self.Hello(st.self.MemberID, st.class)
+		answer := target.life.self.Hello(st.self.MemberID, "", st.class)
 		answer.Addr = st.addr
 		if status, message := st.events.Meet(answer); status != 0 {
 			st.from.sim.count("stream refused by the dialling side")
@@ -148,7 +148,7 @@ func (st *stream) connect() {
 }
 
 func (st *stream) admit(to *life) (status int, message string) {
-	return st.wires().admit(to, st.self.Hello(to.self.MemberID, st.class))
+	return st.wires().admit(to, st.self.Hello(to.self.MemberID, st.addr, st.class))
 }
 
 // admit is the handshake, in which the process that is dialled asks back.
@@ -195,9 +195,9 @@ func (w *wires) ask(by *life, addr, token string) (transport.Presence, error) {
 	case by.self.ClusterID != to.life.machine.ClusterID:
 		return transport.Presence{}, &transport.RefusedError{Status: 412, Message: "another cluster"}
 	}
-	return transport.Presence{
-		Member: to.memberID, Dialled: to.life.self.Dialled(by.self.MemberID, token), Others: to.life.machine.Inbox.Places(),
-	}, nil
+	inbox := to.life.machine.Inbox
+	dialled := to.life.self.Dialled(by.self.MemberID, append(inbox.Trusted(by.self.MemberID), by.self.Addr), token)
+	return transport.Presence{Member: to.memberID, Dialled: dialled, Others: inbox.Places()}, nil
 }
 
 // rival says whether another process of the same member is, or seems to be, connected.
@@ -371,7 +371,7 @@ func (n *network) Snapshot(_ context.Context, member uint64, addr string, messag
 			return
 		}
 		target := to.life
-		if status, message := w.admit(target, l.self.Hello(member, transport.Bulk)); status != 0 {
+		if status, message := w.admit(target, l.self.Hello(member, addr, transport.Bulk)); status != 0 {
 			l.sim.count("snapshot refused")
 			l.s.after(0, func() { finish(0, &transport.RefusedError{Status: status, Message: message}) })
 			return
