@@ -342,6 +342,8 @@ func TestDrop(t *testing.T) {
 	}})
 	gone := connect(t, testConfig(alice), m.addr, Control, 1<<20)
 	stays := connect(t, testConfig(0xa2), m.addr, Control, 1<<20)
+	stays.mustSend(t, "here") // a stream that is not served yet when somebody is dropped has to come again
+	receive(t, m.frames, "a frame")
 	close(removed)
 	m.receiver.Drop(alice)
 	receive(t, gone.down, "the end of the stream")
