@@ -19,9 +19,10 @@ import (
 const (
 	// readBuffer is the read buffer of a stream, in bytes.
 	readBuffer = 64 << 10
-	// maxForeign is of how many machines it is said loudly that they take this one for a
-	// member of another cluster.
-	maxForeign = 64
+	// refusalEvery is how often it is said of one host that it was refused for one reason, and
+	// maxRefusals of how many such pairs at a time.
+	refusalEvery = 10 * time.Minute
+	maxRefusals  = 128
 )
 
 // Admit decides whether a stream or snapshot from another machine is welcome. It is called
@@ -56,8 +57,8 @@ type Receiver struct {
 	closed    bool
 	drops     uint64 // calls of Drop so far
 	streams   map[streamID]*stream
-	receiving *stream         // the snapshot under way
-	foreign   map[uint64]bool // member IDs of other clusters that were logged
+	receiving *stream // the snapshot under way
+	refusals  allowances[refusal]
 	running   sync.WaitGroup
 
 	asking    map[askID]*asking
@@ -90,7 +91,7 @@ func NewReceiver(cfg Config, admit Admit, ask func(ctx context.Context, addr, to
 	deliver func(from uint64, f Frame) error) *Receiver {
 	return &Receiver{
 		cfg: cfg, admit: admit, ask: ask, deliver: deliver, started: time.Now(),
-		streams: map[streamID]*stream{}, foreign: map[uint64]bool{},
+		streams: map[streamID]*stream{}, refusals: allowances[refusal]{burst: 1, every: refusalEvery, most: maxRefusals},
 		asking: map[askID]*asking{}, askingFor: map[netip.Prefix]int{},
 		said: allowances[netip.Prefix]{burst: saidBurst, every: max(cfg.Dead/10, time.Millisecond), most: maxSaying},
 	}
@@ -207,24 +208,28 @@ func (r *Receiver) rival(member, nonce uint64) bool {
 	return false
 }
 
-// logRefusal says once for each machine that it takes this one for a member of another
-// cluster, because that is how a lost data directory shows.
+// refusal is what is said once in a while.
+type refusal struct {
+	host   netip.Prefix
+	status int
+}
+
+// logRefusal says who was refused, and says it loudly of a machine that takes this one for a
+// member of another cluster, because that is how a lost data directory shows.
 func (r *Receiver) logRefusal(h Hello, addr net.Addr, status int, message string) {
-	level := slog.LevelDebug
+	level := slog.LevelInfo
 	if h.ClusterID != 0 && h.ClusterID != r.cfg.ClusterID {
-		r.mu.Lock()
-		news := !r.foreign[h.From] && len(r.foreign) < maxForeign
-		if news {
-			r.foreign[h.From] = true
-		}
-		r.mu.Unlock()
-		if news {
-			level = slog.LevelWarn
-			message += "; if this machine has lost its data directory, stop it, remove its member there, and let it join again (-C)"
-		}
+		level = slog.LevelWarn
+		message += "; if this machine has lost its data directory, stop it, remove its member there, and let it join again (-C)"
+	}
+	r.mu.Lock()
+	omitted, news := r.refusals.take(refusal{HostOf(addr), status}, time.Since(r.started))
+	r.mu.Unlock()
+	if !news {
+		level = slog.LevelDebug
 	}
 	r.cfg.Log.Log(context.Background(), level, "peer connection refused", "from", fmt.Sprintf("%016x", h.From), "address", addr,
-		"status", status, "reason", message)
+		"status", status, "reason", message, "omittedBefore", omitted)
 }
 
 // take serves a connection that fasthttp has let go of. It is refused after all if
