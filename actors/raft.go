@@ -79,8 +79,9 @@ func (r *raftActor) Receive(ctx actor.Context) {
 		if r.mute() {
 			return
 		}
-		err := r.node.Step(*m, r.clock())
-		if _, believed := r.peers.inbox.proven(m.GetFrom()); errors.Is(err, raftnode.ErrLost) && believed {
+		_, believed := r.peers.inbox.proven(m.GetFrom())
+		err := r.node.Step(raftnode.Message{Message: m.Message, Time: m.Time, Unproven: !believed}, r.clock())
+		if errors.Is(err, raftnode.ErrLost) && believed {
 			r.log.Error("this machine must not go on", "error", err)
 			r.leave(Departure{Reason: lossOf(r.peers.self, r.peers.advisor(m.GetFrom())), Lost: true})
 			return

@@ -57,7 +57,10 @@ func OpenDisk(fsys vfs.FS, opts wal.Options) (disk *Disk, err error) {
 // ReadDisk is OpenDisk for whoever holds the lock. It goes with the result, and is given
 // back when nothing writes any more; without an error only. If it is nil, the caller keeps it.
 func ReadDisk(fsys vfs.FS, lock io.Closer, opts wal.Options) (*Disk, error) {
-	d := &Disk{fsys: fsys, opts: opts, lock: lock, store: store.New(), book: witness.NewBook(nil)}
+	d := &Disk{
+		fsys: fsys, opts: opts, lock: lock, store: store.New(), book: witness.NewBook(nil),
+		skip: raftnode.Skip{Understood: store.CheckCommand},
+	}
 	err := d.read()
 	if errors.Is(err, wal.ErrNoLog) {
 		d.New = true
@@ -95,7 +98,7 @@ func (d *Disk) read() (err error) {
 // error if one that is in the log can be. It comes before anything that looks at the
 // entries.
 func (d *Disk) Skip(indexes []uint64) error {
-	d.skip = raftnode.Skip{Indexes: indexes, Understood: store.CheckCommand}
+	d.skip.Indexes = indexes
 	if d.Found == nil {
 		return nil
 	}

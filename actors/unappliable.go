@@ -9,12 +9,9 @@ import (
 // maxShown bounds how much of an entry is shown, in bytes.
 const maxShown = 64
 
-// CannotApply begins the last words of a process that has come to such an entry.
-const CannotApply = "the log holds an entry that this program cannot apply"
-
 // unappliable ends the process at an entry that it cannot apply, and says which one it is.
 func unappliable(fatal fatal, u *raftnode.Unappliable) {
-	fatal(CannotApply+": the process ends, because machines that go on without it would "+
+	fatal("the log holds an entry that this program cannot apply: the process ends, because machines that go on without it would "+
 		"differ from those that can apply it. Start the version that wrote it, or a newer one. If there is none, start "+
 		"ALL machines with -skip-entry and its index; see \"An entry that cannot be applied\" in docs/operations.md",
 		"index", u.Index, "term", u.Term, "why", u.Why, "bytes", len(u.Data), "begins", hex.EncodeToString(u.Data[:min(len(u.Data), maxShown)]))

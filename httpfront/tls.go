@@ -12,6 +12,8 @@ import (
 	"sync/atomic"
 	"syscall"
 	"time"
+
+	"etcd/transport"
 )
 
 const (
@@ -221,10 +223,6 @@ func (s *strangers) wantTLS() string {
 
 // first says whether a host was not warned about for the same fault lately.
 func (s *strangers) first(f fault, addr net.Addr) bool {
-	host, _, err := net.SplitHostPort(addr.String())
-	if err != nil {
-		return false
-	}
 	now := time.Now()
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -233,7 +231,7 @@ func (s *strangers) first(f fault, addr net.Addr) bool {
 			delete(s.warned, key)
 		}
 	}
-	key := f.what + " " + host
+	key := f.what + " " + transport.HostOf(addr).String()
 	if _, ok := s.warned[key]; ok || len(s.warned) >= maxStrangers {
 		return false
 	}

@@ -28,19 +28,6 @@ const (
 	contextSize = 8
 )
 
-// Plausible returns why no member can have sent a message, whatever the state of the cluster
-// is. Step refuses it, too.
-func Plausible(m Message) error {
-	err := plausible(m.Message)
-	if err == nil && m.Time >= maxTime {
-		err = errTime
-	}
-	if err != nil {
-		return fmt.Errorf("raftnode: a message %s from %016x in term %d is refused: %w", m.GetType(), m.GetFrom(), m.GetTerm(), err)
-	}
-	return nil
-}
-
 var (
 	errKind     = errors.New("such a message does not come from another machine")
 	errSender   = errors.New("no member has such an ID")
@@ -50,11 +37,14 @@ var (
 	errEntries  = errors.New("its entries do not follow each other")
 	errContent  = errors.New("it carries what such a message does not")
 	errMembers  = errors.New("its snapshot has members that no cluster has")
+	errNoMember = errors.New("it changes what no member can be")
 	errQuestion = errors.New("it answers a question that was not asked")
 	errLeader   = errors.New("another machine leads in that term")
 	errProgress = errors.New("it is about entries that this machine does not have")
 )
 
+// plausible returns why no member can have sent a message, whatever the state of the cluster
+// is.
 func plausible(m *raftpb.Message) error {
 	if from := m.GetFrom(); from == 0 || from >= reservedIDs || from == m.GetTo() {
 		return errSender
@@ -114,15 +104,6 @@ func plausibleAppend(m *raftpb.Message) error {
 			return errEntries
 		}
 		index, term = e.GetIndex(), e.GetTerm()
-		c, err := open(e)
-		switch {
-		case err != nil:
-			return fmt.Errorf("entry %d: %w", index, err)
-		case c.now >= maxTime:
-			return errTime
-		case c.change != nil && (c.change.GetNodeId() == 0 || c.change.GetNodeId() >= reservedIDs):
-			return errMembers
-		}
 	}
 	return nil
 }
@@ -149,17 +130,20 @@ func plausibleSnapshot(m *raftpb.Message) error {
 // it compares with is as of the last call of Work, so it errs on neither side: everything
 // that a member answers was handed out before.
 func (n *Node) believe(m Message) error {
-	err := Plausible(m)
-	if err != nil {
-		return err
-	}
+	err := plausible(m.Message)
 	switch {
+	case err != nil:
+	case m.Time >= maxTime:
+		err = errTime
 	case m.GetTo() != n.cfg.MemberID:
 		err = errSender
 	case m.GetTerm() > n.firstTerm+termsAhead+uint64(n.ticks):
 		err = errTerm
 	case m.GetTerm() == n.term:
 		err = n.believeOfTerm(m.Message)
+	}
+	if err == nil && m.GetType() == raftpb.MsgApp {
+		err = n.cfg.Skip.mayEnter(m.GetEntries(), m.Unproven)
 	}
 	if err != nil {
 		return fmt.Errorf("raftnode: a message %s from %016x in term %d is refused: %w", m.GetType(), m.GetFrom(), m.GetTerm(), err)

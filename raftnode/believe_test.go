@@ -417,12 +417,57 @@ func TestWhoseTimeIsBelieved(t *testing.T) {
 			}
 		})
 	}
-	stamped := append(binary.LittleEndian.AppendUint64([]byte{1, 9, 0, 0, 0, 0, 0, 0, 0}, year2500), "command"...)
-	m := &raftpb.Message{
-		Type: raftpb.MsgApp.Enum(), From: new(uint64(9)), To: new(uint64(self)), Term: new(uint64(2)), Index: new(uint64(1)), LogTerm: new(uint64(1)),
-		Entries: []*raftpb.Entry{{Index: new(uint64(2)), Term: new(uint64(2)), Data: stamped}},
+}
+
+// What another machine wants in the log has to be what can come out of it, unless an operator
+// has decided otherwise. Commands are only looked into if the machine may be somebody else.
+func TestWhatMayEnterTheLog(t *testing.T) {
+	envelope := func(version byte, now uint64, command string) []byte {
+		b := binary.LittleEndian.AppendUint64([]byte{version, 9, 0, 0, 0, 0, 0, 0, 0}, now)
+		return append(b, command...)
 	}
-	if err := raftnode.Plausible(raftnode.Message{Message: m}); err == nil {
-		t.Error("an entry of the year 2500 is taken")
+	const now = 1_800_000_000_000_000_000
+	for _, c := range []struct {
+		name     string
+		data     []byte
+		unproven bool
+		skip     []uint64
+		taken    bool
+	}{
+		{"a command", envelope(1, now, "good"), false, nil, true},
+		{"a command of somebody", envelope(1, now, "good"), true, nil, true},
+		{"garbage of the leader, which has looked into it", envelope(1, now, "bad"), false, nil, true},
+		{"garbage of somebody", envelope(1, now, "bad"), true, nil, false},
+		{"an entry of the year 2500", envelope(1, 16_725_225_600_000_000_000, "good"), false, nil, false},
+		{"no envelope", []byte("x"), false, nil, false},
+		{"an envelope of another version", envelope(7, now, "good"), false, nil, false},
+		{"one that is to be skipped", envelope(7, now, "good"), false, []uint64{2}, true},
+		{"one that is to be skipped, of somebody", envelope(1, now, "bad"), true, []uint64{2}, true},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			cfg := testConfig()
+			cfg.Skip = raftnode.Skip{Indexes: c.skip, Understood: func(command []byte) error {
+				if string(command) == "bad" {
+					return errors.New("garbage")
+				}
+				return nil
+			}}
+			node, err := raftnode.New(cfg, raftnode.State{
+				HardState: &raftpb.HardState{Term: new(uint64(2)), Vote: new(uint64(0)), Commit: new(uint64(1))},
+				Snapshot: &raftpb.SnapshotMetadata{
+					Index: new(uint64(1)), Term: new(uint64(1)), ConfState: &raftpb.ConfState{Voters: []uint64{self, 8, 9}},
+				},
+			}, raftnode.Reading{})
+			if err != nil {
+				t.Fatal(err)
+			}
+			m := &raftpb.Message{
+				Type: raftpb.MsgApp.Enum(), From: new(uint64(9)), To: new(uint64(self)), Term: new(uint64(2)), Index: new(uint64(1)), LogTerm: new(uint64(1)),
+				Entries: []*raftpb.Entry{{Index: new(uint64(2)), Term: new(uint64(2)), Data: c.data}},
+			}
+			if err := node.Step(raftnode.Message{Message: m, Unproven: c.unproven}, raftnode.Reading{}); (err == nil) != c.taken {
+				t.Error(err)
+			}
+		})
 	}
 }

@@ -13,6 +13,9 @@ type Message struct {
 	*raftpb.Message
 	// Time is that of the log when the message was sent, 0 if the sender does not know it.
 	Time uint64
+	// Unproven says that the sender may be somebody else than the member. What it wants in the
+	// log is looked into. It does not travel.
+	Unproven bool
 }
 
 // Encode returns the message for the way: time 8, little-endian | the message in protobuf.

@@ -13,8 +13,8 @@ func FuzzDecodeMessage(f *testing.F) {
 	f.Add(make([]byte, 7))
 	f.Add(make([]byte, 8))
 	for _, m := range []Message{
-		{&raftpb.Message{Type: raftpb.MsgHeartbeat.Enum(), From: new(uint64(1)), To: new(uint64(2)), Term: new(uint64(3))}, 0},
-		{&raftpb.Message{Type: raftpb.MsgApp.Enum(), Entries: []*raftpb.Entry{{Data: []byte("x")}}}, 1_700_000_000_000_000_000},
+		{Message: &raftpb.Message{Type: raftpb.MsgHeartbeat.Enum(), From: new(uint64(1)), To: new(uint64(2)), Term: new(uint64(3))}},
+		{Message: &raftpb.Message{Type: raftpb.MsgApp.Enum(), Entries: []*raftpb.Entry{{Data: []byte("x")}}}, Time: 1_700_000_000_000_000_000},
 	} {
 		b, err := m.Encode()
 		if err != nil {

@@ -13,7 +13,7 @@ type Skip struct {
 	// Indexes are those of the entries. One that can be applied is applied all the same, so
 	// that a machine with a wrong index does the same as the others.
 	Indexes []uint64
-	// Understood returns why a command cannot be applied.
+	// Understood returns why a command cannot be applied. It is always there.
 	Understood func(command []byte) error
 }
 
@@ -52,6 +52,32 @@ func (s Skip) open(e *raftpb.Entry, possible func(content) error) (c content, as
 		return content{}, true, err, nil
 	}
 	return c, asked, nil, err
+}
+
+// mayEnter returns why entries of another machine must not enter the log: nobody could carry
+// them out. Those that are to be skipped may, or a machine that lacks one could not get what
+// comes after it. Commands are looked into only if that is asked for: it takes time, and a
+// leader has done it.
+func (s Skip) mayEnter(entries []*raftpb.Entry, commands bool) error {
+	for _, e := range entries {
+		if slices.Contains(s.Indexes, e.GetIndex()) {
+			continue
+		}
+		c, err := open(e)
+		switch {
+		case err != nil:
+		case c.now >= maxTime:
+			err = errTime
+		case c.change != nil && (c.change.GetNodeId() == 0 || c.change.GetNodeId() >= reservedIDs):
+			err = errNoMember
+		case commands && c.command != nil:
+			err = s.Understood(c.command)
+		}
+		if err != nil {
+			return fmt.Errorf("entry %d: %w", e.GetIndex(), err)
+		}
+	}
+	return nil
 }
 
 // Check returns an error if one of the entries is to be skipped and can be applied.

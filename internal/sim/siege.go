@@ -7,7 +7,6 @@ import (
 	"log/slog"
 	mathrand "math/rand/v2"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/asynkron/protoactor-go/actor"
@@ -23,8 +22,7 @@ import (
 // whatever they like, in the name of a member if need be. The machine cannot be expected to
 // agree with liars. But whatever they say it must neither end because of it, unless it is
 // told in so many words that it does not belong to the cluster any more, nor be unable to
-// start from what it has on disk. What a leader puts into the log is the exception: at a
-// command that it cannot apply a machine has to end, see -skip-entry.
+// start from what it has on disk.
 type siege struct {
 	*Sim
 	m *machine
@@ -33,7 +31,6 @@ type siege struct {
 	term, last uint64
 	departed   *actors.Departure
 	lastError  string
-	led        bool   // the liar has said that it leads, and what is in the log
 	ticking    uint64 // for values that differ
 }
 
@@ -104,8 +101,6 @@ func (g *siege) pass(d time.Duration) {
 	g.run(g.now+d, g.failed)
 	switch l := g.m.life; {
 	case g.failed():
-	case l == nil && g.led && strings.HasPrefix(g.lastError, actors.CannotApply):
-		g.departed = &actors.Departure{Reason: g.lastError} // it says which entry, and what to do
 	case l == nil && g.departed == nil:
 		g.fail("the machine has ended: %s", g.lastError)
 	case l != nil && l.machine != nil:

@@ -139,7 +139,6 @@ func (s *speech) say() bool {
 		return true
 	case opRaft:
 		m := s.message()
-		s.led = s.led || m.GetType() == raftpb.MsgApp && len(m.GetEntries()) > 0
 		payload, err := raftnode.Message{Message: m, Time: s.near(uint64(epoch.Add(s.now)))}.Encode()
 		if err != nil {
 			return true
