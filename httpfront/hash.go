@@ -8,7 +8,6 @@ import (
 	"net/http"
 	"net/netip"
 	"slices"
-	"strings"
 	"sync"
 	"time"
 )
@@ -73,8 +72,7 @@ func (s *Server) isMembersHost(remote net.Addr) bool {
 	}
 	var hosts []string
 	for _, m := range s.machine.Inbox.Members() {
-		_, address, _ := strings.Cut(m.PeerURL, "://")
-		if host, _, err := net.SplitHostPort(address); err == nil {
+		if host := urlHost(m.PeerURL); host != "" {
 			hosts = append(hosts, host)
 		}
 	}

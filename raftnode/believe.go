@@ -36,7 +36,6 @@ var (
 	errTime     = errors.New("no clock says that time")
 	errEntries  = errors.New("its entries do not follow each other")
 	errContent  = errors.New("it carries what such a message does not")
-	errMembers  = errors.New("its snapshot has members that no cluster has")
 	errNoMember = errors.New("it changes what no member can be")
 	errQuestion = errors.New("it answers a question that was not asked")
 	errLeader   = errors.New("another machine leads in that term")
@@ -110,18 +109,23 @@ func plausibleAppend(m *raftpb.Message) error {
 
 func plausibleSnapshot(m *raftpb.Message) error {
 	meta := m.GetSnapshot().GetMetadata()
-	if meta.GetIndex() == 0 || meta.GetIndex() >= maxNumber || meta.GetTerm() == 0 || meta.GetTerm() > m.GetTerm() {
-		return errIndex
-	}
-	// Nobody has two configurations at once here.
 	conf := meta.GetConfState()
-	ids := slices.Concat(conf.GetVoters(), conf.GetLearners())
-	slices.Sort(ids)
+	ids := slices.Sorted(slices.Values(slices.Concat(conf.GetVoters(), conf.GetLearners())))
 	switch {
-	case len(conf.GetVoters()) == 0, len(slices.Compact(slices.Clone(ids))) != len(ids), ids[0] == 0, ids[len(ids)-1] >= reservedIDs,
-		!slices.Contains(ids, m.GetTo()),
-		len(conf.GetVotersOutgoing()) > 0, len(conf.GetLearnersNext()) > 0, conf.GetAutoLeave():
-		return errMembers
+	case meta.GetIndex() == 0 || meta.GetIndex() >= maxNumber:
+		return fmt.Errorf("it ends at entry %d", meta.GetIndex())
+	case meta.GetTerm() == 0 || meta.GetTerm() > m.GetTerm():
+		return fmt.Errorf("it is of term %d, and its leader of term %d", meta.GetTerm(), m.GetTerm())
+	case len(conf.GetVoters()) == 0:
+		return errors.New("nobody has a vote in it")
+	case len(conf.GetVotersOutgoing()) > 0 || len(conf.GetLearnersNext()) > 0 || conf.GetAutoLeave():
+		return errors.New("it is of a membership change of a kind that this program does not make")
+	case ids[0] == 0 || ids[len(ids)-1] >= reservedIDs:
+		return fmt.Errorf("a member in it has the ID %016x", ids[len(ids)-1])
+	case len(slices.Compact(slices.Clone(ids))) != len(ids):
+		return errors.New("a member is in it twice")
+	case !slices.Contains(ids, m.GetTo()):
+		return errors.New("the machine that it is for is no member in it")
 	}
 	return nil
 }

@@ -5,19 +5,13 @@ import (
 	"fmt"
 	"slices"
 
-	"go.etcd.io/raft/v3"
 	"go.etcd.io/raft/v3/raftpb"
 	"google.golang.org/protobuf/proto"
 )
 
-const (
-	// maxIndex is beyond what any log reaches: at a million entries a second it takes two
-	// thousand years.
-	maxIndex = 1 << 56
-	// maxBare is how many entries of a log, beyond one for each term, may carry no command
-	// one after the other: the promotions of learners. There are far fewer.
-	maxBare = 1 << 10
-)
+// maxBare is how many entries of a log, beyond one for each term, may carry no command
+// one after the other: the promotions of learners. There are far fewer.
+const maxBare = 1 << 10
 
 // ErrBadSnapshot is why a snapshot of another member is not received, or not taken.
 var ErrBadSnapshot = errors.New("this is no snapshot for this machine")
@@ -42,22 +36,11 @@ func DecodeOffer(b []byte) (*raftpb.Message, error) {
 			ConfState: &raftpb.ConfState{Voters: conf.GetVoters(), Learners: conf.GetLearners()},
 		}},
 	}
-	ids := slices.Sorted(slices.Values(slices.Concat(conf.GetVoters(), conf.GetLearners())))
-	switch {
-	case got.GetType() != raftpb.MsgSnap:
+	if got.GetType() != raftpb.MsgSnap {
 		return nil, badSnapshot("its message is %s", got.GetType())
-	case meta.GetIndex() == 0 || meta.GetIndex() >= maxIndex:
-		return nil, badSnapshot("it ends at entry %d", meta.GetIndex())
-	case meta.GetTerm() == 0 || meta.GetTerm() > got.GetTerm():
-		return nil, badSnapshot("it is of term %d, and its leader of term %d", meta.GetTerm(), got.GetTerm())
-	case len(conf.GetVoters()) == 0:
-		return nil, badSnapshot("nobody has a vote in it")
-	case len(conf.GetVotersOutgoing()) > 0 || len(conf.GetLearnersNext()) > 0 || conf.GetAutoLeave():
-		return nil, badSnapshot("it is of a membership change of a kind that this program does not make")
-	case ids[0] == raft.None || ids[len(ids)-1] >= reservedIDs:
-		return nil, badSnapshot("a member in it has the ID %016x", ids[len(ids)-1])
-	case len(slices.Compact(slices.Clone(ids))) != len(ids):
-		return nil, badSnapshot("a member is in it twice")
+	}
+	if err := plausibleSnapshot(got); err != nil {
+		return nil, badSnapshot("%v", err)
 	}
 	return m, nil
 }
@@ -71,16 +54,8 @@ func (n *Node) Offered(m *raftpb.Message) (needed bool, err error) {
 		return false, badSnapshot("%v", err)
 	}
 	meta, status := m.GetSnapshot().GetMetadata(), n.raw.BasicStatus()
-	conf := meta.GetConfState()
-	switch {
-	case m.GetTo() != n.cfg.MemberID || m.GetFrom() == n.cfg.MemberID:
-		return false, badSnapshot("it is from %016x for %016x", m.GetFrom(), m.GetTo())
-	case m.GetTerm() < status.HardState.GetTerm():
+	if m.GetTerm() < status.HardState.GetTerm() {
 		return false, badSnapshot("its sender led term %d, and this is term %d", m.GetTerm(), status.HardState.GetTerm())
-	case m.GetTerm() == status.HardState.GetTerm() && status.Lead != raft.None && status.Lead != m.GetFrom():
-		return false, badSnapshot("another member leads in term %d, not its sender", m.GetTerm())
-	case !slices.Contains(conf.GetVoters(), n.cfg.MemberID) && !slices.Contains(conf.GetLearners(), n.cfg.MemberID):
-		return false, badSnapshot("this machine is no member in it")
 	}
 	return meta.GetIndex() > status.HardState.GetCommit(), nil
 }
