@@ -27,6 +27,7 @@ func FuzzPeer(f *testing.F) {
 		{opRaft, byte(raftpb.MsgHeartbeat), 0, 7, 7, 4, 0}, // of a commit index of 2^40
 		{opRaft, byte(raftpb.MsgAppResp), 0, 4, 0, 0, 0},
 		{opRaft, byte(raftpb.MsgApp), 2, 1, 1, 1, 2, 0, 1, 3, 'a', 'b', 'c', 0, 1, 0},
+		{opRaft, byte(raftpb.MsgApp), 1, 0, 0, 1, 1, 0, 1, 0, 1, 0, 0, 0, 3, 'a', 'b', 'c', 0, 0}, // a command that is none, as the next leader
 		{opForward, 0, 0, 3, 'a', 'b', 'c'}, {opForward, 0, 2, 3, 0x3a, 1, 8}, {opForward, 1, 0, 0},
 		{opSnapshot, 2, 3, 2, 0, 'n', 'o', 't', 'h', 'i', 'n', 'g'}, {opSnapshot, 2, 3, 2, 1, 0, 3},
 		{opFrame, byte(transport.KindRefusal), 20, '{', '"', 'e', 'r', 'r', 'o', 'r', 'C', 'o', 'd', 'e', '"', ':', '4', '1', '0', '}'},
