@@ -106,7 +106,7 @@ func Start(cfg Config, disk *Disk) (*Machine, error) {
 	names := &names{}
 	cfg.Log = slog.New(names.handler(cfg.Log.Handler()))
 	cfg.Raft.Log = cfg.Log
-	cfg.Raft.Describe, cfg.Raft.Check, cfg.Raft.MaxCommand = describe, store.CheckProposal, store.MaxCommand
+	cfg.Raft.Describe, cfg.Raft.MaxCommand = describe, store.MaxCommand
 	cfg.Raft.Skip = disk.skip
 	most, err := disk.snapshotBytes()
 	if err != nil {

@@ -287,6 +287,7 @@ type (
 	forwarded struct {
 		from    uint64
 		payload []byte
+		bad     error // why it must not become an entry
 	}
 	rejected struct {
 		from    uint64

@@ -106,7 +106,7 @@ func (r *raftActor) Receive(ctx actor.Context) {
 	case *reached:
 		r.node.Reached(uint64(m.time), r.clock())
 	case *forwarded:
-		if err := r.node.Forwarded(m.from, m.payload); err != nil {
+		if err := r.node.Forwarded(m.from, m.payload, m.bad); err != nil {
 			r.peers.inbox.refuse("refused a proposal of another machine", "member", MemberID(m.from), "error", err)
 		}
 	case *rejected:

@@ -194,7 +194,8 @@ func (in *Inbox) Deliver(from uint64, f transport.Frame) error {
 			in.refused.Add(1)
 			return errNotMember // it sends it again by the next one
 		}
-		in.root.Send(in.to.raft, &forwarded{from: from, payload: f.Payload})
+		bad := raftnode.CheckForward(f.Payload, store.MaxCommand, store.CheckProposal)
+		in.root.Send(in.to.raft, &forwarded{from: from, payload: f.Payload, bad: bad})
 	case transport.KindReject:
 		in.root.Send(in.to.raft, &rejected{from: from, payload: f.Payload})
 	case transport.KindReach:

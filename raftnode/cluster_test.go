@@ -80,7 +80,7 @@ func repeatable(t *testing.T) *testing.T {
 func (c *cluster) machine() *server {
 	s := &server{c: c, id: uint64(len(c.servers) + 1), cfg: raftnode.Config{
 		ElectionTicks: 10, HeartbeatTicks: 1, RequestTicks: 40, CatchUpEntries: 2, MaxMembers: 5,
-		MaxCommand: maxCommand, Describe: describe, Check: understood, Log: slog.New(slog.DiscardHandler),
+		MaxCommand: maxCommand, Describe: describe, Log: slog.New(slog.DiscardHandler),
 	}}
 	for _, f := range c.tune {
 		f(&s.cfg)
@@ -239,7 +239,7 @@ func (c *cluster) deliver(p *packet) {
 			return
 		}
 		c.streams[stream] = p.life
-		err = s.node.Forwarded(p.from, p.forward)
+		err = s.node.Forwarded(p.from, p.forward, raftnode.CheckForward(p.forward, maxCommand, understood))
 	default:
 		err = s.node.Rejected(p.from, p.reject)
 	}

@@ -123,9 +123,10 @@ func (n *Node) sendAgain(which func(p *proposal) bool) {
 }
 
 // Forwarded takes a proposal that another member has forwarded, because it takes
-// this machine for the leader. The error is one to be logged: either the payload is none, or
-// the command must not become an entry, which its origin is told.
-func (n *Node) Forwarded(from uint64, payload []byte) error {
+// this machine for the leader. bad is what [CheckForward] has said of the payload. The error
+// is one to be logged: either the payload is none, or the command must not become an entry,
+// which its origin is told.
+func (n *Node) Forwarded(from uint64, payload []byte, bad error) error {
 	p, err := decodeForward(payload)
 	if err != nil {
 		return err
@@ -144,9 +145,9 @@ func (n *Node) Forwarded(from uint64, payload []byte) error {
 	if !o.take(p.originID) {
 		return nil // it comes again
 	}
-	if err := n.check(p); err != nil {
+	if bad != nil {
 		n.refuse(p, ErrBadCommand)
-		return err
+		return bad
 	}
 	switch {
 	case n.transferring():
@@ -157,16 +158,22 @@ func (n *Node) Forwarded(from uint64, payload []byte) error {
 	return nil
 }
 
-// check returns why a forwarded command must not become an entry: an entry that cannot be
-// applied ends every machine. What is to be done to a member is looked at in [Node.leadChange].
-func (n *Node) check(p *proposal) error {
-	if len(p.command) > n.cfg.MaxCommand {
-		return fmt.Errorf("raftnode: a forwarded command has %d bytes, at most %d are taken", len(p.command), n.cfg.MaxCommand)
-	}
-	if p.kind != KindCommand {
+// CheckForward returns why what another member has forwarded must not become an entry: an
+// entry that cannot be applied ends every machine. A command has at most so many bytes, and
+// one for the state machine is looked into by check. That takes time if it is long, so it
+// needs no Node and is done where only its sender waits for it. What is to be done to a member
+// is looked at in [Node.leadChange].
+func CheckForward(payload []byte, most int, check func(command []byte) error) error {
+	p, err := decodeForward(payload)
+	switch {
+	case err != nil:
+		return err
+	case len(p.command) > most:
+		return fmt.Errorf("raftnode: a forwarded command has %d bytes, at most %d are taken", len(p.command), most)
+	case p.kind != KindCommand:
 		return nil
 	}
-	return n.cfg.Check(p.command)
+	return check(p.command)
 }
 
 // refuse answers whoever proposed p, here or elsewhere, that it was not proposed. That is

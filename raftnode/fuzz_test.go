@@ -55,7 +55,7 @@ func FuzzForwarded(f *testing.F) {
 		entries, rejected, valid := leader.handedOut, 0, validForward(payload)
 		for _, again := range []bool{false, true} {
 			bad := !valid || !again && mayBeTaken(payload) && understood(payload[41:]) != nil
-			if err := leader.node.Forwarded(9, payload); (err != nil) != bad {
+			if err := leader.node.Forwarded(9, payload, raftnode.CheckForward(payload, maxCommand, understood)); (err != nil) != bad {
 				t.Fatalf("%d bytes: %v", len(payload), err)
 			}
 			leader.work()

@@ -75,9 +75,6 @@ type Config struct {
 	// that a command of KindRemove takes off the list. It is an error if the command does
 	// something else.
 	Describe func(kind ProposalKind, command []byte) (Member, error)
-	// Check returns why a command of KindCommand that another machine has forwarded must not
-	// become an entry. Those that are proposed here are expected to be in order.
-	Check func(command []byte) error
 	// MaxCommand bounds a command, in bytes. It has to be well below what a frame between
 	// machines may have, because an entry that does not fit into one reaches no follower.
 	MaxCommand int

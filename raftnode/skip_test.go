@@ -119,10 +119,10 @@ func TestAForwardedGarbageCommandIsRefused(t *testing.T) {
 			leader, f := c.leader(), c.followers()[0]
 			entries := leader.handedOut
 			payload := forward(1, leader.leader.Term, 0, 0, string(command))
-			if err := leader.node.Forwarded(f.id, payload); err == nil {
+			if err := leader.node.Forwarded(f.id, payload, raftnode.CheckForward(payload, maxCommand, understood)); err == nil {
 				t.Error("nothing is wrong with it")
 			}
-			if err := leader.node.Forwarded(f.id, payload); err != nil {
+			if err := leader.node.Forwarded(f.id, payload, raftnode.CheckForward(payload, maxCommand, understood)); err != nil {
 				t.Errorf("it is worth more than one line: %v", err)
 			}
 			w, _ := leader.node.Work(leader.reading())
