@@ -156,7 +156,7 @@ func (g *group) get(i int, path string) ([]byte, error) {
 	}
 	defer c.Close()
 	c.SetDeadline(time.Now().Add(answerLimit))
-	if _, err := fmt.Fprintf(c, "GET %s HTTP/1.1\r\nHost: bench\r\nConnection: close\r\n\r\n", path); err != nil {
+	if _, err := fmt.Fprintf(c, "GET %s HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n", path); err != nil {
 		return nil, err
 	}
 	answer, err := http.ReadResponse(bufio.NewReader(c), nil)

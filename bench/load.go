@@ -176,7 +176,7 @@ func (c *client) request(op operation, key int) error {
 	b = append(b, c.target.prefix...)
 	b = strconv.AppendInt(b, int64(key), 10)
 	b = append(b, c.target.query[op]...)
-	b = append(b, " HTTP/1.1\r\nHost: bench\r\n"...)
+	b = append(b, " HTTP/1.1\r\nHost: 127.0.0.1\r\n"...)
 	if op == write {
 		b = append(b, "Content-Type: application/x-www-form-urlencoded\r\nContent-Length: "...)
 		b = strconv.AppendInt(b, int64(len(c.form)), 10)

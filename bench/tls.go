@@ -140,7 +140,7 @@ func measureWatches(t *target, n int) (float64, error) {
 			return 0, err
 		}
 		defer c.Close()
-		if _, err := io.WriteString(c, "GET /v1/watch/never HTTP/1.1\r\nHost: bench\r\n\r\n"); err != nil {
+		if _, err := io.WriteString(c, "GET /v1/watch/never HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n"); err != nil {
 			return 0, err
 		}
 	}
