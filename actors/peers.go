@@ -81,7 +81,7 @@ func (ps *peers) examine(m store.Member) {
 	}
 	ps.faulty[m.ID] = true
 	ps.inbox.log.Warn("a member has a name or an address that none may have: nobody is told the address, or looks for it there. "+
-		"Start it with others (-n, -s, -c), or remove it if it is none of yours", "member", MemberID(m.ID), "error", err)
+		"Start it with others (-n, -c); if it is the address for machines (-s), remove it and let it join again", "member", MemberID(m.ID), "error", err)
 }
 
 // tell says whom this machine knows, whom of them it has heard of from themselves, and of
