@@ -317,6 +317,13 @@ func freeAddress(t testing.TB) string {
 // waitUntil polls a condition until it holds.
 func waitUntil(t testing.TB, what string, condition func() bool) {
 	t.Helper()
+	if !holdsSoon(condition) {
+		t.Fatalf("not within %s: %s", waitLimit, what)
+	}
+}
+
+// holdsSoon polls a condition until it holds, or not in time.
+func holdsSoon(condition func() bool) bool {
 	tick := time.NewTicker(5 * time.Millisecond)
 	defer tick.Stop()
 	limit := time.After(waitLimit)
@@ -324,7 +331,8 @@ func waitUntil(t testing.TB, what string, condition func() bool) {
 		select {
 		case <-tick.C:
 		case <-limit:
-			t.Fatalf("not within %s: %s", waitLimit, what)
+			return false
 		}
 	}
+	return true
 }

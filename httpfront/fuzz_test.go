@@ -3,12 +3,10 @@ package httpfront
 import (
 	"bufio"
 	"bytes"
-	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
-	"log/slog"
 	"net"
 	"strings"
 	"testing"
@@ -196,19 +194,7 @@ func FuzzPeerPort(f *testing.F) {
 	}
 	l := newMemoryListener()
 	s := serveOn(f, newMemoryListener())
-	cfg := testConfig(s.clock)
-	cfg.Log = slog.New(slog.DiscardHandler)
-	peers := NewPeers(cfg)
-	peers.Attach(s.machine)
-	served := make(chan error, 1)
-	go func() { served <- peers.Serve(l) }()
-	f.Cleanup(func() {
-		ctx, cancel := context.WithTimeout(context.Background(), patience)
-		defer cancel()
-		if err := errors.Join(peers.Shutdown(ctx), <-served); err != nil {
-			f.Errorf("shutdown: %v", err)
-		}
-	})
+	servePeersOn(f, s, l, io.Discard)
 	f.Fuzz(func(t *testing.T, raw []byte) {
 		got := exchange(t, l, raw)
 		if !bytes.Contains(got, []byte("HTTP/1.1 101 ")) { // then come frames

@@ -190,14 +190,18 @@ func testHalfClosed(t *testing.T, serve server) {
 }
 
 // servePeers serves the port for other machines beside that of s, with its machine.
-func servePeers(t *testing.T, s *testServer, log io.Writer, edit ...func(*Config)) *testServer {
+func servePeers(t testing.TB, s *testServer, log io.Writer, edit ...func(*Config)) *testServer {
+	t.Helper()
+	return servePeersOn(t, s, loopback(t), log, edit...)
+}
+
+func servePeersOn(t testing.TB, s *testServer, l net.Listener, log io.Writer, edit ...func(*Config)) *testServer {
 	t.Helper()
 	cfg := testConfig(s.clock)
 	cfg.Log = slog.New(slog.NewTextHandler(log, &slog.HandlerOptions{Level: slog.LevelDebug}))
 	for _, e := range edit {
 		e(&cfg)
 	}
-	l := loopback(t)
 	p := &testServer{Server: NewPeers(cfg), t: t, addr: l.Addr().String(), tls: s.tls}
 	p.Attach(s.machine)
 	served := make(chan error, 1)

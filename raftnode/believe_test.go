@@ -343,15 +343,7 @@ func TestAHeartbeatBehindAnAppendThatCutsTheLogOff(t *testing.T) {
 // Elections of which a machine has not heard do not keep it out: not those while it was off,
 // nor as many as there can have been since.
 func TestTermsThatElectionsExplain(t *testing.T) {
-	node, err := raftnode.New(testConfig(), raftnode.State{
-		HardState: &raftpb.HardState{Term: new(uint64(5)), Vote: new(uint64(0)), Commit: new(uint64(1))},
-		Snapshot: &raftpb.SnapshotMetadata{
-			Index: new(uint64(1)), Term: new(uint64(1)), ConfState: &raftpb.ConfState{Voters: []uint64{self, 8, 9}},
-		},
-	}, raftnode.Reading{})
-	if err != nil {
-		t.Fatal(err)
-	}
+	node := followerIn(t, testConfig(), 5)
 	heartbeat := func(term uint64) error {
 		return node.Step(raftnode.Message{Message: &raftpb.Message{
 			Type: raftpb.MsgHeartbeat.Enum(), From: new(uint64(9)), To: new(uint64(self)), Term: new(term),
@@ -399,15 +391,7 @@ func TestWhoseTimeIsBelieved(t *testing.T) {
 		{"a member of the year 2500", 9, year2500, false},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			node, err := raftnode.New(testConfig(), raftnode.State{
-				HardState: &raftpb.HardState{Term: new(uint64(2)), Vote: new(uint64(0)), Commit: new(uint64(1))},
-				Snapshot: &raftpb.SnapshotMetadata{
-					Index: new(uint64(1)), Term: new(uint64(1)), ConfState: &raftpb.ConfState{Voters: []uint64{self, 8, 9}},
-				},
-			}, raftnode.Reading{})
-			if err != nil {
-				t.Fatal(err)
-			}
+			node := followerIn(t, testConfig(), 2)
 			m := &raftpb.Message{Type: raftpb.MsgVoteResp.Enum(), From: new(c.from), To: new(uint64(self)), Term: new(uint64(2))}
 			if err := node.Step(raftnode.Message{Message: m, Time: c.time}, raftnode.Reading{}); (err == nil) != (c.time < year2500) {
 				t.Error(err)
@@ -452,15 +436,7 @@ func TestWhatMayEnterTheLog(t *testing.T) {
 				}
 				return nil
 			}}
-			node, err := raftnode.New(cfg, raftnode.State{
-				HardState: &raftpb.HardState{Term: new(uint64(2)), Vote: new(uint64(0)), Commit: new(uint64(1))},
-				Snapshot: &raftpb.SnapshotMetadata{
-					Index: new(uint64(1)), Term: new(uint64(1)), ConfState: &raftpb.ConfState{Voters: []uint64{self, 8, 9}},
-				},
-			}, raftnode.Reading{})
-			if err != nil {
-				t.Fatal(err)
-			}
+			node := followerIn(t, cfg, 2)
 			m := &raftpb.Message{
 				Type: raftpb.MsgApp.Enum(), From: new(uint64(9)), To: new(uint64(self)), Term: new(uint64(2)), Index: new(uint64(1)), LogTerm: new(uint64(1)),
 				Entries: []*raftpb.Entry{{Index: new(uint64(2)), Term: new(uint64(2)), Data: c.data}},
@@ -470,4 +446,20 @@ func TestWhatMayEnterTheLog(t *testing.T) {
 			}
 		})
 	}
+}
+
+// followerIn starts a machine in a term, with an empty log behind a snapshot that ends at
+// entry 1. 8 and 9 are the other members.
+func followerIn(t *testing.T, cfg raftnode.Config, term uint64) *raftnode.Node {
+	t.Helper()
+	node, err := raftnode.New(cfg, raftnode.State{
+		HardState: &raftpb.HardState{Term: new(term), Vote: new(uint64(0)), Commit: new(uint64(1))},
+		Snapshot: &raftpb.SnapshotMetadata{
+			Index: new(uint64(1)), Term: new(uint64(1)), ConfState: &raftpb.ConfState{Voters: []uint64{self, 8, 9}},
+		},
+	}, raftnode.Reading{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return node
 }

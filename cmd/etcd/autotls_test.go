@@ -13,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"etcd/credentials"
 	"etcd/credentials/certtest"
 	"etcd/wal/vfs"
 )
@@ -43,14 +44,7 @@ func TestAutoTLSPair(t *testing.T) {
 		{name: "years before", now: now.AddDate(-2, 0, 0), fault: "not valid yet"},
 	} {
 		dir := dataDir(t)
-		fsys, err := vfs.Dir(dir)
-		if err != nil {
-			t.Fatal(err)
-		}
-		files, err := autoTLS(&place{path: dir, fsys: fsys}, "127.0.0.1", quiet)
-		if err != nil {
-			t.Fatal(err)
-		}
+		at, files := madePair(t, dir)
 		if test.change != nil {
 			if err := test.change(files.Cert, files.Key); err != nil {
 				t.Fatal(err)
@@ -62,12 +56,12 @@ func TestAutoTLSPair(t *testing.T) {
 		if test.now.IsZero() {
 			test.now = now
 		}
-		fault, err := pairFault(fsys, test.host, test.now)
+		fault, err := pairFault(at.fsys, test.host, test.now)
 		if err != nil || (fault == "") != (test.fault == "") || !strings.Contains(fault, test.fault) {
 			t.Errorf("%s: %q, %v, want %q", test.name, fault, err, test.fault)
 		}
 		// Whatever it was, there is a good one afterwards, and nobody else can read its key.
-		if files, err = autoTLS(&place{path: dir, fsys: fsys}, "127.0.0.1", quiet); err != nil {
+		if files, err = autoTLS(at, "127.0.0.1", quiet); err != nil {
 			t.Fatal(err)
 		}
 		if _, err := tls.LoadX509KeyPair(files.Cert, files.Key); err != nil {
@@ -99,14 +93,7 @@ func TestAutoTLSOfSomebodyElse(t *testing.T) {
 		return // nobody but root can give files away
 	}
 	dir = dataDir(t)
-	fsys, err := vfs.Dir(dir)
-	if err != nil {
-		t.Fatal(err)
-	}
-	files, err := autoTLS(&place{path: dir, fsys: fsys}, "127.0.0.1", quiet)
-	if err != nil {
-		t.Fatal(err)
-	}
+	_, files := madePair(t, dir)
 	planted, err := os.ReadFile(files.Cert)
 	if err != nil {
 		t.Fatal(err)
@@ -130,4 +117,19 @@ func TestAutoTLSOfSomebodyElse(t *testing.T) {
 	} else if _, err := x509.ParseCertificate(block.Bytes); err != nil {
 		t.Error(err)
 	}
+}
+
+// madePair lets a data directory have a pair of certificate and key.
+func madePair(t *testing.T, dir string) (*place, credentials.Files) {
+	t.Helper()
+	fsys, err := vfs.Dir(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	at := &place{path: dir, fsys: fsys}
+	files, err := autoTLS(at, "127.0.0.1", quiet)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return at, files
 }
