@@ -44,7 +44,8 @@ func testConfig(member uint64) Config {
 	}
 }
 
-// patientConfig is for tests in which somebody is blocked on purpose.
+// patientConfig is for tests in which somebody is blocked on purpose, and for those that are not
+// about silence: on a busy machine there is some.
 func patientConfig(member uint64) Config {
 	cfg := testConfig(member)
 	cfg.Dead = time.Minute

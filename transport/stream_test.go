@@ -14,8 +14,8 @@ import (
 )
 
 func TestFramesArriveInOrder(t *testing.T) {
-	m := startMachine(t, machineConfig{})
-	d := connect(t, testConfig(alice), m.addr, Bulk, 1<<20)
+	m := startMachine(t, machineConfig{Config: patientConfig(bob)})
+	d := connect(t, patientConfig(alice), m.addr, Bulk, 1<<20)
 	const count = 20_000
 	sent := 0
 	for got := 0; got < count; {
@@ -31,8 +31,8 @@ func TestFramesArriveInOrder(t *testing.T) {
 }
 
 func TestKindsAndSizes(t *testing.T) {
-	m := startMachine(t, machineConfig{})
-	d := connect(t, testConfig(alice), m.addr, Bulk, 1<<20)
+	m := startMachine(t, machineConfig{Config: patientConfig(bob)})
+	d := connect(t, patientConfig(alice), m.addr, Bulk, 1<<20)
 	for _, f := range []Frame{
 		{KindRaft, []byte("r")},
 		{KindForward, nil},
@@ -57,8 +57,8 @@ func TestKindsAndSizes(t *testing.T) {
 
 // TestPayloadIsCopied reuses a payload as soon as Send returned.
 func TestPayloadIsCopied(t *testing.T) {
-	m := startMachine(t, machineConfig{})
-	d := connect(t, testConfig(alice), m.addr, Control, 1<<20)
+	m := startMachine(t, machineConfig{Config: patientConfig(bob)})
+	d := connect(t, patientConfig(alice), m.addr, Control, 1<<20)
 	b := []byte("before")
 	d.Send(Frame{KindRaft, b})
 	copy(b, "after!")
@@ -199,9 +199,11 @@ func TestAcceptingSideNoticesSilence(t *testing.T) {
 // TestIdleAndSlowStreamsLive keeps one stream idle and another waiting for a
 // receiver that needs half of Dead for a frame, for several times Dead.
 func TestIdleAndSlowStreamsLive(t *testing.T) {
-	cfg := testConfig(bob)
+	cfg, dialling := testConfig(bob), testConfig(alice)
+	cfg.Dead = 2 * time.Second // a busy machine takes a while to send a sign of life
+	dialling.Dead = cfg.Dead
 	finished := make(chan struct{})
-	const frames = 8
+	const frames = 4
 	handled := 0
 	m := startMachine(t, machineConfig{Config: cfg, deliver: func(uint64, Frame) {
 		<-time.After(cfg.Dead / 2)
@@ -209,8 +211,8 @@ func TestIdleAndSlowStreamsLive(t *testing.T) {
 			close(finished)
 		}
 	}})
-	idle := connect(t, testConfig(alice), m.addr, Control, 1<<20)
-	slow := connect(t, testConfig(alice), m.addr, Bulk, 1<<20)
+	idle := connect(t, dialling, m.addr, Control, 1<<20)
+	slow := connect(t, dialling, m.addr, Bulk, 1<<20)
 	for range frames {
 		slow.mustSend(t, "work")
 	}
