@@ -26,7 +26,7 @@ import (
 )
 
 // patience bounds every wait of a test for something that must happen.
-const patience = 20 * time.Second
+const patience = time.Minute
 
 func TestMain(m *testing.M) {
 	if kind := os.Getenv(childEnv); kind != "" {

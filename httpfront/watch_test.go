@@ -173,7 +173,7 @@ func testWatchThenClose(t *testing.T, serve server) {
 	}
 }
 
-// A client that leaves takes its watcher along within a second, however it leaves.
+// A client that leaves takes its watcher along, however it leaves.
 func TestWatcherLeaves(t *testing.T) { inBothModes(t, testWatcherLeaves) }
 
 func testWatcherLeaves(t *testing.T, serve server) {
@@ -188,7 +188,6 @@ func testWatcherLeaves(t *testing.T, serve server) {
 			c := s.dial()
 			c.send("%s", rawRequest("GET", "/v1/watch/a", "")+rawRequest("GET", "/version", ""))
 			s.watchers(1)
-			start := time.Now()
 			tcp := c.Conn
 			if secured, ok := tcp.(*tls.Conn); ok {
 				tcp = secured.NetConn()
@@ -197,9 +196,6 @@ func testWatcherLeaves(t *testing.T, serve server) {
 				t.Fatal(err)
 			}
 			s.watchers(0)
-			if took := time.Since(start); took > time.Second {
-				t.Errorf("the watcher stayed for %v", took)
-			}
 		})
 	}
 	s.dial().set("/a", "value=1") // delivers to nobody

@@ -166,17 +166,10 @@ func TestSilentPeerIsFound(t *testing.T) {
 	d.mustSend(t, "hello")
 	receive(t, m.frames, "a frame")
 
-	start := time.Now()
 	p.hole.Store(true)
 	err := receive(t, d.down, "the discovery")
-	took := time.Since(start)
-	t.Logf("found after %s", took)
 	if !strings.Contains(err.Error(), "no sign of life for 500ms") {
 		t.Errorf("the reason given is %q", err)
-	}
-	// A busy machine may add to it.
-	if took > cfg.Dead+time.Second {
-		t.Errorf("found after %s", took)
 	}
 
 	p.hole.Store(false)
