@@ -19,7 +19,7 @@ type early struct {
 	base      uint64 // index of the snapshot on disk
 	committed uint64 // commit index on disk; 0: none
 	over      bool
-	waiting   []any // *Read and *status, oldest first
+	waiting   []Request // oldest first
 }
 
 // early is what a machine that starts from this disk has to wait for.
@@ -35,17 +35,12 @@ func (e *early) enough(index uint64) bool { return e.committed > 0 && index >= e
 
 // hold keeps a question if it comes too early. Over the bound the oldest is answered
 // that nobody could serve it: whoever asked it has given up, or soon will.
-func (e *early) hold(ctx actor.Context, question any) bool {
+func (e *early) hold(ctx actor.Context, question Request) bool {
 	if e.over {
 		return false
 	}
 	if len(e.waiting) == maxEarly {
-		switch oldest := e.waiting[0].(type) {
-		case *Read:
-			ctx.Send(oldest.ReplyTo, &ReadReply{ID: oldest.ID, Err: raftnode.ErrNoLeader})
-		case *status:
-			ctx.Send(oldest.request.ReplyTo, &StatusReply{ID: oldest.request.ID, Err: raftnode.ErrNoLeader})
-		}
+		replyFailed(ctx, e.waiting[0], raftnode.ErrNoLeader)
 		e.waiting = e.waiting[1:]
 	}
 	e.waiting = append(e.waiting, question)
@@ -53,7 +48,7 @@ func (e *early) hold(ctx actor.Context, question any) bool {
 }
 
 // end returns what has waited. Nothing is held afterwards.
-func (e *early) end() []any {
+func (e *early) end() []Request {
 	waiting := e.waiting
 	e.over, e.waiting = true, nil
 	return waiting

@@ -127,7 +127,7 @@ func (s *senders) Send(_ *actor.PID, message any) { s.sent = append(s.sent, mess
 func TestWhatComesEarlyIsBounded(t *testing.T) {
 	e, ctx := early{}, &senders{}
 	for i := range uint64(maxEarly) {
-		if !e.hold(ctx, &Read{ID: i}) {
+		if !e.hold(ctx, &Read{ID: i, ReplyTo: &actor.PID{}}) {
 			t.Fatal("a question was not held")
 		}
 	}

@@ -40,14 +40,14 @@ func (h *hubActor) Receive(ctx actor.Context) {
 
 func (h *hubActor) add(ctx actor.Context, m *Watch) {
 	if h.closing {
-		ctx.Send(m.ReplyTo, &WatchReply{ID: m.Watcher.ID, Last: true, Err: ErrClosing})
+		replyFailed(ctx, m, ErrClosing)
 		return
 	}
 	w := m.Watcher
 	w.Token = m.ReplyTo
 	deliveries, err := h.hub.Add(&w, h.deliveries[:0])
 	if err != nil {
-		ctx.Send(m.ReplyTo, &WatchReply{ID: w.ID, Last: true, Err: err})
+		replyFailed(ctx, m, err)
 		return
 	}
 	h.deliver(ctx, deliveries)

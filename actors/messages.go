@@ -14,8 +14,8 @@ import (
 	"etcd/watch"
 )
 
-// This file lists every message. A request carries the PID that is to be answered
-// and an ID that the answer repeats, so that an answer which comes late is not
+// This file lists every message. A [Request] carries the PID that is to be answered
+// and an ID that its [Answer] repeats, so that an answer which comes late is not
 // taken for that of a later request. Messages are never changed after they were
 // sent; nodes and events in them are shared and immutable.
 

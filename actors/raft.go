@@ -248,7 +248,7 @@ func (r *raftActor) work(ctx actor.Context) {
 			ctx.Send(r.to.store, &takeSnapshot{meta: work.TakeSnapshot})
 		}
 		for _, f := range work.Failed {
-			answerFailure(ctx, f)
+			replyFailed(ctx, f.Token, f.Err)
 		}
 		if work.Removed {
 			r.log.Info("this machine was removed from the cluster; it stops when another member says so, too")
@@ -339,23 +339,6 @@ func (r *raftActor) handOver(m *handOver) {
 		return
 	}
 	r.handingOver = append(r.handingOver, m.done)
-}
-
-func answerFailure(ctx actor.Context, f raftnode.Failure) {
-	switch request := f.Token.(type) {
-	case *Propose:
-		if request.ReplyTo != nil {
-			ctx.Send(request.ReplyTo, &Proposed{ID: request.ID, Err: f.Err})
-		}
-	case *Read:
-		ctx.Send(request.ReplyTo, &ReadReply{ID: request.ID, Err: f.Err})
-	case *Sync:
-		ctx.Send(request.ReplyTo, &Synced{ID: request.ID, Err: f.Err})
-	case *Join:
-		ctx.Send(request.ReplyTo, &Proposed{ID: request.ID, Err: f.Err})
-	case *Leave:
-		ctx.Send(request.ReplyTo, &Proposed{ID: request.ID, Err: f.Err})
-	}
 }
 
 func (r *raftActor) must(err error) {

@@ -44,10 +44,12 @@ func (s *storeActor) Receive(ctx actor.Context) {
 			case *Read:
 				s.read(ctx, request)
 			case *Sync:
-				ctx.Send(request.ReplyTo, &Synced{ID: request.ID})
+				reply(ctx, request, &Synced{ID: request.ID})
 			}
 		}
-	case *Read, *status:
+	case *Read:
+		s.local(ctx, m)
+	case *status:
 		s.local(ctx, m)
 	case *restored:
 		s.restored = *m
@@ -71,7 +73,7 @@ func (s *storeActor) Receive(ctx actor.Context) {
 }
 
 // local answers a question about local state.
-func (s *storeActor) local(ctx actor.Context, question any) {
+func (s *storeActor) local(ctx actor.Context, question Request) {
 	if s.early.hold(ctx, question) {
 		return
 	}
@@ -79,7 +81,7 @@ func (s *storeActor) local(ctx actor.Context, question any) {
 	case *Read:
 		s.read(ctx, m)
 	case *status:
-		ctx.Send(m.request.ReplyTo, &StatusReply{
+		reply(ctx, m, &StatusReply{
 			ID: m.request.ID, Raft: m.raft, LeaderSince: m.leaderSince, Appends: m.appends, Followers: m.followers, Refused: m.refused,
 			Members: s.store.Members(), Removed: s.store.Removed(),
 			HistoryLimit: s.store.HistoryLimit(), Counts: s.counts,
@@ -119,7 +121,7 @@ func (s *storeActor) apply(ctx actor.Context, m *raftnode.Apply) {
 		ctx.Send(s.to.hub, &published{events: events, history: s.store.History()})
 	}
 	for i, e := range m.Entries {
-		answerProposal(ctx, e.Token, results[i])
+		replyApplied(ctx, e.Token, results[i])
 	}
 	if members {
 		s.tellMembers(ctx)
@@ -131,19 +133,6 @@ func (s *storeActor) apply(ctx actor.Context, m *raftnode.Apply) {
 	s.tellReaper(ctx)
 	if s.early.enough(m.Last) {
 		s.recovered(ctx)
-	}
-}
-
-func answerProposal(ctx actor.Context, token any, result store.Result) {
-	switch request := token.(type) {
-	case *Propose:
-		if request.ReplyTo != nil {
-			ctx.Send(request.ReplyTo, &Proposed{ID: request.ID, Result: result})
-		}
-	case *Join:
-		ctx.Send(request.ReplyTo, &Proposed{ID: request.ID, Result: result})
-	case *Leave:
-		ctx.Send(request.ReplyTo, &Proposed{ID: request.ID, Result: result})
 	}
 }
 
@@ -199,15 +188,15 @@ func (s *storeActor) tellReaper(ctx actor.Context) {
 }
 
 func (s *storeActor) read(ctx actor.Context, m *Read) {
-	reply := &ReadReply{ID: m.ID, Index: s.store.Index()}
-	reply.Node, reply.Failure = s.store.Get(m.Path)
-	if reply.Node != nil && reply.Node.Dir {
-		reply.Children = s.store.Children(m.Path)
+	answer := &ReadReply{ID: m.ID, Index: s.store.Index()}
+	answer.Node, answer.Failure = s.store.Get(m.Path)
+	if answer.Node != nil && answer.Node.Dir {
+		answer.Children = s.store.Children(m.Path)
 	}
-	if reply.Failure == nil {
+	if answer.Failure == nil {
 		s.counts.GetsSuccess++
 	} else {
 		s.counts.GetsFail++
 	}
-	ctx.Send(m.ReplyTo, reply)
+	reply(ctx, m, answer)
 }

@@ -73,29 +73,11 @@ func (s *session) stop() {
 
 // Receive keeps the answer to the request under way; any other is late.
 func (s *session) Receive(ctx actor.Context) {
-	var id uint64
-	switch m := ctx.Message().(type) {
-	case *actors.Proposed:
-		id = m.ID
-	case *actors.ReadReply:
-		id = m.ID
-	case *actors.Synced:
-		id = m.ID
-	case *actors.StatusReply:
-		id = m.ID
-	case *actors.LeaderReply:
-		id = m.ID
-	case *actors.Frozen:
-		id = m.ID
-	case *actors.WatchReply:
-		id = m.ID
-	default:
+	answer, ok := ctx.Message().(actors.Answer)
+	if !ok || !s.expected.CompareAndSwap(answer.Answers(), 0) {
 		return
 	}
-	if !s.expected.CompareAndSwap(id, 0) {
-		return
-	}
-	s.answers <- ctx.Message()
+	s.answers <- answer
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.reading {

@@ -33,19 +33,9 @@ func newSession(l *life) *session {
 
 // Receive implements [actor.Actor].
 func (s *session) Receive(ctx actor.Context) {
-	switch m := ctx.Message().(type) {
-	case *actors.Proposed:
-		s.answer(m.ID, m, true)
-	case *actors.ReadReply:
-		s.answer(m.ID, m, true)
-	case *actors.Synced:
-		s.answer(m.ID, m, true)
-	case *actors.StatusReply:
-		s.answer(m.ID, m, true)
-	case *actors.Frozen:
-		s.answer(m.ID, m, true)
-	case *actors.WatchReply:
-		s.answer(m.ID, m, m.Last)
+	if answer, ok := ctx.Message().(actors.Answer); ok {
+		watched, isWatch := answer.(*actors.WatchReply)
+		s.answer(answer.Answers(), answer, !isWatch || watched.Last)
 	}
 }
 
