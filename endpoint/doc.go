@@ -1,5 +1,5 @@
 // Package endpoint says what a machine may be called and at which addresses it may be
-// reached.
+// reached, and which addresses are one host.
 //
 // It owns these rules for every name, host, address and URL, wherever it comes from: the
 // command line, a machine that wants to join, another member, the disk. What it has let

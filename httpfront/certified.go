@@ -1,19 +1,24 @@
 package httpfront
 
 import (
+	"etcd/listen"
 	"etcd/transport"
 )
 
 // What the port for other machines demands of their certificates.
 
+var (
+	refusedScheme      = listen.Fault{What: "refused a machine that wants to join", Hint: "; start it like the machines of this cluster, with -serverCert and -serverKey or without"}
+	refusedCertificate = listen.Fault{What: "refused a machine for its certificate"} // the error says what to do
+)
+
 // certified is what the certificate of the connection is asked with; nil if machines need
 // none.
 func (r *request) certified() transport.Certified {
-	s, ok := r.ctx.Conn().(*conn).Conn.(*secured)
+	state, ok := r.ctx.Conn().(*conn).TLS()
 	if !ok || r.server.cfg.Certified == nil {
 		return nil
 	}
-	state := s.ConnectionState()
 	return func(host string) error {
 		r.certificateFault = r.server.cfg.Certified(state, host)
 		return r.certificateFault
@@ -32,13 +37,13 @@ func membersOnly(h handler) handler {
 
 // uncertified refuses a machine for its certificate.
 func (r *request) uncertified(err error) answer {
-	r.server.strangers.log(r.ctx.Conn(), refusedCertificate, err)
+	r.server.port.Report(r.ctx.Conn(), refusedCertificate, err)
 	return httpError(transport.StatusUncertified, err.Error())
 }
 
 // logUncertified is the same for what has been answered already.
 func (r *request) logUncertified() {
 	if r.ctx.Response.StatusCode() == transport.StatusUncertified {
-		r.server.strangers.log(r.ctx.Conn(), refusedCertificate, r.certificateFault)
+		r.server.port.Report(r.ctx.Conn(), refusedCertificate, r.certificateFault)
 	}
 }

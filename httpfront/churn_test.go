@@ -55,7 +55,7 @@ func testResetsLeaveNothing(t *testing.T, serve server) {
 		return runtime.NumGoroutine(), len(open), actors
 	}
 	quiet := func() bool {
-		return s.open.Load() == 1 && p.open.Load() == 0 && s.machine.Watchers() == 0 && s.bodies.used.Load() == 0 && p.bodies.used.Load() == 0
+		return s.port.Open() == 1 && p.port.Open() == 0 && s.machine.Watchers() == 0 && s.bodies.used.Load() == 0 && p.bodies.used.Load() == 0
 	}
 	churn := func(n int) {
 		var clients sync.WaitGroup

@@ -1,5 +1,5 @@
-// Package httpfront is the HTTP side of a machine: listeners, one session actor per
-// connection, and the codec of the v1 API.
+// Package httpfront is the HTTP side of a machine: one session actor per connection, and
+// the codec of the v1 API.
 //
 // It owns parsing, the wording of answers and errors, limits on what clients may
 // send and hold open, and the life of a connection. It turns a request into a
@@ -16,9 +16,9 @@
 //
 // # The life of a connection
 //
-// The listener wraps every connection in a conn, which gets a session when its
-// first request needs one. With TLS there is a secured connection below it, whose first
-// Read does the handshake; what is said here of reads and deadlines holds for both.
+// Every connection of the port (see package listen) is wrapped in a conn, which gets a
+// session when its first request needs one. With TLS the first Read does the handshake; what
+// is said here of reads and deadlines holds for both.
 // fasthttp parses the header of a request and calls the handler. That reads the body to
 // its end, in memory that grows with what comes, or ends the connection; it sends one
 // message and waits for the session actor to receive the answer. A session therefore has

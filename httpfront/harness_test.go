@@ -21,6 +21,7 @@ import (
 
 	"etcd/actors"
 	"etcd/credentials/certtest"
+	"etcd/listen"
 	"etcd/raftnode"
 	"etcd/store"
 	"etcd/wal"
@@ -219,7 +220,7 @@ func serveOn(t testing.TB, l net.Listener, edit ...func(*Config)) *testServer {
 // status asks the machine as a session does.
 func (s *testServer) status() *actors.StatusReply {
 	s.t.Helper()
-	session := s.sessionOf(&conn{server: s.Server})
+	session := s.sessionOf(&conn{Conn: &listen.Conn{}})
 	session.deadline = time.Now().Add(patience)
 	status, err := session.status()
 	if err != nil {

@@ -27,6 +27,16 @@ func (l elsewhere) Accept() (net.Conn, error) {
 	return from{c, l.addr}, nil
 }
 
+// from is a connection from an address.
+type from struct {
+	net.Conn
+	addr string
+}
+
+func (f from) RemoteAddr() net.Addr {
+	return &net.TCPAddr{IP: net.ParseIP(f.addr), Port: 4711}
+}
+
 // Without certificates the hash is for those who are where members are. A stranger is told
 // what to do, and nothing about the cluster.
 func TestHashIsForMembers(t *testing.T) {

@@ -129,7 +129,7 @@ func join(r *request) answer {
 		return newError(codeInvalidField, err.Error())
 	}
 	if theirs, ours := scheme(ask.PeerURL), r.server.cfg.scheme(); theirs != ours {
-		r.server.strangers.log(r.ctx.Conn(), refusedScheme, fmt.Errorf("%s at %s; the machines of this cluster reach each other by %s", ask.Name, ask.PeerURL, ours))
+		r.server.port.Report(r.ctx.Conn(), refusedScheme, fmt.Errorf("%s at %s; the machines of this cluster reach each other by %s", ask.Name, ask.PeerURL, ours))
 		return httpError(http.StatusConflict, fmt.Sprintf(
 			"the machines of this cluster reach each other by %s, and this one only by %s; start it like them, with -serverCert and -serverKey or without", ours, theirs))
 	}

@@ -2,11 +2,7 @@ package httpfront
 
 import (
 	"io"
-	"net"
-	"os"
 	"strings"
-	"sync"
-	"sync/atomic"
 	"testing"
 	"time"
 )
@@ -29,7 +25,7 @@ func testConnectionLimit(t *testing.T, serve server) {
 		}
 		c.ended()
 	}
-	if n := s.refused.Load(); n != 3 {
+	if n := s.port.Refused(); n != 3 {
 		t.Errorf("%d refusals were counted, want 3", n)
 	}
 	if log := s.log.take(); strings.Count(log, "level=WARN") != 1 || !strings.Contains(log, "-max-connections") || !strings.Contains(log, "limit=3") {
@@ -39,102 +35,12 @@ func testConnectionLimit(t *testing.T, serve server) {
 	for _, c := range open[:2] {
 		_ = c.Close() // one of them watches
 	}
-	for deadline := time.Now().Add(patience); s.open.Load() > 1; open[2].get("/version") {
+	for deadline := time.Now().Add(patience); s.port.Open() > 1; open[2].get("/version") {
 		if time.Now().After(deadline) {
 			t.Fatal("closed connections are still counted")
 		}
 	}
 	check(t, s.dial().get("/version"), 200, "etcd v9")
-}
-
-// Of many connections over the limit a few are told so, however long they take, and the
-// others end at once: few of them hold a descriptor that nobody has counted.
-func TestManyOverTheLimit(t *testing.T) {
-	for name, mode := range map[string]func(*Config){"plain": func(*Config) {}, "tls": overTLS} {
-		t.Run(name, func(t *testing.T) {
-			l := &stuckListener{Listener: loopback(t), release: make(chan struct{})}
-			s := serveOn(t, l, mode, func(c *Config) { c.MaxConnections = 1 })
-			defer close(l.release)
-			in := s.dial()
-			check(t, in.get("/version"), 200, "etcd v9")
-			const many = 5 * maxTelling
-			for range many {
-				s.dialAs(nil)
-			}
-			for s.refused.Load() < many {
-				check(t, in.get("/version"), 200, "etcd v9")
-			}
-			// Besides the one that is served and those that are told, one may have been
-			// accepted and not looked at.
-			if most := l.most.Load(); most > 1+maxTelling+1 {
-				t.Errorf("%d connections were held at a time", most)
-			}
-			s.log.take()
-		})
-	}
-}
-
-// Without TLS everybody over the limit is told, however many there are.
-func TestCrowd(t *testing.T) {
-	s := serve(t, func(c *Config) { c.MaxConnections = 1 })
-	in := s.dial()
-	check(t, in.get("/version"), 200, "etcd v9")
-	crowd := make([]*client, 3*maxTelling)
-	for i := range crowd {
-		crowd[i] = s.dial()
-	}
-	for _, c := range crowd {
-		check(t, c.reply("GET"), 503, `{"errorCode":503,"message":"Service Unavailable","cause":"too many connections"}`)
-		c.ended()
-	}
-	s.log.take()
-}
-
-// stuckListener counts the connections that are open on this side. All but the first
-// are stuck: what is written to them is not taken.
-type stuckListener struct {
-	net.Listener
-	release    chan struct{}
-	accepted   int // of the goroutine that accepts
-	open, most atomic.Int64
-}
-
-func (l *stuckListener) Accept() (net.Conn, error) {
-	c, err := l.Listener.Accept()
-	if err != nil {
-		return nil, err
-	}
-	l.accepted++
-	l.most.Store(max(l.most.Load(), l.open.Add(1)))
-	return &stuckConn{TCPConn: c.(*net.TCPConn), listener: l, stuck: l.accepted > 1}, nil
-}
-
-type stuckConn struct {
-	*net.TCPConn
-	listener *stuckListener
-	stuck    bool
-	hurry    bool // the deadline is that of who is not waited for
-	closed   sync.Once
-}
-
-func (c *stuckConn) SetWriteDeadline(t time.Time) error {
-	c.hurry = true
-	return c.TCPConn.SetWriteDeadline(t)
-}
-
-func (c *stuckConn) Write(p []byte) (int, error) {
-	switch {
-	case c.stuck && c.hurry:
-		return 0, os.ErrDeadlineExceeded
-	case c.stuck:
-		<-c.listener.release
-	}
-	return c.TCPConn.Write(p)
-}
-
-func (c *stuckConn) Close() error {
-	c.closed.Do(func() { c.listener.open.Add(-1) })
-	return c.TCPConn.Close()
 }
 
 // A client that sends a body which is refused reads why, although it was still
@@ -228,5 +134,5 @@ func testHandlerPanics(t *testing.T, serve server) {
 	check(t, beside.get("/version"), 200, "etcd v9")
 	s.clock.broken.Store(false)
 	check(t, beside.get("/v1/keys/a"), 200, `{"action":"GET","key":"/a","value":"1","index":3}`)
-	s.eventually("the connection is given up", func() bool { return s.open.Load() == 2 })
+	s.eventually("the connection is given up", func() bool { return s.port.Open() == 2 })
 }

@@ -2,69 +2,9 @@ package httpfront
 
 import (
 	"crypto/tls"
-	"net"
-	"slices"
 	"strings"
 	"testing"
 )
-
-// from is a connection from an address.
-type from struct {
-	net.Conn
-	addr string
-}
-
-func (f from) RemoteAddr() net.Addr {
-	return &net.TCPAddr{IP: net.ParseIP(f.addr), Port: 4711}
-}
-
-// comers are connections by name, the name of each being its address and a number.
-type comers struct {
-	n    newcomers
-	all  map[*conn]string
-	gone []string
-}
-
-func (c *comers) come(addr, name string) *conn {
-	one := &conn{Conn: from{addr: addr}}
-	c.all[one] = name
-	if surplus := c.n.add(one); surplus != nil {
-		c.gone = append(c.gone, c.all[surplus])
-	}
-	return one
-}
-
-// Whoever opens many connections loses its own, however many hosts it has; who came from
-// elsewhere, and who was let in, stays.
-func TestNewcomers(t *testing.T) {
-	c := &comers{n: newcomers{limit: 4}, all: make(map[*conn]string)}
-	c.come("10.0.0.1", "member")
-	for _, name := range []string{"a1", "a2", "a3", "a4", "a5"} {
-		c.come("10.6.6.6", name)
-	}
-	if want := []string{"a1", "a2"}; !slices.Equal(c.gone, want) {
-		t.Errorf("after five of one host %v have gone, want %v", c.gone, want)
-	}
-	c.gone = nil
-	for _, name := range []string{"b1", "b2", "b3"} {
-		c.come("2001:db8::"+name, name) // one network
-	}
-	if want := []string{"a3", "a4", "b1"}; !slices.Equal(c.gone, want) {
-		t.Errorf("after three of another host %v have gone, want %v", c.gone, want)
-	}
-	c.gone = nil
-	in := c.come("10.0.0.2", "second member")
-	c.n.remove(in) // it was let in
-	for _, addr := range []string{"10.0.1.1", "10.0.1.2", "10.0.1.3", "10.0.1.4", "10.0.1.5"} {
-		c.come(addr, addr)
-	}
-	if slices.Contains(c.gone, "second member") {
-		t.Error("a connection over which somebody was let in has gone")
-	}
-	if len(c.n.here) != 4 {
-		t.Errorf("%d are counted, want 4", len(c.n.here))
-	}
-}
 
 // Connections over which nothing is said do not close the port for machines, and the log
 // says once who opens so many.

@@ -5,6 +5,7 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"net"
 	"net/http"
@@ -17,6 +18,7 @@ import (
 	"github.com/valyala/fasthttp"
 
 	"etcd/actors"
+	"etcd/listen"
 	"etcd/store"
 )
 
@@ -96,33 +98,28 @@ type Server struct {
 	dispatcher actor.Dispatcher
 	supervisor actor.SupervisorStrategy
 
-	listener  atomic.Pointer[listener]
-	strangers *strangers
+	port      *listen.Port
 	stopping  atomic.Bool
 	stopped   chan struct{} // closed with stopping
 	lastID    atomic.Uint64
-	open      atomic.Int64
-	refused   atomic.Int64
-	newcomers newcomers
 	asking    chan struct{} // holds one for each request of fewAtATime
 	hashes    hashes
 	memberIPs memberIPs
 	bodies    bodyMemory
 	hijacked  sync.WaitGroup // connections in the hands of a watch
-	conns     sync.Map       // *conn of all that are open
 }
 
 // NewClients makes the server for clients. It can serve before there is a machine, see
 // Attach.
 func NewClients(cfg Config) *Server {
-	return newServer(cfg, "session", clientRoutes(), newStrangers(cfg.Log, false))
+	cfg.MaxNewcomers = 0
+	return newServer(cfg, "session", clientRoutes(), false)
 }
 
 // NewPeers makes the server for the other machines of the cluster.
 func NewPeers(cfg Config) *Server {
 	cfg.CORS = nil
-	s := newServer(cfg, "peersession", peerRoutes(), newStrangers(cfg.Log, true))
-	s.newcomers.limit = cfg.MaxNewcomers
+	s := newServer(cfg, "peersession", peerRoutes(), true)
 	s.asking = make(chan struct{}, maxAsking)
 	s.hashes.turn = make(chan struct{}, 1)
 	s.memberIPs.now = time.Now
@@ -135,22 +132,25 @@ func NewPeers(cfg Config) *Server {
 	return s
 }
 
-func newServer(cfg Config, kind string, routes []route, strangers *strangers) *Server {
+func newServer(cfg Config, kind string, routes []route, peers bool) *Server {
 	s := &Server{
-		cfg:       cfg,
-		log:       cfg.Log,
-		kind:      kind,
-		routes:    routes,
-		pages:     newPages(&cfg, strangers.peers),
-		strangers: strangers,
-		started:   cfg.Clock(),
-		attached:  make(chan struct{}),
-		stopped:   make(chan struct{}),
+		cfg:      cfg,
+		log:      cfg.Log,
+		kind:     kind,
+		routes:   routes,
+		pages:    newPages(&cfg, peers),
+		started:  cfg.Clock(),
+		attached: make(chan struct{}),
+		stopped:  make(chan struct{}),
 		// Sessions only pass an answer on, so they do it where it is sent.
 		dispatcher: actor.NewSynchronizedDispatcher(1),
 		supervisor: actors.StopOnPanic(cfg.Log),
 		bodies:     bodyMemory{limit: cfg.MaxBodyMemory},
 	}
+	s.port = listen.NewPort(listen.Config{
+		MaxConnections: cfg.MaxConnections, MaxNewcomers: cfg.MaxNewcomers, TLS: cfg.TLS, Machines: peers,
+		Crowded: s.writeCrowded, Log: cfg.Log,
+	})
 	s.http = &fasthttp.Server{
 		Handler:                      s.handle,
 		ErrorHandler:                 s.badRequest,
@@ -168,7 +168,7 @@ func newServer(cfg Config, kind string, routes []route, strangers *strangers) *S
 		CloseOnShutdown:              true,
 		DisablePreParseMultipartForm: true,
 		NoDefaultServerHeader:        true,
-		ConnState:                    s.connState,
+		ConnState:                    connState,
 	}
 	return s
 }
@@ -213,17 +213,13 @@ func (s *Server) waitForMachine(deadline time.Time) bool {
 
 // Serve answers clients until Shutdown. It returns nil then.
 func (s *Server) Serve(l net.Listener) error {
-	wrapped := &listener{Listener: l, server: s, closed: make(chan struct{}), telling: make(chan struct{}, maxTelling)}
-	s.listener.Store(wrapped)
-	return s.http.Serve(wrapped)
+	return s.http.Serve(accepting{s.port.Listen(l)})
 }
 
 // Shutdown stops accepting, answers what is under way and all watchers, and waits
 // for that until ctx ends.
 func (s *Server) Shutdown(ctx context.Context) error {
-	if l := s.listener.Load(); l != nil {
-		l.drain()
-	}
+	s.port.Drain()
 	if s.stopping.CompareAndSwap(false, true) { // whoever is told to dial again must not reach us again
 		close(s.stopped)
 	}
@@ -234,7 +230,7 @@ func (s *Server) Shutdown(ctx context.Context) error {
 	case <-time.After(stopGrace):
 	case <-ctx.Done():
 	}
-	s.closeQuiet()
+	s.port.CloseQuiet()
 	err := s.http.ShutdownWithContext(ctx)
 	answered := make(chan struct{})
 	go func() {
@@ -247,6 +243,17 @@ func (s *Server) Shutdown(ctx context.Context) error {
 	case <-ctx.Done():
 		return errors.Join(err, ctx.Err())
 	}
+}
+
+// writeCrowded tells a connection that it is one too many.
+func (s *Server) writeCrowded(to io.Writer) error {
+	resp := fasthttp.AcquireResponse()
+	defer fasthttp.ReleaseResponse(resp)
+	setHeaders(resp, s.pages.others)
+	httpError(http.StatusServiceUnavailable, "too many connections").write(resp)
+	resp.SetConnectionClose()
+	_, err := resp.WriteTo(to)
+	return err
 }
 
 // badRequest answers what fasthttp could not read.
@@ -315,7 +322,7 @@ func (s *Server) unclear(ctx *fasthttp.RequestCtx) *apiError {
 // endWithAnswer ends the connection after the answer. What is still to come of the request is
 // thrown away.
 func endWithAnswer(ctx *fasthttp.RequestCtx) {
-	ctx.Conn().(*conn).linger.Store(true)
+	ctx.Conn().(*conn).Linger()
 	ctx.SetConnectionClose()
 }
 
@@ -328,15 +335,17 @@ func (s *Server) unreadable(ctx *fasthttp.RequestCtx, err error) *apiError {
 		netErr net.Error
 	)
 	switch {
-	case errors.Is(err, errPlain):
-		return httpError(http.StatusBadRequest, s.strangers.wantTLS())
-	case errors.Is(err, errTLS):
+	case errors.Is(err, listen.ErrPlain) && s.pages.peers:
+		return httpError(http.StatusBadRequest, "this port speaks only TLS; the machines of this cluster are started with -serverCert and -serverKey")
+	case errors.Is(err, listen.ErrPlain):
+		return httpError(http.StatusBadRequest, "this port speaks only TLS; ask with https://")
+	case errors.Is(err, listen.ErrTLS):
 		return httpError(http.StatusBadRequest, "this port speaks plain HTTP; ask with http://")
 	case errors.Is(err, errVersion):
 		return httpError(http.StatusHTTPVersionNotSupported, "this server speaks HTTP/1.1 and HTTP/1.0")
 	case errors.Is(err, errExpectation):
 		return httpError(http.StatusExpectationFailed, "this server can only be expected to send 100-continue")
-	case errors.Is(err, errBodyTooLong) && s.strangers.peers:
+	case errors.Is(err, errBodyTooLong) && s.pages.peers:
 		return httpError(http.StatusRequestEntityTooLarge, fmt.Sprintf("this port is for the other machines of the cluster, which send at most %d bytes", s.cfg.MaxBody))
 	case errors.Is(err, errBodyTooLong):
 		return httpError(http.StatusRequestEntityTooLarge, "the limit is set by -max-body")

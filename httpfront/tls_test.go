@@ -9,7 +9,6 @@ import (
 	"net"
 	"strings"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"etcd/credentials/certtest"
@@ -42,7 +41,7 @@ func TestPlainOnTLSPort(t *testing.T) {
 		})
 	}
 	check(t, s.dial().get("/version"), 200, "etcd v9")
-	s.eventually("the connections are given up", func() bool { return s.open.Load() == 2 })
+	s.eventually("the connections are given up", func() bool { return s.port.Open() == 2 })
 }
 
 // A client that speaks TLS to a plain port learns that it gets HTTP, at once.
@@ -52,7 +51,7 @@ func TestTLSOnPlainPort(t *testing.T) {
 	if header, ok := errors.AsType[tls.RecordHeaderError](err); !ok || string(header.RecordHeader[:]) != "HTTP/" {
 		t.Errorf("the handshake ends with %v", err)
 	}
-	s.eventually("the connection is given up", func() bool { return s.open.Load() == 1 })
+	s.eventually("the connection is given up", func() bool { return s.port.Open() == 1 })
 }
 
 // Neither HTTP nor TLS ends the connection, and logs nothing for the operator.
@@ -68,7 +67,7 @@ func TestNoiseOnTLSPort(t *testing.T) {
 			t.Errorf("%q is answered with %q, %v", noise, answer, err)
 		}
 	}
-	s.eventually("the connections are given up", func() bool { return s.open.Load() == 1 })
+	s.eventually("the connections are given up", func() bool { return s.port.Open() == 1 })
 }
 
 // A client without the right certificate reads why it is refused, although it has
@@ -120,57 +119,10 @@ func TestSilentHandshake(t *testing.T) {
 	check(t, s.dial().get("/version"), 503, `{"errorCode":503,"message":"Service Unavailable","cause":"too many connections"}`)
 	s.log.take() // it says so
 	_ = silent.Close()
-	for deadline := time.Now().Add(patience); s.open.Load() > 1; c.get("/version") {
+	for deadline := time.Now().Add(patience); s.port.Open() > 1; c.get("/version") {
 		if time.Now().After(deadline) {
 			t.Fatal("the closed connection is still counted")
 		}
-	}
-}
-
-// A handshake that does not end is given up.
-func TestHandshakeTimeout(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		client, server := net.Pipe()
-		defer client.Close()
-		c := secure(server, &tls.Config{Certificates: []tls.Certificate{testCA().Issue("server").TLS()}})
-		defer c.Close()
-		_, err := c.Read(make([]byte, 1))
-		if failed, ok := errors.AsType[handshakeError](err); !ok || !errors.Is(failed.error, context.DeadlineExceeded) {
-			t.Errorf("got %v", err)
-		}
-		if _, err := client.Write([]byte{recordHandshake}); err == nil {
-			t.Error("the connection is still open")
-		}
-	})
-}
-
-// Closing does not wait for a client that takes nothing any more: a stop closes one
-// idle connection after the other.
-func TestCloseDoesNotWait(t *testing.T) {
-	for name, closing := range map[string]func(*secured) error{"close": (*secured).Close, "half": (*secured).CloseWrite} {
-		t.Run(name, func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
-				client, server := net.Pipe()
-				defer client.Close()
-				c := secure(server, &tls.Config{
-					Certificates:           []tls.Certificate{testCA().Issue("server").TLS()},
-					SessionTicketsDisabled: true, // the client would have to read them
-				})
-				defer c.Close()
-				shaken := make(chan error)
-				go func() {
-					shaken <- tls.Client(client, &tls.Config{InsecureSkipVerify: true}).Handshake()
-				}()
-				if err := errors.Join(c.shake(), <-shaken); err != nil {
-					t.Fatal(err)
-				}
-				start := time.Now()
-				_ = closing(c)
-				if took := time.Since(start); took > closeTime {
-					t.Errorf("it took %v", took)
-				}
-			})
-		})
 	}
 }
 

@@ -82,7 +82,7 @@ func (s *session) await(hijacked net.Conn, keepAlive bool, headers []field, rend
 	case errors.Is(err, errEarly):
 		a = httpError(http.StatusBadRequest, "more than "+strconv.Itoa(maxEarly)+" bytes behind a watch that waits")
 		keepAlive = false
-		s.conn.linger.Store(true)
+		s.conn.Linger()
 	case err != nil:
 		return false
 	default:

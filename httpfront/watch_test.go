@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"etcd/actors"
+	"etcd/listen"
 	"etcd/store"
 )
 
@@ -98,7 +99,7 @@ func testTooMuchBehindAWatch(t *testing.T, serve server) {
 		c.send("%s", watching+strings.Repeat("x", 5000))
 		_ = c.Close()
 	}
-	s.eventually("all are gone", func() bool { return s.open.Load() == 1 && s.machine.Watchers() == 0 })
+	s.eventually("all are gone", func() bool { return s.port.Open() == 1 && s.machine.Watchers() == 0 })
 }
 
 // A watch whose event is there already, many times on one connection: the answer may
@@ -199,7 +200,7 @@ func testWatcherLeaves(t *testing.T, serve server) {
 		})
 	}
 	s.dial().set("/a", "value=1") // delivers to nobody
-	s.eventually("all connections are given up", func() bool { return s.open.Load() == 2 })
+	s.eventually("all connections are given up", func() bool { return s.port.Open() == 2 })
 }
 
 // At a stop every watcher is told so, and its connection ends.
@@ -228,7 +229,7 @@ func testShutdownAnswersWatches(t *testing.T, serve server) {
 		c.ended()
 	}
 	idle.ended()
-	if n := s.open.Load(); n != 0 {
+	if n := s.port.Open(); n != 0 {
 		t.Errorf("%d connections are left", n)
 	}
 }
@@ -276,7 +277,7 @@ func testShutdownUnderLoad(t *testing.T, serve server) {
 		t.Errorf("shutdown: %v", err)
 	}
 	clients.Wait()
-	session := s.sessionOf(&conn{server: s.Server})
+	session := s.sessionOf(&conn{Conn: &listen.Conn{}})
 	session.deadline = time.Now().Add(patience)
 	for i, n := range acknowledged {
 		reply := session.read(fmt.Sprintf("/k%d", i), true)
@@ -293,7 +294,7 @@ func testShutdownTimeout(t *testing.T, serve server) {
 	s := serve(t)
 	c := s.dial()
 	c.send("POST /v1/keys/a HTTP/1.1\r\nHost: x\r\nContent-Length: 10\r\n\r\nvalue")
-	s.eventually("the request is being read", func() bool { return s.open.Load() == 2 })
+	s.eventually("the request is being read", func() bool { return s.port.Open() == 2 })
 	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Millisecond)
 	defer cancel()
 	if err := s.Shutdown(ctx); err == nil {
@@ -305,7 +306,7 @@ func testShutdownTimeout(t *testing.T, serve server) {
 // The answer to a request that was given up is not taken for that of the next one.
 func TestLateAnswers(t *testing.T) {
 	s := serve(t)
-	session := s.sessionOf(&conn{server: s.Server})
+	session := s.sessionOf(&conn{Conn: &listen.Conn{}})
 	defer session.stop()
 	first := session.expect()
 	second := session.expect()
@@ -434,5 +435,5 @@ func TestWatchOfABrokenConnection(t *testing.T) {
 	c.send("%s", rawRequest("GET", "/version", "")+rawRequest("GET", "/v1/watch/a", ""))
 	<-broken
 	s.watchers(0)
-	s.eventually("the connection is given up", func() bool { return s.open.Load() == 1 })
+	s.eventually("the connection is given up", func() bool { return s.port.Open() == 1 })
 }

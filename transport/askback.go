@@ -11,6 +11,8 @@ import (
 	"net/netip"
 	"slices"
 	"time"
+
+	"etcd/endpoint"
 )
 
 const (
@@ -86,7 +88,7 @@ type askID struct {
 // where it says it is.
 func (r *Receiver) askBack(ctx context.Context, by net.Addr, h Hello, known []string) (Confirmation, error) {
 	id := askID{h.From, h.Nonce, h.Token, h.Addr}
-	host := HostOf(by)
+	host := endpoint.HostOf(by)
 	r.mu.Lock()
 	under, ok := r.asking[id]
 	if !ok {

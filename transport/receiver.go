@@ -14,6 +14,8 @@ import (
 	"time"
 
 	"github.com/valyala/fasthttp"
+
+	"etcd/endpoint"
 )
 
 const (
@@ -223,7 +225,7 @@ func (r *Receiver) logRefusal(h Hello, addr net.Addr, status int, message string
 		message += "; if this machine has lost its data directory, stop it, remove its member there, and let it join again (-C)"
 	}
 	r.mu.Lock()
-	omitted, news := r.refusals.take(refusal{HostOf(addr), status}, time.Since(r.started))
+	omitted, news := r.refusals.take(refusal{endpoint.HostOf(addr), status}, time.Since(r.started))
 	r.mu.Unlock()
 	if !news {
 		level = slog.LevelDebug

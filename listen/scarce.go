@@ -1,4 +1,4 @@
-package httpfront
+package listen
 
 import (
 	"errors"
@@ -39,7 +39,7 @@ func isScarce(err error) bool {
 // waitForRoom waits before the next try. It returns false if the listener was closed.
 func (l *listener) waitForRoom(err error) bool {
 	if l.scarce.due() {
-		l.server.log.Error("cannot accept connections for now; who comes meanwhile waits: "+
+		l.port.log.Error("cannot accept connections for now; who comes meanwhile waits: "+
 			"raise the limit of open files (ulimit -n), or look for who opens so many", "address", l.Addr().String(), "error", err)
 	}
 	select {

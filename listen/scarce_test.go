@@ -1,4 +1,4 @@
-package httpfront
+package listen
 
 import (
 	"net"
@@ -36,9 +36,10 @@ func (l *scarceListener) Accept() (net.Conn, error) {
 // A port for which there are no descriptors serves again when there are, and says
 // once what to do.
 func TestScarceDescriptors(t *testing.T) {
-	s := serveOn(t, newScarceListener(t, 3))
-	check(t, s.dial().get("/version"), 200, "etcd v9")
-	if log := s.log.take(); strings.Count(log, "level=ERROR") != 1 || !strings.Contains(log, "ulimit -n") || !strings.Contains(log, "too many open files") {
+	l := newScarceListener(t, 3)
+	p := open(t, l, Config{MaxConnections: 10})
+	p.greeted(l)
+	if log := p.log.take(); strings.Count(log, "level=ERROR") != 1 || !strings.Contains(log, "ulimit -n") || !strings.Contains(log, "too many open files") {
 		t.Errorf("logged:\n%s", log)
 	}
 }
@@ -46,10 +47,8 @@ func TestScarceDescriptors(t *testing.T) {
 // A port that waits for descriptors can be stopped.
 func TestStopWhileScarce(t *testing.T) {
 	l := newScarceListener(t, 1<<40)
-	s := serveOn(t, l)
+	p := open(t, l, Config{MaxConnections: 10})
 	<-l.tried
-	if err := s.stop(); err != nil {
-		t.Error(err)
-	}
-	s.log.take()
+	p.Drain()
+	<-p.stopped
 }

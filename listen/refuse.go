@@ -1,12 +1,10 @@
-package httpfront
+package listen
 
 import (
 	"errors"
 	"io"
 	"net"
 	"time"
-
-	"github.com/valyala/fasthttp"
 )
 
 const (
@@ -25,14 +23,14 @@ const (
 // patience. If more come, the others are told only if it costs nothing: with TLS it would
 // be a handshake, so they see their connection end.
 func (l *listener) refuse(raw net.Conn) {
-	refused := l.server.refused.Add(1)
+	refused := l.port.refused.Add(1)
 	if l.crowded.due() {
 		hint := "raise -max-connections and the limit of open files (ulimit -n), or look for who opens so many"
-		if l.server.strangers.peers {
+		if l.port.cfg.Machines {
 			hint = "only the machines of the cluster should connect to this port; look for who else does"
 		}
-		l.server.log.Warn("too many connections: new ones are refused with a 503; "+hint,
-			"address", l.Addr().String(), "limit", l.server.cfg.MaxConnections, "refused", refused)
+		l.port.log.Warn("too many connections: new ones are refused with a 503; "+hint,
+			"address", l.Addr().String(), "limit", l.port.cfg.MaxConnections, "refused", refused)
 	}
 	select {
 	case l.telling <- struct{}{}:
@@ -41,21 +39,11 @@ func (l *listener) refuse(raw net.Conn) {
 			l.tell(raw)
 		}()
 	default:
-		if l.server.cfg.TLS == nil && raw.SetWriteDeadline(time.Now().Add(dismissTime)) == nil {
-			_ = l.writeCrowded(raw) // it is refused either way
+		if l.port.cfg.TLS == nil && raw.SetWriteDeadline(time.Now().Add(dismissTime)) == nil {
+			_ = l.port.cfg.Crowded(raw) // it is refused either way
 		}
 		_ = raw.Close()
 	}
-}
-
-func (l *listener) writeCrowded(c net.Conn) error {
-	resp := fasthttp.AcquireResponse()
-	defer fasthttp.ReleaseResponse(resp)
-	setHeaders(resp, l.server.pages.others)
-	httpError(fasthttp.StatusServiceUnavailable, "too many connections").write(resp)
-	resp.SetConnectionClose()
-	_, err := resp.WriteTo(c)
-	return err
 }
 
 // tell answers a connection that is one too many. It waits a moment for what its client
@@ -68,11 +56,11 @@ func (l *listener) tell(raw net.Conn) {
 		return
 	}
 	if s, ok := c.(*secured); ok {
-		if err := s.shake(); err != nil && !errors.Is(err, errPlain) {
+		if err := s.shake(); err != nil && !errors.Is(err, ErrPlain) {
 			return
 		}
 	}
-	if l.writeCrowded(c) != nil {
+	if l.port.cfg.Crowded(c) != nil {
 		return
 	}
 	if half, ok := c.(interface{ CloseWrite() error }); ok && half.CloseWrite() == nil {

@@ -1,0 +1,112 @@
+package listen
+
+import (
+	"crypto/tls"
+	"errors"
+	"io"
+	"net"
+	"net/netip"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// lingerTime and lingerBytes bound how much of what is refused is read and thrown away,
+// so that the client reads the answer instead of a reset connection.
+const (
+	lingerTime  = time.Second
+	lingerBytes = 64 << 20
+)
+
+// Conn is a connection to a port. Its first Read does the handshake if the port has TLS,
+// and finds out whether the client speaks what the port does: it returns ErrPlain or ErrTLS
+// if it does not, which can be answered.
+type Conn struct {
+	net.Conn
+	port    *Port
+	greeted bool // something has been read
+	linger  atomic.Bool
+	quiet   atomic.Bool
+	counted atomic.Bool // among the open ones
+	host    netip.Prefix
+	closing sync.Once
+}
+
+func (c *Conn) Read(p []byte) (int, error) {
+	n, err := c.Conn.Read(p)
+	if !c.greeted {
+		n, err = c.firstRead(p[:n], err)
+	}
+	if n > 0 {
+		c.quiet.Store(false)
+	}
+	return n, err
+}
+
+// firstRead looks at what the first Read of a connection has brought, and puts into
+// words what is wrong with it.
+func (c *Conn) firstRead(first []byte, err error) (int, error) {
+	c.greeted = true
+	failed, isHandshake := errors.AsType[handshakeError](err)
+	_, isSecured := c.Conn.(*secured)
+	switch {
+	case isHandshake:
+		c.port.Report(c, handshakeFault(failed.error), failed.error)
+		c.Linger() // so that the client reads the alert
+		return 0, io.EOF
+	case errors.Is(err, ErrPlain):
+		c.port.Report(c, plainOnTLS, nil)
+	case !isSecured && len(first) > 0 && first[0] == recordHandshake:
+		c.port.Report(c, tlsOnPlain, nil)
+		return 0, ErrTLS
+	}
+	return len(first), err
+}
+
+// TLS returns what is known of the client after the handshake; false without TLS.
+func (c *Conn) TLS() (state tls.ConnectionState, ok bool) {
+	s, ok := c.Conn.(*secured)
+	if !ok {
+		return state, false
+	}
+	return s.ConnectionState(), true
+}
+
+// Linger has Close read on for a moment, so that a client which is still sending reads what
+// it was answered.
+func (c *Conn) Linger() { c.linger.Store(true) }
+
+// SetQuiet says whether the connection waits for a request. Whatever is read ends that.
+func (c *Conn) SetQuiet(quiet bool) { c.quiet.Store(quiet) }
+
+// LetIn says that whoever has opened the connection was let in: it is no newcomer any more.
+func (c *Conn) LetIn() { c.port.newcomers.remove(c) }
+
+// Close closes the connection.
+func (c *Conn) Close() (err error) {
+	c.closing.Do(func() {
+		if c.linger.Load() {
+			c.drainRefused()
+		}
+		err = c.Conn.Close()
+		c.port.conns.Delete(c)
+		c.port.newcomers.remove(c)
+		c.uncount()
+	})
+	return err
+}
+
+// uncount makes room for another connection.
+func (c *Conn) uncount() {
+	if c.counted.CompareAndSwap(true, false) {
+		c.port.open.Add(-1)
+	}
+}
+
+func (c *Conn) drainRefused() {
+	half, ok := c.Conn.(interface{ CloseWrite() error })
+	if !ok || half.CloseWrite() != nil || c.Conn.SetReadDeadline(time.Now().Add(lingerTime)) != nil {
+		return
+	}
+	_, _ = io.CopyN(io.Discard, wire(c.Conn), lingerBytes) // whatever ends it, the next step is to close
+}

@@ -1,0 +1,122 @@
+package listen
+
+import (
+	"bytes"
+	"io"
+	"log/slog"
+	"net"
+	"sync"
+	"testing"
+	"time"
+
+	"go.uber.org/goleak"
+)
+
+// patience bounds every wait of a test for something that must happen.
+const patience = time.Minute
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// records is a log that keeps what is wrong.
+type records struct {
+	mu  sync.Mutex
+	buf bytes.Buffer
+}
+
+func (r *records) Write(p []byte) (int, error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.buf.Write(p)
+}
+
+func (r *records) take() string {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	s := r.buf.String()
+	r.buf.Reset()
+	return s
+}
+
+// testPort greets whoever is accepted, and waits for the end of each.
+type testPort struct {
+	*Port
+	t       testing.TB
+	log     *records
+	stopped chan struct{} // closed when nothing is accepted any more
+}
+
+func loopback(t testing.TB) net.Listener {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return l
+}
+
+func open(t testing.TB, l net.Listener, cfg Config) *testPort {
+	t.Helper()
+	p := &testPort{t: t, log: &records{}, stopped: make(chan struct{})}
+	cfg.Log = slog.New(slog.NewTextHandler(p.log, &slog.HandlerOptions{Level: slog.LevelWarn}))
+	cfg.Crowded = func(to io.Writer) error {
+		_, err := io.WriteString(to, "crowded")
+		return err
+	}
+	p.Port = NewPort(cfg)
+	listener := p.Listen(l)
+	var conns sync.WaitGroup
+	go func() {
+		defer close(p.stopped)
+		for {
+			c, err := listener.Accept()
+			if err != nil {
+				return
+			}
+			c.(*Conn).SetQuiet(true)
+			conns.Go(func() {
+				_, _ = io.WriteString(c, "hello")
+				_, _ = io.Copy(io.Discard, c)
+				_ = c.Close()
+			})
+		}
+	}()
+	t.Cleanup(func() {
+		p.Drain()
+		<-p.stopped
+		p.CloseQuiet()
+		conns.Wait()
+		if n := p.Open(); n != 0 {
+			t.Errorf("%d connections are still counted", n)
+		}
+	})
+	return p
+}
+
+func (p *testPort) dial(l net.Listener) net.Conn {
+	p.t.Helper()
+	c, err := net.Dial("tcp", l.Addr().String())
+	if err == nil {
+		err = c.SetDeadline(time.Now().Add(patience))
+	}
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	p.t.Cleanup(func() { _ = c.Close() })
+	return c
+}
+
+func (p *testPort) reads(c net.Conn, want string) {
+	p.t.Helper()
+	got := make([]byte, len(want))
+	if _, err := io.ReadFull(c, got); err != nil || string(got) != want {
+		p.t.Errorf("read %q, %v; want %q", got, err, want)
+	}
+}
+
+// greeted dials, and is served.
+func (p *testPort) greeted(l net.Listener) net.Conn {
+	p.t.Helper()
+	c := p.dial(l)
+	p.reads(c, "hello")
+	return c
+}
