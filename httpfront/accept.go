@@ -25,7 +25,7 @@ func rawType(h *fasthttp.RequestHeader) string {
 		name, params, _ := strings.Cut(part, ";")
 		q := quality(params)
 		switch strings.ToLower(strings.TrimSpace(name)) {
-		case typeJSON:
+		case TypeJSON:
 			json.hears(3, q)
 		case "text/plain":
 			text.hears(3, q)
@@ -88,7 +88,7 @@ func quality(params string) float64 {
 // bare is the value of a key and nothing else, byte for byte.
 type bare struct{ mediaType, value string }
 
-func (b bare) write(resp *fasthttp.Response) {
+func (b bare) Write(resp *fasthttp.Response) {
 	resp.Header.SetContentType(b.mediaType)
 	resp.Header.Set(fasthttp.HeaderXContentTypeOptions, "nosniff") // a value may look like a page
 	resp.SetBodyString(b.value)

@@ -16,9 +16,9 @@ import (
 )
 
 // written renders an answer as a client sees it.
-func written(a answer) (status int, contentType, allow, body string) {
+func written(a Answer) (status int, contentType, allow, body string) {
 	var resp fasthttp.Response
-	a.write(&resp)
+	a.Write(&resp)
 	return resp.StatusCode(), string(resp.Header.ContentType()), string(resp.Header.Peek("Allow")), string(resp.Body())
 }
 
@@ -60,9 +60,9 @@ func TestKeyAnswers(t *testing.T) {
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
-			status, contentType, _, body := written(document{test.got})
-			if status != 200 || contentType != typeJSON || body != test.want {
-				t.Errorf("got  %d %s %s\nwant 200 %s %s", status, contentType, body, typeJSON, test.want)
+			status, contentType, _, body := written(Document{test.got})
+			if status != 200 || contentType != TypeJSON || body != test.want {
+				t.Errorf("got  %d %s %s\nwant 200 %s %s", status, contentType, body, TypeJSON, test.want)
 			}
 		})
 	}
@@ -93,32 +93,32 @@ func TestTTLCountsDown(t *testing.T) {
 
 func TestErrorTable(t *testing.T) {
 	for _, test := range []struct {
-		err  *apiError
+		err  *Error
 		want string
 	}{
-		{newError(codeKeyNotFound, "/a"), `404 {"errorCode":100,"message":"Key Not Found","cause":"/a"}`},
-		{newError(codeTestFailed, "c"), `400 {"errorCode":101,"message":"The given PrevValue is not equal to the value of the key","cause":"c"}`},
-		{newError(codeNotFile, "/a"), `400 {"errorCode":102,"message":"Not A File","cause":"/a"}`},
-		{newError(codeValueRequired, ""), `400 {"errorCode":200,"message":"Value is Required in POST form"}`},
-		{newError(codeTTLNaN, "Set"), `400 {"errorCode":202,"message":"The given TTL in POST form is not a number","cause":"Set"}`},
-		{newError(codeIndexNaN, ""), `400 {"errorCode":203,"message":"The given index in POST form is not a number"}`},
-		{newError(codeInvalidField, "c"), `400 {"errorCode":209,"message":"Invalid field","cause":"c"}`},
-		{newError(codeRaftInternal, ""), `500 {"errorCode":300,"message":"Raft Internal Error"}`},
-		{newError(codeLeaderElect, ""), `500 {"errorCode":301,"message":"During Leader Election"}`},
-		{newError(codeKeyword, "Set"), `400 {"errorCode":400,"message":"The prefix of the given key is a keyword in etcd","cause":"Set"}`},
-		{newError(codeIndexCleared, "c"), `400 {"errorCode":401,"message":"The event in requested index is outdated and cleared","cause":"c"}`},
-		{newError(codeWatcherCleared, ""), `500 {"errorCode":500,"message":"watcher is cleared due to etcd recovery"}`},
-		{httpError(http.StatusNotFound, "/x"), `404 {"errorCode":404,"message":"Not Found","cause":"/x"}`},
-		{httpError(http.StatusRequestEntityTooLarge, ""), `413 {"errorCode":413,"message":"Request Entity Too Large"}`},
+		{NewError(CodeKeyNotFound, "/a"), `404 {"errorCode":100,"message":"Key Not Found","cause":"/a"}`},
+		{NewError(CodeTestFailed, "c"), `400 {"errorCode":101,"message":"The given PrevValue is not equal to the value of the key","cause":"c"}`},
+		{NewError(CodeNotFile, "/a"), `400 {"errorCode":102,"message":"Not A File","cause":"/a"}`},
+		{NewError(CodeValueRequired, ""), `400 {"errorCode":200,"message":"Value is Required in POST form"}`},
+		{NewError(CodeTTLNaN, "Set"), `400 {"errorCode":202,"message":"The given TTL in POST form is not a number","cause":"Set"}`},
+		{NewError(CodeIndexNaN, ""), `400 {"errorCode":203,"message":"The given index in POST form is not a number"}`},
+		{NewError(CodeInvalidField, "c"), `400 {"errorCode":209,"message":"Invalid field","cause":"c"}`},
+		{NewError(CodeRaftInternal, ""), `500 {"errorCode":300,"message":"Raft Internal Error"}`},
+		{NewError(CodeLeaderElect, ""), `500 {"errorCode":301,"message":"During Leader Election"}`},
+		{NewError(CodeKeyword, "Set"), `400 {"errorCode":400,"message":"The prefix of the given key is a keyword in etcd","cause":"Set"}`},
+		{NewError(CodeIndexCleared, "c"), `400 {"errorCode":401,"message":"The event in requested index is outdated and cleared","cause":"c"}`},
+		{NewError(CodeWatcherCleared, ""), `500 {"errorCode":500,"message":"watcher is cleared due to etcd recovery"}`},
+		{HTTPError(http.StatusNotFound, "/x"), `404 {"errorCode":404,"message":"Not Found","cause":"/x"}`},
+		{HTTPError(http.StatusRequestEntityTooLarge, ""), `413 {"errorCode":413,"message":"Request Entity Too Large"}`},
 		{uriTooLong(), `414 {"errorCode":414,"message":"Request URI Too Long","cause":"the limit is 8192 bytes"}`},
-		{unserved(raftnode.ErrNoLeader), `500 {"errorCode":301,"message":"During Leader Election","cause":"no leader was found within the request timeout; nothing was done"}`},
-		{unserved(raftnode.ErrUnknownOutcome), `500 {"errorCode":300,"message":"Raft Internal Error","cause":"the outcome is unknown: the change may still take effect"}`},
-		{unserved(fmt.Errorf("x: %w", raftnode.ErrOverloaded)), `503 {"errorCode":503,"message":"Service Unavailable","cause":"too many requests are waiting; nothing was done"}`},
-		{unserved(errors.New("other")), `500 {"errorCode":300,"message":"Raft Internal Error","cause":"other"}`},
+		{Unserved(raftnode.ErrNoLeader), `500 {"errorCode":301,"message":"During Leader Election","cause":"no leader was found within the request timeout; nothing was done"}`},
+		{Unserved(raftnode.ErrUnknownOutcome), `500 {"errorCode":300,"message":"Raft Internal Error","cause":"the outcome is unknown: the change may still take effect"}`},
+		{Unserved(fmt.Errorf("x: %w", raftnode.ErrOverloaded)), `503 {"errorCode":503,"message":"Service Unavailable","cause":"too many requests are waiting; nothing was done"}`},
+		{Unserved(errors.New("other")), `500 {"errorCode":300,"message":"Raft Internal Error","cause":"other"}`},
 	} {
 		status, contentType, _, body := written(test.err)
-		if got := fmt.Sprint(status, " ", body); got != test.want || contentType != typeJSON {
-			t.Errorf("got  %s %s\nwant %s %s", got, contentType, test.want, typeJSON)
+		if got := fmt.Sprint(status, " ", body); got != test.want || contentType != TypeJSON {
+			t.Errorf("got  %s %s\nwant %s %s", got, contentType, test.want, TypeJSON)
 		}
 	}
 	if status, _, allow, _ := written(methodNotAllowed("PUT", "GET, HEAD")); status != 405 || allow != "GET, HEAD" {

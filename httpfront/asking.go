@@ -22,14 +22,14 @@ const (
 // fewAtATime refuses a request while as many as there may be wait for the cluster. Without
 // a leader each of them takes as long as a request may, and it takes connections of other
 // machines to get one.
-func fewAtATime(h handler) handler {
-	return func(r *request) answer {
+func fewAtATime(h Handler) Handler {
+	return func(x *Exchange) Answer {
 		select {
-		case r.server.asking <- struct{}{}:
-			defer func() { <-r.server.asking }()
-			return h(r)
+		case x.server.asking <- struct{}{}:
+			defer func() { <-x.server.asking }()
+			return h(x)
 		default:
-			return httpError(http.StatusServiceUnavailable, "too many ask this machine at the same time; ask again")
+			return HTTPError(http.StatusServiceUnavailable, "too many ask this machine at the same time; ask again")
 		}
 	}
 }

@@ -12,38 +12,47 @@ var (
 	refusedCertificate = listen.Fault{What: "refused a machine for its certificate"} // the error says what to do
 )
 
+// visitor is whoever asks something, with what was wrong with its certificate when that was
+// last looked at.
+type visitor struct {
+	x     *Exchange
+	fault error
+}
+
 // certified is what the certificate of the connection is asked with; nil if machines need
 // none.
-func (r *request) certified() transport.Certified {
-	state, ok := r.ctx.Conn().(*conn).TLS()
-	if !ok || r.server.cfg.Certified == nil {
+func (v *visitor) certified() transport.Certified {
+	state, ok := v.x.Conn().TLS()
+	if !ok || v.x.server.cfg.Certified == nil {
 		return nil
 	}
 	return func(host string) error {
-		r.certificateFault = r.server.cfg.Certified(state, host)
-		return r.certificateFault
+		v.fault = v.x.server.cfg.Certified(state, host)
+		return v.fault
+	}
+}
+
+// refused logs that a machine was refused for its certificate, if that is what it was
+// answered.
+func (v *visitor) refused() {
+	if v.x.Fasthttp().Response.StatusCode() == transport.StatusUncertified {
+		v.x.Report(refusedCertificate, v.fault)
 	}
 }
 
 // membersOnly keeps a handler for machines whose certificate names the host of a member.
-func membersOnly(h handler) handler {
-	return func(r *request) answer {
-		if err := r.server.machine.Inbox.Belongs(r.certified(), ""); err != nil {
-			return r.uncertified(err)
+func membersOnly(h Handler) Handler {
+	return func(x *Exchange) Answer {
+		v := visitor{x: x}
+		if err := x.Machine().Inbox.Belongs(v.certified(), ""); err != nil {
+			return uncertified(x, err)
 		}
-		return h(r)
+		return h(x)
 	}
 }
 
 // uncertified refuses a machine for its certificate.
-func (r *request) uncertified(err error) answer {
-	r.server.port.Report(r.ctx.Conn(), refusedCertificate, err)
-	return httpError(transport.StatusUncertified, err.Error())
-}
-
-// logUncertified is the same for what has been answered already.
-func (r *request) logUncertified() {
-	if r.ctx.Response.StatusCode() == transport.StatusUncertified {
-		r.server.port.Report(r.ctx.Conn(), refusedCertificate, r.certificateFault)
-	}
+func uncertified(x *Exchange, err error) Answer {
+	x.Report(refusedCertificate, err)
+	return HTTPError(transport.StatusUncertified, err.Error())
 }

@@ -1,7 +1,6 @@
 package httpfront
 
 import (
-	"encoding/json"
 	"errors"
 	"net/http"
 
@@ -10,136 +9,104 @@ import (
 	"etcd/raftnode"
 )
 
-// apiError is an error of the API in its JSON shape. Codes are those of the 2013
+// Error is an error of the API in its JSON shape. Codes are those of the 2013
 // error table; an error of HTTP itself has the HTTP status as its code.
-type apiError struct {
+type Error struct {
 	Code    int    `json:"errorCode"`
 	Message string `json:"message"`
 	Cause   string `json:"cause,omitempty"`
 
-	status int
+	Status int    `json:"-"` // of HTTP
 	allow  string // of a 405: the methods there are
 }
 
 // The codes of the v1 API, and of v2 where v1 has none.
 const (
-	codeKeyNotFound    = 100
-	codeTestFailed     = 101
-	codeNotFile        = 102
-	codeMaxMachines    = 103
-	codeValueRequired  = 200
-	codeTTLNaN         = 202
-	codeIndexNaN       = 203
-	codeInvalidField   = 209
-	codeInvalidForm    = 210
-	codeRaftInternal   = 300
-	codeLeaderElect    = 301
-	codeKeyword        = 400
-	codeIndexCleared   = 401
-	codeWatcherCleared = 500
+	CodeKeyNotFound    = 100
+	CodeTestFailed     = 101
+	CodeNotFile        = 102
+	CodeMaxMachines    = 103
+	CodeValueRequired  = 200
+	CodeTTLNaN         = 202
+	CodeIndexNaN       = 203
+	CodeInvalidField   = 209
+	CodeInvalidForm    = 210
+	CodeRaftInternal   = 300
+	CodeLeaderElect    = 301
+	CodeKeyword        = 400
+	CodeIndexCleared   = 401
+	CodeWatcherCleared = 500
 )
 
 var messages = map[int]string{
-	codeKeyNotFound:    "Key Not Found",
-	codeTestFailed:     "The given PrevValue is not equal to the value of the key",
-	codeNotFile:        "Not A File",
-	codeMaxMachines:    "Reached the max number of machines in the cluster",
-	codeValueRequired:  "Value is Required in POST form",
-	codeTTLNaN:         "The given TTL in POST form is not a number",
-	codeIndexNaN:       "The given index in POST form is not a number",
-	codeInvalidField:   "Invalid field",
-	codeInvalidForm:    "Invalid POST form",
-	codeRaftInternal:   "Raft Internal Error",
-	codeLeaderElect:    "During Leader Election",
-	codeKeyword:        "The prefix of the given key is a keyword in etcd",
-	codeIndexCleared:   "The event in requested index is outdated and cleared",
-	codeWatcherCleared: "watcher is cleared due to etcd recovery",
+	CodeKeyNotFound:    "Key Not Found",
+	CodeTestFailed:     "The given PrevValue is not equal to the value of the key",
+	CodeNotFile:        "Not A File",
+	CodeMaxMachines:    "Reached the max number of machines in the cluster",
+	CodeValueRequired:  "Value is Required in POST form",
+	CodeTTLNaN:         "The given TTL in POST form is not a number",
+	CodeIndexNaN:       "The given index in POST form is not a number",
+	CodeInvalidField:   "Invalid field",
+	CodeInvalidForm:    "Invalid POST form",
+	CodeRaftInternal:   "Raft Internal Error",
+	CodeLeaderElect:    "During Leader Election",
+	CodeKeyword:        "The prefix of the given key is a keyword in etcd",
+	CodeIndexCleared:   "The event in requested index is outdated and cleared",
+	CodeWatcherCleared: "watcher is cleared due to etcd recovery",
 }
 
-func newError(code int, cause string) *apiError {
+// NewError is an error with a code of the API.
+func NewError(code int, cause string) *Error {
 	status := http.StatusBadRequest
 	switch code {
-	case codeKeyNotFound:
+	case CodeKeyNotFound:
 		status = http.StatusNotFound
-	case codeRaftInternal, codeLeaderElect, codeWatcherCleared:
+	case CodeRaftInternal, CodeLeaderElect, CodeWatcherCleared:
 		status = http.StatusInternalServerError
 	}
-	return &apiError{Code: code, Message: messages[code], Cause: cause, status: status}
+	return &Error{Code: code, Message: messages[code], Cause: cause, Status: status}
 }
 
-// httpError is an error that the API has no code for.
-func httpError(status int, cause string) *apiError {
-	return &apiError{Code: status, Message: http.StatusText(status), Cause: cause, status: status}
+// HTTPError is an error that the API has no code for.
+func HTTPError(status int, cause string) *Error {
+	return &Error{Code: status, Message: http.StatusText(status), Cause: cause, Status: status}
 }
 
-func methodNotAllowed(method, allow string) *apiError {
-	e := httpError(http.StatusMethodNotAllowed, method)
+func methodNotAllowed(method, allow string) *Error {
+	e := HTTPError(http.StatusMethodNotAllowed, method)
 	e.allow = allow
 	return e
 }
 
-// unserved words the reason for which a request was not served.
-func unserved(err error) *apiError {
+// Unserved words the reason for which a request was not served.
+func Unserved(err error) *Error {
 	switch {
 	case errors.Is(err, raftnode.ErrNoLeader):
-		return newError(codeLeaderElect, "no leader was found within the request timeout; nothing was done")
+		return NewError(CodeLeaderElect, "no leader was found within the request timeout; nothing was done")
 	case errors.Is(err, raftnode.ErrUnknownOutcome):
-		return newError(codeRaftInternal, "the outcome is unknown: the change may still take effect")
+		return NewError(CodeRaftInternal, "the outcome is unknown: the change may still take effect")
 	case errors.Is(err, raftnode.ErrTooManyMembers):
-		return newError(codeMaxMachines, "")
+		return NewError(CodeMaxMachines, "")
 	case errors.Is(err, raftnode.ErrLastVoter), errors.Is(err, raftnode.ErrLosesQuorum), errors.Is(err, raftnode.ErrReservedID):
-		return newError(codeInvalidField, err.Error())
+		return NewError(CodeInvalidField, err.Error())
 	case errors.Is(err, raftnode.ErrOverloaded):
-		return httpError(http.StatusServiceUnavailable, "too many requests are waiting; nothing was done")
+		return HTTPError(http.StatusServiceUnavailable, "too many requests are waiting; nothing was done")
 	}
-	return newError(codeRaftInternal, err.Error())
+	return NewError(CodeRaftInternal, err.Error())
 }
 
-func (e *apiError) write(resp *fasthttp.Response) {
-	resp.SetStatusCode(e.status)
+func (e *Error) Write(resp *fasthttp.Response) {
+	resp.SetStatusCode(e.Status)
 	if e.allow != "" {
 		resp.Header.Set(fasthttp.HeaderAllow, e.allow)
 	}
-	writeJSON(resp, e)
+	WriteJSON(resp, e)
 }
 
-// retryLater is an error that goes away by itself, soon.
-type retryLater struct{ *apiError }
+// RetryLater is an error that goes away by itself, soon.
+type RetryLater struct{ *Error }
 
-func (e retryLater) write(resp *fasthttp.Response) {
+func (e RetryLater) Write(resp *fasthttp.Response) {
 	resp.Header.Set(fasthttp.HeaderRetryAfter, "1") // second
-	e.apiError.write(resp)
+	e.Error.Write(resp)
 }
-
-const (
-	typeJSON = "application/json"
-	typeText = "text/plain; charset=utf-8"
-)
-
-// writeJSON renders v as the body. v is of our own types, which always marshal.
-func writeJSON(resp *fasthttp.Response, v any) {
-	body, err := json.Marshal(v)
-	if err != nil {
-		panic(err)
-	}
-	resp.Header.SetContentType(typeJSON)
-	resp.SetBodyRaw(body)
-}
-
-// text is an answer in plain text.
-type text string
-
-func (t text) write(resp *fasthttp.Response) {
-	resp.Header.SetContentType(typeText)
-	resp.SetBodyString(string(t))
-}
-
-// noContent is an answer without a body.
-type noContent struct{}
-
-func (noContent) write(resp *fasthttp.Response) { resp.SetStatusCode(http.StatusNoContent) }
-
-// document is an answer in JSON.
-type document struct{ value any }
-
-func (d document) write(resp *fasthttp.Response) { writeJSON(resp, d.value) }

@@ -22,14 +22,14 @@ const (
 	maxNamed = 64
 )
 
-// form holds the parameters of a request: those of the body before those of the
+// Form holds the parameters of a request: those of the body before those of the
 // query, each in the order in which they were sent.
-type form []field
+type Form []field
 
 type field struct{ name, value string }
 
-// get returns the first field with that name. Names are case sensitive.
-func (f form) get(name string) (value string, ok bool) {
+// Get returns the first field with that name. Names are case sensitive.
+func (f Form) Get(name string) (value string, ok bool) {
 	for _, field := range f {
 		if field.name == name {
 			return field.value, true
@@ -41,8 +41,8 @@ func (f form) get(name string) (value string, ok bool) {
 // readForm collects the parameters of a request. Whatever it cannot read whole is an
 // error that names it: a condition or a time to live that was dropped would make a
 // different request of it.
-func readForm(header *fasthttp.RequestHeader, body, query string) (form, error) {
-	var f form
+func readForm(header *fasthttp.RequestHeader, body, query string) (Form, error) {
+	var f Form
 	if body != "" {
 		if coding := header.ContentEncoding(); len(coding) > 0 && !bytes.EqualFold(coding, []byte("identity")) {
 			return nil, fmt.Errorf("a body in Content-Encoding %s is not understood", named(string(coding)))
@@ -55,19 +55,10 @@ func readForm(header *fasthttp.RequestHeader, body, query string) (form, error) 
 	return appendPairs(f, query)
 }
 
-// form is readForm for this request, with errors in the shape of the API.
-func (r *request) form() (form, *apiError) {
-	f, err := readForm(&r.ctx.Request.Header, r.body, r.query)
-	if err != nil {
-		return nil, newError(codeInvalidForm, err.Error())
-	}
-	return f, nil
-}
-
 // urlencoded is what curl and nearly everybody sends.
 const urlencoded = "application/x-www-form-urlencoded"
 
-func readFields(contentType, body string) (form, error) {
+func readFields(contentType, body string) (Form, error) {
 	mediaType, boundary := contentType, ""
 	if contentType != urlencoded { // not worth parsing
 		var params map[string]string
@@ -89,7 +80,7 @@ func readFields(contentType, body string) (form, error) {
 }
 
 // appendPairs adds the pairs of an urlencoded string.
-func appendPairs(f form, encoded string) (form, error) {
+func appendPairs(f Form, encoded string) (Form, error) {
 	for encoded != "" {
 		var pair string
 		pair, encoded, _ = strings.Cut(encoded, "&")
@@ -125,8 +116,8 @@ func badEscape(err error) error {
 var errManyFields = fmt.Errorf("more than %d fields", maxFields)
 
 // readMultipart takes the fields of a multipart body.
-func readMultipart(r *multipart.Reader) (form, error) {
-	var f form
+func readMultipart(r *multipart.Reader) (Form, error) {
+	var f Form
 	for {
 		part, err := r.NextPart()
 		if err == io.EOF {

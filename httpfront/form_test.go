@@ -23,7 +23,7 @@ func multipartBody(parts ...field) string {
 	return b.String() + "--XX--\r\n"
 }
 
-func readTestForm(contentType, body, query string) (form, error) {
+func readTestForm(contentType, body, query string) (Form, error) {
 	var header fasthttp.RequestHeader
 	if contentType != "" {
 		header.SetContentType(contentType)
@@ -35,24 +35,24 @@ func TestReadForm(t *testing.T) {
 	multi := "multipart/form-data; boundary=XX"
 	tests := []struct {
 		name, contentType, body, query string
-		want                           form
+		want                           Form
 	}{
 		{"nothing", "", "", "", nil},
-		{"a type but no body", "application/json", "", "ttl=1", form{{"ttl", "1"}}},
-		{"query", "", "", "value=a&ttl=5", form{{"value", "a"}, {"ttl", "5"}}},
-		{"body before query", urlencoded, "value=body", "value=query&ttl=1", form{{"value", "body"}, {"value", "query"}, {"ttl", "1"}}},
-		{"order kept", urlencoded, "b=1&a=2&b=3", "", form{{"b", "1"}, {"a", "2"}, {"b", "3"}}},
-		{"escapes", urlencoded, "v%61lue=a+b%2Bc%26%3D", "", form{{"value", "a b+c&="}}},
-		{"empty, and no value", urlencoded, "&&a&b=&=c&", "", form{{"a", ""}, {"b", ""}, {"", "c"}}},
-		{"equals signs in the value", urlencoded, "value=a=b==", "", form{{"value", "a=b=="}}},
-		{"semicolon is a character", urlencoded, "value=a;b=c", "", form{{"value", "a;b=c"}}},
-		{"case matters", urlencoded, "Value=a", "", form{{"Value", "a"}}},
-		{"any bytes", urlencoded, "value=%00%ff\x01", "", form{{"value", "\x00\xff\x01"}}},
-		{"media type in capitals, with parameters", "Application/X-WWW-Form-Urlencoded ; charset=utf-8", "value=a", "", form{{"value", "a"}}},
+		{"a type but no body", "application/json", "", "ttl=1", Form{{"ttl", "1"}}},
+		{"query", "", "", "value=a&ttl=5", Form{{"value", "a"}, {"ttl", "5"}}},
+		{"body before query", urlencoded, "value=body", "value=query&ttl=1", Form{{"value", "body"}, {"value", "query"}, {"ttl", "1"}}},
+		{"order kept", urlencoded, "b=1&a=2&b=3", "", Form{{"b", "1"}, {"a", "2"}, {"b", "3"}}},
+		{"escapes", urlencoded, "v%61lue=a+b%2Bc%26%3D", "", Form{{"value", "a b+c&="}}},
+		{"empty, and no value", urlencoded, "&&a&b=&=c&", "", Form{{"a", ""}, {"b", ""}, {"", "c"}}},
+		{"equals signs in the value", urlencoded, "value=a=b==", "", Form{{"value", "a=b=="}}},
+		{"semicolon is a character", urlencoded, "value=a;b=c", "", Form{{"value", "a;b=c"}}},
+		{"case matters", urlencoded, "Value=a", "", Form{{"Value", "a"}}},
+		{"any bytes", urlencoded, "value=%00%ff\x01", "", Form{{"value", "\x00\xff\x01"}}},
+		{"media type in capitals, with parameters", "Application/X-WWW-Form-Urlencoded ; charset=utf-8", "value=a", "", Form{{"value", "a"}}},
 		{"multipart", multi, multipartBody(field{`name="value"`, "a&b=\r\nc"}, field{`name=ttl`, "5"}), "value=q",
-			form{{"value", "a&b=\r\nc"}, {"ttl", "5"}, {"value", "q"}}},
+			Form{{"value", "a&b=\r\nc"}, {"ttl", "5"}, {"value", "q"}}},
 		{"multipart in other codings", multi, "--XX\r\nContent-Disposition: form-data; name=a\r\nContent-Transfer-Encoding: quoted-printable\r\n\r\n=35\r\n" +
-			"--XX\r\nContent-Disposition: form-data; name=b\r\nContent-Transfer-Encoding: Binary\r\n\r\n\xff\r\n--XX--\r\n", "", form{{"a", "5"}, {"b", "\xff"}}},
+			"--XX\r\nContent-Disposition: form-data; name=b\r\nContent-Transfer-Encoding: Binary\r\n\r\n\xff\r\n--XX--\r\n", "", Form{{"a", "5"}, {"b", "\xff"}}},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
@@ -138,12 +138,12 @@ func TestCompressedForm(t *testing.T) {
 }
 
 func TestFormGet(t *testing.T) {
-	f := form{{"a", "1"}, {"b", ""}, {"a", "2"}}
+	f := Form{{"a", "1"}, {"b", ""}, {"a", "2"}}
 	for _, test := range []struct {
 		name, value string
 		ok          bool
 	}{{"a", "1", true}, {"b", "", true}, {"A", "", false}, {"c", "", false}} {
-		if value, ok := f.get(test.name); value != test.value || ok != test.ok {
+		if value, ok := f.Get(test.name); value != test.value || ok != test.ok {
 			t.Errorf("get(%q) = %q, %v; want %q, %v", test.name, value, ok, test.value, test.ok)
 		}
 	}
@@ -160,11 +160,11 @@ func TestTTL(t *testing.T) {
 		{"-9223372036854775808", -9223372036854775808, false}, {"-9223372036854775809", 0, true},
 		{" 5", 0, true}, {"5 ", 0, true}, {"1.5", 0, true}, {"1e3", 0, true}, {"0x10", 0, true}, {"1_000", 0, true}, {"five", 0, true},
 	} {
-		ttl, bad := form{{"ttl", test.value}}.ttl()
+		ttl, bad := Form{{"ttl", test.value}}.ttl()
 		switch {
 		case test.bad:
-			if bad == nil || bad.Code != codeTTLNaN || ttl != nil {
-				t.Errorf("ttl %q: %v, %v; want error %d", test.value, ttl, bad, codeTTLNaN)
+			if bad == nil || bad.Code != CodeTTLNaN || ttl != nil {
+				t.Errorf("ttl %q: %v, %v; want error %d", test.value, ttl, bad, CodeTTLNaN)
 			}
 		case bad != nil || (ttl == nil) != (test.want == 0) || ttl != nil && *ttl != test.want:
 			t.Errorf("ttl %q: %v, %v; want %d", test.value, ttl, bad, test.want)
@@ -206,7 +206,7 @@ func FuzzForm(f *testing.F) {
 		if w.WriteField("value", body) != nil || w.WriteField("ttl", query) != nil || w.Close() != nil {
 			t.Fatal("cannot write a multipart body")
 		}
-		sent := form{{"value", body}, {"ttl", query}}
+		sent := Form{{"value", body}, {"ttl", query}}
 		if got, err := readFields(w.FormDataContentType(), b.String()); err != nil || !slices.Equal(got, sent) {
 			t.Errorf("multipart: got %q, %v, want %q", got, err, sent)
 		}

@@ -89,11 +89,11 @@ func checkAnswers(sent []byte, heads bool) error {
 		switch contentType := r.header.Get("Content-Type"); {
 		case r.status < 200 || r.status > 599:
 			return fmt.Errorf("answer %d: status %d", n, r.status)
-		case contentType == typeJSON && !json.Valid([]byte(r.body)):
+		case contentType == TypeJSON && !json.Valid([]byte(r.body)):
 			return fmt.Errorf("answer %d: no JSON: %q", n, r.body)
-		case contentType == typeText && !utf8.ValidString(r.body):
+		case contentType == TypeText && !utf8.ValidString(r.body):
 			return fmt.Errorf("answer %d: no UTF-8: %q", n, r.body)
-		case contentType != typeJSON && contentType != typeText:
+		case contentType != TypeJSON && contentType != TypeText:
 			return fmt.Errorf("answer %d: content type %q", n, contentType)
 		}
 	}

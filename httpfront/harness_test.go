@@ -217,12 +217,14 @@ func serveOn(t testing.TB, l net.Listener, edit ...func(*Config)) *testServer {
 	return s
 }
 
-// status asks the machine as a session does.
+// exchange asks the machine as a handler does.
+func (s *testServer) exchange() *Exchange {
+	return &Exchange{server: s.Server, session: s.sessionOf(&conn{Conn: &listen.Conn{}}), Deadline: time.Now().Add(patience)}
+}
+
 func (s *testServer) status() *actors.StatusReply {
 	s.t.Helper()
-	session := s.sessionOf(&conn{Conn: &listen.Conn{}})
-	session.deadline = time.Now().Add(patience)
-	status, err := session.status()
+	status, err := s.exchange().Status()
 	if err != nil {
 		s.t.Fatal(err)
 	}
@@ -321,7 +323,7 @@ func rawRequest(method, target, body string) string {
 	if body != "" {
 		mediaType := urlencoded
 		if body[0] == '{' {
-			mediaType = typeJSON
+			mediaType = TypeJSON
 		}
 		head += fmt.Sprintf("Content-Type: %s\r\nContent-Length: %d\r\n", mediaType, len(body))
 	}
@@ -359,9 +361,9 @@ func check(t *testing.T, got reply, status int, body string) {
 	if got.status != status || got.body != body {
 		t.Errorf("got  %d %s\nwant %d %s", got.status, got.body, status, body)
 	}
-	want := typeJSON
+	want := TypeJSON
 	if !strings.HasPrefix(body, "{") && !strings.HasPrefix(body, "[") {
-		want = typeText
+		want = TypeText
 	}
 	if ct := got.header.Get("Content-Type"); ct != want {
 		t.Errorf("content type %q, want %q", ct, want)

@@ -22,19 +22,19 @@ type hashes struct {
 
 // stateHash answers the hash of the state as it is, and up to which index that is.
 // Machines that have applied the same entries answer the same.
-func stateHash(r *request) answer {
-	h := &r.server.hashes
-	wait := time.NewTimer(time.Until(r.deadline))
+func stateHash(x *Exchange) Answer {
+	h := &x.server.hashes
+	wait := time.NewTimer(time.Until(x.Deadline))
 	defer wait.Stop()
 	select {
 	case h.turn <- struct{}{}:
 		defer func() { <-h.turn }()
 	case <-wait.C:
-		return retryLater{httpError(http.StatusServiceUnavailable, "others ask for the hash of a large state; ask again")}
+		return RetryLater{HTTPError(http.StatusServiceUnavailable, "others ask for the hash of a large state; ask again")}
 	}
-	state, err := r.session.freeze()
+	state, err := x.Freeze()
 	if err != nil {
-		return unserved(err)
+		return Unserved(err)
 	}
 	if h.sum == "" || h.index != state.Index() {
 		hash := sha256.New()
@@ -43,7 +43,7 @@ func stateHash(r *request) answer {
 		}
 		h.index, h.sum = state.Index(), hex.EncodeToString(hash.Sum(nil))
 	}
-	return document{struct {
+	return Document{struct {
 		Index  uint64 `json:"index"`
 		SHA256 string `json:"sha256"`
 	}{h.index, h.sum}}
@@ -51,13 +51,13 @@ func stateHash(r *request) answer {
 
 // fromMembersHost keeps a handler for who is on this host or on that of another member.
 // Where certificates say who somebody is, membersOnly has looked at that.
-func fromMembersHost(h handler) handler {
-	return func(r *request) answer {
-		if r.certified() == nil && !r.server.isMembersHost(r.ctx.RemoteAddr()) {
-			return httpError(http.StatusForbidden,
+func fromMembersHost(h Handler) Handler {
+	return func(x *Exchange) Answer {
+		if v := (visitor{x: x}); v.certified() == nil && !x.server.isMembersHost(x.ctx.RemoteAddr()) {
+			return HTTPError(http.StatusForbidden,
 				"this is for the machines of the cluster: ask on the host of this machine, or on that of another member")
 		}
-		return h(r)
+		return h(x)
 	}
 }
 

@@ -22,36 +22,36 @@ type healthAnswer struct {
 	Reason string `json:"reason,omitempty"`
 }
 
-func (a healthAnswer) write(resp *fasthttp.Response) {
+func (a healthAnswer) Write(resp *fasthttp.Response) {
 	if a.Reason != "" {
 		resp.SetStatusCode(http.StatusServiceUnavailable)
 	}
-	writeJSON(resp, a)
+	WriteJSON(resp, a)
 }
 
-func unhealthy(reason string) answer { return healthAnswer{Health: "false", Reason: reason} }
+func unhealthy(reason string) Answer { return healthAnswer{Health: "false", Reason: reason} }
 
 // health answers whether this machine has a leader and gets a linearizable read through.
 // Without a leader it answers at once.
-func health(r *request) answer {
-	if !r.server.isAttached() {
+func health(x *Exchange) Answer {
+	if !x.server.isAttached() {
 		return unhealthy(noLeaderReason)
 	}
-	if limit := time.Now().Add(healthTime); limit.Before(r.deadline) {
-		r.deadline = limit
+	if limit := time.Now().Add(healthTime); limit.Before(x.Deadline) {
+		x.Deadline = limit
 	}
-	r.start()
-	leader, err := r.session.leader()
+	x.Start()
+	leader, err := x.Leader()
 	if err == nil && leader == 0 {
 		return unhealthy(noLeaderReason)
 	}
 	if err == nil {
-		err = r.session.syncUntil(r.deadline)
+		err = x.SyncUntil(x.Deadline)
 	}
 	switch {
 	case errors.Is(err, raftnode.ErrNoLeader):
 		return unhealthy(noLeaderReason)
-	case errors.Is(err, errNoAnswer):
+	case errors.Is(err, ErrNoAnswer):
 		return unhealthy("RANGE ERROR:etcdserver: request timed out")
 	case err != nil:
 		return unhealthy("RANGE ERROR:etcdserver: " + err.Error())

@@ -16,7 +16,7 @@ import (
 
 // What the cluster is: machines, leader, version, counters.
 
-func version(r *request) answer { return text("etcd " + r.server.cfg.Version) }
+func version(x *Exchange) Answer { return Text("etcd " + x.server.cfg.Version) }
 
 // Members are told as addresses or as URLs. One that an earlier version has let in under
 // what is none cannot be told: it could pass for another one, or for several.
@@ -30,46 +30,46 @@ func asAddress(url string) (told string, ok bool) {
 func asURL(url string) (told string, ok bool) { return url, endpoint.CheckURL(url) == nil }
 
 // leader answers the peer address of the leader without its scheme.
-func leader(r *request) answer { return leaderAnswer(r, asAddress) }
+func leader(x *Exchange) Answer { return leaderAnswer(x, asAddress) }
 
-func leaderURL(r *request) answer { return leaderAnswer(r, asURL) }
+func leaderURL(x *Exchange) Answer { return leaderAnswer(x, asURL) }
 
 // leaderAnswer waits for a leader as long as any request does.
-func leaderAnswer(r *request, render func(url string) (told string, ok bool)) answer {
-	if err := r.session.sync(); err != nil {
-		return unserved(err)
+func leaderAnswer(x *Exchange, render func(url string) (told string, ok bool)) Answer {
+	if err := x.Sync(); err != nil {
+		return Unserved(err)
 	}
-	status, err := r.session.status()
+	status, err := x.Status()
 	if err != nil {
-		return unserved(err)
+		return Unserved(err)
 	}
 	m, ok := member(status, status.Raft.Leader)
 	if !ok {
-		return newError(codeLeaderElect, "")
+		return NewError(CodeLeaderElect, "")
 	}
 	told, ok := render(m.PeerURL)
 	if !ok {
-		return newError(codeRaftInternal, "the address of the leader cannot be told: it is none of a machine")
+		return NewError(CodeRaftInternal, "the address of the leader cannot be told: it is none of a machine")
 	}
-	return text(told)
+	return Text(told)
 }
 
 // machines answers the client addresses without their scheme, this machine's first.
-func machines(r *request) answer {
-	status, err := r.session.status()
+func machines(x *Exchange) Answer {
+	status, err := x.Status()
 	if err != nil {
-		return unserved(err)
+		return Unserved(err)
 	}
-	return text(strings.Join(clientURLs(status, status.Raft.MemberID, asAddress), ","))
+	return Text(strings.Join(clientURLs(status, status.Raft.MemberID, asAddress), ","))
 }
 
 // machineURLs answers the client URLs, the leader's first.
-func machineURLs(r *request) answer {
-	status, err := r.session.status()
+func machineURLs(x *Exchange) Answer {
+	status, err := x.Status()
 	if err != nil {
-		return unserved(err)
+		return Unserved(err)
 	}
-	return text(strings.Join(clientURLs(status, status.Raft.Leader, asURL), ", "))
+	return Text(strings.Join(clientURLs(status, status.Raft.Leader, asURL), ", "))
 }
 
 func clientURLs(status *actors.StatusReply, first uint64, render func(url string) (told string, ok bool)) []string {
@@ -101,13 +101,13 @@ func member(status *actors.StatusReply, id uint64) (store.Member, bool) {
 }
 
 // stats answers the four counters of 2013.
-func stats(r *request) answer {
-	status, err := r.session.status()
+func stats(x *Exchange) Answer {
+	status, err := x.Status()
 	if err != nil {
-		return unserved(err)
+		return Unserved(err)
 	}
 	c := status.Counts
-	return document{struct {
+	return Document{struct {
 		Gets        uint64 `json:"gets"`
 		Sets        uint64 `json:"sets"`
 		Deletes     uint64 `json:"deletes"`
@@ -120,13 +120,13 @@ func stats(r *request) answer {
 	}}
 }
 
-func storeStats(r *request) answer {
-	status, err := r.session.status()
+func storeStats(x *Exchange) Answer {
+	status, err := x.Status()
 	if err != nil {
-		return unserved(err)
+		return Unserved(err)
 	}
 	c := status.Counts
-	return document{struct {
+	return Document{struct {
 		GetsSuccess             uint64 `json:"getsSuccess"`
 		GetsFail                uint64 `json:"getsFail"`
 		SetsSuccess             uint64 `json:"setsSuccess"`
@@ -147,7 +147,7 @@ func storeStats(r *request) answer {
 		c.GetsSuccess, c.GetsFail, c.SetsSuccess, c.SetsFail, c.DeleteSuccess, c.DeleteFail,
 		c.UpdateSuccess, c.UpdateFail, c.CreateSuccess, c.CreateFail,
 		c.CompareAndSwapSuccess, c.CompareAndSwapFail, c.CompareAndDeleteSuccess, c.CompareAndDeleteFail,
-		c.Expired, r.server.machine.Watchers(),
+		c.Expired, x.server.machine.Watchers(),
 	}}
 }
 
@@ -157,22 +157,22 @@ type leaderInfo struct {
 	StartTime string `json:"startTime"`
 }
 
-func selfStats(r *request) answer {
-	status, err := r.session.status()
+func selfStats(x *Exchange) Answer {
+	status, err := x.Status()
 	if err != nil {
-		return unserved(err)
+		return Unserved(err)
 	}
 	self, _ := member(status, status.Raft.MemberID)
 	info := leaderInfo{}
 	if m, ok := member(status, status.Raft.Leader); ok {
 		since := status.LeaderSince.Std()
-		info = leaderInfo{m.Name, r.server.cfg.Clock().Std().Sub(since).String(), since.Format(timeFormat)}
+		info = leaderInfo{m.Name, x.server.cfg.Clock().Std().Sub(since).String(), since.Format(timeFormat)}
 	}
 	var lost uint64
-	if r.server.cfg.LostLogLines != nil {
-		lost = r.server.cfg.LostLogLines()
+	if x.server.cfg.LostLogLines != nil {
+		lost = x.server.cfg.LostLogLines()
 	}
-	return document{struct {
+	return Document{struct {
 		Name                 string     `json:"name"`
 		State                string     `json:"state"`
 		StartTime            string     `json:"startTime"`
@@ -183,7 +183,7 @@ func selfStats(r *request) answer {
 		LostLogLines         uint64     `json:"lostLogLines,omitempty"`
 	}{
 		Name: self.Name, State: stateName(status.Raft.State),
-		StartTime: r.server.started.Std().Format(timeFormat), LeaderInfo: info,
+		StartTime: x.server.started.Std().Format(timeFormat), LeaderInfo: info,
 		RecvAppendRequestCnt: status.Appends.Received, SendAppendRequestCnt: status.Appends.Sent,
 		RefusedCnt: status.Refused, LostLogLines: lost,
 	}}
@@ -191,14 +191,14 @@ func selfStats(r *request) answer {
 
 // leaderStats answers how the others take the appends of the leader. Only the leader
 // knows: another machine names it and knows of no followers.
-func leaderStats(r *request) answer {
-	status, err := r.session.status()
+func leaderStats(x *Exchange) Answer {
+	status, err := x.Status()
 	if err != nil {
-		return unserved(err)
+		return Unserved(err)
 	}
 	m, ok := member(status, status.Raft.Leader)
 	if !ok {
-		return newError(codeLeaderElect, "")
+		return NewError(CodeLeaderElect, "")
 	}
 	followers := make(map[string]followerAnswer, len(status.Followers))
 	for _, f := range status.Followers {
@@ -208,7 +208,7 @@ func leaderStats(r *request) answer {
 		}
 		followers[name] = newFollowerAnswer(f)
 	}
-	return document{struct {
+	return Document{struct {
 		Leader    string                    `json:"leader"`
 		Followers map[string]followerAnswer `json:"followers"`
 	}{m.Name, followers}}

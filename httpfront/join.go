@@ -71,7 +71,7 @@ func Join(ctx context.Context, dial func(ctx context.Context, addr string) (net.
 	if err != nil {
 		return nil, err
 	}
-	req.Header.Set("Content-Type", typeJSON)
+	req.Header.Set("Content-Type", TypeJSON)
 	connect := func(ctx context.Context, _, addr string) (net.Conn, error) { return dial(ctx, addr) }
 	client := http.Client{Transport: &http.Transport{
 		DisableKeepAlives: true,
@@ -88,7 +88,7 @@ func Join(ctx context.Context, dial func(ctx context.Context, addr string) (net.
 		return nil, err
 	}
 	if resp.StatusCode != http.StatusOK {
-		refusal := apiError{Message: strings.TrimSpace(string(data))}
+		refusal := Error{Message: strings.TrimSpace(string(data))}
 		_ = json.Unmarshal(data, &refusal) // otherwise the text says what it says
 		why := strings.TrimSpace(refusal.Message + " " + refusal.Cause)
 		why = why[:min(len(why), maxWhy)]
@@ -98,7 +98,7 @@ func Join(ctx context.Context, dial func(ctx context.Context, addr string) (net.
 			return nil, err
 		case refusal.Code == transport.StatusUncertified:
 			return nil, fmt.Errorf("%w: %w", ErrUncertified, err)
-		case refusal.Code == http.StatusConflict, refusal.Code == http.StatusGone, refusal.Code == codeMaxMachines, refusal.Code == codeInvalidField:
+		case refusal.Code == http.StatusConflict, refusal.Code == http.StatusGone, refusal.Code == CodeMaxMachines, refusal.Code == CodeInvalidField:
 			return nil, fmt.Errorf("%w: %w", ErrRefused, err)
 		}
 		return nil, fmt.Errorf("%s %w: it answers %d: %s", addr, ErrNoMember, resp.StatusCode, why)
@@ -116,62 +116,63 @@ func Join(ctx context.Context, dial func(ctx context.Context, addr string) (net.
 
 // join takes a machine into the cluster. Any member may be asked. It has to be asked in a type
 // that the form of a web page cannot have, and its script not without asking first.
-func join(r *request) answer {
-	mediaType, _, err := mime.ParseMediaType(string(r.ctx.Request.Header.ContentType()))
-	if err != nil || mediaType != typeJSON {
-		return httpError(http.StatusUnsupportedMediaType, "a machine asks to join in "+typeJSON)
+func join(x *Exchange) Answer {
+	mediaType, _, err := mime.ParseMediaType(string(x.Header().ContentType()))
+	if err != nil || mediaType != TypeJSON {
+		return HTTPError(http.StatusUnsupportedMediaType, "a machine asks to join in "+TypeJSON)
 	}
 	var ask JoinRequest
-	if err := json.Unmarshal([]byte(r.body), &ask); err != nil || ask.MemberID == 0 || ask.MemberID >= 1<<63 {
-		return newError(codeInvalidField, `a machine asks to join with a JSON object that has "memberId" (a decimal number in quotes), "name", "peerUrl" and "clientUrl"`)
+	if err := json.Unmarshal([]byte(x.Body), &ask); err != nil || ask.MemberID == 0 || ask.MemberID >= 1<<63 {
+		return NewError(CodeInvalidField, `a machine asks to join with a JSON object that has "memberId" (a decimal number in quotes), "name", "peerUrl" and "clientUrl"`)
 	}
 	if err := endpoint.CheckMember(ask.Name, ask.PeerURL, ask.ClientURL); err != nil {
-		return newError(codeInvalidField, err.Error())
+		return NewError(CodeInvalidField, err.Error())
 	}
-	if theirs, ours := scheme(ask.PeerURL), r.server.cfg.scheme(); theirs != ours {
-		r.server.port.Report(r.ctx.Conn(), refusedScheme, fmt.Errorf("%s at %s; the machines of this cluster reach each other by %s", ask.Name, ask.PeerURL, ours))
-		return httpError(http.StatusConflict, fmt.Sprintf(
+	if theirs, ours := scheme(ask.PeerURL), x.server.cfg.scheme(); theirs != ours {
+		x.Report(refusedScheme, fmt.Errorf("%s at %s; the machines of this cluster reach each other by %s", ask.Name, ask.PeerURL, ours))
+		return HTTPError(http.StatusConflict, fmt.Sprintf(
 			"the machines of this cluster reach each other by %s, and this one only by %s; start it like them, with -serverCert and -serverKey or without", ours, theirs))
 	}
-	if certified := r.certified(); certified != nil {
+	v := visitor{x: x}
+	if certified := v.certified(); certified != nil {
 		if err := certified(urlHost(ask.PeerURL)); err != nil {
-			return r.uncertified(err)
+			return uncertified(x, err)
 		}
 	}
-	if err := r.session.sync(); err != nil {
-		return unserved(err)
+	if err := x.Sync(); err != nil {
+		return Unserved(err)
 	}
 	member := store.Member{ID: ask.MemberID, Name: ask.Name, PeerURL: ask.PeerURL, ClientURL: ask.ClientURL}
-	status, err := r.session.status()
+	status, err := x.Status()
 	if err != nil {
-		return unserved(err)
+		return Unserved(err)
 	}
 	if !slices.Contains(status.Members, member) { // otherwise it has asked before
 		if refused := checkApart(member, status.Members); refused != nil {
 			return refused
 		}
-		reply := r.session.join(member)
+		reply := x.Join(member)
 		if errors.As(reply.Err, new(*raftnode.TakenError)) {
-			_ = r.session.sync() // by whom, this machine may not have heard yet
+			_ = x.Sync() // by whom, this machine may not have heard yet
 		}
-		latest, err := r.session.status()
+		latest, err := x.Status()
 		switch {
 		case err == nil:
 			status = latest
 		case reply.Err == nil:
-			return unserved(err)
+			return Unserved(err)
 		}
 		if reply.Err != nil {
 			return refusedJoin(reply.Err, status.Raft.MemberID, status.Members)
 		}
 	}
-	return document{JoinAnswer{ClusterID: r.server.machine.ClusterID, Term: status.Raft.Term, Members: status.Members}}
+	return Document{JoinAnswer{ClusterID: x.Machine().ClusterID, Term: status.Raft.Term, Members: status.Members}}
 }
 
 // checkApart refuses a machine that could not reach the members, or they it, because one
 // of them is at an address such as 0.0.0.0, which means another machine on every host.
 // This is up to the member that is asked, which runs on one of the hosts.
-func checkApart(joining store.Member, members []store.Member) answer {
+func checkApart(joining store.Member, members []store.Member) Answer {
 	nowhere := func(host string) bool {
 		ip := net.ParseIP(host)
 		return ip != nil && ip.IsUnspecified()
@@ -180,10 +181,10 @@ func checkApart(joining store.Member, members []store.Member) answer {
 		its, theirs := urlHost(joining.PeerURL), urlHost(m.PeerURL)
 		switch {
 		case nowhere(its) && !OnThisHost(theirs):
-			return httpError(http.StatusConflict, fmt.Sprintf("member %s (%s) is on another host, and could not reach this machine at %s; "+
+			return HTTPError(http.StatusConflict, fmt.Sprintf("member %s (%s) is on another host, and could not reach this machine at %s; "+
 				"start it with an address that it can reach (-h, or -s)", m.Name, m.PeerURL, joining.PeerURL))
 		case nowhere(theirs) && !OnThisHost(its):
-			return httpError(http.StatusConflict, fmt.Sprintf("this machine could not reach member %s at %s from another host; "+
+			return HTTPError(http.StatusConflict, fmt.Sprintf("this machine could not reach member %s at %s from another host; "+
 				"start that one with an address that this one can reach (-h, or -s)", m.Name, m.PeerURL))
 		}
 	}
@@ -201,25 +202,25 @@ func urlHost(memberURL string) string {
 
 // refusedJoin words why the leader does not take a machine in. asked is the member that
 // says so.
-func refusedJoin(err error, asked uint64, members []store.Member) answer {
+func refusedJoin(err error, asked uint64, members []store.Member) Answer {
 	if errors.Is(err, raftnode.ErrRemoved) {
-		return httpError(http.StatusGone, "this machine was removed from the cluster; wipe its data directory (-f) and let it join again")
+		return HTTPError(http.StatusGone, "this machine was removed from the cluster; wipe its data directory (-f) and let it join again")
 	}
 	taken, ok := errors.AsType[*raftnode.TakenError](err)
 	if !ok {
-		return unserved(err)
+		return Unserved(err)
 	}
 	by, own := memberOf(taken.By, members), memberOf(asked, members)
 	if by.Name == "" {
-		return httpError(http.StatusConflict, fmt.Sprintf("%v, and this machine does not know more of it yet: ask again", taken))
+		return HTTPError(http.StatusConflict, fmt.Sprintf("%v, and this machine does not know more of it yet: ask again", taken))
 	}
 	has := fmt.Sprintf("%v: member %s has the name %s and the addresses %s and %s",
 		taken.Err, actors.MemberID(by.ID), by.Name, by.PeerURL, by.ClientURL)
 	if by.ID == own.ID {
-		return httpError(http.StatusConflict, has+", and it is the one that answers this: start yours with a name (-n) and addresses (-s, -c) of its own")
+		return HTTPError(http.StatusConflict, has+", and it is the one that answers this: start yours with a name (-n) and addresses (-s, -c) of its own")
 	}
 	// By the URL of the one that answers: the other one may be the machine that asks.
-	return httpError(http.StatusConflict, fmt.Sprintf("%s. If this is that machine and it has lost its data, "+
+	return HTTPError(http.StatusConflict, fmt.Sprintf("%s. If this is that machine and it has lost its data, "+
 		"remove it first (curl -X DELETE %s/v2/members/%s), then start it again", has, own.ClientURL, actors.MemberID(by.ID)))
 }
 
@@ -234,13 +235,13 @@ func memberOf(id uint64, members []store.Member) store.Member {
 }
 
 // misdirected tells a machine that has come to the port for clients where to go.
-func misdirected(r *request) answer {
-	status, err := r.session.status()
+func misdirected(x *Exchange) Answer {
+	status, err := x.Status()
 	if err != nil {
-		return unserved(err)
+		return Unserved(err)
 	}
 	own := memberOf(status.Raft.MemberID, status.Members)
-	return httpError(http.StatusMisdirectedRequest, "this is the port for clients; other machines reach this one at "+own.PeerURL+", so give that to -C")
+	return HTTPError(http.StatusMisdirectedRequest, "this is the port for clients; other machines reach this one at "+own.PeerURL+", so give that to -C")
 }
 
 // scheme is that of a URL.
@@ -257,23 +258,24 @@ func (c *Config) scheme() string {
 	return "http"
 }
 
-func acceptStream(r *request) answer {
-	r.server.machine.Receiver.Stream(r.ctx, r.certified())
-	r.logUncertified()
+func acceptStream(x *Exchange) Answer {
+	v := visitor{x: x}
+	x.Machine().Receiver.Stream(x.Fasthttp(), v.certified())
+	v.refused()
 	return nil
 }
 
-func acceptSnapshot(r *request) answer {
-	m := r.server.machine
-	m.Receiver.Snapshot(r.ctx, r.certified(), transport.Intake{Offered: m.OfferSnapshot, Receive: m.ReceiveSnapshot})
-	r.logUncertified()
+func acceptSnapshot(x *Exchange) Answer {
+	m, v := x.Machine(), visitor{x: x}
+	m.Receiver.Snapshot(x.Fasthttp(), v.certified(), transport.Intake{Offered: m.OfferSnapshot, Receive: m.ReceiveSnapshot})
+	v.refused()
 	return nil
 }
 
-func presence(r *request) answer {
-	inbox := r.server.machine.Inbox
-	admit := func(addr string) error { return inbox.Belongs(r.certified(), addr) }
-	r.server.machine.Receiver.Presence(r.ctx, admit, inbox.Places(), inbox.Trusted)
-	r.logUncertified()
+func presence(x *Exchange) Answer {
+	m, v := x.Machine(), visitor{x: x}
+	admit := func(addr string) error { return m.Inbox.Belongs(v.certified(), addr) }
+	m.Receiver.Presence(x.Fasthttp(), admit, m.Inbox.Places(), m.Inbox.Trusted)
+	v.refused()
 	return nil
 }

@@ -99,7 +99,7 @@ func testLongRequests(t *testing.T, serve server) {
 				c.reply("GET")
 			}
 			r := c.reply("GET")
-			if r.status != test.status || r.header.Get("Content-Type") != typeJSON || !strings.HasPrefix(r.body, `{"errorCode":`) {
+			if r.status != test.status || r.header.Get("Content-Type") != TypeJSON || !strings.HasPrefix(r.body, `{"errorCode":`) {
 				t.Errorf("%d %s, want %d", r.status, r.body, test.status)
 			}
 			if test.ends {

@@ -20,13 +20,13 @@ type memberAnswer struct {
 	Learner    bool     `json:"learner,omitempty"` // it has no vote yet
 }
 
-func listMembers(r *request) answer {
-	if r.path != "/v2/members" {
-		return notFound(r)
+func listMembers(x *Exchange) Answer {
+	if x.Path != "/v2/members" {
+		return NotFound(x)
 	}
-	status, err := r.session.status()
+	status, err := x.Status()
 	if err != nil {
-		return unserved(err)
+		return Unserved(err)
 	}
 	list := make([]memberAnswer, len(status.Members))
 	for i, m := range status.Members {
@@ -35,27 +35,27 @@ func listMembers(r *request) answer {
 			Learner: slices.Contains(status.Raft.Learners, m.ID),
 		}
 	}
-	return document{struct {
+	return Document{struct {
 		Members []memberAnswer `json:"members"`
 	}{list}}
 }
 
 // removeMember removes a machine for ever. Removing one that was removed already is
 // 410, as in the v2 API.
-func removeMember(r *request) answer {
-	key, _ := under(r.path, "/v2/members")
+func removeMember(x *Exchange) Answer {
+	key, _ := under(x.Path, "/v2/members")
 	id, err := strconv.ParseUint(key[1:], 16, 64)
 	if err != nil {
-		return notFound(r)
+		return NotFound(x)
 	}
-	reply := r.session.leave(id)
+	reply := x.Leave(id)
 	switch {
 	case errors.Is(reply.Err, raftnode.ErrRemoved):
-		return httpError(http.StatusGone, "member "+actors.MemberID(id)+" was removed already")
+		return HTTPError(http.StatusGone, "member "+actors.MemberID(id)+" was removed already")
 	case errors.Is(reply.Err, raftnode.ErrUnknownMember), errors.Is(reply.Err, raftnode.ErrReservedID):
-		return httpError(http.StatusNotFound, "no member "+actors.MemberID(id))
+		return HTTPError(http.StatusNotFound, "no member "+actors.MemberID(id))
 	case reply.Err != nil:
-		return unserved(reply.Err)
+		return Unserved(reply.Err)
 	}
-	return noContent{}
+	return NoContent{}
 }

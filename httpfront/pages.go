@@ -27,7 +27,7 @@ type pages struct {
 	hosts     map[string]bool // names that this machine has
 	everyHost bool            // it has any name
 
-	foreign, wrongHost *apiError
+	foreign, wrongHost *Error
 }
 
 var (
@@ -49,7 +49,7 @@ func newPages(cfg *Config, peers bool) *pages {
 		scheme:    cfg.scheme(),
 		checkHost: cfg.CheckHost,
 		hosts:     map[string]bool{"localhost": true, "127.0.0.1": true, "::1": true},
-		wrongHost: httpError(http.StatusForbidden, "the name in Host is none of this machine: ask for localhost, for an IP address, or for the host of "+cfg.URL+
+		wrongHost: HTTPError(http.StatusForbidden, "the name in Host is none of this machine: ask for localhost, for an IP address, or for the host of "+cfg.URL+
 			", or start it with -host-whitelist and that name"),
 	}
 	for _, host := range cfg.Hosts {
@@ -61,10 +61,10 @@ func newPages(cfg *Config, peers bool) *pages {
 		p.own = u.Scheme + "://" + strings.TrimSuffix(u.Host, standardPorts[u.Scheme])
 	}
 	if peers {
-		p.foreign = httpError(http.StatusForbidden, "this port is for the other machines of the cluster, and not for web pages")
+		p.foreign = HTTPError(http.StatusForbidden, "this port is for the other machines of the cluster, and not for web pages")
 		return p
 	}
-	p.foreign = httpError(http.StatusForbidden,
+	p.foreign = HTTPError(http.StatusForbidden,
 		"pages of other origins may use this machine only if it is started with -cors and theirs, such as -cors http://example.com")
 	p.others = []field{varyOrigin}
 	p.permitted = make(map[string][]field)
@@ -86,7 +86,7 @@ func newPages(cfg *Config, peers bool) *pages {
 
 // refuse says why a request is not served, because of the page that has sent it; nil if it may
 // be served.
-func (p *pages) refuse(ctx *fasthttp.RequestCtx) *apiError {
+func (p *pages) refuse(ctx *fasthttp.RequestCtx) *Error {
 	h := &ctx.Request.Header
 	host := h.Host()
 	if uri := h.RequestURI(); len(uri) > 0 && uri[0] != '/' {

@@ -117,13 +117,13 @@ func testPagesAnywhere(t *testing.T, serve server) {
 	}
 	p := servePeers(t, s, io.Discard, mode)
 	for _, port := range []*testServer{s, p} {
-		routes := append([]route{{path: "/nowhere"}, {path: "/%zz"}}, port.routes...)
+		routes := append([]Route{{Path: "/nowhere"}, {Path: "/%zz"}}, port.routes...)
 		for _, route := range routes {
 			for _, method := range []string{"GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS", "PATCH"} {
 				c := port.dial()
-				c.send("%s %s HTTP/1.1\r\nHost: x\r\nOrigin: http://evil.example\r\nContent-Length: 0\r\n\r\n", method, route.path)
+				c.send("%s %s HTTP/1.1\r\nHost: x\r\nOrigin: http://evil.example\r\nContent-Length: 0\r\n\r\n", method, route.Path)
 				if r := c.reply(method); r.status != 403 || !r.close || method != "HEAD" && !strings.HasPrefix(r.body, `{"errorCode":403,`) {
-					t.Errorf("%s %s: %d %s", method, route.path, r.status, r.body)
+					t.Errorf("%s %s: %d %s", method, route.Path, r.status, r.body)
 				}
 			}
 		}

@@ -22,13 +22,13 @@ func TestNothingIsReflected(t *testing.T) {
 	for _, port := range []struct {
 		name   string
 		server *testServer
-		routes []route
+		routes []Route
 	}{{"clients", s, clientRoutes()}, {"peers", p, peerRoutes()}} {
 		paths := []string{"/" + key, "//" + key, "/v1/keys/_etcd/" + key, "/v1/watch/" + key + "?index=" + key, "/v1/keys/a?ttl=" + key, "*", "http://" + mark + "/" + key, "/%zz" + mark}
 		for _, r := range port.routes {
-			paths = append(paths, r.path, r.path+"?"+key+"="+key)
-			if r.tree && r.path != "/v1/watch" {
-				paths = append(paths, r.path+"/"+key)
+			paths = append(paths, r.Path, r.Path+"?"+key+"="+key)
+			if r.Tree && r.Path != "/v1/watch" {
+				paths = append(paths, r.Path+"/"+key)
 			}
 		}
 		for _, path := range paths {

@@ -18,93 +18,63 @@ import (
 // that a long key gets its own error.
 const maxURI = 8 << 10
 
-// request is what a handler works on. It is valid during the call only.
-type request struct {
-	ctx     *fasthttp.RequestCtx
-	server  *Server
-	session *session // nil for those of withoutMachine
-	// deadline is when the client has to have its answer, unless it is that of a watch.
-	deadline time.Time
-	path     string // clean
-	slash    bool   // the path was written with a slash at its end
-	query    string
-	body     string
-	// certificateFault is what was wrong with the certificate of a machine when it was last
-	// looked at.
-	certificateFault error
+// Route is a path, or a tree of them, and its handlers by method.
+type Route struct {
+	Path    string
+	Tree    bool // everything below Path too
+	Methods map[string]Handler
+	// Early is for what is answered before there is a machine.
+	Early bool
 }
 
-// handler answers a request; nil if the connection was taken over for a watch.
-type handler func(r *request) answer
-
-// route is a path, or a tree of them, and its handlers by method.
-type route struct {
-	path    string
-	tree    bool // everything below path too
-	methods map[string]handler
-}
-
-func get(h handler) map[string]handler {
-	return map[string]handler{http.MethodGet: h, http.MethodHead: h}
+// Get are the methods of what can only be read.
+func Get(h Handler) map[string]Handler {
+	return map[string]Handler{http.MethodGet: h, http.MethodHead: h}
 }
 
 // clientRoutes lists every endpoint of the client port.
-func clientRoutes() []route {
-	keys := map[string]handler{
+func clientRoutes() []Route {
+	keys := map[string]Handler{
 		http.MethodGet: getKey, http.MethodHead: getKey,
 		http.MethodPost: setKey, http.MethodPut: setKey, http.MethodDelete: deleteKey,
 	}
-	watch := map[string]handler{http.MethodGet: watchKey, http.MethodPost: watchKey}
-	return []route{
-		{"/v1/keys", true, keys},
-		{"/v1/get", true, map[string]handler{http.MethodGet: getKey, http.MethodHead: getKey}},
-		{"/v1/watch", true, watch},
-		{"/leader", false, get(leader)},
-		{"/machines", false, get(machines)},
-		{"/v1/leader", false, get(leaderURL)},
-		{"/v1/machines", false, get(machineURLs)},
-		{"/v2/members", true, map[string]handler{
+	watch := map[string]Handler{http.MethodGet: watchKey, http.MethodPost: watchKey}
+	return []Route{
+		{Path: "/v1/keys", Tree: true, Methods: keys},
+		{Path: "/v1/get", Tree: true, Methods: map[string]Handler{http.MethodGet: getKey, http.MethodHead: getKey}},
+		{Path: "/v1/watch", Tree: true, Methods: watch},
+		{Path: "/leader", Methods: Get(leader)},
+		{Path: "/machines", Methods: Get(machines)},
+		{Path: "/v1/leader", Methods: Get(leaderURL)},
+		{Path: "/v1/machines", Methods: Get(machineURLs)},
+		{Path: "/v2/members", Tree: true, Methods: map[string]Handler{
 			http.MethodGet: listMembers, http.MethodHead: listMembers, http.MethodDelete: removeMember,
 		}},
-		{transport.PresencePath, false, get(misdirected)},
-		{joinPath, false, map[string]handler{http.MethodGet: notFound, http.MethodHead: notFound, http.MethodPost: misdirected}},
-		{"/stats", false, get(stats)},
-		{"/v1/stats/store", false, get(storeStats)},
-		{"/v1/stats/self", false, get(selfStats)},
-		{"/v1/stats/leader", false, get(leaderStats)},
-		{"/health", false, get(health)},
-		{"/version", false, get(version)},
-		{"/", false, get(version)},
+		{Path: transport.PresencePath, Methods: Get(misdirected)},
+		{Path: joinPath, Methods: map[string]Handler{http.MethodGet: NotFound, http.MethodHead: NotFound, http.MethodPost: misdirected}},
+		{Path: "/stats", Methods: Get(stats)},
+		{Path: "/v1/stats/store", Methods: Get(storeStats)},
+		{Path: "/v1/stats/self", Methods: Get(selfStats)},
+		{Path: "/v1/stats/leader", Methods: Get(leaderStats)},
+		{Path: "/health", Methods: Get(health), Early: true},
+		{Path: "/version", Methods: Get(version), Early: true},
+		{Path: "/", Methods: Get(version), Early: true},
 	}
 }
 
 // peerRoutes lists every endpoint of the port for other machines.
-func peerRoutes() []route {
-	return []route{
-		{transport.StreamPath, false, map[string]handler{http.MethodGet: acceptStream}},
-		{transport.SnapshotPath, false, map[string]handler{http.MethodPost: acceptSnapshot}},
-		{transport.PresencePath, false, get(presence)},
-		{joinPath, false, map[string]handler{http.MethodPost: fewAtATime(join)}},
-		{"/leader", false, get(membersOnly(fewAtATime(leader)))},
-		{"/machines", false, get(membersOnly(fewAtATime(machines)))},
-		{"/hash", false, get(membersOnly(fromMembersHost(stateHash)))},
-		{"/version", false, get(version)},
-		{"/", false, get(version)},
+func peerRoutes() []Route {
+	return []Route{
+		{Path: transport.StreamPath, Methods: map[string]Handler{http.MethodGet: acceptStream}},
+		{Path: transport.SnapshotPath, Methods: map[string]Handler{http.MethodPost: acceptSnapshot}},
+		{Path: transport.PresencePath, Methods: Get(presence)},
+		{Path: joinPath, Methods: map[string]Handler{http.MethodPost: fewAtATime(join)}},
+		{Path: "/leader", Methods: Get(membersOnly(fewAtATime(leader)))},
+		{Path: "/machines", Methods: Get(membersOnly(fewAtATime(machines)))},
+		{Path: "/hash", Methods: Get(membersOnly(fromMembersHost(stateHash)))},
+		{Path: "/version", Methods: Get(version), Early: true},
+		{Path: "/", Methods: Get(version), Early: true},
 	}
-}
-
-// withoutMachine are the paths that are answered before there is a machine.
-var withoutMachine = []string{"/health", "/version", "/"}
-
-// start begins the session of a request once there is a machine; false if there is none
-// in time.
-func (r *request) start() bool {
-	if !r.server.waitForMachine(r.deadline) {
-		return false
-	}
-	r.session = r.server.sessionOf(r.ctx.Conn().(*conn))
-	r.session.deadline = r.deadline
-	return true
 }
 
 // handle is the entry of every request.
@@ -114,20 +84,20 @@ func (s *Server) handle(ctx *fasthttp.RequestCtx) {
 		if p := recover(); p != nil {
 			s.log.Error("a request made its handler panic; please report this message",
 				"method", string(ctx.Method()), "uri", string(ctx.RequestURI()), "panic", p, "stack", string(debug.Stack()))
-			newError(codeRaftInternal, "internal error").write(&ctx.Response)
+			NewError(CodeRaftInternal, "internal error").Write(&ctx.Response)
 			ctx.SetConnectionClose()
 		}
 	}()
 	setHeaders(&ctx.Response, s.pages.headers(&ctx.Request.Header))
 	if a := s.answer(ctx); a != nil {
-		a.write(&ctx.Response)
+		a.Write(&ctx.Response)
 	}
 	if s.stopping.Load() || wantsClose(&ctx.Request.Header) {
 		ctx.SetConnectionClose()
 	}
 }
 
-func (s *Server) answer(ctx *fasthttp.RequestCtx) answer {
+func (s *Server) answer(ctx *fasthttp.RequestCtx) Answer {
 	c := ctx.Conn().(*conn)
 	if refusal := s.unwelcome(ctx); refusal != nil {
 		return refusal
@@ -139,7 +109,7 @@ func (s *Server) answer(ctx *fasthttp.RequestCtx) answer {
 	}
 	c.gotLine = false
 	if ctx.IsOptions() && len(s.cfg.CORS) > 0 {
-		return text("") // its headers answer a browser that asks for a page what it may send
+		return Text("") // its headers answer a browser that asks for a page what it may send
 	}
 	uri := ctx.Request.Header.RequestURI()
 	if len(uri) > maxURI {
@@ -148,28 +118,29 @@ func (s *Server) answer(ctx *fasthttp.RequestCtx) answer {
 	rawPath, query := target(ctx, uri)
 	clean, slash, err := cleanPath(rawPath)
 	if err != nil {
-		return newError(codeInvalidField, err.Error())
+		return NewError(CodeInvalidField, err.Error())
 	}
-	r := &request{ctx: ctx, server: s, deadline: time.Now().Add(s.cfg.RequestTimeout), path: clean, slash: slash, query: query, body: body}
+	x := &Exchange{ctx: ctx, server: s, Deadline: time.Now().Add(s.cfg.RequestTimeout), Path: clean, Slash: slash, query: query, Body: body}
 	for i := range s.routes {
 		route := &s.routes[i]
-		if route.path != clean {
-			if !route.tree {
+		if route.Path != clean {
+			if !route.Tree {
 				continue
 			}
-			if _, ok := under(clean, route.path); !ok {
+			if _, ok := under(clean, route.Path); !ok {
 				continue
 			}
 		}
-		return route.serve(r)
+		return route.serve(x)
 	}
-	return notFound(r)
+	return NotFound(x)
 }
 
-func notFound(r *request) answer { return httpError(http.StatusNotFound, r.path) }
+// NotFound says that there is nothing at the path of a request.
+func NotFound(x *Exchange) Answer { return HTTPError(http.StatusNotFound, x.Path) }
 
-func uriTooLong() *apiError {
-	return httpError(http.StatusRequestURITooLong, "the limit is "+strconv.Itoa(maxURI)+" bytes")
+func uriTooLong() *Error {
+	return HTTPError(http.StatusRequestURITooLong, "the limit is "+strconv.Itoa(maxURI)+" bytes")
 }
 
 // target splits a request target. It is not left to fasthttp, which looks for a
@@ -182,16 +153,16 @@ func target(ctx *fasthttp.RequestCtx, uri []byte) (rawPath []byte, query string)
 	return ctx.URI().PathOriginal(), string(ctx.URI().QueryString())
 }
 
-func (route *route) serve(r *request) answer {
-	method := string(r.ctx.Method())
-	if h, ok := route.methods[method]; ok {
-		if !slices.Contains(withoutMachine, route.path) && !r.start() {
-			return newError(codeLeaderElect, "this machine is still starting: it reads its data, or waits for the cluster that it is to join")
+func (route *Route) serve(x *Exchange) Answer {
+	method := string(x.ctx.Method())
+	if h, ok := route.Methods[method]; ok {
+		if !route.Early && !x.Start() {
+			return NewError(CodeLeaderElect, "this machine is still starting: it reads its data, or waits for the cluster that it is to join")
 		}
-		return h(r)
+		return h(x)
 	}
-	allow := make([]string, 0, len(route.methods))
-	for m := range route.methods {
+	allow := make([]string, 0, len(route.Methods))
+	for m := range route.Methods {
 		allow = append(allow, m)
 	}
 	slices.Sort(allow)

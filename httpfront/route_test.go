@@ -43,7 +43,7 @@ func TestRoutes(t *testing.T) {
 			}
 			if test.method == "HEAD" {
 				want = ""
-				r.header.Set("Content-Type", typeText) // looked at elsewhere
+				r.header.Set("Content-Type", TypeText) // looked at elsewhere
 			}
 			check(t, r, status, want)
 			if allow := r.header.Get("Allow"); allow != test.allow {

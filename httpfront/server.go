@@ -84,7 +84,7 @@ type Server struct {
 	log     *slog.Logger
 	kind    string // of its sessions
 	http    *fasthttp.Server
-	routes  []route
+	routes  []Route
 	pages   *pages
 	started store.Time
 
@@ -132,7 +132,7 @@ func NewPeers(cfg Config) *Server {
 	return s
 }
 
-func newServer(cfg Config, kind string, routes []route, peers bool) *Server {
+func newServer(cfg Config, kind string, routes []Route, peers bool) *Server {
 	s := &Server{
 		cfg:      cfg,
 		log:      cfg.Log,
@@ -250,7 +250,7 @@ func (s *Server) writeCrowded(to io.Writer) error {
 	resp := fasthttp.AcquireResponse()
 	defer fasthttp.ReleaseResponse(resp)
 	setHeaders(resp, s.pages.others)
-	httpError(http.StatusServiceUnavailable, "too many connections").write(resp)
+	HTTPError(http.StatusServiceUnavailable, "too many connections").Write(resp)
 	resp.SetConnectionClose()
 	_, err := resp.WriteTo(to)
 	return err
@@ -259,7 +259,7 @@ func (s *Server) writeCrowded(to io.Writer) error {
 // badRequest answers what fasthttp could not read.
 func (s *Server) badRequest(ctx *fasthttp.RequestCtx, err error) {
 	setHeaders(&ctx.Response, s.pages.headers(&ctx.Request.Header))
-	s.unreadable(ctx, err).write(&ctx.Response)
+	s.unreadable(ctx, err).Write(&ctx.Response)
 }
 
 // heedExpectation has fasthttp ask expectBody before it waits for a body, whatever the client
@@ -288,12 +288,12 @@ func (s *Server) expectBody(ctx *fasthttp.RequestCtx) (status int) {
 		return http.StatusContinue
 	}
 	setHeaders(&ctx.Response, s.pages.headers(&ctx.Request.Header))
-	refusal.write(&ctx.Response)
-	return refusal.status
+	refusal.Write(&ctx.Response)
+	return refusal.Status
 }
 
 // unwelcome refuses a request that is not even to be read to its end.
-func (s *Server) unwelcome(ctx *fasthttp.RequestCtx) *apiError {
+func (s *Server) unwelcome(ctx *fasthttp.RequestCtx) *Error {
 	if refusal := s.unclear(ctx); refusal != nil {
 		return refusal
 	}
@@ -306,7 +306,7 @@ func (s *Server) unwelcome(ctx *fasthttp.RequestCtx) *apiError {
 
 // unclear refuses a request in another version of HTTP, and one of which it is not certain
 // where it ends.
-func (s *Server) unclear(ctx *fasthttp.RequestCtx) *apiError {
+func (s *Server) unclear(ctx *fasthttp.RequestCtx) *Error {
 	if !speaksVersion(&ctx.Request.Header) {
 		return s.unreadable(ctx, errVersion)
 	}
@@ -328,7 +328,7 @@ func endWithAnswer(ctx *fasthttp.RequestCtx) {
 
 // unreadable words why a request cannot be read. Its connection ends, because nobody
 // knows where the next one begins.
-func (s *Server) unreadable(ctx *fasthttp.RequestCtx, err error) *apiError {
+func (s *Server) unreadable(ctx *fasthttp.RequestCtx, err error) *Error {
 	endWithAnswer(ctx)
 	var (
 		small  *fasthttp.ErrSmallBuffer
@@ -336,30 +336,30 @@ func (s *Server) unreadable(ctx *fasthttp.RequestCtx, err error) *apiError {
 	)
 	switch {
 	case errors.Is(err, listen.ErrPlain) && s.pages.peers:
-		return httpError(http.StatusBadRequest, "this port speaks only TLS; the machines of this cluster are started with -serverCert and -serverKey")
+		return HTTPError(http.StatusBadRequest, "this port speaks only TLS; the machines of this cluster are started with -serverCert and -serverKey")
 	case errors.Is(err, listen.ErrPlain):
-		return httpError(http.StatusBadRequest, "this port speaks only TLS; ask with https://")
+		return HTTPError(http.StatusBadRequest, "this port speaks only TLS; ask with https://")
 	case errors.Is(err, listen.ErrTLS):
-		return httpError(http.StatusBadRequest, "this port speaks plain HTTP; ask with http://")
+		return HTTPError(http.StatusBadRequest, "this port speaks plain HTTP; ask with http://")
 	case errors.Is(err, errVersion):
-		return httpError(http.StatusHTTPVersionNotSupported, "this server speaks HTTP/1.1 and HTTP/1.0")
+		return HTTPError(http.StatusHTTPVersionNotSupported, "this server speaks HTTP/1.1 and HTTP/1.0")
 	case errors.Is(err, errExpectation):
-		return httpError(http.StatusExpectationFailed, "this server can only be expected to send 100-continue")
+		return HTTPError(http.StatusExpectationFailed, "this server can only be expected to send 100-continue")
 	case errors.Is(err, errBodyTooLong) && s.pages.peers:
-		return httpError(http.StatusRequestEntityTooLarge, fmt.Sprintf("this port is for the other machines of the cluster, which send at most %d bytes", s.cfg.MaxBody))
+		return HTTPError(http.StatusRequestEntityTooLarge, fmt.Sprintf("this port is for the other machines of the cluster, which send at most %d bytes", s.cfg.MaxBody))
 	case errors.Is(err, errBodyTooLong):
-		return httpError(http.StatusRequestEntityTooLarge, "the limit is set by -max-body")
+		return HTTPError(http.StatusRequestEntityTooLarge, "the limit is set by -max-body")
 	case errors.Is(err, errBodyMemory):
-		return httpError(http.StatusServiceUnavailable,
+		return HTTPError(http.StatusServiceUnavailable,
 			"the bodies of all requests under way are too large together; nothing was done. The limit is set by -max-body-memory")
 	case errors.As(err, &small) && !ctx.Conn().(*conn).gotLine:
 		return uriTooLong()
 	case errors.As(err, &small):
-		return httpError(http.StatusRequestHeaderFieldsTooLarge, "request line and headers are too long")
+		return HTTPError(http.StatusRequestHeaderFieldsTooLarge, "request line and headers are too long")
 	case errors.As(err, &netErr) && netErr.Timeout():
-		return httpError(http.StatusRequestTimeout, "the request did not arrive in time")
+		return HTTPError(http.StatusRequestTimeout, "the request did not arrive in time")
 	}
-	return httpError(http.StatusBadRequest, "the request cannot be read")
+	return HTTPError(http.StatusBadRequest, "the request cannot be read")
 }
 
 // fasthttpLogger keeps what fasthttp says about single clients out of the way.

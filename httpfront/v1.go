@@ -16,100 +16,100 @@ import (
 // maxTTL is the longest time to live, in seconds.
 const maxTTL = int64(store.MaxTTL / time.Second)
 
-func (r *request) key() string {
+func (x *Exchange) key() string {
 	for _, prefix := range []string{"/v1/keys", "/v1/get", "/v1/watch"} {
-		if key, ok := under(r.path, prefix); ok {
+		if key, ok := under(x.Path, prefix); ok {
 			return key
 		}
 	}
-	return r.path
+	return x.Path
 }
 
 // written is the key as the client wrote it: without the slash at its beginning,
 // with the one at its end. The servers of 2013 name it so when a test-and-set finds
 // no file to test.
-func (r *request) written() string {
-	key := strings.TrimPrefix(r.key(), "/")
-	if r.slash && key != "" {
+func (x *Exchange) written() string {
+	key := strings.TrimPrefix(x.key(), "/")
+	if x.Slash && key != "" {
 		key += "/"
 	}
 	return key
 }
 
-func getKey(r *request) answer {
-	local, bad := r.local()
+func getKey(x *Exchange) Answer {
+	local, bad := x.local()
 	if bad != nil {
 		return bad
 	}
-	reply := r.session.read(r.key(), local)
+	reply := x.Read(x.key(), local)
 	switch {
 	case reply.Err != nil:
-		return unserved(reply.Err)
+		return Unserved(reply.Err)
 	case reply.Failure != nil:
-		return newError(codeKeyNotFound, r.key())
+		return NewError(CodeKeyNotFound, x.key())
 	case !reply.Node.Dir:
-		if mediaType := rawType(&r.ctx.Request.Header); mediaType != "" {
+		if mediaType := rawType(&x.ctx.Request.Header); mediaType != "" {
 			return bare{mediaType, reply.Node.Value}
 		}
-		return document{r.server.listed(reply.Node, reply.Index)}
+		return Document{x.server.listed(reply.Node, reply.Index)}
 	}
 	list := make([]keyAnswer, len(reply.Children))
 	for i, child := range reply.Children {
-		list[i] = r.server.listed(child, reply.Index)
+		list[i] = x.server.listed(child, reply.Index)
 	}
-	return document{list}
+	return Document{list}
 }
 
 // local says whether the client is content with local state.
-func (r *request) local() (local bool, bad *apiError) {
-	if r.query == "" && r.body == "" {
-		return r.server.cfg.LocalReads, nil
+func (x *Exchange) local() (local bool, bad *Error) {
+	if x.query == "" && x.Body == "" {
+		return x.server.cfg.LocalReads, nil
 	}
-	f, bad := r.form()
+	f, bad := x.Form()
 	if bad != nil {
 		return false, bad
 	}
-	return r.server.local(f)
+	return x.server.local(f)
 }
 
 // local says whether a form asks for local state.
-func (s *Server) local(f form) (local bool, bad *apiError) {
+func (s *Server) local(f Form) (local bool, bad *Error) {
 	local, given := s.cfg.LocalReads, ""
 	for _, name := range []string{"quorum", "consistent"} {
-		value, ok := f.get(name)
+		value, ok := f.Get(name)
 		if !ok {
 			continue
 		}
 		quorum, err := strconv.ParseBool(value)
 		if err != nil {
-			return false, newError(codeInvalidField, "invalid value for "+strconv.Quote(name))
+			return false, NewError(CodeInvalidField, "invalid value for "+strconv.Quote(name))
 		}
 		if given != "" && local == quorum {
-			return false, newError(codeInvalidField, given+" and "+name+" contradict each other")
+			return false, NewError(CodeInvalidField, given+" and "+name+" contradict each other")
 		}
 		local, given = !quorum, name
 	}
 	return local, nil
 }
 
-func setKey(r *request) answer {
-	key := r.key()
+func setKey(x *Exchange) Answer {
+	key := x.key()
 	if store.Reserved(key) {
-		return newError(codeKeyword, "Set")
+		return NewError(CodeKeyword, "Set")
 	}
-	f, bad := r.form()
+	f, bad := x.Form()
 	if bad != nil {
 		return bad
 	}
-	value, _ := f.get("value")
+	value, _ := f.Get("value")
 	if value == "" {
-		return newError(codeValueRequired, "Set")
+		return NewError(CodeValueRequired, "Set")
 	}
 	ttl, bad := f.ttl()
 	if bad != nil {
 		return bad
 	}
-	prev, tested := f.get("prevValue")
+	prev, tested := f.Get("prevValue")
 	var condition *storepb.Condition
 	switch {
 	case prev != "":
@@ -117,14 +117,14 @@ func setKey(r *request) answer {
 	case tested:
 		condition = &storepb.Condition{Exist: new(false)}
 	}
-	reply := r.session.propose(setCommand(key, value, ttl, condition))
+	reply := x.Propose(setCommand(key, value, ttl, condition))
 	switch {
 	case reply.Err != nil:
-		return unserved(reply.Err)
+		return Unserved(reply.Err)
 	case reply.Result.Failure == nil:
-		return document{r.server.changed(reply.Result.Event)}
+		return Document{x.server.changed(reply.Result.Event)}
 	}
-	return setFailure(r, reply.Result.Failure, prev, ttl != nil && *ttl <= 0)
+	return setFailure(x, reply.Result.Failure, prev, ttl != nil && *ttl <= 0)
 }
 
 // setCommand is a Set, or a Delete if the time to live is over already.
@@ -143,95 +143,95 @@ func setCommand(key, value string, ttl *int64, condition *storepb.Condition) []b
 
 // setFailure words why a set was refused. prev is what it was to be tested for, ""
 // for none; over says that it was a delete in disguise.
-func setFailure(r *request, f *store.Failure, prev string, over bool) *apiError {
+func setFailure(x *Exchange, f *store.Failure, prev string, over bool) *Error {
 	switch f.Code {
 	case store.CompareFailed:
-		return newError(codeTestFailed, "TestAndSet: "+f.Node.Value+"!="+prev)
+		return NewError(CodeTestFailed, "TestAndSet: "+f.Node.Value+"!="+prev)
 	case store.NodeExists:
 		if !f.Node.Dir {
-			return newError(codeTestFailed, "TestAndSet: "+f.Node.Value+"!=")
+			return NewError(CodeTestFailed, "TestAndSet: "+f.Node.Value+"!=")
 		}
 	default:
 		if prev != "" {
-			return newError(codeKeyNotFound, r.written())
+			return NewError(CodeKeyNotFound, x.written())
 		}
 		if over {
-			return newError(codeKeyNotFound, r.key())
+			return NewError(CodeKeyNotFound, x.key())
 		}
 	}
-	return newError(codeNotFile, r.key())
+	return NewError(CodeNotFile, x.key())
 }
 
 // ttl returns the time to live in seconds, nil for none.
-func (f form) ttl() (*int64, *apiError) {
-	value, _ := f.get("ttl")
+func (f Form) ttl() (*int64, *Error) {
+	value, _ := f.Get("ttl")
 	if value == "" {
 		return nil, nil
 	}
 	ttl, err := strconv.ParseInt(value, 10, 64)
 	if err != nil || ttl > maxTTL {
-		return nil, newError(codeTTLNaN, "Set")
+		return nil, NewError(CodeTTLNaN, "Set")
 	}
 	return &ttl, nil
 }
 
-func deleteKey(r *request) answer {
-	key := r.key()
+func deleteKey(x *Exchange) Answer {
+	key := x.key()
 	if store.Reserved(key) {
-		return newError(codeKeyword, "Delete")
+		return NewError(CodeKeyword, "Delete")
 	}
-	f, bad := r.form()
+	f, bad := x.Form()
 	if bad != nil {
 		return bad
 	}
-	if _, tested := f.get("prevValue"); tested {
-		return newError(codeInvalidForm, "prevValue is no condition of a DELETE in this API; nothing was deleted")
+	if _, tested := f.Get("prevValue"); tested {
+		return NewError(CodeInvalidForm, "prevValue is no condition of a DELETE in this API; nothing was deleted")
 	}
-	reply := r.session.propose(store.Encode(&storepb.Command{Kind: &storepb.Command_Delete{
+	reply := x.Propose(store.Encode(&storepb.Command{Kind: &storepb.Command_Delete{
 		Delete: &storepb.Delete{Path: key},
 	}}))
 	switch {
 	case reply.Err != nil:
-		return unserved(reply.Err)
+		return Unserved(reply.Err)
 	case reply.Result.Failure == nil:
-		return document{r.server.changed(reply.Result.Event)}
+		return Document{x.server.changed(reply.Result.Event)}
 	}
 	switch reply.Result.Failure.Code {
 	case store.KeyNotFound, store.NotDir:
-		return newError(codeKeyNotFound, key)
+		return NewError(CodeKeyNotFound, key)
 	}
-	return newError(codeNotFile, key)
+	return NewError(CodeNotFile, key)
 }
 
 // watchKey waits for the first event with the given index or a later one; without an
 // index, which a POST must have, for the next.
-func watchKey(r *request) answer {
-	f, bad := r.form()
+func watchKey(x *Exchange) Answer {
+	f, bad := x.Form()
 	if bad != nil {
 		return bad
 	}
 	var index uint64
-	if value, given := f.get("index"); given || r.ctx.IsPost() {
+	if value, given := f.Get("index"); given || x.ctx.IsPost() {
 		var err error
 		if index, err = strconv.ParseUint(value, 10, 64); err != nil {
-			return newError(codeIndexNaN, "Watch From Index")
+			return NewError(CodeIndexNaN, "Watch From Index")
 		}
 	}
-	local, bad := r.server.local(f)
+	local, bad := x.server.local(f)
 	if bad != nil {
 		return bad
 	}
 	// Where "next" begins is a linearizable matter: not before what was acknowledged
 	// already, on no machine. Nor are events new that were acknowledged before the machine
 	// started, though it may not have applied them yet.
-	if index == 0 && (!local || !r.server.machine.IsReady()) {
-		if err := r.session.sync(); err != nil {
-			return unserved(err)
+	if index == 0 && (!local || !x.server.machine.IsReady()) {
+		if err := x.Sync(); err != nil {
+			return Unserved(err)
 		}
 	}
-	w := watch.Watcher{Path: r.key(), Since: index, Recursive: true, Hidden: true}
-	server := r.server
-	r.session.watch(r.ctx, w, func(reply *actors.WatchReply) answer {
+	w := watch.Watcher{Path: x.key(), Since: index, Recursive: true, Hidden: true}
+	server := x.server
+	x.Watch(w, func(reply *actors.WatchReply) Answer {
 		return server.watched(reply)
 	})
 	return nil

@@ -61,13 +61,13 @@ func (a *keyAnswer) expires(deadline, now store.Time) {
 	}
 }
 
-func (s *Server) watched(reply *actors.WatchReply) answer {
+func (s *Server) watched(reply *actors.WatchReply) Answer {
 	var cleared *watch.ClearedError
 	switch {
 	case reply.Err == nil:
-		return document{s.changed(reply.Event)}
+		return Document{s.changed(reply.Event)}
 	case errors.As(reply.Err, &cleared):
-		return newError(codeIndexCleared, cleared.Error())
+		return NewError(CodeIndexCleared, cleared.Error())
 	}
-	return newError(codeWatcherCleared, reply.Err.Error())
+	return NewError(CodeWatcherCleared, reply.Err.Error())
 }

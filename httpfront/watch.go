@@ -24,12 +24,10 @@ const (
 	watchWriteTimeout = 30 * time.Second
 )
 
-// answer renders into a response.
-type answer interface{ write(*fasthttp.Response) }
-
-// watch registers a watcher and takes the connection out of fasthttp until its
-// event comes. render words the answer.
-func (s *session) watch(ctx *fasthttp.RequestCtx, w watch.Watcher, render func(*actors.WatchReply) answer) {
+// Watch registers a watcher and parks the connection, out of fasthttp, until its event
+// comes. render words the answer. A handler returns what Watch does.
+func (x *Exchange) Watch(w watch.Watcher, render func(*actors.WatchReply) Answer) Answer {
+	s, ctx := x.session, x.ctx
 	w.ID = s.expect()
 	s.server.root.Send(s.server.machine.Hub, &actors.Watch{ReplyTo: s.pid, Watcher: w})
 	// ctx is not valid outside this call.
@@ -49,6 +47,7 @@ func (s *session) watch(ctx *fasthttp.RequestCtx, w watch.Watcher, render func(*
 			_ = s.conn.Close() // there is nobody left to tell
 		}()
 	})
+	return nil
 }
 
 // countHijack counts the connection as in the hands of a watch until done is called,
@@ -65,7 +64,7 @@ func (s *session) countHijack() (done func()) {
 
 // await waits for the event and answers. It returns whether the connection is
 // still good for another request.
-func (s *session) await(hijacked net.Conn, keepAlive bool, headers []field, render func(*actors.WatchReply) answer) (goOn bool) {
+func (s *session) await(hijacked net.Conn, keepAlive bool, headers []field, render func(*actors.WatchReply) Answer) (goOn bool) {
 	defer func() {
 		if p := recover(); p != nil {
 			s.server.log.Error("a watch made its answer panic; please report this message", "panic", p, "stack", string(debug.Stack()))
@@ -76,11 +75,11 @@ func (s *session) await(hijacked net.Conn, keepAlive bool, headers []field, rend
 		s.server.log.Error("cannot take over a connection for a watch", "error", err)
 		return false
 	}
-	var a answer
+	var a Answer
 	reply, err := s.awaitReply()
 	switch {
 	case errors.Is(err, errEarly):
-		a = httpError(http.StatusBadRequest, "more than "+strconv.Itoa(maxEarly)+" bytes behind a watch that waits")
+		a = HTTPError(http.StatusBadRequest, "more than "+strconv.Itoa(maxEarly)+" bytes behind a watch that waits")
 		keepAlive = false
 		s.conn.Linger()
 	case err != nil:
@@ -92,7 +91,7 @@ func (s *session) await(hijacked net.Conn, keepAlive bool, headers []field, rend
 	resp := fasthttp.AcquireResponse()
 	defer fasthttp.ReleaseResponse(resp)
 	setHeaders(resp, headers)
-	a.write(resp)
+	a.Write(resp)
 	if !keepAlive {
 		resp.SetConnectionClose()
 	}
