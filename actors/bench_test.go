@@ -76,14 +76,15 @@ func BenchmarkDelivery(b *testing.B) {
 	left := make(chan struct{}, 1)
 	seen := 0
 	pid := m.root.Spawn(actor.PropsFromFunc(func(ctx actor.Context) {
-		if _, ok := ctx.Message().(*WatchReply); ok {
+		if w, ok := ctx.Message().(*WatchReply); ok {
+			ctx.Send(m.Hub, &Written{Subscriber: w.ID})
 			if seen++; seen%fan == 0 {
 				left <- struct{}{}
 			}
 		}
 	}))
 	for i := range fan {
-		m.root.Send(m.Hub, &Watch{ReplyTo: pid, Watcher: watch.Watcher{ID: uint64(i + 1), Path: "/bench", Recursive: true, Stream: true}})
+		m.root.Send(m.Hub, &Watch{ReplyTo: pid, Subscriber: uint64(i + 1), Watcher: watch.Watcher{Path: "/bench", Recursive: true, Stream: true}})
 	}
 	command := set("/bench/key", "0123456789abcdef", 0)
 	b.ReportAllocs()

@@ -28,7 +28,7 @@ func TestExpiryIsACommand(t *testing.T) {
 	}
 	m.watch(1, "/a", 0)
 	clock.advance(5 * time.Millisecond)
-	w := next[*WatchReply](m.probe)
+	w := m.watched()
 	if w.Event == nil || w.Event.Action != store.ActionExpire || w.Event.Index != 4 || w.Event.Prev.Value != "1" {
 		t.Fatalf("%+v, want the expiry of the key at index 4", w)
 	}
@@ -92,7 +92,7 @@ func TestExpiryAcrossRestart(t *testing.T) {
 	clock.advance(10 * time.Minute)
 	m = start(t, dir, withClock(clock))
 	m.watch(1, "/short", 4)
-	if w := next[*WatchReply](m.probe); w.Event == nil || w.Event.Action != store.ActionExpire {
+	if w := m.watched(); w.Event == nil || w.Event.Action != store.ActionExpire {
 		t.Errorf("%+v, want an expiry", w)
 	}
 	if r := m.read(m.Raft, "/long"); r.Node == nil {

@@ -239,8 +239,19 @@ func (m *testMachine) status() *StatusReply {
 	return next[*StatusReply](m.probe)
 }
 
+// watch adds a watch to a subscriber of its own, with the same ID.
 func (m *testMachine) watch(id uint64, path string, since uint64) {
-	m.root.Send(m.Hub, &Watch{ReplyTo: m.pid, Watcher: watch.Watcher{ID: id, Path: path, Since: since, Recursive: true, Hidden: true}})
+	m.root.Send(m.Hub, &Watch{ReplyTo: m.pid, Subscriber: id, Watcher: watch.Watcher{ID: id, Path: path, Since: since, Recursive: true, Hidden: true}})
+}
+
+// watched returns what a watch gets next.
+func (m *testMachine) watched() watch.Delivery {
+	m.t.Helper()
+	w := next[*WatchReply](m.probe)
+	if len(w.Deliveries) != 1 || w.Deliveries[0].Watch != w.ID {
+		m.t.Fatalf("%+v, want one delivery", w)
+	}
+	return w.Deliveries[0]
 }
 
 // kind returns the counters of the actors of one kind.

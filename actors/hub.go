@@ -1,6 +1,7 @@
 package actors
 
 import (
+	"slices"
 	"sync/atomic"
 
 	"github.com/asynkron/protoactor-go/actor"
@@ -8,34 +9,45 @@ import (
 	"etcd/watch"
 )
 
-// hubActor delivers events to the sessions that watch.
+// hubActor knows who watches what. It only decides: writers hand out what is ready, and
+// the catch-up actor looks back.
 type hubActor struct {
 	hub      *watch.Hub
-	watchers *atomic.Int64 // how many, for those who ask
+	watchers *atomic.Int64 // how many watches, for those who ask
 	closing  bool
 
-	deliveries []watch.Delivery // reused
+	to   *pids
+	idle []*actor.PID // writers that have nothing to do
 }
+
+// batchesPerWriter is how many subscribers a writer serves at a time.
+const batchesPerWriter = 64
 
 func (h *hubActor) Receive(ctx actor.Context) {
 	switch m := ctx.Message().(type) {
+	case *pids:
+		h.to, h.idle = m, slices.Clone(m.writers)
+		return
 	case *Watch:
 		h.add(ctx, m)
 	case *Unwatch:
-		h.hub.Remove(m.ID)
+		h.hub.Remove(m.Subscriber)
+	case *Written:
+		h.hub.Written(m.Subscriber)
 	case *published:
-		h.deliver(ctx, h.hub.Publish(m.events, m.history, h.deliveries[:0]))
+		h.hub.Publish(m.events, m.history)
 	case *replaced:
-		h.replace(ctx, m)
+		h.hub.Replace(m.history, ErrHistoryLost)
+	case *watch.CatchUp:
+		h.hub.CaughtUp(m)
+	case *handedOut:
+		h.idle = append(h.idle, m.writer)
 	case closeWatches:
-		h.closing = true
-		for _, w := range h.hub.Clear() {
-			ctx.Send(w.Token.(*actor.PID), &WatchReply{ID: w.ID, Last: true, Err: ErrClosing})
-		}
+		h.close(ctx)
 	default:
 		return
 	}
-	h.watchers.Store(int64(h.hub.Len()))
+	h.goOn(ctx)
 }
 
 func (h *hubActor) add(ctx actor.Context, m *Watch) {
@@ -43,28 +55,71 @@ func (h *hubActor) add(ctx actor.Context, m *Watch) {
 		replyFailed(ctx, m, ErrClosing)
 		return
 	}
-	w := m.Watcher
-	w.Token = m.ReplyTo
-	deliveries, err := h.hub.Add(&w, h.deliveries[:0])
-	if err != nil {
+	if err := h.hub.Add(m.Subscriber, m.ReplyTo, m.Watcher); err != nil {
 		replyFailed(ctx, m, err)
-		return
-	}
-	h.deliver(ctx, deliveries)
-}
-
-func (h *hubActor) replace(ctx actor.Context, m *replaced) {
-	deliveries, lost := h.hub.Replace(m.history, h.deliveries[:0])
-	h.deliver(ctx, deliveries)
-	for _, w := range lost {
-		ctx.Send(w.Token.(*actor.PID), &WatchReply{ID: w.ID, Last: true, Err: ErrHistoryLost})
 	}
 }
 
-func (h *hubActor) deliver(ctx actor.Context, deliveries []watch.Delivery) {
-	for i, d := range deliveries {
-		ctx.Send(d.Watcher.Token.(*actor.PID), &WatchReply{ID: d.Watcher.ID, Event: d.Event, Last: d.Last})
-		deliveries[i] = watch.Delivery{}
+// goOn gives work to those who have none.
+func (h *hubActor) goOn(ctx actor.Context) {
+	if c := h.hub.CatchUp(); c != nil {
+		ctx.Send(h.to.catchUp, c)
 	}
-	h.deliveries = deliveries[:0]
+	for h.count(); len(h.idle) > 0; {
+		var batches []watch.Batch
+		for len(batches) < batchesPerWriter {
+			b, ok := h.hub.Next()
+			if !ok {
+				break
+			}
+			batches = append(batches, b)
+		}
+		if len(batches) == 0 {
+			return
+		}
+		h.count()
+		last := len(h.idle) - 1
+		ctx.Send(h.idle[last], &handOut{batches: batches})
+		h.idle = h.idle[:last]
+	}
+}
+
+// close tells all watchers that the machine shuts down, behind what is ready for them.
+func (h *hubActor) close(ctx actor.Context) {
+	h.closing = true
+	for b, ok := h.hub.Next(); ok; b, ok = h.hub.Next() {
+		send(ctx, b)
+	}
+	all := h.hub.Clear(ErrClosing)
+	h.count()
+	for _, b := range all {
+		send(ctx, b)
+	}
+}
+
+// count says how many watches there are, before anybody hears that one has ended.
+func (h *hubActor) count() { h.watchers.Store(int64(h.hub.Len())) }
+
+func send(ctx actor.Context, b watch.Batch) {
+	ctx.Send(b.Token.(*actor.PID), &WatchReply{ID: b.Subscriber, Deliveries: b.Deliveries, More: !b.Last})
+}
+
+// writers is how many batches can be on their way at a time. Nobody keeps a writer waiting,
+// so a few are enough to use all processors.
+const writers = 4
+
+// writerActor hands out what is ready for subscribers. Sessions write it to their
+// connections meanwhile, on its goroutine.
+type writerActor struct{ to *pids }
+
+func (w *writerActor) Receive(ctx actor.Context) {
+	switch m := ctx.Message().(type) {
+	case *pids:
+		w.to = m
+	case *handOut:
+		for _, b := range m.batches {
+			send(ctx, b)
+		}
+		ctx.Send(w.to.hub, &handedOut{writer: ctx.Self()})
+	}
 }

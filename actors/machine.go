@@ -157,6 +157,7 @@ func Start(cfg Config, disk *Disk) (*Machine, error) {
 			identity: disk.Identity, fsys: disk.fsys, afterFunc: cfg.Host.AfterFunc,
 			book: &m.book, durable: &m.durable, log: cfg.Log, fatal: fatal,
 		}},
+		{&all.catchUp, "catchup", &catchUpActor{}},
 		{&all.hub, "hub", &hubActor{hub: watch.NewHub(disk.store.History()), watchers: &m.watchers}},
 		{&all.auditor, "auditor", &auditorActor{
 			log: cfg.Log, own: make(map[uint64]stateHash), theirs: make(map[uint64]*testimony),
@@ -186,10 +187,17 @@ func Start(cfg Config, disk *Disk) (*Machine, error) {
 		{&all.ticker, "ticker", &tickerActor{interval: cfg.Tick, afterFunc: cfg.Host.AfterFunc}},
 		{&all.announcer, "announcer", announcer},
 	} {
-		if *a.pid, err = m.spawn(a.kind, a.core, supervisor); err != nil {
+		if *a.pid, err = m.spawn(m.Kind(a.kind), a.kind, a.core, supervisor); err != nil {
 			return nil, err
 		}
-		m.order = append(m.order, *a.pid)
+	}
+	writing := m.Kind("writer")
+	for i := range writers {
+		pid, err := m.spawn(writing, fmt.Sprint("writer", i), &writerActor{}, supervisor)
+		if err != nil {
+			return nil, err
+		}
+		all.writers = append(all.writers, pid)
 	}
 	m.Raft, m.Store, m.Hub = all.raft, all.store, all.hub
 	// A PID is given away only now that every mailbox is ready, and nobody says
@@ -293,23 +301,24 @@ func (m *Machine) LogTime() store.Time { return m.time.now() }
 // Watchers is the number of watchers at this moment.
 func (m *Machine) Watchers() int64 { return m.watchers.Load() }
 
-func (m *Machine) spawn(kind string, core actor.Actor, supervisor actor.SupervisorStrategy) (*actor.PID, error) {
-	m.running.add(kind)
+func (m *Machine) spawn(kind *Kind, name string, core actor.Actor, supervisor actor.SupervisorStrategy) (*actor.PID, error) {
+	m.running.add(kind.Name)
 	dispatcher, stop := m.host.Dispatcher()
 	stopped := func() {
 		stop()
-		m.running.done(kind)
+		m.running.done(kind.Name)
 	}
 	props := actor.PropsFromProducer(
 		func() actor.Actor { return &tracked{core, stopped} },
 		actor.WithDispatcher(dispatcher),
-		actor.WithMailbox(m.Kind(kind).Mailbox()),
+		actor.WithMailbox(kind.Mailbox()),
 		actor.WithGuardian(supervisor),
 	)
-	pid, err := m.System.Root.SpawnNamed(props, kind)
+	pid, err := m.System.Root.SpawnNamed(props, name)
 	if err != nil {
-		return nil, fmt.Errorf("actors: spawn %s: %w", kind, err)
+		return nil, fmt.Errorf("actors: spawn %s: %w", name, err)
 	}
+	m.order = append(m.order, pid)
 	return pid, nil
 }
 

@@ -74,14 +74,19 @@ type (
 		ID      uint64
 		ReplyTo *actor.PID
 	}
-	// Watch asks the hub for events. Answered with WatchReply.
+	// Watch asks the hub for events, for a subscriber that begins with its first watch.
+	// Answered with WatchReply.
 	Watch struct {
-		ReplyTo *actor.PID
-		Watcher watch.Watcher // its Token is not used
+		ReplyTo    *actor.PID
+		Subscriber uint64 // nobody else, and nobody before, has the same
+		Watcher    watch.Watcher
 	}
-	// Unwatch takes a watch back. It is not answered, and an event that is on its
-	// way may still arrive.
-	Unwatch struct{ ID uint64 }
+	// Unwatch takes all watches of a subscriber back. It is not answered, and an event
+	// that is on its way may still arrive.
+	Unwatch struct{ Subscriber uint64 }
+	// Written tells the hub that what was in a WatchReply is written out, so that the
+	// subscriber may get more; for those only that say so.
+	Written struct{ Subscriber uint64 }
 )
 
 // Answers, to sessions.
@@ -136,13 +141,13 @@ type (
 		HistoryLimit int
 		Counts       Counts
 	}
-	// WatchReply is an event, or the reason why there will be none: a
-	// *watch.ClearedError or ErrClosing. Last says that nothing follows.
+	// WatchReply is what is next for a subscriber, in order: events, and the reasons why a
+	// watch ends without one, which are *watch.ClearedError, ErrHistoryLost and ErrClosing.
+	// More says that others may follow when the subscriber has said Written.
 	WatchReply struct {
-		ID    uint64
-		Event *store.Event
-		Last  bool
-		Err   error
+		ID         uint64 // the subscriber
+		Deliveries []watch.Delivery
+		More       bool
 	}
 )
 
@@ -160,7 +165,9 @@ type (
 	begin struct{}
 	// *pids: Start -> each actor, first. Before it an actor knows nobody.
 	pids struct {
-		raft, wal, snapshotter, receiver, store, hub, reaper, ticker, announcer, auditor, witness, finder *actor.PID
+		raft, wal, snapshotter, receiver, store, hub, catchUp, reaper, ticker, announcer, auditor, witness, finder *actor.PID
+
+		writers []*actor.PID
 	}
 
 	// tick: ticker -> raft.
@@ -197,6 +204,14 @@ type (
 		events  []*store.Event
 		history store.History
 	}
+	// handOut: hub -> writer. Deliveries for subscribers.
+	handOut struct{ batches []watch.Batch }
+	// handedOut: writer -> hub. It has nothing to do.
+	handedOut struct{ writer *actor.PID }
+
+	// *watch.CatchUp: hub -> catch-up, which sends it to itself until it is through with
+	// it, and then back.
+
 	// closeWatches: Machine -> hub. Answers all watchers, present and future, with
 	// ErrClosing.
 	closeWatches struct{}

@@ -4,6 +4,7 @@ import (
 	"github.com/asynkron/protoactor-go/actor"
 
 	"etcd/store"
+	"etcd/watch"
 )
 
 // A Request is answered exactly once. Freeze and AskLeader are none: they wait for nothing
@@ -50,7 +51,7 @@ func (m *Leave) Asker() (*actor.PID, uint64)   { return m.ReplyTo, m.ID }
 func (m *Read) Asker() (*actor.PID, uint64)    { return m.ReplyTo, m.ID }
 func (m *Sync) Asker() (*actor.PID, uint64)    { return m.ReplyTo, m.ID }
 func (m *Status) Asker() (*actor.PID, uint64)  { return m.ReplyTo, m.ID }
-func (m *Watch) Asker() (*actor.PID, uint64)   { return m.ReplyTo, m.Watcher.ID }
+func (m *Watch) Asker() (*actor.PID, uint64)   { return m.ReplyTo, m.Subscriber }
 func (m *status) Asker() (*actor.PID, uint64)  { return m.request.Asker() }
 
 // Failed implements [Request].
@@ -60,8 +61,12 @@ func (m *Leave) Failed(err error) Answer   { return &Proposed{ID: m.ID, Err: err
 func (m *Read) Failed(err error) Answer    { return &ReadReply{ID: m.ID, Err: err} }
 func (m *Sync) Failed(err error) Answer    { return &Synced{ID: m.ID, Err: err} }
 func (m *Status) Failed(err error) Answer  { return &StatusReply{ID: m.ID, Err: err} }
-func (m *Watch) Failed(err error) Answer   { return &WatchReply{ID: m.Watcher.ID, Last: true, Err: err} }
 func (m *status) Failed(err error) Answer  { return m.request.Failed(err) }
+
+// Failed implements [Request].
+func (m *Watch) Failed(err error) Answer {
+	return &WatchReply{ID: m.Subscriber, Deliveries: []watch.Delivery{{Watch: m.Watcher.ID, Err: err, Last: true}}}
+}
 
 // Answers implements [Answer].
 func (m *Proposed) Answers() uint64    { return m.ID }

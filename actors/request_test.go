@@ -44,7 +44,7 @@ func TestAnswersCarryTheID(t *testing.T) {
 		t.Errorf("sync: %+v", s)
 	}
 	m.watch(106, "/a", 3)
-	if w := next[*WatchReply](m.probe); w.ID != 106 || !w.Last || w.Event == nil || w.Event.Index != 3 {
+	if w := m.watched(); w.Watch != 106 || !w.Last || w.Event == nil || w.Event.Index != 3 {
 		t.Errorf("watch: %+v", w)
 	}
 	m.root.Send(m.Raft, &Status{ID: 107, ReplyTo: m.pid})
@@ -129,7 +129,7 @@ func TestWatchBeginsAtAnswer(t *testing.T) {
 		switch r := ctx.Message().(type) {
 		case *Proposed:
 			id++
-			ctx.Send(m.Hub, &Watch{ReplyTo: ctx.Self(), Watcher: watch.Watcher{ID: 1<<40 + id, Path: "/key"}})
+			ctx.Send(m.Hub, &Watch{ReplyTo: ctx.Self(), Subscriber: 1<<40 + id, Watcher: watch.Watcher{ID: 1<<40 + id, Path: "/key"}})
 			written <- r.Result.Index
 		case *WatchReply:
 			watched <- r
@@ -142,20 +142,20 @@ func TestWatchBeginsAtAnswer(t *testing.T) {
 		// The hub has both watches before it can hear of the next event.
 		m.root.Send(m.Raft, &Propose{ReplyTo: m.pid, Command: set("/key", "new", 0)})
 		var reply *Proposed
-		var event *WatchReply
+		var event watch.Delivery
 		for range 2 {
 			switch r := next[any](m.probe).(type) {
 			case *Proposed:
 				reply = r
 			case *WatchReply:
-				event = r
+				event = r.Deliveries[0]
 			}
 		}
-		if event == nil || event.Event == nil || event.Event.Index != reply.Result.Index {
+		if event.Event == nil || event.Event.Index != reply.Result.Index {
 			t.Fatalf("round %d: a watch that was there before the write of index %d got %+v", i, reply.Result.Index, event)
 		}
-		if w := <-watched; w.Event == nil || w.Event.Index != reply.Result.Index {
-			t.Fatalf("round %d: a watch that began after the answer of index %d got %+v, want index %d", i, old, w.Event, reply.Result.Index)
+		if w := <-watched; w.Deliveries[0].Event == nil || w.Deliveries[0].Event.Index != reply.Result.Index {
+			t.Fatalf("round %d: a watch that began after the answer of index %d got %+v, want index %d", i, old, w.Deliveries[0].Event, reply.Result.Index)
 		}
 	}
 	if n := m.Watchers(); n != 0 {
@@ -167,11 +167,11 @@ func TestUnwatch(t *testing.T) {
 	m := start(t, t.TempDir())
 	m.watch(1, "/a", 0)
 	m.watch(2, "/a", 0)
-	m.root.Send(m.Hub, &Unwatch{ID: 1})
-	m.root.Send(m.Hub, &Unwatch{ID: 99}) // unknown
+	m.root.Send(m.Hub, &Unwatch{Subscriber: 1})
+	m.root.Send(m.Hub, &Unwatch{Subscriber: 99}) // unknown
 	m.root.Send(m.Raft, &Propose{ReplyTo: other(m), Command: set("/a", "1", 0)})
-	if w := next[*WatchReply](m.probe); w.ID != 2 {
-		t.Errorf("watch %d was answered, want 2", w.ID)
+	if w := m.watched(); w.Watch != 2 {
+		t.Errorf("watch %d was answered, want 2", w.Watch)
 	}
 	m.sync()
 	m.silent()
@@ -186,7 +186,7 @@ func TestWatchOfClearedHistory(t *testing.T) {
 		m.set("/a", "x")
 	}
 	m.watch(1, "/a", 3)
-	w := next[*WatchReply](m.probe)
+	w := m.watched()
 	var cleared *watch.ClearedError
 	if !errors.As(w.Err, &cleared) || !w.Last || cleared.Requested != 3 || cleared.Oldest != 6 {
 		t.Errorf("watch from a dropped index: %+v", w)
@@ -201,11 +201,11 @@ func TestCloseWatches(t *testing.T) {
 	m.watch(3, "/c", 0) // later
 	got := map[uint64]bool{}
 	for range 3 {
-		w := next[*WatchReply](m.probe)
+		w := m.watched()
 		if !errors.Is(w.Err, ErrClosing) || !w.Last || w.Event != nil {
 			t.Errorf("%+v, want ErrClosing", w)
 		}
-		got[w.ID] = true
+		got[w.Watch] = true
 	}
 	if len(got) != 3 {
 		t.Errorf("answered: %v", got)

@@ -43,7 +43,7 @@ func TestRestart(t *testing.T) {
 				}
 			}
 			m.watch(1, "/k/05", 10)
-			if w := next[*WatchReply](m.probe); w.Event == nil || w.Event.Index != 18 || w.Event.Node.Value != "15" {
+			if w := m.watched(); w.Event == nil || w.Event.Index != 18 || w.Event.Node.Value != "15" {
 				t.Errorf("the history after the restart answers %+v, want the event of index 18", w)
 			}
 			m.watch(2, "/k", 0) // replayed entries are not news
@@ -51,7 +51,7 @@ func TestRestart(t *testing.T) {
 				t.Errorf("members %+v, history limit %d", s.Members, s.HistoryLimit)
 			}
 			m.root.Send(m.Raft, &Propose{ReplyTo: other(m), Command: set("/k/00", "again", 0)})
-			if w := next[*WatchReply](m.probe); w.Event == nil || w.Event.Index != want.Index+2 {
+			if w := m.watched(); w.Event == nil || w.Event.Index != want.Index+2 {
 				t.Errorf("the first event after the restart is %+v, want index %d", w, want.Index+2)
 			}
 		})

@@ -135,7 +135,7 @@ func TestWatchErrors(t *testing.T) {
 		{&watch.ClearedError{Oldest: 7, Requested: 3}, `400 {"errorCode":401,"message":"The event in requested index is outdated and cleared","cause":"the requested history has been cleared [7/3]"}`},
 		{actors.ErrClosing, `500 {"errorCode":500,"message":"watcher is cleared due to etcd recovery","cause":"the machine is shutting down"}`},
 	} {
-		status, _, _, body := written(s.watched(&actors.WatchReply{Err: test.err, Last: true}))
+		status, _, _, body := written(s.watched(watch.Delivery{Err: test.err, Last: true}))
 		if got := fmt.Sprint(status, " ", body); got != test.want {
 			t.Errorf("got  %s\nwant %s", got, test.want)
 		}

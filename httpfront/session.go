@@ -54,7 +54,7 @@ func (s *Server) sessionOf(c *conn) *session {
 // stop ends the session, and the watch that its client has left behind.
 func (s *session) stop() {
 	if id := s.expected.Load(); id != 0 {
-		s.server.root.Send(s.server.machine.Hub, &actors.Unwatch{ID: id})
+		s.server.root.Send(s.server.machine.Hub, &actors.Unwatch{Subscriber: id})
 	}
 	s.server.root.Stop(s.pid)
 	s.alarm.stop()

@@ -5,7 +5,6 @@ import (
 	"strings"
 	"time"
 
-	"etcd/actors"
 	"etcd/store"
 	"etcd/store/storepb"
 	"etcd/watch"
@@ -231,8 +230,8 @@ func watchKey(x *Exchange) Answer {
 	}
 	w := watch.Watcher{Path: x.key(), Since: index, Recursive: true, Hidden: true}
 	server := x.server
-	x.Watch(w, func(reply *actors.WatchReply) Answer {
-		return server.watched(reply)
+	x.Watch(w, func(d watch.Delivery) Answer {
+		return server.watched(d)
 	})
 	return nil
 }

@@ -4,7 +4,6 @@ import (
 	"errors"
 	"time"
 
-	"etcd/actors"
 	"etcd/store"
 	"etcd/watch"
 )
@@ -61,13 +60,13 @@ func (a *keyAnswer) expires(deadline, now store.Time) {
 	}
 }
 
-func (s *Server) watched(reply *actors.WatchReply) Answer {
+func (s *Server) watched(d watch.Delivery) Answer {
 	var cleared *watch.ClearedError
 	switch {
-	case reply.Err == nil:
-		return Document{s.changed(reply.Event)}
-	case errors.As(reply.Err, &cleared):
+	case d.Err == nil:
+		return Document{s.changed(d.Event)}
+	case errors.As(d.Err, &cleared):
 		return NewError(CodeIndexCleared, cleared.Error())
 	}
-	return NewError(CodeWatcherCleared, reply.Err.Error())
+	return NewError(CodeWatcherCleared, d.Err.Error())
 }

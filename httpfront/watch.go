@@ -26,10 +26,9 @@ const (
 
 // Watch registers a watcher and parks the connection, out of fasthttp, until its event
 // comes. render words the answer. A handler returns what Watch does.
-func (x *Exchange) Watch(w watch.Watcher, render func(*actors.WatchReply) Answer) Answer {
+func (x *Exchange) Watch(w watch.Watcher, render func(watch.Delivery) Answer) Answer {
 	s, ctx := x.session, x.ctx
-	w.ID = s.expect()
-	s.server.root.Send(s.server.machine.Hub, &actors.Watch{ReplyTo: s.pid, Watcher: w})
+	s.server.root.Send(s.server.machine.Hub, &actors.Watch{ReplyTo: s.pid, Subscriber: s.expect(), Watcher: w})
 	// ctx is not valid outside this call.
 	headers := s.server.pages.headers(&ctx.Request.Header)
 	keepAlive := !wantsClose(&ctx.Request.Header) && ctx.Request.Header.IsHTTP11()
@@ -64,7 +63,7 @@ func (s *session) countHijack() (done func()) {
 
 // await waits for the event and answers. It returns whether the connection is
 // still good for another request.
-func (s *session) await(hijacked net.Conn, keepAlive bool, headers []field, render func(*actors.WatchReply) Answer) (goOn bool) {
+func (s *session) await(hijacked net.Conn, keepAlive bool, headers []field, render func(watch.Delivery) Answer) (goOn bool) {
 	defer func() {
 		if p := recover(); p != nil {
 			s.server.log.Error("a watch made its answer panic; please report this message", "panic", p, "stack", string(debug.Stack()))
@@ -85,7 +84,7 @@ func (s *session) await(hijacked net.Conn, keepAlive bool, headers []field, rend
 	case err != nil:
 		return false
 	default:
-		a = render(reply)
+		a = render(reply.Deliveries[0])
 	}
 	keepAlive = keepAlive && !s.server.stopping.Load()
 	resp := fasthttp.AcquireResponse()

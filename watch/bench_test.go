@@ -13,10 +13,26 @@ import (
 func idle(b *testing.B, hub *watch.Hub, n int) {
 	b.Helper()
 	for i := range n {
-		if _, err := hub.Add(&watch.Watcher{ID: uint64(1 + i), Path: fmt.Sprintf("/idle/%08d", i), Recursive: true}, nil); err != nil {
-			b.Fatal(err)
+		subscribe(b, hub, uint64(1+i), watch.Watcher{Path: fmt.Sprintf("/idle/%08d", i), Recursive: true})
+	}
+}
+
+func subscribe(b *testing.B, hub *watch.Hub, id uint64, w watch.Watcher) {
+	b.Helper()
+	if err := hub.Add(id, nil, w); err != nil {
+		b.Fatal(err)
+	}
+}
+
+// write takes all batches, as writers do, and returns how many deliveries are in them.
+func write(hub *watch.Hub) (deliveries int) {
+	for batch, ok := hub.Next(); ok; batch, ok = hub.Next() {
+		deliveries += len(batch.Deliveries)
+		if !batch.Last {
+			hub.Written(batch.Subscriber)
 		}
 	}
+	return deliveries
 }
 
 func event(b *testing.B, s *store.Store, path string) (*store.Event, store.History) {
@@ -35,22 +51,23 @@ func BenchmarkPublish(b *testing.B) {
 			s := store.New()
 			hub := watch.NewHub(s.History())
 			idle(b, hub, n)
-			if _, err := hub.Add(&watch.Watcher{ID: 1 << 40, Path: "/busy", Recursive: true, Stream: true}, nil); err != nil {
-				b.Fatal(err)
-			}
+			subscribe(b, hub, 1<<40, watch.Watcher{Path: "/busy", Recursive: true, Stream: true})
 			e, history := event(b, s, "/busy/key/below")
-			events, out := []*store.Event{e}, make([]watch.Delivery, 0, 1)
+			next := *e
+			events := []*store.Event{&next}
 			b.ReportAllocs()
 			for b.Loop() {
-				if out = hub.Publish(events, history, out[:0]); len(out) != 1 {
-					b.Fatalf("%d deliveries", len(out))
+				next.Index++
+				hub.Publish(events, history)
+				if n := write(hub); n != 1 {
+					b.Fatalf("%d deliveries", n)
 				}
 			}
 		})
 	}
 }
 
-// Removing a directory is the one event for which all watched paths are looked at.
+// Removing a directory costs what is watched below it, however much is watched elsewhere.
 func BenchmarkPublishRemovedDirectory(b *testing.B) {
 	s := store.New()
 	hub := watch.NewHub(s.History())
@@ -62,8 +79,9 @@ func BenchmarkPublishRemovedDirectory(b *testing.B) {
 	}
 	events, history := []*store.Event{result.Event}, s.History()
 	for b.Loop() {
-		if out := hub.Publish(events, history, nil); len(out) != 0 {
-			b.Fatalf("%d deliveries", len(out))
+		hub.Publish(events, history)
+		if n := write(hub); n != 0 {
+			b.Fatalf("%d deliveries", n)
 		}
 	}
 }
@@ -74,20 +92,17 @@ func BenchmarkPublishToOneShots(b *testing.B) {
 		b.Run(fmt.Sprintf("watchers=%d", n), func(b *testing.B) {
 			s := store.New()
 			e, history := event(b, s, "/key")
-			events, out := []*store.Event{e}, make([]watch.Delivery, 0, n)
-			watchers := make([]watch.Watcher, n)
+			events := []*store.Event{e}
 			for b.Loop() {
 				b.StopTimer()
 				hub := watch.NewHub(store.History{})
-				for i := range watchers {
-					watchers[i] = watch.Watcher{ID: uint64(i), Path: "/key"}
-					if _, err := hub.Add(&watchers[i], nil); err != nil {
-						b.Fatal(err)
-					}
+				for i := range n {
+					subscribe(b, hub, uint64(i), watch.Watcher{Path: "/key"})
 				}
 				b.StartTimer()
-				if out = hub.Publish(events, history, out[:0]); len(out) != n {
-					b.Fatalf("%d deliveries", len(out))
+				hub.Publish(events, history)
+				if got := write(hub); got != n {
+					b.Fatalf("%d deliveries", got)
 				}
 			}
 			b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N*n), "ns/watcher")
@@ -110,15 +125,38 @@ func BenchmarkIdleWatcher(b *testing.B) {
 					if kind.name == "own key" {
 						path = fmt.Sprintf(path, i)
 					}
-					if _, err := hub.Add(&watch.Watcher{ID: uint64(i), Path: path}, nil); err != nil {
-						b.Fatal(err)
-					}
+					subscribe(b, hub, uint64(i), watch.Watcher{Path: path})
 				}
 				runtime.GC()
 				runtime.ReadMemStats(&after)
 				b.ReportMetric(float64(after.HeapAlloc-before.HeapAlloc)/n, "B/watcher")
 				runtime.KeepAlive(hub)
 			}
+		})
+	}
+}
+
+// Watches of quiet keys from the beginning of a full history: one pass over it for all.
+func BenchmarkCatchUp(b *testing.B) {
+	for _, n := range []int{1, 1000} {
+		b.Run(fmt.Sprintf("watchers=%d", n), func(b *testing.B) {
+			s := store.New()
+			for i := range store.DefaultHistoryLimit {
+				event(b, s, fmt.Sprintf("/busy/%03d/key", i%1000))
+			}
+			for b.Loop() {
+				b.StopTimer()
+				hub := watch.NewHub(s.History())
+				for i := range n {
+					subscribe(b, hub, uint64(i), watch.Watcher{Path: fmt.Sprintf("/idle/%08d", i), Since: 1, Recursive: true})
+				}
+				b.StartTimer()
+				c := hub.CatchUp()
+				for c.Scan(1000) {
+				}
+				hub.CaughtUp(c)
+			}
+			b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N*n), "ns/watcher")
 		})
 	}
 }

@@ -27,11 +27,12 @@ type feed struct {
 	events    []*store.Event   // not published yet
 	published []*store.Event   // in order
 	history   store.History    // as it was when they were
-	got       map[uint64][]got // by watcher
-	out       []watch.Delivery // reused
+	got       map[uint64][]got // by subscriber
+	lost      map[uint64]error // by subscriber
+	order     []uint64         // in which subscribers got something at the last settling
 }
 
-// got is one delivery.
+// got is one delivery of an event.
 type got struct {
 	index uint64
 	last  bool
@@ -39,7 +40,7 @@ type got struct {
 
 func newFeed(t reporter) *feed {
 	s := store.New()
-	return &feed{t: t, store: s, hub: watch.NewHub(s.History()), history: s.History(), got: map[uint64][]got{}}
+	return &feed{t: t, store: s, hub: watch.NewHub(s.History()), history: s.History(), got: map[uint64][]got{}, lost: map[uint64]error{}}
 }
 
 // apply applies a command at the next index but does not publish its event yet.
@@ -55,11 +56,17 @@ func (f *feed) apply(c *storepb.Command) {
 	}
 }
 
+// publish tells the hub, and delivers until nothing is left to be delivered.
 func (f *feed) publish() {
 	f.t.Helper()
+	f.tell()
+	f.settle()
+}
+
+func (f *feed) tell() {
 	f.published = append(f.published, f.events...)
 	f.history = f.store.History()
-	f.deliver(f.hub.Publish(f.events, f.history, f.out[:0]))
+	f.hub.Publish(f.events, f.history)
 	f.events = nil
 }
 
@@ -71,27 +78,57 @@ func (f *feed) do(commands ...*storepb.Command) {
 	}
 }
 
+// add adds a watch to a subscriber of its own, with the same ID.
 func (f *feed) add(w watch.Watcher) error {
 	f.t.Helper()
-	w.Token = fmt.Sprintf("token %d", w.ID)
-	out, err := f.hub.Add(&w, f.out[:0])
-	f.deliver(out)
+	err := f.hub.Add(w.ID, fmt.Sprintf("token %d", w.ID), w)
+	f.settle()
 	return err
 }
 
-func (f *feed) deliver(out []watch.Delivery) {
+// settle delivers all that can be delivered.
+func (f *feed) settle() {
 	f.t.Helper()
-	f.out = out
-	for _, d := range out {
-		id := d.Watcher.ID
-		if want := fmt.Sprintf("token %d", id); d.Watcher.Token != want {
-			f.t.Fatalf("watcher %d comes with token %v", id, d.Watcher.Token)
+	f.order = nil
+	for {
+		for b, ok := f.hub.Next(); ok; b, ok = f.hub.Next() {
+			f.deliver(b)
+			f.hub.Written(b.Subscriber)
 		}
-		earlier := f.got[id]
+		c := f.hub.CatchUp()
+		if c == nil {
+			return
+		}
+		for c.Scan(3) {
+		}
+		f.hub.CaughtUp(c)
+	}
+}
+
+func (f *feed) deliver(b watch.Batch) {
+	f.t.Helper()
+	if want := fmt.Sprintf("token %d", b.Subscriber); b.Token != want {
+		f.t.Fatalf("subscriber %d comes with token %v", b.Subscriber, b.Token)
+	}
+	f.order = append(f.order, b.Subscriber)
+	events := 0
+	for _, d := range b.Deliveries {
+		if d.Err != nil {
+			if !d.Last {
+				f.t.Fatalf("subscriber %d goes on after %v", b.Subscriber, d.Err)
+			}
+			f.lost[d.Watch] = d.Err
+			continue
+		}
+		events++
+		earlier := f.got[d.Watch]
 		if n := len(earlier); n > 0 && earlier[n-1].last {
-			f.t.Fatalf("watcher %d gets event %d after its last one", id, d.Event.Index)
+			f.t.Fatalf("watch %d gets event %d after its last one", d.Watch, d.Event.Index)
 		}
-		f.got[id] = append(earlier, got{d.Event.Index, d.Last})
+		f.got[d.Watch] = append(earlier, got{d.Event.Index, d.Last})
+	}
+	if events > watch.MaxReady || len(b.Deliveries) == 0 {
+		f.t.Fatalf("subscriber %d gets %d deliveries, of which %d events", b.Subscriber, len(b.Deliveries), events)
 	}
 }
 

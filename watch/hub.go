@@ -2,262 +2,276 @@ package watch
 
 import (
 	"cmp"
-	"fmt"
 	"maps"
 	"slices"
-	"strings"
 
 	"etcd/store"
 )
 
-// Watcher says what one watcher waits for.
-type Watcher struct {
-	// ID tells watchers apart; whoever adds one chooses it, and never twice.
-	ID uint64
-	// Path is clean: "/a/b", or "/" for everything.
-	Path string
-	// Since is the index of the first event that is wanted; 0 means only events
-	// that are still to come.
-	Since uint64
-	// Recursive also wants events below Path.
-	Recursive bool
-	// Hidden also wants events of keys that are hidden from Path: those with a
-	// component below it that starts with "_".
-	Hidden bool
-	// Stream keeps the watcher after its first event.
-	Stream bool
-	// Token goes with every delivery.
-	Token any
-
-	at int // its place among those that watch Path
-}
-
-// Delivery is an event for one watcher. Last says that the watcher is gone.
-type Delivery struct {
-	Watcher *Watcher
-	Event   *store.Event
-	Last    bool
-}
-
-// ClearedError says that events from the index that was asked for on may have
-// been dropped from the history.
-type ClearedError struct {
-	// Oldest is the index of the oldest event that is still there, or the next one
-	// if there is none.
-	Oldest uint64
-	// Requested is the index that was asked for.
-	Requested uint64
-}
-
-func (e *ClearedError) Error() string {
-	return fmt.Sprintf("the requested history has been cleared [%d/%d]", e.Oldest, e.Requested)
-}
-
-// Hub holds the watchers. It is not safe for concurrent use.
+// Hub holds the subscribers and their watches. It is not safe for concurrent use.
 type Hub struct {
 	history store.History
-	byID    map[uint64]*Watcher
-	byPath  map[string][]*Watcher
+	subs    map[uint64]*subscriber
+	paths   paths[*watcher]
+	watches int
+
+	// due are those for which something is ready and that no writer is busy with, waiting
+	// those that are to be caught up. Nobody is in both.
+	due, waiting queue
+	catchUp      *CatchUp // nil: none is under way
 }
 
-// NewHub returns a hub without watchers whose past is history.
+// NewHub returns a hub without subscribers whose past is history.
 func NewHub(history store.History) *Hub {
 	return &Hub{
 		history: history,
-		byID:    make(map[uint64]*Watcher),
-		byPath:  make(map[string][]*Watcher),
+		subs:    make(map[uint64]*subscriber),
+		paths:   newPaths[*watcher](0),
 	}
 }
 
-// Len returns how many watchers there are.
-func (h *Hub) Len() int { return len(h.byID) }
+// Len returns how many watches there are.
+func (h *Hub) Len() int { return h.watches }
 
-// Add looks w's start up in the history and appends to out what it has missed. If
-// that does not satisfy it, the watcher stays. The error is a *ClearedError.
-func (h *Hub) Add(w *Watcher, out []Delivery) ([]Delivery, error) {
-	if w.Since > 0 {
-		if cleared := h.history.Cleared(); w.Since <= cleared {
-			oldest := cleared + 1
-			if h.history.Len() > 0 {
-				oldest = h.history.First()
-			}
-			return out, &ClearedError{Oldest: oldest, Requested: w.Since}
-		}
-		for e := range h.history.From(w.Since) {
-			if !w.wants(e) {
-				continue
-			}
-			out = append(out, Delivery{Watcher: w, Event: e, Last: !w.Stream})
-			if !w.Stream {
-				return out, nil
-			}
+// next is the index of the first event that was not published yet, or less.
+func (h *Hub) next() uint64 { return end(h.history) }
+
+func end(history store.History) uint64 { return max(history.Last(), history.Cleared()) + 1 }
+
+// Add adds a watch to a subscriber, which begins with its first one. token goes with
+// what is for the subscriber. A watch from an index in the past has to be caught up; if
+// the history does not reach back that far, the error is a *ClearedError and nothing is
+// added.
+func (h *Hub) Add(id uint64, token any, watch Watcher) error {
+	next := h.next()
+	if watch.Since > 0 {
+		if err := cleared(h.history, watch.Since); err != nil {
+			return err
 		}
 	}
-	h.byID[w.ID] = w
-	w.at = len(h.byPath[w.Path])
-	h.byPath[w.Path] = append(h.byPath[w.Path], w)
-	return out, nil
+	s := h.subs[id]
+	if s == nil {
+		s = &subscriber{id: id, token: token}
+		h.subs[id] = s
+	}
+	w := &watcher{Watcher: watch, from: cmp.Or(watch.Since, next)}
+	w.spot.value = w
+	s.add(w)
+	h.paths.add(w.Path, &w.spot)
+	h.watches++
+	if w.from < next {
+		h.rewind(s, w, next)
+	}
+	return nil
 }
 
-// Remove forgets a watcher. It is no error if there is none with that ID: its
-// event may have been on the way.
+// rewind has s caught up from where w begins.
+func (h *Hub) rewind(s *subscriber, w *watcher, next uint64) {
+	switch s.state {
+	case catching:
+		w.late = true
+		return
+	case current:
+		s.leave()
+		s.fallBehind(next)
+	}
+	for other := s.watches; other != nil; other = other.next {
+		if other != w { // the others have got, or did not want, what is before the cursor
+			other.from = max(other.from, s.cursor)
+		}
+	}
+	s.cursor = min(s.cursor, w.from)
+	h.queue(s)
+}
+
+// queue puts s where it has to wait, if it has to.
+func (h *Hub) queue(s *subscriber) {
+	switch {
+	case s.queue != nil || s.taken || s.state == catching:
+	case len(s.ready) > 0:
+		h.due.push(s)
+	case s.state == behind:
+		h.waiting.push(s)
+	}
+}
+
+// Remove forgets a subscriber and its watches. It is no error if there is none with that
+// ID: its last event may have been on the way.
 func (h *Hub) Remove(id uint64) {
-	w, ok := h.byID[id]
-	if !ok {
+	s := h.subs[id]
+	if s == nil {
 		return
 	}
-	delete(h.byID, id)
-	list := h.byPath[w.Path]
-	last := len(list) - 1
-	list[w.at] = list[last]
-	list[w.at].at = w.at
-	list[last] = nil
-	list = list[:last]
-	if len(list) == 0 {
-		delete(h.byPath, w.Path)
-		return
+	for s.watches != nil {
+		h.end(s.watches)
 	}
-	h.byPath[w.Path] = list
+	h.forget(s)
 }
 
-// Clear removes every watcher and returns them, by ID.
-func (h *Hub) Clear() []*Watcher {
-	all := h.sorted()
-	clear(h.byID)
-	clear(h.byPath)
-	return all
+// end removes a watch.
+func (h *Hub) end(w *watcher) {
+	h.paths.remove(&w.spot)
+	w.sub.remove(w)
+	h.watches--
 }
 
-// sorted returns all watchers by ID: whoever is told something is told in an order that
-// does not differ from run to run.
-func (h *Hub) sorted() []*Watcher {
-	return slices.SortedFunc(maps.Values(h.byID), func(a, b *Watcher) int { return cmp.Compare(a.ID, b.ID) })
+func (h *Hub) forget(s *subscriber) {
+	s.gone = true
+	s.leave()
+	delete(h.subs, s.id)
 }
 
-// Publish appends to out the deliveries of new events. history is the one that
-// has them as its newest.
-func (h *Hub) Publish(events []*store.Event, history store.History, out []Delivery) []Delivery {
+// Publish makes new events known. history is the one that has them as its newest.
+func (h *Hub) Publish(events []*store.Event, history store.History) {
 	h.history = history
-	if len(h.byID) == 0 {
-		return out
+	if h.watches == 0 {
+		return
 	}
 	for _, e := range events {
-		out = h.deliver(e, out)
+		h.paths.match(e, func(w *watcher) { h.offer(w, e) })
 	}
-	return out
+}
+
+// offer makes e ready for w if w wants it.
+func (h *Hub) offer(w *watcher, e *store.Event) {
+	s := w.sub
+	if s.state == behind || s.missed || w.found > 0 || e.Index < w.from || !w.wants(e) {
+		return
+	}
+	if len(s.ready) == MaxReady {
+		h.overflow(s)
+		return
+	}
+	s.ready = append(s.ready, w.deliver(e))
+	h.queue(s)
+}
+
+// overflow is an event for s that finds no room.
+func (h *Hub) overflow(s *subscriber) {
+	if s.state == catching {
+		s.missed = true
+		drop(s.ready)
+		s.ready = nil
+		return
+	}
+	s.leave()
+	s.fallBehind(h.next())
+	h.queue(s)
+}
+
+// deliver is the delivery of e to w, which ends w unless it is a stream.
+func (w *watcher) deliver(e *store.Event) Delivery {
+	if !w.Stream {
+		w.found = e.Index
+	}
+	return Delivery{Watch: w.ID, Event: e, Last: !w.Stream, w: w}
+}
+
+// Batch is what is ready for one subscriber, in order.
+type Batch struct {
+	Subscriber uint64
+	Token      any
+	Deliveries []Delivery
+	// Last says that the subscriber has no watches any more and is forgotten. Otherwise
+	// it gets nothing else until Written is called.
+	Last bool
+}
+
+// Next returns a batch that is to be written out; false if there is none.
+func (h *Hub) Next() (Batch, bool) {
+	s := h.due.first
+	if s == nil {
+		return Batch{}, false
+	}
+	s.leave()
+	b := Batch{Subscriber: s.id, Token: s.token, Deliveries: s.ready}
+	s.ready = nil
+	for _, d := range b.Deliveries {
+		w := d.w
+		if d.Event != nil {
+			w.from = max(w.from, d.Event.Index+1)
+		}
+		if d.Last && w.sub != nil {
+			h.end(w)
+		}
+	}
+	if b.Last = s.watches == nil; b.Last {
+		h.forget(s)
+	} else {
+		s.taken = true
+	}
+	return b, true
+}
+
+// Written says that a batch was written out.
+func (h *Hub) Written(id uint64) {
+	if s := h.subs[id]; s != nil {
+		s.taken = false
+		h.queue(s)
+	}
+}
+
+// fail ends w with an error, which is delivered.
+func (h *Hub) fail(w *watcher, err error) {
+	s := w.sub
+	s.ready = append(s.ready, Delivery{Watch: w.ID, Err: err, Last: true, w: w})
+	h.end(w)
 }
 
 // Replace makes another history the past, because the state was replaced by that of
-// a snapshot. It appends to out what watchers have missed. Those who may have missed
-// something that the new history no longer has are removed and returned. Both are in
-// the order of watcher IDs.
-func (h *Hub) Replace(history store.History, out []Delivery) (deliveries []Delivery, lost []*Watcher) {
-	next := max(h.history.Last(), h.history.Cleared()) + 1
+// a snapshot: everybody has to be caught up with it. Watches that may have missed
+// something which it no longer has end with the error lost.
+func (h *Hub) Replace(history store.History, lost error) {
+	next := h.next()
 	h.history = history
-	for _, w := range h.sorted() {
-		from := max(w.Since, next)
-		if from <= history.Cleared() {
-			lost = append(lost, w)
+	for _, s := range h.sorted() {
+		switch s.state {
+		case catching:
+			h.overflow(s)
 			continue
+		case current:
+			s.leave()
+			s.fallBehind(next)
 		}
-		for e := range history.From(from) {
-			if w.wants(e) {
-				out = append(out, Delivery{Watcher: w, Event: e, Last: !w.Stream})
-				if !w.Stream {
-					break
-				}
-			}
-		}
+		h.endLost(s, func(uint64) error { return lost })
+		h.queue(s)
 	}
-	for _, d := range out {
-		if d.Last {
-			h.Remove(d.Watcher.ID)
-		}
-	}
-	for _, w := range lost {
-		h.Remove(w.ID)
-	}
-	return out, lost
 }
 
-func (h *Hub) deliver(e *store.Event, out []Delivery) []Delivery {
-	first := len(out)
-	for path := e.Node.Path; ; path = parent(path) {
-		for _, w := range h.byPath[path] {
-			if w.Since <= e.Index && w.wants(e) {
-				out = append(out, Delivery{Watcher: w, Event: e, Last: !w.Stream})
-			}
-		}
-		if path == "/" {
-			break
-		}
+// endLost ends the watches of s, which is behind, that may want events which the history
+// has no more.
+func (h *Hub) endLost(s *subscriber, why func(requested uint64) error) {
+	newest := h.history.Cleared()
+	if s.cursor > newest {
+		return
 	}
-	if removesSubtree(e) {
-		var gone []string
-		for path := range h.byPath {
-			if below(e.Node.Path, path) {
-				gone = append(gone, path)
-			}
+	for w := s.watches; w != nil; {
+		following := w.next
+		if from := max(w.from, s.cursor); w.found == 0 && from <= newest {
+			h.fail(w, why(from))
 		}
-		slices.Sort(gone)
-		for _, path := range gone {
-			for _, w := range h.byPath[path] {
-				if w.Since <= e.Index {
-					out = append(out, Delivery{Watcher: w, Event: e, Last: !w.Stream})
-				}
-			}
-		}
+		w = following
 	}
-	for _, d := range out[first:] {
-		if d.Last {
-			h.Remove(d.Watcher.ID)
-		}
-	}
-	return out
 }
 
-// wants says whether e is for w, not looking at its index.
-func (w *Watcher) wants(e *store.Event) bool {
-	path := e.Node.Path
-	switch {
-	case path == w.Path:
-		return true
-	case below(w.Path, path):
-		return w.Recursive && (w.Hidden || !hidden(path[len(w.Path):]))
-	case below(path, w.Path):
-		return removesSubtree(e)
+// Clear forgets all subscribers and returns what tells their watches err, by the IDs of
+// the subscribers.
+func (h *Hub) Clear(err error) []Batch {
+	var batches []Batch
+	for _, s := range h.sorted() {
+		b := Batch{Subscriber: s.id, Token: s.token, Last: true}
+		for s.watches != nil {
+			b.Deliveries = append(b.Deliveries, Delivery{Watch: s.watches.ID, Err: err, Last: true})
+			h.end(s.watches)
+		}
+		h.forget(s)
+		batches = append(batches, b)
 	}
-	return false
+	return batches
 }
 
-// removesSubtree says whether e took a directory away, and with it whatever the
-// watchers below it were waiting for.
-func removesSubtree(e *store.Event) bool {
-	switch e.Action {
-	case store.ActionDelete, store.ActionExpire:
-		return e.Prev != nil && e.Prev.Dir
-	}
-	return false
-}
-
-// below says whether path is strictly below dir.
-func below(dir, path string) bool {
-	if dir == "/" {
-		return path != "/"
-	}
-	return len(path) > len(dir) && path[len(dir)] == '/' && strings.HasPrefix(path, dir)
-}
-
-// hidden says whether rest, the part of a path below the watched one, has a hidden
-// component.
-func hidden(rest string) bool {
-	return strings.HasPrefix(rest, "_") || strings.Contains(rest, "/_")
-}
-
-func parent(path string) string {
-	i := strings.LastIndexByte(path, '/')
-	if i <= 0 {
-		return "/"
-	}
-	return path[:i]
+// sorted returns all subscribers by ID: whoever is told something is told in an order
+// that does not differ from run to run.
+func (h *Hub) sorted() []*subscriber {
+	return slices.SortedFunc(maps.Values(h.subs), func(a, b *subscriber) int { return cmp.Compare(a.id, b.id) })
 }

@@ -303,11 +303,7 @@ func TestClear(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	var ids []uint64
-	for _, w := range f.hub.Clear() {
-		ids = append(ids, w.ID)
-	}
-	slices.Sort(ids)
+	ids := ids(f.hub.Clear(errLost))
 	if !slices.Equal(ids, []uint64{1, 2, 3}) {
 		t.Fatalf("got watchers %v", ids)
 	}
@@ -316,22 +312,7 @@ func TestClear(t *testing.T) {
 	if len(f.got) > 0 {
 		t.Fatalf("a watcher that is gone got %v", f.got)
 	}
-	if again := f.hub.Clear(); len(again) != 0 {
+	if again := f.hub.Clear(errLost); len(again) != 0 {
 		t.Fatalf("got %d watchers again", len(again))
-	}
-}
-
-func TestDeliveriesAreAppended(t *testing.T) {
-	f := newFeed(t)
-	earlier := watch.Delivery{Last: true}
-	w := &watch.Watcher{ID: 1, Path: "/a", Stream: true}
-	out, err := f.hub.Add(w, []watch.Delivery{earlier})
-	if err != nil || len(out) != 1 || out[0] != earlier {
-		t.Fatalf("got %v, %v", out, err)
-	}
-	f.apply(set("/a"))
-	out = f.hub.Publish(f.events, f.store.History(), out)
-	if want := []watch.Delivery{earlier, {Watcher: w, Event: f.events[0]}}; !slices.Equal(out, want) {
-		t.Fatalf("got %v, want %v", out, want)
 	}
 }

@@ -24,19 +24,19 @@ func TestDeliveriesComeInTheSameOrderEveryTime(t *testing.T) {
 	}{
 		{"a directory is removed", func(f *feed) []uint64 {
 			f.do(remove("/dir"))
-			return told(f.out)
+			return f.order
 		}, byPath},
 		{"the state is replaced", func(f *feed) []uint64 {
 			f.apply(remove("/dir"))
 			f.replace()
-			return told(f.out)
+			return f.order
 		}, byID},
 		{"the state is replaced and events are lost", func(f *feed) []uint64 {
 			f.applyAll(set("/a"), configure(0))
-			_, lost := f.hub.Replace(f.store.History(), nil)
-			return ids(lost)
+			f.replace()
+			return f.order
 		}, byID},
-		{"all watchers are removed", func(f *feed) []uint64 { return ids(f.hub.Clear()) }, byID},
+		{"all watchers are removed", func(f *feed) []uint64 { return ids(f.hub.Clear(errLost)) }, byID},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			f := newFeed(t)
@@ -53,18 +53,10 @@ func TestDeliveriesComeInTheSameOrderEveryTime(t *testing.T) {
 	}
 }
 
-func told(deliveries []watch.Delivery) []uint64 {
+func ids(batches []watch.Batch) []uint64 {
 	var all []uint64
-	for _, d := range deliveries {
-		all = append(all, d.Watcher.ID)
-	}
-	return all
-}
-
-func ids(watchers []*watch.Watcher) []uint64 {
-	var all []uint64
-	for _, w := range watchers {
-		all = append(all, w.ID)
+	for _, b := range batches {
+		all = append(all, b.Subscriber)
 	}
 	return all
 }

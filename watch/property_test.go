@@ -104,10 +104,12 @@ func TestAWatcherMissesNothingAndSeesNothingTwice(t *testing.T) {
 			},
 			"clear": func(t *rapid.T) {
 				var ids []uint64
-				for _, w := range f.hub.Clear() {
-					ids = append(ids, w.ID)
+				for _, b := range f.hub.Clear(errLost) {
+					if len(b.Deliveries) != 1 || b.Deliveries[0].Err != errLost || !b.Last {
+						t.Fatalf("subscriber %d gets %+v", b.Subscriber, b)
+					}
+					ids = append(ids, b.Subscriber)
 				}
-				slices.Sort(ids)
 				var want []uint64
 				for _, id := range slices.Sorted(maps.Keys(expected)) {
 					if x := expected[id]; x.removed < 0 {

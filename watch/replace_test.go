@@ -1,6 +1,8 @@
 package watch_test
 
 import (
+	"errors"
+	"maps"
 	"slices"
 	"testing"
 
@@ -14,18 +16,21 @@ import (
 // events in between. It returns the watchers that are told to be lost.
 func (f *feed) replace() []uint64 {
 	f.t.Helper()
+	clear(f.lost)
 	f.history = f.store.History()
-	out, lost := f.hub.Replace(f.history, f.out[:0])
+	f.hub.Replace(f.history, errLost)
 	f.published = append(f.published, f.events...)
 	f.events = nil
-	f.deliver(out)
-	var ids []uint64
-	for _, w := range lost {
-		ids = append(ids, w.ID)
+	f.settle()
+	for id, err := range f.lost {
+		if err != errLost {
+			f.t.Fatalf("watch %d ends with %v", id, err)
+		}
 	}
-	slices.Sort(ids)
-	return ids
+	return slices.Sorted(maps.Keys(f.lost))
 }
+
+var errLost = errors.New("lost")
 
 func (f *feed) applyAll(commands ...*storepb.Command) {
 	f.t.Helper()

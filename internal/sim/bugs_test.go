@@ -57,13 +57,22 @@ var bugs = []bug{
 	{"drop the members from the snapshot", 20, []edit{{"raftnode/compaction.go", `ConfState: proto.Clone(n.confState).(*raftpb.ConfState),`, `ConfState: proto.Clone(&raftpb.ConfState{}).(*raftpb.ConfState),`}}},
 	{"deliver an event before the history has it", 20, []edit{
 		{"watch/hub.go", `	h.history = history
-	if len(h.byID) == 0 {`, `	h.history, h.late = h.late, history
-	if len(h.byID) == 0 {`},
-		{"watch/hub.go", `	byID    map[uint64]*Watcher
-`, `	byID    map[uint64]*Watcher
+	if h.watches == 0 {`, `	h.history, h.late = h.late, history
+	if h.watches == 0 {`},
+		{"watch/hub.go", `	watches int
+`, `	watches int
 	late    store.History
 `},
 	}},
+	{"lose an event between catch-up and hand-back", 20, []edit{{"watch/hub.go", `if s.state == behind || s.missed`, `if s.state != current || s.missed`}}},
+	{"move the cursor before the delivery", 40, []edit{{"watch/hub.go", `	s.ready = append(s.ready, w.deliver(e))
+`, `	s.ready = append(s.ready, w.deliver(e))
+	w.from = e.Index + 1
+`}}},
+	{"drop a ready list without becoming behind", 40, []edit{{"watch/hub.go", `	s.fallBehind(h.next())
+`, `	drop(s.ready)
+	s.ready = nil
+`}}},
 	{"let whoever knows the IDs in", 20, []edit{{"actors/claims.go", `		return one.addr
 	}
 	return ""`, `		return one.addr

@@ -6,6 +6,9 @@ import (
 	"github.com/asynkron/protoactor-go/actor"
 )
 
+// backgroundLag is that of actors that do, beside the others, what takes a while.
+const backgroundLag = 0.2
+
 // mailbox is that of one actor, which is a task.
 type mailbox struct {
 	life      *life
@@ -20,6 +23,9 @@ type mailbox struct {
 func (l *life) newMailbox(kind string) *mailbox {
 	m := &mailbox{life: l, kind: kind}
 	m.task = l.newTask(kind, m.step)
+	if kind == "catchup" || kind == "writer" {
+		m.task.lag = backgroundLag
+	}
 	return m
 }
 

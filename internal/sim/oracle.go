@@ -16,6 +16,7 @@ import (
 	"etcd/actors"
 	"etcd/raftnode"
 	"etcd/store"
+	"etcd/watch"
 )
 
 // oracle knows what must be true. It keeps the one log that all machines apply, as the
@@ -90,6 +91,10 @@ func (o *oracle) observe(l *life, kind string, message any) {
 		o.append(l, m)
 	case *raftnode.Leader:
 		o.leads(l, m)
+	case *watch.CatchUp:
+		if kind == "hub" {
+			o.sim.count("watchers caught up")
+		}
 	case *raftnode.Message:
 		if kind == "raft" {
 			o.sim.countMessage(m.Message)

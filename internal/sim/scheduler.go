@@ -41,6 +41,9 @@ type task struct {
 	s    *scheduler
 	life *life
 	name string
+	// lag is how likely it gets to what it has to do only later, if that is more than for
+	// all others.
+	lag float64
 	// step does the next piece of work and says whether there is more.
 	step func() (more bool)
 
@@ -61,7 +64,7 @@ func (s *scheduler) ready(t *task) {
 		return
 	}
 	t.queued = true
-	if s.lag > 0 && s.rnd.Float64() < s.lag {
+	if lag := max(s.lag, t.lag); lag > 0 && s.rnd.Float64() < lag {
 		s.after(time.Duration(s.rnd.Int64N(int64(maxLag))), func() { s.runnable = append(s.runnable, t) })
 		return
 	}

@@ -34,8 +34,11 @@ func newSession(l *life) *session {
 // Receive implements [actor.Actor].
 func (s *session) Receive(ctx actor.Context) {
 	if answer, ok := ctx.Message().(actors.Answer); ok {
-		watched, isWatch := answer.(*actors.WatchReply)
-		s.answer(answer.Answers(), answer, !isWatch || watched.Last)
+		last := true
+		if watched, ok := answer.(*actors.WatchReply); ok {
+			last = watched.Deliveries[len(watched.Deliveries)-1].Last
+		}
+		s.answer(answer.Answers(), answer, last)
 	}
 }
 

@@ -137,7 +137,8 @@ var rare = []string{
 	"process ended: disk fails", "what a failed sync has left is in memory", "read index of a follower", "read refused", "removal refused",
 	"removed machine stops by itself", "restored machine refused", "snapshot broken off", "snapshot installed", "snapshot lost on the way", "start from a snapshot",
 	"stranger knocks", "stranger says that it is the machine it knocks at", "start refused: damage found", "start refused: disk fails", "state replaced by a snapshot", "states compared",
-	"stream refused", "time taken from a wall clock", "torn tail truncated", "unknown machine vouched for", "watch broken", "watch moved", "write of unknown outcome",
+	"stream refused", "time taken from a wall clock", "torn tail truncated", "unknown machine vouched for", "watch broken", "watch moved",
+	"watcher gets as much as is kept ready", "watcher stalls", "watchers caught up", "write of unknown outcome",
 	"write refused", "write unanswered",
 }
 

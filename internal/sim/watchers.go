@@ -13,6 +13,9 @@ import (
 	"etcd/watch"
 )
 
+// maxStall is for how long a watcher may not take anything.
+const maxStall = 10 * time.Second
+
 // watcher follows a part of the tree, on one machine after the other. It must see
 // every event once, in order.
 type watcher struct {
@@ -72,8 +75,8 @@ func (w *watcher) register(l *life) {
 		w.sim.after(time.Duration(w.rnd.Int64N(int64(20*time.Second))), func() { w.leave(l) })
 	}
 	w.id = l.session.call(l.machine.Hub, func(id uint64, replyTo *actor.PID) any {
-		return &actors.Watch{ReplyTo: replyTo, Watcher: watch.Watcher{
-			ID: id, Path: w.path, Since: w.next, Recursive: w.recursive, Hidden: true, Stream: w.stream,
+		return &actors.Watch{ReplyTo: replyTo, Subscriber: id, Watcher: watch.Watcher{
+			Path: w.path, Since: w.next, Recursive: w.recursive, Hidden: true, Stream: w.stream,
 		}}
 	}, 0, func(reply any) {
 		if w.life != l {
@@ -88,7 +91,7 @@ func (w *watcher) leave(l *life) {
 		return
 	}
 	w.sim.count("watch moved")
-	l.machine.System.Root.Send(l.machine.Hub, &actors.Unwatch{ID: w.id})
+	l.machine.System.Root.Send(l.machine.Hub, &actors.Unwatch{Subscriber: w.id})
 	l.session.forget(w.id)
 	w.reconnect()
 }
@@ -99,14 +102,38 @@ func (w *watcher) receive(message any) {
 	case !ok: // the machine has ended
 		w.sim.count("watch broken")
 		w.reconnect()
-	case reply.Err != nil:
-		w.lost(reply.Err)
 	default:
-		w.see(reply.Event)
-		if reply.Last {
+		w.take(reply)
+	}
+}
+
+// take takes what it is given, and is ready for more at once or only after a while.
+func (w *watcher) take(reply *actors.WatchReply) {
+	for _, d := range reply.Deliveries {
+		if d.Err != nil {
+			w.lost(d.Err)
+			return
+		}
+		w.see(d.Event)
+		if d.Last {
 			w.reconnect()
+			return
 		}
 	}
+	if len(reply.Deliveries) == watch.MaxReady {
+		w.sim.count("watcher gets as much as is kept ready")
+	}
+	pause := time.Duration(0)
+	if !w.sim.quiet && w.rnd.IntN(20) == 0 {
+		w.sim.count("watcher stalls")
+		pause = time.Duration(w.rnd.Int64N(int64(maxStall)))
+	}
+	l := w.life
+	w.sim.after(pause, func() {
+		if !l.dead {
+			l.machine.System.Root.Send(l.machine.Hub, &actors.Written{Subscriber: reply.ID})
+		}
+	})
 }
 
 // lost judges a watch that ends without an event.

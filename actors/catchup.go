@@ -1,0 +1,29 @@
+package actors
+
+import (
+	"runtime"
+
+	"github.com/asynkron/protoactor-go/actor"
+
+	"etcd/watch"
+)
+
+// eventsPerScan is how many events are looked at before others get their turn: about 100 µs.
+const eventsPerScan = 1000
+
+// catchUpActor looks for what subscribers have missed.
+type catchUpActor struct{ to *pids }
+
+func (c *catchUpActor) Receive(ctx actor.Context) {
+	switch m := ctx.Message().(type) {
+	case *pids:
+		c.to = m
+	case *watch.CatchUp:
+		if m.Scan(eventsPerScan) {
+			ctx.Send(ctx.Self(), m)
+			runtime.Gosched() // whoever has something to deliver comes first
+			return
+		}
+		ctx.Send(c.to.hub, m)
+	}
+}

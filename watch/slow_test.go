@@ -1,0 +1,205 @@
+package watch_test
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"testing"
+
+	"pgregory.net/rapid"
+
+	"etcd/store"
+	"etcd/watch"
+)
+
+// slow is a hub whose writers are as slow as can be: everything that takes time is begun
+// and ended by the test.
+type slow struct {
+	*feed
+	t       *rapid.T
+	writing []uint64 // subscribers
+	scan    *watch.CatchUp
+	scanned bool
+	// By watch; of those that were removed or lost nothing is expected any more.
+	expected map[uint64]*expectation
+	sub      map[uint64]uint64 // the subscriber of a watch
+	nextID   uint64
+}
+
+// add adds a watch to one of a few subscribers.
+func (s *slow) add(t *rapid.T) {
+	s.nextID++
+	x := &expectation{Watcher: watch.Watcher{
+		ID:        s.nextID,
+		Path:      drawPath(t),
+		Since:     rapid.OneOf(rapid.Just(uint64(0)), rapid.Uint64Range(1, s.index+5), rapid.Just(s.history.Cleared()+1)).Draw(t, "since"),
+		Recursive: rapid.Bool().Draw(t, "recursive"),
+		Hidden:    true,
+		Stream:    rapid.IntRange(0, 3).Draw(t, "stream") > 0,
+	}, position: len(s.published), removed: -1}
+	sub := rapid.Uint64Range(1, 4).Draw(t, "subscriber")
+	err := s.hub.Add(sub, fmt.Sprintf("token %d", sub), x.Watcher)
+	if fits := x.Since == 0 || x.Since > s.history.Cleared(); fits != (err == nil) {
+		t.Fatalf("%+v: %v; cleared is %d", x.Watcher, err, s.history.Cleared())
+	}
+	if err == nil {
+		s.expected[x.ID], s.sub[x.ID] = x, sub
+	}
+}
+
+// take lets a writer take what is ready for somebody.
+func (s *slow) take() bool {
+	b, ok := s.hub.Next()
+	if !ok {
+		return false
+	}
+	if slices.Contains(s.writing, b.Subscriber) {
+		s.t.Fatalf("subscriber %d gets more before the last was written", b.Subscriber)
+	}
+	before := len(s.lost)
+	s.deliver(b)
+	if !b.Last {
+		s.writing = append(s.writing, b.Subscriber)
+	}
+	if len(s.lost) > before {
+		for _, d := range b.Deliveries {
+			if d.Err != nil {
+				s.checkLost(d)
+			}
+		}
+	}
+	return true
+}
+
+// checkLost checks that a watch which is told that it has lost something may have.
+func (s *slow) checkLost(d watch.Delivery) {
+	x := s.expected[d.Watch]
+	var why *watch.ClearedError
+	if errors.As(d.Err, &why) && why.Requested > s.history.Cleared() {
+		s.t.Fatalf("%+v: %v, but only events up to %d are gone", x.Watcher, why, s.history.Cleared())
+	}
+	seen := x.Since
+	if got := s.got[d.Watch]; len(got) > 0 {
+		seen = got[len(got)-1].index + 1
+	}
+	missing := func(e *store.Event) bool { return e.Index >= seen && e.Index <= s.history.Cleared() }
+	if !slices.ContainsFunc(s.published, missing) {
+		s.t.Fatalf("%+v is told that it has lost something: %v", x.Watcher, d.Err)
+	}
+	x.removed = 0
+}
+
+func (s *slow) written(at int) {
+	s.hub.Written(s.writing[at])
+	s.writing = slices.Delete(s.writing, at, at+1)
+}
+
+func (s *slow) begin() {
+	if s.scan == nil {
+		s.scan, s.scanned = s.hub.CatchUp(), false
+	}
+}
+
+func (s *slow) end() {
+	if s.scan != nil {
+		for !s.scanned {
+			s.scanned = !s.scan.Scan(1000)
+		}
+		s.hub.CaughtUp(s.scan)
+		s.scan = nil
+	}
+}
+
+// Whatever takes how long, and whatever happens meanwhile: every watch of a subscriber gets
+// every event that it wants, in order, once, or is told that some are gone.
+func TestSlowSubscribersMissNothing(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		s := &slow{feed: newFeed(t), t: t, expected: map[uint64]*expectation{}, sub: map[uint64]uint64{}}
+		t.Repeat(map[string]func(*rapid.T){
+			"set":    func(t *rapid.T) { s.apply(set(drawPath(t))) },
+			"remove": func(t *rapid.T) { s.apply(remove(drawPath(t))) },
+			"mkdir":  func(t *rapid.T) { s.apply(mkdir(drawPath(t))) },
+			"tell":   func(*rapid.T) { s.tell() },
+			"many": func(t *rapid.T) {
+				for range rapid.IntRange(1, 3*watch.MaxReady).Draw(t, "events") {
+					s.apply(set("/a/b"))
+				}
+				s.tell()
+			},
+			"history": func(t *rapid.T) {
+				s.apply(configure(rapid.SampledFrom([]uint32{0, 3, 1000, 1000, 1000}).Draw(t, "limit")))
+			},
+			"add":   s.add,
+			"add 2": s.add,
+			"unsubscribe": func(t *rapid.T) {
+				sub := rapid.Uint64Range(1, 4).Draw(t, "subscriber")
+				s.hub.Remove(sub)
+				for id, x := range s.expected {
+					if s.sub[id] == sub && x.removed < 0 {
+						delete(s.expected, id)
+					}
+				}
+				s.writing = slices.DeleteFunc(s.writing, func(id uint64) bool { return id == sub })
+			},
+			"take":   func(*rapid.T) { s.take() },
+			"take 2": func(*rapid.T) { s.take() },
+			"written": func(t *rapid.T) {
+				if len(s.writing) > 0 {
+					s.written(rapid.IntRange(0, len(s.writing)-1).Draw(t, "which"))
+				}
+			},
+			"begin": func(*rapid.T) { s.begin() },
+			"scan": func(t *rapid.T) {
+				if s.scan != nil && !s.scanned {
+					s.scanned = !s.scan.Scan(rapid.IntRange(1, 100).Draw(t, "events"))
+				}
+			},
+			"end": func(*rapid.T) { s.end() },
+			"replace": func(*rapid.T) {
+				s.history = s.store.History()
+				s.hub.Replace(s.history, errLost)
+				s.published = append(s.published, s.events...)
+				s.events = nil
+			},
+			"settle": func(*rapid.T) { s.finish() },
+			"":       func(t *rapid.T) { s.check(false) },
+		})
+		s.finish()
+	})
+}
+
+// finish lets everything that was begun end, and checks that nobody lacks anything.
+func (s *slow) finish() {
+	for {
+		s.end()
+		for len(s.writing) > 0 {
+			s.written(0)
+		}
+		if s.begin(); !s.take() && s.scan == nil {
+			break
+		}
+	}
+	s.check(true)
+}
+
+func (s *slow) check(all bool) {
+	waiting := 0
+	for id, x := range s.expected {
+		if x.removed >= 0 {
+			continue
+		}
+		want := x.events(s.published)
+		if !all {
+			want = want[:min(len(want), len(s.got[id]))]
+		}
+		if !slices.Equal(s.got[id], want) {
+			s.t.Fatalf("%+v of subscriber %d got %v, want %v (all: %t)", x.Watcher, s.sub[id], s.got[id], want, all)
+		}
+		if x.Stream || len(want) == 0 {
+			waiting++
+		}
+	}
+	if all {
+		s.wantLen(waiting)
+	}
+}
