@@ -3,6 +3,7 @@ package actors
 import (
 	"errors"
 	"io"
+	"slices"
 
 	"github.com/asynkron/protoactor-go/actor"
 	"go.etcd.io/raft/v3/raftpb"
@@ -150,6 +151,15 @@ type (
 		More       bool
 	}
 )
+
+// Member returns the member with an ID, if there is one.
+func (s *StatusReply) Member(id uint64) (m store.Member, ok bool) {
+	i := slices.IndexFunc(s.Members, func(m store.Member) bool { return m.ID == id })
+	if i < 0 {
+		return m, false
+	}
+	return s.Members[i], true
+}
 
 // ErrHistoryLost answers watchers whose events were in a part of the log that this
 // machine skipped by installing a snapshot of the leader.

@@ -1,4 +1,4 @@
-package httpfront
+package httpfront_test
 
 import (
 	"bytes"
@@ -10,17 +10,16 @@ import (
 	"runtime"
 	"sync"
 	"testing"
-	"time"
 
-	"etcd/store"
+	"etcd/httpfront"
+	"etcd/httpfront/fronttest"
 )
 
-// benchServer serves on loopback with a clock that runs.
-func benchServer(b *testing.B, mode ...func(*Config)) *testServer {
+// benchServer serves on loopback.
+func benchServer(b *testing.B, mode ...func(*httpfront.Config)) *fronttest.Server {
 	b.Helper()
-	return serve(b, append(mode, func(c *Config) {
+	return serve(b, append(mode, func(c *httpfront.Config) {
 		c.MaxConnections = 100_000
-		c.Clock = func() store.Time { return store.TimeOf(time.Now()) }
 		c.Log = slog.New(slog.DiscardHandler)
 	})...)
 }
@@ -29,13 +28,13 @@ func benchServer(b *testing.B, mode ...func(*Config)) *testServer {
 // share the process, so the figures are those of both.
 func benchRequest(b *testing.B, raw string) {
 	s := benchServer(b)
-	s.dial().set("/bench/key", "value=0123456789abcdef")
+	s.Dial().Set("/bench/key", "value=0123456789abcdef")
 	var clients sync.WaitGroup
 	b.ReportAllocs()
 	b.ResetTimer()
 	const connections = 64
 	for i := range connections {
-		c := s.dial()
+		c := s.Dial()
 		n := (b.N + i) / connections
 		clients.Go(func() {
 			request := []byte(raw)
@@ -58,34 +57,36 @@ func benchRequest(b *testing.B, raw string) {
 }
 
 func BenchmarkWrite(b *testing.B) {
-	benchRequest(b, rawRequest("POST", "/v1/keys/bench/key", "value=0123456789abcdef"))
+	benchRequest(b, fronttest.RawRequest("POST", "/v1/keys/bench/key", "value=0123456789abcdef"))
 }
 
 func BenchmarkRead(b *testing.B) {
-	b.Run("linearizable", func(b *testing.B) { benchRequest(b, rawRequest("GET", "/v1/keys/bench/key", "")) })
-	b.Run("local", func(b *testing.B) { benchRequest(b, rawRequest("GET", "/v1/keys/bench/key?quorum=false", "")) })
+	b.Run("linearizable", func(b *testing.B) { benchRequest(b, fronttest.RawRequest("GET", "/v1/keys/bench/key", "")) })
+	b.Run("local", func(b *testing.B) {
+		benchRequest(b, fronttest.RawRequest("GET", "/v1/keys/bench/key?quorum=false", ""))
+	})
 }
 
 // BenchmarkWatch is a watch that is answered from history.
 func BenchmarkWatch(b *testing.B) {
-	benchRequest(b, rawRequest("POST", "/v1/watch/bench?index=3", ""))
+	benchRequest(b, fronttest.RawRequest("POST", "/v1/watch/bench?index=3", ""))
 }
 
 // watchingClients opens n connections that watch /bench and waits for their watchers.
 // What it returns is below TLS, so that no memory of the clients' TLS is left.
-func watchingClients(b *testing.B, s *testServer, n int) []net.Conn {
+func watchingClients(b *testing.B, s *fronttest.Server, n int) []net.Conn {
 	b.Helper()
-	raw := rawRequest("GET", "/v1/watch/bench?quorum=false", "")
+	raw := fronttest.RawRequest("GET", "/v1/watch/bench?quorum=false", "")
 	conns := make([]net.Conn, n)
 	for i := range conns {
-		tcp, err := net.Dial("tcp", s.addr)
+		tcp, err := net.Dial("tcp", s.Addr)
 		if err != nil {
 			b.Fatal(err)
 		}
 		b.Cleanup(func() { _ = tcp.Close() })
 		c := tcp
-		if s.tls != nil {
-			cfg := s.tls.Clone()
+		if s.TLS != nil {
+			cfg := s.TLS.Clone()
 			cfg.ServerName = "127.0.0.1"
 			c = tls.Client(tcp, cfg)
 		}
@@ -94,7 +95,7 @@ func watchingClients(b *testing.B, s *testServer, n int) []net.Conn {
 		}
 		conns[i] = tcp
 	}
-	s.watchers(int64(n))
+	s.Watchers(int64(n))
 	return conns
 }
 
@@ -104,13 +105,13 @@ func BenchmarkDelivery(b *testing.B) {
 	s := benchServer(b)
 	const fan = 500
 	conns := watchingClients(b, s, fan)
-	writer := s.dial()
-	raw := rawRequest("GET", "/v1/watch/bench?quorum=false", "")
+	writer := s.Dial()
+	raw := fronttest.RawRequest("GET", "/v1/watch/bench?quorum=false", "")
 	buf := make([]byte, 4096)
 	b.ReportAllocs()
 	b.ResetTimer()
 	for i := 0; i < b.N; i += fan {
-		writer.set("/bench/key", "value=0123456789abcdef")
+		writer.Set("/bench/key", "value=0123456789abcdef")
 		for _, c := range conns {
 			if _, err := c.Read(buf); err != nil {
 				b.Fatal(err)
@@ -119,7 +120,7 @@ func BenchmarkDelivery(b *testing.B) {
 				b.Fatal(err)
 			}
 		}
-		for s.machine.Watchers() < fan {
+		for s.Machine.Watchers() < fan {
 			runtime.Gosched()
 		}
 	}
@@ -129,11 +130,11 @@ func BenchmarkDelivery(b *testing.B) {
 // the connections are in the same process and are taken off by a measurement without
 // watches.
 func BenchmarkIdleWatcher(b *testing.B) {
-	b.Run("plain", func(b *testing.B) { benchIdleWatcher(b, func(*Config) {}) })
-	b.Run("tls", func(b *testing.B) { benchIdleWatcher(b, overTLS) })
+	b.Run("plain", func(b *testing.B) { benchIdleWatcher(b, func(*httpfront.Config) {}) })
+	b.Run("tls", func(b *testing.B) { benchIdleWatcher(b, fronttest.OverTLS) })
 }
 
-func benchIdleWatcher(b *testing.B, mode func(*Config)) {
+func benchIdleWatcher(b *testing.B, mode func(*httpfront.Config)) {
 	const n = 5000
 	used := func() (heap, stacks uint64) {
 		runtime.GC()
@@ -144,7 +145,7 @@ func benchIdleWatcher(b *testing.B, mode func(*Config)) {
 	}
 	for b.Loop() {
 		s := benchServer(b, mode)
-		l := loopback(b)
+		l := fronttest.Loopback(b)
 		heap0, stacks0 := used()
 		bare := make([]net.Conn, 0, 2*n)
 		for range n {
@@ -176,6 +177,6 @@ func benchIdleWatcher(b *testing.B, mode func(*Config)) {
 		for _, c := range conns {
 			_ = c.Close()
 		}
-		s.eventually(fmt.Sprintf("all %d leave", n), func() bool { return s.machine.Watchers() == 0 })
+		s.Eventually(fmt.Sprintf("all %d leave", n), func() bool { return s.Machine.Watchers() == 0 })
 	}
 }

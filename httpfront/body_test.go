@@ -1,36 +1,39 @@
-package httpfront
+package httpfront_test
 
 import (
 	"runtime"
 	"strings"
 	"testing"
+
+	"etcd/httpfront"
+	"etcd/httpfront/fronttest"
 )
 
 // openBody begins a request that announces a long body, and sends a part of it.
-func openBody(s *testServer, length int, part string) *client {
-	s.t.Helper()
-	c := s.dial()
-	c.send("POST /v1/keys/a HTTP/1.1\r\nHost: x\r\nContent-Type: %s\r\nContent-Length: %d\r\nExpect: 100-continue\r\n\r\n", urlencoded, length)
-	if r := c.reply("POST"); r.status != 100 {
-		s.t.Fatalf("%d %s, want 100", r.status, r.body)
+func openBody(s *fronttest.Server, length int, part string) *fronttest.Client {
+	s.T.Helper()
+	c := s.Dial()
+	c.Send("POST /v1/keys/a HTTP/1.1\r\nHost: x\r\nContent-Type: %s\r\nContent-Length: %d\r\nExpect: 100-continue\r\n\r\n", httpfront.TypeForm, length)
+	if r := c.Reply("POST"); r.Status != 100 {
+		s.T.Fatalf("%d %s, want 100", r.Status, r.Body)
 	}
-	c.send("%s", part)
+	c.Send("%s", part)
 	return c
 }
 
 // Memory follows what clients send, not what they announce.
 func TestAnnouncedBodies(t *testing.T) {
 	const clients, announced = 500, 1 << 20
-	s := serve(t, func(c *Config) { c.MaxBody = announced })
+	s := serve(t, func(c *httpfront.Config) { c.MaxBody = announced })
 	used := func() uint64 {
-		s.dial().set("/b", "value=1") // others are served
+		s.Dial().Set("/b", "value=1") // others are served
 		runtime.GC()
 		var m runtime.MemStats
 		runtime.ReadMemStats(&m)
 		return m.HeapAlloc
 	}
 	before := used()
-	open := make([]*client, clients)
+	open := make([]*fronttest.Client, clients)
 	for i := range open {
 		open[i] = openBody(s, announced, "value=")
 	}
@@ -46,58 +49,58 @@ func TestBodyMemory(t *testing.T) { inBothModes(t, testBodyMemory) }
 
 func testBodyMemory(t *testing.T, serve server) {
 	const long = 60_000
-	s := serve(t, func(c *Config) { c.MaxBody = 64 << 10; c.MaxBodyMemory = 64 << 10 })
+	s := serve(t, func(c *httpfront.Config) { c.MaxBody = 64 << 10; c.MaxBodyMemory = 64 << 10 })
 	part := "value=" + strings.Repeat("x", long-7)
 	first := openBody(s, long, part)
-	s.eventually("it is read", func() bool { return s.bodies.used.Load() == long-firstBody })
+	s.Eventually("it is read", func() bool { return s.BodyBytes() == long-httpfront.FirstBody })
 
-	c := s.dial()
-	r := c.do("POST", "/v1/keys/b", part)
-	check(t, r, 503, `{"errorCode":503,"message":"Service Unavailable","cause":"the bodies of all requests under way are too large together; nothing was done. The limit is set by -max-body-memory"}`)
-	if !r.close {
+	c := s.Dial()
+	r := c.Do("POST", "/v1/keys/b", part)
+	fronttest.Check(t, r, 503, `{"errorCode":503,"message":"Service Unavailable","cause":"the bodies of all requests under way are too large together; nothing was done. The limit is set by -max-body-memory"}`)
+	if !r.Close {
 		t.Error("the answer does not say that the connection ends")
 	}
-	c.ended()
-	c = s.dial()
-	c.set("/b", "value="+strings.Repeat("x", firstBody-6))
+	c.Ended()
+	c = s.Dial()
+	c.Set("/b", "value="+strings.Repeat("x", httpfront.FirstBody-6))
 
-	first.send("y")
-	if r := first.reply("POST"); r.status != 200 || !strings.Contains(r.body, `xy"`) {
-		t.Errorf("%d %.40s", r.status, r.body)
+	first.Send("y")
+	if r := first.Reply("POST"); r.Status != 200 || !strings.Contains(r.Body, `xy"`) {
+		t.Errorf("%d %.40s", r.Status, r.Body)
 	}
-	first.set("/a", part) // on a connection that goes on
+	first.Set("/a", part) // on a connection that goes on
 
 	first = openBody(s, long, part)
-	s.eventually("it is read", func() bool { return s.bodies.used.Load() == long-firstBody })
+	s.Eventually("it is read", func() bool { return s.BodyBytes() == long-httpfront.FirstBody })
 	_ = first.Close()
-	s.eventually("what was not sent to its end is given back", func() bool { return s.bodies.used.Load() == 0 })
-	c.set("/b", part)
-	c.send("POST /v1/keys/b HTTP/1.1\r\nHost: x\r\nContent-Type: %s\r\nTransfer-Encoding: chunked\r\n\r\nffff\r\n%s\r\nx", urlencoded, strings.Repeat("x", 0xffff))
-	check(t, c.reply("POST"), 400, `{"errorCode":400,"message":"Bad Request","cause":"the request cannot be read"}`)
-	check(t, s.dial().get("/v1/keys/b?quorum=false"), 200, `{"action":"GET","key":"/b","value":"`+part[6:]+`","index":6}`)
-	if n := s.bodies.used.Load(); n != 0 {
+	s.Eventually("what was not sent to its end is given back", func() bool { return s.BodyBytes() == 0 })
+	c.Set("/b", part)
+	c.Send("POST /v1/keys/b HTTP/1.1\r\nHost: x\r\nContent-Type: %s\r\nTransfer-Encoding: chunked\r\n\r\nffff\r\n%s\r\nx", httpfront.TypeForm, strings.Repeat("x", 0xffff))
+	fronttest.Check(t, c.Reply("POST"), 400, `{"errorCode":400,"message":"Bad Request","cause":"the request cannot be read"}`)
+	fronttest.Check(t, s.Dial().Get("/v1/keys/b?quorum=false"), 200, `{"action":"GET","key":"/b","value":"`+part[6:]+`","index":6}`)
+	if n := s.BodyBytes(); n != 0 {
 		t.Errorf("%d bytes are still counted", n)
 	}
 }
 
 // Bodies around every size at which their memory grows come through whole.
 func TestBodySizes(t *testing.T) {
-	s := serve(t, func(c *Config) { c.MaxBodyMemory = 1 << 20 })
-	c := s.dial()
-	for _, n := range []int{7, firstBody - 1, firstBody, firstBody + 1, 2*firstBody - 1, 2 * firstBody, 2*firstBody + 1, 64<<10 - 1, 64 << 10} {
+	s := serve(t, func(c *httpfront.Config) { c.MaxBodyMemory = 1 << 20 })
+	c := s.Dial()
+	for _, n := range []int{7, httpfront.FirstBody - 1, httpfront.FirstBody, httpfront.FirstBody + 1, 2*httpfront.FirstBody - 1, 2 * httpfront.FirstBody, 2*httpfront.FirstBody + 1, 64<<10 - 1, 64 << 10} {
 		value := strings.Repeat("0123456789", n/10+1)[:n-6]
 		for _, chunk := range []int{0, 1000, n} {
 			if chunk == 0 {
-				c.send("%s", rawRequest("POST", "/v1/keys/a", "value="+value))
+				c.Send("%s", fronttest.RawRequest("POST", "/v1/keys/a", "value="+value))
 			} else {
-				c.send("POST /v1/keys/a HTTP/1.1\r\nHost: x\r\nContent-Type: %s\r\nTransfer-Encoding: chunked\r\n\r\n", urlencoded)
+				c.Send("POST /v1/keys/a HTTP/1.1\r\nHost: x\r\nContent-Type: %s\r\nTransfer-Encoding: chunked\r\n\r\n", httpfront.TypeForm)
 				for rest := "value=" + value; rest != ""; rest = rest[min(chunk, len(rest)):] {
-					c.send("%x\r\n%s\r\n", min(chunk, len(rest)), rest[:min(chunk, len(rest))])
+					c.Send("%x\r\n%s\r\n", min(chunk, len(rest)), rest[:min(chunk, len(rest))])
 				}
-				c.send("0\r\n\r\n")
+				c.Send("0\r\n\r\n")
 			}
-			if r := c.reply("POST"); r.status != 200 || !strings.Contains(r.body, `"value":"`+value+`"`) {
-				t.Errorf("%d bytes in chunks of %d: %d %.60s", n, chunk, r.status, r.body)
+			if r := c.Reply("POST"); r.Status != 200 || !strings.Contains(r.Body, `"value":"`+value+`"`) {
+				t.Errorf("%d bytes in chunks of %d: %d %.60s", n, chunk, r.Status, r.Body)
 			}
 		}
 	}

@@ -1,4 +1,4 @@
-package httpfront
+package httpfront_test
 
 import (
 	"crypto/tls"
@@ -8,6 +8,9 @@ import (
 	"runtime"
 	"sync"
 	"testing"
+
+	"etcd/httpfront"
+	"etcd/httpfront/fronttest"
 )
 
 // Connections that are reset, wherever their requests have come to, leave nothing behind: no
@@ -16,14 +19,14 @@ func TestResetsLeaveNothing(t *testing.T) { inBothModes(t, testResetsLeaveNothin
 
 func testResetsLeaveNothing(t *testing.T, serve server) {
 	s := serve(t)
-	mode := func(*Config) {}
+	mode := func(*httpfront.Config) {}
 	connections := 3000
-	if s.tls != nil {
-		mode, connections = overTLS, 600 // a handshake takes long
+	if s.TLS != nil {
+		mode, connections = fronttest.OverTLS, 600 // a handshake takes long
 	}
-	p := servePeers(t, s, io.Discard, mode)
+	p := serveMachines(t, s, io.Discard, mode)
 	const few = 5 // of the test itself: its connection, and what looks for idle workers
-	const form = "Host: x\r\nContent-Type: " + urlencoded + "\r\n"
+	const form = "Host: x\r\nContent-Type: " + httpfront.TypeForm + "\r\n"
 	stages := []struct {
 		sent    string
 		answers bool
@@ -35,17 +38,17 @@ func testResetsLeaveNothing(t *testing.T, serve server) {
 		{"POST /v1/keys/a HTTP/1.1\r\n" + form + "Content-Length: 60000\r\n\r\nvalue=1", false},
 		{"POST /v1/keys/a HTTP/1.1\r\n" + form + "Transfer-Encoding: chunked\r\n\r\n7\r\nvalue=1\r\n", false},
 		{"POST /v1/keys/a HTTP/1.1\r\n" + form + "Expect: 100-continue\r\nContent-Length: 7\r\n\r\n", true},
-		{rawRequest("GET", "/v1/watch/b", ""), false},
-		{rawRequest("GET", "/v1/watch/b", "") + rawRequest("GET", "/v1/keys/", ""), false},
-		{rawRequest("POST", "/v1/keys/a", "value=1"), true},
-		{rawRequest("GET", "/v1/keys/", "") + rawRequest("GET", "/machines", "") + "GET /", true},
+		{fronttest.RawRequest("GET", "/v1/watch/b", ""), false},
+		{fronttest.RawRequest("GET", "/v1/watch/b", "") + fronttest.RawRequest("GET", "/v1/keys/", ""), false},
+		{fronttest.RawRequest("POST", "/v1/keys/a", "value=1"), true},
+		{fronttest.RawRequest("GET", "/v1/keys/", "") + fronttest.RawRequest("GET", "/machines", "") + "GET /", true},
 		{"POST /v1/keys/a HTTP/1.1\r\n" + form + "Content-Length: 20000000\r\n\r\nvalue=1", true},
 		{"GET / HTTP/2.0\r\n\r\n", true},
-		{rawRequest("POST", joinPath, "{}"), true},
+		{fronttest.RawRequest("POST", "/join", "{}"), true},
 		{"GET /raft/stream HTTP/1.1\r\nHost: x\r\nUpgrade: etcd-raft\r\nConnection: Upgrade\r\n\r\n", true},
 	}
 	held := func() (goroutines, files, actors int) {
-		for _, bucket := range s.machine.System.ProcessRegistry.LocalPIDs.LocalPIDs {
+		for _, bucket := range s.Machine.System.ProcessRegistry.LocalPIDs.LocalPIDs {
 			actors += bucket.Count()
 		}
 		open, err := os.ReadDir("/proc/self/fd")
@@ -55,7 +58,7 @@ func testResetsLeaveNothing(t *testing.T, serve server) {
 		return runtime.NumGoroutine(), len(open), actors
 	}
 	quiet := func() bool {
-		return s.port.Open() == 1 && p.port.Open() == 0 && s.machine.Watchers() == 0 && s.bodies.used.Load() == 0 && p.bodies.used.Load() == 0
+		return s.Open() == 1 && p.Open() == 0 && s.Machine.Watchers() == 0 && s.BodyBytes() == 0 && p.BodyBytes() == 0
 	}
 	churn := func(n int) {
 		var clients sync.WaitGroup
@@ -66,14 +69,14 @@ func testResetsLeaveNothing(t *testing.T, serve server) {
 					if i%3 == 0 {
 						port = p
 					}
-					raw, err := net.Dial("tcp", port.addr)
+					raw, err := net.Dial("tcp", port.Addr)
 					if err != nil {
 						t.Error(err)
 						return
 					}
 					c := raw
-					if s.tls != nil && i%5 > 0 {
-						cfg := s.tls.Clone()
+					if s.TLS != nil && i%5 > 0 {
+						cfg := s.TLS.Clone()
 						cfg.ServerName = "127.0.0.1"
 						c = tls.Client(raw, cfg)
 					}
@@ -88,12 +91,12 @@ func testResetsLeaveNothing(t *testing.T, serve server) {
 			})
 		}
 		clients.Wait()
-		s.eventually("nothing is open", quiet)
+		s.Eventually("nothing is open", quiet)
 	}
 	churn(connections / 10) // then what there is once is there
 	goroutines, files, actors := held()
 	churn(connections)
-	s.eventually("no more is held than before", func() bool {
+	s.Eventually("no more is held than before", func() bool {
 		nowGoroutines, nowFiles, nowActors := held()
 		return nowGoroutines <= goroutines+few && nowFiles <= files+few && nowActors <= actors+few
 	})

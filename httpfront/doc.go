@@ -1,10 +1,11 @@
-// Package httpfront is the HTTP side of a machine: one session actor per connection, and
-// the codec of the v1 API.
+// Package httpfront is the HTTP engine of a machine: what all APIs over HTTP have in common.
+// Each of them is a folder that gives it routes: v1, ops, and peerfront for the port for
+// machines.
 //
-// It owns parsing, the wording of answers and errors, limits on what clients may
-// send and hold open, and the life of a connection. It turns a request into a
-// message for the raft, store or hub actor and renders the answer. It decides
-// nothing about keys.
+// It owns reading requests, one session actor per connection, what may be asked of the
+// machine (see [Exchange]) and waiting for it in time, parking a connection for a watch,
+// the errors of v1 and v2, limits on what clients may send, and which web pages may use a
+// port. It must never know an API, a key, or which routes there are.
 //
 // It promises that
 //   - every request gets exactly one answer, bad ones an error in the JSON shape of

@@ -57,6 +57,9 @@ func (x *Exchange) Form() (Form, *Error) {
 	return f, nil
 }
 
+// Scheme is that of the URLs of this port.
+func (x *Exchange) Scheme() string { return x.server.cfg.scheme() }
+
 // Conn is the connection over which the request has come.
 func (x *Exchange) Conn() *listen.Conn { return x.ctx.Conn().(*conn).Conn }
 

@@ -24,15 +24,16 @@ const (
 
 // Form holds the parameters of a request: those of the body before those of the
 // query, each in the order in which they were sent.
-type Form []field
+type Form []Field
 
-type field struct{ name, value string }
+// Field is one of them.
+type Field struct{ Name, Value string }
 
 // Get returns the first field with that name. Names are case sensitive.
 func (f Form) Get(name string) (value string, ok bool) {
 	for _, field := range f {
-		if field.name == name {
-			return field.value, true
+		if field.Name == name {
+			return field.Value, true
 		}
 	}
 	return "", false
@@ -55,12 +56,12 @@ func readForm(header *fasthttp.RequestHeader, body, query string) (Form, error) 
 	return appendPairs(f, query)
 }
 
-// urlencoded is what curl and nearly everybody sends.
-const urlencoded = "application/x-www-form-urlencoded"
+// TypeForm is the type of a body that curl and nearly everybody sends.
+const TypeForm = "application/x-www-form-urlencoded"
 
 func readFields(contentType, body string) (Form, error) {
 	mediaType, boundary := contentType, ""
-	if contentType != urlencoded { // not worth parsing
+	if contentType != TypeForm { // not worth parsing
 		var params map[string]string
 		var err error
 		if mediaType, params, err = mime.ParseMediaType(contentType); err != nil {
@@ -69,14 +70,14 @@ func readFields(contentType, body string) (Form, error) {
 		boundary = params["boundary"]
 	}
 	switch mediaType {
-	case urlencoded:
+	case TypeForm:
 		return appendPairs(nil, body)
 	case "multipart/form-data":
 		return readMultipart(multipart.NewReader(strings.NewReader(body), boundary))
 	case "":
-		return nil, errors.New("a body without Content-Type is not understood; send a form: " + urlencoded + " or multipart/form-data")
+		return nil, errors.New("a body without Content-Type is not understood; send a form: " + TypeForm + " or multipart/form-data")
 	}
-	return nil, fmt.Errorf("a body of type %s is not understood; send a form: %s or multipart/form-data", named(mediaType), urlencoded)
+	return nil, fmt.Errorf("a body of type %s is not understood; send a form: %s or multipart/form-data", named(mediaType), TypeForm)
 }
 
 // appendPairs adds the pairs of an urlencoded string.
@@ -99,7 +100,7 @@ func appendPairs(f Form, encoded string) (Form, error) {
 		if len(f) == maxFields {
 			return nil, errManyFields
 		}
-		f = append(f, field{name, value})
+		f = append(f, Field{name, value})
 	}
 	return f, nil
 }
@@ -146,7 +147,7 @@ func readMultipart(r *multipart.Reader) (Form, error) {
 		if err != nil {
 			return nil, fmt.Errorf("%s breaks off or is badly encoded", named(name))
 		}
-		f = append(f, field{name, string(value)})
+		f = append(f, Field{name, string(value)})
 	}
 }
 

@@ -1,4 +1,4 @@
-package httpfront
+package httpfront_test
 
 import (
 	"cmp"
@@ -6,6 +6,9 @@ import (
 	"io"
 	"strings"
 	"testing"
+
+	"etcd/httpfront"
+	"etcd/httpfront/fronttest"
 )
 
 // framing lists requests of which two parsers may think that they end at different
@@ -129,30 +132,30 @@ func TestFraming(t *testing.T) { inBothModes(t, testFraming) }
 
 func testFraming(t *testing.T, serve server) {
 	clients := serve(t)
-	mode := func(*Config) {}
-	if clients.tls != nil {
-		mode = overTLS
+	mode := func(*httpfront.Config) {}
+	if clients.TLS != nil {
+		mode = fronttest.OverTLS
 	}
-	peers := servePeers(t, clients, io.Discard, mode)
+	peers := serveMachines(t, clients, io.Discard, mode)
 	for _, test := range framing {
 		for _, port := range []struct {
 			name, path string
-			*testServer
-		}{{"clients", "/v1/keys/a", clients}, {"peers", joinPath, peers}} {
+			*fronttest.Server
+		}{{"clients", "/v1/keys/a", clients}, {"peers", "/join", peers}} {
 			t.Run(test.name+"/"+port.name, func(t *testing.T) {
-				c := port.dial()
+				c := port.Dial()
 				head, body, _ := strings.Cut(strings.Replace(test.request, "%s", port.path, 1), "\r\n\r\n")
-				c.send("%s\r\nContent-Type: %s\r\n\r\n%s%s", head, urlencoded, body, rawRequest("GET", "/version", ""))
-				r := c.reply("POST")
+				c.Send("%s\r\nContent-Type: %s\r\n\r\n%s%s", head, httpfront.TypeForm, body, fronttest.RawRequest("GET", "/version", ""))
+				r := c.Reply("POST")
 				want := cmp.Or(test.status, 400)
-				if r.status != want || !r.close || !strings.HasPrefix(r.body, fmt.Sprintf(`{"errorCode":%d,`, want)) {
-					t.Errorf("%d %s, close %v", r.status, r.body, r.close)
+				if r.Status != want || !r.Close || !strings.HasPrefix(r.Body, fmt.Sprintf(`{"errorCode":%d,`, want)) {
+					t.Errorf("%d %s, close %v", r.Status, r.Body, r.Close)
 				}
-				c.ended()
+				c.Ended()
 			})
 		}
 	}
-	check(t, clients.dial().get("/v1/keys/a"), 404, `{"errorCode":100,"message":"Key Not Found","cause":"/a"}`)
+	fronttest.Check(t, clients.Dial().Get("/v1/keys/a"), 404, `{"errorCode":100,"message":"Key Not Found","cause":"/a"}`)
 }
 
 // What looks strange but says clearly where it ends is served, and so is what follows.
@@ -160,7 +163,7 @@ func TestClearFraming(t *testing.T) { inBothModes(t, testClearFraming) }
 
 func testClearFraming(t *testing.T, serve server) {
 	s := serve(t)
-	form := "Host: x\r\nContent-Type: " + urlencoded + "\r\n"
+	form := "Host: x\r\nContent-Type: " + httpfront.TypeForm + "\r\n"
 	for name, request := range map[string]string{
 		"chunks":                 "POST /v1/keys/a HTTP/1.1\r\n" + form + "Transfer-Encoding:  CHUNKED \r\n\r\n3;ext=\"a\"\r\nval\r\n00004\r\nue=1\r\n0\r\nX: y\r\n\r\n",
 		"length with zeros":      "POST /v1/keys/a HTTP/1.1\r\n" + form + "Content-Length: \t007 \r\n\r\nvalue=1",
@@ -176,17 +179,17 @@ func testClearFraming(t *testing.T, serve server) {
 		"asks first, chunks":     "POST /v1/keys/a HTTP/1.1\r\n" + form + "Expect: 100-continue\r\nTransfer-Encoding: chunked\r\n\r\n7\r\nvalue=1\r\n0\r\n\r\n",
 	} {
 		t.Run(name, func(t *testing.T) {
-			c := s.dial()
-			c.set("/a", "value=1")
-			c.send("%s", request+rawRequest("GET", "/version", ""))
-			r := c.reply("GET")
-			if r.status == 100 && strings.Contains(request, "HTTP/1.1") {
-				r = c.reply("GET")
+			c := s.Dial()
+			c.Set("/a", "value=1")
+			c.Send("%s", request+fronttest.RawRequest("GET", "/version", ""))
+			r := c.Reply("GET")
+			if r.Status == 100 && strings.Contains(request, "HTTP/1.1") {
+				r = c.Reply("GET")
 			}
-			if r.status != 200 || !strings.Contains(r.body, `"value":"1"`) {
-				t.Errorf("%d %s", r.status, r.body)
+			if r.Status != 200 || !strings.Contains(r.Body, `"value":"1"`) {
+				t.Errorf("%d %s", r.Status, r.Body)
 			}
-			check(t, c.reply("GET"), 200, "etcd v9")
+			fronttest.Check(t, c.Reply("GET"), 200, "etcd v9")
 		})
 	}
 }
@@ -195,11 +198,11 @@ func testClearFraming(t *testing.T, serve server) {
 func TestConnectionClose(t *testing.T) {
 	s := serve(t)
 	for _, connection := range []string{"close", "Close", "keep-alive, close", "TE , CLOSE"} {
-		c := s.dial()
-		c.send("GET /version HTTP/1.1\r\nHost: x\r\nConnection: %s\r\n\r\n", connection)
-		if r := c.reply("GET"); r.status != 200 || !r.close {
-			t.Errorf("Connection: %s: %d, close %v", connection, r.status, r.close)
+		c := s.Dial()
+		c.Send("GET /version HTTP/1.1\r\nHost: x\r\nConnection: %s\r\n\r\n", connection)
+		if r := c.Reply("GET"); r.Status != 200 || !r.Close {
+			t.Errorf("Connection: %s: %d, close %v", connection, r.Status, r.Close)
 		}
-		c.ended()
+		c.Ended()
 	}
 }

@@ -1,4 +1,4 @@
-package httpfront
+package httpfront_test
 
 import (
 	"bufio"
@@ -14,6 +14,8 @@ import (
 	"unicode/utf8"
 
 	"etcd/endpoint"
+	"etcd/httpfront"
+	"etcd/httpfront/fronttest"
 )
 
 // halves is a connection in memory whose directions end separately.
@@ -76,24 +78,24 @@ func checkAnswers(sent []byte, heads bool) error {
 		if _, err := in.Peek(1); err == io.EOF {
 			return nil
 		}
-		r, err := readReply(in, "GET")
-		if heads && r.status != 0 {
+		r, err := fronttest.ReadReply(in, "GET")
+		if heads && r.Status != 0 {
 			return nil // where the next one begins cannot be known
 		}
 		if err != nil {
 			return fmt.Errorf("answer %d: %w", n, err)
 		}
-		if r.status == 100 {
+		if r.Status == 100 {
 			continue
 		}
-		switch contentType := r.header.Get("Content-Type"); {
-		case r.status < 200 || r.status > 599:
-			return fmt.Errorf("answer %d: status %d", n, r.status)
-		case contentType == TypeJSON && !json.Valid([]byte(r.body)):
-			return fmt.Errorf("answer %d: no JSON: %q", n, r.body)
-		case contentType == TypeText && !utf8.ValidString(r.body):
-			return fmt.Errorf("answer %d: no UTF-8: %q", n, r.body)
-		case contentType != TypeJSON && contentType != TypeText:
+		switch contentType := r.Header.Get("Content-Type"); {
+		case r.Status < 200 || r.Status > 599:
+			return fmt.Errorf("answer %d: status %d", n, r.Status)
+		case contentType == httpfront.TypeJSON && !json.Valid([]byte(r.Body)):
+			return fmt.Errorf("answer %d: no JSON: %q", n, r.Body)
+		case contentType == httpfront.TypeText && !utf8.ValidString(r.Body):
+			return fmt.Errorf("answer %d: no UTF-8: %q", n, r.Body)
+		case contentType != httpfront.TypeJSON && contentType != httpfront.TypeText:
 			return fmt.Errorf("answer %d: content type %q", n, contentType)
 		}
 	}
@@ -102,24 +104,24 @@ func checkAnswers(sent []byte, heads bool) error {
 // Whatever a client sends on a connection, what it gets back is well-formed answers
 // and then the end, no watcher stays, nothing panics, and the next client is served.
 func FuzzRequest(f *testing.F) {
-	form := "Content-Type: " + urlencoded + "\r\n"
+	form := "Content-Type: " + httpfront.TypeForm + "\r\n"
 	for _, seed := range []string{
-		rawRequest("GET", "/v1/keys/a", ""),
-		rawRequest("POST", "/v1/keys/a", "value=1&ttl=5") + rawRequest("GET", "/v1/get/", ""),
-		rawRequest("DELETE", "//v1/keys/%2e./a%00", ""),
-		rawRequest("GET", "/v1/watch/a", "") + rawRequest("POST", "/v1/keys/a", "value=2"),
-		rawRequest("POST", "/v1/watch/?index=1", "") + rawRequest("GET", "/", ""),
-		rawRequest("HEAD", "/v1/keys/", ""),
-		rawRequest("OPTIONS", "*", ""),
-		rawRequest("CONNECT", "host:1", ""),
-		rawRequest("GET", "http://[::1/v1/keys", ""),
+		fronttest.RawRequest("GET", "/v1/keys/a", ""),
+		fronttest.RawRequest("POST", "/v1/keys/a", "value=1&ttl=5") + fronttest.RawRequest("GET", "/v1/get/", ""),
+		fronttest.RawRequest("DELETE", "//v1/keys/%2e./a%00", ""),
+		fronttest.RawRequest("GET", "/v1/watch/a", "") + fronttest.RawRequest("POST", "/v1/keys/a", "value=2"),
+		fronttest.RawRequest("POST", "/v1/watch/?index=1", "") + fronttest.RawRequest("GET", "/", ""),
+		fronttest.RawRequest("HEAD", "/v1/keys/", ""),
+		fronttest.RawRequest("OPTIONS", "*", ""),
+		fronttest.RawRequest("CONNECT", "host:1", ""),
+		fronttest.RawRequest("GET", "http://[::1/v1/keys", ""),
 		"POST /v1/keys/a HTTP/1.1\r\nHost: x\r\n" + form + "Transfer-Encoding: chunked\r\n\r\n7\r\nvalue=3\r\n0\r\n\r\nGET / HTTP/1.0\r\n\r\n",
 		"POST /v1/keys/a HTTP/1.1\r\nHost: x\r\n" + form + "Expect: 100-continue\r\nContent-Length: 7\r\n\r\nvalue=4",
 		"POST /v1/keys/a HTTP/1.1\r\nHost: x\r\n" + form + "Content-Length: 700000\r\n\r\nvalue=4",
-		"POST /v1/keys/a HTTP/1.1\r\nHost: x\r\nContent-Type: multipart/form-data; boundary=XX\r\nContent-Length: 200\r\n\r\n" + multipartBody(field{`name="value"`, "v"}),
+		"POST /v1/keys/a HTTP/1.1\r\nHost: x\r\nContent-Type: multipart/form-data; boundary=XX\r\nContent-Length: 200\r\n\r\n" + "--XX\r\nContent-Disposition: form-data; name=\"value\"\r\n\r\nv\r\n--XX--\r\n",
 		"GET /v1/keys/a HTTP/1.1\r\nHost: x\r\nConnection: close\r\nX:\x00\r\n y\r\n\r\n",
 		"GET /v1/watch/a HTTP/1.0\r\n\r\nGET",
-		rawRequest("GET", "/v1/watch/a", "") + strings.Repeat("x", maxEarly+1),
+		fronttest.RawRequest("GET", "/v1/watch/a", "") + strings.Repeat("x", httpfront.MaxEarly+1),
 		"\r\n\r\nGET / HTTP/9.9\n\n", "GET", "", "\x16\x03\x01\x02\x00", strings.Repeat("a", 4000),
 	} {
 		f.Add([]byte(seed))
@@ -128,11 +130,11 @@ func FuzzRequest(f *testing.F) {
 		f.Add([]byte(strings.Replace(test.request, "%s", "/v1/keys/a", 1)))
 	}
 	l := newMemoryListener()
-	s := serveOn(f, l, func(c *Config) { c.CORS = []string{"*"} })
+	s := serveOn(f, l, func(c *httpfront.Config) { c.CORS = []string{"*"} })
 	healthy := func(t *testing.T) {
-		c := newClient(t, l.dial())
-		c.send("%s", rawRequest("GET", "/version", ""))
-		check(t, c.reply("GET"), 200, "etcd v9")
+		c := fronttest.NewClient(t, l.dial())
+		c.Send("%s", fronttest.RawRequest("GET", "/version", ""))
+		fronttest.Check(t, c.Reply("GET"), 200, "etcd v9")
 		_ = c.Close()
 	}
 	f.Fuzz(func(t *testing.T, raw []byte) {
@@ -141,12 +143,12 @@ func FuzzRequest(f *testing.F) {
 			t.Errorf("%v\nin %q", err, got)
 		}
 		healthy(t)
-		for deadline := time.Now().Add(patience); s.machine.Watchers() > 0; healthy(t) {
+		for deadline := time.Now().Add(fronttest.Patience); s.Machine.Watchers() > 0; healthy(t) {
 			if time.Now().After(deadline) {
-				t.Fatalf("%d watchers stay", s.machine.Watchers())
+				t.Fatalf("%d watchers stay", s.Machine.Watchers())
 			}
 		}
-		if log := s.log.take(); log != "" {
+		if log := s.Log.Take(); log != "" {
 			t.Errorf("logged:\n%s", log)
 		}
 	})
@@ -156,7 +158,7 @@ func FuzzRequest(f *testing.F) {
 func exchange(t *testing.T, l *memoryListener, raw []byte) []byte {
 	conn := l.dial()
 	defer conn.Close()
-	if err := conn.SetDeadline(time.Now().Add(patience)); err != nil {
+	if err := conn.SetDeadline(time.Now().Add(fronttest.Patience)); err != nil {
 		t.Fatal(err)
 	}
 	sent := make(chan struct{})
@@ -194,7 +196,7 @@ func FuzzPeerPort(f *testing.F) {
 	}
 	l := newMemoryListener()
 	s := serveOn(f, newMemoryListener())
-	servePeersOn(f, s, l, io.Discard)
+	s.Beside(l, io.Discard, config(nil), machineRoutes())
 	f.Fuzz(func(t *testing.T, raw []byte) {
 		got := exchange(t, l, raw)
 		if !bytes.Contains(got, []byte("HTTP/1.1 101 ")) { // then come frames
@@ -205,8 +207,8 @@ func FuzzPeerPort(f *testing.F) {
 		if got := exchange(t, l, []byte("GET /version HTTP/1.0\r\n\r\n")); !bytes.Contains(got, []byte(" 200 ")) {
 			t.Fatalf("the next one is answered %q", got)
 		}
-		s.t = t
-		for _, m := range s.status().Members {
+		s.T = t
+		for _, m := range s.Status().Members {
 			if err := endpoint.CheckMember(m.Name, m.PeerURL, m.ClientURL); err != nil {
 				t.Errorf("a member was taken in that should not have been: %v", err)
 			}

@@ -1,46 +1,49 @@
-package httpfront
+package httpfront_test
 
 import (
 	"io"
 	"strings"
 	"testing"
 	"time"
+
+	"etcd/httpfront"
+	"etcd/httpfront/fronttest"
 )
 
 func TestConnectionLimit(t *testing.T) { inBothModes(t, testConnectionLimit) }
 
 func testConnectionLimit(t *testing.T, serve server) {
-	s := serve(t, func(c *Config) { c.MaxConnections = 3 })
-	open := []*client{s.dial(), s.dial(), s.dial()}
+	s := serve(t, func(c *httpfront.Config) { c.MaxConnections = 3 })
+	open := []*fronttest.Client{s.Dial(), s.Dial(), s.Dial()}
 	for _, c := range open {
-		c.get("/version")
+		c.Get("/version")
 	}
-	open[0].send("%s", rawRequest("GET", "/v1/watch/a", "")) // counts as before
+	open[0].Send("%s", fronttest.RawRequest("GET", "/v1/watch/a", "")) // counts as before
 	for range 3 {
-		c := s.dial() // sends nothing, and is told all the same
-		r := c.reply("GET")
-		check(t, r, 503, `{"errorCode":503,"message":"Service Unavailable","cause":"too many connections"}`)
-		if !r.close {
+		c := s.Dial() // sends nothing, and is told all the same
+		r := c.Reply("GET")
+		fronttest.Check(t, r, 503, `{"errorCode":503,"message":"Service Unavailable","cause":"too many connections"}`)
+		if !r.Close {
 			t.Error("the answer does not say that the connection ends")
 		}
-		c.ended()
+		c.Ended()
 	}
-	if n := s.port.Refused(); n != 3 {
+	if n := s.Refused(); n != 3 {
 		t.Errorf("%d refusals were counted, want 3", n)
 	}
-	if log := s.log.take(); strings.Count(log, "level=WARN") != 1 || !strings.Contains(log, "-max-connections") || !strings.Contains(log, "limit=3") {
+	if log := s.Log.Take(); strings.Count(log, "level=WARN") != 1 || !strings.Contains(log, "-max-connections") || !strings.Contains(log, "limit=3") {
 		t.Errorf("three refusals logged:\n%s", log)
 	}
-	check(t, open[1].get("/version"), 200, "etcd v9") // those that are in stay
+	fronttest.Check(t, open[1].Get("/version"), 200, "etcd v9") // those that are in stay
 	for _, c := range open[:2] {
 		_ = c.Close() // one of them watches
 	}
-	for deadline := time.Now().Add(patience); s.port.Open() > 1; open[2].get("/version") {
+	for deadline := time.Now().Add(fronttest.Patience); s.Open() > 1; open[2].Get("/version") {
 		if time.Now().After(deadline) {
 			t.Fatal("closed connections are still counted")
 		}
 	}
-	check(t, s.dial().get("/version"), 200, "etcd v9")
+	fronttest.Check(t, s.Dial().Get("/version"), 200, "etcd v9")
 }
 
 // A client that sends a body which is refused reads why, although it was still
@@ -55,21 +58,21 @@ func testRefusedBody(t *testing.T, serve server) {
 		"chunked": "Transfer-Encoding: chunked\r\n\r\n1312D00\r\n",
 	} {
 		t.Run(name, func(t *testing.T) {
-			c := s.dial()
-			c.send("POST /v1/keys/a HTTP/1.1\r\nHost: x\r\nContent-Type: %s\r\n%s", urlencoded, head)
+			c := s.Dial()
+			c.Send("POST /v1/keys/a HTTP/1.1\r\nHost: x\r\nContent-Type: %s\r\n%s", httpfront.TypeForm, head)
 			if _, err := io.CopyN(c.Conn, zeros{}, 20_000_000); err != nil {
 				t.Fatalf("sending: %v", err)
 			}
-			check(t, c.reply("POST"), 413, want)
-			c.ended()
+			fronttest.Check(t, c.Reply("POST"), 413, want)
+			c.Ended()
 		})
 	}
-	c := s.dial()
+	c := s.Dial()
 	body := "value=" + strings.Repeat("x", 64<<10-6)
-	if r := c.do("POST", "/v1/keys/a", body); r.status != 200 {
-		t.Errorf("a body as long as the limit: %d", r.status)
+	if r := c.Do("POST", "/v1/keys/a", body); r.Status != 200 {
+		t.Errorf("a body as long as the limit: %d", r.Status)
 	}
-	check(t, c.do("POST", "/v1/keys/a", body+"x"), 413, want)
+	fronttest.Check(t, c.Do("POST", "/v1/keys/a", body+"x"), 413, want)
 }
 
 type zeros struct{}
@@ -86,26 +89,26 @@ func testLongRequests(t *testing.T, serve server) {
 		status        int
 		ends          bool
 	}{
-		{"target at the limit", rawRequest("GET", "/v1/keys/"+long(maxURI-len("/v1/keys/")), ""), 404, false},
-		{"target over the limit", rawRequest("GET", "/v1/keys/"+long(maxURI), ""), 414, false},
-		{"target over the buffer", rawRequest("GET", "/v1/keys/"+long(2*maxHeader), ""), 414, true},
-		{"headers over the buffer", "GET / HTTP/1.1\r\nHost: x\r\nX: " + long(2*maxHeader) + "\r\n\r\n", 431, true},
-		{"second request on a connection", rawRequest("GET", "/", "") + rawRequest("GET", "/v1/keys/"+long(2*maxHeader), ""), 414, true},
+		{"target at the limit", fronttest.RawRequest("GET", "/v1/keys/"+long(httpfront.MaxURI-len("/v1/keys/")), ""), 404, false},
+		{"target over the limit", fronttest.RawRequest("GET", "/v1/keys/"+long(httpfront.MaxURI), ""), 414, false},
+		{"target over the buffer", fronttest.RawRequest("GET", "/v1/keys/"+long(2*httpfront.MaxHeader), ""), 414, true},
+		{"headers over the buffer", "GET / HTTP/1.1\r\nHost: x\r\nX: " + long(2*httpfront.MaxHeader) + "\r\n\r\n", 431, true},
+		{"second request on a connection", fronttest.RawRequest("GET", "/", "") + fronttest.RawRequest("GET", "/v1/keys/"+long(2*httpfront.MaxHeader), ""), 414, true},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			c := s.dial()
-			c.send("%s", test.request)
+			c := s.Dial()
+			c.Send("%s", test.request)
 			if strings.HasPrefix(test.name, "second") {
-				c.reply("GET")
+				c.Reply("GET")
 			}
-			r := c.reply("GET")
-			if r.status != test.status || r.header.Get("Content-Type") != TypeJSON || !strings.HasPrefix(r.body, `{"errorCode":`) {
-				t.Errorf("%d %s, want %d", r.status, r.body, test.status)
+			r := c.Reply("GET")
+			if r.Status != test.status || r.Header.Get("Content-Type") != httpfront.TypeJSON || !strings.HasPrefix(r.Body, `{"errorCode":`) {
+				t.Errorf("%d %s, want %d", r.Status, r.Body, test.status)
 			}
 			if test.ends {
-				c.ended()
+				c.Ended()
 			} else {
-				check(t, c.get("/version"), 200, "etcd v9")
+				fronttest.Check(t, c.Get("/version"), 200, "etcd v9")
 			}
 		})
 	}
@@ -116,23 +119,21 @@ func TestHandlerPanics(t *testing.T) { inBothModes(t, testHandlerPanics) }
 
 func testHandlerPanics(t *testing.T, serve server) {
 	s := serve(t)
-	c, beside := s.dial(), s.dial()
-	c.set("/a", "value=1")
-	s.clock.broken.Store(true)
-	r := c.get("/v1/keys/a") // looks at the clock for the time that is left
-	check(t, r, 500, `{"errorCode":300,"message":"Raft Internal Error","cause":"internal error"}`)
-	if !r.close {
+	c, beside := s.Dial(), s.Dial()
+	c.Set("/a", "value=1")
+	r := c.Get("/panics")
+	fronttest.Check(t, r, 500, `{"errorCode":300,"message":"Raft Internal Error","cause":"internal error"}`)
+	if !r.Close {
 		t.Error("the answer does not say that the connection ends")
 	}
-	c.ended()
-	log := s.log.take()
-	for _, part := range []string{"made its handler panic", "panic=\"the clock is broken\"", "uri=/v1/keys/a", "method=GET", "stack="} {
+	c.Ended()
+	log := s.Log.Take()
+	for _, part := range []string{"made its handler panic", "panic=\"it is broken\"", "uri=/panics", "method=GET", "stack="} {
 		if !strings.Contains(log, part) {
 			t.Errorf("the log lacks %q:\n%s", part, log)
 		}
 	}
-	check(t, beside.get("/version"), 200, "etcd v9")
-	s.clock.broken.Store(false)
-	check(t, beside.get("/v1/keys/a"), 200, `{"action":"GET","key":"/a","value":"1","index":3}`)
-	s.eventually("the connection is given up", func() bool { return s.port.Open() == 2 })
+	fronttest.Check(t, beside.Get("/version"), 200, "etcd v9")
+	fronttest.Check(t, beside.Get("/v1/keys/a"), 200, `{"action":"GET","key":"/a","value":"1","index":3}`)
+	s.Eventually("the connection is given up", func() bool { return s.Open() == 2 })
 }

@@ -19,9 +19,9 @@ type pages struct {
 	peers     bool // this is the port for other machines
 	every     bool // all pages may use this port
 	scheme    string
-	own       string             // origin of the pages of this port, as clients are told its address
-	permitted map[string][]field // by origin, the headers with which its pages read an answer
-	others    []field            // the headers of an answer to anybody else
+	own       string              // origin of the pages of this port, as clients are told its address
+	permitted map[string][]header // by origin, the headers with which its pages read an answer
+	others    []header            // the headers of an answer to anybody else
 
 	checkHost bool
 	hosts     map[string]bool // names that this machine has
@@ -37,15 +37,18 @@ var (
 	headerSecFetchDest = []byte("Sec-Fetch-Dest")
 )
 
+// header is one of an answer.
+type header struct{ name, value string }
+
 // varyOrigin keeps a cache from giving one page the answer to another.
-var varyOrigin = field{fasthttp.HeaderVary, fasthttp.HeaderOrigin}
+var varyOrigin = header{fasthttp.HeaderVary, fasthttp.HeaderOrigin}
 
 // standardPorts are left out of an origin.
 var standardPorts = map[string]string{"http": ":80", "https": ":443"}
 
-func newPages(cfg *Config, peers bool) *pages {
+func newPages(cfg *Config) *pages {
 	p := &pages{
-		peers:     peers,
+		peers:     cfg.Machines,
 		scheme:    cfg.scheme(),
 		checkHost: cfg.CheckHost,
 		hosts:     map[string]bool{"localhost": true, "127.0.0.1": true, "::1": true},
@@ -60,16 +63,16 @@ func newPages(cfg *Config, peers bool) *pages {
 		p.hosts[u.Hostname()] = true
 		p.own = u.Scheme + "://" + strings.TrimSuffix(u.Host, standardPorts[u.Scheme])
 	}
-	if peers {
+	if cfg.Machines {
 		p.foreign = HTTPError(http.StatusForbidden, "this port is for the other machines of the cluster, and not for web pages")
 		return p
 	}
 	p.foreign = HTTPError(http.StatusForbidden,
 		"pages of other origins may use this machine only if it is started with -cors and theirs, such as -cors http://example.com")
-	p.others = []field{varyOrigin}
-	p.permitted = make(map[string][]field)
+	p.others = []header{varyOrigin}
+	p.permitted = make(map[string][]header)
 	for _, origin := range cfg.CORS {
-		headers := []field{
+		headers := []header{
 			{fasthttp.HeaderAccessControlAllowOrigin, origin},
 			{fasthttp.HeaderAccessControlAllowMethods, "POST, GET, OPTIONS, PUT, DELETE"},
 			{fasthttp.HeaderAccessControlAllowHeaders, "accept, content-type"},
@@ -157,7 +160,7 @@ func isLink(h *fasthttp.RequestHeader) bool {
 }
 
 // headers go with every answer to a request.
-func (p *pages) headers(h *fasthttp.RequestHeader) []field {
+func (p *pages) headers(h *fasthttp.RequestHeader) []header {
 	if len(p.permitted) > 0 {
 		if headers, ok := p.permitted[string(h.PeekCanonical(headerOrigin))]; ok {
 			return headers
@@ -166,8 +169,16 @@ func (p *pages) headers(h *fasthttp.RequestHeader) []field {
 	return p.others
 }
 
-func setHeaders(resp *fasthttp.Response, headers []field) {
+func setHeaders(resp *fasthttp.Response, headers []header) {
 	for _, h := range headers {
 		resp.Header.Set(h.name, h.value)
 	}
+}
+
+// scheme is that of the URLs of this port.
+func (c *Config) scheme() string {
+	if c.TLS != nil {
+		return "https"
+	}
+	return "http"
 }

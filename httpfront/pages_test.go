@@ -1,4 +1,4 @@
-package httpfront
+package httpfront_test
 
 import (
 	"io"
@@ -6,6 +6,9 @@ import (
 	"net/http"
 	"strings"
 	"testing"
+
+	"etcd/httpfront"
+	"etcd/httpfront/fronttest"
 )
 
 const foreignPage = `{"errorCode":403,"message":"Forbidden","cause":"pages of other origins may use this machine only if it is started with -cors and theirs, such as -cors http://example.com"}`
@@ -61,10 +64,12 @@ func headerLines(headers string) string { return strings.ReplaceAll(headers, "|"
 // the port for other machines serves none. What is refused has changed nothing.
 func TestPages(t *testing.T) {
 	const url = "http://etcd.example:4001"
-	edit := func(c *Config) { c.URL, c.Hosts, c.CORS = url, []string{"www.example"}, []string{"http://a.example"} }
+	edit := func(c *httpfront.Config) {
+		c.URL, c.Hosts, c.CORS = url, []string{"www.example"}, []string{"http://a.example"}
+	}
 	s := serve(t, edit)
-	p := servePeers(t, s, io.Discard, edit)
-	s.dial().set("/a", "value=before")
+	p := serveMachines(t, s, io.Discard, edit)
+	s.Dial().Set("/a", "value=before")
 	for _, test := range browserRequests {
 		t.Run(test.name, func(t *testing.T) {
 			target, body := "/v1/keys/a", ""
@@ -73,36 +78,36 @@ func TestPages(t *testing.T) {
 			}
 			if test.served { // it does not get in the way of the others
 				target = "/v1/keys/b"
-				s.dial().set("/b", "value=before")
+				s.Dial().Set("/b", "value=before")
 			}
-			c := s.dial()
-			c.send("%s %s HTTP/1.1\r\n%sContent-Type: %s\r\nContent-Length: %d\r\n\r\n%s", test.method, target, headerLines(test.headers), urlencoded, len(body), body)
-			r := c.reply(test.method)
+			c := s.Dial()
+			c.Send("%s %s HTTP/1.1\r\n%sContent-Type: %s\r\nContent-Length: %d\r\n\r\n%s", test.method, target, headerLines(test.headers), httpfront.TypeForm, len(body), body)
+			r := c.Reply(test.method)
 			switch {
-			case test.served && r.status != 200:
-				t.Errorf("refused: %d %s", r.status, r.body)
+			case test.served && r.Status != 200:
+				t.Errorf("refused: %d %s", r.Status, r.Body)
 			case !test.served:
-				check(t, r, 403, foreignPage)
-				c.ended()
+				fronttest.Check(t, r, 403, foreignPage)
+				c.Ended()
 			}
-			if r.header.Get("Vary") != "Origin" {
-				t.Errorf("Vary is %q", r.header["Vary"])
+			if r.Header.Get("Vary") != "Origin" {
+				t.Errorf("Vary is %q", r.Header["Vary"])
 			}
 
-			c = p.dial()
-			c.send("%s /machines HTTP/1.1\r\n%s\r\n", test.method, headerLines(test.headers))
-			r = c.reply(test.method)
+			c = p.Dial()
+			c.Send("%s /machines HTTP/1.1\r\n%s\r\n", test.method, headerLines(test.headers))
+			r = c.Reply(test.method)
 			browser := strings.Contains(strings.ToLower(test.headers), "origin:") || strings.Contains(test.headers, "Sec-Fetch-Site:") && !strings.Contains(test.headers, "none")
 			if browser {
-				check(t, r, 403, `{"errorCode":403,"message":"Forbidden","cause":"this port is for the other machines of the cluster, and not for web pages"}`)
-				c.ended()
-			} else if r.status == 403 {
-				t.Errorf("the port for other machines: %d %s", r.status, r.body)
+				fronttest.Check(t, r, 403, `{"errorCode":403,"message":"Forbidden","cause":"this port is for the other machines of the cluster, and not for web pages"}`)
+				c.Ended()
+			} else if r.Status == 403 {
+				t.Errorf("the port for other machines: %d %s", r.Status, r.Body)
 			}
 		})
 	}
-	if r := s.dial().get("/v1/keys/a"); !strings.Contains(r.body, `"value":"before"`) {
-		t.Errorf("a page that was refused has changed a key: %s", r.body)
+	if r := s.Dial().Get("/v1/keys/a"); !strings.Contains(r.Body, `"value":"before"`) {
+		t.Errorf("a page that was refused has changed a key: %s", r.Body)
 	}
 }
 
@@ -111,30 +116,29 @@ func TestPagesAnywhere(t *testing.T) { inBothModes(t, testPagesAnywhere) }
 
 func testPagesAnywhere(t *testing.T, serve server) {
 	s := serve(t)
-	mode := func(*Config) {}
-	if s.tls != nil {
-		mode = overTLS
+	mode := func(*httpfront.Config) {}
+	if s.TLS != nil {
+		mode = fronttest.OverTLS
 	}
-	p := servePeers(t, s, io.Discard, mode)
-	for _, port := range []*testServer{s, p} {
-		routes := append([]Route{{Path: "/nowhere"}, {Path: "/%zz"}}, port.routes...)
-		for _, route := range routes {
+	p := serveMachines(t, s, io.Discard, mode)
+	for port, routes := range map[*fronttest.Server][]httpfront.Route{s: clientRoutes(s.Clock), p: machineRoutes()} {
+		for _, route := range append(routes, httpfront.Route{Path: "/nowhere"}, httpfront.Route{Path: "/%zz"}) {
 			for _, method := range []string{"GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS", "PATCH"} {
-				c := port.dial()
-				c.send("%s %s HTTP/1.1\r\nHost: x\r\nOrigin: http://evil.example\r\nContent-Length: 0\r\n\r\n", method, route.Path)
-				if r := c.reply(method); r.status != 403 || !r.close || method != "HEAD" && !strings.HasPrefix(r.body, `{"errorCode":403,`) {
-					t.Errorf("%s %s: %d %s", method, route.Path, r.status, r.body)
+				c := port.Dial()
+				c.Send("%s %s HTTP/1.1\r\nHost: x\r\nOrigin: http://evil.example\r\nContent-Length: 0\r\n\r\n", method, route.Path)
+				if r := c.Reply(method); r.Status != 403 || !r.Close || method != "HEAD" && !strings.HasPrefix(r.Body, `{"errorCode":403,`) {
+					t.Errorf("%s %s: %d %s", method, route.Path, r.Status, r.Body)
 				}
 			}
 		}
 	}
-	if n := s.machine.Watchers(); n != 0 {
+	if n := s.Machine.Watchers(); n != 0 {
 		t.Errorf("there are %d watchers", n)
 	}
-	c := s.dial()
-	c.send("POST /v1/keys/a HTTP/1.1\r\nHost: x\r\nOrigin: http://evil.example\r\nContent-Length: 7\r\nExpect: 100-continue\r\n\r\n")
-	check(t, c.reply("POST"), 403, foreignPage)
-	c.ended()
+	c := s.Dial()
+	c.Send("POST /v1/keys/a HTTP/1.1\r\nHost: x\r\nOrigin: http://evil.example\r\nContent-Length: 7\r\nExpect: 100-continue\r\n\r\n")
+	fronttest.Check(t, c.Reply("POST"), 403, foreignPage)
+	c.Ended()
 }
 
 // A page that -cors permits reads every answer, errors included, and may ask first what it may
@@ -156,35 +160,35 @@ func TestCrossOrigin(t *testing.T) {
 		{"no origin", []string{origin}, "", ""},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			s := serve(t, func(c *Config) { c.CORS = test.allowed })
-			c := s.dial()
+			s := serve(t, func(c *httpfront.Config) { c.CORS = test.allowed })
+			c := s.Dial()
 			head := " HTTP/1.1\r\nHost: x\r\n"
 			if test.origin != "" {
 				head += "Origin: " + test.origin + "\r\nSec-Fetch-Site: cross-site\r\n"
 			}
-			c.set("/a", "value=1")
-			see := func(what string, r reply) {
+			c.Set("/a", "value=1")
+			see := func(what string, r fronttest.Reply) {
 				t.Helper()
-				if got := r.header.Get("Access-Control-Allow-Origin"); got != test.want {
+				if got := r.Header.Get("Access-Control-Allow-Origin"); got != test.want {
 					t.Errorf("%s: Access-Control-Allow-Origin %q, want %q", what, got, test.want)
 				}
-				if vary := r.header["Vary"]; len(vary) != 1 || vary[0] != "Origin" {
+				if vary := r.Header["Vary"]; len(vary) != 1 || vary[0] != "Origin" {
 					t.Errorf("%s: Vary %q", what, vary)
 				}
-				if test.want != "" && r.header.Get("Access-Control-Allow-Methods") != "POST, GET, OPTIONS, PUT, DELETE" {
-					t.Errorf("%s: %v", what, r.header)
+				if test.want != "" && r.Header.Get("Access-Control-Allow-Methods") != "POST, GET, OPTIONS, PUT, DELETE" {
+					t.Errorf("%s: %v", what, r.Header)
 				}
 			}
 			for _, line := range []string{"GET /version", "GET /v1/keys/none", "GET /nowhere", "GET /v1/watch/a?quorum=x", "POST /v1/watch/a?index=3", "PATCH /v1/keys/a"} {
-				c.send("%s", line+head+"\r\n")
-				see(line, c.reply("GET"))
+				c.Send("%s", line+head+"\r\n")
+				see(line, c.Reply("GET"))
 			}
 			for _, target := range []string{"/v1/keys/a", "/v1/watch/a", "/version", "/nowhere", "/%zz"} {
-				c.send("%s", "OPTIONS "+target+head+"Access-Control-Request-Method: PUT\r\n\r\n")
-				r := c.reply("OPTIONS")
+				c.Send("%s", "OPTIONS "+target+head+"Access-Control-Request-Method: PUT\r\n\r\n")
+				r := c.Reply("OPTIONS")
 				see("OPTIONS "+target, r)
-				if test.allowed != nil && (r.status != 200 || r.body != "") {
-					t.Errorf("OPTIONS %s: %d %s", target, r.status, r.body)
+				if test.allowed != nil && (r.Status != 200 || r.Body != "") {
+					t.Errorf("OPTIONS %s: %d %s", target, r.Status, r.Body)
 				}
 			}
 			for name, request := range map[string]string{
@@ -194,9 +198,9 @@ func TestCrossOrigin(t *testing.T) {
 				"ambiguous":        "POST /v1/keys/a" + head + "Content-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n",
 				"nothing of a key": "POST /v1/keys/a" + head + "Content-Length: 0\r\n\r\n",
 			} {
-				c := s.dial()
-				c.send("%s", request)
-				see(name, c.reply("POST"))
+				c := s.Dial()
+				c.Send("%s", request)
+				see(name, c.Reply("POST"))
 			}
 		})
 	}
@@ -204,18 +208,18 @@ func TestCrossOrigin(t *testing.T) {
 
 // Also the answers to what is no request, or one too many, are different for another page.
 func TestVary(t *testing.T) {
-	s := serve(t, func(c *Config) { c.MaxConnections = 1 })
-	c := s.dial()
-	c.get("/version")
-	crowded := newClient(t, dialRaw(t, s.addr))
-	if r := crowded.reply("GET"); r.status != 503 || r.header.Get("Vary") != "Origin" {
-		t.Errorf("one too many: %d %v", r.status, r.header)
+	s := serve(t, func(c *httpfront.Config) { c.MaxConnections = 1 })
+	c := s.Dial()
+	c.Get("/version")
+	crowded := fronttest.NewClient(t, dialRaw(t, s.Addr))
+	if r := crowded.Reply("GET"); r.Status != 503 || r.Header.Get("Vary") != "Origin" {
+		t.Errorf("one too many: %d %v", r.Status, r.Header)
 	}
-	c.send("what is this\r\n\r\n")
-	if r := c.reply("GET"); r.status != 400 || r.header.Get("Vary") != "Origin" {
-		t.Errorf("no request: %d %v", r.status, r.header)
+	c.Send("what is this\r\n\r\n")
+	if r := c.Reply("GET"); r.Status != 400 || r.Header.Get("Vary") != "Origin" {
+		t.Errorf("no request: %d %v", r.Status, r.Header)
 	}
-	if log := s.log.take(); strings.Count(log, "\n") != 1 || !strings.Contains(log, "too many connections") {
+	if log := s.Log.Take(); strings.Count(log, "\n") != 1 || !strings.Contains(log, "too many connections") {
 		t.Errorf("logged:\n%s", log)
 	}
 }
@@ -233,12 +237,12 @@ func dialRaw(t *testing.T, addr string) net.Conn {
 func TestHostHeader(t *testing.T) {
 	for _, test := range []struct {
 		name   string
-		edit   func(*Config)
+		edit   func(*httpfront.Config)
 		served []string
 		wrong  []string
 	}{
 		{
-			"its own", func(c *Config) { c.CheckHost, c.URL = true, "http://etcd.example:4001" },
+			"its own", func(c *httpfront.Config) { c.CheckHost, c.URL = true, "http://etcd.example:4001" },
 			[]string{
 				"localhost", "localhost:4001", "LocalHost:5001", "localhost.:4001", "127.0.0.1:4001", "127.0.0.2", "10.0.0.1:80", "0.0.0.0:4001",
 				"[::1]:4001", "[::1]", "[fe80::1%25eth0]:4001", "etcd.example:4001", "etcd.example", "ETCD.example.:1",
@@ -249,40 +253,41 @@ func TestHostHeader(t *testing.T) {
 			},
 		},
 		{
-			"more", func(c *Config) {
+			"more", func(c *httpfront.Config) {
 				c.CheckHost, c.URL, c.Hosts = true, "http://10.0.0.1:4001", []string{"WWW.example", "b.example"}
 			},
 			[]string{"localhost", "10.0.0.1:4001", "10.0.0.2", "www.example:80", "B.example"},
 			[]string{"evil.example", "a.www.example"},
 		},
 		{
-			"all", func(c *Config) { c.CheckHost, c.URL, c.Hosts = true, "http://10.0.0.1:4001", []string{"*"} },
+			"all", func(c *httpfront.Config) { c.CheckHost, c.URL, c.Hosts = true, "http://10.0.0.1:4001", []string{"*"} },
 			[]string{"localhost", "evil.example:4001", "*"}, nil,
 		},
-		{"not looked at", func(c *Config) { c.URL = "http://10.0.0.1:4001" }, []string{"evil.example:4001"}, nil},
+		{"not looked at", func(c *httpfront.Config) { c.URL = "http://10.0.0.1:4001" }, []string{"evil.example:4001"}, nil},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			s := serve(t, test.edit)
-			p := servePeers(t, s, io.Discard, test.edit)
-			for _, port := range []*testServer{s, p} {
-				_, _, _, wrong := written(port.pages.wrongHost)
+			p := serveMachines(t, s, io.Discard, test.edit)
+			for _, port := range []*fronttest.Server{s, p} {
+				wrong := `{"errorCode":403,"message":"Forbidden","cause":"the name in Host is none of this machine: ask for localhost, for an IP address, or for the host of ` +
+					config([]func(*httpfront.Config){test.edit}).URL + `, or start it with -host-whitelist and that name"}`
 				for _, host := range test.served {
-					c := port.dial()
-					c.send("GET /version HTTP/1.1\r\nHost: %s\r\n\r\n", host)
-					check(t, c.reply("GET"), 200, "etcd v9")
+					c := port.Dial()
+					c.Send("GET /version HTTP/1.1\r\nHost: %s\r\n\r\n", host)
+					fronttest.Check(t, c.Reply("GET"), 200, "etcd v9")
 				}
 				for _, host := range test.wrong {
 					for _, line := range []string{"GET /version", "GET /v1/keys/", "POST /join"} {
-						c := port.dial()
-						c.send("%s HTTP/1.1\r\nHost: %s\r\n\r\n", line, host)
-						check(t, c.reply("GET"), http.StatusForbidden, wrong)
-						c.ended()
+						c := port.Dial()
+						c.Send("%s HTTP/1.1\r\nHost: %s\r\n\r\n", line, host)
+						fronttest.Check(t, c.Reply("GET"), http.StatusForbidden, wrong)
+						c.Ended()
 					}
 				}
 			}
 		})
 	}
-	s := serve(t, func(c *Config) { c.CheckHost, c.URL = true, "http://etcd.example:4001" })
+	s := serve(t, func(c *httpfront.Config) { c.CheckHost, c.URL = true, "http://etcd.example:4001" })
 	const wrong = `{"errorCode":403,"message":"Forbidden","cause":"the name in Host is none of this machine: ask for localhost, for an IP address, or for the host of http://etcd.example:4001, or start it with -host-whitelist and that name"}`
 	for request, want := range map[string]string{
 		"GET /version HTTP/1.0\r\n\r\n":                                                   "etcd v9",
@@ -292,10 +297,10 @@ func TestHostHeader(t *testing.T) {
 		"GET //evil.example/version HTTP/1.1\r\nHost: localhost\r\n\r\n":                  `{"errorCode":404,"message":"Not Found","cause":"/evil.example/version"}`,
 		"GET //localhost/version HTTP/1.1\r\nHost: evil.example\r\n\r\n":                  wrong,
 	} {
-		c := s.dial()
-		c.send("%s", request)
-		if r := c.reply("GET"); r.body != want {
-			t.Errorf("%q: %d %s, want %s", request, r.status, r.body, want)
+		c := s.Dial()
+		c.Send("%s", request)
+		if r := c.Reply("GET"); r.Body != want {
+			t.Errorf("%q: %d %s, want %s", request, r.Status, r.Body, want)
 		}
 	}
 }

@@ -10,8 +10,6 @@ import (
 	"time"
 
 	"github.com/valyala/fasthttp"
-
-	"etcd/transport"
 )
 
 // maxURI bounds the request target. It is below the bound of the whole header, so
@@ -30,51 +28,6 @@ type Route struct {
 // Get are the methods of what can only be read.
 func Get(h Handler) map[string]Handler {
 	return map[string]Handler{http.MethodGet: h, http.MethodHead: h}
-}
-
-// clientRoutes lists every endpoint of the client port.
-func clientRoutes() []Route {
-	keys := map[string]Handler{
-		http.MethodGet: getKey, http.MethodHead: getKey,
-		http.MethodPost: setKey, http.MethodPut: setKey, http.MethodDelete: deleteKey,
-	}
-	watch := map[string]Handler{http.MethodGet: watchKey, http.MethodPost: watchKey}
-	return []Route{
-		{Path: "/v1/keys", Tree: true, Methods: keys},
-		{Path: "/v1/get", Tree: true, Methods: map[string]Handler{http.MethodGet: getKey, http.MethodHead: getKey}},
-		{Path: "/v1/watch", Tree: true, Methods: watch},
-		{Path: "/leader", Methods: Get(leader)},
-		{Path: "/machines", Methods: Get(machines)},
-		{Path: "/v1/leader", Methods: Get(leaderURL)},
-		{Path: "/v1/machines", Methods: Get(machineURLs)},
-		{Path: "/v2/members", Tree: true, Methods: map[string]Handler{
-			http.MethodGet: listMembers, http.MethodHead: listMembers, http.MethodDelete: removeMember,
-		}},
-		{Path: transport.PresencePath, Methods: Get(misdirected)},
-		{Path: joinPath, Methods: map[string]Handler{http.MethodGet: NotFound, http.MethodHead: NotFound, http.MethodPost: misdirected}},
-		{Path: "/stats", Methods: Get(stats)},
-		{Path: "/v1/stats/store", Methods: Get(storeStats)},
-		{Path: "/v1/stats/self", Methods: Get(selfStats)},
-		{Path: "/v1/stats/leader", Methods: Get(leaderStats)},
-		{Path: "/health", Methods: Get(health), Early: true},
-		{Path: "/version", Methods: Get(version), Early: true},
-		{Path: "/", Methods: Get(version), Early: true},
-	}
-}
-
-// peerRoutes lists every endpoint of the port for other machines.
-func peerRoutes() []Route {
-	return []Route{
-		{Path: transport.StreamPath, Methods: map[string]Handler{http.MethodGet: acceptStream}},
-		{Path: transport.SnapshotPath, Methods: map[string]Handler{http.MethodPost: acceptSnapshot}},
-		{Path: transport.PresencePath, Methods: Get(presence)},
-		{Path: joinPath, Methods: map[string]Handler{http.MethodPost: fewAtATime(join)}},
-		{Path: "/leader", Methods: Get(membersOnly(fewAtATime(leader)))},
-		{Path: "/machines", Methods: Get(membersOnly(fewAtATime(machines)))},
-		{Path: "/hash", Methods: Get(membersOnly(fromMembersHost(stateHash)))},
-		{Path: "/version", Methods: Get(version), Early: true},
-		{Path: "/", Methods: Get(version), Early: true},
-	}
 }
 
 // handle is the entry of every request.

@@ -1,13 +1,16 @@
-package httpfront
+package httpfront_test
 
 import (
 	"fmt"
 	"testing"
+
+	"etcd/httpfront"
+	"etcd/httpfront/fronttest"
 )
 
 func TestRoutes(t *testing.T) {
 	s := serve(t)
-	c := s.dial()
+	c := s.Dial()
 	for _, test := range []struct {
 		method, target, allow string // allow: of a 405, "" for a 404
 	}{
@@ -36,17 +39,17 @@ func TestRoutes(t *testing.T) {
 		{"POST", "/", "GET, HEAD"},
 	} {
 		t.Run(test.method+" "+test.target, func(t *testing.T) {
-			r := c.do(test.method, test.target, "")
+			r := c.Do(test.method, test.target, "")
 			status, want := 404, fmt.Sprintf(`{"errorCode":404,"message":"Not Found","cause":%q}`, test.target)
 			if test.allow != "" {
 				status, want = 405, fmt.Sprintf(`{"errorCode":405,"message":"Method Not Allowed","cause":%q}`, test.method)
 			}
 			if test.method == "HEAD" {
 				want = ""
-				r.header.Set("Content-Type", TypeText) // looked at elsewhere
+				r.Header.Set("Content-Type", httpfront.TypeText) // looked at elsewhere
 			}
-			check(t, r, status, want)
-			if allow := r.header.Get("Allow"); allow != test.allow {
+			fronttest.Check(t, r, status, want)
+			if allow := r.Header.Get("Allow"); allow != test.allow {
 				t.Errorf("Allow %q, want %q", allow, test.allow)
 			}
 		})
@@ -56,13 +59,13 @@ func TestRoutes(t *testing.T) {
 // Targets that a URL parser would take apart in another way.
 func TestOddTargets(t *testing.T) {
 	s := serve(t)
-	c := s.dial()
-	c.set("/a/b", "value=1")
+	c := s.Dial()
+	c.Set("/a/b", "value=1")
 	want := `{"action":"GET","key":"/a/b","value":"1","index":3}`
 	for _, target := range []string{
 		"//v1//keys/a/b", "/v1/keys/a%2Fb", "/v1/x/../keys/./a/b", "/v1/keys/a/b/", "http://host/v1/keys/a/b", "http://host:1/v1/keys/a%2fb?x",
 		"/v1/keys/a/b?", "/v1/keys/a/b?x?y#z",
 	} {
-		t.Run(target, func(t *testing.T) { check(t, c.get(target), 200, want) })
+		t.Run(target, func(t *testing.T) { fronttest.Check(t, c.Get(target), 200, want) })
 	}
 }

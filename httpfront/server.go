@@ -9,7 +9,6 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
-	"net/netip"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -22,8 +21,6 @@ import (
 	"etcd/store"
 )
 
-const timeFormat = time.RFC3339Nano
-
 // Limits that an operator has no reason to change.
 const (
 	maxHeader    = store.MaxPath    // bytes of request line and headers
@@ -31,29 +28,36 @@ const (
 	writeTimeout = time.Minute      // one answer
 	idleTimeout  = 10 * time.Minute // between two requests of a connection
 
+	// machineTime bounds, at a port for machines, everything up to the end of a request, a TLS
+	// handshake included; the next request of a connection; and writing an answer. Streams and
+	// snapshots have deadlines of their own.
+	machineTime = 5 * time.Second
+	// maxDismissed is how many requests may be under way there, beyond those that are counted,
+	// over connections that have ended.
+	maxDismissed = 256
+
 	// stopGrace is how long connections stay open at a stop for requests that were
 	// sent before it and are still on the way.
 	stopGrace = 200 * time.Millisecond
 )
 
-// Config is what the client side of a machine needs.
+// Config is what a port needs.
 type Config struct {
-	// Version is what /version answers behind "etcd ".
-	Version string
-	// LocalReads answers reads from local state unless the client asks otherwise.
-	LocalReads bool
+	// Machines says that the port is for the other machines of the cluster: for no page, and
+	// with less patience.
+	Machines bool
 	// URL is where those whom this port serves are told to reach it.
 	URL string
 	// Hosts are the names by which it may be called in Host, besides localhost, IP addresses
 	// and the host of URL; "*" stands for all. CheckHost refuses requests with another one.
 	Hosts     []string
 	CheckHost bool
-	// CORS lists the origins whose pages may use the API; "*" stands for all. The port for
-	// other machines is for none.
+	// CORS lists the origins whose pages may use the API; "*" stands for all. A port for
+	// machines is for none.
 	CORS []string
 	// MaxConnections bounds open connections, watches included.
 	MaxConnections int
-	// MaxNewcomers bounds those of them, at the port for machines, over which nobody was let
+	// MaxNewcomers bounds those of them, at a port for machines, over which nobody was let
 	// in yet. It is less than MaxConnections.
 	MaxNewcomers int
 	// MaxBody bounds the body of a request, in bytes.
@@ -66,80 +70,47 @@ type Config struct {
 	RequestTimeout time.Duration
 	// TLS is the configuration of the port; nil for plain HTTP.
 	TLS *tls.Config
-	// Certified checks whether the certificate of a machine that has been verified in a
-	// handshake names a host. Its error is for people on both sides. Nil if machines are not
-	// verified; nobody asks at the port for clients.
-	Certified func(state tls.ConnectionState, host string) error
-	// Clock is the time since 1970 by which is counted how long something lasts: it does
-	// not jump while the process runs.
-	Clock func() store.Time
-	// LostLogLines is how many lines of the log could not be written; nil for none.
-	LostLogLines func() uint64
-	Log          *slog.Logger
+	Log *slog.Logger
 }
 
-// Server serves clients.
+// Server serves one port.
 type Server struct {
-	cfg     Config
-	log     *slog.Logger
-	kind    string // of its sessions
-	http    *fasthttp.Server
-	routes  []Route
-	pages   *pages
-	started store.Time
+	cfg    Config
+	log    *slog.Logger
+	http   *fasthttp.Server
+	routes []Route
+	pages  *pages
 
 	// Set by Attach before attached is closed, and not to be used before that.
 	attached chan struct{}
 	machine  *actors.Machine
 	root     *actor.RootContext
 	mailbox  actor.MailboxProducer
-	logTime  func() store.Time // deadlines are moments in it
 
 	dispatcher actor.Dispatcher
 	supervisor actor.SupervisorStrategy
 
-	port      *listen.Port
-	stopping  atomic.Bool
-	stopped   chan struct{} // closed with stopping
-	lastID    atomic.Uint64
-	asking    chan struct{} // holds one for each request of fewAtATime
-	hashes    hashes
-	memberIPs memberIPs
-	bodies    bodyMemory
-	hijacked  sync.WaitGroup // connections in the hands of a watch
+	port     *listen.Port
+	stopping atomic.Bool
+	stopped  chan struct{} // closed with stopping
+	lastID   atomic.Uint64
+	bodies   bodyMemory
+	hijacked sync.WaitGroup // connections in the hands of a watch
 }
 
-// NewClients makes the server for clients. It can serve before there is a machine, see
-// Attach.
-func NewClients(cfg Config) *Server {
-	cfg.MaxNewcomers = 0
-	return newServer(cfg, "session", clientRoutes(), false)
-}
-
-// NewPeers makes the server for the other machines of the cluster.
-func NewPeers(cfg Config) *Server {
-	cfg.CORS = nil
-	s := newServer(cfg, "peersession", peerRoutes(), true)
-	s.asking = make(chan struct{}, maxAsking)
-	s.hashes.turn = make(chan struct{}, 1)
-	s.memberIPs.now = time.Now
-	s.memberIPs.lookUp = func(ctx context.Context, host string) ([]netip.Addr, error) {
-		return net.DefaultResolver.LookupNetIP(ctx, "ip", host)
+// New makes the server of a port, which answers what the routes say. It can serve before
+// there is a machine, see Attach.
+func New(cfg Config, routes []Route) *Server {
+	if cfg.Machines {
+		cfg.CORS = nil
+	} else {
+		cfg.MaxNewcomers = 0
 	}
-	s.http.ReadTimeout, s.http.WriteTimeout, s.http.IdleTimeout = peerTime, peerTime, peerTime
-	// Those who were dismissed while they were answered are not counted, but end in time.
-	s.http.Concurrency += maxDismissed
-	return s
-}
-
-func newServer(cfg Config, kind string, routes []Route, peers bool) *Server {
 	s := &Server{
 		cfg:      cfg,
 		log:      cfg.Log,
-		kind:     kind,
 		routes:   routes,
-		pages:    newPages(&cfg, peers),
-		started:  cfg.Clock(),
+		pages:    newPages(&cfg),
 		attached: make(chan struct{}),
 		stopped:  make(chan struct{}),
 		// Sessions only pass an answer on, so they do it where it is sent.
@@ -148,7 +119,7 @@ func newServer(cfg Config, kind string, routes []Route, peers bool) *Server {
 		bodies:     bodyMemory{limit: cfg.MaxBodyMemory},
 	}
 	s.port = listen.NewPort(listen.Config{
-		MaxConnections: cfg.MaxConnections, MaxNewcomers: cfg.MaxNewcomers, TLS: cfg.TLS, Machines: peers,
+		MaxConnections: cfg.MaxConnections, MaxNewcomers: cfg.MaxNewcomers, TLS: cfg.TLS, Machines: cfg.Machines,
 		Crowded: s.writeCrowded, Log: cfg.Log,
 	})
 	s.http = &fasthttp.Server{
@@ -170,6 +141,11 @@ func newServer(cfg Config, kind string, routes []Route, peers bool) *Server {
 		NoDefaultServerHeader:        true,
 		ConnState:                    connState,
 	}
+	if cfg.Machines {
+		s.http.ReadTimeout, s.http.WriteTimeout, s.http.IdleTimeout = machineTime, machineTime, machineTime
+		// Those who were dismissed while they were answered are not counted, but end in time.
+		s.http.Concurrency += maxDismissed
+	}
 	return s
 }
 
@@ -178,10 +154,13 @@ func newServer(cfg Config, kind string, routes []Route, peers bool) *Server {
 // the machine, for the request timeout at most: opening a large data directory takes a
 // while, and joining a cluster may take for ever.
 func (s *Server) Attach(machine *actors.Machine) {
-	sessions := machine.Kind(s.kind)
+	kind := "session"
+	if s.cfg.Machines {
+		kind = "peersession"
+	}
+	sessions := machine.Kind(kind)
 	sessions.Untimed = true // they pass an answer on
 	s.machine, s.root, s.mailbox = machine, machine.System.Root, sessions.Mailbox()
-	s.logTime = machine.LogTime
 	close(s.attached)
 }
 
@@ -254,112 +233,6 @@ func (s *Server) writeCrowded(to io.Writer) error {
 	resp.SetConnectionClose()
 	_, err := resp.WriteTo(to)
 	return err
-}
-
-// badRequest answers what fasthttp could not read.
-func (s *Server) badRequest(ctx *fasthttp.RequestCtx, err error) {
-	setHeaders(&ctx.Response, s.pages.headers(&ctx.Request.Header))
-	s.unreadable(ctx, err).Write(&ctx.Response)
-}
-
-// heedExpectation has fasthttp ask expectBody before it waits for a body, whatever the client
-// expects and however it writes that. A client of HTTP/1.0 is not told to go on: to that one
-// it would be the answer.
-func heedExpectation(h *fasthttp.RequestHeader) (unchanged fasthttp.RequestConfig) {
-	switch {
-	case !h.IsHTTP11():
-		h.Del(fasthttp.HeaderExpect)
-	case expectsSomething(h):
-		h.Set(fasthttp.HeaderExpect, continues)
-	}
-	return unchanged
-}
-
-// expectBody decides whether a client that asks first shall send its body.
-func (s *Server) expectBody(ctx *fasthttp.RequestCtx) (status int) {
-	refusal := s.unwelcome(ctx)
-	switch {
-	case refusal != nil:
-	case expectsMore(&ctx.Request.Header):
-		refusal = s.unreadable(ctx, errExpectation)
-	case ctx.Request.Header.ContentLength() > s.cfg.MaxBody:
-		refusal = s.unreadable(ctx, errBodyTooLong)
-	default:
-		return http.StatusContinue
-	}
-	setHeaders(&ctx.Response, s.pages.headers(&ctx.Request.Header))
-	refusal.Write(&ctx.Response)
-	return refusal.Status
-}
-
-// unwelcome refuses a request that is not even to be read to its end.
-func (s *Server) unwelcome(ctx *fasthttp.RequestCtx) *Error {
-	if refusal := s.unclear(ctx); refusal != nil {
-		return refusal
-	}
-	refusal := s.pages.refuse(ctx)
-	if refusal != nil {
-		endWithAnswer(ctx)
-	}
-	return refusal
-}
-
-// unclear refuses a request in another version of HTTP, and one of which it is not certain
-// where it ends.
-func (s *Server) unclear(ctx *fasthttp.RequestCtx) *Error {
-	if !speaksVersion(&ctx.Request.Header) {
-		return s.unreadable(ctx, errVersion)
-	}
-	why := ambiguous(&ctx.Request.Header)
-	if why == "" {
-		return nil
-	}
-	refusal := s.unreadable(ctx, nil)
-	refusal.Cause += ": " + why
-	return refusal
-}
-
-// endWithAnswer ends the connection after the answer. What is still to come of the request is
-// thrown away.
-func endWithAnswer(ctx *fasthttp.RequestCtx) {
-	ctx.Conn().(*conn).Linger()
-	ctx.SetConnectionClose()
-}
-
-// unreadable words why a request cannot be read. Its connection ends, because nobody
-// knows where the next one begins.
-func (s *Server) unreadable(ctx *fasthttp.RequestCtx, err error) *Error {
-	endWithAnswer(ctx)
-	var (
-		small  *fasthttp.ErrSmallBuffer
-		netErr net.Error
-	)
-	switch {
-	case errors.Is(err, listen.ErrPlain) && s.pages.peers:
-		return HTTPError(http.StatusBadRequest, "this port speaks only TLS; the machines of this cluster are started with -serverCert and -serverKey")
-	case errors.Is(err, listen.ErrPlain):
-		return HTTPError(http.StatusBadRequest, "this port speaks only TLS; ask with https://")
-	case errors.Is(err, listen.ErrTLS):
-		return HTTPError(http.StatusBadRequest, "this port speaks plain HTTP; ask with http://")
-	case errors.Is(err, errVersion):
-		return HTTPError(http.StatusHTTPVersionNotSupported, "this server speaks HTTP/1.1 and HTTP/1.0")
-	case errors.Is(err, errExpectation):
-		return HTTPError(http.StatusExpectationFailed, "this server can only be expected to send 100-continue")
-	case errors.Is(err, errBodyTooLong) && s.pages.peers:
-		return HTTPError(http.StatusRequestEntityTooLarge, fmt.Sprintf("this port is for the other machines of the cluster, which send at most %d bytes", s.cfg.MaxBody))
-	case errors.Is(err, errBodyTooLong):
-		return HTTPError(http.StatusRequestEntityTooLarge, "the limit is set by -max-body")
-	case errors.Is(err, errBodyMemory):
-		return HTTPError(http.StatusServiceUnavailable,
-			"the bodies of all requests under way are too large together; nothing was done. The limit is set by -max-body-memory")
-	case errors.As(err, &small) && !ctx.Conn().(*conn).gotLine:
-		return uriTooLong()
-	case errors.As(err, &small):
-		return HTTPError(http.StatusRequestHeaderFieldsTooLarge, "request line and headers are too long")
-	case errors.As(err, &netErr) && netErr.Timeout():
-		return HTTPError(http.StatusRequestTimeout, "the request did not arrive in time")
-	}
-	return HTTPError(http.StatusBadRequest, "the request cannot be read")
 }
 
 // fasthttpLogger keeps what fasthttp says about single clients out of the way.

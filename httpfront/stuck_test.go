@@ -1,50 +1,27 @@
-package httpfront
+package httpfront_test
 
 import (
 	"io"
+	"log/slog"
 	"net/http"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
-	"github.com/asynkron/protoactor-go/actor"
-
-	"etcd/actors"
+	"etcd/httpfront"
+	"etcd/httpfront/fronttest"
 )
-
-// block keeps the store actor of a server's machine from its work until it is let go.
-// Answers to who runs on a synchronized dispatcher, as sessions do, are taken on the
-// goroutine of the store actor.
-func (s *testServer) block() (letGo func()) {
-	s.t.Helper()
-	blocked, free := make(chan struct{}), make(chan struct{})
-	pid := s.root.Spawn(actor.PropsFromFunc(func(ctx actor.Context) {
-		if _, ok := ctx.Message().(*actors.ReadReply); ok {
-			close(blocked)
-			<-free
-		}
-	}, actor.WithDispatcher(actor.NewSynchronizedDispatcher(1))))
-	s.root.Send(s.machine.Store, &actors.Read{ReplyTo: pid, Path: "/"})
-	<-blocked
-	letGo = sync.OnceFunc(func() {
-		close(free)
-		s.root.Stop(pid)
-	})
-	s.t.Cleanup(letGo)
-	return letGo
-}
 
 // While the store actor is busy, every request gets an answer; that of the store, which
 // comes later, is not taken for the one to the next request of the connection.
 func TestAStoreThatDoesNotAnswer(t *testing.T) {
-	s := serve(t, func(c *Config) { c.RequestTimeout = 100 * time.Millisecond })
-	p := servePeers(t, s, io.Discard, func(c *Config) { c.RequestTimeout = 100 * time.Millisecond })
-	s.dial().set("/a", "value=1")
+	s := serve(t, func(c *httpfront.Config) { c.RequestTimeout = 100 * time.Millisecond })
+	p := serveMachines(t, s, io.Discard, func(c *httpfront.Config) { c.RequestTimeout = 100 * time.Millisecond })
+	s.Dial().Set("/a", "value=1")
 	const busy = `{"errorCode":300,"message":"Raft Internal Error","cause":"this machine has not answered within the request timeout: it is busy reading, or receiving, its state"}`
 	unknown := `{"errorCode":300,"message":"Raft Internal Error","cause":"the outcome is unknown: the change may still take effect"}`
 	tests := []struct {
-		server               *testServer
+		server               *fronttest.Server
 		method, target, form string
 		status               int
 		want                 string
@@ -65,54 +42,54 @@ func TestAStoreThatDoesNotAnswer(t *testing.T) {
 		{s, "GET", "/health", "", 503, `{"health":"false","reason":"RANGE ERROR:etcdserver: request timed out"}`},
 		{s, "GET", "/version", "", 200, "etcd v9"},
 		{p, "GET", "/hash", "", 500, busy},
-		{p, "POST", joinPath, `{"memberId":"5","name":"n5","peerUrl":"http://127.0.0.1:7005","clientUrl":"http://127.0.0.1:4005"}`, 500, busy},
+		{p, "POST", "/join", `{"memberId":"5","name":"n5","peerUrl":"http://127.0.0.1:7005","clientUrl":"http://127.0.0.1:4005"}`, 500, busy},
 	}
-	letGo := s.block()
-	clients := make([]*client, len(tests))
+	letGo := fronttest.Block(t, s.Machine)
+	clients := make([]*fronttest.Client, len(tests))
 	for i, test := range tests {
-		clients[i] = test.server.dial()
-		clients[i].send("%s", rawRequest(test.method, test.target, test.form))
+		clients[i] = test.server.Dial()
+		clients[i].Send("%s", fronttest.RawRequest(test.method, test.target, test.form))
 	}
 	for i, test := range tests {
 		t.Run(test.method+" "+test.target, func(t *testing.T) {
-			check(t, clients[i].reply(test.method), test.status, test.want)
+			fronttest.Check(t, clients[i].Reply(test.method), test.status, test.want)
 		})
 	}
 	letGo()
-	s.dial().get("/v1/keys/a") // behind everything that waited
+	s.Dial().Get("/v1/keys/a") // behind everything that waited
 	for i, test := range tests {
-		if r := clients[i].get("/version"); r.body != "etcd v9" {
-			t.Errorf("after %s %s: %s", test.method, test.target, r.body)
+		if r := clients[i].Get("/version"); r.Body != "etcd v9" {
+			t.Errorf("after %s %s: %s", test.method, test.target, r.Body)
 		}
 		if test.server == s {
-			check(t, clients[i].get("/v1/keys/a?quorum=false"), 200, `{"action":"GET","key":"/a","value":"1","index":5}`)
+			fronttest.Check(t, clients[i].Get("/v1/keys/a?quorum=false"), 200, `{"action":"GET","key":"/a","value":"1","index":5}`)
 		}
 	}
 }
 
 // A server without a machine says so in time, and serves as soon as it has one.
 func TestBeforeThereIsAMachine(t *testing.T) {
-	clock := newFakeClock()
-	machine := startMachine(t, clock.reading)
-	cfg := testConfig(clock)
+	clock := fronttest.NewClock()
+	machine := fronttest.StartMachine(t, clock.Reading)
+	cfg := fronttest.Config()
 	cfg.RequestTimeout = 100 * time.Millisecond
-	s := &testServer{Server: NewClients(cfg), t: t, clock: clock}
-	l := loopback(t)
-	s.addr = l.Addr().String()
+	cfg.Log = slog.New(slog.DiscardHandler)
+	l := fronttest.Loopback(t)
+	s := &fronttest.Server{Server: httpfront.New(cfg, clientRoutes(clock)), T: t, Addr: l.Addr().String()}
 	served := make(chan error, 1)
 	go func() { served <- s.Serve(l) }()
 
-	c := s.dial()
-	check(t, c.get("/version"), 200, "etcd v9")
-	check(t, c.get("/health"), 503, `{"health":"false","reason":"RAFT NO LEADER"}`)
+	c := s.Dial()
+	fronttest.Check(t, c.Get("/version"), 200, "etcd v9")
+	fronttest.Check(t, c.Get("/health"), 503, `{"health":"false","reason":"RAFT NO LEADER"}`)
 	for _, target := range []string{"/machines", "/v1/keys/a", "/v1/keys/a?quorum=false", "/v1/watch/a", "/stats"} {
-		if r := c.get(target); r.status != http.StatusInternalServerError || !strings.Contains(r.body, `"errorCode":301`) {
-			t.Errorf("%s: %d %s", target, r.status, r.body)
+		if r := c.Get(target); r.Status != http.StatusInternalServerError || !strings.Contains(r.Body, `"errorCode":301`) {
+			t.Errorf("%s: %d %s", target, r.Status, r.Body)
 		}
 	}
 	s.Attach(machine)
-	check(t, c.get("/machines"), 200, "127.0.0.1:4001")
-	check(t, c.get("/health"), 200, `{"health":"true"}`)
+	fronttest.Check(t, c.Get("/machines"), 200, "127.0.0.1:4001")
+	fronttest.Check(t, c.Get("/health"), 200, `{"health":"true"}`)
 	if err := s.Shutdown(t.Context()); err != nil {
 		t.Error(err)
 	}

@@ -63,7 +63,7 @@ func (s *session) countHijack() (done func()) {
 
 // await waits for the event and answers. It returns whether the connection is
 // still good for another request.
-func (s *session) await(hijacked net.Conn, keepAlive bool, headers []field, render func(watch.Delivery) Answer) (goOn bool) {
+func (s *session) await(hijacked net.Conn, keepAlive bool, headers []header, render func(watch.Delivery) Answer) (goOn bool) {
 	defer func() {
 		if p := recover(); p != nil {
 			s.server.log.Error("a watch made its answer panic; please report this message", "panic", p, "stack", string(debug.Stack()))

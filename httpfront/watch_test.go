@@ -1,4 +1,4 @@
-package httpfront
+package httpfront_test
 
 import (
 	"context"
@@ -14,8 +14,10 @@ import (
 	"time"
 
 	"etcd/actors"
-	"etcd/listen"
+	"etcd/httpfront"
+	"etcd/httpfront/fronttest"
 	"etcd/store"
+	"etcd/store/storepb"
 )
 
 // The connection of a watch goes on afterwards, and what its client sent behind the
@@ -23,7 +25,7 @@ import (
 func TestWatchGivesTheConnectionBack(t *testing.T) { inBothModes(t, testWatchGivesTheConnectionBack) }
 
 func testWatchGivesTheConnectionBack(t *testing.T, serve server) {
-	many := slices.Repeat([]string{"/version"}, maxEarly/len(rawRequest("GET", "/version", "")))
+	many := slices.Repeat([]string{"/version"}, httpfront.MaxEarly/len(fronttest.RawRequest("GET", "/version", "")))
 	for _, test := range []struct {
 		name          string
 		behind, later []string
@@ -38,35 +40,35 @@ func testWatchGivesTheConnectionBack(t *testing.T, serve server) {
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			s := serve(t)
-			writer := s.dial()
-			c := s.dial()
+			writer := s.Dial()
+			c := s.Dial()
 			join := func(targets []string) (all string) {
 				for _, target := range targets {
-					all += rawRequest("GET", target, "")
+					all += fronttest.RawRequest("GET", target, "")
 				}
 				return all
 			}
-			c.send("%s", rawRequest("GET", "/v1/watch/a", "")+join(test.behind))
-			s.watchers(1)
+			c.Send("%s", fronttest.RawRequest("GET", "/v1/watch/a", "")+join(test.behind))
+			s.Watchers(1)
 			if len(test.later) > 0 {
-				c.send("%s", join(test.later))
+				c.Send("%s", join(test.later))
 			}
-			want := writer.set("/a", "value=1")
-			check(t, c.reply("GET"), 200, want)
+			want := writer.Set("/a", "value=1")
+			fronttest.Check(t, c.Reply("GET"), 200, want)
 			for _, target := range append(test.behind, test.later...) {
 				switch {
 				case target == "/version":
-					check(t, c.reply("GET"), 200, "etcd v9")
+					fronttest.Check(t, c.Reply("GET"), 200, "etcd v9")
 				case strings.HasPrefix(target, "/v1/keys"):
-					check(t, c.reply("GET"), 200, `{"action":"GET","key":"/a","value":"1","index":3}`)
+					fronttest.Check(t, c.Reply("GET"), 200, `{"action":"GET","key":"/a","value":"1","index":3}`)
 				default:
-					s.watchers(1)
-					want = writer.set("/a", "value=2")
-					check(t, c.reply("GET"), 200, want)
+					s.Watchers(1)
+					want = writer.Set("/a", "value=2")
+					fronttest.Check(t, c.Reply("GET"), 200, want)
 				}
 			}
-			check(t, c.get("/version"), 200, "etcd v9")
-			s.watchers(0)
+			fronttest.Check(t, c.Get("/version"), 200, "etcd v9")
+			s.Watchers(0)
 		})
 	}
 }
@@ -77,29 +79,29 @@ func TestTooMuchBehindAWatch(t *testing.T) { inBothModes(t, testTooMuchBehindAWa
 
 func testTooMuchBehindAWatch(t *testing.T, serve server) {
 	s := serve(t)
-	watching, much := rawRequest("GET", "/v1/watch/a", ""), strings.Repeat("x", maxEarly+1)
+	watching, much := fronttest.RawRequest("GET", "/v1/watch/a", ""), strings.Repeat("x", httpfront.MaxEarly+1)
 	for _, later := range []bool{false, true} {
-		c := s.dial()
+		c := s.Dial()
 		if later {
-			c.send("%s", watching)
-			s.watchers(1)
-			c.send("%s", much)
+			c.Send("%s", watching)
+			s.Watchers(1)
+			c.Send("%s", much)
 		} else {
-			c.send("%s", watching+much)
+			c.Send("%s", watching+much)
 		}
-		r := c.reply("GET")
-		check(t, r, 400, `{"errorCode":400,"message":"Bad Request","cause":"more than 4096 bytes behind a watch that waits"}`)
-		if !r.close {
+		r := c.Reply("GET")
+		fronttest.Check(t, r, 400, `{"errorCode":400,"message":"Bad Request","cause":"more than 4096 bytes behind a watch that waits"}`)
+		if !r.Close {
 			t.Error("the answer does not say that the connection ends")
 		}
-		c.ended()
+		c.Ended()
 	}
 	for range 20 {
-		c := s.dial()
-		c.send("%s", watching+strings.Repeat("x", 5000))
+		c := s.Dial()
+		c.Send("%s", watching+strings.Repeat("x", 5000))
 		_ = c.Close()
 	}
-	s.eventually("all are gone", func() bool { return s.port.Open() == 1 && s.machine.Watchers() == 0 })
+	s.Eventually("all are gone", func() bool { return s.Open() == 1 && s.Machine.Watchers() == 0 })
 }
 
 // A watch whose event is there already, many times on one connection: the answer may
@@ -108,15 +110,15 @@ func TestWatchHistoryOverAndOver(t *testing.T) { inBothModes(t, testWatchHistory
 
 func testWatchHistoryOverAndOver(t *testing.T, serve server) {
 	s := serve(t)
-	c := s.dial()
-	want := c.set("/a", "value=1")
+	c := s.Dial()
+	want := c.Set("/a", "value=1")
 	for range 500 {
-		check(t, c.do("POST", "/v1/watch/a", "index=3"), 200, want)
+		fronttest.Check(t, c.Do("POST", "/v1/watch/a", "index=3"), 200, want)
 	}
 	for range 500 {
-		c.send("%s", rawRequest("POST", "/v1/watch/a", "index=3")+rawRequest("GET", "/version", ""))
-		check(t, c.reply("POST"), 200, want)
-		check(t, c.reply("GET"), 200, "etcd v9")
+		c.Send("%s", fronttest.RawRequest("POST", "/v1/watch/a", "index=3")+fronttest.RawRequest("GET", "/version", ""))
+		fronttest.Check(t, c.Reply("POST"), 200, want)
+		fronttest.Check(t, c.Reply("GET"), 200, "etcd v9")
 	}
 }
 
@@ -124,29 +126,29 @@ func TestWatchFrom(t *testing.T) { inBothModes(t, testWatchFrom) }
 
 func testWatchFrom(t *testing.T, serve server) {
 	s := serve(t)
-	c, writer := s.dial(), s.dial()
-	writer.set("/a/b", "value=1")
-	want := writer.set("/a/b", "value=2")
-	check(t, c.do("POST", "/v1/watch/a?index=4", ""), 200, want)
-	check(t, c.get("/v1/watch/a?index=4"), 200, want)
-	check(t, c.do("GET", "/v1/watch/a", "index=4"), 200, want)
-	c.send("%s", rawRequest("POST", "/v1/watch/", "index=7")) // to come
-	s.watchers(1)
-	writer.set("/a/b", "value=3")
-	writer.set("/ab", "value=4")
-	want = writer.set("/c", "value=5")
-	check(t, c.reply("POST"), 200, want)
-	c.send("%s", rawRequest("POST", "/v1/watch/a", "index=0")) // as if without
-	s.watchers(1)
-	writer.set("/ab", "value=6")
-	want = writer.set("/a/_hidden", "value=7")
-	check(t, c.reply("POST"), 200, want)
+	c, writer := s.Dial(), s.Dial()
+	writer.Set("/a/b", "value=1")
+	want := writer.Set("/a/b", "value=2")
+	fronttest.Check(t, c.Do("POST", "/v1/watch/a?index=4", ""), 200, want)
+	fronttest.Check(t, c.Get("/v1/watch/a?index=4"), 200, want)
+	fronttest.Check(t, c.Do("GET", "/v1/watch/a", "index=4"), 200, want)
+	c.Send("%s", fronttest.RawRequest("POST", "/v1/watch/", "index=7")) // to come
+	s.Watchers(1)
+	writer.Set("/a/b", "value=3")
+	writer.Set("/ab", "value=4")
+	want = writer.Set("/c", "value=5")
+	fronttest.Check(t, c.Reply("POST"), 200, want)
+	c.Send("%s", fronttest.RawRequest("POST", "/v1/watch/a", "index=0")) // as if without
+	s.Watchers(1)
+	writer.Set("/ab", "value=6")
+	want = writer.Set("/a/_hidden", "value=7")
+	fronttest.Check(t, c.Reply("POST"), 200, want)
 	for range 1001 {
-		writer.set("/a/b", "value=1")
+		writer.Set("/a/b", "value=1")
 	}
-	r := c.do("POST", "/v1/watch/a", "index=3")
-	if r.status != 400 || !strings.Contains(r.body, `"errorCode":401,`) {
-		t.Errorf("watch of a cleared index: %d %s", r.status, r.body)
+	r := c.Do("POST", "/v1/watch/a", "index=3")
+	if r.Status != 400 || !strings.Contains(r.Body, `"errorCode":401,`) {
+		t.Errorf("watch of a cleared index: %d %s", r.Status, r.Body)
 	}
 }
 
@@ -156,21 +158,21 @@ func TestWatchThenClose(t *testing.T) { inBothModes(t, testWatchThenClose) }
 
 func testWatchThenClose(t *testing.T, serve server) {
 	s := serve(t)
-	writer := s.dial()
+	writer := s.Dial()
 	for i, head := range []string{
 		"GET /v1/watch/a HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n",
 		"GET /v1/watch/a HTTP/1.0\r\n\r\n",
 	} {
-		c := s.dial()
-		c.send("%s", head)
-		s.watchers(1)
-		want := writer.set("/a", fmt.Sprintf("value=%d", i))
-		r := c.reply("GET")
-		check(t, r, 200, want)
-		if !r.close {
+		c := s.Dial()
+		c.Send("%s", head)
+		s.Watchers(1)
+		want := writer.Set("/a", fmt.Sprintf("value=%d", i))
+		r := c.Reply("GET")
+		fronttest.Check(t, r, 200, want)
+		if !r.Close {
 			t.Error("the answer does not say that the connection ends")
 		}
-		c.ended()
+		c.Ended()
 	}
 }
 
@@ -186,9 +188,9 @@ func testWatcherLeaves(t *testing.T, serve server) {
 		"reset": func(_ net.Conn, tcp *net.TCPConn) error { return errors.Join(tcp.SetLinger(0), tcp.Close()) },
 	} {
 		t.Run(name, func(t *testing.T) {
-			c := s.dial()
-			c.send("%s", rawRequest("GET", "/v1/watch/a", "")+rawRequest("GET", "/version", ""))
-			s.watchers(1)
+			c := s.Dial()
+			c.Send("%s", fronttest.RawRequest("GET", "/v1/watch/a", "")+fronttest.RawRequest("GET", "/version", ""))
+			s.Watchers(1)
 			tcp := c.Conn
 			if secured, ok := tcp.(*tls.Conn); ok {
 				tcp = secured.NetConn()
@@ -196,11 +198,11 @@ func testWatcherLeaves(t *testing.T, serve server) {
 			if err := leave(c.Conn, tcp.(*net.TCPConn)); err != nil {
 				t.Fatal(err)
 			}
-			s.watchers(0)
+			s.Watchers(0)
 		})
 	}
-	s.dial().set("/a", "value=1") // delivers to nobody
-	s.eventually("all connections are given up", func() bool { return s.port.Open() == 2 })
+	s.Dial().Set("/a", "value=1") // delivers to nobody
+	s.Eventually("all connections are given up", func() bool { return s.Open() == 2 })
 }
 
 // At a stop every watcher is told so, and its connection ends.
@@ -208,28 +210,28 @@ func TestShutdownAnswersWatches(t *testing.T) { inBothModes(t, testShutdownAnswe
 
 func testShutdownAnswersWatches(t *testing.T, serve server) {
 	s := serve(t)
-	idle := s.dial()
-	idle.get("/version")
-	var watching []*client
+	idle := s.Dial()
+	idle.Get("/version")
+	var watching []*fronttest.Client
 	for i := range 10 {
-		c := s.dial()
-		c.send("%s", rawRequest("GET", fmt.Sprintf("/v1/watch/%d", i), ""))
+		c := s.Dial()
+		c.Send("%s", fronttest.RawRequest("GET", fmt.Sprintf("/v1/watch/%d", i), ""))
 		watching = append(watching, c)
 	}
-	s.watchers(10)
-	if err := s.stop(); err != nil {
+	s.Watchers(10)
+	if err := s.Stop(); err != nil {
 		t.Errorf("shutdown: %v", err)
 	}
 	for _, c := range watching {
-		r := c.reply("GET")
-		check(t, r, 500, `{"errorCode":500,"message":"watcher is cleared due to etcd recovery","cause":"the machine is shutting down"}`)
-		if !r.close {
+		r := c.Reply("GET")
+		fronttest.Check(t, r, 500, `{"errorCode":500,"message":"watcher is cleared due to etcd recovery","cause":"the machine is shutting down"}`)
+		if !r.Close {
 			t.Error("the answer does not say that the connection ends")
 		}
-		c.ended()
+		c.Ended()
 	}
-	idle.ended()
-	if n := s.port.Open(); n != 0 {
+	idle.Ended()
+	if n := s.Open(); n != 0 {
 		t.Errorf("%d connections are left", n)
 	}
 }
@@ -240,46 +242,45 @@ func TestShutdownUnderLoad(t *testing.T) { inBothModes(t, testShutdownUnderLoad)
 
 func testShutdownUnderLoad(t *testing.T, serve server) {
 	s := serve(t)
-	s.dial().set("/w", "value=1")
+	s.Dial().Set("/w", "value=1")
 	var clients sync.WaitGroup
 	var acknowledged [8]int
 	for i := range acknowledged {
-		c := s.dial()
+		c := s.Dial()
 		clients.Go(func() {
 			for n := 1; ; n++ {
 				method, target, body := "POST", fmt.Sprintf("/v1/keys/k%d", i), fmt.Sprintf("value=%d", n)
 				if n%2 == 0 {
 					method, target, body = "POST", "/v1/watch/w", "index=3"
 				}
-				if _, err := io.WriteString(c.Conn, rawRequest(method, target, body)); err != nil {
+				if _, err := io.WriteString(c.Conn, fronttest.RawRequest(method, target, body)); err != nil {
 					return
 				}
-				r, err := readReply(c.in, method)
+				r, err := fronttest.ReadReply(c.In, method)
 				if err != nil {
 					return
 				}
 				switch {
-				case r.status == 200 && n%2 == 1:
+				case r.Status == 200 && n%2 == 1:
 					acknowledged[i] = n
-				case r.status == 200, r.status == 500 && strings.Contains(r.body, `"errorCode":500`):
-				case r.status == 400 && strings.Contains(r.body, `"errorCode":401`): // on a fast disk
+				case r.Status == 200, r.Status == 500 && strings.Contains(r.Body, `"errorCode":500`):
+				case r.Status == 400 && strings.Contains(r.Body, `"errorCode":401`): // on a fast disk
 				default:
-					t.Errorf("%d %s", r.status, r.body)
+					t.Errorf("%d %s", r.Status, r.Body)
 				}
-				if r.close {
+				if r.Close {
 					return
 				}
 			}
 		})
 	}
-	s.eventually("the clients are at work", func() bool { return s.lastID.Load() > 500 })
-	if err := s.stop(); err != nil {
+	s.Eventually("the clients are at work", func() bool { return s.Requests() > 500 })
+	if err := s.Stop(); err != nil {
 		t.Errorf("shutdown: %v", err)
 	}
 	clients.Wait()
-	asks := s.exchange()
 	for i, n := range acknowledged {
-		reply := asks.Read(fmt.Sprintf("/k%d", i), true)
+		reply := s.Read(fmt.Sprintf("/k%d", i))
 		if n > 0 && (reply.Node == nil || reply.Node.Value < fmt.Sprint(n) && len(reply.Node.Value) <= len(fmt.Sprint(n))) {
 			t.Errorf("client %d was told of %d, the store has %+v", i, n, reply.Node)
 		}
@@ -291,35 +292,15 @@ func TestShutdownTimeout(t *testing.T) { inBothModes(t, testShutdownTimeout) }
 
 func testShutdownTimeout(t *testing.T, serve server) {
 	s := serve(t)
-	c := s.dial()
-	c.send("POST /v1/keys/a HTTP/1.1\r\nHost: x\r\nContent-Length: 10\r\n\r\nvalue")
-	s.eventually("the request is being read", func() bool { return s.port.Open() == 2 })
+	c := s.Dial()
+	c.Send("POST /v1/keys/a HTTP/1.1\r\nHost: x\r\nContent-Length: 10\r\n\r\nvalue")
+	s.Eventually("the request is being read", func() bool { return s.Open() == 2 })
 	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Millisecond)
 	defer cancel()
 	if err := s.Shutdown(ctx); err == nil {
 		t.Error("no error although a request was cut off")
 	}
 	_ = c.Close()
-}
-
-// The answer to a request that was given up is not taken for that of the next one.
-func TestLateAnswers(t *testing.T) {
-	s := serve(t)
-	session := s.sessionOf(&conn{Conn: &listen.Conn{}})
-	defer session.stop()
-	first := session.expect()
-	second := session.expect()
-	s.root.Send(session.pid, &actors.Proposed{ID: first})
-	s.root.Send(session.pid, &actors.WatchReply{ID: first})
-	s.root.Send(session.pid, &actors.Proposed{ID: second, Result: store.Result{Index: 5}})
-	s.root.Send(session.pid, &actors.Proposed{ID: second, Result: store.Result{Index: 6}})
-	reply := (<-session.answers).(*actors.Proposed)
-	if reply.ID != second || reply.Result.Index != 5 {
-		t.Errorf("got %+v, want the first answer to request %d", reply, second)
-	}
-	if len(session.answers) != 0 {
-		t.Errorf("another answer was kept: %+v", <-session.answers)
-	}
 }
 
 // hookListener hands out connections that a test can delay and fail.
@@ -375,10 +356,10 @@ func TestSlowWakeUp(t *testing.T) {
 	waking, slept, woken := make(chan struct{}), make(chan struct{}), make(chan struct{})
 	reading := make(chan struct{}, 100)
 	var once sync.Once
-	l := &hookListener{loopback(t), func(c *hookConn) {
+	l := &hookListener{fronttest.Loopback(t), func(c *hookConn) {
 		c.onRead = func() { reading <- struct{}{} }
 		c.onDeadline = func(at time.Time, set func(time.Time) error) (err error) {
-			if !at.Equal(longAgo) {
+			if !at.Equal(httpfront.LongAgo) {
 				return set(at)
 			}
 			once.Do(func() {
@@ -391,13 +372,15 @@ func TestSlowWakeUp(t *testing.T) {
 		}
 	}}
 	s := serveOn(t, l)
-	c := s.dial()
-	c.send("%s", rawRequest("GET", "/v1/watch/a", ""))
+	c := s.Dial()
+	c.Send("%s", fronttest.RawRequest("GET", "/v1/watch/a", ""))
 	<-reading
 	<-reading // of the watch
-	s.root.Send(s.machine.Raft, &actors.Propose{Command: setCommand("/a", "1", nil, nil)})
+	s.Machine.System.Root.Send(s.Machine.Raft, &actors.Propose{Command: store.Encode(&storepb.Command{
+		Kind: &storepb.Command_Set{Set: &storepb.Set{Path: "/a", Value: []byte("1")}},
+	})})
 	<-waking
-	c.send("%s", rawRequest("GET", "/version", "")) // wakes the reader
+	c.Send("%s", fronttest.RawRequest("GET", "/version", "")) // wakes the reader
 	answered := make(chan struct{})
 	go func() {
 		// Without an answer the delivery goes on after a while, as it would anyway.
@@ -407,14 +390,14 @@ func TestSlowWakeUp(t *testing.T) {
 		}
 		close(slept)
 	}()
-	first := c.reply("GET")
-	second := c.reply("GET")
+	first := c.Reply("GET")
+	second := c.Reply("GET")
 	close(answered)
-	check(t, first, 200, `{"action":"SET","key":"/a","value":"1","newKey":true,"index":3}`)
-	check(t, second, 200, "etcd v9")
+	fronttest.Check(t, first, 200, `{"action":"SET","key":"/a","value":"1","newKey":true,"index":3}`)
+	fronttest.Check(t, second, 200, "etcd v9")
 	<-woken
 	for range 3 {
-		check(t, c.get("/version"), 200, "etcd v9")
+		fronttest.Check(t, c.Get("/version"), 200, "etcd v9")
 	}
 }
 
@@ -422,17 +405,17 @@ func TestSlowWakeUp(t *testing.T) {
 func TestWatchOfABrokenConnection(t *testing.T) {
 	broken := make(chan struct{})
 	first := true
-	l := &hookListener{loopback(t), func(c *hookConn) {
+	l := &hookListener{fronttest.Loopback(t), func(c *hookConn) {
 		if first {
 			c.onWrite = func() error { close(broken); return io.ErrClosedPipe }
 			first = false
 		}
 	}}
 	s := serveOn(t, l)
-	c := s.dial()
+	c := s.Dial()
 	// The answer to the first is written only when the second has been handled.
-	c.send("%s", rawRequest("GET", "/version", "")+rawRequest("GET", "/v1/watch/a", ""))
+	c.Send("%s", fronttest.RawRequest("GET", "/version", "")+fronttest.RawRequest("GET", "/v1/watch/a", ""))
 	<-broken
-	s.watchers(0)
-	s.eventually("the connection is given up", func() bool { return s.port.Open() == 1 })
+	s.Watchers(0)
+	s.Eventually("the connection is given up", func() bool { return s.Open() == 1 })
 }

@@ -12,7 +12,8 @@ import (
 	"time"
 
 	"etcd/actors"
-	"etcd/httpfront"
+	"etcd/endpoint"
+	"etcd/peerfront"
 	"etcd/store"
 	"etcd/wal"
 )
@@ -60,7 +61,7 @@ func (c *config) others(scheme string, own net.Listener, log *slog.Logger) ([]st
 // listensFor says whether whoever dials host reaches a listener of this host.
 func listensFor(own net.Listener, host string) bool {
 	at, ok := own.Addr().(*net.TCPAddr)
-	if !ok || !httpfront.OnThisHost(host) {
+	if !ok || !endpoint.OnThisHost(host) {
 		return false
 	}
 	ip := net.ParseIP(host)
@@ -89,7 +90,7 @@ func establish(ctx context.Context, c *config, disk *actors.Disk, p *place, memb
 	}
 	if unspecified(member.PeerURL) {
 		for _, addr := range addrs {
-			if host, _, err := net.SplitHostPort(addr); err == nil && !httpfront.OnThisHost(host) {
+			if host, _, err := net.SplitHostPort(addr); err == nil && !endpoint.OnThisHost(host) {
 				return known{}, fmt.Errorf("-C %s is on another host, and machines there cannot reach this one at %s: advertise an address with -h or -s, and listen at all with -sl",
 					addr, member.PeerURL)
 			}
@@ -115,7 +116,7 @@ func establish(ctx context.Context, c *config, disk *actors.Disk, p *place, memb
 			return conn, err
 		}
 	}
-	answer, err := askToJoin(ctx, c, dial, addrs, httpfront.JoinRequest{
+	answer, err := askToJoin(ctx, c, dial, addrs, peerfront.JoinRequest{
 		MemberID: id, Name: member.Name, PeerURL: member.PeerURL, ClientURL: member.ClientURL,
 	}, log)
 	if err != nil {
@@ -154,7 +155,7 @@ func unspecified(memberURL string) bool {
 // have made it a member all the same: then its ID must not be forgotten.
 func mayBeMember(p *place, err error) bool {
 	s, readErr := load(p.fsys)
-	return (readErr != nil || s.Joining != 0) && !errors.Is(err, httpfront.ErrRefused) && !errors.Is(err, errNoMembers)
+	return (readErr != nil || s.Joining != 0) && !errors.Is(err, peerfront.ErrRefused) && !errors.Is(err, errNoMembers)
 }
 
 // dialer connects to the peer port of a machine.
@@ -162,7 +163,7 @@ type dialer = func(ctx context.Context, addr string) (net.Conn, error)
 
 // askToJoin asks one machine after the other until one lets this one join, the cluster has
 // decided against it, or asking again would not help.
-func askToJoin(ctx context.Context, c *config, dial dialer, addrs []string, ask httpfront.JoinRequest, log *slog.Logger) (*httpfront.JoinAnswer, error) {
+func askToJoin(ctx context.Context, c *config, dial dialer, addrs []string, ask peerfront.JoinRequest, log *slog.Logger) (*peerfront.JoinAnswer, error) {
 	var faults []string
 	for try := range c.joinRetries {
 		if try > 0 {
@@ -175,7 +176,7 @@ func askToJoin(ctx context.Context, c *config, dial dialer, addrs []string, ask 
 		hopeless := 0
 		for _, addr := range addrs {
 			attempt, cancel := context.WithTimeout(ctx, c.requestTimeout+time.Second)
-			answer, err := httpfront.Join(attempt, dial, addr, ask)
+			answer, err := peerfront.Join(attempt, dial, addr, ask)
 			cancel()
 			if ctx.Err() != nil {
 				return nil, ctx.Err()
@@ -184,10 +185,10 @@ func askToJoin(ctx context.Context, c *config, dial dialer, addrs []string, ask 
 				log.Info("joining the cluster", "through", addr, "members", len(answer.Members))
 				return answer, nil
 			}
-			if errors.Is(err, httpfront.ErrRefused) || errors.Is(err, httpfront.ErrUncertified) {
+			if errors.Is(err, peerfront.ErrRefused) || errors.Is(err, peerfront.ErrUncertified) {
 				return nil, err
 			}
-			if errors.Is(err, httpfront.ErrNoMember) || errors.Is(err, errPlainPeer) {
+			if errors.Is(err, peerfront.ErrNoMember) || errors.Is(err, errPlainPeer) {
 				hopeless++
 			}
 			faults = append(faults, err.Error())

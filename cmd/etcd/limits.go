@@ -67,6 +67,7 @@ func (c *config) fewFiles(files uint64) string {
 // need, so that they and all clients together stay within the open files, and what
 // comes over them.
 func (c *config) forPeers(cfg httpfront.Config) httpfront.Config {
+	cfg.Machines = true
 	cfg.MaxNewcomers = peerConnections + newcomersPerMember*c.maxMembers
 	cfg.MaxConnections = cfg.MaxNewcomers + connectionsPerMember*c.maxMembers
 	cfg.MaxBody = maxPeerBody

@@ -6,9 +6,13 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"slices"
 
 	"etcd/actors"
 	"etcd/httpfront"
+	"etcd/httpfront/ops"
+	"etcd/httpfront/v1"
+	"etcd/peerfront"
 	"etcd/raftnode"
 	"etcd/store"
 )
@@ -23,8 +27,6 @@ type fronts struct {
 func startFronts(c *config, member store.Member, clients, peers net.Listener, tls security, clock func() raftnode.Reading,
 	lostLogLines func() uint64, log *slog.Logger) *fronts {
 	cfg := httpfront.Config{
-		Version:        programVersion,
-		LocalReads:     c.reads == "local",
 		URL:            member.ClientURL,
 		Hosts:          c.hosts(c.clientListen),
 		CheckHost:      onLoopback(clients) || c.hostWhitelist != "",
@@ -34,14 +36,21 @@ func startFronts(c *config, member store.Member, clients, peers net.Listener, tl
 		MaxBodyMemory:  c.maxBodyMemory,
 		RequestTimeout: c.requestTimeout,
 		TLS:            serverTLS(tls.clients),
-		Clock:          func() store.Time { return store.Time(clock().Mono) },
-		LostLogLines:   lostLogLines,
 		Log:            log,
 	}
-	f := &fronts{clients: httpfront.NewClients(cfg), ended: make(chan error, 2)}
-	cfg.TLS, cfg.Certified = serverTLS(tls.peers), tls.certified()
+	f := &fronts{ended: make(chan error, 2)}
+	f.clients = httpfront.New(cfg, slices.Concat(
+		v1.Routes(v1.Config{LocalReads: c.reads == "local"}),
+		ops.Routes(ops.Config{
+			Version: programVersion, Clock: func() store.Time { return store.Time(clock().Mono) }, LostLogLines: lostLogLines,
+		}),
+		peerfront.Misdirected(),
+	))
+	cfg.TLS = serverTLS(tls.peers)
 	cfg.URL, cfg.Hosts, cfg.CheckHost = member.PeerURL, c.hosts(c.peerListen), onLoopback(peers)
-	f.peers = httpfront.NewPeers(c.forPeers(cfg))
+	f.peers = httpfront.New(c.forPeers(cfg), slices.Concat(
+		peerfront.Routes(peerfront.Config{Certified: tls.certified()}, ops.Cluster()), ops.Version(programVersion),
+	))
 	go func() { f.ended <- f.clients.Serve(clients) }()
 	go func() { f.ended <- f.peers.Serve(peers) }()
 	return f

@@ -1,6 +1,9 @@
-package httpfront
+package peerfront
 
 import (
+	"crypto/tls"
+
+	"etcd/httpfront"
 	"etcd/listen"
 	"etcd/transport"
 )
@@ -15,19 +18,22 @@ var (
 // visitor is whoever asks something, with what was wrong with its certificate when that was
 // last looked at.
 type visitor struct {
-	x     *Exchange
+	x     *httpfront.Exchange
+	check func(state tls.ConnectionState, host string) error // of [Config]
 	fault error
 }
+
+func (f *front) visitor(x *httpfront.Exchange) *visitor { return &visitor{x: x, check: f.certified} }
 
 // certified is what the certificate of the connection is asked with; nil if machines need
 // none.
 func (v *visitor) certified() transport.Certified {
 	state, ok := v.x.Conn().TLS()
-	if !ok || v.x.server.cfg.Certified == nil {
+	if !ok || v.check == nil {
 		return nil
 	}
 	return func(host string) error {
-		v.fault = v.x.server.cfg.Certified(state, host)
+		v.fault = v.check(state, host)
 		return v.fault
 	}
 }
@@ -41,10 +47,9 @@ func (v *visitor) refused() {
 }
 
 // membersOnly keeps a handler for machines whose certificate names the host of a member.
-func membersOnly(h Handler) Handler {
-	return func(x *Exchange) Answer {
-		v := visitor{x: x}
-		if err := x.Machine().Inbox.Belongs(v.certified(), ""); err != nil {
+func (f *front) membersOnly(h httpfront.Handler) httpfront.Handler {
+	return func(x *httpfront.Exchange) httpfront.Answer {
+		if err := x.Machine().Inbox.Belongs(f.visitor(x).certified(), ""); err != nil {
 			return uncertified(x, err)
 		}
 		return h(x)
@@ -52,7 +57,7 @@ func membersOnly(h Handler) Handler {
 }
 
 // uncertified refuses a machine for its certificate.
-func uncertified(x *Exchange, err error) Answer {
+func uncertified(x *httpfront.Exchange, err error) httpfront.Answer {
 	x.Report(refusedCertificate, err)
-	return HTTPError(transport.StatusUncertified, err.Error())
+	return httpfront.HTTPError(transport.StatusUncertified, err.Error())
 }

@@ -1,9 +1,10 @@
-package httpfront
+package v1
 
 import (
 	"errors"
 	"time"
 
+	"etcd/httpfront"
 	"etcd/store"
 	"etcd/watch"
 )
@@ -22,14 +23,14 @@ type keyAnswer struct {
 }
 
 // listed is a key as a read shows it.
-func (s *Server) listed(n *store.Node, index uint64) keyAnswer {
+func listed(n *store.Node, index uint64, now store.Time) keyAnswer {
 	a := keyAnswer{Action: "GET", Key: n.Path, Dir: n.Dir, Value: n.Value, Index: index}
-	a.expires(n.Deadline, s.logTime())
+	a.expires(n.Deadline, now)
 	return a
 }
 
 // changed is an event, as its own command and as a watcher are told of it.
-func (s *Server) changed(e *store.Event) keyAnswer {
+func changed(e *store.Event, now store.Time) keyAnswer {
 	a := keyAnswer{Key: e.Node.Path, Dir: e.Node.Dir, Index: e.Index}
 	if e.Prev != nil {
 		a.PrevValue = e.Prev.Value
@@ -43,7 +44,7 @@ func (s *Server) changed(e *store.Event) keyAnswer {
 		a.Action = "SET"
 		a.Value = e.Node.Value
 		a.NewKey = e.Prev == nil
-		a.expires(e.Node.Deadline, s.logTime())
+		a.expires(e.Node.Deadline, now)
 	}
 	return a
 }
@@ -60,13 +61,14 @@ func (a *keyAnswer) expires(deadline, now store.Time) {
 	}
 }
 
-func (s *Server) watched(d watch.Delivery) Answer {
+// watched is what a watch is answered. now is called when it is.
+func watched(d watch.Delivery, now func() store.Time) httpfront.Answer {
 	var cleared *watch.ClearedError
 	switch {
 	case d.Err == nil:
-		return Document{s.changed(d.Event)}
+		return httpfront.Document{Value: changed(d.Event, now())}
 	case errors.As(d.Err, &cleared):
-		return NewError(CodeIndexCleared, cleared.Error())
+		return httpfront.NewError(httpfront.CodeIndexCleared, cleared.Error())
 	}
-	return NewError(CodeWatcherCleared, d.Err.Error())
+	return httpfront.NewError(httpfront.CodeWatcherCleared, d.Err.Error())
 }

@@ -1,23 +1,22 @@
-package httpfront
+package v1
 
 import (
 	"strconv"
 	"strings"
 	"time"
 
+	"etcd/httpfront"
 	"etcd/store"
 	"etcd/store/storepb"
 	"etcd/watch"
 )
 
-// The v1 API as docs/api-v1.md describes it.
-
 // maxTTL is the longest time to live, in seconds.
 const maxTTL = int64(store.MaxTTL / time.Second)
 
-func (x *Exchange) key() string {
+func key(x *httpfront.Exchange) string {
 	for _, prefix := range []string{"/v1/keys", "/v1/get", "/v1/watch"} {
-		if key, ok := under(x.Path, prefix); ok {
+		if key, ok := x.Key(prefix); ok {
 			return key
 		}
 	}
@@ -27,53 +26,54 @@ func (x *Exchange) key() string {
 // written is the key as the client wrote it: without the slash at its beginning,
 // with the one at its end. The servers of 2013 name it so when a test-and-set finds
 // no file to test.
-func (x *Exchange) written() string {
-	key := strings.TrimPrefix(x.key(), "/")
+func written(x *httpfront.Exchange) string {
+	key := strings.TrimPrefix(key(x), "/")
 	if x.Slash && key != "" {
 		key += "/"
 	}
 	return key
 }
 
-func getKey(x *Exchange) Answer {
-	local, bad := x.local()
+func (a *api) getKey(x *httpfront.Exchange) httpfront.Answer {
+	local, bad := a.local(x)
 	if bad != nil {
 		return bad
 	}
-	reply := x.Read(x.key(), local)
+	reply := x.Read(key(x), local)
 	switch {
 	case reply.Err != nil:
-		return Unserved(reply.Err)
+		return httpfront.Unserved(reply.Err)
 	case reply.Failure != nil:
-		return NewError(CodeKeyNotFound, x.key())
+		return httpfront.NewError(httpfront.CodeKeyNotFound, key(x))
 	case !reply.Node.Dir:
-		if mediaType := rawType(&x.ctx.Request.Header); mediaType != "" {
+		if mediaType := rawType(x.Header()); mediaType != "" {
 			return bare{mediaType, reply.Node.Value}
 		}
-		return Document{x.server.listed(reply.Node, reply.Index)}
+		return httpfront.Document{Value: listed(reply.Node, reply.Index, x.Machine().LogTime())}
 	}
+	now := x.Machine().LogTime()
 	list := make([]keyAnswer, len(reply.Children))
 	for i, child := range reply.Children {
-		list[i] = x.server.listed(child, reply.Index)
+		list[i] = listed(child, reply.Index, now)
 	}
-	return Document{list}
+	return httpfront.Document{Value: list}
 }
 
 // local says whether the client is content with local state.
-func (x *Exchange) local() (local bool, bad *Error) {
-	if x.query == "" && x.Body == "" {
-		return x.server.cfg.LocalReads, nil
+func (a *api) local(x *httpfront.Exchange) (local bool, bad *httpfront.Error) {
+	if x.Plain() {
+		return a.localReads, nil
 	}
 	f, bad := x.Form()
 	if bad != nil {
 		return false, bad
 	}
-	return x.server.local(f)
+	return a.wantsLocal(f)
 }
 
-// local says whether a form asks for local state.
-func (s *Server) local(f Form) (local bool, bad *Error) {
-	local, given := s.cfg.LocalReads, ""
+// wantsLocal says whether a form asks for local state.
+func (a *api) wantsLocal(f httpfront.Form) (local bool, bad *httpfront.Error) {
+	local, given := a.localReads, ""
 	for _, name := range []string{"quorum", "consistent"} {
 		value, ok := f.Get(name)
 		if !ok {
@@ -81,20 +81,20 @@ func (s *Server) local(f Form) (local bool, bad *Error) {
 		}
 		quorum, err := strconv.ParseBool(value)
 		if err != nil {
-			return false, NewError(CodeInvalidField, "invalid value for "+strconv.Quote(name))
+			return false, httpfront.NewError(httpfront.CodeInvalidField, "invalid value for "+strconv.Quote(name))
 		}
 		if given != "" && local == quorum {
-			return false, NewError(CodeInvalidField, given+" and "+name+" contradict each other")
+			return false, httpfront.NewError(httpfront.CodeInvalidField, given+" and "+name+" contradict each other")
 		}
 		local, given = !quorum, name
 	}
 	return local, nil
 }
 
-func setKey(x *Exchange) Answer {
-	key := x.key()
+func setKey(x *httpfront.Exchange) httpfront.Answer {
+	key := key(x)
 	if store.Reserved(key) {
-		return NewError(CodeKeyword, "Set")
+		return httpfront.NewError(httpfront.CodeKeyword, "Set")
 	}
 	f, bad := x.Form()
 	if bad != nil {
@@ -102,9 +102,9 @@ func setKey(x *Exchange) Answer {
 	}
 	value, _ := f.Get("value")
 	if value == "" {
-		return NewError(CodeValueRequired, "Set")
+		return httpfront.NewError(httpfront.CodeValueRequired, "Set")
 	}
-	ttl, bad := f.ttl()
+	ttl, bad := ttlOf(f)
 	if bad != nil {
 		return bad
 	}
@@ -119,9 +119,9 @@ func setKey(x *Exchange) Answer {
 	reply := x.Propose(setCommand(key, value, ttl, condition))
 	switch {
 	case reply.Err != nil:
-		return Unserved(reply.Err)
+		return httpfront.Unserved(reply.Err)
 	case reply.Result.Failure == nil:
-		return Document{x.server.changed(reply.Result.Event)}
+		return httpfront.Document{Value: changed(reply.Result.Event, x.Machine().LogTime())}
 	}
 	return setFailure(x, reply.Result.Failure, prev, ttl != nil && *ttl <= 0)
 }
@@ -142,96 +142,93 @@ func setCommand(key, value string, ttl *int64, condition *storepb.Condition) []b
 
 // setFailure words why a set was refused. prev is what it was to be tested for, ""
 // for none; over says that it was a delete in disguise.
-func setFailure(x *Exchange, f *store.Failure, prev string, over bool) *Error {
+func setFailure(x *httpfront.Exchange, f *store.Failure, prev string, over bool) *httpfront.Error {
 	switch f.Code {
 	case store.CompareFailed:
-		return NewError(CodeTestFailed, "TestAndSet: "+f.Node.Value+"!="+prev)
+		return httpfront.NewError(httpfront.CodeTestFailed, "TestAndSet: "+f.Node.Value+"!="+prev)
 	case store.NodeExists:
 		if !f.Node.Dir {
-			return NewError(CodeTestFailed, "TestAndSet: "+f.Node.Value+"!=")
+			return httpfront.NewError(httpfront.CodeTestFailed, "TestAndSet: "+f.Node.Value+"!=")
 		}
 	default:
 		if prev != "" {
-			return NewError(CodeKeyNotFound, x.written())
+			return httpfront.NewError(httpfront.CodeKeyNotFound, written(x))
 		}
 		if over {
-			return NewError(CodeKeyNotFound, x.key())
+			return httpfront.NewError(httpfront.CodeKeyNotFound, key(x))
 		}
 	}
-	return NewError(CodeNotFile, x.key())
+	return httpfront.NewError(httpfront.CodeNotFile, key(x))
 }
 
-// ttl returns the time to live in seconds, nil for none.
-func (f Form) ttl() (*int64, *Error) {
+// ttlOf returns the time to live in seconds, nil for none.
+func ttlOf(f httpfront.Form) (*int64, *httpfront.Error) {
 	value, _ := f.Get("ttl")
 	if value == "" {
 		return nil, nil
 	}
 	ttl, err := strconv.ParseInt(value, 10, 64)
 	if err != nil || ttl > maxTTL {
-		return nil, NewError(CodeTTLNaN, "Set")
+		return nil, httpfront.NewError(httpfront.CodeTTLNaN, "Set")
 	}
 	return &ttl, nil
 }
 
-func deleteKey(x *Exchange) Answer {
-	key := x.key()
+func deleteKey(x *httpfront.Exchange) httpfront.Answer {
+	key := key(x)
 	if store.Reserved(key) {
-		return NewError(CodeKeyword, "Delete")
+		return httpfront.NewError(httpfront.CodeKeyword, "Delete")
 	}
 	f, bad := x.Form()
 	if bad != nil {
 		return bad
 	}
 	if _, tested := f.Get("prevValue"); tested {
-		return NewError(CodeInvalidForm, "prevValue is no condition of a DELETE in this API; nothing was deleted")
+		return httpfront.NewError(httpfront.CodeInvalidForm, "prevValue is no condition of a DELETE in this API; nothing was deleted")
 	}
 	reply := x.Propose(store.Encode(&storepb.Command{Kind: &storepb.Command_Delete{
 		Delete: &storepb.Delete{Path: key},
 	}}))
 	switch {
 	case reply.Err != nil:
-		return Unserved(reply.Err)
+		return httpfront.Unserved(reply.Err)
 	case reply.Result.Failure == nil:
-		return Document{x.server.changed(reply.Result.Event)}
+		return httpfront.Document{Value: changed(reply.Result.Event, x.Machine().LogTime())}
 	}
 	switch reply.Result.Failure.Code {
 	case store.KeyNotFound, store.NotDir:
-		return NewError(CodeKeyNotFound, key)
+		return httpfront.NewError(httpfront.CodeKeyNotFound, key)
 	}
-	return NewError(CodeNotFile, key)
+	return httpfront.NewError(httpfront.CodeNotFile, key)
 }
 
 // watchKey waits for the first event with the given index or a later one; without an
 // index, which a POST must have, for the next.
-func watchKey(x *Exchange) Answer {
+func (a *api) watchKey(x *httpfront.Exchange) httpfront.Answer {
 	f, bad := x.Form()
 	if bad != nil {
 		return bad
 	}
 	var index uint64
-	if value, given := f.Get("index"); given || x.ctx.IsPost() {
+	if value, given := f.Get("index"); given || x.Fasthttp().IsPost() {
 		var err error
 		if index, err = strconv.ParseUint(value, 10, 64); err != nil {
-			return NewError(CodeIndexNaN, "Watch From Index")
+			return httpfront.NewError(httpfront.CodeIndexNaN, "Watch From Index")
 		}
 	}
-	local, bad := x.server.local(f)
+	local, bad := a.wantsLocal(f)
 	if bad != nil {
 		return bad
 	}
 	// Where "next" begins is a linearizable matter: not before what was acknowledged
 	// already, on no machine. Nor are events new that were acknowledged before the machine
 	// started, though it may not have applied them yet.
-	if index == 0 && (!local || !x.server.machine.IsReady()) {
+	if index == 0 && (!local || !x.Machine().IsReady()) {
 		if err := x.Sync(); err != nil {
-			return Unserved(err)
+			return httpfront.Unserved(err)
 		}
 	}
-	w := watch.Watcher{Path: x.key(), Since: index, Recursive: true, Hidden: true}
-	server := x.server
-	x.Watch(w, func(d watch.Delivery) Answer {
-		return server.watched(d)
-	})
-	return nil
+	w := watch.Watcher{Path: key(x), Since: index, Recursive: true, Hidden: true}
+	now := x.Machine().LogTime
+	return x.Watch(w, func(d watch.Delivery) httpfront.Answer { return watched(d, now) })
 }

@@ -1,4 +1,4 @@
-package httpfront
+package peerfront
 
 import (
 	"context"
@@ -10,6 +10,10 @@ import (
 	"slices"
 	"sync"
 	"time"
+
+	"etcd/endpoint"
+	"etcd/httpfront"
+	"etcd/store"
 )
 
 // hashes computes the hash of the state for one request at a time, since it reads all of it.
@@ -22,19 +26,19 @@ type hashes struct {
 
 // stateHash answers the hash of the state as it is, and up to which index that is.
 // Machines that have applied the same entries answer the same.
-func stateHash(x *Exchange) Answer {
-	h := &x.server.hashes
+func (f *front) stateHash(x *httpfront.Exchange) httpfront.Answer {
+	h := &f.hashes
 	wait := time.NewTimer(time.Until(x.Deadline))
 	defer wait.Stop()
 	select {
 	case h.turn <- struct{}{}:
 		defer func() { <-h.turn }()
 	case <-wait.C:
-		return RetryLater{HTTPError(http.StatusServiceUnavailable, "others ask for the hash of a large state; ask again")}
+		return httpfront.RetryLater{Error: httpfront.HTTPError(http.StatusServiceUnavailable, "others ask for the hash of a large state; ask again")}
 	}
 	state, err := x.Freeze()
 	if err != nil {
-		return Unserved(err)
+		return httpfront.Unserved(err)
 	}
 	if h.sum == "" || h.index != state.Index() {
 		hash := sha256.New()
@@ -43,7 +47,7 @@ func stateHash(x *Exchange) Answer {
 		}
 		h.index, h.sum = state.Index(), hex.EncodeToString(hash.Sum(nil))
 	}
-	return Document{struct {
+	return httpfront.Document{Value: struct {
 		Index  uint64 `json:"index"`
 		SHA256 string `json:"sha256"`
 	}{h.index, h.sum}}
@@ -51,32 +55,32 @@ func stateHash(x *Exchange) Answer {
 
 // fromMembersHost keeps a handler for who is on this host or on that of another member.
 // Where certificates say who somebody is, membersOnly has looked at that.
-func fromMembersHost(h Handler) Handler {
-	return func(x *Exchange) Answer {
-		if v := (visitor{x: x}); v.certified() == nil && !x.server.isMembersHost(x.ctx.RemoteAddr()) {
-			return HTTPError(http.StatusForbidden,
+func (f *front) fromMembersHost(h httpfront.Handler) httpfront.Handler {
+	return func(x *httpfront.Exchange) httpfront.Answer {
+		if f.visitor(x).certified() == nil && !f.isMembersHost(x.Conn().RemoteAddr(), x.Machine().Inbox.Members()) {
+			return httpfront.HTTPError(http.StatusForbidden,
 				"this is for the machines of the cluster: ask on the host of this machine, or on that of another member")
 		}
 		return h(x)
 	}
 }
 
-func (s *Server) isMembersHost(remote net.Addr) bool {
+func (f *front) isMembersHost(remote net.Addr, members []store.Member) bool {
 	addr, err := netip.ParseAddrPort(remote.String())
 	if err != nil {
 		return false
 	}
 	ip := addr.Addr().Unmap().WithZone("")
-	if OnThisHost(ip.String()) {
+	if endpoint.OnThisHost(ip.String()) {
 		return true
 	}
 	var hosts []string
-	for _, m := range s.machine.Inbox.Members() {
+	for _, m := range members {
 		if host := urlHost(m.PeerURL); host != "" {
 			hosts = append(hosts, host)
 		}
 	}
-	return slices.Contains(s.memberIPs.of(hosts), ip)
+	return slices.Contains(f.memberIPs.of(hosts), ip)
 }
 
 // Limits of looking up where members are, so that those who are refused do not make this

@@ -1,4 +1,4 @@
-package httpfront
+package ops
 
 import (
 	"errors"
@@ -7,6 +7,7 @@ import (
 
 	"github.com/valyala/fasthttp"
 
+	"etcd/httpfront"
 	"etcd/raftnode"
 )
 
@@ -26,15 +27,15 @@ func (a healthAnswer) Write(resp *fasthttp.Response) {
 	if a.Reason != "" {
 		resp.SetStatusCode(http.StatusServiceUnavailable)
 	}
-	WriteJSON(resp, a)
+	httpfront.WriteJSON(resp, a)
 }
 
-func unhealthy(reason string) Answer { return healthAnswer{Health: "false", Reason: reason} }
+func unhealthy(reason string) httpfront.Answer { return healthAnswer{Health: "false", Reason: reason} }
 
 // health answers whether this machine has a leader and gets a linearizable read through.
 // Without a leader it answers at once.
-func health(x *Exchange) Answer {
-	if !x.server.isAttached() {
+func health(x *httpfront.Exchange) httpfront.Answer {
+	if x.Machine() == nil {
 		return unhealthy(noLeaderReason)
 	}
 	if limit := time.Now().Add(healthTime); limit.Before(x.Deadline) {
@@ -51,7 +52,7 @@ func health(x *Exchange) Answer {
 	switch {
 	case errors.Is(err, raftnode.ErrNoLeader):
 		return unhealthy(noLeaderReason)
-	case errors.Is(err, ErrNoAnswer):
+	case errors.Is(err, httpfront.ErrNoAnswer):
 		return unhealthy("RANGE ERROR:etcdserver: request timed out")
 	case err != nil:
 		return unhealthy("RANGE ERROR:etcdserver: " + err.Error())

@@ -1,4 +1,4 @@
-package httpfront
+package ops
 
 import (
 	"errors"
@@ -7,6 +7,7 @@ import (
 	"strconv"
 
 	"etcd/actors"
+	"etcd/httpfront"
 	"etcd/raftnode"
 )
 
@@ -20,13 +21,13 @@ type memberAnswer struct {
 	Learner    bool     `json:"learner,omitempty"` // it has no vote yet
 }
 
-func listMembers(x *Exchange) Answer {
+func listMembers(x *httpfront.Exchange) httpfront.Answer {
 	if x.Path != "/v2/members" {
-		return NotFound(x)
+		return httpfront.NotFound(x)
 	}
 	status, err := x.Status()
 	if err != nil {
-		return Unserved(err)
+		return httpfront.Unserved(err)
 	}
 	list := make([]memberAnswer, len(status.Members))
 	for i, m := range status.Members {
@@ -35,27 +36,27 @@ func listMembers(x *Exchange) Answer {
 			Learner: slices.Contains(status.Raft.Learners, m.ID),
 		}
 	}
-	return Document{struct {
+	return httpfront.Document{Value: struct {
 		Members []memberAnswer `json:"members"`
 	}{list}}
 }
 
 // removeMember removes a machine for ever. Removing one that was removed already is
 // 410, as in the v2 API.
-func removeMember(x *Exchange) Answer {
-	key, _ := under(x.Path, "/v2/members")
+func removeMember(x *httpfront.Exchange) httpfront.Answer {
+	key, _ := x.Key("/v2/members")
 	id, err := strconv.ParseUint(key[1:], 16, 64)
 	if err != nil {
-		return NotFound(x)
+		return httpfront.NotFound(x)
 	}
 	reply := x.Leave(id)
 	switch {
 	case errors.Is(reply.Err, raftnode.ErrRemoved):
-		return HTTPError(http.StatusGone, "member "+actors.MemberID(id)+" was removed already")
+		return httpfront.HTTPError(http.StatusGone, "member "+actors.MemberID(id)+" was removed already")
 	case errors.Is(reply.Err, raftnode.ErrUnknownMember), errors.Is(reply.Err, raftnode.ErrReservedID):
-		return HTTPError(http.StatusNotFound, "no member "+actors.MemberID(id))
+		return httpfront.HTTPError(http.StatusNotFound, "no member "+actors.MemberID(id))
 	case reply.Err != nil:
-		return Unserved(reply.Err)
+		return httpfront.Unserved(reply.Err)
 	}
-	return NoContent{}
+	return httpfront.NoContent{}
 }

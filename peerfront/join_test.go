@@ -1,15 +1,14 @@
-package httpfront
+package peerfront
 
 import (
 	"encoding/json"
 	"fmt"
 	"io"
-	"slices"
 	"strings"
 	"testing"
 
-	"etcd/actors"
-	"etcd/store"
+	"etcd/httpfront"
+	"etcd/httpfront/fronttest"
 )
 
 // Machines that ask to join at once under one name, or with one address, do not all get
@@ -23,23 +22,23 @@ func TestMachinesThatJoinAtOnce(t *testing.T) {
 			s := serve(t)
 			p := servePeers(t, s, io.Discard)
 			const machines = 5
-			var asked [machines]*client
+			var asked [machines]*fronttest.Client
 			for i := range asked {
-				asked[i] = p.dial()
+				asked[i] = p.Dial()
 			}
 			for i, c := range asked {
-				c.send("%s", rawRequest("POST", joinPath, fmt.Sprintf(format, 20+i)))
+				c.Send("%s", fronttest.RawRequest("POST", joinPath, fmt.Sprintf(format, 20+i)))
 			}
 			joined := 0
 			for _, c := range asked {
-				switch r := c.reply("POST"); {
-				case r.status == 200:
+				switch r := c.Reply("POST"); {
+				case r.Status == 200:
 					joined++
-				case r.status != 409 || !strings.Contains(r.body, "has this "+what+": member 00000000000000") || !strings.Contains(r.body, "curl -X DELETE"):
-					t.Errorf("%d %s", r.status, r.body)
+				case r.Status != 409 || !strings.Contains(r.Body, "has this "+what+": member 00000000000000") || !strings.Contains(r.Body, "curl -X DELETE"):
+					t.Errorf("%d %s", r.Status, r.Body)
 				}
 			}
-			status := s.status()
+			status := s.Status()
 			if joined != 1 || len(status.Members) != 2 || len(status.Raft.Learners) != 1 {
 				t.Errorf("%d have joined; members %+v, for Raft %v and %v", joined, status.Members, status.Raft.Voters, status.Raft.Learners)
 			}
@@ -53,27 +52,27 @@ func TestJoinAndRemoveAgain(t *testing.T) {
 	s := serve(t)
 	p := servePeers(t, s, io.Discard)
 	join := `{"memberId":"21","name":"n","peerUrl":"http://127.0.0.1:7021","clientUrl":"http://127.0.0.1:4021"}`
-	asks, c := p.dial(), s.dial()
+	asks, c := p.Dial(), s.Dial()
 	for range 2 {
-		if r := asks.do("POST", joinPath, join); r.status != 200 {
-			t.Fatalf("%d %s", r.status, r.body)
+		if r := asks.Do("POST", joinPath, join); r.Status != 200 {
+			t.Fatalf("%d %s", r.Status, r.Body)
 		}
 	}
-	before := s.status().Raft.Applied
-	if r := asks.do("POST", joinPath, join); r.status != 200 || s.status().Raft.Applied != before {
-		t.Errorf("asking once more is an entry: %d %s", r.status, r.body)
+	before := s.Status().Raft.Applied
+	if r := asks.Do("POST", joinPath, join); r.Status != 200 || s.Status().Raft.Applied != before {
+		t.Errorf("asking once more is an entry: %d %s", r.Status, r.Body)
 	}
 	moved := strings.ReplaceAll(join, "7021", "7022")
-	if r := asks.do("POST", joinPath, moved); r.status != 200 || !strings.Contains(r.body, "127.0.0.1:7022") {
-		t.Errorf("%d %s", r.status, r.body)
+	if r := asks.Do("POST", joinPath, moved); r.Status != 200 || !strings.Contains(r.Body, "127.0.0.1:7022") {
+		t.Errorf("%d %s", r.Status, r.Body)
 	}
-	if r := c.do("DELETE", "/v2/members/0000000000000015", ""); r.status != 204 {
-		t.Errorf("%d %s", r.status, r.body)
+	if r := c.Do("DELETE", "/v2/members/0000000000000015", ""); r.Status != 204 {
+		t.Errorf("%d %s", r.Status, r.Body)
 	}
 	for range 2 {
-		check(t, asks.do("POST", joinPath, join), 410, `{"errorCode":410,"message":"Gone","cause":"this machine was removed from the cluster; wipe its data directory (-f) and let it join again"}`)
-		check(t, c.do("DELETE", "/v2/members/0000000000000015", ""), 410, `{"errorCode":410,"message":"Gone","cause":"member 0000000000000015 was removed already"}`)
-		check(t, c.do("DELETE", "/v2/members/0000000000000016", ""), 404, `{"errorCode":404,"message":"Not Found","cause":"no member 0000000000000016"}`)
+		fronttest.Check(t, asks.Do("POST", joinPath, join), 410, `{"errorCode":410,"message":"Gone","cause":"this machine was removed from the cluster; wipe its data directory (-f) and let it join again"}`)
+		fronttest.Check(t, c.Do("DELETE", "/v2/members/0000000000000015", ""), 410, `{"errorCode":410,"message":"Gone","cause":"member 0000000000000015 was removed already"}`)
+		fronttest.Check(t, c.Do("DELETE", "/v2/members/0000000000000016", ""), 404, `{"errorCode":404,"message":"Not Found","cause":"no member 0000000000000016"}`)
 	}
 }
 
@@ -91,20 +90,20 @@ func TestJoinInJSONOnly(t *testing.T) {
 		{"Content-Type: text/plain\r\n", 415},
 		{"Content-Type: text/plain;charset=UTF-8\r\n", 415},
 		{"Content-Type: text/plain; application/json\r\n", 415},
-		{"Content-Type: " + urlencoded + "\r\n", 415},
+		{"Content-Type: " + httpfront.TypeForm + "\r\n", 415},
 		{"Content-Type: multipart/form-data; boundary=x\r\n", 415},
 		{"Content-Type: application/jsonx\r\n", 415},
 		{"Content-Type: application/json, text/plain\r\n", 415},
 		{"Content-Type: application/json\r\n", 200},
 		{"Content-Type: Application/JSON; charset=utf-8\r\n", 200},
 	} {
-		c := p.dial()
-		c.send("POST %s HTTP/1.1\r\nHost: x\r\n%sContent-Length: %d\r\n\r\n%s", joinPath, test.contentType, len(body), body)
-		r := c.reply("POST")
-		if r.status != test.status || r.status == 415 && r.body != `{"errorCode":415,"message":"Unsupported Media Type","cause":"a machine asks to join in application/json"}` {
-			t.Errorf("%q: %d %s, want %d", test.contentType, r.status, r.body, test.status)
+		c := p.Dial()
+		c.Send("POST %s HTTP/1.1\r\nHost: x\r\n%sContent-Length: %d\r\n\r\n%s", joinPath, test.contentType, len(body), body)
+		r := c.Reply("POST")
+		if r.Status != test.status || r.Status == 415 && r.Body != `{"errorCode":415,"message":"Unsupported Media Type","cause":"a machine asks to join in application/json"}` {
+			t.Errorf("%q: %d %s, want %d", test.contentType, r.Status, r.Body, test.status)
 		}
-		if n := len(s.status().Members); test.status == 415 && n != 1 {
+		if n := len(s.Status().Members); test.status == 415 && n != 1 {
 			t.Fatalf("%q: there are %d members", test.contentType, n)
 		}
 	}
@@ -113,32 +112,32 @@ func TestJoinInJSONOnly(t *testing.T) {
 // Whoever asks wrongly hears what to send, and does not fill the log by asking again.
 func TestJoinAskedWrongly(t *testing.T) {
 	s := serve(t)
-	log := &records{}
+	log := &fronttest.Records{}
 	p := servePeers(t, s, log)
 	for range 20 {
-		r := p.dial().do("POST", joinPath, `{"memberId":"21","name":"n","peerUrl":"https://127.0.0.1:7021","clientUrl":"http://127.0.0.1:4021"}`)
-		if r.status != 409 || !strings.Contains(r.body, "this one only by https") {
-			t.Fatalf("%d %s", r.status, r.body)
+		r := p.Dial().Do("POST", joinPath, `{"memberId":"21","name":"n","peerUrl":"https://127.0.0.1:7021","clientUrl":"http://127.0.0.1:4021"}`)
+		if r.Status != 409 || !strings.Contains(r.Body, "this one only by https") {
+			t.Fatalf("%d %s", r.Status, r.Body)
 		}
 	}
-	text := log.take()
+	text := log.Take()
 	if n := strings.Count(text, "level=WARN"); n != 1 || !strings.Contains(text, "refused a machine that wants to join; start it like") {
 		t.Errorf("%d warnings:\n%s", n, text)
 	}
 	for _, body := range []string{"{", "{}", `{"memberId":21}`, `{"memberId":"0"}`, `{"memberId":"9223372036854775808"}`} {
-		check(t, p.dial().do("POST", joinPath, body), 400, `{"errorCode":209,"message":"Invalid field","cause":"a machine asks to join with a JSON object that has`+
+		fronttest.Check(t, p.Dial().Do("POST", joinPath, body), 400, `{"errorCode":209,"message":"Invalid field","cause":"a machine asks to join with a JSON object that has`+
 			` \"memberId\" (a decimal number in quotes), \"name\", \"peerUrl\" and \"clientUrl\""}`)
 	}
-	check(t, p.dial().do("POST", joinPath, "{"+strings.Repeat(" ", 100_000)), 413, `{"errorCode":413,"message":"Request Entity Too Large","cause":"this port is for the other machines of the cluster, which send at most 65536 bytes"}`)
+	fronttest.Check(t, p.Dial().Do("POST", joinPath, "{"+strings.Repeat(" ", 100_000)), 413, `{"errorCode":413,"message":"Request Entity Too Large","cause":"this port is for the other machines of the cluster, which send at most 65536 bytes"}`)
 }
 
 // What a machine says about itself is told to everybody, and stays: what is not a name or a
 // URL is refused, with the field and the reason, is not repeated, and is no entry.
 func TestJoinWithOddNamesAndURLs(t *testing.T) {
 	s := serve(t)
-	var log records
+	var log fronttest.Records
 	p := servePeers(t, s, &log)
-	before := s.status().Raft.Applied
+	before := s.Status().Raft.Applied
 	const good = "http://127.0.0.1:7021"
 	for _, test := range []struct{ name, peers, clients, cause string }{
 		{"n", "http://[fe80::1%25x\r\nX-Evil: y\r\nZ: ]:7001", good, "peerUrl: the host is neither a DNS name nor an IP address"},
@@ -163,29 +162,13 @@ func TestJoinWithOddNamesAndURLs(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		check(t, p.dial().do("POST", joinPath, string(ask)), 400, `{"errorCode":209,"message":"Invalid field","cause":"`+test.cause+`"}`)
+		fronttest.Check(t, p.Dial().Do("POST", joinPath, string(ask)), 400, `{"errorCode":209,"message":"Invalid field","cause":"`+test.cause+`"}`)
 	}
-	check(t, s.dial().get("/machines"), 200, "127.0.0.1:4001")
-	if after := s.status().Raft.Applied; after != before {
+	fronttest.Check(t, s.Dial().Get("/machines"), 200, "127.0.0.1:4001")
+	if after := s.Status().Raft.Applied; after != before {
 		t.Errorf("%d entries", after-before)
 	}
-	if strings.Contains(log.take(), "vil") {
+	if strings.Contains(log.Take(), "vil") {
 		t.Error("it is in the log")
-	}
-}
-
-// A member that an earlier version has let in is told to nobody under what is no address.
-func TestMembersOfEarlierVersions(t *testing.T) {
-	status := &actors.StatusReply{Members: []store.Member{
-		{ID: 1, Name: "a", ClientURL: "http://127.0.0.1:4001"},
-		{ID: 2, Name: "b", ClientURL: "http://evil:4001,127.0.0.1:14001"},
-		{ID: 3, Name: "c", ClientURL: "http://a\x1b[2J:4001"},
-		{ID: 4, Name: "d\n", ClientURL: "http://[fe80::1%25eth0]:4001"},
-	}}
-	if got := clientURLs(status, 4, asAddress); !slices.Equal(got, []string{"[fe80::1%eth0]:4001", "127.0.0.1:4001"}) {
-		t.Errorf("%q", got)
-	}
-	if got := clientURLs(status, 4, asURL); !slices.Equal(got, []string{"http://[fe80::1%25eth0]:4001", "http://127.0.0.1:4001"}) {
-		t.Errorf("%q", got)
 	}
 }

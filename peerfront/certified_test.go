@@ -1,4 +1,4 @@
-package httpfront
+package peerfront
 
 import (
 	"context"
@@ -13,28 +13,18 @@ import (
 	"testing"
 
 	"etcd/credentials/certtest"
+	"etcd/httpfront/fronttest"
 	"etcd/transport"
 )
-
-// demanding makes a server ask for certificates of the CA, and look whose they are.
-func demanding(c *Config) {
-	mutual(c)
-	c.Certified = func(state tls.ConnectionState, host string) error {
-		if err := state.PeerCertificates[0].VerifyHostname(host); err != nil {
-			return errors.New("not the certificate of " + host)
-		}
-		return nil
-	}
-}
 
 // A certificate of the CA that is none of a machine opens nothing on the port for machines:
 // the client is told why, and so is the operator, once.
 func TestCertificateOfAClientOnPeerPort(t *testing.T) {
 	shown := func(pair certtest.Pair) *tls.Config {
-		return &tls.Config{RootCAs: testCA().Pool(), Certificates: []tls.Certificate{pair.TLS()}}
+		return &tls.Config{RootCAs: fronttest.CA().Pool(), Certificates: []tls.Certificate{pair.TLS()}}
 	}
-	alice := shown(testCA().Issue("alice", func(c *x509.Certificate) { c.DNSNames, c.IPAddresses = nil, nil }))
-	machine := shown(testCA().Issue("machine"))
+	alice := shown(fronttest.CA().Issue("alice", func(c *x509.Certificate) { c.DNSNames, c.IPAddresses = nil, nil }))
+	machine := shown(fronttest.CA().Issue("machine"))
 	handshake := func(method, path string) string {
 		return fmt.Sprintf("%s %s HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: etcd-raft\r\nX-Etcd-Protocol: 3\r\n"+
 			"X-Etcd-Cluster-Id: %x\r\nX-Etcd-From: 5\r\nX-Etcd-To: %x\r\nX-Etcd-Class: %s\r\nX-Etcd-Nonce: 1\r\nX-Etcd-Token: 00000000000000000000000000000000\r\n"+
@@ -49,33 +39,33 @@ func TestCertificateOfAClientOnPeerPort(t *testing.T) {
 		{"snapshot", "POST", handshake("POST", transport.SnapshotPath)},
 		{"presence", "GET", "GET /raft/member HTTP/1.1\r\nHost: x\r\nX-Etcd-Protocol: 3\r\nX-Etcd-Cluster-Id: 4d\r\nX-Etcd-Peer-Address: 127.0.0.1:7005\r\n\r\n"},
 		{"join", "POST", "POST /join HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: " + strconv.Itoa(len(joining)) + "\r\n\r\n" + joining},
-		{"hash", "GET", rawRequest("GET", "/hash", "")},
-		{"leader", "GET", rawRequest("GET", "/leader", "")},
-		{"machines", "GET", rawRequest("GET", "/machines", "")},
+		{"hash", "GET", fronttest.RawRequest("GET", "/hash", "")},
+		{"leader", "GET", fronttest.RawRequest("GET", "/leader", "")},
+		{"machines", "GET", fronttest.RawRequest("GET", "/machines", "")},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			s := serve(t)
-			log := &records{}
+			log := &fronttest.Records{}
 			p := servePeers(t, s, log, demanding)
 			for range 3 {
-				c := p.dialAs(alice)
-				c.send("%s", test.raw)
-				r := c.reply(test.method)
-				if r.status != transport.StatusUncertified || !strings.Contains(r.body, `"cause":"not the certificate of 127.0.0.1"`) {
-					t.Fatalf("alice is answered %d %s", r.status, r.body)
+				c := p.DialAs(alice)
+				c.Send("%s", test.raw)
+				r := c.Reply(test.method)
+				if r.Status != transport.StatusUncertified || !strings.Contains(r.Body, `"cause":"not the certificate of 127.0.0.1"`) {
+					t.Fatalf("alice is answered %d %s", r.Status, r.Body)
 				}
 			}
-			text := log.take()
+			text := log.Take()
 			if n := strings.Count(text, "level=WARN"); n != 1 || !strings.Contains(text, "refused a machine for its certificate") || !strings.Contains(text, "not the certificate of 127.0.0.1") {
 				t.Errorf("%d warnings:\n%s", n, text)
 			}
-			if members := s.status().Members; len(members) != 1 {
+			if members := s.Status().Members; len(members) != 1 {
 				t.Errorf("members: %+v", members)
 			}
-			c := p.dialAs(machine)
-			c.send("%s", test.raw)
-			if r := c.reply(test.method); r.status == transport.StatusUncertified {
-				t.Errorf("a machine is answered %d %s", r.status, r.body)
+			c := p.DialAs(machine)
+			c.Send("%s", test.raw)
+			if r := c.Reply(test.method); r.Status == transport.StatusUncertified {
+				t.Errorf("a machine is answered %d %s", r.Status, r.Body)
 			}
 		})
 	}
@@ -85,10 +75,10 @@ func TestCertificateOfAClientOnPeerPort(t *testing.T) {
 func TestVersionOnPeerPort(t *testing.T) {
 	s := serve(t)
 	p := servePeers(t, s, io.Discard, demanding)
-	alice := testCA().Issue("alice", func(c *x509.Certificate) { c.DNSNames, c.IPAddresses = nil, nil })
-	c := p.dialAs(&tls.Config{RootCAs: testCA().Pool(), Certificates: []tls.Certificate{alice.TLS()}})
-	if r := c.get("/version"); r.status != 200 || r.body != "etcd v9" {
-		t.Errorf("%d %s", r.status, r.body)
+	alice := fronttest.CA().Issue("alice", func(c *x509.Certificate) { c.DNSNames, c.IPAddresses = nil, nil })
+	c := p.DialAs(&tls.Config{RootCAs: fronttest.CA().Pool(), Certificates: []tls.Certificate{alice.TLS()}})
+	if r := c.Get("/version"); r.Status != 200 || r.Body != "etcd v9" {
+		t.Errorf("%d %s", r.Status, r.Body)
 	}
 }
 
@@ -96,11 +86,11 @@ func TestVersionOnPeerPort(t *testing.T) {
 func TestJoinWithAnothersCertificate(t *testing.T) {
 	s := serve(t)
 	p := servePeers(t, s, io.Discard, demanding)
-	pair := testCA().Issue("n5", func(c *x509.Certificate) { c.DNSNames, c.IPAddresses = []string{"n5.example.com"}, nil })
-	dial := (&tls.Dialer{Config: &tls.Config{RootCAs: testCA().Pool(), Certificates: []tls.Certificate{pair.TLS()}}})
+	pair := fronttest.CA().Issue("n5", func(c *x509.Certificate) { c.DNSNames, c.IPAddresses = []string{"n5.example.com"}, nil })
+	dial := (&tls.Dialer{Config: &tls.Config{RootCAs: fronttest.CA().Pool(), Certificates: []tls.Certificate{pair.TLS()}}})
 	ask := func(host string) error {
 		_, err := Join(t.Context(), func(ctx context.Context, addr string) (net.Conn, error) { return dial.DialContext(ctx, "tcp", addr) },
-			p.addr, JoinRequest{MemberID: 5, Name: "n5", PeerURL: "https://" + host + ":7005", ClientURL: "https://" + host + ":4005"})
+			p.Addr, JoinRequest{MemberID: 5, Name: "n5", PeerURL: "https://" + host + ":7005", ClientURL: "https://" + host + ":4005"})
 		return err
 	}
 	if err := ask("127.0.0.1"); !errors.Is(err, ErrUncertified) || errors.Is(err, ErrRefused) || !strings.Contains(err.Error(), "not the certificate of 127.0.0.1") {

@@ -1,16 +1,19 @@
-package httpfront
+package v1
 
 import (
 	"fmt"
 	"testing"
 	"time"
+
+	"etcd/httpfront"
+	"etcd/httpfront/fronttest"
 )
 
 // The answers to one client after another, on one machine; indexes follow from what
 // came before, and refusals before the log use none.
 func TestV1(t *testing.T) {
-	s := serve(t)
-	c := s.dial()
+	s := serve(t, Config{})
+	c := s.Dial()
 	const (
 		notFound = `{"errorCode":100,"message":"Key Not Found","cause":%q}`
 		notEqual = `{"errorCode":101,"message":"The given PrevValue is not equal to the value of the key","cause":%q}`
@@ -109,51 +112,49 @@ func TestV1(t *testing.T) {
 		{"GET", "/v1/keys/_etcd/machines?consistent=false", "", 200, `[{"action":"GET","key":"/_etcd/machines/m1","value":"raft=http://127.0.0.1:7001\u0026etcd=http://127.0.0.1:4001","index":32}]`},
 	} {
 		t.Run(fmt.Sprint(i, " ", step.method, " ", step.target, " ", step.body), func(t *testing.T) {
-			check(t, c.do(step.method, step.target, step.body), step.status, step.want)
+			fronttest.Check(t, c.Do(step.method, step.target, step.body), step.status, step.want)
 		})
-	}
-}
-
-func TestInfo(t *testing.T) {
-	s := serve(t)
-	c := s.dial()
-	c.set("/a", "value=1")
-	c.get("/v1/keys/a")
-	c.get("/v1/keys/b")
-	c.do("POST", "/v1/keys/a", "value=2&prevValue=1")
-	c.do("POST", "/v1/keys/a", "value=2&prevValue=1")
-	c.do("DELETE", "/v1/keys/a", "")
-	for _, test := range []struct{ target, want string }{
-		{"/", "etcd v9"},
-		{"/version", "etcd v9"},
-		{"/leader", "127.0.0.1:7001"},
-		{"/machines", "127.0.0.1:4001"},
-		{"/v1/leader", "http://127.0.0.1:7001"},
-		{"/v1/machines", "http://127.0.0.1:4001"},
-		{"/stats", `{"gets":2,"sets":1,"deletes":1,"testAndSets":2}`},
-		{"/v1/stats/leader", `{"leader":"m1","followers":{}}`},
-		{"/v1/stats/self", `{"name":"m1","state":"leader","startTime":"2026-01-02T03:04:05.000000006Z","leaderInfo":{"leader":"m1","uptime":"0s","startTime":"2026-01-02T03:04:05.000000006Z"},"recvAppendRequestCnt":0,"sendAppendRequestCnt":0}`},
-		{"/v1/stats/store", `{"getsSuccess":1,"getsFail":1,"setsSuccess":1,"setsFail":0,"deleteSuccess":1,"deleteFail":0,"updateSuccess":0,"updateFail":0,"createSuccess":0,"createFail":0,"compareAndSwapSuccess":1,"compareAndSwapFail":1,"compareAndDeleteSuccess":0,"compareAndDeleteFail":0,"expireCount":0,"watchers":0}`},
-	} {
-		t.Run(test.target, func(t *testing.T) { check(t, c.get(test.target), 200, test.want) })
 	}
 }
 
 // What is left of a time to live shrinks with the clock.
 func TestTTLOverTime(t *testing.T) {
-	s := serve(t)
-	c := s.dial()
-	c.set("/a", "value=1&ttl=100")
-	s.clock.now.Add(uint64(30*time.Second + 1))
-	check(t, c.get("/v1/keys/a"), 200, `{"action":"GET","key":"/a","value":"1","expiration":"2026-01-02T03:05:45.000000006Z","ttl":69,"index":3}`)
+	s := serve(t, Config{})
+	c := s.Dial()
+	c.Set("/a", "value=1&ttl=100")
+	s.Clock.Add(30*time.Second + 1)
+	fronttest.Check(t, c.Get("/v1/keys/a"), 200, `{"action":"GET","key":"/a","value":"1","expiration":"2026-01-02T03:05:45.000000006Z","ttl":69,"index":3}`)
 }
 
 func TestLocalReadsByDefault(t *testing.T) {
-	s := serve(t, func(c *Config) { c.LocalReads = true })
-	c := s.dial()
-	c.set("/a", "value=1")
+	s := serve(t, Config{LocalReads: true})
+	c := s.Dial()
+	c.Set("/a", "value=1")
 	want := `{"action":"GET","key":"/a","value":"1","index":3}`
 	for _, query := range []string{"", "?quorum=true", "?quorum=false", "?consistent=true"} {
-		check(t, c.get("/v1/keys/a"+query), 200, want)
+		fronttest.Check(t, c.Get("/v1/keys/a"+query), 200, want)
+	}
+}
+
+func TestTTL(t *testing.T) {
+	for _, test := range []struct {
+		value string
+		want  int64 // 0: none
+		bad   bool
+	}{
+		{"", 0, false}, {"5", 5, false}, {"+5", 5, false}, {"-5", -5, false}, {"007", 7, false},
+		{"9223372036", maxTTL, false}, {"9223372037", 0, true}, {"99999999999999999999", 0, true},
+		{"-9223372036854775808", -9223372036854775808, false}, {"-9223372036854775809", 0, true},
+		{" 5", 0, true}, {"5 ", 0, true}, {"1.5", 0, true}, {"1e3", 0, true}, {"0x10", 0, true}, {"1_000", 0, true}, {"five", 0, true},
+	} {
+		ttl, bad := ttlOf(httpfront.Form{{Name: "ttl", Value: test.value}})
+		switch {
+		case test.bad:
+			if bad == nil || bad.Code != httpfront.CodeTTLNaN || ttl != nil {
+				t.Errorf("ttl %q: %v, %v; want error %d", test.value, ttl, bad, httpfront.CodeTTLNaN)
+			}
+		case bad != nil || (ttl == nil) != (test.want == 0) || ttl != nil && *ttl != test.want:
+			t.Errorf("ttl %q: %v, %v; want %d", test.value, ttl, bad, test.want)
+		}
 	}
 }

@@ -1,4 +1,4 @@
-package httpfront
+package peerfront
 
 import (
 	"context"
@@ -11,6 +11,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"etcd/httpfront/fronttest"
 )
 
 // elsewhere is a listener whose clients seem to be at an address.
@@ -63,14 +65,13 @@ func TestHashIsForMembers(t *testing.T) {
 				if err != nil {
 					t.Fatal(err)
 				}
-				joining := servePeers(t, s, io.Discard).dial()
-				joining.send("POST /join HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%s", len(body), body)
-				if r := joining.reply("POST"); r.status != 200 {
-					t.Fatalf("join: %d %s", r.status, r.body)
+				joining := servePeers(t, s, io.Discard).Dial()
+				joining.Send("POST /join HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%s", len(body), body)
+				if r := joining.Reply("POST"); r.Status != 200 {
+					t.Fatalf("join: %d %s", r.Status, r.Body)
 				}
 			}
-			p := &testServer{Server: NewPeers(testConfig(s.clock)), t: t}
-			p.memberIPs.lookUp = func(ctx context.Context, host string) ([]netip.Addr, error) {
+			lookUp := func(ctx context.Context, host string) ([]netip.Addr, error) {
 				if _, bounded := ctx.Deadline(); !bounded {
 					t.Error("it may look for ever")
 				}
@@ -79,23 +80,14 @@ func TestHashIsForMembers(t *testing.T) {
 				}
 				return []netip.Addr{netip.MustParseAddr("192.0.2.6"), netip.MustParseAddr("::ffff:192.0.2.7")}, nil
 			}
-			p.Attach(s.machine)
-			l := loopback(t)
-			p.addr = l.Addr().String()
-			served := make(chan error, 1)
-			go func() { served <- p.Serve(elsewhere{l, c.remote}) }()
-			defer func() {
-				if err := errors.Join(p.Shutdown(t.Context()), <-served); err != nil {
-					t.Error(err)
-				}
-			}()
-			r := p.dial().get("/hash")
-			if r.status != c.status {
-				t.Errorf("%d %s", r.status, r.body)
+			p := servePeersOn(t, s, elsewhere{fronttest.Loopback(t), c.remote}, io.Discard, func(s *setup) { s.front.memberIPs.lookUp = lookUp })
+			r := p.Dial().Get("/hash")
+			if r.Status != c.status {
+				t.Errorf("%d %s", r.Status, r.Body)
 			}
-			if c.status == 403 && (!strings.Contains(r.body, `"errorCode":403`) || !strings.Contains(r.body, "ask on the host of this machine") ||
-				strings.Contains(r.body, "abcdef") || strings.Contains(r.body, "192.0.2")) {
-				t.Errorf("a stranger is told %s", r.body)
+			if c.status == 403 && (!strings.Contains(r.Body, `"errorCode":403`) || !strings.Contains(r.Body, "ask on the host of this machine") ||
+				strings.Contains(r.Body, "abcdef") || strings.Contains(r.Body, "192.0.2")) {
+				t.Errorf("a stranger is told %s", r.Body)
 			}
 		})
 	}
@@ -124,29 +116,29 @@ func TestMembersAreLookedUpNowAndThen(t *testing.T) {
 // The state is read for one request at a time, and not again until it is another one.
 func TestHashIsComputedOnce(t *testing.T) {
 	s := serve(t)
-	p := servePeers(t, s, io.Discard, func(c *Config) { c.RequestTimeout = 500 * time.Millisecond })
-	client := s.dial()
-	client.set("/a", "value=1")
-	first := p.dial().get("/hash")
-	if first.status != 200 {
-		t.Fatalf("%d %s", first.status, first.body)
+	p := servePeers(t, s, io.Discard, func(c *setup) { c.RequestTimeout = 500 * time.Millisecond })
+	client := s.Dial()
+	client.Set("/a", "value=1")
+	first := p.Dial().Get("/hash")
+	if first.Status != 200 {
+		t.Fatalf("%d %s", first.Status, first.Body)
 	}
 	kept := p.hashes.sum
 	p.hashes.sum = "kept"
-	if r := p.dial().get("/hash"); r.body != strings.ReplaceAll(first.body, kept, "kept") {
-		t.Errorf("of the same state %s, and before %s", r.body, first.body)
+	if r := p.Dial().Get("/hash"); r.Body != strings.ReplaceAll(first.Body, kept, "kept") {
+		t.Errorf("of the same state %s, and before %s", r.Body, first.Body)
 	}
-	client.set("/a", "value=2")
-	if r := p.dial().get("/hash"); r.status != 200 || strings.Contains(r.body, "kept") || r.body == first.body {
-		t.Errorf("of another state %s, and before %s", r.body, first.body)
+	client.Set("/a", "value=2")
+	if r := p.Dial().Get("/hash"); r.Status != 200 || strings.Contains(r.Body, "kept") || r.Body == first.Body {
+		t.Errorf("of another state %s, and before %s", r.Body, first.Body)
 	}
 	p.hashes.turn <- struct{}{} // somebody is at it, for long
-	r := p.dial().get("/hash")
-	if r.status != 503 || r.header.Get("Retry-After") != "1" || !strings.Contains(r.body, `"errorCode":503`) {
-		t.Errorf("who waited too long gets %d %v %s", r.status, r.header, r.body)
+	r := p.Dial().Get("/hash")
+	if r.Status != 503 || r.Header.Get("Retry-After") != "1" || !strings.Contains(r.Body, `"errorCode":503`) {
+		t.Errorf("who waited too long gets %d %v %s", r.Status, r.Header, r.Body)
 	}
 	<-p.hashes.turn
-	if r := p.dial().get("/hash"); r.status != 200 {
-		t.Errorf("afterwards %d %s", r.status, r.body)
+	if r := p.Dial().Get("/hash"); r.Status != 200 {
+		t.Errorf("afterwards %d %s", r.Status, r.Body)
 	}
 }

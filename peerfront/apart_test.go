@@ -1,4 +1,4 @@
-package httpfront
+package peerfront
 
 import (
 	"testing"

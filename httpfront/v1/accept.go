@@ -1,4 +1,4 @@
-package httpfront
+package v1
 
 import (
 	"bytes"
@@ -6,6 +6,8 @@ import (
 	"strings"
 
 	"github.com/valyala/fasthttp"
+
+	"etcd/httpfront"
 )
 
 const typeBytes = "application/octet-stream"
@@ -25,7 +27,7 @@ func rawType(h *fasthttp.RequestHeader) string {
 		name, params, _ := strings.Cut(part, ";")
 		q := quality(params)
 		switch strings.ToLower(strings.TrimSpace(name)) {
-		case TypeJSON:
+		case httpfront.TypeJSON:
 			json.hears(3, q)
 		case "text/plain":
 			text.hears(3, q)

@@ -1,0 +1,163 @@
+package fronttest
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/asynkron/protoactor-go/actor"
+
+	"etcd/actors"
+	"etcd/credentials/certtest"
+	"etcd/httpfront"
+)
+
+// Server is a port that is served.
+type Server struct {
+	*httpfront.Server
+	T       testing.TB
+	Addr    string
+	Clock   *Clock // of the machine
+	Machine *actors.Machine
+	Log     *Records
+	TLS     *tls.Config // of clients; nil: plain HTTP
+	Stop    func() error
+}
+
+// Config is one with limits that a test can reach.
+func Config() httpfront.Config {
+	return httpfront.Config{MaxConnections: 1000, MaxBody: 64 << 10, MaxBodyMemory: 256 << 10, RequestTimeout: Patience}
+}
+
+// Loopback listens at a port that the kernel chooses.
+func Loopback(t testing.TB) net.Listener {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return l
+}
+
+// CA signs the certificates of these tests.
+var CA = sync.OnceValue(func() *certtest.CA { return certtest.New("test") })
+
+// OverTLS makes a server speak TLS.
+func OverTLS(c *httpfront.Config) {
+	c.TLS = &tls.Config{Certificates: []tls.Certificate{CA().Issue("server").TLS()}}
+}
+
+// Mutual makes a server want certificates of its clients.
+func Mutual(c *httpfront.Config) {
+	OverTLS(c)
+	c.TLS.ClientAuth, c.TLS.ClientCAs = tls.RequireAndVerifyClientCert, CA().Pool()
+}
+
+// Serve starts a machine and serves a port for clients, whose routes may read the clock of
+// the machine. Whatever the server logs, and the test does not take, fails the test.
+func Serve(t testing.TB, l net.Listener, cfg httpfront.Config, routes func(*Clock) []httpfront.Route) *Server {
+	t.Helper()
+	clock, log := NewClock(), &Records{}
+	if cfg.Log == nil {
+		cfg.Log = slog.New(slog.NewTextHandler(log, &slog.HandlerOptions{Level: slog.LevelWarn}))
+	}
+	s := serve(t, l, StartMachine(t, clock.Reading), cfg, routes(clock))
+	s.Clock, s.Log = clock, log
+	t.Cleanup(func() {
+		if log := s.Log.Take(); log != "" {
+			t.Errorf("logged:\n%s", log)
+		}
+	})
+	return s
+}
+
+// Beside serves a port for machines beside that of s, with its machine, and logs everything.
+func (s *Server) Beside(l net.Listener, log io.Writer, cfg httpfront.Config, routes []httpfront.Route) *Server {
+	s.T.Helper()
+	cfg.Machines = true
+	cfg.Log = slog.New(slog.NewTextHandler(log, &slog.HandlerOptions{Level: slog.LevelDebug}))
+	p := serve(s.T, l, s.Machine, cfg, routes)
+	p.Clock = s.Clock
+	return p
+}
+
+func serve(t testing.TB, l net.Listener, machine *actors.Machine, cfg httpfront.Config, routes []httpfront.Route) *Server {
+	t.Helper()
+	s := &Server{Server: httpfront.New(cfg, routes), T: t, Addr: l.Addr().String(), Machine: machine}
+	if cfg.TLS != nil {
+		s.TLS = &tls.Config{RootCAs: CA().Pool()}
+	}
+	s.Attach(machine)
+	served := make(chan error, 1)
+	go func() { served <- s.Server.Serve(l) }()
+	s.Stop = sync.OnceValue(func() error {
+		ctx, cancel := context.WithTimeout(context.Background(), Patience)
+		defer cancel()
+		return errors.Join(s.Shutdown(ctx), <-served)
+	})
+	t.Cleanup(func() {
+		if err := s.Stop(); err != nil {
+			t.Errorf("shutdown: %v", err)
+		}
+	})
+	return s
+}
+
+// Status asks the machine for its summary.
+func (s *Server) Status() *actors.StatusReply {
+	s.T.Helper()
+	return ask[*actors.StatusReply](s.T, s.Machine, s.Machine.Raft, func(replyTo *actor.PID) any { return &actors.Status{ReplyTo: replyTo} })
+}
+
+// Read asks the machine for a key, from local state.
+func (s *Server) Read(path string) *actors.ReadReply {
+	s.T.Helper()
+	return ask[*actors.ReadReply](s.T, s.Machine, s.Machine.Store, func(replyTo *actor.PID) any { return &actors.Read{ReplyTo: replyTo, Path: path} })
+}
+
+// Eventually waits for a condition for which there is nothing to wait on. Each look
+// is behind a request, so it does not spin.
+func (s *Server) Eventually(what string, ok func() bool) {
+	s.T.Helper()
+	c := s.Dial()
+	defer c.Close()
+	for deadline := time.Now().Add(Patience); !ok(); c.Get("/version") {
+		if time.Now().After(deadline) {
+			s.T.Fatalf("never: %s", what)
+		}
+	}
+}
+
+// Watchers waits until there are so many.
+func (s *Server) Watchers(n int64) {
+	s.T.Helper()
+	s.Eventually(fmt.Sprintf("%d watchers", n), func() bool { return s.Machine.Watchers() == n })
+}
+
+// Dial connects as a client does.
+func (s *Server) Dial() *Client {
+	s.T.Helper()
+	return s.DialAs(s.TLS)
+}
+
+// DialAs connects with another TLS configuration than the usual one, or without TLS.
+func (s *Server) DialAs(cfg *tls.Config) *Client {
+	s.T.Helper()
+	conn, err := net.Dial("tcp", s.Addr)
+	if err != nil {
+		s.T.Fatal(err)
+	}
+	if cfg != nil {
+		cfg = cfg.Clone()
+		cfg.ServerName = "127.0.0.1"
+		conn = tls.Client(conn, cfg)
+	}
+	return NewClient(s.T, conn)
+}

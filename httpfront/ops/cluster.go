@@ -1,0 +1,88 @@
+package ops
+
+import (
+	"cmp"
+	"slices"
+	"strings"
+
+	"etcd/actors"
+	"etcd/endpoint"
+	"etcd/httpfront"
+	"etcd/store"
+)
+
+// Who the cluster is: its machines, and which of them leads.
+
+// Members are told as addresses or as URLs. One that an earlier version has let in under
+// what is none cannot be told: it could pass for another one, or for several.
+
+// asAddress is how a URL is told without its scheme.
+func asAddress(url string) (told string, ok bool) {
+	addr, err := endpoint.Address(url)
+	return addr, err == nil
+}
+
+func asURL(url string) (told string, ok bool) { return url, endpoint.CheckURL(url) == nil }
+
+// leader answers the peer address of the leader without its scheme.
+func leader(x *httpfront.Exchange) httpfront.Answer { return leaderAnswer(x, asAddress) }
+
+func leaderURL(x *httpfront.Exchange) httpfront.Answer { return leaderAnswer(x, asURL) }
+
+// leaderAnswer waits for a leader as long as any request does.
+func leaderAnswer(x *httpfront.Exchange, render func(url string) (told string, ok bool)) httpfront.Answer {
+	if err := x.Sync(); err != nil {
+		return httpfront.Unserved(err)
+	}
+	status, err := x.Status()
+	if err != nil {
+		return httpfront.Unserved(err)
+	}
+	m, ok := status.Member(status.Raft.Leader)
+	if !ok {
+		return httpfront.NewError(httpfront.CodeLeaderElect, "")
+	}
+	told, ok := render(m.PeerURL)
+	if !ok {
+		return httpfront.NewError(httpfront.CodeRaftInternal, "the address of the leader cannot be told: it is none of a machine")
+	}
+	return httpfront.Text(told)
+}
+
+// machines answers the client addresses without their scheme, this machine's first.
+func machines(x *httpfront.Exchange) httpfront.Answer {
+	status, err := x.Status()
+	if err != nil {
+		return httpfront.Unserved(err)
+	}
+	return httpfront.Text(strings.Join(clientURLs(status, status.Raft.MemberID, asAddress), ","))
+}
+
+// machineURLs answers the client URLs, the leader's first.
+func machineURLs(x *httpfront.Exchange) httpfront.Answer {
+	status, err := x.Status()
+	if err != nil {
+		return httpfront.Unserved(err)
+	}
+	return httpfront.Text(strings.Join(clientURLs(status, status.Raft.Leader, asURL), ", "))
+}
+
+func clientURLs(status *actors.StatusReply, first uint64, render func(url string) (told string, ok bool)) []string {
+	members := slices.Clone(status.Members)
+	slices.SortFunc(members, func(a, b store.Member) int {
+		if (a.ID == first) != (b.ID == first) {
+			if a.ID == first {
+				return -1
+			}
+			return 1
+		}
+		return cmp.Compare(a.Name, b.Name)
+	})
+	urls := make([]string, 0, len(members))
+	for _, m := range members {
+		if told, ok := render(m.ClientURL); ok {
+			urls = append(urls, told)
+		}
+	}
+	return urls
+}

@@ -1,0 +1,59 @@
+package ops
+
+import (
+	"net/http"
+
+	"etcd/httpfront"
+	"etcd/store"
+)
+
+// Config is what is told of a machine that its actors do not know.
+type Config struct {
+	// Version is what /version answers behind "etcd ".
+	Version string
+	// Clock is the time since 1970 by which is counted how long something lasts: it does
+	// not jump while the process runs.
+	Clock func() store.Time
+	// LostLogLines is how many lines of the log could not be written; nil for none.
+	LostLogLines func() uint64
+}
+
+type ops struct {
+	cfg     Config
+	started store.Time
+}
+
+// Routes are those of the port for clients.
+func Routes(cfg Config) []httpfront.Route {
+	o := &ops{cfg: cfg, started: cfg.Clock()}
+	routes := append(Cluster(), Version(cfg.Version)...)
+	return append(routes, []httpfront.Route{
+		{Path: "/v1/leader", Methods: httpfront.Get(leaderURL)},
+		{Path: "/v1/machines", Methods: httpfront.Get(machineURLs)},
+		{Path: "/v2/members", Tree: true, Methods: map[string]httpfront.Handler{
+			http.MethodGet: listMembers, http.MethodHead: listMembers, http.MethodDelete: removeMember,
+		}},
+		{Path: "/stats", Methods: httpfront.Get(stats)},
+		{Path: "/v1/stats/store", Methods: httpfront.Get(storeStats)},
+		{Path: "/v1/stats/self", Methods: httpfront.Get(o.selfStats)},
+		{Path: "/v1/stats/leader", Methods: httpfront.Get(leaderStats)},
+		{Path: "/health", Methods: httpfront.Get(health), Early: true},
+	}...)
+}
+
+// Cluster are the routes that say who the machines are and which of them leads.
+func Cluster() []httpfront.Route {
+	return []httpfront.Route{
+		{Path: "/leader", Methods: httpfront.Get(leader)},
+		{Path: "/machines", Methods: httpfront.Get(machines)},
+	}
+}
+
+// Version are the routes that say which version this is, from the start of the process.
+func Version(version string) []httpfront.Route {
+	say := httpfront.Get(func(*httpfront.Exchange) httpfront.Answer { return httpfront.Text("etcd " + version) })
+	return []httpfront.Route{
+		{Path: "/version", Methods: say, Early: true},
+		{Path: "/", Methods: say, Early: true},
+	}
+}

@@ -1,0 +1,120 @@
+package httpfront
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+
+	"github.com/valyala/fasthttp"
+
+	"etcd/listen"
+)
+
+// What is answered to requests that are not read to their end, or that nobody could read.
+
+// badRequest answers what fasthttp could not read.
+func (s *Server) badRequest(ctx *fasthttp.RequestCtx, err error) {
+	setHeaders(&ctx.Response, s.pages.headers(&ctx.Request.Header))
+	s.unreadable(ctx, err).Write(&ctx.Response)
+}
+
+// heedExpectation has fasthttp ask expectBody before it waits for a body, whatever the client
+// expects and however it writes that. A client of HTTP/1.0 is not told to go on: to that one
+// it would be the answer.
+func heedExpectation(h *fasthttp.RequestHeader) (unchanged fasthttp.RequestConfig) {
+	switch {
+	case !h.IsHTTP11():
+		h.Del(fasthttp.HeaderExpect)
+	case expectsSomething(h):
+		h.Set(fasthttp.HeaderExpect, continues)
+	}
+	return unchanged
+}
+
+// expectBody decides whether a client that asks first shall send its body.
+func (s *Server) expectBody(ctx *fasthttp.RequestCtx) (status int) {
+	refusal := s.unwelcome(ctx)
+	switch {
+	case refusal != nil:
+	case expectsMore(&ctx.Request.Header):
+		refusal = s.unreadable(ctx, errExpectation)
+	case ctx.Request.Header.ContentLength() > s.cfg.MaxBody:
+		refusal = s.unreadable(ctx, errBodyTooLong)
+	default:
+		return http.StatusContinue
+	}
+	setHeaders(&ctx.Response, s.pages.headers(&ctx.Request.Header))
+	refusal.Write(&ctx.Response)
+	return refusal.Status
+}
+
+// unwelcome refuses a request that is not even to be read to its end.
+func (s *Server) unwelcome(ctx *fasthttp.RequestCtx) *Error {
+	if refusal := s.unclear(ctx); refusal != nil {
+		return refusal
+	}
+	refusal := s.pages.refuse(ctx)
+	if refusal != nil {
+		endWithAnswer(ctx)
+	}
+	return refusal
+}
+
+// unclear refuses a request in another version of HTTP, and one of which it is not certain
+// where it ends.
+func (s *Server) unclear(ctx *fasthttp.RequestCtx) *Error {
+	if !speaksVersion(&ctx.Request.Header) {
+		return s.unreadable(ctx, errVersion)
+	}
+	why := ambiguous(&ctx.Request.Header)
+	if why == "" {
+		return nil
+	}
+	refusal := s.unreadable(ctx, nil)
+	refusal.Cause += ": " + why
+	return refusal
+}
+
+// endWithAnswer ends the connection after the answer. What is still to come of the request is
+// thrown away.
+func endWithAnswer(ctx *fasthttp.RequestCtx) {
+	ctx.Conn().(*conn).Linger()
+	ctx.SetConnectionClose()
+}
+
+// unreadable words why a request cannot be read. Its connection ends, because nobody
+// knows where the next one begins.
+func (s *Server) unreadable(ctx *fasthttp.RequestCtx, err error) *Error {
+	endWithAnswer(ctx)
+	var (
+		small  *fasthttp.ErrSmallBuffer
+		netErr net.Error
+	)
+	switch {
+	case errors.Is(err, listen.ErrPlain) && s.cfg.Machines:
+		return HTTPError(http.StatusBadRequest, "this port speaks only TLS; the machines of this cluster are started with -serverCert and -serverKey")
+	case errors.Is(err, listen.ErrPlain):
+		return HTTPError(http.StatusBadRequest, "this port speaks only TLS; ask with https://")
+	case errors.Is(err, listen.ErrTLS):
+		return HTTPError(http.StatusBadRequest, "this port speaks plain HTTP; ask with http://")
+	case errors.Is(err, errVersion):
+		return HTTPError(http.StatusHTTPVersionNotSupported, "this server speaks HTTP/1.1 and HTTP/1.0")
+	case errors.Is(err, errExpectation):
+		return HTTPError(http.StatusExpectationFailed, "this server can only be expected to send 100-continue")
+	case errors.Is(err, errBodyTooLong) && s.cfg.Machines:
+		return HTTPError(http.StatusRequestEntityTooLarge, fmt.Sprintf("this port is for the other machines of the cluster, which send at most %d bytes", s.cfg.MaxBody))
+	case errors.Is(err, errBodyTooLong):
+		return HTTPError(http.StatusRequestEntityTooLarge, "the limit is set by -max-body")
+	case errors.Is(err, errBodyMemory):
+		return HTTPError(http.StatusServiceUnavailable,
+			"the bodies of all requests under way are too large together; nothing was done. The limit is set by -max-body-memory")
+	case errors.As(err, &small) && !ctx.Conn().(*conn).gotLine:
+		return uriTooLong()
+	case errors.As(err, &small):
+		return HTTPError(http.StatusRequestHeaderFieldsTooLarge, "request line and headers are too long")
+	case errors.As(err, &netErr) && netErr.Timeout():
+		return HTTPError(http.StatusRequestTimeout, "the request did not arrive in time")
+	}
+	return HTTPError(http.StatusBadRequest, "the request cannot be read")
+}

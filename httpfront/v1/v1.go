@@ -1,0 +1,28 @@
+package v1
+
+import (
+	"net/http"
+
+	"etcd/httpfront"
+)
+
+// Config is what the API can be told.
+type Config struct {
+	// LocalReads answers reads from local state unless the client asks otherwise.
+	LocalReads bool
+}
+
+type api struct{ localReads bool }
+
+// Routes are those of the keys: /v1/keys, /v1/get and /v1/watch.
+func Routes(cfg Config) []httpfront.Route {
+	a := &api{localReads: cfg.LocalReads}
+	return []httpfront.Route{
+		{Path: "/v1/keys", Tree: true, Methods: map[string]httpfront.Handler{
+			http.MethodGet: a.getKey, http.MethodHead: a.getKey,
+			http.MethodPost: setKey, http.MethodPut: setKey, http.MethodDelete: deleteKey,
+		}},
+		{Path: "/v1/get", Tree: true, Methods: httpfront.Get(a.getKey)},
+		{Path: "/v1/watch", Tree: true, Methods: map[string]httpfront.Handler{http.MethodGet: a.watchKey, http.MethodPost: a.watchKey}},
+	}
+}

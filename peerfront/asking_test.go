@@ -1,0 +1,24 @@
+package peerfront
+
+import (
+	"testing"
+
+	"etcd/httpfront/fronttest"
+)
+
+// Only a few requests at a time may wait for the cluster at the port for machines: the
+// others must not be kept from electing a leader.
+func TestFewAskAtATime(t *testing.T) {
+	s := serve(t)
+	p := servePeers(t, s, &fronttest.Records{})
+	fronttest.Check(t, p.Dial().Get("/leader"), 200, "127.0.0.1:7001")
+	for range maxAsking {
+		p.asking <- struct{}{}
+	}
+	for _, path := range []string{"/leader", "/machines"} {
+		fronttest.Check(t, p.Dial().Get(path), 503, `{"errorCode":503,"message":"Service Unavailable","cause":"too many ask this machine at the same time; ask again"}`)
+	}
+	fronttest.Check(t, p.Dial().Get("/version"), 200, "etcd v9")
+	<-p.asking
+	fronttest.Check(t, p.Dial().Get("/leader"), 200, "127.0.0.1:7001")
+}

@@ -1,0 +1,110 @@
+package peerfront
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"slices"
+	"strings"
+
+	"etcd/endpoint"
+	"etcd/httpfront"
+	"etcd/store"
+	"etcd/transport"
+)
+
+const (
+	joinPath = "/join"
+	// maxJoinAnswer bounds the answer to a request to join.
+	maxJoinAnswer = 1 << 20
+	// maxWhy bounds what is repeated of why somebody does not let a machine join.
+	maxWhy = 1 << 10
+)
+
+// JoinRequest asks a member to take a machine into its cluster. A machine that asks
+// again with the ID it has asked with before gets the same answer.
+type JoinRequest struct {
+	MemberID  uint64 `json:"memberId,string"`
+	Name      string `json:"name"`
+	PeerURL   string `json:"peerUrl"`
+	ClientURL string `json:"clientUrl"`
+}
+
+// JoinAnswer is what a machine needs to know to take part.
+type JoinAnswer struct {
+	ClusterID uint64         `json:"clusterId,string"`
+	Term      uint64         `json:"term"`
+	Members   []store.Member `json:"members"`
+}
+
+var (
+	// ErrRefused says that the cluster does not want this machine: trying again does not
+	// help, here or at another member.
+	ErrRefused = errors.New("the cluster refuses this machine")
+	// ErrUncertified says that the certificate of this machine is not taken for one of its
+	// address, by the member that was asked or any other. Whether it is a member already was
+	// not looked at.
+	ErrUncertified = errors.New("the cluster refuses the certificate of this machine")
+	// ErrNoMember says that at this address nobody lets machines join: it is a wrong one,
+	// and trying again there does not help.
+	ErrNoMember = errors.New("is none that can be joined")
+)
+
+// Join asks the member at addr (host:port of its peer port), to which dial connects,
+// over TLS if that is what the cluster speaks.
+func Join(ctx context.Context, dial func(ctx context.Context, addr string) (net.Conn, error), addr string, ask JoinRequest) (*JoinAnswer, error) {
+	body, err := json.Marshal(ask)
+	if err != nil {
+		return nil, err
+	}
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, scheme(ask.PeerURL)+"://"+addr+joinPath, bytes.NewReader(body))
+	if err != nil {
+		return nil, err
+	}
+	req.Header.Set("Content-Type", httpfront.TypeJSON)
+	connect := func(ctx context.Context, _, addr string) (net.Conn, error) { return dial(ctx, addr) }
+	client := http.Client{Transport: &http.Transport{
+		DisableKeepAlives: true,
+		DialContext:       connect,
+		DialTLSContext:    connect,
+	}}
+	resp, err := client.Do(req)
+	if err != nil {
+		return nil, err
+	}
+	defer resp.Body.Close()
+	data, err := io.ReadAll(io.LimitReader(resp.Body, maxJoinAnswer))
+	if err != nil {
+		return nil, err
+	}
+	if resp.StatusCode != http.StatusOK {
+		refusal := httpfront.Error{Message: strings.TrimSpace(string(data))}
+		_ = json.Unmarshal(data, &refusal) // otherwise the text says what it says
+		why := strings.TrimSpace(refusal.Message + " " + refusal.Cause)
+		why = why[:min(len(why), maxWhy)]
+		err := fmt.Errorf("%s answers %d: %s", addr, refusal.Code, why)
+		switch {
+		case resp.StatusCode >= http.StatusInternalServerError:
+			return nil, err
+		case refusal.Code == transport.StatusUncertified:
+			return nil, fmt.Errorf("%w: %w", ErrUncertified, err)
+		case refusal.Code == http.StatusConflict, refusal.Code == http.StatusGone, refusal.Code == httpfront.CodeMaxMachines, refusal.Code == httpfront.CodeInvalidField:
+			return nil, fmt.Errorf("%w: %w", ErrRefused, err)
+		}
+		return nil, fmt.Errorf("%s %w: it answers %d: %s", addr, ErrNoMember, resp.StatusCode, why)
+	}
+	answer := &JoinAnswer{}
+	if err := json.Unmarshal(data, answer); err != nil {
+		return nil, fmt.Errorf("%s %w: it answers what makes no sense: %w", addr, ErrNoMember, err)
+	}
+	// Members that an earlier version has let in could not be reached either.
+	answer.Members = slices.DeleteFunc(answer.Members, func(m store.Member) bool {
+		return endpoint.CheckMember(m.Name, m.PeerURL, m.ClientURL) != nil
+	})
+	return answer, nil
+}

@@ -1,0 +1,65 @@
+package peerfront
+
+import (
+	"crypto/tls"
+	"errors"
+	"io"
+	"net"
+	"slices"
+	"testing"
+
+	"etcd/httpfront"
+	"etcd/httpfront/fronttest"
+	"etcd/httpfront/ops"
+	"etcd/httpfront/v1"
+)
+
+func TestMain(m *testing.M) { fronttest.Main(m) }
+
+// setup is what a test changes of the port for machines.
+type setup struct {
+	httpfront.Config
+	front *front
+}
+
+// serve serves the port for clients.
+func serve(t testing.TB) *fronttest.Server {
+	t.Helper()
+	return fronttest.Serve(t, fronttest.Loopback(t), fronttest.Config(), func(clock *fronttest.Clock) []httpfront.Route {
+		return slices.Concat(v1.Routes(v1.Config{}), ops.Routes(ops.Config{Version: "v9", Clock: clock.Read}), Misdirected())
+	})
+}
+
+// peers is the port for machines.
+type peers struct {
+	*fronttest.Server
+	*front
+}
+
+// servePeers serves the port for machines beside that of s, with its machine.
+func servePeers(t testing.TB, s *fronttest.Server, log io.Writer, edit ...func(*setup)) peers {
+	t.Helper()
+	return servePeersOn(t, s, fronttest.Loopback(t), log, edit...)
+}
+
+func servePeersOn(t testing.TB, s *fronttest.Server, l net.Listener, log io.Writer, edit ...func(*setup)) peers {
+	t.Helper()
+	all := setup{fronttest.Config(), newFront(Config{})}
+	for _, e := range edit {
+		e(&all)
+	}
+	return peers{s.Beside(l, log, all.Config, append(all.front.routes(ops.Cluster()), ops.Version("v9")...)), all.front}
+}
+
+func overTLS(s *setup) { fronttest.OverTLS(&s.Config) }
+
+// demanding makes a server ask for certificates of the CA, and look whose they are.
+func demanding(s *setup) {
+	fronttest.Mutual(&s.Config)
+	s.front.certified = func(state tls.ConnectionState, host string) error {
+		if err := state.PeerCertificates[0].VerifyHostname(host); err != nil {
+			return errors.New("not the certificate of " + host)
+		}
+		return nil
+	}
+}

@@ -1,0 +1,137 @@
+package peerfront
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"mime"
+	"net"
+	"net/http"
+	"slices"
+
+	"etcd/actors"
+	"etcd/endpoint"
+	"etcd/httpfront"
+	"etcd/raftnode"
+	"etcd/store"
+)
+
+// join takes a machine into the cluster. Any member may be asked. It has to be asked in a type
+// that the form of a web page cannot have, and its script not without asking first.
+func (f *front) join(x *httpfront.Exchange) httpfront.Answer {
+	mediaType, _, err := mime.ParseMediaType(string(x.Header().ContentType()))
+	if err != nil || mediaType != httpfront.TypeJSON {
+		return httpfront.HTTPError(http.StatusUnsupportedMediaType, "a machine asks to join in "+httpfront.TypeJSON)
+	}
+	var ask JoinRequest
+	if err := json.Unmarshal([]byte(x.Body), &ask); err != nil || ask.MemberID == 0 || ask.MemberID >= 1<<63 {
+		return httpfront.NewError(httpfront.CodeInvalidField, `a machine asks to join with a JSON object that has "memberId" (a decimal number in quotes), "name", "peerUrl" and "clientUrl"`)
+	}
+	if err := endpoint.CheckMember(ask.Name, ask.PeerURL, ask.ClientURL); err != nil {
+		return httpfront.NewError(httpfront.CodeInvalidField, err.Error())
+	}
+	if theirs, ours := scheme(ask.PeerURL), x.Scheme(); theirs != ours {
+		x.Report(refusedScheme, fmt.Errorf("%s at %s; the machines of this cluster reach each other by %s", ask.Name, ask.PeerURL, ours))
+		return httpfront.HTTPError(http.StatusConflict, fmt.Sprintf(
+			"the machines of this cluster reach each other by %s, and this one only by %s; start it like them, with -serverCert and -serverKey or without", ours, theirs))
+	}
+	if certified := f.visitor(x).certified(); certified != nil {
+		if err := certified(urlHost(ask.PeerURL)); err != nil {
+			return uncertified(x, err)
+		}
+	}
+	if err := x.Sync(); err != nil {
+		return httpfront.Unserved(err)
+	}
+	member := store.Member{ID: ask.MemberID, Name: ask.Name, PeerURL: ask.PeerURL, ClientURL: ask.ClientURL}
+	status, err := x.Status()
+	if err != nil {
+		return httpfront.Unserved(err)
+	}
+	if !slices.Contains(status.Members, member) { // otherwise it has asked before
+		if refused := checkApart(member, status.Members); refused != nil {
+			return refused
+		}
+		reply := x.Join(member)
+		if errors.As(reply.Err, new(*raftnode.TakenError)) {
+			_ = x.Sync() // by whom, this machine may not have heard yet
+		}
+		latest, err := x.Status()
+		switch {
+		case err == nil:
+			status = latest
+		case reply.Err == nil:
+			return httpfront.Unserved(err)
+		}
+		if reply.Err != nil {
+			return refusedJoin(reply.Err, status.Raft.MemberID, status.Members)
+		}
+	}
+	return httpfront.Document{Value: JoinAnswer{ClusterID: x.Machine().ClusterID, Term: status.Raft.Term, Members: status.Members}}
+}
+
+// checkApart refuses a machine that could not reach the members, or they it, because one
+// of them is at an address such as 0.0.0.0, which means another machine on every host.
+// This is up to the member that is asked, which runs on one of the hosts.
+func checkApart(joining store.Member, members []store.Member) httpfront.Answer {
+	nowhere := func(host string) bool {
+		ip := net.ParseIP(host)
+		return ip != nil && ip.IsUnspecified()
+	}
+	for _, m := range members {
+		its, theirs := urlHost(joining.PeerURL), urlHost(m.PeerURL)
+		switch {
+		case nowhere(its) && !endpoint.OnThisHost(theirs):
+			return httpfront.HTTPError(http.StatusConflict, fmt.Sprintf("member %s (%s) is on another host, and could not reach this machine at %s; "+
+				"start it with an address that it can reach (-h, or -s)", m.Name, m.PeerURL, joining.PeerURL))
+		case nowhere(theirs) && !endpoint.OnThisHost(its):
+			return httpfront.HTTPError(http.StatusConflict, fmt.Sprintf("this machine could not reach member %s at %s from another host; "+
+				"start that one with an address that this one can reach (-h, or -s)", m.Name, m.PeerURL))
+		}
+	}
+	return nil
+}
+
+// refusedJoin words why the leader does not take a machine in. asked is the member that
+// says so.
+func refusedJoin(err error, asked uint64, members []store.Member) httpfront.Answer {
+	if errors.Is(err, raftnode.ErrRemoved) {
+		return httpfront.HTTPError(http.StatusGone, "this machine was removed from the cluster; wipe its data directory (-f) and let it join again")
+	}
+	taken, ok := errors.AsType[*raftnode.TakenError](err)
+	if !ok {
+		return httpfront.Unserved(err)
+	}
+	by, own := memberOf(taken.By, members), memberOf(asked, members)
+	if by.Name == "" {
+		return httpfront.HTTPError(http.StatusConflict, fmt.Sprintf("%v, and this machine does not know more of it yet: ask again", taken))
+	}
+	has := fmt.Sprintf("%v: member %s has the name %s and the addresses %s and %s",
+		taken.Err, actors.MemberID(by.ID), by.Name, by.PeerURL, by.ClientURL)
+	if by.ID == own.ID {
+		return httpfront.HTTPError(http.StatusConflict, has+", and it is the one that answers this: start yours with a name (-n) and addresses (-s, -c) of its own")
+	}
+	// By the URL of the one that answers: the other one may be the machine that asks.
+	return httpfront.HTTPError(http.StatusConflict, fmt.Sprintf("%s. If this is that machine and it has lost its data, "+
+		"remove it first (curl -X DELETE %s/v2/members/%s), then start it again", has, own.ClientURL, actors.MemberID(by.ID)))
+}
+
+// memberOf is the member with an ID, which may have gone since.
+func memberOf(id uint64, members []store.Member) store.Member {
+	for _, m := range members {
+		if m.ID == id {
+			return m
+		}
+	}
+	return store.Member{ID: id}
+}
+
+// misdirected tells a machine that has come to the port for clients where to go.
+func misdirected(x *httpfront.Exchange) httpfront.Answer {
+	status, err := x.Status()
+	if err != nil {
+		return httpfront.Unserved(err)
+	}
+	own := memberOf(status.Raft.MemberID, status.Members)
+	return httpfront.HTTPError(http.StatusMisdirectedRequest, "this is the port for clients; other machines reach this one at "+own.PeerURL+", so give that to -C")
+}

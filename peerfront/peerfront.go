@@ -1,0 +1,79 @@
+package peerfront
+
+import (
+	"context"
+	"crypto/tls"
+	"net"
+	"net/http"
+	"net/netip"
+	"time"
+
+	"etcd/httpfront"
+	"etcd/transport"
+)
+
+// Config is what the port for machines needs to know.
+type Config struct {
+	// Certified checks whether the certificate of a machine that has been verified in a
+	// handshake names a host. Its error is for people on both sides. Nil if machines are not
+	// verified.
+	Certified func(state tls.ConnectionState, host string) error
+}
+
+// front is what the handlers share.
+type front struct {
+	certified func(state tls.ConnectionState, host string) error
+	asking    chan struct{} // holds one for each request of fewAtATime
+	hashes    hashes
+	memberIPs memberIPs
+}
+
+func newFront(cfg Config) *front {
+	return &front{
+		certified: cfg.Certified,
+		asking:    make(chan struct{}, maxAsking),
+		hashes:    hashes{turn: make(chan struct{}, 1)},
+		memberIPs: memberIPs{
+			now: time.Now,
+			lookUp: func(ctx context.Context, host string) ([]netip.Addr, error) {
+				return net.DefaultResolver.LookupNetIP(ctx, "ip", host)
+			},
+		},
+	}
+}
+
+// Routes are those of the port for machines. cluster are routes of others that members may
+// ask as well, a few at a time.
+func Routes(cfg Config, cluster []httpfront.Route) []httpfront.Route {
+	return newFront(cfg).routes(cluster)
+}
+
+func (f *front) routes(cluster []httpfront.Route) []httpfront.Route {
+	routes := []httpfront.Route{
+		{Path: transport.StreamPath, Methods: map[string]httpfront.Handler{http.MethodGet: f.acceptStream}},
+		{Path: transport.SnapshotPath, Methods: map[string]httpfront.Handler{http.MethodPost: f.acceptSnapshot}},
+		{Path: transport.PresencePath, Methods: httpfront.Get(f.presence)},
+		{Path: joinPath, Methods: map[string]httpfront.Handler{http.MethodPost: f.fewAtATime(f.join)}},
+		{Path: "/hash", Methods: httpfront.Get(f.membersOnly(f.fromMembersHost(f.stateHash)))},
+	}
+	for _, r := range cluster {
+		methods := make(map[string]httpfront.Handler, len(r.Methods))
+		for method, h := range r.Methods {
+			methods[method] = f.membersOnly(f.fewAtATime(h))
+		}
+		r.Methods = methods
+		routes = append(routes, r)
+	}
+	return routes
+}
+
+// Misdirected are the routes by which the port for clients tells machines that have come
+// there where to go.
+func Misdirected() []httpfront.Route {
+	return []httpfront.Route{
+		{Path: transport.PresencePath, Methods: httpfront.Get(misdirected)},
+		{Path: joinPath, Methods: map[string]httpfront.Handler{
+			http.MethodGet: httpfront.NotFound, http.MethodHead: httpfront.NotFound, http.MethodPost: misdirected,
+		}},
+	}
+}
