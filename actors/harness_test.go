@@ -83,7 +83,7 @@ func testConfig() Config {
 		Log:   log,
 		Raft: raftnode.Config{
 			HeartbeatTicks: 1, ElectionTicks: 10, RequestTicks: 2000,
-			SnapshotEntries: 0, SnapshotBytes: 64 << 20, CatchUpEntries: 50,
+			SnapshotEntries: 0, SnapshotBytes: 64 << 20,
 			FirstProposalID: uint64(time.Now().UnixNano()), Log: log,
 		},
 	}

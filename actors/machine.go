@@ -112,7 +112,7 @@ func Start(cfg Config, disk *Disk) (*Machine, error) {
 	if err != nil {
 		return nil, err
 	}
-	cfg.Raft.SnapshotBytes = min(cfg.Raft.SnapshotBytes, most)
+	cfg.Raft.SnapshotBytes, cfg.Raft.MaxSnapshotBytes = min(cfg.Raft.SnapshotBytes, most), most
 	node, err := raftnode.New(cfg.Raft, disk.state(), cfg.Clock())
 	if err != nil {
 		return nil, err
@@ -149,6 +149,7 @@ func Start(cfg Config, disk *Disk) (*Machine, error) {
 		core actor.Actor
 	}{
 		{&all.wal, "wal", &walActor{log: disk.log, durable: &m.durable, fatal: fatal}},
+		{&all.segments, "segments", &segmentActor{fsys: disk.fsys, opts: disk.opts, fatal: fatal}},
 		{&all.snapshotter, "snapshotter", &snapshotActor{
 			snapshots: disk.snapshots, logger: cfg.Log, fatal: fatal, stopping: m.stopping, applied: disk.snapshotIndex(),
 		}},

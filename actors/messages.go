@@ -175,7 +175,7 @@ type (
 	begin struct{}
 	// *pids: Start -> each actor, first. Before it an actor knows nobody.
 	pids struct {
-		raft, wal, snapshotter, receiver, store, hub, catchUp, reaper, ticker, announcer, auditor, witness, finder *actor.PID
+		raft, wal, segments, snapshotter, receiver, store, hub, catchUp, reaper, ticker, announcer, auditor, witness, finder *actor.PID
 
 		writers []*actor.PID
 	}
@@ -191,6 +191,26 @@ type (
 
 	// appended: WAL writer -> raft. Everything in it is durable.
 	appended struct{ appends []*raftnode.Append }
+
+	// *raftnode.ReadBack: raft -> WAL writer, which knows where the entries are.
+
+	// readSegments: WAL writer -> segments.
+	readSegments struct {
+		extent  wal.Extent
+		request *raftnode.ReadBack
+	}
+	// readBack: segments, or WAL writer, -> raft. The entries from an index on; none if the log
+	// does not have them any more.
+	readBack struct {
+		from    uint64
+		entries []*raftpb.Entry
+	}
+	// prepareSegment: WAL writer -> segments. The current one is half full.
+	prepareSegment struct{}
+	// segmentPrepared: segments -> WAL writer. nil: there was no space for one.
+	segmentPrepared struct{ spare *wal.Spare }
+	// removeSegments: WAL writer -> segments. They are no part of the log any more.
+	removeSegments struct{ released wal.Released }
 
 	// *raftnode.Apply: raft -> store.
 
@@ -244,10 +264,17 @@ type (
 		body *store.Snapshot
 	}
 	// snapshotWritten: snapshotter -> WAL writer. The file is durable.
-	snapshotWritten struct{ meta *raftpb.SnapshotMetadata }
+	snapshotWritten struct {
+		meta *raftpb.SnapshotMetadata
+		size uint64 // of its body, in bytes
+	}
 	// snapshotLogged: WAL writer -> snapshotter and raft. The log knows of it.
-	snapshotLogged struct{ meta *raftpb.SnapshotMetadata }
-	// releaseLog: snapshotter -> WAL writer. Entries up to index are in every
+	snapshotLogged struct {
+		meta *raftpb.SnapshotMetadata
+		size uint64 // of snapshotWritten; 0 for one of a leader
+	}
+	// releaseLog: snapshotter -> raft, raft -> WAL writer, which may get a lower index: there
+	// may be members that still need entries. Entries up to index are in every
 	// snapshot that is kept.
 	releaseLog struct{ index uint64 }
 

@@ -64,7 +64,11 @@ func (r *raftActor) Receive(ctx actor.Context) {
 		r.applied = m.apply.Last
 		r.must(r.node.Applied(m.apply))
 	case *snapshotLogged:
-		r.must(r.node.Snapshotted(m.meta))
+		r.must(r.node.Snapshotted(m.meta, m.size))
+	case *releaseLog:
+		r.must(r.node.Release(m.index))
+	case *readBack:
+		r.must(r.node.HasRead(m.from, m.entries))
 	case tick:
 		r.node.Tick()
 		mono := r.clock().Mono
@@ -225,6 +229,12 @@ func (r *raftActor) work(ctx actor.Context) {
 		if work.Append != nil {
 			ctx.Send(r.to.wal, work.Append)
 		}
+		if work.Release > 0 {
+			ctx.Send(r.to.wal, &releaseLog{index: work.Release})
+		}
+		if work.ReadBack != nil {
+			ctx.Send(r.to.wal, work.ReadBack)
+		}
 		if r.mute() {
 			work.Messages = r.withhold(ctx, work.Messages)
 		}
@@ -318,9 +328,9 @@ func (r *raftActor) sayLeaderless(l *raftnode.Leaderless) {
 		"members", list(l.Reached), "missing", list(l.Missing))
 }
 
-// What a machine says whose log in memory is full, and a leader whose disk is too slow.
+// What a machine says whose log is full, and a leader whose disk is too slow.
 const (
-	LogFull = "the log in memory is full until the next snapshot is on disk: a leader refuses writes meanwhile, a follower falls behind. " +
+	LogFull = "the log is full until the next snapshot is on disk: a leader refuses writes meanwhile, a follower falls behind. " +
 		"If this happens again, the disk is too slow for what is written"
 	SlowDisk = "the disk has not answered for an election timeout: handing over the leadership"
 )
@@ -330,7 +340,7 @@ func (r *raftActor) sayFullness(f *raftnode.Fullness) {
 		r.log.Warn(LogFull, "bytes", f.Bytes)
 		return
 	}
-	r.log.Info("the log in memory has room again", "bytes", f.Bytes)
+	r.log.Info("the log has room again", "bytes", f.Bytes)
 }
 
 func (r *raftActor) handOver(m *handOver) {

@@ -258,7 +258,7 @@ func (in *Inbox) Snapshot(from uint64, message []byte, size int64, body io.Reade
 			from: from, meta: m.GetSnapshot().GetMetadata(), needed: needed, size: size, body: body,
 			done: func(err error) {
 				if err == nil {
-					in.root.Send(in.to.raft, &raftnode.Message{Message: m})
+					in.root.Send(in.to.raft, &raftnode.Message{Message: m, SnapshotSize: uint64(size)})
 				}
 				done(err)
 			},

@@ -74,6 +74,9 @@ func ReadDisk(fsys vfs.FS, lock io.Closer, opts wal.Options) (*Disk, error) {
 
 func (d *Disk) read() (err error) {
 	opts := d.opts
+	if opts.Keep == 0 {
+		opts.Keep = raftnode.InMemory
+	}
 	opts.Restore = func(body io.Reader) error {
 		s, err := store.Restore(body)
 		switch {
@@ -102,7 +105,7 @@ func (d *Disk) Skip(indexes []uint64) error {
 	if d.Found == nil {
 		return nil
 	}
-	return d.skip.Check(d.Found.Entries)
+	return d.entries(d.skip.Check)
 }
 
 // Create begins the log of a machine that founds a cluster of its own.
@@ -152,16 +155,37 @@ func (d *Disk) LastIndex() uint64 {
 	switch {
 	case d.Found == nil:
 		return 0
-	case len(d.Found.Entries) > 0:
-		return d.Found.Entries[len(d.Found.Entries)-1].GetIndex()
-	case d.Found.Snapshot != nil:
-		return d.Found.Snapshot.GetIndex()
+	case d.log == nil: // it was created by CreateJoined
+		return 0
 	}
-	return 0
+	return d.log.Durable().Last
 }
 
 // Reach is how far the log reaches that was found.
 func (d *Disk) Reach() wal.Reach { return d.log.Durable() }
+
+// entries gives all entries after the snapshot to f, in their order, a few at a time.
+func (d *Disk) entries(f func([]*raftpb.Entry) error) error {
+	inMemory := d.LastIndex() + 1 - uint64(len(d.Found.Entries))
+	for from := d.snapshotIndex() + 1; from < inMemory; {
+		extent, ok := d.log.Extent(from)
+		if !ok {
+			return fmt.Errorf("entry %d is not in the log", from)
+		}
+		entries, err := extent.Read(d.fsys, readAtOnce)
+		if err != nil {
+			return err
+		}
+		if err := f(entries[:min(uint64(len(entries)), inMemory-from)]); err != nil {
+			return err
+		}
+		from += uint64(len(entries))
+	}
+	return f(d.Found.Entries)
+}
+
+// readAtOnce is how many bytes of entries are read from the log at once.
+const readAtOnce = 4 << 20
 
 // snapshotIndex is up to where the state is that was found.
 func (d *Disk) snapshotIndex() uint64 {
@@ -184,7 +208,14 @@ func (d *Disk) state() raftnode.State {
 	if d.Found == nil {
 		return raftnode.State{}
 	}
-	return raftnode.State{HardState: d.Found.HardState, Snapshot: d.Found.Snapshot, Entries: d.Found.Entries, Time: uint64(d.store.Time())}
+	state := raftnode.State{
+		HardState: d.Found.HardState, Snapshot: d.Found.Snapshot, SnapshotSize: uint64(d.Found.SnapshotSize),
+		Last: d.LastIndex(), Entries: d.Found.Entries, Time: uint64(d.store.Time()),
+	}
+	for _, t := range d.Found.Terms {
+		state.Terms = append(state.Terms, raftnode.Term(t))
+	}
+	return state
 }
 
 // snapshotBytes is after how many bytes of entries a snapshot is due at the latest. The log
@@ -247,7 +278,7 @@ func (d *Disk) membership() (m membersOfLog) {
 	conf := d.Found.Snapshot.GetConfState()
 	m.voters, m.learners = slices.Clone(conf.GetVoters()), slices.Clone(conf.GetLearners())
 	m.former = slices.Clone(d.store.Removed())
-	for _, e := range d.Found.Entries {
+	for _, e := range d.Found.Changes {
 		change := &raftpb.ConfChange{}
 		if e.GetType() != raftpb.EntryConfChange || proto.Unmarshal(e.GetData(), change) != nil {
 			continue // what cannot be read is refused when it is applied

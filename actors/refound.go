@@ -35,16 +35,22 @@ type Refounding struct {
 // committed: any of them may have been acknowledged to a client, because what is on disk
 // of the commit index lags.
 func (d *Disk) PrepareRefounding() (*Refounding, error) {
-	commands, err := d.skip.Decode(d.Found.Entries)
+	r := &Refounding{disk: d, Voters: d.membership().voters}
+	err := d.entries(func(entries []*raftpb.Entry) error {
+		commands, err := d.skip.Decode(entries)
+		if err != nil {
+			return err
+		}
+		for _, c := range commands {
+			r.time = max(r.time, store.Time(c.Now))
+			if _, err := d.store.Apply(c.Index, store.Time(c.Now), c.Command); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
 	if err != nil {
 		return nil, err
-	}
-	r := &Refounding{disk: d, Voters: d.membership().voters}
-	for _, c := range commands {
-		r.time = max(r.time, store.Time(c.Now))
-		if _, err := d.store.Apply(c.Index, store.Time(c.Now), c.Command); err != nil {
-			return nil, err
-		}
 	}
 	found := false
 	for _, m := range d.store.Members() {

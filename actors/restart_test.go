@@ -113,7 +113,7 @@ func TestStopDuringStart(t *testing.T) {
 func TestSnapshotsAndRelease(t *testing.T) {
 	dir := t.TempDir()
 	m := startOn(t, dirFS(t, dir), wal.Options{SegmentSize: 4096}, func(c *Config) {
-		c.Raft.SnapshotEntries, c.Raft.CatchUpEntries = 20, 5
+		c.Raft.SnapshotEntries = 20
 	})
 	value := strings.Repeat("v", 200)
 	var last uint64

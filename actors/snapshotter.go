@@ -52,7 +52,7 @@ func (s *snapshotActor) write(ctx actor.Context, m *writeSnapshot) {
 	switch {
 	case err == nil:
 		s.logger.Info("snapshot written", "index", m.meta.GetIndex(), "bytes", size, "took", time.Since(start))
-		ctx.Send(s.to.wal, &snapshotWritten{meta: m.meta})
+		ctx.Send(s.to.wal, &snapshotWritten{meta: m.meta, size: uint64(size)})
 	case errors.Is(err, errStopping):
 		s.logger.Info("a snapshot was given up, because this machine stops; the log has what it would have held",
 			"index", m.meta.GetIndex(), "bytes", size)
@@ -66,7 +66,7 @@ func (s *snapshotActor) prune(ctx actor.Context) {
 	if err != nil {
 		noSnapshot(s.fatal, "cannot remove old snapshots", err)
 	}
-	ctx.Send(s.to.wal, &releaseLog{index: oldest})
+	ctx.Send(s.to.raft, &releaseLog{index: oldest})
 }
 
 func noSnapshot(fatal fatal, what string, err error) {

@@ -1,7 +1,6 @@
 package actors
 
 import (
-	"slices"
 	"sync/atomic"
 
 	"github.com/asynkron/protoactor-go/actor"
@@ -21,9 +20,8 @@ type walActor struct {
 	to *pids
 
 	appends   []*raftnode.Append         // to be reported durable after the next sync
-	snapshots []*raftpb.SnapshotMetadata // of this machine
+	snapshots []*snapshotWritten         // of this machine
 	installed []*raftpb.SnapshotMetadata // of a leader
-	logged    uint64                     // index of the newest snapshot the log knows of
 	flushing  bool
 }
 
@@ -42,15 +40,24 @@ func (w *walActor) Receive(ctx actor.Context) {
 		}
 	case *snapshotWritten:
 		w.log.Append(nil, nil, m.meta)
-		w.snapshots = append(w.snapshots, m.meta)
+		w.snapshots = append(w.snapshots, m)
 		w.flushSoon(ctx)
 	case *releaseLog:
-		if m.index > w.logged {
-			return // a received one that the log does not know yet; the next one releases
+		released, err := w.log.Release(m.index)
+		if err != nil {
+			w.fail("cannot release log segments that snapshots have made superfluous", err)
 		}
-		if err := w.log.Release(m.index); err != nil {
-			w.fail("cannot remove log segments that snapshots have made superfluous", err)
+		if len(released) > 0 {
+			ctx.Send(w.to.segments, &removeSegments{released: released})
 		}
+	case *raftnode.ReadBack:
+		if extent, ok := w.log.Extent(m.From); ok {
+			ctx.Send(w.to.segments, &readSegments{extent: extent, request: m})
+		} else {
+			ctx.Send(w.to.raft, &readBack{from: m.From})
+		}
+	case *segmentPrepared:
+		w.log.TakeSpare(m.spare)
 	case flush:
 		w.sync(ctx)
 	case *actor.Stopping:
@@ -78,21 +85,23 @@ func (w *walActor) sync(ctx actor.Context) {
 		ctx.Send(w.to.raft, &appended{appends: w.appends})
 		w.appends = nil
 	}
-	for _, meta := range slices.Concat(w.snapshots, w.installed) {
-		w.logged = max(w.logged, meta.GetIndex())
-	}
-	for _, meta := range w.snapshots {
-		ctx.Send(w.to.raft, &snapshotLogged{meta: meta})
-		ctx.Send(w.to.snapshotter, &snapshotLogged{meta: meta})
+	for _, m := range w.snapshots {
+		ctx.Send(w.to.raft, &snapshotLogged{meta: m.meta, size: m.size})
+		ctx.Send(w.to.snapshotter, &snapshotLogged{meta: m.meta, size: m.size})
 	}
 	for _, meta := range w.installed {
 		ctx.Send(w.to.snapshotter, &snapshotLogged{meta: meta})
 	}
 	w.snapshots, w.installed = nil, nil
+	if w.log.WantsSpare() {
+		ctx.Send(w.to.segments, prepareSegment{})
+	}
 }
 
-func (w *walActor) fail(what string, err error) {
-	w.fatal(what+": the process ends, because it can no longer promise durability. "+
+func (w *walActor) fail(what string, err error) { logFailed(w.fatal, what, err) }
+
+func logFailed(fatal fatal, what string, err error) {
+	fatal(what+": the process ends, because it can no longer promise durability. "+
 		"Nothing that was acknowledged is lost. Look at the disk (full? read-only? failing?), then start it again",
 		"error", err)
 }

@@ -85,7 +85,7 @@ func (n *Node) handOut(m *raftpb.Message) {
 	apply := &Apply{Entries: make([]Entry, 0, len(entries)), Last: last.GetIndex(), response: m.GetResponses()[0]}
 	for _, e := range entries {
 		n.sinceCount++
-		n.sinceBytes += uint64(len(e.GetData()))
+		n.sinceBytes += logBytes(e)
 		if e.GetTerm() != n.handedTerm {
 			n.startTerm(e)
 		}

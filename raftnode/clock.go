@@ -105,13 +105,8 @@ func (c *Clock) lead(now Reading) {
 // has followed would have taken away are those of its log now, and no next one is earlier.
 // All of them are durable, because its vote for itself went behind them.
 func (n *Node) inheritTime(now Reading) {
-	last, err := n.storage.LastIndex()
-	if err != nil || last <= n.handedOut {
-		return // Raft keeps the log in memory, where nothing fails
-	}
-	if entries, err := n.storage.Entries(n.handedOut+1, last+1, math.MaxUint64); err == nil {
-		n.clock.reachAll(entries, now)
-	}
+	entries := n.storage.tail
+	n.clock.reachAll(entries[min(uint64(len(entries)), n.handedOut+1-min(n.handedOut+1, n.storage.tailFirst())):], now)
 }
 
 // Clock returns the time of the log as it is known now.

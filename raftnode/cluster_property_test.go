@@ -167,6 +167,7 @@ func TestNothingAcknowledgedIsEverLostByACluster(t *testing.T) {
 		c := grown(rt, rapid.SampledFrom([]int{3, 3, 3, 2, 5}).Draw(rt, "machines"), func(c *raftnode.Config) {
 			c.SnapshotEntries = rapid.SampledFrom([]uint64{0, 4, 12}).Draw(rt, "snapshot entries")
 			c.SnapshotBytes = 1 << 20
+			c.MaxInMemory = rapid.SampledFrom([]int{0, 400, 2000}).Draw(rt, "bytes in memory")
 		})
 		m := &mishaps{cluster: c, rt: rt}
 		for range rapid.IntRange(1, 20).Draw(rt, "rounds") {

@@ -32,6 +32,9 @@ type cluster struct {
 	streams map[[2]uint64]uint64 // from, to: the latest life of the sender of which a proposal has arrived
 	hold    func(p *packet) bool // what settle leaves on the way; nil: nothing
 	clock   uint64
+	// retained is how many entries of before a snapshot the logs have, for those that are a
+	// little behind.
+	retained uint64
 
 	tickets int
 	answers map[*ticket]answer
@@ -49,7 +52,7 @@ func newCluster(t reporter, tune ...func(*raftnode.Config)) *cluster {
 	t.Helper()
 	c := &cluster{
 		t: t, tune: tune, cut: map[[2]uint64]bool{}, streams: map[[2]uint64]uint64{}, answers: map[*ticket]answer{}, refused: map[string]bool{},
-		where: map[string]uint64{}, stamps: map[uint64]uint64{}, leaders: map[uint64]uint64{},
+		where: map[string]uint64{}, stamps: map[uint64]uint64{}, leaders: map[uint64]uint64{}, retained: 2,
 	}
 	s := c.machine()
 	s.start()
@@ -79,7 +82,7 @@ func repeatable(t *testing.T) *testing.T {
 
 func (c *cluster) machine() *server {
 	s := &server{c: c, id: uint64(len(c.servers) + 1), cfg: raftnode.Config{
-		ElectionTicks: 10, HeartbeatTicks: 1, RequestTicks: 40, CatchUpEntries: 2, MaxMembers: 5,
+		ElectionTicks: 10, HeartbeatTicks: 1, RequestTicks: 40, MaxMembers: 5,
 		MaxCommand: maxCommand, Describe: describe, Log: slog.New(slog.DiscardHandler),
 	}}
 	for _, f := range c.tune {

@@ -10,16 +10,38 @@ import (
 	"google.golang.org/protobuf/proto"
 )
 
+// due is after how many bytes of log a snapshot is. When a state that is n bytes long is
+// written every n bytes of log, then all that is written is twice the log, however large the
+// state is; small states wait for longer.
+func (n *Node) due() uint64 {
+	due := max(n.cfg.SnapshotBytes, n.storage.size)
+	if most := n.cfg.MaxSnapshotBytes; most > 0 {
+		due = min(due, most)
+	}
+	return due
+}
+
+// fullAfter is how many times what is due the log may have when no snapshot comes.
+const fullAfter = 4
+
+// limit is how many bytes of log may be in no durable snapshot.
+func (n *Node) limit() uint64 {
+	if n.cfg.MaxSinceSnapshot > 0 {
+		return n.cfg.MaxSinceSnapshot
+	}
+	return fullAfter * n.due()
+}
+
 // full says whether so much has come since the newest snapshot that nothing may be added
 // until the next one is durable: it takes too long, or Raft hands out too little. A leader
 // then refuses commands, a follower takes no entries, which for the cluster is like a slow
 // disk. Without snapshots there is no bound.
 func (n *Node) full() bool {
-	return n.cfg.SnapshotEntries > 0 && n.storage.since >= n.cfg.MaxSinceSnapshot
+	return n.cfg.SnapshotBytes > 0 && n.storage.since() >= n.limit()
 }
 
-// Fullness says whether the log in memory is full until the next snapshot is durable: a
-// leader refuses commands meanwhile, a follower falls behind.
+// Fullness says whether the log is full until the next snapshot is durable: a leader refuses
+// commands meanwhile, a follower falls behind.
 type Fullness struct {
 	Full  bool
 	Bytes uint64 // that are in no snapshot
@@ -29,7 +51,7 @@ type Fullness struct {
 func (n *Node) noteFull() {
 	if full := n.full(); full != n.wasFull {
 		n.wasFull = full
-		n.work.Fullness = &Fullness{Full: full, Bytes: n.storage.since}
+		n.work.Fullness = &Fullness{Full: full, Bytes: n.storage.since()}
 	}
 }
 
@@ -51,9 +73,9 @@ func (n *Node) tooMuch(m *raftpb.Message) bool {
 }
 
 func (n *Node) askSnapshot() {
-	due := n.storage.wanted || n.cfg.SnapshotEntries > 0 &&
-		(n.sinceCount >= n.cfg.SnapshotEntries || n.sinceBytes >= n.cfg.SnapshotBytes ||
-			n.storage.since >= n.cfg.MaxSinceSnapshot/2 && n.handedOut > n.storage.newest)
+	due := n.storage.wanted || n.cfg.SnapshotBytes > 0 &&
+		(n.cfg.SnapshotEntries > 0 && n.sinceCount >= n.cfg.SnapshotEntries || n.sinceBytes >= n.due() ||
+			n.storage.since() >= n.limit()/2 && n.handedOut > n.storage.snapshotIndex())
 	if !due || n.snapshotting {
 		return
 	}
@@ -66,62 +88,42 @@ func (n *Node) askSnapshot() {
 	}
 }
 
-// Snapshotted reports that the snapshot that was asked for is durable. The log
-// before it, less CatchUpEntries, is dropped from memory.
-func (n *Node) Snapshotted(meta *raftpb.SnapshotMetadata) error {
+// Snapshotted reports that the snapshot that was asked for is durable, and has so many bytes.
+func (n *Node) Snapshotted(meta *raftpb.SnapshotMetadata, size uint64) error {
 	n.snapshotting = false
 	n.storage.wanted = false // Raft asks again if this one is not good either
 	if meta.GetIndex() <= n.installed {
 		return nil // a newer one of the leader has taken its place
 	}
-	if _, err := n.storage.CreateSnapshot(meta.GetIndex(), meta.GetConfState(), nil); err != nil {
+	if err := n.storage.NoteSnapshot(meta, size); err != nil {
 		return fmt.Errorf("raftnode: snapshot at index %d: %w", meta.GetIndex(), err)
-	}
-	first, err := n.storage.FirstIndex()
-	if err != nil {
-		return fmt.Errorf("raftnode: first index: %w", err)
-	}
-	keep, err := n.catchUp(first, meta.GetIndex())
-	if err != nil || keep <= first {
-		return err
-	}
-	if err := n.storage.Compact(keep - 1); err != nil {
-		return fmt.Errorf("raftnode: compact: %w", err)
 	}
 	return nil
 }
 
-// catchUp returns the first entry that stays in memory for machines that are a little
-// behind a snapshot at index: those after it are bounded in number and in bytes. What
-// follows a snapshot that is being sent stays as well: its machine would need another
-// one otherwise, and under load never catch up.
-func (n *Node) catchUp(first, index uint64) (keep uint64, err error) {
-	if first > index {
-		return first, nil
+// Release reports that every snapshot that is kept has the entries up to index. What may go
+// of them comes back in Work.Release.
+func (n *Node) Release(index uint64) error {
+	if index > n.storage.snapshotIndex() {
+		return nil // one that was received and is not installed yet; the next one releases
 	}
-	oldest, bytes := max(first, index+1-min(index, n.cfg.CatchUpEntries)), maxCatchUpBytes
-	if needed := max(first, n.needed(index)); needed < oldest {
-		oldest, bytes = needed, maxNeededBytes
+	keep := index + 1
+	if needed := n.needed(index); needed < keep && n.storage.total-n.storage.totalBefore(needed) <= maxNeededBytes {
+		keep = needed
 	}
-	if oldest > index {
-		return index + 1, nil
+	if keep <= n.storage.first {
+		return nil
 	}
-	entries, err := n.storage.Entries(oldest, index+1, math.MaxUint64)
-	if err != nil {
-		return 0, fmt.Errorf("raftnode: entries from %d to %d: %w", oldest, index, err)
+	if err := n.storage.Release(keep - 1); err != nil {
+		return fmt.Errorf("raftnode: %w", err)
 	}
-	size := 0
-	for keep = index + 1; keep > oldest; keep-- {
-		if size += len(entries[keep-1-oldest].GetData()); size > bytes {
-			break
-		}
-	}
-	return keep, nil
+	n.work.Release = keep - 1
+	return nil
 }
 
 // needed returns the first entry needed next by a machine that a snapshot is on its way
-// to, or that has got one and is not yet within CatchUpEntries of index. Only a leader
-// knows.
+// to, or that has got one and does not have the entries up to index yet: without what follows
+// the snapshot it would need another one, and under load never catch up. Only a leader knows.
 func (n *Node) needed(index uint64) uint64 {
 	first := uint64(math.MaxUint64)
 	if !n.isLeader {
@@ -130,7 +132,7 @@ func (n *Node) needed(index uint64) uint64 {
 	}
 	n.raw.WithProgress(func(id uint64, _ raft.ProgressType, pr tracker.Progress) {
 		switch {
-		case !n.alive(id), pr.State != tracker.StateSnapshot && pr.Match+n.cfg.CatchUpEntries >= index:
+		case !n.alive(id), pr.State != tracker.StateSnapshot && pr.Match >= index:
 			delete(n.fed, id)
 		case pr.State == tracker.StateSnapshot:
 			first = min(first, pr.PendingSnapshot+1)

@@ -32,18 +32,52 @@ func (d *disk) write(a *raftnode.Append) {
 
 func (d *disk) last() uint64 { return uint64(len(d.entries)) }
 
+// read reads entries back.
+func (d *disk) read(r *raftnode.ReadBack) []*raftpb.Entry {
+	return someOf(d.entries[r.From-1:], r.Bytes)
+}
+
+// someOf are the first entries, at least one, that have so many bytes together.
+func someOf(entries []*raftpb.Entry, bytes int) []*raftpb.Entry {
+	for i, e := range entries {
+		if bytes -= len(e.GetData()); bytes < 0 && i > 0 {
+			return slices.Clone(entries[:i])
+		}
+	}
+	return slices.Clone(entries)
+}
+
+// termsOf are those of entries.
+func termsOf(entries []*raftpb.Entry) (terms []raftnode.Term) {
+	for _, e := range entries {
+		if n := len(terms); n == 0 || terms[n-1].Term != e.GetTerm() {
+			terms = append(terms, raftnode.Term{First: e.GetIndex(), Term: e.GetTerm()})
+		}
+	}
+	return terms
+}
+
+// newest are as many of the last entries as a start has in memory.
+func newest(entries []*raftpb.Entry, cfg raftnode.Config) []*raftpb.Entry {
+	if cfg.MaxInMemory == 0 {
+		return entries
+	}
+	return entries[max(0, len(entries)-cfg.MaxInMemory/200):]
+}
+
 // found is what a start finds: the newest snapshot and the entries after it. A
 // snapshot is proof that its entry was committed, whatever the hard state says.
-func (d *disk) found() raftnode.State {
+func (d *disk) found(cfg raftnode.Config) raftnode.State {
 	if d.hardState == nil {
 		return raftnode.State{}
 	}
-	state := raftnode.State{HardState: proto.Clone(d.hardState).(*raftpb.HardState), Entries: slices.Clone(d.entries)}
+	state := raftnode.State{HardState: proto.Clone(d.hardState).(*raftpb.HardState), Entries: slices.Clone(d.entries), Terms: termsOf(d.entries), Last: d.last()}
 	if d.snapshot != nil {
 		index := d.snapshot.meta.GetIndex()
 		state.Snapshot = d.snapshot.meta
 		state.Entries = state.Entries[index:]
 		state.HardState.Commit = new(max(index, state.HardState.GetCommit()))
 	}
+	state.Entries = newest(state.Entries, cfg)
 	return state
 }

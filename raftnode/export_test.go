@@ -2,7 +2,6 @@ package raftnode
 
 import (
 	"slices"
-	"testing"
 )
 
 // Limits that tests go up to.
@@ -23,15 +22,10 @@ const (
 
 var RejectReasons = byte(len(rejectErrors))
 
-// FirstInMemory is the index of the oldest entry that is kept in memory.
-func (n *Node) FirstInMemory(t testing.TB) uint64 {
-	t.Helper()
-	first, err := n.storage.FirstIndex()
-	if err != nil {
-		t.Fatal(err)
-	}
-	return first
-}
+// First is the index of the oldest entry that can be sent, FirstInMemory that of the oldest
+// that need not be read back for that.
+func (n *Node) First() uint64         { return n.storage.first }
+func (n *Node) FirstInMemory() uint64 { return n.storage.tailFirst() }
 
 // Campaign starts an election without waiting for a timeout, ForgetLeader has a
 // follower vote for others at once.
@@ -67,7 +61,7 @@ func (o Origin) Refused(id uint64) error     { return o.o.refused[id] }
 func (o Origin) Size() (words, refused int) { return len(o.o.decided.words), len(o.o.refused) }
 
 // SinceSnapshot is how many bytes of the log are in no durable snapshot.
-func (n *Node) SinceSnapshot() uint64 { return n.storage.since }
+func (n *Node) SinceSnapshot() uint64 { return n.storage.since() }
 
 // TermsAhead is how many terms may pass of which a machine does not hear before it starts.
 const TermsAhead = termsAhead

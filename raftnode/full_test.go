@@ -22,7 +22,7 @@ func TestALeaderRefusesWhatTheNextSnapshotHasToMakeRoomFor(t *testing.T) {
 	for round := range 3 {
 		var last *ticket
 		for n := 0; last == nil || m.answers[last].err == nil; n++ {
-			if n > maxSince/100 {
+			if n > maxSince/40 {
 				t.Fatalf("round %d: %d bytes of the log are in no snapshot", round, m.node.SinceSnapshot())
 			}
 			last = m.propose()
@@ -82,11 +82,12 @@ func TestALogThatIsFullAtTheStart(t *testing.T) {
 // A follower that cannot write its snapshot takes no more entries than fit, holds nobody
 // up, and catches up when it has written it.
 func TestAFollowerTakesNoMoreThanItsMemoryHolds(t *testing.T) {
-	c := grown(repeatable(t), 3, littleMemory, func(c *raftnode.Config) { c.CatchUpEntries = 1000 })
+	c := grown(repeatable(t), 3, littleMemory)
+	c.retained = 1000
 	f := c.followers()[0]
 	f.lazy = true
 	term := c.leader().leader.Term
-	for range 5 * maxSince / 100 {
+	for range 5 * maxSince / 40 {
 		c.write(c.leader())
 		c.pass(1)
 		if since := f.node.SinceSnapshot(); since > maxSince+1000 {
@@ -111,10 +112,11 @@ func TestAFollowerTakesNoMoreThanItsMemoryHolds(t *testing.T) {
 // be room; then there are snapshots, and room for more.
 func TestAFullLogThatNobodyKnowsToBeCommitted(t *testing.T) {
 	for _, restart := range []bool{false, true} {
-		c := grown(repeatable(t), 3, littleMemory, func(c *raftnode.Config) { c.CatchUpEntries = 1000 })
+		c := grown(repeatable(t), 3, littleMemory)
+		c.retained = 1000
 		first := c.leader()
 		c.hold = holding(first.id, raftpb.MsgAppResp)
-		for range 60 {
+		for range 2 * maxSince / 80 {
 			first.propose()
 			c.settle()
 		}
@@ -173,7 +175,7 @@ func TestAFullLogIsReportedOnce(t *testing.T) {
 	m := leading(t, littleMemory)
 	for round := range 2 {
 		m.fullness = nil
-		for range 2 * maxSince / 100 {
+		for range 2 * maxSince / 40 {
 			m.propose()
 			m.settle()
 		}

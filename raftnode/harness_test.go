@@ -88,7 +88,6 @@ func testConfig() raftnode.Config {
 		ElectionTicks:  10,
 		HeartbeatTicks: 1,
 		RequestTicks:   20,
-		CatchUpEntries: 2,
 		MaxCommand:     maxCommand,
 		Log:            slog.New(slog.DiscardHandler),
 	}
@@ -128,7 +127,7 @@ func (m *machine) start() {
 		m.state, m.handedOut = slices.Clone(m.log[:s.records]), s.meta.GetIndex()
 	}
 	m.applied, m.reported = m.handedOut, m.disk.last()
-	node, err := raftnode.New(m.cfg, m.disk.found(), m.now())
+	node, err := raftnode.New(m.cfg, m.disk.found(m.cfg), m.now())
 	if err != nil {
 		m.t.Fatalf("start: %v", err)
 	}
@@ -264,7 +263,7 @@ func (m *machine) saveSnapshot() {
 // snapshotted reports the snapshot as durable.
 func (m *machine) snapshotted() {
 	m.t.Helper()
-	if err := m.node.Snapshotted(m.snapshot.meta); err != nil {
+	if err := m.node.Snapshotted(m.snapshot.meta, uint64(m.snapshot.records)); err != nil {
 		m.t.Fatalf("Snapshotted: %v", err)
 	}
 	m.snapshot = nil
@@ -290,6 +289,11 @@ func (m *machine) accept(w raftnode.Work) {
 	}
 	if w.Apply != nil {
 		m.acceptApply(w.Apply)
+	}
+	if r := w.ReadBack; r != nil {
+		if err := m.node.HasRead(r.From, m.disk.read(r)); err != nil {
+			m.t.Fatalf("%v", err)
+		}
 	}
 	for _, token := range w.Reads {
 		t := token.(*ticket)

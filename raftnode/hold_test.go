@@ -24,7 +24,7 @@ type holder struct {
 func newHolder(t *testing.T) *holder {
 	t.Helper()
 	node, err := raftnode.New(raftnode.Config{
-		MemberID: 2, ElectionTicks: 10, HeartbeatTicks: 1, RequestTicks: 20, CatchUpEntries: 2, MaxMembers: 9,
+		MemberID: 2, ElectionTicks: 10, HeartbeatTicks: 1, RequestTicks: 20, MaxMembers: 9,
 		Log: slog.New(slog.DiscardHandler),
 	}, raftnode.State{
 		HardState: &raftpb.HardState{Term: new(uint64(1)), Vote: new(uint64(0)), Commit: new(uint64(1))},

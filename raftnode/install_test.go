@@ -116,8 +116,8 @@ func TestASlowSnapshotIsEnough(t *testing.T) {
 		c.pass(1)
 		c.wantDone(write)
 	}
-	if l := c.leader(); l.node.FirstInMemory(t)+12 < l.node.Status().Applied {
-		t.Errorf("the log in memory begins at %d, applied is %d", l.node.FirstInMemory(t), l.node.Status().Applied)
+	if l := c.leader(); l.node.First()+12 < l.node.Status().Applied {
+		t.Errorf("the log begins at %d, applied is %d", l.node.First(), l.node.Status().Applied)
 	}
 }
 

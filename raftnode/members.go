@@ -24,6 +24,9 @@ func (n *Node) Step(m Message, now Reading) error {
 	if err := n.believe(m); err != nil {
 		return err
 	}
+	if m.GetType() == raftpb.MsgSnap {
+		n.offered = offeredSnapshot{index: m.GetSnapshot().GetMetadata().GetIndex(), size: m.SnapshotSize}
+	}
 	if err := n.take(m.Message); err != nil {
 		return err
 	}
@@ -39,7 +42,7 @@ func (n *Node) take(m *raftpb.Message) error {
 		n.stepReadIndex(m)
 		return nil
 	}
-	if n.sayFarewell(m) {
+	if n.sayFarewell(m) || m.GetType() == raftpb.MsgTimeoutNow && !n.mayCampaign() {
 		return nil
 	}
 	if m.GetType() == raftpb.MsgSnap && len(n.held) > 0 {

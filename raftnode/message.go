@@ -16,6 +16,8 @@ type Message struct {
 	// Unproven says that the sender may be somebody else than the member. What it wants in the
 	// log is looked into. It does not travel.
 	Unproven bool
+	// SnapshotSize is how many bytes the snapshot has whose message it is. It does not travel.
+	SnapshotSize uint64
 }
 
 // Encode returns the message for the way: time 8, little-endian | the message in protobuf.

@@ -43,14 +43,15 @@ const (
 	maxMessageBytes     = 1 << 20   // one append message to another machine
 	maxApplyingBytes    = 16 << 20  // committed entries handed out and not yet applied
 	maxUncommittedBytes = 64 << 20  // proposals that are not committed yet
-	maxCatchUpBytes     = 64 << 20  // entries behind a snapshot
-	maxNeededBytes      = 256 << 20 // the same behind one that is being sent
-	maxSinceSnapshot    = 256 << 20 // entries that are in no snapshot yet
+	maxNeededBytes      = 256 << 20 // log that is kept for a machine that was sent a snapshot
 	maxInflightMessages = 512
 	maxInflightBytes    = 64 << 20
 	maxWaiting          = 65536    // proposals that wait or are under way, and reads that wait
 	maxWaitingBytes     = 64 << 20 // the commands of these proposals; one alone may have more
 )
+
+// InMemory is how many bytes of entries are in memory, unless a Config says something else.
+const InMemory = 64 << 20
 
 // Config describes one machine. All fields are required unless said otherwise.
 type Config struct {
@@ -60,15 +61,19 @@ type Config struct {
 	ElectionTicks, HeartbeatTicks int
 	// RequestTicks is how many ticks a request waits for its answer before it fails.
 	RequestTicks int
-	// SnapshotEntries is after how many applied entries a snapshot is asked for; 0
-	// never asks. SnapshotBytes asks earlier when that many bytes were applied.
-	SnapshotEntries, SnapshotBytes uint64
-	// MaxSinceSnapshot bounds the entries in memory that are not in a durable snapshot, in
-	// bytes with 128 for each entry; 0 is 256 MiB. A snapshot is asked for at half of it.
+	// SnapshotBytes is after how many bytes of log a snapshot is asked for at the earliest,
+	// 24 for each entry included; 0 never asks. If the last snapshot is larger, it is after as
+	// many as that has, but no more than MaxSnapshotBytes; 0: no such bound.
+	SnapshotBytes, MaxSnapshotBytes uint64
+	// SnapshotEntries is after how many entries a snapshot is asked for at the latest; 0: no
+	// such bound.
+	SnapshotEntries uint64
+	// MaxSinceSnapshot bounds the log that is not in a durable snapshot, in bytes; 0 is four
+	// times what a snapshot is asked for after. At half of it one is asked for.
 	MaxSinceSnapshot uint64
-	// CatchUpEntries is how many entries behind a snapshot stay in memory for
-	// machines that are a little behind.
-	CatchUpEntries uint64
+	// MaxInMemory bounds the entries in memory, in bytes with 128 for each entry; 0 is InMemory.
+	// Older ones are read back from the log on disk for who needs them.
+	MaxInMemory int
 	// MaxMembers bounds the size of the cluster.
 	MaxMembers int
 	// Describe returns the member that a command of KindAdd describes, or the ID of the one
@@ -93,10 +98,20 @@ type Config struct {
 type State struct {
 	HardState *raftpb.HardState
 	Snapshot  *raftpb.SnapshotMetadata // nil: none
-	Entries   []*raftpb.Entry          // contiguous, after the snapshot
+	// SnapshotSize is how many bytes it has.
+	SnapshotSize uint64
+	// Terms are those of all entries on disk, up to Last, also of such that the snapshot has;
+	// nil if all are in Entries.
+	Terms []Term
+	Last  uint64
+	// Entries are the newest, contiguous, after the snapshot.
+	Entries []*raftpb.Entry
 	// Time is the latest time in an entry that the snapshot contains, 0 if it has none.
 	Time uint64
 }
+
+// Term is that of the entries from an index on, up to those of the next Term.
+type Term struct{ First, Term uint64 }
 
 // Node is the consensus core of one machine. It is not safe for concurrent use.
 type Node struct {
@@ -124,6 +139,7 @@ type Node struct {
 	snapshotting bool   // one was asked for and is not durable yet
 	wasFull      bool   // what noteFull has said
 	installed    uint64 // index of the last snapshot that came from a leader
+	offered      offeredSnapshot
 
 	proposals proposals
 	origins   origins
@@ -150,36 +166,25 @@ type Node struct {
 
 // New builds the core from what was found on disk, at the start of a process.
 func New(cfg Config, state State, now Reading) (*Node, error) {
-	storage := &storage{MemoryStorage: raft.NewMemoryStorage(), members: &raftpb.ConfState{}}
-	if cfg.MaxSinceSnapshot == 0 {
-		cfg.MaxSinceSnapshot = maxSinceSnapshot
+	if cfg.MaxInMemory == 0 {
+		cfg.MaxInMemory = InMemory
+	}
+	storage, err := newStorage(state, cfg.MaxInMemory)
+	if err != nil {
+		return nil, fmt.Errorf("raftnode: log: %w", err)
 	}
 	n := &Node{cfg: cfg, storage: storage, heard: make(map[uint64]int), fed: make(map[uint64]bool), confState: &raftpb.ConfState{}}
 	if meta := state.Snapshot; meta != nil {
-		if err := storage.ApplySnapshot(&raftpb.Snapshot{Metadata: meta}); err != nil {
-			return nil, fmt.Errorf("raftnode: snapshot at index %d: %w", meta.GetIndex(), err)
-		}
 		n.setMembers(meta.GetConfState())
 		n.handedOut, n.handedTerm, n.applied = meta.GetIndex(), meta.GetTerm(), meta.GetIndex()
 	}
 	if term := state.HardState.GetTerm(); term >= maxNumber {
 		return nil, fmt.Errorf("raftnode: no elections explain the term of the log, %d: an earlier version has taken it from a forged message", term)
 	}
-	if state.HardState != nil {
-		if err := storage.SetHardState(state.HardState); err != nil {
-			return nil, fmt.Errorf("raftnode: hard state: %w", err)
-		}
-		n.durableCommit = state.HardState.GetCommit()
-	}
-	if err := storage.Append(state.Entries); err != nil {
-		return nil, fmt.Errorf("raftnode: log: %w", err)
-	}
+	n.durableCommit = state.HardState.GetCommit()
 	n.clock.reach(state.Time, now)
 	n.clock.reachAll(state.Entries, now)
-	n.lastIndex = state.Snapshot.GetIndex()
-	if len(state.Entries) > 0 {
-		n.lastIndex = state.Entries[len(state.Entries)-1].GetIndex()
-	}
+	n.lastIndex = storage.last
 	raw, err := raft.NewRawNode(&raft.Config{
 		ID:                        cfg.MemberID,
 		ElectionTick:              cfg.ElectionTicks,
@@ -225,7 +230,7 @@ func (n *Node) Bootstrap(command []byte) error {
 // waited too long.
 func (n *Node) Tick() {
 	n.ticks++
-	n.raw.Tick()
+	n.tick()
 	n.missLeader()
 	n.proposals.retryRejected()
 	n.sendUnsent()

@@ -60,6 +60,17 @@ func (n *Node) Offered(m *raftpb.Message) (needed bool, err error) {
 	return meta.GetIndex() > status.HardState.GetCommit(), nil
 }
 
+// offeredSnapshot is how large the last snapshot is that has come.
+type offeredSnapshot struct{ index, size uint64 }
+
+// offeredSize is the size of a snapshot that is installed; 0 if it is not known any more.
+func (n *Node) offeredSize(meta *raftpb.SnapshotMetadata) uint64 {
+	if n.offered.index != meta.GetIndex() {
+		return 0
+	}
+	return n.offered.size
+}
+
 // CheckState says whether the state in a snapshot is what its metadata says: index is that
 // of the last command in it, and roster who the members are.
 func CheckState(meta *raftpb.SnapshotMetadata, index uint64, roster Roster) error {

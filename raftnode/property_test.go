@@ -20,7 +20,8 @@ func TestNothingAcknowledgedIsEverLost(t *testing.T) {
 			c.RequestTicks = 8
 			c.SnapshotEntries = rapid.Uint64Range(0, 6).Draw(t, "snapshot entries")
 			c.SnapshotBytes = rapid.Uint64Range(1, 400).Draw(t, "snapshot bytes")
-			c.CatchUpEntries = rapid.Uint64Range(0, 4).Draw(t, "catch-up entries")
+			c.MaxSinceSnapshot = 1 << 20
+			c.MaxInMemory = rapid.SampledFrom([]int{0, 400, 2000}).Draw(t, "bytes in memory")
 		})
 		if rapid.Bool().Draw(t, "leads") {
 			m.settle()

@@ -67,8 +67,8 @@ func (d *serverDisk) write(c *cluster, a *raftnode.Append) {
 	d.entries = append(slices.Clip(d.entries[:first-d.base-1]), a.Entries...)
 }
 
-func (d *serverDisk) found(c *cluster) raftnode.State {
-	state := raftnode.State{Entries: slices.Clone(d.entries)}
+func (d *serverDisk) found(c *cluster, cfg raftnode.Config) raftnode.State {
+	state := raftnode.State{Entries: slices.Clone(d.entries), Terms: termsOf(d.entries), Last: d.base + uint64(len(d.entries))}
 	if d.hardState != nil {
 		state.HardState = proto.Clone(d.hardState).(*raftpb.HardState)
 	}
@@ -78,6 +78,7 @@ func (d *serverDisk) found(c *cluster) raftnode.State {
 		state.Entries = state.Entries[index-d.base:]
 		state.HardState.Commit = new(max(index, state.HardState.GetCommit()))
 	}
+	state.Entries = newest(state.Entries, cfg)
 	return state
 }
 
@@ -92,7 +93,7 @@ func (s *server) start() {
 	if d := s.disk.snapshot; d != nil {
 		s.handedOut, s.records = d.meta.GetIndex(), d.records
 	}
-	node, err := raftnode.New(s.cfg, s.disk.found(s.c), s.reading())
+	node, err := raftnode.New(s.cfg, s.disk.found(s.c, s.cfg), s.reading())
 	if err != nil {
 		s.c.t.Fatalf("start: %v", err)
 	}
@@ -190,8 +191,11 @@ func (s *server) saveSnapshot() {
 	}
 	meta := s.snapshot.meta
 	s.snapshot = nil
-	if err := s.node.Snapshotted(meta); err != nil {
+	if err := s.node.Snapshotted(meta, uint64(s.disk.snapshot.records)); err != nil {
 		s.c.t.Fatalf("Snapshotted: %v", err)
+	}
+	if err := s.node.Release(meta.GetIndex() - min(meta.GetIndex(), s.c.retained)); err != nil {
+		s.c.t.Fatalf("%v", err)
 	}
 }
 
@@ -237,6 +241,14 @@ func (s *server) accept(w raftnode.Work) {
 	}
 	if w.Apply != nil {
 		s.acceptApply(w.Apply)
+	}
+	if r := w.ReadBack; r != nil {
+		if r.From <= s.disk.base {
+			c.t.Fatalf("%x is to read entry %d, and its log begins behind %d", s.id, r.From, s.disk.base)
+		}
+		if err := s.node.HasRead(r.From, someOf(s.disk.entries[r.From-s.disk.base-1:], r.Bytes)); err != nil {
+			c.t.Fatalf("%v", err)
+		}
 	}
 	if w.Install != nil || w.Apply != nil {
 		s.wantRoster()

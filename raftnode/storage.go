@@ -1,90 +1,301 @@
 package raftnode
 
 import (
-	"math"
+	"errors"
+	"fmt"
 	"slices"
+	"sort"
 
 	"go.etcd.io/raft/v3"
 	"go.etcd.io/raft/v3/raftpb"
+	"google.golang.org/protobuf/proto"
 )
 
-// storage is the log in memory, and what is known of the newest snapshot file.
+const (
+	// entryOverhead is what an entry needs in memory besides its data, in bytes.
+	entryOverhead = 128
+	// logOverhead is what an entry needs in the log besides its data, in bytes.
+	logOverhead = 24
+	// maxRun is how many bytes of the log a run has.
+	maxRun = 1 << 20
+)
+
+func footprint(e *raftpb.Entry) int { return entryOverhead + len(e.GetData()) }
+
+func logBytes(e *raftpb.Entry) uint64 { return logOverhead + uint64(len(e.GetData())) }
+
+// storage is the durable log as Raft sees it. Of all entries that are on disk it knows the
+// terms; it has the newest of them, and for a moment such older ones as were read back.
+//
+// For entries that it does not have it gives Raft none, and no error: Raft then hands out
+// nothing, sends the follower nothing new, and asks again.
 type storage struct {
-	*raft.MemoryStorage
-	members *raftpb.ConfState // at present
-	wanted  bool              // Raft wants to send a snapshot and there is no good one
-	newest  uint64            // index of the newest snapshot
-	since   uint64            // bytes of the entries after it
+	hardState *raftpb.HardState        // as of the start
+	snapshot  *raftpb.SnapshotMetadata // the newest; nil: none
+	size      uint64                   // of it, in bytes
+	members   *raftpb.ConfState        // at present
+	wanted    bool                     // Raft wants to send a snapshot and there is no good one
+
+	first  uint64 // index of the oldest entry on disk
+	before uint64 // term of the one before that
+	last   uint64
+	runs   []run  // from first to last
+	total  uint64 // bytes of log up to last, from an arbitrary point on
+	noted  uint64 // the same up to the newest snapshot
+
+	tail  []*raftpb.Entry // up to last
+	bytes int             // of memory that they take
+	keep  int             // as many as that may be
+	dead  int             // entries that were dropped from the front, and are still in the array
+
+	back readBack
 }
 
-// entryOverhead is what an entry needs in memory besides its data, in bytes.
-const entryOverhead = 128
+// run is a piece of the log, of one term. total is that of storage before it.
+type run struct{ first, term, total uint64 }
+
+func newStorage(state State, keep int) (*storage, error) {
+	s := &storage{hardState: state.HardState, members: &raftpb.ConfState{}, first: 1, keep: keep}
+	if meta := state.Snapshot; meta != nil {
+		if err := s.ApplySnapshot(meta, state.SnapshotSize); err != nil {
+			return nil, err
+		}
+	}
+	if len(state.Entries) == 0 && len(state.Terms) == 0 {
+		return s, nil
+	}
+	if len(state.Terms) > 0 {
+		s.found(state)
+	}
+	if err := s.Append(state.Entries); err != nil {
+		return nil, err
+	}
+	s.noted = s.totalBefore(s.snapshotIndex() + 1)
+	return s, nil
+}
+
+// found notes the entries that are only on disk. Raft has to know the term of the one before
+// the log: when that is neither the beginning nor the snapshot, the oldest entry stands in.
+func (s *storage) found(state State) {
+	oldest := state.Terms[0]
+	switch {
+	case oldest.First == 1:
+		s.first, s.before = 1, 0
+	case oldest.First <= s.snapshotIndex():
+		s.first, s.before = oldest.First+1, oldest.Term
+	}
+	s.last = s.first - 1
+	for i, t := range state.Terms {
+		end := state.Last
+		if i+1 < len(state.Terms) {
+			end = state.Terms[i+1].First - 1
+		}
+		if end >= s.first {
+			s.runs = append(s.runs, run{first: max(t.First, s.first), term: t.Term, total: s.total})
+			// What they have in the log is not known. It counts when they are handed out.
+			s.total += (end + 1 - max(t.First, s.first)) * logOverhead
+			s.last = end
+		}
+	}
+}
+
+func (s *storage) snapshotIndex() uint64 { return s.snapshot.GetIndex() }
+
+// since is how many bytes of log come after the newest snapshot, to within a run.
+func (s *storage) since() uint64 { return s.total - min(s.total, s.noted) }
 
 // Append replaces what there is from the first of the entries on.
 func (s *storage) Append(entries []*raftpb.Entry) error {
 	if len(entries) == 0 {
 		return nil
 	}
-	from := max(entries[0].GetIndex(), s.newest+1)
-	before, err := s.size(from)
-	if err != nil {
-		return err
+	index := entries[0].GetIndex()
+	switch {
+	case index > s.last+1:
+		return fmt.Errorf("entry %d does not follow entry %d", index, s.last)
+	case index+uint64(len(entries)) <= s.first:
+		return nil
+	case index < s.first:
+		entries, index = entries[s.first-index:], s.first
 	}
-	if err := s.MemoryStorage.Append(entries); err != nil {
-		return err
+	s.truncate(index)
+	for _, e := range entries {
+		if n := len(s.runs); n == 0 || s.runs[n-1].term != e.GetTerm() || s.total-s.runs[n-1].total >= s.maxRun() {
+			s.runs = append(s.runs, run{first: e.GetIndex(), term: e.GetTerm(), total: s.total})
+		}
+		s.total += logBytes(e)
+		s.bytes += footprint(e)
 	}
-	after, err := s.size(from)
-	s.since += after - before
-	return err
-}
-
-// CreateSnapshot notes a snapshot of this machine.
-func (s *storage) CreateSnapshot(index uint64, members *raftpb.ConfState, data []byte) (*raftpb.Snapshot, error) {
-	snapshot, err := s.MemoryStorage.CreateSnapshot(index, members, data)
-	if err != nil {
-		return nil, err
+	s.tail, s.last = append(s.tail, entries...), index+uint64(len(entries))-1
+	n := 0
+	for ; s.bytes > s.keep && n < len(s.tail)-1; n++ {
+		s.bytes -= footprint(s.tail[n])
 	}
-	s.newest = index
-	s.since, err = s.size(index + 1)
-	return snapshot, err
-}
-
-// ApplySnapshot begins the log anew behind a snapshot.
-func (s *storage) ApplySnapshot(snapshot *raftpb.Snapshot) error {
-	if err := s.MemoryStorage.ApplySnapshot(snapshot); err != nil {
-		return err
-	}
-	s.newest, s.since = snapshot.GetMetadata().GetIndex(), 0
+	s.drop(n)
 	return nil
 }
 
-// size is how many bytes the entries from an index on take.
-func (s *storage) size(from uint64) (bytes uint64, err error) {
-	last, err := s.LastIndex()
-	if err != nil || from > last {
-		return 0, err
+func (s *storage) maxRun() uint64 { return min(maxRun, uint64(s.keep)/4) }
+
+// truncate drops the entries from index on.
+func (s *storage) truncate(index uint64) {
+	if index > s.last {
+		return
 	}
-	entries, err := s.Entries(from, last+1, math.MaxUint64)
-	for _, e := range entries {
-		bytes += entryOverhead + uint64(len(e.GetData()))
+	kept := index - min(index, s.tailFirst())
+	for _, e := range s.tail[kept:] {
+		s.bytes -= footprint(e)
 	}
-	return bytes, err
+	// What comes next must not be written over what others have got from here.
+	s.tail = s.tail[:kept:kept]
+	s.total = s.totalBefore(index)
+	s.runs = s.runs[:sort.Search(len(s.runs), func(i int) bool { return s.runs[i].first >= index })]
+	s.last = index - 1
+	s.back.truncate(index)
 }
 
-// Snapshot returns the newest snapshot for a machine that needs one. It has to be of
+// drop gives up the n oldest entries of the tail. The array is left behind when too much of
+// it is of no use any more.
+func (s *storage) drop(n int) {
+	s.tail = s.tail[n:]
+	if s.dead += n; s.dead > len(s.tail)/8+64 {
+		s.tail, s.dead = slices.Clone(s.tail), 0
+	}
+}
+
+// tailFirst is the index of the oldest entry in the tail; without any the one that comes next.
+func (s *storage) tailFirst() uint64 { return s.last + 1 - uint64(len(s.tail)) }
+
+// totalBefore is the total up to an entry, and without it. Within a run all entries count
+// for the same.
+func (s *storage) totalBefore(index uint64) uint64 {
+	if index > s.last || len(s.runs) == 0 {
+		return s.total
+	}
+	i := sort.Search(len(s.runs), func(i int) bool { return s.runs[i].first > index }) - 1
+	if i < 0 {
+		return s.runs[0].total
+	}
+	r, next := s.runs[i], run{first: s.last + 1, total: s.total}
+	if i+1 < len(s.runs) {
+		next = s.runs[i+1]
+	}
+	return r.total + (next.total-r.total)*(index-r.first)/(next.first-r.first)
+}
+
+// NoteSnapshot takes a snapshot of this machine.
+func (s *storage) NoteSnapshot(meta *raftpb.SnapshotMetadata, size uint64) error {
+	if meta.GetIndex() <= s.snapshotIndex() || meta.GetIndex() > s.last {
+		return fmt.Errorf("the log ends at %d and has a snapshot at %d", s.last, s.snapshotIndex())
+	}
+	s.snapshot, s.size, s.noted = meta, size, s.totalBefore(meta.GetIndex()+1)
+	return nil
+}
+
+// ApplySnapshot begins the log anew behind a snapshot.
+func (s *storage) ApplySnapshot(meta *raftpb.SnapshotMetadata, size uint64) error {
+	if meta.GetIndex() <= s.snapshotIndex() {
+		return raft.ErrSnapOutOfDate
+	}
+	index := meta.GetIndex()
+	s.snapshot, s.size = meta, size
+	s.first, s.before, s.last = index+1, meta.GetTerm(), index
+	s.runs, s.total, s.noted = nil, 0, 0
+	s.tail, s.bytes, s.dead = nil, 0, 0
+	s.back.truncate(0)
+	return nil
+}
+
+// Release gives up the entries up to index: they will be removed from the disk.
+func (s *storage) Release(index uint64) error {
+	if index < s.first {
+		return nil
+	}
+	before, err := s.Term(index)
+	if err != nil {
+		return fmt.Errorf("entry %d is to be released: %w", index, err)
+	}
+	if n := index + 1 - min(index+1, s.tailFirst()); n > 0 {
+		for _, e := range s.tail[:n] {
+			s.bytes -= footprint(e)
+		}
+		s.drop(int(n))
+	}
+	total := s.totalBefore(index + 1)
+	n := sort.Search(len(s.runs), func(i int) bool { return s.runs[i].first > index+1 })
+	runs := slices.Clone(s.runs[max(0, n-1):])
+	if len(runs) > 0 {
+		runs[0].first, runs[0].total = index+1, total
+	}
+	if index == s.last {
+		runs = nil
+	}
+	s.first, s.before, s.runs = index+1, before, runs
+	return nil
+}
+
+// InitialState implements [raft.Storage].
+func (s *storage) InitialState() (*raftpb.HardState, *raftpb.ConfState, error) {
+	return s.hardState, raftpb.EnsureConfState(s.snapshot.GetConfState()), nil
+}
+
+// FirstIndex implements [raft.Storage].
+func (s *storage) FirstIndex() (uint64, error) { return s.first, nil }
+
+// LastIndex implements [raft.Storage].
+func (s *storage) LastIndex() (uint64, error) { return s.last, nil }
+
+// Term implements [raft.Storage].
+func (s *storage) Term(index uint64) (uint64, error) {
+	switch {
+	case index+1 == s.first:
+		return s.before, nil
+	case index < s.first:
+		return 0, raft.ErrCompacted
+	case index > s.last:
+		return 0, raft.ErrUnavailable
+	}
+	return s.runs[sort.Search(len(s.runs), func(i int) bool { return s.runs[i].first > index })-1].term, nil
+}
+
+// Entries implements [raft.Storage]. Older entries than those in memory are asked for, and
+// until they are there it returns none.
+func (s *storage) Entries(lo, hi, maxSize uint64) ([]*raftpb.Entry, error) {
+	if lo < s.first {
+		return nil, raft.ErrCompacted
+	}
+	if hi > s.last+1 {
+		return nil, errors.New("raftnode: Raft asks for entries that the log does not have")
+	}
+	first := s.tailFirst()
+	if lo < first {
+		return limit(s.back.get(lo, min(hi, first), first), maxSize), nil
+	}
+	return limit(s.tail[lo-first:hi-first], maxSize), nil
+}
+
+// limit returns the first entries, at least one, that have so many bytes together.
+func limit(entries []*raftpb.Entry, bytes uint64) []*raftpb.Entry {
+	size := uint64(0)
+	for i, e := range entries {
+		if size += uint64(proto.Size(e)); size > bytes && i > 0 {
+			return entries[:i:i]
+		}
+	}
+	return slices.Clip(entries)
+}
+
+// Snapshot implements [raft.Storage]. It returns the newest snapshot for a machine that
+// needs one. It has to be of
 // the present members: one that was taken before a machine joined would tell that
 // machine that it is none of them. If it is not, a new one is asked for, and Raft
 // tries again.
 func (s *storage) Snapshot() (*raftpb.Snapshot, error) {
-	snapshot, err := s.MemoryStorage.Snapshot()
-	if err != nil {
-		return nil, err
-	}
-	if !sameMembers(snapshot.GetMetadata().GetConfState(), s.members) {
+	if s.snapshot == nil || !sameMembers(s.snapshot.GetConfState(), s.members) {
 		s.wanted = true
 		return nil, raft.ErrSnapshotTemporarilyUnavailable
 	}
-	return snapshot, nil
+	return &raftpb.Snapshot{Metadata: proto.Clone(s.snapshot).(*raftpb.SnapshotMetadata)}, nil
 }
 
 func sameMembers(a, b *raftpb.ConfState) bool {

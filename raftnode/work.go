@@ -38,7 +38,7 @@ type Work struct {
 	Install *raftpb.SnapshotMetadata
 	// Leaderless is set once when there has been no leader for long.
 	Leaderless *Leaderless
-	// Fullness is set when the log in memory has become full, and when it has room again.
+	// Fullness is set when the log has become full, and when it has room again.
 	Fullness *Fullness
 	// SlowDisk says that this leader hands over, because its disk has not answered for an
 	// election timeout.
@@ -51,6 +51,11 @@ type Work struct {
 	Unappliable *Unappliable
 	// Skipped are entries that were to be skipped.
 	Skipped []Skipped
+	// ReadBack asks for entries on disk, for HasRead.
+	ReadBack *ReadBack
+	// Release is up to which entry the log on disk may go; 0: nothing new. What is to be read
+	// back is never of before that, unless it was asked for earlier.
+	Release uint64
 	// Removed says that this machine is no longer a member. It must not stop before
 	// another one knows that: of two machines the one that is left could not find out
 	// alone.
@@ -112,6 +117,7 @@ func (n *Node) Work(now Reading) (Work, bool) {
 		n.ready(now)
 	}
 	n.noteFull()
+	n.askReadBack()
 	if n.storage.wanted || n.full() {
 		n.askSnapshot()
 	}
@@ -129,7 +135,7 @@ func (n *Node) Work(now Reading) (Work, bool) {
 
 func (w *Work) empty() bool {
 	return w.Append == nil && w.Apply == nil && w.TakeSnapshot == nil && w.Leader == nil &&
-		w.Install == nil && w.Leaderless == nil && w.Fullness == nil && !w.SlowDisk && w.Unpromoted == nil && !w.Removed && w.Unappliable == nil && len(w.Skipped) == 0 && len(w.Reads) == 0 && len(w.Failed) == 0 &&
+		w.Install == nil && w.Leaderless == nil && w.Fullness == nil && !w.SlowDisk && w.ReadBack == nil && w.Release == 0 && w.Unpromoted == nil && !w.Removed && w.Unappliable == nil && len(w.Skipped) == 0 && len(w.Reads) == 0 && len(w.Failed) == 0 &&
 		len(w.Messages) == 0 && len(w.Forwards) == 0 && len(w.Rejects) == 0
 }
 
@@ -140,13 +146,13 @@ func (n *Node) Appended(a *Append) error {
 		n.durableCommit = a.HardState.GetCommit()
 	}
 	if a.Snapshot != nil {
-		if err := n.storage.ApplySnapshot(&raftpb.Snapshot{Metadata: a.Snapshot}); err != nil {
+		if err := n.storage.ApplySnapshot(a.Snapshot, n.offeredSize(a.Snapshot)); err != nil {
 			return fmt.Errorf("raftnode: install the snapshot at index %d: %w", a.Snapshot.GetIndex(), err)
 		}
 		n.install(a.Snapshot)
 	}
 	if err := n.storage.Append(a.Entries); err != nil {
-		return fmt.Errorf("raftnode: append to the log in memory: %w", err)
+		return fmt.Errorf("raftnode: append to the log: %w", err)
 	}
 	for _, m := range a.responses {
 		if m.GetTo() != n.cfg.MemberID {

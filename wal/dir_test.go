@@ -33,9 +33,9 @@ func TestRealDirectory(t *testing.T) {
 		must(t, snaps.Save(meta(id), bodyOf(id)))
 		log.Append(nil, nil, meta(id))
 		must(t, log.Sync())
-		release, err := snaps.Prune(2, i)
+		oldest, err := snaps.Prune(2, i)
 		must(t, err)
-		must(t, log.Release(release))
+		must(t, release(fsys, log, oldest))
 	}
 	must(t, log.Close())
 

@@ -66,10 +66,10 @@ func FuzzRecord(f *testing.F) {
 	f.Fuzz(func(t *testing.T, b []byte, segment, chain uint32) {
 		data := append(make([]byte, headerSize), b...)
 		accepted := func(chain uint32) bool {
-			_, _, _, ok := nextRecord(data, segment, chain, headerSize)
+			_, _, _, ok := soundRecord(data[headerSize:], segment, chain, headerSize)
 			return ok
 		}
-		payload, size, _, ok := nextRecord(data, segment, chain, headerSize)
+		payload, size, _, ok := soundRecord(data[headerSize:], segment, chain, headerSize)
 		if !ok {
 			return
 		}

@@ -75,3 +75,18 @@ func (h *history) install(id snapshotID) (restarted bool) {
 	*h = history{base: id.index, last: id.index, baseTerm: id.term}
 	return true
 }
+
+// Term is that of the entries from an index on.
+type Term struct{ First, Term uint64 }
+
+// terms are those of the entries from first on.
+func (h *history) terms(first uint64) (terms []Term) {
+	for i, run := range h.runs {
+		switch {
+		case i+1 < len(h.runs) && h.runs[i+1].first <= first, first > h.last:
+		default:
+			terms = append(terms, Term{First: max(run.first, first), Term: run.term})
+		}
+	}
+	return terms
+}

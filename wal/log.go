@@ -23,6 +23,8 @@ type Options struct {
 	// where it would be more than an eighth of what the disk has free, but not less than
 	// 1 MiB for that reason. A batch that does not fit gets a segment of its own size.
 	SegmentSize int64
+	// Keep bounds what Open returns of the entries, in bytes of memory; 0 is all of them.
+	Keep int
 	// Restore is given the body of a snapshot by Open and says whether the state that is in
 	// it can be gone on from: the newest that can is taken. An error that wraps ErrVersion
 	// ends Open; with any other one the snapshot is as good as damaged. nil looks at the
@@ -42,7 +44,7 @@ func (o Options) segmentSize(fsys vfs.FS, need int) (int64, error) {
 	}
 	// The rest is for snapshots, which are what makes segments superfluous.
 	size = min(size, max(free/8, minSegmentSize))
-	return (max(size, headerSize+int64(need)) + recordAlign - 1) &^ (recordAlign - 1), nil
+	return align(max(size, headerSize+int64(need))), nil
 }
 
 // Log is the write-ahead log of one member: hard states, entries and snapshot
@@ -56,15 +58,23 @@ type Log struct {
 	file     vfs.File
 	head     segmentHeader // of the current segment
 	segments []segmentInfo // oldest first; the last is the current one
+	places   places        // of what is durable
 	offset   int64         // where the next record goes
 	chain    uint32        // CRC of the record before it
 
 	buf     []byte // room for a record header, then the buffered payload
 	top     uint64 // highest entry index in buf
+	low     uint64 // lowest in buf behind the last marker that began the log anew
+	anew    bool   // there is such a marker in buf
 	pending logState
 	durable logState // what is on disk; pending runs ahead of it by buf
 	history history  // follows pending
 	err     error
+
+	spare   *Spare // becomes the next segment
+	sparing bool   // it was asked for
+	spared  uint64 // in which segment that was
+	unnamed bool   // the current segment was a spare, and publish is still to come
 }
 
 // Reach is how far a log reaches.
@@ -139,7 +149,9 @@ func (l *Log) Append(hs *raftpb.HardState, ents []*raftpb.Entry, snap *raftpb.Sn
 	}
 	if snap != nil {
 		id := snapshotID{index: snap.GetIndex(), term: snap.GetTerm()}
-		l.history.install(id)
+		if l.history.install(id) {
+			l.anew, l.low = true, 0
+		}
 		l.pending.snapshot = max(l.pending.snapshot, id.index)
 		l.buf = appendMarker(l.buf, id)
 	}
@@ -149,6 +161,9 @@ func (l *Log) Append(hs *raftpb.HardState, ents []*raftpb.Entry, snap *raftpb.Sn
 			return
 		}
 		l.top = max(l.top, e.GetIndex())
+		if l.low == 0 || e.GetIndex() < l.low {
+			l.low = e.GetIndex()
+		}
 		l.buf = appendEntry(l.buf, e)
 	}
 	l.pending.last, l.pending.lastTerm = l.history.last, l.history.lastTerm()
@@ -182,7 +197,7 @@ func (l *Log) Sync() error {
 	if cap(l.buf) > keepBuffer {
 		l.buf = nil
 	}
-	l.buf, l.top = l.buf[:0], 0
+	l.buf, l.top, l.low, l.anew = l.buf[:0], 0, 0, false
 	l.durable = l.pending
 	return nil
 }
@@ -202,11 +217,27 @@ func (l *Log) write() error {
 	if err := l.file.Sync(); err != nil {
 		return fmt.Errorf("wal: sync segment %s: %w", segmentName(l.head.seq), err)
 	}
+	if l.unnamed {
+		if err := l.publish(); err != nil {
+			return err
+		}
+	}
+	l.place()
 	l.offset += int64(size)
 	l.chain = chain
 	current := &l.segments[len(l.segments)-1]
 	current.top = max(current.top, l.top)
 	return nil
+}
+
+// place notes where the entries of the record are that was just written.
+func (l *Log) place() {
+	if l.anew {
+		l.places = nil
+	}
+	if l.low > 0 {
+		l.places.note(place{index: l.low, seq: l.head.seq, seed: l.head.crc, offset: l.offset, chain: l.chain}, l.durable.last)
+	}
 }
 
 // roll seals the current segment and begins the next, with room for a record
@@ -228,14 +259,11 @@ func (l *Log) roll(need int) error {
 	return nil
 }
 
-// begin creates the segment that h describes, with room for a record of need bytes, and
-// makes it the current one.
-func (l *Log) begin(h segmentHeader, need int) (err error) {
+// begin makes the segment that h describes, with room for a record of need bytes, the
+// current one: the spare, if there is one, or a new file.
+func (l *Log) begin(h segmentHeader, need int) error {
 	h.identity = l.identity
-	if h.size, err = l.opts.segmentSize(l.fsys, need); err != nil {
-		return err
-	}
-	f, err := createSegment(l.fsys, &h)
+	f, err := l.newSegment(&h, need)
 	if err != nil {
 		return err
 	}
@@ -245,33 +273,55 @@ func (l *Log) begin(h segmentHeader, need int) (err error) {
 	return nil
 }
 
-// Release removes the oldest segments for as long as no entry in them is
-// after index, never the current one. The index must be covered by a snapshot
-// whose marker is durable.
-func (l *Log) Release(index uint64) error {
-	if l.err != nil {
-		return l.err
-	}
-	if index > l.durable.snapshot {
-		return fmt.Errorf("wal: release up to %d: the newest durable snapshot is at %d", index, l.durable.snapshot)
-	}
-	for len(l.segments) > 1 && l.segments[0].top <= index {
-		if err := l.removeOldest(); err != nil {
-			l.err = fmt.Errorf("wal: remove segment %s: %w", segmentName(l.segments[0].seq), err)
-			return l.err
+func (l *Log) newSegment(h *segmentHeader, need int) (f vfs.File, err error) {
+	if l.spareFits(need) {
+		if f, err = l.beginSpare(h); err != nil {
+			err = fmt.Errorf("wal: begin segment %s: %w", segmentName(h.seq), err)
 		}
-		l.segments = l.segments[1:]
+		return f, err
 	}
-	return nil
+	if h.size, err = l.opts.segmentSize(l.fsys, need); err != nil {
+		return nil, err
+	}
+	return createSegment(l.fsys, h)
 }
 
-// removeOldest makes each removal durable before the next: a power cut may
-// keep any subset of unsynced removals, and a hole would look like a loss.
-func (l *Log) removeOldest() error {
-	if err := l.fsys.Remove(segmentName(l.segments[0].seq)); err != nil {
-		return err
+// Release gives up the oldest segments for as long as no entry in them is after index, never
+// the current one. The index must be covered by a snapshot whose marker is durable. What it
+// returns is to be given to RemoveSegments, in the order of the calls.
+func (l *Log) Release(index uint64) (Released, error) {
+	if l.err != nil {
+		return nil, l.err
 	}
-	return l.fsys.SyncDir()
+	if index > l.durable.snapshot {
+		return nil, fmt.Errorf("wal: release up to %d: the newest durable snapshot is at %d", index, l.durable.snapshot)
+	}
+	var released Released
+	for len(l.segments) > 1 && l.segments[0].top <= index {
+		released = append(released, l.segments[0].seq)
+		l.segments = l.segments[1:]
+	}
+	l.places = l.places.since(l.segments[0].seq)
+	return released, nil
+}
+
+// Released are segments that are no part of the log any more, oldest first.
+type Released []uint64
+
+// RemoveSegments removes segments, and may do so while the Log is in use. Each removal is
+// durable before the next: a power cut may keep any subset of those that are not synced, and a
+// hole would look like a loss.
+func RemoveSegments(fsys vfs.FS, released Released) error {
+	for _, seq := range released {
+		err := fsys.Remove(segmentName(seq))
+		if err == nil {
+			err = fsys.SyncDir()
+		}
+		if err != nil {
+			return fmt.Errorf("wal: remove segment %s: %w", segmentName(seq), err)
+		}
+	}
+	return nil
 }
 
 // Close syncs what is buffered and closes the segment. It returns the error
@@ -283,6 +333,13 @@ func (l *Log) Close() error {
 			err = fmt.Errorf("wal: close segment: %w", cerr)
 		}
 		l.file = nil
+	}
+	if l.spare != nil {
+		_ = l.spare.file.Close()
+		if err == nil {
+			_ = l.fsys.Remove(spareName)
+		}
+		l.spare = nil
 	}
 	if l.err == nil {
 		l.err = ErrClosed

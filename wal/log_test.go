@@ -140,7 +140,7 @@ func TestReleaseRemovesOnlyCoveredSegments(t *testing.T) {
 	d := mustDriver(t)
 	d.write(t, 1, 1, 60)
 	before := len(d.log.segments)
-	if err := d.log.Release(30); err == nil {
+	if err := release(d.fs, d.log, 30); err == nil {
 		t.Fatal("released entries that no snapshot covers")
 	}
 	must(t, d.snapshot(snapshotID{30, 1}))
@@ -157,7 +157,7 @@ func TestReleaseRemovesOnlyCoveredSegments(t *testing.T) {
 	}
 	d.restart(t)
 	must(t, d.snapshot(snapshotID{60, 1}))
-	must(t, d.log.Release(60))
+	must(t, release(d.fs, d.log, 60))
 	if len(d.log.segments) != 1 {
 		t.Fatalf("%d segments left, want the current one", len(d.log.segments))
 	}

@@ -8,11 +8,13 @@ import (
 	"maps"
 	"math/rand/v2"
 	"slices"
+	"syscall"
 	"testing"
 
 	"go.etcd.io/raft/v3/raftpb"
 
 	"etcd/wal/crashfs"
+	"etcd/wal/vfs"
 )
 
 var testID = Identity{ClusterID: 0xc0ffee, MemberID: 0xabba}
@@ -110,6 +112,8 @@ type driver struct {
 	acked, pending model
 	saved          []snapshotID // acknowledged, ascending
 	saving         snapshotID   // under way, zero when none
+	released       Released     // to be removed; unless lazy, that is done at once
+	lazy           bool
 }
 
 var testOptions = Options{SegmentSize: 512}
@@ -179,7 +183,7 @@ func (d *driver) snapshot(id snapshotID) error {
 	if err := d.sync(); err != nil {
 		return err
 	}
-	release, err := d.snaps.Prune(2, id.index)
+	oldest, err := d.snaps.Prune(2, id.index)
 	if err != nil {
 		return err
 	}
@@ -187,10 +191,69 @@ func (d *driver) snapshot(id snapshotID) error {
 	if n := len(d.saved); n >= 2 {
 		want = d.saved[n-2].index
 	}
-	if release != want {
-		return fmt.Errorf("Prune returned %d, want %d", release, want)
+	if oldest != want {
+		return fmt.Errorf("Prune returned %d, want %d", oldest, want)
 	}
-	return d.log.Release(release)
+	released, err := d.log.Release(oldest)
+	d.released = append(d.released, released...)
+	if err != nil || d.lazy {
+		return err
+	}
+	return d.remove(len(d.released))
+}
+
+// remove removes the oldest of the segments that the log has given up, n at most.
+func (d *driver) remove(n int) error {
+	n = min(n, len(d.released))
+	now := d.released[:n]
+	d.released = d.released[n:]
+	return RemoveSegments(d.fs, now)
+}
+
+// release gives up segments and removes them at once.
+func release(fsys vfs.FS, log *Log, index uint64) error {
+	released, err := log.Release(index)
+	if err != nil {
+		return err
+	}
+	return RemoveSegments(fsys, released)
+}
+
+// spare makes a spare and gives it to the log, which has none. A disk without space for it
+// is no reason to end.
+func (d *driver) spare() error {
+	s, err := NewSpare(d.fs, testOptions)
+	if errors.Is(err, syscall.ENOSPC) {
+		err = nil
+	}
+	d.log.TakeSpare(s)
+	return err
+}
+
+// readBack compares what the segments have of the log, from an index on, with the model.
+func (d *driver) readBack(from uint64, bytes int) error {
+	x, ok := d.log.Extent(from)
+	if want := from >= d.log.First() && from <= d.acked.last; ok != want {
+		return fmt.Errorf("entry %d, of those from %d to %d, is there: %t", from, d.log.First(), d.acked.last, ok)
+	}
+	if !ok {
+		return nil
+	}
+	entries, err := x.Read(d.fs, bytes)
+	if err != nil || len(entries) == 0 {
+		return fmt.Errorf("entries from %d on: %d, error %v", from, len(entries), err)
+	}
+	size := 0
+	for i, e := range entries {
+		got := modelEntry{e.GetTerm(), e.GetType(), string(e.GetData())}
+		if index := from + uint64(i); e.GetIndex() != index || got != d.acked.entries[index] {
+			return fmt.Errorf("entry %d is read back as %d, %+v, want %+v", index, e.GetIndex(), got, d.acked.entries[index])
+		}
+		if size += len(e.GetData()); size > bytes && i > 0 {
+			return fmt.Errorf("%d entries have %d bytes, and %d are allowed", len(entries), size, bytes)
+		}
+	}
+	return nil
 }
 
 func (d *driver) newest() snapshotID {
@@ -217,6 +280,9 @@ func (d *driver) reopen(fsys *crashfs.Disk, inFlight bool) error {
 			snaps = append(snaps, d.saving)
 		}
 	}
+	if err := known(rec, log); err != nil {
+		return err
+	}
 	got := snapshotID{rec.Snapshot.GetIndex(), rec.Snapshot.GetTerm()}
 	if !slices.Contains(snaps, got) {
 		return fmt.Errorf("snapshot %v, want one of %v", got, snaps)
@@ -230,6 +296,35 @@ func (d *driver) reopen(fsys *crashfs.Disk, inFlight bool) error {
 		diffs = append(diffs, err)
 	}
 	return errors.Join(diffs...)
+}
+
+// known checks what Open says of the entries that it does not return.
+func known(rec *Recovered, log *Log) error {
+	term := func(index uint64) (term uint64) {
+		for _, t := range rec.Terms {
+			if t.First <= index {
+				term = t.Term
+			}
+		}
+		return term
+	}
+	for from := rec.First; from <= log.Durable().Last; {
+		x, ok := log.Extent(from)
+		if !ok {
+			return fmt.Errorf("the log begins at %d and ends at %d, and does not have %d", rec.First, log.Durable().Last, from)
+		}
+		entries, err := x.Read(log.fsys, 1000)
+		if err != nil {
+			return err
+		}
+		for _, e := range entries {
+			if e.GetIndex() != from || e.GetTerm() != term(from) {
+				return fmt.Errorf("entry %d of term %d stands where %d of term %d belongs", e.GetIndex(), e.GetTerm(), from, term(from))
+			}
+			from++
+		}
+	}
+	return nil
 }
 
 // resume goes on with the log and the snapshot that recovery chose.
@@ -254,7 +349,7 @@ func (d *driver) resume(fsys *crashfs.Disk, log *Log, m model, snap snapshotID) 
 			m.hs = hs // written along with the marker
 		}
 	}
-	d.fs, d.log, d.snaps, d.saving = fsys, log, NewSnapshots(fsys, testID), snapshotID{}
+	d.fs, d.log, d.snaps, d.saving, d.released = fsys, log, NewSnapshots(fsys, testID), snapshotID{}, nil
 	d.acked, d.pending = m.clone(), m.clone()
 	return nil
 }

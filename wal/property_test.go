@@ -18,6 +18,7 @@ func TestRandomLife(t *testing.T) {
 		if err != nil {
 			rt.Fatal(err)
 		}
+		d.lazy = true
 		l := &life{d: d, term: 1}
 		rt.Repeat(map[string]func(*rapid.T){
 			"append":    l.append,
@@ -30,6 +31,9 @@ func TestRandomLife(t *testing.T) {
 			"crash":     func(rt *rapid.T) { l.crash(rt, false) },
 			"kill":      func(rt *rapid.T) { l.kill(rt, false) },
 			"fail":      l.fail,
+			"spare":     l.spare,
+			"remove":    l.remove,
+			"read back": l.readBack,
 			"damage":    l.damage,
 		})
 	})
@@ -142,6 +146,29 @@ func (l *life) reopen(rt *rapid.T) {
 	l.d.acked = l.d.pending.clone()
 	l.d.fs.Inject = nil
 	if err := l.d.reopen(l.d.fs, false); err != nil {
+		rt.Fatal(err)
+	}
+}
+
+// spare prepares the next segment, which a crash may find half made or not used.
+func (l *life) spare(rt *rapid.T) {
+	if l.d.log.spare != nil {
+		rt.Skip("there is one")
+	}
+	l.try(rt, l.d.spare())
+}
+
+// remove goes on with the removal of old segments, which is never far behind.
+func (l *life) remove(rt *rapid.T) {
+	if len(l.d.released) == 0 {
+		rt.Skip("nothing to remove")
+	}
+	l.try(rt, l.d.remove(rapid.IntRange(1, 3).Draw(rt, "segments")))
+}
+
+func (l *life) readBack(rt *rapid.T) {
+	from := rapid.Uint64Range(1, l.d.acked.last+2).Draw(rt, "index")
+	if err := l.d.readBack(from, rapid.IntRange(1, 4000).Draw(rt, "bytes")); err != nil {
 		rt.Fatal(err)
 	}
 }

@@ -33,7 +33,7 @@ func TestDurable(t *testing.T) {
 	must(t, d.sync())
 	must(t, d.snapshot(snapshotID{31, 5})) // of its own
 	must(t, d.log.roll(0))                 // nothing but the snapshot says what the last entry was
-	must(t, d.log.Release(31))
+	must(t, release(d.fs, d.log, 31))
 	d.restart(t)
 	reaches(d, Reach{Term: 5, Commit: 31, Last: 31, LastTerm: 5})
 }

@@ -141,9 +141,9 @@ func TestOpenPassesOverWhatCannotBeRestored(t *testing.T) {
 	}
 
 	// Once the log begins behind it there is nothing else.
-	release, err := d.snaps.Prune(1, 30)
+	oldest, err := d.snaps.Prune(1, 30)
 	must(t, err)
-	must(t, d.log.Release(release))
+	must(t, release(d.fs, d.log, oldest))
 	if d.log.segments[0].seq == 1 {
 		t.Fatal("the log still begins at 1")
 	}

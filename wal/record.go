@@ -28,8 +28,11 @@ const (
 
 // recordSize is the length of a record on disk, padding included.
 func recordSize(payload int) int {
-	return (recordHeaderSize + payload + recordAlign - 1) &^ (recordAlign - 1)
+	return int(align(int64(recordHeaderSize + payload)))
 }
+
+// align rounds up to where a record may begin.
+func align(n int64) int64 { return (n + recordAlign - 1) &^ (recordAlign - 1) }
 
 // headerCheck covers the part of a record's header that says how far it
 // reaches, and where in which segment it stands. Recovery can therefore
@@ -64,10 +67,9 @@ func recordCRC(b []byte, chain uint32) uint32 {
 	return crc32.Update(crc32.Update(chain, castagnoli, b[:12]), castagnoli, b[recordHeaderSize:])
 }
 
-// recordAt returns the whole record that begins at offset of the segment data,
-// or nil when no intact record header stands there.
-func recordAt(data []byte, segment uint32, offset int64) []byte {
-	b := data[offset:]
+// recordAt returns the whole record that b begins with, which stands at offset of a
+// segment, or nil when no intact record header stands there.
+func recordAt(b []byte, segment uint32, offset int64) []byte {
 	if len(b) < recordHeaderSize {
 		return nil
 	}
@@ -83,26 +85,26 @@ func recordAt(data []byte, segment uint32, offset int64) []byte {
 	return b[:size]
 }
 
-// nextRecord returns the payload and the size of the record at offset and the
+// soundRecord returns the payload and the size of the record that b begins with and the
 // chain CRC after it; ok is false when the record is absent or damaged.
-func nextRecord(data []byte, segment, chain uint32, offset int64) (payload []byte, size int, next uint32, ok bool) {
-	b := recordAt(data, segment, offset)
-	if b == nil {
+func soundRecord(b []byte, segment, chain uint32, offset int64) (payload []byte, size int, next uint32, ok bool) {
+	record := recordAt(b, segment, offset)
+	if record == nil {
 		return nil, 0, 0, false
 	}
-	crc := binary.LittleEndian.Uint32(b[12:])
-	if recordCRC(b, chain) != crc {
+	crc := binary.LittleEndian.Uint32(record[12:])
+	if recordCRC(record, chain) != crc {
 		return nil, 0, 0, false
 	}
-	n := binary.LittleEndian.Uint32(b)
-	return b[recordHeaderSize : recordHeaderSize+int(n)], len(b), crc, true
+	n := binary.LittleEndian.Uint32(record)
+	return record[recordHeaderSize : recordHeaderSize+int(n)], len(record), crc, true
 }
 
 // recordAfter returns the offset of the first record header past offset and
 // before end.
 func recordAfter(data []byte, segment uint32, offset, end int64) (int64, bool) {
 	for off := offset + recordAlign; off < end; off += recordAlign {
-		if recordAt(data, segment, off) != nil {
+		if recordAt(data[off:], segment, off) != nil {
 			return off, true
 		}
 	}

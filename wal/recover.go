@@ -23,8 +23,17 @@ type Recovered struct {
 	// Snapshot is the newest readable one, nil when there is none. Its body
 	// has been verified as a whole, and Options.Restore was given it last.
 	Snapshot *raftpb.SnapshotMetadata
-	// Entries are contiguous and begin right after Snapshot, or at 1.
+	// SnapshotSize is how many bytes its body has.
+	SnapshotSize int64
+	// Terms are those of the entries from First on, which is the oldest that the log has: it
+	// may be of before Snapshot. Without entries it is the one that comes next.
+	First uint64
+	Terms []Term
+	// Entries are the newest that come after Snapshot, contiguous: all, or as many as
+	// Options.Keep allows. The others are to be read with Log.Extent.
 	Entries []*raftpb.Entry
+	// Changes are all entries after Snapshot that are not of raftpb.EntryNormal.
+	Changes []*raftpb.Entry
 	// Torn is nil unless something was cut off the end of the log.
 	Torn *TornTail
 	// BadSnapshots says why each snapshot newer than Snapshot was passed over.
@@ -70,7 +79,7 @@ func Open(fsys vfs.FS, opts Options) (*Log, *Recovered, error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	rp := &replay{snapshot: rec.Snapshot.GetIndex(), names: dir.segments}
+	rp := &replay{snapshot: rec.Snapshot.GetIndex(), names: dir.segments, keep: opts.Keep}
 	l := &Log{fsys: fsys, opts: opts, identity: head.identity}
 	if err := rp.run(fsys, l); err != nil {
 		return nil, nil, errors.Join(err, l.abandon())
@@ -93,6 +102,7 @@ func Open(fsys vfs.FS, opts Options) (*Log, *Recovered, error) {
 			return nil, nil, errors.Join(err, l.abandon())
 		}
 	}
+	rec.First, rec.Terms = l.First(), l.history.terms(l.First())
 	return l, rec, nil
 }
 
@@ -106,7 +116,7 @@ func (l *Log) abandon() error {
 
 // resume makes l ready to append after what was replayed.
 func (l *Log) resume(rp *replay, rec *Recovered) {
-	l.history = rp.history
+	l.history, l.places = rp.history, rp.places
 	if rp.history.base == rec.Snapshot.GetIndex() {
 		l.history.baseTerm = rec.Snapshot.GetTerm()
 	}
@@ -164,7 +174,7 @@ func (rec *Recovered) findSnapshot(fsys vfs.FS, ids []snapshotID, restore func(i
 			err = errors.Join(r.restore(restore), r.Close())
 		}
 		if err == nil {
-			rec.Snapshot = meta
+			rec.Snapshot, rec.SnapshotSize = meta, r.size
 			return bad, nil
 		}
 		if _, damaged := errors.AsType[*CorruptError](err); !damaged {
@@ -213,7 +223,7 @@ func (rec *Recovered) assemble(rp *replay) (restarted bool, err error) {
 				// of the last entry here, and in that term these entries may go.
 				term = max(term, rp.history.lastTerm()+1)
 			}
-			rp.entries, last = nil, id.index
+			rp.entries, rp.changes, last = nil, nil, id.index
 		}
 		hs.commit = max(hs.commit, id.index)
 		if hs.term < term {
@@ -225,7 +235,7 @@ func (rec *Recovered) assemble(rp *replay) (restarted bool, err error) {
 	if hs.commit > last {
 		return false, fmt.Errorf("%w: entries up to %d were committed and the log ends at %d", ErrIncomplete, hs.commit, last)
 	}
-	rec.Entries = rp.entries
+	rec.Entries, rec.Changes = rp.entries, rp.changes
 	rec.HardState = &raftpb.HardState{Term: new(hs.term), Vote: new(hs.vote), Commit: new(hs.commit)}
 	return restarted, nil
 }

@@ -16,8 +16,13 @@ type replay struct {
 
 	state   hardState
 	history history
-	entries []*raftpb.Entry
-	top     uint64 // highest entry index in the segment being read
+	places  places
+	entries []*raftpb.Entry // the newest
+	bytes   int             // that they take
+	keep    int             // how many that may be; 0: any number
+	changes []*raftpb.Entry // all that are of another type than those with commands
+	top     uint64          // highest entry index in the segment being read
+	low     uint64          // lowest entry index in the record being read, 0 if it has none
 
 	final   []byte // the last record of the segment being read, nil if there is none
 	finalAt int64  // where it stands
@@ -103,6 +108,7 @@ func (rp *replay) follows(l *Log, h segmentHeader) error {
 	// Replay may begin after segments that were released, and then does not
 	// know that a snapshot marker at an index before them emptied the log.
 	rp.history.discard(h.first)
+	rp.places = rp.places.upTo(h.first)
 	rp.dropFrom(h.first)
 	return nil
 }
@@ -113,12 +119,17 @@ func (rp *replay) records(h segmentHeader, data []byte) (offset int64, chain uin
 	rp.top, rp.final = 0, nil
 	offset, chain = headerSize, h.crc
 	for {
-		payload, size, next, ok := nextRecord(data, h.crc, chain, offset)
+		payload, size, next, ok := soundRecord(data[offset:], h.crc, chain, offset)
 		if !ok {
 			return offset, chain, nil
 		}
+		last := rp.history.last
+		rp.low = 0
 		if err := decodeBatch(payload, rp); err != nil {
 			return 0, 0, &CorruptError{File: segmentName(h.seq), Offset: offset, Reason: err.Error()}
+		}
+		if rp.low > 0 {
+			rp.places.note(place{index: rp.low, seq: h.seq, seed: h.crc, offset: offset, chain: chain}, last)
 		}
 		rp.final, rp.finalAt = data[offset:offset+int64(size)], offset
 		offset, chain = offset+int64(size), next
@@ -178,25 +189,20 @@ func (rp *replay) hardState(hs hardState) { rp.state = hs }
 
 func (rp *replay) marker(id snapshotID) {
 	if rp.history.install(id) {
-		rp.entries = nil
+		rp.entries, rp.bytes, rp.changes = nil, 0, nil
+		rp.places, rp.low = nil, 0
 	}
 }
 
 // dropFrom drops the kept entries at and after index.
 func (rp *replay) dropFrom(index uint64) {
-	if len(rp.entries) == 0 {
-		return
+	for n := len(rp.entries); n > 0 && rp.entries[n-1].GetIndex() >= index; n-- {
+		rp.bytes -= footprint(rp.entries[n-1])
+		rp.entries = rp.entries[:n-1]
 	}
-	if first := rp.entries[0].GetIndex(); index < first+uint64(len(rp.entries)) {
-		rp.entries = rp.entries[:max(index, first)-first]
+	for n := len(rp.changes); n > 0 && rp.changes[n-1].GetIndex() >= index; n-- {
+		rp.changes = rp.changes[:n-1]
 	}
-}
-
-// recoveredEntry keeps an entry and what it points to in one allocation.
-type recoveredEntry struct {
-	raftpb.Entry
-	index, term uint64
-	typ         raftpb.EntryType
 }
 
 func (rp *replay) entry(index, term uint64, typ raftpb.EntryType, data []byte) error {
@@ -204,15 +210,45 @@ func (rp *replay) entry(index, term uint64, typ raftpb.EntryType, data []byte) e
 		return err
 	}
 	rp.top = max(rp.top, index)
+	if rp.low == 0 || index < rp.low {
+		rp.low = index
+	}
 	rp.dropFrom(index)
 	if index <= rp.snapshot {
 		return nil
 	}
-	e := &recoveredEntry{index: index, term: term, typ: typ}
+	e := newEntry(index, term, typ, data)
+	if typ != raftpb.EntryNormal {
+		rp.changes = append(rp.changes, e)
+	}
+	rp.entries = append(rp.entries, e)
+	rp.bytes += footprint(e)
+	for rp.keep > 0 && rp.bytes > rp.keep && len(rp.entries) > 1 {
+		rp.bytes -= footprint(rp.entries[0])
+		rp.entries[0] = nil
+		rp.entries = rp.entries[1:]
+	}
+	return nil
+}
+
+// entryOverhead is what an entry needs in memory besides its data, in bytes.
+const entryOverhead = 128
+
+func footprint(e *raftpb.Entry) int { return entryOverhead + len(e.GetData()) }
+
+// ownEntry keeps an entry and what it points to in one allocation.
+type ownEntry struct {
+	raftpb.Entry
+	index, term uint64
+	typ         raftpb.EntryType
+}
+
+// newEntry copies an entry out of a record.
+func newEntry(index, term uint64, typ raftpb.EntryType, data []byte) *raftpb.Entry {
+	e := &ownEntry{index: index, term: term, typ: typ}
 	e.Entry.Index, e.Entry.Term, e.Entry.Type = &e.index, &e.term, &e.typ
 	if len(data) > 0 {
 		e.Entry.Data = append([]byte(nil), data...)
 	}
-	rp.entries = append(rp.entries, &e.Entry)
-	return nil
+	return &e.Entry
 }

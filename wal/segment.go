@@ -134,35 +134,49 @@ func createSegment(fsys vfs.FS, h *segmentHeader) (vfs.File, error) {
 
 func writeSegment(fsys vfs.FS, h *segmentHeader, name string) (vfs.File, error) {
 	temp := name + tempSuffix
-	if err := removeIfExists(fsys, temp); err != nil {
-		return nil, err
-	}
-	f, err := fsys.Create(temp)
+	f, err := allocate(fsys, temp, h.size)
 	if err != nil {
 		return nil, err
 	}
-	fill := func() error {
-		if err := f.Allocate(h.size); err != nil {
-			return err
-		}
-		if _, err := f.WriteAt(h.encode(), 0); err != nil {
-			return err
-		}
-		return f.Sync()
+	_, err = f.WriteAt(h.encode(), 0)
+	if err == nil {
+		err = f.Sync()
 	}
-	if err := fill(); err != nil {
-		_ = f.Close()
-		_ = fsys.Remove(temp)
-		return nil, err
+	if err == nil {
+		err = nameSegment(fsys, temp, name)
 	}
-	if err := fsys.Rename(temp, name); err != nil {
+	if err != nil {
 		_ = f.Close()
-		_ = fsys.Remove(temp)
-		return nil, err
-	}
-	if err := fsys.SyncDir(); err != nil {
-		_ = f.Close()
+		_ = removeIfExists(fsys, temp)
 		return nil, err
 	}
 	return f, nil
+}
+
+// allocate makes a new file of that size, in the place of what a crash may have left.
+func allocate(fsys vfs.FS, name string, size int64) (vfs.File, error) {
+	if err := removeIfExists(fsys, name); err != nil {
+		return nil, err
+	}
+	f, err := fsys.Create(name)
+	if err != nil {
+		return nil, err
+	}
+	if err := f.Allocate(size); err != nil {
+		_ = f.Close()
+		_ = fsys.Remove(name)
+		return nil, err
+	}
+	return f, nil
+}
+
+// nameSegment gives a segment that is durable its name.
+func nameSegment(fsys vfs.FS, temp, name string) error {
+	if err := fsys.Rename(temp, name); err != nil {
+		return err
+	}
+	if err := fsys.SyncDir(); err != nil {
+		return err
+	}
+	return nil
 }

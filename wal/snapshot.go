@@ -25,7 +25,7 @@ const (
 	endMarkSize        = chunkHeaderSize + 8
 	// syncEvery is after how many bytes a snapshot is synced while it is written, so that
 	// the last sync is short, and those of the log do not wait behind all of it.
-	syncEvery = 16 << 20
+	syncEvery = 4 << 20
 )
 
 type snapshotID struct{ index, term uint64 }

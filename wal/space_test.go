@@ -48,11 +48,11 @@ func (d *smallDisk) snapshot(size int) error {
 	if err := d.log.Sync(); err != nil {
 		return err
 	}
-	release, err := d.snaps.Prune(2, d.last)
+	oldest, err := d.snaps.Prune(2, d.last)
 	if err != nil {
 		return err
 	}
-	return d.log.Release(release)
+	return release(d.fsys, d.log, oldest)
 }
 
 // A disk smaller than a segment usually is does, as long as snapshots make room, and with

@@ -46,7 +46,7 @@ func (c *config) check() error {
 		return errUsage{fmt.Errorf("-max-connections %d: want at least 1", c.maxConnections)}
 	case c.history > maxHistory:
 		return errUsage{fmt.Errorf("-m %d: want at most %d", c.history, maxHistory)}
-	case c.snapshotCount == 0:
+	case c.snapshotCount == 0 && c.given["snapshot-count"]:
 		return errUsage{errors.New("-snapshot-count 0: want at least 1; -snapshot=false turns snapshots off")}
 	}
 	for _, list := range []struct{ flag, given string }{{"-serverAllowedCN", c.allowedCN}, {"-serverAllowedHostname", c.allowedHostname}} {

@@ -71,7 +71,6 @@ const (
 	defaultMaxBody  = 10 << 20
 	defaultBodies   = 256 << 20 // all bodies under way
 	defaultHistory  = 100_000
-	defaultSnapshot = 100_000
 )
 
 // What the other machines need of the open files. A member has two streams and now and
@@ -170,7 +169,7 @@ func (c *config) flags() *flag.FlagSet {
 
 	fs.UintVar(&c.history, "m", defaultHistory, "how many `events` are kept for watchers that start in the past")
 	fs.BoolVar(&c.snapshot, "snapshot", true, "write snapshots and drop the log before them")
-	fs.Uint64Var(&c.snapshotCount, "snapshot-count", defaultSnapshot, "write a snapshot after so many log `entries`")
+	fs.Uint64Var(&c.snapshotCount, "snapshot-count", 0, "write a snapshot after so many log `entries`, even if the log has not grown by 64 MiB and as much as the last one has")
 	fs.StringVar(&c.skipEntry, "skip-entry", "", "indexes of `entries` of the log that no version can apply, comma separated: on ALL machines they do nothing; see docs/operations.md")
 
 	fs.StringVar(&c.reads, "reads", "linearizable", "how reads are served unless they say so: linearizable or local")

@@ -24,12 +24,9 @@ import (
 // programVersion is what -version and /version say.
 const programVersion = "v1.0.0"
 
-// Snapshots are due after so many bytes of commands, even if there were few
-// entries; so many entries stay in memory behind one.
-const (
-	snapshotBytes  = 64 << 20
-	catchUpEntries = 5000
-)
+// snapshotBytes is how much the log grows before a snapshot is due, unless the last one was
+// larger.
+const snapshotBytes = 64 << 20
 
 // auditEvery is how often the machines of a cluster compare their states.
 const auditEvery = 5 * time.Minute
@@ -219,13 +216,13 @@ func logFound(log *slog.Logger, disk *actors.Disk) {
 	}
 	sayRefounded(log, disk)
 	log.Info("recovered", "index", disk.LastIndex(), "snapshot", found.Snapshot.GetIndex(),
-		"entries", len(found.Entries), "term", found.HardState.GetTerm())
+		"entries", disk.LastIndex()-found.Snapshot.GetIndex(), "term", found.HardState.GetTerm())
 }
 
 func machineConfig(c *config, member store.Member, others known, host actors.Host, clock func() raftnode.Reading, log *slog.Logger) actors.Config {
-	snapshotEntries := c.snapshotCount
+	bytes := uint64(snapshotBytes)
 	if !c.snapshot {
-		snapshotEntries = 0
+		bytes = 0
 	}
 	return actors.Config{
 		Member:          member,
@@ -245,9 +242,8 @@ func machineConfig(c *config, member store.Member, others known, host actors.Hos
 			ElectionTicks:   int(c.electionAfter / c.heartbeat),
 			RequestTicks:    max(1, int(c.requestTimeout/c.heartbeat)),
 			MaxMembers:      c.maxMembers,
-			SnapshotEntries: snapshotEntries,
-			SnapshotBytes:   snapshotBytes,
-			CatchUpEntries:  catchUpEntries,
+			SnapshotEntries: c.snapshotCount,
+			SnapshotBytes:   bytes,
 			FirstProposalID: random(),
 			Log:             log,
 		},

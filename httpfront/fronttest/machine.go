@@ -106,7 +106,7 @@ func StartMachine(t testing.TB, clock func() raftnode.Reading) *actors.Machine {
 		Log:   log,
 		Raft: raftnode.Config{
 			HeartbeatTicks: 1, ElectionTicks: 10, RequestTicks: 2000, MaxMembers: 9,
-			SnapshotBytes: 64 << 20, CatchUpEntries: 50, FirstProposalID: 1, Log: log,
+			SnapshotBytes: 64 << 20, FirstProposalID: 1, Log: log,
 		},
 	}, disk)
 	if err != nil {

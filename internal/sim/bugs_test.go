@@ -113,6 +113,12 @@ func (rs *reads) add(`}}},
 		return fmt.Errorf("wal: sync`, `	if err := l.file.Sync(); err != nil && l.file.Sync() != nil {
 		return fmt.Errorf("wal: sync`}}},
 	{"only sync at the start what a failed sync has left", 60, []edit{{"wal/recover.go", `if rp.final != nil {`, `if rp.final != nil && rp.finalAt < 0 {`}}},
+	{"begin a segment without its name on disk", 60, []edit{{"wal/spare.go", `nameSegment(l.fsys, spareName, name)`, `l.fsys.Rename(spareName, name)`}}},
+	{"remove segments in no order", 100, []edit{{"wal/log.go", `		if err == nil {
+			err = fsys.SyncDir()
+		}
+`, ``}}},
+	{"promise entries whose segments were removed", 20, []edit{{"raftnode/storage.go", `s.first, s.before, s.runs = index+1, before, runs`, `_, _ = before, runs`}}},
 	{"take a member back whatever it has lost", 100, []edit{{"witness/record.go", `case b.records[member].lacks(reach):`, `case b.records[member].lacks(reach) && member == 0:`}}},
 	{"forget at a restart what the others had", 100, []edit{{"actors/recover.go", `d.book, d.Forgotten = witness.Load`, `_, d.Forgotten = witness.Load`}}},
 	{"miss entries that a new leader may take away", 60, []edit{{"witness/record.go", `if reach.Term == r.Term && reach.LastTerm == r.Term {`, `if reach.Term == r.Term {`}}},

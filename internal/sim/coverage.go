@@ -10,7 +10,7 @@ func (s *Sim) count(what string) { s.counts[what]++ }
 
 // logged are messages of machines that tell of a rare path.
 var logged = map[string]string{
-	actors.LogFull:                       "log in memory full",
+	actors.LogFull:                       "log full",
 	actors.SlowDisk:                      "leader gives way because of its disk",
 	"installed a snapshot of the leader": "state replaced by a snapshot",
 	"snapshot written":                   "snapshot written",

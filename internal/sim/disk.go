@@ -68,6 +68,9 @@ func (l *life) operate(op crashfs.Op, name string) error {
 	case faults.full && op.Failure() == syscall.ENOSPC && strings.HasPrefix(name, witness.FileName):
 		l.sim.count("no space for the records of the others")
 		return syscall.ENOSPC // the log may still have some
+	case faults.full && (op == crashfs.OpCreate || op == crashfs.OpAllocate) && strings.HasPrefix(name, spare):
+		l.sim.count("no space for the next segment ahead of time")
+		return syscall.ENOSPC // there may be some when it is needed
 	case faults.full && op.Failure() == syscall.ENOSPC:
 		faults.hurt = l
 		l.sim.count("disk full")
@@ -79,6 +82,9 @@ func (l *life) operate(op crashfs.Op, name string) error {
 	}
 	return nil
 }
+
+// spare is how the file begins that is to become a segment.
+const spare = "0000000000000000.wal"
 
 // takes is how long an operation of the disk takes.
 func (l *life) takes(op crashfs.Op) time.Duration {
@@ -219,5 +225,5 @@ func reach(d *actors.Disk) extent {
 
 // recoverable is what a machine would start with.
 func (s *Sim) recoverable(disk *crashfs.Disk) (*actors.Disk, error) {
-	return actors.OpenDisk(disk, wal.Options{SegmentSize: s.shape.segment})
+	return actors.OpenDisk(disk, wal.Options{SegmentSize: s.shape.segment, Keep: s.shape.memory})
 }

@@ -134,7 +134,7 @@ func (l *life) boot(establish func(l *life, disk *actors.Disk) ([]store.Member, 
 			l.exit()
 		}
 	}()
-	disk, err := actors.OpenDisk(l.disk, wal.Options{SegmentSize: l.sim.shape.segment})
+	disk, err := actors.OpenDisk(l.disk, wal.Options{SegmentSize: l.sim.shape.segment, Keep: l.sim.shape.memory})
 	if err != nil {
 		l.refuse(err)
 		return
@@ -223,7 +223,7 @@ func (l *life) config(disk *actors.Disk, seeds []store.Member) actors.Config {
 		Raft: raftnode.Config{
 			HeartbeatTicks: 1, ElectionTicks: electionTicks, RequestTicks: requestTicks,
 			MaxMembers: maxMembers, SnapshotEntries: shape.snapshotEntries, SnapshotBytes: 64 << 20,
-			MaxSinceSnapshot: shape.sinceSnapshot, CatchUpEntries: shape.catchUp, FirstProposalID: l.sim.identity.Uint64() >> 1, Log: log,
+			MaxSinceSnapshot: shape.sinceSnapshot, MaxInMemory: shape.memory, FirstProposalID: l.sim.identity.Uint64() >> 1, Log: log,
 		},
 	}
 }

@@ -89,6 +89,8 @@ func (o *oracle) observe(l *life, kind string, message any) {
 		}
 	case *raftnode.Append:
 		o.append(l, m)
+	case *raftnode.ReadBack:
+		o.sim.count("entries read back from the log")
 	case *raftnode.Leader:
 		o.leads(l, m)
 	case *watch.CatchUp:

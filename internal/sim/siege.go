@@ -45,7 +45,7 @@ func besiege(seed uint64, trace io.Writer) *siege {
 	s := &Sim{
 		scheduler: newScheduler(stream(1)), identity: stream(3), workload: stream(4), diskTimes: stream(5),
 		shape: shape{
-			machines: 1, sync: 50 * time.Microsecond, history: 20, snapshotEntries: 50, catchUp: 10, segment: 16 << 10,
+			machines: 1, sync: 50 * time.Microsecond, history: 20, snapshotEntries: 50, segment: 16 << 10,
 			weather: weather{delay: 200 * time.Microsecond},
 		},
 		counts: make(map[string]int),

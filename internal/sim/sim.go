@@ -91,7 +91,7 @@ type shape struct {
 	history         uint32
 	snapshotEntries uint64
 	sinceSnapshot   uint64 // bytes in memory that are in no snapshot; 0: the usual
-	catchUp         uint64
+	memory          int    // bytes of entries in memory; 0: the usual
 	segment         int64
 	weather         weather
 }
@@ -109,7 +109,7 @@ func newShape(rnd *mathrand.Rand) shape {
 		tickSkew: float64(pick(0, 1, 5, 10)) / 100,
 		history:  uint32(pick(5, 5, 20, 200, 1000)), snapshotEntries: uint64(pick(20, 50, 200, 1000)),
 		sinceSnapshot: uint64(pick(0, 0, 0, 16)) << 10,
-		catchUp:       uint64(pick(1, 1, 10, 100)), segment: int64(pick(4, 16, 64)) << 10,
+		memory:        pick(0, 1, 4, 16) << 10, segment: int64(pick(4, 16, 64)) << 10,
 		weather: weather{
 			delay: time.Duration(pick(200, 1000, 5000, 20000)) * time.Microsecond,
 			lose:  float64(pick(0, 0, 1, 5)) / 100, twice: float64(pick(0, 1, 5)) / 100, stray: float64(pick(0, 1, 5)) / 100,

@@ -132,7 +132,7 @@ var rare = []string{
 	"append rejected", "bit flipped", "claim confirmed", "claim confirmed elsewhere", "claim unanswered", "damage to the last record", "damage without consequence",
 	"damaged snapshot passed over", "directory restored", "disk full", "disk lost", "fsync failed", "history cleared",
 	"history lost by a snapshot", "join refused: removed", "key expired", "leader gives way because of its disk", "leader transfer",
-	"learner added", "learner promoted", "log in memory full", "machine replaced", "member joined", "member removed", "message cut off",
+	"learner added", "learner promoted", "log full", "machine replaced", "member joined", "member removed", "message cut off",
 	"killed after voting", "killed while syncing", "message late", "message lost", "message twice", "power cut in the middle of a write", "pre-vote",
 	"process ended: disk fails", "what a failed sync has left is in memory", "read index of a follower", "read refused", "removal refused",
 	"removed machine stops by itself", "restored machine refused", "snapshot broken off", "snapshot installed", "snapshot lost on the way", "start from a snapshot",

@@ -1,0 +1,47 @@
+package actors
+
+import (
+	"errors"
+	"io/fs"
+	"syscall"
+
+	"github.com/asynkron/protoactor-go/actor"
+
+	"etcd/wal"
+	"etcd/wal/vfs"
+)
+
+// segmentActor does with segments of the log what takes a while and is not for the WAL
+// actor, which others wait for: it makes the next one, removes old ones, and reads entries
+// back.
+type segmentActor struct {
+	fsys  vfs.FS
+	opts  wal.Options
+	fatal fatal
+
+	to *pids
+}
+
+func (s *segmentActor) Receive(ctx actor.Context) {
+	switch m := ctx.Message().(type) {
+	case *pids:
+		s.to = m
+	case prepareSegment:
+		spare, err := wal.NewSpare(s.fsys, s.opts)
+		if err != nil && !errors.Is(err, syscall.ENOSPC) { // there may be space again when it is needed
+			logFailed(s.fatal, "cannot prepare a segment of the log", err)
+		}
+		ctx.Send(s.to.wal, &segmentPrepared{spare: spare})
+	case *removeSegments:
+		if err := wal.RemoveSegments(s.fsys, m.released); err != nil {
+			logFailed(s.fatal, "cannot remove log segments that snapshots have made superfluous", err)
+		}
+	case *readSegments:
+		entries, err := m.extent.Read(s.fsys, m.request.Bytes)
+		if err != nil && !errors.Is(err, fs.ErrNotExist) { // it was released since
+			s.fatal("the log cannot be read back: the process ends, because what it has promised to keep is damaged. "+
+				"Look at the disk (failing?), then start it again: it says what is damaged and what to do", "error", err)
+		}
+		ctx.Send(s.to.raft, &readBack{from: m.request.From, entries: entries})
+	}
+}
