@@ -18,6 +18,10 @@
 // without a session to resume, and by how much the server's memory grows with idle
 // watches.
 //
+// With -snapshots it loads a state of so many MiB and writes it again and again. It
+// measures the writes while a snapshot is being written and between snapshots, and how many
+// bytes go to the disk for each byte of a value.
+//
 // The other server is Debian's etcd 3.4 with its v2 API (package
 // etcd-server); without it only ours is measured. See run.sh for the usual
 // call and -help for the parameters.
