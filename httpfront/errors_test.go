@@ -8,6 +8,7 @@ import (
 
 	"github.com/valyala/fasthttp"
 
+	"etcd/apierror"
 	"etcd/raftnode"
 )
 
@@ -23,18 +24,18 @@ func TestErrorTable(t *testing.T) {
 		err  *Error
 		want string
 	}{
-		{NewError(CodeKeyNotFound, "/a"), `404 {"errorCode":100,"message":"Key Not Found","cause":"/a"}`},
-		{NewError(CodeTestFailed, "c"), `400 {"errorCode":101,"message":"The given PrevValue is not equal to the value of the key","cause":"c"}`},
-		{NewError(CodeNotFile, "/a"), `400 {"errorCode":102,"message":"Not A File","cause":"/a"}`},
-		{NewError(CodeValueRequired, ""), `400 {"errorCode":200,"message":"Value is Required in POST form"}`},
-		{NewError(CodeTTLNaN, "Set"), `400 {"errorCode":202,"message":"The given TTL in POST form is not a number","cause":"Set"}`},
-		{NewError(CodeIndexNaN, ""), `400 {"errorCode":203,"message":"The given index in POST form is not a number"}`},
-		{NewError(CodeInvalidField, "c"), `400 {"errorCode":209,"message":"Invalid field","cause":"c"}`},
-		{NewError(CodeRaftInternal, ""), `500 {"errorCode":300,"message":"Raft Internal Error"}`},
-		{NewError(CodeLeaderElect, ""), `500 {"errorCode":301,"message":"During Leader Election"}`},
-		{NewError(CodeKeyword, "Set"), `400 {"errorCode":400,"message":"The prefix of the given key is a keyword in etcd","cause":"Set"}`},
-		{NewError(CodeIndexCleared, "c"), `400 {"errorCode":401,"message":"The event in requested index is outdated and cleared","cause":"c"}`},
-		{NewError(CodeWatcherCleared, ""), `500 {"errorCode":500,"message":"watcher is cleared due to etcd recovery"}`},
+		{NewError(apierror.KeyNotFound, "/a"), `404 {"errorCode":100,"message":"Key Not Found","cause":"/a"}`},
+		{NewError(apierror.TestFailed, "c"), `400 {"errorCode":101,"message":"The given PrevValue is not equal to the value of the key","cause":"c"}`},
+		{NewError(apierror.NotFile, "/a"), `400 {"errorCode":102,"message":"Not A File","cause":"/a"}`},
+		{NewError(apierror.ValueRequired, ""), `400 {"errorCode":200,"message":"Value is Required in POST form"}`},
+		{NewError(apierror.TTLNaN, "Set"), `400 {"errorCode":202,"message":"The given TTL in POST form is not a number","cause":"Set"}`},
+		{NewError(apierror.IndexNaN, ""), `400 {"errorCode":203,"message":"The given index in POST form is not a number"}`},
+		{NewError(apierror.InvalidField, "c"), `400 {"errorCode":209,"message":"Invalid field","cause":"c"}`},
+		{NewError(apierror.RaftInternal, ""), `500 {"errorCode":300,"message":"Raft Internal Error"}`},
+		{NewError(apierror.LeaderElect, ""), `500 {"errorCode":301,"message":"During Leader Election"}`},
+		{NewError(apierror.Keyword, "Set"), `400 {"errorCode":400,"message":"The prefix of the given key is a keyword in etcd","cause":"Set"}`},
+		{NewError(apierror.IndexCleared, "c"), `400 {"errorCode":401,"message":"The event in requested index is outdated and cleared","cause":"c"}`},
+		{NewError(apierror.WatcherCleared, ""), `500 {"errorCode":500,"message":"watcher is cleared due to etcd recovery"}`},
 		{HTTPError(http.StatusNotFound, "/x"), `404 {"errorCode":404,"message":"Not Found","cause":"/x"}`},
 		{HTTPError(http.StatusRequestEntityTooLarge, ""), `413 {"errorCode":413,"message":"Request Entity Too Large"}`},
 		{uriTooLong(), `414 {"errorCode":414,"message":"Request URI Too Long","cause":"the limit is 8192 bytes"}`},

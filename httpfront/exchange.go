@@ -6,6 +6,7 @@ import (
 	"github.com/valyala/fasthttp"
 
 	"etcd/actors"
+	"etcd/apierror"
 	"etcd/listen"
 )
 
@@ -52,7 +53,7 @@ func (x *Exchange) Plain() bool { return x.query == "" && x.Body == "" }
 func (x *Exchange) Form() (Form, *Error) {
 	f, err := readForm(&x.ctx.Request.Header, x.Body, x.query)
 	if err != nil {
-		return nil, NewError(CodeInvalidForm, err.Error())
+		return nil, NewError(apierror.InvalidForm, err.Error())
 	}
 	return f, nil
 }

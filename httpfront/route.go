@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"github.com/valyala/fasthttp"
+
+	"etcd/apierror"
 )
 
 // maxURI bounds the request target. It is below the bound of the whole header, so
@@ -37,7 +39,7 @@ func (s *Server) handle(ctx *fasthttp.RequestCtx) {
 		if p := recover(); p != nil {
 			s.log.Error("a request made its handler panic; please report this message",
 				"method", string(ctx.Method()), "uri", string(ctx.RequestURI()), "panic", p, "stack", string(debug.Stack()))
-			NewError(CodeRaftInternal, "internal error").Write(&ctx.Response)
+			NewError(apierror.RaftInternal, "internal error").Write(&ctx.Response)
 			ctx.SetConnectionClose()
 		}
 	}()
@@ -71,7 +73,7 @@ func (s *Server) answer(ctx *fasthttp.RequestCtx) Answer {
 	rawPath, query := target(ctx, uri)
 	clean, slash, err := cleanPath(rawPath)
 	if err != nil {
-		return NewError(CodeInvalidField, err.Error())
+		return NewError(apierror.InvalidField, err.Error())
 	}
 	x := &Exchange{ctx: ctx, server: s, Deadline: time.Now().Add(s.cfg.RequestTimeout), Path: clean, Slash: slash, query: query, Body: body}
 	for i := range s.routes {
@@ -110,7 +112,7 @@ func (route *Route) serve(x *Exchange) Answer {
 	method := string(x.ctx.Method())
 	if h, ok := route.Methods[method]; ok {
 		if !route.Early && !x.Start() {
-			return NewError(CodeLeaderElect, "this machine is still starting: it reads its data, or waits for the cluster that it is to join")
+			return NewError(apierror.LeaderElect, "this machine is still starting: it reads its data, or waits for the cluster that it is to join")
 		}
 		return h(x)
 	}

@@ -12,6 +12,7 @@ import (
 	"slices"
 	"strings"
 
+	"etcd/apierror"
 	"etcd/endpoint"
 	"etcd/httpfront"
 	"etcd/store"
@@ -62,7 +63,7 @@ func Join(ctx context.Context, dial func(ctx context.Context, addr string) (net.
 	if err != nil {
 		return nil, err
 	}
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, scheme(ask.PeerURL)+"://"+addr+joinPath, bytes.NewReader(body))
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, endpoint.Scheme(ask.PeerURL)+"://"+addr+joinPath, bytes.NewReader(body))
 	if err != nil {
 		return nil, err
 	}
@@ -83,7 +84,7 @@ func Join(ctx context.Context, dial func(ctx context.Context, addr string) (net.
 		return nil, err
 	}
 	if resp.StatusCode != http.StatusOK {
-		refusal := httpfront.Error{Message: strings.TrimSpace(string(data))}
+		refusal := apierror.Error{Message: strings.TrimSpace(string(data))}
 		_ = json.Unmarshal(data, &refusal) // otherwise the text says what it says
 		why := strings.TrimSpace(refusal.Message + " " + refusal.Cause)
 		why = why[:min(len(why), maxWhy)]
@@ -93,7 +94,7 @@ func Join(ctx context.Context, dial func(ctx context.Context, addr string) (net.
 			return nil, err
 		case refusal.Code == transport.StatusUncertified:
 			return nil, fmt.Errorf("%w: %w", ErrUncertified, err)
-		case refusal.Code == http.StatusConflict, refusal.Code == http.StatusGone, refusal.Code == httpfront.CodeMaxMachines, refusal.Code == httpfront.CodeInvalidField:
+		case refusal.Code == http.StatusConflict, refusal.Code == http.StatusGone, refusal.Code == apierror.MaxMachines, refusal.Code == apierror.InvalidField:
 			return nil, fmt.Errorf("%w: %w", ErrRefused, err)
 		}
 		return nil, fmt.Errorf("%s %w: it answers %d: %s", addr, ErrNoMember, resp.StatusCode, why)

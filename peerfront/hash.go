@@ -76,7 +76,7 @@ func (f *front) isMembersHost(remote net.Addr, members []store.Member) bool {
 	}
 	var hosts []string
 	for _, m := range members {
-		if host := urlHost(m.PeerURL); host != "" {
+		if host := endpoint.HostOfURL(m.PeerURL); host != "" {
 			hosts = append(hosts, host)
 		}
 	}

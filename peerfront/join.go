@@ -5,11 +5,11 @@ import (
 	"errors"
 	"fmt"
 	"mime"
-	"net"
 	"net/http"
 	"slices"
 
 	"etcd/actors"
+	"etcd/apierror"
 	"etcd/endpoint"
 	"etcd/httpfront"
 	"etcd/raftnode"
@@ -25,18 +25,18 @@ func (f *front) join(x *httpfront.Exchange) httpfront.Answer {
 	}
 	var ask JoinRequest
 	if err := json.Unmarshal([]byte(x.Body), &ask); err != nil || ask.MemberID == 0 || ask.MemberID >= 1<<63 {
-		return httpfront.NewError(httpfront.CodeInvalidField, `a machine asks to join with a JSON object that has "memberId" (a decimal number in quotes), "name", "peerUrl" and "clientUrl"`)
+		return httpfront.NewError(apierror.InvalidField, `a machine asks to join with a JSON object that has "memberId" (a decimal number in quotes), "name", "peerUrl" and "clientUrl"`)
 	}
 	if err := endpoint.CheckMember(ask.Name, ask.PeerURL, ask.ClientURL); err != nil {
-		return httpfront.NewError(httpfront.CodeInvalidField, err.Error())
+		return httpfront.NewError(apierror.InvalidField, err.Error())
 	}
-	if theirs, ours := scheme(ask.PeerURL), x.Scheme(); theirs != ours {
+	if theirs, ours := endpoint.Scheme(ask.PeerURL), x.Scheme(); theirs != ours {
 		x.Report(refusedScheme, fmt.Errorf("%s at %s; the machines of this cluster reach each other by %s", ask.Name, ask.PeerURL, ours))
 		return httpfront.HTTPError(http.StatusConflict, fmt.Sprintf(
 			"the machines of this cluster reach each other by %s, and this one only by %s; start it like them, with -serverCert and -serverKey or without", ours, theirs))
 	}
 	if certified := f.visitor(x).certified(); certified != nil {
-		if err := certified(urlHost(ask.PeerURL)); err != nil {
+		if err := certified(endpoint.HostOfURL(ask.PeerURL)); err != nil {
 			return uncertified(x, err)
 		}
 	}
@@ -74,12 +74,9 @@ func (f *front) join(x *httpfront.Exchange) httpfront.Answer {
 // of them is at an address such as 0.0.0.0, which means another machine on every host.
 // This is up to the member that is asked, which runs on one of the hosts.
 func checkApart(joining store.Member, members []store.Member) httpfront.Answer {
-	nowhere := func(host string) bool {
-		ip := net.ParseIP(host)
-		return ip != nil && ip.IsUnspecified()
-	}
+	nowhere := func(host string) bool { return host != "" && endpoint.Unspecified(host) }
 	for _, m := range members {
-		its, theirs := urlHost(joining.PeerURL), urlHost(m.PeerURL)
+		its, theirs := endpoint.HostOfURL(joining.PeerURL), endpoint.HostOfURL(m.PeerURL)
 		switch {
 		case nowhere(its) && !endpoint.OnThisHost(theirs):
 			return httpfront.HTTPError(http.StatusConflict, fmt.Sprintf("member %s (%s) is on another host, and could not reach this machine at %s; "+

@@ -18,6 +18,7 @@ import (
 
 	"github.com/valyala/fasthttp"
 
+	"etcd/apierror"
 	"etcd/endpoint"
 )
 
@@ -184,19 +185,12 @@ func (e *RefusedError) Error() string {
 	return fmt.Sprintf("the other machine answered %d: %s", e.Status, e.Message)
 }
 
-// errorBody is an error in the JSON shape of the API.
-type errorBody struct {
-	Code    int    `json:"errorCode"`
-	Message string `json:"message"`
-	Cause   string `json:"cause,omitempty"`
-}
-
 // EncodeRefusal makes the payload of a [KindRefusal].
 func EncodeRefusal(status int, message string) []byte { return newErrorBody(status, message) }
 
 // DecodeRefusal reads what EncodeRefusal wrote.
 func DecodeRefusal(payload []byte) (*RefusedError, error) {
-	var e errorBody
+	var e apierror.Error
 	if err := json.Unmarshal(payload, &e); err != nil {
 		return nil, fmt.Errorf("transport: a refusal: %w", err)
 	}
@@ -204,7 +198,7 @@ func DecodeRefusal(payload []byte) (*RefusedError, error) {
 }
 
 func newErrorBody(status int, cause string) []byte {
-	b, err := json.Marshal(errorBody{Code: status, Message: http.StatusText(status), Cause: cause})
+	b, err := json.Marshal(apierror.OfHTTP(status, cause))
 	if err != nil {
 		panic(err) // an int and two strings always marshal
 	}
@@ -315,7 +309,7 @@ func readError(resp *http.Response) (status int, message string, err error) {
 	if err != nil {
 		return 0, "", noEOF(err)
 	}
-	var e errorBody
+	var e apierror.Error
 	switch {
 	case json.Unmarshal(body, &e) == nil && e.Cause != "":
 		message = e.Cause

@@ -13,6 +13,7 @@ import (
 
 	"github.com/valyala/fasthttp"
 
+	"etcd/apierror"
 	"etcd/endpoint"
 )
 
@@ -78,7 +79,7 @@ func Ask(ctx context.Context, cfg Config, addr, token string) (Presence, error) 
 		return Presence{}, noEOF(err)
 	}
 	var p Presence
-	var e errorBody
+	var e apierror.Error
 	switch {
 	case slices.Contains(presenceRefusals, resp.StatusCode) && json.Unmarshal(body, &e) == nil:
 		return Presence{}, &RefusedError{resp.StatusCode, legible(e.Cause)}

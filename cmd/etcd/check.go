@@ -133,14 +133,7 @@ func (c *config) checkAddresses() error {
 func clash(a, b string) bool {
 	hostA, portA, _ := net.SplitHostPort(a)
 	hostB, portB, _ := net.SplitHostPort(b)
-	return portA == portB && portA != "0" && (hostA == hostB || unspecifiedHost(hostA) || unspecifiedHost(hostB))
-}
-
-// unspecifiedHost says whether a host stands for all addresses of a machine, and so
-// tells nobody else where it is.
-func unspecifiedHost(host string) bool {
-	ip := net.ParseIP(host)
-	return host == "" || ip != nil && ip.IsUnspecified()
+	return portA == portB && portA != "0" && (hostA == hostB || endpoint.Unspecified(hostA) || endpoint.Unspecified(hostB))
 }
 
 func checkHost(host string) error {

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
-	"net/url"
 	"slices"
 	"strings"
 	"time"
@@ -147,8 +146,7 @@ func hints(disk *actors.Disk, dir string, addrs []string, log *slog.Logger) (kno
 
 // unspecified says whether a URL names no machine, such as http://0.0.0.0:7001.
 func unspecified(memberURL string) bool {
-	u, err := url.Parse(memberURL)
-	return err != nil || unspecifiedHost(u.Hostname())
+	return endpoint.Unspecified(endpoint.HostOfURL(memberURL))
 }
 
 // mayBeMember says whether a start that ended with err before this machine had joined may

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"etcd/credentials"
+	"etcd/endpoint"
 )
 
 // checkFilesEvery is how often certificate files are looked at on a machine to which
@@ -46,7 +47,7 @@ func (c *config) security(p *place, log *slog.Logger) (security, error) {
 		if err != nil {
 			return security{}, err
 		}
-		if unspecifiedHost(host) {
+		if endpoint.Unspecified(host) {
 			host = "" // nobody is told to go there
 		}
 		*side.to, err = credentials.Load(credentials.Config{

@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"etcd/actors"
+	"etcd/apierror"
 	"etcd/endpoint"
 	"etcd/httpfront"
 	"etcd/store"
@@ -40,30 +41,22 @@ func leaderAnswer(x *httpfront.Exchange, render func(url string) (told string, o
 	}
 	m, ok := status.Member(status.Raft.Leader)
 	if !ok {
-		return httpfront.NewError(httpfront.CodeLeaderElect, "")
+		return httpfront.NewError(apierror.LeaderElect, "")
 	}
 	told, ok := render(m.PeerURL)
 	if !ok {
-		return httpfront.NewError(httpfront.CodeRaftInternal, "the address of the leader cannot be told: it is none of a machine")
+		return httpfront.NewError(apierror.RaftInternal, "the address of the leader cannot be told: it is none of a machine")
 	}
 	return httpfront.Text(told)
 }
 
 // machines answers the client addresses without their scheme, this machine's first.
-func machines(x *httpfront.Exchange) httpfront.Answer {
-	status, err := x.Status()
-	if err != nil {
-		return httpfront.Unserved(err)
-	}
+func machines(_ *httpfront.Exchange, status *actors.StatusReply) httpfront.Answer {
 	return httpfront.Text(strings.Join(clientURLs(status, status.Raft.MemberID, asAddress), ","))
 }
 
 // machineURLs answers the client URLs, the leader's first.
-func machineURLs(x *httpfront.Exchange) httpfront.Answer {
-	status, err := x.Status()
-	if err != nil {
-		return httpfront.Unserved(err)
-	}
+func machineURLs(_ *httpfront.Exchange, status *actors.StatusReply) httpfront.Answer {
 	return httpfront.Text(strings.Join(clientURLs(status, status.Raft.Leader, asURL), ", "))
 }
 

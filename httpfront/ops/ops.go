@@ -3,6 +3,7 @@ package ops
 import (
 	"net/http"
 
+	"etcd/actors"
 	"etcd/httpfront"
 	"etcd/store"
 )
@@ -29,14 +30,14 @@ func Routes(cfg Config) []httpfront.Route {
 	routes := append(Cluster(), Version(cfg.Version)...)
 	return append(routes, []httpfront.Route{
 		{Path: "/v1/leader", Methods: httpfront.Get(leaderURL)},
-		{Path: "/v1/machines", Methods: httpfront.Get(machineURLs)},
+		{Path: "/v1/machines", Methods: httpfront.Get(fromStatus(machineURLs))},
 		{Path: "/v2/members", Tree: true, Methods: map[string]httpfront.Handler{
 			http.MethodGet: listMembers, http.MethodHead: listMembers, http.MethodDelete: removeMember,
 		}},
-		{Path: "/stats", Methods: httpfront.Get(stats)},
-		{Path: "/v1/stats/store", Methods: httpfront.Get(storeStats)},
-		{Path: "/v1/stats/self", Methods: httpfront.Get(o.selfStats)},
-		{Path: "/v1/stats/leader", Methods: httpfront.Get(leaderStats)},
+		{Path: "/stats", Methods: httpfront.Get(fromStatus(stats))},
+		{Path: "/v1/stats/store", Methods: httpfront.Get(fromStatus(storeStats))},
+		{Path: "/v1/stats/self", Methods: httpfront.Get(fromStatus(o.selfStats))},
+		{Path: "/v1/stats/leader", Methods: httpfront.Get(fromStatus(leaderStats))},
 		{Path: "/health", Methods: httpfront.Get(health), Early: true},
 	}...)
 }
@@ -45,7 +46,7 @@ func Routes(cfg Config) []httpfront.Route {
 func Cluster() []httpfront.Route {
 	return []httpfront.Route{
 		{Path: "/leader", Methods: httpfront.Get(leader)},
-		{Path: "/machines", Methods: httpfront.Get(machines)},
+		{Path: "/machines", Methods: httpfront.Get(fromStatus(machines))},
 	}
 }
 
@@ -55,5 +56,16 @@ func Version(version string) []httpfront.Route {
 	return []httpfront.Route{
 		{Path: "/version", Methods: say, Early: true},
 		{Path: "/", Methods: say, Early: true},
+	}
+}
+
+// fromStatus is a handler for what is told from the summary of a machine.
+func fromStatus(tell func(*httpfront.Exchange, *actors.StatusReply) httpfront.Answer) httpfront.Handler {
+	return func(x *httpfront.Exchange) httpfront.Answer {
+		status, err := x.Status()
+		if err != nil {
+			return httpfront.Unserved(err)
+		}
+		return tell(x, status)
 	}
 }

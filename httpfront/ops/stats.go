@@ -6,16 +6,13 @@ import (
 	"go.etcd.io/raft/v3"
 
 	"etcd/actors"
+	"etcd/apierror"
 	"etcd/httpfront"
 	"etcd/raftnode"
 )
 
 // stats answers the four counters of 2013.
-func stats(x *httpfront.Exchange) httpfront.Answer {
-	status, err := x.Status()
-	if err != nil {
-		return httpfront.Unserved(err)
-	}
+func stats(_ *httpfront.Exchange, status *actors.StatusReply) httpfront.Answer {
 	c := status.Counts
 	return httpfront.Document{Value: struct {
 		Gets        uint64 `json:"gets"`
@@ -30,35 +27,30 @@ func stats(x *httpfront.Exchange) httpfront.Answer {
 	}}
 }
 
-func storeStats(x *httpfront.Exchange) httpfront.Answer {
-	status, err := x.Status()
-	if err != nil {
-		return httpfront.Unserved(err)
-	}
-	c := status.Counts
+// storeCounts are the counts of the store under the names that they have in the API.
+type storeCounts struct {
+	GetsSuccess             uint64 `json:"getsSuccess"`
+	GetsFail                uint64 `json:"getsFail"`
+	SetsSuccess             uint64 `json:"setsSuccess"`
+	SetsFail                uint64 `json:"setsFail"`
+	DeleteSuccess           uint64 `json:"deleteSuccess"`
+	DeleteFail              uint64 `json:"deleteFail"`
+	UpdateSuccess           uint64 `json:"updateSuccess"`
+	UpdateFail              uint64 `json:"updateFail"`
+	CreateSuccess           uint64 `json:"createSuccess"`
+	CreateFail              uint64 `json:"createFail"`
+	CompareAndSwapSuccess   uint64 `json:"compareAndSwapSuccess"`
+	CompareAndSwapFail      uint64 `json:"compareAndSwapFail"`
+	CompareAndDeleteSuccess uint64 `json:"compareAndDeleteSuccess"`
+	CompareAndDeleteFail    uint64 `json:"compareAndDeleteFail"`
+	Expired                 uint64 `json:"expireCount"`
+}
+
+func storeStats(x *httpfront.Exchange, status *actors.StatusReply) httpfront.Answer {
 	return httpfront.Document{Value: struct {
-		GetsSuccess             uint64 `json:"getsSuccess"`
-		GetsFail                uint64 `json:"getsFail"`
-		SetsSuccess             uint64 `json:"setsSuccess"`
-		SetsFail                uint64 `json:"setsFail"`
-		DeleteSuccess           uint64 `json:"deleteSuccess"`
-		DeleteFail              uint64 `json:"deleteFail"`
-		UpdateSuccess           uint64 `json:"updateSuccess"`
-		UpdateFail              uint64 `json:"updateFail"`
-		CreateSuccess           uint64 `json:"createSuccess"`
-		CreateFail              uint64 `json:"createFail"`
-		CompareAndSwapSuccess   uint64 `json:"compareAndSwapSuccess"`
-		CompareAndSwapFail      uint64 `json:"compareAndSwapFail"`
-		CompareAndDeleteSuccess uint64 `json:"compareAndDeleteSuccess"`
-		CompareAndDeleteFail    uint64 `json:"compareAndDeleteFail"`
-		ExpireCount             uint64 `json:"expireCount"`
-		Watchers                int64  `json:"watchers"`
-	}{
-		c.GetsSuccess, c.GetsFail, c.SetsSuccess, c.SetsFail, c.DeleteSuccess, c.DeleteFail,
-		c.UpdateSuccess, c.UpdateFail, c.CreateSuccess, c.CreateFail,
-		c.CompareAndSwapSuccess, c.CompareAndSwapFail, c.CompareAndDeleteSuccess, c.CompareAndDeleteFail,
-		c.Expired, x.Machine().Watchers(),
-	}}
+		storeCounts
+		Watchers int64 `json:"watchers"`
+	}{storeCounts(status.Counts), x.Machine().Watchers()}}
 }
 
 type leaderInfo struct {
@@ -67,11 +59,7 @@ type leaderInfo struct {
 	StartTime string `json:"startTime"`
 }
 
-func (o *ops) selfStats(x *httpfront.Exchange) httpfront.Answer {
-	status, err := x.Status()
-	if err != nil {
-		return httpfront.Unserved(err)
-	}
+func (o *ops) selfStats(_ *httpfront.Exchange, status *actors.StatusReply) httpfront.Answer {
 	self, _ := status.Member(status.Raft.MemberID)
 	info := leaderInfo{}
 	if m, ok := status.Member(status.Raft.Leader); ok {
@@ -101,14 +89,10 @@ func (o *ops) selfStats(x *httpfront.Exchange) httpfront.Answer {
 
 // leaderStats answers how the others take the appends of the leader. Only the leader
 // knows: another machine names it and knows of no followers.
-func leaderStats(x *httpfront.Exchange) httpfront.Answer {
-	status, err := x.Status()
-	if err != nil {
-		return httpfront.Unserved(err)
-	}
+func leaderStats(_ *httpfront.Exchange, status *actors.StatusReply) httpfront.Answer {
 	m, ok := status.Member(status.Raft.Leader)
 	if !ok {
-		return httpfront.NewError(httpfront.CodeLeaderElect, "")
+		return httpfront.NewError(apierror.LeaderElect, "")
 	}
 	followers := make(map[string]followerAnswer, len(status.Followers))
 	for _, f := range status.Followers {

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"time"
 
+	"etcd/apierror"
 	"etcd/httpfront"
 	"etcd/store"
 	"etcd/watch"
@@ -68,7 +69,7 @@ func watched(d watch.Delivery, now func() store.Time) httpfront.Answer {
 	case d.Err == nil:
 		return httpfront.Document{Value: changed(d.Event, now())}
 	case errors.As(d.Err, &cleared):
-		return httpfront.NewError(httpfront.CodeIndexCleared, cleared.Error())
+		return httpfront.NewError(apierror.IndexCleared, cleared.Error())
 	}
-	return httpfront.NewError(httpfront.CodeWatcherCleared, d.Err.Error())
+	return httpfront.NewError(apierror.WatcherCleared, d.Err.Error())
 }

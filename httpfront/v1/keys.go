@@ -5,6 +5,7 @@ import (
 	"strings"
 	"time"
 
+	"etcd/apierror"
 	"etcd/httpfront"
 	"etcd/store"
 	"etcd/store/storepb"
@@ -44,7 +45,7 @@ func (a *api) getKey(x *httpfront.Exchange) httpfront.Answer {
 	case reply.Err != nil:
 		return httpfront.Unserved(reply.Err)
 	case reply.Failure != nil:
-		return httpfront.NewError(httpfront.CodeKeyNotFound, key(x))
+		return httpfront.NewError(apierror.KeyNotFound, key(x))
 	case !reply.Node.Dir:
 		if mediaType := rawType(x.Header()); mediaType != "" {
 			return bare{mediaType, reply.Node.Value}
@@ -81,10 +82,10 @@ func (a *api) wantsLocal(f httpfront.Form) (local bool, bad *httpfront.Error) {
 		}
 		quorum, err := strconv.ParseBool(value)
 		if err != nil {
-			return false, httpfront.NewError(httpfront.CodeInvalidField, "invalid value for "+strconv.Quote(name))
+			return false, httpfront.NewError(apierror.InvalidField, "invalid value for "+strconv.Quote(name))
 		}
 		if given != "" && local == quorum {
-			return false, httpfront.NewError(httpfront.CodeInvalidField, given+" and "+name+" contradict each other")
+			return false, httpfront.NewError(apierror.InvalidField, given+" and "+name+" contradict each other")
 		}
 		local, given = !quorum, name
 	}
@@ -94,7 +95,7 @@ func (a *api) wantsLocal(f httpfront.Form) (local bool, bad *httpfront.Error) {
 func setKey(x *httpfront.Exchange) httpfront.Answer {
 	key := key(x)
 	if store.Reserved(key) {
-		return httpfront.NewError(httpfront.CodeKeyword, "Set")
+		return httpfront.NewError(apierror.Keyword, "Set")
 	}
 	f, bad := x.Form()
 	if bad != nil {
@@ -102,7 +103,7 @@ func setKey(x *httpfront.Exchange) httpfront.Answer {
 	}
 	value, _ := f.Get("value")
 	if value == "" {
-		return httpfront.NewError(httpfront.CodeValueRequired, "Set")
+		return httpfront.NewError(apierror.ValueRequired, "Set")
 	}
 	ttl, bad := ttlOf(f)
 	if bad != nil {
@@ -145,20 +146,20 @@ func setCommand(key, value string, ttl *int64, condition *storepb.Condition) []b
 func setFailure(x *httpfront.Exchange, f *store.Failure, prev string, over bool) *httpfront.Error {
 	switch f.Code {
 	case store.CompareFailed:
-		return httpfront.NewError(httpfront.CodeTestFailed, "TestAndSet: "+f.Node.Value+"!="+prev)
+		return httpfront.NewError(apierror.TestFailed, "TestAndSet: "+f.Node.Value+"!="+prev)
 	case store.NodeExists:
 		if !f.Node.Dir {
-			return httpfront.NewError(httpfront.CodeTestFailed, "TestAndSet: "+f.Node.Value+"!=")
+			return httpfront.NewError(apierror.TestFailed, "TestAndSet: "+f.Node.Value+"!=")
 		}
 	default:
 		if prev != "" {
-			return httpfront.NewError(httpfront.CodeKeyNotFound, written(x))
+			return httpfront.NewError(apierror.KeyNotFound, written(x))
 		}
 		if over {
-			return httpfront.NewError(httpfront.CodeKeyNotFound, key(x))
+			return httpfront.NewError(apierror.KeyNotFound, key(x))
 		}
 	}
-	return httpfront.NewError(httpfront.CodeNotFile, key(x))
+	return httpfront.NewError(apierror.NotFile, key(x))
 }
 
 // ttlOf returns the time to live in seconds, nil for none.
@@ -169,7 +170,7 @@ func ttlOf(f httpfront.Form) (*int64, *httpfront.Error) {
 	}
 	ttl, err := strconv.ParseInt(value, 10, 64)
 	if err != nil || ttl > maxTTL {
-		return nil, httpfront.NewError(httpfront.CodeTTLNaN, "Set")
+		return nil, httpfront.NewError(apierror.TTLNaN, "Set")
 	}
 	return &ttl, nil
 }
@@ -177,14 +178,14 @@ func ttlOf(f httpfront.Form) (*int64, *httpfront.Error) {
 func deleteKey(x *httpfront.Exchange) httpfront.Answer {
 	key := key(x)
 	if store.Reserved(key) {
-		return httpfront.NewError(httpfront.CodeKeyword, "Delete")
+		return httpfront.NewError(apierror.Keyword, "Delete")
 	}
 	f, bad := x.Form()
 	if bad != nil {
 		return bad
 	}
 	if _, tested := f.Get("prevValue"); tested {
-		return httpfront.NewError(httpfront.CodeInvalidForm, "prevValue is no condition of a DELETE in this API; nothing was deleted")
+		return httpfront.NewError(apierror.InvalidForm, "prevValue is no condition of a DELETE in this API; nothing was deleted")
 	}
 	reply := x.Propose(store.Encode(&storepb.Command{Kind: &storepb.Command_Delete{
 		Delete: &storepb.Delete{Path: key},
@@ -197,9 +198,9 @@ func deleteKey(x *httpfront.Exchange) httpfront.Answer {
 	}
 	switch reply.Result.Failure.Code {
 	case store.KeyNotFound, store.NotDir:
-		return httpfront.NewError(httpfront.CodeKeyNotFound, key)
+		return httpfront.NewError(apierror.KeyNotFound, key)
 	}
-	return httpfront.NewError(httpfront.CodeNotFile, key)
+	return httpfront.NewError(apierror.NotFile, key)
 }
 
 // watchKey waits for the first event with the given index or a later one; without an
@@ -213,7 +214,7 @@ func (a *api) watchKey(x *httpfront.Exchange) httpfront.Answer {
 	if value, given := f.Get("index"); given || x.Fasthttp().IsPost() {
 		var err error
 		if index, err = strconv.ParseUint(value, 10, 64); err != nil {
-			return httpfront.NewError(httpfront.CodeIndexNaN, "Watch From Index")
+			return httpfront.NewError(apierror.IndexNaN, "Watch From Index")
 		}
 	}
 	local, bad := a.wantsLocal(f)

@@ -5,6 +5,7 @@ import (
 	"testing"
 	"time"
 
+	"etcd/apierror"
 	"etcd/httpfront"
 	"etcd/httpfront/fronttest"
 )
@@ -150,8 +151,8 @@ func TestTTL(t *testing.T) {
 		ttl, bad := ttlOf(httpfront.Form{{Name: "ttl", Value: test.value}})
 		switch {
 		case test.bad:
-			if bad == nil || bad.Code != httpfront.CodeTTLNaN || ttl != nil {
-				t.Errorf("ttl %q: %v, %v; want error %d", test.value, ttl, bad, httpfront.CodeTTLNaN)
+			if bad == nil || bad.Code != apierror.TTLNaN || ttl != nil {
+				t.Errorf("ttl %q: %v, %v; want error %d", test.value, ttl, bad, apierror.TTLNaN)
 			}
 		case bad != nil || (ttl == nil) != (test.want == 0) || ttl != nil && *ttl != test.want:
 			t.Errorf("ttl %q: %v, %v; want %d", test.value, ttl, bad, test.want)
