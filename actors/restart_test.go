@@ -141,6 +141,47 @@ func TestSnapshotsAndRelease(t *testing.T) {
 	}
 }
 
+// A start applies a log of which only a little is in memory, and so does whoever asks what is
+// in it.
+func TestRestartReadsTheLogBack(t *testing.T) {
+	dir := t.TempDir()
+	opts := wal.Options{SegmentSize: 4096, Keep: 2000}
+	little := func(c *Config) { c.Raft.MaxInMemory = 2000 }
+	m := startOn(t, dirFS(t, dir), opts, little)
+	for i := range 200 {
+		m.set(fmt.Sprintf("/k/%d", i), strings.Repeat("v", 100))
+	}
+	want := m.read(m.Raft, "/k").Index
+	if err := m.stop(); err != nil {
+		t.Fatal(err)
+	}
+	if left := list(t, dir, ".tmp"); len(left) > 0 {
+		t.Errorf("a stop leaves %v", left)
+	}
+	m = startOn(t, dirFS(t, dir), opts, little)
+	if r := m.read(m.Raft, "/k"); len(r.Children) != 200 || r.Index != want {
+		t.Errorf("%d keys at index %d, want 200 at %d", len(r.Children), r.Index, want)
+	}
+	if err := m.stop(); err != nil {
+		t.Fatal(err)
+	}
+	disk, err := OpenDisk(dirFS(t, dir), opts)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer disk.Close()
+	if err := disk.Skip([]uint64{10}); err == nil { // long before those in memory
+		t.Error("an entry that can be applied is skipped")
+	}
+	if !disk.Founder() {
+		t.Errorf("the log does not say that it is that of a founder: members %v", disk.Members())
+	}
+	r, err := disk.PrepareRefounding()
+	if err != nil || len(r.Without) > 0 || len(disk.store.Children("/k")) != 200 {
+		t.Errorf("another cluster would have %d keys: %v", len(disk.store.Children("/k")), err)
+	}
+}
+
 func list(t testing.TB, dir, suffix string) []string {
 	t.Helper()
 	entries, err := os.ReadDir(dir)

@@ -32,6 +32,9 @@ type server struct {
 	removal    uint64 // the entry that has removed it, 0: none that it knows of
 	stuck      bool   // its log writer does nothing unless it is told to
 	lazy       bool   // and it saves no snapshots
+	unread     bool   // it reads nothing back
+	asked      *raftnode.ReadBack
+	readBacks  int    // how often it was asked to
 	started    uint64 // true time of the start of the process
 
 	// What follows outlives crashes.
@@ -89,7 +92,7 @@ func (s *server) start() {
 	s.started = s.c.now()
 	s.cfg.FirstProposalID = s.id<<48 | s.lives<<32
 	s.wal, s.store, s.snapshot, s.open = nil, nil, nil, map[*ticket]bool{}
-	s.leader, s.ticks, s.handedOut, s.records = raftnode.Leader{}, 0, 0, 0
+	s.leader, s.ticks, s.handedOut, s.records, s.asked = raftnode.Leader{}, 0, 0, 0, nil
 	if d := s.disk.snapshot; d != nil {
 		s.handedOut, s.records = d.meta.GetIndex(), d.records
 	}
@@ -199,6 +202,16 @@ func (s *server) saveSnapshot() {
 	}
 }
 
+// hasRead answers what was asked for last.
+func (s *server) hasRead() {
+	s.c.t.Helper()
+	r := s.asked
+	s.asked = nil
+	if err := s.node.HasRead(r.From, someOf(s.disk.entries[r.From-s.disk.base-1:], r.Bytes)); err != nil {
+		s.c.t.Fatalf("%v", err)
+	}
+}
+
 // maySave says whether there is a snapshot to be written: the store has got to where
 // it is to be taken, and the log on disk as well.
 func (s *server) maySave() bool {
@@ -246,8 +259,10 @@ func (s *server) accept(w raftnode.Work) {
 		if r.From <= s.disk.base {
 			c.t.Fatalf("%x is to read entry %d, and its log begins behind %d", s.id, r.From, s.disk.base)
 		}
-		if err := s.node.HasRead(r.From, someOf(s.disk.entries[r.From-s.disk.base-1:], r.Bytes)); err != nil {
-			c.t.Fatalf("%v", err)
+		s.asked = r
+		s.readBacks++
+		if !s.unread {
+			s.hasRead()
 		}
 	}
 	if w.Install != nil || w.Apply != nil {

@@ -61,6 +61,27 @@ func TestOneSnapshotAtATime(t *testing.T) {
 	}
 }
 
+// The larger the state, the more log there is between two snapshots, up to a bound.
+func TestSnapshotsAreDueByTheSizeOfTheLast(t *testing.T) {
+	m := leading(t, func(c *raftnode.Config) { c.SnapshotBytes, c.MaxSnapshotBytes = 500, 3000 })
+	for _, step := range []struct{ size, atLeast, atMost uint64 }{{100, 500, 600}, {2000, 500, 600}, {9000, 2000, 2100}, {1, 3000, 3100}, {1, 500, 600}} {
+		var bytes uint64
+		for m.snapshot == nil {
+			m.propose()
+			bytes += 51 // of a command, its envelope and the rest of the entry
+			m.settle()
+		}
+		if bytes += 51; bytes < step.atLeast || bytes > step.atMost {
+			t.Fatalf("asked for after about %d bytes, want %d", bytes, step.atLeast)
+		}
+		m.saveSnapshot()
+		if err := m.node.Snapshotted(m.snapshot.meta, step.size); err != nil {
+			t.Fatal(err)
+		}
+		m.snapshot = nil
+	}
+}
+
 func TestASnapshotThatDoesNotRiseIsAnError(t *testing.T) {
 	m := written(t, 4, func(c *raftnode.Config) { c.SnapshotEntries, c.SnapshotBytes = 4, 1<<20 })
 	meta := m.snapshot.meta

@@ -1,0 +1,129 @@
+package raftnode_test
+
+import (
+	"testing"
+
+	"go.etcd.io/raft/v3/raftpb"
+
+	"etcd/raftnode"
+)
+
+// forgetful machines have a few entries in memory.
+func forgetful(c *raftnode.Config) { c.MaxInMemory = 1000 }
+
+func (c *cluster) writes(n int) {
+	c.t.Helper()
+	for range n {
+		write := c.leader().propose()
+		c.settle()
+		c.wantDone(write)
+	}
+}
+
+// As long as the log on disk has what a member lacks, it gets that and no snapshot, also
+// several members at once.
+func TestWhoIsBehindIsSentWhatIsOnDisk(t *testing.T) {
+	c := grown(repeatable(t), 5, forgetful)
+	for _, f := range c.followers()[:2] {
+		c.writes(40)
+		c.isolate(f)
+	}
+	c.writes(40)
+	l := c.leader()
+	if first, last := l.node.FirstInMemory(), l.handedOut; (last+1-first)*128 > 1000 {
+		t.Fatalf("entries from %d to %d are in memory", first, last)
+	}
+	c.heal()
+	c.pass(30)
+	c.wantSame()
+	for _, s := range c.up() {
+		if s.installs > 0 {
+			t.Errorf("%x was sent a snapshot", s.id)
+		}
+	}
+	if l.readBacks == 0 {
+		t.Error("nothing was read back")
+	}
+}
+
+// A start applies what is only on disk.
+func TestAStartReadsBackWhatItApplies(t *testing.T) {
+	m := written(t, 100, forgetful)
+	want := len(m.state)
+	m.crash(len(m.wal))
+	if first := m.node.FirstInMemory(); first < 80 {
+		t.Fatalf("the entries from %d on are in memory", first)
+	}
+	m.settle()
+	if len(m.state) != want {
+		t.Fatalf("%d commands are applied, want %d", len(m.state), want)
+	}
+	write := m.propose()
+	m.settle()
+	m.wantAnswer(write, answer{index: m.handedOut})
+}
+
+// A machine that does not have in memory what it has to apply is no candidate, whoever asks
+// it to be one. It has a vote all the same, also when its leader is gone in the meantime.
+func TestWhoReadsBackVotesAndIsNoCandidate(t *testing.T) {
+	c := grown(repeatable(t), 3, forgetful)
+	c.writes(60)
+	l, slow, other := c.leader(), c.followers()[0], c.followers()[1]
+	slow.crash(len(slow.wal))
+	slow.unread = true
+	slow.start()
+	c.pass(2)
+	term := l.leader.Term
+	for range 50 {
+		slow.tick(1)
+		slow.work()
+	}
+	takeOver := &raftpb.Message{Type: raftpb.MsgTimeoutNow.Enum(), From: new(l.id), To: new(slow.id), Term: new(term)}
+	if err := slow.node.Step(raftnode.Message{Message: takeOver}, slow.reading()); err != nil {
+		t.Fatal(err)
+	}
+	slow.work()
+	if got := slow.node.Status(); got.Term != term {
+		t.Fatalf("it is in term %d, and the others are in %d", got.Term, term)
+	}
+	c.pass(2)
+	l.crash(len(l.wal))
+	c.pass(60)
+	if !other.leader.Self {
+		t.Fatalf("nobody leads: %+v", other.leader)
+	}
+	slow.unread = false
+	slow.hasRead()
+	c.pass(10)
+	if slow.handedOut != other.handedOut {
+		t.Fatalf("it has applied %d of %d", slow.handedOut, other.handedOut)
+	}
+}
+
+// What was overwritten while it was being read, or is no longer there, is not used.
+func TestWhatIsReadTooLateIsNotUsed(t *testing.T) {
+	c := grown(repeatable(t), 3, forgetful)
+	f := c.followers()[0]
+	c.isolate(f)
+	c.writes(60)
+	l := c.leader()
+	l.unread = true
+	c.heal()
+	c.pass(5)
+	if l.asked == nil {
+		t.Fatal("nothing is to be read")
+	}
+	entries := someOf(l.disk.entries[l.asked.From-1:], l.asked.Bytes)
+	for i, e := range entries {
+		entries[i] = &raftpb.Entry{Index: e.Index, Term: new(e.GetTerm() + 1), Data: []byte("of another branch")}
+	}
+	if err := l.node.HasRead(l.asked.From, entries); err != nil {
+		t.Fatal(err)
+	}
+	l.unread = false
+	c.pass(20)
+	c.wantSame()
+	if err := l.node.HasRead(1, nil); err == nil {
+		t.Error("it takes what it has not asked for")
+	}
+}
