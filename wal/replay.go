@@ -24,6 +24,7 @@ type replay struct {
 	top     uint64          // highest entry index in the segment being read
 	low     uint64          // lowest entry index in the record being read, 0 if it has none
 
+	data    []byte // of the segment being read
 	final   []byte // the last record of the segment being read, nil if there is none
 	finalAt int64  // where it stands
 	torn    *TornTail
@@ -60,7 +61,8 @@ func (rp *replay) segment(fsys vfs.FS, l *Log, seq uint64, last bool) error {
 	if err != nil {
 		return fmt.Errorf("wal: segment %s: %w", name, err)
 	}
-	data := make([]byte, size)
+	data := rp.room(size)
+	clear(data[used:])
 	if err := readFull(f, data[:used], 0); err != nil {
 		return fmt.Errorf("wal: segment %s: %w", name, err)
 	}
@@ -80,6 +82,14 @@ func (rp *replay) segment(fsys vfs.FS, l *Log, seq uint64, last bool) error {
 	l.head = h
 	l.segments = append(l.segments, segmentInfo{seq: seq, top: rp.top})
 	return nil
+}
+
+// room is as much memory as a segment takes, the same for each of them.
+func (rp *replay) room(size int64) []byte {
+	if int64(cap(rp.data)) < size {
+		rp.data = make([]byte, size)
+	}
+	return rp.data[:size]
 }
 
 // follows checks that a segment continues the one read before it.
