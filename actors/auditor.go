@@ -10,6 +10,7 @@ import (
 	"github.com/asynkron/protoactor-go/actor"
 
 	"etcd/store"
+	"etcd/store/logtime"
 	"etcd/transport"
 )
 
@@ -26,7 +27,7 @@ type auditPoint struct {
 }
 
 // before says whether the state is to be hashed before an entry with this time.
-func (a *auditPoint) before(now store.Time) bool {
+func (a *auditPoint) before(now logtime.Time) bool {
 	if now == 0 || a.every == 0 {
 		return false
 	}
@@ -65,7 +66,7 @@ func (a *auditorActor) Receive(ctx actor.Context) {
 	}
 }
 
-func (a *auditorActor) hash(ctx actor.Context, state *store.Snapshot) {
+func (a *auditorActor) hash(ctx actor.Context, state *store.View) {
 	hasher := sha256.New()
 	if _, err := state.WriteTo(hasher); err != nil {
 		panic(err) // a hash takes everything

@@ -6,21 +6,21 @@ import (
 	"testing"
 	"time"
 
-	"etcd/store"
+	"etcd/store/logtime"
 )
 
 func TestAuditPointsDependOnTheLogAlone(t *testing.T) {
-	minute := store.Time(time.Minute)
+	minute := logtime.Time(time.Minute)
 	for _, c := range []struct {
 		name  string
-		times []store.Time
+		times []logtime.Time
 		want  string // "!" where the state is hashed before the entry
 	}{
-		{"the first entry begins nothing", []store.Time{7 * minute, 7*minute + 1}, ".."},
-		{"a new period", []store.Time{minute, 2*minute - 1, 2 * minute, 2*minute + 1}, "..!."},
-		{"skipped periods count once", []store.Time{minute, 9 * minute, 9 * minute}, ".!."},
-		{"a leader with an older clock", []store.Time{minute, 3 * minute, 2 * minute, 3 * minute, 4 * minute}, ".!..!"},
-		{"entries without a time", []store.Time{0, minute, 0, 2 * minute}, "...!"},
+		{"the first entry begins nothing", []logtime.Time{7 * minute, 7*minute + 1}, ".."},
+		{"a new period", []logtime.Time{minute, 2*minute - 1, 2 * minute, 2*minute + 1}, "..!."},
+		{"skipped periods count once", []logtime.Time{minute, 9 * minute, 9 * minute}, ".!."},
+		{"a leader with an older clock", []logtime.Time{minute, 3 * minute, 2 * minute, 3 * minute, 4 * minute}, ".!..!"},
+		{"entries without a time", []logtime.Time{0, minute, 0, 2 * minute}, "...!"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			point := auditPoint{every: time.Minute}

@@ -1,6 +1,9 @@
 package actors
 
-import "etcd/store"
+import (
+	"etcd/store"
+	"etcd/store/tree"
+)
 
 // Appends counts the messages with which a leader copies its log.
 type Appends struct{ Sent, Received uint64 }
@@ -32,19 +35,19 @@ func (c *Counts) count(r store.Result) {
 }
 
 // of returns the two counters of an action.
-func (c *Counts) of(action store.Action) (success, fail *uint64) {
+func (c *Counts) of(action tree.Action) (success, fail *uint64) {
 	switch action {
-	case store.ActionSet:
+	case tree.ActionSet:
 		return &c.SetsSuccess, &c.SetsFail
-	case store.ActionCreate:
+	case tree.ActionCreate:
 		return &c.CreateSuccess, &c.CreateFail
-	case store.ActionUpdate:
+	case tree.ActionUpdate:
 		return &c.UpdateSuccess, &c.UpdateFail
-	case store.ActionCompareAndSwap:
+	case tree.ActionCompareAndSwap:
 		return &c.CompareAndSwapSuccess, &c.CompareAndSwapFail
-	case store.ActionDelete:
+	case tree.ActionDelete:
 		return &c.DeleteSuccess, &c.DeleteFail
-	case store.ActionCompareAndDelete:
+	case tree.ActionCompareAndDelete:
 		return &c.CompareAndDeleteSuccess, &c.CompareAndDeleteFail
 	}
 	return &c.Expired, new(uint64)

@@ -5,7 +5,8 @@ import (
 	"testing"
 	"time"
 
-	"etcd/store"
+	"etcd/store/logtime"
+	"etcd/store/tree"
 	"etcd/wal"
 )
 
@@ -29,7 +30,7 @@ func TestExpiryIsACommand(t *testing.T) {
 	m.watch(1, "/a", 0)
 	clock.advance(5 * time.Millisecond)
 	w := m.watched()
-	if w.Event == nil || w.Event.Action != store.ActionExpire || w.Event.Index != 4 || w.Event.Prev.Value != "1" {
+	if w.Event == nil || w.Event.Action != tree.ActionExpire || w.Event.Index != 4 || w.Event.Prev.Value != "1" {
 		t.Fatalf("%+v, want the expiry of the key at index 4", w)
 	}
 	if read := m.read(m.Raft, "/a"); read.Failure == nil || read.Index != 4 {
@@ -92,7 +93,7 @@ func TestExpiryAcrossRestart(t *testing.T) {
 	clock.advance(10 * time.Minute)
 	m = start(t, dir, withClock(clock))
 	m.watch(1, "/short", 4)
-	if w := m.watched(); w.Event == nil || w.Event.Action != store.ActionExpire {
+	if w := m.watched(); w.Event == nil || w.Event.Action != tree.ActionExpire {
 		t.Errorf("%+v, want an expiry", w)
 	}
 	if r := m.read(m.Raft, "/long"); r.Node == nil {
@@ -126,7 +127,7 @@ func TestManyExpireTogether(t *testing.T) {
 func TestFarDeadlineDoesNotSpin(t *testing.T) {
 	dir, clock := t.TempDir(), newFakeClock()
 	m := start(t, dir, withClock(clock))
-	m.propose(set("/a", "1", store.MaxTTL))
+	m.propose(set("/a", "1", logtime.MaxTTL))
 	if err := m.stop(); err != nil {
 		t.Fatal(err)
 	}

@@ -19,6 +19,7 @@ import (
 
 	"etcd/raftnode"
 	"etcd/store"
+	"etcd/store/logtime"
 	"etcd/store/storepb"
 	"etcd/wal"
 	"etcd/wal/vfs"
@@ -50,12 +51,12 @@ type fakeClock struct{ now atomic.Uint64 }
 
 func newFakeClock() *fakeClock {
 	c := &fakeClock{}
-	c.now.Store(uint64(store.TimeOf(time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC))))
+	c.now.Store(uint64(logtime.Of(time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC))))
 	return c
 }
 
 func (c *fakeClock) advance(d time.Duration) { c.now.Add(uint64(d)) }
-func (c *fakeClock) time() store.Time        { return store.Time(c.now.Load()) }
+func (c *fakeClock) time() logtime.Time      { return logtime.Time(c.now.Load()) }
 
 func (c *fakeClock) read() raftnode.Reading {
 	now := c.now.Load()
@@ -65,7 +66,7 @@ func (c *fakeClock) read() raftnode.Reading {
 // running is a clock that runs and does not jump.
 func running() raftnode.Reading {
 	now := uint64(time.Since(began))
-	return raftnode.Reading{Mono: now, Wall: uint64(store.TimeOf(began)) + now}
+	return raftnode.Reading{Mono: now, Wall: uint64(logtime.Of(began)) + now}
 }
 
 var began = time.Now()
@@ -330,7 +331,7 @@ func leadersState(index uint64, edit ...*storepb.Command) string {
 	}
 	apply(index, set("/leader", "yes", 0))
 	var body strings.Builder
-	if _, err := s.Snapshot().WriteTo(&body); err != nil {
+	if _, err := s.View().WriteTo(&body); err != nil {
 		panic(err)
 	}
 	return body.String()

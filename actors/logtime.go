@@ -6,7 +6,7 @@ import (
 	"time"
 
 	"etcd/raftnode"
-	"etcd/store"
+	"etcd/store/logtime"
 )
 
 // logTime tells the time of the log to everybody on this machine. The raft actor keeps it.
@@ -16,12 +16,12 @@ type logTime struct {
 }
 
 // now may be called from any goroutine.
-func (t *logTime) now() store.Time {
+func (t *logTime) now() logtime.Time {
 	known := t.known.Load()
 	if known == nil {
 		known = &raftnode.Clock{} // the machine is just starting
 	}
-	return store.Time(known.At(t.clock()))
+	return logtime.Time(known.At(t.clock()))
 }
 
 // OwnClock is logged by a machine that leads and has taken the time of the log from its wall
@@ -37,7 +37,7 @@ const (
 )
 
 // earliest is before the first version of this program: a clock behind it was never set.
-var earliest = store.TimeOf(time.Date(2025, time.January, 1, 0, 0, 0, 0, time.UTC))
+var earliest = logtime.Of(time.Date(2025, time.January, 1, 0, 0, 0, 0, time.UTC))
 
 // clockWatch says when the clock of this machine is not to be believed. The machine goes
 // by the time of the log all the same.
@@ -52,7 +52,7 @@ func (w *clockWatch) look(clock raftnode.Clock, now raftnode.Reading) {
 	if !clock.Known() {
 		return
 	}
-	wall, log := store.Time(now.Wall), store.Time(clock.At(now))
+	wall, log := logtime.Time(now.Wall), logtime.Time(clock.At(now))
 	if clock.Own() && !w.own {
 		w.begin(wall, log)
 	}
@@ -70,7 +70,7 @@ func (w *clockWatch) look(clock raftnode.Clock, now raftnode.Reading) {
 }
 
 // begin says that this machine has been elected and nobody knew the time of the log.
-func (w *clockWatch) begin(wall, log store.Time) {
+func (w *clockWatch) begin(wall, log logtime.Time) {
 	if wall < earliest {
 		w.log.Warn("the clock of this machine was never set, and no other machine knows the time of the log, which goes by it now. "+
 			"Set the clock, let the machine start only after that, and see Clocks in docs/operations.md", "clock", wall.Std(), "log", log.Std())

@@ -10,7 +10,7 @@ import (
 	"time"
 
 	"etcd/raftnode"
-	"etcd/store"
+	"etcd/store/logtime"
 )
 
 // setClock is a clock whose wall time is set while the other one goes on.
@@ -66,13 +66,13 @@ func TestAWallClockThatIsSet(t *testing.T) {
 // A machine that is alone takes the time from its wall clock when it starts, but time does
 // not run backwards: what was to live for so long still does.
 func TestStartWithAWrongClock(t *testing.T) {
-	neverSet := store.TimeOf(time.Date(1970, time.January, 1, 0, 1, 0, 0, time.UTC))
-	right := store.TimeOf(time.Date(2026, time.January, 2, 3, 4, 5, 0, time.UTC))
+	neverSet := logtime.Of(time.Date(1970, time.January, 1, 0, 1, 0, 0, time.UTC))
+	right := logtime.Of(time.Date(2026, time.January, 2, 3, 4, 5, 0, time.UTC))
 	for _, test := range []struct {
 		name  string
-		first store.Time // of the first start, at which keys are set that live for an hour and for 5 ms
-		again store.Time // of the second one
-		left  []string   // keys that are there after the second start, and 5 ms later
+		first logtime.Time // of the first start, at which keys are set that live for an hour and for 5 ms
+		again logtime.Time // of the second one
+		left  []string     // keys that are there after the second start, and 5 ms later
 		says  string
 	}{
 		{"right", right, right.Add(time.Millisecond), []string{"/hour /moment", "/hour"}, OwnClock},

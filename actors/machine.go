@@ -16,6 +16,7 @@ import (
 	"etcd/endpoint"
 	"etcd/raftnode"
 	"etcd/store"
+	"etcd/store/logtime"
 	"etcd/store/storepb"
 	"etcd/transport"
 	"etcd/wal"
@@ -297,7 +298,7 @@ func (m *Machine) IsReady() bool {
 
 // LogTime is the time of the log, as far as this machine knows it: deadlines are moments
 // in it. It may be called from any goroutine.
-func (m *Machine) LogTime() store.Time { return m.time.now() }
+func (m *Machine) LogTime() logtime.Time { return m.time.now() }
 
 // Watchers is the number of watchers at this moment.
 func (m *Machine) Watchers() int64 { return m.watchers.Load() }

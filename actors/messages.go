@@ -10,6 +10,8 @@ import (
 
 	"etcd/raftnode"
 	"etcd/store"
+	"etcd/store/logtime"
+	"etcd/store/tree"
 	"etcd/transport"
 	"etcd/wal"
 	"etcd/watch"
@@ -105,9 +107,9 @@ type (
 	ReadReply struct {
 		ID       uint64
 		Index    uint64
-		Node     *store.Node
-		Children []*store.Node
-		Failure  *store.Failure
+		Node     *tree.Node
+		Children []*tree.Node
+		Failure  *tree.Failure
 		Err      error
 	}
 	// Synced answers a Sync. Err is one of raftnode's.
@@ -118,7 +120,7 @@ type (
 	// Frozen is the state after all commands up to its index.
 	Frozen struct {
 		ID    uint64
-		State *store.Snapshot
+		State *store.View
 	}
 	// LeaderReply says who leads, as far as this machine knows; 0: nobody.
 	LeaderReply struct {
@@ -131,7 +133,7 @@ type (
 		ID          uint64
 		Err         error
 		Raft        raftnode.Status
-		LeaderSince store.Time // when this machine learned of the leader
+		LeaderSince logtime.Time // when this machine learned of the leader
 		Appends     Appends
 		// Followers are the other members, if this machine leads.
 		Followers []raftnode.FollowerStats
@@ -222,7 +224,7 @@ type (
 	status struct {
 		request     *Status
 		raft        raftnode.Status
-		leaderSince store.Time
+		leaderSince logtime.Time
 		appends     Appends
 		followers   []raftnode.FollowerStats
 		refused     int64
@@ -231,8 +233,8 @@ type (
 	// published: store -> hub. Sent before the answers to the commands that made
 	// the events, so that a watch which starts after an answer does not see its event.
 	published struct {
-		events  []*store.Event
-		history store.History
+		events  []*tree.Event
+		history tree.History
 	}
 	// handOut: hub -> writer. Deliveries for subscribers.
 	handOut struct{ batches []watch.Batch }
@@ -247,7 +249,7 @@ type (
 	closeWatches struct{}
 
 	// audit: store -> auditor. The state at a place where machines compare theirs.
-	audit struct{ state *store.Snapshot }
+	audit struct{ state *store.View }
 	// audited: a connection -> auditor. What another member's state hashes to.
 	audited struct {
 		from, index uint64
@@ -261,7 +263,7 @@ type (
 	// writeSnapshot: store -> snapshotter.
 	writeSnapshot struct {
 		meta *raftpb.SnapshotMetadata
-		body *store.Snapshot
+		body *store.View
 	}
 	// snapshotWritten: snapshotter -> WAL writer. The file is durable.
 	snapshotWritten struct {
@@ -283,11 +285,11 @@ type (
 	install struct{ meta *raftpb.SnapshotMetadata }
 	// reached: store -> raft. The state has an entry of this time: the snapshot that was
 	// installed contains it.
-	reached struct{ time store.Time }
+	reached struct{ time logtime.Time }
 	// snapshotInstalled: store -> snapshotter. The state is that of the snapshot at index.
 	snapshotInstalled struct{ index uint64 }
 	// replaced: store -> hub. The history is another one.
-	replaced struct{ history store.History }
+	replaced struct{ history tree.History }
 	// offered: a connection -> raft. Whether the snapshot of this message shall be received,
 	// and whether anything is missing here that is in it.
 	offered struct {
@@ -405,12 +407,12 @@ type (
 	announceDue struct{}
 
 	// nextDeadline: store -> reaper. 0: nothing expires.
-	nextDeadline struct{ at store.Time }
+	nextDeadline struct{ at logtime.Time }
 	// reapDue: timer -> reaper.
 	reapDue struct{}
 	// collectExpired: reaper -> store. Answered with expired.
 	collectExpired struct {
-		now     store.Time
+		now     logtime.Time
 		replyTo *actor.PID
 	}
 	// expired: store -> reaper. Commands to be proposed.

@@ -13,6 +13,7 @@ import (
 
 	"etcd/raftnode"
 	"etcd/store"
+	"etcd/store/logtime"
 	"etcd/store/storepb"
 	"etcd/witness"
 )
@@ -30,7 +31,7 @@ type raftActor struct {
 
 	leader      uint64
 	leads       bool
-	leaderSince store.Time
+	leaderSince logtime.Time
 	appends     Appends
 	followers   raftnode.Followers // while this machine leads
 	patience    time.Duration      // with their answers
@@ -290,7 +291,7 @@ func (r *raftActor) status(request *Status) *status {
 
 func (r *raftActor) leaderChanged(ctx actor.Context, leader *raftnode.Leader) {
 	if leader.ID != r.leader {
-		r.leader, r.leaderSince = leader.ID, store.Time(r.clock().Mono)
+		r.leader, r.leaderSince = leader.ID, logtime.Time(r.clock().Mono)
 	}
 	switch {
 	case leader.Self:

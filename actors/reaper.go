@@ -7,7 +7,7 @@ import (
 
 	"etcd/expiry"
 	"etcd/raftnode"
-	"etcd/store"
+	"etcd/store/logtime"
 )
 
 // maxReaperSleep bounds how long the reaper trusts one timer.
@@ -16,7 +16,7 @@ const maxReaperSleep = time.Minute
 // reaperActor has expired keys removed, by commands that go through the log.
 type reaperActor struct {
 	core      expiry.Reaper
-	clock     func() store.Time
+	clock     func() logtime.Time
 	afterFunc func(time.Duration, func()) Timer
 
 	to    *pids

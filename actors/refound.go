@@ -8,6 +8,7 @@ import (
 	"go.etcd.io/raft/v3/raftpb"
 
 	"etcd/store"
+	"etcd/store/logtime"
 	"etcd/store/storepb"
 	"etcd/wal"
 )
@@ -25,7 +26,7 @@ type Refounding struct {
 	Voters []uint64
 
 	disk *Disk
-	time store.Time // of the last entry
+	time logtime.Time // of the last entry
 }
 
 // PrepareRefounding finds out what a Refounding means, and changes nothing on disk. All that
@@ -42,8 +43,8 @@ func (d *Disk) PrepareRefounding() (*Refounding, error) {
 			return err
 		}
 		for _, c := range commands {
-			r.time = max(r.time, store.Time(c.Now))
-			if _, err := d.store.Apply(c.Index, store.Time(c.Now), c.Command); err != nil {
+			r.time = max(r.time, logtime.Time(c.Now))
+			if _, err := d.store.Apply(c.Index, logtime.Time(c.Now), c.Command); err != nil {
 				return err
 			}
 		}
@@ -82,7 +83,7 @@ func (r *Refounding) CarryOut(cluster uint64) error {
 	term := d.Found.HardState.GetTerm()
 	meta := &raftpb.SnapshotMetadata{Index: &last, Term: &term, ConfState: &raftpb.ConfState{Voters: []uint64{self}}}
 	identity := wal.Identity{ClusterID: cluster, MemberID: self, FormerClusterID: d.Identity.ClusterID}
-	state := d.store.Snapshot()
+	state := d.store.View()
 	if err := d.log.Close(); err != nil {
 		return err
 	}

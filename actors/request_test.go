@@ -9,7 +9,7 @@ import (
 	"github.com/asynkron/protoactor-go/actor"
 
 	"etcd/raftnode"
-	"etcd/store"
+	"etcd/store/tree"
 	"etcd/wal"
 	"etcd/watch"
 )
@@ -36,7 +36,7 @@ func TestAnswersCarryTheID(t *testing.T) {
 		t.Errorf("local read: %+v", r)
 	}
 	m.root.Send(m.Raft, &Read{ID: 104, ReplyTo: m.pid, Path: "/b/c"})
-	if r := next[*ReadReply](m.probe); r.ID != 104 || r.Failure == nil || r.Failure.Code != store.KeyNotFound || r.Index != 3 {
+	if r := next[*ReadReply](m.probe); r.ID != 104 || r.Failure == nil || r.Failure.Code != tree.KeyNotFound || r.Index != 3 {
 		t.Errorf("read of a missing key: %+v", r)
 	}
 	m.root.Send(m.Raft, &Sync{ID: 105, ReplyTo: m.pid})
@@ -90,7 +90,7 @@ func TestRefusedCommand(t *testing.T) {
 	m := start(t, t.TempDir())
 	m.set("/a", "1")
 	r := m.propose(set("/a/b", "2", 0))
-	if r.Failure == nil || r.Failure.Code != store.NotDir || r.Index != 4 {
+	if r.Failure == nil || r.Failure.Code != tree.NotDir || r.Index != 4 {
 		t.Errorf("set below a file: %+v", r)
 	}
 	if c := m.status().Counts; c.SetsSuccess != 1 || c.SetsFail != 1 {

@@ -8,6 +8,8 @@ import (
 
 	"etcd/raftnode"
 	"etcd/store"
+	"etcd/store/logtime"
+	"etcd/store/tree"
 	"etcd/wal"
 )
 
@@ -30,7 +32,7 @@ type storeActor struct {
 
 	to *pids
 
-	deadline store.Time // the one the reaper was last told
+	deadline logtime.Time // the one the reaper was last told
 }
 
 func (s *storeActor) Receive(ctx actor.Context) {
@@ -56,9 +58,9 @@ func (s *storeActor) Receive(ctx actor.Context) {
 	case *install:
 		s.install(ctx, m)
 	case *Freeze:
-		ctx.Send(m.ReplyTo, &Frozen{ID: m.ID, State: s.store.Snapshot()})
+		ctx.Send(m.ReplyTo, &Frozen{ID: m.ID, State: s.store.View()})
 	case *takeSnapshot:
-		ctx.Send(s.to.snapshotter, &writeSnapshot{meta: m.meta, body: s.store.Snapshot()})
+		ctx.Send(s.to.snapshotter, &writeSnapshot{meta: m.meta, body: s.store.View()})
 	case *collectExpired:
 		ctx.Send(m.replyTo, &expired{commands: s.store.Expired(m.now, maxExpiredPerRound)})
 	case *pids:
@@ -100,13 +102,13 @@ func (s *storeActor) recovered(ctx actor.Context) {
 // answered: whoever starts a watch after an answer must not see that answer's event.
 func (s *storeActor) apply(ctx actor.Context, m *raftnode.Apply) {
 	results := make([]store.Result, len(m.Entries))
-	var events []*store.Event
+	var events []*tree.Event
 	members := false
 	for i, e := range m.Entries {
-		if s.audits.before(store.Time(e.Now)) && len(s.store.Members()) > 1 {
-			ctx.Send(s.to.auditor, &audit{state: s.store.Snapshot()})
+		if s.audits.before(logtime.Time(e.Now)) && len(s.store.Members()) > 1 {
+			ctx.Send(s.to.auditor, &audit{state: s.store.View()})
 		}
-		result, err := s.store.Apply(e.Index, store.Time(e.Now), e.Command)
+		result, err := s.store.Apply(e.Index, logtime.Time(e.Now), e.Command)
 		if err != nil {
 			unappliable(s.fatal, &raftnode.Unappliable{Index: e.Index, Term: e.Term, Data: e.Command, Why: err})
 		}

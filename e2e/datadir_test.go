@@ -11,8 +11,8 @@ import (
 	"testing"
 )
 
-// tree lists all files below a directory with their content.
-func tree(t *testing.T, dir string) (files []string) {
+// allBelow lists all files below a directory with their content.
+func allBelow(t *testing.T, dir string) (files []string) {
 	t.Helper()
 	err := filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
 		if err != nil || d.IsDir() {
@@ -48,10 +48,10 @@ func TestForeignDirectory(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		before := tree(t, s.data)
+		before := allBelow(t, s.data)
 		for _, more := range [][]string{nil, {"-f"}, {"-auto-tls"}} {
 			checkRefusal(t, append(s.flags(), more...), s.data, version, "-d")
-			if after := tree(t, s.data); !slices.Equal(after, before) {
+			if after := allBelow(t, s.data); !slices.Equal(after, before) {
 				t.Errorf("%s %v: the directory was changed:\n%s", version, more, strings.Join(after, "\n"))
 			}
 		}
@@ -74,9 +74,9 @@ func TestLogGone(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	before := tree(t, s.data)
+	before := allBelow(t, s.data)
 	checkRefusal(t, s.flags(), s.data, "log is gone", "-f", "-C")
-	if after := tree(t, s.data); !slices.Equal(after, before) {
+	if after := allBelow(t, s.data); !slices.Equal(after, before) {
 		t.Errorf("the directory was changed:\n%s", strings.Join(after, "\n"))
 	}
 	s.args = []string{"-f"}
@@ -115,7 +115,7 @@ func TestRefusedStartLeavesNothing(t *testing.T) {
 			if code != test.code || !strings.Contains(stderr, test.says) {
 				t.Errorf("exit code %d, want %d and %q in\n%s", code, test.code, test.says, stderr)
 			}
-			if left := tree(t, above); len(left) != 1 {
+			if left := allBelow(t, above); len(left) != 1 {
 				t.Errorf("left behind:\n%s", strings.Join(left[1:], "\n"))
 			}
 		})

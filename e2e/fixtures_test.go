@@ -16,6 +16,8 @@ import (
 
 	"etcd/raftnode"
 	"etcd/store"
+	"etcd/store/logtime"
+	"etcd/store/tree"
 	"etcd/wal"
 	"etcd/wal/vfs"
 )
@@ -177,7 +179,7 @@ func checkFixtureState(t *testing.T, commit, fixture string, want *fixtureState)
 		t.Fatal(err)
 	}
 	for _, e := range entries {
-		if _, err := state.Apply(e.Index, store.Time(e.Now), e.Command); err != nil {
+		if _, err := state.Apply(e.Index, logtime.Time(e.Now), e.Command); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -207,7 +209,7 @@ func checkFixtureState(t *testing.T, commit, fixture string, want *fixtureState)
 	}
 }
 
-func newFixtureNode(n *store.Node) *fixtureNode {
+func newFixtureNode(n *tree.Node) *fixtureNode {
 	if n == nil {
 		return nil
 	}
@@ -273,7 +275,7 @@ func checkFixtureKeys(t *testing.T, s *server, want *fixtureState) {
 			e := s.event(get("/v1/keys" + n.Path))
 			expiration := ""
 			if n.Deadline > 0 {
-				expiration = store.Time(n.Deadline).Std().Format(time.RFC3339Nano)
+				expiration = logtime.Time(n.Deadline).Std().Format(time.RFC3339Nano)
 			}
 			if e.Value != shown(n.Value) || e.Expiration != expiration {
 				t.Errorf("%s is %q, expires %q; want %q, %q", n.Path, e.Value, e.Expiration, n.Value, expiration)

@@ -42,10 +42,10 @@ func TestFilesOfSomebodyElse(t *testing.T) {
 	} {
 		s := newServer(t)
 		fill(t, s.data, test.files)
-		before := tree(t, s.data)
+		before := allBelow(t, s.data)
 		for _, more := range [][]string{{"-f", "-i"}, {"-auto-tls", "-trust-data-dir"}} {
 			checkRefusal(t, append(s.flags(), more...), s.data, test.says, "move it away")
-			if after := tree(t, s.data); !slices.Equal(after, before) {
+			if after := allBelow(t, s.data); !slices.Equal(after, before) {
 				t.Errorf("%s, %v: the directory was changed:\n%s", test.name, more, strings.Join(after, "\n"))
 			}
 		}
@@ -62,9 +62,9 @@ func TestFilesOfSomebodyElse(t *testing.T) {
 	s.do(post("/v1/keys/a", "value", "1"))
 	s.stop()
 	fill(t, s.data, map[string]string{"notes.wal": "precious"})
-	before := tree(t, s.data)
+	before := allBelow(t, s.data)
 	checkRefusal(t, append(s.flags(), "-f"), "notes.wal")
-	if after := tree(t, s.data); !slices.Equal(after, before) {
+	if after := allBelow(t, s.data); !slices.Equal(after, before) {
 		t.Error("-f has changed something before it was refused")
 	}
 	if err := os.Remove(filepath.Join(s.data, "notes.wal")); err != nil {
@@ -124,7 +124,7 @@ func TestDirectoryOpenToOthers(t *testing.T) {
 			t.Fatal(err)
 		}
 		checkRefusal(t, s.flags(), s.data, "-trust-data-dir", "chmod go-w")
-		if left := tree(t, s.data); len(left) != 1 {
+		if left := allBelow(t, s.data); len(left) != 1 {
 			t.Errorf("left behind:\n%s", strings.Join(left[1:], "\n"))
 		}
 		_, _, stderr := run(t, nil, s.flags()...)

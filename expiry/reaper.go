@@ -3,7 +3,7 @@ package expiry
 import (
 	"time"
 
-	"etcd/store"
+	"etcd/store/logtime"
 )
 
 // retry is how long a round waits after one that has failed.
@@ -13,11 +13,11 @@ const retry = time.Second
 // The zero value does not lead and knows of no deadline.
 type Reaper struct {
 	leading bool
-	next    store.Time // earliest deadline in the store; 0: none
-	asked   bool       // the store was asked for a round and has not answered yet
-	waiting int        // commands of the round that are not answered yet
-	failed  bool       // one of its commands was not carried out
-	after   store.Time // there is no round before
+	next    logtime.Time // earliest deadline in the store; 0: none
+	asked   bool         // the store was asked for a round and has not answered yet
+	waiting int          // commands of the round that are not answered yet
+	failed  bool         // one of its commands was not carried out
+	after   logtime.Time // there is no round before
 }
 
 // Lead tells whether this machine leads the cluster.
@@ -26,10 +26,10 @@ func (r *Reaper) Lead(leading bool) {
 }
 
 // Next tells the earliest deadline in the store, 0 if there is none.
-func (r *Reaper) Next(deadline store.Time) { r.next = deadline }
+func (r *Reaper) Next(deadline logtime.Time) { r.next = deadline }
 
 // Wake returns when Due is worth calling, 0 for not before something is told.
-func (r *Reaper) Wake() store.Time {
+func (r *Reaper) Wake() logtime.Time {
 	if !r.leading || r.next == 0 || r.asked || r.waiting > 0 {
 		return 0
 	}
@@ -38,7 +38,7 @@ func (r *Reaper) Wake() store.Time {
 
 // Due says whether the store is to be asked now for what has expired, which begins a
 // round: Begin has to be called with the answer.
-func (r *Reaper) Due(now store.Time) bool {
+func (r *Reaper) Due(now logtime.Time) bool {
 	wake := r.Wake()
 	if wake == 0 || now < wake {
 		return false
@@ -61,7 +61,7 @@ func (r *Reaper) Begin(commands int) bool {
 
 // Answered tells what has become of a command of the round. Whoever leads at the end of the
 // last one asks again for what is left.
-func (r *Reaper) Answered(done bool, now store.Time) {
+func (r *Reaper) Answered(done bool, now logtime.Time) {
 	r.failed = r.failed || !done
 	if r.waiting--; r.waiting > 0 {
 		return

@@ -7,11 +7,11 @@ import (
 	"pgregory.net/rapid"
 
 	"etcd/expiry"
-	"etcd/store"
+	"etcd/store/logtime"
 )
 
 // second is how long a round waits after one that has failed.
-const second = store.Time(time.Second)
+const second = logtime.Time(time.Second)
 
 type step func(t *testing.T, r *expiry.Reaper)
 
@@ -19,7 +19,7 @@ func lead(leading bool) step {
 	return func(_ *testing.T, r *expiry.Reaper) { r.Lead(leading) }
 }
 
-func next(deadline store.Time) step {
+func next(deadline logtime.Time) step {
 	return func(_ *testing.T, r *expiry.Reaper) { r.Next(deadline) }
 }
 
@@ -33,12 +33,12 @@ func begin(commands int, want bool) step {
 	}
 }
 
-func answered(done bool, now store.Time) step {
+func answered(done bool, now logtime.Time) step {
 	return func(_ *testing.T, r *expiry.Reaper) { r.Answered(done, now) }
 }
 
 // due checks whether the store is asked at that time.
-func due(now store.Time, want bool) step {
+func due(now logtime.Time, want bool) step {
 	return func(t *testing.T, r *expiry.Reaper) {
 		t.Helper()
 		if got := r.Due(now); got != want {
@@ -47,7 +47,7 @@ func due(now store.Time, want bool) step {
 	}
 }
 
-func wake(want store.Time) step {
+func wake(want logtime.Time) step {
 	return func(t *testing.T, r *expiry.Reaper) {
 		t.Helper()
 		if got := r.Wake(); got != want {
@@ -57,7 +57,7 @@ func wake(want store.Time) step {
 }
 
 func TestReaper(t *testing.T) {
-	const end = store.Time(1<<64 - 1)
+	const end = logtime.Time(1<<64 - 1)
 	for _, c := range []struct {
 		name  string
 		steps []step
@@ -127,12 +127,12 @@ func TestRounds(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		var (
 			r       expiry.Reaper
-			now     store.Time = 1
+			now     logtime.Time = 1
 			leading bool
-			next    store.Time
+			next    logtime.Time
 			asked   bool
 			waiting int
-			calm    store.Time // from when on no round has failed for a second
+			calm    logtime.Time // from when on no round has failed for a second
 			failed  bool
 		)
 		t.Repeat(map[string]func(*rapid.T){
@@ -141,7 +141,7 @@ func TestRounds(t *testing.T) {
 				r.Lead(leading)
 			},
 			"next": func(t *rapid.T) {
-				next = store.Time(rapid.Uint64Range(0, uint64(now+3*second)).Draw(t, "deadline"))
+				next = logtime.Time(rapid.Uint64Range(0, uint64(now+3*second)).Draw(t, "deadline"))
 				r.Next(next)
 			},
 			"the store answers": func(t *rapid.T) {
@@ -172,7 +172,7 @@ func TestRounds(t *testing.T) {
 					now = wake
 				}
 			},
-			"be woken": func(t *rapid.T) { now += store.Time(rapid.Uint64Range(0, uint64(2*second)).Draw(t, "time")) },
+			"be woken": func(t *rapid.T) { now += logtime.Time(rapid.Uint64Range(0, uint64(2*second)).Draw(t, "time")) },
 			"": func(t *rapid.T) {
 				may := leading && next != 0 && !asked && waiting == 0
 				want := may && now >= next && now >= calm

@@ -83,7 +83,7 @@ func (x *Exchange) SyncUntil(deadline time.Time) error {
 }
 
 // Freeze returns the state as it is on this machine.
-func (x *Exchange) Freeze() (*store.Snapshot, error) {
+func (x *Exchange) Freeze() (*store.View, error) {
 	reply, err := ask[*actors.Frozen](x, x.server.machine.Store, &actors.Freeze{ID: x.session.expect(), ReplyTo: x.session.pid}, x.Deadline)
 	if err != nil {
 		return nil, err

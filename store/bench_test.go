@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"etcd/store"
+	"etcd/store/tree"
 )
 
 // keys is a tree of n files, a hundred in a directory.
@@ -26,7 +27,7 @@ func BenchmarkApplySet(b *testing.B) {
 	for _, n := range []int{1_000, 500_000} {
 		b.Run(fmt.Sprintf("replace-%d", n), func(b *testing.B) {
 			s := keys(b, n)
-			apply(b, s, s.Index()+1, 0, configure(store.DefaultHistoryLimit))
+			apply(b, s, s.Index()+1, 0, configure(tree.DefaultHistoryLimit))
 			commands := make([][]byte, 1000)
 			for i := range commands {
 				commands[i] = store.Encode(set(benchPath(i*(n/1000)), "a value of thirty-two characters"))
@@ -84,14 +85,14 @@ func BenchmarkSnapshot(b *testing.B) {
 		b.Run(fmt.Sprint(n), func(b *testing.B) {
 			s := keys(b, n)
 			for b.Loop() {
-				s.Snapshot()
+				s.View()
 			}
 		})
 	}
 }
 
 func BenchmarkWriteTo(b *testing.B) {
-	sn := keys(b, 500_000).Snapshot()
+	sn := keys(b, 500_000).View()
 	var size int64
 	for b.Loop() {
 		n, err := sn.WriteTo(io.Discard)
@@ -104,7 +105,7 @@ func BenchmarkWriteTo(b *testing.B) {
 }
 
 func BenchmarkRestore(b *testing.B) {
-	data := snapshot(b, keys(b, 500_000).Snapshot())
+	data := snapshot(b, keys(b, 500_000).View())
 	b.SetBytes(int64(len(data)))
 	for b.Loop() {
 		if _, err := store.Restore(bytes.NewReader(data)); err != nil {
@@ -126,12 +127,12 @@ func BenchmarkMemory(b *testing.B) {
 		before := heap()
 		s := keys(b, n)
 		b.ReportMetric((heap()-before)/n, "B/key")
-		apply(b, s, s.Index()+1, 0, configure(store.DefaultHistoryLimit))
+		apply(b, s, s.Index()+1, 0, configure(tree.DefaultHistoryLimit))
 		before = heap()
-		for i := range store.DefaultHistoryLimit {
+		for i := range tree.DefaultHistoryLimit {
 			apply(b, s, s.Index()+1, 0, set(benchPath(i), fmt.Sprintf("value number %08d", i)))
 		}
-		b.ReportMetric((heap()-before)/store.DefaultHistoryLimit, "B/event")
+		b.ReportMetric((heap()-before)/tree.DefaultHistoryLimit, "B/event")
 		runtime.KeepAlive(s)
 	}
 }

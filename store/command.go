@@ -4,11 +4,11 @@ import (
 	"errors"
 	"fmt"
 	"strings"
-	"unsafe"
 
 	"google.golang.org/protobuf/proto"
 
 	"etcd/store/storepb"
+	"etcd/store/tree"
 )
 
 var encoding = proto.MarshalOptions{Deterministic: true}
@@ -84,7 +84,7 @@ func checkKey(m proto.Message, path string, ttl int64, condition *storepb.Condit
 	if unknown(m) || condition != nil && unknown(condition) {
 		return errNewer
 	}
-	if !wellFormed(path) {
+	if !tree.Clean(path) {
 		return fmt.Errorf("path %.100q is not clean", path)
 	}
 	if ttl < 0 {
@@ -100,7 +100,7 @@ func checkMember(m proto.Message, member *storepb.Member) error {
 	if member.GetId() == 0 {
 		return errors.New("member without an id")
 	}
-	if name := member.GetName(); strings.Contains(name, "/") || !wellFormed("/"+name) || name == "" {
+	if name := member.GetName(); strings.Contains(name, "/") || !tree.Clean("/"+name) || name == "" {
 		return fmt.Errorf("member name %.100q is not a path component", name)
 	}
 	return nil
@@ -115,27 +115,3 @@ func checkUnknown(m proto.Message) error {
 
 // unknown says whether the message has fields that this version lacks.
 func unknown(m proto.Message) bool { return len(m.ProtoReflect().GetUnknown()) > 0 }
-
-// wellFormed says whether path is absolute and clean. Protobuf sees to it that
-// it is valid UTF-8.
-func wellFormed(path string) bool {
-	if path == "" || path[0] != '/' {
-		return false
-	}
-	for rest := path[1:]; path != "/"; {
-		name, more, found := strings.Cut(rest, "/")
-		if name == "" || name == "." || name == ".." {
-			return false
-		}
-		if !found {
-			break
-		}
-		rest = more
-	}
-	return true
-}
-
-// owned returns the bytes of a message just decoded as a string. They are a
-// copy that nothing else refers to, and values can be large, so they are not
-// copied once more.
-func owned(b []byte) string { return unsafe.String(unsafe.SliceData(b), len(b)) }

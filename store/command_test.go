@@ -64,7 +64,7 @@ func TestApplyRefusesWhatItDoesNotUnderstand(t *testing.T) {
 	tests["newer configure"] = newer(c, c.GetConfigure())
 
 	s := filled(t, set("/a", "1", ttl(5)))
-	before := snapshot(t, s.Snapshot())
+	before := snapshot(t, s.View())
 	for name, c := range tests {
 		data, err := proto.Marshal(c)
 		if err != nil {
@@ -92,7 +92,7 @@ func TestApplyRefusesWhatItDoesNotUnderstand(t *testing.T) {
 	if !panics(func() { store.Encode(set("/\xff", "1")) }) {
 		t.Error("a path that is not UTF-8 was encoded")
 	}
-	if !bytes.Equal(before, snapshot(t, s.Snapshot())) {
+	if !bytes.Equal(before, snapshot(t, s.View())) {
 		t.Error("the store changed")
 	}
 }

@@ -7,6 +7,7 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	"etcd/store"
+	"etcd/store/logtime"
 	"etcd/store/storepb"
 )
 
@@ -24,14 +25,14 @@ func FuzzApply(f *testing.F) {
 	f.Add([]byte{0x0a, 0x03, 0x0a, 0x01, 0xff}, uint64(1))
 	f.Fuzz(func(t *testing.T, command []byte, now uint64) {
 		one, other := varied(t), varied(t)
-		before := snapshot(t, one.Snapshot())
-		result, err := one.Apply(20, store.Time(now), bytes.Clone(command))
-		again, againErr := other.Apply(20, store.Time(now), command)
+		before := snapshot(t, one.View())
+		result, err := one.Apply(20, logtime.Time(now), bytes.Clone(command))
+		again, againErr := other.Apply(20, logtime.Time(now), command)
 		if (err == nil) != (againErr == nil) || show(result) != show(again) {
 			t.Fatalf("%s, %v; then %s, %v", show(result), err, show(again), againErr)
 		}
-		after := snapshot(t, one.Snapshot())
-		if !bytes.Equal(after, snapshot(t, other.Snapshot())) {
+		after := snapshot(t, one.View())
+		if !bytes.Equal(after, snapshot(t, other.View())) {
 			t.Fatal("the stores differ")
 		}
 		if err != nil {
@@ -45,7 +46,7 @@ func FuzzApply(f *testing.F) {
 			t.Fatal(err)
 		}
 		store.Encode(c)
-		if !bytes.Equal(after, snapshot(t, restore(t, after).Snapshot())) {
+		if !bytes.Equal(after, snapshot(t, restore(t, after).View())) {
 			t.Fatal("a restore changed the store")
 		}
 	})
@@ -54,8 +55,8 @@ func FuzzApply(f *testing.F) {
 // Whatever the bytes are, they are refused or give a store that works and
 // writes a snapshot that is read as the same.
 func FuzzRestore(f *testing.F) {
-	f.Add(snapshot(f, store.New().Snapshot()))
-	f.Add(snapshot(f, varied(f).Snapshot()))
+	f.Add(snapshot(f, store.New().View()))
+	f.Add(snapshot(f, varied(f).View()))
 	f.Add(stream(f, &storepb.SnapshotHeader{FormatVersion: 1, Index: 9, Nodes: 1 << 60}))
 	f.Add([]byte{0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff})
 	f.Fuzz(func(t *testing.T, data []byte) {
@@ -63,8 +64,8 @@ func FuzzRestore(f *testing.F) {
 		if err != nil {
 			return
 		}
-		once := snapshot(t, s.Snapshot())
-		if !bytes.Equal(once, snapshot(t, restore(t, once).Snapshot())) {
+		once := snapshot(t, s.View())
+		if !bytes.Equal(once, snapshot(t, restore(t, once).View())) {
 			t.Fatal("a restore changed the store")
 		}
 		tree := listing(t, s)

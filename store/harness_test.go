@@ -7,7 +7,9 @@ import (
 	"testing"
 
 	"etcd/store"
+	"etcd/store/logtime"
 	"etcd/store/storepb"
+	"etcd/store/tree"
 )
 
 // A command is built by one of these and altered by options.
@@ -109,7 +111,7 @@ func prevIndex(index uint64) option {
 }
 
 // apply applies a command that has to be understood.
-func apply(t testing.TB, s *store.Store, index uint64, now store.Time, c *storepb.Command) store.Result {
+func apply(t testing.TB, s *store.Store, index uint64, now logtime.Time, c *storepb.Command) store.Result {
 	t.Helper()
 	result, err := s.Apply(index, now, store.Encode(c))
 	if err != nil {
@@ -159,7 +161,7 @@ func show(r store.Result) string {
 	return line
 }
 
-func showEvent(e *store.Event) string {
+func showEvent(e *tree.Event) string {
 	line := e.Action.String() + " " + showNode(e.Node)
 	if e.Index != e.Node.Modified {
 		line = fmt.Sprintf("[%d] %s", e.Index, line)
@@ -170,7 +172,7 @@ func showEvent(e *store.Event) string {
 	return line
 }
 
-func showNode(n *store.Node) string {
+func showNode(n *tree.Node) string {
 	line := n.Path
 	switch {
 	case n.Dir && n.Value != "":
@@ -208,7 +210,7 @@ func listing(t testing.TB, s *store.Store) string {
 }
 
 // events describes a history, an event a line.
-func events(h store.History, from uint64) string {
+func events(h tree.History, from uint64) string {
 	var lines []string
 	for e := range h.From(from) {
 		lines = append(lines, showEvent(e))
@@ -217,7 +219,7 @@ func events(h store.History, from uint64) string {
 }
 
 // snapshot returns the bytes of a snapshot.
-func snapshot(t testing.TB, sn *store.Snapshot) []byte {
+func snapshot(t testing.TB, sn *store.View) []byte {
 	t.Helper()
 	var out bytes.Buffer
 	n, err := sn.WriteTo(&out)

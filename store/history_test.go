@@ -9,9 +9,10 @@ import (
 
 	"etcd/store"
 	"etcd/store/storepb"
+	"etcd/store/tree"
 )
 
-func indexes(h store.History, from uint64) []uint64 {
+func indexes(h tree.History, from uint64) []uint64 {
 	var got []uint64
 	for e := range h.From(from) {
 		got = append(got, e.Index)
@@ -69,7 +70,7 @@ func TestClearedIsExact(t *testing.T) {
 	check(1)
 	apply(t, s, 10, 0, configure(0))
 	check(2)
-	s = restore(t, snapshot(t, s.Snapshot()))
+	s = restore(t, snapshot(t, s.View()))
 	check(2)
 }
 
@@ -104,8 +105,8 @@ func TestHistoryIsBoundedInBytes(t *testing.T) {
 	if h.Len() != 31 || h.Last() != 100 || h.Cleared() != 69 {
 		t.Errorf("%d events up to %d, cleared %d", h.Len(), h.Last(), h.Cleared())
 	}
-	data := snapshot(t, s.Snapshot())
-	if again := restore(t, data); !bytes.Equal(snapshot(t, again.Snapshot()), data) {
+	data := snapshot(t, s.View())
+	if again := restore(t, data); !bytes.Equal(snapshot(t, again.View()), data) {
 		t.Error("it is another one after a restore")
 	}
 	for _, tt := range []struct {
@@ -125,7 +126,7 @@ func TestHistoryIsBoundedInBytes(t *testing.T) {
 
 func TestAnEventOverTheBoundLeavesNoHistory(t *testing.T) {
 	s := filled(t, set("/a", "1"))
-	apply(t, s, 2, 0, set("/a", strings.Repeat("x", store.MaxHistoryBytes)))
+	apply(t, s, 2, 0, set("/a", strings.Repeat("x", tree.MaxHistoryBytes)))
 	if h := s.History(); h.Len() != 0 || h.Cleared() != 2 {
 		t.Errorf("%d events, cleared %d", h.Len(), h.Cleared())
 	}
@@ -139,7 +140,7 @@ func TestAnEventOverTheBoundLeavesNoHistory(t *testing.T) {
 // read elsewhere meanwhile; the race detector watches.
 func TestViewsDoNotChange(t *testing.T) {
 	type view struct {
-		history store.History
+		history tree.History
 		want    string
 		cleared uint64
 	}

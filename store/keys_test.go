@@ -6,7 +6,9 @@ import (
 	"testing"
 
 	"etcd/store"
+	"etcd/store/logtime"
 	"etcd/store/storepb"
+	"etcd/store/tree"
 )
 
 type step struct {
@@ -219,7 +221,7 @@ func TestCommands(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			s := store.New()
 			for i, step := range tt.steps {
-				now := store.Time(1000)
+				now := logtime.Time(1000)
 				if step.command.GetExpire() != nil {
 					now = 1009
 				}
@@ -242,18 +244,18 @@ func TestCommands(t *testing.T) {
 func TestActionOfWhatIsRefused(t *testing.T) {
 	tests := []struct {
 		command *storepb.Command
-		want    store.Action
+		want    tree.Action
 	}{
-		{set("/d", ""), store.ActionSet},
-		{set("/d", "", refresh), store.ActionSet},
-		{set("/d", "", missing, prevValue("1")), store.ActionCreate},
-		{set("/x", "", exist), store.ActionUpdate},
-		{set("/x", "", exist, prevValue("1")), store.ActionCompareAndSwap},
-		{create("/d/f", ""), store.ActionCreate},
-		{remove("/x"), store.ActionDelete},
-		{remove("/d/f", missing, prevIndex(1)), store.ActionDelete},
-		{remove("/x", prevIndex(1)), store.ActionCompareAndDelete},
-		{expire("/x", 1, 1), store.ActionExpire},
+		{set("/d", ""), tree.ActionSet},
+		{set("/d", "", refresh), tree.ActionSet},
+		{set("/d", "", missing, prevValue("1")), tree.ActionCreate},
+		{set("/x", "", exist), tree.ActionUpdate},
+		{set("/x", "", exist, prevValue("1")), tree.ActionCompareAndSwap},
+		{create("/d/f", ""), tree.ActionCreate},
+		{remove("/x"), tree.ActionDelete},
+		{remove("/d/f", missing, prevIndex(1)), tree.ActionDelete},
+		{remove("/x", prevIndex(1)), tree.ActionCompareAndDelete},
+		{expire("/x", 1, 1), tree.ActionExpire},
 		{removeMember(9), 0},
 		{configure(1), 0},
 	}
@@ -292,7 +294,7 @@ func TestGet(t *testing.T) {
 		node, f := s.Get(tt.path)
 		got := ""
 		if f != nil {
-			got = show(store.Result{Failure: f})
+			got = show(store.Result{Outcome: tree.Outcome{Failure: f}})
 		} else {
 			got = showNode(node)
 		}

@@ -7,6 +7,7 @@ import (
 	"slices"
 
 	"etcd/store/storepb"
+	"etcd/store/tree"
 )
 
 // Member is a machine of the cluster.
@@ -63,9 +64,9 @@ func byID(m Member, id uint64) int { return cmp.Compare(m.ID, id) }
 // not depend on that: where keys of clients are in the way of the file, it is
 // left out, and there is no event. The file of a former name goes without an
 // event of its own, because a command has one at most.
-func (s *Store) setMember(m *storepb.Member) Result {
+func (s *Store) setMember(m *storepb.Member) tree.Outcome {
 	if _, gone := slices.BinarySearch(s.removed, m.GetId()); gone {
-		return s.nothing() // an ID is never used again
+		return tree.Outcome{} // an ID is never used again
 	}
 	member := memberOf(m)
 	members := slices.Clone(s.members)
@@ -78,29 +79,18 @@ func (s *Store) setMember(m *storepb.Member) Result {
 	}
 	s.members = members
 
-	if file := s.leftFile(former); file != nil {
-		s.tree.remove(file)
+	if file := s.leftFile(former); file != "" {
+		s.tree.Unlink(file)
 	}
-	path := member.path()
-	old := s.tree.find(path)
-	if old == nil {
-		result := s.make(ActionSet, path, false, member.value(), 0)
-		result.Failure = nil
-		return result
-	}
-	if old.Dir {
-		return s.nothing()
-	}
-	node := &Node{Path: path, Value: member.value(), Created: s.index, Modified: s.index}
-	s.tree.put(node, old)
-	return s.publish(ActionSet, node, old)
+	outcome := s.tree.Set(s.index, s.time, &storepb.Set{Path: member.path(), Value: []byte(member.value())})
+	return tree.Outcome{Event: outcome.Event, Published: outcome.Published}
 }
 
 // removeMember removes a member and its file, if it is known.
-func (s *Store) removeMember(id uint64) Result {
+func (s *Store) removeMember(id uint64) tree.Outcome {
 	at, found := slices.BinarySearchFunc(s.members, id, byID)
 	if !found {
-		return s.nothing()
+		return tree.Outcome{}
 	}
 	member := s.members[at]
 	s.members = slices.Delete(slices.Clone(s.members), at, at+1)
@@ -108,21 +98,21 @@ func (s *Store) removeMember(id uint64) Result {
 		s.removed = slices.Insert(slices.Clone(s.removed), at, id)
 	}
 	file := s.leftFile(member)
-	if file == nil {
-		return s.nothing()
+	if file == "" {
+		return tree.Outcome{}
 	}
-	return s.remove(ActionDelete, file)
+	outcome := s.tree.Delete(s.index, &storepb.Delete{Path: file})
+	return tree.Outcome{Event: outcome.Event, Published: outcome.Published}
 }
 
-// leftFile returns the file of a former member, nil if there is none or a
+// leftFile returns the path of the file of a former member, "" if there is none or a
 // present member goes by its name.
-func (s *Store) leftFile(former Member) *Node {
+func (s *Store) leftFile(former Member) string {
 	if former.ID == 0 || slices.ContainsFunc(s.members, func(m Member) bool { return m.Name == former.Name }) {
-		return nil
+		return ""
 	}
-	file := s.tree.find(former.path())
-	if file == nil || file.Dir {
-		return nil
+	if file, _ := s.tree.Get(former.path()); file == nil || file.Dir {
+		return ""
 	}
-	return file
+	return former.path()
 }

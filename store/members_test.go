@@ -63,7 +63,7 @@ func TestMembersAreSortedAndTheirs(t *testing.T) {
 func TestSnapshotsKeepTheirMembers(t *testing.T) {
 	s := filled(t, setMember(member(1, "a")), setMember(member(2, "b")), setMember(member(3, "c")))
 	for i, c := range []*storepb.Command{setMember(member(2, "x")), removeMember(1), setMember(member(1, "y")), removeMember(3)} {
-		taken, want := s.Snapshot(), snapshot(t, s.Snapshot())
+		taken, want := s.View(), snapshot(t, s.View())
 		apply(t, s, uint64(10+i), 0, c)
 		if !bytes.Equal(snapshot(t, taken), want) {
 			t.Errorf("command %d changed a snapshot taken before it", 10+i)

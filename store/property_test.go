@@ -12,7 +12,9 @@ import (
 	"pgregory.net/rapid"
 
 	"etcd/store"
+	"etcd/store/logtime"
 	"etcd/store/storepb"
+	"etcd/store/tree"
 )
 
 // drawPath gives few paths, so that commands meet; their names sort around the
@@ -108,7 +110,7 @@ func TestTheStoreIsLikeTheModel(t *testing.T) {
 			command := store.Encode(c)
 			want := m.apply(index, now, c)
 			for _, s := range []*store.Store{s, revived} {
-				result, err := s.Apply(index, store.Time(now), command)
+				result, err := s.Apply(index, logtime.Time(now), command)
 				if err != nil {
 					t.Fatalf("%v: %v", c, err)
 				}
@@ -146,18 +148,18 @@ func TestTheStoreIsLikeTheModel(t *testing.T) {
 			"pass time": func(t *rapid.T) {
 				now += rapid.SampledFrom([]uint64{1, 5, math.MaxInt64, math.MaxUint64 - 2}).Draw(t, "nanoseconds") // the last one: back by 3
 				limit := rapid.IntRange(0, 3).Draw(t, "limit")
-				commands := s.Expired(store.Time(now), limit)
+				commands := s.Expired(logtime.Time(now), limit)
 				if len(commands) > limit {
 					t.Fatalf("%d commands over the limit of %d", len(commands), limit)
 				}
 				for _, command := range commands {
 					index++
 					m.time = max(m.time, now)
-					result, err := s.Apply(index, store.Time(now), command)
+					result, err := s.Apply(index, logtime.Time(now), command)
 					if err != nil {
 						t.Fatal(err)
 					}
-					again, err := revived.Apply(index, store.Time(now), command)
+					again, err := revived.Apply(index, logtime.Time(now), command)
 					if err != nil || show(again) != show(result) {
 						t.Fatalf("%s, then %s, %v", show(result), show(again), err)
 					}
@@ -178,7 +180,7 @@ func TestTheStoreIsLikeTheModel(t *testing.T) {
 			},
 			"revive": func(t *rapid.T) {
 				var out bytes.Buffer
-				if _, err := revived.Snapshot().WriteTo(&out); err != nil {
+				if _, err := revived.View().WriteTo(&out); err != nil {
 					t.Fatal(err)
 				}
 				var err error
@@ -190,7 +192,7 @@ func TestTheStoreIsLikeTheModel(t *testing.T) {
 				compareToModel(t, s, m)
 				var one, other bytes.Buffer
 				for out, s := range map[*bytes.Buffer]*store.Store{&one: s, &other: revived} {
-					if _, err := s.Snapshot().WriteTo(out); err != nil {
+					if _, err := s.View().WriteTo(out); err != nil {
 						t.Fatal(err)
 					}
 				}
@@ -249,7 +251,7 @@ func compareToModel(t *rapid.T, s *store.Store, m *model) {
 	node, f := s.Get(path)
 	want, why := m.walk(path)
 	switch {
-	case want == nil && show(store.Result{Failure: f}) != why:
+	case want == nil && show(store.Result{Outcome: tree.Outcome{Failure: f}}) != why:
 		t.Fatalf("Get(%q) fails with %v, want %s", path, f, why)
 	case want != nil && showNode(node) != want.text(path):
 		t.Fatalf("Get(%q) gives %s, want %s", path, showNode(node), want.text(path))

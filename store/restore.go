@@ -11,11 +11,13 @@ import (
 
 	"google.golang.org/protobuf/proto"
 
+	"etcd/store/logtime"
 	"etcd/store/storepb"
+	"etcd/store/tree"
 )
 
-// Restore reads what Snapshot.WriteTo wrote and returns a store that goes on
-// from there exactly as the one the snapshot was taken of. It reads r to its
+// Restore reads what View.WriteTo wrote and returns a store that goes on
+// from there exactly as the one the view was taken of. It reads r to its
 // end. It returns an error for every stream that is not a whole snapshot of a
 // version and a shape this package knows; it wraps ErrNewer if that is why.
 func Restore(r io.Reader) (*Store, error) {
@@ -35,11 +37,10 @@ func (s *Store) restore(in *messageReader) error {
 	if version := header.GetFormatVersion(); version != formatVersion {
 		return fmt.Errorf("%w: it has format version %d, this program reads version %d", ErrNewer, version, formatVersion)
 	}
-	s.index, s.time = header.GetIndex(), Time(header.GetTime())
-	s.history.limit = int(header.GetHistoryLimit())
-	s.history.cleared = header.GetHistoryCleared()
-	if s.history.cleared > s.index {
-		return errors.New("header: the history is ahead of the index")
+	s.index, s.time = header.GetIndex(), logtime.Time(header.GetTime())
+	loader, err := tree.NewLoader(s.index, int(header.GetHistoryLimit()), header.GetHistoryCleared())
+	if err != nil {
+		return fmt.Errorf("header: %w", err)
 	}
 	s.removed = header.GetRemoved()
 	for i, id := range s.removed {
@@ -52,19 +53,17 @@ func (s *Store) restore(in *messageReader) error {
 			return fmt.Errorf("member %d: %w", i, err)
 		}
 	}
-	last := ""
 	for i := range header.GetNodes() {
-		node, err := s.restoreNode(in, last)
-		if err != nil {
+		if err := restoreNode(in, loader); err != nil {
 			return fmt.Errorf("node %d: %w", i, err)
 		}
-		last = node.Path
 	}
 	for i := range header.GetEvents() {
-		if err := s.restoreEvent(in); err != nil {
+		if err := restoreEvent(in, loader); err != nil {
 			return fmt.Errorf("event %d: %w", i, err)
 		}
 	}
+	s.tree = loader.Tree()
 	return in.end()
 }
 
@@ -83,91 +82,56 @@ func (s *Store) restoreMember(in *messageReader) error {
 	return nil
 }
 
-// restoreNode reads the node that comes after the one at path last.
-func (s *Store) restoreNode(in *messageReader, last string) (*Node, error) {
+func restoreNode(in *messageReader, loader *tree.Loader) error {
 	m := new(storepb.Node)
 	if err := in.read(m); err != nil {
-		return nil, err
+		return err
 	}
-	node, err := s.decodeNode(m)
+	node, err := decodeNode(m)
 	if err != nil {
-		return nil, err
+		return err
 	}
-	if node.Path <= last {
-		return nil, fmt.Errorf("%.100q is out of order", node.Path)
-	}
-	// A directory sorts before everything in it, so it is there already.
-	if dir := s.tree.find(parent(node.Path)); dir == nil || !dir.Dir {
-		return nil, fmt.Errorf("%.100q is in no directory", node.Path)
-	}
-	s.tree.nodes.Load(node)
-	if node.Deadline != 0 {
-		s.tree.expiry.Set(node)
-	}
-	return node, nil
+	return loader.Node(node)
 }
 
-func (s *Store) restoreEvent(in *messageReader) error {
+func restoreEvent(in *messageReader, loader *tree.Loader) error {
 	m := new(storepb.Event)
 	if err := in.read(m); err != nil {
 		return err
 	}
-	event := Event{Index: m.GetIndex(), Action: Action(m.GetAction())}
-	if m.GetAction() < 0 || m.GetAction() > math.MaxUint8 || !event.Action.valid() {
+	if m.GetAction() < 0 || m.GetAction() > math.MaxUint8 {
 		return fmt.Errorf("action %d is not known", m.GetAction())
 	}
-	if event.Index > s.index || event.Index <= max(s.history.cleared, s.history.Last()) {
-		return fmt.Errorf("index %d is out of order", event.Index)
-	}
+	event := tree.Event{Index: m.GetIndex(), Action: tree.Action(m.GetAction())}
 	var err error
-	if event.Node, err = s.decodeNode(m.GetNode()); err != nil {
+	if event.Node, err = decodeNode(m.GetNode()); err != nil {
 		return err
-	}
-	if event.Node.Modified != event.Index {
-		return fmt.Errorf("index %d has a node of index %d", event.Index, event.Node.Modified)
-	}
-	if current := s.tree.find(event.Node.Path); current != nil && *current == *event.Node {
-		event.Node = current
 	}
 	if m.Prev != nil {
 		m.Prev.Path = event.Node.Path
-		if event.Prev, err = s.decodeNode(m.Prev); err != nil {
+		if event.Prev, err = decodeNode(m.Prev); err != nil {
 			return err
 		}
 	}
-	cleared := s.history.cleared
-	s.history.record(event)
-	if s.history.cleared != cleared {
-		return errors.New("the history is over its limits")
-	}
-	return nil
+	return loader.Event(event)
 }
 
-func (s *Store) decodeNode(m *storepb.Node) (*Node, error) {
+// decodeNode turns a message into a node, which may still be one that no tree has.
+func decodeNode(m *storepb.Node) (*tree.Node, error) {
 	if m == nil {
 		return nil, errors.New("no node")
 	}
 	if unknown(m) {
 		return nil, errNewer
 	}
-	node := &Node{
+	return &tree.Node{
 		Path:     m.GetPath(),
 		Dir:      m.GetDir(),
-		Value:    owned(m.GetValue()),
+		Value:    storepb.Owned(m.GetValue()),
 		Created:  m.GetCreatedIndex(),
 		Modified: m.GetModifiedIndex(),
-		Deadline: Time(m.GetDeadline()),
-	}
-	if !wellFormed(node.Path) || node.Path == "/" {
-		return nil, fmt.Errorf("path %.100q is not that of a node", node.Path)
-	}
-	if node.Dir && node.Value != "" {
-		return nil, fmt.Errorf("directory %.100q has a value", node.Path)
-	}
-	if node.Created > node.Modified || node.Modified > s.index {
-		return nil, fmt.Errorf("%.100q has indexes from the future", node.Path)
-	}
-	return node, nil
+		Deadline: logtime.Time(m.GetDeadline()),
+	}, nil
 }
 
 // maxMessage bounds a message of a snapshot. It is far above what a request

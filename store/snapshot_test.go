@@ -13,7 +13,9 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	"etcd/store"
+	"etcd/store/logtime"
 	"etcd/store/storepb"
+	"etcd/store/tree"
 )
 
 // varied returns a store with something of everything in it.
@@ -32,7 +34,7 @@ func varied(t testing.TB) *store.Store {
 }
 
 func TestSnapshotsOfTheSameLogAreTheSame(t *testing.T) {
-	one, other := snapshot(t, varied(t).Snapshot()), snapshot(t, varied(t).Snapshot())
+	one, other := snapshot(t, varied(t).View()), snapshot(t, varied(t).View())
 	if !bytes.Equal(one, other) {
 		t.Error("the snapshots differ")
 	}
@@ -40,7 +42,7 @@ func TestSnapshotsOfTheSameLogAreTheSame(t *testing.T) {
 
 func TestRestore(t *testing.T) {
 	s := varied(t)
-	data := snapshot(t, s.Snapshot())
+	data := snapshot(t, s.View())
 	for name, r := range map[string]io.Reader{
 		"at once":       bytes.NewReader(data),
 		"byte by byte":  iotest.OneByteReader(bytes.NewReader(data)),
@@ -69,7 +71,7 @@ func TestRestore(t *testing.T) {
 func TestTimeDoesNotRunBackwards(t *testing.T) {
 	s := store.New()
 	apply(t, s, 1, 1000, set("/a", "1"))
-	revived := restore(t, snapshot(t, s.Snapshot()))
+	revived := restore(t, snapshot(t, s.View()))
 	for _, s := range []*store.Store{s, revived} {
 		if got := show(apply(t, s, 2, 400, set("/a", "2", ttl(5)))); got != `set /a="2" 2/2 @1005 was /a="1" 1/1` {
 			t.Errorf("set: %s", got)
@@ -84,8 +86,8 @@ func TestTimeDoesNotRunBackwards(t *testing.T) {
 }
 
 func TestRestoreOfAnEmptyStore(t *testing.T) {
-	s := restore(t, snapshot(t, store.New().Snapshot()))
-	if got := listing(t, s); s.Index() != 0 || got != "" || s.HistoryLimit() != store.DefaultHistoryLimit {
+	s := restore(t, snapshot(t, store.New().View()))
+	if got := listing(t, s); s.Index() != 0 || got != "" || s.HistoryLimit() != tree.DefaultHistoryLimit {
 		t.Errorf("index %d, limit %d, tree %q", s.Index(), s.HistoryLimit(), got)
 	}
 	apply(t, s, 1, 0, set("/a", ""))
@@ -105,13 +107,13 @@ func TestSnapshotWhileTheStoreGoesOn(t *testing.T) {
 			path := fmt.Sprintf("/%d/%d/%d", next(7), next(20), next(20))
 			switch next(8) {
 			case 0:
-				apply(t, s, i, store.Time(i), remove(path))
+				apply(t, s, i, logtime.Time(i), remove(path))
 			case 1:
-				apply(t, s, i, store.Time(i), remove(path[:strings.LastIndexByte(path, '/')], recursive))
+				apply(t, s, i, logtime.Time(i), remove(path[:strings.LastIndexByte(path, '/')], recursive))
 			case 2:
-				apply(t, s, i, store.Time(i), create("/q", "x"))
+				apply(t, s, i, logtime.Time(i), create("/q", "x"))
 			default:
-				apply(t, s, i, store.Time(i), set(path, fmt.Sprint(i), ttl(int64(next(100)))))
+				apply(t, s, i, logtime.Time(i), set(path, fmt.Sprint(i), ttl(int64(next(100)))))
 			}
 		}
 	}
@@ -123,8 +125,8 @@ func TestSnapshotWhileTheStoreGoesOn(t *testing.T) {
 	for range 8 {
 		churn(index, index+700)
 		index += 700
-		want := snapshot(t, s.Snapshot())
-		sn := s.Snapshot()
+		want := snapshot(t, s.View())
+		sn := s.View()
 		results := make(chan written)
 		for range 2 {
 			go func() {
@@ -154,7 +156,7 @@ func TestWriteToReportsErrors(t *testing.T) {
 	full := errors.New("disk full")
 	for _, room := range []int{0, 1, 1 << 16, 1<<16 + 5} {
 		w := &smallDisk{room: room, err: full}
-		n, err := s.Snapshot().WriteTo(w)
+		n, err := s.View().WriteTo(w)
 		if !errors.Is(err, full) || n != int64(w.written) {
 			t.Errorf("room for %d: %d bytes of %d, %v", room, n, w.written, err)
 		}
@@ -176,7 +178,7 @@ func (d *smallDisk) Write(p []byte) (int, error) {
 }
 
 func TestRestoreNeedsAllOfIt(t *testing.T) {
-	data := snapshot(t, varied(t).Snapshot())
+	data := snapshot(t, varied(t).View())
 	for n := range data {
 		if _, err := store.Restore(bytes.NewReader(data[:n])); !errors.Is(err, io.ErrUnexpectedEOF) {
 			t.Fatalf("%d of %d bytes: %v", n, len(data), err)
@@ -239,7 +241,7 @@ func TestRestoreRefusesWhatCannotBe(t *testing.T) {
 	}
 	for i, messages := range good {
 		data := stream(t, messages...)
-		if got := snapshot(t, restore(t, data).Snapshot()); !bytes.Equal(got, data) {
+		if got := snapshot(t, restore(t, data).View()); !bytes.Equal(got, data) {
 			t.Errorf("good stream %d came back as another", i)
 		}
 	}

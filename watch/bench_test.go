@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"etcd/store"
+	"etcd/store/tree"
 	"etcd/watch"
 )
 
@@ -35,7 +36,7 @@ func write(hub *watch.Hub) (deliveries int) {
 	return deliveries
 }
 
-func event(b *testing.B, s *store.Store, path string) (*store.Event, store.History) {
+func event(b *testing.B, s *store.Store, path string) (*tree.Event, tree.History) {
 	b.Helper()
 	result, err := s.Apply(s.Index()+1, 0, store.Encode(set(path)))
 	if err != nil || result.Event == nil {
@@ -54,7 +55,7 @@ func BenchmarkPublish(b *testing.B) {
 			subscribe(b, hub, 1<<40, watch.Watcher{Path: "/busy", Recursive: true, Stream: true})
 			e, history := event(b, s, "/busy/key/below")
 			next := *e
-			events := []*store.Event{&next}
+			events := []*tree.Event{&next}
 			b.ReportAllocs()
 			for b.Loop() {
 				next.Index++
@@ -77,7 +78,7 @@ func BenchmarkPublishRemovedDirectory(b *testing.B) {
 	if err != nil {
 		b.Fatal(err)
 	}
-	events, history := []*store.Event{result.Event}, s.History()
+	events, history := []*tree.Event{result.Event}, s.History()
 	for b.Loop() {
 		hub.Publish(events, history)
 		if n := write(hub); n != 0 {
@@ -92,10 +93,10 @@ func BenchmarkPublishToOneShots(b *testing.B) {
 		b.Run(fmt.Sprintf("watchers=%d", n), func(b *testing.B) {
 			s := store.New()
 			e, history := event(b, s, "/key")
-			events := []*store.Event{e}
+			events := []*tree.Event{e}
 			for b.Loop() {
 				b.StopTimer()
-				hub := watch.NewHub(store.History{})
+				hub := watch.NewHub(tree.History{})
 				for i := range n {
 					subscribe(b, hub, uint64(i), watch.Watcher{Path: "/key"})
 				}
@@ -119,7 +120,7 @@ func BenchmarkIdleWatcher(b *testing.B) {
 				var before, after runtime.MemStats
 				runtime.GC()
 				runtime.ReadMemStats(&before)
-				hub := watch.NewHub(store.History{})
+				hub := watch.NewHub(tree.History{})
 				for i := range n {
 					path := kind.path
 					if kind.name == "own key" {
@@ -141,7 +142,7 @@ func BenchmarkCatchUp(b *testing.B) {
 	for _, n := range []int{1, 1000} {
 		b.Run(fmt.Sprintf("watchers=%d", n), func(b *testing.B) {
 			s := store.New()
-			for i := range store.DefaultHistoryLimit {
+			for i := range tree.DefaultHistoryLimit {
 				event(b, s, fmt.Sprintf("/busy/%03d/key", i%1000))
 			}
 			for b.Loop() {

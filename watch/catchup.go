@@ -1,7 +1,7 @@
 package watch
 
 import (
-	"etcd/store"
+	"etcd/store/tree"
 )
 
 const (
@@ -16,7 +16,7 @@ const (
 // history. While it does so it shares nothing with the hub that changes, so it may have
 // a goroutine of its own.
 type CatchUp struct {
-	view     store.History
+	view     tree.History
 	at, end  uint64 // the next event to look at, and the one behind the view
 	chasers  []*chaser
 	running  int             // chasers that do not have enough yet
@@ -122,7 +122,7 @@ func (c *CatchUp) index() {
 	}
 }
 
-func (c *CatchUp) look(e *store.Event) {
+func (c *CatchUp) look(e *tree.Event) {
 	if c.few != nil {
 		for i := range c.few {
 			c.few[i].offer(e)
@@ -137,7 +137,7 @@ func (c *CatchUp) look(e *store.Event) {
 }
 
 // offer takes e if the watch wants it.
-func (c *chase) offer(e *store.Event) {
+func (c *chase) offer(e *tree.Event) {
 	r := c.chaser
 	if c.done || e.Index < c.from || !c.w.wants(e) {
 		return

@@ -8,6 +8,7 @@ import (
 
 	"etcd/store"
 	"etcd/store/storepb"
+	"etcd/store/tree"
 	"etcd/watch"
 )
 
@@ -24,9 +25,9 @@ type feed struct {
 	hub   *watch.Hub
 	index uint64
 
-	events    []*store.Event   // not published yet
-	published []*store.Event   // in order
-	history   store.History    // as it was when they were
+	events    []*tree.Event    // not published yet
+	published []*tree.Event    // in order
+	history   tree.History     // as it was when they were
 	got       map[uint64][]got // by subscriber
 	lost      map[uint64]error // by subscriber
 	order     []uint64         // in which subscribers got something at the last settling
@@ -203,7 +204,7 @@ func (f *feed) expire() {
 }
 
 // wants is the rule of who hears of what, as plainly as it can be said.
-func wants(w watch.Watcher, e *store.Event) bool {
+func wants(w watch.Watcher, e *tree.Event) bool {
 	watched, changed := components(w.Path), components(e.Node.Path)
 	common := 0
 	for common < min(len(watched), len(changed)) && watched[common] == changed[common] {
@@ -213,7 +214,7 @@ func wants(w watch.Watcher, e *store.Event) bool {
 	case common < len(watched) && common < len(changed):
 		return false // neither is below the other
 	case len(changed) < len(watched):
-		return e.Prev != nil && e.Prev.Dir && (e.Action == store.ActionDelete || e.Action == store.ActionExpire)
+		return e.Prev != nil && e.Prev.Dir && (e.Action == tree.ActionDelete || e.Action == tree.ActionExpire)
 	case len(changed) == len(watched):
 		return true
 	}

@@ -5,12 +5,12 @@ import (
 	"maps"
 	"slices"
 
-	"etcd/store"
+	"etcd/store/tree"
 )
 
 // Hub holds the subscribers and their watches. It is not safe for concurrent use.
 type Hub struct {
-	history store.History
+	history tree.History
 	subs    map[uint64]*subscriber
 	paths   paths[*watcher]
 	watches int
@@ -22,7 +22,7 @@ type Hub struct {
 }
 
 // NewHub returns a hub without subscribers whose past is history.
-func NewHub(history store.History) *Hub {
+func NewHub(history tree.History) *Hub {
 	return &Hub{
 		history: history,
 		subs:    make(map[uint64]*subscriber),
@@ -36,7 +36,7 @@ func (h *Hub) Len() int { return h.watches }
 // next is the index of the first event that was not published yet, or less.
 func (h *Hub) next() uint64 { return end(h.history) }
 
-func end(history store.History) uint64 { return max(history.Last(), history.Cleared()) + 1 }
+func end(history tree.History) uint64 { return max(history.Last(), history.Cleared()) + 1 }
 
 // Add adds a watch to a subscriber, which begins with its first one. token goes with
 // what is for the subscriber. A watch from an index in the past has to be caught up; if
@@ -122,7 +122,7 @@ func (h *Hub) forget(s *subscriber) {
 }
 
 // Publish makes new events known. history is the one that has them as its newest.
-func (h *Hub) Publish(events []*store.Event, history store.History) {
+func (h *Hub) Publish(events []*tree.Event, history tree.History) {
 	h.history = history
 	if h.watches == 0 {
 		return
@@ -133,7 +133,7 @@ func (h *Hub) Publish(events []*store.Event, history store.History) {
 }
 
 // offer makes e ready for w if w wants it.
-func (h *Hub) offer(w *watcher, e *store.Event) {
+func (h *Hub) offer(w *watcher, e *tree.Event) {
 	s := w.sub
 	if s.state == behind || s.missed || w.found > 0 || e.Index < w.from || !w.wants(e) {
 		return
@@ -160,7 +160,7 @@ func (h *Hub) overflow(s *subscriber) {
 }
 
 // deliver is the delivery of e to w, which ends w unless it is a stream.
-func (w *watcher) deliver(e *store.Event) Delivery {
+func (w *watcher) deliver(e *tree.Event) Delivery {
 	if !w.Stream {
 		w.found = e.Index
 	}
@@ -221,7 +221,7 @@ func (h *Hub) fail(w *watcher, err error) {
 // Replace makes another history the past, because the state was replaced by that of
 // a snapshot: everybody has to be caught up with it. Watches that may have missed
 // something which it no longer has end with the error lost.
-func (h *Hub) Replace(history store.History, lost error) {
+func (h *Hub) Replace(history tree.History, lost error) {
 	next := h.next()
 	h.history = history
 	for _, s := range h.sorted() {

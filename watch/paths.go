@@ -4,7 +4,7 @@ import (
 	"cmp"
 	"slices"
 
-	"etcd/store"
+	"etcd/store/tree"
 )
 
 // paths finds whom an event may concern: a tree of the watched paths, with what watches
@@ -93,7 +93,7 @@ func (p *paths[T]) remove(s *spot[T]) {
 // match visits whoever watches the path of e or one above it, from the path upwards, and
 // if e removes a directory also who watches one below it, in the order of paths. Nothing
 // may be added or removed meanwhile.
-func (p *paths[T]) match(e *store.Event, visit func(T)) {
+func (p *paths[T]) match(e *tree.Event, visit func(T)) {
 	for path := e.Node.Path; ; path = parent(path) {
 		if at := p.places[path]; at != nil {
 			at.visit(visit)

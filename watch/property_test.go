@@ -8,7 +8,7 @@ import (
 
 	"pgregory.net/rapid"
 
-	"etcd/store"
+	"etcd/store/tree"
 	"etcd/watch"
 )
 
@@ -20,7 +20,7 @@ type expectation struct {
 	removed  int // and before it was removed; -1: it was not
 }
 
-func (x expectation) events(published []*store.Event) []got {
+func (x expectation) events(published []*tree.Event) []got {
 	if x.removed >= 0 {
 		published = published[:x.removed]
 	}

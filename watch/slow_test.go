@@ -8,7 +8,7 @@ import (
 
 	"pgregory.net/rapid"
 
-	"etcd/store"
+	"etcd/store/tree"
 	"etcd/watch"
 )
 
@@ -82,7 +82,7 @@ func (s *slow) checkLost(d watch.Delivery) {
 	if got := s.got[d.Watch]; len(got) > 0 {
 		seen = got[len(got)-1].index + 1
 	}
-	missing := func(e *store.Event) bool { return e.Index >= seen && e.Index <= s.history.Cleared() }
+	missing := func(e *tree.Event) bool { return e.Index >= seen && e.Index <= s.history.Cleared() }
 	if !slices.ContainsFunc(s.published, missing) {
 		s.t.Fatalf("%+v is told that it has lost something: %v", x.Watcher, d.Err)
 	}

@@ -4,7 +4,7 @@ import (
 	"fmt"
 	"strings"
 
-	"etcd/store"
+	"etcd/store/tree"
 )
 
 // Watcher says what one watch of a subscriber waits for.
@@ -29,7 +29,7 @@ type Watcher struct {
 // the watch is gone.
 type Delivery struct {
 	Watch uint64
-	Event *store.Event
+	Event *tree.Event
 	Err   error
 	Last  bool
 
@@ -52,7 +52,7 @@ func (e *ClearedError) Error() string {
 
 // cleared is the error of who still needs the events from requested on; nil if history
 // has them all.
-func cleared(history store.History, requested uint64) error {
+func cleared(history tree.History, requested uint64) error {
 	newest := history.Cleared()
 	if requested > newest {
 		return nil
@@ -65,7 +65,7 @@ func cleared(history store.History, requested uint64) error {
 }
 
 // wants says whether e is for w, not looking at its index.
-func (w *Watcher) wants(e *store.Event) bool {
+func (w *Watcher) wants(e *tree.Event) bool {
 	path := e.Node.Path
 	switch {
 	case path == w.Path:
@@ -80,9 +80,9 @@ func (w *Watcher) wants(e *store.Event) bool {
 
 // removesSubtree says whether e took a directory away, and with it whatever the
 // watchers below it were waiting for.
-func removesSubtree(e *store.Event) bool {
+func removesSubtree(e *tree.Event) bool {
 	switch e.Action {
-	case store.ActionDelete, store.ActionExpire:
+	case tree.ActionDelete, tree.ActionExpire:
 		return e.Prev != nil && e.Prev.Dir
 	}
 	return false

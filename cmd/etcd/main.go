@@ -17,6 +17,7 @@ import (
 	"etcd/endpoint"
 	"etcd/raftnode"
 	"etcd/store"
+	"etcd/store/logtime"
 	"etcd/wal"
 	"etcd/wal/vfs"
 )
@@ -253,10 +254,10 @@ func machineConfig(c *config, member store.Member, others known, host actors.Hos
 // newClock reads the clocks of this machine. Mono begins at the wall time of the start.
 func newClock() func() raftnode.Reading {
 	start := time.Now()
-	began := store.TimeOf(start)
+	began := logtime.Of(start)
 	return func() raftnode.Reading {
 		now := time.Now()
-		return raftnode.Reading{Mono: uint64(began.Add(now.Sub(start))), Wall: uint64(store.TimeOf(now))}
+		return raftnode.Reading{Mono: uint64(began.Add(now.Sub(start))), Wall: uint64(logtime.Of(now))}
 	}
 }
 

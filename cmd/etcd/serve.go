@@ -15,6 +15,7 @@ import (
 	"etcd/peerfront"
 	"etcd/raftnode"
 	"etcd/store"
+	"etcd/store/logtime"
 )
 
 // fronts are the servers at the two ports. They serve from the start of the process,
@@ -42,7 +43,7 @@ func startFronts(c *config, member store.Member, clients, peers net.Listener, tl
 	f.clients = httpfront.New(cfg, slices.Concat(
 		v1.Routes(v1.Config{LocalReads: c.reads == "local"}),
 		ops.Routes(ops.Config{
-			Version: programVersion, Clock: func() store.Time { return store.Time(clock().Mono) }, LostLogLines: lostLogLines,
+			Version: programVersion, Clock: func() logtime.Time { return logtime.Time(clock().Mono) }, LostLogLines: lostLogLines,
 		}),
 		peerfront.Misdirected(),
 	))

@@ -17,6 +17,7 @@ import (
 	"etcd/actors"
 	"etcd/raftnode"
 	"etcd/store"
+	"etcd/store/logtime"
 	"etcd/wal"
 	"etcd/wal/vfs"
 )
@@ -43,12 +44,12 @@ type Clock struct{ now atomic.Uint64 }
 // NewClock returns a clock that stands at a moment in January 2026.
 func NewClock() *Clock {
 	c := &Clock{}
-	c.now.Store(uint64(store.TimeOf(time.Date(2026, 1, 2, 3, 4, 5, 6, time.UTC))))
+	c.now.Store(uint64(logtime.Of(time.Date(2026, 1, 2, 3, 4, 5, 6, time.UTC))))
 	return c
 }
 
 // Read is what the server reads.
-func (c *Clock) Read() store.Time { return store.Time(c.now.Load()) }
+func (c *Clock) Read() logtime.Time { return logtime.Time(c.now.Load()) }
 
 // Reading is what the machine reads.
 func (c *Clock) Reading() raftnode.Reading {

@@ -5,7 +5,7 @@ import (
 
 	"etcd/actors"
 	"etcd/httpfront"
-	"etcd/store"
+	"etcd/store/logtime"
 )
 
 // Config is what is told of a machine that its actors do not know.
@@ -14,14 +14,14 @@ type Config struct {
 	Version string
 	// Clock is the time since 1970 by which is counted how long something lasts: it does
 	// not jump while the process runs.
-	Clock func() store.Time
+	Clock func() logtime.Time
 	// LostLogLines is how many lines of the log could not be written; nil for none.
 	LostLogLines func() uint64
 }
 
 type ops struct {
 	cfg     Config
-	started store.Time
+	started logtime.Time
 }
 
 // Routes are those of the port for clients.

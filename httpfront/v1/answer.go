@@ -6,7 +6,8 @@ import (
 
 	"etcd/apierror"
 	"etcd/httpfront"
-	"etcd/store"
+	"etcd/store/logtime"
+	"etcd/store/tree"
 	"etcd/watch"
 )
 
@@ -24,20 +25,20 @@ type keyAnswer struct {
 }
 
 // listed is a key as a read shows it.
-func listed(n *store.Node, index uint64, now store.Time) keyAnswer {
+func listed(n *tree.Node, index uint64, now logtime.Time) keyAnswer {
 	a := keyAnswer{Action: "GET", Key: n.Path, Dir: n.Dir, Value: n.Value, Index: index}
 	a.expires(n.Deadline, now)
 	return a
 }
 
 // changed is an event, as its own command and as a watcher are told of it.
-func changed(e *store.Event, now store.Time) keyAnswer {
+func changed(e *tree.Event, now logtime.Time) keyAnswer {
 	a := keyAnswer{Key: e.Node.Path, Dir: e.Node.Dir, Index: e.Index}
 	if e.Prev != nil {
 		a.PrevValue = e.Prev.Value
 	}
 	switch e.Action {
-	case store.ActionDelete, store.ActionCompareAndDelete, store.ActionExpire:
+	case tree.ActionDelete, tree.ActionCompareAndDelete, tree.ActionExpire:
 		a.Action = "DELETE"
 		a.expires(e.Prev.Deadline, 0)
 		a.TTL = 0
@@ -52,18 +53,18 @@ func changed(e *store.Event, now store.Time) keyAnswer {
 
 // expires fills in the deadline. The time that is left counts down, as in 2013:
 // whole seconds that are still to come, so that a fresh 5 shows as 4.
-func (a *keyAnswer) expires(deadline, now store.Time) {
+func (a *keyAnswer) expires(deadline, now logtime.Time) {
 	if deadline == 0 {
 		return
 	}
 	a.Expiration = new(deadline.Std())
 	if deadline > now {
-		a.TTL = int64((deadline - now - 1) / store.Time(time.Second))
+		a.TTL = int64((deadline - now - 1) / logtime.Time(time.Second))
 	}
 }
 
 // watched is what a watch is answered. now is called when it is.
-func watched(d watch.Delivery, now func() store.Time) httpfront.Answer {
+func watched(d watch.Delivery, now func() logtime.Time) httpfront.Answer {
 	var cleared *watch.ClearedError
 	switch {
 	case d.Err == nil:

@@ -10,7 +10,8 @@ import (
 	"etcd/actors"
 	"etcd/httpfront"
 	"etcd/httpfront/fronttest"
-	"etcd/store"
+	"etcd/store/logtime"
+	"etcd/store/tree"
 	"etcd/watch"
 )
 
@@ -23,15 +24,15 @@ func rendered(a httpfront.Answer) (status int, contentType, body string) {
 
 func TestKeyAnswers(t *testing.T) {
 	now := fronttest.NewClock().Read()
-	file := func(value string, deadline store.Time) *store.Node {
-		return &store.Node{Path: "/a", Value: value, Created: 3, Modified: 4, Deadline: deadline}
+	file := func(value string, deadline logtime.Time) *tree.Node {
+		return &tree.Node{Path: "/a", Value: value, Created: 3, Modified: 4, Deadline: deadline}
 	}
-	gone := &store.Node{Path: "/a", Created: 3, Modified: 9}
+	gone := &tree.Node{Path: "/a", Created: 3, Modified: 9}
 	expiration := `"expiration":"2026-01-02T03:04:10.000000006Z"`
 	five := now.Add(5 * time.Second)
-	whole := store.TimeOf(time.Date(2026, 1, 2, 3, 4, 10, 0, time.UTC))
-	event := func(action store.Action, node, prev *store.Node) keyAnswer {
-		return changed(&store.Event{Index: 9, Action: action, Node: node, Prev: prev}, now)
+	whole := logtime.Of(time.Date(2026, 1, 2, 3, 4, 10, 0, time.UTC))
+	event := func(action tree.Action, node, prev *tree.Node) keyAnswer {
+		return changed(&tree.Event{Index: 9, Action: action, Node: node, Prev: prev}, now)
 	}
 	tests := []struct {
 		name string
@@ -41,19 +42,19 @@ func TestKeyAnswers(t *testing.T) {
 		{"get", listed(file("v", 0), 9, now), `{"action":"GET","key":"/a","value":"v","index":9}`},
 		{"get with ttl", listed(file("v", five), 9, now), `{"action":"GET","key":"/a","value":"v",` + expiration + `,"ttl":4,"index":9}`},
 		{"get of what is due", listed(file("v", now), 9, now), `{"action":"GET","key":"/a","value":"v","expiration":"2026-01-02T03:04:05.000000006Z","index":9}`},
-		{"get of a directory", listed(&store.Node{Path: "/d", Dir: true}, 9, now), `{"action":"GET","key":"/d","dir":true,"index":9}`},
+		{"get of a directory", listed(&tree.Node{Path: "/d", Dir: true}, 9, now), `{"action":"GET","key":"/d","dir":true,"index":9}`},
 		{"whole seconds", listed(file("v", whole), 9, now), `{"action":"GET","key":"/a","value":"v","expiration":"2026-01-02T03:04:10Z","ttl":4,"index":9}`},
-		{"first set", event(store.ActionSet, file("v", 0), nil), `{"action":"SET","key":"/a","value":"v","newKey":true,"index":9}`},
-		{"set again", event(store.ActionSet, file("v", 0), file("old", five)), `{"action":"SET","key":"/a","prevValue":"old","value":"v","index":9}`},
-		{"all fields", event(store.ActionSet, file("v", five), file("old", 0)), `{"action":"SET","key":"/a","prevValue":"old","value":"v",` + expiration + `,"ttl":4,"index":9}`},
-		{"test and set", event(store.ActionCompareAndSwap, file("v", 0), file("old", 0)), `{"action":"SET","key":"/a","prevValue":"old","value":"v","index":9}`},
-		{"create", event(store.ActionCreate, file("v", 0), nil), `{"action":"SET","key":"/a","value":"v","newKey":true,"index":9}`},
-		{"update", event(store.ActionUpdate, file("v", 0), file("old", 0)), `{"action":"SET","key":"/a","prevValue":"old","value":"v","index":9}`},
-		{"delete", event(store.ActionDelete, gone, file("old", 0)), `{"action":"DELETE","key":"/a","prevValue":"old","index":9}`},
-		{"delete with ttl", event(store.ActionDelete, gone, file("old", five)), `{"action":"DELETE","key":"/a","prevValue":"old",` + expiration + `,"index":9}`},
-		{"compare and delete", event(store.ActionCompareAndDelete, gone, file("old", 0)), `{"action":"DELETE","key":"/a","prevValue":"old","index":9}`},
-		{"expiry", event(store.ActionExpire, gone, file("old", five)), `{"action":"DELETE","key":"/a","prevValue":"old",` + expiration + `,"index":9}`},
-		{"odd characters", event(store.ActionSet, file("\"\n\xff你", 0), nil), `{"action":"SET","key":"/a","value":"\"\n\ufffd你","newKey":true,"index":9}`},
+		{"first set", event(tree.ActionSet, file("v", 0), nil), `{"action":"SET","key":"/a","value":"v","newKey":true,"index":9}`},
+		{"set again", event(tree.ActionSet, file("v", 0), file("old", five)), `{"action":"SET","key":"/a","prevValue":"old","value":"v","index":9}`},
+		{"all fields", event(tree.ActionSet, file("v", five), file("old", 0)), `{"action":"SET","key":"/a","prevValue":"old","value":"v",` + expiration + `,"ttl":4,"index":9}`},
+		{"test and set", event(tree.ActionCompareAndSwap, file("v", 0), file("old", 0)), `{"action":"SET","key":"/a","prevValue":"old","value":"v","index":9}`},
+		{"create", event(tree.ActionCreate, file("v", 0), nil), `{"action":"SET","key":"/a","value":"v","newKey":true,"index":9}`},
+		{"update", event(tree.ActionUpdate, file("v", 0), file("old", 0)), `{"action":"SET","key":"/a","prevValue":"old","value":"v","index":9}`},
+		{"delete", event(tree.ActionDelete, gone, file("old", 0)), `{"action":"DELETE","key":"/a","prevValue":"old","index":9}`},
+		{"delete with ttl", event(tree.ActionDelete, gone, file("old", five)), `{"action":"DELETE","key":"/a","prevValue":"old",` + expiration + `,"index":9}`},
+		{"compare and delete", event(tree.ActionCompareAndDelete, gone, file("old", 0)), `{"action":"DELETE","key":"/a","prevValue":"old","index":9}`},
+		{"expiry", event(tree.ActionExpire, gone, file("old", five)), `{"action":"DELETE","key":"/a","prevValue":"old",` + expiration + `,"index":9}`},
+		{"odd characters", event(tree.ActionSet, file("\"\n\xff你", 0), nil), `{"action":"SET","key":"/a","value":"\"\n\ufffd你","newKey":true,"index":9}`},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
@@ -67,13 +68,13 @@ func TestKeyAnswers(t *testing.T) {
 
 // The time that is left counts down: N seconds show as N-1 from the first moment on.
 func TestTTLCountsDown(t *testing.T) {
-	const second = store.Time(time.Second)
+	const second = logtime.Time(time.Second)
 	for _, test := range []struct {
-		left store.Time
+		left logtime.Time
 		want int64
 	}{
 		{1, 0}, {second - 1, 0}, {second, 0}, {second + 1, 1}, {2 * second, 1}, {5 * second, 4}, {5*second - 1, 4}, {4*second + 1, 4}, {4 * second, 3},
-		{store.Time(store.MaxTTL), maxTTL},
+		{logtime.Time(logtime.MaxTTL), maxTTL},
 	} {
 		var a keyAnswer
 		a.expires(1000*second+test.left, 1000*second)

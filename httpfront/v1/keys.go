@@ -8,12 +8,14 @@ import (
 	"etcd/apierror"
 	"etcd/httpfront"
 	"etcd/store"
+	"etcd/store/logtime"
 	"etcd/store/storepb"
+	"etcd/store/tree"
 	"etcd/watch"
 )
 
 // maxTTL is the longest time to live, in seconds.
-const maxTTL = int64(store.MaxTTL / time.Second)
+const maxTTL = int64(logtime.MaxTTL / time.Second)
 
 func key(x *httpfront.Exchange) string {
 	for _, prefix := range []string{"/v1/keys", "/v1/get", "/v1/watch"} {
@@ -143,11 +145,11 @@ func setCommand(key, value string, ttl *int64, condition *storepb.Condition) []b
 
 // setFailure words why a set was refused. prev is what it was to be tested for, ""
 // for none; over says that it was a delete in disguise.
-func setFailure(x *httpfront.Exchange, f *store.Failure, prev string, over bool) *httpfront.Error {
+func setFailure(x *httpfront.Exchange, f *tree.Failure, prev string, over bool) *httpfront.Error {
 	switch f.Code {
-	case store.CompareFailed:
+	case tree.CompareFailed:
 		return httpfront.NewError(apierror.TestFailed, "TestAndSet: "+f.Node.Value+"!="+prev)
-	case store.NodeExists:
+	case tree.NodeExists:
 		if !f.Node.Dir {
 			return httpfront.NewError(apierror.TestFailed, "TestAndSet: "+f.Node.Value+"!=")
 		}
@@ -197,7 +199,7 @@ func deleteKey(x *httpfront.Exchange) httpfront.Answer {
 		return httpfront.Document{Value: changed(reply.Result.Event, x.Machine().LogTime())}
 	}
 	switch reply.Result.Failure.Code {
-	case store.KeyNotFound, store.NotDir:
+	case tree.KeyNotFound, tree.NotDir:
 		return httpfront.NewError(apierror.KeyNotFound, key)
 	}
 	return httpfront.NewError(apierror.NotFile, key)

@@ -38,12 +38,12 @@ var bugs = []bug{
 		{"store/store.go", `if index <= s.index {`, `if index < s.index {`},
 	}},
 	{"expire by the local clock", 20, []edit{
-		{"actors/store.go", `s.store.Apply(e.Index, store.Time(e.Now), e.Command)`, `s.store.Apply(e.Index, s.clock(), e.Command)`},
+		{"actors/store.go", `s.store.Apply(e.Index, logtime.Time(e.Now), e.Command)`, `s.store.Apply(e.Index, s.clock(), e.Command)`},
 		{"actors/store.go", `	counts Counts
 `, `	counts Counts
-	clock  func() store.Time
+	clock  func() logtime.Time
 `},
-		{"actors/machine.go", `store: disk.store, snapshots: disk.snapshots,`, `store: disk.store, clock: func() store.Time { return store.Time(cfg.Clock().Wall) }, snapshots: disk.snapshots,`},
+		{"actors/machine.go", `store: disk.store, snapshots: disk.snapshots,`, `store: disk.store, clock: func() logtime.Time { return logtime.Time(cfg.Clock().Wall) }, snapshots: disk.snapshots,`},
 	}},
 	{"lead by the own wall clock", 40, []edit{{"raftnode/clock.go", `	c.hear(c.At(now), now)`, `	c.known = true
 	c.set(now.Wall, now)`}}},
@@ -61,7 +61,7 @@ var bugs = []bug{
 	if h.watches == 0 {`},
 		{"watch/hub.go", `	watches int
 `, `	watches int
-	late    store.History
+	late    tree.History
 `},
 	}},
 	{"lose an event between catch-up and hand-back", 20, []edit{{"watch/hub.go", `if s.state == behind || s.missed`, `if s.state != current || s.missed`}}},
@@ -89,8 +89,8 @@ var bugs = []bug{
 	{"take a forwarded proposal of any term", 100, []edit{{"raftnode/forward.go", `if voter, learner := n.isMember(from); !n.isLeader || p.term != n.term ||`, `p.term = n.term
 	if voter, learner := n.isMember(from); !n.isLeader ||`}}},
 	{"take a forwarded proposal twice", 100, []edit{{"raftnode/forward.go", `if !o.take(p.originID) {`, `if !o.take(p.originID) && n.transferring() {`}}},
-	{"leave the history out of a snapshot", 20, []edit{{"store/restore.go", `	s.history.record(event)
-`, `	s.history.cleared = event.Index
+	{"leave the history out of a snapshot", 20, []edit{{"store/tree/loader.go", `	history.record(event)
+`, `	history.cleared = event.Index
 	cleared = event.Index
 `}}},
 	{"let a read join a question that is under way", 20, []edit{{"raftnode/reads.go", `case rs.current == nil && len(rs.next) > 0:`, `case rs.current != nil && len(rs.next) > 0 && rs.join():

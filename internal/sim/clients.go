@@ -12,6 +12,7 @@ import (
 	"etcd/raftnode"
 	"etcd/store"
 	"etcd/store/storepb"
+	"etcd/store/tree"
 )
 
 // clientPatience is how long a client waits for an answer. A machine that is alive and
@@ -219,7 +220,7 @@ func (r *request) conclude(result store.Result) {
 			r.op.Found = prev.Value
 		}
 		r.record(history.Done)
-	case result.Failure.Code == store.KeyNotFound:
+	case result.Failure.Code == tree.KeyNotFound:
 		r.record(history.Missing)
 	default:
 		r.op.Found = result.Failure.Node.Value

@@ -14,6 +14,7 @@ import (
 	"etcd/actors"
 	"etcd/raftnode"
 	"etcd/store"
+	"etcd/store/logtime"
 	"etcd/transport"
 	"etcd/wal"
 	"etcd/wal/crashfs"
@@ -29,7 +30,7 @@ const (
 )
 
 // epoch is the wall time at which every run starts.
-const epoch = store.Time(1_800_000_000_000_000_000)
+const epoch = logtime.Time(1_800_000_000_000_000_000)
 
 // machine is a place for a machine: an address and a disk. Lives come and go on it.
 type machine struct {

@@ -16,6 +16,8 @@ import (
 	"etcd/actors"
 	"etcd/raftnode"
 	"etcd/store"
+	"etcd/store/logtime"
+	"etcd/store/tree"
 	"etcd/watch"
 )
 
@@ -26,7 +28,7 @@ type oracle struct {
 
 	log    []committed
 	store  *store.Store
-	events []*store.Event // published ones, in order
+	events []*tree.Event // published ones, in order
 
 	paths    []string
 	versions map[string][]version // of the paths that clients read
@@ -60,9 +62,9 @@ type committed struct {
 // version is a node and its children from an index on.
 type version struct {
 	index    uint64
-	node     *store.Node
-	failure  *store.Failure
-	children []*store.Node
+	node     *tree.Node
+	failure  *tree.Failure
+	children []*tree.Node
 }
 
 func newOracle(sim *Sim) *oracle {
@@ -188,7 +190,7 @@ func (o *oracle) apply(l *life, e *raftnode.Entry) {
 
 // commit adds an entry to the log: some machine is the first to apply it.
 func (o *oracle) commit(e *raftnode.Entry) {
-	result, err := o.store.Apply(e.Index, store.Time(e.Now), e.Command)
+	result, err := o.store.Apply(e.Index, logtime.Time(e.Now), e.Command)
 	if err != nil {
 		o.sim.fail("entry %d: %v", e.Index, err)
 		return
@@ -323,7 +325,7 @@ func (o *oracle) find(index uint64) (at int, ok bool) {
 }
 
 // frozen checks that machines which have applied the same are the same.
-func (o *oracle) frozen(l *life, state *store.Snapshot) {
+func (o *oracle) frozen(l *life, state *store.View) {
 	h := sha256.New()
 	if _, err := state.WriteTo(h); err != nil {
 		o.sim.fail("%s: %v", l, err)
@@ -337,7 +339,7 @@ func (o *oracle) frozen(l *life, state *store.Snapshot) {
 }
 
 // final checks that a machine has everything, and nothing else.
-func (o *oracle) final(l *life, state *store.Snapshot) {
+func (o *oracle) final(l *life, state *store.View) {
 	last := uint64(0)
 	if len(o.log) > 0 {
 		last = o.log[len(o.log)-1].index
@@ -346,7 +348,7 @@ func (o *oracle) final(l *life, state *store.Snapshot) {
 		o.sim.fail("%s ends at index %d although clients were told of %d", l, state.Index(), o.told)
 	}
 	if state.Index() == last {
-		o.frozen(l, o.store.Snapshot())
+		o.frozen(l, o.store.View())
 	}
 	o.frozen(l, state)
 }
@@ -392,8 +394,8 @@ func (o *oracle) eventsSince(index uint64) int {
 	return len(o.events) - sort.Search(len(o.events), func(i int) bool { return o.events[i].Index >= index })
 }
 
-func sameEvent(a, b *store.Event) bool { return reflect.DeepEqual(a, b) }
+func sameEvent(a, b *tree.Event) bool { return reflect.DeepEqual(a, b) }
 
-func describe(e *store.Event) string {
+func describe(e *tree.Event) string {
 	return fmt.Sprintf("%s %+v (before: %+v)", e.Action, *e.Node, e.Prev)
 }

@@ -8,7 +8,9 @@ import (
 
 	"etcd/raftnode"
 	"etcd/store"
+	"etcd/store/logtime"
 	"etcd/store/storepb"
+	"etcd/store/tree"
 )
 
 // times is what the oracle knows of the true time.
@@ -16,7 +18,7 @@ type times struct {
 	sent   map[string]time.Duration // when a command was sent first
 	due    map[string]time.Duration // before when a key must not expire
 	latest uint64                   // the latest time in the log
-	own    store.Time               // when a leader took it from its wall clock last
+	own    logtime.Time             // when a leader took it from its wall clock last
 }
 
 // checkTime checks that the time of the log does not run backwards, and that no key goes
@@ -29,16 +31,16 @@ func (o *oracle) checkTime(e *raftnode.Entry, result store.Result) {
 	event := result.Event
 	switch {
 	case event == nil:
-	case event.Action != store.ActionExpire:
+	case event.Action != tree.ActionExpire:
 		delete(o.times.due, event.Node.Path)
-		if ttl, ok := ttlOf(e.Command); ok && store.Time(e.Now) >= o.times.own {
+		if ttl, ok := ttlOf(e.Command); ok && logtime.Time(e.Now) >= o.times.own {
 			o.times.due[event.Node.Path] = o.times.sent[string(e.Command)] + ttl
 		}
 	default:
 		path, deadline := event.Node.Path, event.Prev.Deadline
 		o.sim.count("key expired")
-		if store.Time(e.Now) < deadline {
-			o.sim.fail("entry %d expires %s %v before its deadline", e.Index, path, deadline.Sub(store.Time(e.Now)))
+		if logtime.Time(e.Now) < deadline {
+			o.sim.fail("entry %d expires %s %v before its deadline", e.Index, path, deadline.Sub(logtime.Time(e.Now)))
 		}
 		if due := o.times.due[path]; o.sim.now < due {
 			o.sim.fail("entry %d expires %s %v too early by the true time", e.Index, path, due-o.sim.now)

@@ -9,7 +9,7 @@ import (
 	"github.com/asynkron/protoactor-go/actor"
 
 	"etcd/actors"
-	"etcd/store"
+	"etcd/store/tree"
 	"etcd/watch"
 )
 
@@ -159,7 +159,7 @@ func (w *watcher) lost(err error) {
 }
 
 // see checks that event is the next one.
-func (w *watcher) see(event *store.Event) {
+func (w *watcher) see(event *tree.Event) {
 	w.sim.count("watch event")
 	o := w.sim.oracle
 	first := w.next == 0
@@ -203,7 +203,7 @@ func (w *watcher) behind() bool {
 
 // wants is what the API says about watches: events at the path, below it if the watch is
 // recursive, and those that take away a directory above it.
-func (w *watcher) wants(e *store.Event) bool {
+func (w *watcher) wants(e *tree.Event) bool {
 	path := e.Node.Path
 	switch {
 	case path == w.path:
@@ -211,7 +211,7 @@ func (w *watcher) wants(e *store.Event) bool {
 	case w.path == "/" || strings.HasPrefix(path, w.path+"/"):
 		return w.recursive
 	case strings.HasPrefix(w.path, path+"/"):
-		return e.Prev != nil && e.Prev.Dir && (e.Action == store.ActionDelete || e.Action == store.ActionExpire)
+		return e.Prev != nil && e.Prev.Dir && (e.Action == tree.ActionDelete || e.Action == tree.ActionExpire)
 	}
 	return false
 }

@@ -3,7 +3,7 @@
 //
 // It owns the bytes of both formats and nothing else. What a command means,
 // and which ones are well formed, is decided in package store; encode with
-// store.Encode. Everything but this file is generated from store.proto, which
+// store.Encode. Everything but this file and owned.go is generated from store.proto, which
 // also states the rules for changing it.
 //
 // To generate it anew, install protoc (3.21 or later) and run

@@ -5,72 +5,66 @@ import (
 	"fmt"
 	"io"
 
-	"github.com/tidwall/btree"
 	"google.golang.org/protobuf/encoding/protowire"
 	"google.golang.org/protobuf/proto"
 
+	"etcd/store/logtime"
 	"etcd/store/storepb"
+	"etcd/store/tree"
 )
 
 // formatVersion is the version of the snapshot format that is written. It is
 // the only one that is read.
 const formatVersion = 1
 
-// Snapshot is the whole state of a store at one moment. It may be used in any
+// View is the whole state of a store at one moment. It may be used in any
 // goroutine while the store goes on.
-type Snapshot struct {
+type View struct {
 	index   uint64
-	time    Time
-	limit   int
-	history History
+	time    logtime.Time
 	members []Member
 	removed []uint64
-	nodes   *btree.BTreeG[*Node]
+	tree    *tree.View
 }
 
-// Snapshot returns the state as it is now. It takes constant time; what it
-// shares with the store is copied piece by piece when the store changes it.
-func (s *Store) Snapshot() *Snapshot {
-	return &Snapshot{
-		index:   s.index,
-		time:    s.time,
-		limit:   s.history.limit,
-		history: s.history.History,
-		members: s.members,
-		removed: s.removed,
-		nodes:   s.tree.nodes.Copy(),
-	}
+// View returns the state as it is now. It takes constant time; what it shares with
+// the store is copied piece by piece when the store changes it.
+func (s *Store) View() *View {
+	return &View{index: s.index, time: s.time, members: s.members, removed: s.removed, tree: s.tree.View()}
 }
 
-// Index returns the index of the last command the snapshot contains.
-func (sn *Snapshot) Index() uint64 { return sn.index }
+// Index returns the index of the last command in the view.
+func (v *View) Index() uint64 { return v.index }
 
-// WriteTo writes the snapshot and returns the number of bytes written. Equal
+// WriteTo writes a snapshot of the view and returns the number of bytes written. Equal
 // states give equal bytes. Checksums are left to the caller.
-func (sn *Snapshot) WriteTo(w io.Writer) (int64, error) {
+func (v *View) WriteTo(w io.Writer) (int64, error) {
+	history := v.tree.History()
 	out := messageWriter{w: bufio.NewWriterSize(w, 1<<16)}
 	out.write(&storepb.SnapshotHeader{
 		FormatVersion:  formatVersion,
-		Index:          sn.index,
-		HistoryLimit:   uint32(sn.limit),
-		HistoryCleared: sn.history.cleared,
-		Members:        uint64(len(sn.members)),
-		Nodes:          uint64(sn.nodes.Len()),
-		Events:         uint64(sn.history.Len()),
-		Removed:        sn.removed,
-		Time:           uint64(sn.time),
+		Index:          v.index,
+		HistoryLimit:   uint32(v.tree.HistoryLimit()),
+		HistoryCleared: history.Cleared(),
+		Members:        uint64(len(v.members)),
+		Nodes:          uint64(v.tree.Len()),
+		Events:         uint64(history.Len()),
+		Removed:        v.removed,
+		Time:           uint64(v.time),
 	})
-	for _, m := range sn.members {
+	for _, m := range v.members {
 		out.write(&storepb.Member{Id: m.ID, Name: m.Name, PeerUrl: m.PeerURL, ClientUrl: m.ClientURL})
 	}
 	var node, prev storepb.Node
-	sn.nodes.Scan(func(n *Node) bool {
+	for n := range v.tree.Nodes() {
 		encodeNode(&node, n)
 		out.write(&node)
-		return out.err == nil
-	})
+		if out.err != nil {
+			break
+		}
+	}
 	event := storepb.Event{Node: &node}
-	for e := range sn.history.From(0) {
+	for e := range history.From(0) {
 		event.Index, event.Action, event.Prev = e.Index, storepb.Action(e.Action), nil
 		encodeNode(&node, e.Node)
 		if e.Prev != nil {
@@ -87,13 +81,13 @@ func (sn *Snapshot) WriteTo(w io.Writer) (int64, error) {
 		out.err = out.w.Flush()
 	}
 	if out.err != nil {
-		return out.flushed(), fmt.Errorf("store: writing snapshot %d: %w", sn.index, out.err)
+		return out.flushed(), fmt.Errorf("store: writing snapshot %d: %w", v.index, out.err)
 	}
 	return out.bytes, nil
 }
 
 // encodeNode fills in the message, using again what it has allocated.
-func encodeNode(m *storepb.Node, n *Node) {
+func encodeNode(m *storepb.Node, n *tree.Node) {
 	m.Path, m.Dir, m.Value = n.Path, n.Dir, append(m.Value[:0], n.Value...)
 	m.CreatedIndex, m.ModifiedIndex, m.Deadline = n.Created, n.Modified, uint64(n.Deadline)
 }

@@ -1,32 +1,82 @@
-package store
+package tree
 
 import (
 	"strings"
 
 	"github.com/tidwall/btree"
+
+	"etcd/store/logtime"
 )
 
 // rootNode is the root of every tree. It is not kept in them.
 var rootNode = &Node{Path: "/", Dir: true}
 
-// tree is the nodes by path and, of those that expire, by deadline.
+// Tree is the nodes by path and, of those that expire, by deadline, and the
+// history of what became of them. It must be used by one goroutine at a time.
 //
 // The byte order of paths keeps everything below a directory together, but
 // not right behind it: "/a-b" lies between "/a" and "/a/x".
-type tree struct {
+type Tree struct {
 	nodes  *btree.BTreeG[*Node]
 	expiry *btree.BTreeG[*Node]
 	pivot  Node // where a search starts; never stored, saves allocating one
 	// hint remembers where the last search ended: a command looks a key up and then
 	// writes it.
-	hint btree.PathHint
+	hint    btree.PathHint
+	history recorder
 }
 
-func newTree() tree {
-	return tree{
-		nodes:  btree.NewBTreeGOptions(byPath, btree.Options{NoLocks: true}),
-		expiry: btree.NewBTreeGOptions(byDeadline, btree.Options{NoLocks: true}),
+// New returns an empty tree with DefaultHistoryLimit.
+func New() *Tree {
+	return &Tree{
+		nodes:   btree.NewBTreeGOptions(byPath, btree.Options{NoLocks: true}),
+		expiry:  btree.NewBTreeGOptions(byDeadline, btree.Options{NoLocks: true}),
+		history: recorder{limit: DefaultHistoryLimit},
 	}
+}
+
+// Get returns the node at a clean path. It fails with KeyNotFound or NotDir.
+func (t *Tree) Get(path string) (*Node, *Failure) {
+	if node := t.find(path); node != nil {
+		return node, nil
+	}
+	return nil, t.missing(path)
+}
+
+// NextDeadline returns the earliest deadline, 0 if nothing expires.
+func (t *Tree) NextDeadline() logtime.Time {
+	node, ok := t.expiry.Min()
+	if !ok {
+		return 0
+	}
+	return node.Deadline
+}
+
+// Due returns the nodes whose deadline is not after now, at most limit of them, in
+// the order of their deadlines.
+func (t *Tree) Due(now logtime.Time, limit int) []*Node {
+	var due []*Node
+	t.expiry.Scan(func(node *Node) bool {
+		if node.Deadline > now || len(due) >= limit {
+			return false
+		}
+		due = append(due, node)
+		return true
+	})
+	return due
+}
+
+// History returns the events kept for watchers, as they are now, in constant
+// time.
+func (t *Tree) History() History { return t.history.History }
+
+// HistoryLimit returns the number of events the history may hold.
+func (t *Tree) HistoryLimit() int { return t.history.limit }
+
+// SetHistoryLimit changes the number of events kept and drops those over it.
+func (t *Tree) SetHistoryLimit(limit int) {
+	t.history.limit = limit
+	t.history.trim()
 }
 
 func byPath(a, b *Node) bool { return a.Path < b.Path }
@@ -39,7 +89,7 @@ func byDeadline(a, b *Node) bool {
 }
 
 // find returns the node at path, nil if there is none.
-func (t *tree) find(path string) *Node {
+func (t *Tree) find(path string) *Node {
 	if path == "/" {
 		return rootNode
 	}
@@ -48,14 +98,14 @@ func (t *tree) find(path string) *Node {
 }
 
 // at returns a node to search with. It is valid until the next call.
-func (t *tree) at(path string) *Node {
+func (t *Tree) at(path string) *Node {
 	t.pivot.Path = path
 	return &t.pivot
 }
 
 // above returns the deepest node that exists on the way to path, which does
 // not itself exist.
-func (t *tree) above(path string) *Node {
+func (t *Tree) above(path string) *Node {
 	for {
 		path = parent(path)
 		if node := t.find(path); node != nil {
@@ -65,7 +115,7 @@ func (t *tree) above(path string) *Node {
 }
 
 // missing explains why there is nothing at path.
-func (t *tree) missing(path string) *Failure {
+func (t *Tree) missing(path string) *Failure {
 	above := t.above(path)
 	if !above.Dir {
 		return &Failure{Code: NotDir, Path: above.Path, Node: above}
@@ -74,7 +124,7 @@ func (t *tree) missing(path string) *Failure {
 }
 
 // put stores node in place of old, which is nil if there was none.
-func (t *tree) put(node, old *Node) {
+func (t *Tree) put(node, old *Node) {
 	t.nodes.SetHint(node, &t.hint)
 	if old != nil && old.Deadline != 0 {
 		t.expiry.Delete(old)
@@ -84,8 +134,8 @@ func (t *tree) put(node, old *Node) {
 	}
 }
 
-// remove takes node and everything below it out of the tree.
-func (t *tree) remove(node *Node) {
+// unlink takes node and everything below it out of the tree.
+func (t *Tree) unlink(node *Node) {
 	if node.Dir {
 		var below []*Node
 		prefix := node.Path + "/"
@@ -97,13 +147,13 @@ func (t *tree) remove(node *Node) {
 			return true
 		})
 		for _, n := range below {
-			t.removeOne(n)
+			t.unlinkOne(n)
 		}
 	}
-	t.removeOne(node)
+	t.unlinkOne(node)
 }
 
-func (t *tree) removeOne(node *Node) {
+func (t *Tree) unlinkOne(node *Node) {
 	t.nodes.Delete(node)
 	if node.Deadline != 0 {
 		t.expiry.Delete(node)
@@ -111,7 +161,7 @@ func (t *tree) removeOne(node *Node) {
 }
 
 // empty says whether the directory has no children.
-func (t *tree) empty(dir *Node) bool {
+func (t *Tree) empty(dir *Node) bool {
 	prefix := dir.Path + "/"
 	empty := true
 	t.nodes.Ascend(t.at(prefix), func(n *Node) bool {
@@ -121,8 +171,9 @@ func (t *tree) empty(dir *Node) bool {
 	return empty
 }
 
-// children returns the nodes directly in a directory, sorted by name.
-func (t *tree) children(dir string) []*Node {
+// Children returns the nodes directly in the directory at a clean path, hidden
+// ones included, sorted by name. There are none in a file or where nothing is.
+func (t *Tree) Children(dir string) []*Node {
 	prefix := dir
 	if dir != "/" {
 		prefix += "/"
@@ -146,26 +197,4 @@ func (t *tree) children(dir string) []*Node {
 		ok = cursor.Seek(t.at(node.Path[:len(prefix)+below] + "0"))
 	}
 	return nodes
-}
-
-// parent returns the path of the directory that path is in. The root is in
-// itself.
-func parent(path string) string {
-	if slash := strings.LastIndexByte(path, '/'); slash > 0 {
-		return path[:slash]
-	}
-	return "/"
-}
-
-// child returns the path one component longer than dir on the way to path,
-// which is below dir.
-func child(dir, path string) string {
-	start := len(dir) + 1
-	if dir == "/" {
-		start = 1
-	}
-	if slash := strings.IndexByte(path[start:], '/'); slash >= 0 {
-		return path[:start+slash]
-	}
-	return path
 }

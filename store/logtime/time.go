@@ -1,4 +1,4 @@
-package store
+package logtime
 
 import (
 	"math"
@@ -15,9 +15,9 @@ const MaxTTL = time.Duration(math.MaxInt64)
 
 const nanosPerSecond = uint64(time.Second)
 
-// TimeOf converts t. What lies outside the range of Time becomes its nearest
+// Of converts t. What lies outside the range of Time becomes its nearest
 // end.
-func TimeOf(t time.Time) Time {
+func Of(t time.Time) Time {
 	seconds, nanos := t.Unix(), uint64(t.Nanosecond())
 	if seconds < 0 {
 		return 0

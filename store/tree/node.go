@@ -1,6 +1,10 @@
-package store
+package tree
 
-import "fmt"
+import (
+	"fmt"
+
+	"etcd/store/logtime"
+)
 
 // Node is a file or a directory as it was after some command. It never
 // changes and is shared between the tree, snapshots, events and replies:
@@ -18,7 +22,7 @@ type Node struct {
 	// time to live of a directory does not count as writing it.
 	Modified uint64
 	// Deadline is when the node expires, 0 if it is permanent.
-	Deadline Time
+	Deadline logtime.Time
 }
 
 // Action says what an event did.
@@ -110,7 +114,7 @@ func (c Code) String() string {
 }
 
 // Failure says why a command or a read was refused. A refused command changes
-// nothing but the index of the store.
+// nothing.
 type Failure struct {
 	Code Code
 	// Path is where it was found out: the first missing component for
@@ -126,10 +130,8 @@ func (f *Failure) Error() string {
 	return fmt.Sprintf("store: %s: %s", f.Path, f.Code)
 }
 
-// Result is what a command did.
-type Result struct {
-	// Index is the index of the command.
-	Index uint64
+// Outcome is what a command did to the tree.
+type Outcome struct {
 	// Action is what the command was to do, even if it was refused; 0 if it was
 	// not about a key.
 	Action Action

@@ -1,17 +1,17 @@
-package store_test
+package logtime_test
 
 import (
 	"math"
 	"testing"
 	"time"
 
-	"etcd/store"
+	"etcd/store/logtime"
 )
 
-func TestTimeOf(t *testing.T) {
+func TestOf(t *testing.T) {
 	tests := []struct {
 		in   time.Time
-		want store.Time
+		want logtime.Time
 	}{
 		{time.Unix(0, 0), 0},
 		{time.Unix(0, -1), 0},
@@ -23,28 +23,28 @@ func TestTimeOf(t *testing.T) {
 		{time.Time{}, 0},
 	}
 	for _, tt := range tests {
-		if got := store.TimeOf(tt.in); got != tt.want {
-			t.Errorf("TimeOf(%v) = %d, want %d", tt.in, got, tt.want)
+		if got := logtime.Of(tt.in); got != tt.want {
+			t.Errorf("Of(%v) = %d, want %d", tt.in, got, tt.want)
 		}
 	}
 }
 
 func TestTimeSurvivesTheWayToStdAndBack(t *testing.T) {
-	for _, in := range []store.Time{0, 1, 999_999_999, 1_785_000_000_123_456_789, math.MaxInt64 + 1, math.MaxUint64} {
-		if got := store.TimeOf(in.Std()); got != in {
+	for _, in := range []logtime.Time{0, 1, 999_999_999, 1_785_000_000_123_456_789, math.MaxInt64 + 1, math.MaxUint64} {
+		if got := logtime.Of(in.Std()); got != in {
 			t.Errorf("%d came back as %d", in, got)
 		}
 	}
-	if got := store.Time(1_500_000_000_000_000_001).Std().Format(time.RFC3339Nano); got != "2017-07-14T02:40:00.000000001Z" {
+	if got := logtime.Time(1_500_000_000_000_000_001).Std().Format(time.RFC3339Nano); got != "2017-07-14T02:40:00.000000001Z" {
 		t.Errorf("got %s", got)
 	}
 }
 
 func TestAddStopsAtTheEnds(t *testing.T) {
 	tests := []struct {
-		from store.Time
+		from logtime.Time
 		d    time.Duration
-		want store.Time
+		want logtime.Time
 	}{
 		{10, 5, 15},
 		{10, -5, 5},
@@ -52,7 +52,7 @@ func TestAddStopsAtTheEnds(t *testing.T) {
 		{10, math.MinInt64, 0},
 		{math.MaxUint64 - 5, 5, math.MaxUint64},
 		{math.MaxUint64 - 5, 6, math.MaxUint64},
-		{math.MaxUint64, store.MaxTTL, math.MaxUint64},
+		{math.MaxUint64, logtime.MaxTTL, math.MaxUint64},
 		{math.MaxUint64, math.MinInt64, math.MaxUint64 - 1<<63},
 	}
 	for _, tt := range tests {

@@ -1,4 +1,4 @@
-package store
+package tree
 
 import (
 	"iter"
@@ -7,7 +7,7 @@ import (
 )
 
 const (
-	// DefaultHistoryLimit is the number of events a store keeps until a
+	// DefaultHistoryLimit is the number of events a tree keeps until a
 	// command says otherwise.
 	DefaultHistoryLimit = 100_000
 
@@ -26,7 +26,7 @@ const (
 )
 
 // History is the events kept for watchers, as they were at one moment. Views
-// share their memory with the store but never see what it appends later. The
+// share their memory with the tree but never see what it appends later. The
 // zero value is an empty history.
 type History struct {
 	sealed  [][]Event // full chunks, none empty
@@ -99,7 +99,7 @@ func (h *History) chunk(i int) []Event {
 
 func (h *History) oldest() *Event { return &h.chunk(0)[0] }
 
-// recorder is the history as the store writes it. It only ever appends behind
+// recorder is the history as the tree writes it. It only ever appends behind
 // the end of the views it gave away, or puts new slices in place of old ones.
 type recorder struct {
 	History
@@ -131,12 +131,6 @@ func (r *recorder) record(e Event) *Event {
 	}
 	r.trim()
 	return recorded
-}
-
-// setLimit changes the number of events kept and drops those over it.
-func (r *recorder) setLimit(limit int) {
-	r.limit = limit
-	r.trim()
 }
 
 func (r *recorder) trim() {

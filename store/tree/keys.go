@@ -1,0 +1,247 @@
+package tree
+
+import (
+	"fmt"
+	"time"
+
+	"etcd/store/logtime"
+	"etcd/store/storepb"
+)
+
+// Set carries out a Set. A condition on existence decides what it is: missing
+// makes it a creation, whatever else is asked for; there makes it an update,
+// or a compare-and-swap if a value or an index is compared as well.
+func (t *Tree) Set(index uint64, now logtime.Time, m *storepb.Set) Outcome {
+	outcome := t.set(index, now, m)
+	outcome.Action = intentOfSet(m.GetCondition())
+	return outcome
+}
+
+// intentOfSet is what a Set with this condition is to do.
+func intentOfSet(c *storepb.Condition) Action {
+	switch {
+	case toBeMissing(c):
+		return ActionCreate
+	case compares(c):
+		return ActionCompareAndSwap
+	case c.GetExist():
+		return ActionUpdate
+	}
+	return ActionSet
+}
+
+func (t *Tree) set(index uint64, now logtime.Time, m *storepb.Set) Outcome {
+	path, c := m.GetPath(), m.GetCondition()
+	if path == "/" {
+		return refuse(&Failure{Code: RootReadOnly, Path: path})
+	}
+	value, deadline := storepb.Owned(m.GetValue()), deadline(now, m.TtlNs)
+	old := t.find(path)
+	if toBeMissing(c) {
+		if old != nil {
+			return refuse(&Failure{Code: NodeExists, Path: path, Node: old})
+		}
+		return t.make(index, ActionCreate, path, m.GetDir(), value, deadline)
+	}
+	if old == nil {
+		if m.GetRefresh() || c.GetExist() || compares(c) {
+			return refuse(t.missing(path))
+		}
+		return t.make(index, ActionSet, path, m.GetDir(), value, deadline)
+	}
+	if m.GetRefresh() {
+		value = old.Value
+	}
+	if old.Dir {
+		if c.GetExist() && !compares(c) && value == "" {
+			return t.updateDir(index, m, old, deadline)
+		}
+		return refuse(&Failure{Code: NotFile, Path: path, Node: old})
+	}
+
+	node := &Node{Path: old.Path, Value: value, Created: old.Created, Modified: index, Deadline: deadline}
+	action := ActionUpdate
+	switch {
+	case compares(c):
+		if !matches(c, old) {
+			return refuse(&Failure{Code: CompareFailed, Path: path, Node: old})
+		}
+		action = ActionCompareAndSwap
+	case !c.GetExist():
+		action = ActionSet
+		node.Created = index
+		if m.GetDir() {
+			node.Dir, node.Value = true, ""
+		}
+	}
+	t.put(node, old)
+	return t.report(index, m.GetRefresh(), action, node, old)
+}
+
+// updateDir gives a directory another time to live. The event says that it was
+// modified by this command; the directory itself keeps its modified index, as
+// in the v2 API.
+func (t *Tree) updateDir(index uint64, m *storepb.Set, old *Node, deadline logtime.Time) Outcome {
+	node := *old
+	node.Deadline = deadline
+	t.put(&node, old)
+	seen := node
+	seen.Modified = index
+	return t.report(index, m.GetRefresh(), ActionUpdate, &seen, old)
+}
+
+// make adds a node where there is none, with the directories it needs.
+func (t *Tree) make(index uint64, action Action, path string, dir bool, value string, deadline logtime.Time) Outcome {
+	if f := t.makeParents(index, path); f != nil {
+		return refuse(f)
+	}
+	node := &Node{Path: path, Dir: dir, Created: index, Modified: index, Deadline: deadline}
+	if !dir {
+		node.Value = value
+	}
+	t.put(node, nil)
+	return t.publish(index, action, node, nil)
+}
+
+// makeParents makes the directories missing on the way to path, where nothing
+// is.
+func (t *Tree) makeParents(index uint64, path string) *Failure {
+	above := t.above(path)
+	if !above.Dir {
+		return &Failure{Code: NotDir, Path: above.Path, Node: above}
+	}
+	for dir := child(above.Path, path); dir != path; dir = child(dir, path) {
+		t.put(&Node{Path: dir, Dir: true, Created: index, Modified: index}, nil)
+	}
+	return nil
+}
+
+// Create carries out a Create.
+func (t *Tree) Create(index uint64, now logtime.Time, m *storepb.Create) Outcome {
+	outcome := t.create(index, now, m)
+	outcome.Action = ActionCreate
+	return outcome
+}
+
+func (t *Tree) create(index uint64, now logtime.Time, m *storepb.Create) Outcome {
+	dir := m.GetPath()
+	if dir == "/" {
+		dir = ""
+	}
+	// The name is as long as the longest index, so that names sort by age.
+	path := fmt.Sprintf("%s/%020d", dir, index)
+	if old := t.find(path); old != nil {
+		return refuse(&Failure{Code: NodeExists, Path: path, Node: old})
+	}
+	return t.make(index, ActionCreate, path, m.GetDir(), storepb.Owned(m.GetValue()), deadline(now, m.TtlNs))
+}
+
+// Delete carries out a Delete.
+func (t *Tree) Delete(index uint64, m *storepb.Delete) Outcome {
+	outcome := t.delete(index, m)
+	outcome.Action = ActionDelete
+	if c := m.GetCondition(); compares(c) && !toBeMissing(c) {
+		outcome.Action = ActionCompareAndDelete
+	}
+	return outcome
+}
+
+func (t *Tree) delete(index uint64, m *storepb.Delete) Outcome {
+	path, c := m.GetPath(), m.GetCondition()
+	compare := compares(c) && !toBeMissing(c)
+	if path == "/" && !compare {
+		return refuse(&Failure{Code: RootReadOnly, Path: path})
+	}
+	old, f := t.Get(path)
+	switch {
+	case f != nil:
+		return refuse(f)
+	case toBeMissing(c):
+		return refuse(&Failure{Code: NodeExists, Path: path, Node: old})
+	case old.Dir && (compare || !m.GetDir() && !m.GetRecursive()):
+		return refuse(&Failure{Code: NotFile, Path: path, Node: old})
+	case old.Dir && !m.GetRecursive() && !t.empty(old):
+		return refuse(&Failure{Code: DirNotEmpty, Path: path, Node: old})
+	case compare && !matches(c, old):
+		return refuse(&Failure{Code: CompareFailed, Path: path, Node: old})
+	case compare:
+		return t.remove(index, ActionCompareAndDelete, old)
+	}
+	return t.remove(index, ActionDelete, old)
+}
+
+// Expire carries out an Expire. The modified index alone would not do, because
+// a directory keeps it when it gets another deadline. It was proposed by the clock of
+// one machine and stamped by that of another if the leader has changed in between; for
+// the second it may be too early.
+func (t *Tree) Expire(index uint64, now logtime.Time, m *storepb.Expire) Outcome {
+	outcome := t.expire(index, now, m)
+	outcome.Action = ActionExpire
+	return outcome
+}
+
+func (t *Tree) expire(index uint64, now logtime.Time, m *storepb.Expire) Outcome {
+	old := t.find(m.GetPath())
+	if old == nil || old == rootNode || old.Modified != m.GetModifiedIndex() || uint64(old.Deadline) != m.GetDeadline() ||
+		now < old.Deadline {
+		return Outcome{}
+	}
+	return t.remove(index, ActionExpire, old)
+}
+
+// remove takes a node out of the tree, a directory with all that is below it.
+// One event stands for all.
+func (t *Tree) remove(index uint64, action Action, old *Node) Outcome {
+	t.unlink(old)
+	gone := &Node{Path: old.Path, Dir: old.Dir, Created: old.Created, Modified: index}
+	return t.publish(index, action, gone, old)
+}
+
+// Unlink takes the node at path out of the tree without an event, a directory
+// with all that is below it.
+func (t *Tree) Unlink(path string) {
+	if node := t.find(path); node != nil && node != rootNode {
+		t.unlink(node)
+	}
+}
+
+// deadline returns when a node with the given time to live expires. No time
+// to live means never, which a moment must not be mistaken for.
+func deadline(now logtime.Time, ttl *int64) logtime.Time {
+	if ttl == nil {
+		return 0
+	}
+	return max(1, now.Add(time.Duration(*ttl)))
+}
+
+func refuse(f *Failure) Outcome { return Outcome{Failure: f} }
+
+// publish records an event and returns the outcome with it.
+func (t *Tree) publish(index uint64, action Action, node, prev *Node) Outcome {
+	event := t.history.record(Event{Index: index, Action: action, Node: node, Prev: prev})
+	return Outcome{Event: event, Published: true}
+}
+
+// report is publish, unless the command was a refresh: the result of that is
+// for the one who asked only.
+func (t *Tree) report(index uint64, refresh bool, action Action, node, prev *Node) Outcome {
+	if !refresh {
+		return t.publish(index, action, node, prev)
+	}
+	return Outcome{Event: &Event{Index: index, Action: action, Node: node, Prev: prev}}
+}
+
+// toBeMissing says whether the condition asks that nothing is there.
+func toBeMissing(c *storepb.Condition) bool {
+	return c != nil && c.Exist != nil && !*c.Exist
+}
+
+// compares says whether the condition looks at a file.
+func compares(c *storepb.Condition) bool {
+	return c != nil && (c.Value != nil || c.Index != 0)
+}
+
+// matches says whether a file is as the condition asks.
+func matches(c *storepb.Condition, file *Node) bool {
+	return (c.Value == nil || string(c.Value) == file.Value) && (c.Index == 0 || c.Index == file.Modified)
+}

@@ -1,0 +1,93 @@
+package tree
+
+import (
+	"errors"
+	"fmt"
+)
+
+// Loader builds the tree that a View was of from its parts: first all nodes, then
+// all events. It refuses what is in no tree.
+type Loader struct {
+	tree  *Tree
+	index uint64
+	last  string // path of the node before
+}
+
+// NewLoader returns a loader of a tree that the command with the given index was the
+// last to change. Events up to cleared were dropped from its history.
+func NewLoader(index uint64, historyLimit int, cleared uint64) (*Loader, error) {
+	if cleared > index {
+		return nil, errors.New("the history is ahead of the index")
+	}
+	l := &Loader{tree: New(), index: index}
+	l.tree.history.limit, l.tree.history.cleared = historyLimit, cleared
+	return l, nil
+}
+
+// Node adds the node that follows those before in the order of paths.
+func (l *Loader) Node(node *Node) error {
+	if err := l.check(node); err != nil {
+		return err
+	}
+	if node.Path <= l.last {
+		return fmt.Errorf("%.100q is out of order", node.Path)
+	}
+	// A directory sorts before everything in it, so it is there already.
+	if dir := l.tree.find(parent(node.Path)); dir == nil || !dir.Dir {
+		return fmt.Errorf("%.100q is in no directory", node.Path)
+	}
+	l.tree.nodes.Load(node)
+	if node.Deadline != 0 {
+		l.tree.expiry.Set(node)
+	}
+	l.last = node.Path
+	return nil
+}
+
+// Event adds the event that follows those before. The node of the tree takes the
+// place of an equal one in it.
+func (l *Loader) Event(event Event) error {
+	history := &l.tree.history
+	if !event.Action.valid() {
+		return fmt.Errorf("%v is not known", event.Action)
+	}
+	if event.Index > l.index || event.Index <= max(history.cleared, history.Last()) {
+		return fmt.Errorf("index %d is out of order", event.Index)
+	}
+	if err := l.check(event.Node); err != nil {
+		return err
+	}
+	if event.Node.Modified != event.Index {
+		return fmt.Errorf("index %d has a node of index %d", event.Index, event.Node.Modified)
+	}
+	if current := l.tree.find(event.Node.Path); current != nil && *current == *event.Node {
+		event.Node = current
+	}
+	if event.Prev != nil {
+		if err := l.check(event.Prev); err != nil {
+			return err
+		}
+	}
+	cleared := history.cleared
+	history.record(event)
+	if history.cleared != cleared {
+		return errors.New("the history is over its limits")
+	}
+	return nil
+}
+
+// Tree returns the tree, which is complete.
+func (l *Loader) Tree() *Tree { return l.tree }
+
+func (l *Loader) check(node *Node) error {
+	if !Clean(node.Path) || node.Path == "/" {
+		return fmt.Errorf("path %.100q is not that of a node", node.Path)
+	}
+	if node.Dir && node.Value != "" {
+		return fmt.Errorf("directory %.100q has a value", node.Path)
+	}
+	if node.Created > node.Modified || node.Modified > l.index {
+		return fmt.Errorf("%.100q has indexes from the future", node.Path)
+	}
+	return nil
+}

@@ -1,0 +1,44 @@
+package tree
+
+import "strings"
+
+// Clean says whether path is one: absolute and without components that are none.
+// It does not look for valid UTF-8, which protobuf sees to.
+func Clean(path string) bool {
+	if path == "" || path[0] != '/' {
+		return false
+	}
+	for rest := path[1:]; path != "/"; {
+		name, more, found := strings.Cut(rest, "/")
+		if name == "" || name == "." || name == ".." {
+			return false
+		}
+		if !found {
+			break
+		}
+		rest = more
+	}
+	return true
+}
+
+// parent returns the path of the directory that path is in. The root is in
+// itself.
+func parent(path string) string {
+	if slash := strings.LastIndexByte(path, '/'); slash > 0 {
+		return path[:slash]
+	}
+	return "/"
+}
+
+// child returns the path one component longer than dir on the way to path,
+// which is below dir.
+func child(dir, path string) string {
+	start := len(dir) + 1
+	if dir == "/" {
+		start = 1
+	}
+	if slash := strings.IndexByte(path[start:], '/'); slash >= 0 {
+		return path[:start+slash]
+	}
+	return path
+}

@@ -1,0 +1,35 @@
+package tree
+
+import (
+	"iter"
+
+	"github.com/tidwall/btree"
+)
+
+// View is a whole tree as it was at one moment. It may be used in any goroutine
+// while the tree goes on.
+type View struct {
+	nodes   *btree.BTreeG[*Node]
+	history History
+	limit   int
+}
+
+// View returns the tree as it is now. It takes constant time; what it shares with
+// the tree is copied piece by piece when the tree changes it.
+func (t *Tree) View() *View {
+	return &View{nodes: t.nodes.Copy(), history: t.history.History, limit: t.history.limit}
+}
+
+// Len returns the number of nodes, without the root.
+func (v *View) Len() int { return v.nodes.Len() }
+
+// Nodes returns all nodes but the root, in the order of their paths.
+func (v *View) Nodes() iter.Seq[*Node] {
+	return func(yield func(*Node) bool) { v.nodes.Scan(yield) }
+}
+
+// History returns the events kept for watchers.
+func (v *View) History() History { return v.history }
+
+// HistoryLimit returns the number of events the history may hold.
+func (v *View) HistoryLimit() int { return v.limit }
