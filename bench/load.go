@@ -194,20 +194,37 @@ func (c *client) request(op operation, key int) error {
 
 var contentLength = []byte("content-length:")
 
+// send sends a request without a body.
+func (c *client) send(method, path string) error {
+	_, err := fmt.Fprintf(c, "%s %s HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n", method, path)
+	return err
+}
+
 // readAnswer skips one answer and checks its status.
 func (c *client) readAnswer() error {
-	line, err := c.in.ReadSlice('\n')
+	length, err := c.readHead()
 	if err != nil {
 		return err
 	}
+	_, err = c.in.Discard(length)
+	return err
+}
+
+// readHead reads the head of an answer, checks its status and returns the length of what
+// follows.
+func (c *client) readHead() (int, error) {
+	line, err := c.in.ReadSlice('\n')
+	if err != nil {
+		return 0, err
+	}
 	if len(line) < 12 || line[9] != '2' {
-		return fmt.Errorf("the server answers %q", line)
+		return 0, fmt.Errorf("the server answers %q", line)
 	}
 	length := -1
 	for {
 		line, err := c.in.ReadSlice('\n')
 		if err != nil {
-			return err
+			return 0, err
 		}
 		line = bytes.TrimRight(line, "\r\n")
 		if len(line) == 0 {
@@ -216,13 +233,12 @@ func (c *client) readAnswer() error {
 		if len(line) > len(contentLength) && bytes.EqualFold(line[:len(contentLength)], contentLength) {
 			length, err = strconv.Atoi(string(bytes.TrimSpace(line[len(contentLength):])))
 			if err != nil {
-				return err
+				return 0, err
 			}
 		}
 	}
 	if length < 0 {
-		return errors.New("an answer has no Content-Length")
+		return 0, errors.New("an answer has no Content-Length")
 	}
-	_, err = c.in.Discard(length)
-	return err
+	return length, nil
 }
