@@ -35,6 +35,9 @@ type conn struct {
 	chunked bool   // a body in chunks is being read
 	unread  int    // bytes that it may still take, sizes and extensions of the chunks included
 	first   bool   // fasthttp has not announced the first request
+	// parked is what the connection does next instead of being closed by fasthttp, which
+	// does that to one that was taken out of it.
+	parked  func()
 	closing sync.Once
 }
 
@@ -61,7 +64,7 @@ func (c *conn) Read(p []byte) (int, error) {
 }
 
 // reclaim takes the connection back from a hijack: what the reader above had read
-// ahead will be read again, and nothing keeps that reader and its buffer alive.
+// ahead will be read again, and the reader, with its buffer, goes back to its pool.
 func (c *conn) reclaim(hijacked io.Reader) error {
 	c.drained = true
 	early, err := io.ReadAll(hijacked)
@@ -75,8 +78,15 @@ func (c *conn) reclaim(hijacked io.Reader) error {
 	return nil
 }
 
-// Close ends the session of the connection, and closes it.
+// Close ends the session of the connection, and closes it. When fasthttp closes a connection
+// that was taken out of it for a watch it has put all its own away, and the watch begins to
+// wait, on a goroutine of its own.
 func (c *conn) Close() error {
+	if parked := c.parked; parked != nil {
+		c.parked = nil
+		go parked()
+		return nil
+	}
 	c.closing.Do(func() {
 		if c.session != nil {
 			c.session.stop()

@@ -135,7 +135,6 @@ func New(cfg Config, routes []Route) *Server {
 		WriteTimeout:                 writeTimeout,
 		IdleTimeout:                  idleTimeout,
 		Concurrency:                  cfg.MaxConnections,
-		KeepHijackedConns:            true,
 		CloseOnShutdown:              true,
 		DisablePreParseMultipartForm: true,
 		NoDefaultServerHeader:        true,

@@ -35,16 +35,19 @@ func (x *Exchange) Watch(w watch.Watcher, render func(watch.Delivery) Answer) An
 	ctx.HijackSetNoResponse(true)
 	done := s.countHijack()
 	ctx.Hijack(func(hijacked net.Conn) {
-		// A goroutine of our own, because the one that runs this keeps ctx.
-		go func() {
+		if err := s.conn.reclaim(hijacked); err != nil {
+			s.server.log.Error("cannot take over a connection for a watch", "error", err)
+			return // and fasthttp closes it
+		}
+		s.conn.parked = func() {
 			defer done()
-			if s.await(hijacked, keepAlive, headers, render) && !s.server.stopping.Load() {
+			if s.await(keepAlive, headers, render) && !s.server.stopping.Load() {
 				s.conn.beQuiet()
 				_ = s.server.http.ServeConn(s.conn) // its errors are the client's, as in Serve
 				return
 			}
 			_ = s.conn.Close() // there is nobody left to tell
-		}()
+		}
 	})
 	return nil
 }
@@ -63,17 +66,13 @@ func (s *session) countHijack() (done func()) {
 
 // await waits for the event and answers. It returns whether the connection is
 // still good for another request.
-func (s *session) await(hijacked net.Conn, keepAlive bool, headers []header, render func(watch.Delivery) Answer) (goOn bool) {
+func (s *session) await(keepAlive bool, headers []header, render func(watch.Delivery) Answer) (goOn bool) {
 	defer func() {
 		if p := recover(); p != nil {
 			s.server.log.Error("a watch made its answer panic; please report this message", "panic", p, "stack", string(debug.Stack()))
 			goOn = false
 		}
 	}()
-	if err := s.conn.reclaim(hijacked); err != nil {
-		s.server.log.Error("cannot take over a connection for a watch", "error", err)
-		return false
-	}
 	var a Answer
 	reply, err := s.awaitReply()
 	switch {
