@@ -213,7 +213,7 @@ func (a *api) watchKey(x *httpfront.Exchange) httpfront.Answer {
 		return bad
 	}
 	var index uint64
-	if value, given := f.Get("index"); given || x.Fasthttp().IsPost() {
+	if value, given := f.Get("index"); given || x.Header().IsPost() {
 		var err error
 		if index, err = strconv.ParseUint(value, 10, 64); err != nil {
 			return httpfront.NewError(apierror.IndexNaN, "Watch From Index")
