@@ -169,3 +169,29 @@ func TestCatchUp(t *testing.T) {
 		t.Errorf("the leader's p99 while a machine catches up is %s, it was %s", during99, p99)
 	}
 }
+
+// A machine that was down while more was written than the others have in memory, 64 MiB, gets
+// it from their logs, and one that starts reads its own.
+func TestCatchUpFromTheLogOnDisk(t *testing.T) {
+	c := startCluster(t, 3, "-snapshot=false")
+	leader := c.leader()
+	late := c.others(leader)[0]
+	c.kill(late)
+	value := strings.Repeat("v", 1<<20)
+	for i := range 70 {
+		leader.event(post("/v1/keys/"+strconv.Itoa(i%4), "value", value))
+	}
+	c.kill(leader)
+	late.launch()
+	leader.launch()
+	late.proc.waitServing()
+	leader.proc.waitServing()
+	now := leader.event(post("/v1/keys/now", "value", "1"))
+	if got := late.event(get("/v1/keys/now")); got.Index != now.Index { // it waits until it is there
+		t.Errorf("it has index %d, want %d", got.Index, now.Index)
+	}
+	c.checkSameState()
+	if snapshotReceived.MatchString(late.proc.stderr()) {
+		t.Errorf("the machine has got a snapshot:\n%s", late.proc.stderr())
+	}
+}

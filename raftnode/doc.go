@@ -1,9 +1,9 @@
 // Package raftnode is the consensus core: go.etcd.io/raft's RawNode as a step
 // machine.
 //
-// It owns the Raft state of this machine, the part of the log that is kept in
-// memory, the proposals and reads that wait for an answer, and the envelope in
-// which a command travels through the log.
+// It owns the Raft state of this machine, the newest part of the log in memory and
+// what was read back of the rest, the proposals and reads that wait for an answer,
+// and the envelope in which a command travels through the log.
 //
 // It is driven by hand: every input (a tick, a proposal, a read, the news that
 // something is durable or applied) is a method call that returns at once, and

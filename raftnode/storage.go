@@ -286,10 +286,9 @@ func limit(entries []*raftpb.Entry, bytes uint64) []*raftpb.Entry {
 }
 
 // Snapshot implements [raft.Storage]. It returns the newest snapshot for a machine that
-// needs one. It has to be of
-// the present members: one that was taken before a machine joined would tell that
-// machine that it is none of them. If it is not, a new one is asked for, and Raft
-// tries again.
+// needs one. That has to be of the present members: one that was taken before a machine
+// joined would tell that machine that it is none of them. If it is not, a new one is asked
+// for, and Raft tries again.
 func (s *storage) Snapshot() (*raftpb.Snapshot, error) {
 	if s.snapshot == nil || !sameMembers(s.snapshot.GetConfState(), s.members) {
 		s.wanted = true
