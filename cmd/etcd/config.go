@@ -5,83 +5,29 @@ import (
 	"flag"
 	"fmt"
 	"io"
-	"strings"
-	"time"
 
-	"etcd/credentials"
-	"etcd/store"
+	"etcd/server"
 )
 
-// config is the command line, completed by the environment and the configuration
-// that is stored in the data directory.
+// config is the command line, completed by the environment.
 type config struct {
-	clientAddr, peerAddr     string
-	clientListen, peerListen string
-	host                     string
-	name                     string
-	dataDir                  string
-	trustDataDir             bool
-	ignoreStored, startOver  bool
-	forceNewCluster          bool
+	machine server.Config // what the flags say of the machine
 
-	join          string
-	joinFile      string
-	joinRetries   int
-	maxMembers    int
-	heartbeat     time.Duration
-	electionAfter time.Duration
-
-	history        uint
-	snapshot       bool
-	snapshotCount  uint64
-	skipEntry      string
-	reads          string
-	requestTimeout time.Duration
-
-	clientTLS, serverTLS credentials.Files
-	autoTLS              bool
-	allowedCN            string
-	allowedHostname      string
-
-	cors           string
-	hostWhitelist  string
-	maxBody        int
-	maxBodyMemory  int64
-	maxConnections int
+	// What has to be read before it says anything of the machine; see check.
+	clientAddr, peerAddr       string
+	join, joinFile             string
+	snapshot                   bool
+	skipEntry                  string
+	reads                      string
+	cors, hostWhitelist        string
+	allowedCN, allowedHostname string
 
 	verbose, veryVerbose bool
 	version              bool
 
 	given   map[string]bool // flags set by the command line or the environment
 	unknown []string        // variables that look like ours and set no flag
-	skips   []uint64        // the entries of -skip-entry
-	seeds   []string        // the machines of -C or -CF, host:port each, with a scheme if it was given
 }
-
-// Bounds of flags. A limit of 0 connections stands for "as many as open files allow".
-const (
-	minHeartbeat    = 10 * time.Millisecond
-	maxHeartbeat    = 10 * time.Second
-	maxMembersLimit = 99
-	maxHistory      = store.MaxHistory
-	maxBodyLimit    = store.MaxValue
-	maxRequestTime  = 10 * time.Minute
-	minRequestTime  = time.Second
-	reservedFiles   = 256 // open files that are not client connections, at least
-	defaultMaxBody  = 10 << 20
-	defaultBodies   = 256 << 20 // all bodies under way
-	defaultHistory  = 100_000
-)
-
-// What the other machines need of the open files. A member has two streams and now and
-// then a snapshot in each direction, and may open one before the one it replaces has
-// ended.
-const (
-	peerConnections      = 32 // at the port for machines: who joins or asks
-	newcomersPerMember   = 2  // all of them may dial at once
-	connectionsPerMember = 4  // at that port
-	filesPerMember       = 10 // in both directions, with a share of peerConnections
-)
 
 // flagGroup is a heading of the help text.
 type flagGroup struct {
@@ -108,7 +54,7 @@ type errUsage struct{ error }
 // parseConfig reads the command line and the environment, as NAME=value each. It prints
 // help to out if that is asked for, and returns flag.ErrHelp.
 func parseConfig(args, environ []string, out io.Writer) (*config, error) {
-	c := &config{given: make(map[string]bool)}
+	c := &config{machine: server.Defaults(), given: make(map[string]bool)}
 	fs := c.flags()
 	if err := fs.Parse(args); err != nil {
 		if errors.Is(err, flag.ErrHelp) {
@@ -134,49 +80,49 @@ func (c *config) flags() *flag.FlagSet {
 	fs := flag.NewFlagSet("etcd", flag.ContinueOnError)
 	fs.SetOutput(io.Discard) // errors are returned and printed once
 	fs.Usage = func() {}
-	fs.StringVar(&c.name, "n", "", "`name` of this machine (default host:peerport)")
-	fs.StringVar(&c.dataDir, "d", "", "data `directory` (default ./<name>.etcd)")
-	fs.BoolVar(&c.trustDataDir, "trust-data-dir", false, "use the data directory although others can write in it, or own it: they are trusted with all data and with this machine")
-	fs.BoolVar(&c.ignoreStored, "i", false, "ignore the name and addresses stored in the data directory")
-	fs.BoolVar(&c.startOver, "f", false, "start over: DELETES all data in the data directory")
-	fs.BoolVar(&c.forceNewCluster, "force-new-cluster", false, "a majority is lost for good: make this member, with its data, the only one of a new cluster; see docs/operations.md")
+	m := &c.machine
+	fs.StringVar(&m.Name, "n", "", "`name` of this machine (default host:peerport)")
+	fs.StringVar(&m.DataDir, "d", "", "data `directory` (default ./<name>.etcd)")
+	fs.BoolVar(&m.TrustDataDir, "trust-data-dir", false, "use the data directory although others can write in it, or own it: they are trusted with all data and with this machine")
+	fs.BoolVar(&m.IgnoreStored, "i", false, "ignore the name and addresses stored in the data directory")
+	fs.BoolVar(&m.StartOver, "f", false, "start over: DELETES all data in the data directory")
+	fs.BoolVar(&m.ForceNewCluster, "force-new-cluster", false, "a majority is lost for good: make this member, with its data, the only one of a new cluster; see docs/operations.md")
 
-	fs.StringVar(&c.clientAddr, "c", "4001", "client `address`")
-	fs.StringVar(&c.peerAddr, "s", "7001", "`address` for the other machines. Keep it on a trusted network, or use -serverCAFile: see docs/security.md")
-	fs.StringVar(&c.host, "h", "127.0.0.1", "`host` that bare ports bind and advertise; 0.0.0.0 for all interfaces")
-	fs.StringVar(&c.clientListen, "cl", "", "listen `address` for clients, if it differs from -c")
-	fs.StringVar(&c.peerListen, "sl", "", "listen `address` for the other machines, if it differs from -s; as for that, strangers must not reach it without TLS")
+	fs.StringVar(&c.clientAddr, "c", server.DefaultClientAddr, "client `address`")
+	fs.StringVar(&c.peerAddr, "s", server.DefaultPeerAddr, "`address` for the other machines. Keep it on a trusted network, or use -serverCAFile: see docs/security.md")
+	fs.StringVar(&m.Host, "h", m.Host, "`host` that bare ports bind and advertise; 0.0.0.0 for all interfaces")
+	fs.StringVar(&m.ClientListen, "cl", "", "listen `address` for clients, if it differs from -c")
+	fs.StringVar(&m.PeerListen, "sl", "", "listen `address` for the other machines, if it differs from -s; as for that, strangers must not reach it without TLS")
 
 	fs.StringVar(&c.join, "C", "", "join the cluster of these `machines` (host:peerport or https://host:peerport, comma separated); any member will do. A member looks for the others there, if they are not where it knows them")
 	fs.StringVar(&c.joinFile, "CF", "", "like -C, from a `file`")
-	fs.IntVar(&c.joinRetries, "r", 10, "how many `times` joining is tried")
-	fs.IntVar(&c.maxMembers, "maxsize", 9, "most `machines` the cluster may have")
-	durationVar(fs, &c.heartbeat, "heartbeat", 100*time.Millisecond, "`interval` between heartbeats of the leader")
-	durationVar(fs, &c.electionAfter, "election", time.Second, "`time` without heartbeats after which another leader is elected; 5 to 100 heartbeats")
+	fs.IntVar(&m.JoinRetries, "r", m.JoinRetries, "how many `times` joining is tried")
+	fs.IntVar(&m.MaxMembers, "maxsize", m.MaxMembers, "most `machines` the cluster may have")
+	durationVar(fs, &m.Heartbeat, "heartbeat", m.Heartbeat, "`interval` between heartbeats of the leader")
+	durationVar(fs, &m.Election, "election", m.Election, "`time` without heartbeats after which another leader is elected; 5 to 100 heartbeats")
 
-	c.clientTLS.Flags, c.serverTLS.Flags = "-client", "-server"
-	fs.StringVar(&c.clientTLS.Cert, "clientCert", "", "serve clients over TLS only, with the certificate in this `file`")
-	fs.StringVar(&c.clientTLS.Key, "clientKey", "", "its private key, a `file`")
-	fs.StringVar(&c.clientTLS.CA, "clientCAFile", "", "serve only clients with a certificate signed by a CA in this `file`")
-	fs.StringVar(&c.clientTLS.CRL, "clientCRLFile", "", "refuse clients whose certificate is revoked by a CRL in this `file`, in PEM or DER")
-	fs.StringVar(&c.serverTLS.Cert, "serverCert", "", "speak TLS with the other machines, with the certificate in this `file`; all machines or none")
-	fs.StringVar(&c.serverTLS.Key, "serverKey", "", "its private key, a `file`")
-	fs.StringVar(&c.serverTLS.CA, "serverCAFile", "", "speak only with machines that have a certificate signed by a CA in this `file`, and naming the host of their -s in its subjectAltName")
-	fs.StringVar(&c.serverTLS.CRL, "serverCRLFile", "", "refuse machines whose certificate is revoked by a CRL in this `file`, in PEM or DER")
+	fs.StringVar(&m.ClientTLS.Cert, "clientCert", "", "serve clients over TLS only, with the certificate in this `file`")
+	fs.StringVar(&m.ClientTLS.Key, "clientKey", "", "its private key, a `file`")
+	fs.StringVar(&m.ClientTLS.CA, "clientCAFile", "", "serve only clients with a certificate signed by a CA in this `file`")
+	fs.StringVar(&m.ClientTLS.CRL, "clientCRLFile", "", "refuse clients whose certificate is revoked by a CRL in this `file`, in PEM or DER")
+	fs.StringVar(&m.PeerTLS.Cert, "serverCert", "", "speak TLS with the other machines, with the certificate in this `file`; all machines or none")
+	fs.StringVar(&m.PeerTLS.Key, "serverKey", "", "its private key, a `file`")
+	fs.StringVar(&m.PeerTLS.CA, "serverCAFile", "", "speak only with machines that have a certificate signed by a CA in this `file`, and naming the host of their -s in its subjectAltName")
+	fs.StringVar(&m.PeerTLS.CRL, "serverCRLFile", "", "refuse machines whose certificate is revoked by a CRL in this `file`, in PEM or DER")
 	fs.StringVar(&c.allowedCN, "serverAllowedCN", "", "the common `names`, comma separated, one of which the certificate of a machine must have; then it need not name the host of the machine")
 	fs.StringVar(&c.allowedHostname, "serverAllowedHostname", "", "the host `names` or addresses, comma separated, one of which the certificate of a machine must name; then it need not name the host of the machine")
-	fs.BoolVar(&c.autoTLS, "auto-tls", false, "for development: like -clientCert, with a certificate that this machine makes in its data directory")
+	fs.BoolVar(&m.AutoTLS, "auto-tls", false, "for development: like -clientCert, with a certificate that this machine makes in its data directory")
 
-	fs.UintVar(&c.history, "m", defaultHistory, "how many `events` are kept for watchers that start in the past")
+	fs.UintVar(&m.History, "m", m.History, "how many `events` are kept for watchers that start in the past")
 	fs.BoolVar(&c.snapshot, "snapshot", true, "write snapshots and drop the log before them")
-	fs.Uint64Var(&c.snapshotCount, "snapshot-count", 0, "write a snapshot after so many log `entries`, even if the log has not grown by 64 MiB and as much as the last one has")
+	fs.Uint64Var(&m.SnapshotEntries, "snapshot-count", m.SnapshotEntries, "write a snapshot after so many log `entries`, even if the log has not grown by 64 MiB and as much as the last one has")
 	fs.StringVar(&c.skipEntry, "skip-entry", "", "indexes of `entries` of the log that no version can apply, comma separated: on ALL machines they do nothing; see docs/operations.md")
 
 	fs.StringVar(&c.reads, "reads", "linearizable", "how reads are served unless they say so: linearizable or local")
-	durationVar(fs, &c.requestTimeout, "request-timeout", 5*time.Second, "how long a request waits for the cluster, 1s to 10m")
-	fs.IntVar(&c.maxBody, "max-body", defaultMaxBody, "longest request body in `bytes`")
-	fs.Int64Var(&c.maxBodyMemory, "max-body-memory", defaultBodies, "most memory in `bytes` for the bodies of all requests under way, beyond the first 4096 of each")
-	fs.IntVar(&c.maxConnections, "max-connections", 0, "most open client `connections`, watches included (default, and at most: what the limit of open files allows)")
+	durationVar(fs, &m.RequestTimeout, "request-timeout", m.RequestTimeout, "how long a request waits for the cluster, 1s to 10m")
+	fs.IntVar(&m.MaxBody, "max-body", m.MaxBody, "longest request body in `bytes`")
+	fs.Int64Var(&m.MaxBodyMemory, "max-body-memory", m.MaxBodyMemory, "most memory in `bytes` for the bodies of all requests under way, beyond the first 4096 of each")
+	fs.IntVar(&m.MaxConnections, "max-connections", m.MaxConnections, "most open client `connections`, watches included (default, and at most: what the limit of open files allows)")
 	fs.StringVar(&c.cors, "cors", "", "`origins` whose web pages may use the API, such as http://example.com, comma separated; * for all")
 	fs.StringVar(&c.hostWhitelist, "host-whitelist", "", "more `hosts` by which clients may call this machine than localhost, IP addresses and the host of -c, comma separated; * for all. Others are refused if this is given, or a port listens on a loopback address only")
 
@@ -184,38 +130,6 @@ func (c *config) flags() *flag.FlagSet {
 	fs.BoolVar(&c.veryVerbose, "vv", false, "log everything, with the place in the source")
 	fs.BoolVar(&c.version, "version", false, "print the version and exit")
 	return fs
-}
-
-// directory is the data directory, which may depend on the name.
-func (c *config) directory() string {
-	if c.dataDir != "" {
-		return c.dataDir
-	}
-	return strings.NewReplacer(":", "_", "/", "_").Replace(c.machineName()) + ".etcd"
-}
-
-func (c *config) machineName() string {
-	if c.name != "" {
-		return c.name
-	}
-	return c.advertised(c.peerAddr)
-}
-
-// advertised is an address as others are told it. The flags are checked already.
-func (c *config) advertised(addr string) string {
-	full, err := hostPort(addr, c.host)
-	if err != nil {
-		panic(err)
-	}
-	return full
-}
-
-// listenAddr is where to listen for those who are told addr.
-func (c *config) listenAddr(listen, addr string) string {
-	if listen != "" {
-		return c.advertised(listen)
-	}
-	return c.advertised(addr)
 }
 
 func printHelp(out io.Writer, fs *flag.FlagSet) {

@@ -123,27 +123,25 @@ func TestAcceptedFlags(t *testing.T) {
 		}
 		return c
 	}
-	if c := parse("-h ::1 -c 0 -s 0"); c.advertised(c.clientAddr) != "[::1]:0" {
-		t.Errorf("-h ::1 advertises %s", c.advertised(c.clientAddr))
-	}
+	parse("-h ::1 -c 0 -s 0")
 	c := parse("-h 10.0.0.1 -C 7002,10.0.0.3:7001,https://a:7001/")
-	if want := []string{"10.0.0.1:7002", "10.0.0.3:7001", "https://a:7001"}; !slices.Equal(c.seeds, want) {
-		t.Errorf("the machines to join are %q, want %q", c.seeds, want)
+	if want := []string{"10.0.0.1:7002", "10.0.0.3:7001", "https://a:7001"}; !slices.Equal(c.machine.Join, want) {
+		t.Errorf("the machines to join are %q, want %q", c.machine.Join, want)
 	}
-	if c := parse("-skip-entry 7,4711"); !slices.Equal(c.skips, []uint64{7, 4711}) {
-		t.Errorf("the entries to skip are %d", c.skips)
+	if c := parse("-skip-entry 7,4711"); !slices.Equal(c.machine.SkipEntries, []uint64{7, 4711}) {
+		t.Errorf("the entries to skip are %d", c.machine.SkipEntries)
 	}
 	parse("-cors http://x,https://y:8443,http://[::1]:8080,chrome-extension://abc,*")
 	parse("", "ETCD_JOIN=")
-	if c := parse("-host-whitelist a.example,10.0.0.1,* -cl b.example:4001"); !slices.Equal(c.hosts(c.clientListen), []string{"a.example", "10.0.0.1", "*", "b.example"}) {
-		t.Errorf("the machine is called %q", c.hosts(c.clientListen))
+	if c := parse("-host-whitelist a.example,10.0.0.1,* -cl b.example:4001"); !slices.Equal(c.machine.HostWhitelist, []string{"a.example", "10.0.0.1", "*"}) {
+		t.Errorf("the machine is called %q", c.machine.HostWhitelist)
 	}
 	parse("-c 10.0.0.1:4001 -s 10.0.0.2:4001")
 	parse("-h etcd_1.my_net -C etcd_2.my_net:7001 -n node-你好")
-	if c := parse("-h fe80::1%eth0 -C https://[fe80::2%25eth0]:7001"); !slices.Equal(c.seeds, []string{"https://[fe80::2%eth0]:7001"}) {
-		t.Errorf("the machines to join are %q", c.seeds)
+	if c := parse("-h fe80::1%eth0 -C https://[fe80::2%25eth0]:7001"); !slices.Equal(c.machine.Join, []string{"https://[fe80::2%eth0]:7001"}) {
+		t.Errorf("the machines to join are %q", c.machine.Join)
 	}
-	if c := parse("-c 4001", "ETCD_NAME=a", "ETCD_DATA_DIR=/b", "ETCD_C=4002", "ETCD_N=a"); c.name != "a" || c.dataDir != "/b" || c.clientAddr != "4001" {
+	if c := parse("-c 4001", "ETCD_NAME=a", "ETCD_DATA_DIR=/b", "ETCD_C=4002", "ETCD_N=a"); c.machine.Name != "a" || c.machine.DataDir != "/b" || c.machine.ClientAddr != "4001" {
 		t.Errorf("the environment is read as %+v", c)
 	}
 }
@@ -161,7 +159,7 @@ func TestUnknownVariables(t *testing.T) {
 	c, err := parseConfig(nil, []string{
 		"ETCD_PORT=tcp://10.0.0.1:4001", "ETCD_VERSION=v3.5.0", "ETCD_LISTEN_CLIENT_URLS=http://0.0.0.0:2379", "ETCDCTL_API=3", "ETCD_M=7",
 	}, io.Discard)
-	if err != nil || c.version || c.history != 7 {
+	if err != nil || c.version || c.machine.History != 7 || !c.machine.SetHistory {
 		t.Fatalf("%+v, %v", c, err)
 	}
 	var log bytes.Buffer
@@ -171,53 +169,5 @@ func TestUnknownVariables(t *testing.T) {
 		if len(lines) != 3 || !strings.HasSuffix(lines[i], want) {
 			t.Fatalf("want %q at the end of line %d of\n%s", want, i, log.String())
 		}
-	}
-}
-
-// TestStored checks that -i is recommended where it helps, and nowhere else.
-func TestStored(t *testing.T) {
-	tests := []struct {
-		name, stored, args string
-		says               string // empty: it is accepted
-		hint               bool
-	}{
-		{"nothing stored", "", "", "", false},
-		{"flags win", `{"name":"","clientAddr":"4001x","peerAddr":""}`, "-c 4005", "", false},
-		{"no JSON", `{`, "", "config.json is not", false},
-		{"an address that is none", `{"name":"","clientAddr":"4001x","peerAddr":""}`, "", "config.json", true},
-		{"an address that -s has taken", `{"name":"","clientAddr":"127.0.0.1:7005","peerAddr":""}`, "-s 7005", "different ports", true},
-		{"no file", "directory", "", "a directory", false},
-	}
-	for _, test := range tests {
-		t.Run(test.name, func(t *testing.T) {
-			dir := dataDir(t)
-			path := filepath.Join(dir, storedFile)
-			var err error
-			switch test.stored {
-			case "":
-			case "directory":
-				err = os.Mkdir(path, 0o700)
-			default:
-				err = os.WriteFile(path, []byte(test.stored), 0o600)
-			}
-			if err != nil {
-				t.Fatal(err)
-			}
-			c, err := parseConfig(strings.Fields(test.args), nil, io.Discard)
-			if err != nil {
-				t.Fatal(err)
-			}
-			p := &place{path: dir}
-			if err := p.open(); err != nil {
-				t.Fatal(err)
-			}
-			err = c.complete(p)
-			switch {
-			case (err == nil) != (test.says == ""):
-				t.Errorf("the error is %v", err)
-			case err != nil && (!strings.Contains(err.Error(), test.says) || strings.Contains(err.Error(), "start with -i") != test.hint):
-				t.Errorf("%q: want %q, and -i recommended %v", err, test.says, test.hint)
-			}
-		})
 	}
 }

@@ -1,10 +1,11 @@
-package main
+package server
 
 import (
 	"errors"
 	"fmt"
 	"log/slog"
 	"net"
+	"slices"
 	"syscall"
 
 	"etcd/store"
@@ -29,7 +30,7 @@ func listen(told, listens, addr string) (net.Listener, error) {
 }
 
 // reached is an address as others are told it. A port of 0 was chosen by the kernel.
-func (c *config) reached(addr string, l net.Listener) string {
+func (c *Config) reached(addr string, l net.Listener) string {
 	host, port, err := net.SplitHostPort(c.advertised(addr))
 	if err == nil && port == "0" {
 		if tcp, ok := l.Addr().(*net.TCPAddr); ok {
@@ -48,8 +49,8 @@ func onLoopback(l net.Listener) bool {
 
 // hosts are the names of this machine that the address which others are told does not have: those
 // of the command line, and the one at which it listens, if that differs.
-func (c *config) hosts(listen string) []string {
-	hosts := listed(c.hostWhitelist)
+func (c *Config) hosts(listen string) []string {
+	hosts := slices.Clone(c.HostWhitelist)
 	if listen != "" {
 		if host, _, err := net.SplitHostPort(c.advertised(listen)); err == nil {
 			hosts = append(hosts, host)

@@ -1,4 +1,4 @@
-package main
+package server
 
 import (
 	"context"
@@ -25,32 +25,31 @@ type fronts struct {
 	ended          chan error // a server has ended
 }
 
-func startFronts(c *config, member store.Member, clients, peers net.Listener, tls security, clock func() raftnode.Reading,
-	lostLogLines func() uint64, log *slog.Logger) *fronts {
+func startFronts(c *Config, member store.Member, clients, peers net.Listener, tls security, clock func() raftnode.Reading) *fronts {
 	cfg := httpfront.Config{
 		URL:            member.ClientURL,
-		Hosts:          c.hosts(c.clientListen),
-		CheckHost:      onLoopback(clients) || c.hostWhitelist != "",
-		CORS:           listed(c.cors),
+		Hosts:          c.hosts(c.ClientListen),
+		CheckHost:      onLoopback(clients) || len(c.HostWhitelist) > 0,
+		CORS:           c.CORS,
 		MaxConnections: c.connectionLimit(openFiles()),
-		MaxBody:        c.maxBody,
-		MaxBodyMemory:  c.maxBodyMemory,
-		RequestTimeout: c.requestTimeout,
+		MaxBody:        c.MaxBody,
+		MaxBodyMemory:  c.MaxBodyMemory,
+		RequestTimeout: c.RequestTimeout,
 		TLS:            serverTLS(tls.clients),
-		Log:            log,
+		Log:            c.Log,
 	}
 	f := &fronts{ended: make(chan error, 2)}
 	f.clients = httpfront.New(cfg, slices.Concat(
-		v1.Routes(v1.Config{LocalReads: c.reads == "local"}),
+		v1.Routes(v1.Config{LocalReads: c.LocalReads}),
 		ops.Routes(ops.Config{
-			Version: programVersion, Clock: func() logtime.Time { return logtime.Time(clock().Mono) }, LostLogLines: lostLogLines,
+			Version: Version, Clock: func() logtime.Time { return logtime.Time(clock().Mono) }, LostLogLines: c.LostLogLines,
 		}),
 		peerfront.Misdirected(),
 	))
 	cfg.TLS = serverTLS(tls.peers)
-	cfg.URL, cfg.Hosts, cfg.CheckHost = member.PeerURL, c.hosts(c.peerListen), onLoopback(peers)
+	cfg.URL, cfg.Hosts, cfg.CheckHost = member.PeerURL, c.hosts(c.PeerListen), onLoopback(peers)
 	f.peers = httpfront.New(c.forPeers(cfg), slices.Concat(
-		peerfront.Routes(peerfront.Config{Certified: tls.certified()}, ops.Cluster()), ops.Version(programVersion),
+		peerfront.Routes(peerfront.Config{Certified: tls.certified()}, ops.Cluster()), ops.Version(Version),
 	))
 	go func() { f.ended <- f.clients.Serve(clients) }()
 	go func() { f.ended <- f.peers.Serve(peers) }()

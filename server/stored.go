@@ -1,4 +1,4 @@
-package main
+package server
 
 import (
 	"encoding/json"
@@ -29,30 +29,23 @@ type stored struct {
 const storedFile = "config.json"
 
 // complete fills in what was not given from what is stored.
-func (c *config) complete(p *place) error {
-	if c.ignoreStored || c.startOver || p.fsys == nil {
-		return nil
+func (c *Config) complete(p *place) (*Config, error) {
+	if c.IgnoreStored || c.StartOver || p.fsys == nil {
+		return c.completed(stored{}), nil
 	}
 	s, err := load(p.fsys)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	for _, f := range []struct {
-		flag          string
-		value, stored *string
-	}{{"n", &c.name, &s.Name}, {"c", &c.clientAddr, &s.ClientAddr}, {"s", &c.peerAddr, &s.PeerAddr}} {
-		if !c.given[f.flag] && *f.stored != "" {
-			*f.value = *f.stored
-		}
-	}
-	err = c.checkAddresses() // not those of the command line alone
+	with := c.completed(s)
+	err = with.checkAddresses() // not those of the configuration alone
 	if err == nil {
-		err = c.checkName()
+		err = with.checkName()
 	}
 	if err != nil {
-		return fmt.Errorf("with what is stored in %s: %w; or start with -i to ignore it", filepath.Join(p.path, storedFile), err)
+		return nil, fmt.Errorf("with what is stored in %s: %w; or start with -i to ignore it", filepath.Join(p.path, storedFile), err)
 	}
-	return nil
+	return with, nil
 }
 
 // load reads what is stored, nothing if there is no such file. It fails if the file is

@@ -1,9 +1,10 @@
-package main
+package server
 
 import (
 	"bytes"
 	"log/slog"
 	"net"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -36,5 +37,20 @@ func TestWarnOpen(t *testing.T) {
 		if log := out.String(); strings.Contains(log, "level=WARN") != test.warns || test.warns && !strings.Contains(log, "-serverCAFile") {
 			t.Errorf("at %s, over TLS %t: %q", test.addr, test.overTLS, log)
 		}
+	}
+}
+
+// TestNames checks under which names clients and machines may call this one, and that the two
+// ports do not mix them up.
+func TestNames(t *testing.T) {
+	c := Defaults()
+	c.HostWhitelist = append(make([]string, 0, 8), "a.example", "*")
+	clients, peers := c.hosts("b.example:4001"), c.hosts("c.example:7001")
+	if !slices.Equal(clients, []string{"a.example", "*", "b.example"}) || !slices.Equal(peers, []string{"a.example", "*", "c.example"}) {
+		t.Errorf("this machine is called %q by clients, and %q by machines", clients, peers)
+	}
+	c.Host = "::1"
+	if got := c.advertised("0"); got != "[::1]:0" {
+		t.Errorf("a bare port of host ::1 is advertised as %s", got)
 	}
 }

@@ -1,4 +1,4 @@
-package main
+package server
 
 import (
 	"strings"
@@ -24,7 +24,7 @@ func TestOpenFiles(t *testing.T) {
 		{"nearly nothing", 100, 0, 9, 1, "room for 1 client"},
 		{"kept for many members", 1024, 0, 99, 1024 - 990, "raise it to 1490"},
 	} {
-		c := &config{maxConnections: test.connections, maxMembers: test.members}
+		c := &Config{MaxConnections: test.connections, MaxMembers: test.members}
 		if got := c.connectionLimit(test.files); got != test.limit {
 			t.Errorf("%s: limit %d, want %d", test.name, got, test.limit)
 		}

@@ -1,4 +1,4 @@
-package main
+package server
 
 import (
 	"fmt"
@@ -30,34 +30,34 @@ func openFiles() uint64 {
 
 // connectionLimit leaves some of the open files to the machine itself: without them
 // it could neither go on with its log nor reach the others.
-func (c *config) connectionLimit(files uint64) int {
+func (c *Config) connectionLimit(files uint64) int {
 	most := mostConnections
 	if files <= uint64(most) {
 		most = max(1, int(files)-c.ownFiles())
 	}
-	if c.maxConnections > 0 {
-		return min(c.maxConnections, most)
+	if c.MaxConnections > 0 {
+		return min(c.MaxConnections, most)
 	}
 	return most
 }
 
 // ownFiles is how many open files are kept for what is not a client.
-func (c *config) ownFiles() int { return max(reservedFiles, filesPerMember*c.maxMembers) }
+func (c *Config) ownFiles() int { return max(reservedFiles, filesPerMember*c.MaxMembers) }
 
 // fewFiles says that the limit of open files is too low for what was asked for, or for
 // a machine that serves; "" if it is not.
-func (c *config) fewFiles(files uint64) string {
+func (c *Config) fewFiles(files uint64) string {
 	limit := c.connectionLimit(files)
-	want := min(c.maxConnections, mostConnections)
-	if c.maxConnections == 0 {
+	want := min(c.MaxConnections, mostConnections)
+	if c.MaxConnections == 0 {
 		want = fewConnections
 	}
 	if limit >= want {
 		return ""
 	}
 	asked := ""
-	if c.maxConnections > 0 {
-		asked = fmt.Sprintf(", not the %d of -max-connections", c.maxConnections)
+	if c.MaxConnections > 0 {
+		asked = fmt.Sprintf(", not the %d of -max-connections", c.MaxConnections)
 	}
 	return fmt.Sprintf("the limit of open files is low: %d leave room for %d client connections%s; raise it to %d or more (ulimit -n, LimitNOFILE of systemd)",
 		files, limit, asked, want+c.ownFiles())
@@ -66,10 +66,10 @@ func (c *config) fewFiles(files uint64) string {
 // forPeers bounds the connections at the port for the other machines by what they
 // need, so that they and all clients together stay within the open files, and what
 // comes over them.
-func (c *config) forPeers(cfg httpfront.Config) httpfront.Config {
+func (c *Config) forPeers(cfg httpfront.Config) httpfront.Config {
 	cfg.Machines = true
-	cfg.MaxNewcomers = peerConnections + newcomersPerMember*c.maxMembers
-	cfg.MaxConnections = cfg.MaxNewcomers + connectionsPerMember*c.maxMembers
+	cfg.MaxNewcomers = peerConnections + newcomersPerMember*c.MaxMembers
+	cfg.MaxConnections = cfg.MaxNewcomers + connectionsPerMember*c.MaxMembers
 	cfg.MaxBody = maxPeerBody
 	return cfg
 }

@@ -1,4 +1,4 @@
-package main
+package server
 
 import (
 	"context"
@@ -21,9 +21,9 @@ import (
 const joinPause = time.Second
 
 // machines are those of -C or -CF, host:port each, which this machine reaches by scheme.
-func (c *config) machines(scheme string) ([]string, error) {
-	addrs := make([]string, len(c.seeds))
-	for i, seed := range c.seeds {
+func (c *Config) machines(scheme string) ([]string, error) {
+	addrs := make([]string, len(c.Join))
+	for i, seed := range c.Join {
 		given, addr, ok := strings.Cut(seed, "://")
 		if ok && given != scheme {
 			return nil, fmt.Errorf("-C %s: this machine reaches others only by %s; -serverCert and -serverKey decide, and are the same for all machines of a cluster", seed, scheme)
@@ -37,12 +37,12 @@ func (c *config) machines(scheme string) ([]string, error) {
 }
 
 // others are the machines of -C or -CF without this one, which listens at own.
-func (c *config) others(scheme string, own net.Listener, log *slog.Logger) ([]string, error) {
+func (c *Config) others(scheme string, own net.Listener, log *slog.Logger) ([]string, error) {
 	addrs, err := c.machines(scheme)
 	if err != nil {
 		return nil, err
 	}
-	advertised := c.reached(c.peerAddr, own)
+	advertised := c.reached(c.PeerAddr, own)
 	_, ownPort, _ := net.SplitHostPort(own.Addr().String())
 	others := slices.DeleteFunc(slices.Clone(addrs), func(addr string) bool {
 		host, port, _ := net.SplitHostPort(addr)
@@ -75,7 +75,7 @@ type known struct {
 
 // establish gives an empty data directory its identity: that of a cluster of its own,
 // or of a machine that joins. To one that is a member already, -C says where others may be.
-func establish(ctx context.Context, c *config, disk *actors.Disk, p *place, member store.Member, tls security, peers net.Listener, log *slog.Logger) (known, error) {
+func establish(ctx context.Context, c *Config, disk *actors.Disk, p *place, member store.Member, tls security, peers net.Listener, log *slog.Logger) (known, error) {
 	addrs, err := c.others(scheme(tls.peers), peers, log)
 	switch {
 	case err != nil:
@@ -161,9 +161,9 @@ type dialer = func(ctx context.Context, addr string) (net.Conn, error)
 
 // askToJoin asks one machine after the other until one lets this one join, the cluster has
 // decided against it, or asking again would not help.
-func askToJoin(ctx context.Context, c *config, dial dialer, addrs []string, ask peerfront.JoinRequest, log *slog.Logger) (*peerfront.JoinAnswer, error) {
+func askToJoin(ctx context.Context, c *Config, dial dialer, addrs []string, ask peerfront.JoinRequest, log *slog.Logger) (*peerfront.JoinAnswer, error) {
 	var faults []string
-	for try := range c.joinRetries {
+	for try := range c.JoinRetries {
 		if try > 0 {
 			select {
 			case <-time.After(joinPause):
@@ -173,7 +173,7 @@ func askToJoin(ctx context.Context, c *config, dial dialer, addrs []string, ask 
 		faults = faults[:0]
 		hopeless := 0
 		for _, addr := range addrs {
-			attempt, cancel := context.WithTimeout(ctx, c.requestTimeout+time.Second)
+			attempt, cancel := context.WithTimeout(ctx, c.RequestTimeout+time.Second)
 			answer, err := peerfront.Join(attempt, dial, addr, ask)
 			cancel()
 			if ctx.Err() != nil {
@@ -190,7 +190,7 @@ func askToJoin(ctx context.Context, c *config, dial dialer, addrs []string, ask 
 				hopeless++
 			}
 			faults = append(faults, err.Error())
-			log.Warn("cannot join yet", "try", try+1, "of", c.joinRetries, "error", err)
+			log.Warn("cannot join yet", "try", try+1, "of", c.JoinRetries, "error", err)
 		}
 		if hopeless == len(addrs) {
 			return nil, fmt.Errorf("%w: %s", errNoMembers, strings.Join(faults, "; "))

@@ -1,4 +1,4 @@
-package main
+package server
 
 import (
 	"context"
@@ -23,13 +23,13 @@ type security struct {
 }
 
 // security reads the certificate files, and makes them if that is asked for.
-func (c *config) security(p *place, log *slog.Logger) (security, error) {
-	if c.autoTLS {
-		host, _, err := net.SplitHostPort(c.advertised(c.clientAddr))
+func (c *Config) security(p *place, log *slog.Logger) (security, error) {
+	if c.AutoTLS {
+		host, _, err := net.SplitHostPort(c.advertised(c.ClientAddr))
 		if err != nil {
 			return security{}, err
 		}
-		if c.clientTLS, err = autoTLS(p, host, log); err != nil {
+		if c.ClientTLS, err = autoTLS(p, host, log); err != nil {
 			return security{}, fmt.Errorf("-auto-tls: %w", err)
 		}
 	}
@@ -39,7 +39,7 @@ func (c *config) security(p *place, log *slog.Logger) (security, error) {
 		addr  string
 		peer  bool
 		to    **credentials.Credentials
-	}{{c.clientTLS, c.clientAddr, false, &s.clients}, {c.serverTLS, c.peerAddr, true, &s.peers}} {
+	}{{c.ClientTLS, c.ClientAddr, false, &s.clients}, {c.PeerTLS, c.PeerAddr, true, &s.peers}} {
 		if !side.files.Given() {
 			continue
 		}
@@ -52,7 +52,7 @@ func (c *config) security(p *place, log *slog.Logger) (security, error) {
 		}
 		*side.to, err = credentials.Load(credentials.Config{
 			Files: side.files, Peer: side.peer, Host: host, Now: time.Now, Log: log,
-			AllowedCN: listed(c.allowedCN), AllowedHostname: listed(c.allowedHostname),
+			AllowedCN: c.AllowedCN, AllowedHostname: c.AllowedHostname,
 		})
 		if err != nil {
 			return security{}, err

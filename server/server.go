@@ -1,0 +1,250 @@
+package server
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"time"
+
+	"etcd/actors"
+	"etcd/endpoint"
+	"etcd/raftnode"
+	"etcd/store"
+	"etcd/store/logtime"
+	"etcd/wal"
+	"etcd/wal/vfs"
+)
+
+// Version is what -version and /version say.
+const Version = "v1.0.0"
+
+// snapshotBytes is how much the log grows before a snapshot is due, unless the last one was
+// larger.
+const snapshotBytes = 64 << 20
+
+// auditEvery is how often the machines of a cluster compare their states.
+const auditEvery = 5 * time.Minute
+
+// stopTime bounds an orderly stop, up to the actors: what has not been answered by then is
+// cut off. They get actorStopTime besides.
+const (
+	stopTime      = 4 * time.Second
+	handOverTime  = time.Second
+	actorStopTime = time.Second
+)
+
+// Run runs a machine until ctx ends, and then stops it within a few seconds. It returns nil
+// if the machine was stopped, or was removed from its cluster while it served, and else why
+// it cannot run or go on. It ends the process if ctx ends while data is being read, and when
+// what has to be durable no longer is.
+func Run(ctx context.Context, cfg Config) error {
+	if err := cfg.Validate(); err != nil {
+		return err
+	}
+	log := cfg.Log
+	// Reading a directory can take long, and may end anywhere.
+	reading := context.AfterFunc(ctx, func() {
+		log.Info("stopped before it had read its data")
+		cfg.Exit(0)
+	})
+
+	dir := cfg.completed(stored{}).directory()
+	place, err := inspect(dir, cfg.TrustDataDir, cfg.StartOver)
+	if err != nil {
+		return fmt.Errorf("data directory %s: %w", dir, insisting(err))
+	}
+	c, err := cfg.complete(place)
+	if err != nil {
+		return err
+	}
+	clients, err := listen("-c", "-cl", c.listenAddr(c.ClientListen, c.ClientAddr))
+	if err != nil {
+		return err
+	}
+	defer clients.Close()
+	peers, err := listen("-s", "-sl", c.listenAddr(c.PeerListen, c.PeerAddr))
+	if err != nil {
+		return err
+	}
+	defer peers.Close()
+	lock, err := place.take()
+	if err != nil {
+		return fmt.Errorf("data directory %s: %w", dir, insisting(err))
+	}
+	tls, err := c.security(place, log)
+	if err != nil {
+		place.discard()
+		return err
+	}
+	member := store.Member{
+		Name:      c.machineName(),
+		PeerURL:   endpoint.URL(scheme(tls.peers), c.reached(c.PeerAddr, peers)),
+		ClientURL: endpoint.URL(scheme(tls.clients), c.reached(c.ClientAddr, clients)),
+	}
+	clock := newClock()
+	fronts := startFronts(c, member, clients, peers, tls, clock)
+	place.warn(log)
+	disk, err := openDisk(c, place, lock, log)
+	if err != nil {
+		return fmt.Errorf("data directory %s: %w", dir, insisting(err))
+	}
+	log.Info("etcd is starting", "version", Version, "name", member.Name, "data", dir,
+		"clients", member.ClientURL, "peers", member.PeerURL)
+	if few := c.fewFiles(openFiles()); few != "" {
+		log.Warn(few)
+	}
+	logFound(log, disk)
+	if err := disk.Skip(c.SkipEntries); err != nil {
+		return errors.Join(fmt.Errorf("-skip-entry: %w", err), disk.Close())
+	}
+	warnUnspecified(log, member)
+	warnOpen(log, peers, tls.peers != nil)
+	if !reading() {
+		select {} // the process ends
+	}
+	if c.ForceNewCluster {
+		if err := forceNewCluster(ctx, place, disk, c.reached(c.PeerAddr, peers), tls.dial, log); err != nil {
+			place.discard()
+			if errors.Is(err, context.Canceled) {
+				log.Info("stopped before -force-new-cluster was carried out: nothing was changed")
+				err = nil
+			}
+			return errors.Join(err, disk.Close())
+		}
+	}
+	others, err := establish(ctx, c, disk, place, member, tls, peers, log)
+	if err != nil {
+		if !mayBeMember(place, err) {
+			place.discard()
+		}
+		if errors.Is(err, context.Canceled) {
+			fronts.stop(log)
+			log.Info("stopped before it had joined the cluster")
+			err = nil
+		}
+		return errors.Join(err, disk.Close())
+	}
+	host := actors.Process(tls.dial)
+	host.Exit = c.Exit
+	machine, err := actors.Start(machineConfig(c, member, others, host, clock, log), disk)
+	if err != nil {
+		return errors.Join(err, disk.Close())
+	}
+	s := stored{
+		Name: c.Name, ClientAddr: c.reached(c.ClientAddr, clients), PeerAddr: c.reached(c.PeerAddr, peers),
+		MayForce: disk.Identity.FormerClusterID != 0 && !c.ForceNewCluster,
+	}
+	if err := s.save(place.fsys); err != nil {
+		return errors.Join(err, stopMachine(machine))
+	}
+	watching, enough := context.WithCancel(context.Background())
+	defer enough()
+	go tls.watch(watching)
+	fronts.clients.Attach(machine)
+	fronts.peers.Attach(machine)
+	return serve(ctx, place, machine, fronts, clients.Addr(), log)
+}
+
+// openDisk opens the data directory, whose lock goes with it, empty if the command line says so.
+func openDisk(c *Config, p *place, lock io.Closer, log *slog.Logger) (*actors.Disk, error) {
+	if c.StartOver {
+		if err := wipe(p.path, p.fsys, log); err != nil {
+			return nil, err
+		}
+	}
+	return actors.ReadDisk(p.fsys, lock, wal.Options{})
+}
+
+// insisting adds to an error how to start all the same, if that is possible.
+func insisting(err error) error {
+	if _, ok := errors.AsType[*vfs.UnsafeError](err); ok {
+		return fmt.Errorf("%w. To use it as it is, and trust whoever can write there with all data and with this machine, add -trust-data-dir", err)
+	}
+	return err
+}
+
+// logFound says what was found in the data directory.
+func logFound(log *slog.Logger, disk *actors.Disk) {
+	if disk.New {
+		log.Info("the data directory is new")
+		return
+	}
+	found := disk.Found
+	for _, bad := range found.BadSnapshots {
+		log.Warn("a snapshot file is damaged; an older one and the log take its place, nothing is lost", "error", bad)
+	}
+	if found.Torn != nil {
+		log.Warn("the end of the log was cut off: the last write before the crash was not complete, and was never acknowledged",
+			"file", found.Torn.File, "offset", found.Torn.Offset, "bytes", found.Torn.Bytes)
+	}
+	if disk.Forgotten != nil {
+		log.Warn("what the other machines have on disk is not known: this one will not notice that one of them was restored from a backup, "+
+			"until it has heard of them again", "error", disk.Forgotten)
+	}
+	sayRefounded(log, disk)
+	log.Info("recovered", "index", disk.LastIndex(), "snapshot", found.Snapshot.GetIndex(),
+		"entries", disk.LastIndex()-found.Snapshot.GetIndex(), "term", found.HardState.GetTerm())
+}
+
+func machineConfig(c *Config, member store.Member, others known, host actors.Host, clock func() raftnode.Reading, log *slog.Logger) actors.Config {
+	bytes := uint64(snapshotBytes)
+	if c.NoSnapshots {
+		bytes = 0
+	}
+	return actors.Config{
+		Member:          member,
+		HistoryLimit:    uint32(c.History),
+		SetHistoryLimit: c.SetHistory,
+		Tick:            c.Heartbeat,
+		Host:            host,
+		Seeds:           others.seeds,
+		Hints:           others.hints,
+		AuditEvery:      auditEvery,
+		Clock:           clock,
+		Nonce:           random(),
+		Secret:          secret(),
+		Log:             log,
+		Raft: raftnode.Config{
+			HeartbeatTicks:  1,
+			ElectionTicks:   int(c.Election / c.Heartbeat),
+			RequestTicks:    max(1, int(c.RequestTimeout/c.Heartbeat)),
+			MaxMembers:      c.MaxMembers,
+			SnapshotEntries: c.SnapshotEntries,
+			SnapshotBytes:   bytes,
+			FirstProposalID: random(),
+			Log:             log,
+		},
+	}
+}
+
+// newClock reads the clocks of this machine. Mono begins at the wall time of the start.
+func newClock() func() raftnode.Reading {
+	start := time.Now()
+	began := logtime.Of(start)
+	return func() raftnode.Reading {
+		now := time.Now()
+		return raftnode.Reading{Mono: uint64(began.Add(now.Sub(start))), Wall: uint64(logtime.Of(now))}
+	}
+}
+
+// secret returns what nobody can guess.
+func secret() []byte {
+	b := make([]byte, 32)
+	_, _ = rand.Read(b) // never fails
+	return b
+}
+
+// random returns a random number other than 0 and those that Raft reserves.
+func random() uint64 {
+	var b [8]byte
+	for {
+		_, _ = rand.Read(b[:]) // never fails
+		if n := binary.LittleEndian.Uint64(b[:]); n != 0 && n < 1<<63 {
+			return n
+		}
+	}
+}

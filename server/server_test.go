@@ -1,0 +1,91 @@
+package server
+
+import (
+	"bytes"
+	"context"
+	"io"
+	"log/slog"
+	"net/http"
+	"strings"
+	"testing"
+)
+
+// lines hands on the lines of a log.
+type lines chan string
+
+func (l lines) Write(line []byte) (int, error) {
+	l <- string(bytes.TrimSpace(line))
+	return len(line), nil
+}
+
+// run runs a machine and returns where it serves clients, and how to stop it.
+func run(t *testing.T, cfg Config) (addr string, stop func() error) {
+	t.Helper()
+	log := make(lines, 1000) // more than a start and a stop say
+	cfg.Log = slog.New(slog.NewTextHandler(log, nil))
+	cfg.Exit = func(code int) { panic("the machine ends the process") }
+	ctx, cancel := context.WithCancel(context.Background())
+	ended := make(chan error, 1)
+	go func() { ended <- Run(ctx, cfg) }()
+	for {
+		select {
+		case line := <-log:
+			if _, after, serving := strings.Cut(line, `msg="serving clients" addr=`); serving {
+				return after, func() error { cancel(); return <-ended }
+			}
+		case err := <-ended:
+			cancel()
+			t.Fatalf("the machine ends before it serves: %v", err)
+		}
+	}
+}
+
+// TestRun checks that a machine that was stopped goes on with its data, in the same process.
+func TestRun(t *testing.T) {
+	cfg := Defaults()
+	cfg.ClientAddr, cfg.PeerAddr, cfg.DataDir = "0", "0", dataDir(t)
+	addr, stop := run(t, cfg)
+	answer, err := http.Post("http://"+addr+"/v1/keys/a", "application/x-www-form-urlencoded", strings.NewReader("value=1"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	_ = answer.Body.Close()
+	if err := stop(); err != nil {
+		t.Fatalf("the first stop: %v", err)
+	}
+	addr, stop = run(t, cfg)
+	answer, err = http.Get("http://" + addr + "/v1/keys/a")
+	if err != nil {
+		t.Fatal(err)
+	}
+	body, err := io.ReadAll(answer.Body)
+	_ = answer.Body.Close()
+	if err != nil || !strings.Contains(string(body), `"value":"1"`) {
+		t.Errorf("after the restart the key is %s, %v", body, err)
+	}
+	if err := stop(); err != nil {
+		t.Fatalf("the second stop: %v", err)
+	}
+}
+
+// TestRefusedConfig checks that what cannot work is refused before the directory is touched.
+func TestRefusedConfig(t *testing.T) {
+	for _, test := range []struct {
+		name  string
+		wrong func(*Config)
+		says  string
+	}{
+		{"one port for both", func(c *Config) { c.ClientAddr, c.PeerAddr = "4001", "4001" }, "different ports"},
+		{"no time for an election", func(c *Config) { c.Election = c.Heartbeat }, "-election"},
+		{"nobody to join", func(c *Config) { c.Join = []string{"a"} }, "-C"},
+		{"a name of a path", func(c *Config) { c.Name = "a/b" }, "slash"},
+		{"no room for a request", func(c *Config) { c.MaxBodyMemory = 1 }, "-max-body-memory"},
+	} {
+		cfg := Defaults()
+		cfg.DataDir = "/dev/null/nowhere"
+		test.wrong(&cfg)
+		if err := Run(context.Background(), cfg); err == nil || !strings.Contains(err.Error(), test.says) {
+			t.Errorf("%s: %v does not say %q", test.name, err, test.says)
+		}
+	}
+}
