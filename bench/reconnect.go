@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
 	"io"
@@ -11,10 +10,12 @@ import (
 )
 
 const (
-	// probeKey is the key whose events are timed, quietKey that for which all others wait.
-	probeKey, quietKey = 1 << 30, 1<<30 + 1
-	// probePause is between events, so that the watch is there when the next is written.
-	probePause = 5 * time.Millisecond
+	// quietKey is the key for which all wait that come back, firstProbe the first of those
+	// whose events are timed. Each of them has a watch that was there before.
+	quietKey, firstProbe = 1 << 30, 1<<30 + 1
+	probes               = 200
+	// settling is how long the watches get to be there.
+	settling = time.Second
 	// missed is how many events are written before the clients come back. The server keeps
 	// the last 100,000.
 	missed = 90_000
@@ -24,7 +25,7 @@ const (
 // index that is many events back, and prints how long writes of another key take meanwhile,
 // and how long after its answer the event is with its watcher, beside what it took before.
 func measureReconnect(base, ours string, l load, clients int, period time.Duration, out io.Writer) error {
-	t, err := startOurs(base, ours, "ours", nil, "-max-connections", strconv.Itoa(clients+100))
+	t, err := startOurs(base, ours, "ours", nil, "-max-connections", strconv.Itoa(clients+2*probes))
 	if t != nil {
 		defer t.stop()
 	}
@@ -35,12 +36,7 @@ func measureReconnect(base, ours string, l load, clients int, period time.Durati
 	if err := l.fill(t); err != nil {
 		return fmt.Errorf("writing the events: %w", err)
 	}
-	p, err := newProbe(l, t)
-	if err != nil {
-		return err
-	}
-	defer p.Close()
-	before, err := p.measure(period)
+	before, err := measureProbes(l, t, period, func() error { return nil })
 	if err != nil {
 		return err
 	}
@@ -57,12 +53,10 @@ func measureReconnect(base, ours string, l load, clients int, period time.Durati
 	if err != nil {
 		return err
 	}
-	asked := make(chan error, 1)
-	go func() {
-		asked <- forAll(crowd, func(c *client) error { return c.send("GET", watchPath(quietKey)+"?index=3") })
-	}()
-	during, err := p.measure(period)
-	if err := errors.Join(err, <-asked); err != nil {
+	during, err := measureProbes(l, t, period, func() error {
+		return forAll(crowd, func(c *client) error { return c.send("GET", watchPath(quietKey)+"?index=3") })
+	})
+	if err != nil {
 		return err
 	}
 	after, err := t.cpu()
@@ -70,7 +64,12 @@ func measureReconnect(base, ours string, l load, clients int, period time.Durati
 		return err
 	}
 	begin := time.Now()
-	if err := p.write.request(write, quietKey); err != nil {
+	writer, err := l.connect(t)
+	if err != nil {
+		return err
+	}
+	defer writer.Close()
+	if err := writer.request(write, quietKey); err != nil {
 		return err
 	}
 	if err := forAll(crowd, (*client).readAnswer); err != nil {
@@ -123,60 +122,42 @@ func forAll(clients []*client, do func(*client) error) error {
 // probed is how long writes took, and how long after the answer the event was there.
 type probed struct{ writes, events result }
 
-// probe writes a key and waits for the event on another connection.
-type probe struct {
-	write, watch *client
-	next         uint64 // index of the event to watch for
-}
-
-func newProbe(l load, t *target) (*probe, error) {
-	clients, err := l.dialAll(t, 2)
+// measureProbes writes one key after the other for each of which a client waits that asked
+// before, and meanwhile lets happen what is to be measured.
+func measureProbes(l load, t *target, period time.Duration, meanwhile func() error) (r probed, err error) {
+	clients, err := l.dialAll(t, probes+1)
+	defer func() {
+		for _, c := range clients {
+			c.Close()
+		}
+	}()
 	if err != nil {
-		return nil, err
+		return r, err
 	}
-	return &probe{write: clients[0], watch: clients[1], next: missed}, nil
-}
-
-func (p *probe) Close() error { return errors.Join(p.write.Close(), p.watch.Close()) }
-
-// measure times one event after the other.
-func (p *probe) measure(period time.Duration) (r probed, err error) {
-	for begin := time.Now(); time.Since(begin) < period; {
-		if err := p.watch.send("GET", watchPath(probeKey)+"?index="+strconv.FormatUint(p.next, 10)); err != nil {
+	writer, watchers := clients[probes], clients[:probes]
+	for i, c := range watchers {
+		if err := c.send("GET", watchPath(firstProbe+i)); err != nil {
 			return r, err
 		}
-		time.Sleep(probePause)
+	}
+	time.Sleep(settling)
+	done := make(chan error, 1)
+	go func() { done <- meanwhile() }()
+	begin := time.Now()
+	for i, c := range watchers {
+		time.Sleep(time.Until(begin.Add(period / probes * time.Duration(i))))
 		sent := time.Now()
-		if err := p.write.request(write, probeKey); err != nil {
+		if err := writer.request(write, firstProbe+i); err != nil {
 			return r, err
 		}
 		answered := time.Now()
-		index, err := p.watch.readIndex()
-		if err != nil {
+		if err := c.readAnswer(); err != nil {
 			return r, err
 		}
 		r.writes.latencies = append(r.writes.latencies, uint32(answered.Sub(sent).Microseconds()))
 		r.events.latencies = append(r.events.latencies, uint32(time.Since(answered).Microseconds()))
-		p.next = index + 1
 	}
-	return r, nil
+	return r, <-done
 }
 
 func watchPath(key int) string { return "/v1/watch/bench/" + strconv.Itoa(key) }
-
-// readIndex reads an answer and returns the index in it.
-func (c *client) readIndex() (uint64, error) {
-	length, err := c.readHead()
-	if err != nil {
-		return 0, err
-	}
-	body := make([]byte, length)
-	if _, err := io.ReadFull(c.in, body); err != nil {
-		return 0, err
-	}
-	_, index, ok := bytes.Cut(body, []byte(`"index":`))
-	if !ok {
-		return 0, fmt.Errorf("no index in %q", body)
-	}
-	return strconv.ParseUint(string(bytes.TrimRight(index, "}\n")), 10, 64)
-}
