@@ -114,7 +114,7 @@ func TestManyExpireTogether(t *testing.T) {
 	}
 	m.eventually("all keys expire", func() bool {
 		clock.advance(10 * time.Millisecond)
-		return len(m.read(m.Store, "/k").Children) == 0
+		return m.isEmpty("/k")
 	})
 	if c := m.status().Counts; c.Expired != keys {
 		t.Errorf("%d keys expired, want %d", c.Expired, keys)
@@ -156,7 +156,7 @@ func TestOneEntryForEachExpiredKey(t *testing.T) {
 	}
 	before := m.set("/other", "1")
 	clock.advance(10 * time.Millisecond)
-	m.eventually("all keys expire", func() bool { return len(m.read(m.Store, "/k").Children) == 0 })
+	m.eventually("all keys expire", func() bool { return m.isEmpty("/k") })
 	if after := m.set("/other", "2"); after != before+keys+1 {
 		t.Errorf("%d keys have cost %d entries", keys, after-before-1)
 	}

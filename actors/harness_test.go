@@ -226,6 +226,12 @@ func (m *testMachine) read(of *actor.PID, path string) *ReadReply {
 	return next[*ReadReply](m.probe)
 }
 
+// isEmpty says whether a directory has no children on this machine.
+func (m *testMachine) isEmpty(dir string) bool {
+	r := m.read(m.Store, dir)
+	return r.View == nil && len(r.Children) == 0
+}
+
 func (m *testMachine) sync() {
 	m.t.Helper()
 	m.root.Send(m.Raft, &Sync{ID: 3, ReplyTo: m.pid})

@@ -102,13 +102,15 @@ type (
 		Err    error
 	}
 	// ReadReply is a key as it was when all commands up to Index were applied.
-	// Children are those of a directory. Err is one of raftnode's; Failure is why
-	// there is no such key.
+	// Children are those of a directory; if it has more than MaxChildren there is a View
+	// to read them from instead, of the same moment. Err is one of raftnode's; Failure is why there
+	// is no such key.
 	ReadReply struct {
 		ID       uint64
 		Index    uint64
 		Node     *tree.Node
 		Children []*tree.Node
+		View     *store.View
 		Failure  *tree.Failure
 		Err      error
 	}

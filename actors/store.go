@@ -17,10 +17,17 @@ import (
 // a million keys with one deadline do not crowd out everything else.
 const maxExpiredPerRound = 1000
 
+// MaxChildren is how many children of a directory the store actor lists itself. Who reads a
+// larger one gets a view: listing it here would delay all writes.
+const MaxChildren = 256
+
 // storeActor owns the state machine: it applies, answers, and tells the hub and
 // the reaper what has changed.
 type storeActor struct {
-	store  *store.Store
+	store *store.Store
+	// view is of the state as it is; nil before anybody has asked for one. There is one at
+	// most for all who ask between two batches, because the writes after it pay for it.
+	view   *store.View
 	counts Counts
 	log    *slog.Logger
 	fatal  fatal
@@ -58,9 +65,9 @@ func (s *storeActor) Receive(ctx actor.Context) {
 	case *install:
 		s.install(ctx, m)
 	case *Freeze:
-		ctx.Send(m.ReplyTo, &Frozen{ID: m.ID, State: s.store.View()})
+		ctx.Send(m.ReplyTo, &Frozen{ID: m.ID, State: s.now()})
 	case *takeSnapshot:
-		ctx.Send(s.to.snapshotter, &writeSnapshot{meta: m.meta, body: s.store.View()})
+		ctx.Send(s.to.snapshotter, &writeSnapshot{meta: m.meta, body: s.now()})
 	case *collectExpired:
 		ctx.Send(m.replyTo, &expired{commands: s.store.Expired(m.now, maxExpiredPerRound)})
 	case *pids:
@@ -72,6 +79,14 @@ func (s *storeActor) Receive(ctx actor.Context) {
 			s.recovered(ctx)
 		}
 	}
+}
+
+// now is a view of the state as it is.
+func (s *storeActor) now() *store.View {
+	if s.view == nil {
+		s.view = s.store.View()
+	}
+	return s.view
 }
 
 // local answers a question about local state.
@@ -101,6 +116,7 @@ func (s *storeActor) recovered(ctx actor.Context) {
 // apply applies a run of entries. The hub hears of the events before anybody is
 // answered: whoever starts a watch after an answer must not see that answer's event.
 func (s *storeActor) apply(ctx actor.Context, m *raftnode.Apply) {
+	s.view = nil
 	results := make([]store.Result, len(m.Entries))
 	var events []*tree.Event
 	members := false
@@ -147,7 +163,7 @@ func (s *storeActor) install(ctx actor.Context, m *install) {
 			"Look at the disk, then start it again; if that fails, wipe the data directory and let the machine join again",
 			"index", m.meta.GetIndex(), "error", err)
 	}
-	s.store = state
+	s.store, s.view = state, nil
 	s.log.Info("installed a snapshot of the leader", "index", m.meta.GetIndex())
 	ctx.Send(s.to.snapshotter, &snapshotInstalled{index: m.meta.GetIndex()})
 	ctx.Send(s.to.hub, &replaced{history: state.History()})
@@ -193,7 +209,10 @@ func (s *storeActor) read(ctx actor.Context, m *Read) {
 	answer := &ReadReply{ID: m.ID, Index: s.store.Index()}
 	answer.Node, answer.Failure = s.store.Get(m.Path)
 	if answer.Node != nil && answer.Node.Dir {
-		answer.Children = s.store.Children(m.Path)
+		answer.Children = s.store.FirstChildren(m.Path, MaxChildren+1)
+		if len(answer.Children) > MaxChildren {
+			answer.Children, answer.View = nil, s.now()
+		}
 	}
 	if answer.Failure == nil {
 		s.counts.GetsSuccess++

@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"runtime"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -95,6 +96,8 @@ type Server struct {
 	stopped  chan struct{} // closed with stopping
 	lastID   atomic.Uint64
 	bodies   bodyMemory
+	views    chan struct{}  // holds one for each view that is being rendered
+	renders  chan struct{}  // holds one for each goroutine that renders a piece
 	hijacked sync.WaitGroup // connections in the hands of a watch
 }
 
@@ -117,6 +120,8 @@ func New(cfg Config, routes []Route) *Server {
 		dispatcher: actor.NewSynchronizedDispatcher(1),
 		supervisor: actors.StopOnPanic(cfg.Log),
 		bodies:     bodyMemory{limit: cfg.MaxBodyMemory},
+		views:      make(chan struct{}, maxViews),
+		renders:    make(chan struct{}, max(1, runtime.GOMAXPROCS(0)/2)),
 	}
 	s.port = listen.NewPort(listen.Config{
 		MaxConnections: cfg.MaxConnections, MaxNewcomers: cfg.MaxNewcomers, TLS: cfg.TLS, Machines: cfg.Machines,

@@ -213,8 +213,24 @@ func TestTheStoreIsLikeTheModel(t *testing.T) {
 func compareToModel(t *rapid.T, s *store.Store, m *model) {
 	var lines []string
 	var walk func(path string)
+	view, page := s.View(), rapid.IntRange(1, 3).Draw(t, "page")
 	walk = func(path string) {
-		for _, n := range s.Children(path) {
+		all := s.Children(path)
+		if first := s.FirstChildren(path, page); !slices.Equal(first, all[:min(page, len(all))]) {
+			t.Fatalf("the first children of %s are %v, all are %v", path, first, all)
+		}
+		var paged []*tree.Node
+		for last := ""; ; last = paged[len(paged)-1].Path {
+			more := view.Children(path, last, page)
+			if len(more) == 0 {
+				break
+			}
+			paged = append(paged, more...)
+		}
+		if !slices.Equal(paged, all) {
+			t.Fatalf("the children of %s in pages of %d are %v, want %v", path, page, paged, all)
+		}
+		for _, n := range all {
 			lines = append(lines, showNode(n))
 			if n.Dir {
 				walk(n.Path)

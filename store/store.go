@@ -87,6 +87,11 @@ func (s *Store) Get(path string) (*tree.Node, *tree.Failure) { return s.tree.Get
 // ones included, sorted by name. There are none in a file or where nothing is.
 func (s *Store) Children(path string) []*tree.Node { return s.tree.Children(path) }
 
+// FirstChildren is Children, but for those after the first limit.
+func (s *Store) FirstChildren(path string, limit int) []*tree.Node {
+	return s.tree.FirstChildren(path, limit)
+}
+
 // Members returns the machines of the cluster, sorted by ID.
 func (s *Store) Members() []Member { return slices.Clone(s.members) }
 

@@ -36,6 +36,12 @@ func (s *Store) View() *View {
 // Index returns the index of the last command in the view.
 func (v *View) Index() uint64 { return v.index }
 
+// Children returns the nodes directly in a directory, page by page, see
+// [tree.View.Children].
+func (v *View) Children(path, after string, limit int) []*tree.Node {
+	return v.tree.Children(path, after, limit)
+}
+
 // WriteTo writes a snapshot of the view and returns the number of bytes written. Equal
 // states give equal bytes. Checksums are left to the caller.
 func (v *View) WriteTo(w io.Writer) (int64, error) {

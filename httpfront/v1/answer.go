@@ -1,11 +1,13 @@
 package v1
 
 import (
+	"encoding/json"
 	"errors"
 	"time"
 
 	"etcd/apierror"
 	"etcd/httpfront"
+	"etcd/store"
 	"etcd/store/logtime"
 	"etcd/store/tree"
 	"etcd/watch"
@@ -29,6 +31,28 @@ func listed(n *tree.Node, index uint64, now logtime.Time) keyAnswer {
 	a := keyAnswer{Action: "GET", Key: n.Path, Dir: n.Dir, Value: n.Value, Index: index}
 	a.expires(n.Deadline, now)
 	return a
+}
+
+// listing renders the children of a directory that has some as one array, so many with each call that it
+// is not long.
+func listing(view *store.View, dir string, now logtime.Time) func(piece []byte) (_ []byte, more bool) {
+	const page = 16
+	last, before := "", byte('[')
+	return func(piece []byte) ([]byte, bool) {
+		children := view.Children(dir, last, page)
+		for _, child := range children {
+			text, err := json.Marshal(listed(child, view.Index(), now))
+			if err != nil {
+				panic(err) // it is of our own types, which always marshal
+			}
+			piece = append(append(piece, before), text...)
+			before, last = ',', child.Path
+		}
+		if len(children) == page {
+			return piece, true
+		}
+		return append(piece, ']'), false
+	}
 }
 
 // changed is an event, as its own command and as a watcher are told of it.

@@ -55,6 +55,10 @@ func (a *api) getKey(x *httpfront.Exchange) httpfront.Answer {
 		return httpfront.Document{Value: listed(reply.Node, reply.Index, x.Machine().LogTime())}
 	}
 	now := x.Machine().LogTime()
+	if reply.View != nil {
+		dir := key(x)
+		return x.Stream(func() func([]byte) ([]byte, bool) { return listing(reply.View, dir, now) })
+	}
 	list := make([]keyAnswer, len(reply.Children))
 	for i, child := range reply.Children {
 		list[i] = listed(child, reply.Index, now)

@@ -1,6 +1,7 @@
 package tree
 
 import (
+	"math"
 	"strings"
 
 	"github.com/tidwall/btree"
@@ -173,15 +174,28 @@ func (t *Tree) empty(dir *Node) bool {
 
 // Children returns the nodes directly in the directory at a clean path, hidden
 // ones included, sorted by name. There are none in a file or where nothing is.
-func (t *Tree) Children(dir string) []*Node {
+func (t *Tree) Children(path string) []*Node { return children(t.nodes, path, "", math.MaxInt) }
+
+// FirstChildren is Children, but for those after the first limit.
+func (t *Tree) FirstChildren(path string, limit int) []*Node {
+	return children(t.nodes, path, "", limit)
+}
+
+// children returns the nodes directly in dir whose path is after another one, at most
+// limit of them, in the order of their paths.
+func children(all *btree.BTreeG[*Node], dir, after string, limit int) []*Node {
 	prefix := dir
 	if dir != "/" {
 		prefix += "/"
 	}
+	pivot := &Node{Path: prefix}
+	if after != "" {
+		pivot.Path = after + "\x00" // the first path behind it
+	}
 	var nodes []*Node
-	cursor := t.nodes.Iter()
+	cursor := all.Iter()
 	defer cursor.Release()
-	for ok := cursor.Seek(t.at(prefix)); ok; {
+	for ok := cursor.Seek(pivot); ok && len(nodes) < limit; {
 		node := cursor.Item()
 		if !strings.HasPrefix(node.Path, prefix) {
 			break
@@ -194,7 +208,8 @@ func (t *Tree) Children(dir string) []*Node {
 		}
 		// This is the first node below a child that is listed already. '0'
 		// follows '/', so here ends what is below it.
-		ok = cursor.Seek(t.at(node.Path[:len(prefix)+below] + "0"))
+		pivot.Path = node.Path[:len(prefix)+below] + "0"
+		ok = cursor.Seek(pivot)
 	}
 	return nodes
 }

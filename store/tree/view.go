@@ -33,3 +33,10 @@ func (v *View) History() History { return v.history }
 
 // HistoryLimit returns the number of events the history may hold.
 func (v *View) HistoryLimit() int { return v.limit }
+
+// Children returns the nodes directly in the directory at a clean path that come after
+// the one at another path, "" for the first ones: at most limit of them, hidden ones
+// included, sorted by name. With the last of them a list goes on.
+func (v *View) Children(path, after string, limit int) []*Node {
+	return children(v.nodes, path, after, limit)
+}

@@ -1,0 +1,125 @@
+package httpfront
+
+import (
+	"errors"
+	"io"
+	"net"
+	"net/http"
+	"runtime"
+	"time"
+
+	"github.com/valyala/fasthttp"
+)
+
+const (
+	// maxViews bounds the views that are being rendered. Each keeps what was overwritten
+	// since it was taken in memory.
+	maxViews = 64
+	// maxViewTime bounds how long one is held, however slow its client is.
+	maxViewTime = 30 * time.Second
+	// A piece of a body ends when it has so many bytes, or has taken so long. Whoever
+	// else has something to do comes between two pieces.
+	pieceBytes = 16 << 10
+	pieceTime  = 200 * time.Microsecond
+)
+
+var errViewHeld = errors.New("the client has taken too long to read its answer")
+
+// Stream answers with a body in JSON that is rendered from a view of the state, piece by
+// piece, while it is sent. render begins at the beginning, and returns what appends the next
+// piece to a buffer, until there is no more. It may be called twice.
+func (x *Exchange) Stream(render func() (next func(piece []byte) (_ []byte, more bool))) Answer {
+	s := x.server
+	select {
+	case s.views <- struct{}{}:
+	default:
+		return RetryLater{HTTPError(http.StatusServiceUnavailable, "too many large directories are being listed")}
+	}
+	st := &stream{conn: x.ctx.Conn(), server: s, next: render(), until: time.Now().Add(maxViewTime)}
+	// Those that do not know chunks, or get nothing but the header, have to hear the length first.
+	if head := x.Header(); !head.IsHead() && head.IsHTTP11() {
+		return streamed{st, -1}
+	}
+	size := 0
+	for !st.over {
+		if time.Now().After(st.until) {
+			st.release()
+			return RetryLater{HTTPError(http.StatusServiceUnavailable, "the directory takes too long to list")}
+		}
+		st.render()
+		size += len(st.rest)
+	}
+	st.rest, st.over, st.next = nil, false, render()
+	return streamed{st, size}
+}
+
+// streamed is an answer whose body is rendered while it is sent.
+type streamed struct {
+	stream *stream
+	size   int // of the body, -1 if that is not known
+}
+
+func (a streamed) Write(resp *fasthttp.Response) {
+	resp.Header.SetContentType(TypeJSON)
+	resp.SetBodyStream(a.stream, a.size)
+}
+
+// stream is a body that is rendered as it is read.
+type stream struct {
+	conn   net.Conn
+	server *Server
+	next   func([]byte) ([]byte, bool)
+	until  time.Time
+	piece  []byte
+	rest   []byte // of the piece
+	over   bool   // no piece follows
+	begun  bool
+}
+
+func (s *stream) Read(p []byte) (int, error) {
+	if !s.begun {
+		s.begun = true
+		// An error means that the connection is closed, which the next write says as well.
+		_ = s.conn.SetWriteDeadline(s.until)
+	}
+	for len(s.rest) == 0 {
+		if s.over {
+			return 0, io.EOF
+		}
+		if time.Now().After(s.until) {
+			return 0, errViewHeld
+		}
+		s.render()
+	}
+	n := copy(p, s.rest)
+	s.rest = s.rest[n:]
+	return n, nil
+}
+
+// render makes the next piece.
+func (s *stream) render() {
+	s.server.renders <- struct{}{}
+	s.piece = s.piece[:0]
+	for began := time.Now(); !s.over && len(s.piece) < pieceBytes && time.Since(began) < pieceTime; {
+		var more bool
+		s.piece, more = s.next(s.piece)
+		s.over = !more
+	}
+	s.rest = s.piece
+	<-s.server.renders
+	runtime.Gosched()
+}
+
+// Close ends the answer, whatever has become of it. fasthttp calls it.
+func (s *stream) Close() error {
+	s.release()
+	return nil
+}
+
+// release gives the view back, once.
+func (s *stream) release() {
+	if s.next != nil {
+		s.next = nil
+		<-s.server.views
+	}
+}

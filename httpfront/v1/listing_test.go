@@ -1,0 +1,67 @@
+package v1
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"strings"
+	"testing"
+
+	"etcd/actors"
+)
+
+// large fills a directory with more children than the store actor lists, the last of them
+// a directory, and returns their paths in order.
+func large(t *testing.T, set func(key, body string) string) []string {
+	t.Helper()
+	var paths []string
+	for i := range actors.MaxChildren + 20 {
+		path := fmt.Sprintf("/d/%04d", i)
+		set(path, "value="+fmt.Sprint(i)+"%3C%26"+strings.Repeat("x", 100))
+		paths = append(paths, path)
+	}
+	set("/d/e/below/it", "value=1")
+	set("/d/e-f", "value=1")
+	return append(paths, "/d/e", "/d/e-f")
+}
+
+// A large directory is rendered in pieces, and reads as if it was not.
+func TestListingOfALargeDirectory(t *testing.T) {
+	s := serve(t, Config{})
+	c := s.Dial()
+	want := large(t, c.Set)
+	reply := c.Get("/v1/keys/d")
+	var got []keyAnswer
+	if err := json.Unmarshal([]byte(reply.Body), &got); err != nil || reply.Status != http.StatusOK {
+		t.Fatalf("status %d, %v", reply.Status, err)
+	}
+	var paths []string
+	for _, child := range got {
+		paths = append(paths, child.Key)
+		if child.Index != got[0].Index {
+			t.Fatalf("%s has index %d in a listing of index %d", child.Key, child.Index, got[0].Index)
+		}
+	}
+	if strings.Join(paths, " ") != strings.Join(want, " ") {
+		t.Errorf("the children are %v, want %v", paths, want)
+	}
+	whole, err := json.Marshal(got)
+	if err != nil || string(whole) != reply.Body {
+		t.Error("the bytes are not those of the array at once")
+	}
+	// The connection goes on, and whoever does not know chunks gets the length.
+	if head := c.Do("HEAD", "/v1/keys/d", ""); head.Header.Get("Content-Length") != fmt.Sprint(len(reply.Body)) {
+		t.Errorf("HEAD says %s bytes, want %d", head.Header.Get("Content-Length"), len(reply.Body))
+	}
+	old := s.Dial()
+	old.Send("GET /v1/keys/d HTTP/1.0\r\n\r\n")
+	resp, err := http.ReadResponse(old.In, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	body, err := io.ReadAll(resp.Body)
+	if err != nil || len(resp.TransferEncoding) > 0 || string(body) != reply.Body {
+		t.Errorf("HTTP/1.0: transfer encoding %v, %d bytes, %v", resp.TransferEncoding, len(body), err)
+	}
+}
