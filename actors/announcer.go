@@ -12,6 +12,7 @@ import (
 	"etcd/raftnode"
 	"etcd/store"
 	"etcd/store/storepb"
+	"etcd/version"
 )
 
 // announcerActor brings a machine that has just started up to date with its
@@ -20,7 +21,9 @@ import (
 // machine is ready for clients.
 type announcerActor struct {
 	member       store.Member
+	commands     version.Range
 	historyLimit *uint32 // nil: leave it as it is
+	maxMembers   *int    // the same
 	ready        chan<- struct{}
 	log          *slog.Logger
 	fatal        fatal
@@ -102,16 +105,21 @@ func (a *announcerActor) announce(ctx actor.Context, status *StatusReply) {
 	case !slices.Contains(status.Members, a.member):
 		a.log.Info("announcing the name and addresses of this machine", "name", a.member.Name,
 			"clients", a.member.ClientURL, "peers", a.member.PeerURL)
-		ctx.Send(a.to.raft, &Join{ReplyTo: ctx.Self(), Member: a.member})
+		ctx.Send(a.to.raft, &Join{ReplyTo: ctx.Self(), Member: a.member, Commands: a.commands})
 	case a.historyLimit != nil && int(*a.historyLimit) != status.HistoryLimit:
 		a.log.Info("changing how many events are kept for watchers", "from", status.HistoryLimit, "to", *a.historyLimit)
-		ctx.Send(a.to.raft, &Propose{ReplyTo: ctx.Self(), Command: store.Encode(&storepb.Command{
-			Kind: &storepb.Command_Configure{Configure: &storepb.Configure{HistoryLimit: *a.historyLimit}},
-		})})
+		a.configure(ctx, &storepb.Configure{HistoryLimit: *a.historyLimit})
+	case a.maxMembers != nil && *a.maxMembers != status.MaxMembers && status.Version >= store.VersionOfVersions:
+		a.log.Info("changing how many machines the cluster may have", "from", status.MaxMembers, "to", *a.maxMembers)
+		a.configure(ctx, &storepb.Configure{HistoryLimit: uint32(status.HistoryLimit), MaxMembers: uint32(*a.maxMembers)})
 	case !a.finished:
 		a.finished = true
 		close(a.ready)
 	}
+}
+
+func (a *announcerActor) configure(ctx actor.Context, c *storepb.Configure) {
+	ctx.Send(a.to.raft, &Propose{ReplyTo: ctx.Self(), Command: store.Encode(&storepb.Command{Kind: &storepb.Command_Configure{Configure: c}})})
 }
 
 func memberMessage(m store.Member) *storepb.Member {

@@ -53,7 +53,7 @@ func TestCertificatesOfMembers(t *testing.T) {
 		{"a client as one that is not known", 44, "n4.example.com:7001", names(), transport.StatusUncertified, "it does not name n4.example.com"},
 		{"a member as one that is not known", 44, "n4.example.com:7001", names("n2.example.com"), transport.StatusUncertified, "it does not name n4.example.com"},
 	} {
-		hello := transport.Hello{ClusterID: 77, From: c.from, To: testMember.ID, Nonce: c.from, Addr: c.addr, Reach: full, Certified: c.certified}
+		hello := transport.Hello{Understood: Understood(), ClusterID: 77, From: c.from, To: testMember.ID, Nonce: c.from, Addr: c.addr, Reach: full, Certified: c.certified}
 		v := m.Inbox.Admit(hello)
 		if passed := len(v.Ask) > 0 || v.Status == statusUnproven; passed != (c.status == 0) || !passed && (v.Status != c.status || v.Message != c.says) {
 			t.Errorf("%s: %+v, want %d %q", c.name, v, c.status, c.says)

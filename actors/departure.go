@@ -40,6 +40,8 @@ func departure(status int, message string) (d Departure, final bool) {
 		return Departure{Reason: message, Removed: true}, true
 	case statusBehind:
 		return Departure{Reason: message, Lost: true}, true
+	case statusVersion:
+		return Departure{Reason: message}, true
 	}
 	return Departure{}, false
 }

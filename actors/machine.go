@@ -17,8 +17,8 @@ import (
 	"etcd/raftnode"
 	"etcd/store"
 	"etcd/store/logtime"
-	"etcd/store/storepb"
 	"etcd/transport"
+	"etcd/version"
 	"etcd/wal"
 	"etcd/watch"
 	"etcd/witness"
@@ -30,8 +30,12 @@ type Config struct {
 	Member store.Member
 	// HistoryLimit is how many events a new cluster keeps for watchers.
 	HistoryLimit uint32
-	// SetHistoryLimit applies HistoryLimit to an existing cluster too.
-	SetHistoryLimit bool
+	// SetHistoryLimit applies HistoryLimit to an existing cluster too, and SetMaxMembers
+	// Raft.MaxMembers.
+	SetHistoryLimit, SetMaxMembers bool
+	// Commands are the versions of a cluster that this program understands: [store.Commands]
+	// if it is zero. The simulation has older programs.
+	Commands version.Range
 	// Tick is the unit of Raft's time; Raft's timeouts are counted in it.
 	Tick time.Duration
 	// Raft is without MemberID, and without what has to do with commands.
@@ -108,6 +112,11 @@ func Start(cfg Config, disk *Disk) (*Machine, error) {
 	cfg.Log = slog.New(names.handler(cfg.Log.Handler()))
 	cfg.Raft.Log = cfg.Log
 	cfg.Raft.Describe, cfg.Raft.MaxCommand = describe, store.MaxCommand
+	if cfg.Commands == (version.Range{}) {
+		cfg.Commands = store.Commands
+	}
+	cfg.Raft.Commands = cfg.Commands
+	cfg.Raft.RaiseTo = func(to uint32) []byte { return raiseCommand(to, cfg.Raft.MaxMembers) }
 	cfg.Raft.Skip = disk.skip
 	most, err := disk.snapshotBytes()
 	if err != nil {
@@ -138,11 +147,14 @@ func Start(cfg Config, disk *Disk) (*Machine, error) {
 	ready := make(chan struct{})
 	m.Ready = ready
 	announcer := &announcerActor{
-		member: cfg.Member, ready: ready, log: cfg.Log, fatal: fatal,
+		member: cfg.Member, commands: cfg.Commands, ready: ready, log: cfg.Log, fatal: fatal,
 		pause: cfg.Tick * time.Duration(cfg.Raft.ElectionTicks), afterFunc: cfg.Host.AfterFunc,
 	}
 	if cfg.SetHistoryLimit {
 		announcer.historyLimit = &cfg.HistoryLimit
+	}
+	if cfg.SetMaxMembers {
+		announcer.maxMembers = &cfg.Raft.MaxMembers
 	}
 	for _, a := range []struct {
 		pid  **actor.PID
@@ -229,6 +241,8 @@ func (m *Machine) connect(cfg Config, to *pids) (*peers, Network) {
 		Dead:            cfg.Tick * time.Duration(cfg.Raft.ElectionTicks),
 		Nonce:           cfg.Nonce,
 		Secret:          cfg.Secret,
+		Commands:        cfg.Commands,
+		Snapshots:       store.Snapshots,
 		Reach:           func() string { return witness.EncodeReach(*m.durable.Load()) },
 		Log:             log,
 	}
@@ -386,21 +400,14 @@ func (m *Machine) Stop(ctx context.Context) error {
 }
 
 // describe tells the consensus core what a command does to a member.
-func describe(kind raftnode.ProposalKind, command []byte) (raftnode.Member, error) {
-	m, removes, err := store.DecodeMember(command)
+func describe(kind raftnode.ProposalKind, command []byte) (raftnode.Member, version.Range, error) {
+	m, err := store.DecodeMember(command)
 	switch {
 	case err != nil:
-	case removes != (kind == raftnode.KindRemove):
+	case m.Removes != (kind == raftnode.KindRemove):
 		err = errors.New("actors: the command does something else to the member")
-	case !removes:
+	case !m.Removes:
 		err = endpoint.CheckMember(m.Name, m.PeerURL, m.ClientURL)
 	}
-	return raftnode.Member(m), err
-}
-
-func bootstrapCommand(cfg Config) []byte {
-	return store.Encode(&storepb.Command{Kind: &storepb.Command_Bootstrap{Bootstrap: &storepb.Bootstrap{
-		HistoryLimit: cfg.HistoryLimit,
-		Member:       memberMessage(cfg.Member),
-	}}})
+	return raftnode.Member(m.Member), m.Commands, err
 }

@@ -13,6 +13,7 @@ import (
 	"etcd/store/logtime"
 	"etcd/store/tree"
 	"etcd/transport"
+	"etcd/version"
 	"etcd/wal"
 	"etcd/watch"
 )
@@ -52,6 +53,9 @@ type (
 		ID      uint64
 		ReplyTo *actor.PID
 		Member  store.Member
+		// Commands are the versions of a cluster that the machine understands; zero if it
+		// does not say.
+		Commands version.Range
 	}
 	// Leave asks the raft actor to remove a member. Answered with Proposed: Err is also
 	// one of those of raftnode that say why not, such as raftnode.ErrLastVoter.
@@ -144,7 +148,11 @@ type (
 		Removed   []uint64 // former members
 		// HistoryLimit is how many events the cluster keeps for watchers.
 		HistoryLimit int
-		Counts       Counts
+		// Version is that of the cluster, and MaxMembers how many machines it may have; 0 if
+		// the log does not say.
+		Version    uint32
+		MaxMembers int
+		Counts     Counts
 	}
 	// WatchReply is what is next for a subscriber, in order: events, and the reasons why a
 	// watch ends without one, which are *watch.ClearedError, ErrHistoryLost and ErrClosing.
@@ -319,8 +327,16 @@ type (
 
 	// membership: store -> raft and witness, and Start -> raft of a machine that joins. Who belongs to the cluster, and who no longer does.
 	membership struct {
-		members []store.Member
-		removed []uint64
+		members    []store.Member
+		removed    []uint64
+		version    uint32 // of the cluster, 0 if it is not known
+		maxMembers int    // 0: the log does not say
+	}
+	// understood: a connection -> raft. What the program of a member understands; zero if
+	// whoever says it may be somebody else.
+	understood struct {
+		member   uint64
+		commands version.Range
 	}
 	// outgoing: raft -> peer. For that member.
 	outgoing struct {

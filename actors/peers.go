@@ -106,6 +106,12 @@ func (ps *peers) tell(ctx actor.Context) {
 	ctx.Send(ps.inbox.to.finder, &whereabouts{places: places, missing: missing})
 }
 
+func (m *membership) roster() raftnode.Roster {
+	r := rosterOf(m.members, m.removed)
+	r.Version, r.MaxMembers = m.version, m.maxMembers
+	return r
+}
+
 func rosterOf(members []store.Member, removed []uint64) raftnode.Roster {
 	r := raftnode.Roster{Members: make([]raftnode.Member, len(members)), Removed: removed}
 	for i, member := range members {

@@ -31,6 +31,7 @@ type raftActor struct {
 
 	leader      uint64
 	leads       bool
+	version     uint32 // of the cluster by the state, 0 if it is not known
 	leaderSince logtime.Time
 	appends     Appends
 	followers   raftnode.Followers // while this machine leads
@@ -121,20 +122,22 @@ func (r *raftActor) Receive(ctx actor.Context) {
 	case *undelivered:
 		r.must(r.node.Undelivered(m.payload))
 	case *Join:
-		r.node.ProposeMember(raftnode.KindAdd, m.Member.ID, store.Encode(&storepb.Command{
-			Kind: &storepb.Command_SetMember{SetMember: &storepb.SetMember{Member: memberMessage(m.Member)}},
-		}), m)
+		r.node.ProposeMember(raftnode.KindAdd, m.Member.ID, setMemberCommand(m.Member, m.Commands, r.version), m)
 	case *Leave:
 		r.node.ProposeMember(raftnode.KindRemove, m.Member, store.Encode(&storepb.Command{
 			Kind: &storepb.Command_RemoveMember{RemoveMember: &storepb.RemoveMember{Id: m.Member}},
 		}), m)
 	case *membership:
 		r.names.set(m.members)
-		r.node.SetRoster(rosterOf(m.members, m.removed))
+		r.node.SetRoster(m.roster())
+		r.tellVersion(m.version)
 		r.peers.set(ctx, m)
 		for _, id := range m.removed {
 			r.probation.Unreachable(id)
 		}
+	case *understood:
+		r.node.Understands(m.member, m.commands)
+		return
 	case *located:
 		r.peers.locate(ctx, m)
 		return
@@ -205,6 +208,7 @@ func (r *raftActor) work(ctx actor.Context) {
 		now := r.clock()
 		work, ok := r.node.Work(now)
 		r.tellTime(now)
+		r.peers.inbox.version.Store(r.node.Version())
 		if !ok {
 			return
 		}
@@ -274,6 +278,14 @@ func (r *raftActor) tellTime(now raftnode.Reading) {
 		r.time.known.Store(&clock)
 	}
 	r.watch.look(clock, now)
+}
+
+// tellVersion notes the version of the cluster, and says that it has changed.
+func (r *raftActor) tellVersion(of uint32) {
+	if r.version > 0 && of > r.version {
+		r.log.Info("the version of the cluster was raised", "from", r.version, "to", of)
+	}
+	r.version = of
 }
 
 func (r *raftActor) status(request *Status) *status {

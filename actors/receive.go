@@ -42,6 +42,7 @@ type Inbox struct {
 	roll    atomic.Pointer[roll]              // replaced, never changed
 	others  atomic.Pointer[[]transport.Place] // of roll, for others; replaced, never changed
 	book    *atomic.Pointer[witness.Book]
+	version atomic.Uint32       // of the cluster, that one included to which it is being raised; 0 if it is not known
 	behind  atomic.Pointer[met] // the last process that was refused for what it lacks
 
 	mu     sync.Mutex
@@ -143,6 +144,10 @@ func (in *Inbox) Meet(h transport.Hello) (status int, message string) {
 		in.refused.Add(1)
 		return http.StatusBadRequest, err.Error()
 	}
+	if err := CheckUnderstood(h.Understood, in.version.Load()); err != nil {
+		in.refused.Add(1)
+		return statusVersion, err.Error()
+	}
 	book := in.book.Load()
 	m := &met{member: h.From, nonce: h.Nonce, reach: reach}
 	switch book.Judge(h.From, h.Nonce, reach, h.Rival) {
@@ -159,9 +164,12 @@ func (in *Inbox) Meet(h transport.Hello) (status int, message string) {
 		}
 		return statusBehind, lossOf(h.From, in.self)
 	}
+	said := &understood{member: h.From}
 	if in.believes(h.From, h.Addr) {
+		said.commands = h.Understood.Commands
 		in.root.Send(in.to.witness, m)
 	}
+	in.root.Send(in.to.raft, said)
 	return 0, ""
 }
 

@@ -36,7 +36,7 @@ func TestAdmit(t *testing.T) {
 	knowing(m.Inbox)
 	full, less := wal.Reach{Term: 5, LastTerm: 5, Last: 100, Commit: 90}, wal.Reach{Term: 5, LastTerm: 5, Last: 80, Commit: 80}
 	hello := func(from, nonce uint64, reach wal.Reach) transport.Hello {
-		return transport.Hello{ClusterID: 77, From: from, To: testMember.ID, Nonce: nonce, Token: "t", Addr: at22, Reach: witness.EncodeReach(reach)}
+		return transport.Hello{Understood: Understood(), ClusterID: 77, From: from, To: testMember.ID, Nonce: nonce, Token: "t", Addr: at22, Reach: witness.EncodeReach(reach)}
 	}
 	confirmed := func(h transport.Hello) transport.Hello {
 		h.Asked = &transport.Confirmation{At: at22}
@@ -84,7 +84,7 @@ func TestClaims(t *testing.T) {
 	knowing(m.Inbox)
 	reach := wal.Reach{Term: 5, LastTerm: 5, Last: 100, Commit: 90}
 	hello := func(from, nonce uint64, addr string) transport.Hello {
-		return transport.Hello{ClusterID: 77, From: from, To: testMember.ID, Nonce: nonce, Token: fmt.Sprint("token of ", nonce), Addr: addr, Reach: witness.EncodeReach(reach)}
+		return transport.Hello{Understood: Understood(), ClusterID: 77, From: from, To: testMember.ID, Nonce: nonce, Token: fmt.Sprint("token of ", nonce), Addr: addr, Reach: witness.EncodeReach(reach)}
 	}
 	at := func(addr string) *transport.Confirmation { return &transport.Confirmation{At: addr} }
 	asked := func(h transport.Hello, c *transport.Confirmation) transport.Hello {
@@ -136,11 +136,11 @@ func TestAStrangerInThePlaceOfAMember(t *testing.T) {
 	knowing(m.Inbox)
 	expel := transport.Frame{Kind: transport.KindRefusal, Payload: transport.EncodeRefusal(statusGone, "removed")}
 	pretends := witness.EncodeReach(wal.Reach{Term: 5, LastTerm: 5, Last: 1 << 40, Commit: 1 << 40})
-	h := transport.Hello{From: 22, Nonce: 9, Token: "t", Addr: stranger22, Reach: pretends, Asked: &transport.Confirmation{At: stranger22}}
+	h := transport.Hello{Understood: Understood(), From: 22, Nonce: 9, Token: "t", Addr: stranger22, Reach: pretends, Asked: &transport.Confirmation{At: stranger22}}
 	if v := m.Inbox.Admit(h); v.Status != 0 {
 		t.Fatalf("%+v", v)
 	}
-	if status, message := m.Inbox.Meet(transport.Hello{From: 22, Nonce: 9, Addr: stranger22, Reach: pretends}); status != 0 {
+	if status, message := m.Inbox.Meet(transport.Hello{Understood: Understood(), From: 22, Nonce: 9, Addr: stranger22, Reach: pretends}); status != 0 {
 		t.Errorf("%d %s", status, message)
 	}
 	for _, f := range []transport.Frame{expel, {Kind: transport.KindReach, Payload: []byte(pretends)}} {
@@ -154,7 +154,7 @@ func TestAStrangerInThePlaceOfAMember(t *testing.T) {
 		t.Errorf("it was ended: %+v", d)
 	default:
 	}
-	back := transport.Hello{From: 22, Nonce: 2, Token: "u", Addr: at22, Asked: &transport.Confirmation{At: at22},
+	back := transport.Hello{Understood: Understood(), From: 22, Nonce: 2, Token: "u", Addr: at22, Asked: &transport.Confirmation{At: at22},
 		Reach: witness.EncodeReach(wal.Reach{Term: 5, LastTerm: 5, Last: 100, Commit: 90})}
 	if v := m.Inbox.Admit(back); v.Status != 0 || !v.Supersedes {
 		t.Errorf("the member is back: %+v", v)
@@ -177,7 +177,7 @@ func TestWhoMaySayThatSomethingIsLost(t *testing.T) {
 	}
 	m.eventually("the member is known", func() bool { return m.Inbox.believes(22, at22) })
 	admit := func(nonce uint64, addr string) {
-		h := transport.Hello{From: 22, Nonce: nonce, Addr: addr, Reach: witness.EncodeReach(wal.Reach{}), Asked: &transport.Confirmation{At: addr}}
+		h := transport.Hello{Understood: Understood(), From: 22, Nonce: nonce, Addr: addr, Reach: witness.EncodeReach(wal.Reach{}), Asked: &transport.Confirmation{At: addr}}
 		if v := m.Inbox.Admit(h); v.Status != 0 {
 			t.Fatalf("%+v", v)
 		}
@@ -214,7 +214,7 @@ func TestWhoMaySayThatSomethingIsLost(t *testing.T) {
 func TestFramesOfOthersThanMembers(t *testing.T) {
 	m := start(t, t.TempDir())
 	knowing(m.Inbox)
-	if v := m.Inbox.Admit(transport.Hello{From: 55, Nonce: 1, Token: "t", Addr: at55, Asked: &transport.Confirmation{At: at55},
+	if v := m.Inbox.Admit(transport.Hello{Understood: Understood(), From: 55, Nonce: 1, Token: "t", Addr: at55, Asked: &transport.Confirmation{At: at55},
 		Reach: witness.EncodeReach(wal.Reach{})}); v.Status != 0 {
 		t.Fatalf("%+v", v)
 	}
@@ -246,7 +246,7 @@ func TestWitnessKeepsWhatItHears(t *testing.T) {
 	reach := wal.Reach{Term: 5, LastTerm: 5, Last: 100, Commit: 90}
 	m.Inbox.know(&roll{places: map[uint64]place{22: {stated: at22}, 33: {stated: at55}}}, []uint64{22, 33})
 	for id, addr := range map[uint64]string{22: at22, 33: at55} {
-		h := transport.Hello{From: id, Nonce: id, Addr: addr, Reach: witness.EncodeReach(wal.Reach{}), Asked: &transport.Confirmation{At: addr}}
+		h := transport.Hello{Understood: Understood(), From: id, Nonce: id, Addr: addr, Reach: witness.EncodeReach(wal.Reach{}), Asked: &transport.Confirmation{At: addr}}
 		if v := m.Inbox.Admit(h); v.Status != 0 {
 			t.Fatalf("%+v", v)
 		}

@@ -87,6 +87,7 @@ func (d *Disk) read() (err error) {
 		}
 		return err
 	}
+	opts.Accept = d.accept
 	d.log, d.Found, err = wal.Open(d.fsys, opts)
 	if err != nil {
 		return err
@@ -95,6 +96,29 @@ func (d *Disk) read() (err error) {
 	d.book, d.Forgotten = witness.Load(d.fsys, d.Identity)
 	d.snapshots = wal.NewSnapshots(d.fsys, d.Identity)
 	return nil
+}
+
+// accept refuses a log that gives the cluster a version which this program does not know,
+// before anything in the directory is changed. An entry may not be committed, but this cannot
+// be known: what is on disk of the commit index lags.
+func (d *Disk) accept(entries []*raftpb.Entry) error {
+	for command := range raftnode.Commands(entries) {
+		if err := store.CheckVersion(command); err != nil {
+			return fmt.Errorf("%w: %w", wal.ErrVersion, err)
+		}
+	}
+	return nil
+}
+
+// Version is the highest that the log gives the cluster, 0 if it gives it none.
+func (d *Disk) Version() uint32 {
+	highest := d.store.Version()
+	if d.Found != nil {
+		for command := range raftnode.Commands(d.Found.Entries) {
+			highest = max(highest, store.VersionGiven(command))
+		}
+	}
+	return highest
 }
 
 // Skip says which entries of the log carry nothing, because they cannot be applied. It is an

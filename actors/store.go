@@ -101,7 +101,7 @@ func (s *storeActor) local(ctx actor.Context, question Request) {
 		reply(ctx, m, &StatusReply{
 			ID: m.request.ID, Raft: m.raft, LeaderSince: m.leaderSince, Appends: m.appends, Followers: m.followers, Refused: m.refused,
 			Members: s.store.Members(), Removed: s.store.Removed(),
-			HistoryLimit: s.store.HistoryLimit(), Counts: s.counts,
+			HistoryLimit: s.store.HistoryLimit(), Version: s.store.Version(), MaxMembers: s.store.MaxMembers(), Counts: s.counts,
 		})
 	}
 }
@@ -192,7 +192,7 @@ func (s *storeActor) stateOf(meta *raftpb.SnapshotMetadata) (*store.Store, error
 // still empty does not know.
 func (s *storeActor) tellMembers(ctx actor.Context) {
 	if members := s.store.Members(); len(members) > 0 {
-		m := &membership{members: members, removed: s.store.Removed()}
+		m := &membership{members: members, removed: s.store.Removed(), version: s.store.Version(), maxMembers: s.store.MaxMembers()}
 		ctx.Send(s.to.raft, m)
 		ctx.Send(s.to.witness, m)
 	}

@@ -40,7 +40,7 @@ func TestWhatComesAsASnapshot(t *testing.T) {
 	if err := proto.Unmarshal(header, newer); err != nil {
 		t.Fatal(err)
 	}
-	newer.FormatVersion = 2
+	newer.FormatVersion = 3
 	header, err := proto.Marshal(newer)
 	if err != nil {
 		t.Fatal(err)

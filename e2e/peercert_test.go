@@ -163,7 +163,7 @@ func TestCertificatesOfMachines(t *testing.T) {
 		return clusterMember{}
 	}
 	joining := func(id uint64, name, peerURL, clientURL string) string {
-		return jsonPost("/join", fmt.Sprintf(`{"memberId":"%d","name":"%s","peerUrl":"%s","clientUrl":"%s"}`, id, name, peerURL, clientURL))
+		return jsonPost("/join", fmt.Sprintf(`{"memberId":"%d","name":"%s","peerUrl":"%s","clientUrl":"%s","understood":{"protocol":"4","commands":"1-2","snapshots":"1-2"}}`, id, name, peerURL, clientURL))
 	}
 	number := func(hex string) (n uint64) { _, _ = fmt.Sscanf(hex, "%x", &n); return n }
 	// A member that asks again is answered as before, and so tells the ID of the cluster.
@@ -177,7 +177,7 @@ func TestCertificatesOfMachines(t *testing.T) {
 		t.Fatalf("a member that asks to join again: %d %s %v", answer.status, answer.body, err)
 	}
 	handshake := func(method, path, class, from, addr string) string {
-		return fmt.Sprintf("%s %s HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: Upgrade\r\nUpgrade: etcd-raft\r\nX-Etcd-Protocol: 3\r\nX-Etcd-Cluster-Id: %x\r\n"+
+		return fmt.Sprintf("%s %s HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: Upgrade\r\nUpgrade: etcd-raft\r\nX-Etcd-Protocol: 4\r\nX-Etcd-Commands: 1-2\r\nX-Etcd-Snapshots: 1-2\r\nX-Etcd-Cluster-Id: %x\r\n"+
 			"X-Etcd-From: %s\r\nX-Etcd-To: %s\r\nX-Etcd-Class: %s\r\nX-Etcd-Nonce: 1\r\nX-Etcd-Token: 00000000000000000000000000000000\r\nX-Etcd-Peer-Address: %s\r\nX-Etcd-Reach: 1-1-1-1\r\nContent-Length: 0\r\n\r\n",
 			method, path, joined.ClusterID, from, member(victim).ID, class, addr)
 	}
@@ -191,7 +191,7 @@ func TestCertificatesOfMachines(t *testing.T) {
 		{"a stream as a member", "alice", "GET", handshake("GET", "/raft/stream", "control", otherMember.ID, other.peer)},
 		{"a stream as nobody", "alice", "GET", handshake("GET", "/raft/stream", "bulk", stranger, "127.0.0.9:7001")},
 		{"a snapshot", "alice", "POST", handshake("POST", "/raft/snapshot", "snapshot", otherMember.ID, other.peer)},
-		{"the presence", "alice", "GET", plainGet("/raft/member", fmt.Sprintf("X-Etcd-Protocol: 3\r\nX-Etcd-Cluster-Id: %x\r\nX-Etcd-Peer-Address: %s\r\n", joined.ClusterID, other.peer))},
+		{"the presence", "alice", "GET", plainGet("/raft/member", fmt.Sprintf("X-Etcd-Protocol: 4\r\nX-Etcd-Commands: 1-2\r\nX-Etcd-Snapshots: 1-2\r\nX-Etcd-Cluster-Id: %x\r\nX-Etcd-Peer-Address: %s\r\n", joined.ClusterID, other.peer))},
 		{"a place in the cluster", "alice", "POST", joining(0xaa, "alice", "https://127.0.0.9:7001", "http://127.0.0.9:4001")},
 		{"the hash", "alice", "GET", plainGet("/hash", "")},
 		{"the leader", "alice", "GET", plainGet("/leader", "")},

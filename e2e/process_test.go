@@ -33,17 +33,18 @@ const (
 // server is one etcd process with a working directory and ports of its own.
 // The process may be killed and started again; addresses and data stay.
 type server struct {
-	t      testing.TB
-	name   string
-	dir    string                // working directory of the process
-	data   string                // data directory
-	client string                // client address, host:port
-	peer   string                // peer address, host:port, as advertised
-	listen string                // peer address it listens on, if that is another one
-	args   []string              // further flags
-	env    []string              // further environment variables, NAME=value
-	under  []string              // a command that runs the binary, with its arguments
-	begin  func(*exec.Cmd) error // starts the process in another way than usual
+	t       testing.TB
+	name    string
+	dir     string                // working directory of the process
+	data    string                // data directory
+	client  string                // client address, host:port
+	peer    string                // peer address, host:port, as advertised
+	listen  string                // peer address it listens on, if that is another one
+	args    []string              // further flags
+	env     []string              // further environment variables, NAME=value
+	program string                // the binary, if it is not the one of this test run
+	under   []string              // a command that runs the binary, with its arguments
+	begin   func(*exec.Cmd) error // starts the process in another way than usual
 
 	proc *process // the running or last process
 }
@@ -97,7 +98,11 @@ func (s *server) start() {
 // launch runs the process without waiting for anything.
 func (s *server) launch() {
 	s.t.Helper()
-	command := append(append(slices.Clone(s.under), binary), s.flags()...)
+	program := s.program
+	if program == "" {
+		program = binary
+	}
+	command := append(append(slices.Clone(s.under), program), s.flags()...)
 	cmd := exec.Command(command[0], command[1:]...)
 	cmd.Dir = s.dir
 	cmd.Env = append(os.Environ(), s.env...)

@@ -231,7 +231,7 @@ var attacks = []attack{
 		return nil
 	}, false},
 	{"a handshake with escape sequences in each header", func(st *stranger) error {
-		headers := []string{"X-Etcd-Protocol", "X-Etcd-Cluster-Id", "X-Etcd-From", "X-Etcd-To", "X-Etcd-Class",
+		headers := []string{"X-Etcd-Protocol", "X-Etcd-Commands", "X-Etcd-Snapshots", "X-Etcd-Cluster-Id", "X-Etcd-From", "X-Etcd-To", "X-Etcd-Class",
 			"X-Etcd-Peer-Address", "X-Etcd-Nonce", "X-Etcd-Reach", "X-Etcd-Token", "Upgrade", "Host", "User-Agent"}
 		for _, s := range st.victims.members {
 			for _, header := range headers {

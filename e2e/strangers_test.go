@@ -37,7 +37,7 @@ const (
 
 	largestFrame = 64 << 20 // of its payload, in bytes
 
-	protocolVersion = "3" // another one is not listened to, and nothing would be tested
+	protocolVersion = "4" // another one is not listened to, and nothing would be tested
 )
 
 // Kinds of forwarded proposals.
@@ -142,7 +142,7 @@ func (st *stranger) listen() {
 	}
 	own := list[0]
 	ask := request{method: "POST", target: "/join", header: [][2]string{{"Content-Type", "application/json"}},
-		body: fmt.Appendf(nil, `{"memberId":"%d","name":%q,"peerUrl":%q,"clientUrl":%q}`, st.ids[own.Name], own.Name, own.PeerURLs[0], own.ClientURLs[0])}
+		body: fmt.Appendf(nil, `{"memberId":"%d","name":%q,"peerUrl":%q,"clientUrl":%q,"understood":{"protocol":"4","commands":"1-2","snapshots":"1-2"}}`, st.ids[own.Name], own.Name, own.PeerURLs[0], own.ClientURLs[0])}
 	answer, err := exchange(st.victims.leader().peer, ask)
 	if err != nil {
 		st.t.Fatal(err)
@@ -229,7 +229,7 @@ func (st *stranger) open(s *server, h hello) (*conn, reply) {
 		r.method, r.target = "POST", "/raft/snapshot"
 	}
 	r.header = [][2]string{
-		{"Connection", "Upgrade"}, {"Upgrade", "etcd-raft"}, {"X-Etcd-Protocol", protocolVersion},
+		{"Connection", "Upgrade"}, {"Upgrade", "etcd-raft"}, {"X-Etcd-Protocol", protocolVersion}, {"X-Etcd-Commands", "1-2"}, {"X-Etcd-Snapshots", "1-2"},
 		{"X-Etcd-Cluster-Id", fmt.Sprintf("%016x", st.cluster)}, {"X-Etcd-From", fmt.Sprintf("%016x", h.from)},
 		{"X-Etcd-To", fmt.Sprintf("%016x", h.to)}, {"X-Etcd-Class", h.class}, {"X-Etcd-Peer-Address", h.addr},
 		{"X-Etcd-Nonce", fmt.Sprintf("%016x", h.nonce)}, {"X-Etcd-Reach", h.reach}, {"X-Etcd-Token", strings.Repeat("5715a6e7", 4)},

@@ -103,7 +103,7 @@ func sendStrangeSnapshot(t *testing.T, s *server, cluster, from, to uint64, vote
 		return append(wire.LittleEndian.AppendUint32(b, sum), payload...)
 	}
 	end := wire.LittleEndian.AppendUint32(wire.LittleEndian.AppendUint64(nil, uint64(len(body))), crc32.Checksum([]byte(body), castagnoli))
-	_, _ = fmt.Fprintf(conn, "POST /raft/snapshot HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: etcd-raft\r\nX-Etcd-Protocol: 3\r\n"+
+	_, _ = fmt.Fprintf(conn, "POST /raft/snapshot HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: etcd-raft\r\nX-Etcd-Protocol: 4\r\nX-Etcd-Commands: 1-2\r\nX-Etcd-Snapshots: 1-2\r\n"+
 		"X-Etcd-Cluster-Id: %016x\r\nX-Etcd-From: %016x\r\nX-Etcd-To: %016x\r\nX-Etcd-Class: snapshot\r\nX-Etcd-Peer-Address: 127.0.0.1:1\r\n"+
 		"X-Etcd-Nonce: 57a6\r\nX-Etcd-Token: 00000000000000000000000000000000\r\nX-Etcd-Reach: 32-32-1388-1388\r\nContent-Length: 0\r\n\r\n", cluster, from, to) // what ends it shows in the answer
 	r := bufio.NewReader(conn)

@@ -9,6 +9,7 @@ import (
 	"etcd/actors"
 	"etcd/raftnode"
 	"etcd/store"
+	"etcd/version"
 )
 
 // What a handler may ask the machine for.
@@ -48,8 +49,8 @@ func (x *Exchange) Propose(command []byte) *actors.Proposed {
 }
 
 // Join has a member added, or what it says of itself changed.
-func (x *Exchange) Join(m store.Member) *actors.Proposed {
-	return x.change(&actors.Join{ID: x.session.expect(), ReplyTo: x.session.pid, Member: m})
+func (x *Exchange) Join(m store.Member, commands version.Range) *actors.Proposed {
+	return x.change(&actors.Join{ID: x.session.expect(), ReplyTo: x.session.pid, Member: m, Commands: commands})
 }
 
 // Leave has a member removed.

@@ -179,7 +179,7 @@ func exchange(t *testing.T, l *memoryListener, raw []byte) []byte {
 // and then the end, the members stay who they are unless somebody asked properly to join,
 // and the next machine is served.
 func FuzzPeerPort(f *testing.F) {
-	handshake := "Host: x\r\nConnection: Upgrade\r\nUpgrade: etcd-raft\r\nX-Etcd-Protocol: 2\r\nX-Etcd-Cluster-Id: 4d\r\nX-Etcd-To: b\r\n"
+	handshake := "Host: x\r\nConnection: Upgrade\r\nUpgrade: etcd-raft\r\nX-Etcd-Protocol: 4\r\nX-Etcd-Commands: 1-2\r\nX-Etcd-Snapshots: 1-2\r\nX-Etcd-Cluster-Id: 4d\r\nX-Etcd-To: b\r\n"
 	asks := func(body string) string {
 		return fmt.Sprintf("POST /join HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%s", len(body), body)
 	}
@@ -188,8 +188,8 @@ func FuzzPeerPort(f *testing.F) {
 		"GET /raft/stream HTTP/1.1\r\n" + handshake + "X-Etcd-From: b\r\nX-Etcd-Class: bulk\r\nX-Etcd-Peer-Address: a:1\r\nX-Etcd-Nonce: 1\r\n\r\n",
 		"POST /raft/snapshot HTTP/1.1\r\n" + handshake + "X-Etcd-From: 16\r\nX-Etcd-Class: snapshot\r\nX-Etcd-Nonce: 1\r\nContent-Length: 0\r\n\r\n",
 		"GET /raft/member HTTP/1.1\r\n" + handshake + "\r\n", "GET /hash HTTP/1.1\r\nHost: x\r\n\r\n", "GET /machines HTTP/1.0\r\n\r\n",
-		asks(`{"memberId":"22","name":"m2","peerUrl":"http://127.0.0.1:7002","clientUrl":"http://127.0.0.1:4002"}`),
-		asks(`{"memberId":"22","name":"a/b","peerUrl":"http://[fe80::1%25\r\nX: y]:7002","clientUrl":"http://evil:4001,127.0.0.1:14001"}`),
+		asks(`{"memberId":"22","name":"m2","peerUrl":"http://127.0.0.1:7002","clientUrl":"http://127.0.0.1:4002","understood":{"protocol":"4","commands":"1-2","snapshots":"1-2"}}`),
+		asks(`{"memberId":"22","name":"a/b","peerUrl":"http://[fe80::1%25\r\nX: y]:7002","clientUrl":"http://evil:4001,127.0.0.1:14001","understood":{"protocol":"4","commands":"1-2","snapshots":"1-2"}}`),
 		asks(`{"memberId":22}`), asks(`[]`), asks(`{"memberId":"-1","name":"\u001b[2J"}`), asks(strings.Repeat("[", 1000)),
 	} {
 		f.Add([]byte(seed))

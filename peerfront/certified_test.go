@@ -12,6 +12,7 @@ import (
 	"strings"
 	"testing"
 
+	"etcd/actors"
 	"etcd/credentials/certtest"
 	"etcd/httpfront/fronttest"
 	"etcd/transport"
@@ -26,18 +27,18 @@ func TestCertificateOfAClientOnPeerPort(t *testing.T) {
 	alice := shown(fronttest.CA().Issue("alice", func(c *x509.Certificate) { c.DNSNames, c.IPAddresses = nil, nil }))
 	machine := shown(fronttest.CA().Issue("machine"))
 	handshake := func(method, path string) string {
-		return fmt.Sprintf("%s %s HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: etcd-raft\r\nX-Etcd-Protocol: 3\r\n"+
+		return fmt.Sprintf("%s %s HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: etcd-raft\r\nX-Etcd-Protocol: 4\r\nX-Etcd-Commands: 1-2\r\nX-Etcd-Snapshots: 1-2\r\n"+
 			"X-Etcd-Cluster-Id: %x\r\nX-Etcd-From: 5\r\nX-Etcd-To: %x\r\nX-Etcd-Class: %s\r\nX-Etcd-Nonce: 1\r\nX-Etcd-Token: 00000000000000000000000000000000\r\n"+
 			"X-Etcd-Peer-Address: 127.0.0.1:7005\r\nX-Etcd-Reach: \r\nContent-Length: 0\r\n\r\n", method, path, 77, 11,
 			map[string]string{transport.StreamPath: "control", transport.SnapshotPath: "snapshot"}[path])
 	}
-	const joining = `{"memberId":"5","name":"n5","peerUrl":"https://127.0.0.1:7005","clientUrl":"http://127.0.0.1:4005"}`
+	const joining = `{"memberId":"5","name":"n5","peerUrl":"https://127.0.0.1:7005","clientUrl":"http://127.0.0.1:4005","understood":{"protocol":"4","commands":"1-2","snapshots":"1-2"}}`
 	for _, test := range []struct {
 		name, method, raw string
 	}{
 		{"stream", "GET", handshake("GET", transport.StreamPath)},
 		{"snapshot", "POST", handshake("POST", transport.SnapshotPath)},
-		{"presence", "GET", "GET /raft/member HTTP/1.1\r\nHost: x\r\nX-Etcd-Protocol: 3\r\nX-Etcd-Cluster-Id: 4d\r\nX-Etcd-Peer-Address: 127.0.0.1:7005\r\n\r\n"},
+		{"presence", "GET", "GET /raft/member HTTP/1.1\r\nHost: x\r\nX-Etcd-Protocol: 4\r\nX-Etcd-Commands: 1-2\r\nX-Etcd-Snapshots: 1-2\r\nX-Etcd-Cluster-Id: 4d\r\nX-Etcd-Peer-Address: 127.0.0.1:7005\r\n\r\n"},
 		{"join", "POST", "POST /join HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: " + strconv.Itoa(len(joining)) + "\r\n\r\n" + joining},
 		{"hash", "GET", fronttest.RawRequest("GET", "/hash", "")},
 		{"leader", "GET", fronttest.RawRequest("GET", "/leader", "")},
@@ -90,7 +91,7 @@ func TestJoinWithAnothersCertificate(t *testing.T) {
 	dial := (&tls.Dialer{Config: &tls.Config{RootCAs: fronttest.CA().Pool(), Certificates: []tls.Certificate{pair.TLS()}}})
 	ask := func(host string) error {
 		_, err := Join(t.Context(), func(ctx context.Context, addr string) (net.Conn, error) { return dial.DialContext(ctx, "tcp", addr) },
-			p.Addr, JoinRequest{MemberID: 5, Name: "n5", PeerURL: "https://" + host + ":7005", ClientURL: "https://" + host + ":4005"})
+			p.Addr, JoinRequest{MemberID: 5, Name: "n5", PeerURL: "https://" + host + ":7005", ClientURL: "https://" + host + ":4005", Understood: actors.Understood()})
 		return err
 	}
 	if err := ask("127.0.0.1"); !errors.Is(err, ErrUncertified) || errors.Is(err, ErrRefused) || !strings.Contains(err.Error(), "not the certificate of 127.0.0.1") {

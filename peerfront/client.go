@@ -17,6 +17,7 @@ import (
 	"etcd/httpfront"
 	"etcd/store"
 	"etcd/transport"
+	"etcd/version"
 )
 
 const (
@@ -34,6 +35,8 @@ type JoinRequest struct {
 	Name      string `json:"name"`
 	PeerURL   string `json:"peerUrl"`
 	ClientURL string `json:"clientUrl"`
+	// Understood is what the program of the machine understands.
+	Understood version.Understood `json:"understood"`
 }
 
 // JoinAnswer is what a machine needs to know to take part.

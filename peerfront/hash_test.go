@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"etcd/actors"
 	"etcd/httpfront/fronttest"
 )
 
@@ -60,7 +61,7 @@ func TestHashIsForMembers(t *testing.T) {
 		t.Run(c.remote+" "+c.peer, func(t *testing.T) {
 			s := serve(t)
 			if c.peer != "" {
-				var ask = JoinRequest{MemberID: 0xabcdef, Name: "m2", PeerURL: c.peer, ClientURL: "http://192.0.2.9:4001"}
+				var ask = JoinRequest{MemberID: 0xabcdef, Name: "m2", PeerURL: c.peer, ClientURL: "http://192.0.2.9:4001", Understood: actors.Understood()}
 				body, err := json.Marshal(ask)
 				if err != nil {
 					t.Fatal(err)

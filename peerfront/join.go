@@ -48,11 +48,14 @@ func (f *front) join(x *httpfront.Exchange) httpfront.Answer {
 	if err != nil {
 		return httpfront.Unserved(err)
 	}
+	if err := actors.CheckUnderstood(ask.Understood, status.Version); err != nil {
+		return httpfront.HTTPError(http.StatusConflict, err.Error())
+	}
 	if !slices.Contains(status.Members, member) { // otherwise it has asked before
 		if refused := checkApart(member, status.Members); refused != nil {
 			return refused
 		}
-		reply := x.Join(member)
+		reply := x.Join(member, ask.Understood.Commands)
 		if errors.As(reply.Err, new(*raftnode.TakenError)) {
 			_ = x.Sync() // by whom, this machine may not have heard yet
 		}
@@ -94,6 +97,9 @@ func checkApart(joining store.Member, members []store.Member) httpfront.Answer {
 func refusedJoin(err error, asked uint64, members []store.Member) httpfront.Answer {
 	if errors.Is(err, raftnode.ErrRemoved) {
 		return httpfront.HTTPError(http.StatusGone, "this machine was removed from the cluster; wipe its data directory (-f) and let it join again")
+	}
+	if errors.Is(err, raftnode.ErrVersion) { // it was raised meanwhile
+		return httpfront.HTTPError(http.StatusConflict, "the version of this cluster was just raised to one that the program of this machine does not understand: start a newer program")
 	}
 	taken, ok := errors.AsType[*raftnode.TakenError](err)
 	if !ok {

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"testing"
 
+	"etcd/actors"
 	"etcd/httpfront/fronttest"
 	"etcd/store"
 )
@@ -26,7 +27,7 @@ func TestJoinByAnotherProtocol(t *testing.T) {
 			s := serve(t)
 			log := &fronttest.Records{}
 			p := servePeers(t, s, log, test.mode)
-			body := `{"memberId":"5","name":"n5","peerUrl":"` + test.theirs + `://127.0.0.1:7005","clientUrl":"http://127.0.0.1:4005"}`
+			body := `{"memberId":"5","name":"n5","peerUrl":"` + test.theirs + `://127.0.0.1:7005","clientUrl":"http://127.0.0.1:4005","understood":{"protocol":"4","commands":"1-2","snapshots":"1-2"}}`
 			r := p.Dial().Do("POST", joinPath, body)
 			fronttest.Check(t, r, 409, `{"errorCode":409,"message":"Conflict","cause":"`+test.cause+`"}`)
 			if text := log.Take(); !strings.Contains(text, "level=WARN") || !strings.Contains(text, "n5 at "+test.theirs+"://127.0.0.1:7005") {
@@ -46,7 +47,7 @@ func TestJoinOverTLS(t *testing.T) {
 	dial := func(ctx context.Context, addr string) (net.Conn, error) {
 		return (&tls.Dialer{Config: &tls.Config{RootCAs: fronttest.CA().Pool()}}).DialContext(ctx, "tcp", addr)
 	}
-	answer, err := Join(t.Context(), dial, p.Addr, JoinRequest{MemberID: 5, Name: "n5", PeerURL: "https://127.0.0.1:7005", ClientURL: "https://127.0.0.1:4005"})
+	answer, err := Join(t.Context(), dial, p.Addr, JoinRequest{MemberID: 5, Name: "n5", PeerURL: "https://127.0.0.1:7005", ClientURL: "https://127.0.0.1:4005", Understood: actors.Understood()})
 	if err != nil {
 		t.Fatal(err)
 	}

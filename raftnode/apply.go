@@ -101,6 +101,8 @@ func (n *Node) handOut(m *raftpb.Message) {
 			n.changeMembers(e.GetIndex(), c.change)
 		} else if e.GetType() == raftpb.EntryConfChange { // it is skipped, and over like one that is carried out
 			n.changed = e.GetIndex()
+		} else if c.command != nil {
+			n.raised(e.GetIndex(), c.id)
 		}
 		if c.command != nil {
 			apply.Entries = append(apply.Entries, Entry{

@@ -11,6 +11,7 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	"etcd/raftnode"
+	"etcd/version"
 )
 
 // packet is something on the way from one machine to another.
@@ -83,7 +84,7 @@ func repeatable(t *testing.T) *testing.T {
 func (c *cluster) machine() *server {
 	s := &server{c: c, id: uint64(len(c.servers) + 1), cfg: raftnode.Config{
 		ElectionTicks: 10, HeartbeatTicks: 1, RequestTicks: 40, MaxMembers: 5,
-		MaxCommand: maxCommand, Describe: describe, Log: slog.New(slog.DiscardHandler),
+		MaxCommand: maxCommand, Describe: describe, Commands: version.Range{Min: 1, Max: 1}, RaiseTo: raiseTo, Log: slog.New(slog.DiscardHandler),
 	}}
 	for _, f := range c.tune {
 		f(&s.cfg)

@@ -42,6 +42,7 @@ const (
 	rejectNotHere
 	rejectNoLeader
 	rejectBadCommand
+	rejectVersion
 )
 
 var rejectErrors = map[rejectReason]error{
@@ -59,6 +60,7 @@ var rejectErrors = map[rejectReason]error{
 	rejectNotHere:        errNotHere,
 	rejectNoLeader:       ErrNoLeader,
 	rejectBadCommand:     ErrBadCommand,
+	rejectVersion:        ErrVersion,
 }
 
 var (

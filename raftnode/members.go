@@ -232,6 +232,7 @@ func (n *Node) changeMembers(index uint64, change *raftpb.ConfChange) {
 	if change.GetType() == raftpb.ConfChangeRemoveNode {
 		delete(n.fed, change.GetNodeId())
 		delete(n.origins.members, change.GetNodeId())
+		delete(n.versions.told, change.GetNodeId())
 	}
 	if change.GetType() == raftpb.ConfChangeRemoveNode && change.GetNodeId() == n.cfg.MemberID {
 		n.left, n.work.Removed = true, true

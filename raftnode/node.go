@@ -9,6 +9,8 @@ import (
 
 	"go.etcd.io/raft/v3"
 	"go.etcd.io/raft/v3/raftpb"
+
+	"etcd/version"
 )
 
 // Reasons for which a request is not served. Whoever asked gets them in a [Failure].
@@ -74,12 +76,17 @@ type Config struct {
 	// MaxInMemory bounds the entries in memory, in bytes with 128 for each entry; 0 is InMemory.
 	// Older ones are read back from the log on disk for who needs them.
 	MaxInMemory int
-	// MaxMembers bounds the size of the cluster.
+	// MaxMembers bounds the size of a cluster whose state does not say it.
 	MaxMembers int
+	// Commands are the versions of a cluster that this program understands.
+	Commands version.Range
+	// RaiseTo returns the command that gives the cluster a version.
+	RaiseTo func(version uint32) []byte
 	// Describe returns the member that a command of KindAdd describes, or the ID of the one
-	// that a command of KindRemove takes off the list. It is an error if the command does
-	// something else.
-	Describe func(kind ProposalKind, command []byte) (Member, error)
+	// that a command of KindRemove takes off the list. commands are the versions of a cluster
+	// that the member says it understands; zero if it does not say. It is an error if the
+	// command does something else.
+	Describe func(kind ProposalKind, command []byte) (m Member, commands version.Range, err error)
 	// MaxCommand bounds a command, in bytes. It has to be well below what a frame between
 	// machines may have, because an entry that does not fit into one reaches no follower.
 	MaxCommand int
@@ -154,7 +161,8 @@ type Node struct {
 	changed   uint64            // index of the last membership change that was handed out
 	left      bool              // this machine was removed
 	roster    Roster            // of the last entry that was applied
-	termStart uint64            // index of the first entry of the present term that was handed out
+	versions  versions
+	termStart uint64 // index of the first entry of the present term that was handed out
 
 	stalled       []stall           // appends that are not durable yet, oldest first
 	durableCommit uint64            // the commit index that is on disk
@@ -174,6 +182,7 @@ func New(cfg Config, state State, now Reading) (*Node, error) {
 		return nil, fmt.Errorf("raftnode: log: %w", err)
 	}
 	n := &Node{cfg: cfg, storage: storage, heard: make(map[uint64]int), fed: make(map[uint64]bool), confState: &raftpb.ConfState{}}
+	n.versions.told = make(map[uint64]version.Range)
 	if meta := state.Snapshot; meta != nil {
 		n.setMembers(meta.GetConfState())
 		n.handedOut, n.handedTerm, n.applied = meta.GetIndex(), meta.GetTerm(), meta.GetIndex()
@@ -236,6 +245,7 @@ func (n *Node) Tick() {
 	n.sendUnsent()
 	n.expireRequests()
 	n.promoteLearner()
+	n.lookAtVersions()
 	n.escapeSlowDisk()
 }
 

@@ -32,6 +32,7 @@ func (n *Node) ProposeMember(kind ProposalKind, member uint64, command []byte, t
 // propose gives Raft, or the leader, what has been waiting. Membership changes whose time
 // has not come go back into the queue at the end; what is behind them does not wait.
 func (n *Node) propose(now uint64) {
+	n.raise(now)
 	var changes []*proposal
 	for n.leader != raft.None && !n.transferring() {
 		batch := n.proposals.takeWaiting(maxMessageBytes)

@@ -4,6 +4,8 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+
+	"etcd/version"
 )
 
 // Reasons for which a membership change is not proposed, besides those that have to do
@@ -44,10 +46,15 @@ type Member struct {
 	Name, PeerURL, ClientURL string
 }
 
-// Roster is who belongs to the cluster, and who did, by the state of this machine.
+// Roster is who belongs to the cluster, and who did, by the state of this machine, and what
+// else the cluster has agreed on that decides who may.
 type Roster struct {
 	Members []Member
 	Removed []uint64
+	// Version is that of the cluster, 0 if this machine does not know it.
+	Version uint32
+	// MaxMembers bounds the size of the cluster, 0 if nothing is agreed on.
+	MaxMembers int
 }
 
 // SetRoster takes over who the members are. It has to be called before [Node.Applied] of
@@ -55,14 +62,22 @@ type Roster struct {
 // disk: the leader decides by it, once all changes before are applied, whether a change
 // may become an entry. Until that entry is applied it proposes no other change, so that
 // what was decided still holds there, on every machine.
-func (n *Node) SetRoster(r Roster) { n.roster = r }
+func (n *Node) SetRoster(r Roster) {
+	n.roster = r
+	if n.versions.raising <= r.Version {
+		n.versions.raising = 0
+	}
+}
 
 // checkAdd returns why the machine must not become a member, or be called and reached as
 // it wants to be from now on. Only what changes is looked at.
 func (n *Node) checkAdd(p *proposal) error {
-	m, err := n.cfg.Describe(p.kind, p.command)
+	m, commands, err := n.cfg.Describe(p.kind, p.command)
 	if err != nil || m.ID != p.member {
 		return ErrBadMember
+	}
+	if commands != (version.Range{}) && n.roster.Version > 0 && !commands.Has(n.roster.Version) {
+		return ErrVersion
 	}
 	if slices.Contains(n.roster.Removed, m.ID) {
 		return ErrRemoved
@@ -83,17 +98,25 @@ func (n *Node) checkAdd(p *proposal) error {
 		}
 	}
 	voter, learner := n.isMember(m.ID)
-	if !voter && !learner && len(n.confState.GetVoters())+len(n.confState.GetLearners()) >= n.cfg.MaxMembers {
+	if !voter && !learner && len(n.confState.GetVoters())+len(n.confState.GetLearners()) >= n.maxMembers() {
 		return ErrTooManyMembers
 	}
 	return nil
+}
+
+// maxMembers bounds the size of the cluster.
+func (n *Node) maxMembers() int {
+	if n.roster.MaxMembers > 0 {
+		return n.roster.MaxMembers
+	}
+	return n.cfg.MaxMembers
 }
 
 // checkRemove returns why the member must not be removed.
 func (n *Node) checkRemove(p *proposal) error {
 	member := p.member
 	voter, learner := n.isMember(member)
-	m, err := n.cfg.Describe(p.kind, p.command)
+	m, _, err := n.cfg.Describe(p.kind, p.command)
 	switch {
 	case err != nil || m.ID != member:
 		return ErrBadMember

@@ -10,6 +10,7 @@ import (
 	"go.etcd.io/raft/v3/raftpb"
 
 	"etcd/raftnode"
+	"etcd/version"
 )
 
 // change proposes a membership change; its command says which.
@@ -36,7 +37,7 @@ func changeVerb(kind raftnode.ProposalKind) string {
 
 func isChange(command string) bool {
 	for _, kind := range []raftnode.ProposalKind{raftnode.KindAdd, raftnode.KindRemove} {
-		if _, err := describe(kind, []byte(command)); err == nil {
+		if _, _, err := describe(kind, []byte(command)); err == nil {
 			return true
 		}
 	}
@@ -44,9 +45,13 @@ func isChange(command string) bool {
 }
 
 // describe reads the commands of changeAs.
-func describe(kind raftnode.ProposalKind, command []byte) (m raftnode.Member, err error) {
+func describe(kind raftnode.ProposalKind, command []byte) (m raftnode.Member, commands version.Range, err error) {
 	_, err = fmt.Sscanf(string(command), changeVerb(kind)+" %d as %s %s %s", &m.ID, &m.Name, &m.PeerURL, &m.ClientURL)
-	return m, err
+	if _, said, ok := strings.Cut(string(command), " understands "); ok {
+		said, _, _ = strings.Cut(said, " ")
+		commands, err = version.Parse(said)
+	}
+	return m, commands, err
 }
 
 // rosterOf is what a state machine makes of a log: it does what the log says, whatever
@@ -54,10 +59,11 @@ func describe(kind raftnode.ProposalKind, command []byte) (m raftnode.Member, er
 func rosterOf(log []record) (r raftnode.Roster) {
 	for _, e := range log {
 		if e.command == bootstrap {
-			r.Members = []raftnode.Member{{ID: 1, Name: "m1", PeerURL: "p1", ClientURL: "c1"}}
+			r.Members, r.Version = []raftnode.Member{{ID: 1, Name: "m1", PeerURL: "p1", ClientURL: "c1"}}, 1
 		}
-		added, notAdded := describe(raftnode.KindAdd, []byte(e.command))
-		removed, notRemoved := describe(raftnode.KindRemove, []byte(e.command))
+		_, _ = fmt.Sscanf(e.command, "raise %d", &r.Version) // most commands do something else
+		added, _, notAdded := describe(raftnode.KindAdd, []byte(e.command))
+		removed, _, notRemoved := describe(raftnode.KindRemove, []byte(e.command))
 		id := max(added.ID, removed.ID)
 		if notAdded != nil && notRemoved != nil || slices.Contains(r.Removed, id) {
 			continue

@@ -2,6 +2,7 @@ package raftnode
 
 import (
 	"fmt"
+	"iter"
 	"slices"
 
 	"go.etcd.io/raft/v3/raftpb"
@@ -106,6 +107,18 @@ func (s Skip) Decode(entries []*raftpb.Entry) ([]Entry, error) {
 		}
 	}
 	return decoded, nil
+}
+
+// Commands are the commands in entries, as far as they can be read.
+func Commands(entries []*raftpb.Entry) iter.Seq[[]byte] {
+	return func(yield func([]byte) bool) {
+		for _, e := range entries {
+			c, err := open(e)
+			if err == nil && c.command != nil && !yield(c.command) {
+				return
+			}
+		}
+	}
 }
 
 func anything(content) error { return nil }

@@ -221,6 +221,9 @@ func (n *Node) ready(now Reading) {
 		}
 		n.isLeader = leads
 		n.changing = n.changing && n.isLeader
+		if !n.isLeader {
+			n.versions.raising = 0
+		}
 	}
 	if leader := (Leader{ID: n.leader, Term: n.term, Self: n.isLeader}); leader != n.told {
 		n.told = leader

@@ -40,6 +40,7 @@ type Config struct {
 
 	History         uint     // (-m) events that are kept for watchers
 	SetHistory      bool     // whether that holds for a cluster that has another limit already
+	SetMaxMembers   bool     // the same of MaxMembers
 	NoSnapshots     bool     // (-snapshot=false) keep the whole log
 	SnapshotEntries uint64   // (-snapshot-count) entries after which a snapshot is due however small they are; 0: it is due by size alone
 	SkipEntries     []uint64 // (-skip-entry) indexes of entries that are to do nothing

@@ -117,6 +117,7 @@ func establish(ctx context.Context, c *Config, disk *actors.Disk, p *place, memb
 	}
 	answer, err := askToJoin(ctx, c, dial, addrs, peerfront.JoinRequest{
 		MemberID: id, Name: member.Name, PeerURL: member.PeerURL, ClientURL: member.ClientURL,
+		Understood: actors.Understood(),
 	}, log)
 	if err != nil {
 		return known{}, err

@@ -199,6 +199,7 @@ func machineConfig(c *Config, member store.Member, others known, host actors.Hos
 		Member:          member,
 		HistoryLimit:    uint32(c.History),
 		SetHistoryLimit: c.SetHistory,
+		SetMaxMembers:   c.SetMaxMembers,
 		Tick:            c.Heartbeat,
 		Host:            host,
 		Seeds:           others.seeds,

@@ -50,7 +50,7 @@ var ErrNewer = errors.New("a newer version has written it")
 
 var (
 	errNewer  = fmt.Errorf("%w: it has fields this version does not know", ErrNewer)
-	errNoKind = errors.New("it is of no kind this version knows")
+	errNoKind = errors.New("it is of no kind")
 	errTTL    = errors.New("negative time to live")
 )
 
@@ -69,8 +69,19 @@ func check(c *storepb.Command) error {
 	case *storepb.Command_Expire:
 		return checkKey(kind.Expire, kind.Expire.GetPath(), 0, nil)
 	case *storepb.Command_Bootstrap:
+		if err := checkVersion(kind.Bootstrap.GetVersion()); err != nil {
+			return err // before what else may be new in it
+		}
 		return checkMember(kind.Bootstrap, kind.Bootstrap.GetMember())
+	case *storepb.Command_Raise:
+		if err := checkVersion(kind.Raise.GetVersion()); err != nil {
+			return err
+		}
+		return checkUnknown(kind.Raise)
 	case *storepb.Command_SetMember:
+		if u := kind.SetMember.GetUnderstands(); u != nil && unknown(u) {
+			return errNewer
+		}
 		return checkMember(kind.SetMember, kind.SetMember.GetMember())
 	case *storepb.Command_RemoveMember:
 		return checkUnknown(kind.RemoveMember)

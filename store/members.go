@@ -8,6 +8,7 @@ import (
 
 	"etcd/store/storepb"
 	"etcd/store/tree"
+	"etcd/version"
 )
 
 // Member is a machine of the cluster.
@@ -26,28 +27,38 @@ type Member struct {
 // membersDir holds a file for every member, for clients to see and watch.
 const membersDir = "/_etcd/machines/"
 
-// DecodeMember returns the member that a command which is to be proposed adds or changes, or
-// the ID of the one that it removes. It is an error if the command is malformed or longer
-// than any member needs, or does something else.
-func DecodeMember(command []byte) (m Member, removes bool, err error) {
+// MemberChange is what a command does to a member.
+type MemberChange struct {
+	// Member is as it is to be; of one that is removed only the ID.
+	Member
+	Removes bool
+	// Commands are the versions of a cluster that it says it understands; zero if it does
+	// not say.
+	Commands version.Range
+}
+
+// DecodeMember returns what a command which is to be proposed does to a member. It is an
+// error if the command is malformed or longer than any member needs, or does something else.
+func DecodeMember(command []byte) (MemberChange, error) {
 	if err := checkSize(command); err != nil {
-		return Member{}, false, err
+		return MemberChange{}, err
 	}
 	c, err := decode(command)
 	if err != nil {
-		return Member{}, false, fmt.Errorf("store: a command is not understood: %w", err)
+		return MemberChange{}, fmt.Errorf("store: a command is not understood: %w", err)
 	}
 	switch kind := c.GetKind().(type) {
 	case *storepb.Command_SetMember:
 		m := memberOf(kind.SetMember.GetMember())
 		if err := m.checkTexts(); err != nil {
-			return Member{}, false, fmt.Errorf("store: a member must not be proposed: %w", err)
+			return MemberChange{}, fmt.Errorf("store: a member must not be proposed: %w", err)
 		}
-		return m, false, nil
+		u := kind.SetMember.GetUnderstands()
+		return MemberChange{Member: m, Commands: version.Range{Min: u.GetMin(), Max: u.GetMax()}}, nil
 	case *storepb.Command_RemoveMember:
-		return Member{ID: kind.RemoveMember.GetId()}, true, nil
+		return MemberChange{Member: Member{ID: kind.RemoveMember.GetId()}, Removes: true}, nil
 	}
-	return Member{}, false, errors.New("store: the command is not about a member")
+	return MemberChange{}, errors.New("store: the command is not about a member")
 }
 
 func memberOf(m *storepb.Member) Member {

@@ -8,6 +8,7 @@ import (
 
 	"etcd/store"
 	"etcd/store/storepb"
+	"etcd/version"
 )
 
 func TestMembersAreFiles(t *testing.T) {
@@ -120,14 +121,19 @@ func TestKeysInTheWayOfMembers(t *testing.T) {
 // What a command does to the members can be told before it is applied.
 func TestDecodeMember(t *testing.T) {
 	a := store.Member{ID: 1, Name: "a", PeerURL: "http://a:7001", ClientURL: "http://a:4001"}
-	if m, removes, err := store.DecodeMember(store.Encode(setMember(member(1, "a")))); m != a || removes || err != nil {
-		t.Errorf("%+v, removes: %t, %v", m, removes, err)
+	if m, err := store.DecodeMember(store.Encode(setMember(member(1, "a")))); (m != store.MemberChange{Member: a}) || err != nil {
+		t.Errorf("%+v, %v", m, err)
 	}
-	if m, removes, err := store.DecodeMember(store.Encode(removeMember(7))); (m != store.Member{ID: 7}) || !removes || err != nil {
-		t.Errorf("%+v, removes: %t, %v", m, removes, err)
+	said := setMember(member(1, "a"))
+	said.GetSetMember().Understands = &storepb.Versions{Min: 1, Max: 3}
+	if m, err := store.DecodeMember(store.Encode(said)); (m != store.MemberChange{Member: a, Commands: version.Range{Min: 1, Max: 3}}) || err != nil {
+		t.Errorf("%+v, %v", m, err)
+	}
+	if m, err := store.DecodeMember(store.Encode(removeMember(7))); (m != store.MemberChange{Member: store.Member{ID: 7}, Removes: true}) || err != nil {
+		t.Errorf("%+v, %v", m, err)
 	}
 	for _, command := range [][]byte{nil, []byte("nonsense"), store.Encode(set("/a", "1")), store.Encode(bootstrap(member(1, "a"), 5))} {
-		if m, _, err := store.DecodeMember(command); err == nil {
+		if m, err := store.DecodeMember(command); err == nil {
 			t.Errorf("%q is about %+v", command, m)
 		}
 	}

@@ -20,6 +20,8 @@ const (
 	MaxPath = 16 << 10
 	// MaxHistory bounds how many events may be kept for watchers.
 	MaxHistory = 1 << 24
+	// MaxMembers bounds how many machines a cluster may be told to have.
+	MaxMembers = 99
 	// maxMemberText bounds the name of a member and its addresses, in bytes each.
 	maxMemberText = 4 << 10
 
@@ -58,6 +60,9 @@ func CheckProposal(command []byte) error {
 	case *storepb.Command_Configure:
 		if limit := kind.Configure.GetHistoryLimit(); limit > MaxHistory {
 			err = fmt.Errorf("a history of %d events, at most %d are kept", limit, MaxHistory)
+		}
+		if most := kind.Configure.GetMaxMembers(); most > MaxMembers {
+			err = fmt.Errorf("a cluster of %d machines, at most %d are let in", most, MaxMembers)
 		}
 	default:
 		err = errors.New("it is not for keys")

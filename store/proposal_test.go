@@ -73,7 +73,7 @@ func TestAMemberIsBounded(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, _, err := store.DecodeMember(data); err == nil {
+	if _, err := store.DecodeMember(data); err == nil {
 		t.Error("it is taken")
 	}
 }

@@ -1,15 +1,10 @@
 package store
 
 import (
-	"bufio"
-	"bytes"
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
 	"math"
-
-	"google.golang.org/protobuf/proto"
 
 	"etcd/store/logtime"
 	"etcd/store/storepb"
@@ -21,9 +16,9 @@ import (
 // end. It returns an error for every stream that is not a whole snapshot of a
 // version and a shape this package knows; it wraps ErrNewer if that is why.
 func Restore(r io.Reader) (*Store, error) {
-	in := messageReader{r: bufio.NewReaderSize(r, 1<<16)}
+	in := newMessageReader(r)
 	s := New()
-	if err := s.restore(&in); err != nil {
+	if err := s.restore(in); err != nil {
 		return nil, fmt.Errorf("store: reading a snapshot: %w", err)
 	}
 	return s, nil
@@ -31,40 +26,103 @@ func Restore(r io.Reader) (*Store, error) {
 
 func (s *Store) restore(in *messageReader) error {
 	header := new(storepb.SnapshotHeader)
-	if err := in.read(header); err != nil {
+	if err := in.readAny(header); err != nil {
 		return fmt.Errorf("header: %w", err)
 	}
-	if version := header.GetFormatVersion(); version != formatVersion {
-		return fmt.Errorf("%w: it has format version %d, this program reads version %d", ErrNewer, version, formatVersion)
+	if format := header.GetFormatVersion(); !Snapshots.Has(format) {
+		return fmt.Errorf("%w: it has format version %d, this program reads %s", ErrNewer, format, Snapshots)
+	}
+	if err := checkUnknown(header); err != nil {
+		return fmt.Errorf("header: %w", err)
 	}
 	s.index, s.time = header.GetIndex(), logtime.Time(header.GetTime())
+	if header.GetFormatVersion() == 1 {
+		return s.restoreFormat1(in, header)
+	}
+	var loader *tree.Loader
+	if err := in.sections(header.GetSections(), map[string]func(count uint64) error{
+		clusterSection: func(count uint64) error { return s.restoreCluster(in, count) },
+		membersSection: func(count uint64) error { return each(count, func() error { return s.restoreMember(in) }) },
+		treeSection: func(count uint64) (err error) {
+			loader, err = s.restoreTree(in, count)
+			return err
+		},
+		nodesSection:  func(count uint64) error { return each(count, func() error { return restoreNode(in, loader) }) },
+		eventsSection: func(count uint64) error { return each(count, func() error { return restoreEvent(in, loader) }) },
+	}); err != nil {
+		return err
+	}
+	s.tree = loader.Tree()
+	return in.end()
+}
+
+// restoreFormat1 reads what was written before snapshots had sections.
+func (s *Store) restoreFormat1(in *messageReader, header *storepb.SnapshotHeader) error {
+	s.version = Commands.Min
 	loader, err := tree.NewLoader(s.index, int(header.GetHistoryLimit()), header.GetHistoryCleared())
 	if err != nil {
 		return fmt.Errorf("header: %w", err)
 	}
-	s.removed = header.GetRemoved()
-	for i, id := range s.removed {
-		if id == 0 || i > 0 && id <= s.removed[i-1] {
-			return errors.New("header: the removed members are out of order")
-		}
+	if err := s.restoreRemoved(header.GetRemoved()); err != nil {
+		return fmt.Errorf("header: %w", err)
 	}
-	for i := range header.GetMembers() {
-		if err := s.restoreMember(in); err != nil {
-			return fmt.Errorf("member %d: %w", i, err)
-		}
+	if err := each(header.GetMembers(), func() error { return s.restoreMember(in) }); err != nil {
+		return fmt.Errorf("members: %w", err)
 	}
-	for i := range header.GetNodes() {
-		if err := restoreNode(in, loader); err != nil {
-			return fmt.Errorf("node %d: %w", i, err)
-		}
+	if err := each(header.GetNodes(), func() error { return restoreNode(in, loader) }); err != nil {
+		return fmt.Errorf("nodes: %w", err)
 	}
-	for i := range header.GetEvents() {
-		if err := restoreEvent(in, loader); err != nil {
-			return fmt.Errorf("event %d: %w", i, err)
-		}
+	if err := each(header.GetEvents(), func() error { return restoreEvent(in, loader) }); err != nil {
+		return fmt.Errorf("events: %w", err)
 	}
 	s.tree = loader.Tree()
 	return in.end()
+}
+
+// each reads one message after the other.
+func each(count uint64, read func() error) error {
+	for i := range count {
+		if err := read(); err != nil {
+			return fmt.Errorf("%d: %w", i, err)
+		}
+	}
+	return nil
+}
+
+func (s *Store) restoreCluster(in *messageReader, count uint64) error {
+	m := new(storepb.Cluster)
+	if err := in.readOnly(m, count); err != nil {
+		return err
+	}
+	if err := checkVersion(m.GetVersion()); err != nil { // before what else may be new in it
+		return err
+	}
+	if err := checkUnknown(m); err != nil {
+		return err
+	}
+	s.version, s.maxMembers = m.GetVersion(), m.GetMaxMembers()
+	return s.restoreRemoved(m.GetRemoved())
+}
+
+func (s *Store) restoreRemoved(removed []uint64) error {
+	for i, id := range removed {
+		if id == 0 || i > 0 && id <= removed[i-1] {
+			return errors.New("the removed members are out of order")
+		}
+	}
+	s.removed = removed
+	return nil
+}
+
+func (s *Store) restoreTree(in *messageReader, count uint64) (*tree.Loader, error) {
+	m := new(storepb.Tree)
+	if err := in.readOnly(m, count); err != nil {
+		return nil, err
+	}
+	if err := checkUnknown(m); err != nil {
+		return nil, err
+	}
+	return tree.NewLoader(s.index, int(m.GetHistoryLimit()), m.GetHistoryCleared())
 }
 
 func (s *Store) restoreMember(in *messageReader) error {
@@ -132,54 +190,4 @@ func decodeNode(m *storepb.Node) (*tree.Node, error) {
 		Modified: m.GetModifiedIndex(),
 		Deadline: logtime.Time(m.GetDeadline()),
 	}, nil
-}
-
-// maxMessage bounds a message of a snapshot. It is far above what a request
-// can carry.
-const maxMessage = 1 << 30
-
-// messageReader reads messages with their lengths.
-type messageReader struct {
-	r   *bufio.Reader
-	buf bytes.Buffer
-}
-
-// read fills in the message. The end of the stream is an error.
-func (m *messageReader) read(message proto.Message) error {
-	size, err := binary.ReadUvarint(m.r)
-	if err != nil {
-		return whole(err)
-	}
-	if size > maxMessage {
-		return fmt.Errorf("a message of %d bytes is too large", size)
-	}
-	// The buffer grows with what is there, not with what the length claims.
-	m.buf.Reset()
-	if _, err := io.CopyN(&m.buf, m.r, int64(size)); err != nil {
-		return whole(err)
-	}
-	if err := proto.Unmarshal(m.buf.Bytes(), message); err != nil {
-		return err
-	}
-	return checkUnknown(message)
-}
-
-// end returns an error unless everything has been read.
-func (m *messageReader) end() error {
-	switch _, err := m.r.ReadByte(); {
-	case err == nil:
-		return errors.New("something follows it")
-	case errors.Is(err, io.EOF):
-		return nil
-	default:
-		return err
-	}
-}
-
-// whole turns the end of the stream into the error it is within a snapshot.
-func whole(err error) error {
-	if errors.Is(err, io.EOF) {
-		return io.ErrUnexpectedEOF
-	}
-	return err
 }

@@ -2,8 +2,10 @@ package store_test
 
 import (
 	"bytes"
+	"encoding/binary"
 	"errors"
 	"fmt"
+	"hash/crc32"
 	"io"
 	"strings"
 	"testing"
@@ -212,6 +214,90 @@ func stream(t testing.TB, messages ...proto.Message) []byte {
 	return data
 }
 
+// section is a section of a snapshot, with its checksum.
+func section(t testing.TB, head *storepb.Section, messages ...proto.Message) []byte {
+	data := stream(t, append([]proto.Message{head}, messages...)...)
+	return binary.LittleEndian.AppendUint32(data, crc32.Checksum(data, crc32.MakeTable(crc32.Castagnoli)))
+}
+
+// sectioned is a snapshot with the content of one of format 1.
+func sectioned(t testing.TB, messages []proto.Message) []byte {
+	t.Helper()
+	header, rest := messages[0].(*storepb.SnapshotHeader), messages[1:]
+	data := stream(t, &storepb.SnapshotHeader{FormatVersion: 2, Index: header.Index, Time: header.Time, Sections: 5})
+	add := func(name string, count uint64, messages ...proto.Message) {
+		data = append(data, section(t, &storepb.Section{Name: name, Count: count}, messages...)...)
+	}
+	next := func(count uint64) []proto.Message {
+		taken := rest[:min(count, uint64(len(rest)))]
+		rest = rest[len(taken):]
+		return taken
+	}
+	add("cluster", 1, &storepb.Cluster{Version: 1, Removed: header.Removed})
+	add("members", header.Members, next(header.Members)...)
+	add("tree", 1, &storepb.Tree{HistoryLimit: header.HistoryLimit, HistoryCleared: header.HistoryCleared})
+	add("nodes", header.Nodes, next(header.Nodes)...)
+	add("events", header.Events, next(header.Events)...)
+	return append(data, stream(t, rest...)...)
+}
+
+func TestSectionsOfSnapshots(t *testing.T) {
+	s := varied(t)
+	whole := snapshot(t, s.View())
+	header := stream(t, &storepb.SnapshotHeader{FormatVersion: 2, Index: s.Index(), Time: uint64(s.Time()), Sections: 5})
+	if !bytes.HasPrefix(whole, header) {
+		t.Fatal("the header is another one")
+	}
+	with := func(sections uint32, parts ...[]byte) []byte {
+		return append(stream(t, &storepb.SnapshotHeader{FormatVersion: 2, Index: s.Index(), Time: uint64(s.Time()), Sections: sections}), bytes.Join(parts, nil)...)
+	}
+	body := whole[len(header):]
+	unknown := func(optional bool) []byte {
+		return section(t, &storepb.Section{Name: "later", Count: 2, Optional: optional}, member(1, "a"), &storepb.Tree{HistoryLimit: 5})
+	}
+	cluster := func(m *storepb.Cluster) []byte { return section(t, &storepb.Section{Name: "cluster", Count: 1}, m) }
+
+	for name, data := range map[string][]byte{
+		"an optional section first": with(6, unknown(true), body),
+		"an optional section last":  with(6, body, unknown(true)),
+	} {
+		if got := snapshot(t, restore(t, data).View()); !bytes.Equal(got, whole) {
+			t.Errorf("%s: another state comes of it", name)
+		}
+	}
+	for name, test := range map[string]struct {
+		data  []byte
+		newer string // what the error says; empty if no newer version is the reason
+	}{
+		"a required section":         {with(6, unknown(false), body), `section "later"`},
+		"no sections":                {with(0), ""},
+		"one is missing":             {with(5, unknown(true), body), ""},
+		"out of order":               {with(6, cluster(&storepb.Cluster{}), body), ""},
+		"two clusters in one":        {with(1, section(t, &storepb.Section{Name: "cluster", Count: 2}, &storepb.Cluster{}, &storepb.Cluster{})), ""},
+		"a later version":            {with(5, cluster(&storepb.Cluster{Version: 9})), "the cluster has version 9, and this program understands 1-2"},
+		"a part of a later version":  {with(5, cluster(newer(&storepb.Cluster{Version: 2}))), "fields"},
+		"a section of another shape": {with(5, section(t, newer(&storepb.Section{Name: "cluster", Count: 1}), &storepb.Cluster{})), "fields"},
+	} {
+		_, err := store.Restore(bytes.NewReader(test.data))
+		if err == nil || errors.Is(err, store.ErrNewer) != (test.newer != "") || !strings.Contains(err.Error(), test.newer) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	for at := len(header); at < len(whole); at += 3 {
+		damaged := bytes.Clone(whole)
+		damaged[at] ^= 4
+		if _, err := store.Restore(bytes.NewReader(damaged)); err == nil {
+			t.Errorf("byte %d of %d can be another one", at, len(whole))
+		}
+	}
+}
+
+// newer is a message with a field that this version does not know.
+func newer[M proto.Message](m M) M {
+	m.ProtoReflect().SetUnknown(protowire.AppendVarint(protowire.AppendTag(nil, 1000, protowire.VarintType), 1))
+	return m
+}
+
 func TestRestoreRefusesWhatCannotBe(t *testing.T) {
 	header := func(members, nodes, events uint64) *storepb.SnapshotHeader {
 		return &storepb.SnapshotHeader{
@@ -228,10 +314,7 @@ func TestRestoreRefusesWhatCannotBe(t *testing.T) {
 		alter(e)
 		return e
 	}
-	unknown := func(m proto.Message) proto.Message {
-		m.ProtoReflect().SetUnknown(protowire.AppendVarint(protowire.AppendTag(nil, 1000, protowire.VarintType), 1))
-		return m
-	}
+	unknown := newer[proto.Message]
 	directory := &storepb.Node{Path: "/d", Dir: true, CreatedIndex: 1, ModifiedIndex: 1}
 	good := [][]proto.Message{
 		{header(0, 0, 0)},
@@ -240,14 +323,16 @@ func TestRestoreRefusesWhatCannotBe(t *testing.T) {
 		{header(0, 0, 2), event(4), event(9)},
 	}
 	for i, messages := range good {
-		data := stream(t, messages...)
-		if got := snapshot(t, restore(t, data).View()); !bytes.Equal(got, data) {
-			t.Errorf("good stream %d came back as another", i)
+		data := sectioned(t, messages)
+		for format, written := range [][]byte{stream(t, messages...), data} {
+			if got := snapshot(t, restore(t, written).View()); !bytes.Equal(got, data) {
+				t.Errorf("good stream %d of format %d came back as another", i, format+1)
+			}
 		}
 	}
 	bad := map[string][]proto.Message{
 		"no version":            {&storepb.SnapshotHeader{}},
-		"a newer version":       {&storepb.SnapshotHeader{FormatVersion: 2}},
+		"a newer version":       {&storepb.SnapshotHeader{FormatVersion: 3}},
 		"newer header":          {unknown(header(0, 0, 0))},
 		"cleared in the future": {&storepb.SnapshotHeader{FormatVersion: 1, Index: 5, HistoryCleared: 6}},
 		"member without id":     {header(1, 0, 0), member(0, "a")},
@@ -284,6 +369,12 @@ func TestRestoreRefusesWhatCannotBe(t *testing.T) {
 	for name, messages := range bad {
 		if _, err := store.Restore(bytes.NewReader(stream(t, messages...))); err == nil {
 			t.Errorf("%s: restored", name)
+		}
+		if messages[0].(*storepb.SnapshotHeader).FormatVersion != 1 || name == "newer header" {
+			continue
+		}
+		if _, err := store.Restore(bytes.NewReader(sectioned(t, messages))); err == nil {
+			t.Errorf("%s, in sections: restored", name)
 		}
 	}
 	large := protowire.AppendVarint(nil, 1<<40)

@@ -1,6 +1,7 @@
 package store
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 
@@ -16,6 +17,9 @@ type Store struct {
 	tree    *tree.Tree
 	members []Member // sorted by ID; replaced, never changed
 	removed []uint64 // IDs of former members, ascending; replaced, never changed
+
+	version    uint32 // of the cluster
+	maxMembers uint32 // 0: the log does not say
 }
 
 // New returns a store to which nothing was applied.
@@ -44,6 +48,9 @@ func (s *Store) Apply(index uint64, now logtime.Time, command []byte) (Result, e
 		return Result{}, fmt.Errorf("store: command %d comes after command %d", index, s.index)
 	}
 	c, err := decode(command)
+	if errors.Is(err, ErrNewer) && !errors.As(err, new(*VersionError)) {
+		err = fmt.Errorf("%w; the cluster has version %d, and this program understands %s", err, s.version, Commands)
+	}
 	if err != nil {
 		return Result{}, fmt.Errorf("store: command %d is not understood: %w", index, err)
 	}
@@ -63,6 +70,7 @@ func (s *Store) carryOut(c *storepb.Command) tree.Outcome {
 		return s.tree.Expire(s.index, s.time, kind.Expire)
 	case *storepb.Command_Bootstrap:
 		s.tree.SetHistoryLimit(int(kind.Bootstrap.GetHistoryLimit()))
+		s.raise(kind.Bootstrap.GetVersion(), kind.Bootstrap.GetMaxMembers())
 		return s.setMember(kind.Bootstrap.GetMember())
 	case *storepb.Command_SetMember:
 		return s.setMember(kind.SetMember.GetMember())
@@ -70,6 +78,11 @@ func (s *Store) carryOut(c *storepb.Command) tree.Outcome {
 		return s.removeMember(kind.RemoveMember.GetId())
 	case *storepb.Command_Configure:
 		s.tree.SetHistoryLimit(int(kind.Configure.GetHistoryLimit()))
+		if most := kind.Configure.GetMaxMembers(); most > 0 {
+			s.maxMembers = most
+		}
+	case *storepb.Command_Raise:
+		s.raise(kind.Raise.GetVersion(), kind.Raise.GetMaxMembers())
 	}
 	return tree.Outcome{}
 }

@@ -5,17 +5,13 @@ import (
 	"fmt"
 	"io"
 
-	"google.golang.org/protobuf/encoding/protowire"
-	"google.golang.org/protobuf/proto"
-
 	"etcd/store/logtime"
 	"etcd/store/storepb"
 	"etcd/store/tree"
 )
 
-// formatVersion is the version of the snapshot format that is written. It is
-// the only one that is read.
-const formatVersion = 1
+// formatVersion is the version of the snapshot format that is written.
+const formatVersion = 2
 
 // View is the whole state of a store at one moment. It may be used in any
 // goroutine while the store goes on.
@@ -25,12 +21,18 @@ type View struct {
 	members []Member
 	removed []uint64
 	tree    *tree.View
+
+	version    uint32
+	maxMembers uint32
 }
 
 // View returns the state as it is now. It takes constant time; what it shares with
 // the store is copied piece by piece when the store changes it.
 func (s *Store) View() *View {
-	return &View{index: s.index, time: s.time, members: s.members, removed: s.removed, tree: s.tree.View()}
+	return &View{
+		index: s.index, time: s.time, members: s.members, removed: s.removed, tree: s.tree.View(),
+		version: s.version, maxMembers: s.maxMembers,
+	}
 }
 
 // Index returns the index of the last command in the view.
@@ -47,20 +49,19 @@ func (v *View) Children(path, after string, limit int) []*tree.Node {
 func (v *View) WriteTo(w io.Writer) (int64, error) {
 	history := v.tree.History()
 	out := messageWriter{w: bufio.NewWriterSize(w, 1<<16)}
-	out.write(&storepb.SnapshotHeader{
-		FormatVersion:  formatVersion,
-		Index:          v.index,
-		HistoryLimit:   uint32(v.tree.HistoryLimit()),
-		HistoryCleared: history.Cleared(),
-		Members:        uint64(len(v.members)),
-		Nodes:          uint64(v.tree.Len()),
-		Events:         uint64(history.Len()),
-		Removed:        v.removed,
-		Time:           uint64(v.time),
-	})
+	out.write(&storepb.SnapshotHeader{FormatVersion: formatVersion, Index: v.index, Time: uint64(v.time), Sections: uint32(len(sections))})
+	out.section(clusterSection, 1)
+	out.write(&storepb.Cluster{Version: v.version, MaxMembers: v.maxMembers, Removed: v.removed})
+	out.endSection()
+	out.section(membersSection, len(v.members))
 	for _, m := range v.members {
 		out.write(&storepb.Member{Id: m.ID, Name: m.Name, PeerUrl: m.PeerURL, ClientUrl: m.ClientURL})
 	}
+	out.endSection()
+	out.section(treeSection, 1)
+	out.write(&storepb.Tree{HistoryLimit: uint32(v.tree.HistoryLimit()), HistoryCleared: history.Cleared()})
+	out.endSection()
+	out.section(nodesSection, v.tree.Len())
 	var node, prev storepb.Node
 	for n := range v.tree.Nodes() {
 		encodeNode(&node, n)
@@ -69,6 +70,8 @@ func (v *View) WriteTo(w io.Writer) (int64, error) {
 			break
 		}
 	}
+	out.endSection()
+	out.section(eventsSection, history.Len())
 	event := storepb.Event{Node: &node}
 	for e := range history.From(0) {
 		event.Index, event.Action, event.Prev = e.Index, storepb.Action(e.Action), nil
@@ -83,6 +86,7 @@ func (v *View) WriteTo(w io.Writer) (int64, error) {
 			break
 		}
 	}
+	out.endSection()
 	if out.err == nil {
 		out.err = out.w.Flush()
 	}
@@ -97,28 +101,3 @@ func encodeNode(m *storepb.Node, n *tree.Node) {
 	m.Path, m.Dir, m.Value = n.Path, n.Dir, append(m.Value[:0], n.Value...)
 	m.CreatedIndex, m.ModifiedIndex, m.Deadline = n.Created, n.Modified, uint64(n.Deadline)
 }
-
-// messageWriter writes messages with their lengths, until the first error.
-type messageWriter struct {
-	w     *bufio.Writer
-	buf   []byte
-	bytes int64
-	err   error
-}
-
-func (m *messageWriter) write(message proto.Message) {
-	if m.err != nil {
-		return
-	}
-	m.buf = protowire.AppendVarint(m.buf[:0], uint64(encoding.Size(message)))
-	m.buf, m.err = encoding.MarshalAppend(m.buf, message)
-	if m.err != nil {
-		return
-	}
-	var n int
-	n, m.err = m.w.Write(m.buf)
-	m.bytes += int64(n)
-}
-
-// flushed returns the number of bytes that left the buffer.
-func (m *messageWriter) flushed() int64 { return m.bytes - int64(m.w.Buffered()) }

@@ -86,9 +86,10 @@ func fuzzed(way byte, input []byte) []byte {
 func requestOf(method, path string, class Class, headers []byte) []byte {
 	var b bytes.Buffer
 	fmt.Fprintf(&b, "%s %s HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: %s\r\n%s: %s\r\n%s: %x\r\n%s: %x\r\n%s: %s\r\nContent-Length: 0\r\n",
-		method, path, upgradeProtocol, headerProtocol, protocolVersion, headerCluster, cluster, headerTo, bob, headerClass, class)
+		method, path, upgradeProtocol, headerProtocol, Protocol, headerCluster, cluster, headerTo, bob, headerClass, class)
 	if len(headers) == 0 {
-		fmt.Fprintf(&b, "%s: %x\r\n%s: %x\r\n%s: a:7001\r\n%s: %032x\r\n", headerFrom, alice, headerNonce, 1, headerAddr, headerToken, 1)
+		fmt.Fprintf(&b, "%s: %x\r\n%s: %x\r\n%s: a:7001\r\n%s: %032x\r\n%s: 1-2\r\n%s: 1-2\r\n",
+			headerFrom, alice, headerNonce, 1, headerAddr, headerToken, 1, headerCommands, headerSnapshots)
 	}
 	b.Write(headers)
 	b.WriteString("\r\n")

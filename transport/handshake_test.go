@@ -93,7 +93,7 @@ func TestWhoeverElseRefuses(t *testing.T) {
 		"an older machine": {server(func(w http.ResponseWriter, _ *http.Request) {
 			w.WriteHeader(http.StatusUpgradeRequired)
 			_, _ = w.Write(newErrorBody(http.StatusUpgradeRequired, `this machine speaks "1"`))
-		}), `426: this machine speaks "1"; its program is of another version than this one (this one speaks "3"): stop all machines of the cluster, and start all with the same program`},
+		}), `426: this machine speaks "1"; its program and this one, which speaks 4, are too far apart: stop all machines of the cluster, and start all with the same program`},
 		"a door that is open to all": {server(func(w http.ResponseWriter, _ *http.Request) {
 			w.Header().Set("Upgrade", upgradeProtocol)
 			w.Header().Set(headerNonce, "1")
@@ -142,7 +142,7 @@ func TestStrangersAreNotToldIDs(t *testing.T) {
 			}
 			defer conn.Close()
 			if _, err := io.WriteString(conn, "GET /raft/stream HTTP/1.1\r\nHost: b\r\nUpgrade: etcd-raft\r\nConnection: Upgrade\r\n"+
-				"X-Etcd-Protocol: 3\r\nX-Etcd-Cluster-Id: "+c.cluster+"\r\nX-Etcd-From: a1\r\nX-Etcd-To: "+c.to+
+				"X-Etcd-Protocol: 4\r\nX-Etcd-Commands: 1-2\r\nX-Etcd-Snapshots: 1-2\r\nX-Etcd-Cluster-Id: "+c.cluster+"\r\nX-Etcd-From: a1\r\nX-Etcd-To: "+c.to+
 				"\r\nX-Etcd-Class: control\r\nX-Etcd-Nonce: 1\r\n"+
 				"X-Etcd-Peer-Address: 127.0.0.1:7001\r\nX-Etcd-Token: "+strings.Repeat("0", tokenSize)+"\r\n\r\n"); err != nil {
 				t.Fatal(err)
@@ -164,7 +164,7 @@ func TestStrangersAreNotToldIDs(t *testing.T) {
 func TestHandshakeOnTheWire(t *testing.T) {
 	m := startMachine(t, machineConfig{})
 	good := map[string]string{
-		"Upgrade": "etcd-raft", "Connection": "Upgrade", "X-Etcd-Protocol": "3", "X-Etcd-Cluster-Id": "c1",
+		"Upgrade": "etcd-raft", "Connection": "Upgrade", "X-Etcd-Protocol": "4", "X-Etcd-Commands": "1-2", "X-Etcd-Snapshots": "1-2", "X-Etcd-Cluster-Id": "c1",
 		"X-Etcd-From": "a1", "X-Etcd-To": "b0", "X-Etcd-Class": "control", "X-Etcd-Nonce": "1",
 		"X-Etcd-Peer-Address": "127.0.0.1:7001", "X-Etcd-Token": strings.Repeat("0", tokenSize),
 	}
@@ -175,7 +175,11 @@ func TestHandshakeOnTheWire(t *testing.T) {
 	}{
 		{"X-Etcd-From", "a1", http.StatusSwitchingProtocols, "Switching Protocols"},
 		{"Upgrade", "websocket", http.StatusUpgradeRequired, `upgrade to "websocket" is asked for, this is "etcd-raft"`},
-		{"X-Etcd-Protocol", "1", http.StatusUpgradeRequired, `protocol version "1", this machine speaks "3"`},
+		{"X-Etcd-Protocol", "3", http.StatusUpgradeRequired, `protocol version "3", this machine speaks 4`},
+		{"X-Etcd-Protocol", "1-3", http.StatusUpgradeRequired, `protocol version "1-3", this machine speaks 4`},
+		{"X-Etcd-Protocol", "4-", http.StatusUpgradeRequired, `protocol version "4-", this machine speaks 4`},
+		{"X-Etcd-Commands", "two", http.StatusBadRequest, `X-Etcd-Commands: versions "two": want a number, or two as in 1-2`},
+		{"X-Etcd-Snapshots", "0-1", http.StatusBadRequest, `X-Etcd-Snapshots: versions "0-1": want a number, or two as in 1-2`},
 		{"X-Etcd-Cluster-Id", "xyz", http.StatusBadRequest, "X-Etcd-Cluster-Id is not a hexadecimal number"},
 		{"X-Etcd-To", "", http.StatusBadRequest, "X-Etcd-To is not a hexadecimal number"},
 		{"X-Etcd-Nonce", "", http.StatusBadRequest, "X-Etcd-Nonce is not a hexadecimal number"},

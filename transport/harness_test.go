@@ -14,6 +14,8 @@ import (
 
 	"github.com/valyala/fasthttp"
 	"go.uber.org/goleak"
+
+	"etcd/version"
 )
 
 const (
@@ -35,6 +37,8 @@ func testConfig(member uint64) Config {
 		MemberID:  member,
 		Addr:      "127.0.0.1:7001",
 		Secret:    []byte{byte(member)},
+		Commands:  version.Range{Min: 1, Max: 2},
+		Snapshots: version.Range{Min: 1, Max: 2},
 		Dial: func(ctx context.Context, addr string) (net.Conn, error) {
 			return new(net.Dialer).DialContext(ctx, "tcp", addr)
 		},

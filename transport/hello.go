@@ -20,6 +20,7 @@ import (
 
 	"etcd/apierror"
 	"etcd/endpoint"
+	"etcd/version"
 )
 
 const (
@@ -29,23 +30,29 @@ const (
 	SnapshotPath = "/raft/snapshot"
 
 	upgradeProtocol = "etcd-raft"
-	protocolVersion = "3"
 
-	headerProtocol = "X-Etcd-Protocol"
-	headerCluster  = "X-Etcd-Cluster-Id"
-	headerFrom     = "X-Etcd-From"
-	headerTo       = "X-Etcd-To"
-	headerClass    = "X-Etcd-Class"
-	headerAddr     = "X-Etcd-Peer-Address"
-	headerNonce    = "X-Etcd-Nonce"
-	headerReach    = "X-Etcd-Reach"
-	headerToken    = "X-Etcd-Token"
+	headerProtocol  = "X-Etcd-Protocol"
+	headerCommands  = "X-Etcd-Commands"
+	headerSnapshots = "X-Etcd-Snapshots"
+	headerCluster   = "X-Etcd-Cluster-Id"
+	headerFrom      = "X-Etcd-From"
+	headerTo        = "X-Etcd-To"
+	headerClass     = "X-Etcd-Class"
+	headerAddr      = "X-Etcd-Peer-Address"
+	headerNonce     = "X-Etcd-Nonce"
+	headerReach     = "X-Etcd-Reach"
+	headerToken     = "X-Etcd-Token"
 
 	// maxAnswer bounds the answer to a request, headers included, in bytes.
 	maxAnswer = 64 << 10
 	// maxMessage bounds what is repeated of an error that another machine gives, in bytes.
 	maxMessage = 2 << 10
 )
+
+// Protocol is what this program speaks with other machines: handshakes, frames, and what the
+// frames carry besides commands and snapshots. Two machines speak the highest version that
+// both understand.
+var Protocol = version.Range{Min: 4, Max: 4}
 
 // Class separates what must not wait (heartbeats, votes, small responses) from
 // bulk (appends). Each has its own connection.
@@ -94,6 +101,8 @@ type Hello struct {
 	Token string
 	// Reach is how far the log of the machine reaches, in the words of the caller.
 	Reach string
+	// Understood is what the program of the machine understands.
+	Understood version.Understood
 	// Rival is not part of what is said: another process has a stream to this machine under
 	// the same member ID.
 	Rival bool
@@ -142,6 +151,8 @@ type Config struct {
 	// Secret is random, too, and nobody else knows it: it proves that it was this process
 	// that has dialled.
 	Secret []byte
+	// Commands and Snapshots are what the program of this machine understands.
+	Commands, Snapshots version.Range
 	// Reach is asked at every handshake how far the log of this machine reaches durably;
 	// nil if nobody wants to know. It is called from many goroutines.
 	Reach func() string
@@ -157,6 +168,11 @@ func (c *Config) dial(ctx context.Context, addr string) (net.Conn, error) {
 	return c.Dial(ctx, addr)
 }
 
+// understood is what this machine says of its program.
+func (c *Config) understood() version.Understood {
+	return version.Understood{Protocol: Protocol, Commands: c.Commands, Snapshots: c.Snapshots}
+}
+
 func (c *Config) reach() string {
 	if c.Reach == nil {
 		return ""
@@ -166,7 +182,7 @@ func (c *Config) reach() string {
 
 // hello is what the machine says to another one that it dials at addr.
 func (c *Config) hello(to uint64, addr string, class Class) Hello {
-	return Hello{ClusterID: c.ClusterID, From: c.MemberID, To: to, Class: class, Addr: c.Addr, Nonce: c.Nonce, Reach: c.reach(), Token: c.token(to, addr)}
+	return Hello{ClusterID: c.ClusterID, From: c.MemberID, To: to, Class: class, Addr: c.Addr, Nonce: c.Nonce, Reach: c.reach(), Token: c.token(to, addr), Understood: c.understood()}
 }
 
 // Hello is what the machine says to a member that it dials at addr, host:port, for a stream.
@@ -253,9 +269,9 @@ func (h *Hello) signed(answer http.Header) bool {
 // shake does the handshake on a fresh connection.
 func shake(c *timedConn, addr, method, path string, h Hello) (*upgraded, error) {
 	if _, err := fmt.Fprintf(c, "%s %s HTTP/1.1\r\nHost: %s\r\nConnection: Upgrade\r\nUpgrade: %s\r\n"+
-		"%s: %s\r\n%s: %016x\r\n%s: %016x\r\n%s: %016x\r\n%s: %s\r\n%s: %s\r\n%s: %016x\r\n%s: %s\r\n%s: %s\r\nContent-Length: 0\r\n\r\n",
-		method, path, addr, upgradeProtocol,
-		headerProtocol, protocolVersion, headerCluster, h.ClusterID,
+		"%s: %s\r\n%s: %s\r\n%s: %s\r\n%s: %016x\r\n%s: %016x\r\n%s: %016x\r\n%s: %s\r\n%s: %s\r\n%s: %016x\r\n%s: %s\r\n%s: %s\r\nContent-Length: 0\r\n\r\n",
+		method, path, addr, upgradeProtocol, headerProtocol, h.Understood.Protocol,
+		headerCommands, h.Understood.Commands, headerSnapshots, h.Understood.Snapshots, headerCluster, h.ClusterID,
 		headerFrom, h.From, headerTo, h.To, headerClass, h.Class, headerAddr, h.Addr, headerNonce, h.Nonce, headerReach, h.Reach,
 		headerToken, h.Token); err != nil {
 		return nil, err
@@ -276,8 +292,8 @@ func shake(c *timedConn, addr, method, path string, h Hello) (*upgraded, error) 
 		return nil, fmt.Errorf("handshake: %s answers %d: %w", addr, resp.StatusCode, err)
 	case status == http.StatusUpgradeRequired:
 		// Not even the names of what signs an answer are the same in all versions.
-		return nil, fmt.Errorf("handshake: %s answers %d: %s; its program is of another version than this one (this one speaks %q): "+
-			"stop all machines of the cluster, and start all with the same program; their data directories open", addr, status, message, protocolVersion)
+		return nil, fmt.Errorf("handshake: %s answers %d: %s; its program and this one, which speaks %s, are too far apart: "+
+			"stop all machines of the cluster, and start all with the same program; their data directories open", addr, status, message, h.Understood.Protocol)
 	case !signed:
 		return nil, fmt.Errorf("handshake: %s answers %d, not as the member that was asked: %s", addr, status, message)
 	case status != http.StatusSwitchingProtocols:
@@ -286,6 +302,9 @@ func shake(c *timedConn, addr, method, path string, h Hello) (*upgraded, error) 
 	other := Hello{ClusterID: h.ClusterID, From: h.To, To: h.From, Class: h.Class, Addr: addr, Reach: resp.Header.Get(headerReach)}
 	if other.Nonce, err = strconv.ParseUint(resp.Header.Get(headerNonce), 16, 64); err != nil {
 		return nil, fmt.Errorf("handshake: %s of the answer is not a hexadecimal number", headerNonce)
+	}
+	if err := parseUnderstood(&other.Understood, resp.Header.Get); err != nil {
+		return nil, fmt.Errorf("handshake: the answer: %w", err)
 	}
 	return &upgraded{c, other, r, budget}, nil
 }
@@ -348,13 +367,27 @@ func noEOF(err error) error {
 	return err
 }
 
+// parseUnderstood reads what the other side says of its program.
+func parseUnderstood(u *version.Understood, header func(name string) string) (err error) {
+	for _, of := range []struct {
+		header string
+		value  *version.Range
+	}{{headerProtocol, &u.Protocol}, {headerCommands, &u.Commands}, {headerSnapshots, &u.Snapshots}} {
+		if *of.value, err = version.Parse(header(of.header)); err != nil {
+			return fmt.Errorf("%s: %w", of.header, err)
+		}
+	}
+	return nil
+}
+
 // parseHello reads the handshake. A status other than 0 says why it is refused.
 func parseHello(req *fasthttp.RequestHeader) (h Hello, status int, message string) {
 	if up := string(req.Peek("Upgrade")); up != upgradeProtocol {
 		return h, http.StatusUpgradeRequired, fmt.Sprintf("upgrade to %.40q is asked for, this is %q", up, upgradeProtocol)
 	}
-	if v := string(req.Peek(headerProtocol)); v != protocolVersion {
-		return h, http.StatusUpgradeRequired, fmt.Sprintf("protocol version %.40q, this machine speaks %q", v, protocolVersion)
+	spoken, err := version.Parse(string(req.Peek(headerProtocol)))
+	if err != nil || spoken.Shared(Protocol) == 0 {
+		return h, http.StatusUpgradeRequired, fmt.Sprintf("protocol version %.40q, this machine speaks %s", req.Peek(headerProtocol), Protocol)
 	}
 	for _, id := range []struct {
 		header string
@@ -378,5 +411,8 @@ func parseHello(req *fasthttp.RequestHeader) (h Hello, status int, message strin
 		return h, http.StatusBadRequest, headerToken + " has not the length of a token"
 	}
 	h.Reach = string(req.Peek(headerReach))
+	if err := parseUnderstood(&h.Understood, func(header string) string { return string(req.Peek(header)) }); err != nil {
+		return h, http.StatusBadRequest, err.Error()
+	}
 	return h, 0, ""
 }

@@ -6,6 +6,8 @@ import (
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"etcd/version"
 )
 
 // asProcess is the config of one process of a member.
@@ -31,13 +33,14 @@ func TestHandshakeIsMutual(t *testing.T) {
 		},
 	})
 	t.Cleanup(s.Close)
-	want := Hello{ClusterID: cluster, From: alice, To: bob, Class: Control, Addr: "127.0.0.1:7001", Nonce: 0xa11ce, Reach: "alice's reach"}
+	understood := version.Understood{Protocol: Protocol, Commands: version.Range{Min: 1, Max: 2}, Snapshots: version.Range{Min: 1, Max: 2}}
+	want := Hello{ClusterID: cluster, From: alice, To: bob, Class: Control, Addr: "127.0.0.1:7001", Nonce: 0xa11ce, Reach: "alice's reach", Understood: understood}
 	config := asProcess(alice, 0xa11ce, "")
 	want.Token = config.token(bob, m.addr)
 	if got := receive(t, heard, "a handshake"); !reflect.DeepEqual(got, want) {
 		t.Errorf("the accepting side hears %+v, want %+v", got, want)
 	}
-	want = Hello{ClusterID: cluster, From: bob, To: alice, Class: Control, Addr: m.addr, Nonce: 0xb0b, Reach: "bob's reach"}
+	want = Hello{ClusterID: cluster, From: bob, To: alice, Class: Control, Addr: m.addr, Nonce: 0xb0b, Reach: "bob's reach", Understood: understood}
 	if got := receive(t, met, "an answer"); !reflect.DeepEqual(got, want) {
 		t.Errorf("the dialling side hears %+v, want %+v", got, want)
 	}

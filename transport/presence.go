@@ -65,7 +65,7 @@ func Ask(ctx context.Context, cfg Config, addr, token string) (Presence, error) 
 	defer context.AfterFunc(ctx, func() { _ = raw.Close() })() // it is closed anyway
 	c := newTimedConn(raw, cfg.Dead)
 	if _, err := fmt.Fprintf(c, "GET %s HTTP/1.1\r\nHost: %s\r\nConnection: close\r\n%s: %s\r\n%s: %x\r\n%s: %s\r\n%s: %x\r\n%s: %s\r\n\r\n",
-		PresencePath, addr, headerProtocol, protocolVersion, headerCluster, cfg.ClusterID, headerAddr, cfg.Addr,
+		PresencePath, addr, headerProtocol, Protocol, headerCluster, cfg.ClusterID, headerAddr, cfg.Addr,
 		headerFrom, cfg.MemberID, headerToken, token); err != nil {
 		return Presence{}, err
 	}

@@ -142,6 +142,10 @@ func (r *Receiver) accept(ctx *fasthttp.RequestCtx, certified Certified, allowed
 	h.sign(&ctx.Response.Header, r.cfg.MemberID)
 	ctx.Response.Header.Set(headerNonce, strconv.FormatUint(r.cfg.Nonce, 16))
 	ctx.Response.Header.Set(headerReach, r.cfg.reach())
+	own := r.cfg.understood()
+	ctx.Response.Header.Set(headerProtocol, own.Protocol.String())
+	ctx.Response.Header.Set(headerCommands, own.Commands.String())
+	ctx.Response.Header.Set(headerSnapshots, own.Snapshots.String())
 	ctx.Hijack(func(hijacked net.Conn) {
 		defer st.conn.Close()
 		r.take(st, drops, hijacked, serve)

@@ -30,6 +30,9 @@ type Options struct {
 	// ends Open; with any other one the snapshot is as good as damaged. nil looks at the
 	// checksums alone.
 	Restore func(body io.Reader) error
+	// Accept is given the entries behind the snapshot before Open changes anything; an error
+	// ends it. nil accepts all.
+	Accept func(entries []*raftpb.Entry) error
 }
 
 // segmentSize is how large a segment becomes that begins with a record of need bytes.

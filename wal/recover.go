@@ -90,6 +90,11 @@ func Open(fsys vfs.FS, opts Options) (*Log, *Recovered, error) {
 		err = fmt.Errorf("%w; %s", errors.Join(append([]error{err}, rec.BadSnapshots...)...), remedy)
 		return nil, nil, errors.Join(err, l.abandon())
 	}
+	if opts.Accept != nil {
+		if err := opts.Accept(rec.Entries); err != nil {
+			return nil, nil, errors.Join(err, l.abandon())
+		}
+	}
 	if err := l.repair(rec, rp, append(dir.temporary, bad...)); err != nil {
 		return nil, nil, errors.Join(err, l.abandon())
 	}

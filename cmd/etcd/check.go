@@ -26,7 +26,7 @@ func (c *config) check() error {
 	}
 	m.LocalReads = c.reads == "local"
 	m.NoSnapshots = !c.snapshot
-	m.SetHistory = c.given["m"]
+	m.SetHistory, m.SetMaxMembers = c.given["m"], c.given["maxsize"]
 	m.CORS, m.HostWhitelist = listed(c.cors), listed(c.hostWhitelist)
 	for _, list := range []struct {
 		flag, given string

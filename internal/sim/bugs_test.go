@@ -122,6 +122,11 @@ func (rs *reads) add(`}}},
 	{"take a member back whatever it has lost", 100, []edit{{"witness/record.go", `case b.records[member].lacks(reach):`, `case b.records[member].lacks(reach) && member == 0:`}}},
 	{"forget at a restart what the others had", 100, []edit{{"actors/recover.go", `d.book, d.Forgotten = witness.Load`, `_, d.Forgotten = witness.Load`}}},
 	{"miss entries that a new leader may take away", 60, []edit{{"witness/record.go", `if reach.Term == r.Term && reach.LastTerm == r.Term {`, `if reach.Term == r.Term {`}}},
+	{"raise the version before all members know it", 60, []edit{{"raftnode/versions.go", `		if !ok || !n.alive(id) {
+			return
+		}`, `		if !ok || told.Max < common.Max {
+			continue
+		}`}}},
 	{"pass a question on in another's name", 150, []edit{{"raftnode/members.go", `	case n.raw.BasicStatus().RaftState == raft.StateLeader:
 		n.stepOther(m)`, `	default:
 		n.stepOther(m)`}}},

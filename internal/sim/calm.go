@@ -7,6 +7,7 @@ import (
 
 	"etcd/actors"
 	"etcd/internal/history"
+	"etcd/store"
 )
 
 // calmDown ends all that is wrong and lets clients go on for a while. Faults that are
@@ -21,6 +22,10 @@ func (s *Sim) calmDown() {
 		m.wantDown = 0
 		if m.life != nil && m.life.paused {
 			m.life.proceed()
+		}
+		if m.older {
+			m.older = false
+			m.kill()
 		}
 	}
 	s.run(s.now+3*time.Second, s.failed)
@@ -77,6 +82,9 @@ func (s *Sim) unsettled() string {
 		case m.life.position < len(s.oracle.log) && s.oracle.log[len(s.oracle.log)-1].index > m.life.snapshotIndex:
 			return m.name + " has not applied everything"
 		}
+	}
+	if s.oracle.store.Version() != store.Commands.Max {
+		return fmt.Sprintf("the cluster has version %d although all understand %d", s.oracle.store.Version(), store.Commands.Max)
 	}
 	if s.oracle.stale() {
 		return "a key should have expired long ago"

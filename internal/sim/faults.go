@@ -60,6 +60,8 @@ var faultKinds = []faultKind{
 	{"clocks change", 4, changeClocks},
 	{"all machines move", 1, moveAll},
 	{"strangers", 4, strangers},
+	{"machines upgraded", 6, upgrade},
+	{"machine downgraded", 3, downgrade},
 }
 
 // plan makes the faults of a run.

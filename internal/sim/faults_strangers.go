@@ -5,6 +5,7 @@ import (
 	"math/rand/v2"
 	"time"
 
+	"etcd/actors"
 	"etcd/transport"
 )
 
@@ -42,7 +43,8 @@ func (s *Sim) knock(rnd *rand.Rand) {
 func (s *Sim) strangersHello(rnd *rand.Rand, to *life) transport.Hello {
 	anybody := s.machines[rnd.IntN(len(s.machines))]
 	h := transport.Hello{
-		ClusterID: to.self.ClusterID, From: anybody.memberID, To: to.self.MemberID, Class: transport.Class(1 + rnd.IntN(3)),
+		Understood: actors.Understood(),
+		ClusterID:  to.self.ClusterID, From: anybody.memberID, To: to.self.MemberID, Class: transport.Class(1 + rnd.IntN(3)),
 		Addr: anybody.addr(), Nonce: rnd.Uint64(), Token: fmt.Sprintf("%x", rnd.Uint64()), Reach: "7-7-1000000-1000000",
 	}
 	if l := anybody.life; l != nil && l.machine != nil {

@@ -51,6 +51,7 @@ type machine struct {
 	restored  bool // its disk is an older one of its own
 	wantDown  int  // how many faults keep it down
 
+	older    bool          // its program is to be an older one
 	moves    int           // how often it got another address
 	hint     *machine      // where it is told to look for others; nil: nowhere
 	returned bool          // it was started again after its removal
@@ -92,6 +93,7 @@ type life struct {
 	known         uint64        // what its disk said was committed when it started; 0: nothing
 	position      int           // entries of the oracle that it has applied, or skipped by a snapshot
 	leads         bool          // it thinks so
+	older         bool          // its program is an older one
 	mimicked      bool          // a stranger has come in its name
 	stalled       time.Duration // until when something has kept it from its work
 }
@@ -115,7 +117,7 @@ func (m *machine) start(establish func(l *life, disk *actors.Disk) ([]store.Memb
 	sim := m.sim
 	sim.lives++
 	l := &life{
-		sim: sim, s: sim.scheduler, m: m, number: sim.lives, disk: m.disk, started: sim.now,
+		sim: sim, s: sim.scheduler, m: m, number: sim.lives, disk: m.disk, started: sim.now, older: m.older,
 	}
 	m.life = l
 	m.disk.Inject = l.operate
@@ -138,6 +140,10 @@ func (l *life) boot(establish func(l *life, disk *actors.Disk) ([]store.Member, 
 	disk, err := actors.OpenDisk(l.disk, wal.Options{SegmentSize: l.sim.shape.segment, Keep: l.sim.shape.memory})
 	if err != nil {
 		l.refuse(err)
+		return
+	}
+	if l.older && disk.Version() > olderCommands.Max {
+		l.tooNew("its disk")
 		return
 	}
 	var seeds []store.Member
@@ -212,6 +218,7 @@ func (l *life) config(disk *actors.Disk, seeds []store.Member) actors.Config {
 	return actors.Config{
 		Member:       l.m.asMember(),
 		HistoryLimit: shape.history,
+		Commands:     l.m.commands(),
 		Tick:         heartbeat,
 		Clock:        l.clock,
 		Host:         l.host(),

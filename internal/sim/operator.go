@@ -62,6 +62,8 @@ func (o *operator) look() {
 // gone stops a machine that was removed, or that lacks what it has acknowledged.
 func (o *operator) gone(m *machine, d actors.Departure) {
 	switch {
+	case o.refusedVersion(m, d):
+		return
 	case !d.Removed && (m.restored || m.disks.doubtful):
 		if m.restored {
 			o.sim.count("restored machine refused")
@@ -97,7 +99,7 @@ func (o *operator) joinAgain(m *machine) {
 	}
 	o.sim.count("asked again to join")
 	l.session.call(l.machine.Raft, func(id uint64, replyTo *actor.PID) any {
-		return &actors.Join{ID: id, ReplyTo: replyTo, Member: m.asMember()}
+		return &actors.Join{ID: id, ReplyTo: replyTo, Member: m.asMember(), Commands: m.commands()}
 	}, clientPatience, typed(func(reply *actors.Proposed) {
 		if reply != nil && errors.Is(reply.Err, raftnode.ErrRemoved) {
 			o.sim.count("join refused: removed")
@@ -250,7 +252,7 @@ func (s *Sim) join(l *life) (joined *actors.StatusReply) {
 				give(status)
 			default:
 				session.call(through.machine.Raft, func(id uint64, replyTo *actor.PID) any {
-					return &actors.Join{ID: id, ReplyTo: replyTo, Member: member}
+					return &actors.Join{ID: id, ReplyTo: replyTo, Member: member, Commands: l.m.commands()}
 				}, clientPatience, typed(func(reply *actors.Proposed) {
 					switch {
 					case reply != nil && reply.Err == nil && !through.dead:
@@ -279,6 +281,10 @@ func (o *operator) refused(m *machine, err error, finished func()) bool {
 	case errors.Is(err, raftnode.ErrRemoved):
 		o.sim.count("join refused: removed")
 		m.leaving, m.removed = true, true
+		finished()
+		return true
+	case errors.Is(err, raftnode.ErrVersion):
+		m.life.tooNew("its join")
 		finished()
 		return true
 	case ok: // what it was before has joined after all

@@ -42,6 +42,8 @@ type oracle struct {
 	voters  []uint64                        // at the end
 	unlike  string                          // who votes for whom, if machines do not agree
 
+	raised bool // somebody has proposed a later version than the older one
+
 	times   times
 	issued  map[string]int // how often clients have sent a command
 	applied map[string]int // how often it is in the log
@@ -91,6 +93,7 @@ func (o *oracle) observe(l *life, kind string, message any) {
 		}
 	case *raftnode.Append:
 		o.append(l, m)
+		o.lookForRaise(l, m)
 	case *raftnode.ReadBack:
 		o.sim.count("entries read back from the log")
 	case *raftnode.Leader:
@@ -190,6 +193,7 @@ func (o *oracle) apply(l *life, e *raftnode.Entry) {
 
 // commit adds an entry to the log: some machine is the first to apply it.
 func (o *oracle) commit(e *raftnode.Entry) {
+	o.checkVersion(e)
 	result, err := o.store.Apply(e.Index, logtime.Time(e.Now), e.Command)
 	if err != nil {
 		o.sim.fail("entry %d: %v", e.Index, err)

@@ -153,7 +153,8 @@ func (s *speech) say() bool {
 		s.snapshot(inbox)
 	case opHello:
 		inbox.Admit(transport.Hello{
-			ClusterID: s.founded, From: s.member(), To: s.m.memberID, Class: transport.Class(1 + s.byte()%3),
+			Understood: actors.Understood(),
+			ClusterID:  s.founded, From: s.member(), To: s.m.memberID, Class: transport.Class(1 + s.byte()%3),
 			Addr: string(s.text(255)), Nonce: s.near(0), Reach: string(s.text(255)), Rival: s.byte()%4 == 1,
 		})
 	case opWrite:

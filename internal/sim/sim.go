@@ -94,6 +94,7 @@ type shape struct {
 	memory          int    // bytes of entries in memory; 0: the usual
 	segment         int64
 	weather         weather
+	older           bool // the cluster is founded by older programs
 }
 
 func newShape(rnd *mathrand.Rand) shape {
@@ -114,6 +115,7 @@ func newShape(rnd *mathrand.Rand) shape {
 			delay: time.Duration(pick(200, 1000, 5000, 20000)) * time.Microsecond,
 			lose:  float64(pick(0, 0, 1, 5)) / 100, twice: float64(pick(0, 1, 5)) / 100, stray: float64(pick(0, 1, 5)) / 100,
 		},
+		older: pick(0, 1) == 1,
 	}
 }
 
@@ -206,6 +208,7 @@ func (s *Sim) newMachine() *machine {
 		sim: s, slot: len(s.machines), name: fmt.Sprintf("m%d", len(s.machines)), disk: crashfs.New(),
 		skew: s.skew(s.identity), tickRate: s.shape.tickSkew * (2*s.identity.Float64() - 1),
 	}
+	m.older = s.shape.older && !s.oracle.raised
 	s.machines = append(s.machines, m)
 	return m
 }

@@ -1,0 +1,87 @@
+package raftnode
+
+import (
+	"errors"
+	"slices"
+
+	"go.etcd.io/raft/v3/raftpb"
+
+	"etcd/version"
+)
+
+// The version of the cluster says what may be in the log: commands and fields that a later
+// version of the program has added are proposed only when the cluster has that version. It is
+// in the log itself, never falls, and is the lowest that a member understands until the
+// leader raises it.
+
+// ErrVersion is why a machine must not become a member: its program could not apply what may
+// be in the log.
+var ErrVersion = errors.New("its program does not understand the version of the cluster")
+
+// raiseID is the proposal ID of the entry that raises the version. Nobody waits for it, and a
+// leader that loses its office does not try again: the next one does.
+const raiseID = 0
+
+// versions are what this machine knows of the programs of members, and of a raise under way.
+type versions struct {
+	told    map[uint64]version.Range // which versions of a cluster members understand
+	due     uint32                   // what the next call of Work raises the version to, 0 for nothing
+	raising uint32                   // what was proposed by this leader and is not applied yet, 0 for nothing
+}
+
+// Understands notes which versions of a cluster the program of a member understands, as it has
+// said when it has connected last. The zero range takes that back: who says it may be
+// somebody else.
+func (n *Node) Understands(member uint64, commands version.Range) {
+	n.versions.told[member] = commands
+}
+
+// Version is that which the cluster has, or will have when what this leader has proposed is
+// committed: who does not understand it has no business here any more. It is 0 as long as
+// this machine does not know it.
+func (n *Node) Version() uint32 { return max(n.roster.Version, n.versions.raising) }
+
+// lookAtVersions decides whether the version is to be raised: all members, those without a
+// vote too, are alive and have told this process that they understand a higher one. One that
+// is away may come back with an older program.
+func (n *Node) lookAtVersions() {
+	n.versions.due = 0
+	if !n.isLeader || n.roster.Version == 0 || !n.mayChange() || n.transferring() || n.full() {
+		return
+	}
+	common := n.cfg.Commands
+	for _, id := range slices.Concat(n.confState.GetVoters(), n.confState.GetLearners()) {
+		if id == n.cfg.MemberID {
+			continue
+		}
+		told, ok := n.versions.told[id]
+		if !ok || !n.alive(id) {
+			return
+		}
+		common.Max = min(common.Max, told.Max)
+		common.Min = max(common.Min, told.Min)
+	}
+	if common.Has(common.Max) && common.Max > n.roster.Version {
+		n.versions.due = common.Max
+	}
+}
+
+// raise proposes what lookAtVersions has decided. It counts as a membership change: no machine
+// is taken in meanwhile that could not apply it.
+func (n *Node) raise(now uint64) {
+	to := n.versions.due
+	n.versions.due = 0
+	if to == 0 || !n.isLeader || !n.mayChange() || n.transferring() {
+		return
+	}
+	if n.step(&raftpb.Entry{Data: encodeEntry(raiseID, now, n.cfg.RaiseTo(to))}) == nil {
+		n.changing, n.changed, n.versions.raising = true, 0, to
+	}
+}
+
+// raised notes the index of an entry that raises the version, when it is handed out.
+func (n *Node) raised(index, id uint64) {
+	if id == raiseID && n.versions.raising > 0 {
+		n.changed = index
+	}
+}

@@ -1,0 +1,228 @@
+package store
+
+import (
+	"bufio"
+	"bytes"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"hash/crc32"
+	"io"
+
+	"google.golang.org/protobuf/encoding/protowire"
+	"google.golang.org/protobuf/proto"
+
+	"etcd/store/storepb"
+)
+
+// A snapshot is messages in named sections, each with the number of its messages and a
+// checksum, see store.proto. So a program that does not know a section can tell whether it may
+// do without it.
+
+// The sections, in their order. All are required.
+const (
+	clusterSection = "cluster"
+	membersSection = "members"
+	treeSection    = "tree"
+	nodesSection   = "nodes"
+	eventsSection  = "events"
+)
+
+var sections = []string{clusterSection, membersSection, treeSection, nodesSection, eventsSection}
+
+// maxMessage bounds a message of a snapshot. It is far above what a request
+// can carry.
+const maxMessage = 1 << 30
+
+var castagnoli = crc32.MakeTable(crc32.Castagnoli)
+
+// messageWriter writes messages with their lengths, until the first error.
+type messageWriter struct {
+	w     *bufio.Writer
+	buf   []byte
+	bytes int64
+	sum   uint32 // of the section so far
+	err   error
+}
+
+func (m *messageWriter) write(message proto.Message) {
+	if m.err != nil {
+		return
+	}
+	m.buf = protowire.AppendVarint(m.buf[:0], uint64(encoding.Size(message)))
+	if m.buf, m.err = encoding.MarshalAppend(m.buf, message); m.err == nil {
+		m.flush()
+	}
+}
+
+// flush hands what is in the buffer on.
+func (m *messageWriter) flush() {
+	var n int
+	n, m.err = m.w.Write(m.buf)
+	m.bytes += int64(n)
+	m.sum = crc32.Update(m.sum, castagnoli, m.buf)
+}
+
+// section begins one of count messages.
+func (m *messageWriter) section(name string, count int) {
+	m.sum = 0
+	m.write(&storepb.Section{Name: name, Count: uint64(count)})
+}
+
+func (m *messageWriter) endSection() {
+	if m.err == nil {
+		m.buf = binary.LittleEndian.AppendUint32(m.buf[:0], m.sum)
+		m.flush()
+	}
+}
+
+// flushed returns the number of bytes that left the buffer.
+func (m *messageWriter) flushed() int64 { return m.bytes - int64(m.w.Buffered()) }
+
+// messageReader reads messages with their lengths.
+type messageReader struct {
+	r   *summed
+	buf bytes.Buffer
+}
+
+func newMessageReader(r io.Reader) *messageReader {
+	return &messageReader{r: &summed{r: bufio.NewReaderSize(r, 1<<16)}}
+}
+
+// summed is a reader that sums up what was read.
+type summed struct {
+	r   *bufio.Reader
+	sum uint32
+	one [1]byte // of ReadByte
+}
+
+func (s *summed) Read(p []byte) (int, error) {
+	n, err := s.r.Read(p)
+	s.sum = crc32.Update(s.sum, castagnoli, p[:n])
+	return n, err
+}
+
+// ReadByte implements [io.ByteReader].
+func (s *summed) ReadByte() (byte, error) {
+	b, err := s.r.ReadByte()
+	if err == nil {
+		s.one[0] = b
+		s.sum = crc32.Update(s.sum, castagnoli, s.one[:])
+	}
+	return b, err
+}
+
+// next reads the bytes of a message. The end of the stream is an error.
+func (m *messageReader) next() ([]byte, error) {
+	size, err := binary.ReadUvarint(m.r)
+	if err != nil {
+		return nil, whole(err)
+	}
+	if size > maxMessage {
+		return nil, fmt.Errorf("a message of %d bytes is too large", size)
+	}
+	// The buffer grows with what is there, not with what the length claims.
+	m.buf.Reset()
+	if _, err := io.CopyN(&m.buf, m.r, int64(size)); err != nil {
+		return nil, whole(err)
+	}
+	return m.buf.Bytes(), nil
+}
+
+// readAny fills in the message, which may have fields that are not known.
+func (m *messageReader) readAny(message proto.Message) error {
+	data, err := m.next()
+	if err != nil {
+		return err
+	}
+	return proto.Unmarshal(data, message)
+}
+
+// read fills in the message.
+func (m *messageReader) read(message proto.Message) error {
+	if err := m.readAny(message); err != nil {
+		return err
+	}
+	return checkUnknown(message)
+}
+
+// readOnly is readAny for the only message of a section.
+func (m *messageReader) readOnly(message proto.Message, count uint64) error {
+	if count != 1 {
+		return fmt.Errorf("it has %d messages, and not 1", count)
+	}
+	return m.readAny(message)
+}
+
+// sections reads so many sections. read has a function for each that is known, which reads its
+// messages; all have to be there, in their order. Of the others those may be skipped that
+// say so.
+func (m *messageReader) sections(count uint32, read map[string]func(count uint64) error) error {
+	missing := sections
+	for range count {
+		m.r.sum = 0
+		section := new(storepb.Section)
+		if err := m.read(section); err != nil {
+			return fmt.Errorf("a section: %w", err)
+		}
+		name := section.GetName()
+		var err error
+		switch known, ok := read[name]; {
+		case ok && len(missing) > 0 && missing[0] == name:
+			missing = missing[1:]
+			err = known(section.GetCount())
+		case ok:
+			err = errors.New("it is out of order")
+		case section.GetOptional():
+			err = each(section.GetCount(), func() error {
+				_, err := m.next()
+				return err
+			})
+		default:
+			err = fmt.Errorf("%w: it has a section that this version does not know and may not leave out", ErrNewer)
+		}
+		if err == nil {
+			err = m.endSection()
+		}
+		if err != nil {
+			return fmt.Errorf("section %.40q: %w", name, err)
+		}
+	}
+	if len(missing) > 0 {
+		return fmt.Errorf("section %q is missing", missing[0])
+	}
+	return nil
+}
+
+// endSection checks the sum of a section.
+func (m *messageReader) endSection() error {
+	want := m.r.sum
+	var sum [4]byte
+	if _, err := io.ReadFull(m.r, sum[:]); err != nil {
+		return whole(err)
+	}
+	if binary.LittleEndian.Uint32(sum[:]) != want {
+		return errors.New("its checksum is wrong")
+	}
+	return nil
+}
+
+// end returns an error unless everything has been read.
+func (m *messageReader) end() error {
+	switch _, err := m.r.ReadByte(); {
+	case err == nil:
+		return errors.New("something follows it")
+	case errors.Is(err, io.EOF):
+		return nil
+	default:
+		return err
+	}
+}
+
+// whole turns the end of the stream into the error it is within a snapshot.
+func whole(err error) error {
+	if errors.Is(err, io.EOF) {
+		return io.ErrUnexpectedEOF
+	}
+	return err
+}
