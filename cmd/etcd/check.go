@@ -27,11 +27,13 @@ func (c *config) check() error {
 	m.LocalReads = c.reads == "local"
 	m.NoSnapshots = !c.snapshot
 	m.SetHistory, m.SetMaxMembers = c.given["m"], c.given["maxsize"]
-	m.CORS, m.HostWhitelist = listed(c.cors), listed(c.hostWhitelist)
 	for _, list := range []struct {
 		flag, given string
 		to          *[]string
-	}{{"-serverAllowedCN", c.allowedCN, &m.AllowedCN}, {"-serverAllowedHostname", c.allowedHostname, &m.AllowedHostname}} {
+	}{
+		{"-serverAllowedCN", c.allowedCN, &m.AllowedCN}, {"-serverAllowedHostname", c.allowedHostname, &m.AllowedHostname},
+		{"-cors", c.cors, &m.CORS}, {"-host-whitelist", c.hostWhitelist, &m.HostWhitelist},
+	} {
 		if *list.to = listed(list.given); list.given != "" && len(*list.to) == 0 {
 			return errUsage{fmt.Errorf("%s %q names nothing: name something, or leave it out", list.flag, list.given)}
 		}

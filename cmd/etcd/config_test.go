@@ -54,6 +54,7 @@ func TestRefusedFlags(t *testing.T) {
 		{"-serverAllowedCN a", "", []string{"-serverCAFile"}},
 		{"-serverAllowedCN a -serverAllowedHostname b -serverCAFile ca", "", []string{"exclude each other"}},
 		{"-serverAllowedCN , -serverCAFile ca", "", []string{"-serverAllowedCN", "names nothing"}},
+		{"-host-whitelist ,", "", []string{"-host-whitelist", "names nothing"}},
 		{"-peer-cert-allowed-cn a", "", []string{"here it is -serverAllowedCN"}},
 		{"-cors http://x:", "", []string{"-cors", "write http://x"}},
 		{"-cors http://x:99999", "", []string{"-cors", "http://x:99999", "port"}},
