@@ -17,6 +17,9 @@
 // back at once with a watch from before them, and measures how long a fresh event of another
 // key takes to reach its watcher meanwhile.
 //
+// With -listings it starts ours alone, makes a directory of so many children, and measures
+// writes to it alone and beside two clients that list it in a loop.
+//
 // With -tls it measures this project's server over TLS beside the same over plain
 // HTTP: the operations above, the CPU time that a new connection costs, with and
 // without a session to resume, and by how much the server's memory grows with idle

@@ -37,12 +37,13 @@ func run(args []string, out io.Writer) error {
 	failovers := flags.Int("failover", 0, "instead, kill the leader of three machines so many `times` and measure until the next write")
 	snapshots := flags.Int("snapshots", 0, "instead, measure this project's server while it writes snapshots of a state of so many `MiB`")
 	reconnect := flags.Int("reconnect", 0, "instead, let so many `clients` come back with watches from an old index, and measure the delivery of a fresh event meanwhile")
+	listings := flags.Int("listings", 0, "instead, measure writes to a directory of so many `children` while it is being listed")
 	overTLS := flags.Bool("tls", false, "instead, compare this project's server over TLS with itself over plain HTTP")
 	watches := flags.Int("watches", 5000, "with -tls, number of idle watches")
 	if err := flags.Parse(args); err != nil {
 		return err
 	}
-	if *connections < 1 || *keys < 1 || *size < 1 || *rounds < 1 || *period <= 0 || *failovers < 0 || *snapshots < 0 || *reconnect < 0 || *watches < 1 || flags.NArg() > 0 {
+	if *connections < 1 || *keys < 1 || *size < 1 || *rounds < 1 || *period <= 0 || *failovers < 0 || *snapshots < 0 || *reconnect < 0 || *listings < 0 || *watches < 1 || flags.NArg() > 0 {
 		return errors.New("numbers must be positive, and there are no arguments but flags")
 	}
 	// The servers need the machine more than the generator does.
@@ -61,6 +62,9 @@ func run(args []string, out io.Writer) error {
 	}
 	if *reconnect > 0 {
 		return measureReconnect(base, *ours, load{connections: *connections, size: *size}, *reconnect, *period, out)
+	}
+	if *listings > 0 {
+		return measureListings(base, *ours, load{connections: *connections, size: *size}, *listings, *rounds, *period, out)
 	}
 	start := func() ([]*target, error) { return startAll(base, *ours, *other) }
 	if *overTLS {
