@@ -1,4 +1,4 @@
-// Command bench measures this etcd beside another one on the same machine in
+// Command etcd-bench measures this etcd beside another one on the same machine in
 // the same run.
 //
 // It starts both servers with their data on one filesystem, loads the same

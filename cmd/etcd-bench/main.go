@@ -17,7 +17,7 @@ func main() {
 		if errors.Is(err, flag.ErrHelp) {
 			return
 		}
-		fmt.Fprintln(os.Stderr, "bench:", err)
+		fmt.Fprintln(os.Stderr, "etcd-bench:", err)
 		os.Exit(1)
 	}
 }
@@ -25,7 +25,7 @@ func main() {
 // run carries out the measurement that the arguments describe and writes the
 // table to out.
 func run(args []string, out io.Writer) error {
-	flags := flag.NewFlagSet("bench", flag.ContinueOnError)
+	flags := flag.NewFlagSet("etcd-bench", flag.ContinueOnError)
 	ours := flags.String("ours", "./etcd", "`path` of this project's server")
 	other := flags.String("other", "etcd", "`path` of etcd 3.4, empty to leave it out")
 	dir := flags.String("dir", "", "`directory` for the data of both servers (default: a temporary one)")
@@ -134,7 +134,7 @@ func isThere(other string) bool {
 		return false
 	}
 	if _, err := exec.LookPath(other); err != nil {
-		fmt.Fprintf(os.Stderr, "bench: no %s to compare with (Debian: apt-get install etcd-server); measuring ours alone\n", other)
+		fmt.Fprintf(os.Stderr, "etcd-bench: no %s to compare with (Debian: apt-get install etcd-server); measuring ours alone\n", other)
 		return false
 	}
 	return true
