@@ -65,7 +65,7 @@ func TestWhenASpareIsWanted(t *testing.T) {
 		t.Fatal("wanted although there is one")
 	}
 	seq := d.log.head.seq
-	next = wanted(next)
+	wanted(next)
 	if d.log.head.seq == seq {
 		t.Fatal("wanted again in the same segment")
 	}
