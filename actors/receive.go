@@ -48,6 +48,9 @@ type Inbox struct {
 	mu     sync.Mutex
 	claims claims
 
+	heardMu sync.Mutex
+	heard   map[uint64]heard // by member; those that are not believed yet
+
 	refused atomic.Int64 // streams that were not welcome, and frames that must not come
 }
 
@@ -57,8 +60,9 @@ func (in *Inbox) know(r *roll, order []uint64) {
 	in.roll.Store(r)
 	in.others.Store(&others)
 	in.mu.Lock()
-	defer in.mu.Unlock()
 	in.claims.forget(r.removed)
+	in.mu.Unlock()
+	in.believeHeard()
 }
 
 // Places is where this machine knows other members to be.
@@ -164,12 +168,9 @@ func (in *Inbox) Meet(h transport.Hello) (status int, message string) {
 		}
 		return statusBehind, lossOf(h.From, in.self)
 	}
-	said := &understood{member: h.From}
-	if in.believes(h.From, h.Addr) {
-		said.commands = h.Understood.Commands
+	if in.hear(h) {
 		in.root.Send(in.to.witness, m)
 	}
-	in.root.Send(in.to.raft, said)
 	return 0, ""
 }
 

@@ -1,0 +1,54 @@
+package actors
+
+import (
+	"maps"
+	"slices"
+
+	"etcd/transport"
+	"etcd/version"
+)
+
+// heard is what the program of a member understands, by the word of a process at addr that is
+// not believed to be that member.
+type heard struct {
+	addr     string
+	commands version.Range
+}
+
+// hear tells the raft actor what the program of a member understands, if the process that says
+// so is believed, which it returns. If not, that is unknown until it is: a member that has
+// moved connects once, and before the cluster has agreed on where it is now.
+func (in *Inbox) hear(h transport.Hello) bool {
+	in.heardMu.Lock()
+	defer in.heardMu.Unlock()
+	said := &understood{member: h.From}
+	believed := in.believes(h.From, h.Addr)
+	if believed {
+		said.commands = h.Understood.Commands
+		delete(in.heard, h.From)
+	} else {
+		if in.heard == nil {
+			in.heard = make(map[uint64]heard)
+		}
+		in.heard[h.From] = heard{h.Addr, h.Understood.Commands}
+	}
+	in.root.Send(in.to.raft, said)
+	return believed
+}
+
+// believeHeard looks again at what was heard, when this machine knows other members, or other
+// places of them.
+func (in *Inbox) believeHeard() {
+	in.heardMu.Lock()
+	defer in.heardMu.Unlock()
+	for _, member := range slices.Sorted(maps.Keys(in.heard)) {
+		one := in.heard[member]
+		switch {
+		case in.believes(member, one.addr):
+			in.root.Send(in.to.raft, &understood{member: member, commands: one.commands})
+			delete(in.heard, member)
+		case in.roll.Load().isRemoved(member):
+			delete(in.heard, member)
+		}
+	}
+}
