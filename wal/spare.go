@@ -19,6 +19,7 @@ type Spare struct {
 // NewSpare makes a spare: space is taken, and the directory has its name, when it returns.
 // There may be one at a time that is not a segment yet. It may be made while the Log is in
 // use. The error wraps syscall.ENOSPC when there is not enough space; then nothing is left of it.
+// After any other error the process has to end, at once: what is left goes at the next start.
 func NewSpare(fsys vfs.FS, opts Options) (*Spare, error) {
 	s, err := newSpare(fsys, opts)
 	if err != nil {
@@ -36,23 +37,21 @@ func newSpare(fsys vfs.FS, opts Options) (*Spare, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Spare{file: f, size: size}
 	if err := f.Sync(); err != nil {
-		return nil, s.drop(fsys, err)
+		return nil, err
 	}
 	// The entry of the directory moves when the spare gets its number. It is synced then;
 	// that it is now makes less to do then.
 	if err := fsys.SyncDir(); err != nil {
-		return nil, s.drop(fsys, err)
+		return nil, err
 	}
-	return s, nil
+	return &Spare{file: f, size: size}, nil
 }
 
 // drop gives the spare up.
-func (s *Spare) drop(fsys vfs.FS, why error) error {
+func (s *Spare) drop(fsys vfs.FS) {
 	_ = s.file.Close()
 	_ = fsys.Remove(spareName)
-	return why
 }
 
 // WantsSpare says that it is time to call NewSpare and to give the Log the result: half of
@@ -70,7 +69,7 @@ func (l *Log) WantsSpare() bool {
 func (l *Log) TakeSpare(s *Spare) {
 	l.sparing = false
 	if l.err != nil && s != nil {
-		_ = s.drop(l.fsys, nil)
+		s.drop(l.fsys)
 		return
 	}
 	l.spare = s
