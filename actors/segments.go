@@ -3,7 +3,6 @@ package actors
 import (
 	"errors"
 	"io/fs"
-	"syscall"
 
 	"github.com/asynkron/protoactor-go/actor"
 
@@ -28,10 +27,10 @@ func (s *segmentActor) Receive(ctx actor.Context) {
 		s.to = m
 	case prepareSegment:
 		spare, err := wal.NewSpare(s.fsys, s.opts)
-		if err != nil && !errors.Is(err, syscall.ENOSPC) { // there may be space again when it is needed
+		if err != nil {
 			logFailed(s.fatal, "cannot prepare a segment of the log", err)
 		}
-		ctx.Send(s.to.wal, &segmentPrepared{spare: spare})
+		ctx.Send(s.to.wal, &segmentPrepared{spare: spare}) // nil: there may be space again when it is needed
 	case *removeSegments:
 		if err := wal.RemoveSegments(s.fsys, m.released); err != nil {
 			logFailed(s.fatal, "cannot remove log segments that snapshots have made superfluous", err)

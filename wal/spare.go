@@ -1,7 +1,9 @@
 package wal
 
 import (
+	"errors"
 	"fmt"
+	"syscall"
 
 	"etcd/wal/vfs"
 )
@@ -18,8 +20,8 @@ type Spare struct {
 
 // NewSpare makes a spare: space is taken, and the directory has its name, when it returns.
 // There may be one at a time that is not a segment yet. It may be made while the Log is in
-// use. The error wraps syscall.ENOSPC when there is not enough space; then nothing is left of it.
-// After any other error the process has to end, at once: what is left goes at the next start.
+// use. It is nil when there is not enough space, and nothing is left of it then. After an
+// error the process has to end, at once: what is left goes at the next start.
 func NewSpare(fsys vfs.FS, opts Options) (*Spare, error) {
 	s, err := newSpare(fsys, opts)
 	if err != nil {
@@ -34,7 +36,10 @@ func newSpare(fsys vfs.FS, opts Options) (*Spare, error) {
 		return nil, err
 	}
 	f, err := allocate(fsys, spareName, size)
-	if err != nil {
+	switch {
+	case errors.Is(err, syscall.ENOSPC):
+		return nil, nil
+	case err != nil:
 		return nil, err
 	}
 	if err := f.Sync(); err != nil {
