@@ -92,6 +92,7 @@ type life struct {
 	position      int           // entries of the oracle that it has applied, or skipped by a snapshot
 	leads         bool          // it thinks so
 	mimicked      bool          // a stranger has come in its name
+	unconvinced   bool          // it was refused, and goes on
 	stalled       time.Duration // until when something has kept it from its work
 }
 
