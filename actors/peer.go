@@ -47,6 +47,10 @@ type peerActor struct {
 	resend        Timer // while sending that one again has to wait
 }
 
+// RefusedFromElsewhere is what a machine says that goes on although others refuse it, because
+// it cannot tell whether they are members.
+const RefusedFromElsewhere = "a machine that is not where its member should be refuses this machine; it is tried again"
+
 // MemberID is an ID as people see it.
 func MemberID(id uint64) string { return fmt.Sprintf("%016x", id) }
 
@@ -111,7 +115,7 @@ func (p *peerActor) start(ctx actor.Context) {
 				if status != statusUnproven && !p.inbox.believes(p.member, addr) {
 					// Whoever has taken its place may not end this machine.
 					root.Send(p.raft, &unreachable{member: p.member})
-					p.log.Log(p.ctx, level, "a machine that is not where its member should be refuses this machine; it is tried again",
+					p.log.Log(p.ctx, level, RefusedFromElsewhere,
 						"member", MemberID(p.member), "addr", addr, "status", status, "reason", message)
 					level = slog.LevelDebug
 					return

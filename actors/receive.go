@@ -28,6 +28,10 @@ const (
 	unproven      = "the member that this machine should be answers neither where it is known to be nor where it says it is"
 )
 
+// LessThanAcknowledged is what a machine says that refuses a member, which has to be replaced.
+const LessThanAcknowledged = "a member comes back with less than it has acknowledged: it was restored from a backup, or its disk lost writes. " +
+	"It is refused and has to be replaced"
+
 var errNotMember = errors.New("actors: a proposal of a machine that is no member as far as this one knows")
 
 // Inbox takes what comes from other machines, on the goroutines of their
@@ -162,8 +166,7 @@ func (in *Inbox) Meet(h transport.Hello) (status int, message string) {
 		in.refused.Add(1)
 		if last := in.behind.Swap(m); last == nil || last.member != m.member || last.nonce != m.nonce {
 			had := book.Record(h.From)
-			in.log.Warn("a member comes back with less than it has acknowledged: it was restored from a backup, or its disk lost writes. "+
-				"It is refused and has to be replaced", "member", MemberID(h.From), "term", reach.Term, "lastIndex", reach.Last,
+			in.log.Warn(LessThanAcknowledged, "member", MemberID(h.From), "term", reach.Term, "lastIndex", reach.Last,
 				"hadTerm", had.Term, "hadIndex", had.Index, "hadCommitted", had.Committed)
 		}
 		return statusBehind, lossOf(h.From, in.self)

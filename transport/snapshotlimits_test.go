@@ -181,11 +181,13 @@ func TestSnapshotWithoutAMessage(t *testing.T) {
 		if every > 0 {
 			frame := AppendFrame(nil, Frame{kindSnapshotMessage, make([]byte, 1<<20)})
 			go func() {
+				pace := time.NewTicker(every) // the sender is slow
+				defer pace.Stop()
 				for _, b := range frame {
 					if _, err := c.Conn.Write([]byte{b}); err != nil {
 						return
 					}
-					time.Sleep(every)
+					<-pace.C
 				}
 			}()
 		}

@@ -10,13 +10,12 @@ func (s *Sim) count(what string) { s.counts[what]++ }
 
 // logged are messages of machines that tell of a rare path.
 var logged = map[string]string{
-	actors.LogFull:                       "log full",
-	actors.SlowDisk:                      "leader gives way because of its disk",
-	"installed a snapshot of the leader": "state replaced by a snapshot",
-	"snapshot written":                   "snapshot written",
-	"a member comes back with less than it has acknowledged: it was restored from a backup, or its disk lost writes. " +
-		"It is refused and has to be replaced": "member refused that has lost something",
-	actors.FoundStranger: "unknown machine vouched for",
+	actors.LogFull:                                      "log full",
+	actors.SlowDisk:                                     "leader gives way because of its disk",
+	"installed a snapshot of the leader":                "state replaced by a snapshot",
+	"snapshot written":                                  "snapshot written",
+	actors.LessThanAcknowledged:                         "member refused that has lost something",
+	actors.FoundStranger:                                "unknown machine vouched for",
 	"announcing the name and addresses of this machine": "machine announced",
 }
 

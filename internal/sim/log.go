@@ -24,6 +24,7 @@ func (h *logHandler) Handle(_ context.Context, r slog.Record) error {
 		return nil
 	}
 	l.sim.trace.say(l.sim.now, l.m.name, r.Level.String()+" "+text(r))
+	l.sim.operator.reads(l, r)
 	l.sim.judge.logged(l, r)
 	return nil
 }

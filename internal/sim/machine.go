@@ -95,6 +95,7 @@ type life struct {
 	leads         bool          // it thinks so
 	older         bool          // its program is an older one
 	mimicked      bool          // a stranger has come in its name
+	unconvinced   bool          // it was refused, and goes on
 	stalled       time.Duration // until when something has kept it from its work
 }
 

@@ -2,7 +2,9 @@ package sim
 
 import (
 	"errors"
+	"log/slog"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/asynkron/protoactor-go/actor"
@@ -25,9 +27,42 @@ var errGivenUp = errors.New("the cluster does not take this machine")
 type operator struct {
 	sim  *Sim
 	busy bool // with the membership
+
+	lacking map[string]time.Duration // when a machine first said of a member, by its ID, that it has to be replaced
+}
+
+func newOperator(s *Sim) operator {
+	return operator{sim: s, lacking: make(map[string]time.Duration)}
 }
 
 const lookEvery = 100 * time.Millisecond
+
+// endsBySelf is how long the operator waits for a machine to end by itself, when the network
+// is well, that others say has to be replaced.
+const endsBySelf = 20 * time.Second
+
+// reads is what the operator does with each line of a log.
+func (o *operator) reads(l *life, r slog.Record) {
+	switch r.Message {
+	case actors.LessThanAcknowledged:
+		r.Attrs(func(a slog.Attr) bool {
+			member, _, _ := strings.Cut(a.Value.String(), " ") // its name follows
+			if _, known := o.lacking[member]; a.Key == "member" && !known {
+				o.lacking[member] = o.sim.now
+			}
+			return true
+		})
+	case actors.RefusedFromElsewhere:
+		l.unconvinced = true
+	}
+}
+
+// mustReplace says whether a machine is to be replaced because others say so, although it
+// goes on: it was restored from before they moved, and cannot tell that they are members.
+func (o *operator) mustReplace(m *machine) bool {
+	at, lacks := o.lacking[actors.MemberID(m.memberID)]
+	return m.restored && m.life.unconvinced && lacks && o.sim.quiet && o.sim.now-at >= endsBySelf
+}
 
 // look is what the operator does all the time.
 func (o *operator) look() {
@@ -40,6 +75,11 @@ func (o *operator) look() {
 			default:
 				if m.restored && l.ready() {
 					o.sim.fail("%s serves from a disk that lacks what it has acknowledged", m)
+				}
+				if o.mustReplace(m) {
+					o.sim.count("restored machine replaced by the word of others")
+					m.damaged = true
+					m.kill()
 				}
 			}
 			continue

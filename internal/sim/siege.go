@@ -52,7 +52,7 @@ func besiege(seed uint64, trace io.Writer) *siege {
 	}
 	s.trace = newTrace(trace)
 	s.network = wires{sim: s, rnd: stream(6), cut: make(map[[2]int]int), weather: s.shape.weather}
-	s.operator.sim = s
+	s.operator = newOperator(s)
 	g := &siege{Sim: s}
 	s.judge = g
 	g.m = s.newMachine()

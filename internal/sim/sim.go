@@ -143,7 +143,7 @@ func Run(cfg Config) *Report {
 	s.trace = newTrace(cfg.Trace)
 	s.lag = []float64{0, 0.001, 0.02}[s.rnd.IntN(3)]
 	s.network = wires{sim: s, rnd: stream(6), cut: make(map[[2]int]int), weather: s.shape.weather}
-	s.operator.sim = s
+	s.operator = newOperator(s)
 	s.oracle = newOracle(s)
 	s.judge = s.oracle
 	faults := plan(stream(7), faultsFrom, calmFrom, s.shape.faults)
