@@ -299,7 +299,7 @@ func (l *Log) repair(rec *Recovered, rp *replay, names []string) error {
 // changeDir makes and removes a file, so that the next SyncDir has something to write, and
 // with it, as changes of a directory reach the disk in their order, all earlier ones.
 func changeDir(fsys vfs.FS) error {
-	name := segmentName(0) + tempSuffix // what a crash leaves of it goes at the next start
+	name := snapshotName(0, 0) + tempSuffix // what a crash leaves of it goes at the next start
 	if err := removeIfExists(fsys, name); err != nil {
 		return err
 	}
