@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"etcd/store"
+	"etcd/store/storepb"
 	"etcd/store/tree"
 )
 
@@ -56,6 +57,48 @@ func BenchmarkApplySet(b *testing.B) {
 			}
 		}
 	})
+}
+
+// A write that is the first one behind a view, which copies what the view has.
+func BenchmarkSetAfterView(b *testing.B) {
+	s := keys(b, 500_000)
+	index := s.Index()
+	b.ReportAllocs()
+	for i := 0; b.Loop(); i++ {
+		s.View()
+		index++
+		apply(b, s, index, 0, set(benchPath(i*7919%500_000), "a value of thirty-two characters"))
+	}
+}
+
+// The time must not depend on how much is in the directory, with deadlines or without, nor on
+// whether a view has it.
+func BenchmarkRemoveDirectory(b *testing.B) {
+	for _, n := range []int{10_000, 1_000_000} {
+		for _, ttl := range []*int64{nil, new(int64(1) << 40)} {
+			b.Run(fmt.Sprintf("%d/expiring=%v", n, ttl != nil), func(b *testing.B) {
+				for b.Loop() {
+					b.StopTimer()
+					s := store.New()
+					apply(b, s, 1, 0, configure(0))
+					for i := range n {
+						command := set(benchPath(i), "value")
+						command.GetSet().TtlNs = ttl
+						apply(b, s, uint64(i+2), 0, command)
+					}
+					view := s.View()
+					b.StartTimer()
+					apply(b, s, s.Index()+1, 0, &storepb.Command{Kind: &storepb.Command_Delete{
+						Delete: &storepb.Delete{Path: "/bench", Recursive: true},
+					}})
+					if s.NextDeadline() != 0 {
+						b.Fatal("something still expires")
+					}
+					runtime.KeepAlive(view)
+				}
+			})
+		}
+	}
 }
 
 func BenchmarkGet(b *testing.B) {

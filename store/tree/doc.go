@@ -1,5 +1,5 @@
-// Package tree is what the v1 and the v2 API share: files and directories, the
-// index of their deadlines, and the history of events for watchers.
+// Package tree is what the v1 and the v2 API share: files and directories,
+// their deadlines, and the history of events for watchers.
 //
 // It owns what a command about keys does to the tree. Every command gets the
 // index of its entry, which becomes the created and the modified index of what
@@ -11,7 +11,7 @@
 //   - Node, Event, History and View never change once handed out, so they may
 //     be read in any goroutine while the tree goes on;
 //   - taking a View or a History takes constant time, whatever the size of the
-//     tree;
+//     tree, and so does taking a directory out of it with all that is in it;
 //   - listing a directory costs in proportion to its children, not to what is
 //     below them.
 //

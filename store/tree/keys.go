@@ -74,7 +74,7 @@ func (t *Tree) set(index uint64, now logtime.Time, m *storepb.Set) Outcome {
 			node.Dir, node.Value = true, ""
 		}
 	}
-	t.put(node, old)
+	t.nodes.put(node)
 	return t.report(index, m.GetRefresh(), action, node, old)
 }
 
@@ -84,7 +84,7 @@ func (t *Tree) set(index uint64, now logtime.Time, m *storepb.Set) Outcome {
 func (t *Tree) updateDir(index uint64, m *storepb.Set, old *Node, deadline logtime.Time) Outcome {
 	node := *old
 	node.Deadline = deadline
-	t.put(&node, old)
+	t.nodes.put(&node)
 	seen := node
 	seen.Modified = index
 	return t.report(index, m.GetRefresh(), ActionUpdate, &seen, old)
@@ -99,7 +99,7 @@ func (t *Tree) make(index uint64, action Action, path string, dir bool, value st
 	if !dir {
 		node.Value = value
 	}
-	t.put(node, nil)
+	t.nodes.put(node)
 	return t.publish(index, action, node, nil)
 }
 
@@ -111,7 +111,7 @@ func (t *Tree) makeParents(index uint64, path string) *Failure {
 		return &Failure{Code: NotDir, Path: above.Path, Node: above}
 	}
 	for dir := child(above.Path, path); dir != path; dir = child(dir, path) {
-		t.put(&Node{Path: dir, Dir: true, Created: index, Modified: index}, nil)
+		t.nodes.put(&Node{Path: dir, Dir: true, Created: index, Modified: index})
 	}
 	return nil
 }

@@ -36,10 +36,7 @@ func (l *Loader) Node(node *Node) error {
 	if dir := l.tree.find(parent(node.Path)); dir == nil || !dir.Dir {
 		return fmt.Errorf("%.100q is in no directory", node.Path)
 	}
-	l.tree.nodes.Load(node)
-	if node.Deadline != 0 {
-		l.tree.expiry.Set(node)
-	}
+	l.tree.nodes.put(node)
 	l.last = node.Path
 	return nil
 }

@@ -1,15 +1,11 @@
 package tree
 
-import (
-	"iter"
-
-	"github.com/tidwall/btree"
-)
+import "iter"
 
 // View is a whole tree as it was at one moment. It may be used in any goroutine
 // while the tree goes on.
 type View struct {
-	nodes   *btree.BTreeG[*Node]
+	nodes   btree
 	history History
 	limit   int
 }
@@ -17,16 +13,14 @@ type View struct {
 // View returns the tree as it is now. It takes constant time; what it shares with
 // the tree is copied piece by piece when the tree changes it.
 func (t *Tree) View() *View {
-	return &View{nodes: t.nodes.Copy(), history: t.history.History, limit: t.history.limit}
+	return &View{nodes: t.nodes.view(), history: t.history.History, limit: t.history.limit}
 }
 
 // Len returns the number of nodes, without the root.
-func (v *View) Len() int { return v.nodes.Len() }
+func (v *View) Len() int { return v.nodes.len() }
 
 // Nodes returns all nodes but the root, in the order of their paths.
-func (v *View) Nodes() iter.Seq[*Node] {
-	return func(yield func(*Node) bool) { v.nodes.Scan(yield) }
-}
+func (v *View) Nodes() iter.Seq[*Node] { return v.nodes.from("") }
 
 // History returns the events kept for watchers.
 func (v *View) History() History { return v.history }
@@ -38,5 +32,5 @@ func (v *View) HistoryLimit() int { return v.limit }
 // the one at another path, "" for the first ones: at most limit of them, hidden ones
 // included, sorted by name. With the last of them a list goes on.
 func (v *View) Children(path, after string, limit int) []*Node {
-	return children(v.nodes, path, after, limit)
+	return v.nodes.children(path, after, limit)
 }

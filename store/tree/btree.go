@@ -1,0 +1,457 @@
+package tree
+
+import (
+	"iter"
+
+	"etcd/store/logtime"
+)
+
+// maxItems bounds the nodes in a page. A write behind a view copies a page of each level, so
+// larger ones make writes dearer, and smaller ones the tree higher.
+const maxItems = 30
+
+// minItems is what a page is filled up to from its neighbours when nodes were removed. One may
+// have less, because those that are written in ascending order fill pages to the end.
+const minItems = maxItems / 2
+
+// btree is a B-tree of nodes by path. It is copy-on-write: view shares all pages, and a page is
+// copied before the first change behind that. A page knows the earliest deadline in and below
+// it, so there is no second index of deadlines, and taking a directory out of the tree costs no
+// more than its two edges, whatever is in it.
+type btree struct {
+	root *page
+	// epoch is that of the pages which no view has: those may be changed in place.
+	epoch uint64
+}
+
+// page has n nodes and, unless it is a leaf, n+1 children around them. All leaves are at the
+// same depth, and none but the root is empty.
+type page struct {
+	epoch    uint64
+	size     int          // nodes in it and below it
+	earliest logtime.Time // deadline in it and below it, 0 if there is none
+	n        int
+	items    [maxItems + 1]*Node // one more than may stay, until the page is split
+	children *[maxItems + 2]*page
+}
+
+// view returns the nodes as they are now, in constant time. It must not be written to.
+func (b *btree) view() btree {
+	b.epoch++
+	return btree{root: b.root}
+}
+
+// len returns the number of nodes.
+func (b *btree) len() int {
+	if b.root == nil {
+		return 0
+	}
+	return b.root.size
+}
+
+// earliest returns the earliest deadline, 0 if nothing expires.
+func (b *btree) earliest() logtime.Time {
+	if b.root == nil {
+		return 0
+	}
+	return b.root.earliest
+}
+
+// get returns the node at path, nil if there is none.
+func (b *btree) get(path string) *Node {
+	for p := b.root; p != nil; {
+		i, found := p.search(path)
+		if found {
+			return p.items[i]
+		}
+		if p.children == nil {
+			break
+		}
+		p = p.children[i]
+	}
+	return nil
+}
+
+// from returns the nodes whose path is not before another one, in order.
+func (b *btree) from(path string) iter.Seq[*Node] {
+	return func(yield func(*Node) bool) {
+		if b.root != nil {
+			b.root.ascend(path, yield)
+		}
+	}
+}
+
+func (p *page) ascend(path string, yield func(*Node) bool) bool {
+	i := 0
+	if path != "" {
+		var found bool
+		if i, found = p.search(path); found {
+			if !yield(p.items[i]) {
+				return false
+			}
+			path = ""
+			i++
+		}
+	}
+	for ; i <= p.n; i++ {
+		if p.children != nil && !p.children[i].ascend(path, yield) {
+			return false
+		}
+		path = "" // what follows is behind it
+		if i < p.n && !yield(p.items[i]) {
+			return false
+		}
+	}
+	return true
+}
+
+// search returns the place of the first node whose path is not before another one, and whether
+// it has that path.
+func (p *page) search(path string) (place int, found bool) {
+	low, high := 0, p.n
+	for low < high {
+		middle := (low + high) / 2
+		if p.items[middle].Path < path {
+			low = middle + 1
+		} else {
+			high = middle
+		}
+	}
+	return low, low < p.n && p.items[low].Path == path
+}
+
+// put stores a node in place of the one with the same path.
+func (b *btree) put(node *Node) {
+	if b.root == nil {
+		b.root = &page{epoch: b.epoch}
+	}
+	b.root = b.own(b.root)
+	b.insert(b.root, node)
+	if b.root.n > maxItems {
+		b.root = &page{epoch: b.epoch, children: &[maxItems + 2]*page{b.root}}
+		b.split(b.root, 0, node)
+		b.root.sum()
+	}
+}
+
+// insert returns the node that was replaced, nil if there was none. The page may have one node
+// too many afterwards.
+func (b *btree) insert(p *page, node *Node) (old *Node) {
+	i, found := p.search(node.Path)
+	switch {
+	case found:
+		old = p.items[i]
+		p.items[i] = node
+	case p.children == nil:
+		p.insertItem(i, node)
+	default:
+		child := b.ownChild(p, i)
+		if old = b.insert(child, node); child.n > maxItems {
+			b.split(p, i, node)
+		}
+	}
+	if old == nil {
+		p.size++
+	}
+	p.changed(old, node)
+	return old
+}
+
+// split makes two of a child that has one node too many because of a new one. What is written
+// in ascending order leaves full pages behind.
+func (b *btree) split(p *page, i int, added *Node) {
+	left := p.children[i]
+	at := left.n / 2
+	if left.items[left.n-1].Path <= added.Path {
+		at = left.n - 2
+	}
+	right := &page{epoch: b.epoch}
+	middle := left.items[at]
+	right.n = copy(right.items[:], left.items[at+1:left.n])
+	if left.children != nil {
+		right.children = new([maxItems + 2]*page)
+		copy(right.children[:], left.children[at+1:left.n+1])
+		clear(left.children[at+1:])
+	}
+	clear(left.items[at:])
+	left.n = at
+	left.sum()
+	right.sum()
+	p.insertItem(i, middle)
+	copy(p.children[i+2:], p.children[i+1:p.n])
+	p.children[i+1] = right
+}
+
+// remove takes out the node at path, which has to be there.
+func (b *btree) remove(path string) {
+	b.root = b.own(b.root)
+	b.removeFrom(b.root, path)
+	b.lower()
+}
+
+func (b *btree) removeFrom(p *page, path string) (gone *Node) {
+	i, found := p.search(path)
+	switch {
+	case p.children == nil:
+		gone = p.removeItem(i)
+	case found:
+		gone = p.items[i]
+		p.items[i] = b.removeLast(b.ownChild(p, i))
+		b.fill(p, i)
+	default:
+		gone = b.removeFrom(b.ownChild(p, i), path)
+		b.fill(p, i)
+	}
+	p.size--
+	p.changed(gone, nil)
+	return gone
+}
+
+func (b *btree) removeLast(p *page) (gone *Node) {
+	if p.children == nil {
+		gone = p.removeItem(p.n - 1)
+	} else {
+		gone = b.removeLast(b.ownChild(p, p.n))
+		b.fill(p, p.n)
+	}
+	p.size--
+	p.changed(gone, nil)
+	return gone
+}
+
+// cut takes out all nodes from one path on that are before another one. It visits the pages at
+// the two edges only, and drops what is between them as a whole.
+func (b *btree) cut(from, to string) {
+	if b.root == nil {
+		return
+	}
+	b.root = b.own(b.root)
+	var c cut
+	b.cutFrom(b.root, from, to, &c)
+	b.refill(from)
+	b.refill(to)
+	if c.between != nil {
+		b.remove(c.between.Path)
+	}
+	for _, node := range c.spare {
+		b.put(node)
+	}
+}
+
+// cut is what is left to be done when the edges of a cut were made.
+type cut struct {
+	// between is a node that has to go and is still needed between the two edges.
+	between *Node
+	// spare are nodes that stay and have no child on one side any more. There is one for each
+	// level and edge at most.
+	spare []*Node
+}
+
+// cutFrom cuts p, which has no node in it or below it if its size is 0 afterwards. Pages at the
+// edges may be left with a single child. An empty path is no limit.
+func (b *btree) cutFrom(p *page, from, to string, c *cut) {
+	defer p.sum()
+	i, j := 0, p.n
+	if from != "" {
+		i, _ = p.search(from)
+	}
+	if to != "" {
+		j, _ = p.search(to)
+	}
+	if p.children == nil {
+		p.removeItems(i, j)
+		return
+	}
+	if i == j {
+		child := b.ownChild(p, i)
+		if b.cutFrom(child, from, to, c); child.size == 0 {
+			p.dropChild(i, c)
+		}
+		return
+	}
+	// Of what is from child i to child j there stays one node between two edges.
+	left, right := false, false
+	if from != "" {
+		child := b.ownChild(p, i)
+		b.cutFrom(child, from, "", c)
+		left = child.size > 0
+	}
+	if to != "" {
+		child := b.ownChild(p, j)
+		b.cutFrom(child, "", to, c)
+		right = child.size > 0
+	}
+	p.removeItems(i+1, j)
+	p.removeChildren(i+1, j)
+	switch {
+	case left && right:
+		c.between = p.items[i]
+	case left:
+		p.removeItem(i)
+		p.removeChildren(i+1, i+2)
+	default:
+		p.removeItem(i)
+		p.removeChildren(i, i+1)
+		if !right {
+			p.dropChild(i, c)
+		}
+	}
+}
+
+// dropChild removes an empty child, and a node beside it, which is to be put back.
+func (p *page) dropChild(i int, c *cut) {
+	if p.n == 0 {
+		p.children[i] = nil
+		return
+	}
+	c.spare = append(c.spare, p.removeItem(max(i-1, 0)))
+	p.removeChildren(i, i+1)
+}
+
+// refill fills the pages on the way to path.
+func (b *btree) refill(path string) {
+	b.lower()
+	for p := b.root; p != nil && p.children != nil; {
+		i, _ := p.search(path)
+		b.ownChild(p, i)
+		b.fill(p, i)
+		if p == b.root && p.n == 0 {
+			b.lower()
+			p = b.root
+			continue
+		}
+		i, _ = p.search(path)
+		p = b.ownChild(p, i)
+	}
+}
+
+// lower makes the tree lower while its root has a single child.
+func (b *btree) lower() {
+	for b.root != nil && b.root.n == 0 {
+		if b.root.size == 0 {
+			b.root = nil
+			return
+		}
+		b.root = b.own(b.root.children[0])
+	}
+}
+
+// fill joins a child that has few nodes with one beside it, or shares the nodes of the two
+// among them if they are too many for a page. The nodes in and below p stay the same.
+func (b *btree) fill(p *page, i int) {
+	if p.children[i].n >= minItems || p.n == 0 {
+		return
+	}
+	if i == p.n {
+		i--
+	}
+	left, right := b.ownChild(p, i), b.ownChild(p, i+1)
+	var items [2*maxItems + 1]*Node
+	n := copy(items[:], left.items[:left.n])
+	items[n] = p.items[i]
+	n += 1 + copy(items[n+1:], right.items[:right.n])
+	var children [2*maxItems + 2]*page
+	if left.children != nil {
+		copy(children[:], left.children[:left.n+1])
+		copy(children[left.n+1:], right.children[:right.n+1])
+	}
+	if n <= maxItems {
+		left.fillWith(items[:n], children[:n+1])
+		p.removeItem(i)
+		p.removeChildren(i+1, i+2)
+		return
+	}
+	middle := n / 2
+	left.fillWith(items[:middle], children[:middle+1])
+	p.items[i] = items[middle]
+	right.fillWith(items[middle+1:n], children[middle+1:n+1])
+}
+
+func (p *page) fillWith(items []*Node, children []*page) {
+	p.n = copy(p.items[:], items)
+	clear(p.items[p.n:])
+	if p.children != nil {
+		clear(p.children[copy(p.children[:], children):])
+	}
+	p.sum()
+}
+
+// own returns p, or a copy of it if a view has it.
+func (b *btree) own(p *page) *page {
+	if p.epoch == b.epoch {
+		return p
+	}
+	c := *p
+	c.epoch = b.epoch
+	if p.children != nil {
+		children := *p.children
+		c.children = &children
+	}
+	return &c
+}
+
+func (b *btree) ownChild(p *page, i int) *page {
+	p.children[i] = b.own(p.children[i])
+	return p.children[i]
+}
+
+func (p *page) insertItem(i int, node *Node) {
+	copy(p.items[i+1:], p.items[i:p.n])
+	p.items[i] = node
+	p.n++
+}
+
+func (p *page) removeItem(i int) *Node {
+	node := p.items[i]
+	p.removeItems(i, i+1)
+	return node
+}
+
+func (p *page) removeItems(i, j int) {
+	copy(p.items[i:], p.items[j:p.n])
+	clear(p.items[p.n-(j-i) : p.n])
+	p.n -= j - i
+}
+
+// removeChildren is called after as many nodes were removed.
+func (p *page) removeChildren(i, j int) {
+	before := p.n + 1 + j - i
+	copy(p.children[i:], p.children[j:before])
+	clear(p.children[p.n+1 : before])
+}
+
+// changed keeps the earliest deadline when node has come in place of old; either may be nil.
+func (p *page) changed(old, node *Node) {
+	if old != nil && old.Deadline != 0 && old.Deadline == p.earliest {
+		p.sum()
+		return
+	}
+	if node != nil {
+		p.earliest = sooner(p.earliest, node.Deadline)
+	}
+}
+
+// sum counts the nodes in and below the page, and looks for their earliest deadline.
+func (p *page) sum() {
+	p.size, p.earliest = p.n, 0
+	for _, node := range p.items[:p.n] {
+		p.earliest = sooner(p.earliest, node.Deadline)
+	}
+	if p.children == nil {
+		return
+	}
+	for _, child := range p.children[:p.n+1] {
+		if child != nil {
+			p.size += child.size
+			p.earliest = sooner(p.earliest, child.earliest)
+		}
+	}
+}
+
+// sooner returns the earlier of two deadlines, of which 0 is none.
+func sooner(a, b logtime.Time) logtime.Time {
+	if a == 0 || b != 0 && b < a {
+		return b
+	}
+	return a
+}
