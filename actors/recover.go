@@ -302,7 +302,7 @@ func (d *Disk) membership() (m membersOfLog) {
 	conf := d.Found.Snapshot.GetConfState()
 	m.voters, m.learners = slices.Clone(conf.GetVoters()), slices.Clone(conf.GetLearners())
 	m.former = slices.Clone(d.store.Removed())
-	for _, e := range d.Found.Changes {
+	for _, e := range d.Found.ConfChanges {
 		change := &raftpb.ConfChange{}
 		if e.GetType() != raftpb.EntryConfChange || proto.Unmarshal(e.GetData(), change) != nil {
 			continue // what cannot be read is refused when it is applied

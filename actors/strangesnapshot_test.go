@@ -227,7 +227,7 @@ func TestASnapshotOnDiskThatCannotBeRestored(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if bad := disk.Found.BadSnapshots; len(bad) != 1 || !strings.Contains(bad[0].Error(), "nothing can be made of it") {
+	if bad := disk.Found.BadSnapshots; len(bad) != 1 || !strings.Contains(bad[0].Error(), "it cannot be restored") {
 		t.Errorf("passed over: %v", bad)
 	}
 	if err := disk.Close(); err != nil {
@@ -252,7 +252,7 @@ func TestASnapshotOnDiskThatCannotBeRestored(t *testing.T) {
 	}
 	nonsense(dir, 1000, 9)
 	_, err = OpenDisk(dirFS(t, dir), wal.Options{SegmentSize: 1 << 20})
-	if !errors.Is(err, wal.ErrIncomplete) || !strings.Contains(err.Error(), "nothing can be made of it") || !strings.Contains(err.Error(), "remove this one") {
+	if !errors.Is(err, wal.ErrIncomplete) || !strings.Contains(err.Error(), "it cannot be restored") || !strings.Contains(err.Error(), "remove this one") {
 		t.Errorf("it says %v", err)
 	}
 }

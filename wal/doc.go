@@ -11,11 +11,11 @@
 //     a power cut, directory entries included, on a disk that honours flushes;
 //     so does what [Open] has found, whoever wrote it.
 //   - One Sync is one record, one write and one fdatasync, so a crash can
-//     damage only the last record, which nobody was told about. [Open] cuts
-//     that off and reports it. Any other damage makes it refuse to start.
+//     damage only the last record, which was never acked. [Open] cuts that
+//     off and reports it. Any other damage makes it refuse to start.
 //   - A failed write or fsync is never retried: the Log stays dead.
-//   - A snapshot file appears whole or not at all, and one that was damaged
-//     later is passed over for the one before it.
+//   - A snapshot file appears whole or not at all. If it is damaged later,
+//     recovery falls back to the one before it.
 //
 // It must never interpret what an entry or a snapshot body holds, start a
 // goroutine, read a clock or write a log line.

@@ -12,21 +12,20 @@ var (
 	ErrNoLog = errors.New("wal: no log in this directory")
 	// ErrClosed is what every call on a closed Log returns.
 	ErrClosed = errors.New("wal: log is closed")
-	// ErrIncomplete is what Open returns when every file is sound but
+	// ErrIncomplete is what Open returns when every file is valid but
 	// together they do not reach from the start, or from a snapshot, to the
 	// last committed entry.
 	ErrIncomplete = errors.New("wal: log is incomplete")
-	// ErrVersion is what a file of a newer format version is refused with.
+	// ErrVersion refuses a file of a newer format version.
 	ErrVersion = errors.New("wal: written by a newer version of etcd")
-	// ErrTooLarge is what a snapshot of another member is refused with that is larger than
-	// the disk.
+	// ErrTooLarge refuses a snapshot from a peer that is larger than the disk.
 	ErrTooLarge = errors.New("wal: larger than the disk")
-	// ErrForeign is what a file of another cluster or member is refused with.
+	// ErrForeign refuses a file of another cluster or member.
 	ErrForeign = errors.New("wal: belongs to another cluster or member")
 )
 
-// remedy never is an older copy of the directory: a member that comes back with less than
-// it has acknowledged breaks what the others rely on.
+// remedy is never to restore an older copy of the directory: a member that comes back
+// without what it has acked breaks what its peers rely on.
 const remedy = "do not edit the files, and do not put an older copy of the directory in their place: if the cluster has other members, " +
 	"remove this one through one of them and let the member join again with an empty directory (docs/operations.md, Replace a machine); " +
 	"if it is the only one, a copy of the directory is all there is to go back to, and what was written since is lost"

@@ -66,10 +66,10 @@ func FuzzRecord(f *testing.F) {
 	f.Fuzz(func(t *testing.T, b []byte, segment, chain uint32) {
 		data := append(make([]byte, headerSize), b...)
 		accepted := func(chain uint32) bool {
-			_, _, _, ok := soundRecord(data[headerSize:], segment, chain, headerSize)
+			_, _, _, ok := validRecord(data[headerSize:], segment, chain, headerSize)
 			return ok
 		}
-		payload, size, _, ok := soundRecord(data[headerSize:], segment, chain, headerSize)
+		payload, size, _, ok := validRecord(data[headerSize:], segment, chain, headerSize)
 		if !ok {
 			return
 		}
@@ -115,7 +115,7 @@ func FuzzSegment(f *testing.F) {
 	})
 }
 
-// FuzzSnapshot: any bytes in place of a snapshot are read to a sound end or
+// FuzzSnapshot: any bytes in place of a snapshot are read to a valid end or
 // refused with an error that says why.
 func FuzzSnapshot(f *testing.F) {
 	id := snapshotID{2, 1}

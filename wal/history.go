@@ -3,8 +3,8 @@ package wal
 import "fmt"
 
 // history knows which entries a log holds: those after base up to last, and
-// the term of each. Writing and replaying go through the same rules here, so
-// that what one accepts the other does.
+// the term of each. Append and replay share its rules, so that replay accepts
+// what was appended.
 type history struct {
 	base, last uint64
 	baseTerm   uint64    // of the entry at base; 0 if that is not known
@@ -13,12 +13,12 @@ type history struct {
 
 type termRun struct{ first, term uint64 }
 
-// append adds an entry, which discards those at and after its index.
+// append adds an entry, after it has truncated the log from its index on.
 func (h *history) append(index, term uint64) error {
 	if index == 0 || index > h.last+1 {
 		return fmt.Errorf("entry %d does not follow entry %d", index, h.last)
 	}
-	h.discard(index)
+	h.truncate(index)
 	if n := len(h.runs); n == 0 || h.runs[n-1].term != term {
 		h.runs = append(h.runs, termRun{first: index, term: term})
 	}
@@ -26,8 +26,8 @@ func (h *history) append(index, term uint64) error {
 	return nil
 }
 
-// discard drops the entries at and after index.
-func (h *history) discard(index uint64) {
+// truncate drops the entries at and after index.
+func (h *history) truncate(index uint64) {
 	n := len(h.runs)
 	for n > 0 && h.runs[n-1].first >= index {
 		n--
@@ -76,10 +76,10 @@ func (h *history) install(id snapshotID) (restarted bool) {
 	return true
 }
 
-// Term is that of the entries from an index on.
+// Term is the term of the entries from First on, up to where the next Term begins.
 type Term struct{ First, Term uint64 }
 
-// terms are those of the entries from first on.
+// terms returns the terms of the entries from first on.
 func (h *history) terms(first uint64) (terms []Term) {
 	for i, run := range h.runs {
 		switch {

@@ -12,7 +12,7 @@ import (
 
 const (
 	defaultSegmentSize = 64 << 20
-	minSegmentSize     = 1 << 20 // of a full disk
+	minSegmentSize     = 1 << 20 // when the disk is almost full
 	// keepBuffer is the largest batch buffer kept for the next batch.
 	keepBuffer = 4 << 20
 )
@@ -23,19 +23,19 @@ type Options struct {
 	// where it would be more than an eighth of what the disk has free, but not less than
 	// 1 MiB for that reason. A batch that does not fit gets a segment of its own size.
 	SegmentSize int64
-	// Keep bounds what Open returns of the entries, in bytes of memory; 0 is all of them.
+	// Keep bounds the memory of the entries that Open returns, in bytes; 0 returns all.
 	Keep int
-	// Restore is given the body of a snapshot by Open and says whether the state that is in
-	// it can be gone on from: the newest that can is taken. An error that wraps ErrVersion
-	// ends Open; with any other one the snapshot is as good as damaged. nil looks at the
-	// checksums alone.
+	// Restore reads the body of a snapshot for Open and returns nil if its state can be
+	// restored: Open takes the newest snapshot that can. An error that wraps ErrVersion makes
+	// Open fail; with any other one the snapshot counts as damaged. If Restore is nil, only
+	// the checksums are verified.
 	Restore func(body io.Reader) error
-	// Accept is given the entries behind the snapshot before Open changes anything; an error
-	// ends it. nil accepts all.
+	// Accept checks the entries after the snapshot before Open changes anything; an error
+	// makes Open fail. nil accepts all.
 	Accept func(entries []*raftpb.Entry) error
 }
 
-// segmentSize is how large a segment becomes that begins with a record of need bytes.
+// segmentSize returns the size of a new segment whose first record has need bytes.
 func (o Options) segmentSize(fsys vfs.FS, need int) (int64, error) {
 	size := o.SegmentSize
 	if size == 0 {
@@ -45,7 +45,7 @@ func (o Options) segmentSize(fsys vfs.FS, need int) (int64, error) {
 	if err != nil {
 		return 0, fmt.Errorf("wal: free space: %w", err)
 	}
-	// The rest is for snapshots, which are what makes segments superfluous.
+	// The rest is for snapshots: only they let segments be released.
 	size = min(size, max(free/8, minSegmentSize))
 	return align(max(size, headerSize+int64(need))), nil
 }
@@ -61,23 +61,23 @@ type Log struct {
 	file     vfs.File
 	head     segmentHeader // of the current segment
 	segments []segmentInfo // oldest first; the last is the current one
-	places   places        // of what is durable
+	places   places        // of the durable entries
 	offset   int64         // where the next record goes
 	chain    uint32        // CRC of the record before it
 
 	buf     []byte // room for a record header, then the buffered payload
 	top     uint64 // highest entry index in buf
-	low     uint64 // lowest in buf behind the last marker that began the log anew
-	anew    bool   // there is such a marker in buf
+	low     uint64 // lowest in buf after the last marker that restarted the log
+	restart bool   // there is such a marker in buf
 	pending logState
-	durable logState // what is on disk; pending runs ahead of it by buf
+	durable logState // what is on disk; pending is ahead of it by buf
 	history history  // follows pending
 	err     error
 
-	spare   *Spare // becomes the next segment
-	sparing bool   // it was asked for
-	spared  uint64 // in which segment that was
-	unnamed bool   // the current segment was a spare, and publish is still to come
+	spare        *Spare // becomes the next segment
+	spareAwaited bool   // WantsSpare returned true, and TakeSpare was not called yet
+	spareAsked   uint64 // the segment in which WantsSpare last returned true
+	unnamed      bool   // the current segment was a spare, and awaits publish
 }
 
 // Reach is how far a log reaches.
@@ -102,8 +102,7 @@ type segmentInfo struct {
 }
 
 // Create begins the log of a new member, in the term of the cluster it joins, or in
-// term 0 if it founds one: from the first moment on, the log tells the two apart. It
-// fails with fs.ErrExist when the directory holds a segment or a snapshot already.
+// term 0 if it founds one: the log tells the two apart from the start. It fails with fs.ErrExist when the directory holds a segment or a snapshot already.
 func Create(fsys vfs.FS, id Identity, term uint64, opts Options) (*Log, error) {
 	names, err := fsys.List()
 	if err != nil {
@@ -124,7 +123,7 @@ func Create(fsys vfs.FS, id Identity, term uint64, opts Options) (*Log, error) {
 }
 
 // Append buffers hs, then snap, then ents for the next Sync; hs and snap may
-// be nil. Entries at or before the last index replace what is there from their
+// be nil. Entries at or before the last index truncate the log from their
 // index on. Entries that leave a gap, or a batch over 1 GiB, make the next
 // Sync fail. The arguments are copied.
 func (l *Log) Append(hs *raftpb.HardState, ents []*raftpb.Entry, snap *raftpb.SnapshotMetadata) {
@@ -153,7 +152,7 @@ func (l *Log) Append(hs *raftpb.HardState, ents []*raftpb.Entry, snap *raftpb.Sn
 	if snap != nil {
 		id := snapshotID{index: snap.GetIndex(), term: snap.GetTerm()}
 		if l.history.install(id) {
-			l.anew, l.low = true, 0
+			l.restart, l.low = true, 0
 		}
 		l.pending.snapshot = max(l.pending.snapshot, id.index)
 		l.buf = appendMarker(l.buf, id)
@@ -172,7 +171,7 @@ func (l *Log) Append(hs *raftpb.HardState, ents []*raftpb.Entry, snap *raftpb.Sn
 	l.pending.last, l.pending.lastTerm = l.history.last, l.history.lastTerm()
 }
 
-// Durable is how far the log reaches that a power cut would leave.
+// Durable returns how far the log reaches that a power cut would leave.
 func (l *Log) Durable() Reach {
 	return Reach{
 		Term: l.durable.hardState.term, Commit: l.durable.hardState.commit,
@@ -200,7 +199,7 @@ func (l *Log) Sync() error {
 	if cap(l.buf) > keepBuffer {
 		l.buf = nil
 	}
-	l.buf, l.top, l.low, l.anew = l.buf[:0], 0, 0, false
+	l.buf, l.top, l.low, l.restart = l.buf[:0], 0, 0, false
 	l.durable = l.pending
 	return nil
 }
@@ -233,9 +232,9 @@ func (l *Log) write() error {
 	return nil
 }
 
-// place notes where the entries of the record are that was just written.
+// place adds the record that was just written to places.
 func (l *Log) place() {
-	if l.anew {
+	if l.restart {
 		l.places = nil
 	}
 	if l.low > 0 {
@@ -289,9 +288,9 @@ func (l *Log) newSegment(h *segmentHeader, need int) (f vfs.File, err error) {
 	return createSegment(l.fsys, h)
 }
 
-// Release gives up the oldest segments for as long as no entry in them is after index, never
-// the current one. The index must be covered by a snapshot whose marker is durable. What it
-// returns is to be given to RemoveSegments, in the order of the calls.
+// Release drops the oldest segments from the log that hold no entry after index, never the
+// current one. The index must be covered by a snapshot whose marker is durable. The results
+// have to be passed to RemoveSegments in the order of the calls.
 func (l *Log) Release(index uint64) (Released, error) {
 	if l.err != nil {
 		return nil, l.err
@@ -308,12 +307,12 @@ func (l *Log) Release(index uint64) (Released, error) {
 	return released, nil
 }
 
-// Released are segments that are no part of the log any more, oldest first.
+// Released lists segments that are no longer part of the log, oldest first.
 type Released []uint64
 
-// RemoveSegments removes segments, and may do so while the Log is in use. Each removal is
-// durable before the next: a power cut may keep any subset of those that are not synced, and a
-// hole would look like a loss.
+// RemoveSegments removes released segments, and may do so while the Log is in use. Each
+// removal is durable before the next: a power cut may undo any subset of those that are not
+// synced, and a gap would look like a loss.
 func RemoveSegments(fsys vfs.FS, released Released) error {
 	for _, seq := range released {
 		err := fsys.Remove(segmentName(seq))

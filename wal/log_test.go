@@ -323,7 +323,7 @@ func TestAppendThatCannotBeReplayedKillsTheLog(t *testing.T) {
 }
 
 // A crash between Save and the marker leaves a snapshot the log does not lead
-// up to; entries that follow it must still be readable after a second restart.
+// to; entries that follow it must still be readable after a second restart.
 func TestSnapshotWithoutMarker(t *testing.T) {
 	for name, id := range map[string]snapshotID{"past the end": {50, 7}, "on another branch": {4, 7}} {
 		t.Run(name, func(t *testing.T) {

@@ -12,17 +12,17 @@ import (
 )
 
 const (
-	// placeEvery is how many bytes of records there are between two places at most, but for
-	// one that is longer.
+	// placeEvery bounds the bytes of records between two places, unless a single record is
+	// longer.
 	placeEvery = 1 << 20
-	// extentPlaces bounds an Extent.
+	// extentPlaces bounds the places of an Extent.
 	extentPlaces = 32
-	// readWindow is how much of a segment is read at once.
+	// readWindow is how much of a segment is read at once, in bytes.
 	readWindow = 1 << 20
 )
 
-// place is where the entries from an index on begin: those before the next place stand
-// behind it, in the same segment. Whatever else stands there was overwritten.
+// place locates the entries from index on: those before the next place follow it in the same
+// segment. Any other entries found there were overwritten.
 type place struct {
 	index  uint64
 	seq    uint64
@@ -31,13 +31,14 @@ type place struct {
 	chain  uint32 // CRC of the record before
 }
 
-// places is a sparse index of the log, in ascending order. Writing and replaying keep it by
+// places is a sparse index of the log, in ascending order. Append and replay maintain it by
 // the same rules.
 type places []place
 
-// note takes a record whose lowest entry is at p.index, into a log that ended at last.
+// note adds the record at p, whose lowest entry is p.index, to the places of a log that
+// ended at last.
 func (ps *places) note(p place, last uint64) {
-	*ps = ps.upTo(p.index)
+	*ps = ps.before(p.index)
 	n := len(*ps)
 	if p.index > last && n > 0 {
 		if before := (*ps)[n-1]; before.seq == p.seq && p.offset-before.offset < placeEvery {
@@ -47,8 +48,8 @@ func (ps *places) note(p place, last uint64) {
 	*ps = append(*ps, p)
 }
 
-// upTo is without the places of entries at and after index.
-func (ps places) upTo(index uint64) places {
+// before returns the places of the entries before index.
+func (ps places) before(index uint64) places {
 	n := len(ps)
 	for n > 0 && ps[n-1].index >= index {
 		n--
@@ -56,7 +57,7 @@ func (ps places) upTo(index uint64) places {
 	return ps[:n]
 }
 
-// since is without the places in segments before seq.
+// since returns the places in the segments from seq on.
 func (ps places) since(seq uint64) places {
 	n := 0
 	for n < len(ps) && ps[n].seq < seq {
@@ -65,8 +66,8 @@ func (ps places) since(seq uint64) places {
 	return slices.Clone(ps[n:])
 }
 
-// First is the index of the oldest entry that is in the segments; that of the next one if
-// there is none.
+// First returns the index of the oldest entry in the segments, or of the next one if there
+// is none.
 func (l *Log) First() uint64 {
 	if len(l.places) == 0 {
 		return l.durable.last + 1
@@ -74,21 +75,21 @@ func (l *Log) First() uint64 {
 	return l.places[0].index
 }
 
-// Extent is a part of the log: durable entries, and where they are. Others may read it while
-// the log goes on. What it has may be overwritten meanwhile in the log, but not on the disk.
+// Extent is a range of durable entries, and where they are on disk. It may be read while the
+// Log is in use: an append may replace its entries in the log, but not overwrite their bytes.
 type Extent struct {
-	from, to uint64 // the entries from one index up to another
+	from, to uint64 // indexes; to is excluded
 	places   []place
 }
 
-// Extent is of the entries from an index on, not necessarily of all. ok is false if the log
-// does not have, or no longer has, that entry.
+// Extent returns the entries from an index on, but not necessarily all of them. ok is false
+// if the log does not have, or no longer has, that entry.
 func (l *Log) Extent(from uint64) (x Extent, ok bool) {
 	if from < l.First() || from > l.durable.last {
 		return Extent{}, false
 	}
 	x = Extent{from: from, to: l.durable.last + 1}
-	first := len(l.places.upTo(from+1)) - 1
+	first := len(l.places.before(from+1)) - 1
 	x.places = l.places[first:]
 	if len(x.places) > extentPlaces {
 		x.places, x.to = x.places[:extentPlaces], x.places[extentPlaces].index
@@ -97,10 +98,10 @@ func (l *Log) Extent(from uint64) (x Extent, ok bool) {
 	return x, true
 }
 
-// Read returns the first entries of the extent: one, and more as long as they do not have
-// more than so many bytes together. Besides these it keeps no more in memory than the
+// Read returns the first entries of the extent: at least one, and more while their data is
+// no more than the given bytes together. Besides these it keeps no more in memory than the
 // longest record. It fails with fs.ErrNotExist when a segment was removed meanwhile, and
-// with a *CorruptError when what was durable is no longer there.
+// with a *CorruptError when durable entries are missing.
 func (x Extent) Read(fsys vfs.FS, bytes int) (entries []*raftpb.Entry, err error) {
 	c := &collector{next: x.from, room: bytes}
 	for i, p := range x.places {
@@ -118,16 +119,16 @@ func (x Extent) Read(fsys vfs.FS, bytes int) (entries []*raftpb.Entry, err error
 	return c.entries, nil
 }
 
-// collector keeps the entries from next up to stop.
+// collector keeps the entries from next on, before stop.
 type collector struct {
 	next, stop uint64
 	room       int
 	full       bool
 	entries    []*raftpb.Entry
-	record     int // how many entries there were before the present record
+	record     int // len(entries) before the current record
 }
 
-// read collects from one place on.
+// read collects entries from a place on.
 func (c *collector) read(fsys vfs.FS, p place) error {
 	name := segmentName(p.seq)
 	f, err := fsys.Open(name)
@@ -146,7 +147,7 @@ func (c *collector) read(fsys vfs.FS, p place) error {
 			return fmt.Errorf("wal: segment %s: %w", name, err)
 		}
 		if payload == nil {
-			return &CorruptError{File: name, Offset: r.offset, Reason: fmt.Sprintf("entry %d was there, and is not any more", c.next)}
+			return &CorruptError{File: name, Offset: r.offset, Reason: fmt.Sprintf("entry %d was durable, and is missing now", c.next)}
 		}
 		c.record = len(c.entries)
 		if err := decodeBatch(payload, c); err != nil {
@@ -161,8 +162,8 @@ func (c *collector) hardState(hardState) {}
 
 func (c *collector) marker(snapshotID) {}
 
-// entry keeps an entry that comes next. Those at and after its index that the present record
-// has brought are overwritten by it.
+// entry keeps an entry if it is the next one. It overwrites those at and after its index that
+// the current record has brought.
 func (c *collector) entry(index, term uint64, typ raftpb.EntryType, data []byte) error {
 	if index < c.next {
 		n := min(len(c.entries)-c.record, int(c.next-index))
@@ -176,7 +177,8 @@ func (c *collector) entry(index, term uint64, typ raftpb.EntryType, data []byte)
 	return nil
 }
 
-// cut leaves away what is too much, when all of a record is known.
+// cut drops the entries over the limit. It is called between records, because within one a
+// later entry may overwrite an earlier one.
 func (c *collector) cut() {
 	for i, e := range c.entries[c.record:] {
 		c.room -= len(e.GetData())
@@ -198,7 +200,8 @@ type recordReader struct {
 	buf         []byte
 }
 
-// next returns the payload of the next record, until the next call; nil if there is none.
+// next returns the payload of the next record, which is valid until the next call; nil if
+// there is none.
 func (r *recordReader) next() ([]byte, error) {
 	if err := r.fill(recordHeaderSize, readWindow); err != nil {
 		return nil, err
@@ -212,7 +215,7 @@ func (r *recordReader) next() ([]byte, error) {
 			return nil, err
 		}
 	}
-	payload, size, chain, ok := soundRecord(r.window, r.seed, r.chain, r.offset)
+	payload, size, chain, ok := validRecord(r.window, r.seed, r.chain, r.offset)
 	if !ok {
 		return nil, nil
 	}
@@ -220,7 +223,8 @@ func (r *recordReader) next() ([]byte, error) {
 	return payload, nil
 }
 
-// fill has the window be need bytes long at least, unless the file ends; if it is not, want.
+// fill makes sure that the window has at least need bytes, unless the file ends. If it has to
+// read, it reads want bytes.
 func (r *recordReader) fill(need, want int64) error {
 	if int64(len(r.window)) >= need {
 		return nil

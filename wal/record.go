@@ -34,8 +34,8 @@ func recordSize(payload int) int {
 // align rounds up to where a record may begin.
 func align(n int64) int64 { return (n + recordAlign - 1) &^ (recordAlign - 1) }
 
-// headerCheck covers the part of a record's header that says how far it
-// reaches, and where in which segment it stands. Recovery can therefore
+// headerCheck covers the part of a record's header that gives its length, and
+// its segment and offset. Recovery can therefore
 // recognise a record without knowing the one before it, and bytes inside an
 // entry cannot pass for one.
 func headerCheck(head []byte, segment uint32, offset int64) uint32 {
@@ -67,8 +67,8 @@ func recordCRC(b []byte, chain uint32) uint32 {
 	return crc32.Update(crc32.Update(chain, castagnoli, b[:12]), castagnoli, b[recordHeaderSize:])
 }
 
-// recordAt returns the whole record that b begins with, which stands at offset of a
-// segment, or nil when no intact record header stands there.
+// recordAt returns the whole record at the start of b, which is at offset in its segment, or
+// nil if there is no intact record header.
 func recordAt(b []byte, segment uint32, offset int64) []byte {
 	if len(b) < recordHeaderSize {
 		return nil
@@ -85,9 +85,9 @@ func recordAt(b []byte, segment uint32, offset int64) []byte {
 	return b[:size]
 }
 
-// soundRecord returns the payload and the size of the record that b begins with and the
+// validRecord returns the payload and the size of the record that b begins with and the
 // chain CRC after it; ok is false when the record is absent or damaged.
-func soundRecord(b []byte, segment, chain uint32, offset int64) (payload []byte, size int, next uint32, ok bool) {
+func validRecord(b []byte, segment, chain uint32, offset int64) (payload []byte, size int, next uint32, ok bool) {
 	record := recordAt(b, segment, offset)
 	if record == nil {
 		return nil, 0, 0, false

@@ -21,19 +21,20 @@ type Recovered struct {
 	// is of another branch than the log.
 	HardState *raftpb.HardState
 	// Snapshot is the newest readable one, nil when there is none. Its body
-	// has been verified as a whole, and Options.Restore was given it last.
+	// was verified as a whole, and was the last that Options.Restore got.
 	Snapshot *raftpb.SnapshotMetadata
-	// SnapshotSize is how many bytes its body has.
+	// SnapshotSize is the size of its body, in bytes.
 	SnapshotSize int64
-	// Terms are those of the entries from First on, which is the oldest that the log has: it
-	// may be of before Snapshot. Without entries it is the one that comes next.
+	// First is the index of the oldest entry in the log, which may be before Snapshot, or of
+	// the next one if there is none. Terms are the terms of the entries from First on.
 	First uint64
 	Terms []Term
-	// Entries are the newest that come after Snapshot, contiguous: all, or as many as
-	// Options.Keep allows. The others are to be read with Log.Extent.
+	// Entries are the newest ones after Snapshot, contiguous: all, or as many as Options.Keep
+	// allows. Log.Extent reads the others.
 	Entries []*raftpb.Entry
-	// Changes are all entries after Snapshot that are not of raftpb.EntryNormal.
-	Changes []*raftpb.Entry
+	// ConfChanges are all conf changes after Snapshot: the entries that are not of
+	// raftpb.EntryNormal.
+	ConfChanges []*raftpb.Entry
 	// Torn is nil unless something was cut off the end of the log.
 	Torn *TornTail
 	// BadSnapshots says why each snapshot newer than Snapshot was passed over.
@@ -41,11 +42,11 @@ type Recovered struct {
 	BadSnapshots []error
 }
 
-// TornTail is what a write that was under way at a crash left behind. Nobody
-// had been told that it was durable.
+// TornTail is what a crash left of the write that was under way. It was never
+// acked.
 type TornTail struct {
 	File   string // the last segment
-	Offset int64  // where the remains began
+	Offset int64  // where it began
 	Bytes  int64  // how many bytes were cleared
 }
 
@@ -131,7 +132,7 @@ func (l *Log) resume(rp *replay, rec *Recovered) {
 
 // directory is the sorted content of a data directory.
 type directory struct {
-	segments  []uint64     // ascending, at least one, without a hole
+	segments  []uint64     // ascending, at least one, without a gap
 	snapshots []snapshotID // newest first
 	temporary []string
 }
@@ -150,7 +151,7 @@ func readDir(fsys vfs.FS) (*directory, error) {
 		case snapshotFile:
 			id, _ := parseSnapshotName(f.name)
 			d.snapshots = append(d.snapshots, id)
-		case temporaryFile, newSnapshotFile: // of a Refound that came no further
+		case temporaryFile, newSnapshotFile: // of an unfinished Refound
 			d.temporary = append(d.temporary, f.name)
 		}
 	}
@@ -170,7 +171,7 @@ func readDir(fsys vfs.FS) (*directory, error) {
 	return d, nil
 }
 
-// findSnapshot verifies snapshots, newest first, until one is sound. It returns
+// findSnapshot verifies snapshots, newest first, until one is valid. It returns
 // the names of those passed over.
 func (rec *Recovered) findSnapshot(fsys vfs.FS, ids []snapshotID, restore func(io.Reader) error) (bad []string, err error) {
 	for _, id := range ids {
@@ -191,24 +192,24 @@ func (rec *Recovered) findSnapshot(fsys vfs.FS, ids []snapshotID, restore func(i
 	return bad, nil
 }
 
-// restore gives the body to whoever knows what it means, and reads it to its end in any
-// case: that it is damaged explains why nothing can be made of it.
+// restore passes the body to Options.Restore, and always reads it to its end: if it is
+// damaged, that is why it cannot be restored.
 func (r *snapshotReader) restore(restore func(io.Reader) error) error {
 	begins := r.at
-	var useless error
+	var failed error
 	if restore != nil {
-		useless = restore(r)
+		failed = restore(r)
 	}
 	if _, err := io.Copy(io.Discard, r); err != nil {
 		return err
 	}
 	switch {
-	case useless == nil:
+	case failed == nil:
 		return nil
-	case errors.Is(useless, ErrVersion):
-		return fmt.Errorf("%w: snapshot %s", useless, r.name)
+	case errors.Is(failed, ErrVersion):
+		return fmt.Errorf("%w: snapshot %s", failed, r.name)
 	}
-	return &CorruptError{File: r.name, Offset: begins, Reason: "its checksums are right, but nothing can be made of it: " + useless.Error()}
+	return &CorruptError{File: r.name, Offset: begins, Reason: "its checksums are right, but it cannot be restored: " + failed.Error()}
 }
 
 // assemble joins the snapshot and the replayed log and checks that together
@@ -224,11 +225,11 @@ func (rec *Recovered) assemble(rp *replay) (restarted bool, err error) {
 		term := id.term
 		if restarted = !rp.history.leadsTo(id); restarted {
 			if last >= id.index || rp.history.lastTerm() > id.term {
-				// The log is on another branch. Who sent the snapshot led a later term than that
-				// of the last entry here, and in that term these entries may go.
+				// The log is on another branch. The leader that sent the snapshot had a later term
+				// than the last entry here, and in that term these entries may be truncated.
 				term = max(term, rp.history.lastTerm()+1)
 			}
-			rp.entries, rp.changes, last = nil, nil, id.index
+			rp.entries, rp.confChanges, last = nil, nil, id.index
 		}
 		hs.commit = max(hs.commit, id.index)
 		if hs.term < term {
@@ -240,23 +241,23 @@ func (rec *Recovered) assemble(rp *replay) (restarted bool, err error) {
 	if hs.commit > last {
 		return false, fmt.Errorf("%w: entries up to %d were committed and the log ends at %d", ErrIncomplete, hs.commit, last)
 	}
-	rec.Entries, rec.Changes = rp.entries, rp.changes
+	rec.Entries, rec.ConfChanges = rp.entries, rp.confChanges
 	rec.HardState = &raftpb.HardState{Term: new(hs.term), Vote: new(hs.vote), Commit: new(hs.commit)}
 	return restarted, nil
 }
 
 // repair clears what a crash left behind and sets damaged snapshots aside.
-// names are of temporary files, which go, and of snapshots.
+// names lists temporary files, which it removes, and damaged snapshots.
 //
-// What was read may be from the page cache and not on the disk. A process that was killed
+// What was read may come from the page cache and not be on disk. A process that was killed
 // may not have synced its last record, or the directory; and after a sync that failed, the
 // kernel may call what it could not write clean, and the next sync succeeds without it. So
 // the last record is written once more, the directory is changed once more, and both are
-// synced. Nothing else can be missing: a record is only written behind one that was
+// synced. Nothing else can be missing: a record is only written after one that was
 // synced, by the process that wrote it or by this function, a segment is only begun
-// behind such a one, and a snapshot and a segment were synced before they got their names.
-// Zeros that did not get over the remains of an unfinished write are no loss: the next
-// record goes there, and a start that finds what is left of the remains clears it again.
+// after such a one, and a snapshot and a segment were synced before they got their names.
+// If the zeros over a torn tail do not reach the disk, nothing is lost: the next record
+// overwrites it, and a start that finds what is left of it clears it again.
 func (l *Log) repair(rec *Recovered, rp *replay, names []string) error {
 	if t := rec.Torn; t != nil {
 		if err := clearRange(l.file, t.Offset, t.Bytes); err != nil {
@@ -287,7 +288,7 @@ func (l *Log) repair(rec *Recovered, rp *replay, names []string) error {
 			return fmt.Errorf("wal: clean up %s: %w", name, err)
 		}
 	}
-	if err := changeDir(l.fsys); err != nil {
+	if err := dirtyDir(l.fsys); err != nil {
 		return fmt.Errorf("wal: change the directory: %w", err)
 	}
 	if err := l.fsys.SyncDir(); err != nil {
@@ -296,10 +297,10 @@ func (l *Log) repair(rec *Recovered, rp *replay, names []string) error {
 	return nil
 }
 
-// changeDir makes and removes a file, so that the next SyncDir has something to write, and
-// with it, as changes of a directory reach the disk in their order, all earlier ones.
-func changeDir(fsys vfs.FS) error {
-	name := snapshotName(0, 0) + tempSuffix // what a crash leaves of it goes at the next start
+// dirtyDir creates and removes a file, so that the next SyncDir has something to write, and
+// with it, as changes of a directory reach the disk in order, all earlier ones.
+func dirtyDir(fsys vfs.FS) error {
+	name := snapshotName(0, 0) + tempSuffix // the next start removes what a crash left of it
 	if err := removeIfExists(fsys, name); err != nil {
 		return err
 	}

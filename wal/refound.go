@@ -11,17 +11,17 @@ import (
 	"etcd/wal/vfs"
 )
 
-// newSuffix is that of files which are to take the place of all others.
+// newSuffix marks the files of a Refound, which replace all others.
 const newSuffix = ".new"
 
-// Refound gives the directory another identity, and a snapshot, which meta describes and
-// write produces, takes the place of everything in it: the log begins anew behind it, in
-// the given term. The log that was there must be closed, and the lock held.
+// Refound gives the directory another identity and replaces everything in it by a snapshot,
+// which meta describes and write produces: the log restarts after it, in the given term. The
+// old log must be closed, and the lock held.
 //
 // Until the last file is whole and durable under its name, a crash leaves the directory as
-// it was. From then on the next Open finishes what was begun. There is no way back.
+// it was. From then on the next Open completes the Refound. There is no way back.
 func Refound(fsys vfs.FS, id Identity, term uint64, meta *raftpb.SnapshotMetadata, write func(io.Writer) error, opts Options) error {
-	if err := finishRefound(fsys); err != nil { // of an earlier one
+	if err := finishRefound(fsys); err != nil { // an earlier one
 		return err
 	}
 	dir, err := readDir(fsys)
@@ -50,8 +50,7 @@ func Refound(fsys vfs.FS, id Identity, term uint64, meta *raftpb.SnapshotMetadat
 	return finishRefound(fsys)
 }
 
-// finishRefound carries out a Refound whose files are whole, and does nothing if there is
-// none. Each new file keeps its name until a copy under the final one is durable, because a
+// finishRefound completes a Refound whose files are whole, and does nothing if there is none. Each new file keeps its name until a copy under the final one is durable, because a
 // power cut may lose a file while it is renamed. The snapshot comes first: as long as it has
 // the new name, all files with a final one are old, or an unfinished attempt.
 func finishRefound(fsys vfs.FS) error {
@@ -72,10 +71,10 @@ func finishRefound(fsys vfs.FS) error {
 		}
 	}
 	if segment == "" {
-		return nil // what there is of the snapshot is a temporary file
+		return nil // a snapshot alone is left from an unfinished attempt, and temporary
 	}
 	if snapshot != "" {
-		if err := takePlace(fsys, snapshot, old); err != nil {
+		if err := replaceOld(fsys, snapshot, old); err != nil {
 			return fmt.Errorf("wal: refound: %w", err)
 		}
 	}
@@ -93,8 +92,8 @@ func finishRefound(fsys vfs.FS) error {
 	return nil
 }
 
-// takePlace removes what is old and gives the new snapshot its final name.
-func takePlace(fsys vfs.FS, snapshot string, old []string) error {
+// replaceOld removes the old files and gives the new snapshot its final name.
+func replaceOld(fsys vfs.FS, snapshot string, old []string) error {
 	for _, name := range old {
 		if err := fsys.Remove(name); err != nil {
 			return err

@@ -9,24 +9,24 @@ import (
 	"etcd/wal/vfs"
 )
 
-// replay collects what the records of all segments add up to.
+// replay accumulates the records of all segments.
 type replay struct {
 	names    []uint64 // sequence numbers of the segments
 	snapshot uint64   // entries up to here are not kept
 
-	state   hardState
-	history history
-	places  places
-	entries []*raftpb.Entry // the newest
-	bytes   int             // that they take
-	keep    int             // how many that may be; 0: any number
-	changes []*raftpb.Entry // all that are of another type than those with commands
-	top     uint64          // highest entry index in the segment being read
-	low     uint64          // lowest entry index in the record being read, 0 if it has none
+	state       hardState
+	history     history
+	places      places
+	entries     []*raftpb.Entry // the newest
+	bytes       int             // their footprint
+	keep        int             // bound of bytes; 0: none
+	confChanges []*raftpb.Entry // all of them
+	top         uint64          // highest entry index in the segment being read
+	low         uint64          // lowest entry index in the record being read, 0 if it has none
 
 	data    []byte // of the segment being read
 	final   []byte // the last record of the segment being read, nil if there is none
-	finalAt int64  // where it stands
+	finalAt int64  // its offset
 	torn    *TornTail
 	short   bool // the last segment lost part of its zero tail
 }
@@ -84,7 +84,7 @@ func (rp *replay) segment(fsys vfs.FS, l *Log, seq uint64, last bool) error {
 	return nil
 }
 
-// room is as much memory as a segment takes, the same for each of them.
+// room returns size bytes of memory, which all segments share.
 func (rp *replay) room(size int64) []byte {
 	if int64(cap(rp.data)) < size {
 		rp.data = make([]byte, size)
@@ -117,19 +117,19 @@ func (rp *replay) follows(l *Log, h segmentHeader) error {
 	}
 	// Replay may begin after segments that were released, and then does not
 	// know that a snapshot marker at an index before them emptied the log.
-	rp.history.discard(h.first)
-	rp.places = rp.places.upTo(h.first)
-	rp.dropFrom(h.first)
+	rp.history.truncate(h.first)
+	rp.places = rp.places.before(h.first)
+	rp.truncate(h.first)
 	return nil
 }
 
-// records replays the sound records of a segment and returns where they end
+// records replays the valid records of a segment and returns where they end
 // and the chain CRC there.
 func (rp *replay) records(h segmentHeader, data []byte) (offset int64, chain uint32, err error) {
 	rp.top, rp.final = 0, nil
 	offset, chain = headerSize, h.crc
 	for {
-		payload, size, next, ok := soundRecord(data[offset:], h.crc, chain, offset)
+		payload, size, next, ok := validRecord(data[offset:], h.crc, chain, offset)
 		if !ok {
 			return offset, chain, nil
 		}
@@ -146,7 +146,8 @@ func (rp *replay) records(h segmentHeader, data []byte) (offset int64, chain uin
 	}
 }
 
-// tail judges what follows the last sound record. Only zeros do from used on.
+// tail decides what the bytes after the last valid record are: damage, a torn tail, or
+// nothing. From used on they are zeros.
 func (rp *replay) tail(h segmentHeader, data []byte, offset, used int64, last bool) error {
 	bad := func(reason string) error {
 		return &CorruptError{File: segmentName(h.seq), Offset: offset, Reason: reason}
@@ -156,9 +157,8 @@ func (rp *replay) tail(h segmentHeader, data []byte, offset, used int64, last bo
 		return bad(fmt.Sprintf("the record there is damaged, but the one at offset %d is not, so this is no unfinished write", after))
 	}
 	if !last {
-		// What stands behind the records is of no account, if they are all there, which the
-		// header of the next segment knows: it may be what a failed sync has left of the
-		// zeros over an unfinished write.
+		// What follows the records does not matter if they are all there, which the header of
+		// the next segment proves: it may be a torn tail whose zeros a failed sync has lost.
 		return nil
 	}
 	if int64(len(data)) < h.size {
@@ -176,8 +176,8 @@ func (rp *replay) tail(h segmentHeader, data []byte, offset, used int64, last bo
 	return nil
 }
 
-// usedLength returns how long the file is without the zeros at its end. A segment consists
-// of them for the most part, so they are not kept, and compared in blocks.
+// usedLength returns the length of the file without the zeros at its end. Most of a segment
+// may be zeros, so they are compared in blocks, and not kept.
 func usedLength(f vfs.File, size int64) (int64, error) {
 	const block = 64 << 10
 	zeros, b := make([]byte, block), make([]byte, block)
@@ -199,19 +199,19 @@ func (rp *replay) hardState(hs hardState) { rp.state = hs }
 
 func (rp *replay) marker(id snapshotID) {
 	if rp.history.install(id) {
-		rp.entries, rp.bytes, rp.changes = nil, 0, nil
+		rp.entries, rp.bytes, rp.confChanges = nil, 0, nil
 		rp.places, rp.low = nil, 0
 	}
 }
 
-// dropFrom drops the kept entries at and after index.
-func (rp *replay) dropFrom(index uint64) {
+// truncate drops the kept entries at and after index.
+func (rp *replay) truncate(index uint64) {
 	for n := len(rp.entries); n > 0 && rp.entries[n-1].GetIndex() >= index; n-- {
 		rp.bytes -= footprint(rp.entries[n-1])
 		rp.entries = rp.entries[:n-1]
 	}
-	for n := len(rp.changes); n > 0 && rp.changes[n-1].GetIndex() >= index; n-- {
-		rp.changes = rp.changes[:n-1]
+	for n := len(rp.confChanges); n > 0 && rp.confChanges[n-1].GetIndex() >= index; n-- {
+		rp.confChanges = rp.confChanges[:n-1]
 	}
 }
 
@@ -223,13 +223,13 @@ func (rp *replay) entry(index, term uint64, typ raftpb.EntryType, data []byte) e
 	if rp.low == 0 || index < rp.low {
 		rp.low = index
 	}
-	rp.dropFrom(index)
+	rp.truncate(index)
 	if index <= rp.snapshot {
 		return nil
 	}
 	e := newEntry(index, term, typ, data)
 	if typ != raftpb.EntryNormal {
-		rp.changes = append(rp.changes, e)
+		rp.confChanges = append(rp.confChanges, e)
 	}
 	rp.entries = append(rp.entries, e)
 	rp.bytes += footprint(e)

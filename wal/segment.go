@@ -103,7 +103,8 @@ func readHeader(fsys vfs.FS, name string) (segmentHeader, error) {
 	return readHeaderOf(fsys, name, name)
 }
 
-// readHeaderOf reads the header of a segment from a file that may have another name.
+// readHeaderOf reads the header of the segment called name from a file that may have another
+// name.
 func readHeaderOf(fsys vfs.FS, file, name string) (segmentHeader, error) {
 	f, err := fsys.Open(file)
 	if err != nil {
@@ -153,7 +154,7 @@ func writeSegment(fsys vfs.FS, h *segmentHeader, name string) (vfs.File, error) 
 	return f, nil
 }
 
-// allocate makes a new file of that size, in the place of what a crash may have left.
+// allocate creates a file of the given size, in place of what a crash may have left.
 func allocate(fsys vfs.FS, name string, size int64) (vfs.File, error) {
 	if err := removeIfExists(fsys, name); err != nil {
 		return nil, err
@@ -170,7 +171,7 @@ func allocate(fsys vfs.FS, name string, size int64) (vfs.File, error) {
 	return f, nil
 }
 
-// nameSegment gives a segment that is durable its name.
+// nameSegment gives a durable segment its final name.
 func nameSegment(fsys vfs.FS, temp, name string) error {
 	if err := fsys.Rename(temp, name); err != nil {
 		return err

@@ -23,8 +23,8 @@ const (
 	chunkHeaderSize    = 8
 	maxChunk           = 64 << 10
 	endMarkSize        = chunkHeaderSize + 8
-	// syncEvery is after how many bytes a snapshot is synced while it is written, so that
-	// the last sync is short, and those of the log do not wait behind all of it.
+	// syncEvery is how many bytes of a snapshot are written between two syncs, so that the
+	// last one is short, and the log's syncs do not wait behind the whole file.
 	syncEvery = 4 << 20
 )
 
@@ -38,7 +38,7 @@ func newestFirst(a, b snapshotID) int {
 }
 
 // Snapshots keeps the snapshot files of one directory. One Save or Prune, one Receive, any
-// number of Opens, and the Log of the same directory may be used at the same time.
+// number of Opens, and the Log of the same directory may be used concurrently.
 type Snapshots struct {
 	fsys    vfs.FS
 	cluster uint64
@@ -62,17 +62,17 @@ func (s *Snapshots) Save(meta *raftpb.SnapshotMetadata, write func(io.Writer) er
 	return nil
 }
 
-// Receive is Save for a snapshot of another member, with a body of so many bytes. The two
-// may write one of the same index at the same time. It fails with syscall.ENOSPC before it
-// takes the space that the log needs to go on, and with ErrTooLarge if there can never be
-// enough. What write returns an error for never gets
-// its final name, so it is for write to find out whether the body is one to start from.
+// Receive is Save for a snapshot from a peer, with a body of size bytes. The two may write
+// one of the same index concurrently. It fails with syscall.ENOSPC before it takes the space
+// that the log needs to go on, and with ErrTooLarge if there can never be enough. If write
+// fails, the file never gets its final name, so write has to find out whether the body can
+// be restored.
 func (s *Snapshots) Receive(meta *raftpb.SnapshotMetadata, size int64, write func(io.Writer) error) error {
 	name := snapshotName(meta.GetIndex(), meta.GetTerm())
-	err := s.room(size)
+	err := s.checkSpace(size)
 	if err == nil {
 		err = s.save(name, receivedPrefix+name+tempSuffix, meta, func(w io.Writer) error {
-			return write(&sparing{Writer: w, room: func() error { return s.room(0) }})
+			return write(&spaceChecker{Writer: w, check: func() error { return s.checkSpace(0) }})
 		})
 	}
 	if err != nil {
@@ -81,33 +81,33 @@ func (s *Snapshots) Receive(meta *raftpb.SnapshotMetadata, size int64, write fun
 	return nil
 }
 
-// room says whether a snapshot of another member may take so many bytes more. What it must
-// leave is enough for a segment, or for several small ones on a small disk.
-func (s *Snapshots) room(size int64) error {
+// checkSpace fails unless a snapshot from a peer may take size bytes more. It must leave
+// enough for a segment, or for several small ones on a small disk.
+func (s *Snapshots) checkSpace(size int64) error {
 	free, total, err := s.fsys.Space()
 	if err != nil {
 		return fmt.Errorf("free space: %w", err)
 	}
 	if size > total {
-		return fmt.Errorf("%w: %d bytes are to come, and it has %d", ErrTooLarge, size, total)
+		return fmt.Errorf("%w: the snapshot needs %d bytes, and it has %d", ErrTooLarge, size, total)
 	}
 	if reserve := min(total/16, defaultSegmentSize); free-min(free, reserve) < size || free < reserve {
-		return fmt.Errorf("%w: %d bytes are to come, and of the %d that are free the log needs %d", syscall.ENOSPC, size, free, reserve)
+		return fmt.Errorf("%w: the snapshot needs %d more bytes, and of the %d that are free the log needs %d", syscall.ENOSPC, size, free, reserve)
 	}
 	return nil
 }
 
-// sparing is a writer that looks now and then whether there is still room.
-type sparing struct {
+// spaceChecker is a writer that checks every syncEvery bytes whether there is still space.
+type spaceChecker struct {
 	io.Writer
-	room    func() error
-	written int // since it has looked
+	check   func() error
+	written int // since the last check, in bytes
 }
 
-func (s *sparing) Write(p []byte) (int, error) {
+func (s *spaceChecker) Write(p []byte) (int, error) {
 	if s.written += len(p); s.written >= syncEvery {
 		s.written = 0
-		if err := s.room(); err != nil {
+		if err := s.check(); err != nil {
 			return 0, err
 		}
 	}
@@ -240,7 +240,7 @@ func chunkCRC(b []byte, chain uint32) uint32 {
 
 // Open returns the body of a snapshot and its length in bytes. It is checked while it is
 // read: a damaged body ends in an error, never in io.EOF, but the bytes before the damage
-// have been handed out by then. It fails with fs.ErrNotExist when there is no such snapshot.
+// have been read by then. It fails with fs.ErrNotExist when there is no such snapshot.
 func (s *Snapshots) Open(index, term uint64) (body io.ReadCloser, size int64, err error) {
 	_, r, err := openSnapshot(s.fsys, snapshotID{index: index, term: term}, s.cluster)
 	if err != nil {
@@ -250,10 +250,10 @@ func (s *Snapshots) Open(index, term uint64) (body io.ReadCloser, size int64, er
 }
 
 // Prune removes all snapshots up to the index applied but the newest keep, at least one,
-// along with those that recovery set aside as damaged. One after that index has been
-// received and is still to be installed. It returns the index up to which the log may be
+// and those that recovery set aside as damaged. It keeps any after applied: that was
+// received and is not installed yet. It returns the index up to which the log may be
 // released: that of the oldest snapshot kept, or 0 while there are fewer than keep up to
-// applied, so that the log alone stands in for the missing ones.
+// applied, since the log alone stands in for the missing ones.
 func (s *Snapshots) Prune(keep int, applied uint64) (release uint64, err error) {
 	names, err := s.fsys.List()
 	if err != nil {

@@ -14,17 +14,17 @@ import (
 	"etcd/wal/vfs"
 )
 
-// snapshotReader hands out the body of one snapshot file.
+// snapshotReader reads the body of one snapshot file.
 type snapshotReader struct {
 	file  vfs.File
 	name  string
-	size  int64 // of the body, if the file is sound
+	size  int64 // of the body, if the file is valid
 	src   *bufio.Reader
 	at    int64 // offset of the chunk being read
 	chain uint32
 	total uint64
 	chunk []byte // chunk header and data
-	rest  []byte // what of the chunk has not been handed out
+	rest  []byte // what of the chunk was not read yet
 	err   error
 }
 
@@ -140,7 +140,7 @@ func (r *snapshotReader) Read(p []byte) (int, error) {
 	return n, nil
 }
 
-// next reads and checks one chunk; it returns io.EOF at a sound end.
+// next reads and checks one chunk; it returns io.EOF at a valid end.
 func (r *snapshotReader) next() error {
 	if r.chunk == nil {
 		r.chunk = make([]byte, chunkHeaderSize+maxChunk)

@@ -8,20 +8,20 @@ import (
 	"etcd/wal/vfs"
 )
 
-// spareName is that of a segment that has no number yet. What a crash leaves of it goes at
-// the next start.
+// spareName is the name of the spare segment, which has no number yet. The next start removes
+// what a crash left of it.
 var spareName = segmentName(0) + tempSuffix
 
-// Spare is a file that was made ahead of time, to become the next segment of a Log.
+// Spare is a preallocated file that becomes the next segment of a Log.
 type Spare struct {
 	file vfs.File
 	size int64
 }
 
-// NewSpare makes a spare: space is taken, and the directory has its name, when it returns.
-// There may be one at a time that is not a segment yet. It may be made while the Log is in
-// use. It is nil when there is not enough space, and nothing is left of it then. After an
-// error the process has to end, at once: what is left goes at the next start.
+// NewSpare preallocates a spare segment: its space is allocated, and its name durable, when
+// it returns. There may be one at a time, and it may be made while the Log is in use. Without
+// enough space the result is nil, and nothing is left of the file. After an error the process
+// must end at once: the next start removes what is left.
 func NewSpare(fsys vfs.FS, opts Options) (*Spare, error) {
 	s, err := newSpare(fsys, opts)
 	if err != nil {
@@ -45,34 +45,34 @@ func newSpare(fsys vfs.FS, opts Options) (*Spare, error) {
 	if err := f.Sync(); err != nil {
 		return nil, err
 	}
-	// The entry of the directory moves when the spare gets its number. It is synced then;
-	// that it is now makes less to do then.
+	// The spare is renamed when it gets its number, and the directory synced again. Syncing it
+	// now leaves less to do then, on the way of a write.
 	if err := fsys.SyncDir(); err != nil {
 		return nil, err
 	}
 	return &Spare{file: f, size: size}, nil
 }
 
-// drop gives the spare up.
+// drop discards the spare.
 func (s *Spare) drop(fsys vfs.FS) {
 	_ = s.file.Close()
 	_ = fsys.Remove(spareName)
 }
 
-// WantsSpare says that it is time to call NewSpare and to give the Log the result: half of
-// the current segment is used. It says so once.
+// WantsSpare reports, once per segment, that it is time to call NewSpare and pass the result
+// to TakeSpare: half of the current segment is used.
 func (l *Log) WantsSpare() bool {
-	if l.err != nil || l.spare != nil || l.sparing || l.spared == l.head.seq || l.offset < l.head.size/2 {
+	if l.err != nil || l.spare != nil || l.spareAwaited || l.spareAsked == l.head.seq || l.offset < l.head.size/2 {
 		return false
 	}
-	l.sparing, l.spared = true, l.head.seq
+	l.spareAwaited, l.spareAsked = true, l.head.seq
 	return true
 }
 
-// TakeSpare takes what NewSpare has returned; nil if there is none, and then the Log makes
-// its next segment itself.
+// TakeSpare takes the result of NewSpare. If that is nil, the Log creates its next segment
+// itself.
 func (l *Log) TakeSpare(s *Spare) {
-	l.sparing = false
+	l.spareAwaited = false
 	if l.err != nil && s != nil {
 		s.drop(l.fsys)
 		return
@@ -80,14 +80,13 @@ func (l *Log) TakeSpare(s *Spare) {
 	l.spare = s
 }
 
-// spareFits says whether there is a spare, with room for a record of need bytes.
+// spareFits reports whether there is a spare with room for a record of need bytes.
 func (l *Log) spareFits(need int) bool {
 	return l.spare != nil && l.spare.size >= headerSize+int64(need)
 }
 
-// beginSpare makes the spare the segment that h describes. It has its number, and is
-// durable, only after publish: that comes behind its first record, so that one sync of the
-// file is enough.
+// beginSpare turns the spare into the segment that h describes. It gets its name, and is
+// durable, only with publish, after its first record, so that one sync of the file is enough.
 func (l *Log) beginSpare(h *segmentHeader) (vfs.File, error) {
 	f := l.spare.file
 	h.size = l.spare.size
@@ -99,7 +98,7 @@ func (l *Log) beginSpare(h *segmentHeader) (vfs.File, error) {
 	return f, nil
 }
 
-// publish gives a segment that was a spare its name, when its first record is durable.
+// publish gives a segment that was a spare its name, once its first record is durable.
 func (l *Log) publish() error {
 	name := segmentName(l.head.seq)
 	if err := nameSegment(l.fsys, spareName, name); err != nil {

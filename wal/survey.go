@@ -9,12 +9,12 @@ import (
 	"etcd/wal/vfs"
 )
 
-// kind is what a file is by its name.
+// kind classifies a file by its name.
 type kind int
 
 const (
 	otherFile kind = iota // not of this program
-	strayFile             // ends like a segment or a snapshot, and has no name of one
+	strayFile             // has the suffix of a segment or snapshot, but not its name
 	segmentFile
 	snapshotFile
 	newSegmentFile // of a Refound
@@ -23,7 +23,8 @@ const (
 	temporaryFile
 )
 
-// kindOf tells the names that this program gives from all others, to the last digit.
+// kindOf classifies a name. Only names exactly as this program writes them, to the last
+// digit, are its own.
 func kindOf(name string) kind {
 	if _, ok := parseSegmentName(name); ok {
 		return segmentFile
@@ -57,13 +58,13 @@ func kindOf(name string) kind {
 	return otherFile
 }
 
-// IsOwn says whether a name is one that this package gives.
+// IsOwn reports whether this package uses a name.
 func IsOwn(name string) bool {
 	kind := kindOf(name)
 	return name == LockName || kind != otherFile && kind != strayFile
 }
 
-// IsLog says whether a name is that of a part of a log: with one there is something to open.
+// IsLog reports whether a name is that of a part of a log, so that there is something to open.
 func IsLog(name string) bool {
 	switch kindOf(name) {
 	case segmentFile, snapshotFile, newSegmentFile:
@@ -72,7 +73,7 @@ func IsLog(name string) bool {
 	return false
 }
 
-// IsDamaged says whether a name is that of a snapshot which Open has set aside as damaged.
+// IsDamaged reports whether a name is that of a snapshot that Open has set aside as damaged.
 func IsDamaged(name string) bool { return kindOf(name) == badSnapshotFile }
 
 // file is a file of this program in a directory.
@@ -81,14 +82,14 @@ type file struct {
 	kind kind
 }
 
-// Check refuses a directory in which a file has a name of a segment or a snapshot and
-// cannot be one, or ends like one under another name. It changes nothing.
+// Check refuses a directory in which a file has the name of a segment or snapshot and cannot
+// be one, or has the suffix of one with another name. It changes nothing.
 func Check(fsys vfs.FS) error {
 	_, err := survey(fsys)
 	return err
 }
 
-// survey lists the files of this program, sorted by name, if Check has nothing against them.
+// survey lists the files of this program, sorted by name. It fails as Check does.
 func survey(fsys vfs.FS) (files []file, err error) {
 	names, err := fsys.List()
 	if err != nil {
@@ -101,8 +102,8 @@ func survey(fsys vfs.FS) (files []file, err error) {
 		}
 		err := f.check(fsys)
 		switch {
-		case errors.Is(err, fs.ErrNotExist): // another process is at work here
-		case f.kind == strayFile && errors.Is(err, vfs.ErrNotRegular): // no log that was renamed
+		case errors.Is(err, fs.ErrNotExist): // another process is changing the directory
+		case f.kind == strayFile && errors.Is(err, vfs.ErrNotRegular): // not a renamed part of a log
 		case err != nil:
 			return nil, err
 		default:
@@ -124,22 +125,22 @@ func (f file) check(fsys vfs.FS) error {
 	if strings.Contains(f.name, snapshotSuffix) {
 		what, magic, otherwise = "snapshot", snapshotMagic, "If it is one and damaged, an older one and the log may do instead"
 	}
-	if f.kind == strayFile { // whoever gave it that name may have put anything into it
+	if f.kind == strayFile { // whatever is in it: it may have been edited as well as renamed
 		return fmt.Errorf("wal: %q ends like a %s, and this is not the name of a %[2]s: it may be one that was renamed. Give it back its name, or move it away", f.name, what)
 	}
 	if err != nil {
 		return fmt.Errorf("wal: %w", err)
 	}
 	head := make([]byte, len(magic))
-	n, _ := open.ReadAt(head, 0) // who needs the file finds out that it cannot be read
+	n, _ := open.ReadAt(head, 0) // a read error is reported when the file is needed
 	if !Resembles(head[:n], magic) {
 		return fmt.Errorf("wal: %s has the name of a %s and does not begin like one of this program: move it away. %s", f.name, what, otherwise)
 	}
 	return nil
 }
 
-// Resembles says whether a file that begins with head may once have begun with magic.
-// Damage flips bits, loses a block that is zeros then, or cuts the end off.
+// Resembles reports whether a file that begins with head may once have begun with magic.
+// Damage flips bits, zeroes a block or cuts off the end.
 func Resembles(head []byte, magic string) bool {
 	head = head[:min(len(head), len(magic))]
 	right, wrong := 0, 0

@@ -10,8 +10,8 @@ import (
 
 // Wipe deletes every segment and snapshot in the directory, damaged and unfinished
 // ones included, and returns how many files that were. The lock must be held. It
-// deletes nothing if Check has something against the directory, and leaves files
-// alone that are not its own.
+// deletes nothing if Check refuses the directory, and leaves files alone that are
+// not its own.
 func Wipe(fsys vfs.FS) (removed int, err error) {
 	files, err := survey(fsys)
 	if err != nil {
