@@ -122,3 +122,14 @@ func (n *Node) startTerm(e *raftpb.Entry) {
 	n.handedTerm, n.termStart = e.GetTerm(), e.GetIndex()
 	n.proposals.takeLost(e.GetTerm())
 }
+
+// install notes that a snapshot of the leader has become the state.
+func (n *Node) install(meta *raftpb.SnapshotMetadata) {
+	n.setMembers(meta.GetConfState())
+	n.installed = meta.GetIndex()
+	n.handedOut, n.handedTerm, n.applied = meta.GetIndex(), meta.GetTerm(), meta.GetIndex()
+	n.termStart = meta.GetIndex()
+	n.sinceCount, n.sinceBytes = 0, 0
+	n.proposals.keep() // the snapshot may have what was not handed out here
+	n.work.Install = meta
+}

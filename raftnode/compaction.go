@@ -145,3 +145,16 @@ func (n *Node) needed(index uint64) uint64 {
 	})
 	return first
 }
+
+// SnapshotSent reports how sending a snapshot to a member has ended.
+func (n *Node) SnapshotSent(member uint64, ok bool) {
+	status := raft.SnapshotFinish
+	voter, learner := n.isMember(member)
+	switch {
+	case !ok:
+		status = raft.SnapshotFailure
+	case voter, learner: // it may have been removed meanwhile
+		n.fed[member] = true
+	}
+	n.raw.ReportSnapshot(member, status)
+}

@@ -267,15 +267,6 @@ func (n *Node) wait(p *proposal) {
 	}
 }
 
-// Read asks for a moment at which the state contains every write that was
-// acknowledged before this call. token is released in Work.Reads: state that has
-// the entries handed out up to then may answer it.
-func (n *Node) Read(token any) {
-	if !n.reads.add(read{token: token, deadline: n.ticks + n.cfg.RequestTicks}) {
-		n.fail(token, ErrOverloaded)
-	}
-}
-
 // Status is a summary for people and metrics.
 type Status struct {
 	MemberID, Leader, Term uint64

@@ -2,11 +2,9 @@ package raftnode
 
 import (
 	"errors"
-	"fmt"
 
 	"go.etcd.io/raft/v3"
 	"go.etcd.io/raft/v3/raftpb"
-	"google.golang.org/protobuf/proto"
 )
 
 // ProposalKind says what a proposal is.
@@ -54,8 +52,6 @@ func (n *Node) propose(now uint64) {
 	}
 }
 
-func (n *Node) transferring() bool { return n.raw.BasicStatus().LeadTransferee != raft.None }
-
 // lead proposes a batch as the leader. Its entries carry the time now, at which they enter
 // the log: however long a command has waited for a leader, a time to live counts from here.
 // That n.term is the term in which Raft appends it
@@ -83,23 +79,6 @@ func (n *Node) lead(batch, waiting []*proposal, now uint64) []*proposal {
 	}
 	n.leadCommands(commands, now)
 	return waiting
-}
-
-// tooEarlyToTell says whether p would remove a voter and this leader is so new that it
-// may not have heard of all who are alive.
-func (n *Node) tooEarlyToTell(p *proposal) bool {
-	voter, _ := n.isMember(p.member)
-	return p.kind == KindRemove && voter && len(n.confState.GetVoters()) > 1 &&
-		n.ticks-n.ledSince <= n.cfg.ElectionTicks && n.losesQuorum(p.member)
-}
-
-// removesItself says whether p removes this leader while others vote. Then another one
-// has to lead first: whoever is removed is not there any more to tell the others that
-// they are without it, and of two machines the one that is left could never lead. The
-// leadership is handed over as soon as Raft knows of somebody who could take it, and
-// after what waits was proposed: nothing can be while it is under way.
-func (n *Node) removesItself(p *proposal) bool {
-	return p.kind == KindRemove && p.member == n.cfg.MemberID && len(n.confState.GetVoters()) > 1 && !n.losesQuorum(p.member)
 }
 
 func (n *Node) leadCommands(batch []*proposal, now uint64) {
@@ -151,48 +130,4 @@ func (n *Node) step(entries ...*raftpb.Entry) error {
 		return errNotLeader // Raft knows already what Work has not said yet
 	}
 	return ErrOverloaded
-}
-
-// mayChange says whether a membership change may be proposed: one at a time, and
-// only when this leader has applied all changes of its predecessors. Then what is
-// checked here is still true when the change is applied.
-func (n *Node) mayChange() bool {
-	return !n.changing && n.handedTerm == n.term && n.applied >= n.termStart
-}
-
-// leadChange decides about a membership change. This is the only place where that is
-// done: here all changes before are applied, and none comes before this one is.
-func (n *Node) leadChange(p *proposal, now uint64) {
-	err := ErrReservedID
-	change := &raftpb.ConfChange{NodeId: new(p.member)}
-	switch {
-	case p.member == raft.None || p.member >= reservedIDs:
-	case p.kind == KindRemove:
-		change.Type = raftpb.ConfChangeRemoveNode.Enum()
-		err = n.checkRemove(p)
-	default:
-		change.Type = raftpb.ConfChangeAddLearnerNode.Enum()
-		if voter, _ := n.isMember(p.member); voter { // it must not lose its vote
-			change.Type = raftpb.ConfChangeAddNode.Enum()
-		}
-		err = n.checkAdd(p)
-	}
-	if err != nil {
-		n.refuse(p, err)
-		return
-	}
-	change.Context = encodeEntry(n.number(p), now, p.command)
-	n.stepped(p, n.stepChange(change))
-}
-
-func (n *Node) stepChange(change *raftpb.ConfChange) error {
-	data, err := proto.Marshal(change)
-	if err != nil {
-		return fmt.Errorf("raftnode: membership change: %w", err)
-	}
-	if err := n.step(&raftpb.Entry{Type: raftpb.EntryConfChange.Enum(), Data: data}); err != nil {
-		return err
-	}
-	n.changing, n.changed = true, 0
-	return nil
 }

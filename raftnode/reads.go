@@ -3,7 +3,13 @@ package raftnode
 import (
 	"encoding/binary"
 	"math"
+
+	"go.etcd.io/raft/v3"
+	"go.etcd.io/raft/v3/raftpb"
 )
+
+// maxHeldReads bounds the reads of other members that a new leader keeps.
+const maxHeldReads = 1000
 
 // read is a request that waits for a moment at which it may be answered.
 type read struct {
@@ -119,4 +125,52 @@ func (rs *reads) expired(tick int) []read {
 	rs.next = cut(rs.next)
 	rs.count -= len(gone)
 	return gone
+}
+
+// Read asks for a moment at which the state contains every write that was
+// acknowledged before this call. token is released in Work.Reads: state that has
+// the entries handed out up to then may answer it.
+func (n *Node) Read(token any) {
+	if !n.reads.add(read{token: token, deadline: n.ticks + n.cfg.RequestTicks}) {
+		n.fail(token, ErrOverloaded)
+	}
+}
+
+// askReadIndex starts a ReadIndex for the reads that wait. A leader first waits
+// until an entry of its own term is committed and handed out: before that its
+// commit index may be older than writes that were acknowledged in an earlier term.
+func (n *Node) askReadIndex() {
+	if n.leader == raft.None || n.isLeader && n.handedTerm != n.term {
+		return
+	}
+	held := n.heldReads
+	n.heldReads = nil
+	for _, m := range held {
+		n.stepReadIndex(m)
+	}
+	if context := n.reads.ask(n.ticks, n.cfg.ElectionTicks); context != nil {
+		n.raw.ReadIndex(context)
+	}
+}
+
+// aloneAndNew says whether this machine votes alone and does not know yet, since its
+// start, how far the log is committed: go.etcd.io/raft answers a ReadIndex of a learner
+// all the same.
+func (n *Node) aloneAndNew() bool {
+	return len(n.confState.GetVoters()) == 1 && n.handedTerm != n.term
+}
+
+// stepReadIndex takes the question of another member that holds this one for the
+// leader. If it is not, nobody answers: Raft would pass the question on in the name of
+// the one who asked, which no member believes, and that one asks again when it hears
+// who leads.
+func (n *Node) stepReadIndex(m *raftpb.Message) {
+	switch {
+	case n.aloneAndNew():
+		if len(n.heldReads) < maxHeldReads {
+			n.heldReads = append(n.heldReads, m) // see askReadIndex
+		}
+	case n.raw.BasicStatus().RaftState == raft.StateLeader:
+		n.stepOther(m)
+	}
 }

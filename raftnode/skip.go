@@ -122,16 +122,3 @@ func Commands(entries []*raftpb.Entry) iter.Seq[[]byte] {
 }
 
 func anything(content) error { return nil }
-
-// mayChangeTo returns why Raft cannot carry out the membership change of an entry.
-func (n *Node) mayChangeTo(c content) error {
-	if voters := n.confState.GetVoters(); takesVote(c.change) && len(voters) == 1 && voters[0] == c.change.GetNodeId() {
-		return fmt.Errorf("membership change that leaves nobody with a vote: it takes that of %016x", voters[0])
-	}
-	return nil
-}
-
-func takesVote(change *raftpb.ConfChange) bool {
-	t := change.GetType()
-	return t == raftpb.ConfChangeRemoveNode || t == raftpb.ConfChangeAddLearnerNode
-}

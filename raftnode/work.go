@@ -1,9 +1,6 @@
 package raftnode
 
 import (
-	"errors"
-	"fmt"
-
 	"go.etcd.io/raft/v3"
 	"go.etcd.io/raft/v3/raftpb"
 )
@@ -139,34 +136,6 @@ func (w *Work) empty() bool {
 		len(w.Messages) == 0 && len(w.Forwards) == 0 && len(w.Rejects) == 0
 }
 
-// Appended reports that a is durable.
-func (n *Node) Appended(a *Append) error {
-	n.unstall(a)
-	if a.HardState != nil {
-		n.durableCommit = a.HardState.GetCommit()
-	}
-	if a.Snapshot != nil {
-		if err := n.storage.ApplySnapshot(a.Snapshot, n.offeredSize(a.Snapshot)); err != nil {
-			return fmt.Errorf("raftnode: install the snapshot at index %d: %w", a.Snapshot.GetIndex(), err)
-		}
-		n.install(a.Snapshot)
-	}
-	if err := n.storage.Append(a.Entries); err != nil {
-		return fmt.Errorf("raftnode: append to the log: %w", err)
-	}
-	for _, m := range a.responses {
-		if m.GetTo() != n.cfg.MemberID {
-			n.work.Messages = append(n.work.Messages, m)
-			continue
-		}
-		// A machine that was removed meanwhile is a stranger to itself.
-		if err := n.raw.Step(m); err != nil && !errors.Is(err, raft.ErrStepPeerNotFound) {
-			return fmt.Errorf("raftnode: step %s: %w", m.GetType(), err)
-		}
-	}
-	return nil
-}
-
 // campaignAlone makes a machine that is the only voter lead at once instead of
 // waiting for an election timeout.
 func (n *Node) campaignAlone() {
@@ -179,30 +148,6 @@ func (n *Node) campaignAlone() {
 		return
 	}
 	_ = n.raw.Campaign() // Raft has no error for this; without an election the next call tries again
-}
-
-// askReadIndex starts a ReadIndex for the reads that wait. A leader first waits
-// until an entry of its own term is committed and handed out: before that its
-// commit index may be older than writes that were acknowledged in an earlier term.
-func (n *Node) askReadIndex() {
-	if n.leader == raft.None || n.isLeader && n.handedTerm != n.term {
-		return
-	}
-	held := n.heldReads
-	n.heldReads = nil
-	for _, m := range held {
-		n.stepReadIndex(m)
-	}
-	if context := n.reads.ask(n.ticks, n.cfg.ElectionTicks); context != nil {
-		n.raw.ReadIndex(context)
-	}
-}
-
-// aloneAndNew says whether this machine votes alone and does not know yet, since its
-// start, how far the log is committed: go.etcd.io/raft answers a ReadIndex of a learner
-// all the same.
-func (n *Node) aloneAndNew() bool {
-	return len(n.confState.GetVoters()) == 1 && n.handedTerm != n.term
 }
 
 func (n *Node) ready(now Reading) {
@@ -247,25 +192,4 @@ func (n *Node) ready(now Reading) {
 		}
 	}
 	n.surely = n.lastIndex
-}
-
-// noteLast keeps track of how far the log reaches.
-func (n *Node) noteLast(a *Append) {
-	if a.Snapshot != nil {
-		n.lastIndex = a.Snapshot.GetIndex()
-	}
-	if len(a.Entries) > 0 {
-		n.lastIndex = a.Entries[len(a.Entries)-1].GetIndex()
-	}
-}
-
-func newAppend(m *raftpb.Message) *Append {
-	a := &Append{Entries: m.GetEntries(), responses: m.GetResponses(), Urgent: len(m.GetResponses()) > 0}
-	if m.Term != nil {
-		a.HardState = &raftpb.HardState{Term: m.Term, Vote: m.Vote, Commit: m.Commit}
-	}
-	if m.Snapshot != nil {
-		a.Snapshot = m.Snapshot.GetMetadata()
-	}
-	return a
 }

@@ -53,7 +53,7 @@ var bugs = []bug{
 	case *Read:
 		ctx.Send(r.to.store, m)`}}},
 	{"answer before the log is replayed", 20, []edit{{"actors/early.go", `	if e.over {`, `	if e.over || true {`}}},
-	{"promote a learner early", 60, []edit{{"raftnode/members.go", `pr.RecentActive && pr.Match+promoteLag >= commit && pr.Match > 0`, `pr.RecentActive && commit > 0`}}},
+	{"promote a learner early", 60, []edit{{"raftnode/confchange.go", `pr.RecentActive && pr.Match+promoteLag >= commit && pr.Match > 0`, `pr.RecentActive && commit > 0`}}},
 	{"drop the members from the snapshot", 20, []edit{{"raftnode/compaction.go", `ConfState: proto.Clone(n.confState).(*raftpb.ConfState),`, `ConfState: proto.Clone(&raftpb.ConfState{}).(*raftpb.ConfState),`}}},
 	{"deliver an event before the history has it", 20, []edit{
 		{"watch/hub.go", `	h.history = history
@@ -127,7 +127,7 @@ func (rs *reads) add(`}}},
 		}`, `		if !ok || told.Max < common.Max {
 			continue
 		}`}}},
-	{"pass a question on in another's name", 150, []edit{{"raftnode/members.go", `	case n.raw.BasicStatus().RaftState == raft.StateLeader:
+	{"pass a question on in another's name", 150, []edit{{"raftnode/reads.go", `	case n.raw.BasicStatus().RaftState == raft.StateLeader:
 		n.stepOther(m)`, `	default:
 		n.stepOther(m)`}}},
 }

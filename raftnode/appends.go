@@ -1,0 +1,76 @@
+package raftnode
+
+import (
+	"errors"
+	"fmt"
+
+	"go.etcd.io/raft/v3"
+	"go.etcd.io/raft/v3/raftpb"
+)
+
+// Appended reports that a is durable.
+func (n *Node) Appended(a *Append) error {
+	n.unstall(a)
+	if a.HardState != nil {
+		n.durableCommit = a.HardState.GetCommit()
+	}
+	if a.Snapshot != nil {
+		if err := n.storage.ApplySnapshot(a.Snapshot, n.offeredSize(a.Snapshot)); err != nil {
+			return fmt.Errorf("raftnode: install the snapshot at index %d: %w", a.Snapshot.GetIndex(), err)
+		}
+		n.install(a.Snapshot)
+	}
+	if err := n.storage.Append(a.Entries); err != nil {
+		return fmt.Errorf("raftnode: append to the log: %w", err)
+	}
+	for _, m := range a.responses {
+		if m.GetTo() != n.cfg.MemberID {
+			n.work.Messages = append(n.work.Messages, m)
+			continue
+		}
+		// A machine that was removed meanwhile is a stranger to itself.
+		if err := n.raw.Step(m); err != nil && !errors.Is(err, raft.ErrStepPeerNotFound) {
+			return fmt.Errorf("raftnode: step %s: %w", m.GetType(), err)
+		}
+	}
+	return nil
+}
+
+func newAppend(m *raftpb.Message) *Append {
+	a := &Append{Entries: m.GetEntries(), responses: m.GetResponses(), Urgent: len(m.GetResponses()) > 0}
+	if m.Term != nil {
+		a.HardState = &raftpb.HardState{Term: m.Term, Vote: m.Vote, Commit: m.Commit}
+	}
+	if m.Snapshot != nil {
+		a.Snapshot = m.Snapshot.GetMetadata()
+	}
+	return a
+}
+
+// noteLast keeps track of how far the log reaches.
+func (n *Node) noteLast(a *Append) {
+	if a.Snapshot != nil {
+		n.lastIndex = a.Snapshot.GetIndex()
+	}
+	if len(a.Entries) > 0 {
+		n.lastIndex = a.Entries[len(a.Entries)-1].GetIndex()
+	}
+}
+
+// stall is an append that something waits for and that is not durable yet.
+type stall struct {
+	append *Append
+	since  int
+}
+
+func (n *Node) stall(a *Append) {
+	if a.Urgent {
+		n.stalled = append(n.stalled, stall{a, n.ticks})
+	}
+}
+
+func (n *Node) unstall(a *Append) {
+	if len(n.stalled) > 0 && n.stalled[0].append == a {
+		n.stalled = n.stalled[1:]
+	}
+}

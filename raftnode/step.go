@@ -1,0 +1,115 @@
+package raftnode
+
+import (
+	"fmt"
+
+	"go.etcd.io/raft/v3/raftpb"
+)
+
+// Step takes a message of another member. The error is one to be logged, or wraps
+// [ErrLost].
+func (n *Node) Step(m Message, now Reading) error {
+	if err := n.believe(m); err != nil {
+		return err
+	}
+	if m.GetType() == raftpb.MsgSnap {
+		n.offered = offeredSnapshot{index: m.GetSnapshot().GetMetadata().GetIndex(), size: m.SnapshotSize}
+	}
+	if err := n.take(m.Message); err != nil {
+		return err
+	}
+	n.hearTime(m, now)
+	return nil
+}
+
+func (n *Node) take(m *raftpb.Message) error {
+	if voter, learner := n.isMember(m.GetFrom()); voter || learner {
+		n.heard[m.GetFrom()] = n.ticks
+	}
+	if m.GetType() == raftpb.MsgReadIndex {
+		n.stepReadIndex(m)
+		return nil
+	}
+	if n.sayFarewell(m) || m.GetType() == raftpb.MsgTimeoutNow && !n.mayCampaign() {
+		return nil
+	}
+	if m.GetType() == raftpb.MsgSnap && len(n.held) > 0 {
+		n.heldSnapshot = m // an earlier one that waits was sent before, or is as good as lost
+		return nil
+	}
+	if n.tooMuch(m) || n.baseless(m) {
+		return nil // as if it had been lost: it comes again
+	}
+	if m.GetType() == raftpb.MsgHeartbeat && m.GetTerm() >= n.term {
+		if ok, err := n.hasCommitted(m); !ok {
+			return err
+		}
+	}
+	n.stepOther(m)
+	return nil
+}
+
+// hasCommitted says whether the log has what a heartbeat says is committed in it: Raft panics
+// otherwise. A leader never names a later commit than what this machine has acknowledged to
+// it, in this term, and in one term no entry goes away; so a machine that has less has
+// lost it. That is final, so only a member of the configuration is believed, or anybody as long
+// as this machine knows no configuration. A leader that this machine does not know as a
+// member, although it has been told so once, it does not meet: between that entry and the
+// first heartbeat of that leader the other members have learned how far this machine's disk
+// was, and refuse it with less (package witness).
+func (n *Node) hasCommitted(m *raftpb.Message) (bool, error) {
+	switch voter, learner := n.isMember(m.GetFrom()); {
+	case m.GetCommit() <= n.surely:
+		return true, nil
+	case m.GetCommit() <= n.lastIndex:
+		return false, nil // an append that was just taken may have cut the log off: it comes again
+	case !voter && !learner && n.knowsMembers():
+		return false, fmt.Errorf("raftnode: a heartbeat is refused: %016x, which is no member that this machine knows, says that entry %d is here, and the log ends at %d",
+			m.GetFrom(), m.GetCommit(), n.lastIndex)
+	}
+	return false, fmt.Errorf("%w: %016x says that entry %d is here, and the log ends at %d", ErrLost, m.GetFrom(), m.GetCommit(), n.lastIndex)
+}
+
+// stepOther gives Raft a message of another machine.
+func (n *Node) stepOther(m *raftpb.Message) {
+	switch m.GetType() {
+	case raftpb.MsgApp:
+		if entries := m.GetEntries(); len(entries) > 0 {
+			n.surely = min(n.surely, entries[len(entries)-1].GetIndex())
+		}
+	case raftpb.MsgSnap:
+		n.surely = min(n.surely, m.GetSnapshot().GetMetadata().GetIndex())
+	}
+	// A message from one that has been removed meanwhile is no error of ours.
+	_ = n.raw.Step(m)
+}
+
+// sayFarewell gives the only voter that is left the vote of this machine, which was
+// removed, for as long as that one does not know it. Raft would refuse it if the log of
+// this machine is longer; but as long as both voted nothing was committed that is not in
+// the log of the other one, and this machine has nobody else to vote for.
+func (n *Node) sayFarewell(m *raftpb.Message) bool {
+	answer := raftpb.MsgVoteResp
+	switch m.GetType() {
+	case raftpb.MsgPreVote:
+		answer = raftpb.MsgPreVoteResp
+	case raftpb.MsgVote:
+	default:
+		return false
+	}
+	if voters := n.confState.GetVoters(); !n.left || len(voters) != 1 || voters[0] != m.GetFrom() {
+		return false
+	}
+	n.work.Messages = append(n.work.Messages, &raftpb.Message{
+		Type: answer.Enum(), From: new(n.cfg.MemberID), To: m.From, Term: m.Term,
+	})
+	return true
+}
+
+// Unreachable reports that messages to a member may have been lost.
+func (n *Node) Unreachable(member uint64) {
+	n.raw.ReportUnreachable(member)
+	if member == n.leader {
+		n.reads.askSoon(n.ticks, n.cfg.ElectionTicks)
+	}
+}

@@ -1,0 +1,37 @@
+package raftnode
+
+import (
+	"go.etcd.io/raft/v3"
+	"go.etcd.io/raft/v3/tracker"
+)
+
+// Transfer hands the leadership to the member that is furthest of those alive. It returns
+// false if this machine does not lead or there is nobody to lead instead.
+func (n *Node) Transfer() bool {
+	// Of a follower Raft would take it for a request to pass on.
+	if n.raw.BasicStatus().RaftState != raft.StateLeader {
+		return false
+	}
+	best, match := uint64(raft.None), uint64(0)
+	n.raw.WithProgress(func(id uint64, typ raft.ProgressType, pr tracker.Progress) {
+		if id != n.cfg.MemberID && typ == raft.ProgressTypePeer && n.alive(id) && pr.Match >= match {
+			best, match = id, pr.Match
+		}
+	})
+	if best == raft.None {
+		return false
+	}
+	n.raw.TransferLeader(best)
+	return true
+}
+
+func (n *Node) transferring() bool { return n.raw.BasicStatus().LeadTransferee != raft.None }
+
+// escapeSlowDisk makes a leader whose disk does not answer give way: it could go on
+// sending heartbeats for ever while nobody gets an answer from it.
+func (n *Node) escapeSlowDisk() {
+	if !n.isLeader || len(n.stalled) == 0 || n.ticks-n.stalled[0].since < n.cfg.ElectionTicks || n.transferring() {
+		return
+	}
+	n.work.SlowDisk = n.Transfer()
+}
