@@ -10,9 +10,7 @@ import (
 // Applied reports that a has been applied.
 func (n *Node) Applied(a *Apply) error {
 	n.applied = max(n.applied, a.Last) // a snapshot may have been installed meanwhile
-	if n.changing && n.changed > 0 && n.applied >= n.changed {
-		n.changing, n.changed = false, 0
-	}
+	n.members.applied(n.applied)
 	if err := n.raw.Step(a.response); err != nil {
 		return fmt.Errorf("raftnode: step %s: %w", a.response.GetType(), err)
 	}
@@ -89,7 +87,7 @@ func (n *Node) handOut(m *raftpb.Message) {
 		if e.GetTerm() != n.handedTerm {
 			n.startTerm(e)
 		}
-		c, asked, why, err := n.cfg.Skip.open(e, n.mayChangeTo)
+		c, asked, why, err := n.cfg.Skip.open(e, n.members.possible)
 		if err != nil {
 			n.work.Unappliable = &Unappliable{Index: e.GetIndex(), Term: e.GetTerm(), Data: e.GetData(), Why: err}
 			return
@@ -100,9 +98,9 @@ func (n *Node) handOut(m *raftpb.Message) {
 		if c.change != nil {
 			n.changeMembers(e.GetIndex(), c.change)
 		} else if e.GetType() == raftpb.EntryConfChange { // it is skipped, and over like one that is carried out
-			n.changed = e.GetIndex()
+			n.members.handedOut(e.GetIndex())
 		} else if c.command != nil {
-			n.raised(e.GetIndex(), c.id)
+			n.members.raised(e.GetIndex(), c.id)
 		}
 		if c.command != nil {
 			apply.Entries = append(apply.Entries, Entry{
@@ -125,7 +123,7 @@ func (n *Node) startTerm(e *raftpb.Entry) {
 
 // install notes that a snapshot of the leader has become the state.
 func (n *Node) install(meta *raftpb.SnapshotMetadata) {
-	n.setMembers(meta.GetConfState())
+	n.setConf(meta.GetConfState())
 	n.installed = meta.GetIndex()
 	n.handedOut, n.handedTerm, n.applied = meta.GetIndex(), meta.GetTerm(), meta.GetIndex()
 	n.termStart = meta.GetIndex()

@@ -122,7 +122,7 @@ func (n *Node) hearTime(m Message, now Reading) {
 	case m.GetFrom() == n.leader && m.GetTerm() == n.term:
 		n.clock.follow(m.Time, m.GetTerm(), now)
 	default:
-		if voter, learner := n.isMember(m.GetFrom()); voter || learner || !n.knowsMembers() {
+		if n.members.has(m.GetFrom()) || !n.members.known() {
 			n.clock.hear(m.Time, now)
 		}
 	}

@@ -84,7 +84,7 @@ func (n *Node) askSnapshot() {
 	n.work.TakeSnapshot = &raftpb.SnapshotMetadata{
 		Index:     new(n.handedOut),
 		Term:      new(n.handedTerm),
-		ConfState: proto.Clone(n.confState).(*raftpb.ConfState),
+		ConfState: proto.Clone(n.members.conf).(*raftpb.ConfState),
 	}
 }
 
@@ -149,11 +149,10 @@ func (n *Node) needed(index uint64) uint64 {
 // SnapshotSent reports how sending a snapshot to a member has ended.
 func (n *Node) SnapshotSent(member uint64, ok bool) {
 	status := raft.SnapshotFinish
-	voter, learner := n.isMember(member)
 	switch {
 	case !ok:
 		status = raft.SnapshotFailure
-	case voter, learner: // it may have been removed meanwhile
+	case n.members.has(member): // it may have been removed meanwhile
 		n.fed[member] = true
 	}
 	n.raw.ReportSnapshot(member, status)

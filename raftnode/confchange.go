@@ -12,30 +12,20 @@ import (
 // promoteLag is how many entries a learner may lack to be given a vote.
 const promoteLag = 64
 
+// reservedIDs are from here on: Raft has uses of its own for some of them.
+const reservedIDs = 1 << 63
+
 // mayChange says whether a membership change may be proposed: one at a time, and
 // only when this leader has applied all changes of its predecessors. Then what is
 // checked here is still true when the change is applied.
 func (n *Node) mayChange() bool {
-	return !n.changing && n.handedTerm == n.term && n.applied >= n.termStart
+	return !n.members.changing && n.handedTerm == n.term && n.applied >= n.termStart
 }
 
 // leadChange decides about a membership change. This is the only place where that is
 // done: here all changes before are applied, and none comes before this one is.
 func (n *Node) leadChange(p *proposal, now uint64) {
-	err := ErrReservedID
-	change := &raftpb.ConfChange{NodeId: new(p.member)}
-	switch {
-	case p.member == raft.None || p.member >= reservedIDs:
-	case p.kind == KindRemove:
-		change.Type = raftpb.ConfChangeRemoveNode.Enum()
-		err = n.checkRemove(p)
-	default:
-		change.Type = raftpb.ConfChangeAddLearnerNode.Enum()
-		if voter, _ := n.isMember(p.member); voter { // it must not lose its vote
-			change.Type = raftpb.ConfChangeAddNode.Enum()
-		}
-		err = n.checkAdd(p)
-	}
+	change, err := n.decideChange(p)
 	if err != nil {
 		n.refuse(p, err)
 		return
@@ -44,12 +34,35 @@ func (n *Node) leadChange(p *proposal, now uint64) {
 	n.stepped(p, n.stepChange(change))
 }
 
+// decideChange returns the conf change that a proposal asks for, or why it must not happen.
+func (n *Node) decideChange(p *proposal) (*raftpb.ConfChange, error) {
+	if p.member == raft.None || p.member >= reservedIDs {
+		return nil, ErrReservedID
+	}
+	m, commands, err := n.cfg.Describe(p.kind, p.command)
+	if err != nil || m.ID != p.member {
+		return nil, ErrBadMember
+	}
+	change := &raftpb.ConfChange{NodeId: new(p.member)}
+	switch {
+	case p.kind == KindRemove:
+		change.Type = raftpb.ConfChangeRemoveNode.Enum()
+		err = n.members.checkRemove(p.member, n.alive)
+	case n.members.votes(p.member): // it must not lose its vote
+		change.Type = raftpb.ConfChangeAddNode.Enum()
+		err = n.members.checkAdd(m, commands, n.cfg.MaxMembers)
+	default:
+		change.Type = raftpb.ConfChangeAddLearnerNode.Enum()
+		err = n.members.checkAdd(m, commands, n.cfg.MaxMembers)
+	}
+	return change, err
+}
+
 // tooEarlyToTell says whether p would remove a voter and this leader is so new that it
 // may not have heard of all who are alive.
 func (n *Node) tooEarlyToTell(p *proposal) bool {
-	voter, _ := n.isMember(p.member)
-	return p.kind == KindRemove && voter && len(n.confState.GetVoters()) > 1 &&
-		n.ticks-n.ledSince <= n.cfg.ElectionTicks && n.losesQuorum(p.member)
+	return p.kind == KindRemove && n.members.votes(p.member) && len(n.members.voters()) > 1 &&
+		n.ticks-n.ledSince <= n.cfg.ElectionTicks && n.members.losesQuorum(p.member, n.alive)
 }
 
 // removesItself says whether p removes this leader while others vote. Then another one
@@ -58,12 +71,12 @@ func (n *Node) tooEarlyToTell(p *proposal) bool {
 // leadership is handed over as soon as Raft knows of somebody who could take it, and
 // after what waits was proposed: nothing can be while it is under way.
 func (n *Node) removesItself(p *proposal) bool {
-	return p.kind == KindRemove && p.member == n.cfg.MemberID && len(n.confState.GetVoters()) > 1 && !n.losesQuorum(p.member)
+	return p.kind == KindRemove && p.member == n.cfg.MemberID && len(n.members.voters()) > 1 && !n.members.losesQuorum(p.member, n.alive)
 }
 
 // promoteLearner gives a vote to a learner that has caught up.
 func (n *Node) promoteLearner() {
-	if !n.isLeader || len(n.confState.GetLearners()) == 0 || !n.mayChange() || n.transferring() {
+	if !n.isLeader || len(n.members.learners()) == 0 || !n.mayChange() || n.transferring() {
 		return
 	}
 	commit := n.raw.BasicStatus().HardState.GetCommit()
@@ -90,33 +103,33 @@ func (n *Node) stepChange(change *raftpb.ConfChange) error {
 	if err := n.step(&raftpb.Entry{Type: raftpb.EntryConfChange.Enum(), Data: data}); err != nil {
 		return err
 	}
-	n.changing, n.changed = true, 0
+	n.members.proposed()
 	return nil
 }
 
-// changeMembers lets a committed membership change take effect.
+// changeMembers lets a committed conf change take effect.
 func (n *Node) changeMembers(index uint64, change *raftpb.ConfChange) {
-	n.changed = index
-	n.setMembers(n.raw.ApplyConfChange(change))
-	if change.GetType() == raftpb.ConfChangeRemoveNode {
-		delete(n.fed, change.GetNodeId())
-		delete(n.origins.members, change.GetNodeId())
-		delete(n.versions.told, change.GetNodeId())
+	n.members.handedOut(index)
+	n.members.apply(change, n.raw.ApplyConfChange(change))
+	n.storage.members = n.members.conf
+	if change.GetType() != raftpb.ConfChangeRemoveNode {
+		return
 	}
-	if change.GetType() == raftpb.ConfChangeRemoveNode && change.GetNodeId() == n.cfg.MemberID {
-		n.left, n.work.Removed = true, true
+	delete(n.fed, change.GetNodeId())
+	delete(n.origins.members, change.GetNodeId())
+	if change.GetNodeId() == n.cfg.MemberID {
+		n.work.Removed = true
 	}
 }
 
-// mayChangeTo returns why Raft cannot carry out the membership change of an entry.
-func (n *Node) mayChangeTo(c content) error {
-	if voters := n.confState.GetVoters(); takesVote(c.change) && len(voters) == 1 && voters[0] == c.change.GetNodeId() {
-		return fmt.Errorf("membership change that leaves nobody with a vote: it takes that of %016x", voters[0])
-	}
-	return nil
+// setConf takes over the members of a snapshot.
+func (n *Node) setConf(conf *raftpb.ConfState) {
+	n.members.conf, n.storage.members = conf, conf
 }
 
-func takesVote(change *raftpb.ConfChange) bool {
-	t := change.GetType()
-	return t == raftpb.ConfChangeRemoveNode || t == raftpb.ConfChangeAddLearnerNode
+// alive says whether a member was heard within an election timeout. Raft's own notion
+// starts anew with every leader, and every election timeout.
+func (n *Node) alive(id uint64) bool {
+	tick, ok := n.heard[id]
+	return id == n.cfg.MemberID || ok && n.ticks-tick <= n.cfg.ElectionTicks
 }

@@ -37,7 +37,7 @@ func (n *Node) Fed() int { return len(n.fed) }
 
 // Members are those for whom Raft counts, with a vote or without one, in ascending order.
 func (n *Node) Members() []uint64 {
-	return slices.Sorted(slices.Values(slices.Concat(n.confState.GetVoters(), n.confState.GetLearners())))
+	return slices.Sorted(slices.Values(n.members.all()))
 }
 
 // Held is how many proposals count for the limits, and their bytes; HeldReads how many reads.

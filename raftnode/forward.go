@@ -134,7 +134,7 @@ func (n *Node) Forwarded(from uint64, payload []byte, bad error) error {
 		return err
 	}
 	p.origin, p.deadline = from, n.ticks+n.cfg.RequestTicks
-	if voter, learner := n.isMember(from); !n.isLeader || p.term != n.term || !voter && !learner {
+	if !n.isLeader || p.term != n.term || !n.members.has(from) {
 		n.reject(from, p.originID, errNotHere)
 		return nil
 	}

@@ -19,8 +19,8 @@ func (l *Leaderless) Majority() int { return (len(l.Reached)+len(l.Missing))/2 +
 
 // missLeader counts the ticks without a leader. It reports once until there is one again.
 func (n *Node) missLeader() {
-	voters := n.confState.GetVoters()
-	if n.leader != raft.None || n.left || len(voters) == 0 {
+	voters := n.members.voters()
+	if n.leader != raft.None || n.members.removed || len(voters) == 0 {
 		n.leaderless = 0
 		return
 	}

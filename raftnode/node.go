@@ -127,7 +127,6 @@ type Node struct {
 	storage *storage
 	clock   Clock
 
-	confState *raftpb.ConfState
 	leader    uint64
 	isLeader  bool
 	term      uint64
@@ -157,11 +156,7 @@ type Node struct {
 	heard     map[uint64]int    // tick of the last message of each other member
 	fed       map[uint64]bool   // members that were sent a snapshot and have not caught up since
 	ledSince  int               // tick at which this machine became the leader
-	changing  bool              // a membership change was proposed here and is not applied yet
-	changed   uint64            // index of the last membership change that was handed out
-	left      bool              // this machine was removed
-	roster    Roster            // of the last entry that was applied
-	versions  versions
+	members   membership
 	termStart uint64 // index of the first entry of the present term that was handed out
 
 	stalled       []stall           // appends that are not durable yet, oldest first
@@ -181,10 +176,9 @@ func New(cfg Config, state State, now Reading) (*Node, error) {
 	if err != nil {
 		return nil, fmt.Errorf("raftnode: log: %w", err)
 	}
-	n := &Node{cfg: cfg, storage: storage, heard: make(map[uint64]int), fed: make(map[uint64]bool), confState: &raftpb.ConfState{}}
-	n.versions.told = make(map[uint64]version.Range)
+	n := &Node{cfg: cfg, storage: storage, heard: make(map[uint64]int), fed: make(map[uint64]bool), members: newMembership(cfg.MemberID)}
 	if meta := state.Snapshot; meta != nil {
-		n.setMembers(meta.GetConfState())
+		n.setConf(meta.GetConfState())
 		n.handedOut, n.handedTerm, n.applied = meta.GetIndex(), meta.GetTerm(), meta.GetIndex()
 	}
 	if term := state.HardState.GetTerm(); term >= maxNumber {
@@ -292,7 +286,7 @@ func (n *Node) Status() Status {
 		Commit:   s.HardState.GetCommit(),
 		Applied:  n.applied,
 		Voters:   slices.Sorted(maps.Keys(n.raw.Status().Config.Voters.IDs())),
-		Learners: slices.Clone(n.confState.GetLearners()),
+		Learners: slices.Clone(n.members.learners()),
 		State:    s.RaftState,
 	}
 }

@@ -157,7 +157,7 @@ func (n *Node) askReadIndex() {
 // start, how far the log is committed: go.etcd.io/raft answers a ReadIndex of a learner
 // all the same.
 func (n *Node) aloneAndNew() bool {
-	return len(n.confState.GetVoters()) == 1 && n.handedTerm != n.term
+	return len(n.members.voters()) == 1 && n.handedTerm != n.term
 }
 
 // stepReadIndex takes the question of another member that holds this one for the

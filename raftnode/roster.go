@@ -62,71 +62,61 @@ type Roster struct {
 // disk: the leader decides by it, once all changes before are applied, whether a change
 // may become an entry. Until that entry is applied it proposes no other change, so that
 // what was decided still holds there, on every machine.
-func (n *Node) SetRoster(r Roster) {
-	n.roster = r
-	if n.versions.raising <= r.Version {
-		n.versions.raising = 0
+func (n *Node) SetRoster(r Roster) { n.members.setRoster(r) }
+
+func (m *membership) setRoster(r Roster) {
+	m.roster = r
+	if m.versions.raising <= r.Version {
+		m.versions.raising = 0
 	}
 }
 
-// checkAdd returns why the machine must not become a member, or be called and reached as
-// it wants to be from now on. Only what changes is looked at.
-func (n *Node) checkAdd(p *proposal) error {
-	m, commands, err := n.cfg.Describe(p.kind, p.command)
-	if err != nil || m.ID != p.member {
-		return ErrBadMember
-	}
-	if commands != (version.Range{}) && n.roster.Version > 0 && !commands.Has(n.roster.Version) {
+// checkAdd returns why a machine must not become a member, or be called and reached as m says
+// from now on. Only what changes is looked at. commands are the versions of a cluster that its
+// program understands, zero if it does not say; most is how large a cluster may be that has
+// not agreed on that.
+func (m *membership) checkAdd(member Member, commands version.Range, most int) error {
+	r := &m.roster
+	if commands != (version.Range{}) && r.Version > 0 && !commands.Has(r.Version) {
 		return ErrVersion
 	}
-	if slices.Contains(n.roster.Removed, m.ID) {
+	if slices.Contains(r.Removed, member.ID) {
 		return ErrRemoved
 	}
 	var former Member
-	for _, other := range n.roster.Members {
-		if other.ID == m.ID {
+	for _, other := range r.Members {
+		if other.ID == member.ID {
 			former = other
 		}
 	}
-	for _, other := range n.roster.Members {
+	for _, other := range r.Members {
 		switch {
-		case other.ID == m.ID:
-		case other.Name == m.Name && m.Name != former.Name:
+		case other.ID == member.ID:
+		case other.Name == member.Name && member.Name != former.Name:
 			return &TakenError{By: other.ID, Err: ErrNameTaken}
-		case other.PeerURL == m.PeerURL && m.PeerURL != former.PeerURL:
+		case other.PeerURL == member.PeerURL && member.PeerURL != former.PeerURL:
 			return &TakenError{By: other.ID, Err: ErrPeerURLTaken}
 		}
 	}
-	voter, learner := n.isMember(m.ID)
-	if !voter && !learner && len(n.confState.GetVoters())+len(n.confState.GetLearners()) >= n.maxMembers() {
+	if r.MaxMembers > 0 {
+		most = r.MaxMembers
+	}
+	if !m.has(member.ID) && len(m.all()) >= most {
 		return ErrTooManyMembers
 	}
 	return nil
 }
 
-// maxMembers bounds the size of the cluster.
-func (n *Node) maxMembers() int {
-	if n.roster.MaxMembers > 0 {
-		return n.roster.MaxMembers
-	}
-	return n.cfg.MaxMembers
-}
-
-// checkRemove returns why the member must not be removed.
-func (n *Node) checkRemove(p *proposal) error {
-	member := p.member
-	voter, learner := n.isMember(member)
-	m, _, err := n.cfg.Describe(p.kind, p.command)
+// checkRemove returns why a member must not be removed.
+func (m *membership) checkRemove(id uint64, alive func(id uint64) bool) error {
 	switch {
-	case err != nil || m.ID != member:
-		return ErrBadMember
-	case !voter && !learner && slices.Contains(n.roster.Removed, member):
+	case !m.has(id) && slices.Contains(m.roster.Removed, id):
 		return ErrRemoved
-	case !voter && !learner:
+	case !m.has(id):
 		return ErrUnknownMember
-	case voter && len(n.confState.GetVoters()) == 1:
+	case m.votesAlone(id):
 		return ErrLastVoter
-	case voter && n.losesQuorum(member):
+	case m.votes(id) && m.losesQuorum(id, alive):
 		return ErrLosesQuorum
 	}
 	return nil

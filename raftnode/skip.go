@@ -40,10 +40,10 @@ func (u *Unappliable) Error() string {
 
 // open returns what an entry carries: nothing if it is skipped, for which why is the reason.
 // asked says whether that was to be done.
-func (s Skip) open(e *raftpb.Entry, possible func(content) error) (c content, asked bool, why, err error) {
+func (s Skip) open(e *raftpb.Entry, possible func(*raftpb.ConfChange) error) (c content, asked bool, why, err error) {
 	c, err = open(e)
 	if err == nil {
-		err = possible(c)
+		err = possible(c.change)
 	}
 	asked = slices.Contains(s.Indexes, e.GetIndex())
 	if asked && err == nil && c.command != nil {
@@ -121,4 +121,4 @@ func Commands(entries []*raftpb.Entry) iter.Seq[[]byte] {
 	}
 }
 
-func anything(content) error { return nil }
+func anything(*raftpb.ConfChange) error { return nil }

@@ -23,7 +23,7 @@ func (n *Node) Step(m Message, now Reading) error {
 }
 
 func (n *Node) take(m *raftpb.Message) error {
-	if voter, learner := n.isMember(m.GetFrom()); voter || learner {
+	if n.members.has(m.GetFrom()) {
 		n.heard[m.GetFrom()] = n.ticks
 	}
 	if m.GetType() == raftpb.MsgReadIndex {
@@ -58,12 +58,12 @@ func (n *Node) take(m *raftpb.Message) error {
 // first heartbeat of that leader the other members have learned how far this machine's disk
 // was, and refuse it with less (package witness).
 func (n *Node) hasCommitted(m *raftpb.Message) (bool, error) {
-	switch voter, learner := n.isMember(m.GetFrom()); {
+	switch {
 	case m.GetCommit() <= n.surely:
 		return true, nil
 	case m.GetCommit() <= n.lastIndex:
 		return false, nil // an append that was just taken may have cut the log off: it comes again
-	case !voter && !learner && n.knowsMembers():
+	case n.members.known() && !n.members.has(m.GetFrom()):
 		return false, fmt.Errorf("raftnode: a heartbeat is refused: %016x, which is no member that this machine knows, says that entry %d is here, and the log ends at %d",
 			m.GetFrom(), m.GetCommit(), n.lastIndex)
 	}
@@ -97,7 +97,7 @@ func (n *Node) sayFarewell(m *raftpb.Message) bool {
 	default:
 		return false
 	}
-	if voters := n.confState.GetVoters(); !n.left || len(voters) != 1 || voters[0] != m.GetFrom() {
+	if !n.members.removed || !n.members.votesAlone(m.GetFrom()) {
 		return false
 	}
 	n.work.Messages = append(n.work.Messages, &raftpb.Message{

@@ -2,7 +2,6 @@ package raftnode
 
 import (
 	"errors"
-	"slices"
 
 	"go.etcd.io/raft/v3/raftpb"
 
@@ -33,55 +32,67 @@ type versions struct {
 // said when it has connected last. The zero range takes that back: who says it may be
 // somebody else.
 func (n *Node) Understands(member uint64, commands version.Range) {
-	n.versions.told[member] = commands
+	n.members.versions.told[member] = commands
 }
 
 // Version is that which the cluster has, or will have when what this leader has proposed is
 // committed: who does not understand it has no business here any more. It is 0 as long as
 // this machine does not know it.
-func (n *Node) Version() uint32 { return max(n.roster.Version, n.versions.raising) }
+func (n *Node) Version() uint32 { return max(n.members.roster.Version, n.members.versions.raising) }
 
-// lookAtVersions decides whether the version is to be raised: all members, those without a
-// vote too, are alive and have told this process that they understand a higher one. One that
-// is away may come back with an older program.
+// lookAtVersions decides whether the version is to be raised at the next call of Work.
 func (n *Node) lookAtVersions() {
-	n.versions.due = 0
-	if !n.isLeader || n.roster.Version == 0 || !n.mayChange() || n.transferring() || n.full() {
-		return
+	v := &n.members.versions
+	v.due = 0
+	if n.isLeader && n.mayChange() && !n.transferring() && !n.full() {
+		v.due = n.members.raisable(n.cfg.Commands, n.alive)
 	}
-	common := n.cfg.Commands
-	for _, id := range slices.Concat(n.confState.GetVoters(), n.confState.GetLearners()) {
-		if id == n.cfg.MemberID {
+}
+
+// raisable returns the version that the cluster could have instead of a lower one, 0 if there
+// is none: all members, those without a vote too, are alive and have told this process that
+// they understand it. One that is away may come back with an older program. own is what this
+// machine understands.
+func (m *membership) raisable(own version.Range, alive func(id uint64) bool) uint32 {
+	if m.roster.Version == 0 {
+		return 0
+	}
+	common := own
+	for _, id := range m.all() {
+		if id == m.self {
 			continue
 		}
-		told, ok := n.versions.told[id]
-		if !ok || !n.alive(id) {
-			return
+		told, ok := m.versions.told[id]
+		if !ok || !alive(id) {
+			return 0
 		}
 		common.Max = min(common.Max, told.Max)
 		common.Min = max(common.Min, told.Min)
 	}
-	if common.Has(common.Max) && common.Max > n.roster.Version {
-		n.versions.due = common.Max
+	if common.Has(common.Max) && common.Max > m.roster.Version {
+		return common.Max
 	}
+	return 0
 }
 
 // raise proposes what lookAtVersions has decided. It counts as a membership change: no machine
 // is taken in meanwhile that could not apply it.
 func (n *Node) raise(now uint64) {
-	to := n.versions.due
-	n.versions.due = 0
+	v := &n.members.versions
+	to := v.due
+	v.due = 0
 	if to == 0 || !n.isLeader || !n.mayChange() || n.transferring() {
 		return
 	}
 	if n.step(&raftpb.Entry{Data: encodeEntry(raiseID, now, n.cfg.RaiseTo(to))}) == nil {
-		n.changing, n.changed, n.versions.raising = true, 0, to
+		n.members.proposed()
+		v.raising = to
 	}
 }
 
 // raised notes the index of an entry that raises the version, when it is handed out.
-func (n *Node) raised(index, id uint64) {
-	if id == raiseID && n.versions.raising > 0 {
-		n.changed = index
+func (m *membership) raised(index, id uint64) {
+	if id == raiseID && m.versions.raising > 0 {
+		m.handedOut(index)
 	}
 }

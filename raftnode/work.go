@@ -139,8 +139,7 @@ func (w *Work) empty() bool {
 // campaignAlone makes a machine that is the only voter lead at once instead of
 // waiting for an election timeout.
 func (n *Node) campaignAlone() {
-	voters := n.confState.GetVoters()
-	if n.leader != raft.None || len(voters) != 1 || voters[0] != n.cfg.MemberID {
+	if n.leader != raft.None || !n.members.votesAlone(n.cfg.MemberID) {
 		return
 	}
 	status := n.raw.BasicStatus()
@@ -165,9 +164,8 @@ func (n *Node) ready(now Reading) {
 			n.inheritTime(now)
 		}
 		n.isLeader = leads
-		n.changing = n.changing && n.isLeader
 		if !n.isLeader {
-			n.versions.raising = 0
+			n.members.stepDown()
 		}
 	}
 	if leader := (Leader{ID: n.leader, Term: n.term, Self: n.isLeader}); leader != n.told {

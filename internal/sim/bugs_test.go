@@ -54,7 +54,7 @@ var bugs = []bug{
 		ctx.Send(r.to.store, m)`}}},
 	{"answer before the log is replayed", 20, []edit{{"actors/early.go", `	if e.over {`, `	if e.over || true {`}}},
 	{"promote a learner early", 60, []edit{{"raftnode/confchange.go", `pr.RecentActive && pr.Match+promoteLag >= commit && pr.Match > 0`, `pr.RecentActive && commit > 0`}}},
-	{"drop the members from the snapshot", 20, []edit{{"raftnode/compaction.go", `ConfState: proto.Clone(n.confState).(*raftpb.ConfState),`, `ConfState: proto.Clone(&raftpb.ConfState{}).(*raftpb.ConfState),`}}},
+	{"drop the members from the snapshot", 20, []edit{{"raftnode/compaction.go", `ConfState: proto.Clone(n.members.conf).(*raftpb.ConfState),`, `ConfState: proto.Clone(&raftpb.ConfState{}).(*raftpb.ConfState),`}}},
 	{"deliver an event before the history has it", 20, []edit{
 		{"watch/hub.go", `	h.history = history
 	if h.watches == 0 {`, `	h.history, h.late = h.late, history
@@ -81,13 +81,13 @@ var bugs = []bug{
 	{"use a member ID again", 50, []edit{{"internal/sim/operator.go", `	o.leave(m.memberID, func(err error, _ bool) {
 		if err != nil && `, `	o.leave(0, func(err error, _ bool) {
 		if err != nil && `}, {"internal/sim/operator.go", `		m.memberID, m.damaged, m.restored, m.served = 0, false, false, false`, `		m.damaged, m.restored, m.served = false, false, false`}}},
-	{"take a machine in that was removed", 60, []edit{{"raftnode/roster.go", `if slices.Contains(n.roster.Removed, m.ID) {`, `if m.ID == 0 {`}}},
+	{"take a machine in that was removed", 60, []edit{{"raftnode/roster.go", `if slices.Contains(r.Removed, member.ID) {`, `if member.ID == 0 {`}}},
 	{"cut a log off where it is damaged", 60, []edit{{"wal/replay.go", `after, found := recordAfter(data, h.crc, offset, end); found`, `after, found := recordAfter(data, h.crc, offset, end); found && after == 0`}}},
 	{"forget the vote", 30, []edit{{"raftnode/work.go", `&raftpb.HardState{Term: m.Term, Vote: m.Vote, Commit: m.Commit}`, `&raftpb.HardState{Term: m.Term, Vote: new(uint64(0)), Commit: m.Commit}`}}},
 	{"propose again what may have been committed", 60, []edit{{"raftnode/proposals.go", `if !p.done && !p.kept && p.term < term {`, `if !p.done {`}}},
 	{"say that nothing happened when that is not known", 60, []edit{{"raftnode/node.go", `n.fail(p.token, ErrUnknownOutcome)`, `n.fail(p.token, ErrNoLeader)`}}},
-	{"take a forwarded proposal of any term", 100, []edit{{"raftnode/forward.go", `if voter, learner := n.isMember(from); !n.isLeader || p.term != n.term ||`, `p.term = n.term
-	if voter, learner := n.isMember(from); !n.isLeader ||`}}},
+	{"take a forwarded proposal of any term", 100, []edit{{"raftnode/forward.go", `if !n.isLeader || p.term != n.term ||`, `p.term = n.term
+	if !n.isLeader ||`}}},
 	{"take a forwarded proposal twice", 100, []edit{{"raftnode/forward.go", `if !o.take(p.originID) {`, `if !o.take(p.originID) && n.transferring() {`}}},
 	{"leave the history out of a snapshot", 20, []edit{{"store/tree/loader.go", `	history.record(event)
 `, `	history.cleared = event.Index
@@ -122,8 +122,8 @@ func (rs *reads) add(`}}},
 	{"take a member back whatever it has lost", 100, []edit{{"witness/record.go", `case b.records[member].lacks(reach):`, `case b.records[member].lacks(reach) && member == 0:`}}},
 	{"forget at a restart what the others had", 100, []edit{{"actors/recover.go", `d.book, d.Forgotten = witness.Load`, `_, d.Forgotten = witness.Load`}}},
 	{"miss entries that a new leader may take away", 60, []edit{{"witness/record.go", `if reach.Term == r.Term && reach.LastTerm == r.Term {`, `if reach.Term == r.Term {`}}},
-	{"raise the version before all members know it", 60, []edit{{"raftnode/versions.go", `		if !ok || !n.alive(id) {
-			return
+	{"raise the version before all members know it", 60, []edit{{"raftnode/versions.go", `		if !ok || !alive(id) {
+			return 0
 		}`, `		if !ok || told.Max < common.Max {
 			continue
 		}`}}},
