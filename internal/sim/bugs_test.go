@@ -83,7 +83,7 @@ var bugs = []bug{
 		if err != nil && `}, {"internal/sim/operator.go", `		m.memberID, m.damaged, m.restored, m.served = 0, false, false, false`, `		m.damaged, m.restored, m.served = false, false, false`}}},
 	{"take a machine in that was removed", 60, []edit{{"raftnode/roster.go", `if slices.Contains(r.Removed, member.ID) {`, `if member.ID == 0 {`}}},
 	{"cut a log off where it is damaged", 60, []edit{{"wal/replay.go", `after, found := recordAfter(data, h.crc, offset, end); found`, `after, found := recordAfter(data, h.crc, offset, end); found && after == 0`}}},
-	{"forget the vote", 30, []edit{{"raftnode/work.go", `&raftpb.HardState{Term: m.Term, Vote: m.Vote, Commit: m.Commit}`, `&raftpb.HardState{Term: m.Term, Vote: new(uint64(0)), Commit: m.Commit}`}}},
+	{"forget the vote", 30, []edit{{"raftnode/appends.go", `&raftpb.HardState{Term: m.Term, Vote: m.Vote, Commit: m.Commit}`, `&raftpb.HardState{Term: m.Term, Vote: new(uint64(0)), Commit: m.Commit}`}}},
 	{"propose again what may have been committed", 60, []edit{{"raftnode/proposals.go", `if !p.done && !p.kept && p.term < term {`, `if !p.done {`}}},
 	{"say that nothing happened when that is not known", 60, []edit{{"raftnode/node.go", `n.fail(p.token, ErrUnknownOutcome)`, `n.fail(p.token, ErrNoLeader)`}}},
 	{"take a forwarded proposal of any term", 100, []edit{{"raftnode/forward.go", `if !n.isLeader || p.term != n.term ||`, `p.term = n.term
