@@ -1,10 +1,12 @@
 package actors
 
 import (
+	"sync/atomic"
 	"testing"
 
 	"github.com/asynkron/protoactor-go/actor"
 
+	"etcd/store/tree"
 	"etcd/watch"
 )
 
@@ -93,4 +95,41 @@ func BenchmarkDelivery(b *testing.B) {
 		m.root.Send(m.Raft, &Propose{Command: command})
 		<-left
 	}
+}
+
+// BenchmarkOneShots measures one event that ends n watches of one key, from the moment at
+// which the hub has it until the last session has its answer. Sessions are as cheap as those
+// of connections: they run where they are sent to.
+func BenchmarkOneShots(b *testing.B) {
+	const n = 50_000
+	m := start(b, b.TempDir())
+	kind := m.Kind("session")
+	kind.Untimed = true
+	mailbox, dispatcher := kind.Mailbox(), actor.NewSynchronizedDispatcher(1)
+	var left atomic.Int64
+	all := make(chan struct{})
+	sessions := make([]*actor.PID, n)
+	for i := range sessions {
+		sessions[i] = m.root.Spawn(actor.PropsFromFunc(func(ctx actor.Context) {
+			if _, ok := ctx.Message().(*WatchReply); ok && left.Add(-1) == 0 {
+				all <- struct{}{}
+			}
+		}, actor.WithMailbox(mailbox), actor.WithDispatcher(dispatcher)))
+	}
+	subscriber, index := uint64(0), uint64(1<<40)
+	b.ReportAllocs()
+	for b.Loop() {
+		b.StopTimer()
+		left.Store(n)
+		for _, pid := range sessions {
+			subscriber++
+			m.root.Send(m.Hub, &Watch{ReplyTo: pid, Subscriber: subscriber, Watcher: watch.Watcher{Path: "/bench"}})
+		}
+		m.eventually("all watch", func() bool { return m.Watchers() == n })
+		index++
+		b.StartTimer()
+		m.root.Send(m.Hub, &published{events: []*tree.Event{{Index: index, Node: &tree.Node{Path: "/bench"}}}})
+		<-all
+	}
+	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N*n), "ns/watcher")
 }

@@ -20,9 +20,6 @@ type hubActor struct {
 	idle []*actor.PID // writers that have nothing to do
 }
 
-// batchesPerWriter is how many subscribers a writer serves at a time.
-const batchesPerWriter = 64
-
 func (h *hubActor) Receive(ctx actor.Context) {
 	switch m := ctx.Message().(type) {
 	case *pids:
@@ -60,21 +57,17 @@ func (h *hubActor) add(ctx actor.Context, m *Watch) {
 	}
 }
 
+// batchesPerWriter is how many subscribers a writer serves at a time.
+const batchesPerWriter = 64
+
 // goOn gives work to those who have none.
 func (h *hubActor) goOn(ctx actor.Context) {
 	if c := h.hub.CatchUp(); c != nil {
 		ctx.Send(h.to.catchUp, c)
 	}
 	for h.count(); len(h.idle) > 0; {
-		var batches []watch.Batch
-		for len(batches) < batchesPerWriter {
-			b, ok := h.hub.Next()
-			if !ok {
-				break
-			}
-			batches = append(batches, b)
-		}
-		if len(batches) == 0 {
+		batches := h.hub.Next(batchesPerWriter)
+		if batches == nil {
 			return
 		}
 		h.count()
@@ -87,21 +80,23 @@ func (h *hubActor) goOn(ctx actor.Context) {
 // close tells all watchers that the machine shuts down, behind what is ready for them.
 func (h *hubActor) close(ctx actor.Context) {
 	h.closing = true
-	for b, ok := h.hub.Next(); ok; b, ok = h.hub.Next() {
-		send(ctx, b)
+	for batches := h.hub.Next(batchesPerWriter); batches != nil; batches = h.hub.Next(batchesPerWriter) {
+		send(ctx, batches)
 	}
 	all := h.hub.Clear(ErrClosing)
 	h.count()
-	for _, b := range all {
-		send(ctx, b)
-	}
+	send(ctx, all)
 }
 
 // count says how many watches there are, before anybody hears that one has ended.
 func (h *hubActor) count() { h.watchers.Store(int64(h.hub.Len())) }
 
-func send(ctx actor.Context, b watch.Batch) {
-	ctx.Send(b.Token.(*actor.PID), &WatchReply{ID: b.Subscriber, Deliveries: b.Deliveries, More: !b.Last})
+func send(ctx actor.Context, batches []watch.Batch) {
+	replies := make([]WatchReply, len(batches))
+	for i, b := range batches {
+		replies[i] = WatchReply{ID: b.Subscriber, Deliveries: b.Deliveries, More: !b.Last}
+		ctx.Send(b.Token.(*actor.PID), &replies[i])
+	}
 }
 
 // writers is how many batches can be on their way at a time. Nobody keeps a writer waiting,
@@ -117,9 +112,7 @@ func (w *writerActor) Receive(ctx actor.Context) {
 	case *pids:
 		w.to = m
 	case *handOut:
-		for _, b := range m.batches {
-			send(ctx, b)
-		}
+		send(ctx, m.batches)
 		ctx.Send(w.to.hub, &handedOut{writer: ctx.Self()})
 	}
 }

@@ -28,10 +28,12 @@ func subscribe(b *testing.B, hub *watch.Hub, id uint64, w watch.Watcher) {
 
 // write takes all batches, as writers do, and returns how many deliveries are in them.
 func write(hub *watch.Hub) (deliveries int) {
-	for batch, ok := hub.Next(); ok; batch, ok = hub.Next() {
-		deliveries += len(batch.Deliveries)
-		if !batch.Last {
-			hub.Written(batch.Subscriber)
+	for batches := hub.Next(64); batches != nil; batches = hub.Next(64) {
+		for _, b := range batches {
+			deliveries += len(b.Deliveries)
+			if !b.Last {
+				hub.Written(b.Subscriber)
+			}
 		}
 	}
 	return deliveries

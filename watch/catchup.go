@@ -199,7 +199,7 @@ func (h *Hub) handBack(s *subscriber, found []Delivery, cursor uint64, more bool
 	s.ready = found
 	for _, d := range found {
 		if d.Last {
-			d.w.found = d.Event.Index
+			d.w.found = d.Event
 		}
 	}
 	late := false

@@ -92,9 +92,11 @@ func (f *feed) settle() {
 	f.t.Helper()
 	f.order = nil
 	for {
-		for b, ok := f.hub.Next(); ok; b, ok = f.hub.Next() {
-			f.deliver(b)
-			f.hub.Written(b.Subscriber)
+		for batches := f.hub.Next(7); batches != nil; batches = f.hub.Next(7) {
+			for _, b := range batches {
+				f.deliver(b)
+				f.hub.Written(b.Subscriber)
+			}
 		}
 		c := f.hub.CatchUp()
 		if c == nil {

@@ -15,10 +15,11 @@ type Hub struct {
 	paths   paths[*watcher]
 	watches int
 
-	// due are those for which something is ready and that no writer is busy with, waiting
-	// those that are to be caught up. Nobody is in both.
-	due, waiting queue
-	catchUp      *CatchUp // nil: none is under way
+	// done are those who had one watch and have its last event: they are forgotten but for
+	// that. due are those for which something is ready and that no writer is busy with,
+	// waiting those that are to be caught up. Nobody is in two of them.
+	done, due, waiting queue
+	catchUp            *CatchUp // nil: none is under way
 }
 
 // NewHub returns a hub without subscribers whose past is history.
@@ -110,8 +111,13 @@ func (h *Hub) Remove(id uint64) {
 
 // end removes a watch.
 func (h *Hub) end(w *watcher) {
-	h.paths.remove(&w.spot)
+	h.unlist(w)
 	w.sub.remove(w)
+}
+
+// unlist has no more events offered to w.
+func (h *Hub) unlist(w *watcher) {
+	h.paths.remove(&w.spot)
 	h.watches--
 }
 
@@ -135,7 +141,14 @@ func (h *Hub) Publish(events []*tree.Event, history tree.History) {
 // offer makes e ready for w if w wants it.
 func (h *Hub) offer(w *watcher, e *tree.Event) {
 	s := w.sub
-	if s.state == behind || s.missed || w.found > 0 || e.Index < w.from || !w.wants(e) {
+	if s.state == behind || s.missed || w.found != nil || e.Index < w.from || !w.wants(e) {
+		return
+	}
+	if !w.Stream && s.hasOnly(w) {
+		w.found = e
+		h.unlist(w)
+		h.forget(s)
+		h.done.push(s)
 		return
 	}
 	if len(s.ready) == MaxReady {
@@ -162,7 +175,7 @@ func (h *Hub) overflow(s *subscriber) {
 // deliver is the delivery of e to w, which ends w unless it is a stream.
 func (w *watcher) deliver(e *tree.Event) Delivery {
 	if !w.Stream {
-		w.found = e.Index
+		w.found = e
 	}
 	return Delivery{Watch: w.ID, Event: e, Last: !w.Stream, w: w}
 }
@@ -177,12 +190,34 @@ type Batch struct {
 	Last bool
 }
 
-// Next returns a batch that is to be written out; false if there is none.
-func (h *Hub) Next() (Batch, bool) {
-	s := h.due.first
-	if s == nil {
-		return Batch{}, false
+// Next returns what a writer is to write out next, for so many subscribers at most; nil if
+// nothing is ready. Those who are done come first: nothing else can be waiting behind them.
+func (h *Hub) Next(subscribers int) []Batch {
+	n := min(h.done.len+h.due.len, subscribers)
+	if n == 0 {
+		return nil
 	}
+	batches := h.takeDone(make([]Batch, 0, n))
+	for len(batches) < n {
+		batches = append(batches, h.take(h.due.first))
+	}
+	return batches
+}
+
+// takeDone appends the batches of those who are done, for as many as there is room for.
+func (h *Hub) takeDone(batches []Batch) []Batch {
+	deliveries := make([]Delivery, min(h.done.len, cap(batches))) // one for each
+	for i := range deliveries {
+		s := h.done.first
+		s.leave()
+		deliveries[i] = Delivery{Watch: s.watches.ID, Event: s.watches.found, Last: true}
+		batches = append(batches, Batch{Subscriber: s.id, Token: s.token, Deliveries: deliveries[i : i+1 : i+1], Last: true})
+	}
+	return batches
+}
+
+// take takes what is ready for s.
+func (h *Hub) take(s *subscriber) Batch {
 	s.leave()
 	b := Batch{Subscriber: s.id, Token: s.token, Deliveries: s.ready}
 	s.ready = nil
@@ -200,7 +235,7 @@ func (h *Hub) Next() (Batch, bool) {
 	} else {
 		s.taken = true
 	}
-	return b, true
+	return b
 }
 
 // Written says that a batch was written out.
@@ -247,7 +282,7 @@ func (h *Hub) endLost(s *subscriber, why func(requested uint64) error) {
 	}
 	for w := s.watches; w != nil; {
 		following := w.next
-		if from := max(w.from, s.cursor); w.found == 0 && from <= newest {
+		if from := max(w.from, s.cursor); w.found == nil && from <= newest {
 			h.fail(w, why(from))
 		}
 		w = following

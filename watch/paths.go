@@ -91,8 +91,8 @@ func (p *paths[T]) remove(s *spot[T]) {
 }
 
 // match visits whoever watches the path of e or one above it, from the path upwards, and
-// if e removes a directory also who watches one below it, in the order of paths. Nothing
-// may be added or removed meanwhile.
+// if e removes a directory also who watches one below it, in the order of paths. Meanwhile
+// nothing may be added, and nothing removed but what is being visited.
 func (p *paths[T]) match(e *tree.Event, visit func(T)) {
 	for path := e.Node.Path; ; path = parent(path) {
 		if at := p.places[path]; at != nil {
@@ -117,8 +117,10 @@ func (p *paths[T]) match(e *tree.Event, visit func(T)) {
 }
 
 func (at *place[T]) visit(visit func(T)) {
-	for s := at.first; s != nil; s = s.next {
+	for s := at.first; s != nil; {
+		following := s.next
 		visit(s.value)
+		s = following
 	}
 }
 

@@ -49,10 +49,11 @@ func (s *slow) add(t *rapid.T) {
 
 // take lets a writer take what is ready for somebody.
 func (s *slow) take() bool {
-	b, ok := s.hub.Next()
-	if !ok {
+	batches := s.hub.Next(1)
+	if batches == nil {
 		return false
 	}
+	b := batches[0]
 	if slices.Contains(s.writing, b.Subscriber) {
 		s.t.Fatalf("subscriber %d gets more before the last was written", b.Subscriber)
 	}

@@ -1,5 +1,7 @@
 package watch
 
+import "etcd/store/tree"
+
 // MaxReady is how many deliveries are kept ready for one subscriber, besides those that
 // a writer has taken.
 const MaxReady = 64
@@ -47,8 +49,8 @@ type watcher struct {
 	sub *subscriber // nil: it is gone
 	// from is the index from which on events are wanted that were not handed to a writer.
 	from uint64
-	// found is the index of the event that is ready and will be its last; 0: none yet.
-	found uint64
+	// found is the event that is ready and will be its last; nil: none yet.
+	found *tree.Event
 	// late says that it was added while its subscriber was being caught up, and begins
 	// before the end of that.
 	late bool
@@ -77,6 +79,11 @@ func (s *subscriber) remove(w *watcher) {
 	w.sub, w.prev, w.next = nil, nil, nil
 }
 
+// hasOnly says that s has no watch but w, and nothing to get before what is published now.
+func (s *subscriber) hasOnly(w *watcher) bool {
+	return s.state == current && !s.taken && len(s.ready) == 0 && s.watches == w && w.next == nil
+}
+
 // fallBehind drops what is ready: s has to be caught up from the first event of that, or
 // from next, which is the first event that it has not been offered.
 func (s *subscriber) fallBehind(next uint64) {
@@ -91,14 +98,17 @@ func (s *subscriber) fallBehind(next uint64) {
 // drop takes deliveries back that will not be made.
 func drop(deliveries []Delivery) {
 	for _, d := range deliveries {
-		if d.w.found == d.Event.Index {
-			d.w.found = 0
+		if d.w.found == d.Event {
+			d.w.found = nil
 		}
 	}
 }
 
 // queue is a list of subscribers that wait. Each is in one queue at most.
-type queue struct{ first, last *subscriber }
+type queue struct {
+	first, last *subscriber
+	len         int
+}
 
 func (q *queue) push(s *subscriber) {
 	s.queue, s.prev, s.next = q, q.last, nil
@@ -108,6 +118,7 @@ func (q *queue) push(s *subscriber) {
 		q.last.next = s
 	}
 	q.last = s
+	q.len++
 }
 
 // leave takes s out of the queue in which it waits.
@@ -127,4 +138,5 @@ func (s *subscriber) leave() {
 		s.next.prev = s.prev
 	}
 	s.queue, s.prev, s.next = nil, nil, nil
+	q.len--
 }
