@@ -3,13 +3,13 @@
 // It owns the subscribers of this machine and their watches. A subscriber is one
 // connection or stream, however many watches it has. While it is current, what is
 // published is matched once and made ready for it, [MaxReady] deliveries at most; a writer
-// takes those, and says when they are written out. One whose only watch ends with an event
-// is forgotten at once, so that it needs no such list. A subscriber for which more is published
+// takes those, and says when they are written out. A subscriber for which more is published
 // than that is behind, and so is one with a watch from an index in the past: what was ready
 // is dropped, and a [CatchUp] looks in the history for what it has not got. That needs none
 // of the hub's time, and one pass serves all who wait for one. Meanwhile what is published
 // is made ready behind it again, and when the pass is over the subscriber is current in one
-// step.
+// step. A subscriber whose only watch ends with an event is forgotten when that is published,
+// and its delivery handed to the next writer.
 //
 // It promises that
 //   - a watch from an index gets every matching event from that index on, in order, once,

@@ -257,6 +257,30 @@ func TestAOneShotIsGoneAfterOneEvent(t *testing.T) {
 	f.wantLen(1)
 }
 
+func TestAWriterGetsAtMostWhatItAsksFor(t *testing.T) {
+	f := newFeed(t)
+	for id := uint64(1); id <= 5; id++ {
+		if err := f.add(watch.Watcher{ID: id, Path: "/a", Stream: id == 5}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	f.apply(set("/a"))
+	f.tell()
+	f.wantLen(1) // the others are as good as answered
+	for _, want := range []int{2, 2, 1, 0} {
+		batches := f.hub.Next(2)
+		if len(batches) != want {
+			t.Fatalf("got %d subscribers, want %d", len(batches), want)
+		}
+		for _, b := range batches {
+			f.deliver(b)
+		}
+	}
+	for id := uint64(1); id <= 5; id++ {
+		f.want(id, 1)
+	}
+}
+
 func TestRemove(t *testing.T) {
 	f := newFeed(t)
 	for id := uint64(1); id <= 4; id++ {
