@@ -2,9 +2,8 @@ package transport
 
 import "time"
 
-// allowances bound how often something happens for each of many keys: burst times at once, and
-// then once in every. At most most keys are told apart; who comes when there is no room for
-// one more is refused until there is.
+// allowances is a rate limiter for each of many keys: burst times at once, and then once in
+// every. It tracks at most most keys; a new one is refused while there is no room for it.
 type allowances[K comparable] struct {
 	burst int
 	every time.Duration
@@ -15,11 +14,11 @@ type allowances[K comparable] struct {
 type allowance struct {
 	left    int           // times that are allowed now
 	since   time.Duration // when left was last counted
-	omitted uint64        // times that were refused since the last one that was not
+	omitted uint64        // times that were refused since the last that was allowed
 }
 
-// take says whether it may happen once more, and how often it was refused before. now is the
-// time since any moment before.
+// take reports whether it may happen once more, and how often it was refused since the last
+// time. now is the time since any fixed moment.
 func (a *allowances[K]) take(key K, now time.Duration) (omitted uint64, ok bool) {
 	one := a.of[key]
 	if one == nil {
@@ -45,7 +44,7 @@ func (a *allowances[K]) take(key K, now time.Duration) (omitted uint64, ok bool)
 	return omitted, true
 }
 
-// forget drops the keys for which everything is allowed again.
+// forget evicts the keys whose allowance is full again.
 func (a *allowances[K]) forget(now time.Duration) {
 	for key, one := range a.of {
 		if one.refill(now, a.burst, a.every); one.left == a.burst {

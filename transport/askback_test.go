@@ -124,7 +124,7 @@ func TestStrangersDoNotMakeItDial(t *testing.T) {
 			t.Fatalf("status %d", status)
 		}
 	}
-	if got := elsewhere.Load(); got < saidBurst || got > 500 {
+	if got := elsewhere.Load(); got < claimBurst || got > 500 {
 		t.Errorf("%d dials to where the stranger has said", got)
 	}
 	// Nobody else suffers for it.

@@ -16,16 +16,16 @@ const (
 	maxLogMessages = 100
 )
 
-// BoundedLog returns a handler for lines that other machines, and whoever poses as one, may
-// cause as often as they like: of those with one message next gets 20 at once, and then one a
-// second. The line after those that were left out says how many they were. now is the time
-// since any moment before.
+// BoundedLog returns a handler that rate limits the lines that peers, and strangers who pose as
+// one, can cause at will: of those with one message next gets 20 at once, and then one a
+// second. The line after omitted ones says how many they were. now is the time since any fixed
+// moment.
 func BoundedLog(next slog.Handler, now func() time.Duration) slog.Handler {
 	lines := allowances[string]{burst: logBurst, every: logEvery, most: maxLogMessages}
 	return boundedLog{next, &logLimits{now: now, lines: lines}}
 }
 
-// logLimits are those of the messages of one log.
+// logLimits rate limits the messages of one log.
 type logLimits struct {
 	now func() time.Duration
 

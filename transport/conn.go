@@ -8,8 +8,8 @@ import (
 // writeStep is how much is written under one deadline, in bytes.
 const writeStep = 64 << 10
 
-// timedConn is a connection whose every read and write must make progress within a
-// time.
+// timedConn is a connection on which every read and write must make progress within a
+// timeout.
 type timedConn struct {
 	net.Conn
 	readTimeout  time.Duration // 0: the deadline for reading is set by other means

@@ -13,14 +13,14 @@
 //     queued when the connection broke, is dropped and counted. Raft sends again;
 //   - a member that has gone silent is noticed within [Config.Dead];
 //   - control frames never wait behind bulk ones, which have their own connection;
-//   - nobody is served who belongs to another cluster, mistook this machine for
-//     another, or is turned away by the caller's [Admit], which may have the member asked
-//     first; and no stream of one process is replaced by that of another one with the same
-//     ID while it lives, unless the caller says that it supersedes it;
-//   - what strangers cause is bounded: dials, questions under way, log lines;
-//   - a snapshot is held in memory by neither side, and is acknowledged only after
-//     the receiver reported it durable. Nothing of it reaches the receiver before the
-//     caller wants it, and never more than was announced.
+//   - a machine is refused that belongs to another cluster, mistook this machine for
+//     another, or is refused by the caller's [Admit], which may have the member asked
+//     back first; and no stream of a process is replaced by one of another process with the same ID
+//     while it lives, unless the caller says that the new one supersedes it;
+//   - what strangers can cause is bounded: dials, questions in flight, log lines;
+//   - a snapshot is held in memory by neither side, and is acked only after the receiver
+//     reported it durable. Nothing of it reaches the receiver before the caller wants it,
+//     and never more than was announced.
 //
 // It must never look into a payload, decide who is a member, retry a frame, or know
 // actors. It reports through callbacks.
@@ -28,14 +28,13 @@
 // # On the wire
 //
 // A stream starts as an HTTP/1.1 request, "GET /raft/stream" with the headers of
-// [Hello], answered 101, with what the other side says of itself, or with an error in the
-// JSON shape of the API. The member that was asked says so either way: it repeats the
-// cluster that was named, and who answers whom. Who was not asked for tells no IDs. The
-// dialling side may still refuse then. After 101 the
-// connection carries frames (see [AppendFrame]). The dialling side sends a ping
-// when it had nothing to send for [Config.Heartbeat]. The accepting side writes
-// nothing but pongs: one whenever bytes arrive, or were dealt with, and the last
-// pong is half a heartbeat old. A pong thus confirms progress, and a receiver that
+// [Hello], answered 101, with the peer's own Hello, or with an error in the JSON shape of
+// the API. The member that was dialled identifies itself either way: it repeats the cluster
+// ID of the request, and the IDs of both members. A machine that is not that member tells
+// no IDs. After 101 the dialer may still refuse the peer. From then on the connection
+// carries frames (see [AppendFrame]). The dialer sends a ping when it had nothing to send
+// for [Config.Heartbeat]. The accepting side writes nothing but pongs: one whenever bytes
+// arrive, or were handled, and the last pong is half a heartbeat old. A pong thus confirms progress, and a receiver that
 // is slow but working is not taken for dead.
 //
 // A snapshot starts likewise, with "POST /raft/snapshot". After 101 come a frame with

@@ -21,12 +21,11 @@ const (
 	// KindReject answers a KindForward that was not proposed. Its payload is the
 	// caller's.
 	KindReject Kind = 3
-	// KindHash tells what the state of a machine hashes to. Its payload is the
-	// caller's.
+	// KindHash carries the hash of a machine's state. Its payload is the caller's.
 	KindHash Kind = 4
-	// KindReach tells how far the log of a machine reaches. Its payload is the caller's.
+	// KindReach carries how far a machine's log reaches. Its payload is the caller's.
 	KindReach Kind = 5
-	// KindRefusal tells the accepting side of a stream that it is refused, see
+	// KindRefusal tells the accepting side of a stream that the dialer refuses it, see
 	// [Events.Meet]. [DecodeRefusal] reads its payload.
 	KindRefusal Kind = 6
 
@@ -42,7 +41,7 @@ const MaxFrame = 64 << 20
 
 const (
 	frameHeaderSize = 12
-	// frameStep is how much memory a frame gets before any of it has arrived.
+	// frameStep is how much memory a frame gets before any of it has arrived, in bytes.
 	frameStep = 64 << 10
 )
 

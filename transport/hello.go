@@ -24,7 +24,7 @@ import (
 )
 
 const (
-	// StreamPath is where a stream is asked for, with GET.
+	// StreamPath is where a stream is requested, with GET.
 	StreamPath = "/raft/stream"
 	// SnapshotPath is where a snapshot is delivered, with POST.
 	SnapshotPath = "/raft/snapshot"
@@ -45,11 +45,11 @@ const (
 
 	// maxAnswer bounds the answer to a request, headers included, in bytes.
 	maxAnswer = 64 << 10
-	// maxMessage bounds what is repeated of an error that another machine gives, in bytes.
+	// maxMessage bounds what is quoted of a peer's error, in bytes.
 	maxMessage = 2 << 10
 )
 
-// Protocol is what this program speaks with other machines: handshakes, frames, and what the
+// Protocol is the version that this program speaks with peers: handshakes, frames, and what the
 // frames carry besides commands and snapshots. Two machines speak the highest version that
 // both understand.
 var Protocol = version.Range{Min: 4, Max: 4}
@@ -84,43 +84,43 @@ func parseClass(name string) (Class, bool) {
 	return 0, false
 }
 
-// Hello is what a machine says about itself and whom it means to reach. Both sides say
-// it: the dialling one in its request, the other one in its answer.
+// Hello is what a machine tells of itself in a handshake, and which member it means to reach.
+// Both sides send it: the dialer in its request, the accepting side in its answer.
 type Hello struct {
 	ClusterID, From, To uint64
 	// Class is [Control] or [Bulk] for a stream, and "snapshot" as a string for a
 	// snapshot.
 	Class Class
-	// Addr is where the dialling machine says that it listens for others, host:port. Of an
-	// answer it is where it was dialled.
+	// Addr is the peer address that the dialer claims, host:port. In an answer it is the
+	// address that was dialled.
 	Addr string
 	// Nonce is that of the process.
 	Nonce uint64
-	// Token is what the dialling process says to nobody else, so that it can be asked
-	// whether it has said it. An answer has none.
+	// Token is what the dialer sends to nobody else, so that it can be asked back whether it
+	// has sent it. An answer has none.
 	Token string
-	// Reach is how far the log of the machine reaches, in the words of the caller.
+	// Reach is how far the log of the machine reaches, in the caller's encoding.
 	Reach string
 	// Understood is what the program of the machine understands.
 	Understood version.Understood
-	// Rival is not part of what is said: another process has a stream to this machine under
-	// the same member ID.
+	// Rival is not sent: another process has a stream to this machine under the same member
+	// ID.
 	Rival bool
-	// Asked is not part of what is said: the member was asked whether it was it that has
-	// dialled, and this came of it. Nil as long as it was not.
+	// Asked is not sent: the result of asking the member back whether it has dialled. Nil as
+	// long as it was not asked.
 	Asked *Confirmation
-	// Certified is not part of what is said either: it looks whether the certificate of who
-	// has dialled names a host, and its error says what is wrong for people. Nil if no
-	// certificates are asked for, and in an answer.
+	// Certified is not sent either: it checks whether the dialer's certificate names a host,
+	// and its error says for people what is wrong. Nil if no certificates are required, and
+	// in an answer.
 	Certified Certified
 }
 
-// Certified says whether the certificate that somebody has shown on a connection names a
-// host, a name or an IP address.
+// Certified returns why the certificate that the peer has shown on a connection does not name
+// a host, a name or an IP address; nil if it does.
 type Certified func(host string) error
 
-// StatusUncertified refuses a machine whose certificate does not name the host that it says
-// it is.
+// StatusUncertified refuses a machine whose certificate does not name the host that it claims
+// to be.
 const StatusUncertified = http.StatusUnauthorized
 
 // StatusRefounded refuses a machine of the cluster that this one has left, with its data, to
@@ -128,7 +128,7 @@ const StatusUncertified = http.StatusUnauthorized
 // removed: its cluster may be in the best of health.
 const StatusRefounded = http.StatusFailedDependency
 
-// Config is what streams of one machine have in common.
+// Config is what all streams of one machine share.
 type Config struct {
 	// ClusterID and MemberID are those of this machine.
 	ClusterID, MemberID uint64
@@ -148,19 +148,19 @@ type Config struct {
 	Dead time.Duration
 	// Nonce is a random number that tells this process from others with its identity.
 	Nonce uint64
-	// Secret is random, too, and nobody else knows it: it proves that it was this process
-	// that has dialled.
+	// Secret is random, too, and known to nobody else: it proves that this process has
+	// dialled.
 	Secret []byte
 	// Commands and Snapshots are what the program of this machine understands.
 	Commands, Snapshots version.Range
-	// Reach is asked at every handshake how far the log of this machine reaches durably;
-	// nil if nobody wants to know. It is called from many goroutines.
+	// Reach is called at every handshake and returns how far the log of this machine reaches
+	// durably; nil sends nothing. It is called from many goroutines.
 	Reach func() string
 	Log   *slog.Logger
 }
 
-// dial connects to an address, which is also written into the header of what is asked there:
-// others have told it.
+// dial connects to an address. That is checked first, because it is written into the header of
+// the request, and comes from other machines.
 func (c *Config) dial(ctx context.Context, addr string) (net.Conn, error) {
 	if err := endpoint.CheckAddress(addr); err != nil {
 		return nil, fmt.Errorf("this is no address of a machine: %w", err)
@@ -168,7 +168,7 @@ func (c *Config) dial(ctx context.Context, addr string) (net.Conn, error) {
 	return c.Dial(ctx, addr)
 }
 
-// understood is what this machine says of its program.
+// understood is what the program of this machine understands.
 func (c *Config) understood() version.Understood {
 	return version.Understood{Protocol: Protocol, Commands: c.Commands, Snapshots: c.Snapshots}
 }
@@ -180,16 +180,16 @@ func (c *Config) reach() string {
 	return c.Reach()
 }
 
-// hello is what the machine says to another one that it dials at addr.
+// hello is what this machine sends to a member that it dials at addr.
 func (c *Config) hello(to uint64, addr string, class Class) Hello {
 	return Hello{ClusterID: c.ClusterID, From: c.MemberID, To: to, Class: class, Addr: c.Addr, Nonce: c.Nonce, Reach: c.reach(), Token: c.token(to, addr), Understood: c.understood()}
 }
 
-// Hello is what the machine says to a member that it dials at addr, host:port, for a stream.
+// Hello is what this machine sends to a member that it dials at addr, host:port, for a stream.
 func (c *Config) Hello(to uint64, addr string, class Class) Hello { return c.hello(to, addr, class) }
 
-// RefusedError is an error answer of the member that was asked. What anything else at its
-// address answers is an ordinary error.
+// RefusedError is an error answer of the member that was dialled. An error answer of anything
+// else at its address is an ordinary error.
 type RefusedError struct {
 	// Status is the HTTP status: that of the [Verdict] of the member, or [StatusRefounded].
 	Status int
@@ -224,13 +224,13 @@ func newErrorBody(status int, cause string) []byte {
 // upgraded is a connection after the handshake.
 type upgraded struct {
 	*timedConn
-	other  Hello // what the other machine has answered
+	other  Hello // the peer's answer
 	r      *bufio.Reader
 	budget *io.LimitedReader // what r may still read, in bytes
 }
 
-// open dials addr and asks for an upgrade. The error is a *RefusedError when the
-// member that was asked said no. The connection is closed when ctx ends.
+// open dials addr and does the handshake. The error is a *RefusedError when the
+// member itself refused it. The connection is closed when ctx ends.
 func open(ctx context.Context, cfg Config, addr, method, path string, h Hello) (*upgraded, error) {
 	dialling, cancel := context.WithTimeout(ctx, cfg.Dead)
 	defer cancel()
@@ -240,7 +240,7 @@ func open(ctx context.Context, cfg Config, addr, method, path string, h Hello) (
 	}
 	c := newTimedConn(raw, cfg.Dead)
 	context.AfterFunc(ctx, func() { _ = raw.Close() }) // it may be closed already
-	u, err := shake(c, addr, method, path, h)
+	u, err := handshake(c, addr, method, path, h)
 	if err != nil {
 		_ = raw.Close()
 		return nil, err
@@ -248,16 +248,16 @@ func open(ctx context.Context, cfg Config, addr, method, path string, h Hello) (
 	return u, nil
 }
 
-// sign says in an answer who answers whom, in the cluster that the other one has named.
-func (h *Hello) sign(answer *fasthttp.ResponseHeader, member uint64) {
+// identify puts into an answer who answers whom, in the cluster that the dialer has named.
+func (h *Hello) identify(answer *fasthttp.ResponseHeader, member uint64) {
 	answer.Set(headerCluster, fmt.Sprintf("%016x", h.ClusterID))
 	answer.Set(headerFrom, fmt.Sprintf("%016x", member))
 	answer.Set(headerTo, fmt.Sprintf("%016x", h.From))
 }
 
-// signed says whether the member that was asked has given an answer to h. Anything may
-// listen at its address by now, or stand before it.
-func (h *Hello) signed(answer http.Header) bool {
+// identified reports whether an answer to h is that of the member that was dialled. Anything
+// may listen at its address by now, or be in front of it.
+func (h *Hello) identified(answer http.Header) bool {
 	for header, want := range map[string]uint64{headerCluster: h.ClusterID, headerFrom: h.To, headerTo: h.From} {
 		if got, err := strconv.ParseUint(answer.Get(header), 16, 64); err != nil || got != want {
 			return false
@@ -266,8 +266,8 @@ func (h *Hello) signed(answer http.Header) bool {
 	return true
 }
 
-// shake does the handshake on a fresh connection.
-func shake(c *timedConn, addr, method, path string, h Hello) (*upgraded, error) {
+// handshake does the dialer's part of the handshake on a new connection.
+func handshake(c *timedConn, addr, method, path string, h Hello) (*upgraded, error) {
 	if _, err := fmt.Fprintf(c, "%s %s HTTP/1.1\r\nHost: %s\r\nConnection: Upgrade\r\nUpgrade: %s\r\n"+
 		"%s: %s\r\n%s: %s\r\n%s: %s\r\n%s: %016x\r\n%s: %016x\r\n%s: %016x\r\n%s: %s\r\n%s: %s\r\n%s: %016x\r\n%s: %s\r\n%s: %s\r\nContent-Length: 0\r\n\r\n",
 		method, path, addr, upgradeProtocol, headerProtocol, h.Understood.Protocol,
@@ -276,7 +276,7 @@ func shake(c *timedConn, addr, method, path string, h Hello) (*upgraded, error) 
 		headerToken, h.Token); err != nil {
 		return nil, err
 	}
-	// The other side asks back before it answers, for as long as it may take to get there.
+	// The peer may ask back before it answers, which may take as long as to dial it.
 	patience := c.readTimeout
 	c.readTimeout = 2 * patience
 	defer func() { c.readTimeout = patience }()
@@ -287,14 +287,14 @@ func shake(c *timedConn, addr, method, path string, h Hello) (*upgraded, error) 
 		return nil, fmt.Errorf("handshake: %w", noEOF(err))
 	}
 	status, message, err := readError(resp)
-	switch signed := h.signed(resp.Header); {
+	switch identified := h.identified(resp.Header); {
 	case err != nil:
 		return nil, fmt.Errorf("handshake: %s answers %d: %w", addr, resp.StatusCode, err)
 	case status == http.StatusUpgradeRequired:
-		// Not even the names of what signs an answer are the same in all versions.
+		// Not even the headers that identify the member are the same in all versions.
 		return nil, fmt.Errorf("handshake: %s answers %d: %s; its program and this one, which speaks %s, are too far apart: "+
 			"stop all machines of the cluster, and start all with the same program; their data directories open", addr, status, message, h.Understood.Protocol)
-	case !signed:
+	case !identified:
 		return nil, fmt.Errorf("handshake: %s answers %d, not as the member that was asked: %s", addr, status, message)
 	case status != http.StatusSwitchingProtocols:
 		return nil, &RefusedError{status, message}
@@ -340,8 +340,8 @@ func readError(resp *http.Response) (status int, message string, err error) {
 	return resp.StatusCode, legible(message), nil
 }
 
-// legible is text of somebody else as it may stand in a log, on a terminal and in an error:
-// nothing but characters that can be seen, and not too many of them.
+// legible makes a peer's text safe for a log, a terminal and an error: printable characters
+// only, and a bounded number of them.
 func legible(text string) string {
 	cut := len(text) > maxMessage
 	if cut {
@@ -359,7 +359,7 @@ func legible(text string) string {
 	return text
 }
 
-// noEOF is err, with an end of the stream that came too early called that.
+// noEOF returns err, but io.ErrUnexpectedEOF for io.EOF: the stream ended too early.
 func noEOF(err error) error {
 	if errors.Is(err, io.EOF) {
 		return io.ErrUnexpectedEOF
@@ -367,7 +367,7 @@ func noEOF(err error) error {
 	return err
 }
 
-// parseUnderstood reads what the other side says of its program.
+// parseUnderstood reads what the peer's program understands.
 func parseUnderstood(u *version.Understood, header func(name string) string) (err error) {
 	for _, of := range []struct {
 		header string
@@ -380,7 +380,7 @@ func parseUnderstood(u *version.Understood, header func(name string) string) (er
 	return nil
 }
 
-// parseHello reads the handshake. A status other than 0 says why it is refused.
+// parseHello reads a dialer's handshake. A status other than 0 refuses it.
 func parseHello(req *fasthttp.RequestHeader) (h Hello, status int, message string) {
 	if up := string(req.Peek("Upgrade")); up != upgradeProtocol {
 		return h, http.StatusUpgradeRequired, fmt.Sprintf("upgrade to %.40q is asked for, this is %q", up, upgradeProtocol)

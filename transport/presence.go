@@ -17,43 +17,44 @@ import (
 	"etcd/endpoint"
 )
 
-// PresencePath is where a machine says which member it is, with GET, to one that knows the
+// PresencePath is where a machine tells which member it is, with GET, to those that know the
 // ID of its cluster.
 const PresencePath = "/raft/member"
 
-// ErrNoMember says that what answers is no machine of a cluster, or not at its port for
-// other machines.
+// ErrNoMember is returned when whatever answers is no machine of a cluster, or not its peer
+// port.
 var ErrNoMember = errors.New("this is no machine's address for other machines (-s)")
 
-// presenceRefusals are the answers of machines that do not say who they are: one of another
-// cluster, one that was asked at its port for clients, and [StatusUncertified].
+// presenceRefusals are the statuses of machines that do not tell who they are: one of another
+// cluster, one that was asked at its client port, and [StatusUncertified].
 var presenceRefusals = []int{http.StatusPreconditionFailed, http.StatusMisdirectedRequest, StatusUncertified}
 
-// Presence is which member a machine is, and where it knows others to be.
+// Presence tells which member a machine is, and where it knows others to be.
 type Presence struct {
 	Member uint64 `json:"memberId,string"`
-	// Dialled says that the process has dialled the one that asks, with the token in the
+	// Dialled is set if the process has dialled the one that asks, with the token in the
 	// question.
 	Dialled bool    `json:"dialled,omitempty"`
 	Others  []Place `json:"others"`
 }
 
-// maxOthers bounds the others of whom a machine tells.
+// maxOthers bounds the other members that a machine tells of.
 const maxOthers = 200
 
 // Place is where a member listens for other machines, host:port.
 type Place struct {
 	Member uint64 `json:"memberId,string"`
 	Addr   string `json:"addr"`
-	// Told says that nobody knows that but from the member itself, or from who is known so.
+	// Told is set if this is known only from the member itself, or from a member that is
+	// itself known in no better way.
 	Told bool `json:"told,omitempty"`
 }
 
-// Ask asks whoever listens at addr which member of the cluster of cfg it is, and, unless token
-// is empty, whether it has dialled the machine of cfg with it. It takes
-// [Config.Dead] at most. The error is a *RefusedError if that is a machine of another
-// cluster, its port for clients, or a machine of this cluster that does not take this one for
-// a machine, and ErrNoMember if it is something else.
+// Ask asks the machine that listens at addr which member of the cluster of cfg it is, and,
+// unless token is empty, whether it has dialled the machine of cfg with that token. It takes
+// [Config.Dead] at most. The error is a *RefusedError from a machine of another cluster, from
+// a client port, and from a machine of this cluster that does not take this one for a machine;
+// ErrNoMember from anything else.
 func Ask(ctx context.Context, cfg Config, addr, token string) (Presence, error) {
 	ctx, cancel := context.WithTimeout(ctx, cfg.Dead)
 	defer cancel()
@@ -95,14 +96,14 @@ func Ask(ctx context.Context, cfg Config, addr, token string) (Presence, error) 
 	return p, nil
 }
 
-// Presence is the handler for GET on [PresencePath]. admit decides about the one that asks
-// and says that it is at addr, host:port, or says nothing of that. others is what this machine
-// knows, and trusted are the addresses of a member for which it has not only that one's word.
+// Presence is the handler for GET on [PresencePath]. admit decides about a caller that claims
+// to be at addr, host:port, or is empty if it claims nothing. others is what this machine knows,
+// and trusted returns the addresses of a member that are known not only from itself.
 func (r *Receiver) Presence(ctx *fasthttp.RequestCtx, admit func(addr string) error, others []Place, trusted func(member uint64) []string) {
 	ctx.SetContentType("application/json")
 	ctx.SetConnectionClose()
 	if cluster, err := strconv.ParseUint(string(ctx.Request.Header.Peek(headerCluster)), 16, 64); err != nil || cluster != r.cfg.ClusterID {
-		// Not the ID of this one: whoever does not know it is not to learn it here.
+		// Without the ID of this one: a caller that does not know it must not learn it here.
 		ctx.SetStatusCode(http.StatusPreconditionFailed)
 		ctx.Response.SetBodyRaw(newErrorBody(http.StatusPreconditionFailed, "this is a machine of another cluster"))
 		return

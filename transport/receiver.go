@@ -21,28 +21,28 @@ import (
 const (
 	// readBuffer is the read buffer of a stream, in bytes.
 	readBuffer = 64 << 10
-	// refusalEvery is how often it is said of one host that it was refused for one reason, and
-	// maxRefusals of how many such pairs at a time.
+	// refusalEvery is how often a refusal of one host with one status is logged, and
+	// maxRefusals bounds the pairs that are told apart.
 	refusalEvery = 10 * time.Minute
 	maxRefusals  = 128
 )
 
-// Admit decides whether a stream or snapshot from another machine is welcome. It is called
-// from many goroutines, and only for handshakes that mean this machine and cluster. Until
-// [Hello.Asked] is set it may want the member to be asked first.
+// Admit decides whether a stream or snapshot from a peer is admitted. It is called from many
+// goroutines, and only for handshakes that are for this machine and cluster. Until
+// [Hello.Asked] is set it may have the member asked back first.
 type Admit func(h Hello) Verdict
 
-// Verdict is what becomes of a handshake.
+// Verdict decides about a handshake.
 type Verdict struct {
-	// Ask has the member asked whether it has dialled, at these addresses, host:port, in
-	// this order, and then where it says it is. The verdict comes after that, and nothing else
-	// in this one counts.
+	// Ask has the member asked back whether it has dialled, at these addresses, host:port, in
+	// this order, and then at the one that it claims. Admit is called again after that, and
+	// nothing else in this verdict counts.
 	Ask []string
-	// Status is 0 if it is welcome, otherwise the HTTP status that it is refused with, and
-	// Message the reason.
+	// Status is 0 if it is admitted, otherwise the HTTP status of the refusal, and Message
+	// the reason.
 	Status  int
 	Message string
-	// Supersedes ends what other processes have under the ID of this one.
+	// Supersedes ends the streams of other processes of the same member.
 	Supersedes bool
 }
 
@@ -64,8 +64,8 @@ type Receiver struct {
 	running   sync.WaitGroup
 
 	asking    map[askID]*asking
-	askingFor map[netip.Prefix]int // by host
-	said      allowances[netip.Prefix]
+	askingFor map[netip.Prefix]int     // by host
+	claims    allowances[netip.Prefix] // of addresses, by host
 }
 
 // streamID names what there may be one of at a time.
@@ -85,8 +85,8 @@ type stream struct {
 
 func (st *stream) id() streamID { return streamID{st.from, st.class} }
 
-// NewReceiver makes a Receiver. ask asks another machine who it is, see [Ask]. deliver is called for each frame, in order, from one
-// goroutine per stream, and owns the payload. It may block, which is what slows a
+// NewReceiver makes a Receiver. ask asks another machine which member it is, see [Ask]. deliver
+// is called for each frame, in order, from one goroutine per stream, and owns the payload. It may block, which is what slows a
 // sender down, but for much less than [Config.Dead]: the sender would take this
 // machine for dead. An error of it ends the stream.
 func NewReceiver(cfg Config, admit Admit, ask func(ctx context.Context, addr, token string) (Presence, error),
@@ -95,7 +95,7 @@ func NewReceiver(cfg Config, admit Admit, ask func(ctx context.Context, addr, to
 		cfg: cfg, admit: admit, ask: ask, deliver: deliver, started: time.Now(),
 		streams: map[streamID]*stream{}, refusals: allowances[refusal]{burst: 1, every: refusalEvery, most: maxRefusals},
 		asking: map[askID]*asking{}, askingFor: map[netip.Prefix]int{},
-		said: allowances[netip.Prefix]{burst: saidBurst, every: max(cfg.Dead/10, time.Millisecond), most: maxSaying},
+		claims: allowances[netip.Prefix]{burst: claimBurst, every: max(cfg.Dead/10, time.Millisecond), most: maxClaimants},
 	}
 }
 
@@ -117,7 +117,7 @@ func (r *Receiver) accept(ctx *fasthttp.RequestCtx, certified Certified, allowed
 	case status != 0:
 	case !allowed(h.Class):
 		status, message = http.StatusBadRequest, fmt.Sprintf("class %s does not belong here", h.Class)
-	case !r.means(h):
+	case !r.isFor(h):
 		status, message = http.StatusPreconditionFailed, errAnother
 	case h.ClusterID == r.cfg.FormerClusterID:
 		status, message = StatusRefounded, fmt.Sprintf("member %016x was made a cluster of its own (-force-new-cluster) without this machine", r.cfg.MemberID)
@@ -126,8 +126,8 @@ func (r *Receiver) accept(ctx *fasthttp.RequestCtx, certified Certified, allowed
 	}
 	if status != 0 {
 		r.logRefusal(h, ctx.RemoteAddr(), status, message)
-		if r.means(h) {
-			h.sign(&ctx.Response.Header, r.cfg.MemberID)
+		if r.isFor(h) {
+			h.identify(&ctx.Response.Header, r.cfg.MemberID)
 		}
 		ctx.SetStatusCode(status)
 		ctx.SetContentType("application/json")
@@ -139,7 +139,7 @@ func (r *Receiver) accept(ctx *fasthttp.RequestCtx, certified Certified, allowed
 	ctx.SetStatusCode(http.StatusSwitchingProtocols)
 	ctx.Response.Header.Set("Upgrade", upgradeProtocol)
 	ctx.Response.Header.Set("Connection", "Upgrade")
-	h.sign(&ctx.Response.Header, r.cfg.MemberID)
+	h.identify(&ctx.Response.Header, r.cfg.MemberID)
 	ctx.Response.Header.Set(headerNonce, strconv.FormatUint(r.cfg.Nonce, 16))
 	ctx.Response.Header.Set(headerReach, r.cfg.reach())
 	own := r.cfg.understood()
@@ -152,7 +152,7 @@ func (r *Receiver) accept(ctx *fasthttp.RequestCtx, certified Certified, allowed
 	})
 }
 
-// judge decides about a handshake that means this machine.
+// judge decides about a handshake that is for this machine.
 func (r *Receiver) judge(by net.Addr, h Hello) (status int, message string) {
 	decide := func() Verdict {
 		r.mu.Lock()
@@ -175,7 +175,7 @@ func (r *Receiver) judge(by net.Addr, h Hello) (status int, message string) {
 	return v.Status, v.Message
 }
 
-// supersede ends what processes of a member have other than that with this nonce.
+// supersede ends the streams of all processes of a member but the one with this nonce.
 func (r *Receiver) supersede(member, nonce uint64) {
 	var ended []*stream
 	r.mu.Lock()
@@ -192,17 +192,17 @@ func (r *Receiver) supersede(member, nonce uint64) {
 	}
 }
 
-// errAnother answers who has mistaken this machine for another one. It learns neither which
-// one this is, nor of which cluster: knowing that is what lets machines in.
+// errAnother refuses a dialer that has mistaken this machine for another one. It must learn
+// neither which one this is, nor of which cluster: those who know that are let in.
 const errAnother = "this is another machine, or one of another cluster"
 
-// means says whether a handshake is for this machine, by its cluster, or that which it has
-// left, and its ID.
-func (r *Receiver) means(h Hello) bool {
+// isFor reports whether a handshake is for this machine, by its ID and its cluster, or the one
+// it has left.
+func (r *Receiver) isFor(h Hello) bool {
 	return h.To == r.cfg.MemberID && h.ClusterID != 0 && (h.ClusterID == r.cfg.ClusterID || h.ClusterID == r.cfg.FormerClusterID)
 }
 
-// rival says whether another process than that with this nonce has a stream from a member.
+// rival reports whether a process of a member other than the one with this nonce has a stream.
 // A snapshot does not count: it may stay open for long after its sender has died. r.mu is
 // held.
 func (r *Receiver) rival(member, nonce uint64) bool {
@@ -214,14 +214,14 @@ func (r *Receiver) rival(member, nonce uint64) bool {
 	return false
 }
 
-// refusal is what is said once in a while.
+// refusal identifies refusals that are logged as one.
 type refusal struct {
 	host   netip.Prefix
 	status int
 }
 
-// logRefusal says who was refused, and says it loudly of a machine that takes this one for a
-// member of another cluster, because that is how a lost data directory shows.
+// logRefusal logs a refusal, as a warning if the peer takes this machine for a member of another
+// cluster, because that is how a lost data directory shows.
 func (r *Receiver) logRefusal(h Hello, addr net.Addr, status int, message string) {
 	level := slog.LevelInfo
 	if h.ClusterID != 0 && h.ClusterID != r.cfg.ClusterID {
@@ -301,8 +301,8 @@ func (r *Receiver) serveStream(st *stream, conn *timedConn) error {
 	}
 }
 
-// progress is the accepting side of a stream, which tells the other that it is
-// alive whenever it gets on with its work.
+// progress is the accepting side of a stream, which sends the dialer a pong whenever
+// it makes progress.
 type progress struct {
 	*timedConn
 	every time.Duration
@@ -318,7 +318,7 @@ func (p *progress) Read(b []byte) (int, error) {
 	return n, p.confirm()
 }
 
-// confirm sends a pong, unless the last one is young.
+// confirm sends a pong, unless the last one is recent.
 func (p *progress) confirm() error {
 	now := time.Now()
 	if now.Sub(p.last) < p.every {

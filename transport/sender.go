@@ -23,9 +23,8 @@ const (
 // Events are the callbacks of a Sender. They are called one at a time from its
 // goroutine, must not block and must not call [Sender.Close]. Any may be nil.
 type Events struct {
-	// Meet is asked before Up about the machine that has taken the stream. A status other
-	// than 0 refuses it: the other machine is told, in a [KindRefusal], and the
-	// connection is given up.
+	// Meet is asked before Up about the peer that has accepted the stream. A status other
+	// than 0 refuses it: the peer is told, in a [KindRefusal], and the connection is closed.
 	Meet func(h Hello) (status int, message string)
 	// Up is called when the stream is established.
 	Up func()
@@ -33,9 +32,9 @@ type Events struct {
 	// once when that starts, and at most once per [Config.Dead] while it goes on. It is
 	// not called for Close.
 	Down func(err error)
-	// Refused is called instead of Down when the member answered the handshake with an
-	// error, and not something else at its address; see [RefusedError]. addr is where that
-	// was. The Sender keeps trying until it is closed.
+	// Refused is called instead of Down when the member itself, at addr, refused the
+	// handshake, and not something else that listens there; see [RefusedError]. The Sender
+	// keeps retrying until it is closed.
 	Refused func(addr string, status int, message string)
 }
 
@@ -68,7 +67,7 @@ type Sender struct {
 	addr    string
 	moved   context.CancelCauseFunc // ends the attempt or connection under way
 	stats   Stats
-	pending []byte // encoded frames that nobody writes yet
+	pending []byte // encoded frames that are not being written yet
 	frames  uint64 // how many these are
 	queued  int    // bytes in pending and those being written
 	spare   []byte // memory for the next pending
@@ -121,8 +120,8 @@ func (s *Sender) Send(f Frame) bool {
 	return true
 }
 
-// SetAddr tells that the member is to be found at addr. If that is new, the
-// connection is given up and one there attempted at once.
+// SetAddr sets the address of the member. If it changed, the connection is closed and
+// the new address dialled at once.
 func (s *Sender) SetAddr(addr string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -148,7 +147,7 @@ func (s *Sender) Stats() Stats {
 	return s.stats
 }
 
-// run connects, again and again, until ctx ends.
+// run connects, with back-off, until ctx ends.
 func (s *Sender) run(ctx context.Context) {
 	defer close(s.done)
 	pause := firstPause
@@ -175,8 +174,8 @@ func (s *Sender) run(ctx context.Context) {
 	}
 }
 
-// attempt connects to addr and serves the connection until it ends. It tells
-// whether the other machine showed a sign of life on it.
+// attempt connects to addr and serves the connection until it ends. It reports
+// whether the peer showed a sign of life on it.
 func (s *Sender) attempt(ctx context.Context, addr string) (proven bool) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
@@ -189,7 +188,7 @@ func (s *Sender) attempt(ctx context.Context, addr string) (proven bool) {
 	}
 	if s.events.Meet != nil {
 		if status, message := s.events.Meet(conn.other); status != 0 {
-			// It may have gone; it is told again at the next attempt.
+			// The peer may be gone; it is told again at the next attempt.
 			_, _ = conn.Write(AppendFrame(nil, Frame{Kind: KindRefusal, Payload: EncodeRefusal(status, message)}))
 			_ = conn.Close()
 			return false
@@ -258,7 +257,7 @@ func (s *Sender) write(ctx context.Context, conn *upgraded) error {
 	}
 }
 
-// take returns everything that is queued, in one piece.
+// take returns everything that is queued, as one batch.
 func (s *Sender) take() (batch []byte, frames uint64) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -270,7 +269,7 @@ func (s *Sender) take() (batch []byte, frames uint64) {
 	return batch, frames
 }
 
-// release gives the memory of a batch back.
+// release keeps the memory of a batch for the next one.
 func (s *Sender) release(batch []byte) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -279,7 +278,7 @@ func (s *Sender) release(batch []byte) {
 	}
 }
 
-// trim lets go of large buffers, which are of use only under load.
+// trim frees large buffers, which are of use only under load.
 func (s *Sender) trim() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -313,7 +312,7 @@ func (s *Sender) writeBatch(conn *upgraded, batch []byte, frames uint64) error {
 	return nil
 }
 
-// readPongs reads until the connection ends. It tells whether anything came.
+// readPongs reads until the connection ends. It reports whether anything arrived.
 func readPongs(conn *upgraded) (got bool, err error) {
 	for {
 		f, err := ReadFrame(conn.r, 0)
@@ -346,7 +345,7 @@ func (s *Sender) failed(addr string, err error) {
 	}
 }
 
-// silence puts a read or write that timed out into plain words.
+// silence explains a read or write that timed out.
 func (s *Sender) silence(err error) error {
 	if errors.Is(err, os.ErrDeadlineExceeded) {
 		return fmt.Errorf("no sign of life for %s: %w", s.cfg.Dead, err)

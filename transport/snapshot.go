@@ -30,28 +30,28 @@ const (
 
 	progressInterval = time.Second
 
-	// stallFactor is how many times longer than a stream a snapshot may go without
-	// progress: disks are at both ends of it.
+	// stallFactor is how many times [Config.Dead] a snapshot may go without progress:
+	// it has disks at both ends.
 	stallFactor = 10
-	// durableFactor is the same for the time between the last byte and the answer, in
-	// which the receiver makes everything durable.
+	// durableFactor is the same for the time between the last byte and the ack, in which
+	// the receiver makes everything durable.
 	durableFactor = 60
 
-	// minSnapshotRate is how many bytes of a snapshot have to come, on average, for each
-	// second that the receiver waits for them.
+	// minSnapshotRate is the lowest average rate of a snapshot, in bytes for each second
+	// that the receiver waits for them.
 	minSnapshotRate = 16 << 10
 )
 
-// ErrTooSlow ends a snapshot that comes too slowly to be worth waiting for.
+// ErrTooSlow ends a snapshot that arrives too slowly to be worth waiting for.
 var ErrTooSlow = errors.New("the snapshot comes at less than 16 KiB a second")
 
 // SendSnapshot sends a snapshot to the member with the ID to at addr and returns nil
 // once that has it durable: first the Raft message, of at most 1 MiB, then body to
-// its end, of size bytes, of which only a piece is in memory. progress, if not nil, is told about once
-// a second and at the end how many bytes of body have been sent. ctx bounds the whole;
-// without it, ten times [Config.Dead] without progress ends it, and sixty times
-// [Config.Dead] without an answer to the complete body.
-// An answer of the other machine that says no is a [*RefusedError].
+// its end, of size bytes, of which only a piece is in memory. progress, if not nil, is called
+// about once a second and at the end with the bytes of body sent so far. ctx bounds the
+// whole; ten times [Config.Dead] without progress ends it, too, and sixty times [Config.Dead]
+// without an answer to the complete body. If the peer refuses it, the error is a
+// [*RefusedError].
 func SendSnapshot(ctx context.Context, cfg Config, to uint64, addr string, message []byte, size int64, body io.Reader, progress func(bytes int64)) error {
 	if err := sendSnapshot(ctx, cfg, to, addr, message, size, body, progress); err != nil {
 		if ctx.Err() != nil {
@@ -72,7 +72,7 @@ func sendSnapshot(ctx context.Context, cfg Config, to uint64, addr string, messa
 	if err != nil {
 		return err
 	}
-	answer := listen(conn)
+	answer := awaitAnswer(conn)
 	defer func() {
 		_ = conn.Close() // the answer has been read, or is of no use
 		<-answer.came
@@ -100,7 +100,7 @@ func sendSnapshot(ctx context.Context, cfg Config, to uint64, addr string, messa
 	return err
 }
 
-// answer is what the receiver of a snapshot says in the end.
+// answer is the receiver's answer to a snapshot.
 type answer struct {
 	came    chan struct{} // closed when the rest is set
 	status  int
@@ -108,9 +108,9 @@ type answer struct {
 	err     error
 }
 
-// listen reads the answer while the snapshot is on its way, since a refusal may
+// awaitAnswer reads the answer while the snapshot is being sent, since a refusal may
 // come at any time. It has no deadline until one is set on conn.
-func listen(conn *upgraded) *answer {
+func awaitAnswer(conn *upgraded) *answer {
 	a := &answer{came: make(chan struct{})}
 	conn.readTimeout = 0
 	if a.err = conn.SetReadDeadline(time.Time{}); a.err != nil {
@@ -129,7 +129,7 @@ var (
 	errAnswered = errors.New("the other machine ended the transfer")
 )
 
-// writeSnapshot writes the frames of a snapshot, as long as no answer came.
+// writeSnapshot writes the frames of a snapshot until an answer comes.
 func writeSnapshot(w io.Writer, message []byte, size int64, body io.Reader, progress func(bytes int64), answered <-chan struct{}) error {
 	begin := append(binary.LittleEndian.AppendUint64(nil, uint64(size)), message...)
 	if _, err := w.Write(AppendFrame(nil, Frame{kindSnapshotMessage, begin})); err != nil {
@@ -187,13 +187,13 @@ func fill(r io.Reader, p []byte) (n int, err error) {
 	return n, err
 }
 
-// Intake is what becomes of snapshots that come.
+// Intake handles the snapshots that arrive.
 type Intake struct {
-	// Offered decides by the Raft message whether a snapshot is wanted; nil if so.
+	// Offered decides by the Raft message whether a snapshot is wanted; an error refuses it.
 	Offered func(from uint64, message []byte) error
-	// Receive takes one that is, with the Raft message, which it owns, and the body of size
-	// bytes, which ends in io.EOF only if all of it arrived undamaged. That it returns nil
-	// promises that the snapshot is durable.
+	// Receive takes a wanted one, with the Raft message, which it owns, and the body of size
+	// bytes, which ends in io.EOF only if all of it arrived undamaged. Returning nil promises
+	// that the snapshot is durable.
 	Receive func(from uint64, message []byte, size int64, body io.Reader) error
 }
 
@@ -237,22 +237,22 @@ func (r *Receiver) receiveSnapshot(st *stream, conn *timedConn, intake Intake) e
 	if err := intake.Offered(st.from, message); err != nil {
 		return err
 	}
-	if err := r.succeed(st); err != nil {
+	if err := r.replaceReceiving(st); err != nil {
 		return err
 	}
 	conn.readTimeout = wait
 	body := &snapshotBody{r: in, size: size}
 	lent := &lentBody{r: body}
 	err = intake.Receive(st.from, message, int64(size), lent)
-	lent.takeBack(st.conn)
+	lent.revoke(st.conn)
 	if err != nil {
 		return err
 	}
 	return body.finish()
 }
 
-// succeed makes st the snapshot that is received, when the one before it has ended.
-func (r *Receiver) succeed(st *stream) error {
+// replaceReceiving ends the snapshot that is being received, if any, and puts st in its place.
+func (r *Receiver) replaceReceiving(st *stream) error {
 	r.mu.Lock()
 	if r.closed {
 		r.mu.Unlock()
@@ -268,10 +268,10 @@ func (r *Receiver) succeed(st *stream) error {
 	return nil
 }
 
-var errTakenBack = errors.New("transport: the snapshot is no longer received")
+var errRevoked = errors.New("transport: the snapshot is no longer received")
 
-// lentBody is the body as long as receive has not returned: who stops may not wait for
-// whom it has given the body, while the connection goes to somebody else.
+// lentBody is the body until Receive has returned. Receive may stop without waiting for a
+// goroutine that it has given the body, and the connection is reused by then.
 type lentBody struct {
 	mu    sync.Mutex // held while a Read is under way
 	r     io.Reader
@@ -282,23 +282,23 @@ func (l *lentBody) Read(p []byte) (int, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.ended {
-		return 0, errTakenBack
+		return 0, errRevoked
 	}
 	return l.r.Read(p)
 }
 
-// takeBack lets nobody read any more. A Read under way is ended by closing conn.
-func (l *lentBody) takeBack(conn net.Conn) {
+// revoke makes every further Read fail. A Read under way is ended by closing conn.
+func (l *lentBody) revoke(conn net.Conn) {
 	if !l.mu.TryLock() {
-		_ = conn.Close() // it is closed again when nobody serves it any more
+		_ = conn.Close() // closed again when it is no longer served
 		l.mu.Lock()
 	}
 	l.ended = true
 	l.mu.Unlock()
 }
 
-// paced is a reader that fails when what it reads comes too slowly on the whole. A deadline
-// for each read does not notice a sender that trickles.
+// paced is a reader that fails when its average rate is too low. A deadline for each read
+// does not notice a sender that trickles.
 type paced struct {
 	io.Reader
 	grace  time.Duration // of waiting, beyond what the rate allows
@@ -318,9 +318,8 @@ func (p *paced) Read(b []byte) (int, error) {
 	return n, err
 }
 
-// answerSnapshot tells the sender how it went, and waits for it to close the
-// connection: a close from here would throw the answer away if there is more on the
-// way.
+// answerSnapshot acks the snapshot or sends the error, and waits for the sender to close
+// the connection: closing it here would discard the answer if more bytes are in flight.
 func (r *Receiver) answerSnapshot(conn *timedConn, failure error) error {
 	head := "HTTP/1.1 204 No Content\r\n\r\n"
 	var body []byte
@@ -391,7 +390,7 @@ func (b *snapshotBody) next() error {
 	return io.EOF
 }
 
-// finish makes sure that nothing is missing after the part that was read.
+// finish reads the rest of the body, which must be the end and no more bytes.
 func (b *snapshotBody) finish() error {
 	switch n, err := io.Copy(io.Discard, b); {
 	case err != nil:

@@ -298,7 +298,7 @@ func TestSnapshotReadOnAfterTheReceiverHasReturned(t *testing.T) {
 				t.Error("a snapshot without end was delivered")
 			}
 			close(returned)
-			if err := receive(t, ended, "the end of the reads"); !errors.Is(err, errTakenBack) && !errors.Is(err, net.ErrClosed) {
+			if err := receive(t, ended, "the end of the reads"); !errors.Is(err, errRevoked) && !errors.Is(err, net.ErrClosed) {
 				t.Errorf("what reads on got %v", err)
 			}
 		})
