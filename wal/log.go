@@ -102,7 +102,8 @@ type segmentInfo struct {
 }
 
 // Create begins the log of a new member, in the term of the cluster it joins, or in
-// term 0 if it founds one: the log tells the two apart from the start. It fails with fs.ErrExist when the directory holds a segment or a snapshot already.
+// term 0 if it founds one: the log tells the two apart from the start. It fails with
+// fs.ErrExist when the directory holds a segment or a snapshot already.
 func Create(fsys vfs.FS, id Identity, term uint64, opts Options) (*Log, error) {
 	names, err := fsys.List()
 	if err != nil {

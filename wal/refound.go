@@ -50,9 +50,10 @@ func Refound(fsys vfs.FS, id Identity, term uint64, meta *raftpb.SnapshotMetadat
 	return finishRefound(fsys)
 }
 
-// finishRefound completes a Refound whose files are whole, and does nothing if there is none. Each new file keeps its name until a copy under the final one is durable, because a
-// power cut may lose a file while it is renamed. The snapshot comes first: as long as it has
-// the new name, all files with a final one are old, or an unfinished attempt.
+// finishRefound completes a Refound whose files are whole, and does nothing if there is none.
+// Each new file keeps its name until a copy under the final one is durable, because a power
+// cut may lose a file while it is renamed. The snapshot comes first: as long as it has the
+// new name, all files with a final one are old, or an unfinished attempt.
 func finishRefound(fsys vfs.FS) error {
 	files, err := survey(fsys)
 	if err != nil {
