@@ -6,7 +6,7 @@ import (
 	"etcd/store/logtime"
 )
 
-// retry is how long a round waits after one that has failed.
+// retry is the delay of a round after one that has failed.
 const retry = time.Second
 
 // Reaper decides when to collect expired keys: in rounds, of which there is one at a time.
@@ -14,10 +14,10 @@ const retry = time.Second
 type Reaper struct {
 	leading bool
 	next    logtime.Time // earliest deadline in the store; 0: none
-	asked   bool         // the store was asked for a round and has not answered yet
-	waiting int          // commands of the round that are not answered yet
-	failed  bool         // one of its commands was not carried out
-	after   logtime.Time // there is no round before
+	asked   bool         // the store was asked for expired keys and has not answered yet
+	waiting int          // commands of the round in flight
+	failed  bool         // one of its commands has failed
+	after   logtime.Time // no round begins before
 }
 
 // Lead tells whether this machine leads the cluster.
@@ -28,7 +28,7 @@ func (r *Reaper) Lead(leading bool) {
 // Next tells the earliest deadline in the store, 0 if there is none.
 func (r *Reaper) Next(deadline logtime.Time) { r.next = deadline }
 
-// Wake returns when Due is worth calling, 0 for not before something is told.
+// Wake returns when to call Due next, 0 if not before Lead, Next, Begin or Answered was called.
 func (r *Reaper) Wake() logtime.Time {
 	if !r.leading || r.next == 0 || r.asked || r.waiting > 0 {
 		return 0
@@ -36,8 +36,8 @@ func (r *Reaper) Wake() logtime.Time {
 	return max(r.next, r.after)
 }
 
-// Due says whether the store is to be asked now for what has expired, which begins a
-// round: Begin has to be called with the answer.
+// Due reports whether to ask the store now for the keys whose deadline has passed, which
+// begins a round: the caller has to call Begin with the answer.
 func (r *Reaper) Due(now logtime.Time) bool {
 	wake := r.Wake()
 	if wake == 0 || now < wake {
@@ -47,9 +47,8 @@ func (r *Reaper) Due(now logtime.Time) bool {
 	return true
 }
 
-// Begin tells of how many commands the round consists, and says whether they are to be
-// proposed: not if this machine does not lead any more. If so, Answered has to be called
-// for each.
+// Begin takes the number of commands in the round and reports whether to propose them: not
+// if this machine has stepped down. If it is true, Answered has to be called for each.
 func (r *Reaper) Begin(commands int) bool {
 	r.asked = false
 	if !r.leading {
@@ -59,8 +58,8 @@ func (r *Reaper) Begin(commands int) bool {
 	return true
 }
 
-// Answered tells what has become of a command of the round. Whoever leads at the end of the
-// last one asks again for what is left.
+// Answered takes the outcome of a command of the round. If the round has failed, the next one
+// waits for the delay, and has the keys that are left.
 func (r *Reaper) Answered(done bool, now logtime.Time) {
 	r.failed = r.failed || !done
 	if r.waiting--; r.waiting > 0 {

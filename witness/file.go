@@ -20,7 +20,7 @@ const FileName = "witness"
 const (
 	tempName   = FileName + ".tmp"
 	fileMagic  = "etcdwit1"
-	headSize   = 28 // magic, cluster ID, member ID, how many records
+	headSize   = 28 // magic, cluster ID, member ID, number of records
 	recordSize = 32
 	sumSize    = 4
 	maxFile    = headSize + maxRecords*recordSize + sumSize
@@ -29,11 +29,11 @@ const (
 // ErrDamaged is what Load returns for a file that is not what Save wrote.
 var ErrDamaged = errors.New("witness: the file is damaged")
 
-// IsOwn says whether a name is one that Save uses.
+// IsOwn reports whether Save uses a name.
 func IsOwn(name string) bool { return name == FileName || name == tempName }
 
-// Check refuses a directory in which a name that Save uses is that of something else,
-// which it would replace. It changes nothing.
+// Check refuses a directory in which something else has a name that Save uses: Save would
+// replace it. Check changes nothing.
 func Check(fsys vfs.FS) error {
 	for _, name := range []string{FileName, tempName} {
 		head, err := read(fsys, name, len(fileMagic))
@@ -50,9 +50,9 @@ func Check(fsys vfs.FS) error {
 
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
-// Load reads the records that are kept in the directory of this member of this cluster: an
-// empty book if there are none. With an error the book is empty too, which is no reason to stop: less
-// is noticed then.
+// Load reads the records in the directory of this member of this cluster: an empty book if
+// there are none. With an error the book is empty too, which is no reason to stop: it only
+// notices less.
 func Load(fsys vfs.FS, self wal.Identity) (*Book, error) {
 	data, err := read(fsys, FileName, maxFile+1) // one that is longer is damaged
 	if errors.Is(err, fs.ErrNotExist) {
@@ -84,7 +84,7 @@ func read(fsys vfs.FS, name string, limit int) (data []byte, err error) {
 }
 
 // Save replaces the records in a directory. A crash leaves the old ones or the new ones.
-// Nothing is left behind by a failure that the next Save would trip over.
+// A failure leaves nothing behind that makes the next Save fail.
 func (b *Book) Save(fsys vfs.FS, self wal.Identity) error {
 	if err := save(fsys, b.encode(self)); err != nil {
 		return fmt.Errorf("witness: save: %w", err)
@@ -112,7 +112,7 @@ func save(fsys vfs.FS, data []byte) error {
 	return fsys.SyncDir()
 }
 
-// Remove deletes what Save has written, if it has.
+// Remove deletes the files of Save, if there are any.
 func Remove(fsys vfs.FS) error {
 	for _, name := range []string{tempName, FileName} {
 		if err := fsys.Remove(name); err != nil && !errors.Is(err, fs.ErrNotExist) {

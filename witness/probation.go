@@ -2,29 +2,28 @@ package witness
 
 import "iter"
 
-// Probation is the time after a start in which a process neither votes nor acknowledges
-// anything. It ends when every other member has welcomed it; or, because some may be down,
-// after a while in which none of those that answered had anything against it. Without it a
-// member that has forgotten what it knew could be given a vote before another one, which
-// knows better, has answered.
+// Probation is the time after a start in which a process neither votes nor acks. It ends when
+// every other member has welcomed it; or, because some may be down, after a while in which
+// none of those that answered objected. Without it a member that has lost data could vote
+// before a peer that remembers more has answered.
 type Probation struct {
 	quiet, patience int
 	ticks           int
-	quietSince      int // tick since which nobody has anything against it
+	quietSince      int // tick since which nobody objects
 	over            bool
 	welcomed        map[uint64]bool
-	rivals          map[uint64]int // members that are connected to another process, and since which tick they say so
+	rivals          map[uint64]int // members that are connected to another process, and the tick at which they first said so
 }
 
-// NewProbation begins the probation of a process. It lasts quiet ticks if not all members
-// are heard of, and patience is for how many ticks another process with the same identity
-// may be said to be connected: longer than it takes to notice that one is dead. A process
-// with nothing in its log has nothing to prove.
-func NewProbation(quiet, patience int, nothing bool) *Probation {
-	return &Probation{quiet: quiet, patience: patience, over: nothing, welcomed: map[uint64]bool{}, rivals: map[uint64]int{}}
+// NewProbation begins the probation of a process. It lasts quiet ticks if some members do not
+// answer. patience is for how many ticks a rival may stay connected before this process gives
+// way: longer than it takes to notice that a process is dead. A process with an empty log has
+// lost nothing and is not on probation.
+func NewProbation(quiet, patience int, empty bool) *Probation {
+	return &Probation{quiet: quiet, patience: patience, over: empty, welcomed: map[uint64]bool{}, rivals: map[uint64]int{}}
 }
 
-// Welcomed notes that a member has taken this process in.
+// Welcomed notes that a member has welcomed this process.
 func (p *Probation) Welcomed(member uint64) {
 	p.welcomed[member] = true
 	p.forget(member)
@@ -37,7 +36,7 @@ func (p *Probation) Rival(member uint64) {
 	}
 }
 
-// Unreachable notes that a member no longer says anything.
+// Unreachable notes that a member no longer answers.
 func (p *Probation) Unreachable(member uint64) { p.forget(member) }
 
 func (p *Probation) forget(rival uint64) {
@@ -47,8 +46,8 @@ func (p *Probation) forget(rival uint64) {
 	}
 }
 
-// Tick lets one unit of time pass. It returns true when the process has to give way to
-// another one, which it does only before it has taken part: of the two it is the newcomer.
+// Tick advances time by one tick. It reports whether the process has to give way to a rival,
+// which it does only on probation: of the two it is the newcomer.
 func (p *Probation) Tick() (giveWay bool) {
 	if p.over {
 		return false
@@ -60,8 +59,8 @@ func (p *Probation) Tick() (giveWay bool) {
 	return giveWay
 }
 
-// Over says whether the process may take part, and stays true once it was. others are the
-// members as far as they are known, complete that the whole log was read to find them.
+// Over reports whether probation is over, and stays true once it was. others are the known
+// members; complete says that the whole log was read to find them.
 func (p *Probation) Over(others iter.Seq[uint64], complete bool) bool {
 	if p.over || len(p.rivals) > 0 || !complete {
 		return p.over

@@ -13,16 +13,16 @@ type Record struct {
 	// Term is its highest term.
 	Term uint64
 	// Index is the last entry that it had from the leader of that term, 0 if none. In a
-	// later term a new leader may take entries away that are not committed, and until that
+	// later term a new leader may truncate entries that are not committed, and until that
 	// leader's first entry has arrived nobody can say which.
 	Index uint64
-	// Committed is the last entry that it had and knew to be committed: nobody may ever
-	// take that away.
+	// Committed is the last entry that it had and knew to be committed: that is never
+	// truncated.
 	Committed uint64
 }
 
-// with is the record after the member has shown where its log reaches. The order in which
-// that is heard does not matter.
+// with returns the record after the member has shown a reach. The order in which reaches
+// arrive does not matter.
 func (r Record) with(reach wal.Reach) Record {
 	if reach.Term > r.Term {
 		r.Term, r.Index = reach.Term, 0
@@ -34,7 +34,7 @@ func (r Record) with(reach wal.Reach) Record {
 	return r
 }
 
-// lacks says whether a log that reaches so far has lost something that was shown before.
+// lacks reports whether a log with this reach has lost something that was shown before.
 func (r Record) lacks(reach wal.Reach) bool {
 	switch {
 	case reach.Term < r.Term, reach.Last < r.Committed:
@@ -45,7 +45,7 @@ func (r Record) lacks(reach wal.Reach) bool {
 	return reach.LastTerm != r.Term || reach.Last < r.Index
 }
 
-// EncodeReach is a reach as it stands in handshakes and frames.
+// EncodeReach encodes a reach for handshakes and frames.
 func EncodeReach(r wal.Reach) string {
 	return fmt.Sprintf("%x-%x-%x-%x", r.Term, r.LastTerm, r.Last, r.Commit)
 }
@@ -60,37 +60,36 @@ func DecodeReach(text string) (r wal.Reach, err error) {
 	return r, nil
 }
 
-// Verdict is what becomes of a process that wants to be heard as a member.
+// Verdict decides about a process that connects as a member.
 type Verdict uint8
 
 const (
-	// Welcome: nothing is against it.
+	// Welcome: there is no objection.
 	Welcome Verdict = iota
 	// Rival: another process with its identity is connected.
 	Rival
-	// Behind: it lacks what the member has had on its disk.
+	// Behind: it lacks what the member has had on its disk, so that data was lost.
 	Behind
 )
 
 // maxRecords bounds the members that are remembered.
 const maxRecords = 1000
 
-// Book is all that is known of the members. It is never changed: those who add to it get
-// another one.
+// Book holds what is known of the members. It is immutable: its methods return a new one.
 type Book struct {
 	records map[uint64]Record
 	met     map[uint64]uint64 // the process of each member that was welcomed last, by its nonce
 }
 
-// NewBook makes a book of what was remembered; nil for nothing.
+// NewBook makes a book of remembered records, which may be nil.
 func NewBook(records map[uint64]Record) *Book {
 	return &Book{records: records, met: map[uint64]uint64{}}
 }
 
-// Judge says whether a process may speak for a member. nonce is a number that the process
-// has drawn at its start, reach how far its log reached when it connected, and rival
-// says that another process is connected under that ID. A process that was welcomed
-// is not judged again: its handshakes may overtake each other.
+// Judge decides whether a process may act as a member. nonce is the random number of that
+// process, reach how far its log reached when it connected, and rival says that another
+// process is connected under that ID. A process that was welcomed is not judged again: its
+// handshakes may overtake each other.
 func (b *Book) Judge(member, nonce uint64, reach wal.Reach, rival bool) Verdict {
 	met, known := b.met[member]
 	switch {
@@ -115,8 +114,7 @@ func (b *Book) Meet(member, nonce uint64, reach wal.Reach) *Book {
 	return &Book{records: next.records, met: met}
 }
 
-// See notes how far the log of a member reaches, on the word of a process that was
-// welcomed.
+// See notes how far the log of a member reaches, as told by a process that was welcomed.
 func (b *Book) See(member uint64, reach wal.Reach) *Book {
 	old, known := b.records[member]
 	if record := old.with(reach); record != old && (known || len(b.records) < maxRecords) {
@@ -130,7 +128,7 @@ func (b *Book) See(member uint64, reach wal.Reach) *Book {
 	return b
 }
 
-// Forget drops members that were removed for ever.
+// Forget drops members that were removed from the cluster: their IDs never come back.
 func (b *Book) Forget(members []uint64) *Book {
 	next := b
 	for _, id := range members {
@@ -146,8 +144,8 @@ func (b *Book) Forget(members []uint64) *Book {
 	return next
 }
 
-// Record is what is remembered of a member.
+// Record returns what is remembered of a member.
 func (b *Book) Record(member uint64) Record { return b.records[member] }
 
-// SameRecords says whether two books remember the same.
+// SameRecords reports whether two books have the same records.
 func (b *Book) SameRecords(other *Book) bool { return maps.Equal(b.records, other.records) }
