@@ -44,13 +44,13 @@ var messages = map[int]string{
 	WatcherCleared: "watcher is cleared due to etcd recovery",
 }
 
-// New is an error with one of the codes.
+// New returns an error with one of the codes.
 func New(code int, cause string) Error { return Error{code, messages[code], cause} }
 
-// OfHTTP is an error that there is no code for: its code is the status.
+// OfHTTP returns an error that has no code of its own: its code is the HTTP status.
 func OfHTTP(status int, cause string) Error { return Error{status, http.StatusText(status), cause} }
 
-// Status is that of the answer which has an error with one of the codes.
+// Status returns the HTTP status of an answer with one of the codes.
 func Status(code int) int {
 	switch code {
 	case KeyNotFound:

@@ -33,11 +33,11 @@ var suites = []uint16{
 	tls.TLS_ECDHE_RSA_WITH_CHACHA20_POLY1305_SHA256,
 }
 
-// Config says whose credentials they are.
+// Config describes one set of credentials.
 type Config struct {
 	Files
-	// Peer says that they are for other machines of the cluster. With a CA, both sides
-	// then verify each other, and the certificate is checked accordingly.
+	// Peer says that they are for the peer port. With a CA, both sides then verify each
+	// other, and the certificate is checked accordingly.
 	Peer bool
 	// Host is where others reach this machine, a name or an IP address; empty if that
 	// is not known.
@@ -128,8 +128,8 @@ func (g *generation) renewTickets(now time.Time) {
 	g.server.SetSessionTicketKeys(g.tickets)
 }
 
-// Server returns the configuration for those who connect to this machine. It stays
-// the same; each handshake is done with the files of its time.
+// Server returns the configuration for accepted connections. It stays valid: each
+// handshake uses the files of its time.
 func (c *Credentials) Server() *tls.Config {
 	return &tls.Config{
 		MinVersion: tls.VersionTLS12,
@@ -161,7 +161,8 @@ func (c *Credentials) Client(host string) *tls.Config {
 	return cfg
 }
 
-// verify does on the dialling side what crypto/tls does on the other one, and [Credentials.Certified].
+// verify does for the dialer what crypto/tls does for the accepting side, and
+// [Credentials.Certified].
 func (cfg Config) verify(g *generation, state tls.ConnectionState, host string) error {
 	if len(state.PeerCertificates) == 0 {
 		return errors.New("no certificate was shown")
@@ -180,14 +181,14 @@ func (cfg Config) verify(g *generation, state tls.ConnectionState, host string) 
 	return cfg.certified(leaf, host)
 }
 
-// Verifies says whether the other side is verified.
+// Verifies reports whether the peer or client is verified.
 func (c *Credentials) Verifies() bool { return c.cfg.CA != "" }
 
 // NotAfter is when the certificate of this machine expires.
 func (c *Credentials) NotAfter() time.Time { return c.current(false).cert.Leaf.NotAfter }
 
-// Check reads the files again, changed or not, and logs once a day what expires soon.
-// It is to be called from time to time, for machines to which nobody connects.
+// Check reloads the files, changed or not, and logs once a day what expires soon. Call it
+// periodically, for machines to which nobody connects.
 func (c *Credentials) Check() {
 	c.current(true)
 	c.mu.Lock()
@@ -195,13 +196,13 @@ func (c *Credentials) Check() {
 	c.remind()
 }
 
-// current returns the generation to use now. It reads the files if they look changed,
-// or in any case.
-func (c *Credentials) current(inAnyCase bool) *generation {
+// current returns the generation to use now. It reloads the files if they look changed,
+// or if force is set.
+func (c *Credentials) current(force bool) *generation {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	// Looked at before they are read: what changes meanwhile is read the next time.
-	if s := c.cfg.look(); inAnyCase || !s.equal(c.seen) {
+	if s := c.cfg.look(); force || !s.equal(c.seen) {
 		c.seen = s
 		c.reload()
 	}
@@ -209,7 +210,7 @@ func (c *Credentials) current(inAnyCase bool) *generation {
 	return c.now
 }
 
-// reload takes what the files hold now, if that can be used.
+// reload replaces the generation by what the files hold now, if that can be used.
 func (c *Credentials) reload() {
 	content, err := c.cfg.read()
 	if err != nil {
@@ -257,7 +258,7 @@ func (c *Credentials) remind() {
 	c.remindOfLists(now)
 }
 
-// soon is how long before its end something that lives so long expires soon.
+// soon returns how long before its end something with this lifetime counts as expiring soon.
 func soon(life time.Duration) time.Duration { return min(expiresSoon, life/3) }
 
 func (c *Credentials) remindOf(f file, cert *x509.Certificate, now time.Time) {

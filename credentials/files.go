@@ -32,10 +32,10 @@ type Files struct {
 	CRL string
 }
 
-// Given says whether any file is named: then TLS is wanted.
+// Given reports whether any file is named: then TLS is wanted.
 func (f Files) Given() bool { return f.Cert != "" || f.Key != "" || f.CA != "" || f.CRL != "" }
 
-// complete checks that what belongs together was given.
+// complete checks that no file is missing that another one needs.
 func (f Files) complete() error {
 	switch {
 	case f.Cert == "" && f.Key != "":
@@ -73,8 +73,7 @@ func (f Files) named() []file {
 	return named
 }
 
-// seen is what a look at the files, without reading them, shows; nil for one that is
-// not there.
+// seen is the stat of each file; nil for one that does not exist.
 type seen []fs.FileInfo
 
 // look follows symbolic links, so that a directory swapped underneath shows.
@@ -144,7 +143,7 @@ func (f file) read(limit int) ([]byte, error) {
 		return nil, fmt.Errorf("%s: %w", f.flag, err)
 	}
 	if !info.Mode().IsRegular() {
-		// A pipe would make everybody wait.
+		// Reading a pipe could block all handshakes.
 		return nil, fmt.Errorf("%s: it is not a file; give the path of a file in PEM", f)
 	}
 	r, err := os.Open(f.path)

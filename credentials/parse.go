@@ -19,7 +19,7 @@ import (
 // pemCertificate is the type of a block that holds a certificate.
 const pemCertificate = "CERTIFICATE"
 
-// parsed is what the files mean.
+// parsed is the decoded content of the files.
 type parsed struct {
 	cert  tls.Certificate
 	chain []*x509.Certificate // what cert consists of, that of this machine first
@@ -29,7 +29,7 @@ type parsed struct {
 	revoked error // the certificate of this machine is, as other machines see it
 }
 
-// parse makes sense of the files and refuses what cannot work now.
+// parse decodes the files and refuses those that cannot work now.
 func (cfg Config) parse(c content) (*parsed, error) {
 	chain, err := cfg.cert().certificates(c.cert)
 	if err != nil {
@@ -85,7 +85,7 @@ func (f file) certificates(data []byte) ([]*x509.Certificate, error) {
 		}
 		certs = append(certs, cert)
 	}
-	// What pem.Decode cannot make sense of it skips: a CA would be missing.
+	// pem.Decode skips what it cannot decode: a CA would be missing.
 	switch begun := bytes.Count(data, []byte("-----BEGIN "+pemCertificate+"-----")); {
 	case len(certs) < begun:
 		return nil, fmt.Errorf("%s: %d certificates begin in it, and only %d can be read; it is cut off, or a BEGIN or END is not a line of its own", f, begun, len(certs))
@@ -205,8 +205,7 @@ func (cfg Config) usable(p *parsed, now time.Time) error {
 	return nil
 }
 
-// allows says whether a certificate may be used in a way. One that names no use may be
-// used in any.
+// allows reports whether a certificate allows a usage. One that names none allows any.
 func allows(cert *x509.Certificate, usage x509.ExtKeyUsage) bool {
 	return len(cert.ExtKeyUsage)+len(cert.UnknownExtKeyUsage) == 0 ||
 		slices.Contains(cert.ExtKeyUsage, usage) || slices.Contains(cert.ExtKeyUsage, x509.ExtKeyUsageAny)

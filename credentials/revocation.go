@@ -117,7 +117,7 @@ func parseRevocations(der []byte) (*revocations, error) {
 	return r, nil
 }
 
-// named says whether a CRL may be of a CA, by name and, if both say which, by key.
+// named reports whether a CRL may be of a CA, by name and, if both say which, by key.
 func (r *revocations) named(ca *x509.Certificate) bool {
 	return bytes.Equal(r.RawIssuer, ca.RawSubject) &&
 		(len(r.AuthorityKeyId) == 0 || len(ca.SubjectKeyId) == 0 || bytes.Equal(r.AuthorityKeyId, ca.SubjectKeyId))
@@ -144,7 +144,7 @@ func (r *revocations) verify(cas []*x509.Certificate) error {
 	return failed
 }
 
-// of says whether a CRL is that of the signer of a certificate.
+// of reports whether a CRL is that of the signer of a certificate.
 func (r *revocations) of(signer *x509.Certificate) bool {
 	if !r.named(signer) {
 		return false

@@ -57,13 +57,13 @@ func CheckHost(host string) error {
 }
 
 func isLabel(s string) bool {
-	return s != "" && len(s) <= maxLabel && s[0] != '-' && s[len(s)-1] != '-' && isMade(s, "-_")
+	return s != "" && len(s) <= maxLabel && s[0] != '-' && s[len(s)-1] != '-' && consistsOf(s, "-_")
 }
 
-func isZone(s string) bool { return s != "" && len(s) <= maxZone && isMade(s, "-_.") }
+func isZone(s string) bool { return s != "" && len(s) <= maxZone && consistsOf(s, "-_.") }
 
-// isMade says whether s has only letters and digits of ASCII and those of others.
-func isMade(s, others string) bool {
+// consistsOf reports whether s has only ASCII letters, digits and the bytes in others.
+func consistsOf(s, others string) bool {
 	for i := range len(s) {
 		c := s[i]
 		if !('a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '0' <= c && c <= '9' || strings.IndexByte(others, c) >= 0) {
@@ -94,7 +94,7 @@ func CheckAddress(addr string) error {
 	return CheckHost(host)
 }
 
-// isPort says whether s is a port that can be dialled, in the only way to write it.
+// isPort reports whether s is a port that can be dialled, in its canonical form.
 func isPort(s string) bool {
 	n, err := strconv.ParseUint(s, 10, 16)
 	return err == nil && n > 0 && s[0] != '0'
@@ -110,12 +110,12 @@ func CheckURL(url string) error {
 	return err
 }
 
-// URL is that of a machine at an address that CheckAddress has nothing against.
+// URL returns the URL of a machine at an address that CheckAddress accepts.
 func URL(scheme, addr string) string {
 	return scheme + "://" + strings.Replace(addr, "%", "%25", 1) // of a zone
 }
 
-// Address is the host and port, host:port, of a URL. It also takes one in which the zone of
+// Address returns the host and port, host:port, of a URL. It also takes one in which the zone of
 // an IPv6 address is not escaped, as earlier versions wrote it.
 func Address(url string) (string, error) {
 	_, addr, err := split(url)

@@ -5,12 +5,12 @@ import (
 	"net/netip"
 )
 
-// HostOf is what counts as one host where there is a bound for each: an address, or for IPv6 a
-// network of 64 bits, which is what a host gets.
+// HostOf returns what counts as one host for limits per host: an address, or for IPv6 its /64,
+// which is what a host is assigned.
 func HostOf(addr net.Addr) netip.Prefix {
 	full, err := netip.ParseAddrPort(addr.String())
 	if err != nil {
-		return netip.Prefix{} // those whose address is none are one host
+		return netip.Prefix{} // all without an IP address are one host
 	}
 	ip := full.Addr().Unmap().WithZone("")
 	bits := ip.BitLen()

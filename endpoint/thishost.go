@@ -6,7 +6,7 @@ import (
 	"strings"
 )
 
-// OnThisHost says whether a host, as in an address, is the one that this process runs on.
+// OnThisHost reports whether a host, as in an address, is the one that this process runs on.
 // Names are not looked up: of those, only localhost and the host's own are known.
 func OnThisHost(host string) bool {
 	ip := net.ParseIP(host)

@@ -6,7 +6,7 @@ import (
 	"strings"
 )
 
-// HostOfURL is the host in a URL; empty if it has none.
+// HostOfURL returns the host in a URL; empty if it has none.
 func HostOfURL(memberURL string) string {
 	u, err := url.Parse(memberURL)
 	if err != nil {
@@ -15,14 +15,14 @@ func HostOfURL(memberURL string) string {
 	return u.Hostname()
 }
 
-// Scheme is that of a URL.
+// Scheme returns the scheme of a URL.
 func Scheme(url string) string {
 	scheme, _, _ := strings.Cut(url, "://")
 	return scheme
 }
 
-// Unspecified says whether a host stands for all addresses of a machine, and so tells
-// nobody else where it is.
+// Unspecified reports whether a host stands for all addresses of a machine, and so does not
+// tell others where it is.
 func Unspecified(host string) bool {
 	ip := net.ParseIP(host)
 	return host == "" || ip != nil && ip.IsUnspecified()

@@ -10,10 +10,10 @@ import (
 // has none.
 type Range struct{ Min, Max uint32 }
 
-// Has says whether a version is in the range.
+// Has reports whether a version is in the range.
 func (r Range) Has(version uint32) bool { return r.Min <= version && version <= r.Max && version > 0 }
 
-// Shared is the highest version that is in both ranges, 0 if there is none.
+// Shared returns the highest version that is in both ranges, 0 if there is none.
 func (r Range) Shared(other Range) uint32 {
 	if highest := min(r.Max, other.Max); r.Has(highest) && other.Has(highest) {
 		return highest

@@ -47,8 +47,8 @@ var keyModel = porcupine.Model{
 // limit bounds the search for the order of the operations on one key.
 const limit = time.Minute
 
-// ErrUndecided says that the search took too long to find an order, or that there is
-// none.
+// ErrUndecided is returned when the search took too long to find an order, or to rule one
+// out.
 var ErrUndecided = errors.New("history: no order was found in time")
 
 // Check returns an error with the operations in question if there is no order that
@@ -79,9 +79,9 @@ func Check(ops []Operation) error {
 	return nil
 }
 
-// relevant prepares the operations on one key. What has no known
-// outcome may take effect at any later time. Such a read says nothing. Such a
-// write whose value nobody ever mentions is left out as well: every answer
+// relevant prepares the operations on one key. One with an unknown outcome may
+// take effect at any later time. Such a read is left out. Such a write whose
+// value no other operation mentions is left out as well: every later answer
 // would have shown it, so that it is as good as not done, and the check would
 // take exponential time otherwise.
 func relevant(ops []Operation) []porcupine.Operation {
