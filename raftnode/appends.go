@@ -8,11 +8,18 @@ import (
 	"go.etcd.io/raft/v3/raftpb"
 )
 
+// appends are the writes to the log that are on their way to the disk.
+type appends struct {
+	last    uint64  // index of the last entry of the log, as of what was handed out to be made durable
+	surely  uint64  // up to here Raft has the log, though what has come since may have cut it off
+	stalled []stall // those that something waits for and that are not durable yet, oldest first
+}
+
 // Appended reports that a is durable.
 func (n *Node) Appended(a *Append) error {
 	n.unstall(a)
 	if a.HardState != nil {
-		n.durableCommit = a.HardState.GetCommit()
+		n.committed.durable = a.HardState.GetCommit()
 	}
 	if a.Snapshot != nil {
 		if err := n.storage.ApplySnapshot(a.Snapshot, n.offeredSize(a.Snapshot)); err != nil {
@@ -50,10 +57,10 @@ func newAppend(m *raftpb.Message) *Append {
 // noteLast keeps track of how far the log reaches.
 func (n *Node) noteLast(a *Append) {
 	if a.Snapshot != nil {
-		n.lastIndex = a.Snapshot.GetIndex()
+		n.appends.last = a.Snapshot.GetIndex()
 	}
 	if len(a.Entries) > 0 {
-		n.lastIndex = a.Entries[len(a.Entries)-1].GetIndex()
+		n.appends.last = a.Entries[len(a.Entries)-1].GetIndex()
 	}
 }
 
@@ -65,12 +72,12 @@ type stall struct {
 
 func (n *Node) stall(a *Append) {
 	if a.Urgent {
-		n.stalled = append(n.stalled, stall{a, n.ticks})
+		n.appends.stalled = append(n.appends.stalled, stall{a, n.ticks})
 	}
 }
 
 func (n *Node) unstall(a *Append) {
-	if len(n.stalled) > 0 && n.stalled[0].append == a {
-		n.stalled = n.stalled[1:]
+	if len(n.appends.stalled) > 0 && n.appends.stalled[0].append == a {
+		n.appends.stalled = n.appends.stalled[1:]
 	}
 }

@@ -7,10 +7,22 @@ import (
 	"go.etcd.io/raft/v3/raftpb"
 )
 
+// committed is how far the log is handed out and applied, and what of it waits.
+type committed struct {
+	handedOut uint64 // index of the last entry handed out for application
+	term      uint64 // its term
+	termStart uint64 // index of the first entry of the present term that was handed out
+	applied   uint64 // index of the last entry known to be applied
+
+	durable      uint64            // the commit index that is on disk
+	held         []*raftpb.Message // committed entries that wait for it, oldest first
+	heldSnapshot *raftpb.Message   // a snapshot of the leader that waits for held; nil: none
+}
+
 // Applied reports that a has been applied.
 func (n *Node) Applied(a *Apply) error {
-	n.applied = max(n.applied, a.Last) // a snapshot may have been installed meanwhile
-	n.members.applied(n.applied)
+	n.committed.applied = max(n.committed.applied, a.Last) // a snapshot may have been installed meanwhile
+	n.members.applied(n.committed.applied)
 	if err := n.raw.Step(a.response); err != nil {
 		return fmt.Errorf("raftnode: step %s: %w", a.response.GetType(), err)
 	}
@@ -22,12 +34,12 @@ func (n *Node) Applied(a *Apply) error {
 // machines needs that on its disk: after a restart it could not learn it from the one that
 // was removed.
 func (n *Node) hold(m *raftpb.Message) {
-	durable := lastChange(m) <= n.durableCommit
-	if durable && len(n.held) == 0 {
+	durable := lastChange(m) <= n.committed.durable
+	if durable && len(n.committed.held) == 0 {
 		n.handOut(m)
 		return
 	}
-	n.held = append(n.held, m)
+	n.committed.held = append(n.committed.held, m)
 	if durable {
 		return
 	}
@@ -43,11 +55,11 @@ func (n *Node) hold(m *raftpb.Message) {
 
 // release hands out the oldest committed entries that wait, if they may be.
 func (n *Node) release() bool {
-	if len(n.held) == 0 || lastChange(n.held[0]) > n.durableCommit {
+	if len(n.committed.held) == 0 || lastChange(n.committed.held[0]) > n.committed.durable {
 		return false
 	}
-	m := n.held[0]
-	n.held = slices.Delete(n.held, 0, 1)
+	m := n.committed.held[0]
+	n.committed.held = slices.Delete(n.committed.held, 0, 1)
 	n.handOut(m)
 	return true
 }
@@ -56,11 +68,11 @@ func (n *Node) release() bool {
 // takes over its members at once: a change that is older than the snapshot must not be
 // carried out after that.
 func (n *Node) stepHeldSnapshot() {
-	if n.heldSnapshot == nil || len(n.held) > 0 {
+	if n.committed.heldSnapshot == nil || len(n.committed.held) > 0 {
 		return
 	}
-	m := n.heldSnapshot
-	n.heldSnapshot = nil
+	m := n.committed.heldSnapshot
+	n.committed.heldSnapshot = nil
 	n.stepOther(m)
 }
 
@@ -82,9 +94,9 @@ func (n *Node) handOut(m *raftpb.Message) {
 	last := entries[len(entries)-1]
 	apply := &Apply{Entries: make([]Entry, 0, len(entries)), Last: last.GetIndex(), response: m.GetResponses()[0]}
 	for _, e := range entries {
-		n.sinceCount++
-		n.sinceBytes += logBytes(e)
-		if e.GetTerm() != n.handedTerm {
+		n.snapshots.entries++
+		n.snapshots.bytes += logBytes(e)
+		if e.GetTerm() != n.committed.term {
 			n.startTerm(e)
 		}
 		c, asked, why, err := n.cfg.Skip.open(e, n.members.possible)
@@ -108,7 +120,7 @@ func (n *Node) handOut(m *raftpb.Message) {
 			})
 		}
 	}
-	n.handedOut = last.GetIndex()
+	n.committed.handedOut = last.GetIndex()
 	n.work.Apply = apply
 	n.askSnapshot()
 }
@@ -117,17 +129,17 @@ func (n *Node) handOut(m *raftpb.Message) {
 // been handed out by now never will be: what was given to an earlier leader and has
 // not been seen did not happen, and is proposed again.
 func (n *Node) startTerm(e *raftpb.Entry) {
-	n.handedTerm, n.termStart = e.GetTerm(), e.GetIndex()
+	n.committed.term, n.committed.termStart = e.GetTerm(), e.GetIndex()
 	n.proposals.takeLost(e.GetTerm())
 }
 
 // install notes that a snapshot of the leader has become the state.
 func (n *Node) install(meta *raftpb.SnapshotMetadata) {
 	n.setConf(meta.GetConfState())
-	n.installed = meta.GetIndex()
-	n.handedOut, n.handedTerm, n.applied = meta.GetIndex(), meta.GetTerm(), meta.GetIndex()
-	n.termStart = meta.GetIndex()
-	n.sinceCount, n.sinceBytes = 0, 0
+	n.snapshots.installed = meta.GetIndex()
+	n.committed.handedOut, n.committed.term, n.committed.applied = meta.GetIndex(), meta.GetTerm(), meta.GetIndex()
+	n.committed.termStart = meta.GetIndex()
+	n.snapshots.entries, n.snapshots.bytes = 0, 0
 	n.proposals.keep() // the snapshot may have what was not handed out here
 	n.work.Install = meta
 }

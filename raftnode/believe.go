@@ -141,9 +141,9 @@ func (n *Node) believe(m Message) error {
 		err = errTime
 	case m.GetTo() != n.cfg.MemberID:
 		err = errSender
-	case m.GetTerm() > n.firstTerm+termsAhead+uint64(n.ticks):
+	case m.GetTerm() > n.role.firstTerm+termsAhead+uint64(n.ticks):
 		err = errTerm
-	case m.GetTerm() == n.term:
+	case m.GetTerm() == n.role.term:
 		err = n.believeOfTerm(m.Message)
 	}
 	if err == nil && m.GetType() == raftpb.MsgApp {
@@ -159,15 +159,15 @@ func (n *Node) believe(m Message) error {
 func (n *Node) believeOfTerm(m *raftpb.Message) error {
 	switch m.GetType() {
 	case raftpb.MsgApp, raftpb.MsgHeartbeat, raftpb.MsgSnap, raftpb.MsgTimeoutNow, raftpb.MsgReadIndexResp:
-		if n.leader != 0 && n.leader != m.GetFrom() { // a term has one leader
+		if n.role.leader != 0 && n.role.leader != m.GetFrom() { // a term has one leader
 			return errLeader
 		}
 	case raftpb.MsgAppResp:
-		if n.isLeader && n.baseless(m) {
+		if n.role.leads && n.baseless(m) {
 			return errProgress
 		}
 	case raftpb.MsgHeartbeatResp:
-		if n.isLeader && n.baseless(m) {
+		if n.role.leads && n.baseless(m) {
 			return errQuestion
 		}
 	}
@@ -178,14 +178,14 @@ func (n *Node) believeOfTerm(m *raftpb.Message) error {
 // it for what is still to come. It may come without malice to a machine that has led in the
 // term, has lost power, and has less on its disk than it had sent.
 func (n *Node) baseless(m *raftpb.Message) bool {
-	if m.GetTerm() != n.term {
+	if m.GetTerm() != n.role.term {
 		return false
 	}
 	switch m.GetType() {
 	case raftpb.MsgAppResp:
-		return m.GetIndex() > n.lastIndex
+		return m.GetIndex() > n.appends.last
 	case raftpb.MsgHeartbeatResp:
-		return n.questions.unasked(m)
+		return n.reads.questions.unasked(m)
 	}
 	return false
 }

@@ -106,7 +106,7 @@ func (c *Clock) lead(now Reading) {
 // All of them are durable, because its vote for itself went behind them.
 func (n *Node) inheritTime(now Reading) {
 	entries := n.storage.tail
-	n.clock.reachAll(entries[min(uint64(len(entries)), n.handedOut+1-min(n.handedOut+1, n.storage.tailFirst())):], now)
+	n.clock.reachAll(entries[min(uint64(len(entries)), n.committed.handedOut+1-min(n.committed.handedOut+1, n.storage.tailFirst())):], now)
 }
 
 // Clock returns the time of the log as it is known now.
@@ -119,7 +119,7 @@ func (n *Node) Reached(time uint64, now Reading) { n.clock.reach(time, now) }
 func (n *Node) hearTime(m Message, now Reading) {
 	switch {
 	case m.Time == 0:
-	case m.GetFrom() == n.leader && m.GetTerm() == n.term:
+	case m.GetFrom() == n.role.leader && m.GetTerm() == n.role.term:
 		n.clock.follow(m.Time, m.GetTerm(), now)
 	default:
 		if n.members.has(m.GetFrom()) || !n.members.known() {

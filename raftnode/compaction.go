@@ -10,6 +10,16 @@ import (
 	"google.golang.org/protobuf/proto"
 )
 
+// snapshots are those of this machine, and those it sends and gets.
+type snapshots struct {
+	entries, bytes uint64          // of the log, handed out since the last one
+	asked          bool            // one was asked for and is not durable yet
+	wasFull        bool            // what noteFull has said
+	installed      uint64          // index of the last one that came from a leader
+	offered        offeredSnapshot // the last one that has come
+	fed            map[uint64]bool // members that were sent one and have not caught up since
+}
+
 // due is after how many bytes of log a snapshot is. When a state that is n bytes long is
 // written every n bytes of log, then all that is written is twice the log, however large the
 // state is; small states wait for longer.
@@ -49,8 +59,8 @@ type Fullness struct {
 
 // noteFull says when that begins and when it is over.
 func (n *Node) noteFull() {
-	if full := n.full(); full != n.wasFull {
-		n.wasFull = full
+	if full := n.full(); full != n.snapshots.wasFull {
+		n.snapshots.wasFull = full
 		n.work.Fullness = &Fullness{Full: full, Bytes: n.storage.since()}
 	}
 }
@@ -74,25 +84,25 @@ func (n *Node) tooMuch(m *raftpb.Message) bool {
 
 func (n *Node) askSnapshot() {
 	due := n.storage.wanted || n.cfg.SnapshotBytes > 0 &&
-		(n.cfg.SnapshotEntries > 0 && n.sinceCount >= n.cfg.SnapshotEntries || n.sinceBytes >= n.due() ||
-			n.storage.since() >= n.limit()/2 && n.handedOut > n.storage.snapshotIndex())
-	if !due || n.snapshotting {
+		(n.cfg.SnapshotEntries > 0 && n.snapshots.entries >= n.cfg.SnapshotEntries || n.snapshots.bytes >= n.due() ||
+			n.storage.since() >= n.limit()/2 && n.committed.handedOut > n.storage.snapshotIndex())
+	if !due || n.snapshots.asked {
 		return
 	}
-	n.snapshotting, n.storage.wanted = true, false
-	n.sinceCount, n.sinceBytes = 0, 0
+	n.snapshots.asked, n.storage.wanted = true, false
+	n.snapshots.entries, n.snapshots.bytes = 0, 0
 	n.work.TakeSnapshot = &raftpb.SnapshotMetadata{
-		Index:     new(n.handedOut),
-		Term:      new(n.handedTerm),
+		Index:     new(n.committed.handedOut),
+		Term:      new(n.committed.term),
 		ConfState: proto.Clone(n.members.conf).(*raftpb.ConfState),
 	}
 }
 
 // Snapshotted reports that the snapshot that was asked for is durable, and has so many bytes.
 func (n *Node) Snapshotted(meta *raftpb.SnapshotMetadata, size uint64) error {
-	n.snapshotting = false
+	n.snapshots.asked = false
 	n.storage.wanted = false // Raft asks again if this one is not good either
-	if meta.GetIndex() <= n.installed {
+	if meta.GetIndex() <= n.snapshots.installed {
 		return nil // a newer one of the leader has taken its place
 	}
 	if err := n.storage.NoteSnapshot(meta, size); err != nil {
@@ -126,17 +136,17 @@ func (n *Node) Release(index uint64) error {
 // the snapshot it would need another one, and under load never catch up. Only a leader knows.
 func (n *Node) needed(index uint64) uint64 {
 	first := uint64(math.MaxUint64)
-	if !n.isLeader {
-		clear(n.fed)
+	if !n.role.leads {
+		clear(n.snapshots.fed)
 		return first
 	}
 	n.raw.WithProgress(func(id uint64, _ raft.ProgressType, pr tracker.Progress) {
 		switch {
 		case !n.alive(id), pr.State != tracker.StateSnapshot && pr.Match >= index:
-			delete(n.fed, id)
+			delete(n.snapshots.fed, id)
 		case pr.State == tracker.StateSnapshot:
 			first = min(first, pr.PendingSnapshot+1)
-		case !n.fed[id]:
+		case !n.snapshots.fed[id]:
 		case pr.State == tracker.StateProbe: // Match is from before the snapshot
 			first = min(first, pr.Next)
 		default:
@@ -153,7 +163,7 @@ func (n *Node) SnapshotSent(member uint64, ok bool) {
 	case !ok:
 		status = raft.SnapshotFailure
 	case n.members.has(member): // it may have been removed meanwhile
-		n.fed[member] = true
+		n.snapshots.fed[member] = true
 	}
 	n.raw.ReportSnapshot(member, status)
 }

@@ -19,7 +19,7 @@ const reservedIDs = 1 << 63
 // only when this leader has applied all changes of its predecessors. Then what is
 // checked here is still true when the change is applied.
 func (n *Node) mayChange() bool {
-	return !n.members.changing && n.handedTerm == n.term && n.applied >= n.termStart
+	return !n.members.changing && n.committed.term == n.role.term && n.committed.applied >= n.committed.termStart
 }
 
 // leadChange decides about a membership change. This is the only place where that is
@@ -62,7 +62,7 @@ func (n *Node) decideChange(p *proposal) (*raftpb.ConfChange, error) {
 // may not have heard of all who are alive.
 func (n *Node) tooEarlyToTell(p *proposal) bool {
 	return p.kind == KindRemove && n.members.votes(p.member) && len(n.members.voters()) > 1 &&
-		n.ticks-n.ledSince <= n.cfg.ElectionTicks && n.members.losesQuorum(p.member, n.alive)
+		n.ticks-n.role.since <= n.cfg.ElectionTicks && n.members.losesQuorum(p.member, n.alive)
 }
 
 // removesItself says whether p removes this leader while others vote. Then another one
@@ -76,7 +76,7 @@ func (n *Node) removesItself(p *proposal) bool {
 
 // promoteLearner gives a vote to a learner that has caught up.
 func (n *Node) promoteLearner() {
-	if !n.isLeader || len(n.members.learners()) == 0 || !n.mayChange() || n.transferring() {
+	if !n.role.leads || len(n.members.learners()) == 0 || !n.mayChange() || n.transferring() {
 		return
 	}
 	commit := n.raw.BasicStatus().HardState.GetCommit()
@@ -115,7 +115,7 @@ func (n *Node) changeMembers(index uint64, change *raftpb.ConfChange) {
 	if change.GetType() != raftpb.ConfChangeRemoveNode {
 		return
 	}
-	delete(n.fed, change.GetNodeId())
+	delete(n.snapshots.fed, change.GetNodeId())
 	delete(n.origins.members, change.GetNodeId())
 	if change.GetNodeId() == n.cfg.MemberID {
 		n.work.Removed = true

@@ -33,7 +33,7 @@ func (n *Node) Campaign() error     { return n.raw.Campaign() }
 func (n *Node) ForgetLeader() error { return n.raw.ForgetLeader() }
 
 // Fed are how many members are noted as having been sent a snapshot.
-func (n *Node) Fed() int { return len(n.fed) }
+func (n *Node) Fed() int { return len(n.snapshots.fed) }
 
 // Members are those for whom Raft counts, with a vote or without one, in ascending order.
 func (n *Node) Members() []uint64 {

@@ -83,8 +83,8 @@ func (n *Node) forward(batch []*proposal) {
 			n.proposals.drop(p)
 			n.fail(p.token, ErrOverloaded)
 		default:
-			p.leader = n.leader
-			n.proposals.add(p, n.term)
+			p.leader = n.role.leader
+			n.proposals.add(p, n.role.term)
 			n.send(p)
 		}
 	}
@@ -113,7 +113,7 @@ func (n *Node) Reconnected(member uint64) {
 func (n *Node) sendAgain(which func(p *proposal) bool) {
 	var again []*proposal
 	for _, p := range n.proposals.inflight {
-		if p.leader != raft.None && p.term == n.term && which(p) {
+		if p.leader != raft.None && p.term == n.role.term && which(p) {
 			again = append(again, p)
 		}
 	}
@@ -134,7 +134,7 @@ func (n *Node) Forwarded(from uint64, payload []byte, bad error) error {
 		return err
 	}
 	p.origin, p.deadline = from, n.ticks+n.cfg.RequestTicks
-	if !n.isLeader || p.term != n.term || !n.members.has(from) {
+	if !n.role.leads || p.term != n.role.term || !n.members.has(from) {
 		n.reject(from, p.originID, errNotHere)
 		return nil
 	}
@@ -229,7 +229,7 @@ func (n *Node) Undelivered(payload []byte) error {
 	switch {
 	case !ok:
 	case p.again: // an earlier copy was
-		p.unsent, n.unsent = true, true
+		p.unsent, n.proposals.unsent = true, true
 	default:
 		n.proposals.reject(p.id)
 	}
@@ -239,8 +239,8 @@ func (n *Node) Undelivered(payload []byte) error {
 // sendUnsent tries once more, now and then, to repeat what could not be sent. It is for
 // queues that were full: when there is no connection the next one comes before that.
 func (n *Node) sendUnsent() {
-	if n.unsent && n.ticks%n.cfg.ElectionTicks == 0 {
-		n.unsent = false
+	if n.proposals.unsent && n.ticks%n.cfg.ElectionTicks == 0 {
+		n.proposals.unsent = false
 		n.sendAgain(func(p *proposal) bool { return p.unsent })
 	}
 }

@@ -20,12 +20,12 @@ func (l *Leaderless) Majority() int { return (len(l.Reached)+len(l.Missing))/2 +
 // missLeader counts the ticks without a leader. It reports once until there is one again.
 func (n *Node) missLeader() {
 	voters := n.members.voters()
-	if n.leader != raft.None || n.members.removed || len(voters) == 0 {
-		n.leaderless = 0
+	if n.role.leader != raft.None || n.members.removed || len(voters) == 0 {
+		n.role.leaderless = 0
 		return
 	}
-	n.leaderless++
-	if n.leaderless != patience*n.cfg.ElectionTicks {
+	n.role.leaderless++
+	if n.role.leaderless != patience*n.cfg.ElectionTicks {
 		return
 	}
 	n.work.Leaderless = &Leaderless{}

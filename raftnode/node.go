@@ -124,45 +124,19 @@ type Term struct{ First, Term uint64 }
 type Node struct {
 	cfg     Config
 	raw     *raft.RawNode
-	storage *storage
-	clock   Clock
+	storage *storage // the log as Raft sees it
+	clock   Clock    // the time of the log
+	ticks   int      // since the start
 
-	leader    uint64
-	isLeader  bool
-	term      uint64
-	firstTerm uint64 // that of the log at the start
-	told      Leader // what Work said last
-	ticks     int
-
-	leaderless   int    // ticks without a leader
-	lastIndex    uint64 // of the log, as of what was handed out to be made durable
-	surely       uint64 // up to here Raft has the log, though what has come since may have cut it off
-	handedOut    uint64 // index of the last entry handed out for application
-	handedTerm   uint64 // its term
-	applied      uint64 // index of the last entry known to be applied
-	sinceCount   uint64 // entries handed out since the last snapshot
-	sinceBytes   uint64
-	snapshotting bool   // one was asked for and is not durable yet
-	wasFull      bool   // what noteFull has said
-	installed    uint64 // index of the last snapshot that came from a leader
-	offered      offeredSnapshot
-
-	proposals proposals
-	origins   origins
-	unsent    bool // forwards that were to be sent again were not
-	reads     reads
-	questions questions         // that this leader has asked
-	heldReads []*raftpb.Message // of other members, until this leader may answer them
-	heard     map[uint64]int    // tick of the last message of each other member
-	fed       map[uint64]bool   // members that were sent a snapshot and have not caught up since
-	ledSince  int               // tick at which this machine became the leader
-	members   membership
-	termStart uint64 // index of the first entry of the present term that was handed out
-
-	stalled       []stall           // appends that are not durable yet, oldest first
-	durableCommit uint64            // the commit index that is on disk
-	held          []*raftpb.Message // committed entries that wait for it, oldest first
-	heldSnapshot  *raftpb.Message   // a snapshot of the leader that waits for held; nil: none
+	role      role           // who leads
+	members   membership     // who belongs to the cluster
+	heard     map[uint64]int // tick of the last message of each other member
+	appends   appends        // what is on its way to the disk
+	committed committed      // what is on its way to the state machine
+	snapshots snapshots      // when they are due, and who is sent one
+	proposals proposals      // of this machine, and forwarded ones that wait
+	origins   origins        // of what was forwarded to this leader
+	reads     reads          // that wait, and the questions asked for them
 
 	work Work // what is collected for the next call of Work
 }
@@ -176,24 +150,25 @@ func New(cfg Config, state State, now Reading) (*Node, error) {
 	if err != nil {
 		return nil, fmt.Errorf("raftnode: log: %w", err)
 	}
-	n := &Node{cfg: cfg, storage: storage, heard: make(map[uint64]int), fed: make(map[uint64]bool), members: newMembership(cfg.MemberID)}
+	n := &Node{cfg: cfg, storage: storage, heard: make(map[uint64]int), members: newMembership(cfg.MemberID)}
+	n.snapshots.fed = make(map[uint64]bool)
 	if meta := state.Snapshot; meta != nil {
 		n.setConf(meta.GetConfState())
-		n.handedOut, n.handedTerm, n.applied = meta.GetIndex(), meta.GetTerm(), meta.GetIndex()
+		n.committed.handedOut, n.committed.term, n.committed.applied = meta.GetIndex(), meta.GetTerm(), meta.GetIndex()
 	}
 	if term := state.HardState.GetTerm(); term >= maxNumber {
 		return nil, fmt.Errorf("raftnode: no elections explain the term of the log, %d: an earlier version has taken it from a forged message", term)
 	}
-	n.durableCommit = state.HardState.GetCommit()
+	n.committed.durable = state.HardState.GetCommit()
 	n.clock.reach(state.Time, now)
 	n.clock.reachAll(state.Entries, now)
-	n.lastIndex = storage.last
+	n.appends.last = storage.last
 	raw, err := raft.NewRawNode(&raft.Config{
 		ID:                        cfg.MemberID,
 		ElectionTick:              cfg.ElectionTicks,
 		HeartbeatTick:             cfg.HeartbeatTicks,
 		Storage:                   storage,
-		Applied:                   n.applied,
+		Applied:                   n.committed.applied,
 		AsyncStorageWrites:        true,
 		MaxSizePerMsg:             maxMessageBytes,
 		MaxCommittedSizePerReady:  maxApplyingBytes,
@@ -211,8 +186,8 @@ func New(cfg Config, state State, now Reading) (*Node, error) {
 		return nil, fmt.Errorf("raftnode: %w", err)
 	}
 	n.raw = raw
-	n.term = raw.BasicStatus().HardState.GetTerm()
-	n.firstTerm, n.surely = n.term, n.lastIndex
+	n.role.term = raw.BasicStatus().HardState.GetTerm()
+	n.role.firstTerm, n.appends.surely = n.role.term, n.appends.last
 	n.proposals.init(cfg.FirstProposalID)
 	n.reads.lastContext = cfg.FirstProposalID
 	return n, nil
@@ -281,10 +256,10 @@ func (n *Node) Status() Status {
 	s := n.raw.BasicStatus()
 	return Status{
 		MemberID: n.cfg.MemberID,
-		Leader:   n.leader,
-		Term:     n.term,
+		Leader:   n.role.leader,
+		Term:     n.role.term,
 		Commit:   s.HardState.GetCommit(),
-		Applied:  n.applied,
+		Applied:  n.committed.applied,
 		Voters:   slices.Sorted(maps.Keys(n.raw.Status().Config.Voters.IDs())),
 		Learners: slices.Clone(n.members.learners()),
 		State:    s.RaftState,

@@ -65,10 +65,10 @@ type offeredSnapshot struct{ index, size uint64 }
 
 // offeredSize is the size of a snapshot that is installed; 0 if it is not known any more.
 func (n *Node) offeredSize(meta *raftpb.SnapshotMetadata) uint64 {
-	if n.offered.index != meta.GetIndex() {
+	if n.snapshots.offered.index != meta.GetIndex() {
 		return 0
 	}
-	return n.offered.size
+	return n.snapshots.offered.size
 }
 
 // CheckState says whether the state in a snapshot is what its metadata says: index is that

@@ -42,6 +42,7 @@ type proposals struct {
 	rejected []*proposal // by a machine that does not lead; they wait for news
 	inflight map[uint64]*proposal
 	order    []*proposal // the in-flight ones and some that are done, oldest first
+	unsent   bool        // forwards that were to be sent again were not
 }
 
 func (ps *proposals) init(firstID uint64) {

@@ -32,12 +32,12 @@ func (n *Node) ProposeMember(kind ProposalKind, member uint64, command []byte, t
 func (n *Node) propose(now uint64) {
 	n.raise(now)
 	var changes []*proposal
-	for n.leader != raft.None && !n.transferring() {
+	for n.role.leader != raft.None && !n.transferring() {
 		batch := n.proposals.takeWaiting(maxMessageBytes)
 		if len(batch) == 0 {
 			break
 		}
-		if !n.isLeader {
+		if !n.role.leads {
 			n.forward(batch)
 			continue
 		}
@@ -54,7 +54,7 @@ func (n *Node) propose(now uint64) {
 
 // lead proposes a batch as the leader. Its entries carry the time now, at which they enter
 // the log: however long a command has waited for a leader, a time to live counts from here.
-// That n.term is the term in which Raft appends it
+// That n.role.term is the term in which Raft appends it
 // rests on this: Raft cannot win an election between two calls of Work, because the vote
 // for itself goes through an Append.
 //
@@ -65,7 +65,7 @@ func (n *Node) lead(batch, waiting []*proposal, now uint64) []*proposal {
 	commands := batch[:0]
 	for _, p := range batch {
 		switch {
-		case p.origin != raft.None && p.term != n.term:
+		case p.origin != raft.None && p.term != n.role.term:
 			n.refuse(p, errNotLeader)
 		case p.kind == KindCommand:
 			commands = append(commands, p)
@@ -117,7 +117,7 @@ func (n *Node) number(p *proposal) uint64 {
 		return p.originID
 	}
 	p.leader = raft.None
-	n.proposals.add(p, n.term)
+	n.proposals.add(p, n.role.term)
 	return p.id
 }
 

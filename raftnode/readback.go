@@ -150,7 +150,7 @@ func (n *Node) feed(from, to uint64) {
 // mayCampaign says whether Raft may start an election: before that it looks into all entries
 // that are committed and not applied, so they have to be in memory.
 func (n *Node) mayCampaign() bool {
-	return n.storage.tailFirst() <= n.applied+1 || n.raw.BasicStatus().HardState.GetCommit() <= n.applied
+	return n.storage.tailFirst() <= n.committed.applied+1 || n.raw.BasicStatus().HardState.GetCommit() <= n.committed.applied
 }
 
 // tick lets time pass for Raft. A machine that still has to read back what it applies is no
@@ -160,7 +160,7 @@ func (n *Node) tick() {
 	switch {
 	case n.mayCampaign() || n.raw.BasicStatus().RaftState == raft.StateLeader:
 		n.raw.Tick()
-	case n.leader != raft.None && !n.alive(n.leader):
+	case n.role.leader != raft.None && !n.alive(n.role.leader):
 		_ = n.raw.ForgetLeader() // it fails for an option that is not in use
 	}
 }

@@ -34,6 +34,9 @@ type reads struct {
 	confirmed   []*batch
 	count       int // of the reads in all of them
 	lastContext uint64
+
+	questions questions         // that this leader has asked
+	held      []*raftpb.Message // of other members, until this leader may answer them
 }
 
 // add queues a read; false if there are maxWaiting already.
@@ -140,11 +143,11 @@ func (n *Node) Read(token any) {
 // until an entry of its own term is committed and handed out: before that its
 // commit index may be older than writes that were acknowledged in an earlier term.
 func (n *Node) askReadIndex() {
-	if n.leader == raft.None || n.isLeader && n.handedTerm != n.term {
+	if n.role.leader == raft.None || n.role.leads && n.committed.term != n.role.term {
 		return
 	}
-	held := n.heldReads
-	n.heldReads = nil
+	held := n.reads.held
+	n.reads.held = nil
 	for _, m := range held {
 		n.stepReadIndex(m)
 	}
@@ -157,7 +160,7 @@ func (n *Node) askReadIndex() {
 // start, how far the log is committed: go.etcd.io/raft answers a ReadIndex of a learner
 // all the same.
 func (n *Node) aloneAndNew() bool {
-	return len(n.members.voters()) == 1 && n.handedTerm != n.term
+	return len(n.members.voters()) == 1 && n.committed.term != n.role.term
 }
 
 // stepReadIndex takes the question of another member that holds this one for the
@@ -167,8 +170,8 @@ func (n *Node) aloneAndNew() bool {
 func (n *Node) stepReadIndex(m *raftpb.Message) {
 	switch {
 	case n.aloneAndNew():
-		if len(n.heldReads) < maxHeldReads {
-			n.heldReads = append(n.heldReads, m) // see askReadIndex
+		if len(n.reads.held) < maxHeldReads {
+			n.reads.held = append(n.reads.held, m) // see askReadIndex
 		}
 	case n.raw.BasicStatus().RaftState == raft.StateLeader:
 		n.stepOther(m)

@@ -13,7 +13,7 @@ func (n *Node) Step(m Message, now Reading) error {
 		return err
 	}
 	if m.GetType() == raftpb.MsgSnap {
-		n.offered = offeredSnapshot{index: m.GetSnapshot().GetMetadata().GetIndex(), size: m.SnapshotSize}
+		n.snapshots.offered = offeredSnapshot{index: m.GetSnapshot().GetMetadata().GetIndex(), size: m.SnapshotSize}
 	}
 	if err := n.take(m.Message); err != nil {
 		return err
@@ -33,14 +33,14 @@ func (n *Node) take(m *raftpb.Message) error {
 	if n.sayFarewell(m) || m.GetType() == raftpb.MsgTimeoutNow && !n.mayCampaign() {
 		return nil
 	}
-	if m.GetType() == raftpb.MsgSnap && len(n.held) > 0 {
-		n.heldSnapshot = m // an earlier one that waits was sent before, or is as good as lost
+	if m.GetType() == raftpb.MsgSnap && len(n.committed.held) > 0 {
+		n.committed.heldSnapshot = m // an earlier one that waits was sent before, or is as good as lost
 		return nil
 	}
 	if n.tooMuch(m) || n.baseless(m) {
 		return nil // as if it had been lost: it comes again
 	}
-	if m.GetType() == raftpb.MsgHeartbeat && m.GetTerm() >= n.term {
+	if m.GetType() == raftpb.MsgHeartbeat && m.GetTerm() >= n.role.term {
 		if ok, err := n.hasCommitted(m); !ok {
 			return err
 		}
@@ -59,15 +59,15 @@ func (n *Node) take(m *raftpb.Message) error {
 // was, and refuse it with less (package witness).
 func (n *Node) hasCommitted(m *raftpb.Message) (bool, error) {
 	switch {
-	case m.GetCommit() <= n.surely:
+	case m.GetCommit() <= n.appends.surely:
 		return true, nil
-	case m.GetCommit() <= n.lastIndex:
+	case m.GetCommit() <= n.appends.last:
 		return false, nil // an append that was just taken may have cut the log off: it comes again
 	case n.members.known() && !n.members.has(m.GetFrom()):
 		return false, fmt.Errorf("raftnode: a heartbeat is refused: %016x, which is no member that this machine knows, says that entry %d is here, and the log ends at %d",
-			m.GetFrom(), m.GetCommit(), n.lastIndex)
+			m.GetFrom(), m.GetCommit(), n.appends.last)
 	}
-	return false, fmt.Errorf("%w: %016x says that entry %d is here, and the log ends at %d", ErrLost, m.GetFrom(), m.GetCommit(), n.lastIndex)
+	return false, fmt.Errorf("%w: %016x says that entry %d is here, and the log ends at %d", ErrLost, m.GetFrom(), m.GetCommit(), n.appends.last)
 }
 
 // stepOther gives Raft a message of another machine.
@@ -75,10 +75,10 @@ func (n *Node) stepOther(m *raftpb.Message) {
 	switch m.GetType() {
 	case raftpb.MsgApp:
 		if entries := m.GetEntries(); len(entries) > 0 {
-			n.surely = min(n.surely, entries[len(entries)-1].GetIndex())
+			n.appends.surely = min(n.appends.surely, entries[len(entries)-1].GetIndex())
 		}
 	case raftpb.MsgSnap:
-		n.surely = min(n.surely, m.GetSnapshot().GetMetadata().GetIndex())
+		n.appends.surely = min(n.appends.surely, m.GetSnapshot().GetMetadata().GetIndex())
 	}
 	// A message from one that has been removed meanwhile is no error of ours.
 	_ = n.raw.Step(m)
@@ -109,7 +109,7 @@ func (n *Node) sayFarewell(m *raftpb.Message) bool {
 // Unreachable reports that messages to a member may have been lost.
 func (n *Node) Unreachable(member uint64) {
 	n.raw.ReportUnreachable(member)
-	if member == n.leader {
+	if member == n.role.leader {
 		n.reads.askSoon(n.ticks, n.cfg.ElectionTicks)
 	}
 }

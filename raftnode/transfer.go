@@ -30,7 +30,7 @@ func (n *Node) transferring() bool { return n.raw.BasicStatus().LeadTransferee !
 // escapeSlowDisk makes a leader whose disk does not answer give way: it could go on
 // sending heartbeats for ever while nobody gets an answer from it.
 func (n *Node) escapeSlowDisk() {
-	if !n.isLeader || len(n.stalled) == 0 || n.ticks-n.stalled[0].since < n.cfg.ElectionTicks || n.transferring() {
+	if !n.role.leads || len(n.appends.stalled) == 0 || n.ticks-n.appends.stalled[0].since < n.cfg.ElectionTicks || n.transferring() {
 		return
 	}
 	n.work.SlowDisk = n.Transfer()

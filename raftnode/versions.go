@@ -44,7 +44,7 @@ func (n *Node) Version() uint32 { return max(n.members.roster.Version, n.members
 func (n *Node) lookAtVersions() {
 	v := &n.members.versions
 	v.due = 0
-	if n.isLeader && n.mayChange() && !n.transferring() && !n.full() {
+	if n.role.leads && n.mayChange() && !n.transferring() && !n.full() {
 		v.due = n.members.raisable(n.cfg.Commands, n.alive)
 	}
 }
@@ -81,7 +81,7 @@ func (n *Node) raise(now uint64) {
 	v := &n.members.versions
 	to := v.due
 	v.due = 0
-	if to == 0 || !n.isLeader || !n.mayChange() || n.transferring() {
+	if to == 0 || !n.role.leads || !n.mayChange() || n.transferring() {
 		return
 	}
 	if n.step(&raftpb.Entry{Data: encodeEntry(raiseID, now, n.cfg.RaiseTo(to))}) == nil {

@@ -118,8 +118,8 @@ func (n *Node) Work(now Reading) (Work, bool) {
 	if n.storage.wanted || n.full() {
 		n.askSnapshot()
 	}
-	n.work.Reads = n.reads.release(n.handedOut, n.work.Reads)
-	if n.isLeader {
+	n.work.Reads = n.reads.release(n.committed.handedOut, n.work.Reads)
+	if n.role.leads {
 		n.clock.lead(now)
 	}
 	if n.clock.Known() {
@@ -139,7 +139,7 @@ func (w *Work) empty() bool {
 // campaignAlone makes a machine that is the only voter lead at once instead of
 // waiting for an election timeout.
 func (n *Node) campaignAlone() {
-	if n.leader != raft.None || !n.members.votesAlone(n.cfg.MemberID) {
+	if n.role.leader != raft.None || !n.members.votesAlone(n.cfg.MemberID) {
 		return
 	}
 	status := n.raw.BasicStatus()
@@ -152,24 +152,24 @@ func (n *Node) campaignAlone() {
 func (n *Node) ready(now Reading) {
 	rd := n.raw.Ready()
 	if rd.HardState != nil && !raft.IsEmptyHardState(rd.HardState) {
-		n.term = rd.HardState.GetTerm()
+		n.role.term = rd.HardState.GetTerm()
 	}
 	if rd.SoftState != nil {
 		n.proposals.retryRejected()
 		n.reads.askAgain()
-		n.leader = rd.SoftState.Lead
+		n.role.leader = rd.SoftState.Lead
 		leads := rd.SoftState.RaftState == raft.StateLeader
-		if leads && !n.isLeader {
-			n.ledSince = n.ticks
+		if leads && !n.role.leads {
+			n.role.since = n.ticks
 			n.inheritTime(now)
 		}
-		n.isLeader = leads
-		if !n.isLeader {
+		n.role.leads = leads
+		if !n.role.leads {
 			n.members.stepDown()
 		}
 	}
-	if leader := (Leader{ID: n.leader, Term: n.term, Self: n.isLeader}); leader != n.told {
-		n.told = leader
+	if leader := (Leader{ID: n.role.leader, Term: n.role.term, Self: n.role.leads}); leader != n.role.told {
+		n.role.told = leader
 		n.work.Leader = &leader
 	}
 	for _, rs := range rd.ReadStates {
@@ -185,9 +185,9 @@ func (n *Node) ready(now Reading) {
 		case raftpb.MsgStorageApply:
 			n.hold(m)
 		default:
-			n.questions.sent(m)
+			n.reads.questions.sent(m)
 			n.work.Messages = append(n.work.Messages, m)
 		}
 	}
-	n.surely = n.lastIndex
+	n.appends.surely = n.appends.last
 }

@@ -32,9 +32,9 @@ var bugs = []bug{
 			w.flushSoon(ctx)`}}},
 	{"forget to sync the directory", 60, []edit{{"wal/segment.go", `if err := fsys.SyncDir(); err != nil {`, `if err := error(nil); err != nil {`}}},
 	{"apply an entry again after a restart", 20, []edit{
-		{"raftnode/compaction.go", `Index:     new(n.handedOut),
-		Term:      new(n.handedTerm),`, `Index:     new(n.handedOut - 1),
-		Term:      new(n.handedTerm),`},
+		{"raftnode/compaction.go", `Index:     new(n.committed.handedOut),
+		Term:      new(n.committed.term),`, `Index:     new(n.committed.handedOut - 1),
+		Term:      new(n.committed.term),`},
 		{"store/store.go", `if index <= s.index {`, `if index < s.index {`},
 	}},
 	{"expire by the local clock", 20, []edit{
@@ -86,8 +86,8 @@ var bugs = []bug{
 	{"forget the vote", 30, []edit{{"raftnode/appends.go", `&raftpb.HardState{Term: m.Term, Vote: m.Vote, Commit: m.Commit}`, `&raftpb.HardState{Term: m.Term, Vote: new(uint64(0)), Commit: m.Commit}`}}},
 	{"propose again what may have been committed", 60, []edit{{"raftnode/proposals.go", `if !p.done && !p.kept && p.term < term {`, `if !p.done {`}}},
 	{"say that nothing happened when that is not known", 60, []edit{{"raftnode/node.go", `n.fail(p.token, ErrUnknownOutcome)`, `n.fail(p.token, ErrNoLeader)`}}},
-	{"take a forwarded proposal of any term", 100, []edit{{"raftnode/forward.go", `if !n.isLeader || p.term != n.term ||`, `p.term = n.term
-	if !n.isLeader ||`}}},
+	{"take a forwarded proposal of any term", 100, []edit{{"raftnode/forward.go", `if !n.role.leads || p.term != n.role.term ||`, `p.term = n.role.term
+	if !n.role.leads ||`}}},
 	{"take a forwarded proposal twice", 100, []edit{{"raftnode/forward.go", `if !o.take(p.originID) {`, `if !o.take(p.originID) && n.transferring() {`}}},
 	{"leave the history out of a snapshot", 20, []edit{{"store/tree/loader.go", `	history.record(event)
 `, `	history.cleared = event.Index
