@@ -171,6 +171,7 @@ func TestCatchUp(t *testing.T) {
 // A machine that was down while more was written than the others have in memory, 64 MiB, gets
 // it from their logs, and one that starts reads its own.
 func TestCatchUpFromTheLogOnDisk(t *testing.T) {
+	t.Parallel()
 	c := startCluster(t, 3, "-snapshot=false")
 	leader := c.leader()
 	late := c.others(leader)[0]

@@ -67,7 +67,10 @@ func schedule(rng *rand.Rand, members int, length time.Duration) []disturbance {
 // with one order of all requests and that nothing acknowledged is lost.
 func TestChaos(t *testing.T) {
 	for _, n := range []int{3, 5} {
-		t.Run(fmt.Sprintf("%d machines", n), func(t *testing.T) { testChaos(t, n) })
+		t.Run(fmt.Sprintf("%d machines", n), func(t *testing.T) {
+			t.Parallel()
+			testChaos(t, n)
+		})
 	}
 }
 

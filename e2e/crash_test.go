@@ -27,6 +27,7 @@ const (
 // times, and checks after every start that nothing acknowledged is lost,
 // that history and index go on, and that time to live survives.
 func TestCrash(t *testing.T) {
+	t.Parallel()
 	seed := *crashSeed
 	if seed == 0 {
 		seed = uint64(time.Now().UnixNano())

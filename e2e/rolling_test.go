@@ -69,8 +69,14 @@ func (c *persistentClient) leave() {
 // TestRollingRestart restarts three machines one after the other under load.
 // Clients that retry refused connections and nothing else see no error.
 func TestRollingRestart(t *testing.T) {
-	t.Run("plain", func(t *testing.T) { testRollingRestart(t, startCluster(t, 3)) })
-	t.Run("tls", func(t *testing.T) { testRollingRestart(t, startSecure(t, certtest.New("CA")).cluster) })
+	t.Run("plain", func(t *testing.T) {
+		t.Parallel()
+		testRollingRestart(t, startCluster(t, 3))
+	})
+	t.Run("tls", func(t *testing.T) {
+		t.Parallel()
+		testRollingRestart(t, startSecure(t, certtest.New("CA")).cluster)
+	})
 }
 
 func testRollingRestart(t *testing.T, c *cluster) {

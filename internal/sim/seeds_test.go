@@ -3,4 +3,4 @@
 package sim
 
 // defaultSeeds is how many seeds a test runs.
-const defaultSeeds = 300
+const defaultSeeds = 100
