@@ -21,6 +21,10 @@ const (
 	// else has something to do comes between two pieces.
 	pieceBytes = 16 << 10
 	pieceTime  = 200 * time.Microsecond
+	// workTime is after how much rendering a renderer pauses for as long: whoever only yields
+	// is always there to run, and then nobody looks for what has come over the network for up
+	// to 10 ms. A pause for each piece would be too short to be kept.
+	workTime = 5 * pieceTime
 )
 
 var errViewHeld = errors.New("the client has taken too long to read its answer")
@@ -35,7 +39,7 @@ func (x *Exchange) Stream(render func() (next func(piece []byte) (_ []byte, more
 	default:
 		return RetryLater{HTTPError(http.StatusServiceUnavailable, "too many large directories are being listed")}
 	}
-	st := &stream{conn: x.ctx.Conn(), server: s, next: render(), until: time.Now().Add(maxViewTime)}
+	st := s.stream(x.ctx.Conn(), render())
 	// Those that do not know chunks, or get nothing but the header, have to hear the length first.
 	if head := x.Header(); !head.IsHead() && head.IsHTTP11() {
 		return streamed{st, -1}
@@ -52,6 +56,13 @@ func (x *Exchange) Stream(render func() (next func(piece []byte) (_ []byte, more
 	st.rest, st.over, st.next = nil, false, render()
 	return streamed{st, size}
 }
+
+func (s *Server) stream(conn net.Conn, next func([]byte) ([]byte, bool)) *stream {
+	return &stream{conn: conn, server: s, next: next, until: time.Now().Add(maxViewTime)}
+}
+
+// Views is how many views of the state are held for answers that this port renders from them.
+func (x *Exchange) Views() int { return len(x.server.views) }
 
 // streamed is an answer whose body is rendered while it is sent.
 type streamed struct {
@@ -71,8 +82,9 @@ type stream struct {
 	next   func([]byte) ([]byte, bool)
 	until  time.Time
 	piece  []byte
-	rest   []byte // of the piece
-	over   bool   // no piece follows
+	rest   []byte        // of the piece
+	worked time.Duration // since the last pause
+	over   bool          // no piece follows
 	begun  bool
 }
 
@@ -100,12 +112,17 @@ func (s *stream) Read(p []byte) (int, error) {
 func (s *stream) render() {
 	s.server.renders <- struct{}{}
 	s.piece = s.piece[:0]
-	for began := time.Now(); !s.over && len(s.piece) < pieceBytes && time.Since(began) < pieceTime; {
+	began := time.Now()
+	for !s.over && len(s.piece) < pieceBytes && time.Since(began) < pieceTime {
 		var more bool
 		s.piece, more = s.next(s.piece)
 		s.over = !more
 	}
 	s.rest = s.piece
+	if s.worked += time.Since(began); s.worked >= workTime {
+		time.Sleep(s.worked) // and nobody else renders meanwhile
+		s.worked = 0
+	}
 	<-s.server.renders
 	runtime.Gosched()
 }

@@ -28,7 +28,7 @@ func TestInfo(t *testing.T) {
 		{"/stats", `{"gets":2,"sets":1,"deletes":1,"testAndSets":2}`},
 		{"/v1/stats/leader", `{"leader":"m1","followers":{}}`},
 		{"/v1/stats/self", `{"name":"m1","state":"leader","startTime":"2026-01-02T03:04:05.000000006Z","leaderInfo":{"leader":"m1","uptime":"0s","startTime":"2026-01-02T03:04:05.000000006Z"},"recvAppendRequestCnt":0,"sendAppendRequestCnt":0}`},
-		{"/v1/stats/store", `{"getsSuccess":1,"getsFail":1,"setsSuccess":1,"setsFail":0,"deleteSuccess":1,"deleteFail":0,"updateSuccess":0,"updateFail":0,"createSuccess":0,"createFail":0,"compareAndSwapSuccess":1,"compareAndSwapFail":1,"compareAndDeleteSuccess":0,"compareAndDeleteFail":0,"expireCount":0,"watchers":0}`},
+		{"/v1/stats/store", `{"getsSuccess":1,"getsFail":1,"setsSuccess":1,"setsFail":0,"deleteSuccess":1,"deleteFail":0,"updateSuccess":0,"updateFail":0,"createSuccess":0,"createFail":0,"compareAndSwapSuccess":1,"compareAndSwapFail":1,"compareAndDeleteSuccess":0,"compareAndDeleteFail":0,"expireCount":0,"watchers":0,"views":0}`},
 	} {
 		t.Run(test.target, func(t *testing.T) { fronttest.Check(t, c.Get(test.target), 200, test.want) })
 	}

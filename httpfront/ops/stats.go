@@ -50,7 +50,8 @@ func storeStats(x *httpfront.Exchange, status *actors.StatusReply) httpfront.Ans
 	return httpfront.Document{Value: struct {
 		storeCounts
 		Watchers int64 `json:"watchers"`
-	}{storeCounts(status.Counts), x.Machine().Watchers()}}
+		Views    int   `json:"views"` // that are being listed from
+	}{storeCounts(status.Counts), x.Machine().Watchers(), x.Views()}}
 }
 
 type leaderInfo struct {

@@ -3,6 +3,7 @@ package v1
 import (
 	"encoding/json"
 	"errors"
+	"strconv"
 	"time"
 
 	"etcd/apierror"
@@ -41,11 +42,7 @@ func listing(view *store.View, dir string, now logtime.Time) func(piece []byte) 
 	return func(piece []byte) ([]byte, bool) {
 		children := view.Children(dir, last, page)
 		for _, child := range children {
-			text, err := json.Marshal(listed(child, view.Index(), now))
-			if err != nil {
-				panic(err) // it is of our own types, which always marshal
-			}
-			piece = append(append(piece, before), text...)
+			piece = appendListed(append(piece, before), child, view.Index(), now)
 			before, last = ',', child.Path
 		}
 		if len(children) == page {
@@ -53,6 +50,32 @@ func listing(view *store.View, dir string, now logtime.Time) func(piece []byte) 
 		}
 		return append(piece, ']'), false
 	}
+}
+
+// appendListed renders what listed returns. Most keys are as plain as this, and take a third of the time
+// then.
+func appendListed(to []byte, n *tree.Node, index uint64, now logtime.Time) []byte {
+	if n.Deadline == 0 && !n.Dir && n.Value != "" && plain(n.Path) && plain(n.Value) {
+		to = append(append(to, `{"action":"GET","key":"`...), n.Path...)
+		to = append(append(to, `","value":"`...), n.Value...)
+		return append(strconv.AppendUint(append(to, `","index":`...), index, 10), '}')
+	}
+	text, err := json.Marshal(listed(n, index, now))
+	if err != nil {
+		panic(err) // it is of our own types, which always marshal
+	}
+	return append(to, text...)
+}
+
+// plain says that a text is in JSON what it is, between quotes.
+func plain(text string) bool {
+	for i := range len(text) {
+		switch c := text[i]; {
+		case c < ' ', c > '~', c == '"', c == '\\', c == '<', c == '>', c == '&':
+			return false
+		}
+	}
+	return true
 }
 
 // changed is an event, as its own command and as a watcher are told of it.

@@ -18,7 +18,7 @@ func large(t *testing.T, set func(key, body string) string) []string {
 	var paths []string
 	for i := range actors.MaxChildren + 20 {
 		path := fmt.Sprintf("/d/%04d", i)
-		set(path, "value="+fmt.Sprint(i)+"%3C%26"+strings.Repeat("x", 100))
+		set(path, "value="+strings.Repeat("x", 100)+[]string{"", "%3C%26", "%22%5C%0A", "%7F%E2%82%AC&ttl=1000"}[i%4])
 		paths = append(paths, path)
 	}
 	set("/d/e/below/it", "value=1")
