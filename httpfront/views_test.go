@@ -10,8 +10,7 @@ import (
 	"time"
 )
 
-// However slowly a client reads, its view is given back when the time for it is over, and so it
-// is if the client has left.
+// However slowly a client reads, its view is given back when the time for it is over.
 func TestAViewIsNotHeldLonger(t *testing.T) {
 	for name, read := range map[string]func(net.Conn){
 		"nothing is read": func(net.Conn) {},
@@ -27,7 +26,11 @@ func TestAViewIsNotHeldLonger(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				s := &Server{views: make(chan struct{}, 1), renders: make(chan struct{}, 1)}
 				ours, client := net.Pipe()
-				go read(client)
+				done := make(chan struct{})
+				go func() {
+					read(client)
+					close(done)
+				}()
 				s.views <- struct{}{}
 				st := s.stream(ours, func(piece []byte) ([]byte, bool) { return append(piece, "endless"...), true })
 				began := time.Now()
@@ -41,6 +44,7 @@ func TestAViewIsNotHeldLonger(t *testing.T) {
 				if len(s.views) > 0 {
 					t.Error("the view was not given back")
 				}
+				<-done
 			})
 		})
 	}
