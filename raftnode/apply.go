@@ -7,7 +7,7 @@ import (
 	"go.etcd.io/raft/v3/raftpb"
 )
 
-// committed is how far the log is handed out and applied, and what of it waits.
+// committed is how far the log is handed out and applied, and what of it is held back.
 type committed struct {
 	handedOut uint64 // index of the last entry handed out for application
 	term      uint64 // its term
@@ -29,10 +29,10 @@ func (n *Node) Applied(a *Apply) error {
 	return nil
 }
 
-// hold hands committed entries out, unless they change the membership and it is not
-// durable yet that they are committed, or others before them wait. Who is left of two
-// machines needs that on its disk: after a restart it could not learn it from the one that
-// was removed.
+// hold hands committed entries out, unless they contain a conf change and the commit index
+// that covers it is not durable yet, or earlier entries are held. When one of two voters is
+// removed, the other must have that on its own disk: after a restart the removed one is not
+// there to tell it.
 func (n *Node) hold(m *raftpb.Message) {
 	durable := lastChange(m) <= n.committed.durable
 	if durable && len(n.committed.held) == 0 {
@@ -53,7 +53,7 @@ func (n *Node) hold(m *raftpb.Message) {
 	n.work.Append.HardState = n.raw.BasicStatus().HardState
 }
 
-// release hands out the oldest committed entries that wait, if they may be.
+// release hands out the oldest entries that are held, once their commit index is durable.
 func (n *Node) release() bool {
 	if len(n.committed.held) == 0 || lastChange(n.committed.held[0]) > n.committed.durable {
 		return false
@@ -76,8 +76,7 @@ func (n *Node) stepHeldSnapshot() {
 	n.stepOther(m)
 }
 
-// lastChange is the index of the last membership change among the entries, 0 if there
-// is none.
+// lastChange is the index of the last conf change among the entries, 0 if there is none.
 func lastChange(m *raftpb.Message) (index uint64) {
 	for _, e := range m.GetEntries() {
 		if e.GetType() == raftpb.EntryConfChange {
@@ -87,8 +86,8 @@ func lastChange(m *raftpb.Message) (index uint64) {
 	return index
 }
 
-// handOut turns committed entries into an Apply. A membership change takes effect
-// here, at its place in the order. At an entry that cannot be applied it ends, for good.
+// handOut turns committed entries into an Apply. A conf change takes effect here,
+// in log order. It stops for good at an entry that cannot be applied.
 func (n *Node) handOut(m *raftpb.Message) {
 	entries := m.GetEntries()
 	last := entries[len(entries)-1]

@@ -20,9 +20,9 @@ type snapshots struct {
 	fed            map[uint64]bool // members that were sent one and have not caught up since
 }
 
-// due is after how many bytes of log a snapshot is. When a state that is n bytes long is
-// written every n bytes of log, then all that is written is twice the log, however large the
-// state is; small states wait for longer.
+// due is how many bytes of log make the next snapshot due. A state of n bytes that is written
+// for every n bytes of log keeps write amplification at 2, however large the state is; small
+// states wait longer.
 func (n *Node) due() uint64 {
 	due := max(n.cfg.SnapshotBytes, n.storage.size)
 	if most := n.cfg.MaxSnapshotBytes; most > 0 {
@@ -31,7 +31,7 @@ func (n *Node) due() uint64 {
 	return due
 }
 
-// fullAfter is how many times what is due the log may have when no snapshot comes.
+// fullAfter bounds the log that is in no durable snapshot, as a multiple of due.
 const fullAfter = 4
 
 // limit is how many bytes of log may be in no durable snapshot.
@@ -57,7 +57,7 @@ type Fullness struct {
 	Bytes uint64 // that are in no snapshot
 }
 
-// noteFull says when that begins and when it is over.
+// noteFull reports when the log becomes full and when it has room again.
 func (n *Node) noteFull() {
 	if full := n.full(); full != n.snapshots.wasFull {
 		n.snapshots.wasFull = full
@@ -131,9 +131,9 @@ func (n *Node) Release(index uint64) error {
 	return nil
 }
 
-// needed returns the first entry needed next by a machine that a snapshot is on its way
-// to, or that has got one and does not have the entries up to index yet: without what follows
-// the snapshot it would need another one, and under load never catch up. Only a leader knows.
+// needed returns the first entry that a member still needs to which a snapshot is in flight,
+// or that has installed one and lacks entries up to index: without the entries after the
+// snapshot it would need another one, and under load never catch up. Only a leader knows.
 func (n *Node) needed(index uint64) uint64 {
 	first := uint64(math.MaxUint64)
 	if !n.role.leads {

@@ -9,21 +9,21 @@ import (
 	"google.golang.org/protobuf/proto"
 )
 
-// promoteLag is how many entries a learner may lack to be given a vote.
+// promoteLag is how many entries a learner may lag behind the commit index and still be promoted.
 const promoteLag = 64
 
 // reservedIDs are from here on: Raft has uses of its own for some of them.
 const reservedIDs = 1 << 63
 
-// mayChange says whether a membership change may be proposed: one at a time, and
-// only when this leader has applied all changes of its predecessors. Then what is
-// checked here is still true when the change is applied.
+// mayChange says whether a conf change may be proposed: one at a time, and only when this
+// leader has applied all changes of its predecessors. Then what is checked here still holds
+// when the change is applied.
 func (n *Node) mayChange() bool {
 	return !n.members.changing && n.committed.term == n.role.term && n.committed.applied >= n.committed.termStart
 }
 
-// leadChange decides about a membership change. This is the only place where that is
-// done: here all changes before are applied, and none comes before this one is.
+// leadChange accepts or refuses a conf change. This is the only place that does: here all
+// earlier changes are applied, and no other is proposed before this one is applied.
 func (n *Node) leadChange(p *proposal, now uint64) {
 	change, err := n.decideChange(p)
 	if err != nil {
@@ -69,12 +69,12 @@ func (n *Node) tooEarlyToTell(p *proposal) bool {
 // has to lead first: whoever is removed is not there any more to tell the others that
 // they are without it, and of two machines the one that is left could never lead. The
 // leadership is handed over as soon as Raft knows of somebody who could take it, and
-// after what waits was proposed: nothing can be while it is under way.
+// after what waits was proposed: nothing can be while it is in flight.
 func (n *Node) removesItself(p *proposal) bool {
 	return p.kind == KindRemove && p.member == n.cfg.MemberID && len(n.members.voters()) > 1 && !n.members.losesQuorum(p.member, n.alive)
 }
 
-// promoteLearner gives a vote to a learner that has caught up.
+// promoteLearner promotes a learner that has caught up.
 func (n *Node) promoteLearner() {
 	if !n.role.leads || len(n.members.learners()) == 0 || !n.mayChange() || n.transferring() {
 		return

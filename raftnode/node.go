@@ -48,7 +48,7 @@ const (
 	maxNeededBytes      = 256 << 20 // log that is kept for a machine that was sent a snapshot
 	maxInflightMessages = 512
 	maxInflightBytes    = 64 << 20
-	maxWaiting          = 65536    // proposals that wait or are under way, and reads that wait
+	maxWaiting          = 65536    // proposals that wait or are in flight, and reads that wait
 	maxWaitingBytes     = 64 << 20 // the commands of these proposals; one alone may have more
 )
 

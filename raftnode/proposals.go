@@ -9,7 +9,7 @@ import (
 type proposal struct {
 	id       uint64 // of this process
 	kind     ProposalKind
-	member   uint64 // of a membership change
+	member   uint64 // of a conf change
 	command  []byte
 	token    any
 	deadline int  // tick at which it is given up

@@ -59,7 +59,7 @@ func (n *Node) propose(now uint64) {
 // for itself goes through an Append.
 //
 // Commands go in one message, because each message costs Raft an acknowledgement to
-// itself, and a membership change by itself. Changes that have to wait, and all changes
+// itself, and a conf change by itself. Changes that have to wait, and all changes
 // after one that has to, are appended to waiting.
 func (n *Node) lead(batch, waiting []*proposal, now uint64) []*proposal {
 	commands := batch[:0]

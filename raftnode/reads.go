@@ -20,13 +20,13 @@ type read struct {
 // batch is a group of reads that share one ReadIndex.
 type batch struct {
 	reads   []read
-	context uint64 // identifies the ReadIndex, 0 while none is under way
+	context uint64 // identifies the ReadIndex, 0 while none is in flight
 	sent    int    // tick at which it was asked
 	index   uint64 // entries up to here must be handed out first, once confirmed
 }
 
-// reads batches: while one ReadIndex is under way, all later reads wait for the
-// next one. A read may never join one that is under way already, because a write
+// reads batches: while one ReadIndex is in flight, all later reads wait for the
+// next one. A read may never join one that is in flight already, because a write
 // may have been acknowledged in between.
 type reads struct {
 	next        []read // not asked yet
@@ -67,15 +67,14 @@ func (rs *reads) ask(tick, retryTicks int) []byte {
 	return binary.LittleEndian.AppendUint64(nil, rs.current.context)
 }
 
-// askAgain has the ReadIndex that is under way asked again at once: there is
-// another leader.
+// askAgain retries the ReadIndex in flight at once: there is another leader.
 func (rs *reads) askAgain() {
 	if rs.current != nil {
 		rs.current.sent = math.MinInt / 2
 	}
 }
 
-// askSoon has it asked again at the next tick: it may have been lost.
+// askSoon retries it at the next tick: it may have been lost.
 func (rs *reads) askSoon(tick, retryTicks int) {
 	if rs.current != nil {
 		rs.current.sent = min(rs.current.sent, tick-retryTicks+1)

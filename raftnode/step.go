@@ -85,7 +85,7 @@ func (n *Node) stepOther(m *raftpb.Message) {
 }
 
 // sayFarewell gives the only voter that is left the vote of this machine, which was
-// removed, for as long as that one does not know it. Raft would refuse it if the log of
+// removed, as long as that voter does not know of the removal. Raft would refuse it if the log of
 // this machine is longer; but as long as both voted nothing was committed that is not in
 // the log of the other one, and this machine has nobody else to vote for.
 func (n *Node) sayFarewell(m *raftpb.Message) bool {

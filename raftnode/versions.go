@@ -18,10 +18,10 @@ import (
 var ErrVersion = errors.New("its program does not understand the version of the cluster")
 
 // raiseID is the proposal ID of the entry that raises the version. Nobody waits for it, and a
-// leader that loses its office does not try again: the next one does.
+// leader that steps down does not retry: the next one does.
 const raiseID = 0
 
-// versions are what this machine knows of the programs of members, and of a raise under way.
+// versions are what this machine knows of the programs of members, and of a raise in flight.
 type versions struct {
 	told    map[uint64]version.Range // which versions of a cluster members understand
 	due     uint32                   // what the next call of Work raises the version to, 0 for nothing
@@ -75,8 +75,8 @@ func (m *membership) raisable(own version.Range, alive func(id uint64) bool) uin
 	return 0
 }
 
-// raise proposes what lookAtVersions has decided. It counts as a membership change: no machine
-// is taken in meanwhile that could not apply it.
+// raise proposes what lookAtVersions has decided. It counts as a conf change: no machine
+// joins meanwhile that could not apply it.
 func (n *Node) raise(now uint64) {
 	v := &n.members.versions
 	to := v.due
