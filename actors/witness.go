@@ -1,11 +1,9 @@
 package actors
 
 import (
-	"errors"
 	"log/slog"
 	"slices"
 	"sync/atomic"
-	"syscall"
 	"time"
 
 	"github.com/asynkron/protoactor-go/actor"
@@ -91,7 +89,7 @@ func (w *witnessActor) save() {
 	switch {
 	case err == nil:
 		w.saved, w.failing = book, false
-	case !errors.Is(err, syscall.ENOSPC) && !errors.Is(err, syscall.EDQUOT):
+	case !vfs.IsFull(err):
 		w.fatal("cannot write down how far the other members are: the process ends, because its disk fails. "+
 			"Nothing that was acknowledged is lost. Look at the disk (read-only? failing?), then start it again", "error", err)
 	case !w.failing:

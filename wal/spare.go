@@ -1,9 +1,7 @@
 package wal
 
 import (
-	"errors"
 	"fmt"
-	"syscall"
 
 	"etcd/wal/vfs"
 )
@@ -37,7 +35,7 @@ func newSpare(fsys vfs.FS, opts Options) (*Spare, error) {
 	}
 	f, err := allocate(fsys, spareName, size)
 	switch {
-	case errors.Is(err, syscall.ENOSPC):
+	case vfs.IsFull(err):
 		return nil, nil
 	case err != nil:
 		return nil, err

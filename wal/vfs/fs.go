@@ -29,7 +29,8 @@ type FS interface {
 	Remove(name string) error
 	// List returns the names in the directory, sorted, of whatever they are.
 	List() ([]string, error)
-	// SyncDir makes earlier creations, renames and removals durable.
+	// SyncDir makes earlier creations, renames and removals durable, on any system but
+	// Windows, which has no call for it.
 	SyncDir() error
 	// Space returns how many bytes the filesystem has free for this process and how many
 	// it has in all; both are math.MaxInt64 where it does not say.
@@ -47,11 +48,12 @@ type File interface {
 	// Size returns the length of the file in bytes.
 	Size() (int64, error)
 	// Private says that the file belongs to the user of this process, and that
-	// nobody else has leave to read it or write to it.
+	// nobody else has leave to read it or write to it. On Windows it is not looked at.
 	Private() (bool, error)
 	// Allocate makes the file at least size bytes long, reading as zeros past
 	// the old end, and reserves the blocks where the filesystem can.
 	Allocate(size int64) error
-	// Sync makes the content and the size durable (fdatasync).
+	// Sync makes the content and the size durable: fdatasync on Linux, F_FULLFSYNC on
+	// macOS, FlushFileBuffers on Windows.
 	Sync() error
 }

@@ -3,7 +3,6 @@ package vfs
 import (
 	"errors"
 	"io/fs"
-	"math"
 
 	"golang.org/x/sys/unix"
 )
@@ -25,18 +24,4 @@ func (f osFile) Sync() error {
 		return &fs.PathError{Op: "fdatasync", Path: f.Name(), Err: err}
 	}
 	return nil
-}
-
-func (d *dir) Space() (free, total int64, err error) {
-	var st unix.Statfs_t
-	if err := d.at("statfs", "", func(dirfd int) error { return unix.Fstatfs(dirfd, &st) }); err != nil {
-		return 0, 0, err
-	}
-	if st.Blocks == 0 { // some network filesystems, and a tmpfs without a limit
-		return math.MaxInt64, math.MaxInt64, nil
-	}
-	bytes := func(blocks uint64) int64 {
-		return int64(min(blocks, uint64(math.MaxInt64/st.Bsize))) * int64(st.Bsize)
-	}
-	return bytes(st.Bavail), bytes(st.Blocks), nil
 }
