@@ -2,7 +2,7 @@ package listen
 
 import (
 	"errors"
-	"syscall"
+	"slices"
 	"time"
 )
 
@@ -32,8 +32,7 @@ func (s *seldom) due() bool {
 // is out of descriptors or memory for it. That passes, and ending the machine for it
 // would let anybody end it who can open connections.
 func isScarce(err error) bool {
-	return errors.Is(err, syscall.EMFILE) || errors.Is(err, syscall.ENFILE) ||
-		errors.Is(err, syscall.ENOBUFS) || errors.Is(err, syscall.ENOMEM)
+	return slices.ContainsFunc(scarceErrors, func(target error) bool { return errors.Is(err, target) })
 }
 
 // waitForRoom waits before the next try. It returns false if the listener was closed.

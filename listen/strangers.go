@@ -6,8 +6,8 @@ import (
 	"io"
 	"log/slog"
 	"net"
+	"slices"
 	"sync"
-	"syscall"
 	"time"
 
 	"etcd/endpoint"
@@ -77,12 +77,8 @@ func (s *strangers) log(c net.Conn, f Fault, err error) {
 // wentAway says whether a handshake ended without either side being wrong: somebody
 // looked whether the port is open, gave up dialling, or this machine stops.
 func wentAway(err error) bool {
-	for _, end := range []error{io.EOF, io.ErrUnexpectedEOF, syscall.ECONNRESET, syscall.EPIPE, context.DeadlineExceeded, net.ErrClosed} {
-		if errors.Is(err, end) {
-			return true
-		}
-	}
-	return false
+	ends := append([]error{io.EOF, io.ErrUnexpectedEOF, context.DeadlineExceeded, net.ErrClosed}, resetErrors...)
+	return slices.ContainsFunc(ends, func(target error) bool { return errors.Is(err, target) })
 }
 
 // first says whether a host was not warned about for the same fault lately.

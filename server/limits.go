@@ -2,8 +2,6 @@ package server
 
 import (
 	"fmt"
-	"math"
-	"syscall"
 
 	"etcd/httpfront"
 )
@@ -17,16 +15,6 @@ const (
 	// Entries and snapshots go over streams.
 	maxPeerBody = 64 << 10
 )
-
-// openFiles is the limit of open files. The runtime of Go has raised the soft one to the
-// hard one already.
-func openFiles() uint64 {
-	var files syscall.Rlimit
-	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &files); err != nil {
-		return math.MaxUint64
-	}
-	return files.Cur
-}
 
 // connectionLimit leaves some of the open files to the machine itself: without them
 // it could neither go on with its log nor reach the others.

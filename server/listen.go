@@ -6,7 +6,6 @@ import (
 	"log/slog"
 	"net"
 	"slices"
-	"syscall"
 
 	"etcd/store"
 )
@@ -16,12 +15,12 @@ import (
 func listen(told, listens, addr string) (net.Listener, error) {
 	l, err := net.Listen("tcp", addr)
 	switch {
-	case errors.Is(err, syscall.EADDRINUSE):
+	case errors.Is(err, errInUse):
 		return nil, fmt.Errorf("%s %s: another process listens there already; stop it, or choose another port", told, addr)
-	case errors.Is(err, syscall.EADDRNOTAVAIL):
+	case errors.Is(err, errNotHere):
 		return nil, fmt.Errorf("%s %s: this host does not have that address; if others reach it there all the same, say with %s where to listen, such as 0.0.0.0:PORT",
 			told, addr, listens)
-	case errors.Is(err, syscall.EACCES):
+	case errors.Is(err, errNotPermitted):
 		return nil, fmt.Errorf("%s %s: not permitted; choose a port from 1024 on", told, addr)
 	case err != nil:
 		return nil, fmt.Errorf("%s %s: %w", told, addr, err)

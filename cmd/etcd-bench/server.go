@@ -101,7 +101,7 @@ func (t *target) launch(base, path string, args ...string) error {
 	defer log.Close()
 	t.cmd = exec.Command(path, args...)
 	t.cmd.Stdout, t.cmd.Stderr = log, log
-	t.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+	t.cmd.SysProcAttr = endsWithUs()
 	if err := t.cmd.Start(); err != nil {
 		return err
 	}

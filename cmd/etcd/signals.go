@@ -13,11 +13,6 @@ import (
 // signals the process, and then the group that it is in.
 const sameStop = time.Second
 
-// outliveWriting keeps signals that a write raises from ending or stopping the process:
-// one to a pipe without a reader, or to a terminal from the background (stty tostop). The
-// write fails, or goes on, as any other.
-func outliveWriting() { signal.Ignore(syscall.SIGPIPE, syscall.SIGTTOU) }
-
 // stopSignal is the cause with which the context of stopSignals ends.
 type stopSignal struct{ os.Signal }
 
@@ -34,16 +29,6 @@ func stopSignals(log *slog.Logger, exit func(code int)) context.Context {
 	stopping, stop := context.WithCancelCause(context.Background())
 	go obey(signals, hasTerminal(), stop, log, exit)
 	return stopping
-}
-
-// hasTerminal says whether the process was started in a terminal, which may hang up.
-func hasTerminal() bool {
-	tty, err := os.OpenFile("/dev/tty", os.O_RDONLY|syscall.O_NOCTTY, 0)
-	if err != nil {
-		return false
-	}
-	_ = tty.Close() // it was only looked at
-	return true
 }
 
 // obey does what signals say until the channel is closed.

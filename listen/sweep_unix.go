@@ -1,0 +1,38 @@
+//go:build unix
+
+package listen
+
+import (
+	"net"
+	"os"
+	"syscall"
+)
+
+// sweep takes those who are connected and not accepted. Between this and closing is
+// as little time as can be.
+func (l *listener) sweep() {
+	raw, err := l.Listener.(*net.TCPListener).SyscallConn()
+	if err != nil {
+		return
+	}
+	var fds []int
+	_ = raw.Control(func(fd uintptr) { // an error means that the listener is closed
+		for {
+			c, _, err := syscall.Accept(int(fd))
+			if err != nil {
+				break
+			}
+			fds = append(fds, c)
+		}
+	})
+	_ = l.Close() // accepting ends either way
+	for _, fd := range fds {
+		syscall.CloseOnExec(fd)
+		file := os.NewFile(uintptr(fd), "client")
+		c, err := net.FileConn(file)
+		_ = file.Close() // c has a copy
+		if err == nil {
+			l.swept = append(l.swept, c)
+		}
+	}
+}

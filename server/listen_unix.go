@@ -1,0 +1,12 @@
+//go:build unix
+
+package server
+
+import "syscall"
+
+// Why a port cannot be opened.
+const (
+	errInUse        = syscall.EADDRINUSE
+	errNotHere      = syscall.EADDRNOTAVAIL // the address is none of this host
+	errNotPermitted = syscall.EACCES
+)

@@ -1,0 +1,10 @@
+package server
+
+import "golang.org/x/sys/windows"
+
+// Why a port cannot be opened.
+const (
+	errInUse        = windows.WSAEADDRINUSE
+	errNotHere      = windows.WSAEADDRNOTAVAIL // the address is none of this host
+	errNotPermitted = windows.WSAEACCES
+)
