@@ -6,7 +6,6 @@ import (
 	"math/rand/v2"
 	"slices"
 	"strings"
-	"syscall"
 	"testing"
 	"time"
 )
@@ -146,11 +145,11 @@ func (c *cluster) disturb(d disturbance, w *workload) {
 		c.start(targets...)
 	case "pause":
 		for _, s := range targets {
-			s.proc.signal(syscall.SIGSTOP)
+			s.proc.signal(sigStop)
 		}
 		pause(c.t, d.hold)
 		for _, s := range targets {
-			s.proc.signal(syscall.SIGCONT)
+			s.proc.signal(sigCont)
 		}
 	case "replace":
 		c.replace(targets[0])

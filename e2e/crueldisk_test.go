@@ -36,10 +36,10 @@ func (o *ordeal) moveToSmallDisk(s *server, size string) *smallDisk {
 	if err := os.MkdirAll(d.path, 0o700); err != nil {
 		o.t.Fatal(err)
 	}
-	if err := syscall.Mount("tmpfs", d.path, "tmpfs", 0, "size="+size); err != nil {
+	if err := mountTmpfs(d.path, "size="+size); err != nil {
 		o.t.Fatalf("mount a tmpfs: %v", err)
 	}
-	o.t.Cleanup(func() { syscall.Unmount(d.path, syscall.MNT_DETACH) }) // gone already if all went well
+	o.t.Cleanup(func() { detach(d.path) }) // gone already if all went well
 	d.move(filepath.Join(d.path, "data"))
 	return d
 }
@@ -88,15 +88,7 @@ func (d *smallDisk) retake(free int64) {
 		d.o.t.Fatal(err)
 	}
 	defer f.Close()
-	var st syscall.Statfs_t
-	size, err := f.Seek(0, io.SeekEnd)
-	if err == nil {
-		err = syscall.Fstatfs(int(f.Fd()), &st)
-	}
-	if more := int64(st.Bavail)*st.Bsize - free; err == nil && more > 0 {
-		err = syscall.Fallocate(int(f.Fd()), 0, size, more)
-	}
-	if err != nil && !isFull(err) { // the machine may have been faster
+	if err := takeSpace(f, free); err != nil && !isFull(err) { // the machine may have been faster
 		d.o.t.Fatal(err)
 	}
 }
@@ -113,7 +105,7 @@ func (d *smallDisk) clean() {
 func (d *smallDisk) leave() {
 	d.o.t.Helper()
 	d.move(d.home)
-	if err := syscall.Unmount(d.path, 0); err != nil {
+	if err := unmount(d.path); err != nil {
 		d.o.t.Fatalf("unmount: %v", err)
 	}
 }

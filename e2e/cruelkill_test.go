@@ -7,7 +7,6 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"syscall"
 	"testing"
 	"time"
 )
@@ -176,7 +175,7 @@ func (o *ordeal) pauseMachines() {
 			o.t.Fatal(err)
 		}
 	}
-	leader.proc.signal(syscall.SIGCONT)
+	leader.proc.signal(sigCont)
 	for c, check := range map[*conn]func(reply){
 		reader: func(r reply) {
 			if e, err := r.event(); err != nil || r.status == 200 && e.Value != "new" {
@@ -210,7 +209,7 @@ func (o *ordeal) pauseMachines() {
 	o.write(leader, "/paused", "newer")
 	pause(o.t, time.Duration(300+o.rng.IntN(600))*time.Millisecond)
 	o.write(o.c.leader(o.c.others(follower)...), "/paused", "newest")
-	follower.proc.signal(syscall.SIGCONT)
+	follower.proc.signal(sigCont)
 	if r := follower.do(get("/v1/keys/paused")); r.status == 200 && !strings.Contains(r.body, `"value":"newest"`) {
 		o.t.Errorf("a follower that was paused serves a stale read: %s", r.body)
 	}
@@ -225,7 +224,7 @@ func (o *ordeal) pauseMachines() {
 		}
 	}
 	for _, s := range o.c.others(leader) {
-		s.proc.signal(syscall.SIGCONT)
+		s.proc.signal(sigCont)
 	}
 }
 
@@ -257,7 +256,7 @@ func (o *ordeal) read(s *server, key string) event {
 func (o *ordeal) stopped(machines ...*server) {
 	o.t.Helper()
 	for _, s := range machines {
-		s.proc.signal(syscall.SIGSTOP)
+		s.proc.signal(sigStop)
 	}
 	for _, s := range machines {
 		waitUntil(o.t, s.name+" is paused", func() bool {

@@ -8,7 +8,6 @@ import (
 	"os/exec"
 	"slices"
 	"strings"
-	"syscall"
 	"testing"
 	"time"
 )
@@ -41,10 +40,7 @@ var (
 		scope, err := os.ReadFile("/proc/sys/kernel/yama/ptrace_scope")
 		return err == nil && strings.TrimSpace(string(scope)) != "0" && os.Getuid() != 0
 	}}
-	// The privilege is looked at before the kind of file system.
-	needMount = need{"the privilege to mount a tmpfs (root)", func() bool {
-		return syscall.Mount("none", os.TempDir(), "nosuchfs", 0, "") == syscall.EPERM
-	}}
+	needMount = need{"linux and the privilege to mount a tmpfs (root)", func() bool { return !canMount() }}
 	needClock = need{"linux on amd64 and the right to write to the memory of a child, to set its wall clock", func() bool {
 		return !canShiftClocks()
 	}}
@@ -266,7 +262,7 @@ func (o *ordeal) lead(s *server) {
 		o.stopped(third)
 		o.write(leader, "/lead", s.name)
 		leader.stop()
-		third.proc.signal(syscall.SIGCONT)
+		third.proc.signal(sigCont)
 		o.c.start(leader)
 	}
 	o.t.Fatalf("%s does not become the leader", s.name)

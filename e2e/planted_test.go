@@ -8,7 +8,6 @@ import (
 	"regexp"
 	"slices"
 	"strings"
-	"syscall"
 	"testing"
 )
 
@@ -214,18 +213,5 @@ func TestSecondProcessWritesNothing(t *testing.T) {
 	checkRefusal(t, other.flags(), "another etcd is using this data directory")
 	if files, err := filepath.Glob(filepath.Join(s.data, "auto-tls*")); err != nil || len(files) > 0 {
 		t.Errorf("it has made %v, %v", files, err)
-	}
-}
-
-// TestPlantedPipe checks that nothing waits for somebody to write into a pipe.
-func TestPlantedPipe(t *testing.T) {
-	t.Parallel()
-	for _, name := range []string{"config.json", "auto-tls.key", "lock"} {
-		s := newServer(t, "-auto-tls")
-		fill(t, s.data, nil)
-		if err := syscall.Mkfifo(filepath.Join(s.data, name), 0o600); err != nil {
-			t.Fatal(err)
-		}
-		checkRefusal(t, s.flags(), name, "a pipe", "move it away")
 	}
 }

@@ -184,7 +184,7 @@ func launchBy(t testing.TB, cmd *exec.Cmd, begin func(*exec.Cmd) error) *process
 		serving: make(chan string, 1),
 		exited:  make(chan struct{}),
 	}
-	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+	cmd.SysProcAttr = endsWithTest()
 	stderr, err := cmd.StderrPipe()
 	if err != nil {
 		t.Fatalf("stderr of %s: %v", cmd, err)
@@ -283,7 +283,7 @@ func run(t testing.TB, env []string, args ...string) (code int, stdout, stderr s
 	cmd := exec.CommandContext(ctx, binary, args...)
 	cmd.Dir = t.TempDir()
 	cmd.Env = append(os.Environ(), env...)
-	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+	cmd.SysProcAttr = endsWithTest()
 	var out, errs strings.Builder
 	cmd.Stdout, cmd.Stderr = &out, &errs
 	err := cmd.Run()

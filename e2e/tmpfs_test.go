@@ -4,7 +4,6 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
-	"syscall"
 	"testing"
 )
 
@@ -19,10 +18,10 @@ func TestSmallTmpfs(t *testing.T) {
 	if err := os.Mkdir(s.data, 0o700); err != nil {
 		t.Fatal(err)
 	}
-	if err := syscall.Mount("tmpfs", s.data, "tmpfs", 0, "size=32m,mode=700"); err != nil {
+	if err := mountTmpfs(s.data, "size=32m,mode=700"); err != nil {
 		t.Fatalf("mount a tmpfs: %v", err)
 	}
-	t.Cleanup(func() { syscall.Unmount(s.data, syscall.MNT_DETACH) })
+	t.Cleanup(func() { detach(s.data) })
 	s.start()
 	mustStatus := func(want int, r request) {
 		t.Helper()

@@ -332,19 +332,6 @@ func (c *conn) hasAlert() bool {
 	return overTLS && n > 0 && err == nil
 }
 
-// peek looks for a byte to read, below TLS, and does not wait for one.
-func (c *conn) peek() (n int, err error) {
-	raw, err := c.tcp.SyscallConn()
-	if err != nil {
-		return 0, err
-	}
-	readErr := raw.Read(func(fd uintptr) bool {
-		n, _, err = syscall.Recvfrom(int(fd), make([]byte, 1), syscall.MSG_PEEK|syscall.MSG_DONTWAIT)
-		return true
-	})
-	return n, errors.Join(readErr, err)
-}
-
 // percentile returns a percentile of durations, which it sorts.
 func percentile(durations []time.Duration, p float64) time.Duration {
 	if len(durations) == 0 {

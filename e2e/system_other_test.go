@@ -1,0 +1,19 @@
+//go:build !linux
+
+package e2e
+
+import (
+	"errors"
+	"os"
+	"syscall"
+)
+
+// endsWithTest cannot be had here: a process stays if the test binary is killed.
+func endsWithTest() *syscall.SysProcAttr { return nil }
+
+// There is no tmpfs, and cases that need one are left out.
+func canMount() bool                  { return false }
+func mountTmpfs(string, string) error { return errors.ErrUnsupported }
+func unmount(string) error            { return errors.ErrUnsupported }
+func detach(string)                   {}
+func takeSpace(*os.File, int64) error { return errors.ErrUnsupported }
