@@ -4,6 +4,7 @@ package vfs
 
 import (
 	"errors"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
@@ -66,5 +67,15 @@ func TestDirThatIsReplaced(t *testing.T) {
 	}
 	if _, err := os.Stat(filepath.Join(moved, "b")); err != nil {
 		t.Error(err)
+	}
+}
+
+func TestIsFull(t *testing.T) {
+	for err, want := range map[error]bool{
+		unix.ENOSPC: true, unix.EDQUOT: true, unix.EIO: false, fs.ErrNotExist: false,
+	} {
+		if got := IsFull(&fs.PathError{Op: "write", Path: "a", Err: err}); got != want {
+			t.Errorf("%v: %v", err, got)
+		}
 	}
 }
