@@ -90,8 +90,8 @@ func TestJoinWithAnothersCertificate(t *testing.T) {
 	pair := fronttest.CA().Issue("n5", func(c *x509.Certificate) { c.DNSNames, c.IPAddresses = []string{"n5.example.com"}, nil })
 	dial := (&tls.Dialer{Config: &tls.Config{RootCAs: fronttest.CA().Pool(), Certificates: []tls.Certificate{pair.TLS()}}})
 	ask := func(host string) error {
-		_, err := Join(t.Context(), func(ctx context.Context, addr string) (net.Conn, error) { return dial.DialContext(ctx, "tcp", addr) },
-			p.Addr, JoinRequest{MemberID: 5, Name: "n5", PeerURL: "https://" + host + ":7005", ClientURL: "https://" + host + ":4005", Understood: actors.Understood()})
+		seeds := Seeds{Dial: func(ctx context.Context, addr string) (net.Conn, error) { return dial.DialContext(ctx, "tcp", addr) }}
+		_, err := seeds.joinThrough(t.Context(), p.Addr, JoinRequest{MemberID: 5, Name: "n5", PeerURL: "https://" + host + ":7005", ClientURL: "https://" + host + ":4005", Understood: actors.Understood()})
 		return err
 	}
 	if err := ask("127.0.0.1"); !errors.Is(err, ErrUncertified) || errors.Is(err, ErrRefused) || !strings.Contains(err.Error(), "not the certificate of 127.0.0.1") {

@@ -59,9 +59,9 @@ var (
 	ErrNoMember = errors.New("is none that can be joined")
 )
 
-// Join asks the member at addr (host:port of its peer port), to which dial connects,
-// over TLS if that is what the cluster speaks.
-func Join(ctx context.Context, dial func(ctx context.Context, addr string) (net.Conn, error), addr string, ask JoinRequest) (*JoinAnswer, error) {
+// joinThrough asks the member at addr (host:port of its peer port), over TLS if that is
+// what the cluster speaks.
+func (s Seeds) joinThrough(ctx context.Context, addr string, ask JoinRequest) (*JoinAnswer, error) {
 	body, err := json.Marshal(ask)
 	if err != nil {
 		return nil, err
@@ -71,7 +71,7 @@ func Join(ctx context.Context, dial func(ctx context.Context, addr string) (net.
 		return nil, err
 	}
 	req.Header.Set("Content-Type", httpfront.TypeJSON)
-	connect := func(ctx context.Context, _, addr string) (net.Conn, error) { return dial(ctx, addr) }
+	connect := func(ctx context.Context, _, addr string) (net.Conn, error) { return s.Dial(ctx, addr) }
 	client := http.Client{Transport: &http.Transport{
 		DisableKeepAlives: true,
 		DialContext:       connect,

@@ -40,14 +40,14 @@ func TestJoinByAnotherProtocol(t *testing.T) {
 	}
 }
 
-// Join speaks the protocol of the address that the machine advertises.
+// A machine that joins speaks the protocol of the address that the machine advertises.
 func TestJoinOverTLS(t *testing.T) {
 	s := serve(t)
 	p := servePeers(t, s, io.Discard, overTLS)
 	dial := func(ctx context.Context, addr string) (net.Conn, error) {
 		return (&tls.Dialer{Config: &tls.Config{RootCAs: fronttest.CA().Pool()}}).DialContext(ctx, "tcp", addr)
 	}
-	answer, err := Join(t.Context(), dial, p.Addr, JoinRequest{MemberID: 5, Name: "n5", PeerURL: "https://127.0.0.1:7005", ClientURL: "https://127.0.0.1:4005", Understood: actors.Understood()})
+	answer, err := Seeds{Dial: dial}.joinThrough(t.Context(), p.Addr, JoinRequest{MemberID: 5, Name: "n5", PeerURL: "https://127.0.0.1:7005", ClientURL: "https://127.0.0.1:4005", Understood: actors.Understood()})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -17,9 +17,6 @@ import (
 	"etcd/wal"
 )
 
-// joinPause is between two rounds of asking all machines of -C.
-const joinPause = time.Second
-
 // machines are those of -C or -CF, host:port each, which this machine reaches by scheme.
 func (c *Config) machines(scheme string) ([]string, error) {
 	addrs := make([]string, len(c.Join))
@@ -115,10 +112,11 @@ func establish(ctx context.Context, c *Config, disk *actors.Disk, p *place, memb
 			return conn, err
 		}
 	}
-	answer, err := askToJoin(ctx, c, dial, addrs, peerfront.JoinRequest{
+	seeds := peerfront.Seeds{Addrs: addrs, Dial: dial, Rounds: c.JoinRetries, Timeout: c.RequestTimeout + time.Second, Log: log}
+	answer, err := seeds.Join(ctx, peerfront.JoinRequest{
 		MemberID: id, Name: member.Name, PeerURL: member.PeerURL, ClientURL: member.ClientURL,
 		Understood: actors.Understood(),
-	}, log)
+	})
 	if err != nil {
 		return known{}, err
 	}
@@ -154,51 +152,8 @@ func unspecified(memberURL string) bool {
 // have made it a member all the same: then its ID must not be forgotten.
 func mayBeMember(p *place, err error) bool {
 	s, readErr := load(p.fsys)
-	return (readErr != nil || s.Joining != 0) && !errors.Is(err, peerfront.ErrRefused) && !errors.Is(err, errNoMembers)
+	return (readErr != nil || s.Joining != 0) && !errors.Is(err, peerfront.ErrRefused) && !errors.Is(err, peerfront.ErrNoSeed)
 }
 
 // dialer connects to the peer port of a machine.
 type dialer = func(ctx context.Context, addr string) (net.Conn, error)
-
-// askToJoin asks one machine after the other until one lets this one join, the cluster has
-// decided against it, or asking again would not help.
-func askToJoin(ctx context.Context, c *Config, dial dialer, addrs []string, ask peerfront.JoinRequest, log *slog.Logger) (*peerfront.JoinAnswer, error) {
-	var faults []string
-	for try := range c.JoinRetries {
-		if try > 0 {
-			select {
-			case <-time.After(joinPause):
-			case <-ctx.Done():
-			}
-		}
-		faults = faults[:0]
-		hopeless := 0
-		for _, addr := range addrs {
-			attempt, cancel := context.WithTimeout(ctx, c.RequestTimeout+time.Second)
-			answer, err := peerfront.Join(attempt, dial, addr, ask)
-			cancel()
-			if ctx.Err() != nil {
-				return nil, ctx.Err()
-			}
-			if err == nil {
-				log.Info("joining the cluster", "through", addr, "members", len(answer.Members))
-				return answer, nil
-			}
-			if errors.Is(err, peerfront.ErrRefused) || errors.Is(err, peerfront.ErrUncertified) {
-				return nil, err
-			}
-			if errors.Is(err, peerfront.ErrNoMember) || errors.Is(err, errPlainPeer) {
-				hopeless++
-			}
-			faults = append(faults, err.Error())
-			log.Warn("cannot join yet", "try", try+1, "of", c.JoinRetries, "error", err)
-		}
-		if hopeless == len(addrs) {
-			return nil, fmt.Errorf("%w: %s", errNoMembers, strings.Join(faults, "; "))
-		}
-	}
-	return nil, fmt.Errorf("no machine of %s lets this one join: %s", strings.Join(addrs, ","), strings.Join(faults, "; "))
-}
-
-// errNoMembers says that -C names no machine that could be joined, however often it is asked.
-var errNoMembers = errors.New("no machine of -C lets this one join")

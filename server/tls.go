@@ -11,6 +11,7 @@ import (
 
 	"etcd/credentials"
 	"etcd/endpoint"
+	"etcd/peerfront"
 )
 
 // checkFilesEvery is how often certificate files are looked at on a machine to which
@@ -108,9 +109,6 @@ func (s security) certified() func(tls.ConnectionState, string) error {
 	return s.peers.Certified
 }
 
-// errPlainPeer ends an attempt to join: trying again does not help.
-var errPlainPeer = errors.New("speaks plain HTTP with other machines, and this machine TLS; start both with -serverCert and -serverKey, or both without")
-
 // dial reaches the peer port of another machine.
 func (s security) dial(ctx context.Context, addr string) (net.Conn, error) {
 	var d net.Dialer
@@ -126,7 +124,7 @@ func (s security) dial(ctx context.Context, addr string) (net.Conn, error) {
 	if err := c.HandshakeContext(ctx); err != nil {
 		_ = raw.Close() // err says more
 		if header, ok := errors.AsType[tls.RecordHeaderError](err); ok && string(header.RecordHeader[:]) == "HTTP/" {
-			return nil, fmt.Errorf("%s %w", addr, errPlainPeer)
+			return nil, fmt.Errorf("%s %w", addr, peerfront.ErrPlain)
 		}
 		return nil, fmt.Errorf("TLS with %s: %w", addr, err)
 	}

@@ -1,0 +1,72 @@
+package peerfront
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"strings"
+	"time"
+)
+
+// joinPause is between two rounds of asking all seeds.
+const joinPause = time.Second
+
+var (
+	// ErrNoSeed says that no seed can be joined, however often it is asked.
+	ErrNoSeed = errors.New("no machine of -C lets this one join")
+	// ErrPlain is what a Dial fails with if the peer does not speak TLS and this machine
+	// does: trying again there does not help.
+	ErrPlain = errors.New("speaks plain HTTP with other machines, and this machine TLS; start both with -serverCert and -serverKey, or both without")
+)
+
+// Seeds are the machines that are asked to let this one join.
+type Seeds struct {
+	Addrs   []string // of their peer ports, host:port
+	Dial    func(ctx context.Context, addr string) (net.Conn, error)
+	Rounds  int           // how often each is asked
+	Timeout time.Duration // of one request
+	Log     *slog.Logger
+}
+
+// Join asks one seed after the other until one lets this machine join, the cluster has
+// decided against it (ErrRefused, ErrUncertified), or asking again would not help
+// (ErrNoSeed). It fails after the last round, or when ctx ends.
+func (s Seeds) Join(ctx context.Context, ask JoinRequest) (*JoinAnswer, error) {
+	var faults []string
+	for try := range s.Rounds {
+		if try > 0 {
+			select {
+			case <-time.After(joinPause):
+			case <-ctx.Done():
+			}
+		}
+		faults = faults[:0]
+		hopeless := 0
+		for _, addr := range s.Addrs {
+			attempt, cancel := context.WithTimeout(ctx, s.Timeout)
+			answer, err := s.joinThrough(attempt, addr, ask)
+			cancel()
+			if ctx.Err() != nil {
+				return nil, ctx.Err()
+			}
+			if err == nil {
+				s.Log.Info("joining the cluster", "through", addr, "members", len(answer.Members))
+				return answer, nil
+			}
+			if errors.Is(err, ErrRefused) || errors.Is(err, ErrUncertified) {
+				return nil, err
+			}
+			if errors.Is(err, ErrNoMember) || errors.Is(err, ErrPlain) {
+				hopeless++
+			}
+			faults = append(faults, err.Error())
+			s.Log.Warn("cannot join yet", "try", try+1, "of", s.Rounds, "error", err)
+		}
+		if hopeless == len(s.Addrs) {
+			return nil, fmt.Errorf("%w: %s", ErrNoSeed, strings.Join(faults, "; "))
+		}
+	}
+	return nil, fmt.Errorf("no machine of %s lets this one join: %s", strings.Join(s.Addrs, ","), strings.Join(faults, "; "))
+}
