@@ -115,7 +115,7 @@ func (rs *reads) add(`}}},
 		return fmt.Errorf("wal: sync`}}},
 	{"only sync at the start what a failed sync has left", 60, []edit{{"wal/recover.go", `if rp.final != nil {`, `if rp.final != nil && rp.finalAt < 0 {`}}},
 	{"begin a segment without its name on disk", 60, []edit{{"wal/spare.go", `nameSegment(l.fsys, spareName, name)`, `l.fsys.Rename(spareName, name)`}}},
-	{"remove segments in no order", 100, []edit{{"wal/log.go", `		if err == nil {
+	{"remove segments in no order", 250, []edit{{"wal/log.go", `		if err == nil {
 			err = fsys.SyncDir()
 		}
 `, ``}}},
