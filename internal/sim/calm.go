@@ -10,8 +10,8 @@ import (
 	"etcd/store"
 )
 
-// calmDown ends all that is wrong and lets clients go on for a while. Faults that are
-// still under way end by themselves as well, which then changes nothing.
+// calmDown ends all faults and lets clients go on for a while. Faults that still last end
+// by themselves later, which then changes nothing.
 func (s *Sim) calmDown() {
 	s.count("calm")
 	s.network.weather = weather{delay: time.Millisecond}
@@ -32,7 +32,7 @@ func (s *Sim) calmDown() {
 	s.quiet = true
 }
 
-// finish waits until everything has come right, and judges the whole.
+// finish waits until the cluster has converged, and judges the whole run.
 func (s *Sim) finish() {
 	limit := s.now + patience
 	what := s.unsettled()
@@ -43,7 +43,7 @@ func (s *Sim) finish() {
 		s.fail("%v after everything was healed: %s", patience, what)
 	}
 	s.lastWords()
-	for range 5 { // a machine that joined last may be promoted meanwhile
+	for range 5 { // the last machine that joined may be promoted meanwhile
 		if s.oracle.unlike == "" || s.failed() {
 			break
 		}
@@ -65,8 +65,8 @@ func (s *Sim) finish() {
 	}
 }
 
-// unsettled says what is not as it should be when there is nothing wrong any more;
-// "" if all is well.
+// unsettled returns what has not converged yet although all faults have ended; "" if
+// everything has.
 func (s *Sim) unsettled() string {
 	for _, m := range s.machines {
 		switch {
@@ -105,7 +105,7 @@ func (s *Sim) unsettled() string {
 	return ""
 }
 
-// lastWords reads and compares everything on every machine.
+// lastWords compares the complete state and the membership of all machines.
 func (s *Sim) lastWords() {
 	waiting := 0
 	for _, m := range s.machines {

@@ -16,28 +16,28 @@ import (
 )
 
 // clientPatience is how long a client waits for an answer. A machine that is alive and
-// was not held up has to answer earlier, if only to say that it cannot.
+// was not stalled has to answer earlier, if only with an error.
 const clientPatience = 15 * time.Second
 
-// The keys of the workload. Those under /k are never given a time to live and never
-// deleted with their directory, so that each is a register by itself.
+// The keys of the workload. Those under /k never have a TTL and are never deleted with
+// their directory, so that each is a register of its own.
 var (
 	plainKeys = []string{"/k/a", "/k/b", "/k/c", "/k/d", "/k/e", "/k/f"}
 	ttlKeys   = []string{"/t/a", "/t/b", "/t/dir/c", "/t/dir/d"}
 	dirs      = []string{"/k", "/t", "/t/dir", "/q"}
 )
 
-// client sends one request after the other, each to some machine.
+// client sends one request after another, each to a random machine.
 type client struct {
 	sim *Sim
 	id  int
 	rnd *rand.Rand
-	// pending is set while a request is under way.
+	// pending is set while a request is in flight.
 	pending bool
 	sent    int
 }
 
-// request is one that is under way.
+// request is one in flight.
 type request struct {
 	client  *client
 	life    *life
@@ -45,7 +45,7 @@ type request struct {
 	path    string
 	local   bool
 	called  time.Duration
-	floor   uint64 // the highest index that anybody had been told of
+	floor   uint64 // the highest index that any client had seen
 	op      *history.Operation
 }
 
@@ -96,7 +96,7 @@ func (c *client) anyPath() string {
 
 func (c *client) value() string { return fmt.Sprintf("%d.%d", c.id, c.sent) }
 
-// plain is a change of a register.
+// plain returns a write to a register.
 func (c *client) plain(r *request) *storepb.Command {
 	key := plainKeys[c.rnd.IntN(len(plainKeys))]
 	r.op = &history.Operation{Client: c.id, Action: history.Set, Key: key, Value: c.value()}
@@ -116,7 +116,7 @@ func (c *client) plain(r *request) *storepb.Command {
 	return &storepb.Command{Kind: &storepb.Command_Set{Set: set}}
 }
 
-// other is a change of anything else: keys that expire, directories, queues.
+// other returns a write to anything else: keys that expire, directories, queues.
 func (c *client) other() *storepb.Command {
 	key := ttlKeys[c.rnd.IntN(len(ttlKeys))]
 	ttl := int64(time.Duration(1+c.rnd.IntN(8000)) * time.Millisecond)
@@ -198,17 +198,18 @@ func (c *client) read(r *request, path string) {
 	})
 }
 
-// unanswered judges a request that got no answer: the machine must have had a reason.
+// unanswered judges a request without an answer: its machine must have been down, paused
+// or stalled.
 func (r *request) unanswered() {
 	if r.local && r.life.known == 0 && !r.life.ready() {
-		return // it has joined, and nothing has come of its cluster yet
+		return // it has joined, and has received nothing from its cluster yet
 	}
 	if l := r.life; !l.dead && !l.paused && l.stalled < r.called {
 		r.client.sim.fail("%s has not answered a request for %v, and nothing has held it up", r.life, r.client.sim.now-r.called)
 	}
 }
 
-// conclude notes the outcome of a change of a register.
+// conclude records the outcome of a write to a register.
 func (r *request) conclude(result store.Result) {
 	if r.op == nil {
 		return
@@ -228,7 +229,7 @@ func (r *request) conclude(result store.Result) {
 	}
 }
 
-// saw notes what a read of a register has found.
+// saw records what a read of a register returned.
 func (r *request) saw(reply *actors.ReadReply) {
 	if r.op == nil {
 		return

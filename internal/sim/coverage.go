@@ -8,7 +8,7 @@ import (
 
 func (s *Sim) count(what string) { s.counts[what]++ }
 
-// logged are messages of machines that tell of a rare path.
+// logged maps log messages that show a rare path to the names under which they are counted.
 var logged = map[string]string{
 	actors.LogFull:                                      "log full",
 	actors.SlowDisk:                                     "leader gives way because of its disk",

@@ -15,34 +15,34 @@ import (
 	"etcd/witness"
 )
 
-// diskFaults is what is wrong with the disk of a machine at the moment.
+// diskFaults are the current faults of a machine's disk.
 type diskFaults struct {
-	slow     time.Duration // a sync takes up to so long
+	slow     time.Duration // upper bound of a sync
 	full     bool
 	failSync bool
-	hurt     *life // the process that has met a failure
+	hurt     *life // the process that got an error from the disk
 	// killAtSync has the process killed in its next sync, and the power cut a moment
-	// after the next one has started.
+	// after its successor has started.
 	killAtSync *rand.Rand
-	// cutAt is after how many operations of the next process the power goes; 0: never.
+	// cutAt is the number of operations of the next process until a power cut; 0: none.
 	cutAt  int
 	cutRnd *rand.Rand
 
 	flipped []string      // files in which a bit was flipped since the last life
-	before  *crashfs.Disk // the disk as it was then
-	// doubtful: the power was cut at a start after that. It may have cut off a damaged last
-	// record before, which then only other machines can tell.
+	before  *crashfs.Disk // the disk before that
+	// doubtful: the power was cut during a start after that. The start may have truncated a
+	// damaged last record before, which then only peers can tell.
 	doubtful bool
 }
 
-// hurts says whether l has met a failure of its disk: it may and must end.
+// hurts reports whether l got an error from its disk: it may and must end.
 func (d *diskFaults) hurts(l *life) bool { return d.hurt == l }
 
-// operate is asked before every operation of the disk.
+// operate is called before every operation of the disk.
 func (l *life) operate(op crashfs.Op, name string) error {
 	faults := &l.m.disks
 	if l.dead {
-		return syscall.EIO // a deferred clean-up of a process that is no more
+		return syscall.EIO // a deferred cleanup of a process that has ended
 	}
 	if faults.cutAt > 0 {
 		if faults.cutAt--; faults.cutAt == 0 {
@@ -67,10 +67,10 @@ func (l *life) operate(op crashfs.Op, name string) error {
 	switch {
 	case faults.full && op.Failure() == syscall.ENOSPC && strings.HasPrefix(name, witness.FileName):
 		l.sim.count("no space for the records of the others")
-		return syscall.ENOSPC // the log may still have some
+		return syscall.ENOSPC // there may still be some for the log
 	case faults.full && (op == crashfs.OpCreate || op == crashfs.OpAllocate) && strings.HasPrefix(name, spare):
 		l.sim.count("no space for the next segment ahead of time")
-		return syscall.ENOSPC // there may be some when it is needed
+		return syscall.ENOSPC // there may be some by the time it is needed
 	case faults.full && op.Failure() == syscall.ENOSPC:
 		faults.hurt = l
 		l.sim.count("disk full")
@@ -83,10 +83,10 @@ func (l *life) operate(op crashfs.Op, name string) error {
 	return nil
 }
 
-// spare is how the file begins that is to become a segment.
+// spare is the prefix of the name of the spare segment.
 const spare = "0000000000000000.wal"
 
-// takes is how long an operation of the disk takes.
+// takes returns how long an operation of the disk takes.
 func (l *life) takes(op crashfs.Op) time.Duration {
 	rnd := l.sim.diskTimes
 	switch op {
@@ -101,8 +101,8 @@ func (l *life) takes(op crashfs.Op) time.Duration {
 	return time.Duration(rnd.Int64N(int64(20 * time.Microsecond)))
 }
 
-// flip damages a bit of a file of a machine that is down, often in the last record. It
-// is one bit for a file: two records damaged at the end look like one torn write.
+// flip flips a bit in a file of a machine that is down, often in the last record. A file
+// gets one flipped bit at most: two damaged records at the end look like one torn tail.
 func (m *machine) flip(rnd *rand.Rand) {
 	files := damageable(m.disk)
 	if len(files) == 0 {
@@ -125,7 +125,7 @@ func (m *machine) flip(rnd *rand.Rand) {
 	m.sim.count("bit flipped")
 }
 
-// damageable are the files of the log and the snapshots; none if there is no log yet.
+// damageable returns the files of the log and the snapshots; none if there is no log yet.
 func damageable(disk *crashfs.Disk) []string {
 	names, _ := disk.List() // never fails
 	names = slices.DeleteFunc(names, func(name string) bool {
@@ -147,14 +147,14 @@ func lastSegment(disk *crashfs.Disk) (last string) {
 	return last
 }
 
-// used is how long a file is without the zeros at its end.
+// used is the length of a file without the zeros at its end.
 func used(disk *crashfs.Disk, name string) int {
 	return len(bytes.TrimRight(disk.Content(name), "\x00"))
 }
 
-// checkFlip judges a start from a damaged disk: it must not have lost anything, or
-// must say so. Damage to the very last record cannot be told from a torn write; a
-// machine that has cut it off counts as damaged.
+// checkFlip judges a start from a damaged disk: it must not have lost anything, or must
+// report it. Damage to the very last record cannot be told from a torn tail; a machine
+// that has truncated it counts as damaged.
 func (s *Sim) checkFlip(l *life, disk *actors.Disk) {
 	faults := &l.m.disks
 	if len(faults.flipped) == 0 {
@@ -187,7 +187,7 @@ func (s *Sim) checkFlip(l *life, disk *actors.Disk) {
 	case torn != nil:
 		s.fail("%s: because of damage to %v, more than the last record is cut off: %s", l, faults.flipped, torn)
 	case len(disk.Found.BadSnapshots) > 0:
-		// The newest snapshot was not in the log yet, so nobody was told of it.
+		// The newest snapshot had no marker in the log yet, so nothing depends on it.
 		s.count("damage to a snapshot that was not logged")
 	default:
 		s.fail("%s: damage to %v changes what is recovered from %+v to %+v, and nothing is said", l, faults.flipped, had, has)
@@ -195,11 +195,11 @@ func (s *Sim) checkFlip(l *life, disk *actors.Disk) {
 	faults.before = nil
 }
 
-// isLastRecord says whether the last record of a log, and what a crash has left behind
-// it, is what was cut off it.
+// isLastRecord reports whether what was truncated is the last record of the log and what
+// a crash left behind it, and no more.
 func (s *Sim) isLastRecord(cut *wal.TornTail, disk *crashfs.Disk) bool {
 	damaged := disk.Clone()
-	if d, err := s.recoverable(damaged); err != nil || d.Close() != nil { // it clears what the crash has left
+	if d, err := s.recoverable(damaged); err != nil || d.Close() != nil { // this truncates the torn tail of the crash
 		return false
 	}
 	name := lastSegment(damaged)
@@ -213,7 +213,7 @@ func (s *Sim) isLastRecord(cut *wal.TornTail, disk *crashfs.Disk) bool {
 	return torn != nil && torn.File == cut.File && torn.Offset == cut.Offset
 }
 
-// extent is how far the log of a machine reaches.
+// extent is how far the log of a machine reaches, and whose it is.
 type extent struct {
 	identity           wal.Identity
 	last, term, commit uint64
@@ -223,7 +223,7 @@ func reach(d *actors.Disk) extent {
 	return extent{d.Identity, d.LastIndex(), d.Found.HardState.GetTerm(), d.Found.HardState.GetCommit()}
 }
 
-// recoverable is what a machine would start with.
+// recoverable opens a disk as a machine would at its start.
 func (s *Sim) recoverable(disk *crashfs.Disk) (*actors.Disk, error) {
 	return actors.OpenDisk(disk, wal.Options{SegmentSize: s.shape.segment, Keep: s.shape.memory})
 }

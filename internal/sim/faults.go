@@ -6,9 +6,9 @@ import (
 	"time"
 )
 
-// fault is something bad that is done to the cluster, or something that its operator
-// does at a bad time. A run has a list of them, made before it begins; each has random
-// numbers of its own, so that leaving one out does not change the others.
+// fault is something that fails in the cluster, or an operator's action at a bad time. A
+// run plans all of them before it begins; each has random numbers of its own, so that
+// leaving one out does not change the others.
 type fault struct {
 	number int
 	at     time.Duration
@@ -21,7 +21,7 @@ func (f *fault) String() string {
 	return fmt.Sprintf("%d: %s at %.1fs for %.1fs", f.number, f.kind.name, f.at.Seconds(), f.lasts.Seconds())
 }
 
-// faultKind is what can happen. begin returns what ends it, nil if nothing has to.
+// faultKind is a kind of fault. begin returns what ends the fault; nil if it ends by itself.
 type faultKind struct {
 	name   string
 	weight int
@@ -64,7 +64,7 @@ var faultKinds = []faultKind{
 	{"machine downgraded", 3, downgrade},
 }
 
-// plan makes the faults of a run.
+// plan chooses the faults of a run.
 func plan(rnd *rand.Rand, from, until time.Duration, n int) []*fault {
 	total := 0
 	for _, k := range faultKinds {
@@ -87,7 +87,7 @@ func plan(rnd *rand.Rand, from, until time.Duration, n int) []*fault {
 	return faults
 }
 
-// schedule has the faults happen.
+// schedule has each fault begin at its time.
 func (s *Sim) schedule(faults []*fault) {
 	for _, f := range faults {
 		s.after(f.at-s.now, func() {
@@ -103,7 +103,7 @@ func (s *Sim) schedule(faults []*fault) {
 	}
 }
 
-// some are up to n machines that belong to the cluster.
+// some picks up to n machines that are members of the cluster.
 func (s *Sim) some(rnd *rand.Rand, n int) []*machine {
 	var all []*machine
 	for _, m := range s.machines {
@@ -115,7 +115,7 @@ func (s *Sim) some(rnd *rand.Rand, n int) []*machine {
 	return all[:min(n, len(all))]
 }
 
-// leaders are the machines that think they lead.
+// leaders returns the machines that believe they lead.
 func (s *Sim) leaders() []*machine {
 	var leaders []*machine
 	for _, m := range s.machines {
@@ -126,7 +126,7 @@ func (s *Sim) leaders() []*machine {
 	return leaders
 }
 
-// down ends processes in some way and keeps them down.
+// down ends processes with stop and keeps their machines down.
 func (s *Sim) down(machines []*machine, stop func(*machine)) func() {
 	for _, m := range machines {
 		m.keepDown()
@@ -141,8 +141,8 @@ func (s *Sim) down(machines []*machine, stop func(*machine)) func() {
 
 func cutPower(f *fault) func(*machine) { return func(m *machine) { m.cutPower(f.rnd) } }
 
-// cutWhileWriting cuts the power at one of the next operations of a disk, be it now or
-// when the machine starts.
+// cutWhileWriting cuts the power at one of the next operations of a disk, while the
+// machine runs or while it starts.
 func cutWhileWriting(s *Sim, f *fault) func() {
 	for _, m := range s.some(f.rnd, 1) {
 		if f.rnd.IntN(2) == 0 {
@@ -153,7 +153,7 @@ func cutWhileWriting(s *Sim, f *fault) func() {
 	return nil
 }
 
-// cutAfterKill kills a process while it syncs, and cuts the power when the next one has
+// cutAfterKill kills a process during a sync, and cuts the power once its successor has
 // read what was never synced.
 func cutAfterKill(s *Sim, f *fault) func() {
 	for _, m := range s.some(f.rnd, 1) {
@@ -179,14 +179,14 @@ func (s *Sim) hold(machines []*machine) func() {
 
 func addMachine(s *Sim, f *fault) func() {
 	if s.founded != 0 && s.memberCount() < maxMembers {
-		s.operator.add(func() {}) // also while another change is under way
+		s.operator.add(func() {}) // also while another conf change is in flight
 	}
 	return nil
 }
 
 func removeMachine(s *Sim, f *fault) func() {
 	if s.operator.busy || s.anyDamaged() || s.memberCount() < 2 {
-		return nil // what is left must not depend on one that has lost its disk
+		return nil // the remaining quorum must not depend on a machine that has lost its disk
 	}
 	if machines := s.some(f.rnd, 1); len(machines) == 1 { // it may be joining
 		s.operator.busy = true
@@ -195,7 +195,7 @@ func removeMachine(s *Sim, f *fault) func() {
 	return nil
 }
 
-// removeWhileJoining adds a machine that asks several members to let it join, again and
+// removeWhileJoining adds a machine that sends its join to several members, again and
 // again, and removes it meanwhile.
 func removeWhileJoining(s *Sim, f *fault) func() {
 	if s.operator.busy || s.anyDamaged() || s.founded == 0 || s.memberCount() >= maxMembers {
@@ -212,9 +212,9 @@ func removeWhileJoining(s *Sim, f *fault) func() {
 	return nil
 }
 
-// moveAll gives every machine another address while it is down, and tells it where one of
-// the others is then, in a circle. So it does with those that were removed and may not have
-// heard of it: left behind they would never hear of it.
+// moveAll gives every machine another address while it is down, and a hint where one of
+// its peers is then, in a circle. It does so with removed machines as well that may not
+// know of their removal yet: left behind they would never learn of it.
 func moveAll(s *Sim, f *fault) func() {
 	members := s.some(f.rnd, len(s.machines))
 	if len(members) == 0 {
@@ -244,8 +244,8 @@ func (s *Sim) memberCount() (n int) {
 	return n
 }
 
-// changeClocks sets the wall clocks of machines, those of processes that run or, because
-// these go on by the time of the log, of such that start then.
+// changeClocks sets the wall clocks of machines: of processes that run or, because these
+// go on by the time of the log, of machines that start with the wrong clock.
 func changeClocks(s *Sim, f *fault) func() {
 	machines := s.some(f.rnd, 1+f.rnd.IntN(len(s.machines)))
 	for _, m := range machines {
