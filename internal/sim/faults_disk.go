@@ -45,8 +45,8 @@ func failingSync(s *Sim, f *fault) func() {
 	}
 }
 
-// flippedBits damages the files of a machine that is down. If it cannot start from
-// them, it has lost its disk, so there must be no other such machine.
+// flippedBits flips bits in the files of a machine that is down. If it cannot start from
+// them, its disk is lost, so there must be no other such machine.
 func flippedBits(s *Sim, f *fault) func() {
 	s.sacrifice(f, s.any(f), func(m *machine) {
 		m.kill()
@@ -58,7 +58,7 @@ func flippedBits(s *Sim, f *fault) func() {
 	return nil
 }
 
-// lostDisk takes the data of a machine away.
+// lostDisk wipes the disk of a machine.
 func lostDisk(s *Sim, f *fault) func() {
 	s.sacrifice(f, s.any(f), func(m *machine) {
 		s.count("disk lost")
@@ -70,9 +70,9 @@ func lostDisk(s *Sim, f *fault) func() {
 	return nil
 }
 
-// restoredDirectory replaces the data of a machine by a copy of it from the beginning of the
-// fault. It is done only if all others that run know that something is missing then, and have
-// that on disk; nobody could tell otherwise. From then on the machine must not serve.
+// restoredDirectory replaces the data of a machine by a copy from the beginning of the fault,
+// provided that all peers run and have records on disk that show the copy lacks something;
+// nobody could tell otherwise. From then on the machine must not serve.
 func restoredDirectory(s *Sim, f *fault) func() {
 	m := s.any(f)()
 	if m == nil || !m.served || len(m.disks.flipped) > 0 {
@@ -81,7 +81,7 @@ func restoredDirectory(s *Sim, f *fault) func() {
 	m.kill()
 	id, before := m.memberID, m.disk.Clone()
 	return func() {
-		s.after(catchUp, func() { // it may have to start first
+		s.after(catchUp, func() { // the machine may have to start first
 			m.keepDown()
 			m.kill()
 			s.after(writtenDown, func() {
@@ -96,7 +96,7 @@ func restoredDirectory(s *Sim, f *fault) func() {
 					m.kill()
 					m.disk, m.disks, m.restored = before, diskFaults{}, true
 					s.operator.busy = false
-					if f.rnd.IntN(2) == 0 { // what they know has to be on disk, and another one may lead
+					if f.rnd.IntN(2) == 0 { // their records have to survive a restart, and another one may lead
 						for _, other := range s.machines {
 							other.kill()
 						}
@@ -107,15 +107,15 @@ func restoredDirectory(s *Sim, f *fault) func() {
 	}
 }
 
-// In a directory that is to be restored something has to be missing, and the others must
-// have written down what.
+// The machine needs time to acknowledge more than the copy has, and its peers to record
+// that on disk.
 const (
 	catchUp     = 2 * time.Second
 	writtenDown = 2500 * time.Millisecond
 )
 
-// wouldMiss says whether all other machines run and have on their disks that a machine has
-// more than an older disk of it.
+// wouldMiss reports whether all peers of m run, and their records on disk show that m has
+// more than before, an older disk of it.
 func (s *Sim) wouldMiss(m *machine, before *crashfs.Disk) bool {
 	d, err := s.recoverable(before.Clone())
 	if err != nil {
@@ -148,8 +148,8 @@ func (s *Sim) any(f *fault) func() *machine {
 	}
 }
 
-// sacrifice finds a machine that the cluster can lose for good: all others have what
-// was acknowledged, and are enough to remove it. pick may find none.
+// sacrifice finds a machine that the cluster can lose for good: all others have what was
+// acknowledged, and are a quorum that can remove it. pick may return nil.
 func (s *Sim) sacrifice(f *fault, pick func() *machine, lose func(m *machine)) {
 	asked := s.anyReady(f.rnd)
 	if s.operator.busy || asked == nil || s.anyDamaged() {
@@ -175,7 +175,7 @@ func (s *Sim) sacrifice(f *fault, pick func() *machine, lose func(m *machine)) {
 	})
 }
 
-// anyDamaged says whether some machine has lost its disk, or may have.
+// anyDamaged reports whether some machine has lost its disk, or may have.
 func (s *Sim) anyDamaged() bool {
 	for _, m := range s.machines {
 		if m.damaged || m.restored || m.disks.doubtful || len(m.disks.flipped) > 0 {

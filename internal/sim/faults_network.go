@@ -24,7 +24,7 @@ func partition(s *Sim, f *fault) func() {
 	return all(heal)
 }
 
-// partitionOneWay keeps some machines from sending to some others.
+// partitionOneWay cuts random links in one direction.
 func partitionOneWay(s *Sim, f *fault) func() {
 	var heal []func()
 	for _, a := range s.machines {
@@ -71,7 +71,7 @@ func badWeather(s *Sim, f *fault) func() {
 
 func handOver(s *Sim, f *fault) func() {
 	now, cancel := context.WithCancel(context.Background())
-	cancel() // nobody waits for it
+	cancel() // nobody waits for the transfer
 	for _, m := range s.leaders() {
 		if m.life.machine != nil {
 			m.life.machine.HandOver(now)
@@ -80,8 +80,8 @@ func handOver(s *Sim, f *fault) func() {
 	return nil
 }
 
-// leadershipGoesRound has leader after leader hand over, while proposals that were
-// forwarded to each of them take their time.
+// leadershipGoesRound has leader after leader hand over, while forwarded proposals are
+// delayed for longer than a leader lasts.
 func leadershipGoesRound(s *Sim, f *fault) func() {
 	w := weather{delay: time.Millisecond << f.rnd.IntN(6), forwards: 2 * election}
 	s.network.weather = w
@@ -99,15 +99,15 @@ func leadershipGoesRound(s *Sim, f *fault) func() {
 	return nil
 }
 
-// clearUp brings the usual weather back, unless it has changed again.
+// clearUp restores the usual weather, unless another fault has changed it meanwhile.
 func (s *Sim) clearUp(from weather) {
 	if s.network.weather == from {
 		s.network.weather = s.shape.weather
 	}
 }
 
-// deathAfterVoting cuts the leader off. Whoever then is asked for its vote dies soon
-// after, and comes back where it finds the old leader and not the new one.
+// deathAfterVoting cuts the leader off. A machine that then gets a vote request is killed
+// soon after, and comes back in a partition with the old leader and without the candidate.
 func deathAfterVoting(s *Sim, f *fault) func() {
 	old := s.leaders()
 	together := sync.OnceFunc(s.isolate(old, true, true))

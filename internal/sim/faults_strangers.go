@@ -9,9 +9,9 @@ import (
 	"etcd/transport"
 )
 
-// strangers knock at the machines for as long as the fault lasts. They know the ID of the
-// cluster and those of its members, have listened to handshakes, and listen nowhere
-// themselves. Nobody may let them in, and nobody may do anything because they knock.
+// strangers send handshakes to the machines for as long as the fault lasts. They know the ID
+// of the cluster and those of its members, have overheard handshakes, and listen nowhere
+// themselves. No machine may accept them, or change its behaviour because of them.
 func strangers(s *Sim, f *fault) func() {
 	over := false
 	var knock func()
@@ -39,7 +39,7 @@ func (s *Sim) knock(rnd *rand.Rand) {
 	}
 }
 
-// strangersHello is what a member has said, or may say, with some of it changed.
+// strangersHello is a Hello that a member has sent, or could send, with some fields changed.
 func (s *Sim) strangersHello(rnd *rand.Rand, to *life) transport.Hello {
 	anybody := s.machines[rnd.IntN(len(s.machines))]
 	h := transport.Hello{
@@ -48,7 +48,7 @@ func (s *Sim) strangersHello(rnd *rand.Rand, to *life) transport.Hello {
 		Addr: anybody.addr(), Nonce: rnd.Uint64(), Token: fmt.Sprintf("%x", rnd.Uint64()), Reach: "7-7-1000000-1000000",
 	}
 	if l := anybody.life; l != nil && l.machine != nil {
-		heard := l.self.Hello(to.self.MemberID, "stranger:7001", h.Class) // it was dialled in the place of that machine
+		heard := l.self.Hello(to.self.MemberID, "stranger:7001", h.Class) // the machine has dialled the stranger by mistake
 		h.Nonce, h.Token, h.Reach = heard.Nonce, heard.Token, heard.Reach
 	}
 	for range 1 + rnd.IntN(3) {

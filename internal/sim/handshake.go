@@ -12,7 +12,7 @@ func (st *stream) admit(to *life) (status int, message string) {
 	return st.wires().admit(to, st.self.Hello(to.self.MemberID, st.addr, st.class))
 }
 
-// admit is the handshake, in which the process that is dialled asks back.
+// admit is the handshake, in which the accepting side asks back.
 func (w *wires) admit(to *life, h transport.Hello) (status int, message string) {
 	h.Rival = w.rival(h, to)
 	v := to.machine.Inbox.Admit(h)
@@ -31,7 +31,7 @@ func (w *wires) admit(to *life, h transport.Hello) (status int, message string) 
 	return v.Status, v.Message
 }
 
-// countClaim counts how asking back went. first is the address that is believed most.
+// countClaim counts the outcome of asking back. first is the most trusted address.
 func (w *wires) countClaim(asked transport.Confirmation, first string) {
 	switch {
 	case asked.Denied:
@@ -45,7 +45,7 @@ func (w *wires) countClaim(asked transport.Confirmation, first string) {
 	}
 }
 
-// ask is what by hears from whoever is at an address.
+// ask returns the answer that by gets when it asks back at an address.
 func (w *wires) ask(by *life, addr, token string) (transport.Presence, error) {
 	to := w.machineAt(addr)
 	switch {
@@ -61,7 +61,7 @@ func (w *wires) ask(by *life, addr, token string) (transport.Presence, error) {
 	return transport.Presence{Member: to.memberID, Dialled: dialled, Others: inbox.Places()}, nil
 }
 
-// rival says whether another process of the same member is, or seems to be, connected.
+// rival reports whether another process of the same member is, or seems to be, connected.
 func (w *wires) rival(h transport.Hello, to *life) bool {
 	w.ghosts = slices.DeleteFunc(w.ghosts, func(g ghost) bool { return g.until <= w.sim.now || g.to.dead })
 	return slices.ContainsFunc(w.ghosts, func(g ghost) bool { return g.to == to && g.member == h.From && g.nonce != h.Nonce })

@@ -32,30 +32,30 @@ const (
 // epoch is the wall time at which every run starts.
 const epoch = logtime.Time(1_800_000_000_000_000_000)
 
-// machine is a place for a machine: an address and a disk. Lives come and go on it.
+// machine is an address and a disk, on which processes (lives) come and go.
 type machine struct {
 	sim  *Sim
 	slot int
 	name string
-	disk *crashfs.Disk // what the last life has left; that of the present one is with it
+	disk *crashfs.Disk // as the last life left it; a running life has its own reference
 	life *life         // nil: down
 
-	memberID uint64 // of the last life that had one
-	// lastIndex is that of the last entry, or snapshot, that went to its log.
+	memberID uint64 // of the last life that had an identity
+	// lastIndex is the index of the last entry or snapshot appended to its log.
 	lastIndex uint64
-	member    bool // the cluster was told of it, and not of its end
-	served    bool // it has served clients as the member that it is
-	leaving   bool // somebody is about to remove it for good
-	removed   bool // that was done
-	damaged   bool // it refuses to start from its disk, or the others refuse it: it has to be replaced
-	restored  bool // its disk is an older one of its own
+	member    bool // it has asked to join, and its removal is not done
+	served    bool // it has served clients under its present member ID
+	leaving   bool // its removal for good is in flight
+	removed   bool // its removal is done
+	damaged   bool // it refuses to start from its disk, or its peers refuse it: it has to be replaced
+	restored  bool // its disk is an older copy of its own
 	wantDown  int  // how many faults keep it down
 
-	older    bool          // its program is to be an older one
+	older    bool          // its next process runs the older program
 	moves    int           // how often it got another address
-	hint     *machine      // where it is told to look for others; nil: nowhere
+	hint     *machine      // where it is told to look for its peers; nil: no hint
 	returned bool          // it was started again after its removal
-	tickRate float64       // how much longer its ticks are than they should be
+	tickRate float64       // by what fraction its timers take longer than they should
 	skew     time.Duration // of its wall clock
 	disks    diskFaults
 }
@@ -80,23 +80,23 @@ type life struct {
 	disk    *crashfs.Disk
 	dead    bool
 	paused  bool
-	held    []*task // would run if it were not paused
+	held    []*task // runnable but for the pause
 	tasks   []*task
 	started time.Duration
 
-	self    transport.Config // what it says of itself to others
+	self    transport.Config // what it sends in handshakes
 	machine *actors.Machine  // nil until it has started
 	session *session
 
-	snapshotIndex uint64        // what it has is a snapshot up to here, and then the entries
-	baseIndex     uint64        // the snapshot with which it started
-	known         uint64        // what its disk said was committed when it started; 0: nothing
+	snapshotIndex uint64        // of the latest snapshot that it started from or installed
+	baseIndex     uint64        // of the snapshot with which it started
+	known         uint64        // commit index on its disk when it started; 0: none
 	position      int           // entries of the oracle that it has applied, or skipped by a snapshot
-	leads         bool          // it thinks so
-	older         bool          // its program is an older one
-	mimicked      bool          // a stranger has come in its name
-	unconvinced   bool          // it was refused, and goes on
-	stalled       time.Duration // until when something has kept it from its work
+	leads         bool          // it believes that it leads
+	older         bool          // it runs the older program
+	mimicked      bool          // a stranger has used its identity
+	unconvinced   bool          // it was refused by an unconfirmed peer, and goes on
+	stalled       time.Duration // until when a slow disk or a pause has stalled it
 }
 
 func (l *life) String() string { return l.m.name }
@@ -107,10 +107,10 @@ func (l *life) newTask(name string, step func() bool) *task {
 	return t
 }
 
-// answers says that the machine answers clients, as far as it can.
+// answers reports whether the machine answers clients, if only in part.
 func (l *life) answers() bool { return l.session != nil && !l.dead }
 
-// ready says that the machine has told that it serves clients.
+// ready reports whether the machine says that it is ready to serve clients.
 func (l *life) ready() bool { return l.answers() && l.machine.IsReady() }
 
 // start starts a process on the machine. establish gives an empty disk its identity.
@@ -163,7 +163,7 @@ func (l *life) boot(establish func(l *life, disk *actors.Disk) ([]store.Member, 
 	l.m.disks.flipped = nil
 }
 
-// recovered notes what was found on the disk.
+// recovered records what was found on the disk.
 func (l *life) recovered(disk *actors.Disk) {
 	l.m.memberID, l.m.lastIndex = disk.Identity.MemberID, disk.LastIndex()
 	found := disk.Found
@@ -237,7 +237,7 @@ func (l *life) config(disk *actors.Disk, seeds []store.Member) actors.Config {
 	}
 }
 
-// clock reads the clocks of the machine. The one that does not jump begins at the start.
+// clock reads the clocks of the machine. The monotonic one begins at the start of the process.
 func (l *life) clock() raftnode.Reading {
 	return raftnode.Reading{Mono: uint64(l.sim.now - l.started), Wall: uint64(epoch.Add(l.sim.now + l.m.skew))}
 }
@@ -248,7 +248,7 @@ func (l *life) host() actors.Host {
 			return func() actor.Mailbox { return l.newMailbox(kind) }
 		},
 		Dispatcher: func() (actor.Dispatcher, func()) {
-			return actor.NewSynchronizedDispatcher(1), func() {} // the mailbox does not use it
+			return actor.NewSynchronizedDispatcher(1), func() {} // ignored by the mailbox
 		},
 		AfterFunc: func(d time.Duration, f func()) actors.Timer {
 			t := &lifeTimer{life: l, f: f}
@@ -266,7 +266,7 @@ func (l *life) host() actors.Host {
 	}
 }
 
-// lifeTimer is a timer of a machine, by its own idea of how long a second is.
+// lifeTimer is a timer of a machine, at the rate of its own clock.
 type lifeTimer struct {
 	life  *life
 	f     func()
@@ -275,7 +275,7 @@ type lifeTimer struct {
 
 func (t *lifeTimer) Reset(d time.Duration) bool {
 	active := t.Stop()
-	d = max(time.Microsecond, time.Duration(float64(d)*(1+t.life.m.tickRate))) // a timer that takes no time could go off for ever
+	d = max(time.Microsecond, time.Duration(float64(d)*(1+t.life.m.tickRate))) // a timer of 0 could fire for ever without time passing
 	t.timer = t.life.s.after(d, func() {
 		if !t.life.dead {
 			t.f()
@@ -292,15 +292,15 @@ func (t *lifeTimer) Stop() bool {
 	return true
 }
 
-// keepDown has the operator wait before the machine is started again.
+// keepDown keeps the operator from restarting the machine until letUp.
 func (m *machine) keepDown() { m.wantDown++ }
 
-// letUp takes a keepDown back.
-func (m *machine) letUp() { m.wantDown = max(0, m.wantDown-1) } // everything was healed at once meanwhile
+// letUp undoes one keepDown.
+func (m *machine) letUp() { m.wantDown = max(0, m.wantDown-1) } // calmDown may have reset it to 0
 
-// exit ends the process from within. The disk keeps what was written, and after a sync
-// that has failed what it likes, whether the next process sees that or, because the kernel
-// still has it in memory, only the one after a power cut.
+// exit ends the process from within. The disk keeps what was written. After a failed sync
+// it keeps any part of it; the next process sees that at once or, because the kernel still
+// has the pages in memory, only after a power cut.
 func (l *life) exit() {
 	if l.m.disks.hurts(l) {
 		if l.sim.diskTimes.IntN(2) == 0 {
@@ -319,7 +319,7 @@ func (m *machine) kill() {
 	}
 }
 
-// cutPower ends the process and loses what was not synced.
+// cutPower ends the process and loses any part of what was not synced.
 func (m *machine) cutPower(rnd *rand.Rand) {
 	m.disks.before = nil
 	if l := m.life; l != nil {
@@ -348,7 +348,7 @@ func (l *life) stop(left func() *crashfs.Disk) {
 // pause stops the process without ending it, as SIGSTOP does.
 func (l *life) pause() { l.paused = true }
 
-// proceed is SIGCONT.
+// proceed lets a paused process go on, as SIGCONT does.
 func (l *life) proceed() {
 	l.paused, l.stalled = false, l.s.now
 	l.s.runnable = append(l.s.runnable, l.held...)

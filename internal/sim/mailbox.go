@@ -6,10 +6,10 @@ import (
 	"github.com/asynkron/protoactor-go/actor"
 )
 
-// backgroundLag is that of actors that do, beside the others, what takes a while.
+// backgroundLag is the lag of actors that do long work in the background.
 const backgroundLag = 0.2
 
-// mailbox is that of one actor, which is a task.
+// mailbox is the mailbox of one actor, which is a task of the scheduler.
 type mailbox struct {
 	life      *life
 	kind      string

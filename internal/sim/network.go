@@ -19,15 +19,15 @@ import (
 type wires struct {
 	sim *Sim
 	rnd *rand.Rand
-	// cut says which machines cannot send to which.
-	cut map[[2]int]int // from, to: by how many faults
-	// weather is what happens to what is sent.
+	// cut counts, for each severed link, the faults that sever it.
+	cut map[[2]int]int // by slots: from, to
+	// weather is the present condition of the network.
 	weather weather
-	streams []*stream // all that are open
+	streams []*stream // open ones
 	ghosts  []ghost
 }
 
-// ghost is a connection whose process has ended, which the other side has not noticed.
+// ghost is a connection whose process has ended, which its peer has not noticed yet.
 type ghost struct {
 	member, nonce uint64
 	to            *life
@@ -36,22 +36,22 @@ type ghost struct {
 
 // weather is the condition of the network.
 type weather struct {
-	delay              time.Duration // most of what a frame needs
-	forwards           time.Duration // what one with a proposal may need besides
-	lose, twice, stray float64       // how likely a Raft message is to be lost, to come twice, to come late
+	delay              time.Duration // upper bound of the delay of a frame
+	forwards           time.Duration // upper bound of the additional delay of a forwarded proposal
+	lose, twice, stray float64       // probabilities that a Raft message is lost, duplicated, late
 }
 
 var (
 	errCut     = errors.New("i/o timeout")
 	errRefused = errors.New("connection refused")
-	// errElsewhere is what comes from an address at which another machine is by now.
+	// errElsewhere is the answer at an address where another machine listens by now.
 	errElsewhere = errors.New("another machine or cluster")
 	errReset     = errors.New("connection reset by peer")
 )
 
 func (w *wires) passes(from, to *machine) bool { return w.cut[[2]int{from.slot, to.slot}] == 0 }
 
-// machineAt is the process that listens at an address.
+// machineAt returns the machine that listens at an address; nil if there is none.
 func (w *wires) machineAt(addr string) *machine {
 	for _, m := range w.sim.machines {
 		if m.addr() == addr {
@@ -61,7 +61,7 @@ func (w *wires) machineAt(addr string) *machine {
 	return nil
 }
 
-// network is that of one process.
+// network is the network as one process sees it.
 type network struct {
 	life *life
 	self transport.Config
@@ -76,14 +76,14 @@ func (n *network) Stream(member uint64, addr string, class transport.Class, limi
 	return st
 }
 
-// stream is one connection to another machine, tried again for as long as it is open.
+// stream is a connection to a peer, dialled again for as long as the stream is open.
 type stream struct {
 	from    *life
 	self    transport.Config
 	member  uint64
 	addr    string
 	class   transport.Class
-	limit   int // of the bytes that are on their way
+	limit   int // of the bytes in flight
 	queued  int
 	events  transport.Events
 	to      *life // nil: not connected
@@ -135,7 +135,7 @@ func (st *stream) connect() {
 			st.from.sim.count("stream refused by the dialling side")
 			_ = target.life.machine.Inbox.Deliver(st.self.MemberID, transport.Frame{
 				Kind: transport.KindRefusal, Payload: transport.EncodeRefusal(status, message),
-			}) // there is no stream that it could end
+			}) // ignored: there is no stream to end
 			break
 		}
 		st.number++
@@ -147,7 +147,7 @@ func (st *stream) connect() {
 	st.retry(minRetry)
 }
 
-// drop closes the connections of machines that were removed where that is known.
+// drop closes the connections of removed machines to peers that know of the removal.
 func (w *wires) drop() {
 	for _, st := range w.streams {
 		if st.to == nil || st.to.dead || !st.from.m.leaving {
@@ -159,7 +159,7 @@ func (w *wires) drop() {
 	}
 }
 
-// broken ends a connection; the sender notices after a while.
+// broken ends a connection; its dialer notices after a while.
 func (st *stream) broken(err error, after time.Duration) {
 	number := st.number
 	st.from.s.after(after, func() {
@@ -179,7 +179,7 @@ func (st *stream) Send(f transport.Frame) bool {
 	}
 	w := st.wires()
 	f.Payload = bytes.Clone(f.Payload)
-	if f.Kind != transport.KindRaft { // nothing but Raft may be lost alone, come twice, or overtake
+	if f.Kind != transport.KindRaft { // only Raft messages may be lost, duplicated or reordered
 		delay := w.delay()
 		if f.Kind == transport.KindForward && w.weather.forwards > 0 {
 			delay += time.Duration(w.rnd.Int64N(int64(w.weather.forwards)))
@@ -244,8 +244,8 @@ func (st *stream) Close() {
 	w.streams = slices.DeleteFunc(w.streams, func(other *stream) bool { return other == st })
 }
 
-// lost notes the end of a process. Those connected to it see a reset, or nothing for
-// an election timeout.
+// lost handles the end of a process. Its peers see a reset, or nothing for an election
+// timeout.
 func (w *wires) lost(l *life) {
 	after := time.Millisecond
 	if w.rnd.IntN(2) == 0 {
@@ -268,7 +268,7 @@ func (w *wires) lost(l *life) {
 	}
 }
 
-// Snapshot implements [actors.Network]. The body is read at once and travels as one.
+// Snapshot implements [actors.Network]. The body is read at once and sent in one piece.
 func (n *network) Snapshot(_ context.Context, member uint64, addr string, message []byte,
 	open func() (io.ReadCloser, int64, error), done func(size int64, err error)) {
 	l := n.life
@@ -317,7 +317,7 @@ func (n *network) Snapshot(_ context.Context, member uint64, addr string, messag
 	})
 }
 
-// until calls f soon after what is asked for has become true.
+// until calls f within an election timeout after is returns true.
 func (w *wires) until(is func() bool, f func()) {
 	w.sim.after(election, func() {
 		if is() {
@@ -340,12 +340,12 @@ func readAll(open func() (io.ReadCloser, int64, error)) ([]byte, error) {
 	return data, errors.Join(err, body.Close())
 }
 
-// sever keeps a from reaching b, until what is returned is called.
+// sever cuts the link from a to b until heal is called.
 func (w *wires) sever(a, b *machine) (heal func()) {
 	link := [2]int{a.slot, b.slot}
 	w.cut[link]++
 	return func() {
-		if w.cut[link] > 0 { // everything was healed at once meanwhile
+		if w.cut[link] > 0 { // calmDown may have healed everything
 			w.cut[link]--
 		}
 	}
