@@ -14,15 +14,15 @@ import (
 	"testing"
 )
 
-// bug is a change of the program that must not go unnoticed.
+// bug is a deliberate bug that the simulation has to find.
 type bug struct {
 	name string
-	// seeds is within how many it has to be found.
+	// seeds is the number of seeds within which it has to be found.
 	seeds int
 	edits []edit
 }
 
-// edit replaces a piece of a file, which must be there exactly once.
+// edit replaces a piece of a file, which must occur exactly once.
 type edit struct{ file, old, new string }
 
 var bugs = []bug{
@@ -135,7 +135,7 @@ func (rs *reads) add(`}}},
 
 var bugsFlag = flag.Bool("bugs", false, "look for every deliberate bug, which takes minutes")
 
-// Every deliberate bug fits the program and is in the documentation; with -bugs, it is found.
+// Every deliberate bug still applies to the program and is documented; with -bugs, it is found.
 func TestDeliberateBugs(t *testing.T) {
 	docs, err := os.ReadFile("../../docs/testing.md")
 	if err != nil {
@@ -173,7 +173,7 @@ func TestDeliberateBugs(t *testing.T) {
 	}
 }
 
-// root is where the module is, seen from the tests of this package.
+// root is the path of the module, relative to this package.
 const root = "../.."
 
 // apply returns the contents of the files that edits change, by their paths.
@@ -200,7 +200,7 @@ func apply(t *testing.T, edits []edit) (files map[string]string) {
 	return files
 }
 
-// build builds the simulation with other contents of some files.
+// build builds the simulation with the contents of some files replaced.
 func build(t *testing.T, files map[string]string) (binary string) {
 	t.Helper()
 	dir := t.TempDir()

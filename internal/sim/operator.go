@@ -16,19 +16,19 @@ import (
 	"etcd/wal/crashfs"
 )
 
-// maxMembers is the limit of the cluster.
+// maxMembers is the replicated limit of the cluster's size.
 const maxMembers = 7
 
-// errGivenUp ends the start of a machine that is not wanted any more.
+// errGivenUp ends the start of a machine that was removed meanwhile.
 var errGivenUp = errors.New("the cluster does not take this machine")
 
-// operator is the one who starts machines again, adds and removes them, and replaces
-// those that have lost their data: one at a time, as the documentation says.
+// operator restarts machines, adds and removes them, and replaces those that have lost
+// their data: one at a time, as the documentation says.
 type operator struct {
 	sim  *Sim
-	busy bool // with the membership
+	busy bool // changing the membership
 
-	lacking map[string]time.Duration // when a machine first said of a member, by its ID, that it has to be replaced
+	lacking map[string]time.Duration // by member ID: when a machine first logged that it has to be replaced
 }
 
 func newOperator(s *Sim) operator {
@@ -37,11 +37,11 @@ func newOperator(s *Sim) operator {
 
 const lookEvery = 100 * time.Millisecond
 
-// endsBySelf is how long the operator waits for a machine to end by itself, when the network
-// is well, that others say has to be replaced.
+// endsBySelf is how long the operator waits, on a healthy network, for a machine to end by
+// itself that its peers say has to be replaced.
 const endsBySelf = 20 * time.Second
 
-// reads is what the operator does with each line of a log.
+// reads handles a line of a machine's log.
 func (o *operator) reads(l *life, r slog.Record) {
 	switch r.Message {
 	case actors.LessThanAcknowledged:
@@ -57,14 +57,15 @@ func (o *operator) reads(l *life, r slog.Record) {
 	}
 }
 
-// mustReplace says whether a machine is to be replaced because others say so, although it
-// goes on: it was restored from before they moved, and cannot tell that they are members.
+// mustReplace reports whether a machine is to be replaced at the word of its peers, although
+// it goes on: its data was restored from before they moved, so it cannot tell that they are
+// members.
 func (o *operator) mustReplace(m *machine) bool {
 	at, lacks := o.lacking[actors.MemberID(m.memberID)]
 	return m.restored && m.life.unconvinced && lacks && o.sim.quiet && o.sim.now-at >= endsBySelf
 }
 
-// look is what the operator does all the time.
+// look checks every machine, every lookEvery.
 func (o *operator) look() {
 	o.sim.network.drop()
 	for _, m := range o.sim.machines {
@@ -91,7 +92,7 @@ func (o *operator) look() {
 		case m.life != nil || m.wantDown > 0 || m.removed || !m.member:
 		case m.damaged:
 			o.replace(m)
-		case o.sim.workload.IntN(4) == 0: // a supervisor takes a moment
+		case o.sim.workload.IntN(4) == 0: // a supervisor backs off
 			o.sim.count("machine started again")
 			m.start(o.sim.establish)
 		}
@@ -99,7 +100,7 @@ func (o *operator) look() {
 	o.sim.after(lookEvery, o.look)
 }
 
-// gone stops a machine that was removed, or that lacks what it has acknowledged.
+// gone stops a machine that says that it was removed, or lacks what it has acknowledged.
 func (o *operator) gone(m *machine, d actors.Departure) {
 	switch {
 	case o.refusedVersion(m, d):
@@ -121,7 +122,7 @@ func (o *operator) gone(m *machine, d actors.Departure) {
 	m.kill()
 }
 
-// add makes a new machine join.
+// add starts a new machine, which joins; finished is called when it serves.
 func (o *operator) add(finished func()) *machine {
 	m := o.sim.newMachine()
 	m.member = true
@@ -130,8 +131,8 @@ func (o *operator) add(finished func()) *machine {
 	return m
 }
 
-// joinAgain asks some member once more to let a machine join that does so already, as one
-// does that waits no longer for its answer.
+// joinAgain sends the join of a machine to another member while an earlier one may be in
+// flight, as a machine does that retries after a timeout.
 func (o *operator) joinAgain(m *machine) {
 	l := o.sim.anyReady(o.sim.workload)
 	if l == nil || m.memberID == 0 || m.removed {
@@ -147,7 +148,7 @@ func (o *operator) joinAgain(m *machine) {
 	}))
 }
 
-// await calls finished when the machine serves clients, or is not wanted any more.
+// await calls finished when the machine serves clients, was removed or is damaged.
 func (o *operator) await(m *machine, finished func()) {
 	o.sim.after(lookEvery, func() {
 		if m.removed || m.damaged || m.life != nil && m.life.ready() {
@@ -159,7 +160,7 @@ func (o *operator) await(m *machine, finished func()) {
 	})
 }
 
-// remove takes a machine out of the cluster for good, unless the cluster needs it.
+// remove removes a machine for good, unless the cluster needs it for its quorum.
 func (o *operator) remove(m *machine, finished func()) {
 	m.leaving = true
 	o.leave(m.memberID, func(err error, sure bool) {
@@ -174,8 +175,8 @@ func (o *operator) remove(m *machine, finished func()) {
 	})
 }
 
-// replace gives a machine that has lost its disk another identity: what it was is
-// removed, then it joins with an empty disk.
+// replace gives a machine that has lost its disk a new identity: its member is removed,
+// then it joins with an empty disk.
 func (o *operator) replace(m *machine) {
 	if o.busy {
 		return
@@ -189,7 +190,7 @@ func (o *operator) replace(m *machine) {
 
 func (o *operator) leaveForReplacement(m *machine) {
 	o.leave(m.memberID, func(err error, _ bool) {
-		if err != nil && !errors.Is(err, raftnode.ErrUnknownMember) { // not before the others are back
+		if err != nil && !errors.Is(err, raftnode.ErrUnknownMember) { // refused until its peers are back
 			o.sim.after(500*time.Millisecond, func() { o.leaveForReplacement(m) })
 			return
 		}
@@ -201,9 +202,9 @@ func (o *operator) leaveForReplacement(m *machine) {
 	})
 }
 
-// leave removes a member by its ID, however often that has to be tried. It ends with an
-// error if the cluster says that it needs the member, or does not know it; sure if no
-// attempt before that can still have an effect.
+// leave removes a member by its ID, and retries until the outcome is known. It finishes with
+// an error if the cluster needs the member for its quorum, or does not know it; sure means
+// that no earlier attempt can still take effect.
 func (o *operator) leave(id uint64, finished func(err error, sure bool)) {
 	again := func(sure bool) {
 		o.sim.after(500*time.Millisecond, func() {
@@ -213,7 +214,7 @@ func (o *operator) leave(id uint64, finished func(err error, sure bool)) {
 	l := o.sim.anyReady(o.sim.workload)
 	if id == 0 || l == nil {
 		if id == 0 {
-			finished(nil, true) // it never was a member
+			finished(nil, true) // never was a member
 			return
 		}
 		again(true)
@@ -231,7 +232,7 @@ func (o *operator) leave(id uint64, finished func(err error, sure bool)) {
 		case errors.Is(reply.Err, raftnode.ErrUnknownMember):
 			o.sim.count("removal of a machine that has not joined yet")
 			finished(reply.Err, true)
-		case errors.Is(reply.Err, raftnode.ErrRemoved): // by an attempt before
+		case errors.Is(reply.Err, raftnode.ErrRemoved): // by an earlier attempt
 			finished(nil, true)
 		case reply.Err != nil:
 			again(true)
@@ -251,7 +252,7 @@ func (s *Sim) establish(l *life, disk *actors.Disk) ([]store.Member, error) {
 		return nil, disk.Create(identity)
 	}
 	if m.memberID == 0 {
-		m.memberID = s.identity.Uint64()>>1 | 1 // a process writes it down before it asks
+		m.memberID = s.identity.Uint64()>>1 | 1 // a real process stores it before it asks to join
 	}
 	var status *actors.StatusReply
 	for status == nil {
@@ -267,8 +268,8 @@ func (s *Sim) establish(l *life, disk *actors.Disk) ([]store.Member, error) {
 	return status.Members, disk.CreateJoined(wal.Identity{ClusterID: s.founded, MemberID: m.memberID}, status.Raft.Term)
 }
 
-// join asks some member to take the machine in, as the front end of a member would do
-// it for a request on its peer port. It returns nil if that did not work out.
+// join asks some member to let the machine join, as the HTTP front end of the member would
+// on a request to its peer port. It returns nil if that failed.
 func (s *Sim) join(l *life) (joined *actors.StatusReply) {
 	task := s.current
 	done := false
@@ -313,8 +314,8 @@ func (s *Sim) join(l *life) (joined *actors.StatusReply) {
 	return joined
 }
 
-// refused does what there is to do when the cluster does not let a machine join, and
-// calls finished after that; false if it is enough to try again.
+// refused handles the refusal of a join and calls finished afterwards. It reports whether
+// there was something to do; otherwise a retry is enough.
 func (o *operator) refused(m *machine, err error, finished func()) bool {
 	taken, ok := errors.AsType[*raftnode.TakenError](err)
 	switch {
@@ -327,7 +328,7 @@ func (o *operator) refused(m *machine, err error, finished func()) bool {
 		m.life.tooNew("its join")
 		finished()
 		return true
-	case ok: // what it was before has joined after all
+	case ok: // its earlier identity has joined after all
 		o.sim.count("join refused: name or address taken")
 		o.leave(taken.By, func(error, bool) { finished() })
 		return true

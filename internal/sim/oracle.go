@@ -21,8 +21,8 @@ import (
 	"etcd/watch"
 )
 
-// oracle knows what must be true. It keeps the one log that all machines apply, as the
-// first of them applied it, and the state that comes of it.
+// oracle checks the invariants. It keeps the one log that all machines apply, as the first
+// of them applied it, and the state that results.
 type oracle struct {
 	sim *Sim
 
@@ -33,19 +33,19 @@ type oracle struct {
 	paths    []string
 	versions map[string][]version // of the paths that clients read
 
-	// told is the highest index that a client was told of, by a write or by a
+	// told is the highest index that a client has seen in the answer to a write or a
 	// linearizable read.
 	told uint64
 
-	changes map[uint64][]*raftpb.ConfChange // membership changes with a command that were appended, by index
-	raft    []uint64                        // whom Raft counts after the entries in log, with a vote or without one, ascending
-	voters  []uint64                        // at the end
-	unlike  string                          // who votes for whom, if machines do not agree
+	changes map[uint64][]*raftpb.ConfChange // appended conf changes that carry a command, by index
+	raft    []uint64                        // Raft's voters and learners after the entries in log, ascending
+	voters  []uint64                        // at the end of the run, by the first machine
+	unlike  string                          // how two machines disagree about the voters; "": they agree
 
-	raised bool // somebody has proposed a later version than the older one
+	raised bool // a later cluster version than the older program's has been proposed
 
 	times   times
-	issued  map[string]int // how often clients have sent a command
+	issued  map[string]int // how often clients have sent a command that was not refused
 	applied map[string]int // how often it is in the log
 
 	leaders  map[uint64]uint64    // by term
@@ -54,7 +54,7 @@ type oracle struct {
 	hashes   map[uint64][sha256.Size]byte
 }
 
-// committed is an entry with a command.
+// committed is a committed entry that carries a command.
 type committed struct {
 	index, now uint64
 	command    []byte
@@ -113,7 +113,7 @@ func (o *oracle) observe(l *life, kind string, message any) {
 	}
 }
 
-// append checks log matching: an index and a term name one entry.
+// append checks log matching: an index and a term identify one entry.
 func (o *oracle) append(l *life, m *raftnode.Append) {
 	for _, e := range m.Entries {
 		h := fnv.New64a()
@@ -137,12 +137,12 @@ func (o *oracle) append(l *life, m *raftnode.Append) {
 	}
 }
 
-// maxBehind is how many entries a machine may lack that is given a vote: those that the
-// leader allows, and those that came while the change was on its way.
+// maxBehind is how many entries a learner may lag when it is promoted: those that the leader
+// tolerates, and those appended while the conf change was in flight.
 const maxBehind = 200
 
-// change counts a membership change that was appended for the first time, and checks
-// that nobody gets a vote who is far behind.
+// change counts a conf change that was appended for the first time, and checks that no
+// learner is promoted that lags far behind.
 func (o *oracle) change(e *raftpb.Entry) {
 	change := &raftpb.ConfChange{}
 	if err := proto.Unmarshal(e.GetData(), change); err != nil {
@@ -191,7 +191,7 @@ func (o *oracle) apply(l *life, e *raftnode.Entry) {
 	o.commit(e)
 }
 
-// commit adds an entry to the log: some machine is the first to apply it.
+// commit adds an entry to the log when the first machine applies it.
 func (o *oracle) commit(e *raftnode.Entry) {
 	o.checkVersion(e)
 	result, err := o.store.Apply(e.Index, logtime.Time(e.Now), e.Command)
@@ -218,12 +218,12 @@ func (o *oracle) commit(e *raftnode.Entry) {
 	}
 }
 
-// checkMembers checks that behind an entry about the cluster Raft counts those who are members by the
-// state, and that no two of them have a name or an address in common.
+// checkMembers checks that after an entry about the cluster the members in the state are
+// Raft's voters and learners, and that no two of them share a name or an address.
 func (o *oracle) checkMembers(e *raftnode.Entry) {
 	for _, change := range o.changes[e.Index] {
 		if !bytes.HasSuffix(change.GetContext(), e.Command) {
-			continue // of a leader whose entry was overwritten
+			continue // of another leader, whose entry was overwritten
 		}
 		at, found := slices.BinarySearch(o.raft, change.GetNodeId())
 		switch removes := change.GetType() == raftpb.ConfChangeRemoveNode; {
@@ -250,7 +250,7 @@ func (o *oracle) checkMembers(e *raftnode.Entry) {
 	}
 }
 
-// look notes a new version of a path.
+// look records a new version of a path.
 func (o *oracle) look(path string) {
 	v := version{index: o.store.Index()}
 	v.node, v.failure = o.store.Get(path)
@@ -267,14 +267,14 @@ func (o *oracle) look(path string) {
 	o.versions[path] = append(all, v)
 }
 
-// issue notes that a client sends a command.
+// issue records that a client sends a command.
 func (o *oracle) issue(command []byte) {
 	if o.issued[string(command)]++; o.issued[string(command)] == 1 {
 		o.times.sent[string(command)] = o.sim.now
 	}
 }
 
-// refused notes that a client was told that its command was not proposed.
+// refused records that a client was told that its command was not proposed.
 func (o *oracle) refused(r *request) {
 	key := string(r.command)
 	if o.issued[key]--; o.applied[key] > o.issued[key] {
@@ -296,8 +296,8 @@ func (o *oracle) acknowledged(r *request, result store.Result) {
 	o.told = max(o.told, result.Index)
 }
 
-// read checks the answer to a read: it is the state at its index, and if it is to be
-// linearizable, not an older one than anybody knew of.
+// read checks the answer to a read: it is the state at its index, and, if the read was
+// linearizable, not older than what any client had seen before.
 func (o *oracle) read(r *request, reply *actors.ReadReply) {
 	if !r.local {
 		if reply.Index < r.floor {
@@ -305,7 +305,7 @@ func (o *oracle) read(r *request, reply *actors.ReadReply) {
 		}
 		o.told = max(o.told, reply.Index)
 	}
-	// The last command that this machine has known to be committed since its start.
+	// A machine has to serve at least what its disk said is committed when it started.
 	if i := sort.Search(len(o.log), func(i int) bool { return o.log[i].index > r.life.known }); i > 0 && reply.Index < o.log[i-1].index {
 		o.sim.fail("%s reads %s as of index %d although its disk said that %d is committed", r.life, r.path, reply.Index, r.life.known)
 	}
@@ -328,7 +328,7 @@ func (o *oracle) find(index uint64) (at int, ok bool) {
 	return at, at < len(o.log) && o.log[at].index == index
 }
 
-// frozen checks that machines which have applied the same are the same.
+// frozen checks that machines have the same state at the same applied index.
 func (o *oracle) frozen(l *life, state *store.View) {
 	h := sha256.New()
 	if _, err := state.WriteTo(h); err != nil {
@@ -357,9 +357,9 @@ func (o *oracle) final(l *life, state *store.View) {
 	o.frozen(l, state)
 }
 
-// members checks at the end that a machine counts the votes of all members, and of
-// nobody else. Those that joined last may not have theirs yet; unlike is what is different
-// from machine to machine, which may be because one is being promoted.
+// members checks at the end that the voters and learners of a machine are exactly the
+// members. Those that joined last may still be learners. Machines that disagree about the
+// voters are recorded in unlike, not failed: a promotion may be in flight.
 func (o *oracle) members(l *life, status *actors.StatusReply) {
 	if status == nil {
 		o.sim.fail("%s does not say at the end who votes", l)
@@ -388,12 +388,12 @@ func (o *oracle) valueOf(key string) string {
 	return ""
 }
 
-// eventsUpTo is the place behind the last event with at most this index.
+// eventsUpTo is the position after the last event with at most this index.
 func (o *oracle) eventsUpTo(index uint64) int {
 	return sort.Search(len(o.events), func(i int) bool { return o.events[i].Index > index })
 }
 
-// eventsSince is how many events there are from an index on.
+// eventsSince counts the events from an index on.
 func (o *oracle) eventsSince(index uint64) int {
 	return len(o.events) - sort.Search(len(o.events), func(i int) bool { return o.events[i].Index >= index })
 }

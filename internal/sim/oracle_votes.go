@@ -18,8 +18,8 @@ func (o *oracle) vote(m *raftpb.Message) {
 	o.votes[key] = m.GetTo()
 }
 
-// remembers checks that a machine that starts knows its last vote. It is not asked of one
-// that was removed, whose farewell is not on its disk, nor after damage.
+// remembers checks that a machine that starts knows its last vote. It is not called for a
+// machine that was removed, whose last state need not be on its disk, nor after damage.
 func (o *oracle) remembers(m *machine, found *raftpb.HardState) {
 	term, vote := found.GetTerm(), found.GetVote()
 	for key, to := range o.votes {

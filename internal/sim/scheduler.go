@@ -8,13 +8,13 @@ import (
 	"time"
 )
 
-// scheduler decides what happens next. Everything runs on goroutines of tasks, one at
-// a time; time passes only when no task can run.
+// scheduler decides what happens next. Every task has a goroutine, of which one runs at a
+// time; time passes only when no task is runnable.
 type scheduler struct {
 	now time.Duration
-	// rnd decides the order of things, and nothing else.
+	// rnd decides the order of steps, and nothing else.
 	rnd *rand.Rand
-	// lag is how likely a task with something to do is to get to it only later.
+	// lag is the probability that a task with work is delayed by up to maxLag.
 	lag float64
 
 	timers   timers
@@ -32,19 +32,18 @@ func newScheduler(rnd *rand.Rand) *scheduler {
 	return &scheduler{rnd: rnd, yielded: make(chan struct{})}
 }
 
-// maxLag is how long a task with something to do may have to wait.
+// maxLag is the upper bound of the delay of a task with work.
 const maxLag = 30 * time.Millisecond
 
-// task is a strand of work: an actor, or the start of a machine. It does one step when
-// the scheduler says so, and may sleep in the middle of it.
+// task is an actor, or the start of a machine. It does one step at a time when the scheduler
+// says so, and may sleep in the middle of it.
 type task struct {
 	s    *scheduler
 	life *life
 	name string
-	// lag is how likely it gets to what it has to do only later, if that is more than for
-	// all others.
+	// lag is the task's own probability of a delay; the scheduler's counts if it is higher.
 	lag float64
-	// step does the next piece of work and says whether there is more.
+	// step does the next piece of work and reports whether there is more.
 	step func() (more bool)
 
 	resume  chan bool // false: it has to end
@@ -58,7 +57,7 @@ func (s *scheduler) newTask(l *life, name string, step func() bool) *task {
 	return &task{s: s, life: l, name: name, step: step, resume: make(chan bool)}
 }
 
-// ready notes that t has something to do.
+// ready makes t runnable, after a lag now and then.
 func (s *scheduler) ready(t *task) {
 	if t.queued || t.inside || t.ended {
 		return
@@ -71,7 +70,7 @@ func (s *scheduler) ready(t *task) {
 	s.runnable = append(s.runnable, t)
 }
 
-// run runs until the time is until, or stop says that it is enough.
+// run runs tasks and timers until the time is until, or stop returns true.
 func (s *scheduler) run(until time.Duration, stop func() bool) {
 	for !stop() {
 		s.endTasks()
@@ -99,7 +98,7 @@ func (s *scheduler) run(until time.Duration, stop func() bool) {
 	}
 }
 
-// turn lets t do a step, or go on with the one it is in.
+// turn lets t do a step, or continue the one that it sleeps in.
 func (s *scheduler) turn(t *task) {
 	t.queued = false
 	switch {
@@ -126,8 +125,8 @@ func (s *scheduler) switchTo(t *task, goOn bool) {
 	s.current = nil
 }
 
-// endTasks ends the tasks of machines that have ended, in the middle of a step if need
-// be. No task runs meanwhile, so it is not done where the machine ends.
+// endTasks ends the tasks of machines that have ended, in the middle of a step if need be.
+// That needs a moment in which no task runs, so stop only queues them.
 func (s *scheduler) endTasks() {
 	for len(s.ending) > 0 {
 		t := s.ending[0]
@@ -155,8 +154,8 @@ func (t *task) loop() {
 	}
 }
 
-// sleep lets d pass in the middle of the present step. It does not return if the
-// task's machine ends meanwhile.
+// sleep lets d pass in the middle of the current step. It does not return if the task's
+// machine ends meanwhile.
 func (t *task) sleep(d time.Duration) {
 	t.s.after(d, func() {
 		t.queued = true
@@ -168,7 +167,7 @@ func (t *task) sleep(d time.Duration) {
 	}
 }
 
-// timer is something that happens at a time.
+// timer is a call of f at a time.
 type timer struct {
 	at      time.Duration
 	seq     uint64
@@ -176,7 +175,7 @@ type timer struct {
 	stopped bool
 }
 
-// after has f called, on no task, when d has passed.
+// after has the scheduler call f, outside all tasks, when d has passed.
 func (s *scheduler) after(d time.Duration, f func()) *timer {
 	t := &timer{at: s.now + max(d, 0), seq: s.nextSeq, f: f}
 	s.nextSeq++

@@ -2,5 +2,5 @@
 
 package sim
 
-// defaultSeeds is how many seeds a test runs.
+// defaultSeeds is how many seeds TestSeeds runs.
 const defaultSeeds = 100

@@ -10,17 +10,17 @@ import (
 	"etcd/actors"
 )
 
-// session stands for all connections of clients to one machine: it sends requests and
-// gives each answer to whoever asked.
+// session stands for all client connections to one machine: it sends requests and hands
+// each answer to its caller.
 type session struct {
 	life  *life
 	pid   *actor.PID
 	calls map[uint64]*call
 }
 
-// call is a request that waits for its answer.
+// call is a request in flight.
 type call struct {
-	answered func(reply any) // nil: there will be no answer any more
+	answered func(reply any) // called with nil if no answer will come
 	timeout  *timer
 }
 
@@ -60,9 +60,9 @@ func (s *session) forget(id uint64) {
 	delete(s.calls, id)
 }
 
-// call sends a request with a new ID to one of the machine's actors. answered is called
-// with the answer, or with nil when patience is over or the machine has ended; 0 waits
-// for ever.
+// call sends a request with a new ID to one of the machine's actors. answered is called with
+// the answer, or with nil when patience is over or the machine has ended. A patience of 0
+// waits for ever.
 func (s *session) call(to *actor.PID, request func(id uint64, replyTo *actor.PID) any, patience time.Duration, answered func(reply any)) (id uint64) {
 	s.life.sim.lastCall++
 	id = s.life.sim.lastCall
@@ -82,8 +82,8 @@ func (s *session) call(to *actor.PID, request func(id uint64, replyTo *actor.PID
 	return id
 }
 
-// hangUp tells everybody who waits that the machine has ended. They learn of it a
-// moment later, on no task.
+// hangUp ends all calls because the machine has ended. Their callers learn of it a moment
+// later, outside all tasks.
 func (s *session) hangUp() {
 	for _, id := range slices.Sorted(maps.Keys(s.calls)) {
 		c := s.calls[id]
@@ -100,7 +100,7 @@ func (s *session) propose(command []byte, patience time.Duration, answered func(
 	}, patience, typed(answered))
 }
 
-// read asks the raft actor (linearizable) or the store actor (local).
+// read sends a read to the raft actor (linearizable) or the store actor (local).
 func (s *session) read(of *actor.PID, path string, patience time.Duration, answered func(*actors.ReadReply)) {
 	s.call(of, func(id uint64, replyTo *actor.PID) any {
 		return &actors.Read{ID: id, ReplyTo: replyTo, Path: path}
@@ -125,7 +125,7 @@ func (s *session) freeze(patience time.Duration, answered func(*actors.Frozen)) 
 	}, patience, typed(answered))
 }
 
-// typed makes nil of no answer.
+// typed turns a missing answer into a nil *T.
 func typed[T any](answered func(*T)) func(any) {
 	return func(reply any) {
 		m, _ := reply.(*T)

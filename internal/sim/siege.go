@@ -18,28 +18,27 @@ import (
 	"etcd/store/storepb"
 )
 
-// siege is one machine, and everybody else is against it: whoever speaks to it says
-// whatever they like, in the name of a member if need be. The machine cannot be expected to
-// agree with liars. But whatever they say it must neither end because of it, unless it is
-// told in so many words that it does not belong to the cluster any more, nor be unable to
-// start from what it has on disk.
+// siege is one machine among attackers, who send it whatever they like, in the name of a
+// member if need be. The machine cannot be expected to reach agreement with liars. But
+// whatever they send, it must not end, unless it is told explicitly that it does not belong
+// to the cluster any more, and it must be able to start from what it has on disk.
 type siege struct {
 	*Sim
 	m *machine
 
-	// As the machine has shown them last; attackers like to be close to the truth.
+	// As last observed; attackers like to be close to the truth.
 	term, last uint64
 	departed   *actors.Departure
 	lastError  string
-	ticking    uint64 // for values that differ
+	ticking    uint64 // makes written values distinct
 }
 
 var errNoAnswer = errors.New("no answer")
 
-// liar is the member in whose name the others speak. It was taken in as a learner.
+// liar is the member in whose name the attackers speak. It has joined as a learner.
 var liar = store.Member{ID: 0x1a2b3c4d5e6f7788, Name: "liar", PeerURL: "http://liar:7001", ClientURL: "http://liar:4001"}
 
-// besiege starts a machine that has founded a cluster, and takes the liar in.
+// besiege starts a machine that founds a cluster, and lets the liar join.
 func besiege(seed uint64, trace io.Writer) *siege {
 	stream := func(n uint64) *mathrand.Rand { return mathrand.New(mathrand.NewPCG(seed, n)) }
 	s := &Sim{
@@ -83,7 +82,7 @@ func (g *siege) observe(_ *life, _ string, message any) {
 	}
 }
 
-// logged implements [judge]. What liars say may be called an error.
+// logged implements [judge]. Errors are allowed: what liars say may be logged as one.
 func (g *siege) logged(_ *life, r slog.Record) {
 	if r.Level >= slog.LevelError {
 		g.lastError = text(r)
@@ -93,10 +92,10 @@ func (g *siege) logged(_ *life, r slog.Record) {
 // remembers implements [judge].
 func (g *siege) remembers(*machine, *raftpb.HardState) {}
 
-// up says that the machine runs.
+// up reports whether the machine runs.
 func (g *siege) up() bool { return g.m.life != nil && g.m.life.machine != nil }
 
-// pass lets time pass, and judges what the machine has done.
+// pass lets time pass, and fails the run if the machine has ended without a reason.
 func (g *siege) pass(d time.Duration) {
 	g.run(g.now+d, g.failed)
 	switch l := g.m.life; {
@@ -112,7 +111,7 @@ func (g *siege) pass(d time.Duration) {
 	}
 }
 
-// start starts a process, and waits until it says that it serves, or for long.
+// start starts a process, and waits until it is ready, for 10 s at most.
 func (g *siege) start() {
 	g.m.start(g.establish)
 	for range 200 {
@@ -133,7 +132,7 @@ func (g *siege) restart(powerCut bool) {
 	g.start()
 }
 
-// ask asks the machine, and returns its answer, nil if none came.
+// ask sends a request to the machine and returns its answer; nil if none came within 10 s.
 func (g *siege) ask(request func(l *life, id uint64, replyTo *actor.PID) (to *actor.PID, message any)) (reply any) {
 	l := g.m.life
 	if l == nil || l.session == nil {
@@ -152,7 +151,7 @@ func (g *siege) ask(request func(l *life, id uint64, replyTo *actor.PID) (to *ac
 	return reply
 }
 
-// write sets a key, and says whether the machine has acknowledged that.
+// write sets a key; nil means that the machine has acknowledged it.
 func (g *siege) write() error {
 	g.ticking++
 	command := store.Encode(&storepb.Command{Kind: &storepb.Command_Set{Set: &storepb.Set{
@@ -167,7 +166,7 @@ func (g *siege) write() error {
 	return reply.Err
 }
 
-// alone says that the machine needs nobody else to serve: it is the only voter.
+// alone reports whether the machine can serve without peers: it is the only voter.
 func (g *siege) alone() bool {
 	status, _ := g.ask(func(l *life, id uint64, replyTo *actor.PID) (*actor.PID, any) {
 		return l.machine.Raft, &actors.Status{ID: id, ReplyTo: replyTo}
@@ -175,7 +174,7 @@ func (g *siege) alone() bool {
 	return status != nil && slices.Equal(status.Raft.Voters, []uint64{g.m.memberID})
 }
 
-// withstood judges the machine at the end: it runs, starts again, and serves if it may.
+// withstood judges the machine at the end: it runs, restarts, and serves if it can alone.
 func (g *siege) withstood() error {
 	g.pass(3 * time.Second)
 	if g.departed == nil && !g.failed() && g.alone() {

@@ -18,8 +18,8 @@ import (
 	"etcd/transport"
 )
 
-// FuzzPeer has the liar say whatever the input spells: handshakes, frames, messages of Raft,
-// forwards, snapshots, in any order and in between restarts.
+// FuzzPeer has the liar send what the input encodes: handshakes, frames, Raft messages,
+// forwarded proposals and snapshots, in any order and between restarts.
 func FuzzPeer(f *testing.F) {
 	for _, script := range [][]byte{
 		{}, {opPass, 9, opWrite, opRestart, 1},
@@ -27,7 +27,7 @@ func FuzzPeer(f *testing.F) {
 		{opRaft, byte(raftpb.MsgHeartbeat), 0, 7, 7, 4, 0}, // of a commit index of 2^40
 		{opRaft, byte(raftpb.MsgAppResp), 0, 4, 0, 0, 0},
 		{opRaft, byte(raftpb.MsgApp), 2, 1, 1, 1, 2, 0, 1, 3, 'a', 'b', 'c', 0, 1, 0},
-		{opRaft, byte(raftpb.MsgApp), 1, 0, 0, 1, 1, 0, 1, 0, 1, 0, 0, 0, 3, 'a', 'b', 'c', 0, 0}, // a command that is none, as the next leader
+		{opRaft, byte(raftpb.MsgApp), 1, 0, 0, 1, 1, 0, 1, 0, 1, 0, 0, 0, 3, 'a', 'b', 'c', 0, 0}, // an invalid command, as the next leader
 		{opForward, 0, 0, 3, 'a', 'b', 'c'}, {opForward, 0, 2, 3, 0x3a, 1, 8}, {opForward, 1, 0, 0},
 		{opSnapshot, 2, 3, 2, 0, 'n', 'o', 't', 'h', 'i', 'n', 'g'}, {opSnapshot, 2, 3, 2, 1, 0, 3},
 		{opFrame, byte(transport.KindRefusal), 20, '{', '"', 'e', 'r', 'r', 'o', 'r', 'C', 'o', 'd', 'e', '"', ':', '4', '1', '0', '}'},
@@ -64,7 +64,7 @@ const (
 	ops
 )
 
-// speech reads what is to be said from the input of the fuzzer.
+// speech decodes the input of the fuzzer into what the liar sends.
 type speech struct {
 	*siege
 	rest []byte
@@ -79,7 +79,7 @@ func (s *speech) byte() byte {
 	return b
 }
 
-// text is of at most max bytes, after their number.
+// text reads a length and at most max bytes.
 func (s *speech) text(max int) []byte {
 	n := min(int(s.byte()), len(s.rest), max)
 	text := s.rest[:n:n]
@@ -87,7 +87,7 @@ func (s *speech) text(max int) []byte {
 	return text
 }
 
-// near is a number that has to do with what is true, or with the ends of all numbers.
+// near returns a number near the true one, or at the limits of uint64.
 func (s *speech) near(truth uint64) uint64 {
 	switch b := s.byte(); b % 16 {
 	case 0:
@@ -117,7 +117,7 @@ func (s *speech) near(truth uint64) uint64 {
 	}
 }
 
-// member is the ID of somebody.
+// member returns a member ID: the liar's, the machine's or another.
 func (s *speech) member() uint64 {
 	switch s.byte() % 4 {
 	case 1:
@@ -128,7 +128,7 @@ func (s *speech) member() uint64 {
 	return liar.ID
 }
 
-// say does the next step, and says whether there was one.
+// say does the next step, and reports whether there was one.
 func (s *speech) say() bool {
 	if len(s.rest) == 0 || !s.up() {
 		return false
@@ -158,7 +158,7 @@ func (s *speech) say() bool {
 			Addr: string(s.text(255)), Nonce: s.near(0), Reach: string(s.text(255)), Rival: s.byte()%4 == 1,
 		})
 	case opWrite:
-		_ = s.write() // the liar may have talked the machine out of leading
+		_ = s.write() // may fail: the liar may have made the machine step down
 	case opRestart:
 		s.restart(s.byte()%2 == 1)
 	}
@@ -166,7 +166,7 @@ func (s *speech) say() bool {
 	return true
 }
 
-// message is one of Raft.
+// message returns a Raft message.
 func (s *speech) message() *raftpb.Message {
 	m := &raftpb.Message{
 		Type: raftpb.MessageType(s.byte() % 24).Enum(), From: proto.Uint64(liar.ID), To: proto.Uint64(s.m.memberID),
@@ -251,7 +251,7 @@ func (s *speech) command() []byte {
 	return data
 }
 
-// forward is a proposal as the liar would forward it.
+// forward returns a proposal as a member forwards it.
 func (s *speech) forward() []byte {
 	b := make([]byte, 41)
 	low := s.near(0)
@@ -264,7 +264,7 @@ func (s *speech) forward() []byte {
 	return append(b, s.command()...)
 }
 
-// snapshot sends what may be one.
+// snapshot sends what may be a valid snapshot.
 func (s *speech) snapshot(inbox *actors.Inbox) {
 	var conf raftpb.ConfState
 	for _, member := range []uint64{s.m.memberID, liar.ID} {
@@ -303,7 +303,7 @@ func (s *speech) snapshot(inbox *actors.Inbox) {
 	})
 }
 
-// state is that of the machine, as a snapshot has it.
+// state returns the state of the machine as a snapshot holds it.
 func (s *speech) state() []byte {
 	frozen, _ := s.ask(func(l *life, id uint64, replyTo *actor.PID) (*actor.PID, any) {
 		return l.machine.Store, &actors.Freeze{ID: id, ReplyTo: replyTo}

@@ -15,30 +15,30 @@ import (
 	"etcd/wal/crashfs"
 )
 
-// Config says which run it is to be.
+// Config selects a run.
 type Config struct {
 	Seed uint64
-	// Skip are the numbers of faults that are left out.
+	// Skip are the numbers of faults to leave out.
 	Skip []int
-	// Trace gets everything that happens as text; nil for none.
+	// Trace gets every step as text; nil for none.
 	Trace io.Writer
 }
 
-// Report is what came of a run.
+// Report is the result of a run.
 type Report struct {
 	Seed uint64
 	// Failure is the invariant that was violated, nil if none was.
 	Failure error
-	// Faults are those of the plan, whether or not they were left out.
+	// Faults are all that were planned, those left out included.
 	Faults []string
-	// Trace is a hash of everything that happened.
+	// Trace is a hash of every step.
 	Trace uint64
-	// Simulated is the time that passed inside.
+	// Simulated is the simulated time that passed.
 	Simulated time.Duration
-	// Steps is how many messages were handled, Entries how many commands were committed,
-	// Operations how many are in the history that was checked to be linearizable.
+	// Steps counts the messages handled, Entries the commands committed, Operations those in
+	// the histories that were checked for linearizability.
 	Steps, Entries, Operations int
-	// Counts is how often what happened.
+	// Counts is how often each named event happened.
 	Counts map[string]int
 }
 
@@ -60,7 +60,7 @@ type Sim struct {
 
 	founded    uint64                             // cluster ID, once the first machine serves
 	voted      func(m *machine, candidate uint64) // called when a machine is asked for its vote; may be nil
-	quiet      bool                               // clients send nothing any more
+	quiet      bool                               // clients send nothing more
 	lives      int
 	lastCall   uint64
 	operations []history.Operation
@@ -68,33 +68,33 @@ type Sim struct {
 	failure    error
 }
 
-// judge sees what machines do, and ends the run at what they must not do.
+// judge observes the machines, and fails the run when they do what they must not.
 type judge interface {
-	// observe sees a message of a machine before its actor does.
+	// observe sees a message before the actor of the machine that handles it.
 	observe(l *life, kind string, message any)
 	// logged sees a line of its log.
 	logged(l *life, r slog.Record)
-	// remembers sees what an undamaged disk says at a start.
+	// remembers sees the HardState on an undamaged disk at a start.
 	remembers(m *machine, found *raftpb.HardState)
 }
 
-// shape is what differs from seed to seed for the whole run.
+// shape are the parameters of a run, which differ from seed to seed.
 type shape struct {
 	machines        int
 	clients         int
 	watchers        int
 	faults          int
-	think           time.Duration // of clients between requests
-	sync            time.Duration // of a disk that is well
-	skew            time.Duration // most that a wall clock is off
+	think           time.Duration // mean pause of a client between requests
+	sync            time.Duration // mean duration of a sync of a healthy disk
+	skew            time.Duration // range of the offsets of wall clocks
 	tickSkew        float64
 	history         uint32
 	snapshotEntries uint64
-	sinceSnapshot   uint64 // bytes in memory that are in no snapshot; 0: the usual
-	memory          int    // bytes of entries in memory; 0: the usual
+	sinceSnapshot   uint64 // bytes in memory that are in no snapshot; 0: the default
+	memory          int    // bytes of entries in memory; 0: the default
 	segment         int64
 	weather         weather
-	older           bool // the cluster is founded by older programs
+	older           bool // the cluster is founded by the older program
 }
 
 func newShape(rnd *mathrand.Rand) shape {
@@ -119,8 +119,8 @@ func newShape(rnd *mathrand.Rand) shape {
 	}
 }
 
-// The phases of a run: clients and faults until calm; then everything is healed, and
-// everything has to come right within patience.
+// The phases of a run: workload and faults until calmFrom; then all faults end, and the
+// cluster has to converge within patience.
 const (
 	faultsFrom = 4 * time.Second
 	calmFrom   = 40 * time.Second
@@ -185,7 +185,7 @@ func without(faults []*fault, skip []int) []*fault {
 	return left
 }
 
-// maxStill is how many messages may be handled without any time passing.
+// maxStill is how many messages may be handled without time passing.
 const maxStill = 1_000_000
 
 func (s *Sim) failed() bool {
@@ -195,7 +195,7 @@ func (s *Sim) failed() bool {
 	return s.failure != nil
 }
 
-// fail notes the first violation. The run ends after the present step.
+// fail records the first violation. The run ends after the current step.
 func (s *Sim) fail(format string, args ...any) {
 	if s.failure == nil {
 		s.failure = fmt.Errorf("at %.6fs: %w", s.now.Seconds(), fmt.Errorf(format, args...))
@@ -213,7 +213,7 @@ func (s *Sim) newMachine() *machine {
 	return m
 }
 
-// skew is how far a wall clock is off.
+// skew returns a random offset of a wall clock.
 func (s *Sim) skew(rnd *mathrand.Rand) time.Duration {
 	if s.shape.skew == 0 {
 		return 0
@@ -221,7 +221,7 @@ func (s *Sim) skew(rnd *mathrand.Rand) time.Duration {
 	return time.Duration(rnd.Int64N(int64(s.shape.skew))) - s.shape.skew/2
 }
 
-// start founds the cluster, lets the others join and the clients begin.
+// start founds the cluster, lets the other machines join, and starts clients and watchers.
 func (s *Sim) start(stream func(uint64) *mathrand.Rand) {
 	first := s.newMachine()
 	first.member = true
@@ -246,7 +246,7 @@ func (s *Sim) start(stream func(uint64) *mathrand.Rand) {
 	s.after(time.Second, s.compare)
 }
 
-// grow adds machines until the cluster has its size.
+// grow adds machines until the cluster has its planned size.
 func (s *Sim) grow() {
 	if len(s.machines) >= s.shape.machines {
 		s.operator.busy = false
@@ -255,7 +255,7 @@ func (s *Sim) grow() {
 	s.operator.add(s.grow)
 }
 
-// compare compares the states of machines now and then.
+// compare compares the states of machines every second.
 func (s *Sim) compare() {
 	for _, m := range s.machines {
 		if l := m.life; l != nil && l.ready() {
@@ -269,7 +269,7 @@ func (s *Sim) compare() {
 	s.after(time.Second, s.compare)
 }
 
-// anyReady is a machine that serves clients, nil if there is none.
+// anyReady picks a machine that serves clients; nil if there is none.
 func (s *Sim) anyReady(rnd *mathrand.Rand) *life { return s.anyLife(rnd, (*life).ready) }
 
 func (s *Sim) anyLife(rnd *mathrand.Rand, fit func(*life) bool) *life {

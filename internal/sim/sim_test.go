@@ -47,8 +47,8 @@ func given(name string) bool {
 	return found
 }
 
-// TestSeed runs one seed: go test ./internal/sim -v -seed N. If it fails, it leaves out
-// faults as long as it still fails, and says which remain.
+// TestSeed runs one seed: go test ./internal/sim -v -seed N. If it fails, it shrinks the
+// faults to those without which the run does not fail, and prints them.
 func TestSeed(t *testing.T) {
 	cfg := Config{Seed: *seedFlag, Skip: skipped(t)}
 	if *traceFlag != "" {
@@ -89,8 +89,8 @@ func skipped(t *testing.T) (skip []int) {
 	return skip
 }
 
-// shrink returns faults that can be left out of a run that fails: one after the other,
-// it keeps those without which the run does not fail any more.
+// shrink returns the faults that can be left out of a failing run so that it still fails,
+// trying one after another.
 func shrink(cfg Config, faults int) []int {
 	for i := range faults {
 		if slices.Contains(cfg.Skip, i) {
@@ -105,7 +105,7 @@ func shrink(cfg Config, faults int) []int {
 	return cfg.Skip
 }
 
-// replay is the command that runs a seed.
+// replay returns the command that runs a seed again.
 func replay(seed uint64, skip []int) string {
 	command := fmt.Sprintf("go test ./internal/sim -v -seed %d", seed)
 	if len(skip) > 0 {
@@ -127,7 +127,7 @@ func TestTheSameSeedIsTheSameRun(t *testing.T) {
 	}
 }
 
-// rare is what has to happen somewhere in the seeds that CI runs.
+// rare lists the events that have to occur somewhere in the seeds that CI runs.
 var rare = []string{
 	"append rejected", "bit flipped", "claim confirmed", "claim confirmed elsewhere", "claim unanswered", "damage to the last record", "damage without consequence",
 	"damaged snapshot passed over", "directory restored", "disk full", "disk lost", "fsync failed", "history cleared",
@@ -142,7 +142,7 @@ var rare = []string{
 	"write refused", "write unanswered",
 }
 
-// enough is how many seeds are enough for everything rare to happen.
+// enough is how many seeds suffice for every rare event to occur.
 const enough = 300
 
 // TestSeeds runs many seeds, or for a long time (-soak 30m -timeout 0).

@@ -13,16 +13,16 @@ import (
 	"etcd/store/tree"
 )
 
-// times is what the oracle knows of the true time.
+// times is what the oracle knows about the true, simulated time.
 type times struct {
-	sent   map[string]time.Duration // when a command was sent first
-	due    map[string]time.Duration // before when a key must not expire
-	latest uint64                   // the latest time in the log
-	own    logtime.Time             // when a leader took it from its wall clock last
+	sent   map[string]time.Duration // when a command was first sent
+	due    map[string]time.Duration // earliest time at which a key may expire
+	latest uint64                   // latest time in the log
+	own    logtime.Time             // time of the log when a leader last took it from its wall clock
 }
 
-// checkTime checks that the time of the log does not run backwards, and that no key goes
-// before its time: by the log, and by the true time, whatever wall clocks say.
+// checkTime checks that the time of the log does not run backwards, and that no key expires
+// early: neither by the log nor by the true time, whatever wall clocks say.
 func (o *oracle) checkTime(e *raftnode.Entry, result store.Result) {
 	if e.Now < o.times.latest {
 		o.sim.fail("entry %d has a time %v before that of an earlier one", e.Index, time.Duration(o.times.latest-e.Now))
@@ -62,13 +62,13 @@ func ttlOf(command []byte) (ttl time.Duration, ok bool) {
 	return 0, false
 }
 
-// ownClock notes that a leader has taken the time from its wall clock, because nobody who
-// voted for it knew that of the log. Then keys go when that clock says so. It must not come
-// to this while more than half of the machines that vote have known it since their start;
-// who votes is not known here for certain, but all but one may lack at most one vote.
+// ownClock handles a leader that has taken the time from its wall clock, because none of its
+// voters knew the time of the log. From then on keys expire by that clock. It must not come
+// to this while a majority of the voters have known the time of the log since their start.
+// Which members are voters is not known here for certain, but at most one may be a learner.
 func (o *oracle) ownClock(l *life) {
 	o.sim.count("time taken from a wall clock")
-	o.times.own = l.machine.LogTime() // what it finds in its log may be committed later
+	o.times.own = l.machine.LogTime() // entries already in its log may be committed later
 	clear(o.times.due)
 	ready, members := 0, o.store.Members()
 	for _, m := range o.sim.machines {
@@ -82,7 +82,7 @@ func (o *oracle) ownClock(l *life) {
 	}
 }
 
-// stale says whether a key should have expired long ago by the time of the log.
+// stale reports whether a key is overdue by more than 5 s, by the time of the log.
 func (o *oracle) stale() bool {
 	due := o.store.NextDeadline()
 	for _, m := range o.sim.machines {

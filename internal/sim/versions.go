@@ -13,8 +13,8 @@ import (
 	versions "etcd/version"
 )
 
-// Machines of different versions: an older program understands clusters of version 1 only. It
-// is the same program otherwise, so what it would not understand ends it here.
+// Machines of different versions: the older program understands clusters of version 1 only.
+// Otherwise it is the same program, so the simulation ends it where it would not understand.
 
 var olderCommands = versions.Range{Min: 1, Max: 1}
 
@@ -25,7 +25,7 @@ func (m *machine) commands() versions.Range {
 	return store.Commands
 }
 
-// upgrade starts machines again with the present program.
+// upgrade restarts machines with the present program.
 func upgrade(s *Sim, f *fault) func() {
 	machines := s.some(f.rnd, 1+f.rnd.IntN(len(s.machines)))
 	for _, m := range machines {
@@ -39,8 +39,8 @@ func upgrade(s *Sim, f *fault) func() {
 	})
 }
 
-// downgrade starts machines again with the older program, as one may as long as the version
-// of the cluster is the older one.
+// downgrade restarts machines with the older program, which is allowed until the version of
+// the cluster is raised.
 func downgrade(s *Sim, f *fault) func() {
 	if s.oracle.raised || s.oracle.store.Version() != olderCommands.Max {
 		return nil
@@ -52,19 +52,19 @@ func downgrade(s *Sim, f *fault) func() {
 	})
 }
 
-// tooNew ends a process whose program is too old for the cluster. Its operator starts a newer
-// one.
+// tooNew ends a process whose program is too old for the cluster. The operator starts the
+// present one.
 func (l *life) tooNew(where string) {
 	l.sim.count("older program refused: " + where)
 	l.m.older = false
 	l.exit()
 }
 
-// knew is for how long a leader must have noticed that a machine runs an older program: before
-// that it may take it for the process that was there before.
+// knew is how long a process with the older program must have run for a leader to know: before
+// that the leader may take it for the process before it.
 const knew = 2 * election
 
-// raises notes an entry that gives the cluster a version. Whoever proposes it has heard from
+// raises records an entry that gives the cluster a version. Its proposer must have heard from
 // all members that they understand it.
 func (o *oracle) raises(by *life, to uint32) {
 	if to <= olderCommands.Max {
@@ -82,8 +82,7 @@ func (o *oracle) raises(by *life, to uint32) {
 	o.raised = true
 }
 
-// checkVersion checks that nothing is in the log that the cluster's version before it does
-// not have.
+// checkVersion checks that an entry needs no later version than the cluster has before it.
 func (o *oracle) checkVersion(e *raftnode.Entry) {
 	c := new(storepb.Command)
 	if err := proto.Unmarshal(e.Command, c); err != nil {
@@ -99,7 +98,7 @@ func (o *oracle) checkVersion(e *raftnode.Entry) {
 	}
 }
 
-// lookForRaise sees what is about to enter the log of a machine.
+// lookForRaise looks for a raised version in entries that a machine appends.
 func (o *oracle) lookForRaise(l *life, m *raftnode.Append) {
 	for command := range raftnode.Commands(m.Entries) {
 		given := store.VersionGiven(command)
@@ -113,8 +112,8 @@ func (o *oracle) lookForRaise(l *life, m *raftnode.Append) {
 	}
 }
 
-// refusedVersion says whether a machine must stop because its program is too old, which its
-// operator mends.
+// refusedVersion reports whether a machine must stop because its program is too old, and
+// upgrades it if so.
 func (o *operator) refusedVersion(m *machine, d actors.Departure) bool {
 	if !m.older || d.Removed || d.Lost || !o.sim.oracle.raised {
 		return false

@@ -13,11 +13,11 @@ import (
 	"etcd/watch"
 )
 
-// maxStall is for how long a watcher may not take anything.
+// maxStall is how long a watcher may stall.
 const maxStall = 10 * time.Second
 
-// watcher follows a part of the tree, on one machine after the other. It must see
-// every event once, in order.
+// watcher follows a part of the tree, on one machine after another. It must see every event
+// once, in order.
 type watcher struct {
 	sim  *Sim
 	rnd  *rand.Rand
@@ -29,7 +29,7 @@ type watcher struct {
 	life *life
 	id   uint64
 	next uint64 // index from which events are wanted; 0: not known yet
-	read int    // events of the oracle before this place were seen, or are of no interest
+	read int    // events of the oracle before this position were seen, or do not match
 }
 
 // connect begins a watch on some machine.
@@ -44,7 +44,7 @@ func (w *watcher) connect() {
 		w.register(l)
 		return
 	}
-	// A watch of what is to come begins behind everything that was acknowledged.
+	// A watch without an index begins after everything that was acknowledged.
 	floor := w.sim.oracle.told
 	l.session.sync(clientPatience, func(synced *actors.Synced) {
 		if synced == nil || synced.Err != nil || l.dead {
@@ -53,7 +53,7 @@ func (w *watcher) connect() {
 		}
 		w.read = w.sim.oracle.eventsUpTo(floor)
 		if w.rnd.IntN(2) == 0 {
-			w.next = floor + 1 // then it is known what the first event is
+			w.next = floor + 1 // then the first event is known
 		}
 		w.register(l)
 	})
@@ -63,7 +63,7 @@ func (w *watcher) reconnect() {
 	w.life = nil
 	pause := 20*time.Millisecond + time.Duration(w.rnd.Int64N(int64(500*time.Millisecond)))
 	if w.sim.quiet {
-		pause /= 100 // nothing new comes any more, and it has to get to the end
+		pause /= 100 // nothing more is written, and it has to catch up
 	}
 	w.sim.after(pause, w.connect)
 }
@@ -107,7 +107,7 @@ func (w *watcher) receive(message any) {
 	}
 }
 
-// take takes what it is given, and is ready for more at once or only after a while.
+// take handles deliveries, and asks for more at once or after a stall.
 func (w *watcher) take(reply *actors.WatchReply) {
 	for _, d := range reply.Deliveries {
 		if d.Err != nil {
@@ -154,7 +154,7 @@ func (w *watcher) lost(err error) {
 	default:
 		w.sim.fail("%s ends a watch: %v", w.life, err)
 	}
-	w.next = 0 // it looks at the key and begins anew
+	w.next = 0 // a client would read the key and watch again
 	w.reconnect()
 }
 
@@ -188,7 +188,7 @@ func (w *watcher) see(event *tree.Event) {
 	w.next = event.Index + 1
 }
 
-// behind says whether there are events that w has not seen.
+// behind reports whether there are events that w has not seen.
 func (w *watcher) behind() bool {
 	if w.next == 0 {
 		return false
@@ -201,8 +201,8 @@ func (w *watcher) behind() bool {
 	return false
 }
 
-// wants is what the API says about watches: events at the path, below it if the watch is
-// recursive, and those that take away a directory above it.
+// wants reports whether an event matches, by the API: at the path, below it if the watch is
+// recursive, and deleting or expiring a directory above it.
 func (w *watcher) wants(e *tree.Event) bool {
 	path := e.Node.Path
 	switch {

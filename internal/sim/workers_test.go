@@ -14,19 +14,20 @@ import (
 	"time"
 )
 
-// workerVar has the test binary run a share of the seeds and print what came of each:
-// a run has its process to itself, because of Raft's random numbers.
+// workerVar makes the test binary a worker that runs a share of the seeds and prints the
+// result of each. There is one run at a time in a process, because Raft's random numbers are
+// global.
 const workerVar = "SIM_WORKER"
 
-// outcome is a Report as a worker prints it.
+// outcome is a Report as a worker prints it, in JSON.
 type outcome struct {
 	Report
 	Failure string
-	Again   bool // the run is a repetition of another worker's
+	Again   bool // the run repeats one of another worker
 }
 
-// work runs every step-th seed from first on, n of them or as long as time is left, and
-// some of its neighbour's again.
+// work runs every step-th seed from first on, n of them or until end, and repeats some of
+// its neighbour's.
 func work(share string) {
 	var first, step uint64
 	var n int
@@ -43,7 +44,7 @@ func work(share string) {
 			o.Failure = r.Failure.Error()
 		}
 		if err := out.Encode(o); err != nil {
-			os.Exit(1) // nobody listens any more
+			os.Exit(1) // nobody reads the pipe any more
 		}
 	}
 	for seed, i := first, 0; i < n || time.Now().Unix() < end; seed, i = seed+step, i+1 {
@@ -54,7 +55,7 @@ func work(share string) {
 	}
 }
 
-// sum is what came of many runs.
+// sum is the result of many runs.
 type sum struct {
 	seeds                      int
 	simulated                  time.Duration
@@ -62,7 +63,7 @@ type sum struct {
 	counts                     map[string]int
 	failed                     []outcome
 	traces                     map[uint64]uint64 // by seed
-	unlike                     []uint64          // seeds that were not the same run twice
+	unlike                     []uint64          // seeds whose repetition was another run
 }
 
 func (s *sum) names() []string { return slices.Sorted(maps.Keys(s.counts)) }
@@ -88,7 +89,7 @@ func (s *sum) add(o outcome) {
 	}
 }
 
-// runSeeds divides seeds among as many processes as there are processors.
+// runSeeds divides seeds among one worker per processor.
 func runSeeds(t *testing.T, from uint64, n int, soak time.Duration) *sum {
 	t.Helper()
 	end := time.Now().Add(soak).Unix()
@@ -117,7 +118,7 @@ func runSeeds(t *testing.T, from uint64, n int, soak time.Duration) *sum {
 	return total
 }
 
-// runWorker runs a share of the seeds in a process and has each result seen, until see
+// runWorker runs a share of the seeds in a process and calls see with each result, until it
 // returns an error.
 func runWorker(binary, share string, see func(outcome) error) error {
 	cmd := exec.Command(binary)
