@@ -12,7 +12,7 @@ const (
 	noLeader = `{"health":"false","reason":"RAFT NO LEADER"}`
 )
 
-// launched starts a machine that cannot serve everything and waits until its port answers.
+// launched starts a machine that may not become ready and waits until its port answers.
 func (s *server) launched() {
 	s.t.Helper()
 	s.launch()
@@ -37,7 +37,7 @@ func (s *server) wantNoLeader(requests ...request) {
 	}
 }
 
-// waitHealth waits until a machine says how it is.
+// waitHealth waits for a health status of a machine.
 func (s *server) waitHealth(status int, body string) {
 	s.t.Helper()
 	waitUntil(s.t, "its health is "+body, func() bool {
@@ -46,9 +46,9 @@ func (s *server) waitHealth(status int, body string) {
 	})
 }
 
-// TestRestartWithoutAMajority: a machine that comes back alone answers everything: what
-// it knows at once, the rest with 301. What it applied before is no news when the others
-// are back.
+// TestRestartWithoutAMajority: a machine that restarts without a majority answers every
+// request: local ones at once, the rest with 301. Entries that it had applied before are
+// not sent to watchers again when the majority is back.
 func TestRestartWithoutAMajority(t *testing.T) {
 	t.Parallel()
 	c := startCluster(t, 3, append([]string{"-snapshot-count", "50"}, fastElections...)...)
@@ -57,7 +57,7 @@ func TestRestartWithoutAMajority(t *testing.T) {
 	for i := range 80 { // a snapshot, and entries behind it
 		index = s.event(post("/v1/keys/k", "value", fmt.Sprint(i))).Index
 	}
-	for range 3 { // the disk may know a little later that something is committed
+	for range 3 { // the commit index on disk may lag a little
 		s.event(post("/v1/keys/later", "value", "x"))
 	}
 	c.kill(c.members...)
@@ -84,7 +84,7 @@ func TestRestartWithoutAMajority(t *testing.T) {
 	}
 	next := s.background(post("/v1/watch/k", "index", fmt.Sprint(index+1)))
 	s.wantNoLeader(get("/leader"), get("/v1/keys/k"), post("/v1/keys/k", "value", "new"), del("/v1/keys/k"), get("/v1/watch/k"),
-		get("/v1/watch/k?quorum=false")) // nobody can say yet what is new
+		get("/v1/watch/k?quorum=false")) // it is not known yet which events are new
 
 	c.start(c.others(s)...)
 	s.proc.waitServing()
@@ -105,8 +105,8 @@ func TestRestartWithoutAMajority(t *testing.T) {
 	}
 }
 
-// TestWhileJoining: a machine that waits for the cluster it is to join answers as well,
-// on both ports, and stops in order.
+// TestWhileJoining: a machine that waits for its join answers on both ports, and stops
+// cleanly.
 func TestWhileJoining(t *testing.T) {
 	t.Parallel()
 	s := newServer(t, "-C", freeAddress(t), "-r", "1000", "-request-timeout", "1s")

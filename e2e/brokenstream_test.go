@@ -6,9 +6,9 @@ import (
 	"time"
 )
 
-// TestBrokenStream breaks the connections from a follower to a leader that is alive while
-// writes are on their way there: they are done once the connections are there again, and
-// not when the time of their clients is up, and done once.
+// TestBrokenStream breaks the streams from a follower to a live leader while forwarded
+// writes are in flight: they are done as soon as the streams are up again, not only after
+// the timeout of their clients, and each is done once.
 func TestBrokenStream(t *testing.T) {
 	t.Parallel()
 	c, net := startPartitionable(t, 3, "-heartbeat", "100ms", "-election", "2s", "-request-timeout", "5s")
@@ -25,7 +25,7 @@ func TestBrokenStream(t *testing.T) {
 		for i := range writes {
 			waiting = append(waiting, follower.background(post(fmt.Sprintf("/v1/keys/lost/%d/%d", round, i), "value", "1")))
 		}
-		pause(t, time.Duration(round)*20*time.Millisecond) // what is on its way then is lost
+		pause(t, time.Duration(round)*20*time.Millisecond) // what is in flight then is lost
 		net.set(from, to, link{cut: true})
 		net.heal()
 		for _, p := range waiting {

@@ -19,9 +19,9 @@ import (
 
 const browserLimit = 2 * time.Minute // from the start of the browser to the last report
 
-// lookout stands before a port of a machine: it passes on what a browser sends, Host included,
-// and remembers what was answered. Below /page/ it serves pages of its own, as somebody does
-// whose name has led to another address before, or who stands before a machine to serve both.
+// lookout is a proxy before a port of a machine: it forwards what a browser sends, Host
+// included, and records the answers. Below /page/ it serves pages of its own, as does the
+// attacker in DNS rebinding, whose name resolved to another address before, or a reverse proxy.
 type lookout struct {
 	*httptest.Server
 
@@ -54,20 +54,20 @@ func newLookout(t *testing.T, target string, pages http.Handler) *lookout {
 	return l
 }
 
-// statuses are those of what has been asked for so far.
+// statuses returns the status of every request so far.
 func (l *lookout) status(request string) int {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.answered[request]
 }
 
-// as is a URL of the same port with another host.
+// as returns a URL of the same port with another host.
 func (l *lookout) as(host string) string {
 	return strings.Replace(l.URL, "127.0.0.1", host, 1)
 }
 
-// browserPages are the scripts of pages by name. C and P are the URLs of the ports for clients
-// and machines, and what attempt notes is reported when the script has ended; then the browser
+// browserPages are the scripts of pages by name. C and P are the URLs of the client port and
+// the peer port. What attempt records is reported when the script has ended; then the browser
 // goes to the next page.
 var browserPages = map[string]string{
 	// What a page of another origin tries.
@@ -120,7 +120,7 @@ var browserPages = map[string]string{
 		await attempt("post", () => fetch("/v1/keys/own", {method: "POST", body: new URLSearchParams({value: "1"})}).then(r => r.text()));
 		await attempt("read", () => fetch("/v1/keys/own").then(r => r.text()));`,
 
-	// A page whose name leads to the port by now.
+	// A page whose name resolves to the port by now (DNS rebinding).
 	"rebound": `
 		await attempt("post", () => fetch("/v1/keys/rebound", {method: "POST", body: new URLSearchParams({value: "evil"})}).then(r => r.text()));
 		await attempt("read", () => fetch("/v1/keys/secret").then(r => r.text()));
@@ -128,7 +128,7 @@ var browserPages = map[string]string{
 		await attempt("join", () => fetch("/join", {method: "POST", headers: {"Content-Type": "application/json"}, body: "{}"}).then(r => r.text()));`,
 }
 
-// TestBrowser lets pages in a real browser try to get at a machine with the default addresses.
+// TestBrowser lets pages in a real browser attack a machine with the default addresses.
 func TestBrowser(t *testing.T) {
 	chromium, err := exec.LookPath("chromium")
 	if err != nil {
@@ -185,8 +185,8 @@ func TestBrowser(t *testing.T) {
 	waitUntil(t, "the link is followed", func() bool { return clients.status("GET /v1/keys/linked") != 0 })
 
 	const (
-		nothing = "an error" // it is told nothing
-		opaque  = "opaque"   // nor whether there was an answer to read
+		nothing = "an error" // the page learns nothing
+		opaque  = "opaque"   // the page cannot read the answer
 		refused = `{"errorCode":403,`
 		value   = `{"action":"`
 	)
@@ -249,7 +249,7 @@ func TestBrowser(t *testing.T) {
 	s.want(get("/machines"), 200, s.client)
 }
 
-// browserReport is what a page has seen, by what it has tried.
+// browserReport maps each attempt of a page to what the page saw.
 type browserReport struct {
 	page string
 	saw  map[string]string
@@ -266,11 +266,11 @@ await fetch(report, {method: "POST", mode: "no-cors", body: JSON.stringify(saw)}
 location.href = next;
 </script>`
 
-// browse opens a page in a browser of its own, which knows the hosts of this test only. It runs
+// browse opens a page in a new browser, which resolves only the hosts of this test. It runs
 // until the test ends.
 func browse(t *testing.T, chromium, page string) {
 	t.Helper()
-	cmd := exec.Command(chromium, "--headless", "--no-sandbox", // which root has to do without
+	cmd := exec.Command(chromium, "--headless", "--no-sandbox", // the sandbox refuses root
 		"--disable-gpu", "--disable-dev-shm-usage", "--no-first-run", "--no-proxy-server", "--disable-sync",
 		"--disable-background-networking", "--disable-component-update", "--disable-breakpad", "--disable-features=HttpsUpgrades",
 		"--host-resolver-rules=MAP *.example 127.0.0.1, MAP * ~NOTFOUND, EXCLUDE 127.0.0.1",
@@ -283,7 +283,7 @@ func browse(t *testing.T, chromium, page string) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
-		_ = syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) // it may have ended, which Wait tells
+		_ = syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) // it may have ended already; Wait reports how
 		_ = cmd.Wait()
 		if t.Failed() {
 			t.Logf("%s\n%s", cmd, said.String())

@@ -27,8 +27,8 @@ func upgradableFrom(t *testing.T) (commits []string) {
 	return commits
 }
 
-// programOf is the server as it was at a commit, built from the history of this repository.
-// It is kept in the user's cache, so it is built once.
+// programOf returns the server as of a commit, built from the history of this repository and
+// kept in the user's cache.
 func programOf(t *testing.T, commit string) (path string) {
 	t.Helper()
 	hash := strings.TrimSpace(output(t, "..", "git", "rev-parse", "--verify", commit+"^{commit}"))
@@ -56,8 +56,8 @@ func programOf(t *testing.T, commit string) (path string) {
 	return path
 }
 
-// programOfVersion is the present server, but of one that understands the versions of a
-// cluster from 1 to last.
+// programOfVersion returns the present server, changed to understand the cluster versions
+// from 1 to last.
 func programOfVersion(t *testing.T, last string) (path string) {
 	t.Helper()
 	const file, present = "store/version.go", "var Commands = version.Range{Min: 1, Max: 2}"

@@ -18,12 +18,12 @@ const (
 	catchupLimit = time.Minute
 
 	catchupPace   = 10 * time.Millisecond // of each client, when latencies are compared
-	catchupSettle = time.Second           // for what full speed has left to the disk
+	catchupSettle = time.Second           // for the disk to drain what full speed has left
 	catchupBefore = time.Second
 )
 
-// snapshotReceived is what a machine logs when it has taken a snapshot of
-// another one.
+// snapshotReceived is what a machine logs when it has installed a snapshot of
+// the leader.
 var snapshotReceived = regexp.MustCompile(`(?i)msg="?[^"\n]*snapshot[^"\n]*(received|installed)|(?i)msg="?[^"\n]*(received|installed)[^"\n]*snapshot`)
 
 // pressure is a number of clients that write to one server.
@@ -33,10 +33,10 @@ type pressure struct {
 	stop    chan struct{}
 	wg      sync.WaitGroup
 	written atomic.Int64
-	pace    atomic.Int64 // time from one write of a client to its next, if longer than the write takes
+	pace    atomic.Int64 // minimum time from one write of a client to its next, in ns
 
 	mu        sync.Mutex
-	latencies []time.Duration // since they were last taken
+	latencies []time.Duration // since the last take
 }
 
 func startPressure(t testing.TB, s *server, clients int) *pressure {
@@ -104,8 +104,8 @@ func (p *pressure) end() {
 	p.wg.Wait()
 }
 
-// TestCatchUp checks that a machine that was down for more writes than the
-// log keeps catches up by a snapshot, while the leader goes on serving.
+// TestCatchUp checks that a machine that was down for longer than the log
+// reaches back catches up by a snapshot, while the leader goes on serving.
 func TestCatchUp(t *testing.T) {
 	c := startCluster(t, 3, "-snapshot-count", strconv.Itoa(max(*catchupWrites/6, 100)))
 	leader := c.leader()
@@ -125,8 +125,8 @@ func TestCatchUp(t *testing.T) {
 	took := time.Since(begin)
 	t.Logf("%d writes in %s, %.0f/s", *catchupWrites, took.Round(time.Millisecond), float64(*catchupWrites)/took.Seconds())
 
-	// From here on at a pace that leaves the machine time for the newcomer:
-	// what clients wait for at full speed is the processor, not the leader.
+	// From here on at a pace that leaves processor time for the new member:
+	// at full speed clients wait for the processor, not for the leader.
 	p.pace.Store(int64(catchupPace))
 	pause(t, catchupSettle)
 	p.take()
@@ -168,8 +168,8 @@ func TestCatchUp(t *testing.T) {
 	}
 }
 
-// A machine that was down while more was written than the others have in memory, 64 MiB, gets
-// it from their logs, and one that starts reads its own.
+// A machine that was down for more writes than its peers keep in memory, 64 MiB, catches up
+// from their logs on disk, and one that starts reads its own.
 func TestCatchUpFromTheLogOnDisk(t *testing.T) {
 	t.Parallel()
 	c := startCluster(t, 3, "-snapshot=false")
@@ -186,7 +186,7 @@ func TestCatchUpFromTheLogOnDisk(t *testing.T) {
 	late.proc.waitServing()
 	leader.proc.waitServing()
 	now := leader.event(post("/v1/keys/now", "value", "1"))
-	if got := late.event(get("/v1/keys/now")); got.Index != now.Index { // it waits until it is there
+	if got := late.event(get("/v1/keys/now")); got.Index != now.Index { // linearizable: waits until it has caught up
 		t.Errorf("it has index %d, want %d", got.Index, now.Index)
 	}
 	c.checkSameState()

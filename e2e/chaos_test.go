@@ -15,11 +15,11 @@ var (
 	chaosSeed = flag.Uint64("chaos.seed", 0, "seed of TestChaos, 0 for a new one each run")
 )
 
-// disturbance is a step of the schedule: something is done to members and
-// undone after a while.
+// disturbance is a step of the schedule: a fault of some members that ends
+// after a while.
 type disturbance struct {
 	what         string
-	target       int // where to begin, if it is not the leader
+	target       int // first member, if it is not the leader
 	hold, settle time.Duration
 }
 
@@ -27,7 +27,7 @@ func (d disturbance) String() string {
 	return fmt.Sprintf("%s (slot %d) for %s, then %s", d.what, d.target, d.hold, d.settle)
 }
 
-// disturbances names what can be done to a cluster of n machines.
+// disturbances returns the faults that a cluster of n machines can take.
 func disturbances(n int) []string {
 	all := []string{
 		"kill the leader", "kill one", "kill all", "kill a majority", "stop the leader",
@@ -39,13 +39,13 @@ func disturbances(n int) []string {
 	return all
 }
 
-// schedule makes up steps that fill a time. All of it is decided in advance,
-// so that a seed gives the same steps again.
+// schedule returns random steps that fill a time. All of it is decided in
+// advance, so that a seed gives the same steps again.
 func schedule(rng *rand.Rand, members int, length time.Duration) []disturbance {
 	names := disturbances(members)
 	var steps []disturbance
 	for total := time.Duration(0); total < length; {
-		// Every kind comes once before the first comes again.
+		// Every kind comes once before any comes again.
 		rng.Shuffle(len(names), func(i, j int) { names[i], names[j] = names[j], names[i] })
 		for _, name := range names {
 			d := disturbance{
@@ -62,8 +62,8 @@ func schedule(rng *rand.Rand, members int, length time.Duration) []disturbance {
 }
 
 // TestChaos lets clients use a cluster through all members while members are
-// killed, paused, restarted and replaced, and checks that the answers agree
-// with one order of all requests and that nothing acknowledged is lost.
+// killed, paused, restarted and replaced, and checks that the answers are
+// linearizable and that nothing acknowledged is lost.
 func TestChaos(t *testing.T) {
 	for _, n := range []int{3, 5} {
 		t.Run(fmt.Sprintf("%d machines", n), func(t *testing.T) {
@@ -158,7 +158,7 @@ func (c *cluster) disturb(d disturbance, w *workload) {
 	}
 }
 
-// replace removes a machine and lets a new one join in its slot.
+// replace removes a machine, and has a new one join in its slot.
 func (c *cluster) replace(old *server) {
 	c.t.Helper()
 	rest := c.others(old)

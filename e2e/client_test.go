@@ -94,7 +94,7 @@ type reply struct {
 	status int
 	header http.Header
 	body   string
-	closes bool // the connection ends with it
+	closes bool // the server closes the connection after it
 }
 
 // conn is one connection to a server.
@@ -105,7 +105,7 @@ type conn struct {
 	in      *bufio.Reader
 }
 
-// overTLS holds, by address, what clients of servers with TLS do, a func() *tls.Config.
+// overTLS holds the client configuration of servers with TLS by address, a func() *tls.Config.
 var overTLS sync.Map
 
 // dial opens a connection, over TLS if the server at the address speaks that.
@@ -130,7 +130,7 @@ func dialTLS(address string, cfg *tls.Config) (*conn, error) {
 	return &conn{Conn: c, tcp: c.(*tls.Conn).NetConn().(*net.TCPConn), address: address, in: bufio.NewReader(c)}, nil
 }
 
-// send writes requests, all of them in one piece.
+// send pipelines requests in one write.
 func (c *conn) send(requests ...request) error {
 	var b []byte
 	for _, r := range requests {
@@ -140,8 +140,7 @@ func (c *conn) send(requests ...request) error {
 	return err
 }
 
-// receive reads the answer to a request of the given method, however long it
-// takes.
+// receive reads the answer to a request of the given method, without a limit.
 func (c *conn) receive(method string) (reply, error) {
 	resp, err := http.ReadResponse(c.in, &http.Request{Method: method})
 	if err != nil {
@@ -345,8 +344,8 @@ func (b *background) wait(t testing.TB) reply {
 	}
 }
 
-// stillOpen says that there is no answer within a short while. It can miss a
-// late one, so callers also check the number of watchers.
+// stillOpen reports whether no answer comes within a short while. It can miss
+// a late one, so callers also check the number of watchers.
 func (b *background) stillOpen() bool {
 	select {
 	case o := <-b.answer:

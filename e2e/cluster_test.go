@@ -22,8 +22,8 @@ type cluster struct {
 	named   int // how many names were given out
 }
 
-// startCluster starts n machines, the first of which is asked by the others,
-// and returns once all of them vote.
+// startCluster starts n machines, which join through the first of them, and
+// returns once all of them are voters.
 func startCluster(t testing.TB, n int, args ...string) *cluster {
 	t.Helper()
 	c := &cluster{t: t, args: args}
@@ -52,8 +52,8 @@ func (c *cluster) form() {
 	c.waitVoters()
 }
 
-// start runs machines together, which may need each other to serve, and
-// waits until all of them do.
+// start starts machines together, because they may need each other for a
+// quorum, and waits until all of them serve.
 func (c *cluster) start(members ...*server) {
 	c.t.Helper()
 	for _, s := range members {
@@ -89,9 +89,8 @@ func (c *cluster) others(s *server) []*server {
 	return slices.DeleteFunc(slices.Clone(c.members), func(m *server) bool { return m == s })
 }
 
-// leader returns the running machine that the first of the given machines
-// (by default all) that answers takes for the leader. It waits until there is
-// one.
+// leader waits for a leader and returns it, as the first of the given machines
+// (by default all) that answers sees it. It must be running and among them.
 func (c *cluster) leader(among ...*server) *server {
 	c.t.Helper()
 	if len(among) == 0 {
@@ -151,8 +150,8 @@ func (s *server) list() ([]clusterMember, error) {
 	return body.Members, nil
 }
 
-// waitVoters returns once every machine knows all machines of the cluster,
-// and only these, and knows that they vote.
+// waitVoters returns once every machine lists exactly the machines of the
+// cluster, all of them as voters.
 func (c *cluster) waitVoters() {
 	c.t.Helper()
 	for _, s := range c.members {
@@ -165,8 +164,8 @@ func (c *cluster) waitVoters() {
 	}
 }
 
-// remove takes a machine out of the cluster by a request to another one and
-// waits until it has ended, which it does by itself and with a message.
+// remove removes a machine by a request to another member and waits until it
+// has ended, which it does by itself and with a message.
 func (c *cluster) remove(s, ask *server) {
 	c.t.Helper()
 	waitUntil(c.t, s.name+" is no member any more", func() bool {
@@ -178,8 +177,8 @@ func (c *cluster) remove(s, ask *server) {
 		if i < 0 {
 			return true
 		}
-		// Without a leader the request fails and is sent again; also while the leader
-		// has not heard of machines that have just come back.
+		// Without a leader the request fails and is retried; also while the leader has
+		// not heard from machines that have just restarted.
 		answer, err := exchange(ask.client, del("/v2/members/"+list[i].ID))
 		notYet := answer.status == 500 || answer.status == 404 || strings.Contains(answer.body, "no majority")
 		if err == nil && answer.status >= 300 && !notYet {
@@ -213,8 +212,8 @@ func (s *server) hash() (stateHash, error) {
 	return h, nil
 }
 
-// checkSameState waits until all machines have applied the same index and
-// checks that they hold the same state then.
+// checkSameState waits until all machines have applied the same index, and
+// checks that their states have the same hash at it.
 func (c *cluster) checkSameState() {
 	c.t.Helper()
 	var last []string

@@ -29,7 +29,7 @@ func TestExpiryAcrossLeaders(t *testing.T) {
 	}
 	long := c.members[0].event(post("/v1/keys/long", "value", "1", "ttl", "1000"))
 
-	// Every machine is watched; those of the leader are asked again later.
+	// There is a watch on every machine; those on the leader are repeated later.
 	watch := func(s *server) (watches []*background) {
 		for _, set := range sets {
 			watches = append(watches, s.background(post("/v1/watch"+set.Key, "index", strconv.FormatUint(set.Index+1, 10))))
@@ -62,8 +62,7 @@ func TestExpiryAcrossLeaders(t *testing.T) {
 			expired[i] = e
 		}
 	}
-	// The one that was killed learns it from the log, like all others after a
-	// restart of everything.
+	// The killed machine learns it from the log, as all do after a full restart.
 	leader.start()
 	check := func() {
 		for _, s := range c.members {
@@ -86,8 +85,8 @@ func TestExpiryAcrossLeaders(t *testing.T) {
 	c.checkSameState()
 }
 
-// TestTTLOfAWriteThatWaited checks that a time to live counts from when the next leader
-// takes the command, if it came when there was none.
+// TestTTLOfAWriteThatWaited checks that the TTL of a write that came while there was no
+// leader counts from the time at which the next leader proposes it.
 func TestTTLOfAWriteThatWaited(t *testing.T) {
 	t.Parallel()
 	const ttl = 60 * time.Second
@@ -96,7 +95,7 @@ func TestTTLOfAWriteThatWaited(t *testing.T) {
 	others := c.others(leader)
 	c.kill(leader)
 	killed := time.Now()
-	var writes []*background // one of the machines that are asked leads next
+	var writes []*background // to all machines, one of which leads next
 	for _, s := range others {
 		writes = append(writes, s.background(post("/v1/keys/"+s.name, "value", "1", "ttl", strconv.Itoa(int(ttl/time.Second)))))
 	}
@@ -110,7 +109,7 @@ func TestTTLOfAWriteThatWaited(t *testing.T) {
 		if err != nil {
 			t.Fatalf("%+v: %v", e, err)
 		}
-		// Nobody can be elected until nearly an election timeout has passed since the last heartbeat.
+		// No leader can be elected until nearly an election timeout after the last heartbeat.
 		if from := at.Add(-ttl).Sub(killed); from < time.Second/2 {
 			t.Errorf("%s: the time to live counts from %v after the leader was killed, when there was no other one", others[i].name, from)
 		}

@@ -20,7 +20,7 @@ func TestWatchAcrossMembers(t *testing.T) {
 
 	stop := make(chan struct{})
 	end := sync.OnceFunc(func() { close(stop) })
-	defer end() // for a test that fails half-way
+	defer end() // if the test fails half-way
 	var writing, watching sync.WaitGroup
 	var mu sync.Mutex
 	acknowledged := map[uint64]string{}
@@ -35,7 +35,7 @@ func TestWatchAcrossMembers(t *testing.T) {
 				value := fmt.Sprintf("%d-%d", id, i)
 				answer, err := exchange(addresses[i%len(addresses)], post("/v1/keys/watched/"+strconv.Itoa(id), "value", value))
 				if err != nil || answer.status != 200 {
-					continue // it may have been done, which the watchers see
+					continue // the outcome is unknown; the watchers will see it
 				}
 				e, err := answer.event()
 				if err != nil {
@@ -48,7 +48,7 @@ func TestWatchAcrossMembers(t *testing.T) {
 			}
 		})
 	}
-	// Watchers end with the key that is written last.
+	// Watchers end at the event of the last key.
 	seen := make([][]event, watchers)
 	for id := range watchers {
 		watching.Go(func() {
@@ -100,7 +100,7 @@ func TestWatchAcrossMembers(t *testing.T) {
 	if t.Failed() {
 		return
 	}
-	// The last write may have been repeated: the watchers end with the first.
+	// The last write may have been retried and done twice: the watchers end at the first.
 	for id := range watchers {
 		if !slices.Equal(seen[id], seen[0]) {
 			t.Errorf("watcher %d sees %d events, watcher 0 sees %d, and not the same", id, len(seen[id]), len(seen[0]))
@@ -123,9 +123,9 @@ func TestWatchAcrossMembers(t *testing.T) {
 	t.Logf("%d watchers saw the same %d events, %d of them acknowledged to the writers", watchers, len(seen[0]), len(acknowledged))
 }
 
-// TestWatchOverSnapshot checks that watches at a machine that gets a snapshot
-// of the leader either go on with the next event or are told that they were
-// cleared.
+// TestWatchOverSnapshot checks that watches on a machine that installs a
+// snapshot of the leader either go on with the next event or end with the
+// error that the history was cleared.
 func TestWatchOverSnapshot(t *testing.T) {
 	t.Parallel()
 	c, net := startPartitionable(t, 3, "-heartbeat", "50ms", "-election", "500ms", "-snapshot-count", "200")
@@ -141,12 +141,12 @@ func TestWatchOverSnapshot(t *testing.T) {
 	}
 	later := late.background(get("/v1/watch/later"))
 	late.waitWatchers(3)
-	// A machine that is cut off keeps its watches.
+	// A partitioned machine keeps its watches.
 	net.setAll(c.slot(late), link{cut: true}, link{cut: true})
 	first := leader.event(post("/v1/keys/watched", "value", "1"))
 	leader.event(post("/v1/keys/watched", "value", "2"))
 	p := startPressure(t, leader, 4)
-	p.wait(6000, time.Minute) // more than a leader keeps in memory for machines that are late
+	p.wait(6000, time.Minute) // more than a leader keeps in memory for followers that lag
 	p.end()
 	net.heal()
 	waitUntil(t, "a snapshot is installed", func() bool { return snapshotReceived.MatchString(late.proc.stderr()) })

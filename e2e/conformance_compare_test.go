@@ -44,7 +44,7 @@ func (r *replay) compare(number int, s recordedStep, want expectation, got reply
 			fail("%v", err)
 			return
 		}
-		expiration := "" // the recorded one, which comes before the ttl
+		expiration := "" // the recorded one; the field precedes the ttl
 		diff := compareJSON(r.fill(want.body), body, "body", map[string]func(want, got any) string{
 			"expiration": func(want, got any) string {
 				expiration, _ = want.(string)
@@ -132,8 +132,8 @@ func (r *replay) index(want, got any) string {
 	return ""
 }
 
-// expiration compares two expiration fields: the same recorded time is the
-// same time of ours, and a new one is the given ttl away from the request.
+// expiration compares two expiration fields: equal recorded times must be
+// equal in ours, and a new one must be the given ttl away from the request.
 func (r *replay) expiration(s recordedStep, want, got any, sent time.Time) string {
 	old, _ := want.(string)
 	text, _ := got.(string)
@@ -158,10 +158,9 @@ func (r *replay) expiration(s recordedStep, want, got any, sent time.Time) strin
 	return ""
 }
 
-// ttl compares two ttl fields of a key whose time was set by a request sent at set. Ours
-// may be higher by a second, for rounding, and by more where the recording waited for a
-// restart. It may be lower by the time that has really passed since: nobody knows how
-// busy the machine is.
+// ttl compares two ttl fields of a key whose TTL was set by a request sent at set. Ours may
+// be higher by a second, for rounding, and by more where the recording waited for a
+// restart. It may be lower by the real time since set: the host may be busy.
 func (r *replay) ttl(want, got any, set time.Time) string {
 	above, below := int64(1), 1+int64(time.Since(set)/time.Second)
 	if r.restarted {
@@ -180,12 +179,12 @@ func (r *replay) ttl(want, got any, set time.Time) string {
 	return ""
 }
 
-// The rule for a ttl is neither too strict for a busy machine nor empty.
+// The comparison of ttl fields tolerates a busy host, and still finds differences.
 func TestWhichTTLIsTheSame(t *testing.T) {
 	for _, c := range []struct {
 		name      string
 		got       string
-		passed    time.Duration // since the time was set, at least
+		passed    time.Duration // since the TTL was set, at least
 		restarted bool
 		same      bool
 	}{
@@ -210,7 +209,7 @@ func TestWhichTTLIsTheSame(t *testing.T) {
 	}
 }
 
-// sameText compares two strings of which the wanted one may be "*" for any.
+// sameText compares two strings; "*" as the wanted one matches any.
 func sameText(want, got any) string {
 	if text, ok := got.(string); want == "*" && ok && text != "" || want == got {
 		return ""

@@ -10,8 +10,8 @@ import (
 	"time"
 )
 
-// TestConformance replays what was recorded from etcd 0.1.0 against a fresh
-// server per case.
+// TestConformance replays the requests recorded with etcd 0.1.0 and compares
+// the answers, with a fresh server for each case.
 func TestConformance(t *testing.T) {
 	cases, err := loadRecording("testdata/v1-etcd-0.1.0.jsonl")
 	if err != nil {
@@ -29,7 +29,7 @@ func TestConformance(t *testing.T) {
 	if !all {
 		return
 	}
-	// A run that was narrowed with -run cannot tell.
+	// A run that was narrowed with -run does not use all of them.
 	if flagRun() == "" {
 		for name := range expected.Rules {
 			if !expected.used[name] {
@@ -97,7 +97,7 @@ func replayCase(t *testing.T, c recordedCase, expected *deviations) {
 	}
 }
 
-// step carries out one step and checks what comes of it.
+// step carries out one step and checks its answer.
 func (r *replay) step(number int, s recordedStep, want expectation) {
 	switch {
 	case s.Sleep > 0:
@@ -107,8 +107,8 @@ func (r *replay) step(number int, s recordedStep, want expectation) {
 		r.server.stop()
 		r.server.start()
 		for _, at := range r.expiring {
-			// Usually the key expires after the restart. On a machine too
-			// slow for that the log entries come in another order.
+			// Usually the key expires after the restart. On a host too slow
+			// for that the log entries have another order.
 			r.loose = r.loose || time.Now().After(at)
 		}
 	case s.Background != "":
@@ -192,8 +192,8 @@ func (r *replay) rewrite(i int) func(name, value string) string {
 	}
 }
 
-// sleep lets the recorded time pass. Where keys expire in that time, their
-// expiry is what is waited for.
+// sleep lets the recorded time pass. If keys expire in that time, it waits for
+// their expiry instead.
 func (r *replay) sleep(d time.Duration) {
 	waited := false
 	for key, at := range r.expiring {

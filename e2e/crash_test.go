@@ -23,9 +23,9 @@ const (
 	crashKeys    = 12 // keys of each writer
 )
 
-// TestCrash kills the server under write load and starts it again, many
-// times, and checks after every start that nothing acknowledged is lost,
-// that history and index go on, and that time to live survives.
+// TestCrash kills the server under write load and restarts it, many times, and
+// checks after every start that nothing acknowledged is lost, that history and
+// index go on, and that TTLs survive.
 func TestCrash(t *testing.T) {
 	t.Parallel()
 	seed := *crashSeed
@@ -95,7 +95,7 @@ type ack struct {
 	body  string
 }
 
-// running is a load under way.
+// running is a load that has been started.
 type running struct {
 	enough chan struct{} // closed once the wanted number of writes is acknowledged
 	left   atomic.Int64
@@ -141,8 +141,8 @@ type writer struct {
 
 func (w *writer) dir() string { return "/w" + strconv.Itoa(w.id) }
 
-// write sends one request after the other until the connection breaks. floor
-// is an index that every answer must exceed.
+// write sends one request after another until the connection breaks. floor is
+// an index that every answer must exceed.
 func (w *writer) write(c *conn, r *running, floor uint64) {
 	t := w.load.server.t
 	for {
@@ -222,8 +222,8 @@ func (l *load) acknowledge(a ack) {
 	l.mu.Unlock()
 }
 
-// verify compares the writer's keys with the server's. A request that was
-// not answered may have taken effect or not; what is there decides.
+// verify compares the writer's keys with the server's. The outcome of an
+// unanswered request is unknown; the server's state decides.
 func (w *writer) verify(t *testing.T) {
 	t.Helper()
 	answer := w.load.server.do(get("/v1/keys" + w.dir()))
@@ -307,9 +307,9 @@ func (k *ttlKeys) add(t *testing.T, round int) {
 	}
 }
 
-// verify checks that keys are there until they expire and that expiry is an
-// event of its own. Keys whose time has not come are kept for the next call,
-// or waited for if all is set.
+// verify checks that keys exist until their deadline and that expiry is an
+// event of its own. Keys that are not due yet are kept for the next call, or
+// waited for if all is set.
 func (k *ttlKeys) verify(t *testing.T, all bool) {
 	t.Helper()
 	k.live = slices.DeleteFunc(k.live, func(set event) bool {

@@ -7,13 +7,13 @@ import (
 	"time"
 )
 
-// far is how far clocks jump. What differs by half of it is on the wrong side.
+// far is how far clocks jump. A time that is off by half of it went by a wrong clock.
 const far = 2 * time.Hour
 
 // jumpClocks sets the wall clocks of single machines forwards and backwards
-// while keys wait for their time. A running machine goes on by the time that
-// has passed, and one that starts with a wrong clock by the time of the log:
-// nothing expires early or late.
+// while keys have deadlines ahead. A running machine goes on by elapsed time,
+// and one that starts with a wrong clock by the time of the log: nothing
+// expires early or late.
 func (o *ordeal) jumpClocks() {
 	clocks := map[*server]*shiftedClock{}
 	for _, s := range o.c.members {
@@ -58,7 +58,7 @@ func (o *ordeal) jumpClocks() {
 		}
 	}
 
-	// Machines that start with wrong clocks, and lead: they have heard the others.
+	// Machines that start with wrong clocks, and lead: their peers told them the time of the log.
 	for _, skew := range variants(o, 1, []time.Duration{-far, far}) {
 		s := o.any()
 		name := "/clock/start" + skew.String()
@@ -92,10 +92,10 @@ func (o *ordeal) jumpClocks() {
 	o.c.start(o.c.members...)
 }
 
-// near says that two durations are the same by the measure of a jump.
+// near reports whether two durations are the same, measured by a jump.
 func near(a, b time.Duration) bool { return (a - b).Abs() < far/8 }
 
-// setTTL sets a key that expires; it tries until that is acknowledged.
+// setTTL sets a key that expires, and retries until it is acknowledged.
 func (o *ordeal) setTTL(s *server, key string, ttl time.Duration) event {
 	o.t.Helper()
 	var e event
@@ -110,8 +110,8 @@ func (o *ordeal) setTTL(s *server, key string, ttl time.Duration) event {
 	return e
 }
 
-// mustExpire waits until a key expires, and checks that this is the next thing
-// that happens to it.
+// mustExpire waits until a key expires, and checks that this is its next
+// event.
 func (o *ordeal) mustExpire(s *server, set event) {
 	o.t.Helper()
 	watch := s.background(post("/v1/watch"+set.Key, "index", strconv.FormatUint(set.Index+1, 10)))

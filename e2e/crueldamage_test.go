@@ -13,8 +13,8 @@ import (
 
 func isFull(err error) bool { return errors.Is(err, syscall.ENOSPC) }
 
-// copyDirectory copies the files of a data directory. What was reserved and not
-// written takes no time.
+// copyDirectory copies the files of a data directory, without the zeros that
+// are preallocated and not written.
 func copyDirectory(t testing.TB, from, to string) {
 	t.Helper()
 	if err := os.MkdirAll(to, 0o700); err != nil {
@@ -29,7 +29,7 @@ func copyDirectory(t testing.TB, from, to string) {
 	}
 }
 
-// written returns how many bytes there are up to the zeros at the end.
+// written returns the length of a file without the zeros at its end.
 func written(data []byte) int {
 	const block = 64 << 10
 	zeros := make([]byte, block)
@@ -44,7 +44,7 @@ type damage struct {
 	what  string
 	files string // the newest of these is damaged
 	do    func(o *ordeal, path string)
-	says  string // how a machine names it that refuses to start
+	says  string // how the machine names it when it refuses to start
 }
 
 // inflict does the damage.
@@ -59,7 +59,7 @@ func (d damage) inflict(o *ordeal, s *server) {
 
 const segmentFiles, snapshotFiles = "*.wal", "*.snap"
 
-// refused is damage with which a machine does not start.
+// refused is damage that makes a machine refuse to start.
 var refused = []damage{
 	{"a flipped bit in the header of the log", segmentFiles, flipAt(func(*ordeal, []byte) int { return 40 }),
 		".wal is damaged at offset"},
@@ -91,7 +91,7 @@ var refused = []damage{
 	}, "damaged"},
 }
 
-// harmless is damage for which the rest of the directory makes up.
+// harmless is damage that the rest of the directory compensates.
 var harmless = []damage{
 	{"a flipped bit in the newest snapshot", snapshotFiles, flipAt(func(o *ordeal, data []byte) int { return o.rng.IntN(len(data)) }), ""},
 	{"a newest snapshot that is gone", snapshotFiles, func(o *ordeal, path string) {
@@ -124,7 +124,7 @@ func readAll(t testing.TB, path string) []byte {
 	return data
 }
 
-// writeAll replaces a file and keeps what was reserved and not written.
+// writeAll replaces a file and keeps its preallocated length.
 func writeAll(t testing.TB, path string, data []byte) {
 	t.Helper()
 	if err := os.WriteFile(path, data[:written(data)], 0o600); err != nil {
@@ -135,9 +135,9 @@ func writeAll(t testing.TB, path string, data []byte) {
 	}
 }
 
-// damageDirectory damages what a machine has on disk while it is down, in many
-// ways. It must refuse to start, or lose nothing; refused, it must come back as
-// its message says.
+// damageDirectory damages the data directory of a machine while it is down, in
+// many ways. It must refuse to start, or lose nothing; if it refuses, it must
+// come back by what its message says.
 func (o *ordeal) damageDirectory() {
 	s := o.any()
 	kept := s.data + ".kept"
@@ -170,7 +170,7 @@ func (o *ordeal) damageDirectory() {
 		restore()
 	}
 	o.progress()
-	if o.long { // all of it was really there before
+	if o.long { // undamaged, the directory is as good as before
 		o.c.start(s)
 		o.mustAccept(s)
 		o.c.kill(s)
@@ -188,8 +188,8 @@ func (o *ordeal) damageDirectory() {
 	o.c.waitVoters()
 }
 
-// leave removes a machine that is down from the cluster, and lets it ask to join
-// when it starts.
+// leave removes a machine that is down from the cluster, and has it join when
+// it starts.
 func (o *ordeal) leave(s *server) {
 	o.t.Helper()
 	ask := o.c.others(s)[0]
@@ -200,7 +200,7 @@ func (o *ordeal) leave(s *server) {
 		}
 		i := slices.IndexFunc(list, func(m clusterMember) bool { return m.Name == s.name })
 		if i >= 0 {
-			exchange(ask.client, del("/v2/members/"+list[i].ID)) // the list tells whether it was done
+			exchange(ask.client, del("/v2/members/"+list[i].ID)) // the list shows whether it was done
 		}
 		return i < 0
 	})

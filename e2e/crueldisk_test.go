@@ -13,11 +13,10 @@ import (
 	"time"
 )
 
-// whatToDo is what a machine says that ends because of its disk.
+// whatToDo is in the message of a machine that ends because of its disk.
 var whatToDo = []string{"the process ends", "Nothing that was acknowledged is lost", "Look at the disk", "start it again"}
 
-// smallSize has room for what the machine brings along, a segment of 64 MiB, and for
-// snapshots.
+// smallSize has space for the machine's data, a segment of 64 MiB, and snapshots.
 const smallSize = "120m"
 
 // smallDisk is a tmpfs that holds the data directory of a machine.
@@ -25,7 +24,7 @@ type smallDisk struct {
 	o    *ordeal
 	s    *server
 	path string
-	home string // where the data directory was before
+	home string // original path of the data directory
 }
 
 // moveToSmallDisk stops a machine and starts it again with its data directory
@@ -39,12 +38,12 @@ func (o *ordeal) moveToSmallDisk(s *server, size string) *smallDisk {
 	if err := mountTmpfs(d.path, "size="+size); err != nil {
 		o.t.Fatalf("mount a tmpfs: %v", err)
 	}
-	o.t.Cleanup(func() { detach(d.path) }) // gone already if all went well
+	o.t.Cleanup(func() { detach(d.path) }) // unmounted already unless the test fails
 	d.move(filepath.Join(d.path, "data"))
 	return d
 }
 
-// move stops the machine and starts it with its data directory elsewhere.
+// move stops the machine, moves its data directory, and starts it there.
 func (d *smallDisk) move(to string) {
 	d.o.t.Helper()
 	d.s.stop()
@@ -56,7 +55,7 @@ func (d *smallDisk) move(to string) {
 	d.s.start()
 }
 
-// fill leaves so many bytes of the disk free.
+// fill fills the disk but for free bytes.
 func (d *smallDisk) fill(free int64) {
 	d.o.t.Helper()
 	f, err := os.Create(filepath.Join(d.path, "ballast"))
@@ -79,8 +78,8 @@ func (d *smallDisk) fill(free int64) {
 	}
 }
 
-// retake takes the space that the machine has made since fill, by removing what a snapshot
-// covers, without ever taking more.
+// retake takes the space that the machine has freed since fill, by removing what a snapshot
+// covers, and never more than that.
 func (d *smallDisk) retake(free int64) {
 	d.o.t.Helper()
 	f, err := os.OpenFile(filepath.Join(d.path, "ballast"), os.O_WRONLY, 0)
@@ -88,12 +87,12 @@ func (d *smallDisk) retake(free int64) {
 		d.o.t.Fatal(err)
 	}
 	defer f.Close()
-	if err := takeSpace(f, free); err != nil && !isFull(err) { // the machine may have been faster
+	if err := takeSpace(f, free); err != nil && !isFull(err) { // the machine may have taken the space first
 		d.o.t.Fatal(err)
 	}
 }
 
-// clean makes space again.
+// clean frees the space again.
 func (d *smallDisk) clean() {
 	d.o.t.Helper()
 	if err := os.Remove(filepath.Join(d.path, "ballast")); err != nil {
@@ -101,7 +100,7 @@ func (d *smallDisk) clean() {
 	}
 }
 
-// leave brings the data directory home.
+// leave moves the data directory back to its original path.
 func (d *smallDisk) leave() {
 	d.o.t.Helper()
 	d.move(d.home)
@@ -110,9 +109,10 @@ func (d *smallDisk) leave() {
 	}
 }
 
-// fillDisk fills the disk of a follower and of the leader, for a snapshot, for
-// the next segment of the log, and for a snapshot that it gets from the leader. The machine must end and say what to do, the
-// others go on, and with space again it must come back with everything.
+// fillDisk leaves a follower and the leader without space for a snapshot, for
+// the next segment of the log, and for a snapshot received from the leader. The
+// machine must end and say what to do, the others go on, and with space again
+// it must come back with everything.
 func (o *ordeal) fillDisk() {
 	s := o.any()
 	d := o.moveToSmallDisk(s, smallSize)
@@ -133,8 +133,8 @@ func (d *smallDisk) noSnapshot() {
 	d.fill(0)
 	o.mustEnd(s, append(whatToDo, "no space left on device")...)
 	o.mustAccept(o.c.others(s)...)
-	// Somebody starts it before there is space. It may come up, but not for long,
-	// and must not make anything worse.
+	// It is started before there is space. It may come up, but not for long, and
+	// must not make anything worse.
 	s.launch()
 	o.mustEnd(s, append(whatToDo, "no space left on device")...)
 	o.progress()
@@ -142,21 +142,19 @@ func (d *smallDisk) noSnapshot() {
 	s.start()
 }
 
-// noSegment leaves space for snapshots, but not for a segment of the log that has room for
-// a large write.
+// noSegment leaves space for snapshots, but not for a segment that a large write needs.
 func (d *smallDisk) noSegment() {
 	o, s := d.o, d.s
 	o.t.Helper()
 	d.fill(6 << 20)
-	// What a test-and-set brings is in the log even if the test fails, and nowhere
-	// else.
+	// The value of a test-and-set whose test fails is in the log and nowhere else.
 	o.write(s, "/filler", "small")
 	filler := post("/v1/keys/filler", "value", strings.Repeat("x", 8<<20), "prevValue", "other")
 	for i := 0; s.runs(); i++ {
 		if i == 50 {
 			o.t.Fatalf("%s has written 400 MiB to a small disk", s.name)
 		}
-		exchange(o.c.others(s)[0].client, filler) // may fail as the machine dies
+		exchange(o.c.others(s)[0].client, filler) // may fail when the machine ends
 		d.retake(6 << 20)
 	}
 	o.mustEnd(s, append(whatToDo, "no space left on device", "segment")...)
@@ -165,15 +163,15 @@ func (d *smallDisk) noSegment() {
 	s.start()
 }
 
-// noSnapshotFromLeader leaves no space for the snapshot with which the machine
-// would catch up.
+// noSnapshotFromLeader leaves no space for the snapshot that the machine needs
+// to catch up.
 func (d *smallDisk) noSnapshotFromLeader() {
 	o, s := d.o, d.s
 	o.t.Helper()
 	o.leaveBehind(s)
 	d.fill(0)
 	s.launch()
-	// It may come to a snapshot of its own first.
+	// It may write a snapshot of its own first.
 	o.mustEnd(s, append(whatToDo, "no space left on device", "snapshot")...)
 	o.mustAccept(o.c.others(s)...)
 	d.clean()
@@ -184,10 +182,10 @@ func (d *smallDisk) noSnapshotFromLeader() {
 type tracer struct {
 	o    *ordeal
 	proc *process
-	out  string // what it saw
+	out  string // file with its output
 }
 
-// tamper lets strace change how a running machine's syncs end.
+// tamper has strace inject faults or delays into the syncs of a running machine.
 func (o *ordeal) tamper(s *server, how string) *tracer {
 	o.t.Helper()
 	tr := &tracer{o: o, out: filepath.Join(s.dir, "strace")}
@@ -204,7 +202,7 @@ func (o *ordeal) tamper(s *server, how string) *tracer {
 	return tr
 }
 
-// waitFor returns when strace has said something so many times.
+// waitFor returns when a text is in the output of strace the given number of times.
 func (tr *tracer) waitFor(what string, times int) {
 	tr.o.t.Helper()
 	waitUntil(tr.o.t, what+" in what strace saw", func() bool {
@@ -212,7 +210,7 @@ func (tr *tracer) waitFor(what string, times int) {
 	})
 }
 
-// end detaches strace and returns what it saw.
+// end detaches strace and returns its output.
 func (tr *tracer) end() string {
 	tr.o.t.Helper()
 	tr.proc.signal(syscall.SIGINT)
@@ -220,8 +218,8 @@ func (tr *tracer) end() string {
 	return string(readAll(tr.o.t, tr.out))
 }
 
-// failSync lets a sync of a follower and of the leader fail. The machine must
-// end before it acknowledges anything more, without trying again.
+// failSync makes a sync of a follower and of the leader fail. The machine must
+// end before it acknowledges anything more, without a retry of the sync.
 func (o *ordeal) failSync() {
 	for _, role := range o.roles() {
 		s := o.inRole(role)
@@ -238,7 +236,7 @@ func (o *ordeal) failSync() {
 	}
 }
 
-// syncLine is a line of strace about a sync: who, of what, and how it ended.
+// syncLine is a line of strace about a sync: thread, file and result.
 var syncLine = regexp.MustCompile(`^\d+ +f(?:data)?sync\(\d+<([^>]*)>\) += (.*)`)
 
 // syncedAgain returns a file that was synced after its sync had failed.
@@ -257,8 +255,8 @@ func syncedAgain(seen string) string {
 	return ""
 }
 
-// slowDisk makes every sync of a machine slow: of a follower, whom nobody has
-// to wait for; of the leader, by less and by more than an election takes.
+// slowDisk makes every sync of a machine slow: of a follower, which the quorum
+// does not need; of the leader, by less and by more than an election takes.
 func (o *ordeal) slowDisk() {
 	type slowness struct {
 		role  string
@@ -271,7 +269,7 @@ func (o *ordeal) slowDisk() {
 	}) {
 		s := o.inRole(slow.role)
 		tr := o.tamper(s, fmt.Sprintf("delay_enter=%d", slow.delay.Microseconds()))
-		// A slow leader may hand over, so the clients decide what goes on.
+		// A slow leader may hand over, so only the progress of clients counts.
 		o.progress()
 		if slow.role == "follower" {
 			o.mustAccept(o.c.others(s)...)

@@ -8,13 +8,13 @@ import (
 	"time"
 )
 
-// fewFiles is how many files a machine may open that is about to run out of
-// them. It keeps 256 for itself.
+// fewFiles is a limit of open files at which a machine soon runs out of
+// descriptors. It keeps 256 for itself.
 const fewFiles = 300
 
-// exhaustDescriptors opens more connections to a machine than it may have
-// files, at its client port and at the one for machines. It must refuse what is
-// too much, serve whom it has, go on with its log, and serve all afterwards.
+// exhaustDescriptors opens more connections to a machine than it may have open
+// files, at its client port and its peer port. It must refuse the surplus, serve
+// the connections it has, go on with its log, and serve all afterwards.
 func (o *ordeal) exhaustDescriptors() {
 	s := o.any()
 	s.under = []string{"sh", "-c", fmt.Sprintf(`ulimit -n %d && exec "$0" "$@"`, fewFiles)}
@@ -26,7 +26,7 @@ func (o *ordeal) exhaustDescriptors() {
 	for _, role := range o.roles() {
 		o.makeRole(s, role)
 		before := newestSnapshot(o.t, s.data)
-		own := s.dial() // before everybody else
+		own := s.dial() // before all others
 		if answer, err := own.roundTrip(get("/version")); err != nil || answer.status != 200 {
 			o.t.Fatalf("GET /version: %d %s %v", answer.status, answer.body, err)
 		}
@@ -35,7 +35,7 @@ func (o *ordeal) exhaustDescriptors() {
 			for range 2 * fewFiles {
 				c, err := net.DialTimeout("tcp", address, waitLimit)
 				if err != nil {
-					continue // the queue of the kernel is full
+					continue // the kernel's backlog is full
 				}
 				crowd = append(crowd, c)
 			}
@@ -71,11 +71,11 @@ func (o *ordeal) exhaustDescriptors() {
 	o.c.start(s)
 }
 
-// isRefused says that a connection on which nothing was sent has been told that
-// there are too many.
+// isRefused reports whether a connection on which nothing was sent was refused
+// because there are too many.
 func isRefused(c net.Conn) bool {
 	b := make([]byte, 1024)
-	c.SetReadDeadline(time.Now().Add(time.Millisecond)) // who was admitted hears nothing
-	n, _ := c.Read(b)                                   // nothing read is no refusal
+	c.SetReadDeadline(time.Now().Add(time.Millisecond)) // an accepted connection gets nothing to read
+	n, _ := c.Read(b)                                   // no bytes: not refused
 	return strings.HasPrefix(string(b[:n]), "HTTP/1.1 503 ") && strings.Contains(string(b[:n]), "too many connections")
 }

@@ -11,8 +11,8 @@ import (
 	"time"
 )
 
-// killInBursts kills one, two or all machines, again and again, while they
-// start as well. TestChaos kills machines that serve.
+// killInBursts kills one, two or all machines, again and again, also while
+// they start. TestChaos kills machines that serve.
 func (o *ordeal) killInBursts() {
 	for range o.times(2, 4) {
 		victims := slices.Clone(o.c.members)
@@ -34,9 +34,9 @@ func (o *ordeal) killInBursts() {
 // diskCalls are the system calls by which a machine changes its disk.
 const diskCalls = "pwrite64,fdatasync,fsync,fallocate,renameat,unlinkat"
 
-// killAtCall kills a machine at some call that changes its disk, counted from
-// its start, so that the kill comes within a repair, a snapshot or a batch; and
-// one that joins, where it comes within the first steps on an empty disk.
+// killAtCall kills a machine at its N-th call that changes the disk since its
+// start, so that the kill hits a repair, a snapshot or a batch; and a machine
+// that joins, so that it hits the first steps on an empty disk.
 func (o *ordeal) killAtCall() {
 	for range o.times(1, 5) {
 		s := o.any()
@@ -57,7 +57,7 @@ func (o *ordeal) killAtCall() {
 	o.c.waitVoters()
 }
 
-// killedAt starts a machine that is killed at a certain call to the disk of one
+// killedAt starts a machine that is killed at the N-th call to the disk of one
 // of its threads.
 func (o *ordeal) killedAt(s *server, call int) {
 	o.t.Helper()
@@ -71,7 +71,7 @@ func (o *ordeal) killedAt(s *server, call int) {
 }
 
 // killAroundSnapshot kills a machine while it receives a snapshot, and then the
-// machine that sends it.
+// sender.
 func (o *ordeal) killAroundSnapshot() {
 	late := o.c.follower()
 	others := o.c.others(late)
@@ -79,7 +79,7 @@ func (o *ordeal) killAroundSnapshot() {
 	receiving := func() {
 		late.launch()
 		waitUntil(o.t, late.name+" receives a snapshot", func() bool {
-			// A start removes what the one before has left.
+			// A start removes the partial file of the process before.
 			started := strings.Contains(late.proc.stderr(), "msg=recovered")
 			files, err := filepath.Glob(filepath.Join(late.data, "*.snap.tmp"))
 			if err != nil || !late.runs() {
@@ -108,7 +108,7 @@ func (o *ordeal) killAroundSnapshot() {
 }
 
 // leaveBehind kills a machine and makes sure that it needs a snapshot to catch
-// up, and that it takes a moment to receive one.
+// up, one that takes a moment to receive.
 func (o *ordeal) leaveBehind(late *server) {
 	o.t.Helper()
 	others := o.c.others(late)
@@ -120,7 +120,7 @@ func (o *ordeal) leaveBehind(late *server) {
 			return err == nil && answer.status == 200
 		})
 	}
-	for range 2 { // the first one may have been begun before
+	for range 2 { // the first one may have begun before these writes
 		before := map[*server]string{}
 		for _, s := range others {
 			before[s] = newestSnapshot(o.t, s.data)
@@ -129,7 +129,7 @@ func (o *ordeal) leaveBehind(late *server) {
 			waitUntil(o.t, s.name+" has written a snapshot", func() bool { return newestSnapshot(o.t, s.data) > before[s] })
 		}
 	}
-	// Machines that have restarted keep no entries before their snapshot in memory.
+	// After a restart, machines keep no entries before their snapshot in memory.
 	o.c.kill(others...)
 	o.c.start(others...)
 }
@@ -152,13 +152,13 @@ func newestSnapshot(t testing.TB, dir string) string {
 }
 
 // pauseMachines stops machines for longer than an election takes, as a
-// hypervisor does. A leader that comes back does not know that it is none.
+// hypervisor does. A leader that resumes does not know that it was replaced.
 func (o *ordeal) pauseMachines() {
 	leader := o.c.leader()
 	followers := o.c.others(leader)
 	reader, writer := leader.dial(), leader.dial()
 	o.write(leader, "/paused", "old")
-	for _, c := range []*conn{reader, writer} { // the server has them in its hands
+	for _, c := range []*conn{reader, writer} { // the server has accepted them
 		if answer, err := c.roundTrip(get("/version")); err != nil || answer.status != 200 {
 			o.t.Fatalf("GET /version: %d %v", answer.status, err)
 		}
@@ -215,7 +215,7 @@ func (o *ordeal) pauseMachines() {
 	}
 	o.mustAccept(o.c.members...)
 
-	// A leader with nobody left to follow.
+	// A leader without a follower.
 	leader = o.c.leader()
 	o.stopped(o.c.others(leader)...)
 	for _, q := range []request{post("/v1/keys/alone", "value", "1"), get("/v1/keys/paused")} {
@@ -228,7 +228,7 @@ func (o *ordeal) pauseMachines() {
 	}
 }
 
-// write sets a key; it tries until that is acknowledged.
+// write sets a key, and retries until it is acknowledged.
 func (o *ordeal) write(s *server, key, value string) {
 	o.t.Helper()
 	waitUntil(o.t, "a write to "+s.name, func() bool {
@@ -237,7 +237,7 @@ func (o *ordeal) write(s *server, key, value string) {
 	})
 }
 
-// read reads a key; it tries until the answer is not that nobody knows.
+// read reads a key, and retries while there is no leader.
 func (o *ordeal) read(s *server, key string) event {
 	o.t.Helper()
 	var e event
@@ -252,7 +252,7 @@ func (o *ordeal) read(s *server, key string) event {
 	return e
 }
 
-// stopped pauses machines and returns when all their threads stand still.
+// stopped pauses machines and returns when all their threads have stopped.
 func (o *ordeal) stopped(machines ...*server) {
 	o.t.Helper()
 	for _, s := range machines {

@@ -17,15 +17,15 @@ var (
 	crueltySeed = flag.Uint64("cruelty.seed", 0, "seed of TestCruelty, 0 for a new one each run")
 )
 
-// cruelty is something that happens to real machines and their operators. It
-// leaves three machines running that can serve.
+// cruelty is a case: something that happens to machines in the field. It leaves
+// three machines running that can serve.
 type cruelty struct {
 	name  string
 	needs []need
 	run   func(*ordeal)
 }
 
-// need is what a case cannot do without.
+// need is a requirement of a case.
 type need struct {
 	what   string
 	absent func() bool
@@ -35,7 +35,7 @@ var (
 	needStrace = need{"strace (package strace)", func() bool {
 		return exec.Command("strace", "-o", os.DevNull, "true").Run() != nil
 	}}
-	// strace traces what it starts, but a process that runs already is another matter.
+	// strace may trace what it starts; attaching to a running process needs more rights.
 	needAttach = need{"the right to trace a running process (root, or kernel.yama.ptrace_scope=0)", func() bool {
 		scope, err := os.ReadFile("/proc/sys/kernel/yama/ptrace_scope")
 		return err == nil && strings.TrimSpace(string(scope)) != "0" && os.Getuid() != 0
@@ -46,7 +46,7 @@ var (
 	}}
 )
 
-// missing says what a case lacks here, "" if nothing.
+// missing returns the requirement that is not met here, "" if all are.
 func (k cruelty) missing() string {
 	var lacks []string
 	for _, n := range k.needs {
@@ -71,11 +71,11 @@ var cruelties = []cruelty{
 }
 
 // TestCruelty does to three real processes what happens to them in the field,
-// while clients use all of them. After every case all that was acknowledged
-// must be there, the answers must agree with one order, the machines must hold
-// the same state, and all must serve. Without -cruelty every case runs once, in
-// a variant that chance decides, on a cluster of its own; with it, clusters go
-// through all variants of all cases in random order.
+// while clients use all of them. After every case nothing acknowledged may be
+// lost, the answers must be linearizable, the machines must hold the same state,
+// and all must serve. Without -cruelty every case runs once, in a random
+// variant, on a cluster of its own; with it, clusters go through all variants of
+// all cases in random order.
 func TestCruelty(t *testing.T) {
 	seed := *crueltySeed
 	if seed == 0 {
@@ -99,8 +99,8 @@ func TestCruelty(t *testing.T) {
 	}
 }
 
-// crueltyRounds runs all cases on one cluster, and again on the next, until the
-// time is over.
+// crueltyRounds runs all cases on one cluster after another, until the time is
+// over.
 func crueltyRounds(t *testing.T, seed uint64) {
 	end := time.Now().Add(*crueltyTime)
 	count := map[string]int{}
@@ -142,11 +142,11 @@ type ordeal struct {
 	seed uint64
 	long bool        // all variants of a case, not one
 	w    *workload   // of the case
-	past []*workload // of the cases before
+	past []*workload // of earlier cases
 }
 
-// crueltyFlags make elections quick, but not so quick that a machine under
-// strace or the race detector cannot lead, and snapshots frequent.
+// crueltyFlags make snapshots frequent and elections quick, but not so quick
+// that a machine under strace or the race detector cannot lead.
 var crueltyFlags = []string{"-heartbeat", "30ms", "-election", "300ms", "-request-timeout", "1s", "-snapshot-count", "200"}
 
 func startOrdeal(t *testing.T, seed uint64) *ordeal {
@@ -154,7 +154,7 @@ func startOrdeal(t *testing.T, seed uint64) *ordeal {
 	return &ordeal{t: t, c: startCluster(t, 3, crueltyFlags...), seed: seed, rng: rand.New(rand.NewPCG(seed, 0))}
 }
 
-// endure runs a case under load and checks what must hold after each.
+// endure runs a case under load and checks what must hold after every case.
 func (o *ordeal) endure(k cruelty) {
 	o.t.Helper()
 	begin := time.Now()
@@ -171,7 +171,7 @@ func (o *ordeal) endure(k cruelty) {
 	o.t.Logf("%s: endured in %s", k.name, time.Since(begin).Round(time.Millisecond))
 }
 
-// finish checks that what was acknowledged in the first case outlasted the last.
+// finish checks that nothing that was acknowledged in any case was lost in a later one.
 func (o *ordeal) finish() {
 	o.t.Helper()
 	for _, w := range o.past {
@@ -201,7 +201,7 @@ func (o *ordeal) mustAccept(machines ...*server) {
 }
 
 // mustEnd waits until a machine has ended by itself, and checks that it did so
-// with exit code 1 and said why and what to do.
+// with exit code 1 and logged why and what to do.
 func (o *ordeal) mustEnd(s *server, says ...string) {
 	o.t.Helper()
 	code := s.proc.waitExit(startLimit)
@@ -216,14 +216,14 @@ func (o *ordeal) mustEnd(s *server, says ...string) {
 	}
 }
 
-// progress waits until clients have got something done.
+// progress waits until clients have completed some operations.
 func (o *ordeal) progress() {
 	o.t.Helper()
 	goal := o.w.done() + 100
 	waitUntil(o.t, "clients get things done", func() bool { return o.w.done() >= goal })
 }
 
-// any returns one of the machines by chance.
+// any returns a random machine.
 func (o *ordeal) any() *server { return o.c.members[o.rng.IntN(len(o.c.members))] }
 
 // inRole returns the leader or a follower.
@@ -235,7 +235,7 @@ func (o *ordeal) inRole(role string) *server {
 	return o.c.follower()
 }
 
-// makeRole makes a machine the leader, or lets another one lead.
+// makeRole makes a machine the leader or a follower.
 func (o *ordeal) makeRole(s *server, role string) {
 	o.t.Helper()
 	switch {
@@ -246,8 +246,8 @@ func (o *ordeal) makeRole(s *server, role string) {
 	}
 }
 
-// lead makes a machine the leader: the leader stops and hands over to the
-// machine that is furthest, so the third one is paused.
+// lead makes a machine the leader: the old leader is stopped and hands over to
+// the most up-to-date follower, so the third machine is paused.
 func (o *ordeal) lead(s *server) {
 	o.t.Helper()
 	for range 20 {

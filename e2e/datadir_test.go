@@ -58,7 +58,7 @@ func TestForeignDirectory(t *testing.T) {
 	}
 }
 
-// TestLogGone checks that a machine does not begin anew by itself where it has been, and
+// TestLogGone checks that a machine whose log is gone does not start over by itself, and
 // does if it is told to.
 func TestLogGone(t *testing.T) {
 	t.Parallel()
@@ -84,8 +84,8 @@ func TestLogGone(t *testing.T) {
 	s.want(post("/v1/keys/b", "value", "1"), 200, `{"action":"SET","key":"/b","value":"1","newKey":true,"index":3}`)
 }
 
-// TestRefusedStartLeavesNothing checks that a start that is refused leaves no directory
-// behind, whatever it was refused for.
+// TestRefusedStartLeavesNothing checks that a refused start leaves no directory behind,
+// whatever the reason.
 func TestRefusedStartLeavesNothing(t *testing.T) {
 	t.Parallel()
 	member := startServer(t)
@@ -122,8 +122,8 @@ func TestRefusedStartLeavesNothing(t *testing.T) {
 	}
 }
 
-// TestStartOverInCluster checks that -f, left in a unit file, does not delete a copy that
-// a cluster counts on.
+// TestStartOverInCluster checks that -f, left in a unit file, does not delete the data of a
+// member of a cluster.
 func TestStartOverInCluster(t *testing.T) {
 	t.Parallel()
 	c := startCluster(t, 3, fastElections...)
@@ -135,7 +135,7 @@ func TestStartOverInCluster(t *testing.T) {
 	}
 	s.start()
 	waitUntil(t, "it has what it had", func() bool { return s.event(get("/v1/keys/a?quorum=false")).Value == "1" })
-	// Once it is removed, its data is of no use to anyone.
+	// Once the member is removed, its data may go.
 	c.members = c.others(s)
 	c.remove(s, other)
 	s.args = append(s.args, "-f")
@@ -150,8 +150,8 @@ func TestStartOverInCluster(t *testing.T) {
 	}
 }
 
-// TestUnspecifiedAddress checks that machines on one host form a cluster at 0.0.0.0, as
-// in the README of 2013, and say what that is not good for.
+// TestUnspecifiedAddress checks that machines on one host form a cluster at 0.0.0.0, as in
+// the README of 2013, and warn that this works on one host only.
 func TestUnspecifiedAddress(t *testing.T) {
 	t.Parallel()
 	c := &cluster{t: t, args: slices.Clone(fastElections)}

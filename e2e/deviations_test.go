@@ -12,9 +12,9 @@ import (
 	"testing"
 )
 
-// deviations is the expectation file: everything in which this server
-// deliberately answers otherwise than the recorded one. Every reason is
-// quoted from the API document.
+// deviations is the expectation file: every deliberate difference between the
+// answers of this server and the recorded ones. Every reason is quoted from the
+// API document.
 type deviations struct {
 	// Rules maps the name of a rule of this file to its reason. The rules
 	// are written in Go below, because they apply to many steps.
@@ -27,7 +27,7 @@ type deviations struct {
 	used map[string]bool // rules that changed an expectation
 }
 
-// deviation says what this server does in one step instead.
+// deviation is what this server answers instead in one step.
 type deviation struct {
 	Step   int    `json:"step"`
 	Reason string `json:"reason"`
@@ -36,8 +36,8 @@ type deviation struct {
 	Body   json.RawMessage `json:"body"`   // another body: JSON, or text as a JSON string; "*" in it matches any text
 	Index  *uint64         `json:"index"`  // another index in the recorded body
 	Open   bool            `json:"open"`   // a watch that stays open although the recorded one was answered
-	// Answered says that a watch is answered at once although the recorded
-	// one stayed open.
+	// Answered marks a watch that is answered at once although the recorded one
+	// stayed open.
 	Answered bool `json:"answered"`
 	// Shift counts the log entries that this server uses in the step and the
 	// recorded one did not (negative: the other way round). It applies to
@@ -144,7 +144,7 @@ func (e expectation) equal(other expectation) bool {
 		compareJSON(e.body, other.body, "", nil) == ""
 }
 
-// shift returns how many log entries more than the recorded server this one
+// shift returns how many more log entries than the recorded server this one
 // uses in a step.
 func (d *deviations) shift(name string, number int) int64 {
 	for _, dev := range d.Cases[name] {

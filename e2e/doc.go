@@ -1,18 +1,18 @@
 // Package e2e holds black-box tests of the built etcd binary.
 //
 // It owns the process harness (build once, start, kill, restart, stop; one
-// machine or a cluster, with a network between its machines that can be
-// disturbed), a raw HTTP/1.1 client that sends requests byte for byte, and the
+// machine or a cluster, with proxies between its machines that disturb the
+// network), a raw HTTP/1.1 client that sends requests byte for byte, and the
 // tests that need real processes: the replay of the answers recorded from etcd
-// 0.1.0, the examples of the README and of docs/operations.md, crashes under load, the behaviour of
-// connections, and what a cluster promises while machines die, stop, restart,
-// join, leave and lose each other.
+// 0.1.0, the examples of the README and of docs/operations.md, crashes under
+// load, the behaviour of connections, and what a cluster promises while
+// machines crash, stop, restart, join, leave and are partitioned.
 //
-// Histories of clusters are checked for linearizability with Porcupine. A
-// seed is logged where chance decides; -chaos, -chaos.seed, -cruelty,
-// -cruelty.seed and -catchup make tests longer or repeat them. TestCruelty does
-// to the processes what a simulation cannot: strace, a small tmpfs, a changed wall
-// clock (docs/testing.md).
+// Histories of clusters are checked for linearizability with Porcupine. Random
+// tests log their seed; -chaos, -chaos.seed, -cruelty, -cruelty.seed and
+// -catchup make tests longer or repeat them. TestCruelty does to the processes
+// what the simulation cannot: strace, a small tmpfs, a shifted wall clock
+// (docs/testing.md).
 //
 // It promises that no server process outlives the test binary, that every
 // wait is for a condition with a deadline, and that tests of the package may

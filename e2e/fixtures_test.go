@@ -25,7 +25,7 @@ import (
 // fixtures holds data directories that earlier versions have written; its README says how.
 const fixtures = "testdata/upgrade"
 
-// fixtureState is what the version that has written a fixture read from it.
+// fixtureState is the state as read by the version that has written the fixture.
 type fixtureState struct {
 	Index        uint64
 	HistoryLimit int
@@ -63,7 +63,7 @@ func readFixtureState(t *testing.T, commit, name string) *fixtureState {
 	return state
 }
 
-// unpackFixture puts a fixture into dir, which is made.
+// unpackFixture unpacks a fixture into dir, which it creates.
 func unpackFixture(t *testing.T, commit, name, dir string) {
 	t.Helper()
 	if err := os.Mkdir(dir, 0o700); err != nil {
@@ -100,7 +100,7 @@ func unpackFixture(t *testing.T, commit, name, dir string) {
 }
 
 // TestFixtures opens the data directories of earlier versions: nothing that they held may be
-// missing or be anything else.
+// missing or changed.
 func TestFixtures(t *testing.T) {
 	t.Parallel()
 	for _, commit := range []string{"ec409b8"} {
@@ -119,7 +119,7 @@ func TestFixtures(t *testing.T) {
 				unpackFixture(t, commit, fixture, s.data)
 				s.start()
 				checkFixtureClients(t, s, readFixtureState(t, commit, fixture))
-				s.stop() // what it has written since is read like the rest
+				s.stop() // the next start reads what the new program has written as well
 				s.args = append(s.args, "-snapshot-count", "5")
 				s.start()
 				checkFixtureKeys(t, s, readFixtureState(t, commit, fixture))
@@ -137,7 +137,7 @@ func TestFixtures(t *testing.T) {
 				unpackFixture(t, commit, fmt.Sprintf("member%d", i+1), s.data)
 				c.members = append(c.members, s)
 			}
-			for i, s := range c.members { // at the addresses of then others may listen
+			for i, s := range c.members { // other processes may listen at the recorded addresses
 				s.args = append(s.args, "-C", c.members[(i+1)%3].peer)
 			}
 			c.start(c.members...)
@@ -226,8 +226,7 @@ func fixtureText(t *testing.T, state *fixtureState) []string {
 	return strings.Split(strings.NewReplacer(`"Value": null`, `"Value": ""`, `"Removed": []`, `"Removed": null`).Replace(string(text)), "\n")
 }
 
-// checkFixtureClients is what clients have to find that come to a machine for the first time
-// since it runs the new program.
+// checkFixtureClients checks what the first clients see of a machine that runs the new program.
 func checkFixtureClients(t *testing.T, s *server, want *fixtureState) {
 	t.Helper()
 	checkFixtureKeys(t, s, want)
@@ -238,7 +237,7 @@ func checkFixtureClients(t *testing.T, s *server, want *fixtureState) {
 		if err != nil {
 			t.Fatalf("watch from %d: %v", e.Index, err)
 		}
-		if got.ErrorCode == 401 { // what the new program has written has pushed it out of the history
+		if got.ErrorCode == 401 { // evicted from the history by events of the new program
 			missed++
 			continue
 		}
@@ -258,8 +257,8 @@ func checkFixtureClients(t *testing.T, s *server, want *fixtureState) {
 	}
 }
 
-// checkFixtureKeys checks every key and directory, but those that are about machines: these
-// have other addresses now.
+// checkFixtureKeys checks every key and directory, except those about machines, whose
+// addresses have changed.
 func checkFixtureKeys(t *testing.T, s *server, want *fixtureState) {
 	t.Helper()
 	for _, n := range want.Nodes {
@@ -289,5 +288,5 @@ func checkFixtureKeys(t *testing.T, s *server, want *fixtureState) {
 	}
 }
 
-// shown is a value as JSON shows it.
+// shown formats a value as JSON.
 func shown(value []byte) string { return string([]rune(string(value))) }

@@ -7,9 +7,9 @@ import (
 	"testing"
 )
 
-// TestForceNewCluster: two of three machines are lost for good. The third goes on alone with
-// everything, and a new cluster grows from it, whatever is left on its command line and
-// whoever comes back.
+// TestForceNewCluster: two of three machines are lost for good. The third is refounded with
+// all its data, and a new cluster grows from it, whatever is left on its command line and
+// even if a lost machine comes back.
 func TestForceNewCluster(t *testing.T) {
 	t.Parallel()
 	for name, args := range map[string][]string{
@@ -25,8 +25,8 @@ func TestForceNewCluster(t *testing.T) {
 			}
 			survivor := c.follower()
 			lost := c.others(survivor)
-			// What is acknowledged at the last moment counts, too: the survivor may not
-			// know that it is committed.
+			// What was acknowledged at the last moment must survive too, although the
+			// survivor may not know that it is committed.
 			c.kill(lost[1])
 			waitUntil(t, "a write of two", func() bool {
 				answer, err := exchange(survivor.client, post("/v1/keys/last", "value", "acknowledged"))
@@ -64,21 +64,20 @@ func TestForceNewCluster(t *testing.T) {
 				t.Errorf("a second start:\n%s", log)
 			}
 
-			// One of the lost comes back. It ends and says what to do; its data may be
-			// of use.
+			// A lost machine comes back. It ends and says what to do, and keeps its data.
 			lost[0].launch()
 			code := lost[0].proc.waitExit(waitLimit)
 			if log := lost[0].proc.stderr(); code != 1 || !strings.Contains(log, "may hold writes that clients were told are safe") {
 				t.Errorf("%s ends with %d:\n%s", lost[0].name, code, log)
 			}
 			checkRefusal(t, append(lost[0].flags(), "-f"), "-f would delete the data")
-			// It can join anew.
+			// It can join as a new member.
 			again := newMachine(t, lost[0].name, append(slices.Clone(c.args), "-C", survivor.peer)...)
 			again.start()
 			c.members = append(c.members, again)
 			c.waitVoters()
 
-			// And the flag is still there when the cluster has grown.
+			// The flag is still there when the cluster has grown.
 			survivor.stop()
 			survivor.start()
 			if log := survivor.proc.stderr(); !strings.Contains(log, "-force-new-cluster is ignored") {
@@ -87,7 +86,7 @@ func TestForceNewCluster(t *testing.T) {
 			c.waitVoters()
 			c.checkSameState()
 
-			// The new cluster may have the same accident, and is meant then.
+			// If the new cluster has the same accident, the flag refounds again.
 			survivor.stop()
 			survivor.args = slices.DeleteFunc(survivor.args, func(arg string) bool { return arg == "-force-new-cluster" })
 			survivor.start()
@@ -103,8 +102,8 @@ func TestForceNewCluster(t *testing.T) {
 	}
 }
 
-// TestForceNewClusterByMistake: the flag is refused while a majority of the others runs. If
-// it was not, because they could not be reached, these are none the worse for it.
+// TestForceNewClusterByMistake: the flag is refused while a majority of the peers is reachable.
+// If they are not reachable, so that it is not refused, it does them no harm.
 func TestForceNewClusterByMistake(t *testing.T) {
 	t.Parallel()
 	c := startCluster(t, 3, "-heartbeat", "50ms", "-election", "500ms")
@@ -138,7 +137,7 @@ func TestForceNewClusterByMistake(t *testing.T) {
 	}
 }
 
-// TestForceNewClusterRefused: it is for a machine with data, and deletes none.
+// TestForceNewClusterRefused: the flag needs data, and never deletes any.
 func TestForceNewClusterRefused(t *testing.T) {
 	t.Parallel()
 	s := newServer(t)

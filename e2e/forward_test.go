@@ -8,8 +8,8 @@ import (
 	"testing"
 )
 
-// TestAnyMember checks that every endpoint works on every member, and that
-// what one answers holds on the others at once.
+// TestAnyMember checks that every endpoint works on every member, and that a
+// write through one is visible through the others at once.
 func TestAnyMember(t *testing.T) {
 	t.Parallel()
 	c := startCluster(t, 3, "-heartbeat", "50ms", "-election", "500ms")
@@ -95,7 +95,7 @@ func TestAnyMember(t *testing.T) {
 	c.checkSameState()
 }
 
-// sameElements says that two lists hold the same in any order.
+// sameElements reports whether two lists have the same elements in any order.
 func sameElements(a, b []string) bool {
 	return slices.Equal(slices.Sorted(slices.Values(a)), slices.Sorted(slices.Values(b)))
 }

@@ -59,8 +59,8 @@ func TestConnectionClose(t *testing.T) {
 	}
 }
 
-// TestWatchKeepsConnection checks that a connection goes on after a watch,
-// also with requests that were sent while the watch was waiting.
+// TestWatchKeepsConnection checks that a connection can be used after a watch,
+// also for requests that were pipelined while the watch was waiting.
 func TestWatchKeepsConnection(t *testing.T) {
 	t.Parallel()
 	s := startServer(t)
@@ -100,7 +100,7 @@ func TestWatchKeepsConnection(t *testing.T) {
 		`{"action":"SET","key":"/foo","prevValue":"1","value":"3","index":5}`)
 }
 
-// TestWatcherLeaves checks that the watch of a client that goes away is gone too.
+// TestWatcherLeaves checks that a watch ends when its client disconnects.
 func TestWatcherLeaves(t *testing.T) {
 	t.Parallel()
 	s := startServer(t)
@@ -113,8 +113,8 @@ func TestWatcherLeaves(t *testing.T) {
 	}
 }
 
-// TestManyWatches checks that one write among a thousand idle watches
-// answers exactly those it concerns.
+// TestManyWatches checks that of a thousand idle watches a write answers
+// exactly those that match.
 func TestManyWatches(t *testing.T) {
 	t.Parallel()
 	const idle = 1000
@@ -162,7 +162,7 @@ func TestHead(t *testing.T) {
 	}
 }
 
-// TestFormPrecedence checks from where the fields of a set are taken.
+// TestFormPrecedence checks whether the fields of a set are taken from the body or the query.
 func TestFormPrecedence(t *testing.T) {
 	t.Parallel()
 	s := startServer(t)
@@ -207,8 +207,8 @@ func TestFormPrecedence(t *testing.T) {
 	}
 }
 
-// TestLimits checks that what is too large is refused in the shape of the
-// API's errors and that the server goes on.
+// TestLimits checks that requests that exceed a limit are refused with an
+// error of the API and that the server goes on.
 func TestLimits(t *testing.T) {
 	t.Parallel()
 	s := startServer(t)
@@ -238,7 +238,7 @@ func TestLimits(t *testing.T) {
 	s.want(post("/v1/keys/a", "value", "1"), 200, `{"action":"SET","key":"/a","value":"1","newKey":true,"index":3}`)
 }
 
-// TestMalformed checks that what is no HTTP is refused without harm.
+// TestMalformed checks that malformed HTTP is refused and does no harm.
 func TestMalformed(t *testing.T) {
 	t.Parallel()
 	s := startServer(t)
@@ -266,7 +266,7 @@ func TestMalformed(t *testing.T) {
 	s.want(get("/v1/keys/a"), 404, `{"errorCode":100,"message":"Key Not Found","cause":"/a"}`)
 }
 
-// TestChunkedBody checks that a body without a length is read all the same.
+// TestChunkedBody checks that a chunked body is read.
 func TestChunkedBody(t *testing.T) {
 	t.Parallel()
 	s := startServer(t)
@@ -300,8 +300,8 @@ func TestExpectContinue(t *testing.T) {
 	checkReply(t, "after the body", answer, 200, `{"action":"SET","key":"/a","value":"bar","newKey":true,"index":3}`)
 }
 
-// TestCORS checks that pages of other origins are allowed exactly when they are listed, and
-// refused otherwise.
+// TestCORS checks that pages of other origins are allowed if they are listed, and refused
+// otherwise.
 func TestCORS(t *testing.T) {
 	t.Parallel()
 	const origin = "http://a.example"
@@ -336,7 +336,7 @@ func TestCORS(t *testing.T) {
 	}
 }
 
-// TestHostWhitelist checks by which names a machine may be called.
+// TestHostWhitelist checks which Host headers a machine accepts.
 func TestHostWhitelist(t *testing.T) {
 	t.Parallel()
 	ask := func(address, host string) int {
@@ -356,7 +356,7 @@ func TestHostWhitelist(t *testing.T) {
 	}
 	for _, test := range []struct {
 		name           string
-		everywhere     bool // it listens at all addresses
+		everywhere     bool // it listens at 0.0.0.0
 		args, env      []string
 		clients, peers map[string]int
 	}{
@@ -400,7 +400,7 @@ func TestHostWhitelist(t *testing.T) {
 	}
 }
 
-// TestLocalRead checks that both spellings of the local read answer.
+// TestLocalRead checks that both spellings of a local read work.
 func TestLocalRead(t *testing.T) {
 	t.Parallel()
 	s := startServer(t)
