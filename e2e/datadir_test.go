@@ -151,7 +151,7 @@ func TestStartOverInCluster(t *testing.T) {
 }
 
 // TestUnspecifiedAddress checks that machines on one host form a cluster at 0.0.0.0, as in
-// the README of 2013, and warn that this works on one host only.
+// the README of 2013, and warn about it.
 func TestUnspecifiedAddress(t *testing.T) {
 	t.Parallel()
 	c := &cluster{t: t, args: slices.Clone(fastElections)}

@@ -64,7 +64,8 @@ func TestForceNewCluster(t *testing.T) {
 				t.Errorf("a second start:\n%s", log)
 			}
 
-			// A lost machine comes back. It ends and says what to do, and keeps its data.
+			// A lost machine comes back. It ends, says what to do, and keeps its data,
+			// which may hold acknowledged writes.
 			lost[0].launch()
 			code := lost[0].proc.waitExit(waitLimit)
 			if log := lost[0].proc.stderr(); code != 1 || !strings.Contains(log, "may hold writes that clients were told are safe") {
@@ -86,7 +87,8 @@ func TestForceNewCluster(t *testing.T) {
 			c.waitVoters()
 			c.checkSameState()
 
-			// If the new cluster has the same accident, the flag refounds again.
+			// If the new cluster has the same accident, the flag refounds again, once a
+			// start without it has come between.
 			survivor.stop()
 			survivor.args = slices.DeleteFunc(survivor.args, func(arg string) bool { return arg == "-force-new-cluster" })
 			survivor.start()

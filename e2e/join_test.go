@@ -6,8 +6,8 @@ import (
 	"testing"
 )
 
-// TestJoinWithAClusterOfItsOwn: whoever has founded a cluster is not asked to join another
-// one without a word, and its data stays. What the message offers works.
+// TestJoinWithAClusterOfItsOwn: a machine that has founded a cluster does not silently join
+// another one, and keeps its data. The commands that its message offers work.
 func TestJoinWithAClusterOfItsOwn(t *testing.T) {
 	t.Parallel()
 	c := startCluster(t, 1)
@@ -26,7 +26,7 @@ func TestJoinWithAClusterOfItsOwn(t *testing.T) {
 	c.members = append(c.members, own)
 	c.waitVoters()
 
-	// The founder of a cluster of several is a member, and -C is a hint.
+	// The founder of a cluster with more members is a member, to which -C is a hint.
 	founder := c.members[0]
 	founder.stop()
 	founder.args = append(founder.args, "-C", own.peer)
@@ -35,7 +35,7 @@ func TestJoinWithAClusterOfItsOwn(t *testing.T) {
 	c.start(founder, own)
 	c.waitVoters()
 
-	// It stays what it is when the others have gone.
+	// It remains a member of that cluster when all others were removed.
 	c.members = c.others(own)
 	c.remove(own, founder)
 	founder.stop()
@@ -45,7 +45,7 @@ func TestJoinWithAClusterOfItsOwn(t *testing.T) {
 	}
 }
 
-// TestWrongAddressesToJoin: each address of -C is tried, and what is wrong with it is said.
+// TestWrongAddressesToJoin: each address of -C is tried, and logged with what is wrong with it.
 func TestWrongAddressesToJoin(t *testing.T) {
 	t.Parallel()
 	c := startCluster(t, 1)

@@ -5,7 +5,7 @@ import (
 	"testing"
 )
 
-// write makes n keys through one member, with several clients at once.
+// write creates n keys through one member, with several clients at once.
 func (c *cluster) write(s *server, n int) {
 	c.t.Helper()
 	p := startPressure(c.t, s, 8)
@@ -13,7 +13,8 @@ func (c *cluster) write(s *server, n int) {
 	p.end()
 }
 
-// grow starts one more machine, asking a member that runs, and waits for its vote.
+// grow starts one more machine, which joins through a running member, and waits until it is a
+// voter.
 func (c *cluster) grow(ask *server) *server {
 	c.t.Helper()
 	s := c.newMember()
@@ -23,13 +24,13 @@ func (c *cluster) grow(ask *server) *server {
 	return s
 }
 
-// TestJoinAfterCompaction: a machine that joins when the log no longer begins at its
-// beginning gets a snapshot, which has to know of it; also when the log in memory
-// begins right at a snapshot because all were restarted.
+// TestJoinAfterCompaction: a machine that joins after the log was compacted gets a snapshot,
+// which has to contain it as a member; also when the log in memory begins right at a snapshot
+// because all machines were restarted.
 func TestJoinAfterCompaction(t *testing.T) {
 	t.Parallel()
 	c := startCluster(t, 1, "-snapshot-count", "300")
-	c.write(c.members[0], 7000) // more than stays in memory behind a snapshot
+	c.write(c.members[0], 7000) // more than stays in memory after a snapshot
 	c.grow(c.members[0])
 	c.waitVoters()
 	c.checkSameState()
@@ -43,8 +44,8 @@ func TestJoinAfterCompaction(t *testing.T) {
 	c.checkSameState()
 }
 
-// TestALeaderOneDoesNotKnow: a machine comes back and is led by one that joined while
-// it was away, of which it can learn from that one only.
+// TestALeaderOneDoesNotKnow: a machine restarts and its leader is one that joined while it
+// was down, so that it can learn of the leader only from the leader.
 func TestALeaderOneDoesNotKnow(t *testing.T) {
 	t.Parallel()
 	c := startCluster(t, 3, "-heartbeat", "20ms", "-election", "200ms")
@@ -55,8 +56,8 @@ func TestALeaderOneDoesNotKnow(t *testing.T) {
 		list, err := newcomer.list()
 		return err == nil && len(list) == 4 && !slices.ContainsFunc(list, func(m clusterMember) bool { return m.Learner })
 	})
-	// Three of four have to agree, so when the leader dies the next one is elected when
-	// it is back: any of the three, until it is the newcomer's turn.
+	// The quorum is three of four, so when the leader is killed the next one is elected
+	// once it is back: any of the three, until it is the new machine.
 	waitUntil(t, "the newcomer leads", func() bool {
 		leader := c.leader(c.others(absent)...)
 		if leader != newcomer {
@@ -65,7 +66,7 @@ func TestALeaderOneDoesNotKnow(t *testing.T) {
 		}
 		return leader == newcomer
 	})
-	absent.start() // returns when it serves, which it does only when it has caught up
+	absent.start() // returns when it serves, for which it has to catch up
 	absent.event(get("/v1/keys/_etcd/machines/" + newcomer.name))
 	c.checkSameState()
 }

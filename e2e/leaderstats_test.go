@@ -32,8 +32,8 @@ func (s *server) leaderStats() (stats leaderStats) {
 	return stats
 }
 
-// TestLeaderStats: the leader tells how fast its followers are and what they have missed;
-// the others say who that is.
+// TestLeaderStats: the leader reports the latencies and failures of its followers; the others
+// report who leads.
 func TestLeaderStats(t *testing.T) {
 	t.Parallel()
 	c := startCluster(t, 3, "-heartbeat", "20ms", "-election", "200ms")

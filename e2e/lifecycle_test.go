@@ -14,8 +14,8 @@ import (
 	"time"
 )
 
-// TestTerminate checks that SIGTERM during load answers what is in flight
-// and who watches, ends in time, and loses nothing.
+// TestTerminate checks that SIGTERM under load drains: requests in flight and
+// watches are answered, the process ends in time, and nothing is lost.
 func TestTerminate(t *testing.T) {
 	t.Parallel()
 	s := startServer(t)
@@ -76,8 +76,8 @@ func TestTerminate(t *testing.T) {
 	}
 }
 
-// TestTerminateQuiet checks that nobody holds up a stop who is only connected: at
-// the port for clients or for machines, or after the answer of a watch.
+// TestTerminateQuiet checks that idle connections do not hold up a stop: to the
+// client port or the peer port, or after the answer of a watch.
 func TestTerminateQuiet(t *testing.T) {
 	t.Parallel()
 	s := startServer(t)
@@ -91,7 +91,7 @@ func TestTerminateQuiet(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer machine.Close()
-	s.do(get("/version")) // whoever was there before has been accepted
+	s.do(get("/version")) // earlier connections have been accepted by now
 	s.stop()
 	for _, c := range append(quiet, machine) {
 		if _, err := c.in.ReadByte(); err == nil {
@@ -126,7 +126,7 @@ func TestRefusesToStart(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer busy.Close()
-	// Should a command line be accepted after all, it harms nobody.
+	// Should a command line be accepted after all, it does no harm.
 	free := func() []string { return []string{"-c", freeAddress(t), "-s", freeAddress(t)} }
 	tests := []struct {
 		name string
@@ -156,7 +156,7 @@ func TestRefusesToStart(t *testing.T) {
 	running.want(post("/v1/keys/a", "value", "1"), 200, `{"action":"SET","key":"/a","value":"1","newKey":true,"index":3}`)
 }
 
-// TestVersionAndHelp checks what the binary says about itself.
+// TestVersionAndHelp checks the output of -version and -h.
 func TestVersionAndHelp(t *testing.T) {
 	t.Parallel()
 	for _, flag := range []string{"-version", "--version"} {
@@ -197,7 +197,7 @@ func TestEnvironment(t *testing.T) {
 	}
 }
 
-// TestStartOver checks that -f forgets everything.
+// TestStartOver checks that -f deletes all data.
 func TestStartOver(t *testing.T) {
 	t.Parallel()
 	s := startServer(t)
@@ -209,13 +209,13 @@ func TestStartOver(t *testing.T) {
 	s.want(post("/v1/keys/b", "value", "1"), 200, `{"action":"SET","key":"/b","value":"1","newKey":true,"index":3}`)
 }
 
-// TestDamagedLog checks what a start makes of a log that was changed on
-// disk.
+// TestDamagedLog checks that a start truncates a torn tail, and refuses a
+// damaged log.
 func TestDamagedLog(t *testing.T) {
 	t.Parallel()
 	const writes = 100
-	// crashed leaves a log of known contents behind and returns its only
-	// segment and where its last record ends.
+	// crashed writes a log of known contents, kills the server, and returns the
+	// only segment and the offset at which its last record ends.
 	crashed := func(t *testing.T) (s *server, segment string, end int) {
 		s = startServer(t)
 		c := s.dial()
@@ -271,7 +271,7 @@ func TestDamagedLog(t *testing.T) {
 		if !regexp.MustCompile(`level=WARN .*bytes=\d+`).MatchString(s.proc.stderr()) {
 			t.Errorf("no warning that says how many bytes were cut:\n%s", s.proc.stderr())
 		}
-		// The cut record holds the last write or only what Raft noted after
+		// The truncated record holds the last write, or only the HardState after
 		// it.
 		if e := s.event(get("/v1/keys/a")); e.Value != strconv.Itoa(writes-1) && e.Value != strconv.Itoa(writes-2) {
 			t.Errorf("after the cut the last of %d writes is %q", writes, e.Value)
@@ -300,8 +300,7 @@ func overwrite(t *testing.T, path string, at int64, change func([]byte)) {
 	}
 }
 
-// TestInterrupt checks that the interrupt key stops the server as SIGTERM
-// does.
+// TestInterrupt checks that SIGINT stops the server as SIGTERM does.
 func TestInterrupt(t *testing.T) {
 	t.Parallel()
 	s := startServer(t)

@@ -37,7 +37,7 @@ func TestMain(m *testing.M) {
 		os.RemoveAll(dir)
 		os.Exit(1)
 	}
-	// The race detector would keep every server for a second at its exit.
+	// The race detector would delay the exit of every server by a second.
 	os.Setenv("GORACE", "atexit_sleep_ms=0 "+os.Getenv("GORACE"))
 	goleak.VerifyTestMain(m, goleak.Cleanup(func(code int) {
 		os.RemoveAll(dir)
@@ -45,9 +45,9 @@ func TestMain(m *testing.M) {
 	}))
 }
 
-// noteSources looks at everything that the server is built from. The go
-// command keeps results of tests and knows by what they look at when they
-// must run again; that the server was built it does not see.
+// noteSources stats all source files of the server. The go command caches test
+// results and invalidates them by the files that the test has opened or statted;
+// it does not see that the test has built the server.
 var noteSources = sync.OnceFunc(func() {
 	err := filepath.WalkDir("..", func(path string, d fs.DirEntry, err error) error {
 		if err != nil {

@@ -8,13 +8,14 @@ import (
 	"testing"
 )
 
-// joinFlags are the flags of one more machine that asks a member.
+// joinFlags are the flags of one more machine that joins through a member.
 func joinFlags(s *server, ask *server, more ...string) []string {
 	return append(append(s.flags(), "-C", ask.peer), more...)
 }
 
 // TestThreeMachines is the walkthrough of a cluster: three machines, the
-// leader dies, all die and come back, a fourth joins, one is removed.
+// leader is killed, all are killed and restarted, a fourth joins, one is
+// removed.
 func TestThreeMachines(t *testing.T) {
 	t.Parallel()
 	c := startCluster(t, 3, "-heartbeat", "50ms", "-election", "500ms")
@@ -26,7 +27,7 @@ func TestThreeMachines(t *testing.T) {
 	}
 	c.members[2].event(post("/v1/keys/foo", "value", "bar"))
 
-	// The leader dies.
+	// The leader is killed.
 	leader := c.leader()
 	survivors := c.others(leader)
 	c.kill(leader)
@@ -41,7 +42,7 @@ func TestThreeMachines(t *testing.T) {
 	}
 	c.start(leader)
 
-	// All die and come back: with the same flags, and without -C.
+	// All are killed and restarted: with the same flags, and without -C.
 	for range 2 {
 		c.kill(c.members...)
 		c.start(c.members...)
@@ -56,7 +57,7 @@ func TestThreeMachines(t *testing.T) {
 	}
 	c.waitVoters()
 
-	// A fourth joins; any member may be asked, also by a file.
+	// A fourth joins through any member; its address may come from a file.
 	fourth := c.newMember()
 	file := filepath.Join(fourth.dir, "machines")
 	if err := os.WriteFile(file, []byte(freeAddress(t)+"\n"+c.follower().peer+"\n"), 0o644); err != nil {
@@ -89,11 +90,11 @@ func TestThreeMachines(t *testing.T) {
 	}
 	c.checkSameState()
 
-	// Its directory is of no use any more, with and without -C.
+	// Its data directory is refused from then on, with and without -C.
 	for _, args := range [][]string{gone.flags(), joinFlags(gone, c.members[0])} {
 		checkRefusal(t, args, "removed", "-f")
 	}
-	// On an empty one it is a new machine, which may have the old name.
+	// With an empty one it is a new member, which may have the old name.
 	again := newMachine(t, gone.name, append(slices.Clone(c.args), "-C", c.members[0].peer)...)
 	again.start()
 	c.members = append(c.members, again)
@@ -117,8 +118,8 @@ func checkRefusal(t *testing.T, args []string, texts ...string) {
 	t.Logf("the last line is: %s", last)
 }
 
-// TestJoinTogether starts many machines at once; the first one is not even
-// ready when the others ask it.
+// TestJoinTogether starts many machines at once; the first is not even ready
+// when the others ask it to join.
 func TestJoinTogether(t *testing.T) {
 	t.Parallel()
 	c := &cluster{t: t, args: []string{"-heartbeat", "50ms", "-election", "500ms"}}
@@ -138,17 +139,17 @@ func TestJoinTogether(t *testing.T) {
 	c.checkSameState()
 }
 
-// TestJoinRefused checks what a machine that may not join is told.
+// TestJoinRefused checks the messages of machines whose join is refused.
 func TestJoinRefused(t *testing.T) {
 	t.Parallel()
 	flags := []string{"-heartbeat", "50ms", "-election", "500ms"}
 	c := startCluster(t, 2, append(flags, "-maxsize", "3")...)
 	asked := c.members[1]
 
-	// Someone who has lost the disk comes back under the old name. To be told
-	// how to go on, the machine must have it removed first.
+	// A machine that has lost its disk comes back under its old name. It is told
+	// that the old member has to be removed first.
 	wiped := newMachine(t, asked.name, flags...)
-	// That is done by one that answers, and not if the one that answers has the name.
+	// The request goes to a member that answers, unless that is the one with the name.
 	checkRefusal(t, joinFlags(wiped, c.members[0]), asked.name, "(curl -X DELETE http://"+c.members[0].client+"/v2/members/")
 	checkRefusal(t, joinFlags(wiped, asked), asked.name, "it is the one that answers this", "-n")
 
@@ -161,19 +162,19 @@ func TestJoinRefused(t *testing.T) {
 	checkRefusal(t, joinFlags(fourth, asked), "Reached the max number of machines in the cluster")
 	c.waitVoters()
 
-	// Nobody answers.
+	// No member answers.
 	lonely := c.newMember()
 	nobody := &server{peer: freeAddress(t)}
 	checkRefusal(t, joinFlags(lonely, nobody, "-r", "2"), nobody.peer)
 
-	// Another cluster is no place for a machine that has one.
+	// A member of one cluster cannot join another.
 	other := startServer(t)
 	c.kill(third)
 	third.args = append(slices.Clone(c.args), "-C", other.peer)
 	third.start()
 	c.waitVoters()
 
-	// The wiped machine, as it was told.
+	// The wiped machine joins as its message said.
 	wipedMember := c.members[1]
 	c.members = c.others(wipedMember)
 	c.remove(wipedMember, c.members[0])
@@ -184,8 +185,8 @@ func TestJoinRefused(t *testing.T) {
 	c.checkSameState()
 }
 
-// TestChangedAddress checks that a machine that comes back at another address
-// is found there by the others.
+// TestChangedAddress checks that peers reach a machine that restarts at another
+// address.
 func TestChangedAddress(t *testing.T) {
 	t.Parallel()
 	c := startCluster(t, 3, "-heartbeat", "50ms", "-election", "500ms")
@@ -199,7 +200,7 @@ func TestChangedAddress(t *testing.T) {
 			return sameElements(strings.Split(s.do(get("/machines")).body, ","), c.addresses())
 		})
 	}
-	// The cluster works by the new addresses alone.
+	// The new addresses alone suffice for a cluster.
 	c.kill(c.others(moved)[0])
 	waitUntil(t, "a write", moved.accepts)
 }

@@ -5,8 +5,8 @@ import (
 	"testing"
 )
 
-// TestNoMajority checks that a machine left alone says once that there is no leader, how
-// many it reaches and needs, and who is missing.
+// TestNoMajority checks that a machine without a majority logs once that there is no leader,
+// how many members it reaches and needs, and which are missing.
 func TestNoMajority(t *testing.T) {
 	t.Parallel()
 	c := startCluster(t, 3, fastElections...)

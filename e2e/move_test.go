@@ -6,7 +6,7 @@ import (
 	"testing"
 )
 
-// moveTo gives a stopped machine other addresses, and tells it where to look for others.
+// moveTo gives a stopped machine new addresses, and the addresses of others as hints.
 func (s *server) moveTo(client, peer string, hints ...string) {
 	s.client, s.peer = client, peer
 	s.args = slices.DeleteFunc(slices.Clone(s.args), func(arg string) bool { return arg == "-C" || strings.HasPrefix(arg, "127.0.0.1:") })
@@ -15,7 +15,7 @@ func (s *server) moveTo(client, peer string, hints ...string) {
 	}
 }
 
-// checkAddresses waits until all machines know where all are.
+// checkAddresses waits until all machines know the addresses of all.
 func (c *cluster) checkAddresses() {
 	c.t.Helper()
 	for _, s := range c.members {
@@ -26,7 +26,7 @@ func (c *cluster) checkAddresses() {
 }
 
 // TestAllMachinesMove stops a cluster and starts it at addresses that none of its machines
-// has ever heard of. With -C they find each other, whoever is told where whom to look for.
+// knows. With -C they find each other, whichever peers each one's -C names.
 func TestAllMachinesMove(t *testing.T) {
 	t.Parallel()
 	nobody := freeAddress(t)
@@ -54,7 +54,7 @@ func TestAllMachinesMove(t *testing.T) {
 					t.Errorf("%s: %+v", s.name, e)
 				}
 			}
-			// From now on they know each other without being told.
+			// From now on they find each other without -C.
 			for _, s := range c.members {
 				s.stop()
 				s.moveTo(s.client, s.peer)
@@ -68,8 +68,8 @@ func TestAllMachinesMove(t *testing.T) {
 	}
 }
 
-// TestHintsAreNoIdentity: a member that is told of a machine of another cluster, and of a
-// port for clients, says so and goes on with its own.
+// TestHintsAreNoIdentity: a member whose -C names a machine of another cluster, and a client
+// port, logs that and goes on in its own cluster.
 func TestHintsAreNoIdentity(t *testing.T) {
 	t.Parallel()
 	other := startServer(t)
@@ -79,7 +79,7 @@ func TestHintsAreNoIdentity(t *testing.T) {
 	for _, s := range c.members {
 		s.moveTo(s.client, s.peer)
 	}
-	// The rest stays where it was, but is down: so it has to look.
+	// Its peers keep their addresses, but are down: so it has to look elsewhere.
 	moved.moveTo(moved.client, moved.peer, other.peer, other.client, freeAddress(t))
 	moved.launch()
 	for _, text := range []string{"this is a machine of another cluster", "this is the port for clients", "connection refused"} {

@@ -15,14 +15,14 @@ import (
 
 const untilLimit = 20 * time.Second // of a block that is repeated
 
-// pageRun carries out a page, or one of its sections.
+// pageRun runs a page, or one of its sections.
 type pageRun struct {
 	t           *testing.T
 	page        string // its file, for messages
 	dir         string
 	env         []string
 	defaults    string            // flags of servers that rely on the default ports
-	there, back *strings.Replacer // ports of the document to ours, and back
+	there, back *strings.Replacer // map ports of the document to ours, and back
 	servers     []pageServer
 	background  map[string]*backgroundCommand
 }
@@ -30,8 +30,8 @@ type pageRun struct {
 // pageServer is a server that the document has started.
 type pageServer struct {
 	*process
-	peerPort string // as the document has it
-	address  string // of its clients, as it really is
+	peerPort string // in the document
+	address  string // of its client port, the real one
 }
 
 // backgroundCommand is a command that runs while the document goes on.
@@ -82,7 +82,7 @@ func (r *pageRun) shell(command string) *exec.Cmd {
 	return cmd
 }
 
-// block carries out one block.
+// block runs one block.
 func (r *pageRun) block(b pageBlock) {
 	r.t.Helper()
 	name, isBackground := strings.CutPrefix(b.directive, "background ")
@@ -132,8 +132,8 @@ func (r *pageRun) block(b pageBlock) {
 // peerFlag is where a command line says the peer port.
 var peerFlag = regexp.MustCompile(`\s--?s[ =](?:\S*:)?(\d+)`)
 
-// startServers starts all servers of a block and waits until they serve,
-// which they may be able to do only together.
+// startServers starts all servers of a block together, because they may need
+// each other for a quorum, and waits until they serve.
 func (r *pageRun) startServers(b pageBlock) {
 	r.t.Helper()
 	first := len(r.servers)
@@ -152,7 +152,7 @@ func (r *pageRun) startServers(b pageBlock) {
 	}
 }
 
-// leader returns the running server that the others take for their leader.
+// leader returns the running server that leads, as the servers see it.
 func (r *pageRun) leader(line int) (leader pageServer) {
 	r.t.Helper()
 	waitUntil(r.t, fmt.Sprintf("%s:%d: a leader", r.page, line), func() bool {
@@ -209,7 +209,7 @@ func (r *pageRun) waitServer(line int, peerPort, code string) {
 	r.forget(s)
 }
 
-// failure runs the one command of a block, which has to fail, and returns the last line
+// failure runs the only command of a block, which has to fail, and returns the last line
 // that it prints, on stdout or stderr.
 func (r *pageRun) failure(b pageBlock) string {
 	r.t.Helper()
@@ -261,7 +261,7 @@ func (r *pageRun) until(b pageBlock) {
 // memberID is an ID as people see it.
 var memberID = regexp.MustCompile(`\b[0-9a-f]{16}\b`)
 
-// normalise blots out what differs from run to run.
+// normalise masks what differs from run to run.
 func normalise(text string) string {
 	return memberID.ReplaceAllString(maskExpirations(strings.TrimRight(text, "\n")), "<ID>")
 }
@@ -287,7 +287,7 @@ func (r *pageRun) stopServers(servers []pageServer) {
 }
 
 // startBackground starts a command and, if it is a watch, waits until the
-// server has it.
+// server has registered it.
 func (r *pageRun) startBackground(name string, b pageBlock) {
 	r.t.Helper()
 	if len(b.commands) != 1 || b.output != nil || r.background[name] != nil {
@@ -326,7 +326,7 @@ func (r *pageRun) finish(name string, b pageBlock) {
 	c.checked = true
 }
 
-// carryOut carries out blocks from the first to the last and stops what they started.
+// carryOut runs blocks in order and stops what they started.
 func (r *pageRun) carryOut(blocks []pageBlock) {
 	r.t.Helper()
 	for _, b := range blocks {
@@ -343,8 +343,8 @@ func (r *pageRun) carryOut(blocks []pageBlock) {
 	r.stopServers(r.servers)
 }
 
-// readPage returns the blocks of a page of the repository, and skips the test where a
-// program is missing that pages use.
+// readPage returns the blocks of a page of the repository. It skips the test if a program
+// that pages use is missing.
 func readPage(t *testing.T, page string) []pageBlock {
 	t.Helper()
 	for _, tool := range []string{"sh", "curl", "openssl"} {
@@ -363,8 +363,7 @@ func readPage(t *testing.T, page string) []pageBlock {
 	return blocks
 }
 
-// TestOperations runs the examples of the page for operators, each of its sections by
-// itself.
+// TestOperations runs the examples of docs/operations.md, each section by itself.
 func TestOperations(t *testing.T) {
 	t.Parallel()
 	const page = "docs/operations.md"

@@ -12,9 +12,9 @@ import (
 // command by command, in one working directory; a ```json or ```text block that follows
 // directly is what the commands print together, each without its last newline.
 //
-// The README is one script from its beginning to its end. Of docs/operations.md every
-// section, from one "## " to the next, is one: it begins in an empty directory without
-// servers, and what it has started is stopped at its end.
+// The whole README is one script. In docs/operations.md each section, from one "## " to the
+// next, is a script: it begins in an empty directory without servers, and what it has started
+// is stopped at its end.
 //
 // A command that begins with `./etcd` or `etcd` runs the built server. It gets
 // free ports instead of the defaults; ports 4001 to 4004, 4011 to 4014, 7001 to 7004 and
@@ -24,8 +24,8 @@ import (
 //
 // An HTML comment before a block directs it:
 //
-//	<!-- test: background server -->  all servers of the block are started together, and all
-//	                                  have to say that they serve clients. Each runs until the
+//	<!-- test: background server -->  starts all servers of the block together, and waits until
+//	                                  all say that they serve clients. Each runs until the
 //	                                  end or until one of these, which may stand before
 //	                                  anything:
 //	<!-- test: stop server -->        stops all servers with SIGTERM
@@ -60,14 +60,14 @@ const (
 )
 
 var (
-	// runsServer finds what a command that runs a server begins with.
+	// runsServer matches the beginning of a command that runs a server.
 	runsServer = regexp.MustCompile(`^(?:\./)?etcd(?: |$)`)
 	// serverEnds is the directive that waits for a server, oneServer the one that ends it.
 	serverEnds = regexp.MustCompile(`^server (\d+) ends(?: with (\d+))?$`)
 	oneServer  = regexp.MustCompile(`^(stop|kill) server (\d+)$`)
 )
 
-// standsAlone says that a directive belongs to no block.
+// standsAlone reports whether a directive belongs to no block.
 func standsAlone(directive string) bool {
 	return directive == stopServer || directive == killServers || directive == killLeader ||
 		serverEnds.MatchString(directive) || oneServer.MatchString(directive)

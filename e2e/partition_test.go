@@ -9,8 +9,8 @@ import (
 // partitionElection is the election timeout of TestPartitions.
 const partitionElection = 300 * time.Millisecond
 
-// startPartitionable starts a cluster whose peers talk through a network that
-// can be disturbed.
+// startPartitionable starts a cluster whose peer connections go through
+// proxies that can disturb them.
 func startPartitionable(t testing.TB, n int, args ...string) (*cluster, *network) {
 	t.Helper()
 	c := &cluster{t: t, args: args}
@@ -24,13 +24,13 @@ func startPartitionable(t testing.TB, n int, args ...string) (*cluster, *network
 	return c, net
 }
 
-// slot returns where in the cluster a server is.
+// slot returns the slot of a server in the cluster.
 func (c *cluster) slot(s *server) int { return slices.Index(c.members, s) }
 
 // TestPartitions disturbs the network between three machines in many ways
-// while clients use all of them, and checks that the answers agree with one
-// order, that two connected machines go on, and how soon all three serve when
-// the network is good again.
+// while clients use all of them, and checks that the answers are linearizable,
+// that two connected machines go on, and that all three serve when the network
+// is healed.
 func TestPartitions(t *testing.T) {
 	seed := uint64(time.Now().UnixNano())
 	t.Logf("seed of the clients: %d", seed)
@@ -68,8 +68,8 @@ func TestPartitions(t *testing.T) {
 		}
 		went := time.Since(begin)
 		early := w.done() - before
-		// Clients may have to wait for the end of a request that went to a
-		// leader of before.
+		// Clients may have to wait for a request that went to a former leader to
+		// time out.
 		waitUntil(t, test.name+": clients get things done", func() bool { return w.done() > before })
 		pause(t, 2*partitionElection)
 		during := w.done() - before
@@ -87,7 +87,7 @@ func TestPartitions(t *testing.T) {
 	c.checkSameState()
 }
 
-// accepts says that a server acknowledges a write and a linearizable read.
+// accepts reports whether a server acknowledges a write and a linearizable read.
 func (s *server) accepts() bool {
 	for _, q := range []request{post("/v1/keys/accepts", "value", "1"), get("/v1/keys/accepts")} {
 		if answer, err := exchange(s.client, q); err != nil || answer.status != 200 {
@@ -97,9 +97,9 @@ func (s *server) accepts() bool {
 	return true
 }
 
-// TestWithoutQuorum checks what a machine answers that cannot reach a
-// majority: local reads at once, everything else an error that says whether
-// it may have been done, and nothing is done later that was refused.
+// TestWithoutQuorum checks the answers of a machine that cannot reach a
+// quorum: local reads at once, all else an error that says whether the outcome
+// is unknown, and nothing that was refused is done later.
 func TestWithoutQuorum(t *testing.T) {
 	t.Parallel()
 	const timeout = time.Second
