@@ -14,7 +14,7 @@ import (
 	"testing"
 )
 
-// authority is a CA as docs/tls.md makes one, with openssl, in a directory of its own.
+// authority is a CA made with openssl as in docs/tls.md, in a directory of its own.
 type authority struct {
 	t   testing.TB
 	dir string
@@ -52,7 +52,7 @@ func (a *authority) write(name, text string) {
 	}
 }
 
-// issue makes NAME.crt and NAME.key, with extensions as openssl wants them.
+// issue makes NAME.crt and NAME.key, with extensions in the syntax of openssl.
 func (a *authority) issue(name, cn string, extensions ...string) {
 	a.t.Helper()
 	a.write(name+".ext", strings.Join(extensions, "\n")+"\n")
@@ -60,7 +60,7 @@ func (a *authority) issue(name, cn string, extensions ...string) {
 	a.openssl("x509 -req -CA ca.crt -CAkey ca.key -CAcreateserial -days 30 -in " + name + ".csr -extfile " + name + ".ext -out " + name + ".crt")
 }
 
-// revoke puts certificates on the CRL, ca.crl, and publishes it.
+// revoke revokes certificates and writes the CRL, ca.crl.
 func (a *authority) revoke(names ...string) {
 	a.t.Helper()
 	for _, name := range names {
@@ -72,7 +72,7 @@ func (a *authority) revoke(names ...string) {
 	}
 }
 
-// config is that of somebody who shows a certificate.
+// config returns the TLS configuration of a client with a certificate.
 func (a *authority) config(name string) *tls.Config {
 	a.t.Helper()
 	pair, err := tls.LoadX509KeyPair(a.file(name+".crt"), a.file(name+".key"))
@@ -88,7 +88,7 @@ func (a *authority) config(name string) *tls.Config {
 	return &tls.Config{RootCAs: pool, GetClientCertificate: func(*tls.CertificateRequestInfo) (*tls.Certificate, error) { return &pair, nil }}
 }
 
-// machineFlags are those of a machine that shows a certificate to the others.
+// machineFlags are the flags of a machine with a certificate for its peers.
 func (a *authority) machineFlags(name string) []string {
 	return []string{"-serverCert", a.file(name + ".crt"), "-serverKey", a.file(name + ".key"), "-serverCAFile", a.file("ca.crt")}
 }
@@ -113,13 +113,13 @@ func newClusterOf(a *authority, n int, args ...string) *cluster {
 	return c
 }
 
-// onHost moves the port for machines to another address of the loopback interface.
+// onHost moves the peer port to another address of the loopback interface.
 func (s *server) onHost(n int) {
 	_, port, _ := net.SplitHostPort(s.peer)
 	s.peer = fmt.Sprintf("127.0.0.%d:%s", n, port)
 }
 
-// askOver sends something raw to a port with TLS and returns the answer.
+// askOver sends raw bytes to a port with TLS and returns the answer.
 func askOver(t testing.TB, address string, cfg *tls.Config, method, raw string) (reply, error) {
 	t.Helper()
 	c, err := dialTLS(address, cfg)
@@ -133,14 +133,14 @@ func askOver(t testing.TB, address string, cfg *tls.Config, method, raw string) 
 	return c.receive(method)
 }
 
-// jsonPost is the head and body of a request in JSON.
+// jsonPost returns a raw POST request with a JSON body.
 func jsonPost(path, body string) string {
 	return fmt.Sprintf("POST %s HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%s", path, len(body), body)
 }
 
-// TestCertificatesOfMachines: a certificate of the CA that is none of a member opens nothing
-// at the port for machines, even to somebody who knows all IDs; nor does that of one member
-// in the name of another.
+// TestCertificatesOfMachines: a certificate of the CA that belongs to no member gets nothing
+// at the peer port, even from an attacker who knows all IDs; nor does the certificate of one
+// member in the name of another.
 func TestCertificatesOfMachines(t *testing.T) {
 	t.Parallel()
 	a := newAuthority(t)
@@ -166,7 +166,7 @@ func TestCertificatesOfMachines(t *testing.T) {
 		return jsonPost("/join", fmt.Sprintf(`{"memberId":"%d","name":"%s","peerUrl":"%s","clientUrl":"%s","understood":{"protocol":"4","commands":"1-2","snapshots":"1-2"}}`, id, name, peerURL, clientURL))
 	}
 	number := func(hex string) (n uint64) { _, _ = fmt.Sscanf(hex, "%x", &n); return n }
-	// A member that asks again is answered as before, and so tells the ID of the cluster.
+	// The repeated join of a member is answered as before, and so gives the ID of the cluster.
 	otherMember := member(other)
 	answer, err := askOver(t, victim.peer, a.config(other.name), "POST",
 		joining(number(otherMember.ID), other.name, otherMember.PeerURLs[0], otherMember.ClientURLs[0]))
@@ -212,8 +212,8 @@ func TestCertificatesOfMachines(t *testing.T) {
 	c.checkSameState()
 }
 
-// TestCertificateOfAnotherHost: a machine does not start with a certificate of another host,
-// and says how to make a right one; one that starts all the same is not taken in.
+// TestCertificateOfAnotherHost: a machine does not start with the certificate of another host,
+// and says how to make the right one; if it starts all the same, its join is refused.
 func TestCertificateOfAnotherHost(t *testing.T) {
 	t.Parallel()
 	a := newAuthority(t)
@@ -258,7 +258,7 @@ func TestCertificateOfAnotherHost(t *testing.T) {
 }
 
 // TestAllowedCertificates: with a flag, machines whose certificates do not name their hosts
-// come together, and somebody without what it demands is refused.
+// form a cluster, and a certificate without the name that it demands is refused.
 func TestAllowedCertificates(t *testing.T) {
 	t.Parallel()
 	for name, test := range map[string]struct {
@@ -279,7 +279,7 @@ func TestAllowedCertificates(t *testing.T) {
 			}
 			c.form()
 			cfg := a.config("alice")
-			cfg.InsecureSkipVerify = true // of machines that do not name their host
+			cfg.InsecureSkipVerify = true // the certificates do not name their host
 			answer, err := askOver(t, c.members[0].peer, cfg, "GET", "GET /hash HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n")
 			if err != nil || answer.status != http.StatusUnauthorized || !strings.Contains(answer.body, test.flag) {
 				t.Errorf("alice is answered %d %s %v", answer.status, answer.body, err)
@@ -293,8 +293,8 @@ func TestAllowedCertificates(t *testing.T) {
 	}
 }
 
-// TestRevocation: a certificate that is stolen and revoked while the machines run opens
-// neither port from the next handshake on, and the others go on.
+// TestRevocation: a stolen certificate that is revoked while the machines run is refused at
+// both ports from the next handshake on, and the other machines go on.
 func TestRevocation(t *testing.T) {
 	t.Parallel()
 	a := newAuthority(t)

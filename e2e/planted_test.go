@@ -11,7 +11,7 @@ import (
 	"testing"
 )
 
-// fill writes files into a directory, which is made.
+// fill writes files into a directory, which it creates.
 func fill(t *testing.T, dir string, files map[string]string) {
 	t.Helper()
 	err := os.MkdirAll(dir, 0o700)
@@ -23,8 +23,8 @@ func fill(t *testing.T, dir string, files map[string]string) {
 	}
 }
 
-// TestFilesOfSomebodyElse checks that what is not of this program is neither overwritten
-// nor deleted, whatever the flags, and that a start which cannot go on without says so.
+// TestFilesOfSomebodyElse checks that files of other programs are neither overwritten nor
+// deleted, whatever the flags, and that a start that would have to says so.
 func TestFilesOfSomebodyElse(t *testing.T) {
 	t.Parallel()
 	const config = `{"theme": "dark", "name": "my editor"}`
@@ -50,7 +50,7 @@ func TestFilesOfSomebodyElse(t *testing.T) {
 		}
 	}
 
-	// Beside data of this machine they stay, and only that data goes with -f.
+	// Beside the machine's data they stay: -f deletes only that data.
 	s := newServer(t)
 	others := map[string]string{"a.wallet": "coins", "c.wal.tmp": "x", "d.snap.bad": "x", "config.json.tmp": "x", "notes.txt": "x"}
 	fill(t, s.data, others)
@@ -81,8 +81,8 @@ func TestFilesOfSomebodyElse(t *testing.T) {
 	}
 }
 
-// TestPlantedLinks plants links where a machine writes, in a directory that others can
-// write. It starts there only if that is insisted on, and follows none of them even then.
+// TestPlantedLinks plants links where a machine writes, in a directory that others can write
+// to. It starts there only if forced, and follows none of them even then.
 func TestPlantedLinks(t *testing.T) {
 	t.Parallel()
 	for _, test := range []struct {
@@ -113,7 +113,7 @@ func TestPlantedLinks(t *testing.T) {
 }
 
 // TestDirectoryOpenToOthers checks that a data directory in which others can write is
-// refused with the command to run, which is enough.
+// refused, with the command that fixes it.
 func TestDirectoryOpenToOthers(t *testing.T) {
 	t.Parallel()
 	for _, mode := range []os.FileMode{0o777, 0o775, 0o777 | os.ModeSticky} {
@@ -145,8 +145,8 @@ func TestDirectoryOpenToOthers(t *testing.T) {
 	}
 }
 
-// TestDirectoryOfEarlierVersions checks that a directory that was made by hand, as most
-// are, opens with the modes that it has.
+// TestDirectoryOfEarlierVersions checks that a directory created by hand, as most are, opens
+// with the modes that it has.
 func TestDirectoryOfEarlierVersions(t *testing.T) {
 	t.Parallel()
 	s := newServer(t)
@@ -168,7 +168,7 @@ func TestDirectoryOfEarlierVersions(t *testing.T) {
 	}
 }
 
-// TestModesOfFiles checks that what a machine keeps is for its user alone, whatever the umask.
+// TestModesOfFiles checks that all files are accessible to their owner only, whatever the umask.
 func TestModesOfFiles(t *testing.T) {
 	t.Parallel()
 	s := newServer(t, "-auto-tls", "-snapshot-count", "5")
@@ -203,8 +203,8 @@ func TestModesOfFiles(t *testing.T) {
 	}
 }
 
-// TestSecondProcessWritesNothing checks that -auto-tls makes no pair in the directory of a
-// machine that runs.
+// TestSecondProcessWritesNothing checks that -auto-tls makes no key pair in the directory of
+// a running machine.
 func TestSecondProcessWritesNothing(t *testing.T) {
 	t.Parallel()
 	s := startServer(t)

@@ -20,10 +20,9 @@ import (
 	"time"
 )
 
-// Limits of the harness, which end a test that hangs and say nothing of how fast the
-// server has to be: with the race detector, on a machine that stands still for seconds
-// because others want its disk and processors, everything may take long. What is
-// promised about time is checked where time is simulated.
+// Limits of the harness, which end a test that hangs. They are no performance goals: with
+// the race detector, on a host that stalls for seconds because others use its disk and
+// processors, everything may take long. Promises about time are checked in simulated time.
 const (
 	startLimit = time.Minute // from exec to "serving clients"
 	stopLimit  = time.Minute // from SIGTERM to exit
@@ -134,7 +133,7 @@ func (s *server) peerListen() string {
 	return s.peer
 }
 
-// kill ends the process the hard way, as a crash would.
+// kill kills the process with SIGKILL, as a crash would.
 func (s *server) kill() {
 	s.t.Helper()
 	s.proc.signal(syscall.SIGKILL)
@@ -252,8 +251,8 @@ func (p *process) waitServing() string {
 	return ""
 }
 
-// signal sends a signal; a process that has already ended is not an error,
-// its exit code tells.
+// signal sends a signal. A process that has already ended is no error: its
+// exit code is checked elsewhere.
 func (p *process) signal(sig os.Signal) {
 	p.t.Helper()
 	if err := p.cmd.Process.Signal(sig); err != nil && !errors.Is(err, os.ErrProcessDone) {
@@ -297,16 +296,16 @@ func run(t testing.TB, env []string, args ...string) (code int, stdout, stderr s
 	return cmd.ProcessState.ExitCode(), out.String(), errs.String()
 }
 
-// Ports are taken from below the range that the kernel gives to outgoing
-// connections, so that a server that is down for a moment finds its port
-// still free. The start depends on the process, so that two test runs on one
-// machine rarely meet.
+// Ports are below the ephemeral range, which the kernel gives to outgoing
+// connections, so that a server that is down for a moment finds its port still
+// free. The first one depends on the process ID, so that two test runs on one
+// host rarely collide.
 const firstPort, portCount = 20000, 12000
 
 var portsGiven atomic.Uint32
 
-// freeAddress returns an address of the loopback interface on which nobody
-// listens and which this test run has not given away yet.
+// freeAddress returns an unused address of the loopback interface that this
+// test run has not returned before.
 func freeAddress(t testing.TB) string {
 	t.Helper()
 	for range portCount {
@@ -329,7 +328,7 @@ func waitUntil(t testing.TB, what string, condition func() bool) {
 	}
 }
 
-// holdsSoon polls a condition until it holds, or not in time.
+// holdsSoon polls a condition and reports whether it holds in time.
 func holdsSoon(condition func() bool) bool {
 	tick := time.NewTicker(5 * time.Millisecond)
 	defer tick.Stop()

@@ -13,17 +13,17 @@ import (
 	"time"
 )
 
-// link is the state of the way from one machine to another, in one direction.
+// link is the state of the network from one machine to another, in one direction.
 type link struct {
 	held  bool          // bytes wait until the link is healed, as TCP does when packets are lost
 	cut   bool          // connections break and none is made
 	delay time.Duration // of every byte
 }
 
-// network is what lies between the peers of a cluster: one proxy for each
-// machine, at its advertised peer address. Whoever opens a connection says
-// who it is in the handshake of the peer protocol; requests that do not say
-// it are let through unless their target is cut off from everybody.
+// network stands between the peers of a cluster: one proxy for each machine, at
+// its advertised peer address. The dialer of a stream is known from the
+// handshake of the peer protocol; requests without one are let through unless
+// their target is cut off from all machines.
 type network struct {
 	t     testing.TB
 	slots int
@@ -43,7 +43,7 @@ type proxied struct {
 	ends     [2]net.Conn
 }
 
-// anybody stands for a machine that has not said who it is.
+// anybody stands for a machine that has not identified itself.
 const anybody = -1
 
 // newNetwork puts proxies before the peer ports of all members, which must
@@ -75,8 +75,8 @@ func newNetwork(c *cluster) *network {
 	return n
 }
 
-// learn takes the member IDs of the cluster, without which connections cannot
-// be told apart. Connections made before are closed and made again.
+// learn reads the member IDs of the cluster, without which dialers cannot be
+// told apart. Earlier connections are closed, so that they are dialled again.
 func (n *network) learn(c *cluster) {
 	n.t.Helper()
 	list, err := c.members[0].list()
@@ -116,8 +116,7 @@ func (n *network) set(from, to int, l link) {
 	n.notify()
 }
 
-// setAll changes all links to and from a machine: out and in as this machine
-// sees them.
+// setAll changes all links from a machine (out) and to it (in).
 func (n *network) setAll(slot int, out, in link) {
 	for other := range n.slots {
 		if other != slot {
@@ -127,7 +126,7 @@ func (n *network) setAll(slot int, out, in link) {
 	}
 }
 
-// heal makes all links good.
+// heal resets all links.
 func (n *network) heal() {
 	n.mu.Lock()
 	defer n.mu.Unlock()
@@ -150,8 +149,8 @@ func (n *network) notify() {
 	n.changed = make(chan struct{})
 }
 
-// link returns the state of a link and a channel that is closed when any
-// link changes. Somebody unknown is only affected if everybody else is.
+// link returns the state of a link and a channel that is closed when any link
+// changes. An unknown dialer is only affected if all machines are.
 func (n *network) link(from, to int) (l link, changed <-chan struct{}, closed bool) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
@@ -182,10 +181,10 @@ func (n *network) accept(l net.Listener, to int, target string) {
 	}
 }
 
-// senderLine is where a request of the peer protocol says who sends it.
+// senderLine matches the header in which a request of the peer protocol names its sender.
 var senderLine = regexp.MustCompile(`(?i)\r\nX-Etcd-From: *([0-9a-f]+)\r\n`)
 
-// serve carries one connection to its end.
+// serve forwards one connection until it ends.
 func (n *network) serve(in net.Conn, to int, target string) {
 	defer in.Close()
 	in.SetReadDeadline(time.Now().Add(waitLimit))
@@ -260,13 +259,13 @@ func readHead(c net.Conn) ([]byte, error) {
 	return head, nil
 }
 
-// piece is some bytes on their way.
+// piece is some bytes in flight.
 type piece struct {
 	bytes []byte
 	read  time.Time
 }
 
-// carry copies one direction of a connection as its link allows, until it
+// carry forwards one direction of a connection as its link allows, until it
 // breaks.
 func (n *network) carry(out net.Conn, in io.Reader, from, to int) {
 	pieces := make(chan piece, 64)
@@ -299,8 +298,8 @@ func (n *network) carry(out net.Conn, in io.Reader, from, to int) {
 	}
 }
 
-// wait returns when a piece that was read at a certain time may go on, or
-// false if it never may.
+// wait returns when a piece that was read at the given time may be forwarded,
+// and false if it never may.
 func (n *network) wait(from, to int, read time.Time) bool {
 	for {
 		l, changed, closed := n.link(from, to)

@@ -23,7 +23,7 @@ func TestReadme(t *testing.T) {
 	}
 }
 
-// clone lists what is at the top of the clone and beside the tests.
+// clone lists the files at the top of the clone and beside the tests.
 func clone(t *testing.T) (names []string) {
 	t.Helper()
 	for _, pattern := range []string{"../*", "*"} {
@@ -80,10 +80,10 @@ func checkWalkthrough(t *testing.T, blocks []pageBlock) {
 			continue
 		}
 		count++
-		command, _, _ := strings.Cut(line, " (") // a remark
+		command, _, _ := strings.Cut(line, " (") // a remark follows
 		command, prints, _ := strings.Cut(command, "  ")
 		if prints = strings.TrimSpace(prints); isServer {
-			prints = "" // what stands there is a remark, too
+			prints = "" // a remark, not output
 		} else if prints == "" {
 			next := strings.TrimSpace(lines[min(i+1, len(lines)-1)])
 			if strings.HasPrefix(next, "{") || strings.HasPrefix(next, "[") {
@@ -95,7 +95,7 @@ func checkWalkthrough(t *testing.T, blocks []pageBlock) {
 	if count < 19 {
 		t.Errorf("the walkthrough of docs/api-v1.md has only %d commands", count)
 	}
-	// What it says about TLS in words.
+	// The part about TLS, which the document gives in prose.
 	const got = `{"action":"GET","key":"/secret","value":"Hello TLS","index":...}`
 	wants("curl https://... -k", `{"action":"SET","key":"/secret","value":"Hello TLS","newKey":true,"index":...}`)
 	wants("curl --cacert clientCA.crt https://...", got)

@@ -9,19 +9,19 @@ import (
 	"strings"
 )
 
-// recordedCase is one case of the recordings: a fresh server and what was
-// said to it, step by step.
+// recordedCase is one case of the recordings: a fresh server and the requests
+// to it, step by step.
 type recordedCase struct {
 	Name  string         `json:"case"`
 	Steps []recordedStep `json:"steps"`
 }
 
-// recordedStep is one step; which fields are set says of which kind it is.
+// recordedStep is one step; its kind is given by the fields that are set.
 type recordedStep struct {
 	Request *recordedRequest `json:"request"`
 
-	// The answer. Status is nil and Incomplete set if there was none; a long
-	// body is only known by length and digest.
+	// The answer. Without one, Status is nil and Incomplete set. Of a long body
+	// only length and digest were recorded.
 	Status     *int              `json:"status"`
 	Headers    map[string]string `json:"headers"`
 	Body       string            `json:"body"`
@@ -29,7 +29,7 @@ type recordedStep struct {
 	BodySHA256 string            `json:"body_sha256"`
 	Incomplete string            `json:"incomplete"`
 
-	// A request left open, and the collection of its answer.
+	// A request in the background, and the step that receives its answer.
 	Background      string `json:"background"`
 	AnsweredAlready bool   `json:"answered_already"`
 	Collect         string `json:"collect"`

@@ -12,15 +12,15 @@ import (
 	"testing"
 )
 
-// quickElections are for clusters whose members are judged by others within an election
-// timeout or a few.
+// quickElections are for clusters whose members have to be refused within a few election
+// timeouts.
 var quickElections = []string{"-heartbeat", "20ms", "-election", "200ms"}
 
-// advice finds the commands in the message of a machine that has to be replaced.
+// advice matches the commands in the message of a machine that has to be replaced.
 var advice = regexp.MustCompile(`curl -X DELETE http://(\S+)(/v2/members/[0-9a-f]{16}), then start this machine as before with (-f -C \S+) added once`)
 
-// TestRestoredDirectory: a member whose directory is replaced by an older copy of it is
-// told so, whoever led meanwhile, and comes back as it says.
+// TestRestoredDirectory: a member whose data directory is replaced by an older copy is
+// refused, whoever led meanwhile, and comes back by what its message says.
 func TestRestoredDirectory(t *testing.T) {
 	t.Parallel()
 	for _, elections := range []int{0, 1} {
@@ -48,7 +48,7 @@ func TestRestoredDirectory(t *testing.T) {
 			})
 			c.kill(restored)
 			restored.putBack(backup)
-			// What the others know survives them.
+			// The records of the others survive their restart.
 			c.kill(c.others(restored)...)
 			c.start(c.others(restored)...)
 
@@ -85,8 +85,8 @@ func TestRestoredDirectory(t *testing.T) {
 	}
 }
 
-// remembers says whether a machine has written down that the member with this ID has an
-// entry: docs/storage-format.md says where.
+// remembers reports whether a machine has a record on disk that the member with this ID has
+// an entry; docs/storage-format.md has the format.
 func (s *server) remembers(id, index uint64) bool {
 	const head, record = 28, 32
 	data, err := os.ReadFile(filepath.Join(s.data, "witness"))
@@ -101,7 +101,7 @@ func (s *server) remembers(id, index uint64) bool {
 	return false
 }
 
-// id is the member ID of a machine that serves.
+// id returns the member ID of a running machine.
 func (s *server) id() uint64 {
 	s.t.Helper()
 	list, err := s.list()
@@ -121,7 +121,7 @@ func (s *server) id() uint64 {
 	return 0
 }
 
-// putBack replaces the data directory of a machine that is down.
+// putBack replaces the data directory of a stopped machine by a copy.
 func (s *server) putBack(backup string) {
 	s.t.Helper()
 	if err := os.RemoveAll(s.data); err != nil {
@@ -130,8 +130,8 @@ func (s *server) putBack(backup string) {
 	copyDirectory(s.t, backup, s.data)
 }
 
-// TestClonedDirectory: a copy of a directory that is started beside its original ends, and
-// the original notices nothing. When the original is gone, the copy is as good as it.
+// TestClonedDirectory: a copy of a data directory that is started beside the original ends,
+// and the original goes on undisturbed. When the original is gone, the copy can replace it.
 func TestClonedDirectory(t *testing.T) {
 	t.Parallel()
 	c := startCluster(t, 3, quickElections...)
@@ -163,8 +163,8 @@ func TestClonedDirectory(t *testing.T) {
 	c.checkSameState()
 }
 
-// TestKilledAgainAndAgain: whoever starts again with its own directory is never refused for
-// good, however often and soon.
+// TestKilledAgainAndAgain: a machine that restarts with its own data directory is never
+// refused for good, however often and soon.
 func TestKilledAgainAndAgain(t *testing.T) {
 	t.Parallel()
 	c := startCluster(t, 3, quickElections...)
@@ -186,9 +186,9 @@ func TestKilledAgainAndAgain(t *testing.T) {
 	c.checkSameState()
 }
 
-// TestRestoredFromBeforeTheOthersCame: a directory that knows of no other members leads
-// alone, since whoever says that it is one may be a stranger, and the others go on without it.
-// It says so, and when people take it at its word it says what it would take to join them.
+// TestRestoredFromBeforeTheOthersCame: a machine restored from a directory that knows no other
+// members leads alone, since those who claim to be members may be strangers, and the others go
+// on without it. It logs that, and tells an operator who follows its message how to join them.
 func TestRestoredFromBeforeTheOthersCame(t *testing.T) {
 	t.Parallel()
 	c := startCluster(t, 1, quickElections...)

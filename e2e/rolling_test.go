@@ -14,10 +14,10 @@ import (
 	"etcd/credentials/certtest"
 )
 
-// persistentClient sends requests on a keep-alive connection. It goes to
+// persistentClient sends requests on a keep-alive connection. It moves to
 // another member when a connection is refused, or reset before anything was
-// sent, and replaces a connection that was closed while it was idle. It never
-// sends a request twice.
+// sent, and replaces a connection that was closed while idle. It never sends a
+// request twice.
 type persistentClient struct {
 	addresses []string
 	at        int
@@ -66,8 +66,8 @@ func (c *persistentClient) leave() {
 	}
 }
 
-// TestRollingRestart restarts three machines one after the other under load.
-// Clients that retry refused connections and nothing else see no error.
+// TestRollingRestart restarts three machines one after another under load.
+// Clients that retry refused connections, and nothing else, see no error.
 func TestRollingRestart(t *testing.T) {
 	t.Run("plain", func(t *testing.T) {
 		t.Parallel()
@@ -110,7 +110,7 @@ func testRollingRestart(t *testing.T, c *cluster) {
 					return
 				default:
 				}
-				// Each pair of requests may use two members; the read must
+				// The two requests may go to different members; the read must
 				// see the write all the same.
 				value := strconv.Itoa(i)
 				for _, q := range []request{post(key, "value", value), get(key)} {
@@ -144,7 +144,7 @@ func testRollingRestart(t *testing.T, c *cluster) {
 	for i := range worst {
 		phase.Store(int32(i))
 		leader := c.leader()
-		s := leader // at the end the leader once more, whoever that is then
+		s := leader // at the end once more whichever leads then
 		if i < len(c.members) {
 			s = c.members[i]
 		}

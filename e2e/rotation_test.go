@@ -12,7 +12,7 @@ import (
 
 // TestRotation replaces the CA and all certificates of three machines and of their
 // clients under load, in the order that docs/tls.md gives. No request fails, neither
-// on connections that stay nor on new ones.
+// on existing connections nor on new ones.
 func TestRotation(t *testing.T) {
 	t.Parallel()
 	oldCA, newCA := certtest.New("old CA"), certtest.New("new CA")
@@ -24,7 +24,7 @@ func TestRotation(t *testing.T) {
 	defer wg.Wait()
 	end := sync.OnceFunc(func() { close(stop) })
 	defer end()
-	var kept, fresh atomic.Int64 // requests on connections that stay, and on new ones
+	var kept, fresh atomic.Int64 // requests on existing connections, and on new ones
 	for id := range 6 {
 		client := &persistentClient{addresses: c.addresses(), at: id}
 		count := &kept
@@ -104,7 +104,7 @@ func TestRotation(t *testing.T) {
 			}
 		}
 	}
-	// The machines, too, come to terms with each other by the new files only.
+	// The machines, too, need only the new files to connect to each other.
 	for _, s := range c.members {
 		s.kill()
 		s.start()

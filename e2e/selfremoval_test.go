@@ -2,8 +2,8 @@ package e2e
 
 import "testing"
 
-// TestALeaderIsRemoved removes the leader of two machines: the other one goes on
-// alone, and at once.
+// TestALeaderIsRemoved removes the leader of two machines: the remaining one serves alone at
+// once.
 func TestALeaderIsRemoved(t *testing.T) {
 	t.Parallel()
 	c := startCluster(t, 2)

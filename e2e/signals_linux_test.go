@@ -15,16 +15,16 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// unread is a server whose log goes to a pipe that the test holds.
+// unread is a server whose log goes to a pipe of the test.
 type unread struct {
 	*server
 	cmd   *exec.Cmd
-	log   *os.File // the end to read
-	write *os.File // the end to write, as the server has it
+	log   *os.File // read end
+	write *os.File // write end, which the server has as well
 }
 
-// startUnread starts a server in a session of its own, without a terminal, whose stdout
-// and stderr are one pipe. prepare is called with both ends before the server starts.
+// startUnread starts a server in a session of its own, without a terminal, with stdout and
+// stderr on one pipe. prepare is called with both ends before the server starts.
 func startUnread(t *testing.T, prepare func(read, write *os.File)) *unread {
 	t.Helper()
 	noteSources()
@@ -62,7 +62,7 @@ func (u *unread) signal(sig syscall.Signal) {
 	}
 }
 
-// lives checks that the process takes a write.
+// lives checks that the process accepts a write.
 func (u *unread) lives(value string) {
 	u.t.Helper()
 	if e := u.event(post("/v1/keys/a", "value", value)); e.Action != "SET" {
@@ -70,7 +70,7 @@ func (u *unread) lives(value string) {
 	}
 }
 
-// ends checks that SIGTERM stops it as ever.
+// ends checks that SIGTERM stops it as usual.
 func (u *unread) ends() {
 	u.t.Helper()
 	u.signal(syscall.SIGTERM)
@@ -79,7 +79,7 @@ func (u *unread) ends() {
 	}
 }
 
-// lost says how many log lines the server counts as lost.
+// lost returns how many log lines the server reports as lost.
 func (u *unread) lost() (n int) {
 	u.t.Helper()
 	_, after, found := strings.Cut(u.do(get("/v1/stats/self")).body, `"lostLogLines":`)
@@ -89,7 +89,7 @@ func (u *unread) lost() (n int) {
 	return n
 }
 
-// TestLogReaderGone checks that a server outlives whoever reads its log.
+// TestLogReaderGone checks that a server survives the end of the process that reads its log.
 func TestLogReaderGone(t *testing.T) {
 	t.Parallel()
 	t.Run("it was gone before the start", func(t *testing.T) {
@@ -108,9 +108,9 @@ func TestLogReaderGone(t *testing.T) {
 		u.lives("1")
 		u.ends()
 	})
-	// full fills the pipe with all that it holds.
+	// full fills the pipe to its capacity.
 	full := func(_, write *os.File) {
-		const size = 4096 // the least there is
+		const size = 4096 // the smallest pipe
 		_, err := unix.FcntlInt(write.Fd(), unix.F_SETPIPE_SZ, size)
 		if err == nil {
 			_, err = write.Write(bytes.Repeat([]byte("x"), size))
@@ -146,8 +146,8 @@ func TestLogReaderGone(t *testing.T) {
 	})
 }
 
-// TestRefusesIntoDeadPipe checks that a start that is refused has its exit code even if
-// nobody hears why.
+// TestRefusesIntoDeadPipe checks that a refused start has its exit code even if nobody reads
+// the reason.
 func TestRefusesIntoDeadPipe(t *testing.T) {
 	t.Parallel()
 	noteSources()
@@ -171,7 +171,7 @@ func TestRefusesIntoDeadPipe(t *testing.T) {
 }
 
 // TestHangUp checks that SIGHUP changes nothing without a terminal, and that a machine
-// started in a terminal stops in good order when that hangs up.
+// started in a terminal stops cleanly when that hangs up.
 func TestHangUp(t *testing.T) {
 	t.Parallel()
 	t.Run("no terminal", func(t *testing.T) {
@@ -207,7 +207,7 @@ func TestHangUp(t *testing.T) {
 	})
 }
 
-// openTerminal returns both sides of a new pseudo terminal.
+// openTerminal returns both ends of a new pseudoterminal.
 func openTerminal(t *testing.T) (screen, terminal *os.File) {
 	t.Helper()
 	screen, err := os.OpenFile("/dev/ptmx", os.O_RDWR|syscall.O_NOCTTY, 0)
@@ -233,14 +233,14 @@ func openTerminal(t *testing.T) (screen, terminal *os.File) {
 	return screen, terminal
 }
 
-// TestStopWhileReading checks that a machine that still reads its data directory, which
-// takes long here, stops when it is told to.
+// TestStopWhileReading checks that a machine stops on SIGTERM while it still reads its data
+// directory, which takes long here.
 func TestStopWhileReading(t *testing.T) {
 	t.Parallel()
 	s := startServer(t)
 	s.stop()
 	segment := filepath.Join(s.data, "0000000000000001.wal")
-	if err := os.Truncate(segment, 1<<42); err != nil { // most of it is a hole
+	if err := os.Truncate(segment, 1<<42); err != nil { // a sparse file
 		t.Fatal(err)
 	}
 	s.launch()
@@ -258,7 +258,7 @@ func TestStopWhileReading(t *testing.T) {
 	}
 }
 
-// TestStopsOnce checks that two SIGTERM in a row, as timeout(1) sends them, are one.
+// TestStopsOnce checks that two SIGTERM in a row, as timeout(1) sends them, count as one.
 func TestStopsOnce(t *testing.T) {
 	t.Parallel()
 	s := startServer(t)

@@ -13,8 +13,8 @@ import (
 	"etcd/wal/vfs"
 )
 
-// poison appends an entry that cannot be applied to the log of a machine that is down, as
-// committed, and returns its index.
+// poison appends a committed entry that cannot be applied to the log of a stopped machine,
+// and returns its index.
 func (s *server) poison() (index uint64) {
 	s.t.Helper()
 	fsys, err := vfs.Dir(s.data)
@@ -40,8 +40,8 @@ func (s *server) poison() (index uint64) {
 	return index
 }
 
-// TestSkipEntry: an entry that cannot be applied is in the log of every machine. They say
-// which one, at every start, and go on together when all are told to skip it.
+// TestSkipEntry: an entry that cannot be applied is in the log of every machine. They name
+// it at every start, and go on together when all are told to skip it.
 func TestSkipEntry(t *testing.T) {
 	t.Parallel()
 	c := startCluster(t, 3, "-heartbeat", "50ms", "-election", "500ms", "-snapshot-count", "20")
@@ -95,7 +95,7 @@ func TestSkipEntry(t *testing.T) {
 		}
 		waitUntil(t, "a snapshot behind the entry", func() bool { return strings.Contains(s.proc.stderr(), "snapshot written") })
 		s.stop()
-		s.args = args[s] // it is not needed any more
+		s.args = args[s] // the flag is not needed any more
 		s.start()
 	}
 	c.members[2].event(post("/v1/keys/after", "value", "all"))
