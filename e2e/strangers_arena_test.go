@@ -15,7 +15,7 @@ import (
 	"etcd/credentials/certtest"
 )
 
-// startAgain starts a machine, and says why that failed without an end of the test.
+// startAgain starts a machine, and returns why that failed instead of ending the test.
 func startAgain(members ...*server) error {
 	for _, s := range members {
 		s.launch()
@@ -32,18 +32,18 @@ func startAgain(members ...*server) error {
 	return nil
 }
 
-// lastLines is the last message in the log of a machine, or its last words without one.
+// lastLines returns the last message in the log of a machine, or the end of the log without one.
 func lastLines(s *server) string {
 	log := s.proc.stderr()
 	return fmt.Sprintf("%.600q", log[max(strings.LastIndex(log, "\ntime="), strings.LastIndex(log, "\npanic: "), strings.LastIndex(log, "\netcd: "), 0):])
 }
 
-// arena is a cluster that strangers attack, as it was before.
+// arena is a cluster that strangers attack, with its state from before.
 type arena struct {
 	*cluster
 	before []clusterMember
 	rounds int
-	lines  map[*process]int // of the log, as far as it was looked at
+	lines  map[*process]int // of the log that were checked
 }
 
 func newArena(c *cluster) *arena {
@@ -57,8 +57,8 @@ func newArena(c *cluster) *arena {
 	return a
 }
 
-// harm is what has become of the cluster, nil if nothing has: every machine takes a write
-// that every machine reads, and the members and the keys are what they were.
+// harm returns what is wrong with the cluster; nil if every machine accepts a write that every
+// machine reads, and members and keys are unchanged.
 func (a *arena) harm() error {
 	a.rounds++
 	for _, s := range a.members {
@@ -90,8 +90,8 @@ func (a *arena) harm() error {
 	return nil
 }
 
-// answers says so if a machine does not answer a request with what is wanted. It may take
-// as long as an election does.
+// answers returns an error if a machine does not answer a request as wanted. It may take as
+// long as an election.
 func (a *arena) answers(s *server, r request, want string) error {
 	var last string
 	if holdsSoon(func() bool {
@@ -110,8 +110,8 @@ func (a *arena) answers(s *server, r request, want string) error {
 	return fmt.Errorf("%s answers %s %s with %s", s.name, r.method, r.target, last)
 }
 
-// readLog says so if what a stranger has sent is in the log of a machine as it was sent, or
-// fills it.
+// readLog returns an error if the log of a machine repeats raw what a stranger has sent, or is
+// flooded by it.
 func (a *arena) readLog(s *server) error {
 	const most = 150
 	log := s.proc.stderr()
@@ -127,18 +127,17 @@ func (a *arena) readLog(s *server) error {
 	return nil
 }
 
-// restart kills all machines and starts them again.
+// restart kills and restarts all machines.
 func (a *arena) restart() error {
 	a.kill(a.members...)
 	return startAgain(a.members...)
 }
 
-// calmElections are flags for clusters that should keep their leader, whatever else the
-// host has to do.
+// calmElections are flags for clusters that should keep their leader on a busy host.
 var calmElections = []string{"-heartbeat", "50ms", "-election", "700ms", "-request-timeout", "3s"}
 
-// TestStrangers: whatever somebody says at the port for other machines who is none of them,
-// all machines go on, start again, and have the same state.
+// TestStrangers: whatever an attacker sends to the peer port, all machines go on, restart, and
+// have the same state.
 func TestStrangers(t *testing.T) {
 	t.Parallel()
 	ca := certtest.New("CA")
@@ -174,7 +173,7 @@ func TestStrangers(t *testing.T) {
 	}
 }
 
-// withstand has a stranger carry out every attack against a cluster. One that was harmed is
+// withstand has a stranger carry out every attack on a cluster. A cluster that was harmed is
 // replaced.
 func withstand(t *testing.T, start func() (*arena, *stranger)) {
 	a, st := start()

@@ -12,13 +12,13 @@ import (
 	"go.etcd.io/raft/v3/raftpb"
 )
 
-// attack is a row: what a stranger does to a cluster. What it gets for an answer does not
-// matter, unless it reports an error: what does is how the cluster is afterwards.
+// attack is a row of the table: what a stranger does to a cluster. Unless it returns an error,
+// only the cluster's state afterwards matters, not the answers.
 type attack struct {
 	name string
 	do   func(st *stranger) error
-	// restarts has the machines killed and started again afterwards: harm may show only
-	// then. There is one for each kind of attack.
+	// restarts has the machines killed and restarted afterwards: harm may show only then. One
+	// attack of each kind has it.
 	restarts bool
 }
 
@@ -297,7 +297,7 @@ var attacks = []attack{
 			for sent := 0; err == nil && sent < much; sent += len(piece) {
 				_, err = c.Write(piece)
 			}
-			kept := st.littleOnDisk(s) // while it goes on, as far as the machine wants it to
+			kept := st.littleOnDisk(s) // during the attack, for as long as the machine lets it go on
 			c.Close()
 			if kept != nil {
 				return kept

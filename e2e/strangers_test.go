@@ -20,8 +20,8 @@ import (
 	"google.golang.org/protobuf/proto"
 )
 
-// What a stranger says on the port for other machines: the protocol of package transport,
-// written down once more by somebody who has only read about it.
+// What a stranger sends to the peer port: a second implementation of the protocol of package
+// transport, by its documentation.
 
 // Kinds of frames.
 const (
@@ -37,7 +37,7 @@ const (
 
 	largestFrame = 64 << 20 // of its payload, in bytes
 
-	protocolVersion = "4" // another one is not listened to, and nothing would be tested
+	protocolVersion = "4" // another one is refused at once, and nothing would be tested
 )
 
 // Kinds of forwarded proposals.
@@ -47,10 +47,10 @@ const (
 	forwardRemove  = 2
 )
 
-// unknown is a member ID that no cluster has given to anybody.
+// unknown is a member ID that no cluster has assigned.
 const unknown = 0x5715a6e4
 
-// frame is a frame as it stands on the wire.
+// frame encodes a frame.
 func frame(kind byte, payload []byte) []byte {
 	b := wire.LittleEndian.AppendUint32(nil, uint32(len(payload)))
 	b = append(b, kind, 0, 0, 0)
@@ -59,15 +59,15 @@ func frame(kind byte, payload []byte) []byte {
 	return append(b, payload...)
 }
 
-// raftFrame carries a message of Raft.
+// raftFrame returns a frame with a Raft message.
 func raftFrame(m *raftpb.Message) []byte {
 	return frame(frameRaft, append(make([]byte, 8), encoded(m)...))
 }
 
-// forwards numbers what strangers forward: a leader takes each once.
+// forwards numbers forwarded proposals: a leader proposes each once.
 var forwards atomic.Uint64
 
-// forwardFrame carries a proposal for the leader of a term.
+// forwardFrame returns a frame with a proposal forwarded to the leader of a term.
 func forwardFrame(term uint64, kind byte, member uint64, command []byte) []byte {
 	const process = 0x5715a6e5
 	id := forwards.Add(1)
@@ -79,7 +79,7 @@ func forwardFrame(term uint64, kind byte, member uint64, command []byte) []byte 
 	return frame(frameForward, append(b, command...))
 }
 
-// snapshotFrames are a snapshot with checksums that are right.
+// snapshotFrames returns the frames of a snapshot, with valid checksums.
 func snapshotFrames(m *raftpb.Message, body []byte) []byte {
 	b := frame(frameSnapshotMessage, encoded(m))
 	if len(body) > 0 {
@@ -93,40 +93,41 @@ func snapshotFrames(m *raftpb.Message, body []byte) []byte {
 func encoded(m proto.Message) []byte {
 	b, err := proto.Marshal(m)
 	if err != nil {
-		panic(err) // what the tests make can be encoded
+		panic(err) // cannot happen: tests make only what can be encoded
 	}
 	return b
 }
 
-// hello is what a stranger says of itself in a handshake.
+// hello is what a stranger sends in a handshake.
 type hello struct {
 	from, to, nonce    uint64
 	class, addr, reach string
-	more               [][2]string // instead of the headers with these names, or besides
+	more               [][2]string // headers that replace those with the same names, or are added
 }
 
-// stranger attacks the machines of a cluster. It knows whatever can be known of them, and
-// is none of them.
+// stranger attacks the machines of a cluster. It is not a member, but knows all there is to
+// know about them.
 type stranger struct {
 	t       testing.TB
 	victims *cluster
 	cluster uint64 // its ID
 	term    uint64
-	index   uint64            // about that of the last entry
+	index   uint64            // roughly of the last entry
 	ids     map[string]uint64 // of the members, by their names
 	tls     *tls.Config       // nil: it speaks without TLS
 	lair    *lair
 }
 
-// newStranger makes one that has listened well. With TLS cfg is what it shows.
+// newStranger returns a stranger that has overheard all it needs. With TLS, cfg has its
+// certificate.
 func newStranger(c *cluster, cfg *tls.Config) *stranger {
 	c.t.Helper()
 	st := &stranger{t: c.t, victims: c, tls: cfg, ids: make(map[string]uint64), lair: newLair(c.t)}
 	return st
 }
 
-// listen takes what the stranger has to know from the machines, by the way of a member
-// that asks once more whether it may join.
+// listen gets what the stranger has to know from the machines, through the answer to the
+// repeated join of a member.
 func (st *stranger) listen() {
 	st.t.Helper()
 	list, err := st.victims.members[0].list()
@@ -166,7 +167,7 @@ func (st *stranger) listen() {
 	st.index = e.Index
 }
 
-// dial connects to the port for machines as the stranger does.
+// dial connects to a peer port as the stranger.
 func (st *stranger) dial(s *server) (*conn, error) {
 	var c *conn
 	var err error
@@ -184,7 +185,7 @@ func (st *stranger) dial(s *server) (*conn, error) {
 	return c, err
 }
 
-// ask sends a request as the stranger does. Nobody has to answer.
+// ask sends a request as the stranger. It need not be answered.
 func (st *stranger) ask(s *server, r request) (reply, error) {
 	c, err := st.dial(s)
 	if err != nil {
@@ -194,8 +195,8 @@ func (st *stranger) ask(s *server, r request) (reply, error) {
 	return c.roundTrip(r)
 }
 
-// names are the member IDs as which a stranger introduces itself: those of all members, that
-// of the machine it speaks to included, and one that nobody knows.
+// names returns the member IDs that a stranger claims: those of all members, that of the
+// attacked machine included, and an unknown one.
 func (st *stranger) names() []uint64 {
 	names := []uint64{unknown}
 	for _, id := range st.ids {
@@ -204,8 +205,8 @@ func (st *stranger) names() []uint64 {
 	return names
 }
 
-// hello introduces the stranger to a machine, as a member if it can: by the number of that
-// one's process, and with a log that lacks nothing.
+// hello returns a handshake with a machine in the name of a member: with the nonce of the
+// member's process, if known, and a log that lacks nothing.
 func (st *stranger) hello(s *server, from uint64, class string) hello {
 	st.lair.who.Store(from)
 	h := hello{from: from, to: st.ids[s.name], nonce: 0x5715a6e6, class: class, addr: st.lair.addr,
@@ -218,7 +219,7 @@ func (st *stranger) hello(s *server, from uint64, class string) hello {
 	return h
 }
 
-// open does the handshake. The connection is nil if there was none.
+// open does the handshake. The connection is nil if it failed.
 func (st *stranger) open(s *server, h hello) (*conn, reply) {
 	c, err := st.dial(s)
 	if err != nil {
@@ -262,8 +263,8 @@ func without(headers [][2]string, name string) [][2]string {
 	return kept
 }
 
-// say opens a stream or a snapshot, if it is let in, says all that it has to say, and waits
-// until the machine has heard that or does not want to hear more.
+// say opens a stream or a snapshot. If the handshake succeeds, it sends the frames and waits
+// until the machine has read them or has closed the connection.
 func (st *stranger) say(s *server, h hello, frames func() [][]byte) {
 	c, _ := st.open(s, h)
 	if c == nil {
@@ -286,7 +287,7 @@ func (st *stranger) say(s *server, h hello, frames func() [][]byte) {
 	<-heard
 }
 
-// nonceOf is the number of the process of a machine, if it tells.
+// nonceOf returns the nonce of the process of a machine, if the machine tells it.
 func (st *stranger) nonceOf(s *server) uint64 {
 	c, answer := st.open(s, hello{from: unknown, to: st.ids[s.name], nonce: 1, class: "control", addr: st.lair.addr, reach: "0-0-0-0"})
 	if c != nil {
@@ -299,8 +300,8 @@ func (st *stranger) nonceOf(s *server) uint64 {
 	return nonce
 }
 
-// sayToAll tells every machine what frames makes for it, as every member that there is and
-// as nobody.
+// sayToAll sends every machine what frames makes for it, in the name of every member and of an
+// unknown one.
 func (st *stranger) sayToAll(class string, frames func(s *server, from uint64) [][]byte) {
 	for _, s := range st.victims.members {
 		for _, from := range st.names() {
@@ -309,13 +310,13 @@ func (st *stranger) sayToAll(class string, frames func(s *server, from uint64) [
 	}
 }
 
-// lair is where a stranger listens. To whoever asks it says that it is the member that the
-// stranger pretends to be, and that it has dialled.
+// lair is a port of the stranger's. When a machine asks back there, it answers as the member
+// that the stranger claims to be, and that it has dialled.
 type lair struct {
 	addr  string
 	who   atomic.Uint64
 	calls atomic.Int64 // connections
-	asked atomic.Int64 // streams and snapshots that somebody wanted to open here
+	asked atomic.Int64 // requests to open a stream or a snapshot here
 }
 
 func newLair(t testing.TB) *lair {

@@ -18,12 +18,12 @@ import (
 	"google.golang.org/protobuf/encoding/protowire"
 )
 
-// field is a field of a message in protobuf that holds bytes.
+// field encodes a protobuf field that holds bytes.
 func field(n protowire.Number, value []byte) []byte {
 	return protowire.AppendBytes(protowire.AppendTag(nil, n, protowire.BytesType), value)
 }
 
-// number is one that holds a number.
+// number encodes a protobuf field that holds a number.
 func number(n protowire.Number, value uint64) []byte {
 	return protowire.AppendVarint(protowire.AppendTag(nil, n, protowire.VarintType), value)
 }
@@ -32,17 +32,17 @@ func setCommandBody(path string) []byte {
 	return append(field(1, []byte(path)), field(3, []byte("of a stranger"))...)
 }
 
-// setCommand sets a key, as it stands in the log.
+// setCommand encodes a command that sets a key, as in the log.
 func setCommand(path string) []byte { return field(1, setCommandBody(path)) }
 
 func memberBody(id uint64) []byte {
 	return slices.Concat(number(1, id), field(2, []byte("stranger")), field(3, []byte("http://127.0.0.2:7001")), field(4, []byte("http://127.0.0.2:4001")))
 }
 
-// framed is an empty frame.
+// framed encodes an empty frame.
 func framed(kind byte) []byte { return frame(kind, nil) }
 
-// forwardCommands has commands forwarded, in any term that may be that of the leader.
+// forwardCommands forwards commands, in every term that may be the leader's.
 func forwardCommands(commands map[string][]byte) func(st *stranger) error {
 	return func(st *stranger) error {
 		st.sayToAll("bulk", func(*server, uint64) [][]byte {
@@ -69,7 +69,7 @@ func joinRequest(contentType string, fields map[string]string, more ...[2]string
 	return request{method: "POST", target: "/join", header: append(more, [2]string{"Content-Type", contentType}), body: append(body, '}')}
 }
 
-// jsonString is a text in JSON with all that may be escaped escaped.
+// jsonString encodes a text in JSON with every character escaped.
 func jsonString(s string) string {
 	var b strings.Builder
 	b.WriteByte('"')
@@ -79,7 +79,7 @@ func jsonString(s string) string {
 	return b.String() + `"`
 }
 
-// url is the URL of an address in the protocol of the cluster.
+// url returns the URL of an address, with or without TLS as the cluster.
 func (st *stranger) url(addr string) string {
 	if _, secure := overTLS.Load(st.victims.members[0].peer); secure {
 		return "https://" + addr
@@ -87,12 +87,12 @@ func (st *stranger) url(addr string) string {
 	return "http://" + addr
 }
 
-// message is one of Raft, from one member to another.
+// message encodes a Raft message from one member to another.
 func (st *stranger) message(kind raftpb.MessageType, to *server, from, term uint64) *raftpb.Message {
 	return &raftpb.Message{Type: kind.Enum(), From: &from, To: new(st.ids[to.name]), Term: &term}
 }
 
-// snapshot is the message that goes with a snapshot.
+// snapshot encodes the Raft message that precedes a snapshot.
 func (st *stranger) snapshot(to *server, from, term, index uint64) *raftpb.Message {
 	m := st.message(raftpb.MsgSnap, to, from, term)
 	voters := []uint64{from}
@@ -100,8 +100,8 @@ func (st *stranger) snapshot(to *server, from, term, index uint64) *raftpb.Messa
 	return m
 }
 
-// outlast opens many connections to each machine, lets them say a byte a second or nothing,
-// and checks that they keep nobody from the port, and that the machines end them.
+// outlast opens many connections to each machine that send a byte per second or nothing, and
+// checks that they block nobody from the port, and that the machines close them.
 func (st *stranger) outlast(open func(s *server) (c *conn, drips bool)) error {
 	const many = 150
 	var held []*conn
@@ -165,7 +165,7 @@ func (st *stranger) outlast(open func(s *server) (c *conn, drips bool)) error {
 	return nil
 }
 
-// littleOnDisk says so if a machine keeps a lot.
+// littleOnDisk returns an error if a machine has more than 1 MiB on disk besides its log.
 func (st *stranger) littleOnDisk(s *server) error {
 	var size int64
 	err := filepath.WalkDir(s.data, func(_ string, d fs.DirEntry, err error) error {

@@ -18,9 +18,9 @@ import (
 	"google.golang.org/protobuf/proto"
 )
 
-// TestSnapshotsOfStrangers: whoever knows the cluster and its members sends snapshots in
-// their names, in the next term, to all of them: none is acknowledged, none is left on a disk,
-// and the machines serve, start again, and agree.
+// TestSnapshotsOfStrangers: an attacker who knows all IDs sends snapshots to all members in
+// their names, in the next term: none is acknowledged, none is left on a disk, and the machines
+// serve, restart, and have the same state.
 func TestSnapshotsOfStrangers(t *testing.T) {
 	t.Parallel()
 	c := startCluster(t, 3)
@@ -76,8 +76,8 @@ func clusterOf(t *testing.T, s *server) uint64 {
 	return wire.LittleEndian.Uint64(segment[16:])
 }
 
-// sendStrangeSnapshot does what a leader does with a snapshot, and returns the last status it
-// is answered with; 0 for none.
+// sendStrangeSnapshot sends a snapshot as a leader does, and returns the last status of the
+// answers; 0 for none.
 func sendStrangeSnapshot(t *testing.T, s *server, cluster, from, to uint64, voters []uint64, size uint64, body string) (status int) {
 	t.Helper()
 	conn, err := net.Dial("tcp", s.peerListen())

@@ -7,8 +7,8 @@ import (
 	"time"
 )
 
-// TestStopWithAStuckDisk stops a machine whose disk does not answer. It must not wait for
-// that, must say what was still at work, and must have lost nothing that it acknowledged.
+// TestStopWithAStuckDisk stops a machine whose disk hangs. The machine must not wait for it,
+// must log what was still under way, and must not lose what it has acknowledged.
 func TestStopWithAStuckDisk(t *testing.T) {
 	t.Parallel()
 	for _, n := range []need{needStrace, needAttach} {
@@ -35,7 +35,7 @@ func TestStopWithAStuckDisk(t *testing.T) {
 	s.proc.signal(syscall.SIGTERM)
 	waitUntil(t, "it gives up", func() bool { return strings.Contains(s.proc.stderr(), "cut off: ") })
 	t.Logf("gave up after %s", time.Since(began))
-	tr.proc.signal(syscall.SIGKILL) // who delays a process holds its end up as well
+	tr.proc.signal(syscall.SIGKILL) // strace, which delays a process, also holds up its end
 	tr.proc.waitExit(waitLimit)
 	o.mustEnd(s, "stopping: still at work, and cut off: ", "wal", "Nothing that was acknowledged is lost", "Look at the disk")
 	s.start()

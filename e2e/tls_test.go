@@ -14,7 +14,7 @@ import (
 	"etcd/credentials/certtest"
 )
 
-// place puts a file where another may be, in one step.
+// place writes a file, or replaces it atomically.
 func place(t testing.TB, path string, data []byte) {
 	t.Helper()
 	if err := errors.Join(os.WriteFile(path+".new", data, 0o600), os.Rename(path+".new", path)); err != nil {
@@ -22,7 +22,7 @@ func place(t testing.TB, path string, data []byte) {
 	}
 }
 
-// identity is what a machine or a client shows and whom it trusts.
+// identity is the certificate of a machine or a client, and the CAs that it trusts.
 type identity struct {
 	own     certtest.Pair
 	trusted []*certtest.CA
@@ -36,7 +36,7 @@ func (id identity) bundle() []byte {
 	return pem
 }
 
-// config is that of a client. It resumes sessions where it can.
+// config returns the TLS configuration of a client, which resumes sessions where it can.
 func (id identity) config() *tls.Config {
 	pool := id.trusted[0].Pool()
 	for _, ca := range id.trusted[1:] {
@@ -55,7 +55,7 @@ func (id identity) config() *tls.Config {
 // secureCluster is a cluster with TLS for clients and between the machines.
 type secureCluster struct {
 	*cluster
-	client atomic.Pointer[tls.Config] // what its clients use
+	client atomic.Pointer[tls.Config] // configuration of its clients
 }
 
 // tlsFlags are the flags for files in a directory; prefix is client or server.
@@ -100,7 +100,7 @@ func startSecure(t testing.TB, ca *certtest.CA, args ...string) *secureCluster {
 	return startSecureOf(t, 3, ca, args...)
 }
 
-// startSecureOf is startSecure with another number of machines.
+// startSecureOf is startSecure with n machines.
 func startSecureOf(t testing.TB, n int, ca *certtest.CA, args ...string) *secureCluster {
 	t.Helper()
 	c := &secureCluster{cluster: &cluster{t: t, args: args}}
@@ -114,7 +114,7 @@ func startSecureOf(t testing.TB, n int, ca *certtest.CA, args ...string) *secure
 	return c
 }
 
-// subject is the name in the certificate that a machine shows to its clients now.
+// subject returns the name in the certificate that a machine presents to clients.
 func (c *secureCluster) subject(s *server) string {
 	c.t.Helper()
 	conn, err := dialTLS(s.client, c.client.Load())
@@ -125,8 +125,8 @@ func (c *secureCluster) subject(s *server) string {
 	return conn.Conn.(*tls.Conn).ConnectionState().PeerCertificates[0].Subject.CommonName
 }
 
-// TestNeverMixed checks that a machine without TLS and a cluster with, or the other
-// way round, do not come together, and that both say why.
+// TestNeverMixed checks that a machine without TLS cannot join a cluster with TLS, nor the
+// other way round, and that both log why.
 func TestNeverMixed(t *testing.T) {
 	t.Parallel()
 	ca := certtest.New("CA")
@@ -141,7 +141,7 @@ func TestNeverMixed(t *testing.T) {
 	for _, test := range []struct {
 		name            string
 		member, joining *server
-		theirs, ours    string // what the one that joins says, and the member
+		theirs, ours    string // logged by the machine that joins, and by the member
 	}{
 		{"plain machine, cluster with TLS", secure(newMachine(t, "member")), newMachine(t, "joining"),
 			"this port speaks only TLS; the machines of this cluster are started with -serverCert and -serverKey", "plain HTTP on a port that speaks only TLS"},
@@ -188,8 +188,8 @@ func TestNeverMixed(t *testing.T) {
 	})
 }
 
-// TestTLSAddresses checks that URLs of machines with TLS say so, and addresses
-// without a scheme stay as they are.
+// TestTLSAddresses checks that URLs of machines with TLS have the scheme https, and that
+// addresses without a scheme stay as they are.
 func TestTLSAddresses(t *testing.T) {
 	t.Parallel()
 	c := startSecure(t, certtest.New("CA"))
@@ -244,8 +244,8 @@ func TestSwitchToTLS(t *testing.T) {
 	c.checkSameState()
 }
 
-// TestUnverifiedMachines: without CA files machines take each other as they are, as in
-// 2013, and say at the start what that means.
+// TestUnverifiedMachines: without CA files machines accept any certificate of each other, as
+// in 2013, and warn at the start what that means.
 func TestUnverifiedMachines(t *testing.T) {
 	t.Parallel()
 	c := &cluster{t: t}
@@ -265,7 +265,8 @@ func TestUnverifiedMachines(t *testing.T) {
 	}
 }
 
-// autoTLSOf is what a client needs who trusts the certificate that a machine has made.
+// autoTLSOf returns the TLS configuration of a client that trusts the self-signed certificate
+// of a machine.
 func autoTLSOf(t *testing.T, s *server) func() *tls.Config {
 	t.Helper()
 	pem, err := os.ReadFile(filepath.Join(s.data, "auto-tls.crt"))
@@ -278,8 +279,8 @@ func autoTLSOf(t *testing.T, s *server) func() *tls.Config {
 	return func() *tls.Config { return c }
 }
 
-// TestAutoTLS checks that a machine makes itself a certificate that its clients can
-// verify, and keeps it.
+// TestAutoTLS checks that a machine makes a self-signed certificate that clients can verify,
+// and keeps it across restarts.
 func TestAutoTLS(t *testing.T) {
 	t.Parallel()
 	s := newServer(t, "-auto-tls")
@@ -298,8 +299,8 @@ func TestAutoTLS(t *testing.T) {
 	s.want(get("/v1/keys/a"), 200, `{"action":"GET","key":"/a","value":"1","index":3}`)
 }
 
-// TestTLSMistakes checks that what cannot work ends the start with one line on stderr
-// and exit code 1.
+// TestTLSMistakes checks that a TLS configuration that cannot work ends the start with one
+// line on stderr and exit code 1.
 func TestTLSMistakes(t *testing.T) {
 	t.Parallel()
 	pair := certtest.New("CA").Issue("machine")

@@ -7,8 +7,8 @@ import (
 	"testing"
 )
 
-// TestSmallTmpfs runs a machine on a tmpfs of 32 MiB, which is half of what a segment
-// usually has, and has it write more than that.
+// TestSmallTmpfs runs a machine on a tmpfs of 32 MiB, half the size of a default segment, and
+// writes more than that.
 func TestSmallTmpfs(t *testing.T) {
 	t.Parallel()
 	if needMount.absent() {
@@ -31,7 +31,7 @@ func TestSmallTmpfs(t *testing.T) {
 		}
 	}
 	mustStatus(200, post("/v1/keys/kept", "value", "small"))
-	// What a test-and-set brings is in the log even if the test fails, and nowhere else.
+	// The value of a test-and-set whose test fails is in the log and nowhere else.
 	filler := post("/v1/keys/kept", "value", strings.Repeat("x", 256<<10), "prevValue", "other")
 	for range 300 {
 		mustStatus(400, filler)

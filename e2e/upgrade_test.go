@@ -7,12 +7,12 @@ import (
 	"testing"
 )
 
-// raisedTo says whether a machine has said that the version of the cluster was raised to one.
+// raisedTo reports whether a machine has logged that the cluster version was raised to version.
 func (s *server) raisedTo(version string) bool {
 	return strings.Contains(s.proc.stderr(), `msg="the version of the cluster was raised" from=2 to=`+version)
 }
 
-// replaceProgram stops a machine and starts it with another program.
+// replaceProgram restarts a machine with another program.
 func (s *server) replaceProgram(program string) {
 	s.t.Helper()
 	s.stop()
@@ -21,9 +21,9 @@ func (s *server) replaceProgram(program string) {
 }
 
 // TestUpgrade replaces the program of three machines one by one while clients use them, from
-// every commit that upgrades are promised from to the present program, and to one that
-// understands a later version of the cluster. As long as one machine runs the old program, the
-// others can go back; after that they say that they cannot.
+// every commit that upgrades are supported from to the present program, and to one that
+// understands a later cluster version. As long as one machine runs the old program, the others
+// can be downgraded; after that they refuse to start with it, and say why.
 func TestUpgrade(t *testing.T) {
 	t.Parallel()
 	const next = "3" // beyond the present version
@@ -75,9 +75,8 @@ func TestUpgrade(t *testing.T) {
 	}
 }
 
-// checkTooOld starts what does not understand the version of the cluster: a member whose
-// program was put back, and a machine that wants to join. Both say so and end, and neither has
-// changed anything.
+// checkTooOld starts programs that do not understand the cluster version: on a downgraded
+// member, and on a machine that joins. Both say so and end, and neither has changed anything.
 func checkTooOld(t *testing.T, c *cluster, old, version string) {
 	t.Helper()
 	s := c.members[1]
@@ -116,7 +115,7 @@ func checkTooOld(t *testing.T, c *cluster, old, version string) {
 	}
 }
 
-// contents are the files of a directory.
+// contents returns the files of a directory.
 func contents(t *testing.T, dir string) map[string]string {
 	t.Helper()
 	files := map[string]string{}

@@ -95,7 +95,7 @@ func (c *shiftedClock) begin(cmd *exec.Cmd) error {
 	return errors.Join(err, syscall.PtraceDetach(pid))
 }
 
-// install replaces the clock of a process that stands still.
+// install replaces the clock of a stopped process.
 func (c *shiftedClock) install(pid int) error {
 	maps, err := os.ReadFile(fmt.Sprintf("/proc/%d/maps", pid))
 	if err != nil {
@@ -127,7 +127,7 @@ func (c *shiftedClock) install(pid int) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.memory != nil {
-		c.memory.Close() // of the process before
+		c.memory.Close() // of the previous process
 	}
 	c.memory, c.at = memory, from+entry+int64(len(clockCode))
 	return c.write()
@@ -151,7 +151,7 @@ func clockEntry(image []byte) (int64, error) {
 	return 0, errors.New("the vDSO has no clock_gettime")
 }
 
-// canShiftClocks says whether the clock of a process can be replaced here.
+// canShiftClocks reports whether the clock of a process can be replaced here.
 func canShiftClocks() bool {
 	c := &shiftedClock{}
 	cmd := exec.Command("/bin/true")

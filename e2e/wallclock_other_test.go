@@ -7,8 +7,8 @@ import (
 	"time"
 )
 
-// shiftedClock is a wall clock of a server of its own, which needs code for
-// the processor.
+// shiftedClock would be a wall clock of one process; it needs code for the
+// processor.
 type shiftedClock struct{}
 
 func shiftClock(*server) *shiftedClock                  { return &shiftedClock{} }

@@ -18,20 +18,20 @@ import (
 )
 
 const (
-	// workloadLimit is how long a client waits for an answer. It is longer
-	// than a server takes to give up, but some servers are stopped.
+	// workloadLimit is how long a client waits for an answer. A running server
+	// times out earlier, but some servers are paused.
 	workloadLimit = 2 * time.Second
 
 	keysAtATime = 3
-	keysLife    = 2 * time.Second // then the clients go on to new keys
+	keysLife    = 2 * time.Second // then the clients move on to new keys
 	redialPause = 10 * time.Millisecond
 )
 
-// workload is a group of clients that use few keys together, through all
-// members of a cluster, and note every answer.
+// workload is a group of clients that share a few keys, through all members of
+// a cluster, and record every answer.
 type workload struct {
 	t     testing.TB
-	root  string // what all keys begin with, so that no two workloads share one
+	root  string // prefix of all keys, different for each workload
 	begin time.Time
 	stop  chan struct{}
 	wg    sync.WaitGroup
@@ -42,13 +42,13 @@ type workload struct {
 	appended  map[string][]string // acknowledged members of directories that only grow
 }
 
-// startWorkload starts clients that begin at different members and move to
+// startWorkload starts clients that begin with different members and move to
 // the next when one does not answer.
 func startWorkload(t testing.TB, clients int, seed uint64, addresses []string) *workload {
 	return startWorkloadIn(t, "", clients, seed, addresses)
 }
 
-// startWorkloadIn is startWorkload for a cluster that has seen others before.
+// startWorkloadIn is startWorkload for a cluster that has had workloads before.
 func startWorkloadIn(t testing.TB, root string, clients int, seed uint64, addresses []string) *workload {
 	w := &workload{t: t, root: root, begin: time.Now(), stop: make(chan struct{}), addresses: addresses, appended: map[string][]string{}}
 	for id := range clients {
@@ -104,7 +104,7 @@ func (w *workload) done() int {
 func (w *workload) check(servers []*server) {
 	w.t.Helper()
 	w.finish()
-	// What is there at the end belongs to the history.
+	// The final state belongs to the history.
 	keys := map[string]bool{}
 	for _, o := range w.ops {
 		keys[o.Key] = true
@@ -160,7 +160,7 @@ func (w *workload) checkAppended(s *server) {
 	w.t.Logf("%s holds all %d acknowledged keys", s.name, total)
 }
 
-// workloadClient sends one request after the other.
+// workloadClient sends one request after another.
 type workloadClient struct {
 	workload *workload
 	id       int
@@ -168,7 +168,7 @@ type workloadClient struct {
 	rng      *rand.Rand
 	serial   int
 	conn     *conn
-	seen     map[string]string // what keys held when it last looked
+	seen     map[string]string // values of keys when it last read them
 }
 
 func (c *workloadClient) run() {
@@ -196,7 +196,7 @@ func (c *workloadClient) run() {
 	}
 }
 
-// leave closes the connection, if there is one.
+// leave closes the connection, if it is open.
 func (c *workloadClient) leave() {
 	if c.conn != nil {
 		c.conn.Close()
@@ -232,8 +232,8 @@ func (c *workloadClient) append() {
 	}
 }
 
-// operate does something to one of the keys of the moment and notes what came
-// of it.
+// operate does a random operation on one of the current keys and records the
+// outcome.
 func (c *workloadClient) operate() {
 	w := c.workload
 	epoch := int(w.now() / keysLife)
@@ -283,17 +283,17 @@ func (c *workloadClient) operate() {
 	}
 }
 
-// errNotDone is an answer that promises that nothing was done.
+// errNotDone stands for an answer that guarantees that nothing was done.
 var errNotDone = errors.New("not done")
 
-// note takes an answer into an operation.
+// note records an answer in an operation.
 func note(o *history.Operation, answer reply) error {
 	e, err := answer.event()
 	switch {
 	case err != nil:
 		return err
 	case answer.status == 503:
-		return errNotDone // there are too many connections
+		return errNotDone // too many connections
 	case answer.status == 200:
 		o.Outcome, o.Found, o.Index = history.Done, e.PrevValue, e.Index
 		if o.Action == history.Get {
@@ -308,7 +308,7 @@ func note(o *history.Operation, answer reply) error {
 		}
 		o.Outcome, o.Found = history.Mismatch, current
 	case answer.status == 500 && e.ErrorCode == 300:
-		// Nobody knows; for a read it is the same as no answer.
+		// The outcome is unknown; for a read that is the same as no answer.
 	case answer.status == 500 && e.ErrorCode == 301:
 		return errNotDone
 	default:
@@ -317,15 +317,16 @@ func note(o *history.Operation, answer reply) error {
 	return nil
 }
 
-// closedByPeer says that the other side has closed an idle connection, which
+// closedByPeer reports whether the server has closed an idle connection, which
 // must be replaced before the next request.
 func (c *conn) closedByPeer() bool {
 	n, err := c.peek()
 	return n == 0 && err == nil || err != nil && !errors.Is(err, syscall.EAGAIN)
 }
 
-// hasAlert says that the other side has ended TLS on a connection on which all
-// answers have been read. (Before the first, what waits may be session tickets.)
+// hasAlert reports whether the server has ended TLS on a connection on which all
+// answers have been read. (Before the first answer, pending bytes may be session
+// tickets.)
 func (c *conn) hasAlert() bool {
 	_, overTLS := c.Conn.(*tls.Conn)
 	n, err := c.peek()
