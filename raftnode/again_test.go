@@ -14,8 +14,8 @@ func rejects(p *packet) bool { return p.reject != nil }
 
 func proposals(p *packet) bool { return p.forward != nil || p.reject != nil }
 
-// With the next connection to a leader that has stayed, what was lost goes again: its
-// client waits no longer for that.
+// A lost forward is sent again as soon as there is a new stream to the same leader: its
+// client need not wait for a timeout.
 func TestALostForwardGoesAgain(t *testing.T) {
 	c := grown(repeatable(t), 3)
 	f, leader := c.followers()[0], c.leader()
@@ -27,7 +27,7 @@ func TestALostForwardGoesAgain(t *testing.T) {
 	}
 	way := c.onTheWay(forwards)
 	c.hold = nil
-	c.deliver(way[0]) // and the others are lost
+	c.deliver(way[0]) // the others are lost
 	c.settle()
 	c.wantDone(all[0])
 	c.pass(3)
@@ -46,8 +46,8 @@ func TestALostForwardGoesAgain(t *testing.T) {
 	}
 }
 
-// What had arrived is not proposed again, whatever became of it: the harness would see it
-// twice.
+// A forward that had arrived is not proposed again, whatever its outcome: the harness would
+// see it twice.
 func TestAForwardThatHadArrivedIsTakenOnce(t *testing.T) {
 	for _, test := range []struct {
 		name string
@@ -74,8 +74,8 @@ func TestAForwardThatHadArrivedIsTakenOnce(t *testing.T) {
 	}
 }
 
-// So are answers: a leader repeats what it has decided against, and says the same when it
-// is asked again.
+// Rejections are sent again as well: a leader remembers them, and repeats its answer to a
+// forward that is sent again.
 func TestALostRejectionGoesAgain(t *testing.T) {
 	for name, reconnect := range map[string]func(f, leader *server){
 		"by a new connection of the leader": func(f, leader *server) { leader.node.Reconnected(f.id) },
@@ -93,7 +93,7 @@ func TestALostRejectionGoesAgain(t *testing.T) {
 			c.settle()
 			c.wantDone(write)
 			c.wantOpen(taken, stranger)
-			// Meanwhile the name has become free, which changes nothing any more.
+			// Meanwhile the name has become free, which does not change the answer.
 			leader.changeAs(raftnode.KindAdd, 1, "new p1 c1")
 			c.settle()
 			reconnect(f, leader)
@@ -104,8 +104,8 @@ func TestALostRejectionGoesAgain(t *testing.T) {
 	}
 }
 
-// A leader that was replaced cannot tell what became of a copy that came before: the first
-// one is in the log of the next leader.
+// A leader that was replaced cannot know the outcome of an earlier copy: that one is in the
+// log of the next leader.
 func TestACopyForALeaderThatWasReplaced(t *testing.T) {
 	c := grown(repeatable(t), 5)
 	old, f, next := c.leader(), c.followers()[0], c.followers()[1]
@@ -118,7 +118,7 @@ func TestACopyForALeaderThatWasReplaced(t *testing.T) {
 	f.work()
 	late := c.onTheWay(forwards)
 	c.net = nil
-	c.hold = func(p *packet) bool { return p.to == f.id && p.message != nil } // it does not hear of the next one
+	c.hold = func(p *packet) bool { return p.to == f.id && p.message != nil } // f does not hear of the next leader
 	c.elect(next)
 	for _, p := range late {
 		c.deliver(p)
@@ -130,14 +130,14 @@ func TestACopyForALeaderThatWasReplaced(t *testing.T) {
 	c.wantSame()
 }
 
-// What is sent again and does not fit into a queue is no proof that nothing was sent.
+// A copy that does not fit into a queue is no proof that nothing was sent before.
 func TestACopyThatIsNotSent(t *testing.T) {
 	c := grown(repeatable(t), 3)
 	f, leader := c.followers()[0], c.leader()
 	c.hold = func(p *packet) bool { return p.message != nil && p.to == f.id }
 	first, second := f.propose(), f.propose()
 	f.work()
-	c.deliver(c.onTheWay(forwards)[0]) // and the other one is lost
+	c.deliver(c.onTheWay(forwards)[0]) // the other one is lost
 	c.settle()
 	f.node.Reconnected(leader.id)
 	f.work()
@@ -151,7 +151,7 @@ func TestACopyThatIsNotSent(t *testing.T) {
 	c.wantDone(first, second)
 }
 
-// A process that starts again has other IDs, maybe lower ones.
+// A restarted process has other proposal IDs, maybe lower ones.
 func TestAMachineThatStartsAgainIsHeard(t *testing.T) {
 	c := grown(repeatable(t), 3)
 	f := c.followers()[0]
@@ -167,10 +167,10 @@ func TestAMachineThatStartsAgainIsHeard(t *testing.T) {
 	}
 }
 
-// However the streams between followers and a leader that stays break, whatever of the
-// proposals and the answers on them is lost, comes late or twice: when there is a
-// connection again everything is answered without any time passing but the tick after
-// which a rejection is tried once more, and nothing is proposed twice.
+// However the streams between followers and a stable leader break, and whichever proposals
+// and answers on them are lost, late or duplicated: once the streams are up again everything
+// is answered within one tick, after which rejected proposals are retried, and nothing is
+// proposed twice.
 func TestBrokenStreamsLoseNothing(t *testing.T) {
 	rapid.Check(t, func(rt *rapid.T) {
 		cryptotest.SetGlobalRandom(t, rapid.Uint64().Draw(rt, "election timeouts"))
@@ -187,7 +187,7 @@ func TestBrokenStreamsLoseNothing(t *testing.T) {
 				asked = append(asked, s.propose())
 			case 3: // which may be refused
 				asked = append(asked, s.change(raftnode.ProposalKind(1+draw(2, "kind")), uint64(8+draw(3, "member"))))
-			case 4, 5: // some arrive, in any order, or twice
+			case 4, 5: // some arrive, reordered or duplicated
 				for n := draw(4, "packets"); n > 0 && len(c.net) > 0; n-- {
 					p := c.net[draw(len(c.net), "packet")]
 					if draw(4, "twice") > 0 {
@@ -198,7 +198,7 @@ func TestBrokenStreamsLoseNothing(t *testing.T) {
 				}
 			case 6: // a stream breaks
 				c.net = without(c.net, c.net...)
-			case 7: // and is there again
+			case 7: // and is up again
 				to := c.up()[draw(3, "to")]
 				s.node.Reconnected(to.id)
 			case 8:

@@ -12,10 +12,10 @@ import (
 	"etcd/raftnode"
 )
 
-// role is what a machine is when it is sent what nobody sends.
+// role is the state of a machine when it receives forged messages.
 type role struct {
 	name string
-	// victim brings the machine of a cluster of three, or one, there.
+	// victim brings a machine of a cluster of three, or one, into the role.
 	victim func(c *cluster) *server
 	size   int
 }
@@ -40,28 +40,27 @@ var roles = []role{
 	}, 1},
 }
 
-// position is where the victim is: what it knows, and a member that could have sent it
-// something.
+// position is the state of the victim, and a member in whose name messages are forged.
 type position struct {
 	term, last, from uint64
 	leads            bool
 }
 
-// forgery is a message that no member sends.
+// forgery is a message that no correct member sends.
 type forgery struct {
 	name  string
 	forge func(p position) *raftpb.Message
 }
 
-// late says whether m is an answer that means nothing to a machine that does not lead, and may
-// come to one that did.
+// late reports whether m is an answer that a machine ignores unless it leads, and that may
+// reach a former leader.
 func late(m *raftpb.Message, leads bool) bool {
 	return !leads && (m.GetType() == raftpb.MsgAppResp || m.GetType() == raftpb.MsgHeartbeatResp)
 }
 
 func number(b uint64) []byte { return binary.LittleEndian.AppendUint64(nil, b) }
 
-// entries are of a log, each with one term.
+// entries returns entries with the given terms.
 func entries(first uint64, terms ...uint64) (list []*raftpb.Entry) {
 	for i, term := range terms {
 		list = append(list, &raftpb.Entry{Index: new(first + uint64(i)), Term: new(term)})
@@ -194,7 +193,7 @@ var forgeries = []forgery{
 	}},
 }
 
-// ofTheTerm are forged by whoever knows who leads in which term.
+// ofTheTerm are forgeries by an attacker who knows the term and its leader.
 var ofTheTerm = []forgery{
 	{"acknowledgement of what does not exist", func(p position) *raftpb.Message {
 		return &raftpb.Message{Type: raftpb.MsgAppResp.Enum(), Term: new(p.term), Index: new(p.last + 100)}
@@ -225,15 +224,15 @@ func snapshotMessage(p position, members *raftpb.ConfState) *raftpb.Message {
 	}}
 }
 
-// What no member sends is refused by a machine in any role: it goes on, and starts again from
-// what it has on disk.
+// Forged messages are refused by a machine in any role: it goes on, and restarts from what it
+// has on disk.
 func TestForgedMessagesAreRefused(t *testing.T) {
 	for _, r := range roles {
 		for _, f := range forgeries {
 			t.Run(r.name+"/"+f.name, func(t *testing.T) { r.suffers(t, f) })
 		}
 	}
-	for _, r := range roles[1:3] { // there is a leader whom others can contradict
+	for _, r := range roles[1:3] { // those with a leader that forgeries can contradict
 		for _, f := range ofTheTerm {
 			t.Run(r.name+"/"+f.name, func(t *testing.T) { r.suffers(t, f) })
 		}
@@ -253,7 +252,7 @@ func (r role) suffers(t *testing.T, f forgery) {
 			p.from = other.id
 		}
 	}
-	// Twice, from all members there are: what one cannot do a majority might.
+	// Twice, from all members: a majority might succeed where one fails.
 	for range 2 {
 		for _, from := range append([]uint64{p.from}, others(c, victim)...) {
 			if r.name == "follower" && from != p.from {
@@ -296,8 +295,8 @@ func others(c *cluster, victim *server) (ids []uint64) {
 	return ids
 }
 
-// Only a member of the configuration is believed that it has acknowledgements of what this
-// machine does not have, and that ends it.
+// A heartbeat that names acknowledgements which this machine lacks ends it, but only from a
+// member of the configuration.
 func TestAHeartbeatOfAStrangerEndsNobody(t *testing.T) {
 	c := grown(repeatable(t), 3)
 	victim := c.followers()[0]
@@ -315,9 +314,9 @@ func TestAHeartbeatOfAStrangerEndsNobody(t *testing.T) {
 	}
 }
 
-// A heartbeat may name what a machine has acknowledged, and an append that comes before it in
-// the same batch may take that away, if it is of a leader that Raft would not elect. Raft must not
-// see that heartbeat.
+// A heartbeat may name what a machine has acknowledged, while an append before it in the same
+// batch truncates that, if it is from a leader that Raft would not elect. Raft must not see
+// that heartbeat.
 func TestAHeartbeatBehindAnAppendThatCutsTheLogOff(t *testing.T) {
 	node, err := raftnode.New(testConfig(), raftnode.State{
 		HardState: &raftpb.HardState{Term: new(uint64(2)), Vote: new(uint64(9)), Commit: new(uint64(4))},
@@ -340,8 +339,8 @@ func TestAHeartbeatBehindAnAppendThatCutsTheLogOff(t *testing.T) {
 	}
 }
 
-// Elections of which a machine has not heard do not keep it out: not those while it was off,
-// nor as many as there can have been since.
+// A machine believes terms that missed elections explain: those while it was down, and as many
+// as there can have been since.
 func TestTermsThatElectionsExplain(t *testing.T) {
 	node := followerIn(t, testConfig(), 5)
 	heartbeat := func(term uint64) error {
@@ -361,14 +360,14 @@ func TestTermsThatElectionsExplain(t *testing.T) {
 			t.Errorf("term %d: %v", c.term, err)
 		}
 	}
-	// Refusing is not for ever: elections go on.
+	// The refusal ends when enough time has passed for more elections.
 	node.Tick()
 	if err := heartbeat(ahead + 11); err != nil {
 		t.Error(err)
 	}
 }
 
-// A log with a term that makes Raft panic says so.
+// A term on disk that would make Raft panic is an error.
 func TestATermOnDiskThatNoElectionsExplain(t *testing.T) {
 	_, err := raftnode.New(testConfig(), raftnode.State{
 		HardState: &raftpb.HardState{Term: new(uint64(1<<64 - 2)), Vote: new(uint64(0)), Commit: new(uint64(0))},
@@ -378,7 +377,7 @@ func TestATermOnDiskThatNoElectionsExplain(t *testing.T) {
 	}
 }
 
-// The time of the log comes from members, and from no clock that is out of its mind.
+// The time of the log is believed from members only, and not if it is absurd.
 func TestWhoseTimeIsBelieved(t *testing.T) {
 	const year2500 = 530 * 365 * 24 * 3600 * 1_000_000_000
 	for _, c := range []struct {
@@ -403,8 +402,8 @@ func TestWhoseTimeIsBelieved(t *testing.T) {
 	}
 }
 
-// What another machine wants in the log has to be what can come out of it, unless an operator
-// has decided otherwise. Commands are only looked into if the machine may be somebody else.
+// Entries from another machine must be such that they can be applied, unless an operator has
+// decided to skip them. Commands are only decoded if the sender may be a stranger.
 func TestWhatMayEnterTheLog(t *testing.T) {
 	envelope := func(version byte, now uint64, command string) []byte {
 		b := binary.LittleEndian.AppendUint64([]byte{version, 9, 0, 0, 0, 0, 0, 0, 0}, now)
@@ -448,8 +447,8 @@ func TestWhatMayEnterTheLog(t *testing.T) {
 	}
 }
 
-// followerIn starts a machine in a term, with an empty log behind a snapshot that ends at
-// entry 1. 8 and 9 are the other members.
+// followerIn starts a machine in a term, with an empty log after a snapshot at entry 1. 8 and
+// 9 are the other members.
 func followerIn(t *testing.T, cfg raftnode.Config, term uint64) *raftnode.Node {
 	t.Helper()
 	node, err := raftnode.New(cfg, raftnode.State{

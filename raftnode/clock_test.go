@@ -8,14 +8,14 @@ import (
 	"pgregory.net/rapid"
 )
 
-// at is a moment at which this machine has run for so long, by a wall clock that says so.
+// at is a reading of the clocks: how long the process has run, and its wall clock.
 func at(ran time.Duration, wall uint64) Reading {
 	return Reading{Mono: 1_000_000 + uint64(ran), Wall: wall}
 }
 
 const (
 	second = uint64(time.Second)
-	noon   = uint64(1_700_000_000) * second // the true time when the process of a test starts
+	noon   = uint64(1_700_000_000) * second // true time at the start of the process
 )
 
 func TestClock(t *testing.T) {
@@ -119,8 +119,8 @@ func TestWhoseTimeItIs(t *testing.T) {
 	want(true, false)
 }
 
-// A leader goes on where the one before it was, less what the network and unequal clocks
-// have cost, and never from before the last entry, whatever its wall clock says.
+// A leader continues the time of its predecessor, less delays of the network and clock drift,
+// and never from before the last entry, whatever its wall clock says.
 func TestTimePassesFromLeaderToLeader(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		const machines = 3
@@ -145,7 +145,7 @@ func TestTimePassesFromLeaderToLeader(t *testing.T) {
 			}
 			now := clocks[leader].At(read(leader))
 			switch rapid.IntRange(0, 3).Draw(t, "what") {
-			case 0: // the leader is heard, a little late
+			case 0: // a heartbeat arrives, a little late
 				for i := range clocks {
 					if i != leader {
 						clocks[i].follow(now-min(now, uint64(rapid.IntRange(0, 1e6).Draw(t, "late"))), term, read(i))
@@ -159,8 +159,8 @@ func TestTimePassesFromLeaderToLeader(t *testing.T) {
 				for i := range clocks {
 					clocks[i].reach(now, read(i))
 				}
-			case 2: // another one follows it
-				for i := range clocks { // they have all heard it lately
+			case 2: // another machine takes over
+				for i := range clocks { // all have heard a heartbeat lately
 					clocks[i].follow(now, term, read(i))
 				}
 				leader, term = rapid.IntRange(0, machines-1).Draw(t, "leader"), term+1

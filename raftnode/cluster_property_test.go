@@ -10,11 +10,11 @@ import (
 	"etcd/raftnode"
 )
 
-// mishaps draws what happens next to a cluster.
+// mishaps draws the next event in a cluster.
 type mishaps struct {
 	*cluster
 	rt      *rapid.T
-	removed bool // a removal has been asked for
+	removed bool // a removal has been proposed
 }
 
 func (m *mishaps) draw(n int, what string) int { return rapid.IntRange(0, n-1).Draw(m.rt, what) }
@@ -26,14 +26,14 @@ func (m *mishaps) anyUp() *server {
 	return nil
 }
 
-// packets are some of those on the way.
+// packets draws some of the packets in flight.
 func (m *mishaps) packets(do func(p *packet)) {
 	for n := m.draw(8, "packets"); n > 0 && len(m.net) > 0; n-- {
 		do(m.take(m.draw(len(m.net), "packet")))
 	}
 }
 
-// startJoined starts the machines that are in the log and have not been started yet.
+// startJoined starts the machines whose join is in the log and that have not been started yet.
 func (m *mishaps) startJoined() {
 	for _, s := range m.servers {
 		if s.lives > 0 {
@@ -48,7 +48,7 @@ func (m *mishaps) startJoined() {
 	}
 }
 
-// happen does one thing on one machine, or to the network.
+// happen draws and does one step of a machine or the network.
 func (m *mishaps) happen() {
 	s := m.anyUp()
 	if s == nil {
@@ -70,7 +70,7 @@ func (m *mishaps) happen() {
 		m.packets(m.deliver)
 	case 12:
 		m.packets(m.lose)
-	case 13: // the network repeats
+	case 13: // the network duplicates
 		m.packets(func(p *packet) {
 			m.deliver(p)
 			m.deliver(p)
@@ -113,7 +113,7 @@ func (m *mishaps) happen() {
 	}
 }
 
-// reconnect gives all machines new connections, as after some that have ended.
+// reconnect gives all machines new streams, as after a disconnect.
 func (m *mishaps) reconnect() {
 	for _, s := range m.up() {
 		for _, other := range m.servers {
@@ -124,7 +124,7 @@ func (m *mishaps) reconnect() {
 	}
 }
 
-// change asks for a machine to be added, added again, or removed once.
+// change proposes to add a machine, to add one again, or, once, to remove one.
 func (m *mishaps) change(s *server) {
 	switch n := len(m.servers); {
 	case n < 5 && m.draw(2, "new") == 0:
@@ -145,7 +145,7 @@ func (m *mishaps) restartAll() {
 	}
 }
 
-// stopRemoved stops the machines that are no members any more.
+// stopRemoved stops the machines that were removed.
 func (m *mishaps) stopRemoved() {
 	for _, s := range m.servers {
 		for command := range m.where {
@@ -156,11 +156,11 @@ func (m *mishaps) stopRemoved() {
 	}
 }
 
-// Whatever happens in whatever order, to whichever machine and on the network: what
-// was acknowledged stays, every command is applied at most once and in the same order
-// everywhere, a read sees what anybody was told before it, no term has two leaders and
-// every request is answered once and in time. The cluster checks all of it. And when
-// it is over, everything works again and all agree on who votes.
+// Whatever happens to any machine and the network, in any order: nothing acknowledged is
+// lost, every command is applied at most once and in the same order everywhere, reads are
+// linearizable, no term has two leaders, and every request is answered once and in time.
+// The cluster checks all of it. Once everything is healed, requests succeed again and all
+// machines agree on the voters.
 func TestNothingAcknowledgedIsEverLostByACluster(t *testing.T) {
 	rapid.Check(t, func(rt *rapid.T) {
 		cryptotest.SetGlobalRandom(t, rapid.Uint64().Draw(rt, "election timeouts"))

@@ -14,37 +14,37 @@ import (
 	"etcd/version"
 )
 
-// packet is something on the way from one machine to another.
+// packet is something in flight from one machine to another.
 type packet struct {
 	from, life, to  uint64
 	message         *raftpb.Message
-	time            uint64 // that goes with it
+	time            uint64 // of the log, sent with a message
 	forward, reject []byte
 }
 
-// cluster plays the network and whatever each machine needs, and checks all the while
-// what the nodes promise together.
+// cluster simulates the network and the environment of each machine, and continuously
+// checks what the nodes promise together.
 type cluster struct {
 	t       reporter
 	tune    []func(*raftnode.Config)
-	servers []*server // in the order in which they came; server n has ID n
+	servers []*server // in the order in which they joined; server n has ID n
 	net     []*packet
 	cut     map[[2]uint64]bool   // from, to
 	streams map[[2]uint64]uint64 // from, to: the latest life of the sender of which a proposal has arrived
-	hold    func(p *packet) bool // what settle leaves on the way; nil: nothing
+	hold    func(p *packet) bool // selects what settle leaves in flight; nil: nothing
 	clock   uint64
-	// retained is how many entries of before a snapshot the logs have, for those that are a
-	// little behind.
+	// retained is how many entries before a snapshot the logs keep, for followers that lag a
+	// little.
 	retained uint64
 
 	tickets int
 	answers map[*ticket]answer
 	refused map[string]bool
-	visible uint64 // the newest entry that anybody was told about
+	visible uint64 // the newest entry that any client has seen
 
-	log     []record          // the longest of all
-	where   map[string]uint64 // entry of each command in it
-	stamps  map[uint64]uint64 // time in each entry that anybody applied
+	log     []record          // the longest applied by any machine
+	where   map[string]uint64 // index of each command in it
+	stamps  map[uint64]uint64 // time in each entry that any machine applied
 	leaders map[uint64]uint64 // by term
 }
 
@@ -64,7 +64,7 @@ func newCluster(t reporter, tune ...func(*raftnode.Config)) *cluster {
 	return c
 }
 
-// grown starts a cluster of n machines that all vote, led by the first.
+// grown starts a cluster of n voters, led by the first.
 func grown(t reporter, n int, tune ...func(*raftnode.Config)) *cluster {
 	t.Helper()
 	c := newCluster(t, tune...)
@@ -94,14 +94,14 @@ func (c *cluster) machine() *server {
 	return s
 }
 
-// joiner makes a machine that has been told that it may join.
+// joiner starts a machine whose join was accepted.
 func (c *cluster) joiner() *server {
 	s := c.machine()
 	s.disk.hardState = &raftpb.HardState{Term: new(uint64(1)), Vote: new(uint64(0)), Commit: new(uint64(0))}
 	return s
 }
 
-// join adds a machine and waits until it votes.
+// join adds a machine and waits until it is promoted.
 func (c *cluster) join() *server {
 	c.t.Helper()
 	s := c.joiner()
@@ -119,15 +119,15 @@ func (c *cluster) join() *server {
 	return nil
 }
 
-// at returns the machine with that ID.
+// at returns the machine with the given ID.
 func (c *cluster) at(id int) *server { return c.servers[id-1] }
 
-// up are the machines that run.
+// up returns the machines that run.
 func (c *cluster) up() []*server {
 	return slices.DeleteFunc(slices.Clone(c.servers), func(s *server) bool { return s.node == nil })
 }
 
-// leader is the one that leads in the newest term.
+// leader returns the leader of the latest term.
 func (c *cluster) leader() *server {
 	c.t.Helper()
 	var leader *server
@@ -178,7 +178,7 @@ func (c *cluster) heal() {
 	c.hold = nil
 }
 
-// now is the true time; each look takes a nanosecond.
+// now returns the true time, which advances by a nanosecond with each call.
 func (c *cluster) now() uint64 {
 	c.clock++
 	return c.clock
@@ -202,7 +202,7 @@ func (c *cluster) take(i int) *packet {
 	return p
 }
 
-// sender is the one that sent p, nil if it does not run any more.
+// sender returns the machine whose process sent p; nil if that has ended.
 func (c *cluster) sender(p *packet) *server {
 	if s := c.at(int(p.from)); s.node != nil && s.lives == p.life {
 		return s
@@ -210,7 +210,7 @@ func (c *cluster) sender(p *packet) *server {
 	return nil
 }
 
-// lose has p vanish. The sender hears of it as far as a machine can.
+// lose drops p. The sender is told as far as a real one can know.
 func (c *cluster) lose(p *packet) {
 	s := c.sender(p)
 	if s == nil || p.message == nil {
@@ -222,7 +222,7 @@ func (c *cluster) lose(p *packet) {
 	s.node.Unreachable(p.to)
 }
 
-// deliver has p arrive, if there is a way and somebody at the end of it.
+// deliver has p arrive, unless the link is cut or the receiver is down.
 func (c *cluster) deliver(p *packet) {
 	c.t.Helper()
 	if p.to > uint64(len(c.servers)) || c.at(int(p.to)).node == nil || c.cut[[2]uint64{p.from, p.to}] {
@@ -239,7 +239,7 @@ func (c *cluster) deliver(p *packet) {
 		}
 	case p.forward != nil:
 		stream := [2]uint64{p.from, p.to}
-		if p.life < c.streams[stream] { // it has ended before the next process could connect
+		if p.life < c.streams[stream] { // the stream had ended before the next process connected
 			return
 		}
 		c.streams[stream] = p.life
@@ -252,7 +252,7 @@ func (c *cluster) deliver(p *packet) {
 	}
 }
 
-// settle gets everything done that can be done without time passing.
+// settle does everything that can be done without time passing.
 func (c *cluster) settle() {
 	c.t.Helper()
 	for range 1000 {
@@ -288,7 +288,7 @@ func (c *cluster) settle() {
 	c.t.Fatalf("it does not come to rest")
 }
 
-// expel ends machines that were removed and that another one tells so.
+// expel ends removed machines that can be told so by another machine.
 func (c *cluster) expel() {
 	for _, s := range c.up() {
 		for _, other := range c.up() {
@@ -300,7 +300,7 @@ func (c *cluster) expel() {
 	}
 }
 
-// pass lets time pass for all, and settles after each tick.
+// pass lets ticks pass for all machines, and settles after each.
 func (c *cluster) pass(ticks int) {
 	c.t.Helper()
 	for range ticks {
@@ -311,7 +311,7 @@ func (c *cluster) pass(ticks int) {
 	}
 }
 
-// record notes that s was handed the next entry.
+// record checks and records that s was handed the next entry.
 func (c *cluster) record(s *server, r record) {
 	c.t.Helper()
 	switch {
@@ -330,7 +330,7 @@ func (c *cluster) record(s *server, r record) {
 	c.where[r.command] = r.index
 }
 
-// recordsUpTo is how many of the log come up to an index.
+// recordsUpTo returns how many records of the log have at most the given index.
 func (c *cluster) recordsUpTo(index uint64) int {
 	n := 0
 	for n < len(c.log) && c.log[n].index <= index {
@@ -376,7 +376,7 @@ func (c *cluster) wantSame() {
 	}
 }
 
-// wantNothingHeld checks that nothing counts for the limits any more.
+// wantNothingHeld checks that nothing counts towards the limits any more.
 func (c *cluster) wantNothingHeld() {
 	c.t.Helper()
 	for _, s := range c.up() {

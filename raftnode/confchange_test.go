@@ -28,7 +28,7 @@ func TestAMachineThatJoinsIsGivenAVote(t *testing.T) {
 	if got := c.leader().node.Status().Learners; !slices.Equal(got, []uint64{joiner.id}) {
 		t.Fatalf("learners %v", got)
 	}
-	c.pass(30) // nobody hears of it: it gets no vote, and nobody needs it for a quorum
+	c.pass(30) // it is unreachable: it stays a learner, and no quorum needs it
 	write := c.leader().propose()
 	c.settle()
 	c.wantDone(write)
@@ -83,8 +83,8 @@ func TestManyChangesAtOnceHappenOneAfterTheOther(t *testing.T) {
 	}
 }
 
-// A new leader lets the change that it has inherited happen before it checks the next
-// one. Otherwise both would pass for the last machine that the cluster may have.
+// A new leader applies the conf change that it has inherited before it checks the next one.
+// Otherwise both would pass as the last machine below the limit.
 func TestAChangeRightAfterAnElection(t *testing.T) {
 	for _, who := range []string{"leader", "follower"} {
 		t.Run(who, func(t *testing.T) {
@@ -149,7 +149,7 @@ func TestAnIDThatNoMemberMayHave(t *testing.T) {
 	}
 }
 
-// Removing a machine that is alive must not leave the cluster to dead ones.
+// Removing a live machine must not leave the cluster without a live quorum.
 func TestOfAMinorityOnlyTheDeadAreRemoved(t *testing.T) {
 	c := grown(repeatable(t), 3)
 	leader, dead, alive := c.leader(), c.followers()[0], c.followers()[1]
@@ -176,7 +176,7 @@ func TestTheLastVoterStays(t *testing.T) {
 	c.settle()
 	c.wantFailed(ask, raftnode.ErrLastVoter)
 
-	joined := leader.change(raftnode.KindAdd, 9) // it does not vote
+	joined := leader.change(raftnode.KindAdd, 9) // stays a learner
 	ask = leader.change(raftnode.KindRemove, leader.id)
 	c.settle()
 	c.wantDone(joined)
@@ -223,7 +223,7 @@ func TestRemoval(t *testing.T) {
 	}
 }
 
-// wantParted checks that of two machines one stays and serves, and that the other one ends.
+// wantParted checks that of two machines stays serves alone, and that the other one ends.
 func (c *cluster) wantParted(stays, goes *server) {
 	c.t.Helper()
 	c.pass(60)
@@ -236,14 +236,14 @@ func (c *cluster) wantParted(stays, goes *server) {
 	c.wantDone(write)
 }
 
-// Of two machines one is removed, and is elected before the other has heard that the
-// removal is committed. It carries the removal out; if it went at once, and with it its
-// last message, the other one could never lead again.
+// Of two machines one is removed, and is elected before the other knows that the removal is
+// committed. It applies the removal; if it ended at once, and its last message were lost, the
+// other one could never win an election.
 func TestWhoWasRemovedStaysUntilTheOtherKnows(t *testing.T) {
 	c := grown(repeatable(t), 2)
 	stays, goes := c.at(1), c.at(2)
 	removal := stays.node.Status().Commit + 1
-	c.hold = func(p *packet) bool { return p.from == goes.id } // it has the entry, and nobody knows
+	c.hold = func(p *packet) bool { return p.from == goes.id } // it has the entry, and its acks are held
 	stays.change(raftnode.KindRemove, goes.id)
 	c.settle()
 	stays.crash(len(stays.wal))
@@ -263,9 +263,9 @@ func TestWhoWasRemovedStaysUntilTheOtherKnows(t *testing.T) {
 	c.wantParted(stays, goes)
 }
 
-// The one that stays has lost, in a power cut, entries that it had sent to the one that
-// was removed, and does not know yet that the removal is committed: with the shorter log
-// it needs the vote of the other.
+// The machine that stays has lost entries in a power cut that it had sent to the removed one,
+// and does not know yet that the removal is committed: with the shorter log it needs the vote
+// of the removed one.
 func TestWhoWasRemovedVotesForWhoIsLeft(t *testing.T) {
 	c := grown(repeatable(t), 2)
 	stays, goes := c.at(1), c.at(2)
@@ -273,7 +273,7 @@ func TestWhoWasRemovedVotesForWhoIsLeft(t *testing.T) {
 	removal := stays.node.Status().Commit + 1
 	stays.change(raftnode.KindRemove, goes.id)
 	c.settle()
-	stays.stuck = true // from here on its disk takes nothing
+	stays.stuck = true // from here on its disk hangs
 	stays.propose()
 	c.settle()
 	c.hold = nil
@@ -308,14 +308,14 @@ func TestMessagesThatMustNotComeFromAnotherMachine(t *testing.T) {
 		raftpb.MsgHup, raftpb.MsgBeat, raftpb.MsgUnreachable, raftpb.MsgSnapStatus, raftpb.MsgCheckQuorum,
 		raftpb.MsgStorageAppend, raftpb.MsgStorageAppendResp, raftpb.MsgStorageApply, raftpb.MsgStorageApplyResp,
 		raftpb.MsgProp, raftpb.MsgTransferLeader, raftpb.MsgForgetLeader,
-		raftpb.MsgSnap, raftpb.MsgReadIndex, raftpb.MsgReadIndexResp, // not without what they are about
+		raftpb.MsgSnap, raftpb.MsgReadIndex, raftpb.MsgReadIndexResp, // invalid without their content
 	}
 	for number, name := range raftpb.MessageType_name {
 		typ := raftpb.MessageType(number)
 		for to, mine := range map[uint64]bool{1: true, 2: false, 0: false} {
 			c := newCluster(repeatable(t))
 			err := c.at(1).node.Step(raftnode.Message{Message: &raftpb.Message{
-				Type: typ.Enum(), From: new(uint64(9)), To: new(to), Term: new(uint64(1)), // of long ago
+				Type: typ.Enum(), From: new(uint64(9)), To: new(to), Term: new(uint64(1)), // an old term
 			}}, raftnode.Reading{})
 			if want := mine && !slices.Contains(local, typ); (err == nil) != want {
 				t.Errorf("%s for %d: %v", name, to, err)
@@ -327,19 +327,19 @@ func TestMessagesThatMustNotComeFromAnotherMachine(t *testing.T) {
 	}
 }
 
-// A leader that has just been elected has not heard of everybody yet: it does not take
-// that for death.
+// A leader that was just elected has not heard from every member yet: it does not take silent
+// members for dead.
 func TestANewLeaderFindsOutWhoIsAlive(t *testing.T) {
 	c := grown(repeatable(t), 5)
 	old := c.leader()
 	for _, s := range c.followers()[:2] {
-		c.isolate(s) // for a moment
+		c.isolate(s) // briefly
 	}
-	ask := old.change(raftnode.KindRemove, old.id) // which hands over first
+	ask := old.change(raftnode.KindRemove, old.id) // the leader hands over first
 	write := old.propose()
 	c.settle()
 	c.wantOpen(ask)
-	c.wantDone(write) // it has nothing to do with that
+	c.wantDone(write) // writes do not wait for it
 	write = c.leader().propose()
 	c.settle()
 	c.wantDone(write)
@@ -348,7 +348,7 @@ func TestANewLeaderFindsOutWhoIsAlive(t *testing.T) {
 	c.wantDone(ask)
 }
 
-// A membership change that has to wait for another one holds up nothing else.
+// A conf change that waits for another one does not hold up commands.
 func TestCommandsDoNotWaitForAMembershipChange(t *testing.T) {
 	c := newCluster(repeatable(t))
 	s := c.leader()
@@ -361,8 +361,8 @@ func TestCommandsDoNotWaitForAMembershipChange(t *testing.T) {
 	c.wantDone(first, second, write)
 }
 
-// A leader that is to be removed hands over first. Nothing can be proposed meanwhile, but
-// what has waited goes before, even if nobody ever takes over.
+// A leader that is to be removed hands over first. Nothing can be proposed meanwhile, but what
+// was queued before is proposed, even if no other machine ever takes over.
 func TestCommandsGoBeforeALeaderHandsOver(t *testing.T) {
 	c := grown(repeatable(t), 3)
 	leader := c.leader()
@@ -372,7 +372,7 @@ func TestCommandsGoBeforeALeaderHandsOver(t *testing.T) {
 	c.wantOpen(ask)
 	c.wantDone(write)
 	write = leader.propose()
-	c.pass(12) // Raft gives up after an election timeout
+	c.pass(12) // Raft aborts the transfer after an election timeout
 	c.wantOpen(ask)
 	c.wantDone(write)
 	c.hold, c.net = nil, nil

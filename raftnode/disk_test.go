@@ -12,11 +12,11 @@ import (
 // snapshot is the state after one entry.
 type snapshot struct {
 	meta    *raftpb.SnapshotMetadata
-	records int // how many of the log it holds
+	records int // of the log that it covers
 	saved   bool
 }
 
-// disk is what a crash leaves.
+// disk is what survives a crash.
 type disk struct {
 	hardState *raftpb.HardState
 	entries   []*raftpb.Entry // from index 1 on
@@ -37,7 +37,7 @@ func (d *disk) read(r *raftnode.ReadBack) []*raftpb.Entry {
 	return someOf(d.entries[r.From-1:], r.Bytes)
 }
 
-// someOf are the first entries, at least one, that have so many bytes together.
+// someOf returns the first entries within a size, but at least one.
 func someOf(entries []*raftpb.Entry, bytes int) []*raftpb.Entry {
 	for i, e := range entries {
 		if bytes -= len(e.GetData()); bytes < 0 && i > 0 {
@@ -47,7 +47,7 @@ func someOf(entries []*raftpb.Entry, bytes int) []*raftpb.Entry {
 	return slices.Clone(entries)
 }
 
-// termsOf are those of entries.
+// termsOf returns the terms of entries.
 func termsOf(entries []*raftpb.Entry) (terms []raftnode.Term) {
 	for _, e := range entries {
 		if n := len(terms); n == 0 || terms[n-1].Term != e.GetTerm() {
@@ -57,7 +57,7 @@ func termsOf(entries []*raftpb.Entry) (terms []raftnode.Term) {
 	return terms
 }
 
-// newest are as many of the last entries as a start has in memory.
+// newest returns the last entries, as many as a start keeps in memory.
 func newest(entries []*raftpb.Entry, cfg raftnode.Config) []*raftpb.Entry {
 	if cfg.MaxInMemory == 0 {
 		return entries
@@ -65,8 +65,8 @@ func newest(entries []*raftpb.Entry, cfg raftnode.Config) []*raftpb.Entry {
 	return entries[max(0, len(entries)-cfg.MaxInMemory/200):]
 }
 
-// found is what a start finds: the newest snapshot and the entries after it. A
-// snapshot is proof that its entry was committed, whatever the hard state says.
+// found is what a start recovers: the newest snapshot and the entries after it. A snapshot is
+// proof that its entry was committed, whatever the HardState says.
 func (d *disk) found(cfg raftnode.Config) raftnode.State {
 	if d.hardState == nil {
 		return raftnode.State{}

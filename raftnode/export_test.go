@@ -4,7 +4,7 @@ import (
 	"slices"
 )
 
-// Limits that tests go up to.
+// Limits that tests reach.
 const (
 	MaxApplyingBytes    = maxApplyingBytes
 	MaxUncommittedBytes = maxUncommittedBytes
@@ -13,7 +13,7 @@ const (
 	ForwardWindow       = forwardWindow
 )
 
-// Reasons for which forwards are refused, as they travel, and how many there are.
+// Reasons for rejecting forwards as encoded, and their number.
 const (
 	RejectNotLeader = byte(rejectNotLeader)
 	RejectNotHere   = byte(rejectNotHere)
@@ -23,7 +23,7 @@ const (
 var RejectReasons = byte(len(rejectErrors))
 
 // First is the index of the oldest entry that can be sent, FirstInMemory that of the oldest
-// that need not be read back for that.
+// that need not be read back from disk.
 func (n *Node) First() uint64         { return n.storage.first }
 func (n *Node) FirstInMemory() uint64 { return n.storage.tailFirst() }
 
@@ -32,22 +32,23 @@ func (n *Node) FirstInMemory() uint64 { return n.storage.tailFirst() }
 func (n *Node) Campaign() error     { return n.raw.Campaign() }
 func (n *Node) ForgetLeader() error { return n.raw.ForgetLeader() }
 
-// Fed are how many members are noted as having been sent a snapshot.
+// Fed returns for how many members a sent snapshot is recorded.
 func (n *Node) Fed() int { return len(n.snapshots.fed) }
 
-// Members are those for whom Raft counts, with a vote or without one, in ascending order.
+// Members returns Raft's voters and learners in ascending order.
 func (n *Node) Members() []uint64 {
 	return slices.Sorted(slices.Values(n.members.all()))
 }
 
-// Held is how many proposals count for the limits, and their bytes; HeldReads how many reads.
+// Held returns how many proposals count towards the limits, and their bytes; HeldReads how
+// many reads.
 func (n *Node) Held() (count, bytes int) { return n.proposals.count, n.proposals.bytes }
 func (n *Node) HeldReads() int           { return n.reads.count }
 
-// Origin is what a leader knows of the forwards of one process.
+// Origin is what a leader remembers of the forwards of one process.
 type Origin struct{ o *origin }
 
-// NewOrigin is of a process of which a first forward has arrived.
+// NewOrigin returns the Origin of a process whose first forward has arrived.
 func NewOrigin(low uint64) Origin {
 	return Origin{(&origins{}).of(&proposal{origin: 1, process: 1, term: 1, low: low})}
 }
@@ -57,11 +58,11 @@ func (o Origin) Settle(low uint64)           { o.o.settle(low) }
 func (o Origin) Refuse(id uint64, err error) { o.o.refuse(id, err) }
 func (o Origin) Refused(id uint64) error     { return o.o.refused[id] }
 
-// Size is how many words and refusals are remembered.
+// Size returns how many words of the bitmap and refusals are remembered.
 func (o Origin) Size() (words, refused int) { return len(o.o.decided.words), len(o.o.refused) }
 
 // SinceSnapshot is how many bytes of the log are in no durable snapshot.
 func (n *Node) SinceSnapshot() uint64 { return n.storage.since() }
 
-// TermsAhead is how many terms may pass of which a machine does not hear before it starts.
+// TermsAhead is how many terms a machine may have missed while it was down.
 const TermsAhead = termsAhead

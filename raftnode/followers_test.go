@@ -112,8 +112,8 @@ func TestFollowers(t *testing.T) {
 	}
 }
 
-// What is not answered is bounded, whatever happens, and everything that was sent ends
-// as one or the other.
+// Appends in flight are bounded, whatever happens, and every one that was sent counts in the
+// end as a success or a failure.
 func TestUnansweredAppendsAreBounded(t *testing.T) {
 	f := &raftnode.Followers{}
 	const n = 10_000
@@ -127,7 +127,7 @@ func TestUnansweredAppendsAreBounded(t *testing.T) {
 	}
 }
 
-// Average and deviation are those of all latencies.
+// Average and standard deviation match those of all latencies.
 func TestFollowersProperty(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		took := rapid.SliceOfN(rapid.Uint64Range(0, 1<<40), 1, 50).Draw(t, "took")
