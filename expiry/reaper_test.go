@@ -10,7 +10,7 @@ import (
 	"etcd/store/logtime"
 )
 
-// second is how long a round waits after one that has failed.
+// second is the back-off after a failed round.
 const second = logtime.Time(time.Second)
 
 type step func(t *testing.T, r *expiry.Reaper)
@@ -23,7 +23,7 @@ func next(deadline logtime.Time) step {
 	return func(_ *testing.T, r *expiry.Reaper) { r.Next(deadline) }
 }
 
-// begin answers what was asked for: a round of so many commands, which are to be proposed.
+// begin answers a request with a round of n commands, which are to be proposed.
 func begin(commands int, want bool) step {
 	return func(t *testing.T, r *expiry.Reaper) {
 		t.Helper()
@@ -37,7 +37,7 @@ func answered(done bool, now logtime.Time) step {
 	return func(_ *testing.T, r *expiry.Reaper) { r.Answered(done, now) }
 }
 
-// due checks whether the store is asked at that time.
+// due checks whether the store is asked for due keys at the given time.
 func due(now logtime.Time, want bool) step {
 	return func(t *testing.T, r *expiry.Reaper) {
 		t.Helper()
@@ -121,8 +121,8 @@ func TestReaper(t *testing.T) {
 	}
 }
 
-// However leaders change, commands fail and keys are set again: a machine that leads asks
-// for what is due as soon as it is due, but nothing twice, never early, and no round is lost.
+// However leaders change, commands fail and keys are set again: a leader asks for keys as soon
+// as they are due, never early, for none twice, and no round is lost.
 func TestRounds(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		var (
@@ -132,7 +132,7 @@ func TestRounds(t *testing.T) {
 			next    logtime.Time
 			asked   bool
 			waiting int
-			calm    logtime.Time // from when on no round has failed for a second
+			calm    logtime.Time // end of the back-off after the last failed round
 			failed  bool
 		)
 		t.Repeat(map[string]func(*rapid.T){

@@ -10,7 +10,7 @@ import (
 
 func forwards(p *packet) bool { return p.forward != nil }
 
-// onTheWay takes the packets of a kind off the network.
+// onTheWay removes the packets of a kind in flight from the network and returns them.
 func (c *cluster) onTheWay(kind func(p *packet) bool) []*packet {
 	c.t.Helper()
 	var taken []*packet
@@ -40,12 +40,12 @@ func TestAFollowerIsAnsweredWithTheIndexOfItsEntry(t *testing.T) {
 	c.wantSame()
 }
 
-// What a machine that does not lead (any more) is given goes back to where it came
-// from, and from there to the one that leads.
+// A forward to a machine that does not lead, or no longer, is rejected, and its origin
+// forwards it to the leader.
 func TestAProposalForTheWrongLeader(t *testing.T) {
 	for _, test := range []struct {
 		name string
-		// The forward of f, given to the leader, is on the way.
+		// The forward of f to the leader is in flight.
 		meanwhile func(c *cluster, old, f *server)
 	}{
 		{"that has been replaced", func(c *cluster, old, f *server) { c.elect(f) }},
@@ -72,7 +72,7 @@ func TestAProposalForTheWrongLeader(t *testing.T) {
 				c.deliver(p)
 			}
 			c.pass(1)
-			c.wantDone(before) // once: the harness would see a second time
+			c.wantDone(before) // done once: the harness would see a second time
 		})
 	}
 }
@@ -82,7 +82,7 @@ func TestARejectedProposalWaitsForTheNextLeader(t *testing.T) {
 	old, f := c.leader(), c.followers()[0]
 	c.hold = holding(c.followers()[1].id, raftpb.MsgTimeoutNow)
 	f2 := c.followers()[1]
-	c.isolate(f) // so that it is not the one that is furthest
+	c.isolate(f) // so that it is not the most up-to-date follower
 	old.propose()
 	c.settle()
 	clear(c.cut)
@@ -96,9 +96,9 @@ func TestARejectedProposalWaitsForTheNextLeader(t *testing.T) {
 		t.Fatal("the leadership has gone already")
 	}
 	c.hold = nil
-	c.pass(3) // each time it is given to the leader again, which still hands over
+	c.pass(3) // each time it is forwarded to the leader again, which is still handing over
 	c.wantOpen(here, there)
-	c.pass(9) // the leader has given it up
+	c.pass(9) // the leader has aborted the transfer
 	c.wantDone(here, there)
 }
 
@@ -120,12 +120,12 @@ func TestARejectedProposalGoesToTheNextLeaderAtOnce(t *testing.T) {
 	c.wantDone(write)
 }
 
-// A leader that is replaced before it has proposed what others have forwarded gives it
-// back: they may propose it again by themselves.
+// A leader that is replaced before it has proposed a forward rejects it, so that its origin
+// may retry.
 func TestAForwardThatIsNotProposedYetGoesBack(t *testing.T) {
 	for _, test := range []struct {
 		name string
-		wait func(c *cluster, f *server) *ticket // leaves a forward of f waiting at the leader
+		wait func(c *cluster, f *server) *ticket // leaves a forward of f queued at the leader
 	}{
 		{"because the leader hands over", func(c *cluster, f *server) *ticket {
 			write := f.propose()
@@ -156,7 +156,7 @@ func TestAForwardThatIsNotProposedYetGoesBack(t *testing.T) {
 			if c.leader() == old {
 				t.Fatal("it still leads")
 			}
-			c.wantDone(ticket) // once: the harness would see a second time
+			c.wantDone(ticket) // done once: the harness would see a second time
 			c.wantSame()
 		})
 	}
@@ -175,13 +175,13 @@ func TestAnUndeliveredProposalIsSentAgain(t *testing.T) {
 	}
 	c.hold = nil
 	c.settle()
-	c.wantOpen(write) // not before the next tick, or it would go round and round
+	c.wantOpen(write) // retried at the next tick only, or it would loop
 	c.pass(1)
 	c.wantDone(write)
 }
 
-// Nobody knows whether a lost forward has arrived while the leader stays and there is no
-// connection to it.
+// While the leader stays and there is no stream to it, it is unknown whether a lost forward
+// has arrived.
 func TestALostForward(t *testing.T) {
 	c := grown(repeatable(t), 3)
 	f := c.followers()[0]
@@ -216,7 +216,7 @@ func TestALostForwardIsProposedAgainByTheNextLeader(t *testing.T) {
 	c.wantSame()
 }
 
-// A proposal of a leader that nobody else has got is overwritten, and proposed again.
+// A leader's proposal that reached no other machine is overwritten, and proposed again.
 func TestAnOverwrittenProposalIsProposedAgain(t *testing.T) {
 	c := grown(repeatable(t), 3)
 	old, f := c.leader(), c.followers()[0]
@@ -235,7 +235,7 @@ func TestAnOverwrittenProposalIsProposedAgain(t *testing.T) {
 	c.wantSame()
 }
 
-// One that is in the log of the next leader is answered by the entry it has already.
+// A proposal that is in the log of the next leader is answered with that entry.
 func TestAnInheritedProposalIsAnsweredOnce(t *testing.T) {
 	c := grown(repeatable(t), 3)
 	old, f := c.leader(), c.followers()[0]
@@ -269,7 +269,7 @@ func TestAProposalWithoutALeaderIsKnownNotToHappen(t *testing.T) {
 	c.wantFailed(write, raftnode.ErrNoLeader)
 }
 
-// The reason why something is not proposed travels back.
+// The reason for a rejection is returned to the origin.
 func TestAForwardIsRefusedForWhatItIs(t *testing.T) {
 	c := grown(repeatable(t), 3, func(c *raftnode.Config) { c.MaxMembers = 3 })
 	f := c.followers()[0]
@@ -281,7 +281,7 @@ func TestAForwardIsRefusedForWhatItIs(t *testing.T) {
 	write := f.propose()
 	c.settle()
 	payload := append([]byte(nil), c.onTheWay(forwards)[0].forward[:8]...)
-	// A reason of a newer version says at least that it was not proposed.
+	// An unknown reason, of a newer version, still means that it was not proposed.
 	if err := f.node.Rejected(c.leader().id, append(payload, 200)); err != nil {
 		t.Fatal(err)
 	}
@@ -309,8 +309,7 @@ func TestALeaderTakesOnlySoManyForwards(t *testing.T) {
 	c.wantFailed(write, raftnode.ErrOverloaded)
 }
 
-// A rejected proposal keeps its place among those that are given up, whatever else has
-// been put back before.
+// A rejected proposal times out in its turn, whatever else was queued again before it.
 func TestWhatIsPutBackIsGivenUpInTime(t *testing.T) {
 	c := grown(repeatable(t), 3)
 	old, f := c.leader(), c.followers()[0]
@@ -322,7 +321,7 @@ func TestWhatIsPutBackIsGivenUpInTime(t *testing.T) {
 	second := f.propose()
 	c.settle()
 	late := c.onTheWay(forwards)[0]
-	// When nobody leads, the later one comes back first, then the earlier one.
+	// While there is no leader, the later one comes back undelivered first, then the earlier one.
 	c.isolate(old)
 	c.isolate(f)
 	c.pass(25)
@@ -340,13 +339,13 @@ func TestWhatIsPutBackIsGivenUpInTime(t *testing.T) {
 	c.wantOpen(second)
 }
 
-// A change that waits for another one at the leader until it is given up there was not
-// proposed. Who has asked for it elsewhere hears so, if the time there is not over yet.
+// A conf change that waits for another one at the leader until it times out there was not
+// proposed. Its origin is told so, if it has not timed out itself.
 func TestAForwardThatIsGivenUpAtTheLeader(t *testing.T) {
 	c := grown(repeatable(t), 3)
 	leader, f := c.leader(), c.followers()[0]
 	c.hold = holding(leader.id, raftpb.MsgAppResp)
-	first := leader.change(raftnode.KindAdd, 8) // it is not committed
+	first := leader.change(raftnode.KindAdd, 8) // stays uncommitted
 	c.settle()
 	second := f.change(raftnode.KindAdd, 9)
 	c.settle()

@@ -8,15 +8,15 @@ import (
 	"etcd/raftnode"
 )
 
-// maxSince is little, so that tests come to it soon.
+// maxSince is small, so that tests reach it soon.
 const maxSince = 4000
 
 func littleMemory(c *raftnode.Config) {
 	c.SnapshotEntries, c.SnapshotBytes, c.MaxSinceSnapshot = 1<<20, 1<<30, maxSince
 }
 
-// While a snapshot is not written, a leader takes commands only as long as its memory
-// lasts. It asks for one by itself, and goes on when it is there.
+// Until a snapshot is durable, a leader takes commands only as far as its memory allows. It
+// requests a snapshot by itself, and goes on when that is durable.
 func TestALeaderRefusesWhatTheNextSnapshotHasToMakeRoomFor(t *testing.T) {
 	m := leading(t, littleMemory)
 	for round := range 3 {
@@ -44,8 +44,8 @@ func TestALeaderRefusesWhatTheNextSnapshotHasToMakeRoomFor(t *testing.T) {
 	}
 }
 
-// Many small entries are in memory before they count for a snapshot by their number or
-// their data: it is asked for while there is still room.
+// Many small entries fill the memory before their number or their data makes a snapshot due:
+// it is requested while there is still room.
 func TestASnapshotIsAskedForBeforeTheMemoryIsFull(t *testing.T) {
 	m := leading(t, littleMemory)
 	for m.snapshot == nil {
@@ -60,8 +60,8 @@ func TestASnapshotIsAskedForBeforeTheMemoryIsFull(t *testing.T) {
 	}
 }
 
-// A machine that founds its log on more than that, because it ran without snapshots
-// before, asks for one and goes on.
+// A machine that starts with a longer log, because it ran without snapshots before, requests
+// one and goes on.
 func TestALogThatIsFullAtTheStart(t *testing.T) {
 	m := written(t, 100)
 	littleMemory(&m.cfg)
@@ -79,8 +79,8 @@ func TestALogThatIsFullAtTheStart(t *testing.T) {
 	}
 }
 
-// A follower that cannot write its snapshot takes no more entries than fit, holds nobody
-// up, and catches up when it has written it.
+// A follower that cannot write its snapshot takes no more entries than fit, does not hold up
+// the cluster, and catches up once the snapshot is durable.
 func TestAFollowerTakesNoMoreThanItsMemoryHolds(t *testing.T) {
 	c := grown(repeatable(t), 3, littleMemory)
 	c.retained = 1000
@@ -107,9 +107,9 @@ func TestAFollowerTakesNoMoreThanItsMemoryHolds(t *testing.T) {
 	}
 }
 
-// The machines that are left are full of entries of which none knows whether they are
-// committed. The next leader finds out by the first entry of its term, for which there has to
-// be room; then there are snapshots, and room for more.
+// The remaining machines are full of entries that none knows to be committed. The next leader
+// commits them with the first entry of its term, for which there has to be room; then
+// snapshots make room for more.
 func TestAFullLogThatNobodyKnowsToBeCommitted(t *testing.T) {
 	for _, restart := range []bool{false, true} {
 		c := grown(repeatable(t), 3, littleMemory)
@@ -151,14 +151,14 @@ func TestAFullLogThatNobodyKnowsToBeCommitted(t *testing.T) {
 	}
 }
 
-// The same on a machine alone: nothing on its disk says how far its log is committed.
+// The same on a single machine whose disk has no commit index for these entries.
 func TestAFullLogOfAMachineAloneThatIsNotKnownToBeCommitted(t *testing.T) {
 	m := written(t, 100)
 	littleMemory(&m.cfg)
 	m.disk.hardState.Commit = new(uint64(1))
 	m.crash(0)
 	m.settle()
-	for m.snapshot != nil { // the first one is of little
+	for m.snapshot != nil { // the first one covers little
 		m.saveSnapshot()
 		m.snapshotted()
 		m.settle()
@@ -170,7 +170,7 @@ func TestAFullLogOfAMachineAloneThatIsNotKnownToBeCommitted(t *testing.T) {
 	}
 }
 
-// That a log is full is said once, and that there is room again.
+// A full log is reported once, and so is that there is room again.
 func TestAFullLogIsReportedOnce(t *testing.T) {
 	m := leading(t, littleMemory)
 	for round := range 2 {

@@ -10,7 +10,7 @@ import (
 // forward is a forwarded proposal as another machine sends it.
 func forward(id, term uint64, kind byte, member uint64, command string) []byte {
 	b := binary.LittleEndian.AppendUint64(nil, id)
-	b = binary.LittleEndian.AppendUint64(b, id) // the first that is not settled
+	b = binary.LittleEndian.AppendUint64(b, id) // lowest ID that is not settled
 	b = binary.LittleEndian.AppendUint64(b, 1)  // process
 	b = binary.LittleEndian.AppendUint64(b, term)
 	b = append(b, kind)
@@ -18,7 +18,7 @@ func forward(id, term uint64, kind byte, member uint64, command string) []byte {
 	return append(b, command...)
 }
 
-// validForward says whether a payload can be understood.
+// validForward reports whether a payload can be decoded.
 func validForward(b []byte) bool {
 	if len(b) < 41 || b[32] > byte(raftnode.KindRemove) {
 		return false
@@ -27,14 +27,14 @@ func validForward(b []byte) bool {
 	return id >= low && id-low <= raftnode.ForwardWindow
 }
 
-// mayBeTaken says whether a leader of term 2 decides about a valid payload.
+// mayBeTaken reports whether a leader of term 2 decides about a valid payload.
 func mayBeTaken(b []byte) bool {
 	return binary.LittleEndian.Uint64(b[24:]) == 2 && b[32] == byte(raftnode.KindCommand) &&
 		binary.LittleEndian.Uint64(b)-binary.LittleEndian.Uint64(b[8:]) < raftnode.ForwardWindow
 }
 
-// Whatever another machine sends, it is proposed, refused by an answer to where it came
-// from, or an error; the same when it comes again; and the leader goes on.
+// Whatever another machine forwards is proposed, rejected with an answer to its origin, or an
+// error; a copy has the same outcome; and the leader goes on.
 func FuzzForwarded(f *testing.F) {
 	f.Add([]byte(nil))
 	f.Add(forward(1, 2, 0, 0, "x"))
@@ -80,12 +80,12 @@ func FuzzForwarded(f *testing.F) {
 	})
 }
 
-// A rejection ends or repeats a proposal that waits, or does nothing.
+// A rejection fails or retries a pending proposal, or has no effect.
 func FuzzRejected(f *testing.F) {
 	id := binary.LittleEndian.AppendUint64(nil, 2<<48|1<<32)
 	f.Add([]byte(nil))
 	f.Add(id)
-	for reason := range raftnode.RejectReasons + 2 { // some are not known
+	for reason := range raftnode.RejectReasons + 2 { // unknown ones included
 		f.Add(append(id[:8:8], reason))
 	}
 	f.Add(append(id[:8:8], raftnode.RejectNotLeader, 0))
@@ -105,7 +105,7 @@ func FuzzRejected(f *testing.F) {
 		}
 		follower.work()
 		mine := err == nil && string(payload[:8]) == string(p.forward[:8])
-		again := mine && (payload[8] == raftnode.RejectNotLeader || payload[8] == raftnode.RejectNotHere) // it never gets there
+		again := mine && (payload[8] == raftnode.RejectNotLeader || payload[8] == raftnode.RejectNotHere) // retried; p itself is never delivered
 		if _, answered := c.answers[write]; answered != (mine && !again) {
 			t.Fatalf("%x answers it: %t", payload, answered)
 		}
@@ -119,7 +119,7 @@ func FuzzRejected(f *testing.F) {
 	})
 }
 
-// A forward that comes back is proposed again, anything else does nothing.
+// A forward that comes back undelivered is retried, anything else has no effect.
 func FuzzUndelivered(f *testing.F) {
 	f.Add([]byte(nil))
 	f.Add(forward(2<<48|1<<32, 2, 0, 0, "command 3"))

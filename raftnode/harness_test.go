@@ -31,54 +31,54 @@ type reporter interface {
 type ticket struct {
 	number   int
 	command  string // empty for a read
-	proposed uint64 // when, by the clock that the machine is given
-	asked    int    // tick
+	proposed uint64 // when, by the clock of the machine
+	asked    int    // when, in ticks
 	mustSee  uint64 // of a read: the newest entry acknowledged before it
 }
 
-// answer is what came of a request.
+// answer is the outcome of a request.
 type answer struct {
 	index uint64 // of the entry; 0 for a read
 	err   error
 }
 
-// record is one entry as the store keeps it.
+// record is one entry as applied by the store.
 type record struct {
 	index   uint64
 	command string
 }
 
-// machine plays the log writer and the store of one machine and decides when each
-// of them gets something done. It checks all the while what the node promises.
+// machine simulates the log writer and the store of one machine and decides when each of
+// them makes progress. It continuously checks what the node promises.
 type machine struct {
 	t    reporter
 	cfg  raftnode.Config
 	node *raftnode.Node
 
 	wal       []*raftnode.Append // handed out, not durable yet
-	reported  uint64             // entries up to here the node was told to be durable
+	reported  uint64             // index up to which entries were reported as durable
 	store     []*raftnode.Apply  // handed out, not reported as applied yet
-	state     []record           // what this life of the store holds
+	state     []record           // applied by this process
 	handedOut uint64
 	applied   uint64
-	snapshot  *snapshot // asked for, and not reported as durable yet
+	snapshot  *snapshot // requested, and not reported as durable yet
 	leader    raftnode.Leader
 	skipped   []raftnode.Skipped
 	fullness  []raftnode.Fullness
-	// unappliable is the entry at which the machine had to end.
+	// unappliable is the entry at which the process had to end.
 	unappliable *raftnode.Unappliable
 	ticks       int
 	open        map[*ticket]bool
 	newest      int // number of the newest proposal that was acknowledged
 
-	// What follows outlives crashes.
+	// The following survives crashes.
 	disk         disk
 	lives        uint64
 	clock        uint64
 	tickets      int
 	answers      map[*ticket]answer
-	log          []record // the longest state of any life
-	acknowledged uint64   // index of the newest entry that somebody was told about
+	log          []record // the longest state of any process
+	acknowledged uint64   // index of the newest entry that was acknowledged
 	refused      map[string]bool
 }
 
@@ -115,7 +115,7 @@ func leading(t reporter, change ...func(*raftnode.Config)) *machine {
 	return m
 }
 
-// start starts a process on what the disk has.
+// start starts a process from the disk.
 func (m *machine) start() {
 	m.t.Helper()
 	m.lives++
@@ -139,8 +139,8 @@ func (m *machine) start() {
 	}
 }
 
-// crash ends the process and starts the next one. Of the writes that are not known
-// to be durable, the first few happen to be.
+// crash ends the process and starts the next one. Of the writes in flight, the first few
+// survive.
 func (m *machine) crash(kept int) {
 	m.t.Helper()
 	for _, a := range m.wal[:kept] {
@@ -156,7 +156,7 @@ func (m *machine) ticket(command string) *ticket {
 	return t
 }
 
-// propose proposes a command that differs from all others.
+// propose proposes a unique command.
 func (m *machine) propose() *ticket {
 	t := m.ticket(fmt.Sprintf("command %d", m.tickets+1))
 	t.proposed = m.clock
@@ -182,7 +182,7 @@ func (m *machine) now() raftnode.Reading {
 	return raftnode.Reading{Mono: m.clock, Wall: m.clock}
 }
 
-// work takes all there is to do.
+// work takes and checks all work that the node has ready.
 func (m *machine) work() {
 	m.t.Helper()
 	for range 10_000 {
@@ -201,8 +201,8 @@ func (m *machine) work() {
 	m.t.Fatalf("there is always more work")
 }
 
-// sync makes the first n writes durable and says so. A write that is not urgent
-// need not be reported.
+// sync makes the first n writes durable and reports that. Writes that are not urgent need
+// not be reported.
 func (m *machine) sync(n int) {
 	m.t.Helper()
 	batch := m.wal[:n]
@@ -233,8 +233,7 @@ func (m *machine) apply(n int) {
 	m.store = m.store[n:]
 }
 
-// settle gets everything done that can be done without time passing, except for
-// snapshots.
+// settle does everything that can be done without time passing, except for snapshots.
 func (m *machine) settle() {
 	m.t.Helper()
 	m.settleUntil(func() bool { return len(m.wal)+len(m.store) == 0 })
@@ -254,7 +253,7 @@ func (m *machine) settleUntil(done func() bool) {
 	m.t.Fatalf("it does not come to rest: %+v", m.node.Status())
 }
 
-// saveSnapshot writes the snapshot that was asked for; a crash keeps it from now on.
+// saveSnapshot writes the requested snapshot; from then on it survives a crash.
 func (m *machine) saveSnapshot() {
 	m.snapshot.saved = true
 	m.disk.snapshot = m.snapshot
@@ -401,7 +400,7 @@ func (m *machine) answer(t *ticket, a answer) {
 	m.answers[t] = a
 }
 
-// wantAnswer checks what came of a request.
+// wantAnswer checks the outcome of a request.
 func (m *machine) wantAnswer(t *ticket, want answer) {
 	m.t.Helper()
 	if got, ok := m.answers[t]; !ok || got != want {
@@ -425,7 +424,7 @@ func (m *machine) wantHandedOut(index uint64) {
 	}
 }
 
-// The harness reports through whichever kind of test drives it.
+// The harness reports to the kind of test that drives it.
 var _ reporter = (*testing.T)(nil)
 
 // understood is the check of commands that are forwarded.

@@ -11,8 +11,8 @@ import (
 	"etcd/raftnode"
 )
 
-// holder is machine 2 of two. It was told that entry 2, which adds machine 3 as a
-// learner, is committed, and its disk does not know that yet.
+// holder is machine 2 of two. It has heard that entry 2, which adds machine 3 as a learner,
+// is committed, and has not synced that commit index yet.
 type holder struct {
 	t        *testing.T
 	node     *raftnode.Node
@@ -52,7 +52,7 @@ func newHolder(t *testing.T) *holder {
 	return h
 }
 
-// step has a message of machine 1 arrive.
+// step delivers a message of machine 1.
 func (h *holder) step(m *raftpb.Message) {
 	h.t.Helper()
 	m.From, m.To = new(uint64(1)), new(uint64(2))
@@ -65,7 +65,7 @@ func (h *holder) step(m *raftpb.Message) {
 	h.work()
 }
 
-// install has a snapshot at index arrive, in which all voters have a vote.
+// install delivers a snapshot at index with the given voters.
 func (h *holder) install(index uint64, voters ...uint64) {
 	h.t.Helper()
 	h.step(&raftpb.Message{Type: raftpb.MsgSnap.Enum(), Snapshot: &raftpb.Snapshot{Metadata: &raftpb.SnapshotMetadata{
@@ -73,7 +73,7 @@ func (h *holder) install(index uint64, voters ...uint64) {
 	}}})
 }
 
-// work takes all there is to do.
+// work takes all work that the node has ready.
 func (h *holder) work() {
 	for {
 		w, ok := h.node.Work(raftnode.Reading{})
@@ -98,7 +98,7 @@ func (h *holder) work() {
 	}
 }
 
-// sync makes everything durable that was handed out so far, in one go.
+// sync makes everything durable that was handed out so far, in one write.
 func (h *holder) sync() {
 	h.t.Helper()
 	done := h.appends
@@ -125,8 +125,8 @@ func (h *holder) want(applied, installs []uint64, voters, learners []uint64) {
 	}
 }
 
-// While a membership change waits for the disk a snapshot arrives that is newer than it.
-// The change must not be carried out on top of the snapshot's members.
+// A snapshot arrives while an older conf change waits for the disk. The change must not be
+// applied on top of the snapshot's members.
 func TestASnapshotWaitsForAMembershipChange(t *testing.T) {
 	h := newHolder(t)
 	h.install(10, 1, 2, 3)
@@ -136,7 +136,7 @@ func TestASnapshotWaitsForAMembershipChange(t *testing.T) {
 	h.want([]uint64{2}, []uint64{10}, []uint64{1, 2, 3}, nil)
 }
 
-// The newest snapshot is enough.
+// Of several snapshots that wait only the newest is installed.
 func TestOfTheSnapshotsThatWaitTheLastOneCounts(t *testing.T) {
 	h := newHolder(t)
 	h.install(10, 1, 2, 3)
@@ -146,7 +146,7 @@ func TestOfTheSnapshotsThatWaitTheLastOneCounts(t *testing.T) {
 	h.want([]uint64{2}, []uint64{20}, []uint64{1, 2, 4}, nil)
 }
 
-// A snapshot that waits is out of date when there is a new leader; the change is not.
+// A new leader makes a snapshot that waits obsolete, but not the conf change.
 func TestAnElectionWhileASnapshotWaits(t *testing.T) {
 	h := newHolder(t)
 	h.install(10, 1, 2, 3)

@@ -11,9 +11,8 @@ import (
 	"etcd/raftnode"
 )
 
-// A machine has an entry that the leader which it follows does not have, and has not taken
-// away yet. When it is elected itself that entry stays, and the ones after it must not be
-// of an earlier time.
+// A machine has an entry that its leader lacks and has not truncated yet. When the machine is
+// elected itself that entry stays, and the entries after it must not have an earlier time.
 func TestTheTimeOfEntriesThatALeaderInherits(t *testing.T) {
 	const later = uint64(epoch + time.Hour)
 	stamped := binary.LittleEndian.AppendUint64([]byte{1, 9, 0, 0, 0, 0, 0, 0, 0}, later)
@@ -36,7 +35,7 @@ func TestTheTimeOfEntriesThatALeaderInherits(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	step(1, 4, raftpb.MsgHeartbeat) // it leads
+	step(1, 4, raftpb.MsgHeartbeat) // machine 1 leads
 	for {
 		w, ok := node.Work(raftnode.Reading{})
 		if !ok {
@@ -48,7 +47,7 @@ func TestTheTimeOfEntriesThatALeaderInherits(t *testing.T) {
 			}
 		}
 	}
-	step(1, 4, raftpb.MsgHeartbeat) // and says what time it is
+	step(1, 4, raftpb.MsgHeartbeat) // with the time of the log
 	for range 100 {
 		node.Tick()
 		for {

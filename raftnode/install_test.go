@@ -14,7 +14,7 @@ func snapshots(p *packet) bool {
 	return p.message != nil && p.message.GetType() == raftpb.MsgSnap
 }
 
-// leaveBehind writes so much without f that it needs a snapshot.
+// leaveBehind writes so much while f is isolated that it needs a snapshot.
 func (c *cluster) leaveBehind(f *server) {
 	c.t.Helper()
 	c.isolate(f)
@@ -89,8 +89,8 @@ func TestASnapshotThatDoesNotArriveIsSentAgain(t *testing.T) {
 	}
 }
 
-// However long a snapshot takes to arrive and however much is written meanwhile: what
-// follows it is still there for its machine, so that one snapshot is enough.
+// However long a snapshot takes to send and however much is written meanwhile: the entries
+// that follow it are kept for its receiver, so that one snapshot is enough.
 func TestASlowSnapshotIsEnough(t *testing.T) {
 	c := grown(repeatable(t), 3, often)
 	f := c.followers()[0]
@@ -110,7 +110,7 @@ func TestASlowSnapshotIsEnough(t *testing.T) {
 	if f.installs != installs+1 {
 		t.Errorf("%d snapshots were installed, want 1", f.installs-installs)
 	}
-	// Once everybody is there, what was kept for one machine goes.
+	// Once all followers have caught up, what was kept for one of them is dropped.
 	for range 12 {
 		write := c.leader().propose()
 		c.pass(1)
@@ -121,7 +121,7 @@ func TestASlowSnapshotIsEnough(t *testing.T) {
 	}
 }
 
-// What a leader notes about the snapshots it has sent ends with the membership.
+// A leader forgets the snapshots it has sent to a member when the member is removed.
 func TestNothingIsNotedAboutWhoWasRemoved(t *testing.T) {
 	for _, arrivesAfter := range []bool{false, true} {
 		c := grown(repeatable(t), 3, often)
@@ -132,7 +132,7 @@ func TestNothingIsNotedAboutWhoWasRemoved(t *testing.T) {
 		c.pass(3)
 		p := c.onTheWay(snapshots)[0]
 		if !arrivesAfter {
-			f.stuck = true // it does not catch up
+			f.stuck = true // so that it does not catch up
 			c.deliver(p)
 			if l.node.Fed() != 1 {
 				t.Fatal("nothing is noted about the one that was sent a snapshot")
@@ -150,8 +150,8 @@ func TestNothingIsNotedAboutWhoWasRemoved(t *testing.T) {
 	}
 }
 
-// Nobody can tell whether a proposal is in a snapshot: it is not proposed again, even
-// when there is a new leader.
+// Whether a proposal is covered by a snapshot is unknown: it is not proposed again, not even
+// to a new leader.
 func TestWhatASnapshotMayHaveIsNotTakenForLost(t *testing.T) {
 	for _, arrives := range []bool{true, false} {
 		c := grown(repeatable(t), 3, often)
@@ -179,7 +179,7 @@ func TestWhatASnapshotMayHaveIsNotTakenForLost(t *testing.T) {
 		c.pass(3)
 		c.wantSame()
 		c.wantOpen(write)
-		c.elect(f) // a new term, whose first entry f sees
+		c.elect(f) // a new term, whose first entry f applies
 		c.wantOpen(write)
 		later := f.propose()
 		c.pass(37)
@@ -188,8 +188,8 @@ func TestWhatASnapshotMayHaveIsNotTakenForLost(t *testing.T) {
 	}
 }
 
-// Entries that were handed out before the snapshot came are reported as applied after
-// it, and a snapshot of its own is finished after it.
+// Entries that were handed out before a snapshot arrives are reported as applied after it, and
+// so is the machine's own snapshot as durable.
 func TestASnapshotOvertakesWhatIsUnderWay(t *testing.T) {
 	c := grown(repeatable(t), 3, often)
 	f := c.followers()[0]
@@ -213,7 +213,7 @@ func TestASnapshotOvertakesWhatIsUnderWay(t *testing.T) {
 		}
 	}
 	under := f.store
-	f.store = nil // settle does not report them
+	f.store = nil // so that settle does not report them
 	c.hold = nil
 	c.leaveBehind(f)
 	installs := f.installs

@@ -7,8 +7,8 @@ import (
 	"etcd/raftnode"
 )
 
-// TestLeaderlessIsReportedOnce checks what a machine says that is cut off from the others,
-// and that one which has a leader, or gets one, says nothing.
+// TestLeaderlessIsReportedOnce checks what a partitioned machine reports, and that one that
+// has a leader, or finds one, reports nothing.
 func TestLeaderlessIsReportedOnce(t *testing.T) {
 	c := grown(repeatable(t), 3)
 	const election = 10

@@ -9,7 +9,7 @@ import (
 	"etcd/raftnode"
 )
 
-// fill proposes commands of a size as long as they are taken, and returns how many were.
+// fill proposes commands of a size until one is refused, and returns how many were not.
 func (s *server) fill(size int) (taken int) {
 	s.c.t.Helper()
 	for {
@@ -22,8 +22,8 @@ func (s *server) fill(size int) (taken int) {
 	}
 }
 
-// What waits for a leader is bounded in bytes as well as in number; what is over the limit
-// is refused at once, and when others are given up there is room again.
+// Proposals that wait for a leader are bounded in bytes as well as in number; those over the
+// limit are refused at once, and timeouts make room again.
 func TestTheBytesThatWaitForALeaderAreBounded(t *testing.T) {
 	const size = 1 << 20
 	c := grown(repeatable(t), 3)
@@ -53,7 +53,7 @@ func TestTheBytesThatWaitForALeaderAreBounded(t *testing.T) {
 	}
 }
 
-// So is what was forwarded and has not come back.
+// So are forwarded proposals in flight.
 func TestTheBytesUnderWayAreBounded(t *testing.T) {
 	const size = 1 << 20
 	c := grown(repeatable(t), 3)
@@ -75,7 +75,7 @@ func TestTheBytesUnderWayAreBounded(t *testing.T) {
 	c.wantFailed(big, raftnode.ErrOverloaded)
 }
 
-// A leader bounds what others have forwarded to it and waits, and says so at once.
+// A leader bounds the forwards that it queues, and refuses others at once.
 func TestTheBytesThatWaitAtTheLeaderAreBounded(t *testing.T) {
 	c := grown(repeatable(t), 3)
 	f, leader := c.followers()[0], c.leader()
@@ -88,8 +88,8 @@ func TestTheBytesThatWaitAtTheLeaderAreBounded(t *testing.T) {
 	c.wantNothingHeld()
 }
 
-// Reads are bounded in number from their arrival to their answer: also those for which
-// this machine has asked the leader already.
+// Reads are bounded in number from their arrival to their answer, those included whose
+// ReadIndex is in flight.
 func TestTheReadsThatWaitAreBounded(t *testing.T) {
 	c := grown(repeatable(t), 3)
 	f := c.followers()[0]

@@ -9,8 +9,8 @@ import (
 	"etcd/raftnode"
 )
 
-// A leader names in its heartbeats only what the machine has acknowledged to it in this term.
-// A machine that does not have it has lost it: it must neither go on nor panic.
+// The commit index in a heartbeat is at most what the machine has acknowledged in this term.
+// A machine that lacks it has lost entries: it must neither go on nor panic.
 func TestWhatAHeartbeatSaysIsHere(t *testing.T) {
 	const leader = 9
 	entry := func(index uint64) *raftpb.Entry {

@@ -14,7 +14,7 @@ import (
 
 const membershipLimit = 4
 
-// leaderOf is the membership of a leader that has applied everything.
+// leaderOf returns the membership of a leader that has applied everything.
 func leaderOf(voters []uint64, learners ...uint64) *membership {
 	m := newMembership(1)
 	m.conf = &raftpb.ConfState{Voters: voters, Learners: learners}
@@ -28,7 +28,7 @@ func leaderOf(voters []uint64, learners ...uint64) *membership {
 
 func everybody(uint64) bool { return true }
 
-// carryOut takes a conf change from its proposal up to where it is handed out.
+// carryOut takes a conf change from its proposal until it is handed out.
 func (m *membership) carryOut(index uint64, typ raftpb.ConfChangeType, id uint64) {
 	without := func(ids []uint64) []uint64 {
 		return slices.DeleteFunc(slices.Clone(ids), func(other uint64) bool { return other == id })
@@ -45,8 +45,8 @@ func (m *membership) carryOut(index uint64, typ raftpb.ConfChangeType, id uint64
 	m.apply(&raftpb.ConfChange{Type: typ.Enum(), NodeId: new(id)}, conf)
 }
 
-// Whatever is asked for in whatever order: what the checks let through leaves a cluster that
-// can go on, and Raft counts with those that the state machine lists.
+// Whatever is proposed in whatever order: changes that pass the checks leave a cluster with a
+// quorum, and Raft's voters and learners are the members of the state machine.
 func TestMembershipStaysSound(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		m := leaderOf([]uint64{1})
@@ -206,7 +206,7 @@ func TestMembershipChecks(t *testing.T) {
 	}
 }
 
-// What a removed member has said of its program does not count, should its ID be asked about.
+// What a removed member's program understands is forgotten.
 func TestMembershipForgetsPrograms(t *testing.T) {
 	own := version.Range{Min: 1, Max: 3}
 	m := leaderOf([]uint64{1, 2}, 3)

@@ -7,7 +7,7 @@ import (
 	"google.golang.org/protobuf/proto"
 )
 
-// A message comes back as it was sent, and what is none is refused.
+// Bytes decode to an error, or to a message that survives encoding.
 func FuzzDecodeMessage(f *testing.F) {
 	f.Add([]byte(nil))
 	f.Add(make([]byte, 7))

@@ -48,7 +48,7 @@ func TestNothingIsHandedOutBeforeItIsDurable(t *testing.T) {
 	write, read := m.propose(), m.read()
 	m.work()
 	m.wantOpen(write)
-	m.wantAnswer(read, answer{}) // it does not depend on the write
+	m.wantAnswer(read, answer{}) // independent of the write
 	later := m.propose()
 	m.work()
 	if len(m.wal) != 2 {
@@ -99,7 +99,7 @@ func TestEmptyCommandsAreEntriesToo(t *testing.T) {
 }
 
 func TestRequestsTimeOut(t *testing.T) {
-	// What comes of a request of which the machine gets no further than the case says.
+	// The outcome of a request that gets no further than the case says.
 	for _, c := range []struct {
 		name  string
 		start func(t *testing.T) *machine
@@ -131,7 +131,7 @@ func TestRequestsTimeOut(t *testing.T) {
 	}
 }
 
-// oneOfThree starts a member of a cluster whose other members are gone.
+// oneOfThree starts a member of a cluster whose other members are down.
 func oneOfThree(t *testing.T) *machine {
 	m := fresh(t)
 	node, err := raftnode.New(m.cfg, raftnode.State{
@@ -217,7 +217,7 @@ func TestTheLogInFlightIsBounded(t *testing.T) {
 	for range fit + 2 {
 		tickets = append(tickets, propose())
 	}
-	m.refused = nil // all commands are the same here
+	m.refused = nil // all commands are equal here
 	for {
 		w, ok := m.node.Work(m.now())
 		if !ok {
@@ -250,7 +250,7 @@ func TestTheLogInFlightIsBounded(t *testing.T) {
 			t.Fatalf("%d bytes are handed out and not applied", bytes)
 		}
 		if m.handedOut < 2+fit {
-			m.wantOpen(read) // it was asked for when all were committed
+			m.wantOpen(read) // its index is that of the last committed entry
 		}
 		m.apply(1)
 		m.work()
@@ -277,8 +277,8 @@ func TestBootstrapRefusesALogThatIsNotEmpty(t *testing.T) {
 	}
 }
 
-// An entry that this program cannot read must stop it: a machine that skips one
-// differs from the others from then on.
+// An entry that this program cannot decode must stop it: a machine that skips one diverges
+// from the others.
 func TestAnEntryOfANewerVersionIsLoud(t *testing.T) {
 	valid := []byte("\x01........########command")
 	for _, c := range []struct {
@@ -320,7 +320,7 @@ func TestAStateThatContradictsItselfIsLoud(t *testing.T) {
 	t.Fatal("the state is accepted")
 }
 
-// An operator reads Info and above: an ordinary start is not news there.
+// Raft logs nothing at Info or above in an ordinary start.
 func TestRaftIsQuietWhenAllIsWell(t *testing.T) {
 	var info, debug bytes.Buffer
 	for buffer, level := range map[*bytes.Buffer]slog.Level{&info: slog.LevelInfo, &debug: slog.LevelDebug} {
@@ -336,8 +336,8 @@ func TestRaftIsQuietWhenAllIsWell(t *testing.T) {
 	}
 }
 
-// An election that has to begin again is no news to those who ask who leads; the
-// machine refuses to hear the same twice.
+// An election that is repeated does not change the reported leader; the harness fails if the
+// same leader is reported twice.
 func TestTheSameLeaderIsReportedOnce(t *testing.T) {
 	m := fresh(t)
 	m.settleUntil(func() bool { return m.node.Status().State == raft.StateCandidate })

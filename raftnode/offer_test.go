@@ -9,8 +9,8 @@ import (
 	"etcd/raftnode"
 )
 
-// A snapshot is received from whoever leads, as far as its machine knows, and from nobody
-// else; one that has nothing new is not stored again.
+// A snapshot is received only from the leader, as far as the machine knows it; one that covers
+// nothing new is not stored again.
 func TestWhoseSnapshotIsReceived(t *testing.T) {
 	c := grown(repeatable(t), 3)
 	leader, f, other := c.leader(), c.followers()[0], c.followers()[1]

@@ -8,8 +8,8 @@ import (
 	"etcd/raftnode"
 )
 
-// A leader takes every proposal of a process once, in whatever order they come, forgets
-// what is settled, and remembers no more than it has to.
+// A leader takes every proposal of a process once, in whatever order they arrive, forgets
+// settled ones, and remembers no more than it needs.
 func TestOriginsTakeEverythingOnce(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		low := rapid.OneOf(rapid.Uint64Range(0, 200), rapid.Uint64Range(1<<62, 1<<63)).Draw(t, "first")
@@ -44,7 +44,7 @@ func TestOriginsTakeEverythingOnce(t *testing.T) {
 			"settle": func(*rapid.T) {
 				low = near("low", 150)
 				o.Settle(low)
-				o.Settle(low - min(low, 5)) // which came late
+				o.Settle(low - min(low, 5)) // an older one that arrives late
 			},
 			"settle all, and more": func(*rapid.T) {
 				low = max(highest, low) + near("low", 100_000) - low

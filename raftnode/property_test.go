@@ -8,14 +8,14 @@ import (
 	"etcd/raftnode"
 )
 
-// Whatever happens in whatever order, crashes included: what was acknowledged
-// stays, entries come in order, a read sees all that was acknowledged before it,
-// every request is answered once and in time. The machine checks all of it.
+// Whatever happens in whatever order, crashes included: nothing acknowledged is lost, entries
+// come in order, reads are linearizable, and every request is answered once and in time. The
+// machine checks all of it.
 func TestNothingAcknowledgedIsEverLost(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		m := fresh(t, func(c *raftnode.Config) {
-			// Raft draws its own election timeouts, so a run is repeatable only
-			// while none of them passes.
+			// Raft draws its own random election timeouts, so a run is repeatable
+			// only while none of them passes.
 			c.ElectionTicks = rapid.SampledFrom([]int{1000, 4}).Draw(t, "election ticks")
 			c.RequestTicks = 8
 			c.SnapshotEntries = rapid.Uint64Range(0, 6).Draw(t, "snapshot entries")

@@ -54,9 +54,9 @@ func TestAReadSeesTheWriteThatCommitsWithIt(t *testing.T) {
 	m.wantAnswer(read, answer{})
 }
 
-// The commit index in the log may be older than what was acknowledged: nothing
-// waits for it to be durable. A machine that starts from such a log knows only
-// when an entry of its new term is committed what was committed before.
+// The commit index on disk may lag behind what was acknowledged: nothing waits for it to be
+// durable. A machine that starts from such a log knows what was committed before only when an
+// entry of its new term is committed.
 func TestAReadAfterARestartSeesWhatWasAcknowledgedBefore(t *testing.T) {
 	m := leading(t)
 	var writes []*ticket

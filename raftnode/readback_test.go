@@ -8,7 +8,7 @@ import (
 	"etcd/raftnode"
 )
 
-// forgetful machines have a few entries in memory.
+// forgetful machines keep few entries in memory.
 func forgetful(c *raftnode.Config) { c.MaxInMemory = 1000 }
 
 func (c *cluster) writes(n int) {
@@ -20,8 +20,8 @@ func (c *cluster) writes(n int) {
 	}
 }
 
-// As long as the log on disk has what a member lacks, it gets that and no snapshot, also
-// several members at once.
+// As long as the log on disk has the entries that a follower lacks, it gets these and no
+// snapshot, also several followers at once.
 func TestWhoIsBehindIsSentWhatIsOnDisk(t *testing.T) {
 	c := grown(repeatable(t), 5, forgetful)
 	for _, f := range c.followers()[:2] {
@@ -46,7 +46,7 @@ func TestWhoIsBehindIsSentWhatIsOnDisk(t *testing.T) {
 	}
 }
 
-// A start applies what is only on disk.
+// A start applies entries that are only on disk.
 func TestAStartReadsBackWhatItApplies(t *testing.T) {
 	m := written(t, 100, forgetful)
 	want := len(m.state)
@@ -63,8 +63,8 @@ func TestAStartReadsBackWhatItApplies(t *testing.T) {
 	m.wantAnswer(write, answer{index: m.handedOut})
 }
 
-// A machine that does not have in memory what it has to apply is no candidate, whoever asks
-// it to be one. It has a vote all the same, also when its leader is gone in the meantime.
+// A machine that has to read back entries before it can apply them is no candidate, not even
+// on a leader transfer. It votes all the same, also when its leader is gone meanwhile.
 func TestWhoReadsBackVotesAndIsNoCandidate(t *testing.T) {
 	c := grown(repeatable(t), 3, forgetful)
 	c.writes(60)
@@ -100,7 +100,7 @@ func TestWhoReadsBackVotesAndIsNoCandidate(t *testing.T) {
 	}
 }
 
-// What was overwritten while it was being read, or is no longer there, is not used.
+// Entries that were overwritten or removed while they were read back are not used.
 func TestWhatIsReadTooLateIsNotUsed(t *testing.T) {
 	c := grown(repeatable(t), 3, forgetful)
 	f := c.followers()[0]

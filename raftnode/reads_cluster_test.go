@@ -8,7 +8,7 @@ import (
 	"etcd/raftnode"
 )
 
-// holding leaves messages of some types on the way to or from one machine.
+// holding leaves messages of some types to or from one machine in flight.
 func holding(member uint64, types ...raftpb.MessageType) func(p *packet) bool {
 	return func(p *packet) bool {
 		if p.message == nil || p.to != member && p.from != member {
@@ -32,7 +32,7 @@ func TestAFollowerReadsWhatWasAcknowledgedElsewhere(t *testing.T) {
 	c.wantDone(write)
 	read := f.read()
 	c.settle()
-	c.wantOpen(read) // it knows which entry it has to wait for, and does not have it
+	c.wantOpen(read) // f knows the read index, and has not applied it
 	c.heal()
 	c.settle()
 	c.wantDone(read)
@@ -46,7 +46,7 @@ func TestALeaderThatWasReplacedReadsNothing(t *testing.T) {
 	write := c.leader().propose()
 	c.settle()
 	c.wantDone(write)
-	read := old.read() // the harness would see that it misses the write
+	read := old.read() // the harness would see a stale answer
 	c.pass(3)
 	c.wantOpen(read)
 	c.heal()
@@ -57,7 +57,7 @@ func TestALeaderThatWasReplacedReadsNothing(t *testing.T) {
 func TestAReadIsAskedAgain(t *testing.T) {
 	for _, test := range []struct {
 		name  string
-		after func(c *cluster, f *server) // a read of f has been lost
+		after func(c *cluster, f *server) // the ReadIndex of f was lost
 		ticks int
 	}{
 		{"after an election timeout", func(*cluster, *server) {}, 10},
@@ -67,7 +67,7 @@ func TestAReadIsAskedAgain(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			c := grown(repeatable(t), 3)
 			f := c.followers()[0]
-			// The link breaks without anybody being told.
+			// The link breaks silently.
 			lost := holding(f.id, raftpb.MsgReadIndex)
 			c.hold = func(p *packet) bool { return p.from == f.id && lost(p) }
 			read := f.read()
@@ -98,8 +98,8 @@ func TestAReadWithoutALeaderFailsInTime(t *testing.T) {
 	}
 }
 
-// What a leader answers to one life of a machine says nothing to the next one: there
-// may have been writes in between.
+// A leader's answer to one process of a machine must not be taken by its successor: there may
+// have been writes in between.
 func TestAnAnswerToAnEarlierLifeIsNotTakenForAnother(t *testing.T) {
 	c := grown(repeatable(t), 3)
 	f := c.followers()[0]
@@ -123,15 +123,15 @@ func TestAnAnswerToAnEarlierLifeIsNotTakenForAnother(t *testing.T) {
 	c.wantDone(read)
 }
 
-// A machine that votes alone may not know after a restart that all it has is
-// committed, until an entry of its new term is.
+// The only voter may not know after a restart that its whole log is committed, until an entry
+// of its new term is.
 func TestALoneVoterThatHasRestartedDoesNotMisleadALearner(t *testing.T) {
 	c := newCluster(repeatable(t))
 	learner, lone := c.joiner(), c.at(1)
 	lone.change(raftnode.KindAdd, learner.id)
 	c.settle()
 	learner.start()
-	c.pass(1) // now it has everything, and gets a vote at the next tick
+	c.pass(1) // now it has caught up, and is promoted at the next tick
 	c.hold = holding(learner.id, raftpb.MsgApp, raftpb.MsgReadIndex)
 	write := lone.propose()
 	for c.answers[write].index == 0 {
@@ -162,6 +162,6 @@ func TestALoneVoterThatHasRestartedDoesNotMisleadALearner(t *testing.T) {
 	learner.work()
 	c.wantOpen(read)
 	c.heal()
-	c.pass(3) // it was kept until there was an answer
+	c.pass(3) // it was kept until it could be answered
 	c.wantDone(read)
 }

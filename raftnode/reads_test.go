@@ -5,8 +5,8 @@ import (
 	"testing"
 )
 
-// Alone, a leader answers a ReadIndex at once. What follows is about the time in
-// between, which there is in a cluster.
+// A single machine answers a ReadIndex at once. These tests are about the time in between in a
+// cluster.
 
 func readsOf(names ...string) *reads {
 	rs := &reads{}
@@ -73,7 +73,7 @@ func TestALostQuestionIsAskedAgain(t *testing.T) {
 	if rs.ask(12, 5) != nil {
 		t.Fatal("it is asked a third time too early")
 	}
-	// Answers that belong to no question do nothing.
+	// Answers to no ReadIndex in flight have no effect.
 	rs.confirm(lost, 1)
 	rs.confirm(nil, 1)
 	rs.confirm([]byte("short"), 1)

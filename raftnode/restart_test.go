@@ -32,7 +32,7 @@ func TestARestartAppliesTheLogAgain(t *testing.T) {
 	if !slices.Equal(m.state, before) {
 		t.Fatalf("got %v, before %v", m.state, before)
 	}
-	// Entry 6 is the one that starts the new term.
+	// Entry 6 is the first of the new term.
 	write := m.propose()
 	m.settle()
 	m.wantAnswer(write, answer{index: 7})
@@ -89,7 +89,7 @@ func TestACrashBeforeTheFirstWriteStartsAfresh(t *testing.T) {
 
 func TestARestartFromASnapshotAppliesWhatComesAfterIt(t *testing.T) {
 	m := written(t, 4, func(c *raftnode.Config) { c.SnapshotEntries, c.SnapshotBytes = 4, 1<<20 })
-	m.saveSnapshot() // at entry 4, of 6
+	m.saveSnapshot() // at entry 4 of 6
 	before := m.state
 	m.crash(len(m.wal))
 	if got := m.node.Status(); got.Applied != 4 {
@@ -110,7 +110,7 @@ func TestARestartFromASnapshotAppliesWhatComesAfterIt(t *testing.T) {
 
 func TestARestartFromASnapshotWithNothingAfterIt(t *testing.T) {
 	m := written(t, 2, func(c *raftnode.Config) { c.SnapshotEntries, c.SnapshotBytes = 4, 1<<20 })
-	m.saveSnapshot() // at entry 4, of 4
+	m.saveSnapshot() // at entry 4 of 4
 	m.crash(len(m.wal))
 	read := m.read()
 	write := m.propose()

@@ -13,12 +13,12 @@ import (
 	"etcd/version"
 )
 
-// change proposes a membership change; its command says which.
+// change proposes a conf change; its command says which.
 func (s *server) change(kind raftnode.ProposalKind, member uint64) *ticket {
 	return s.changeAs(kind, member, fmt.Sprintf("m%d p%d c%d", member, member, member))
 }
 
-// changeAs adds a member with this name, address for machines and address for clients.
+// changeAs proposes a conf change for a member with a name, peer address and client address.
 func (s *server) changeAs(kind raftnode.ProposalKind, member uint64, as string) *ticket {
 	t := s.c.ticket(s)
 	t.command = s.c.name(changeVerb(kind) + memberName(member) + " " + as)
@@ -44,7 +44,7 @@ func isChange(command string) bool {
 	return false
 }
 
-// describe reads the commands of changeAs.
+// describe decodes the commands of changeAs.
 func describe(kind raftnode.ProposalKind, command []byte) (m raftnode.Member, commands version.Range, err error) {
 	_, err = fmt.Sscanf(string(command), changeVerb(kind)+" %d as %s %s %s", &m.ID, &m.Name, &m.PeerURL, &m.ClientURL)
 	if _, said, ok := strings.Cut(string(command), " understands "); ok {
@@ -54,14 +54,14 @@ func describe(kind raftnode.ProposalKind, command []byte) (m raftnode.Member, co
 	return m, commands, err
 }
 
-// rosterOf is what a state machine makes of a log: it does what the log says, whatever
-// that is.
+// rosterOf returns the roster of a state machine that has applied a log, without checks of its
+// own.
 func rosterOf(log []record) (r raftnode.Roster) {
 	for _, e := range log {
 		if e.command == bootstrap {
 			r.Members, r.Version = []raftnode.Member{{ID: 1, Name: "m1", PeerURL: "p1", ClientURL: "c1"}}, 1
 		}
-		_, _ = fmt.Sscanf(e.command, "raise %d", &r.Version) // most commands do something else
+		_, _ = fmt.Sscanf(e.command, "raise %d", &r.Version) // no match for most commands
 		added, _, notAdded := describe(raftnode.KindAdd, []byte(e.command))
 		removed, _, notRemoved := describe(raftnode.KindRemove, []byte(e.command))
 		id := max(added.ID, removed.ID)
@@ -80,8 +80,8 @@ func rosterOf(log []record) (r raftnode.Roster) {
 	return r
 }
 
-// wantRoster checks that those whose votes and acknowledgements Raft counts are the
-// members by the log, and that no two of them have anything in common.
+// wantRoster checks that Raft's voters and learners are the members by the log, and that no
+// two of them share a name or an address.
 func (s *server) wantRoster() {
 	s.c.t.Helper()
 	roster := rosterOf(s.c.log[:s.records])
@@ -110,8 +110,8 @@ func (c *cluster) wantTaken(t *ticket, by uint64, what error) {
 	}
 }
 
-// Whatever is asked at once, and of whichever machine: of two that want the same name or
-// address one gets it.
+// Of two concurrent conf changes for the same name or address, through any machines, one is
+// done.
 func TestOfTwoThatWantTheSameOneJoins(t *testing.T) {
 	for _, test := range []struct {
 		as   string
@@ -132,7 +132,7 @@ func TestOfTwoThatWantTheSameOneJoins(t *testing.T) {
 	}
 }
 
-// A member may be called and reached otherwise than before, but not like another one.
+// A member may change its name and addresses, but not to those of another.
 func TestAMemberThatChanges(t *testing.T) {
 	c := grown(repeatable(t), 3)
 	f := c.followers()[1]
@@ -148,8 +148,8 @@ func TestAMemberThatChanges(t *testing.T) {
 	c.wantDone(free)
 }
 
-// A request to join that was sent twice, and the second one arrives when the machine has
-// been removed: it is not a member any more, for Raft as little as for the state machine.
+// A join was sent twice, and the second one arrives after the member was removed: it stays
+// removed, in Raft and in the state machine.
 func TestAJoinThatComesAfterTheRemoval(t *testing.T) {
 	c := grown(repeatable(t), 3)
 	f := c.followers()
@@ -166,7 +166,7 @@ func TestAJoinThatComesAfterTheRemoval(t *testing.T) {
 	c.wantFailed(stranger, raftnode.ErrUnknownMember)
 }
 
-// A new leader decides by the changes of its predecessor, too.
+// A new leader checks against the conf changes of its predecessor, too.
 func TestANewLeaderKnowsWhoWasRemoved(t *testing.T) {
 	c := grown(repeatable(t), 3)
 	c.leader().change(raftnode.KindAdd, 8)
@@ -187,8 +187,8 @@ func TestANewLeaderKnowsWhoWasRemoved(t *testing.T) {
 	c.wantDone(removal)
 }
 
-// What does something else than Raft does would make two lists of members of one, or end
-// every machine that applies it.
+// A command that differs from its conf change would make the members of Raft and of the state
+// machine diverge, or end every machine that applies it.
 func TestACommandThatIsNotThatOfTheChange(t *testing.T) {
 	c := grown(repeatable(t), 2)
 	for _, kind := range []raftnode.ProposalKind{raftnode.KindAdd, raftnode.KindRemove} {

@@ -9,8 +9,8 @@ import (
 	"etcd/raftnode"
 )
 
-// server is one machine of a cluster: its log writer and its store, which get
-// something done when they are told to. What it holds is a part of the cluster's log.
+// server is one machine of a cluster, with a log writer and a store that make progress when
+// told to. What it has applied is a prefix of the cluster's log.
 type server struct {
 	c    *cluster
 	id   uint64
@@ -20,30 +20,30 @@ type server struct {
 	wal        []*raftnode.Append // handed out, not durable yet
 	store      []*raftnode.Apply  // handed out, not reported as applied yet
 	handedOut  uint64
-	records    int // how many of the cluster's log were handed out
+	records    int // of the cluster's log that were handed out
 	snapshot   *snapshot
 	leader     raftnode.Leader
 	leaderless []raftnode.Leaderless
-	slowDisk   int // how often it was reported
+	slowDisk   int // how often a slow disk was reported
 	ticks      int
 	open       map[*ticket]bool
-	installs   int    // how many snapshots of a leader became the state
+	installs   int    // how many snapshots of a leader were installed
 	removed    bool   // it was told so, or the test knows it
-	removal    uint64 // the entry that has removed it, 0: none that it knows of
-	stuck      bool   // its log writer does nothing unless it is told to
-	lazy       bool   // and it saves no snapshots
-	unread     bool   // it reads nothing back
+	removal    uint64 // index of its removal; 0: none that it knows of
+	stuck      bool   // its log writer does nothing unless told to
+	lazy       bool   // it saves no snapshots unless told to
+	unread     bool   // it reads nothing back unless told to
 	asked      *raftnode.ReadBack
-	readBacks  int    // how often it was asked to
+	readBacks  int    // how often it was asked to read back
 	started    uint64 // true time of the start of the process
 
-	// What follows outlives crashes.
+	// The following survives crashes.
 	disk  serverDisk
 	lives uint64
 	skew  int64 // of the wall clock, in nanoseconds
 }
 
-// serverDisk is what a crash leaves of a machine whose log can be overwritten.
+// serverDisk is what survives a crash of a machine whose log can be overwritten.
 type serverDisk struct {
 	hardState *raftpb.HardState
 	base      uint64 // index of the snapshot of a leader before the entries
@@ -85,7 +85,7 @@ func (d *serverDisk) found(c *cluster, cfg raftnode.Config) raftnode.State {
 	return state
 }
 
-// start starts a process on what the disk has.
+// start starts a process from the disk.
 func (s *server) start() {
 	s.c.t.Helper()
 	s.lives++
@@ -104,8 +104,7 @@ func (s *server) start() {
 	s.node.SetRoster(rosterOf(s.c.log[:s.records]))
 }
 
-// crash ends the process. Of the writes that are not known to be durable the first few
-// happen to be.
+// crash ends the process. Of the writes in flight, the first few survive.
 func (s *server) crash(kept int) {
 	s.c.t.Helper()
 	for _, a := range s.wal[:kept] {
@@ -134,7 +133,7 @@ func (s *server) tick(n int) {
 	}
 }
 
-// work takes all there is to do.
+// work takes and checks all work that the node has ready.
 func (s *server) work() {
 	s.c.t.Helper()
 	for range 10_000 {
@@ -156,7 +155,7 @@ func (s *server) work() {
 	s.c.t.Fatalf("there is always more work")
 }
 
-// sync makes the first n writes durable and says so.
+// sync makes the first n writes durable and reports that.
 func (s *server) sync(n int) {
 	s.c.t.Helper()
 	batch := s.wal[:n]
@@ -186,7 +185,7 @@ func (s *server) apply(n int) {
 	s.store = s.store[n:]
 }
 
-// saveSnapshot writes the snapshot that was asked for and reports it.
+// saveSnapshot writes the requested snapshot and reports it as durable.
 func (s *server) saveSnapshot() {
 	s.c.t.Helper()
 	if s.disk.snapshot == nil || s.snapshot.meta.GetIndex() > s.disk.snapshot.meta.GetIndex() {
@@ -202,7 +201,7 @@ func (s *server) saveSnapshot() {
 	}
 }
 
-// hasRead answers what was asked for last.
+// hasRead answers the last request to read back.
 func (s *server) hasRead() {
 	s.c.t.Helper()
 	r := s.asked
@@ -212,8 +211,8 @@ func (s *server) hasRead() {
 	}
 }
 
-// maySave says whether there is a snapshot to be written: the store has got to where
-// it is to be taken, and the log on disk as well.
+// maySave reports whether the requested snapshot can be written: the store has applied its
+// entry, and the log on disk reaches it as well.
 func (s *server) maySave() bool {
 	return s.node != nil && s.snapshot != nil && len(s.store) == 0 &&
 		s.snapshot.meta.GetIndex() <= s.disk.base+uint64(len(s.disk.entries))
@@ -332,7 +331,7 @@ func (s *server) acceptApply(a *raftnode.Apply) {
 	s.store = append(s.store, a)
 }
 
-// acceptRead checks that a read sees all that anybody was told before it was asked.
+// acceptRead checks that a read sees all that any client had seen when it was asked for.
 func (s *server) acceptRead(t *ticket) {
 	c := s.c
 	c.t.Helper()

@@ -12,7 +12,7 @@ import (
 
 func enveloped(command string) []byte { return append([]byte("\x01........########"), command...) }
 
-// unappliable are entries that no machine can apply.
+// unappliable lists entries that no machine can apply.
 func unappliable(t *testing.T) map[string]*raftpb.Entry {
 	change := func(c *raftpb.ConfChange) []byte {
 		data, err := proto.Marshal(c)
@@ -46,7 +46,7 @@ func skip(indexes ...uint64) func(*raftnode.Config) {
 	return func(c *raftnode.Config) { c.Skip = raftnode.Skip{Indexes: indexes, Understood: understood} }
 }
 
-// poisoned is a machine that has an entry at index 3, committed, and starts anew.
+// poisoned restarts a machine with a committed entry at index 3.
 func poisoned(t *testing.T, e *raftpb.Entry, skip func(*raftnode.Config)) *machine {
 	m := leading(t)
 	e.Index, e.Term = new(uint64(3)), new(uint64(2))
@@ -57,8 +57,8 @@ func poisoned(t *testing.T, e *raftpb.Entry, skip func(*raftnode.Config)) *machi
 	return m
 }
 
-// An entry that cannot be applied carries nothing when an operator says so: no command, and
-// no change of the members. The machine goes on behind it, now and at its next start.
+// An entry that cannot be applied is empty if an operator skips it: no command and no conf
+// change. The machine goes on after it, now and at its next start.
 func TestAnEntryThatIsSkipped(t *testing.T) {
 	for name, e := range unappliable(t) {
 		t.Run(name, func(t *testing.T) {
@@ -84,7 +84,8 @@ func TestAnEntryThatIsSkipped(t *testing.T) {
 	}
 }
 
-// One that can be applied is: a machine with a wrong index must not differ from others.
+// An entry that can be applied is not skipped: a machine that is told a wrong index must not
+// diverge.
 func TestAnEntryThatNeedNotBeSkipped(t *testing.T) {
 	e := &raftpb.Entry{Data: enveloped("command")}
 	m := poisoned(t, e, skip(3))
@@ -107,8 +108,8 @@ func TestAnEntryThatNeedNotBeSkipped(t *testing.T) {
 	}
 }
 
-// A garbage command that was forwarded never becomes an entry, and its origin is told, as
-// often as it comes.
+// A forwarded command that cannot be decoded never becomes an entry, and its origin is told,
+// as often as it is sent.
 func TestAForwardedGarbageCommandIsRefused(t *testing.T) {
 	for name, command := range map[string][]byte{
 		"garbage":  []byte(garbage),
@@ -146,8 +147,8 @@ func TestAForwardedGarbageCommandIsRefused(t *testing.T) {
 	}
 }
 
-// What a machine is asked to propose by its own clients is bounded as well: what fits into no
-// frame stops all writes.
+// The size of commands of a machine's own clients is bounded as well: one that does not fit
+// into a frame would stop all writes.
 func TestACommandThatIsTooLong(t *testing.T) {
 	m := leading(t)
 	long := m.ticket("too long")
@@ -156,7 +157,7 @@ func TestACommandThatIsTooLong(t *testing.T) {
 	m.wantAnswer(long, answer{err: raftnode.ErrBadCommand})
 }
 
-// Only the machine to which a proposal was forwarded knows that it was not proposed.
+// Only the machine to which a proposal was forwarded can reject it.
 func TestARejectionOfSomebodyElse(t *testing.T) {
 	c := grown(repeatable(t), 3)
 	f, other := c.followers()[0], c.followers()[1]

@@ -10,7 +10,7 @@ func TestWhenASnapshotIsAskedFor(t *testing.T) {
 	for _, c := range []struct {
 		name           string
 		entries, bytes uint64
-		want           uint64 // index of the entry at which it is asked for; 0: never
+		want           uint64 // index at which a snapshot is requested; 0: never
 	}{
 		{"after as many entries", 5, 1 << 20, 5},
 		{"after as many bytes", 1 << 20, 280, 6},
@@ -24,7 +24,7 @@ func TestWhenASnapshotIsAskedFor(t *testing.T) {
 			if got := m.snapshot; got == nil && c.want != 0 || got != nil && got.meta.GetIndex() != c.want {
 				t.Fatalf("got %+v, want one at %d", got, c.want)
 			}
-			// Its term and members are checked by the machine.
+			// The harness checks its term and members.
 		})
 	}
 }
@@ -61,7 +61,7 @@ func TestOneSnapshotAtATime(t *testing.T) {
 	}
 }
 
-// The larger the state, the more log there is between two snapshots, up to a bound.
+// The larger the state, the longer the log between two snapshots, up to a bound.
 func TestSnapshotsAreDueByTheSizeOfTheLast(t *testing.T) {
 	m := leading(t, func(c *raftnode.Config) { c.SnapshotBytes, c.MaxSnapshotBytes = 500, 3000 })
 	for _, step := range []struct{ size, atLeast, atMost uint64 }{{100, 500, 600}, {2000, 500, 600}, {9000, 2000, 2100}, {1, 3000, 3100}, {1, 500, 600}} {

@@ -11,13 +11,13 @@ import (
 // epoch is the wall time at which every test starts.
 const epoch = 1_700_000_000_000_000_000
 
-// reading is what the clocks of s say.
+// reading reads the clocks of s.
 func (s *server) reading() raftnode.Reading {
 	now := s.c.now()
 	return raftnode.Reading{Mono: now - s.started, Wall: uint64(epoch + int64(now) + s.skew)}
 }
 
-// stamp notes the time in an entry that s applies: it is the same for every machine, and
+// stamp checks and records the time in an entry that s applies: the same on every machine, and
 // never before that of an earlier entry.
 func (c *cluster) stamp(s *server, e raftnode.Entry) {
 	c.t.Helper()
@@ -41,12 +41,12 @@ func (c *cluster) timeAt(index uint64) (latest uint64) {
 	return latest
 }
 
-// A time to live counts from the moment at which the leader that commits the command takes
-// it into its log, however long it has waited before.
+// A TTL counts from the moment at which the leader that commits the command proposes it,
+// however long it was queued before.
 func TestWhatWaitedIsStampedWhenItEntersTheLog(t *testing.T) {
 	for _, test := range []struct {
 		name string
-		wait func(c *cluster) *ticket // proposes something that the present leader does not commit
+		wait func(c *cluster) *ticket // proposes something that the current leader does not commit
 	}{
 		{"without a leader", func(c *cluster) *ticket {
 			old, f := c.leader(), c.followers()[0]
@@ -81,7 +81,7 @@ func TestWhatWaitedIsStampedWhenItEntersTheLog(t *testing.T) {
 			term := c.leader().leader.Term
 			waiting := test.wait(c)
 			c.wantOpen(waiting)
-			c.hold = func(*packet) bool { return true } // nobody is elected
+			c.hold = func(*packet) bool { return true } // no leader is elected
 			c.pass(5)
 			c.hold, c.net = nil, nil
 			before := epoch + c.now()
@@ -116,8 +116,7 @@ func (c *cluster) write(s *server) uint64 {
 	return c.stamps[c.where[t.command]]
 }
 
-// The time of the log is that of its leaders, one after the other: the wall clocks of
-// their machines are not asked.
+// The time of the log is handed on from leader to leader, independently of their wall clocks.
 func TestTheTimeOfTheLogOutlivesItsLeaders(t *testing.T) {
 	for _, test := range []struct {
 		name string
@@ -188,8 +187,8 @@ func TestTheTimeOfTheLogOutlivesItsLeaders(t *testing.T) {
 	}
 }
 
-// When nobody is left who knows the time, the clock of the machine that leads counts; only
-// not to before the last entry of the log, one that is not committed included.
+// When no machine knows the time of the log any more, the wall clock of the leader counts, but
+// never a time before the last entry of its log, uncommitted ones included.
 func TestTheTimeOfTheLogAfterAllWereStartedAgain(t *testing.T) {
 	for _, test := range []struct {
 		name string
@@ -204,7 +203,7 @@ func TestTheTimeOfTheLogAfterAllWereStartedAgain(t *testing.T) {
 				s.crash(len(s.wal))
 				s.skew = test.skew
 			}
-			c.net = nil // nothing of before arrives any more
+			c.net = nil // earlier packets are lost
 			for _, s := range c.servers {
 				s.start()
 			}

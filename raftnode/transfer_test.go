@@ -32,7 +32,7 @@ func TestTheLeadershipGoesToNobodyWhoIsSilent(t *testing.T) {
 		c := grown(repeatable(t), 3)
 		old, f := c.leader(), c.followers()
 		c.isolate(f[silent])
-		c.pass(25) // all the entries are on both
+		c.pass(25) // both have all entries
 		if !old.leader.Self || !old.node.Transfer() {
 			t.Fatal("there is nobody to lead instead")
 		}
@@ -56,7 +56,7 @@ func TestWhoCannotHandOver(t *testing.T) {
 	if c.at(1).node.Transfer() {
 		t.Error("a learner is to lead")
 	}
-	c.pass(5) // now it votes
+	c.pass(5) // now it is a voter
 	if c.followers()[0].node.Transfer() {
 		t.Error("a follower hands over")
 	}
@@ -105,7 +105,7 @@ func TestALeaderWhoseDiskDoesNotAnswerGivesWay(t *testing.T) {
 	write := c.leader().propose()
 	c.settle()
 	c.wantDone(write)
-	c.wantOpen(here) // it is committed, but cannot be handed out here
+	c.wantOpen(here) // committed, but cannot be handed out here before it is durable
 	old.stuck = false
 	c.pass(2)
 	c.wantDone(here)

@@ -11,14 +11,14 @@ import (
 
 func raiseTo(v uint32) []byte { return fmt.Appendf(nil, "raise %d", v) }
 
-// understands is what a program says that knows all versions up to one.
+// understands returns the range of a program that knows all versions up to last.
 func understands(last uint32) version.Range { return version.Range{Min: 1, Max: last} }
 
 func programs(last uint32) func(*raftnode.Config) {
 	return func(cfg *raftnode.Config) { cfg.Commands = understands(last) }
 }
 
-// tell has the leader hear what the programs of the others understand.
+// tell tells the leader what the programs of the others understand.
 func (c *cluster) tell(last map[uint64]uint32) {
 	for id, v := range last {
 		c.leader().node.Understands(id, understands(v))
@@ -41,7 +41,7 @@ func TestTheVersionIsRaisedWhenAllUnderstandAHigherOne(t *testing.T) {
 	c.pass(3)
 	c.wantVersion(1)
 	c.tell(map[uint64]uint32{f[0].id: 3})
-	c.wantVersion(1) // the other one has not said anything
+	c.wantVersion(1) // the third machine is not known yet
 	c.tell(map[uint64]uint32{f[1].id: 1})
 	c.wantVersion(1)
 	c.tell(map[uint64]uint32{f[1].id: 4})
@@ -102,7 +102,7 @@ func TestWhoDoesNotUnderstandTheVersionDoesNotJoin(t *testing.T) {
 	}
 }
 
-// A join and a raise at the same time never leave a member behind that cannot follow.
+// A join concurrent with a raise never leaves a member that does not understand the version.
 func TestNobodyJoinsWhileTheVersionIsRaised(t *testing.T) {
 	c := grown(repeatable(t), 2, programs(2))
 	c.leader().node.Understands(c.followers()[0].id, understands(2))

@@ -11,15 +11,15 @@ import (
 )
 
 const (
-	known = "127.0.0.1:7001" // where alice is known to be
+	known = "127.0.0.1:7001" // the known address of alice
 	moved = "127.0.0.1:7009"
 )
 
-// The first address at which the member is decides, whatever is said at the others.
+// The first address that confirms or denies decides, whatever the others answer.
 func TestConfirm(t *testing.T) {
 	alone := func(p Presence) map[string]Presence { return map[string]Presence{known: p} }
 	for name, c := range map[string]struct {
-		says  map[string]Presence // by address; nobody answers at the others
+		says  map[string]Presence // by address; no answer at others
 		want  Confirmation
 		asked int
 	}{
@@ -46,8 +46,8 @@ func TestConfirm(t *testing.T) {
 	}
 }
 
-// A process says that it has dialled only to the member that it has dialled, and only of what
-// it has said itself.
+// A process confirms that it has dialled only to the member that it has dialled, and only for
+// a token of its own.
 func TestWhoHasDialled(t *testing.T) {
 	own := testConfig(bob)
 	const trusted = "192.0.2.1:7001"
@@ -76,7 +76,8 @@ func TestWhoHasDialled(t *testing.T) {
 	}
 }
 
-// asksBack is a machine that asks back at known whoever dials it, and takes in who is confirmed.
+// asksBack returns a machine that asks back at known whenever it is dialled, and accepts the
+// dialer if it is confirmed.
 func asksBack(t *testing.T, ask func(ctx context.Context, addr, token string) (Presence, error)) *machine {
 	return startMachine(t, machineConfig{ask: ask, judge: func(h Hello) Verdict {
 		switch {
@@ -89,7 +90,8 @@ func asksBack(t *testing.T, ask func(ctx context.Context, addr, token string) (P
 	}})
 }
 
-// Whoever is asked for is asked with the token of the handshake, and taken in when it says yes.
+// The member is asked back with the token of the handshake, and the dialer is accepted when it
+// confirms.
 func TestAskingBack(t *testing.T) {
 	config := testConfig(alice)
 	var m *machine
@@ -107,8 +109,8 @@ func TestAskingBack(t *testing.T) {
 	}
 }
 
-// A stranger that knows everything but the secret has this machine dial where the member is,
-// and few of the addresses that it names.
+// A stranger who knows everything but the secret makes this machine dial the member's known
+// address, and few of the addresses that the stranger names.
 func TestStrangersDoNotMakeItDial(t *testing.T) {
 	var elsewhere atomic.Int64
 	m := asksBack(t, func(_ context.Context, addr, _ string) (Presence, error) {
@@ -127,7 +129,7 @@ func TestStrangersDoNotMakeItDial(t *testing.T) {
 	if got := elsewhere.Load(); got < claimBurst || got > 500 {
 		t.Errorf("%d dials to where the stranger has said", got)
 	}
-	// Nobody else suffers for it.
+	// Other dialers are not affected.
 	before := elsewhere.Load()
 	m.receiver.judge(&net.TCPAddr{IP: net.IPv4(192, 0, 2, 2)}, Hello{From: alice, Addr: moved})
 	if elsewhere.Load() != before+1 {
@@ -135,8 +137,8 @@ func TestStrangersDoNotMakeItDial(t *testing.T) {
 	}
 }
 
-// Questions do not pile up: those for one process are one, and those that one host causes are
-// few at a time.
+// Asking back is bounded: once at a time for each process, and a few times at a time because
+// of one host.
 func TestQuestionsAtATime(t *testing.T) {
 	var asked atomic.Int64
 	asking := make(chan struct{}, 1000)
@@ -177,7 +179,7 @@ func TestQuestionsAtATime(t *testing.T) {
 	}
 }
 
-// A process that supersedes another one has its place at once.
+// A process that supersedes another one takes its place at once.
 func TestSuperseding(t *testing.T) {
 	m := startMachine(t, machineConfig{judge: func(h Hello) Verdict {
 		if h.Nonce == 2 {

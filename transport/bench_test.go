@@ -9,8 +9,8 @@ import (
 	"time"
 )
 
-// BenchmarkStream sends frames over loopback as fast as the stream takes them. The
-// CPU time is that of both sides and the kernel.
+// BenchmarkStream sends frames over loopback as fast as the stream takes them. The CPU time is
+// that of both ends and the kernel.
 func BenchmarkStream(b *testing.B) {
 	for _, size := range []int{64, 512, 4 << 10, 64 << 10} {
 		b.Run(fmt.Sprintf("%dB", size), func(b *testing.B) {
@@ -34,7 +34,7 @@ func BenchmarkStream(b *testing.B) {
 				for !s.Send(f) {
 					select {
 					case <-room:
-					case <-time.After(time.Millisecond): // the last to make room was early
+					case <-time.After(time.Millisecond): // the last signal came before the queue was full
 					}
 				}
 			}
@@ -46,7 +46,7 @@ func BenchmarkStream(b *testing.B) {
 	}
 }
 
-// cpuTime is what this process has used so far.
+// cpuTime returns the CPU time that this process has used so far.
 func cpuTime() time.Duration {
 	var u syscall.Rusage
 	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &u); err != nil {

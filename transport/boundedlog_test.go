@@ -8,8 +8,8 @@ import (
 	"time"
 )
 
-// Whoever causes lines as fast as it can fills no disk with them, and keeps nobody else's from
-// being written.
+// A peer that causes log lines as fast as it can does not fill the disk with them, and does
+// not suppress those that others cause.
 func TestBoundedLog(t *testing.T) {
 	var out bytes.Buffer
 	var now time.Duration

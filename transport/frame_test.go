@@ -14,7 +14,7 @@ import (
 
 func reader(b []byte) *bufio.Reader { return bufio.NewReader(bytes.NewReader(b)) }
 
-// TestFrameLayout pins the bytes: machines of different versions must agree.
+// TestFrameLayout pins the format, on which machines of different versions must agree.
 func TestFrameLayout(t *testing.T) {
 	for _, c := range []struct {
 		name  string
@@ -35,7 +35,7 @@ func TestFrameLayout(t *testing.T) {
 func TestFramesRoundTrip(t *testing.T) {
 	rapid.Check(t, func(rt *rapid.T) {
 		frames := rapid.SliceOf(rapid.Custom(func(rt *rapid.T) Frame {
-			// A small alphabet of sizes reaches across the steps in which memory grows.
+			// Sizes around the steps in which memory grows.
 			size := rapid.OneOf(rapid.IntRange(0, 100), rapid.IntRange(frameStep-1, 3*frameStep)).Draw(rt, "size")
 			return Frame{Kind(rapid.Byte().Draw(rt, "kind")), bytes.Repeat([]byte{rapid.Byte().Draw(rt, "fill")}, size)}
 		})).Draw(rt, "frames")
@@ -88,7 +88,7 @@ func TestFrameLimit(t *testing.T) {
 	}
 }
 
-// TestAnnouncedLengthCostsNothing has many frames announce much and bring little.
+// TestAnnouncedLengthCostsNothing sends many frames with a large length and little payload.
 func TestAnnouncedLengthCostsNothing(t *testing.T) {
 	wire := AppendFrame(nil, Frame{KindRaft, make([]byte, MaxFrame)})[:1000]
 	var before, after runtime.MemStats

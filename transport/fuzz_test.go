@@ -10,10 +10,10 @@ import (
 	"time"
 )
 
-// The ways in which FuzzReceiver takes its input.
+// What the input of FuzzReceiver is used as.
 const (
-	asRequest = iota // all that is sent
-	asHeaders        // of a handshake
+	asRequest = iota // the whole request
+	asHeaders        // headers of a handshake
 	afterStream
 	framesAfterStream
 	afterSnapshot
@@ -21,9 +21,9 @@ const (
 	fuzzedWays
 )
 
-// Whatever another machine sends on a connection, from the first byte of the handshake or
-// behind a handshake that was in order: nothing but frames of the known kinds is delivered,
-// the connection ends, and the next machine is served.
+// Whatever is sent on a connection, from the first byte of the handshake or after a valid
+// handshake: only frames of known kinds are delivered, the connection ends, and the next
+// machine is served.
 func FuzzReceiver(f *testing.F) {
 	hello := requestOf(http.MethodGet, StreamPath, Control, nil)
 	for way, inputs := range map[byte][]string{
@@ -64,7 +64,7 @@ func FuzzReceiver(f *testing.F) {
 	})
 }
 
-// fuzzed is what is sent.
+// fuzzed returns what is sent.
 func fuzzed(way byte, input []byte) []byte {
 	switch way % fuzzedWays {
 	case asHeaders:
@@ -81,8 +81,8 @@ func fuzzed(way byte, input []byte) []byte {
 	return input
 }
 
-// requestOf is the first part of a handshake with these header lines besides, or instead of
-// the usual ones if there are any.
+// requestOf returns the request of a handshake. headers, unless empty, replace those that
+// identify the dialer.
 func requestOf(method, path string, class Class, headers []byte) []byte {
 	var b bytes.Buffer
 	fmt.Fprintf(&b, "%s %s HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: %s\r\n%s: %s\r\n%s: %x\r\n%s: %x\r\n%s: %s\r\nContent-Length: 0\r\n",
@@ -106,7 +106,7 @@ func framesOf(input []byte) (frames []byte) {
 	return frames
 }
 
-// exchange sends something on a connection of its own, and returns all that comes back.
+// exchange sends bytes on a new connection, and returns all that is answered.
 func exchange(t *testing.T, addr string, sent []byte) []byte {
 	t.Helper()
 	conn, err := net.Dial("tcp", addr)
@@ -118,7 +118,7 @@ func exchange(t *testing.T, addr string, sent []byte) []byte {
 		t.Fatal(err)
 	}
 	if _, err := conn.Write(sent); err != nil {
-		return nil // the machine has had enough
+		return nil // the machine has closed the connection
 	}
 	if err := conn.(*net.TCPConn).CloseWrite(); err != nil {
 		return nil

@@ -13,7 +13,7 @@ import (
 	"testing"
 )
 
-// The verdict of the member that was asked is told apart from everything else.
+// A refusal by the member that was dialled is told apart from all other failures.
 func TestHandshakeRefusals(t *testing.T) {
 	own := testConfig(bob)
 	own.FormerClusterID = 0xc0
@@ -59,8 +59,8 @@ func TestHandshakeRefusals(t *testing.T) {
 	}
 }
 
-// Whatever else listens at the address of a member has no say about this machine: it is an
-// ordinary failure, which names the address and what came from there.
+// A refusal by anything else that listens at a member's address is an ordinary failure, which
+// names the address and the answer.
 func TestWhoeverElseRefuses(t *testing.T) {
 	expel := func(Hello) (int, string) { return http.StatusGone, "removed" }
 	server := func(answer http.HandlerFunc) string {
@@ -120,8 +120,8 @@ func TestWhoeverElseRefuses(t *testing.T) {
 	}
 }
 
-// The ID of a cluster is what lets machines in, and that of a member what names it, so nobody
-// learns either who does not name it.
+// The ID of a cluster admits machines, and that of a member identifies it, so neither is told
+// to a dialer that does not name it.
 func TestStrangersAreNotToldIDs(t *testing.T) {
 	own := testConfig(bob)
 	own.FormerClusterID = 0xc0
@@ -160,7 +160,7 @@ func TestStrangersAreNotToldIDs(t *testing.T) {
 	}
 }
 
-// TestHandshakeOnTheWire speaks HTTP by hand, as another implementation would.
+// TestHandshakeOnTheWire sends raw HTTP, as another implementation would.
 func TestHandshakeOnTheWire(t *testing.T) {
 	m := startMachine(t, machineConfig{})
 	good := map[string]string{
@@ -216,8 +216,8 @@ func TestHandshakeOnTheWire(t *testing.T) {
 	}
 }
 
-// An address is written into the header of what is asked there. One that could end the
-// header, and begin another one, is not even dialled.
+// An address becomes a header of the request to it. One that could inject another header is
+// not even dialled.
 func TestAddressesThatAreNone(t *testing.T) {
 	for _, addr := range []string{"b:1\r\nX-Evil: y", "[fe80::1%x\r\nX-Evil: y]:1", "b:1 HTTP/1.1", "b", "", "a:1,b:1"} {
 		cfg := testConfig(alice)

@@ -20,10 +20,10 @@ import (
 
 const (
 	cluster = 0xc1
-	alice   = 0xa1 // the dialling member
-	bob     = 0xb0 // the accepting one
+	alice   = 0xa1 // the dialer
+	bob     = 0xb0 // the accepting side
 
-	// patience bounds every wait of a test for something that must happen.
+	// patience bounds every wait of a test.
 	patience = time.Minute
 )
 
@@ -48,8 +48,8 @@ func testConfig(member uint64) Config {
 	}
 }
 
-// patientConfig is for tests in which somebody is blocked on purpose, and for those that are not
-// about silence: on a busy machine there is some.
+// patientConfig is for tests that block a peer on purpose, and for those that are not about
+// silence: on a busy host there is some.
 func patientConfig(member uint64) Config {
 	cfg := testConfig(member)
 	cfg.Dead = time.Minute
@@ -112,7 +112,7 @@ type delivered struct {
 	Frame
 }
 
-// machineConfig says how a machine differs from the usual.
+// machineConfig overrides the defaults of a machine.
 type machineConfig struct {
 	Config
 	addr    string
@@ -123,10 +123,10 @@ type machineConfig struct {
 	offered func(from uint64, message []byte) error
 	receive func(from uint64, message []byte, size int64, body io.Reader) error
 	others  []Place
-	trusted []string // where it knows any member to be
+	trusted []string // known addresses, of any member
 
 	certified   Certified
-	uncertified error // of who asks for the presence
+	uncertified error // result of the certificate check of presence requests
 }
 
 func welcome(Hello) (int, string) { return 0, "" }
@@ -187,7 +187,7 @@ func startMachine(t testing.TB, cfg machineConfig) *machine {
 			if err != nil {
 				return
 			}
-			m.serving.Go(func() { _ = server.ServeConn(c) }) // the tests look at the other side
+			m.serving.Go(func() { _ = server.ServeConn(c) }) // tests check the error at the dialer
 		}
 	})
 	t.Cleanup(m.stop)
@@ -200,7 +200,7 @@ func (m *machine) stop() {
 	m.serving.Wait()
 }
 
-// dialler is a Sender in a test, with what it reported.
+// dialler is a Sender in a test, with the events that it has reported.
 type dialler struct {
 	*Sender
 	up      chan time.Time
@@ -235,7 +235,7 @@ func (d *dialler) mustSend(t *testing.T, text string) {
 	}
 }
 
-// receive waits for something that must come.
+// receive waits for a value on a channel.
 func receive[T any](t testing.TB, from <-chan T, what string) T {
 	t.Helper()
 	select {
@@ -247,14 +247,14 @@ func receive[T any](t testing.TB, from <-chan T, what string) T {
 	}
 }
 
-// mistreatment edits what passes at an offset of a connection; false cuts it.
+// mistreatment edits the bytes at an offset of a connection; false cuts the connection.
 type mistreatment func(p *proxy, offset int64, b []byte) bool
 
-// proxy stands between two machines and mistreats what one sends the other.
+// proxy stands between two machines and mistreats what passes.
 type proxy struct {
 	addr     string
-	hole     atomic.Bool  // swallow everything, keep connections open
-	mistreat mistreatment // of what the dialling side sends; may be nil
+	hole     atomic.Bool  // drop everything, keep connections open
+	mistreat mistreatment // of what the dialer sends; may be nil
 	listener net.Listener
 	running  sync.WaitGroup
 	mu       sync.Mutex
@@ -312,7 +312,7 @@ func (p *proxy) pass(to, from net.Conn, mistreat mistreatment) {
 		n, err := from.Read(b)
 		if p.hole.Load() {
 			if err != nil {
-				return // and the other side never hears of it
+				return // without closing the other connection
 			}
 			continue
 		}
@@ -341,7 +341,7 @@ func (p *proxy) close() {
 	p.running.Wait()
 }
 
-// flip damages the byte at an offset of each connection.
+// flip flips bits of the byte at an offset of each connection.
 func flip(at int64) mistreatment {
 	return func(_ *proxy, offset int64, b []byte) bool {
 		if offset <= at && at < offset+int64(len(b)) {
@@ -351,7 +351,7 @@ func flip(at int64) mistreatment {
 	}
 }
 
-// cut ends each connection at an offset.
+// cut cuts each connection at an offset.
 func cut(at int64) mistreatment {
 	return func(_ *proxy, offset int64, b []byte) bool { return offset+int64(len(b)) < at }
 }

@@ -10,15 +10,14 @@ import (
 	"etcd/version"
 )
 
-// asProcess is the config of one process of a member.
+// asProcess returns the configuration of one process of a member.
 func asProcess(member, nonce uint64, reach string) Config {
 	cfg := testConfig(member)
 	cfg.Nonce, cfg.Reach = nonce, func() string { return reach }
 	return cfg
 }
 
-// Both sides hear which process of the other machine they talk to, and how far its log
-// reaches at that moment.
+// Both ends learn the nonce of the peer's process, and how far its log reaches at that moment.
 func TestHandshakeIsMutual(t *testing.T) {
 	heard := make(chan Hello, 10)
 	m := startMachine(t, machineConfig{Config: asProcess(bob, 0xb0b, "bob's reach"), admit: func(h Hello) (int, string) {
@@ -46,7 +45,7 @@ func TestHandshakeIsMutual(t *testing.T) {
 	}
 }
 
-// Whom the dialling side refuses is told so, and gets nothing else.
+// A machine that the dialer refuses is told so, and gets nothing else.
 func TestTheDiallingSideRefuses(t *testing.T) {
 	m := startMachine(t, machineConfig{})
 	up := make(chan bool, 10)
@@ -55,7 +54,7 @@ func TestTheDiallingSideRefuses(t *testing.T) {
 		Up:   func() { up <- true },
 	})
 	t.Cleanup(s.Close)
-	for range 2 { // again and again
+	for range 2 { // on every retry
 		f := receive(t, m.frames, "a refusal")
 		refused, err := DecodeRefusal(f.Payload)
 		if f.Kind != KindRefusal || err != nil || *refused != (RefusedError{http.StatusForbidden, "you have lost something"}) {
@@ -70,8 +69,8 @@ func TestTheDiallingSideRefuses(t *testing.T) {
 	}
 }
 
-// While a process is connected, another one with its identity is told so at every attempt;
-// when the first one has gone, it is not.
+// While a process is connected, another one with its identity is refused at every attempt;
+// once the first one has gone, it is accepted.
 func TestTwoProcessesOfOneMember(t *testing.T) {
 	var rivals atomic.Int64
 	m := startMachine(t, machineConfig{admit: func(h Hello) (int, string) {
@@ -101,8 +100,7 @@ func TestTwoProcessesOfOneMember(t *testing.T) {
 	}
 }
 
-// A process that died without a word is not in the way of the next one for longer than it
-// takes to notice that.
+// A process that died silently blocks its successor only until its silence is noticed.
 func TestTheNextProcessAfterAPowerCut(t *testing.T) {
 	m := startMachine(t, machineConfig{admit: func(h Hello) (int, string) {
 		if h.Rival {
@@ -118,7 +116,7 @@ func TestTheNextProcessAfterAPowerCut(t *testing.T) {
 	if _, err := c.Write(AppendFrame(nil, Frame{Kind: KindRaft})); err != nil {
 		t.Fatal(err)
 	}
-	receive(t, m.frames, "a frame") // and from now on nothing
+	receive(t, m.frames, "a frame") // from now on silence
 	start := time.Now()
 	next := startSender(t, asProcess(alice, 2, ""), m.addr, Control, 1000)
 	receive(t, next.refused, "a refusal")

@@ -11,7 +11,8 @@ import (
 	"time"
 )
 
-// Whoever knows the cluster is told who is there and whom it knows, and nobody else.
+// A caller that names the cluster is told the member at this address and the members that it
+// knows; no other caller is.
 func TestPresence(t *testing.T) {
 	others := []Place{{Member: alice, Addr: "127.0.0.1:7001"}}
 	m := startMachine(t, machineConfig{others: others})
@@ -28,7 +29,8 @@ func TestPresence(t *testing.T) {
 	}
 }
 
-// What is not a machine ends the question, whatever it says or does not say.
+// If the port is not a peer port, the request ends with an error, whatever the answer, or if
+// there is none.
 func TestPresenceOfSomethingElse(t *testing.T) {
 	for name, says := range map[string]string{
 		"no machine":           "HTTP/1.1 404 Not Found\r\nContent-Length: 2\r\n\r\n{}",

@@ -7,7 +7,7 @@ import (
 	"testing"
 )
 
-// Who is refused, and why, is said once for a host and a reason, however often it comes.
+// A refusal is logged once for each host and reason, however often it happens.
 func TestRefusalsAreLogged(t *testing.T) {
 	log, logger := newLog()
 	cfg := testConfig(bob)

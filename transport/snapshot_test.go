@@ -17,7 +17,7 @@ import (
 	"time"
 )
 
-// source is a body of any length that takes no memory.
+// source is a body of any length that needs no memory.
 func source(size int64) io.Reader {
 	return io.LimitReader(rand.NewChaCha8([32]byte{1}), size)
 }
@@ -31,7 +31,7 @@ type received struct {
 	err     error
 }
 
-// drain receives a snapshot without keeping it.
+// drain reads a snapshot and discards it.
 func drain(into chan<- received) func(from uint64, message []byte, size int64, body io.Reader) error {
 	return func(from uint64, message []byte, _ int64, body io.Reader) error {
 		sum := crc32.New(castagnoli)
@@ -75,7 +75,7 @@ func TestSnapshotStreams(t *testing.T) {
 	}
 }
 
-// TestSnapshotSizes crosses the edges of a piece.
+// TestSnapshotSizes sends bodies around the size of a piece.
 func TestSnapshotSizes(t *testing.T) {
 	got := make(chan received, 1)
 	m := startMachine(t, machineConfig{receive: drain(got)})
@@ -141,7 +141,7 @@ func TestSnapshotDamagedInTransit(t *testing.T) {
 	}
 }
 
-// TestSnapshotTrailer has all pieces intact but not the whole.
+// TestSnapshotTrailer sends intact pieces with a trailer that does not match.
 func TestSnapshotTrailer(t *testing.T) {
 	piece := AppendFrame(nil, Frame{kindSnapshotPiece, []byte("piece")})
 	end := func(size uint64, body string) []byte {
@@ -151,7 +151,7 @@ func TestSnapshotTrailer(t *testing.T) {
 	}
 	for _, c := range []struct {
 		name string
-		size uint64 // as announced
+		size uint64 // in the announcement
 		wire []byte
 		want error
 	}{
@@ -175,7 +175,7 @@ func TestSnapshotTrailer(t *testing.T) {
 	}
 }
 
-// TestSnapshotReceiverFails has the receiver give up on a body without end.
+// TestSnapshotReceiverFails has the receiver fail in the middle of an endless body.
 func TestSnapshotReceiverFails(t *testing.T) {
 	m := startMachine(t, machineConfig{Config: patientConfig(bob), receive: func(_ uint64, _ []byte, _ int64, body io.Reader) error {
 		if _, err := io.CopyN(io.Discard, body, 1<<20); err != nil {
@@ -192,7 +192,7 @@ func TestSnapshotReceiverFails(t *testing.T) {
 	}
 }
 
-// TestSnapshotReadInPart has a receiver content with less than there is.
+// TestSnapshotReadInPart has a receiver that reads only a part of the body.
 func TestSnapshotReadInPart(t *testing.T) {
 	m := startMachine(t, machineConfig{receive: func(_ uint64, _ []byte, _ int64, body io.Reader) error {
 		_, err := io.CopyN(io.Discard, body, 5)
@@ -207,7 +207,7 @@ func TestSnapshotReadInPart(t *testing.T) {
 }
 
 func TestSnapshotSourceFails(t *testing.T) {
-	// The second error must not pass for the end of the body.
+	// The second error must not be taken for the end of the body.
 	for _, failure := range []error{errors.New("checksum mismatch"), io.ErrUnexpectedEOF} {
 		got := make(chan received, 1)
 		m := startMachine(t, machineConfig{receive: drain(got)})
@@ -243,7 +243,7 @@ type readerFunc func(p []byte) (int, error)
 
 func (f readerFunc) Read(p []byte) (int, error) { return f(p) }
 
-// TestReceiverCloseEndsSnapshot closes a machine that is receiving one.
+// TestReceiverCloseEndsSnapshot closes a machine that is receiving a snapshot.
 func TestReceiverCloseEndsSnapshot(t *testing.T) {
 	got := make(chan received, 1)
 	m := startMachine(t, machineConfig{receive: drain(got)})
@@ -264,8 +264,8 @@ func TestReceiverCloseEndsSnapshot(t *testing.T) {
 	}
 }
 
-// A receiver that is told to stop returns while the body is still being read for it. What
-// reads on then gets an error, and nothing of a connection that is no longer its own.
+// A receiver that is told to stop returns while another goroutine still reads the body. That
+// one gets an error, and no bytes of a connection that is no longer its own.
 func TestSnapshotReadOnAfterTheReceiverHasReturned(t *testing.T) {
 	for name, between := range map[string]bool{"in a read": false, "between two reads": true} {
 		t.Run(name, func(t *testing.T) {

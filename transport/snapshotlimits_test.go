@@ -13,7 +13,7 @@ import (
 	"time"
 )
 
-// TestSnapshotStalls has the network go silent in the middle.
+// TestSnapshotStalls has the network go silent in the middle of a body.
 func TestSnapshotStalls(t *testing.T) {
 	got := make(chan received, 1)
 	quick := func(member uint64) Config {
@@ -45,13 +45,13 @@ func TestSnapshotStalls(t *testing.T) {
 	}
 }
 
-// TestSnapshotTrickles has bytes come in time for every read, but too few.
+// TestSnapshotTrickles sends bytes in time for every read, but too slowly.
 func TestSnapshotTrickles(t *testing.T) {
 	const grace = 10 * time.Second
 	for _, c := range []struct {
 		name  string
-		bytes int           // of a read
-		takes time.Duration // a read
+		bytes int           // per read
+		takes time.Duration // per read
 		ends  bool
 	}{
 		{"a byte now and then", 1, 9 * time.Second, true},
@@ -67,7 +67,7 @@ func TestSnapshotTrickles(t *testing.T) {
 			})}
 			for r.waited < time.Hour {
 				_, err := r.Read(nil)
-				now = now.Add(time.Minute) // the receiver takes its time, which does not count
+				now = now.Add(time.Minute) // the receiver is slow, which does not count
 				if err == nil {
 					continue
 				}
@@ -83,8 +83,8 @@ func TestSnapshotTrickles(t *testing.T) {
 	}
 }
 
-// TestSnapshotOfTheNextLeader comes while one of the leader before is under way, and does
-// not wait for it.
+// TestSnapshotOfTheNextLeader sends a snapshot while one of the previous leader is in flight;
+// it does not wait for that.
 func TestSnapshotOfTheNextLeader(t *testing.T) {
 	got := make(chan received, 2)
 	m := startMachine(t, machineConfig{receive: drain(got)})
@@ -112,9 +112,9 @@ func TestSnapshotOfTheNextLeader(t *testing.T) {
 	}
 }
 
-// TestSnapshotNotWanted has others come while the leader's snapshot is under way: one that is
-// not wanted, with all its bytes on the way, one that says nothing, one that is slow to say
-// what it brings. They are told so, nothing of theirs is received, and the leader's arrives.
+// TestSnapshotNotWanted sends others while the leader's snapshot is in flight: one that is not
+// wanted, with its whole body, one that stays silent, one whose announcement is slow. They are
+// refused, nothing of their bodies is received, and the leader's arrives.
 func TestSnapshotNotWanted(t *testing.T) {
 	got := make(chan received, 2)
 	unwanted := errors.New("this one does not lead")
@@ -162,7 +162,7 @@ func TestSnapshotNotWanted(t *testing.T) {
 	}
 }
 
-// TestSnapshotWithoutAMessage says nothing, or a byte now and then, in place of what it brings.
+// TestSnapshotWithoutAMessage sends nothing, or a byte now and then, instead of an announcement.
 func TestSnapshotWithoutAMessage(t *testing.T) {
 	cfg := testConfig(bob)
 	cfg.Dead = 20 * time.Millisecond
@@ -196,7 +196,8 @@ func TestSnapshotWithoutAMessage(t *testing.T) {
 	}
 }
 
-// TestSnapshotLargerThanAnnounced ends where it was said that it would.
+// TestSnapshotLargerThanAnnounced sends more than announced, which fails at the announced size,
+// and less.
 func TestSnapshotLargerThanAnnounced(t *testing.T) {
 	got := make(chan received, 1)
 	m := startMachine(t, machineConfig{receive: drain(got)})

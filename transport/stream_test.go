@@ -37,10 +37,10 @@ func TestKindsAndSizes(t *testing.T) {
 		{KindRaft, []byte("r")},
 		{KindForward, nil},
 		{KindReject, []byte("no")},
-		{KindRaft, make([]byte, 8<<20)}, // larger than the queue, which is empty
+		{KindRaft, make([]byte, 8<<20)}, // larger than the whole queue, while that is empty
 	} {
 		for start := time.Now(); !d.Send(f); {
-			// The frame before counts until it was handed to the network.
+			// The previous frame counts until it was handed to the network.
 			if time.Since(start) > patience {
 				t.Fatalf("%d bytes were never taken: %+v", len(f.Payload), d.Stats())
 			}
@@ -55,7 +55,7 @@ func TestKindsAndSizes(t *testing.T) {
 	}
 }
 
-// TestPayloadIsCopied reuses a payload as soon as Send returned.
+// TestPayloadIsCopied reuses a payload as soon as Send has returned.
 func TestPayloadIsCopied(t *testing.T) {
 	m := startMachine(t, machineConfig{Config: patientConfig(bob)})
 	d := connect(t, patientConfig(alice), m.addr, Control, 1<<20)
@@ -98,8 +98,8 @@ func TestQueueFullDropsAndCounts(t *testing.T) {
 
 const saturatingPayload = 64 << 10
 
-// saturate sends numbered frames until the network takes nothing more and the queue
-// is full, and returns how many were taken.
+// saturate sends numbered frames until the network is blocked and the queue is full, and
+// returns how many were taken.
 func saturate(t *testing.T, d *dialler) (taken int) {
 	t.Helper()
 	payload := make([]byte, saturatingPayload)
@@ -176,8 +176,8 @@ func TestSilentPeerIsFound(t *testing.T) {
 	receive(t, d.up, "a new stream once the network works")
 }
 
-// TestAcceptingSideNoticesSilence has the stream of a member go silent and sees the
-// other side let go of it.
+// TestAcceptingSideNoticesSilence has the stream of a member go silent and checks that the
+// accepting side closes it.
 func TestAcceptingSideNoticesSilence(t *testing.T) {
 	text, log := newLog()
 	cfg := testConfig(bob)
@@ -193,7 +193,7 @@ func TestAcceptingSideNoticesSilence(t *testing.T) {
 // receiver that needs half of Dead for a frame, for several times Dead.
 func TestIdleAndSlowStreamsLive(t *testing.T) {
 	cfg, dialling := testConfig(bob), testConfig(alice)
-	cfg.Dead = 2 * time.Second // a busy machine takes a while to send a sign of life
+	cfg.Dead = 2 * time.Second // on a busy host a keepalive may be late
 	dialling.Dead = cfg.Dead
 	finished := make(chan struct{})
 	const frames = 4
@@ -222,7 +222,7 @@ func TestDamagedFrameEndsTheStream(t *testing.T) {
 	cfg := testConfig(bob)
 	cfg.Log = log
 	m := startMachine(t, machineConfig{Config: cfg})
-	const offset = 100_000 // well behind the handshake
+	const offset = 100_000 // well after the handshake
 	p := startProxy(t, m.addr, flip(offset))
 	d := connect(t, testConfig(alice), p.addr, Bulk, 1<<20)
 	d.Send(Frame{KindRaft, make([]byte, 2*offset)})
@@ -238,7 +238,7 @@ func TestDamagedFrameEndsTheStream(t *testing.T) {
 	}
 }
 
-// TestUnknownFrameEndsTheStream sends what belongs to a snapshot on a stream.
+// TestUnknownFrameEndsTheStream sends a frame of a snapshot on a stream.
 func TestUnknownFrameEndsTheStream(t *testing.T) {
 	text, log := newLog()
 	cfg := testConfig(bob)
@@ -265,7 +265,7 @@ func TestSetAddr(t *testing.T) {
 	receive(t, second.frames, "a frame at the second address")
 }
 
-// TestSetAddrDuringPause moves a Sender that has had nobody to talk to for a while.
+// TestSetAddrDuringPause changes the address of a Sender that is backing off.
 func TestSetAddrDuringPause(t *testing.T) {
 	m := startMachine(t, machineConfig{})
 	cfg := patientConfig(alice) // its pauses grow to a minute
@@ -337,7 +337,7 @@ func TestDrop(t *testing.T) {
 	}})
 	gone := connect(t, testConfig(alice), m.addr, Control, 1<<20)
 	stays := connect(t, testConfig(0xa2), m.addr, Control, 1<<20)
-	stays.mustSend(t, "here") // a stream that is not served yet when somebody is dropped has to come again
+	stays.mustSend(t, "here") // a stream that is not served yet during a Drop has to reconnect
 	receive(t, m.frames, "a frame")
 	close(removed)
 	m.receiver.Drop(alice)
@@ -360,7 +360,7 @@ func TestDropDuringHandshake(t *testing.T) {
 		<-started
 		if dropped.CompareAndSwap(false, true) {
 			m.receiver.Drop(h.From)
-			return 0, "" // the answer was formed before
+			return 0, "" // decided before the removal
 		}
 		return http.StatusGone, "removed"
 	}})
@@ -384,7 +384,7 @@ func TestCloseEndsEverything(t *testing.T) {
 		t.Errorf("Close was reported as a loss: %v", <-d.down)
 	}
 
-	// Nothing answers the handshake of this one.
+	// The handshake of this one is never answered.
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)

@@ -9,8 +9,7 @@ import (
 	"etcd/wal/vfs"
 )
 
-// nullFile takes writes and forgets them, so that what is measured is the CPU
-// that the log itself needs.
+// nullFile discards writes, so that only the log's own CPU time is measured.
 type nullFile struct{ vfs.File }
 
 func (nullFile) WriteAt(p []byte, _ int64) (int, error) { return len(p), nil }
@@ -94,8 +93,8 @@ func BenchmarkOpen(b *testing.B) {
 	}
 }
 
-// BenchmarkOpenEmpty opens a log of one segment on real files that has next to nothing in
-// it: what a start costs at least.
+// BenchmarkOpenEmpty opens a nearly empty log of one segment on real files: the minimum cost of
+// a start.
 func BenchmarkOpenEmpty(b *testing.B) {
 	fsys, err := vfs.SharedDir(b.TempDir())
 	must(b, err)

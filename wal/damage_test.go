@@ -12,14 +12,14 @@ import (
 	"etcd/wal/crashfs"
 )
 
-// outcome is what a damaged directory may lead to, as the table in
-// docs/storage-format.md has it.
+// outcome is what Open may do with a damaged directory, by the table in
+// docs/storage-format.md.
 type outcome int
 
 const (
 	intact  outcome = iota // everything is there and nothing is reported
-	cutOff                 // everything is there, and Torn reports the bytes
-	lastCut                // the last batch alone is gone, and Torn reports it
+	cutOff                 // everything is there, and Torn reports the truncated bytes
+	lastCut                // only the last batch is truncated, and Torn reports it
 	refused                // a *CorruptError names the file
 )
 
@@ -27,7 +27,7 @@ func (o outcome) String() string {
 	return [...]string{"intact", "cut off", "last batch cut off", "refused"}[o]
 }
 
-// check opens the damaged directory and compares with the outcome.
+// check opens the damaged directory and checks the outcome.
 func (o outcome) check(fsys *crashfs.Disk, file string, all, butLast model) error {
 	before := fmt.Sprint(fsys.Contents())
 	log, rec, err := Open(fsys, testOptions)
@@ -57,7 +57,7 @@ func (o outcome) check(fsys *crashfs.Disk, file string, all, butLast model) erro
 	if err := want.diff(rec); err != nil {
 		return err
 	}
-	// The repair holds: the second time there is nothing left to repair.
+	// The repair is durable: a second start has nothing to repair.
 	if err := log.Close(); err != nil {
 		return err
 	}
@@ -83,8 +83,8 @@ func smallLog(t *testing.T) (d *driver, all, butLast model, lastRecord int) {
 	return d, d.acked, butLast, lastRecord
 }
 
-// recordsEnd is the end of the records in a sealed segment whose last record
-// does not end in zeros.
+// recordsEnd is the offset at which the records of a sealed segment end, if the
+// last one does not end in zeros.
 func recordsEnd(data []byte) int {
 	end := len(data)
 	for data[end-1] == 0 {
@@ -139,8 +139,8 @@ func TestTruncationAtEveryOffset(t *testing.T) {
 	}
 }
 
-// A write that reached the disk in part, in any order of its blocks, is the
-// last batch and nothing else.
+// A write that reached the disk in part, with its blocks in any order, costs
+// the last batch and nothing else.
 func TestTornWriteOfEveryBlock(t *testing.T) {
 	d, _, butLast, lastRecord := smallLog(t)
 	d.fs.Put("whole", d.fs.Content(segmentName(2)))
@@ -161,8 +161,8 @@ func TestTornWriteOfEveryBlock(t *testing.T) {
 	}
 }
 
-// Bytes that a client stored and that look like records must not turn an
-// unfinished write into a refusal.
+// Bytes stored by a client that look like records must not turn a torn tail
+// into a refusal.
 func TestStoredSegmentIsNotMistakenForRecords(t *testing.T) {
 	d, _, _, _ := smallLog(t)
 	inner := d.fs.Content(segmentName(2))
@@ -190,8 +190,8 @@ func TestTornTailSaysWhatWasCutOff(t *testing.T) {
 	}
 }
 
-// A record that verifies but whose content makes no sense was not damaged on
-// disk; it is refused all the same.
+// A record with a valid checksum and invalid content was not damaged on disk;
+// it is refused all the same.
 func TestSoundRecordWithBadItems(t *testing.T) {
 	tests := map[string]struct {
 		payload []byte
@@ -253,7 +253,7 @@ func TestDamagedNewestSnapshotCostsNothing(t *testing.T) {
 	}
 	check("trailing byte", len(data), append(slices.Clone(data), 0))
 
-	// Set aside, it does not count as one of the two that Prune keeps.
+	// Renamed, it does not count as one of the two that Prune keeps.
 	fsys := d.fs.Clone()
 	fsys.Content(newest)[0] ^= 1
 	d.saved = d.saved[:1]

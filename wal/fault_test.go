@@ -60,7 +60,7 @@ func failNth(fsys *crashfs.Disk, n int) (failed *error) {
 	return failed
 }
 
-// survivors returns the directory as killing the process leaves it, and as
+// survivors returns the directory as a kill of the process leaves it, and as
 // several power cuts do.
 func survivors(fsys *crashfs.Disk) []*crashfs.Disk {
 	out := []*crashfs.Disk{fsys.Clone()}
@@ -112,9 +112,9 @@ func TestFailureOfEveryOperation(t *testing.T) {
 	}
 }
 
-// What a process finds that another one has left by dying counts from then on, whether it
-// was synced or not: the new process answers for it. The power cut comes at once, or after
-// something was written behind it, in another segment.
+// What a process finds that a killed one has written is durable from then on, whether it was
+// synced or not: the new process may acknowledge it. The power cut comes at once, or after
+// more was written, in another segment.
 func TestWhatAKilledProcessHasLeftIsMadeDurable(t *testing.T) {
 	for n := 1; ; n++ {
 		fsys := crashfs.New()
@@ -146,8 +146,8 @@ func TestWhatAKilledProcessHasLeftIsMadeDurable(t *testing.T) {
 	}
 }
 
-// checkDead verifies that a log that met the error touches nothing any more,
-// and that one that did not, because a snapshot file met it, goes on.
+// checkDead verifies that a log whose file failed touches nothing any more, and
+// that one goes on if only a snapshot file failed.
 func checkDead(t *testing.T, d *driver, n int) {
 	t.Helper()
 	dead, touched := d.log.err, false
@@ -211,8 +211,8 @@ func TestFailureDuringRecovery(t *testing.T) {
 			after.write(t, 9, 51, 55)
 			after.restart(t)
 		}
-		// The next process sees what this one has written, though its syncs failed. What it
-		// builds on that must outlive a power cut, in this segment and in the next.
+		// The next process sees what this one has written, although its syncs failed. What is
+		// appended after that must survive a power cut, in this segment and in the next.
 		for _, more := range []uint64{0, 1, 30} {
 			for seed := range uint64(10) {
 				after := *d

@@ -20,7 +20,7 @@ func seedLog(tb testing.TB) *driver {
 	return d
 }
 
-// encodeVisitor writes the items it is given again.
+// encodeVisitor encodes the items that it visits.
 type encodeVisitor struct{ b []byte }
 
 func (v *encodeVisitor) hardState(hs hardState) { v.b = appendHardState(v.b, hs) }
@@ -57,8 +57,8 @@ func FuzzBatch(f *testing.F) {
 	})
 }
 
-// FuzzRecord: what is accepted lies within the data, and is accepted neither
-// after another record nor with any byte changed.
+// FuzzRecord: an accepted record lies within the data, and is refused after
+// another record or with any byte changed.
 func FuzzRecord(f *testing.F) {
 	sealed, _ := sealRecord(append(make([]byte, recordHeaderSize), "payload"...), 1, 2, headerSize)
 	f.Add(sealed, uint32(1), uint32(2))

@@ -20,7 +20,7 @@ func must(t testing.TB, err error) {
 	}
 }
 
-// write appends entries from first to last and syncs each on its own.
+// write appends entries from first to last and syncs each by itself.
 func (d *driver) write(t testing.TB, term, first, last uint64) {
 	t.Helper()
 	for i := first; i <= last; i++ {
@@ -164,8 +164,8 @@ func TestReleaseRemovesOnlyCoveredSegments(t *testing.T) {
 	d.restart(t)
 }
 
-// A crash between the removals of two segments leaves a log whose first
-// segment knows nothing of the branch that a marker in it ended.
+// A crash between the removals of two segments leaves a log whose first segment
+// does not contain the branch that a marker in it ended.
 func TestReopenBetweenTwoRemovals(t *testing.T) {
 	d := mustDriver(t)
 	d.write(t, 1, 1, 4)
@@ -322,8 +322,8 @@ func TestAppendThatCannotBeReplayedKillsTheLog(t *testing.T) {
 	}
 }
 
-// A crash between Save and the marker leaves a snapshot the log does not lead
-// to; entries that follow it must still be readable after a second restart.
+// A crash between Save and the marker leaves a snapshot that the log does not
+// reach; entries that follow it must still be readable after a second restart.
 func TestSnapshotWithoutMarker(t *testing.T) {
 	for name, id := range map[string]snapshotID{"past the end": {50, 7}, "on another branch": {4, 7}} {
 		t.Run(name, func(t *testing.T) {

@@ -18,7 +18,7 @@ import (
 
 var testID = Identity{ClusterID: 0xc0ffee, MemberID: 0xabba}
 
-// model says naively what a log holds.
+// model is the naive model of a log.
 type model struct {
 	hs      hardState
 	base    uint64 // entries up to here are unknown
@@ -53,7 +53,7 @@ func (m *model) marker(id snapshotID) (restarted bool) {
 	return true
 }
 
-// recovered is what Open must report for the model and its newest snapshot.
+// recovered is what Open must return for the model and its newest snapshot.
 func (m model) recovered(snap snapshotID) model {
 	m = m.clone()
 	if snap.index > 0 {
@@ -76,7 +76,7 @@ func (m model) recovered(snap snapshotID) model {
 	return m
 }
 
-// diff compares with what Open reported.
+// diff compares with what Open has returned.
 func (m model) diff(rec *Recovered) error {
 	got := model{
 		hs:      hardState{rec.HardState.GetTerm(), rec.HardState.GetVote(), rec.HardState.GetCommit()},
@@ -102,7 +102,7 @@ func (m model) diff(rec *Recovered) error {
 	return nil
 }
 
-// driver runs a log and its snapshots together with the model of them.
+// driver drives a log and its snapshots together with their model.
 type driver struct {
 	fs    *crashfs.Disk
 	log   *Log
@@ -110,8 +110,8 @@ type driver struct {
 
 	acked, pending model
 	saved          []snapshotID // acknowledged, ascending
-	saving         snapshotID   // under way, zero when none
-	released       Released     // to be removed; unless lazy, that is done at once
+	saving         snapshotID   // being saved; zero: none
+	released       Released     // segments to be removed; at once, unless lazy
 	lazy           bool
 }
 
@@ -144,7 +144,7 @@ func (d *driver) entry(index, term uint64, data string) {
 	d.pending.put(index, modelEntry{term, typ, data})
 	buf := []byte(data)
 	d.log.Append(nil, []*raftpb.Entry{{Index: new(index), Term: new(term), Type: typ.Enum(), Data: buf}}, nil)
-	clear(buf) // the log must have taken a copy
+	clear(buf) // the log must have copied it
 }
 
 func (d *driver) sync() error {
@@ -166,7 +166,7 @@ func body(id snapshotID) []byte {
 	return bytes.Repeat([]byte(fmt.Sprintf("state at %d/%d;", id.index, id.term)), 20)
 }
 
-// snapshot goes through the caller's whole order of steps.
+// snapshot does all steps of saving a snapshot, in the order that callers must follow.
 func (d *driver) snapshot(id snapshotID) error {
 	d.saving = id
 	err := d.snaps.Save(meta(id), func(w io.Writer) error {
@@ -201,7 +201,7 @@ func (d *driver) snapshot(id snapshotID) error {
 	return d.remove(len(d.released))
 }
 
-// remove removes the oldest of the segments that the log has given up, n at most.
+// remove removes the oldest released segments, n at most.
 func (d *driver) remove(n int) error {
 	n = min(n, len(d.released))
 	now := d.released[:n]
@@ -209,7 +209,7 @@ func (d *driver) remove(n int) error {
 	return RemoveSegments(d.fs, now)
 }
 
-// release gives up segments and removes them at once.
+// release releases segments and removes them at once.
 func release(fsys vfs.FS, log *Log, index uint64) error {
 	released, err := log.Release(index)
 	if err != nil {
@@ -218,15 +218,14 @@ func release(fsys vfs.FS, log *Log, index uint64) error {
 	return RemoveSegments(fsys, released)
 }
 
-// spare makes a spare and gives it to the log, which has none. A disk without space for it
-// is no reason to end.
+// spare prepares a spare segment for a log without one. A full disk is no error here.
 func (d *driver) spare() error {
 	s, err := NewSpare(d.fs, testOptions)
 	d.log.TakeSpare(s)
 	return err
 }
 
-// readBack compares what the segments have of the log, from an index on, with the model.
+// readBack compares the entries in the segments, from an index on, with the model.
 func (d *driver) readBack(from uint64, bytes int) error {
 	x, ok := d.log.Extent(from)
 	if want := from >= d.log.First() && from <= d.acked.last; ok != want {
@@ -259,8 +258,8 @@ func (d *driver) newest() snapshotID {
 	return d.saved[len(d.saved)-1]
 }
 
-// reopen opens fsys and checks that it holds the acknowledged state, or with
-// inFlight possibly what was being written too. The driver goes on from there.
+// reopen opens fsys and checks that it holds the acknowledged state and, with
+// inFlight, possibly what was being written. The driver goes on from there.
 func (d *driver) reopen(fsys *crashfs.Disk, inFlight bool) error {
 	log, rec, err := Open(fsys, testOptions)
 	if err != nil {
@@ -294,7 +293,7 @@ func (d *driver) reopen(fsys *crashfs.Disk, inFlight bool) error {
 	return errors.Join(diffs...)
 }
 
-// known checks what Open says of the entries that it does not return.
+// known checks what Open reports about entries that it does not return.
 func known(rec *Recovered, log *Log) error {
 	term := func(index uint64) (term uint64) {
 		for _, t := range rec.Terms {
@@ -323,7 +322,7 @@ func known(rec *Recovered, log *Log) error {
 	return nil
 }
 
-// resume goes on with the log and the snapshot that recovery chose.
+// resume continues with the log and the snapshot that recovery chose.
 func (d *driver) resume(fsys *crashfs.Disk, log *Log, m model, snap snapshotID) error {
 	if snap.index > 0 {
 		r, _, err := NewSnapshots(fsys, testID).Open(snap.index, snap.term)

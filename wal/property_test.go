@@ -10,8 +10,8 @@ import (
 	"etcd/wal/crashfs"
 )
 
-// TestRandomLife drives a log through anything a member may do with it, crashes
-// and failing disks included, next to the naive model.
+// TestRandomLife drives a log through everything that a member may do with it,
+// crashes and failing disks included, along with the naive model.
 func TestRandomLife(t *testing.T) {
 	rapid.Check(t, func(rt *rapid.T) {
 		d, err := newDriver(crashfs.New())
@@ -44,8 +44,8 @@ type life struct {
 	term uint64
 }
 
-// try goes on from err, which only a failing disk may cause, with a crash: that of the
-// machine, or of the process at this very moment.
+// try handles err, which only a failing disk may cause, by a crash: a power cut, or a kill of
+// the process at this moment.
 func (l *life) try(rt *rapid.T, err error) {
 	if err == nil {
 		return
@@ -68,9 +68,9 @@ func (l *life) crash(rt *rapid.T, inFlight bool) {
 	l.term = max(l.term, l.d.acked.hs.term)
 }
 
-// kill restarts the process, which sees all that the one before has written, synced or
-// not. From then on it counts: the next power cut must not take it. While the process
-// starts it does not.
+// kill restarts the process, which sees all that its predecessor has written, synced or not.
+// Once it has started, that is durable: the next power cut must not take it. A power cut
+// during the start may.
 func (l *life) kill(rt *rapid.T, inFlight bool) {
 	left := l.d.fs.Killed()
 	if rapid.Bool().Draw(rt, "power cut at the start") {
@@ -103,7 +103,7 @@ func (l *life) append(rt *rapid.T) {
 	l.add(rt, l.d.pending.last+1, rapid.IntRange(1, 5).Draw(rt, "entries"))
 }
 
-// committed is the index that nothing may overwrite any more.
+// committed is the index up to which nothing may be overwritten.
 func (l *life) committed() uint64 { return max(l.d.pending.hs.commit, l.d.newest().index) }
 
 func (l *life) overwrite(rt *rapid.T) {
@@ -150,7 +150,7 @@ func (l *life) reopen(rt *rapid.T) {
 	}
 }
 
-// spare prepares the next segment, which a crash may find half made or not used.
+// spare prepares the next segment, which a crash may find incomplete or unused.
 func (l *life) spare(rt *rapid.T) {
 	if l.d.log.spare != nil {
 		rt.Skip("there is one")
@@ -158,7 +158,7 @@ func (l *life) spare(rt *rapid.T) {
 	l.try(rt, l.d.spare())
 }
 
-// remove goes on with the removal of old segments, which is never far behind.
+// remove continues the removal of released segments, which never lags far behind.
 func (l *life) remove(rt *rapid.T) {
 	if len(l.d.released) == 0 {
 		rt.Skip("nothing to remove")
@@ -173,13 +173,13 @@ func (l *life) readBack(rt *rapid.T) {
 	}
 }
 
-// fail makes one of the operations to come fail.
+// fail makes one of the next operations fail.
 func (l *life) fail(rt *rapid.T) {
 	failNth(l.d.fs, rapid.IntRange(1, 12).Draw(rt, "operations until then"))
 }
 
-// damage opens a copy whose newest snapshot is damaged: it takes the one
-// before, or refuses when the log does not reach back to that.
+// damage opens a copy whose newest snapshot is damaged: Open falls back to the
+// one before, or refuses if the log does not reach back to that.
 func (l *life) damage(rt *rapid.T) {
 	n := len(l.d.saved)
 	if n == 0 {

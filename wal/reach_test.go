@@ -2,7 +2,7 @@ package wal
 
 import "testing"
 
-// What Durable says has been synced, and a process that starts again has it.
+// What Durable reports has been synced, and survives a restart.
 func TestDurable(t *testing.T) {
 	reaches := func(d *driver, want Reach) {
 		t.Helper()
@@ -24,23 +24,23 @@ func TestDurable(t *testing.T) {
 	d.entry(21, 4, "of another leader")
 	must(t, d.sync())
 	reaches(d, Reach{Term: 3, Commit: 20, Last: 21, LastTerm: 4})
-	must(t, d.snapshot(snapshotID{30, 5})) // of a leader
+	must(t, d.snapshot(snapshotID{30, 5})) // from a leader
 	reaches(d, Reach{Term: 3, Commit: 20, Last: 30, LastTerm: 5})
 	d.restart(t)
 	reaches(d, Reach{Term: 3, Commit: 20, Last: 30, LastTerm: 5})
 	d.entry(31, 5, "the next one")
 	d.hardState(5, 0, 31)
 	must(t, d.sync())
-	must(t, d.snapshot(snapshotID{31, 5})) // of its own
-	must(t, d.log.roll(0))                 // nothing but the snapshot says what the last entry was
+	must(t, d.snapshot(snapshotID{31, 5})) // its own
+	must(t, d.log.roll(0))                 // only the snapshot has the last entry's term now
 	must(t, release(d.fs, d.log, 31))
 	d.restart(t)
 	reaches(d, Reach{Term: 5, Commit: 31, Last: 31, LastTerm: 5})
 }
 
-// A snapshot of another branch than the log, which a crash has left without a word of it in
-// the log, takes entries of the last term away. That is as it should be in a later term
-// only, and there was one: that of the leader who sent it.
+// A snapshot of another branch, which a crash has left without a marker in the log, discards
+// entries of the last term. Only a later term justifies that, and there was one: that of the
+// leader who sent it.
 func TestASnapshotOfAnotherBranchIsOfALaterTerm(t *testing.T) {
 	for name, id := range map[string]snapshotID{"before the end": {2, 3}, "past the end": {9, 4}} {
 		t.Run(name, func(t *testing.T) {

@@ -13,8 +13,8 @@ import (
 	"etcd/wal/crashfs"
 )
 
-// A body that turns out to be none never gets a name under which a start would find it, and
-// what there is of it goes at once; whatever a crash leaves on the way goes at the next start.
+// A body that turns out to be invalid never gets a name under which a start would find it, and
+// is removed at once; what a crash leaves of it is removed at the next start.
 func TestWhatIsRefusedIsNeverThere(t *testing.T) {
 	id, refused := snapshotID{50, 4}, errors.New("this is no state")
 	d := mustDriver(t)
@@ -64,8 +64,8 @@ func TestWhatIsRefusedIsNeverThere(t *testing.T) {
 	}
 }
 
-// What comes from another member leaves the log the space that it needs: what says in advance
-// that it does not fit is not begun, and one that no longer fits ends.
+// A snapshot from another member leaves the log the space that it needs: one whose announced
+// size does not fit is refused, and one that no longer fits is aborted.
 func TestReceiveLeavesRoomForTheLog(t *testing.T) {
 	const size = 64 << 20
 	fsys := crashfs.New()
@@ -98,9 +98,9 @@ type zeros struct{}
 
 func (zeros) Read(p []byte) (int, error) { clear(p); return len(p), nil }
 
-// A file whose checksums are right, but in which there is no state that anybody could start
-// from, is passed over like a damaged one; without another one the start is refused and says
-// what to do; and one of a newer program is refused in any case.
+// A file with valid checksums that cannot be restored is passed over like a damaged one; if
+// there is no other, the start is refused and says what to do; one of a newer program is
+// refused in any case.
 func TestOpenPassesOverWhatCannotBeRestored(t *testing.T) {
 	d := mustDriver(t)
 	d.write(t, 1, 1, 30)
@@ -140,7 +140,7 @@ func TestOpenPassesOverWhatCannotBeRestored(t *testing.T) {
 		t.Errorf("passed over: %v", rec.BadSnapshots)
 	}
 
-	// Once the log begins behind it there is nothing else.
+	// Once the log begins after it there is no alternative.
 	oldest, err := d.snaps.Prune(1, 30)
 	must(t, err)
 	must(t, release(d.fs, d.log, oldest))

@@ -17,7 +17,7 @@ var (
 	refoundAt = snapshotID{index: 47, term: 9}
 )
 
-// beforeRefound is a directory with several segments and snapshots, whose log is closed.
+// beforeRefound returns a directory with several segments and snapshots, whose log is closed.
 func beforeRefound(t *testing.T) *crashfs.Disk {
 	t.Helper()
 	d := mustDriver(t)
@@ -33,8 +33,8 @@ func refound(fsys *crashfs.Disk) error {
 	}, Options{SegmentSize: 1 << 12})
 }
 
-// isRefounded says whether the directory is that of the new cluster. It is that or the old
-// one, and nothing else.
+// isRefounded reports whether the directory is that of the new cluster, and fails if it is
+// neither that nor the old one.
 func isRefounded(t *testing.T, fsys *crashfs.Disk) bool {
 	t.Helper()
 	log, rec, err := Open(fsys, Options{SegmentSize: 1 << 12})
@@ -79,8 +79,8 @@ func TestRefound(t *testing.T) {
 	}
 }
 
-// Whatever operation fails, and whatever a power cut then leaves: the directory is the old
-// one or the new one, and when it is tried again it is the new one.
+// Whichever operation fails, and whatever a power cut then leaves: the directory is the old
+// one or the new one, and after a retry it is the new one.
 func TestRefoundSurvivesPowerCuts(t *testing.T) {
 	kept, replaced := 0, 0
 	for n := 1; ; n++ {

@@ -36,7 +36,7 @@ func TestSnapshotBodyComesBack(t *testing.T) {
 		s := NewSnapshots(crashfs.New(), testID)
 		want := bytes.Repeat([]byte("0123456789abcdef!"), size/17+1)[:size]
 		must(t, s.Save(meta(snapshotID{7, 3}), func(w io.Writer) error {
-			for rest := want; len(rest) > 0; { // in odd pieces
+			for rest := want; len(rest) > 0; { // in pieces of odd sizes
 				n := min(len(rest), 1000)
 				if _, err := w.Write(rest[:n]); err != nil {
 					return err
@@ -89,7 +89,7 @@ func TestPruneKeepsTheNewest(t *testing.T) {
 	if release, err := s.Prune(2, 0x20); release != 0 || err != nil {
 		t.Fatalf("Prune of nothing: %d, %v", release, err)
 	}
-	// Names sort by term first, so that 0x20 is not the last one by name.
+	// Names sort by term first, so that 0x20 is not last by name.
 	for _, id := range []snapshotID{{5, 9}, {0x20, 2}, {0x10, 3}, {0x18, 3}} {
 		must(t, s.Save(meta(id), bodyOf(id)))
 	}
@@ -108,8 +108,8 @@ func TestPruneKeepsTheNewest(t *testing.T) {
 	}
 }
 
-// Two snapshots that come after one which waits to be installed do not remove it, nor one
-// that is being received, nor one that is being read.
+// Prune spares a snapshot that waits to be installed although two newer ones exist, one that
+// is being received, and one that is being read.
 func TestPruneSparesWhatIsInUse(t *testing.T) {
 	fsys := crashfs.New()
 	s := NewSnapshots(fsys, testID)
@@ -151,14 +151,14 @@ func TestPruneSparesWhatIsInUse(t *testing.T) {
 	if got, err := io.ReadAll(sending); err != nil || !bytes.Equal(got, body(snapshotID{5, 1})) {
 		t.Errorf("what was being sent: %q, %v", got, err)
 	}
-	release, err = s.Prune(2, 40) // it is installed
+	release, err = s.Prune(2, 40) // installed
 	must(t, err)
 	if release != 30 || fsys.Has(snapshotID{15, 1}.name()) || !fsys.Has(snapshotID{50, 2}.name()) {
 		t.Fatalf("release up to %d, left %v", release, slices.Sorted(maps.Keys(fsys.Contents())))
 	}
 }
 
-// One is taken and one received of the same index at the same time.
+// A snapshot is saved while one of the same index is received.
 func TestSaveWhileReceiving(t *testing.T) {
 	fsys := crashfs.New()
 	s := NewSnapshots(fsys, testID)
@@ -176,7 +176,7 @@ func TestSaveWhileReceiving(t *testing.T) {
 	}
 }
 
-// What is written is not left to the last sync, which nobody can cut short.
+// Not all is left to the last sync, which cannot be interrupted.
 func TestLargeSnapshotIsSyncedAsItGrows(t *testing.T) {
 	fsys := crashfs.New()
 	syncs := 0
@@ -195,7 +195,7 @@ func TestLargeSnapshotIsSyncedAsItGrows(t *testing.T) {
 	}
 }
 
-// receive stores what comes as a snapshot as it is.
+// receive stores a received snapshot file.
 func receive(s *Snapshots, id snapshotID, from io.Reader) error {
 	return s.Receive(meta(id), int64(len(body(id))), func(w io.Writer) error {
 		_, err := io.Copy(w, from)

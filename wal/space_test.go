@@ -12,7 +12,7 @@ import (
 	"etcd/wal/crashfs"
 )
 
-// smallDisk is a log of the usual options on a disk with little space.
+// smallDisk returns a log with the default options on a disk with little space.
 type smallDisk struct {
 	fsys  *crashfs.Disk
 	log   *Log
@@ -55,8 +55,8 @@ func (d *smallDisk) snapshot(size int) error {
 	return release(d.fsys, d.log, oldest)
 }
 
-// A disk smaller than a segment usually is does, as long as snapshots make room, and with
-// more space segments become as large as they should be.
+// A disk smaller than a default segment suffices as long as snapshots make room, and with more
+// space segments reach their default size.
 func TestLogOnASmallDisk(t *testing.T) {
 	d := newSmallDisk(t, 32<<20)
 	for round := range 100 {

@@ -10,8 +10,8 @@ import (
 	"etcd/wal/crashfs"
 )
 
-// A log that was given a spare makes no file when it begins its next segment: it syncs the
-// first record together with the header, and then the name.
+// A log with a spare creates no file when it begins its next segment: it syncs the first
+// record together with the header, and then the name.
 func TestASpareBecomesTheNextSegment(t *testing.T) {
 	d := mustDriver(t)
 	must(t, d.spare())
@@ -31,8 +31,8 @@ func TestASpareBecomesTheNextSegment(t *testing.T) {
 	d.restart(t)
 }
 
-// A spare is wanted once half of a segment is used, once for each segment, and not as long
-// as there is one or one is being made.
+// A spare is wanted once half of a segment is used, once for each segment, and not while there
+// is one or one is being prepared.
 func TestWhenASpareIsWanted(t *testing.T) {
 	d := mustDriver(t)
 	if d.log.WantsSpare() {
@@ -57,7 +57,7 @@ func TestWhenASpareIsWanted(t *testing.T) {
 	if d.log.WantsSpare() {
 		t.Fatal("wanted again while one is being made")
 	}
-	d.log.TakeSpare(nil) // there was no space
+	d.log.TakeSpare(nil) // no space
 	next = wanted(next)
 	must(t, d.spare())
 	if d.log.WantsSpare() {
@@ -70,7 +70,7 @@ func TestWhenASpareIsWanted(t *testing.T) {
 	}
 }
 
-// A record that does not fit into the spare gets a segment of its own, and the spare stays.
+// A record that does not fit into the spare gets a new segment, and the spare is kept.
 func TestASpareThatIsTooSmall(t *testing.T) {
 	d := mustDriver(t)
 	d.write(t, 1, 1, 2)
@@ -98,8 +98,7 @@ func TestASpareNeedsSpace(t *testing.T) {
 	}
 }
 
-// What is left of a spare, whole, half made or with the record it was to begin with, is no
-// part of the log.
+// A leftover spare, complete, incomplete or with its first record, is not part of the log.
 func TestASpareThatWasNotUsed(t *testing.T) {
 	for n := 1; ; n++ {
 		d := mustDriver(t)
@@ -126,8 +125,8 @@ func TestASpareThatWasNotUsed(t *testing.T) {
 	}
 }
 
-// Old segments go one after the other, so that a power cut leaves no hole, and may go while
-// the log is written.
+// Released segments are removed one after another, so that a power cut leaves no gap, and may
+// be removed while the log is written.
 func TestRemovalEndsInTheMiddle(t *testing.T) {
 	d := mustDriver(t)
 	d.lazy = true
@@ -137,7 +136,7 @@ func TestRemovalEndsInTheMiddle(t *testing.T) {
 	if len(d.released) < 3 {
 		t.Fatalf("only %d segments are released", len(d.released))
 	}
-	if err := d.readBack(1, 100); err != nil { // the log does not have it, though it is still there
+	if err := d.readBack(1, 100); err != nil { // released, though not removed yet
 		t.Fatal(err)
 	}
 	for len(d.released) > 0 {
@@ -153,8 +152,8 @@ func TestRemovalEndsInTheMiddle(t *testing.T) {
 	}
 }
 
-// An extent can be read while the log goes on: what is overwritten in the log is still in
-// it, and what is removed is said to be.
+// An extent can be read while the log is written: it still has what was overwritten in the
+// log, and reports what was removed.
 func TestAnExtentWhileTheLogGoesOn(t *testing.T) {
 	d := mustDriver(t)
 	d.write(t, 1, 1, 30)
@@ -190,7 +189,7 @@ func TestAnExtentWhileTheLogGoesOn(t *testing.T) {
 	}
 }
 
-// Open returns no more entries than it may keep, and where to find the others.
+// Open returns no more entries than it may keep in memory, and where to find the others.
 func TestOpenKeepsTheNewestEntries(t *testing.T) {
 	d := mustDriver(t)
 	d.write(t, 1, 1, 60)

@@ -34,7 +34,7 @@ func TestWipeRemovesOnlyItsOwnFiles(t *testing.T) {
 	} {
 		must(t, os.WriteFile(filepath.Join(dir, name), []byte(content), 0o600))
 	}
-	// Whatever is in the way, nothing is deleted.
+	// Whatever other file is in the way, nothing is deleted.
 	for name, content := range map[string]string{
 		"notes.wal": "precious", "photos.snap": "precious", "0000000000000002.wal": "precious",
 		"0000000000000003-0000000000000003.snap": "precious", "0000000000000003.wal.tmp": "precious", "old.wal": segmentMagic,
@@ -69,7 +69,7 @@ func TestWipeRemovesOnlyItsOwnFiles(t *testing.T) {
 	}
 }
 
-// Names are told to the last digit: what only looks like one of ours is somebody else's.
+// Names are matched to the last digit: a file whose name only resembles ours is not ours.
 func TestOwnNames(t *testing.T) {
 	for name, want := range map[string]kind{
 		"0000000000000001.wal":                                 segmentFile,
@@ -107,7 +107,7 @@ func TestOwnNames(t *testing.T) {
 	}
 }
 
-// A file that was damaged, or torn while it was begun, is told from one of somebody else.
+// A file that was damaged, or torn at its creation, is told apart from those of other programs.
 func TestResembles(t *testing.T) {
 	for head, want := range map[string]bool{
 		"": true, "etc": true, "etcdwal\n": true, "etcdwal\n and more": true, "etCdwal\n": true,

@@ -38,7 +38,7 @@ func TestRecordsComeBack(t *testing.T) {
 	}
 }
 
-// A machine that was founded anew remembers as every other one.
+// A refounded machine keeps records like any other.
 func TestRecordsOfAClusterThatWasFoundedAnew(t *testing.T) {
 	disk, anew := crashfs.New(), wal.Identity{ClusterID: 7, MemberID: 1, FormerClusterID: 6}
 	book := NewBook(nil).See(member, wal.Reach{Term: 1, LastTerm: 1, Last: 5, Commit: 5})
@@ -50,8 +50,8 @@ func TestRecordsOfAClusterThatWasFoundedAnew(t *testing.T) {
 	}
 }
 
-// After a power cut at any moment there are the records of before or those of after, and
-// the next ones can be saved.
+// After a power cut at any moment there are the old records or the new ones, and the next ones
+// can be saved.
 func TestRecordsSurvivePowerCuts(t *testing.T) {
 	before := NewBook(nil).See(member, wal.Reach{Term: 1})
 	after := before.See(member, wal.Reach{Term: 2, LastTerm: 2, Last: 7})
@@ -85,7 +85,7 @@ func TestRecordsSurvivePowerCuts(t *testing.T) {
 	}
 }
 
-// A damaged file is no record, and no reason to stop.
+// A damaged file yields no records, and is no error.
 func TestDamagedRecords(t *testing.T) {
 	book := NewBook(nil).See(member, wal.Reach{Term: 1, LastTerm: 1, Last: 5, Commit: 5})
 	data := book.encode(self)

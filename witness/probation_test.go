@@ -8,7 +8,7 @@ import (
 func TestProbation(t *testing.T) {
 	const quiet, patience = 5, 10
 	others := []uint64{1, 2}
-	// Each step is a letter: a tick, or member 1 or 2 is heard of.
+	// Each step is a letter: a tick, or a message from member 1 or 2.
 	steps := map[byte]func(p *Probation){
 		'w': func(p *Probation) { p.Welcomed(1) }, 'W': func(p *Probation) { p.Welcomed(2) },
 		'r': func(p *Probation) { p.Rival(1) }, 'R': func(p *Probation) { p.Rival(2) },
@@ -16,7 +16,7 @@ func TestProbation(t *testing.T) {
 	}
 	for _, c := range []struct {
 		name, steps string
-		nothing     bool // in its log
+		nothing     bool // its log is empty
 		incomplete  bool // it has not read its log yet
 		over        bool
 		givesWay    bool

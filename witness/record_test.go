@@ -12,8 +12,8 @@ import (
 const member = 0xa1
 
 func TestJudge(t *testing.T) {
-	// The member has been in term 7, has had entry 20 from the leader of that term, and knew
-	// that 18 is committed. Before that it had more, in a term in which that was not to stay.
+	// The member was in term 7, had entry 20 from the leader of that term, and knew that 18 is
+	// committed. Before that it had more, of an earlier term, which was overwritten.
 	known := NewBook(nil).See(member, wal.Reach{Term: 6, LastTerm: 6, Last: 30, Commit: 10}).
 		See(member, wal.Reach{Term: 7, LastTerm: 6, Last: 25, Commit: 10}).
 		See(member, wal.Reach{Term: 7, LastTerm: 7, Last: 20, Commit: 18})
@@ -47,12 +47,12 @@ func TestJudge(t *testing.T) {
 	}
 }
 
-// disk is that of a member which does what Raft lets it do, and loses nothing.
+// disk is the disk of a member that follows Raft, and loses nothing.
 type disk struct {
 	term, commit uint64
 	log          []uint64 // terms of the entries
-	leader       []uint64 // the log of the leader of the present term; nil: not heard of
-	matched      int      // how much of it the member has, in its own log
+	leader       []uint64 // the log of the current term's leader; nil: none known
+	matched      int      // how many entries of it the member has
 }
 
 func (d *disk) reach() wal.Reach {
@@ -63,8 +63,8 @@ func (d *disk) reach() wal.Reach {
 	return r
 }
 
-// hearLeader gives the present term a leader, whose log has what is committed, and then
-// perhaps other entries than the member.
+// hearLeader chooses a leader for the current term, whose log has the committed entries, and
+// after them perhaps others than the member's.
 func (d *disk) hearLeader(rt *rapid.T) {
 	same := rapid.IntRange(int(d.commit), len(d.log)).Draw(rt, "same")
 	log := append([]uint64{}, d.log[:same]...)
@@ -78,15 +78,15 @@ func (d *disk) hearLeader(rt *rapid.T) {
 		}
 		term = rapid.Uint64Range(term, max(term, d.term-1)).Draw(rt, "term of an old entry")
 		if same < len(d.log) && len(log) == same && term == d.log[same] {
-			break // one index of one term is one entry
+			break // index and term identify an entry
 		}
 		log = append(log, term)
 	}
 	d.leader, d.matched = append(log, d.term), same
 }
 
-// A member that has lost nothing is never judged to be behind, however late and in
-// whatever order the others hear of it.
+// A member that has lost nothing is never judged to lack anything, however late and in whatever
+// order its peers hear of its reach.
 func TestNobodyIsBehindWhoLostNothing(t *testing.T) {
 	rapid.Check(t, func(rt *rapid.T) {
 		d := &disk{term: 1}
