@@ -10,7 +10,7 @@ import (
 	"etcd/credentials/certtest"
 )
 
-// BenchmarkLook is what every handshake pays for noticing new files.
+// BenchmarkLook measures what every handshake spends on noticing changed files.
 func BenchmarkLook(b *testing.B) {
 	ca := certtest.New("ca")
 	pair := ca.Issue("machine")

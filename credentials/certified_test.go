@@ -10,8 +10,8 @@ import (
 	"etcd/credentials/certtest"
 )
 
-// Whose certificate it is, is up to its subjectAltName, or to what the flags demand instead;
-// and what is said of it can be shown on a terminal.
+// A certificate belongs to the hosts of its subjectAltName, or is matched by the flags instead;
+// and its description is safe to print on a terminal.
 func TestCertified(t *testing.T) {
 	ca := certtest.New("ca")
 	names := func(cn string, dns []string, ips ...string) *x509.Certificate {

@@ -11,8 +11,8 @@ import (
 	"etcd/credentials/certtest"
 )
 
-// With a CA, both sides want a certificate of it; without, the server wants none and
-// the client takes any.
+// With a CA, both ends require a certificate of it; without, the server requires none and the
+// client accepts any.
 func TestVerification(t *testing.T) {
 	ca, other := certtest.New("ca"), certtest.New("other")
 	pair, foreign := ca.Issue("machine"), other.Issue("foreign")
@@ -24,7 +24,7 @@ func TestVerification(t *testing.T) {
 	for _, test := range []struct {
 		name           string
 		server, client *tls.Config
-		err            string // empty: it works
+		err            string // empty: no error
 	}{
 		{"client without", with.Server(), trusting(ca), "client didn't provide a certificate"},
 		{"client of another CA", with.Server(), trusting(ca, foreign), "unknown authority"},
@@ -53,7 +53,7 @@ func TestVerification(t *testing.T) {
 	}
 }
 
-// Protocols: TLS 1.2 with modern suites at least, HTTP/1.1 by ALPN.
+// TLS 1.2 with modern cipher suites at least, HTTP/1.1 by ALPN.
 func TestProtocols(t *testing.T) {
 	ca := certtest.New("ca")
 	s := load(t, ca.Issue("machine"), nil)
@@ -90,8 +90,8 @@ func TestProtocols(t *testing.T) {
 	}
 }
 
-// Sessions are resumed, in TLS 1.3 and 1.2, for some days and not across a change of
-// the files.
+// Sessions are resumed, in TLS 1.3 and 1.2, for some days, and not after the files have
+// changed.
 func TestResumption(t *testing.T) {
 	for name, version := range map[string]uint16{"1.3": tls.VersionTLS13, "1.2": tls.VersionTLS12} {
 		t.Run(name, func(t *testing.T) {
@@ -133,7 +133,7 @@ func TestResumption(t *testing.T) {
 	}
 }
 
-// Handshakes and changes of the files get along.
+// Files may change during handshakes.
 func TestConcurrentReload(t *testing.T) {
 	ca := certtest.New("ca")
 	pairs := []certtest.Pair{ca.Issue("even"), ca.Issue("odd")}

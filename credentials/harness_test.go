@@ -17,7 +17,7 @@ import (
 	"etcd/credentials/certtest"
 )
 
-// side is one side of a machine with its files in a directory of its own.
+// side is the client or the server side of a machine, with its files in a directory of its own.
 type side struct {
 	*Credentials
 	t     *testing.T
@@ -26,8 +26,8 @@ type side struct {
 	logs  bytes.Buffer
 }
 
-// newSide writes the files and does not load them. What is nil is not written, and
-// its flag not given.
+// newSide writes the files without loading them. A file that is nil is not written, and its
+// flag not set.
 func newSide(t *testing.T, cert, key, ca []byte) (*side, Config) {
 	t.Helper()
 	s := &side{t: t, dir: t.TempDir(), clock: time.Now()}
@@ -63,7 +63,7 @@ func (s *side) load(cfg Config) {
 	}
 }
 
-// write puts a file in place of another by renaming it.
+// write replaces a file by a rename.
 func (s *side) write(name string, data []byte) {
 	s.t.Helper()
 	path := filepath.Join(s.dir, name)
@@ -99,9 +99,9 @@ func (s *side) wantNoLog() {
 	}
 }
 
-// dial connects a client to a server with the given configurations. Both have spoken,
-// so both have verified each other, when it returns. The error is that of the server,
-// or of the client if the server has none.
+// dial connects a client to a server with the given configurations. When it returns, both have
+// sent something, and so have verified each other. The error is the server's, or the client's
+// if the server has none.
 func dial(t *testing.T, server, client *tls.Config) (seen, shown tls.ConnectionState, err error) {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
@@ -120,7 +120,7 @@ func dial(t *testing.T, server, client *tls.Config) (seen, shown tls.ConnectionS
 		c := tls.Server(raw, server)
 		if err = c.Handshake(); err == nil {
 			shown = c.ConnectionState()
-			_, err = c.Write([]byte{1}) // the tickets of TLS 1.3 come before it
+			_, err = c.Write([]byte{1}) // sent after the session tickets of TLS 1.3
 		}
 		accepted <- err
 	}()
@@ -136,8 +136,8 @@ func dial(t *testing.T, server, client *tls.Config) (seen, shown tls.ConnectionS
 	return seen, shown, err
 }
 
-// trusting is the configuration of a client that trusts one CA, and shows its own
-// certificate whether the server likes it or not.
+// trusting returns the configuration of a client that trusts one CA, and sends its own
+// certificate whether or not the server accepts its CA.
 func trusting(ca *certtest.CA, own ...certtest.Pair) *tls.Config {
 	cfg := &tls.Config{RootCAs: ca.Pool(), ServerName: "127.0.0.1"}
 	for _, pair := range own {
@@ -147,7 +147,7 @@ func trusting(ca *certtest.CA, own ...certtest.Pair) *tls.Config {
 	return cfg
 }
 
-// served is the name in the certificate that a client gets.
+// served returns the name in the certificate that a client gets.
 func (s *side) served(ca *certtest.CA, own ...certtest.Pair) string {
 	s.t.Helper()
 	state, _, err := dial(s.t, s.Server(), trusting(ca, own...))

@@ -15,8 +15,8 @@ import (
 	"etcd/credentials/certtest"
 )
 
-// Every mistake in the files ends the start with one line that names the flag and the
-// file, and says what is wrong.
+// Every mistake in the files is an error of one line that names the flag and the file, and says
+// what is wrong.
 func TestMistakes(t *testing.T) {
 	ca, other := certtest.New("ca"), certtest.New("other")
 	good, unlike := ca.Issue("good"), ca.Issue("unlike")
@@ -92,7 +92,7 @@ func TestMistakes(t *testing.T) {
 	}
 }
 
-// What is no file, or is not there, is named too.
+// So is a path that is not a regular file, or does not exist.
 func TestUnreadable(t *testing.T) {
 	good := certtest.New("ca").Issue("good")
 	for name, spoil := range map[string]func(path string) error{
@@ -113,7 +113,7 @@ func TestUnreadable(t *testing.T) {
 	}
 }
 
-// What is unusual and works is accepted.
+// Unusual files that work are accepted.
 func TestNoMistakes(t *testing.T) {
 	ca := certtest.New("ca")
 	good := ca.Issue("good")

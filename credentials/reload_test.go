@@ -10,8 +10,8 @@ import (
 	"etcd/credentials/certtest"
 )
 
-// A pair that is replaced one file after the other is in use with the next handshake
-// after that, and the state between does no harm.
+// A key pair that is replaced one file after another is used from the next handshake on, and
+// the mismatch in between does no harm.
 func TestReloadByRename(t *testing.T) {
 	ca := certtest.New("ca")
 	first, second := ca.Issue("first"), ca.Issue("second")
@@ -34,8 +34,8 @@ func TestReloadByRename(t *testing.T) {
 	s.wantLog("level=INFO", "in use for new connections", "subject=\"CN=second\"", "expires=")
 }
 
-// Files that are links into a directory are replaced at once by another link, as
-// Kubernetes does it.
+// Files that are links into a directory are replaced together by another link, as in
+// Kubernetes.
 func TestReloadBySymlink(t *testing.T) {
 	ca := certtest.New("ca")
 	s, cfg := newSide(t, nil, nil, nil)
@@ -69,8 +69,8 @@ func TestReloadBySymlink(t *testing.T) {
 	s.wantLog("subject=\"CN=second\"")
 }
 
-// Whatever is wrong with a new file, the old one stays in use, and the log says what
-// is wrong once for each state of the files.
+// Whatever is wrong with a new file, the old one stays in use, and the error is logged once for
+// each state of the files.
 func TestBadFilesKeepTheOld(t *testing.T) {
 	ca := certtest.New("ca")
 	first := ca.Issue("first")
@@ -99,7 +99,7 @@ func TestBadFilesKeepTheOld(t *testing.T) {
 			s.wantLog("level=ERROR", filepath.Join(s.dir, test.file), test.want)
 			s.write(test.file, test.old)
 			s.served(ca, first)
-			s.wantNoLog() // nothing is new
+			s.wantNoLog() // nothing has changed
 		})
 	}
 	s.t = t
@@ -110,14 +110,14 @@ func TestBadFilesKeepTheOld(t *testing.T) {
 	s.wantLog("level=ERROR", "-clientCAFile", "no such file")
 }
 
-// Check sees what a look at the files does not show.
+// Check detects changes that the files' metadata do not show.
 func TestCheckReads(t *testing.T) {
 	ca := certtest.New("ca")
 	s := load(t, ca.Issue("first"), nil)
 	second := ca.Issue("second")
 	s.write("cert", second.Cert)
 	s.write("key", second.Key)
-	s.seen = s.cfg.look() // as if it had looked the same
+	s.seen = s.cfg.look() // as if the metadata had not changed
 	if name := s.served(ca); name != "first" {
 		t.Fatalf("serves %s", name)
 	}
@@ -128,7 +128,7 @@ func TestCheckReads(t *testing.T) {
 	s.wantLog("subject=\"CN=second\"")
 }
 
-// A new CA counts for whoever connects from now on, in both directions.
+// A new CA counts for new connections, in both directions.
 func TestReloadCA(t *testing.T) {
 	oldCA, newCA := certtest.New("old"), certtest.New("new")
 	oldPair, newPair := oldCA.Issue("old"), newCA.Issue("new")
@@ -160,7 +160,7 @@ func TestReloadCA(t *testing.T) {
 	}
 }
 
-// What expires soon is logged at the start and then daily; what has expired as an
+// A certificate that expires soon is logged at the start and then daily, an expired one as an
 // error. A new certificate ends that.
 func TestExpiryIsLoggedDaily(t *testing.T) {
 	ca := certtest.New("ca")
@@ -191,7 +191,7 @@ func TestExpiryIsLoggedDaily(t *testing.T) {
 	pass(24 * time.Hour)
 	s.wantLog("level=WARN", "CN=next") // 19 days are left
 
-	// One that lives for a week is replaced late in it, and that is no news before.
+	// A certificate valid for a week is usually replaced late in it, and not logged before.
 	week := load(t, ca.Issue("week", valid(start, start.Add(7*24*time.Hour))), ca.PEM)
 	week.clock = start.Add(4 * 24 * time.Hour)
 	week.Check()

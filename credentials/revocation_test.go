@@ -35,8 +35,8 @@ func loadCRL(t *testing.T, pair certtest.Pair, ca, crl []byte) *side {
 
 func derOf(data []byte) []byte { block, _ := pem.Decode(data); return block.Bytes }
 
-// Whoever a CA has revoked, or whose CA its own has, does not get through a handshake, on
-// either side.
+// A certificate that its CA has revoked, or whose CA was revoked by its own, fails the
+// handshake, on either side.
 func TestRevoked(t *testing.T) {
 	ca, other := certtest.New("ca"), certtest.New("other")
 	namesake := certtest.New("ca")
@@ -97,7 +97,7 @@ func TestRevoked(t *testing.T) {
 	}
 }
 
-// What cannot be used as a CRL ends the start with one line that names the flag and the file.
+// An unusable CRL is an error of one line that names the flag and the file.
 func TestCRLMistakes(t *testing.T) {
 	ca, other := certtest.New("ca"), certtest.New("other")
 	good := ca.Issue("good")
@@ -154,8 +154,8 @@ func TestCRLMistakes(t *testing.T) {
 	}
 }
 
-// A certificate that is revoked while the machine runs opens nothing from the next handshake
-// on, with a session from before neither.
+// A certificate that is revoked while the machine runs is refused from the next handshake on,
+// resumed sessions included.
 func TestRevokedWhileRunning(t *testing.T) {
 	for name, version := range map[string]uint16{"1.3": tls.VersionTLS13, "1.2": tls.VersionTLS12} {
 		t.Run(name, func(t *testing.T) {
@@ -192,7 +192,7 @@ func TestRevokedWhileRunning(t *testing.T) {
 	}
 }
 
-// A machine whose own certificate is revoked does not start; one that runs says so.
+// A machine whose own certificate is revoked does not start; one that runs logs it.
 func TestOwnCertificateRevoked(t *testing.T) {
 	ca := certtest.New("ca")
 	machine := ca.Issue("machine")
@@ -210,7 +210,7 @@ func TestOwnCertificateRevoked(t *testing.T) {
 	}
 }
 
-// What a CRL file does not say, or not any more, is logged daily.
+// A CRL that expires, a CA without a CRL, and a CRL of an unknown CA are logged, daily.
 func TestRemindersOfCRLs(t *testing.T) {
 	ca, other := certtest.New("ca"), certtest.New("other")
 	machine := ca.Issue("machine")

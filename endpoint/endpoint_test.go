@@ -59,7 +59,7 @@ func TestURLs(t *testing.T) {
 	}
 }
 
-// The address of a URL is what is dialled, and of an address the URL is made again.
+// The address of a URL is what is dialled, and the URL can be made from the address again.
 func TestAddressAndURL(t *testing.T) {
 	for _, test := range []struct{ url, addr string }{
 		{"http://127.0.0.1:7001", "127.0.0.1:7001"},
@@ -97,7 +97,7 @@ func TestNames(t *testing.T) {
 	}
 }
 
-// What is wrong is said with its field, and without what was given.
+// Errors name the field and do not repeat its value.
 func TestMembers(t *testing.T) {
 	const good, evil = "http://a:1", "http://\x1b[2Jevil,\r\nX: y"
 	for _, test := range []struct{ name, peers, clients, field string }{
@@ -113,8 +113,8 @@ func TestMembers(t *testing.T) {
 	}
 }
 
-// Whatever is accepted stands anywhere as it is: in a request, in a header, in a list, in a
-// URL. No error repeats what was given.
+// Whatever is accepted can be used unescaped: in a request, a header, a list, a URL. No error
+// repeats the value.
 func FuzzMember(f *testing.F) {
 	for _, seed := range []string{
 		"http://127.0.0.1:7001", "https://[fe80::1%25eth0]:7001", "http://a_b.example.:1", "http://[::ffff:1.2.3.4]:65535", "http://evil:4001,127.0.0.1:14001",

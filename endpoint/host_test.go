@@ -5,7 +5,7 @@ import (
 	"testing"
 )
 
-// TestHosts: an address is one host however it is written, and so is a network of IPv6.
+// TestHosts: all spellings of an address are one host, and so is an IPv6 network.
 func TestHosts(t *testing.T) {
 	host := func(addr string) any { return HostOf(&net.TCPAddr{IP: net.ParseIP(addr), Port: 1}) }
 	for _, same := range [][2]string{{"10.0.0.1", "::ffff:10.0.0.1"}, {"2001:db8::1", "2001:db8::ffff:1"}} {

@@ -8,7 +8,7 @@ import (
 func TestProbation(t *testing.T) {
 	const quiet, patience = 5, 10
 	others := []uint64{1, 2}
-	// Each step is a letter: a tick, or a message from member 1 or 2.
+	// Each step is a letter: '.' is a tick, the others are events of member 1, or 2 in capitals.
 	steps := map[byte]func(p *Probation){
 		'w': func(p *Probation) { p.Welcomed(1) }, 'W': func(p *Probation) { p.Welcomed(2) },
 		'r': func(p *Probation) { p.Rival(1) }, 'R': func(p *Probation) { p.Rival(2) },
