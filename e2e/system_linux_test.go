@@ -6,20 +6,21 @@ import (
 	"syscall"
 )
 
-// endsWithTest has a process end with the test binary, however that ends.
+// endsWithTest makes a process end with the test binary, however that ends.
 func endsWithTest() *syscall.SysProcAttr { return &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL} }
 
-// canMount looks at the privilege, which the kernel does before the kind of file system.
+// canMount reports whether this process may mount a tmpfs: the kernel checks the privilege
+// before the type of the file system.
 func canMount() bool { return syscall.Mount("none", os.TempDir(), "nosuchfs", 0, "") != syscall.EPERM }
 
 func mountTmpfs(path, options string) error { return syscall.Mount("tmpfs", path, "tmpfs", 0, options) }
 
 func unmount(path string) error { return syscall.Unmount(path, 0) }
 
-// detach unmounts what may be in use, or not be mounted any more.
+// detach unmounts a file system that may be in use, or unmounted already.
 func detach(path string) { _ = syscall.Unmount(path, syscall.MNT_DETACH) }
 
-// takeSpace makes a file longer by what its file system has free, but for so many bytes.
+// takeSpace extends a file by the free space of its file system but for free bytes.
 func takeSpace(f *os.File, free int64) error {
 	size, err := f.Seek(0, io.SeekEnd)
 	if err != nil {

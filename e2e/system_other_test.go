@@ -8,10 +8,10 @@ import (
 	"syscall"
 )
 
-// endsWithTest cannot be had here: a process stays if the test binary is killed.
+// endsWithTest is not possible here: a process stays if the test binary is killed.
 func endsWithTest() *syscall.SysProcAttr { return nil }
 
-// There is no tmpfs, and cases that need one are left out.
+// Without a tmpfs, cases that need one are left out.
 func canMount() bool                  { return false }
 func mountTmpfs(string, string) error { return errors.ErrUnsupported }
 func unmount(string) error            { return errors.ErrUnsupported }

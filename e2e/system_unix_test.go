@@ -14,7 +14,7 @@ const (
 	sigCont = syscall.SIGCONT
 )
 
-// peek looks for a byte to read, below TLS, and does not wait for one.
+// peek looks for a byte to read, below TLS, without waiting.
 func (c *conn) peek() (n int, err error) {
 	raw, err := c.tcp.SyscallConn()
 	if err != nil {
@@ -27,7 +27,7 @@ func (c *conn) peek() (n int, err error) {
 	return n, errors.Join(readErr, err)
 }
 
-// TestPlantedPipe checks that nothing waits for somebody to write into a pipe.
+// TestPlantedPipe checks that a start does not block on a named pipe.
 func TestPlantedPipe(t *testing.T) {
 	t.Parallel()
 	for _, name := range []string{"config.json", "auto-tls.key", "lock"} {
