@@ -85,9 +85,9 @@ func TestExpiryAcrossLeaders(t *testing.T) {
 	c.checkSameState()
 }
 
-// TestTTLOfAWriteThatWaited checks that the TTL of a write that came while there was no
+// TestTTLOfAQueuedWrite checks that the TTL of a write that came while there was no
 // leader counts from the time at which the next leader proposes it.
-func TestTTLOfAWriteThatWaited(t *testing.T) {
+func TestTTLOfAQueuedWrite(t *testing.T) {
 	t.Parallel()
 	const ttl = 60 * time.Second
 	c := startCluster(t, 3, "-election", "1s")

@@ -180,7 +180,7 @@ func (r *replay) ttl(want, got any, set time.Time) string {
 }
 
 // The comparison of ttl fields tolerates a busy host, and still finds differences.
-func TestWhichTTLIsTheSame(t *testing.T) {
+func TestCompareTTL(t *testing.T) {
 	for _, c := range []struct {
 		name      string
 		got       string

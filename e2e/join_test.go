@@ -6,9 +6,9 @@ import (
 	"testing"
 )
 
-// TestJoinWithAClusterOfItsOwn: a machine that has founded a cluster does not silently join
+// TestJoinOfAFounder: a machine that has founded a cluster does not silently join
 // another one, and keeps its data. The commands that its message offers work.
-func TestJoinWithAClusterOfItsOwn(t *testing.T) {
+func TestJoinOfAFounder(t *testing.T) {
 	t.Parallel()
 	c := startCluster(t, 1)
 	own := newMachine(t, "own")

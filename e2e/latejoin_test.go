@@ -44,9 +44,9 @@ func TestJoinAfterCompaction(t *testing.T) {
 	c.checkSameState()
 }
 
-// TestALeaderOneDoesNotKnow: a machine restarts and its leader is one that joined while it
+// TestUnknownLeader: a machine restarts and its leader is one that joined while it
 // was down, so that it can learn of the leader only from the leader.
-func TestALeaderOneDoesNotKnow(t *testing.T) {
+func TestUnknownLeader(t *testing.T) {
 	t.Parallel()
 	c := startCluster(t, 3, "-heartbeat", "20ms", "-election", "200ms")
 	absent := c.follower()

@@ -23,9 +23,9 @@ func fill(t *testing.T, dir string, files map[string]string) {
 	}
 }
 
-// TestFilesOfSomebodyElse checks that files of other programs are neither overwritten nor
+// TestForeignFiles checks that files of other programs are neither overwritten nor
 // deleted, whatever the flags, and that a start that would have to says so.
-func TestFilesOfSomebodyElse(t *testing.T) {
+func TestForeignFiles(t *testing.T) {
 	t.Parallel()
 	const config = `{"theme": "dark", "name": "my editor"}`
 	for _, test := range []struct {

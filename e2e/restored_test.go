@@ -163,9 +163,9 @@ func TestClonedDirectory(t *testing.T) {
 	c.checkSameState()
 }
 
-// TestKilledAgainAndAgain: a machine that restarts with its own data directory is never
+// TestKilledRepeatedly: a machine that restarts with its own data directory is never
 // refused for good, however often and soon.
-func TestKilledAgainAndAgain(t *testing.T) {
+func TestKilledRepeatedly(t *testing.T) {
 	t.Parallel()
 	c := startCluster(t, 3, quickElections...)
 	for i := range 12 {

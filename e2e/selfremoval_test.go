@@ -2,9 +2,9 @@ package e2e
 
 import "testing"
 
-// TestALeaderIsRemoved removes the leader of two machines: the remaining one serves alone at
+// TestLeaderIsRemoved removes the leader of two machines: the remaining one serves alone at
 // once.
-func TestALeaderIsRemoved(t *testing.T) {
+func TestLeaderIsRemoved(t *testing.T) {
 	t.Parallel()
 	c := startCluster(t, 2)
 	leader := c.leader()

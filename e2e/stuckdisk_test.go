@@ -7,9 +7,9 @@ import (
 	"time"
 )
 
-// TestStopWithAStuckDisk stops a machine whose disk hangs. The machine must not wait for it,
+// TestStopWithAHungDisk stops a machine whose disk hangs. The machine must not wait for it,
 // must log what was still under way, and must not lose what it has acknowledged.
-func TestStopWithAStuckDisk(t *testing.T) {
+func TestStopWithAHungDisk(t *testing.T) {
 	t.Parallel()
 	for _, n := range []need{needStrace, needAttach} {
 		if n.absent() {

@@ -16,7 +16,7 @@ func proposals(p *packet) bool { return p.forward != nil || p.reject != nil }
 
 // A lost forward is sent again as soon as there is a new stream to the same leader: its
 // client need not wait for a timeout.
-func TestALostForwardGoesAgain(t *testing.T) {
+func TestALostForwardIsSentAgain(t *testing.T) {
 	c := grown(repeatable(t), 3)
 	f, leader := c.followers()[0], c.leader()
 	c.hold = forwards
@@ -48,7 +48,7 @@ func TestALostForwardGoesAgain(t *testing.T) {
 
 // A forward that had arrived is not proposed again, whatever its outcome: the harness would
 // see it twice.
-func TestAForwardThatHadArrivedIsTakenOnce(t *testing.T) {
+func TestADuplicateForwardIsProposedOnce(t *testing.T) {
 	for _, test := range []struct {
 		name string
 		hold func(p *packet) bool
@@ -76,7 +76,7 @@ func TestAForwardThatHadArrivedIsTakenOnce(t *testing.T) {
 
 // Rejections are sent again as well: a leader remembers them, and repeats its answer to a
 // forward that is sent again.
-func TestALostRejectionGoesAgain(t *testing.T) {
+func TestALostRejectionIsSentAgain(t *testing.T) {
 	for name, reconnect := range map[string]func(f, leader *server){
 		"by a new connection of the leader": func(f, leader *server) { leader.node.Reconnected(f.id) },
 		"by one of the follower":            func(f, leader *server) { f.node.Reconnected(leader.id) },
@@ -106,7 +106,7 @@ func TestALostRejectionGoesAgain(t *testing.T) {
 
 // A leader that was replaced cannot know the outcome of an earlier copy: that one is in the
 // log of the next leader.
-func TestACopyForALeaderThatWasReplaced(t *testing.T) {
+func TestADuplicateForwardAtAReplacedLeader(t *testing.T) {
 	c := grown(repeatable(t), 5)
 	old, f, next := c.leader(), c.followers()[0], c.followers()[1]
 	c.hold = func(p *packet) bool {
@@ -131,7 +131,7 @@ func TestACopyForALeaderThatWasReplaced(t *testing.T) {
 }
 
 // A copy that does not fit into a queue is no proof that nothing was sent before.
-func TestACopyThatIsNotSent(t *testing.T) {
+func TestADuplicateForwardThatIsNotSent(t *testing.T) {
 	c := grown(repeatable(t), 3)
 	f, leader := c.followers()[0], c.leader()
 	c.hold = func(p *packet) bool { return p.message != nil && p.to == f.id }
@@ -152,7 +152,7 @@ func TestACopyThatIsNotSent(t *testing.T) {
 }
 
 // A restarted process has other proposal IDs, maybe lower ones.
-func TestAMachineThatStartsAgainIsHeard(t *testing.T) {
+func TestForwardsAfterARestartAreProposed(t *testing.T) {
 	c := grown(repeatable(t), 3)
 	f := c.followers()[0]
 	for range 3 {

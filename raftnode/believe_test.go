@@ -297,7 +297,7 @@ func others(c *cluster, victim *server) (ids []uint64) {
 
 // A heartbeat that names acknowledgements which this machine lacks ends it, but only from a
 // member of the configuration.
-func TestAHeartbeatOfAStrangerEndsNobody(t *testing.T) {
+func TestAHeartbeatOfAStrangerEndsNoMachine(t *testing.T) {
 	c := grown(repeatable(t), 3)
 	victim := c.followers()[0]
 	status := victim.node.Status()
@@ -317,7 +317,7 @@ func TestAHeartbeatOfAStrangerEndsNobody(t *testing.T) {
 // A heartbeat may name what a machine has acknowledged, while an append before it in the same
 // batch truncates that, if it is from a leader that Raft would not elect. Raft must not see
 // that heartbeat.
-func TestAHeartbeatBehindAnAppendThatCutsTheLogOff(t *testing.T) {
+func TestAHeartbeatAfterAnAppendThatTruncatesTheLog(t *testing.T) {
 	node, err := raftnode.New(testConfig(), raftnode.State{
 		HardState: &raftpb.HardState{Term: new(uint64(2)), Vote: new(uint64(9)), Commit: new(uint64(4))},
 		Snapshot: &raftpb.SnapshotMetadata{
@@ -341,7 +341,7 @@ func TestAHeartbeatBehindAnAppendThatCutsTheLogOff(t *testing.T) {
 
 // A machine believes terms that missed elections explain: those while it was down, and as many
 // as there can have been since.
-func TestTermsThatElectionsExplain(t *testing.T) {
+func TestPlausibleTermsAreBelieved(t *testing.T) {
 	node := followerIn(t, testConfig(), 5)
 	heartbeat := func(term uint64) error {
 		return node.Step(raftnode.Message{Message: &raftpb.Message{
@@ -368,7 +368,7 @@ func TestTermsThatElectionsExplain(t *testing.T) {
 }
 
 // A term on disk that would make Raft panic is an error.
-func TestATermOnDiskThatNoElectionsExplain(t *testing.T) {
+func TestAnImplausibleTermOnDiskIsAnError(t *testing.T) {
 	_, err := raftnode.New(testConfig(), raftnode.State{
 		HardState: &raftpb.HardState{Term: new(uint64(1<<64 - 2)), Vote: new(uint64(0)), Commit: new(uint64(0))},
 	}, raftnode.Reading{})
@@ -378,7 +378,7 @@ func TestATermOnDiskThatNoElectionsExplain(t *testing.T) {
 }
 
 // The time of the log is believed from members only, and not if it is absurd.
-func TestWhoseTimeIsBelieved(t *testing.T) {
+func TestTimesOfOthersAreChecked(t *testing.T) {
 	const year2500 = 530 * 365 * 24 * 3600 * 1_000_000_000
 	for _, c := range []struct {
 		name       string
@@ -404,7 +404,7 @@ func TestWhoseTimeIsBelieved(t *testing.T) {
 
 // Entries from another machine must be such that they can be applied, unless an operator has
 // decided to skip them. Commands are only decoded if the sender may be a stranger.
-func TestWhatMayEnterTheLog(t *testing.T) {
+func TestEntriesOfOthersAreChecked(t *testing.T) {
 	envelope := func(version byte, now uint64, command string) []byte {
 		b := binary.LittleEndian.AppendUint64([]byte{version, 9, 0, 0, 0, 0, 0, 0, 0}, now)
 		return append(b, command...)

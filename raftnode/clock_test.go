@@ -96,7 +96,7 @@ func TestClock(t *testing.T) {
 	}
 }
 
-func TestWhoseTimeItIs(t *testing.T) {
+func TestTimesFromOtherMachines(t *testing.T) {
 	c := Clock{}
 	want := func(known, own bool) {
 		t.Helper()
@@ -121,7 +121,7 @@ func TestWhoseTimeItIs(t *testing.T) {
 
 // A leader continues the time of its predecessor, less delays of the network and clock drift,
 // and never from before the last entry, whatever its wall clock says.
-func TestTimePassesFromLeaderToLeader(t *testing.T) {
+func TestTimeIsHandedOverToTheNextLeader(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		const machines = 3
 		var clocks [machines]Clock

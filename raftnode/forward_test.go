@@ -42,7 +42,7 @@ func TestAFollowerIsAnsweredWithTheIndexOfItsEntry(t *testing.T) {
 
 // A forward to a machine that does not lead, or no longer, is rejected, and its origin
 // forwards it to the leader.
-func TestAProposalForTheWrongLeader(t *testing.T) {
+func TestAForwardToTheWrongLeader(t *testing.T) {
 	for _, test := range []struct {
 		name string
 		// The forward of f to the leader is in flight.
@@ -122,7 +122,7 @@ func TestARejectedProposalGoesToTheNextLeaderAtOnce(t *testing.T) {
 
 // A leader that is replaced before it has proposed a forward rejects it, so that its origin
 // may retry.
-func TestAForwardThatIsNotProposedYetGoesBack(t *testing.T) {
+func TestAForwardThatIsNotProposedYetIsRejected(t *testing.T) {
 	for _, test := range []struct {
 		name string
 		wait func(c *cluster, f *server) *ticket // leaves a forward of f queued at the leader
@@ -257,7 +257,7 @@ func TestAnInheritedProposalIsAnsweredOnce(t *testing.T) {
 	c.wantSame()
 }
 
-func TestAProposalWithoutALeaderIsKnownNotToHappen(t *testing.T) {
+func TestAProposalWithoutALeaderIsNeverProposed(t *testing.T) {
 	c := grown(repeatable(t), 3)
 	f := c.followers()[0]
 	c.isolate(f)
@@ -270,7 +270,7 @@ func TestAProposalWithoutALeaderIsKnownNotToHappen(t *testing.T) {
 }
 
 // The reason for a rejection is returned to the origin.
-func TestAForwardIsRefusedForWhatItIs(t *testing.T) {
+func TestARejectionHasItsReason(t *testing.T) {
 	c := grown(repeatable(t), 3, func(c *raftnode.Config) { c.MaxMembers = 3 })
 	f := c.followers()[0]
 	tooMany := f.change(raftnode.KindAdd, 9)
@@ -289,7 +289,7 @@ func TestAForwardIsRefusedForWhatItIs(t *testing.T) {
 	c.wantFailed(write, raftnode.ErrOverloaded)
 }
 
-func TestALeaderTakesOnlySoManyForwards(t *testing.T) {
+func TestForwardsAtTheLeaderAreBounded(t *testing.T) {
 	c := grown(repeatable(t), 3)
 	old, f := c.leader(), c.followers()[0]
 	for range raftnode.MaxWaiting {
@@ -310,7 +310,7 @@ func TestALeaderTakesOnlySoManyForwards(t *testing.T) {
 }
 
 // A rejected proposal times out in its turn, whatever else was queued again before it.
-func TestWhatIsPutBackIsGivenUpInTime(t *testing.T) {
+func TestARejectedProposalTimesOutInTime(t *testing.T) {
 	c := grown(repeatable(t), 3)
 	old, f := c.leader(), c.followers()[0]
 	c.hold = forwards
@@ -341,7 +341,7 @@ func TestWhatIsPutBackIsGivenUpInTime(t *testing.T) {
 
 // A conf change that waits for another one at the leader until it times out there was not
 // proposed. Its origin is told so, if it has not timed out itself.
-func TestAForwardThatIsGivenUpAtTheLeader(t *testing.T) {
+func TestAForwardThatTimesOutAtTheLeader(t *testing.T) {
 	c := grown(repeatable(t), 3)
 	leader, f := c.leader(), c.followers()[0]
 	c.hold = holding(leader.id, raftpb.MsgAppResp)

@@ -17,7 +17,7 @@ func littleMemory(c *raftnode.Config) {
 
 // Until a snapshot is durable, a leader takes commands only as far as its memory allows. It
 // requests a snapshot by itself, and goes on when that is durable.
-func TestALeaderRefusesWhatTheNextSnapshotHasToMakeRoomFor(t *testing.T) {
+func TestAFullLeaderRefusesUntilASnapshotMakesRoom(t *testing.T) {
 	m := leading(t, littleMemory)
 	for round := range 3 {
 		var last *ticket
@@ -46,7 +46,7 @@ func TestALeaderRefusesWhatTheNextSnapshotHasToMakeRoomFor(t *testing.T) {
 
 // Many small entries fill the memory before their number or their data makes a snapshot due:
 // it is requested while there is still room.
-func TestASnapshotIsAskedForBeforeTheMemoryIsFull(t *testing.T) {
+func TestASnapshotIsRequestedBeforeTheMemoryIsFull(t *testing.T) {
 	m := leading(t, littleMemory)
 	for m.snapshot == nil {
 		write := m.propose()
@@ -110,7 +110,7 @@ func TestAFollowerTakesNoMoreThanItsMemoryHolds(t *testing.T) {
 // The remaining machines are full of entries that none knows to be committed. The next leader
 // commits them with the first entry of its term, for which there has to be room; then
 // snapshots make room for more.
-func TestAFullLogThatNobodyKnowsToBeCommitted(t *testing.T) {
+func TestAFullLogThatIsNotKnownToBeCommitted(t *testing.T) {
 	for _, restart := range []bool{false, true} {
 		c := grown(repeatable(t), 3, littleMemory)
 		c.retained = 1000
@@ -152,7 +152,7 @@ func TestAFullLogThatNobodyKnowsToBeCommitted(t *testing.T) {
 }
 
 // The same on a single machine whose disk has no commit index for these entries.
-func TestAFullLogOfAMachineAloneThatIsNotKnownToBeCommitted(t *testing.T) {
+func TestAFullLogOfASingleMachineThatIsNotKnownToBeCommitted(t *testing.T) {
 	m := written(t, 100)
 	littleMemory(&m.cfg)
 	m.disk.hardState.Commit = new(uint64(1))

@@ -127,7 +127,7 @@ func (h *holder) want(applied, installs []uint64, voters, learners []uint64) {
 
 // A snapshot arrives while an older conf change waits for the disk. The change must not be
 // applied on top of the snapshot's members.
-func TestASnapshotWaitsForAMembershipChange(t *testing.T) {
+func TestASnapshotWaitsForAConfChange(t *testing.T) {
 	h := newHolder(t)
 	h.install(10, 1, 2, 3)
 	h.want(nil, nil, []uint64{1, 2}, nil)
@@ -137,7 +137,7 @@ func TestASnapshotWaitsForAMembershipChange(t *testing.T) {
 }
 
 // Of several snapshots that wait only the newest is installed.
-func TestOfTheSnapshotsThatWaitTheLastOneCounts(t *testing.T) {
+func TestOfWaitingSnapshotsTheNewestIsInstalled(t *testing.T) {
 	h := newHolder(t)
 	h.install(10, 1, 2, 3)
 	h.install(20, 1, 2, 4)

@@ -13,7 +13,7 @@ import (
 
 // A machine has an entry that its leader lacks and has not truncated yet. When the machine is
 // elected itself that entry stays, and the entries after it must not have an earlier time.
-func TestTheTimeOfEntriesThatALeaderInherits(t *testing.T) {
+func TestTheTimeOfInheritedEntries(t *testing.T) {
 	const later = uint64(epoch + time.Hour)
 	stamped := binary.LittleEndian.AppendUint64([]byte{1, 9, 0, 0, 0, 0, 0, 0, 0}, later)
 	node, err := raftnode.New(raftnode.Config{

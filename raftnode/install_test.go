@@ -25,7 +25,7 @@ func (c *cluster) leaveBehind(f *server) {
 	}
 }
 
-func TestAMachineFarBehindGetsASnapshot(t *testing.T) {
+func TestAFollowerThatLagsFarBehindGetsASnapshot(t *testing.T) {
 	c := grown(repeatable(t), 3, often)
 	f := c.followers()[0]
 	installs := f.installs
@@ -51,7 +51,7 @@ func TestAMachineFarBehindGetsASnapshot(t *testing.T) {
 	c.wantDone(write)
 }
 
-func TestASnapshotThatDoesNotArriveIsSentAgain(t *testing.T) {
+func TestALostSnapshotIsSentAgain(t *testing.T) {
 	for _, test := range []struct {
 		name string
 		how  func(c *cluster, f *server)
@@ -122,7 +122,7 @@ func TestASlowSnapshotIsEnough(t *testing.T) {
 }
 
 // A leader forgets the snapshots it has sent to a member when the member is removed.
-func TestNothingIsNotedAboutWhoWasRemoved(t *testing.T) {
+func TestSnapshotsToRemovedMembersAreForgotten(t *testing.T) {
 	for _, arrivesAfter := range []bool{false, true} {
 		c := grown(repeatable(t), 3, often)
 		l, f := c.leader(), c.followers()[0]
@@ -152,7 +152,7 @@ func TestNothingIsNotedAboutWhoWasRemoved(t *testing.T) {
 
 // Whether a proposal is covered by a snapshot is unknown: it is not proposed again, not even
 // to a new leader.
-func TestWhatASnapshotMayHaveIsNotTakenForLost(t *testing.T) {
+func TestAProposalThatASnapshotMayHaveIsNotProposedAgain(t *testing.T) {
 	for _, arrives := range []bool{true, false} {
 		c := grown(repeatable(t), 3, often)
 		f, other := c.followers()[0], c.followers()[1]
@@ -190,7 +190,7 @@ func TestWhatASnapshotMayHaveIsNotTakenForLost(t *testing.T) {
 
 // Entries that were handed out before a snapshot arrives are reported as applied after it, and
 // so is the machine's own snapshot as durable.
-func TestASnapshotOvertakesWhatIsUnderWay(t *testing.T) {
+func TestASnapshotOvertakesWorkInFlight(t *testing.T) {
 	c := grown(repeatable(t), 3, often)
 	f := c.followers()[0]
 	f.lazy = true

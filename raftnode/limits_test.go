@@ -24,7 +24,7 @@ func (s *server) fill(size int) (taken int) {
 
 // Proposals that wait for a leader are bounded in bytes as well as in number; those over the
 // limit are refused at once, and timeouts make room again.
-func TestTheBytesThatWaitForALeaderAreBounded(t *testing.T) {
+func TestTheBytesWithoutALeaderAreBounded(t *testing.T) {
 	const size = 1 << 20
 	c := grown(repeatable(t), 3)
 	f := c.followers()[0]
@@ -54,7 +54,7 @@ func TestTheBytesThatWaitForALeaderAreBounded(t *testing.T) {
 }
 
 // So are forwarded proposals in flight.
-func TestTheBytesUnderWayAreBounded(t *testing.T) {
+func TestTheBytesInFlightAreBounded(t *testing.T) {
 	const size = 1 << 20
 	c := grown(repeatable(t), 3)
 	f := c.followers()[0]
@@ -76,7 +76,7 @@ func TestTheBytesUnderWayAreBounded(t *testing.T) {
 }
 
 // A leader bounds the forwards that it queues, and refuses others at once.
-func TestTheBytesThatWaitAtTheLeaderAreBounded(t *testing.T) {
+func TestTheBytesQueuedAtTheLeaderAreBounded(t *testing.T) {
 	c := grown(repeatable(t), 3)
 	f, leader := c.followers()[0], c.leader()
 	leader.node.Propose(make([]byte, raftnode.MaxWaitingBytes), nil)
@@ -90,7 +90,7 @@ func TestTheBytesThatWaitAtTheLeaderAreBounded(t *testing.T) {
 
 // Reads are bounded in number from their arrival to their answer, those included whose
 // ReadIndex is in flight.
-func TestTheReadsThatWaitAreBounded(t *testing.T) {
+func TestReadsAreBounded(t *testing.T) {
 	c := grown(repeatable(t), 3)
 	f := c.followers()[0]
 	c.hold = func(p *packet) bool { return p.message != nil && p.message.GetType() == raftpb.MsgReadIndex }

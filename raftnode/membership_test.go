@@ -47,7 +47,7 @@ func (m *membership) carryOut(index uint64, typ raftpb.ConfChangeType, id uint64
 
 // Whatever is proposed in whatever order: changes that pass the checks leave a cluster with a
 // quorum, and Raft's voters and learners are the members of the state machine.
-func TestMembershipStaysSound(t *testing.T) {
+func TestMembershipStaysValid(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		m := leaderOf([]uint64{1})
 		roster, index := m.roster, uint64(1)

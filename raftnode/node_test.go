@@ -14,7 +14,7 @@ import (
 	"etcd/raftnode"
 )
 
-func TestAMachineAloneLeadsWithoutWaiting(t *testing.T) {
+func TestASingleMachineLeadsAtOnce(t *testing.T) {
 	m := fresh(t)
 	m.settle()
 	if want := (raftnode.Leader{ID: self, Term: 2, Self: true}); m.leader != want {
@@ -67,7 +67,7 @@ func TestNothingIsHandedOutBeforeItIsDurable(t *testing.T) {
 	m.wantAnswer(later, answer{index: 4})
 }
 
-func TestProposalsOfOneMomentAreOneWrite(t *testing.T) {
+func TestProposalsAreBatchedIntoOneWrite(t *testing.T) {
 	m := leading(t)
 	for range 100 {
 		m.propose()
@@ -147,7 +147,7 @@ func oneOfThree(t *testing.T) *machine {
 	return m
 }
 
-func TestAWriteThatCameTooLateStillTakesEffect(t *testing.T) {
+func TestAWriteThatTimedOutMayStillTakeEffect(t *testing.T) {
 	m := leading(t)
 	write := m.propose()
 	m.work()
@@ -161,7 +161,7 @@ func TestAWriteThatCameTooLateStillTakesEffect(t *testing.T) {
 	}
 }
 
-func TestAWriteRefusedForWantOfALeaderNeverTakesEffect(t *testing.T) {
+func TestAWriteRefusedWithoutALeaderNeverTakesEffect(t *testing.T) {
 	m := fresh(t)
 	m.propose()
 	m.tick(m.cfg.RequestTicks)
@@ -279,7 +279,7 @@ func TestBootstrapRefusesALogThatIsNotEmpty(t *testing.T) {
 
 // An entry that this program cannot decode must stop it: a machine that skips one diverges
 // from the others.
-func TestAnEntryOfANewerVersionIsLoud(t *testing.T) {
+func TestAnEntryOfANewerVersionIsAnError(t *testing.T) {
 	valid := []byte("\x01........########command")
 	for _, c := range []struct {
 		name  string
@@ -308,7 +308,7 @@ func TestAnEntryOfANewerVersionIsLoud(t *testing.T) {
 	}
 }
 
-func TestAStateThatContradictsItselfIsLoud(t *testing.T) {
+func TestAnInconsistentStateIsAnError(t *testing.T) {
 	m := leading(t)
 	m.disk.hardState.Commit = new(uint64(4)) // of two entries
 	defer func() {

@@ -24,7 +24,7 @@ func TestReadsWaitForALeader(t *testing.T) {
 	m.wantAnswer(read, answer{})
 }
 
-func TestReadsOfOneMomentAreReleasedTogether(t *testing.T) {
+func TestReadsAreBatched(t *testing.T) {
 	m := leading(t)
 	for range 100 {
 		m.read()

@@ -38,7 +38,7 @@ func TestAFollowerReadsWhatWasAcknowledgedElsewhere(t *testing.T) {
 	c.wantDone(read)
 }
 
-func TestALeaderThatWasReplacedReadsNothing(t *testing.T) {
+func TestAReplacedLeaderServesNoReads(t *testing.T) {
 	c := grown(repeatable(t), 3)
 	old := c.leader()
 	c.isolate(old)
@@ -54,7 +54,7 @@ func TestALeaderThatWasReplacedReadsNothing(t *testing.T) {
 	c.wantDone(read)
 }
 
-func TestAReadIsAskedAgain(t *testing.T) {
+func TestALostReadIndexIsRetried(t *testing.T) {
 	for _, test := range []struct {
 		name  string
 		after func(c *cluster, f *server) // the ReadIndex of f was lost
@@ -100,7 +100,7 @@ func TestAReadWithoutALeaderFailsInTime(t *testing.T) {
 
 // A leader's answer to one process of a machine must not be taken by its successor: there may
 // have been writes in between.
-func TestAnAnswerToAnEarlierLifeIsNotTakenForAnother(t *testing.T) {
+func TestAReadIndexOfAnEarlierProcessIsIgnored(t *testing.T) {
 	c := grown(repeatable(t), 3)
 	f := c.followers()[0]
 	c.hold = holding(f.id, raftpb.MsgReadIndexResp)

@@ -23,7 +23,7 @@ func wantTokens(t *testing.T, got []any, want ...any) {
 	}
 }
 
-func TestALaterReadNeverJoinsABatchUnderWay(t *testing.T) {
+func TestALaterReadNeverJoinsABatchInFlight(t *testing.T) {
 	rs := readsOf("a", "b")
 	first := rs.ask(0, 5)
 	if first == nil {
@@ -60,7 +60,7 @@ func TestBatchesAreReleasedInOrder(t *testing.T) {
 	wantTokens(t, rs.release(9, []any{"before"}), "before", "b", "c")
 }
 
-func TestALostQuestionIsAskedAgain(t *testing.T) {
+func TestABatchIsRetried(t *testing.T) {
 	rs := readsOf("a")
 	lost := rs.ask(3, 5)
 	if rs.ask(7, 5) != nil {
@@ -85,7 +85,7 @@ func TestALostQuestionIsAskedAgain(t *testing.T) {
 	wantTokens(t, rs.release(100, nil))
 }
 
-func TestReadsExpireWhereverTheyWait(t *testing.T) {
+func TestReadsTimeOutWhereverTheyWait(t *testing.T) {
 	expired := func(rs *reads, tick int) (tokens []any) {
 		for _, r := range rs.expired(tick) {
 			tokens = append(tokens, r.token)

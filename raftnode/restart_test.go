@@ -42,7 +42,7 @@ func TestARestartAppliesTheLogAgain(t *testing.T) {
 	}
 }
 
-func TestWhatAWriteLostInACrashLeaves(t *testing.T) {
+func TestAWriteLostInACrash(t *testing.T) {
 	for _, c := range []struct {
 		name    string
 		durable int
@@ -74,7 +74,7 @@ func TestWhatAWriteLostInACrashLeaves(t *testing.T) {
 	}
 }
 
-func TestACrashBeforeTheFirstWriteStartsAfresh(t *testing.T) {
+func TestACrashBeforeTheFirstWrite(t *testing.T) {
 	for durable, want := range map[int]uint64{0: 2, 1: 2} {
 		m := fresh(t)
 		m.work()
@@ -87,7 +87,7 @@ func TestACrashBeforeTheFirstWriteStartsAfresh(t *testing.T) {
 	}
 }
 
-func TestARestartFromASnapshotAppliesWhatComesAfterIt(t *testing.T) {
+func TestARestartFromASnapshotAppliesTheEntriesAfterIt(t *testing.T) {
 	m := written(t, 4, func(c *raftnode.Config) { c.SnapshotEntries, c.SnapshotBytes = 4, 1<<20 })
 	m.saveSnapshot() // at entry 4 of 6
 	before := m.state

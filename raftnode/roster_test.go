@@ -112,7 +112,7 @@ func (c *cluster) wantTaken(t *ticket, by uint64, what error) {
 
 // Of two concurrent conf changes for the same name or address, through any machines, one is
 // done.
-func TestOfTwoThatWantTheSameOneJoins(t *testing.T) {
+func TestOfTwoConcurrentJoinsWithTheSameNameOneIsDone(t *testing.T) {
 	for _, test := range []struct {
 		as   string
 		want error
@@ -150,7 +150,7 @@ func TestAMemberThatChanges(t *testing.T) {
 
 // A join was sent twice, and the second one arrives after the member was removed: it stays
 // removed, in Raft and in the state machine.
-func TestAJoinThatComesAfterTheRemoval(t *testing.T) {
+func TestAJoinThatArrivesAfterTheRemoval(t *testing.T) {
 	c := grown(repeatable(t), 3)
 	f := c.followers()
 	f[0].change(raftnode.KindAdd, 8)
@@ -189,7 +189,7 @@ func TestANewLeaderKnowsWhoWasRemoved(t *testing.T) {
 
 // A command that differs from its conf change would make the members of Raft and of the state
 // machine diverge, or end every machine that applies it.
-func TestACommandThatIsNotThatOfTheChange(t *testing.T) {
+func TestACommandThatDiffersFromItsConfChange(t *testing.T) {
 	c := grown(repeatable(t), 2)
 	for _, kind := range []raftnode.ProposalKind{raftnode.KindAdd, raftnode.KindRemove} {
 		other := changeVerb(raftnode.KindAdd + raftnode.KindRemove - kind)

@@ -86,7 +86,7 @@ func TestAnEntryThatIsSkipped(t *testing.T) {
 
 // An entry that can be applied is not skipped: a machine that is told a wrong index must not
 // diverge.
-func TestAnEntryThatNeedNotBeSkipped(t *testing.T) {
+func TestAnEntryThatCanBeAppliedIsNotSkipped(t *testing.T) {
 	e := &raftpb.Entry{Data: enveloped("command")}
 	m := poisoned(t, e, skip(3))
 	m.settle()
@@ -110,7 +110,7 @@ func TestAnEntryThatNeedNotBeSkipped(t *testing.T) {
 
 // A forwarded command that cannot be decoded never becomes an entry, and its origin is told,
 // as often as it is sent.
-func TestAForwardedGarbageCommandIsRefused(t *testing.T) {
+func TestAForwardedInvalidCommandIsRejected(t *testing.T) {
 	for name, command := range map[string][]byte{
 		"garbage":  []byte(garbage),
 		"too long": make([]byte, maxCommand+1),
@@ -158,7 +158,7 @@ func TestACommandThatIsTooLong(t *testing.T) {
 }
 
 // Only the machine to which a proposal was forwarded can reject it.
-func TestARejectionOfSomebodyElse(t *testing.T) {
+func TestARejectionByAnotherMachineIsIgnored(t *testing.T) {
 	c := grown(repeatable(t), 3)
 	f, other := c.followers()[0], c.followers()[1]
 	c.hold = forwards

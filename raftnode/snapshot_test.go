@@ -6,7 +6,7 @@ import (
 	"etcd/raftnode"
 )
 
-func TestWhenASnapshotIsAskedFor(t *testing.T) {
+func TestWhenASnapshotIsRequested(t *testing.T) {
 	for _, c := range []struct {
 		name           string
 		entries, bytes uint64
@@ -82,7 +82,7 @@ func TestSnapshotsAreDueByTheSizeOfTheLast(t *testing.T) {
 	}
 }
 
-func TestASnapshotThatDoesNotRiseIsAnError(t *testing.T) {
+func TestASnapshotAtALowerIndexIsAnError(t *testing.T) {
 	m := written(t, 4, func(c *raftnode.Config) { c.SnapshotEntries, c.SnapshotBytes = 4, 1<<20 })
 	meta := m.snapshot.meta
 	m.saveSnapshot()

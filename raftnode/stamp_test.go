@@ -43,7 +43,7 @@ func (c *cluster) timeAt(index uint64) (latest uint64) {
 
 // A TTL counts from the moment at which the leader that commits the command proposes it,
 // however long it was queued before.
-func TestWhatWaitedIsStampedWhenItEntersTheLog(t *testing.T) {
+func TestQueuedCommandsAreStampedWhenProposed(t *testing.T) {
 	for _, test := range []struct {
 		name string
 		wait func(c *cluster) *ticket // proposes something that the current leader does not commit
@@ -117,7 +117,7 @@ func (c *cluster) write(s *server) uint64 {
 }
 
 // The time of the log is handed on from leader to leader, independently of their wall clocks.
-func TestTheTimeOfTheLogOutlivesItsLeaders(t *testing.T) {
+func TestTheTimeOfTheLogSurvivesItsLeaders(t *testing.T) {
 	for _, test := range []struct {
 		name string
 		next func(c *cluster, old *server) (next *server) // has another machine lead
@@ -189,7 +189,7 @@ func TestTheTimeOfTheLogOutlivesItsLeaders(t *testing.T) {
 
 // When no machine knows the time of the log any more, the wall clock of the leader counts, but
 // never a time before the last entry of its log, uncommitted ones included.
-func TestTheTimeOfTheLogAfterAllWereStartedAgain(t *testing.T) {
+func TestTheTimeOfTheLogAfterAFullRestart(t *testing.T) {
 	for _, test := range []struct {
 		name string
 		skew int64

@@ -6,7 +6,7 @@ import (
 	"etcd/raftnode"
 )
 
-func TestTheLeadershipGoesToTheOneThatIsFurthest(t *testing.T) {
+func TestALeaderTransfersToTheMostUpToDateFollower(t *testing.T) {
 	for behind := range 2 {
 		c := grown(repeatable(t), 3)
 		old, f := c.leader(), c.followers()
@@ -27,7 +27,7 @@ func TestTheLeadershipGoesToTheOneThatIsFurthest(t *testing.T) {
 	}
 }
 
-func TestTheLeadershipGoesToNobodyWhoIsSilent(t *testing.T) {
+func TestALeaderDoesNotTransferToASilentFollower(t *testing.T) {
 	for silent := range 2 {
 		c := grown(repeatable(t), 3)
 		old, f := c.leader(), c.followers()
@@ -43,7 +43,7 @@ func TestTheLeadershipGoesToNobodyWhoIsSilent(t *testing.T) {
 	}
 }
 
-func TestWhoCannotHandOver(t *testing.T) {
+func TestWhenALeaderCannotTransfer(t *testing.T) {
 	c := newCluster(repeatable(t))
 	if c.at(1).node.Transfer() {
 		t.Error("a machine alone hands over")
@@ -83,7 +83,7 @@ func TestATransferMidwayLosesNothing(t *testing.T) {
 	c.wantSame()
 }
 
-func TestALeaderWhoseDiskDoesNotAnswerGivesWay(t *testing.T) {
+func TestALeaderWhoseDiskHangsStepsDown(t *testing.T) {
 	c := grown(repeatable(t), 3)
 	old := c.leader()
 	c.pass(3)
@@ -112,7 +112,7 @@ func TestALeaderWhoseDiskDoesNotAnswerGivesWay(t *testing.T) {
 	c.wantSame()
 }
 
-func TestALeaderWhoseDiskIsSlowGoesOnLeading(t *testing.T) {
+func TestALeaderWhoseDiskIsSlowDoesNotStepDown(t *testing.T) {
 	c := grown(repeatable(t), 3)
 	old := c.leader()
 	for range 5 {

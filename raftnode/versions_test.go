@@ -63,7 +63,7 @@ func TestASingleMachineRaisesTheVersion(t *testing.T) {
 	c.wantVersion(2)
 }
 
-func TestWhoIsAwayMayComeBackWithAnOlderProgram(t *testing.T) {
+func TestTheVersionWaitsForMembersThatAreDown(t *testing.T) {
 	c := grown(repeatable(t), 3, programs(2))
 	f := c.followers()
 	c.isolate(f[0])
@@ -88,7 +88,7 @@ func TestALearnerCountsForTheVersion(t *testing.T) {
 	c.wantVersion(1)
 }
 
-func TestWhoDoesNotUnderstandTheVersionDoesNotJoin(t *testing.T) {
+func TestAnOlderProgramCannotJoin(t *testing.T) {
 	c := newCluster(repeatable(t), programs(3))
 	c.pass(3)
 	c.wantVersion(3)
@@ -103,7 +103,7 @@ func TestWhoDoesNotUnderstandTheVersionDoesNotJoin(t *testing.T) {
 }
 
 // A join concurrent with a raise never leaves a member that does not understand the version.
-func TestNobodyJoinsWhileTheVersionIsRaised(t *testing.T) {
+func TestAJoinConcurrentWithARaise(t *testing.T) {
 	c := grown(repeatable(t), 2, programs(2))
 	c.leader().node.Understands(c.followers()[0].id, understands(2))
 	joiner := c.joiner()

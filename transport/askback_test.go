@@ -48,7 +48,7 @@ func TestConfirm(t *testing.T) {
 
 // A process confirms that it has dialled only to the member that it has dialled, and only for
 // a token of its own.
-func TestWhoHasDialled(t *testing.T) {
+func TestDialled(t *testing.T) {
 	own := testConfig(bob)
 	const trusted = "192.0.2.1:7001"
 	m := startMachine(t, machineConfig{Config: own, trusted: []string{trusted}})
@@ -111,7 +111,7 @@ func TestAskingBack(t *testing.T) {
 
 // A stranger who knows everything but the secret makes this machine dial the member's known
 // address, and few of the addresses that the stranger names.
-func TestStrangersDoNotMakeItDial(t *testing.T) {
+func TestStrangersCauseFewDials(t *testing.T) {
 	var elsewhere atomic.Int64
 	m := asksBack(t, func(_ context.Context, addr, _ string) (Presence, error) {
 		if addr != known {
@@ -139,7 +139,7 @@ func TestStrangersDoNotMakeItDial(t *testing.T) {
 
 // Asking back is bounded: once at a time for each process, and a few times at a time because
 // of one host.
-func TestQuestionsAtATime(t *testing.T) {
+func TestAskingBackIsBounded(t *testing.T) {
 	var asked atomic.Int64
 	asking := make(chan struct{}, 1000)
 	answer := make(chan struct{})

@@ -61,7 +61,7 @@ func TestHandshakeRefusals(t *testing.T) {
 
 // A refusal by anything else that listens at a member's address is an ordinary failure, which
 // names the address and the answer.
-func TestWhoeverElseRefuses(t *testing.T) {
+func TestRefusalsByOthersAreFailures(t *testing.T) {
 	expel := func(Hello) (int, string) { return http.StatusGone, "removed" }
 	server := func(answer http.HandlerFunc) string {
 		s := httptest.NewServer(answer)
@@ -218,7 +218,7 @@ func TestHandshakeOnTheWire(t *testing.T) {
 
 // An address becomes a header of the request to it. One that could inject another header is
 // not even dialled.
-func TestAddressesThatAreNone(t *testing.T) {
+func TestInvalidAddresses(t *testing.T) {
 	for _, addr := range []string{"b:1\r\nX-Evil: y", "[fe80::1%x\r\nX-Evil: y]:1", "b:1 HTTP/1.1", "b", "", "a:1,b:1"} {
 		cfg := testConfig(alice)
 		cfg.Dial = func(context.Context, string) (net.Conn, error) {

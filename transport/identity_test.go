@@ -46,7 +46,7 @@ func TestHandshakeIsMutual(t *testing.T) {
 }
 
 // A machine that the dialer refuses is told so, and gets nothing else.
-func TestTheDiallingSideRefuses(t *testing.T) {
+func TestTheDialerRefuses(t *testing.T) {
 	m := startMachine(t, machineConfig{})
 	up := make(chan bool, 10)
 	s := NewSender(testConfig(alice), bob, m.addr, Bulk, 1000, Events{
@@ -101,7 +101,7 @@ func TestTwoProcessesOfOneMember(t *testing.T) {
 }
 
 // A process that died silently blocks its successor only until its silence is noticed.
-func TestTheNextProcessAfterAPowerCut(t *testing.T) {
+func TestTheSuccessorAfterAPowerCut(t *testing.T) {
 	m := startMachine(t, machineConfig{admit: func(h Hello) (int, string) {
 		if h.Rival {
 			return http.StatusConflict, "another process"

@@ -31,7 +31,7 @@ func TestPresence(t *testing.T) {
 
 // If the port is not a peer port, the request ends with an error, whatever the answer, or if
 // there is none.
-func TestPresenceOfSomethingElse(t *testing.T) {
+func TestPresenceAtAnotherPort(t *testing.T) {
 	for name, says := range map[string]string{
 		"no machine":           "HTTP/1.1 404 Not Found\r\nContent-Length: 2\r\n\r\n{}",
 		"nonsense":             "HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\n{]{]",

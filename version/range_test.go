@@ -13,7 +13,7 @@ func drawRange(t *rapid.T, label string) Range {
 	return Range{low, rapid.OneOf(rapid.Uint32Range(low, 7), rapid.Just(uint32(math.MaxUint32))).Draw(t, label+" max")}
 }
 
-func TestRangesAreReadAsWritten(t *testing.T) {
+func TestRangesRoundTrip(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		want := Understood{drawRange(t, "protocol"), drawRange(t, "commands"), Range{}}
 		text, err := json.Marshal(want)
@@ -45,7 +45,7 @@ func TestSharedIsTheHighestOfBoth(t *testing.T) {
 	})
 }
 
-func TestWhatIsNoRange(t *testing.T) {
+func TestInvalidRanges(t *testing.T) {
 	for _, text := range []string{"", "0", "0-1", "2-1", "1-1", "1-", "-1", "+1", "01", "1-2-3", "x", "1 ", "4294967296", "1-4294967296"} {
 		if r, err := Parse(text); err == nil {
 			t.Errorf("%q is read as %s", text, r)

@@ -179,7 +179,7 @@ func TestStoredSegmentIsNotMistakenForRecords(t *testing.T) {
 	}
 }
 
-func TestTornTailSaysWhatWasCutOff(t *testing.T) {
+func TestTornTailReportsWhatWasTruncated(t *testing.T) {
 	d := mustDriver(t)
 	copy(d.fs.Content(segmentName(1))[headerSize:], "unfinished")
 	_, rec, err := Open(d.fs, testOptions)
@@ -192,7 +192,7 @@ func TestTornTailSaysWhatWasCutOff(t *testing.T) {
 
 // A record with a valid checksum and invalid content was not damaged on disk;
 // it is refused all the same.
-func TestSoundRecordWithBadItems(t *testing.T) {
+func TestValidRecordWithBadItems(t *testing.T) {
 	tests := map[string]struct {
 		payload []byte
 		says    string

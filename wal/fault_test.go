@@ -115,7 +115,7 @@ func TestFailureOfEveryOperation(t *testing.T) {
 // What a process finds that a killed one has written is durable from then on, whether it was
 // synced or not: the new process may acknowledge it. The power cut comes at once, or after
 // more was written, in another segment.
-func TestWhatAKilledProcessHasLeftIsMadeDurable(t *testing.T) {
+func TestWritesOfAKilledProcessAreMadeDurable(t *testing.T) {
 	for n := 1; ; n++ {
 		fsys := crashfs.New()
 		failed := failNth(fsys, n)

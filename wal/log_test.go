@@ -370,7 +370,7 @@ func TestLockIsExclusive(t *testing.T) {
 	}
 }
 
-func TestAMemberThatJoinsIsToldFromAFounder(t *testing.T) {
+func TestAJoiningMemberIsToldApartFromAFounder(t *testing.T) {
 	for _, term := range []uint64{0, 7} {
 		fsys := crashfs.New()
 		l, err := Create(fsys, testID, term, testOptions)

@@ -15,7 +15,7 @@ import (
 
 // A body that turns out to be invalid never gets a name under which a start would find it, and
 // is removed at once; what a crash leaves of it is removed at the next start.
-func TestWhatIsRefusedIsNeverThere(t *testing.T) {
+func TestARefusedSnapshotLeavesNothing(t *testing.T) {
 	id, refused := snapshotID{50, 4}, errors.New("this is no state")
 	d := mustDriver(t)
 	d.write(t, 1, 1, 30)
@@ -101,7 +101,7 @@ func (zeros) Read(p []byte) (int, error) { clear(p); return len(p), nil }
 // A file with valid checksums that cannot be restored is passed over like a damaged one; if
 // there is no other, the start is refused and says what to do; one of a newer program is
 // refused in any case.
-func TestOpenPassesOverWhatCannotBeRestored(t *testing.T) {
+func TestOpenPassesOverSnapshotsThatCannotBeRestored(t *testing.T) {
 	d := mustDriver(t)
 	d.write(t, 1, 1, 30)
 	must(t, d.snapshot(snapshotID{20, 1}))

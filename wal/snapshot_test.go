@@ -31,7 +31,7 @@ func patchVersion(b []byte, crcAt int) {
 	binary.LittleEndian.PutUint32(b[crcAt:], crc32.Checksum(b[:crcAt], castagnoli))
 }
 
-func TestSnapshotBodyComesBack(t *testing.T) {
+func TestSnapshotBodyRoundTrips(t *testing.T) {
 	for _, size := range []int{0, 1, maxChunk - 1, maxChunk, maxChunk + 1, 3*maxChunk + 17} {
 		s := NewSnapshots(crashfs.New(), testID)
 		want := bytes.Repeat([]byte("0123456789abcdef!"), size/17+1)[:size]

@@ -81,7 +81,7 @@ func TestLogOnASmallDisk(t *testing.T) {
 	}
 }
 
-func TestFullDiskIsSaid(t *testing.T) {
+func TestFullDiskIsReported(t *testing.T) {
 	d := newSmallDisk(t, 32<<20)
 	var err error
 	for err == nil {

@@ -99,7 +99,7 @@ func TestASpareNeedsSpace(t *testing.T) {
 }
 
 // A leftover spare, complete, incomplete or with its first record, is not part of the log.
-func TestASpareThatWasNotUsed(t *testing.T) {
+func TestAnUnusedSpare(t *testing.T) {
 	for n := 1; ; n++ {
 		d := mustDriver(t)
 		d.write(t, 1, 1, 3)
@@ -154,7 +154,7 @@ func TestRemovalEndsInTheMiddle(t *testing.T) {
 
 // An extent can be read while the log is written: it still has what was overwritten in the
 // log, and reports what was removed.
-func TestAnExtentWhileTheLogGoesOn(t *testing.T) {
+func TestAnExtentWhileTheLogIsWritten(t *testing.T) {
 	d := mustDriver(t)
 	d.write(t, 1, 1, 30)
 	old := d.acked.clone()

@@ -11,7 +11,7 @@ import (
 
 var self = wal.Identity{ClusterID: 0xc1, MemberID: 0xb0}
 
-func TestRecordsComeBack(t *testing.T) {
+func TestRecordsRoundTrip(t *testing.T) {
 	disk := crashfs.New()
 	book, err := Load(disk, self)
 	if err != nil || !book.SameRecords(NewBook(nil)) {
@@ -39,7 +39,7 @@ func TestRecordsComeBack(t *testing.T) {
 }
 
 // A refounded machine keeps records like any other.
-func TestRecordsOfAClusterThatWasFoundedAnew(t *testing.T) {
+func TestRecordsOfARefoundedCluster(t *testing.T) {
 	disk, anew := crashfs.New(), wal.Identity{ClusterID: 7, MemberID: 1, FormerClusterID: 6}
 	book := NewBook(nil).See(member, wal.Reach{Term: 1, LastTerm: 1, Last: 5, Commit: 5})
 	if err := book.Save(disk, anew); err != nil {

@@ -87,7 +87,7 @@ func (d *disk) hearLeader(rt *rapid.T) {
 
 // A member that has lost nothing is never judged to lack anything, however late and in whatever
 // order its peers hear of its reach.
-func TestNobodyIsBehindWhoLostNothing(t *testing.T) {
+func TestAMemberThatLostNothingIsNeverRefused(t *testing.T) {
 	rapid.Check(t, func(rt *rapid.T) {
 		d := &disk{term: 1}
 		book := NewBook(nil)
@@ -142,7 +142,7 @@ func TestNobodyIsBehindWhoLostNothing(t *testing.T) {
 	})
 }
 
-func TestReachComesBack(t *testing.T) {
+func TestReachRoundTrips(t *testing.T) {
 	want := wal.Reach{Term: 7, LastTerm: 6, Last: 1 << 40, Commit: 12}
 	if got, err := DecodeReach(EncodeReach(want)); err != nil || got != want {
 		t.Errorf("%+v, %v", got, err)

@@ -115,7 +115,7 @@ func replay(seed uint64, skip []int) string {
 }
 
 // A seed is a run, byte for byte.
-func TestTheSameSeedIsTheSameRun(t *testing.T) {
+func TestSeedsAreRepeatable(t *testing.T) {
 	for seed := range uint64(5) {
 		first, second := Run(Config{Seed: seed}), Run(Config{Seed: seed})
 		if first.Trace != second.Trace || first.Steps != second.Steps {
