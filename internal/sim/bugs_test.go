@@ -46,7 +46,7 @@ var bugs = []bug{
 `},
 		{"actors/machine.go", `store: disk.store, snapshots: disk.snapshots,`, `store: disk.store, clock: func() logtime.Time { return logtime.Time(cfg.Clock().Wall) }, snapshots: disk.snapshots,`},
 	}},
-	{"lead by the own wall clock", 40, []edit{{"raftnode/clock.go", `	c.hear(c.At(now), now)`, `	c.known = true
+	{"lead by its own wall clock", 40, []edit{{"raftnode/clock.go", `	c.hear(c.At(now), now)`, `	c.known = true
 	c.set(now.Wall, now)`}}},
 	{"skip the ReadIndex", 20, []edit{{"actors/raft.go", `
 	case *Read:
@@ -74,27 +74,27 @@ var bugs = []bug{
 `, `	drop(s.ready)
 	s.ready = nil
 `}}},
-	{"let whoever knows the IDs in", 20, []edit{{"actors/claims.go", `		return one.addr
+	{"accept a stranger that knows the IDs", 20, []edit{{"actors/claims.go", `		return one.addr
 	}
 	return ""`, `		return one.addr
 	}
 	return h.Addr`}}},
-	{"use a member ID again", 50, []edit{{"internal/sim/operator.go", `	o.leave(m.memberID, func(err error, _ bool) {
+	{"reuse a member ID", 50, []edit{{"internal/sim/operator.go", `	o.leave(m.memberID, func(err error, _ bool) {
 		if err != nil && `, `	o.leave(0, func(err error, _ bool) {
 		if err != nil && `}, {"internal/sim/operator.go", `		m.memberID, m.damaged, m.restored, m.served = 0, false, false, false`, `		m.damaged, m.restored, m.served = false, false, false`}}},
-	{"take a machine in that was removed", 60, []edit{{"raftnode/roster.go", `if slices.Contains(r.Removed, member.ID) {`, `if member.ID == 0 {`}}},
-	{"cut a log off where it is damaged", 60, []edit{{"wal/replay.go", `after, found := recordAfter(data, h.crc, offset, end); found`, `after, found := recordAfter(data, h.crc, offset, end); found && after == 0`}}},
+	{"let a removed member join", 60, []edit{{"raftnode/roster.go", `if slices.Contains(r.Removed, member.ID) {`, `if member.ID == 0 {`}}},
+	{"truncate a damaged log", 60, []edit{{"wal/replay.go", `after, found := recordAfter(data, h.crc, offset, end); found`, `after, found := recordAfter(data, h.crc, offset, end); found && after == 0`}}},
 	{"forget the vote", 30, []edit{{"raftnode/appends.go", `&raftpb.HardState{Term: m.Term, Vote: m.Vote, Commit: m.Commit}`, `&raftpb.HardState{Term: m.Term, Vote: new(uint64(0)), Commit: m.Commit}`}}},
-	{"propose again what may have been committed", 60, []edit{{"raftnode/proposals.go", `if !p.done && !p.kept && p.term < term {`, `if !p.done {`}}},
-	{"say that nothing happened when that is not known", 60, []edit{{"raftnode/node.go", `n.fail(p.token, ErrUnknownOutcome)`, `n.fail(p.token, ErrNoLeader)`}}},
-	{"take a forwarded proposal of any term", 100, []edit{{"raftnode/forward.go", `if !n.role.leads || p.term != n.role.term ||`, `p.term = n.role.term
+	{"retry a proposal that may be committed", 60, []edit{{"raftnode/proposals.go", `if !p.done && !p.kept && p.term < term {`, `if !p.done {`}}},
+	{"deny a proposal of unknown outcome", 60, []edit{{"raftnode/node.go", `n.fail(p.token, ErrUnknownOutcome)`, `n.fail(p.token, ErrNoLeader)`}}},
+	{"propose a forward of any term", 100, []edit{{"raftnode/forward.go", `if !n.role.leads || p.term != n.role.term ||`, `p.term = n.role.term
 	if !n.role.leads ||`}}},
-	{"take a forwarded proposal twice", 100, []edit{{"raftnode/forward.go", `if !o.take(p.originID) {`, `if !o.take(p.originID) && n.transferring() {`}}},
+	{"propose a forward twice", 100, []edit{{"raftnode/forward.go", `if !o.take(p.originID) {`, `if !o.take(p.originID) && n.transferring() {`}}},
 	{"leave the history out of a snapshot", 20, []edit{{"store/tree/loader.go", `	history.record(event)
 `, `	history.cleared = event.Index
 	cleared = event.Index
 `}}},
-	{"let a read join a question that is under way", 20, []edit{{"raftnode/reads.go", `case rs.current == nil && len(rs.next) > 0:`, `case rs.current != nil && len(rs.next) > 0 && rs.join():
+	{"let a read join a ReadIndex in flight", 20, []edit{{"raftnode/reads.go", `case rs.current == nil && len(rs.next) > 0:`, `case rs.current != nil && len(rs.next) > 0 && rs.join():
 		return nil
 	case rs.current == nil && len(rs.next) > 0:`},
 		{"raftnode/reads.go", `func (rs *reads) add(`, `func (rs *reads) join() bool {
@@ -110,25 +110,25 @@ func (rs *reads) add(`}}},
 		return err
 	}
 	return nil`}}},
-	{"try a failed fsync again", 30, []edit{{"wal/log.go", `	if err := l.file.Sync(); err != nil {
+	{"retry a failed fsync", 30, []edit{{"wal/log.go", `	if err := l.file.Sync(); err != nil {
 		return fmt.Errorf("wal: sync`, `	if err := l.file.Sync(); err != nil && l.file.Sync() != nil {
 		return fmt.Errorf("wal: sync`}}},
-	{"only sync at the start what a failed sync has left", 60, []edit{{"wal/recover.go", `if rp.final != nil {`, `if rp.final != nil && rp.finalAt < 0 {`}}},
-	{"begin a segment without its name on disk", 60, []edit{{"wal/spare.go", `nameSegment(l.fsys, spareName, name)`, `l.fsys.Rename(spareName, name)`}}},
-	{"remove segments in no order", 250, []edit{{"wal/log.go", `		if err == nil {
+	{"only sync at the start what a failed sync left", 60, []edit{{"wal/recover.go", `if rp.final != nil {`, `if rp.final != nil && rp.finalAt < 0 {`}}},
+	{"begin a segment without syncing its name", 60, []edit{{"wal/spare.go", `nameSegment(l.fsys, spareName, name)`, `l.fsys.Rename(spareName, name)`}}},
+	{"remove segments out of order", 250, []edit{{"wal/log.go", `		if err == nil {
 			err = fsys.SyncDir()
 		}
 `, ``}}},
-	{"promise entries whose segments were removed", 20, []edit{{"raftnode/storage.go", `s.first, s.before, s.runs = index+1, before, runs`, `_, _ = before, runs`}}},
-	{"take a member back whatever it has lost", 100, []edit{{"witness/record.go", `case b.records[member].lacks(reach):`, `case b.records[member].lacks(reach) && member == 0:`}}},
-	{"forget at a restart what the others had", 100, []edit{{"actors/recover.go", `d.book, d.Forgotten = witness.Load`, `_, d.Forgotten = witness.Load`}}},
-	{"miss entries that a new leader may take away", 60, []edit{{"witness/record.go", `if reach.Term == r.Term && reach.LastTerm == r.Term {`, `if reach.Term == r.Term {`}}},
-	{"raise the version before all members know it", 60, []edit{{"raftnode/versions.go", `		if !ok || !alive(id) {
+	{"keep entries whose segments were removed", 20, []edit{{"raftnode/storage.go", `s.first, s.before, s.runs = index+1, before, runs`, `_, _ = before, runs`}}},
+	{"accept a member that has lost entries", 100, []edit{{"witness/record.go", `case b.records[member].lacks(reach):`, `case b.records[member].lacks(reach) && member == 0:`}}},
+	{"forget the witness records at a restart", 100, []edit{{"actors/recover.go", `d.book, d.Forgotten = witness.Load`, `_, d.Forgotten = witness.Load`}}},
+	{"count entries that a new leader may overwrite", 60, []edit{{"witness/record.go", `if reach.Term == r.Term && reach.LastTerm == r.Term {`, `if reach.Term == r.Term {`}}},
+	{"raise the version before all members understand it", 60, []edit{{"raftnode/versions.go", `		if !ok || !alive(id) {
 			return 0
 		}`, `		if !ok || told.Max < common.Max {
 			continue
 		}`}}},
-	{"pass a question on in another's name", 150, []edit{{"raftnode/reads.go", `	case n.raw.BasicStatus().RaftState == raft.StateLeader:
+	{"forward a ReadIndex in another's name", 150, []edit{{"raftnode/reads.go", `	case n.raw.BasicStatus().RaftState == raft.StateLeader:
 		n.stepOther(m)`, `	default:
 		n.stepOther(m)`}}},
 }
