@@ -11,11 +11,11 @@ func (s *Sim) count(what string) { s.counts[what]++ }
 // logged maps log messages that show a rare path to the names under which they are counted.
 var logged = map[string]string{
 	actors.LogFull:                                      "log full",
-	actors.SlowDisk:                                     "leader gives way because of its disk",
+	actors.SlowDisk:                                     "leader steps down: slow disk",
 	"installed a snapshot of the leader":                "state replaced by a snapshot",
 	"snapshot written":                                  "snapshot written",
-	actors.LessThanAcknowledged:                         "member refused that has lost something",
-	actors.FoundStranger:                                "unknown machine vouched for",
+	actors.LessThanAcknowledged:                         "member refused that has lost entries",
+	actors.FoundStranger:                                "unknown machine confirmed",
 	"announcing the name and addresses of this machine": "machine announced",
 }
 
@@ -32,7 +32,7 @@ func (s *Sim) countMessage(m *raftpb.Message) {
 	case raftpb.MsgPreVote:
 		s.count("pre-vote")
 	case raftpb.MsgVote:
-		s.count("vote asked for")
+		s.count("vote requested")
 	case raftpb.MsgSnap:
 		s.count("snapshot received")
 	case raftpb.MsgAppResp:

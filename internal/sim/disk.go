@@ -46,7 +46,7 @@ func (l *life) operate(op crashfs.Op, name string) error {
 	}
 	if faults.cutAt > 0 {
 		if faults.cutAt--; faults.cutAt == 0 {
-			l.sim.count("power cut in the middle of a write")
+			l.sim.count("power cut during a write")
 			faults.before = nil
 			l.stop(func() *crashfs.Disk { return l.disk.Crash(faults.cutRnd) })
 			runtime.Goexit()
@@ -66,10 +66,10 @@ func (l *life) operate(op crashfs.Op, name string) error {
 	l.s.current.sleep(l.takes(op))
 	switch {
 	case faults.full && op.Failure() == syscall.ENOSPC && strings.HasPrefix(name, witness.FileName):
-		l.sim.count("no space for the records of the others")
+		l.sim.count("no space for witness records")
 		return syscall.ENOSPC // there may still be some for the log
 	case faults.full && (op == crashfs.OpCreate || op == crashfs.OpAllocate) && strings.HasPrefix(name, spare):
-		l.sim.count("no space for the next segment ahead of time")
+		l.sim.count("no space for a spare segment")
 		return syscall.ENOSPC // there may be some by the time it is needed
 	case faults.full && op.Failure() == syscall.ENOSPC:
 		faults.hurt = l
@@ -178,7 +178,7 @@ func (s *Sim) checkFlip(l *life, disk *actors.Disk) {
 	torn, had := disk.Found.Torn, reach(before)
 	switch has := reach(disk); {
 	case had == has:
-		s.count("damage without consequence")
+		s.count("damage without effect")
 	case torn != nil && s.isLastRecord(torn, faults.before):
 		s.count("damage to the last record")
 		l.m.damaged = true

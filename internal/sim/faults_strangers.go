@@ -32,7 +32,7 @@ func (s *Sim) knock(rnd *rand.Rand) {
 		return
 	}
 	h := s.strangersHello(rnd, to)
-	s.count("stranger knocks")
+	s.count("stranger dials")
 	to.mimicked = to.mimicked || h.From == to.self.MemberID
 	if status, _ := s.network.admit(to, h); status == 0 {
 		s.fail("%s takes a stranger at %q for member %x", to, h.Addr, h.From)

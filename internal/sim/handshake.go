@@ -25,7 +25,7 @@ func (w *wires) admit(to *life, h transport.Hello) (status int, message string) 
 		v = to.machine.Inbox.Admit(h)
 	}
 	if v.Status == 0 && v.Supersedes {
-		w.sim.count("claim supersedes another one")
+		w.sim.count("claim supersedes another")
 		w.ghosts = slices.DeleteFunc(w.ghosts, func(g ghost) bool { return g.to == to && g.member == h.From && g.nonce != h.Nonce })
 	}
 	return v.Status, v.Message
@@ -74,7 +74,7 @@ func (n *network) Ask(_ context.Context, addr, token string, done func(transport
 	l.s.after(w.delay(), func() {
 		p, err := w.ask(l, addr, token)
 		if err == nil {
-			l.sim.count("member asked who it is")
+			l.sim.count("member asked back")
 		}
 		if errors.Is(err, errCut) {
 			l.s.after(election, func() { done(p, err) })

@@ -40,9 +40,9 @@ func (o *oracle) logged(l *life, r slog.Record) {
 	case strings.HasPrefix(r.Message, "cannot ") && l.m.disks.hurts(l):
 		o.sim.count("process ended: disk fails")
 	case r.Message == "this machine must not go on" && l.m.restored:
-		o.sim.count("restored machine hears that it lacks entries")
+		o.sim.count("restored machine told that it lacks entries")
 	case strings.HasPrefix(r.Message, "another process runs with the identity of this machine") && l.mimicked:
-		o.sim.count("stranger says that it is the machine it knocks at")
+		o.sim.count("stranger claims the identity of its target")
 	default:
 		o.sim.fail("%s: %s", l, text(r))
 	}

@@ -307,7 +307,7 @@ func (l *life) exit() {
 			l.stop(func() *crashfs.Disk { return l.disk.Crash(l.sim.diskTimes) })
 			return
 		}
-		l.sim.count("what a failed sync has left is in memory")
+		l.sim.count("unsynced writes kept in memory after a failed sync")
 	}
 	l.stop(l.disk.Killed)
 }

@@ -132,7 +132,7 @@ func (st *stream) connect() {
 		answer := target.life.self.Hello(st.self.MemberID, "", st.class)
 		answer.Addr = st.addr
 		if status, message := st.events.Meet(answer); status != 0 {
-			st.from.sim.count("stream refused by the dialling side")
+			st.from.sim.count("stream refused by the dialer")
 			_ = target.life.machine.Inbox.Deliver(st.self.MemberID, transport.Frame{
 				Kind: transport.KindRefusal, Payload: transport.EncodeRefusal(status, message),
 			}) // ignored: there is no stream to end
@@ -193,7 +193,7 @@ func (st *stream) Send(f transport.Frame) bool {
 		return true
 	}
 	if w.rnd.Float64() < w.weather.twice {
-		w.sim.count("message twice")
+		w.sim.count("message duplicated")
 		st.deliver(f, st.from.s.now+w.delay()+w.delay())
 	}
 	if w.rnd.Float64() < w.weather.stray {
@@ -218,7 +218,7 @@ func (st *stream) deliver(f transport.Frame, at time.Duration) {
 		switch {
 		case to.dead || st.number != number || f.Kind != transport.KindRaft && st.to == nil:
 		case !w.passes(st.from.m, to.m):
-			w.sim.count("message cut off")
+			w.sim.count("message on a severed link")
 			st.broken(errCut, election)
 		default:
 			if err := to.machine.Inbox.Deliver(st.self.MemberID, f); err != nil {
@@ -290,7 +290,7 @@ func (n *network) Snapshot(_ context.Context, member uint64, addr string, messag
 		to := w.machineAt(addr)
 		if l.dead || to == nil || to.life == nil || to.life.machine == nil || to.memberID != member || to.life.paused ||
 			!w.passes(l.m, to) || w.rnd.Float64() < w.weather.lose {
-			l.sim.count("snapshot lost on the way")
+			l.sim.count("snapshot lost in flight")
 			l.s.after(election, func() { finish(0, errCut) })
 			return
 		}
@@ -303,7 +303,7 @@ func (n *network) Snapshot(_ context.Context, member uint64, addr string, messag
 		w.until(func() bool { return finished || target.dead }, func() { finish(0, errReset) })
 		body := io.Reader(bytes.NewReader(data))
 		if w.rnd.IntN(10) == 0 {
-			l.sim.count("snapshot broken off")
+			l.sim.count("snapshot cut off")
 			body = io.MultiReader(bytes.NewReader(data[:w.rnd.IntN(len(data))]), iotest.ErrReader(errReset))
 		}
 		target.machine.Inbox.Snapshot(n.self.MemberID, message, int64(len(data)), body, func(err error) {

@@ -78,7 +78,7 @@ func (o *operator) look() {
 					o.sim.fail("%s serves from a disk that lacks what it has acknowledged", m)
 				}
 				if o.mustReplace(m) {
-					o.sim.count("restored machine replaced by the word of others")
+					o.sim.count("restored machine replaced at the word of its peers")
 					m.damaged = true
 					m.kill()
 				}
@@ -93,7 +93,7 @@ func (o *operator) look() {
 		case m.damaged:
 			o.replace(m)
 		case o.sim.workload.IntN(4) == 0: // a supervisor backs off
-			o.sim.count("machine started again")
+			o.sim.count("machine restarted")
 			m.start(o.sim.establish)
 		}
 	}
@@ -138,7 +138,7 @@ func (o *operator) joinAgain(m *machine) {
 	if l == nil || m.memberID == 0 || m.removed {
 		return
 	}
-	o.sim.count("asked again to join")
+	o.sim.count("join sent again")
 	l.session.call(l.machine.Raft, func(id uint64, replyTo *actor.PID) any {
 		return &actors.Join{ID: id, ReplyTo: replyTo, Member: m.asMember(), Commands: m.commands()}
 	}, clientPatience, typed(func(reply *actors.Proposed) {

@@ -45,7 +45,7 @@ func downgrade(s *Sim, f *fault) func() {
 	if s.oracle.raised || s.oracle.store.Version() != olderCommands.Max {
 		return nil
 	}
-	s.count("machine put back to an older program")
+	s.count("machine downgraded")
 	return s.down(s.some(f.rnd, 1), func(m *machine) {
 		m.older = true
 		m.kill()

@@ -121,7 +121,7 @@ func (w *watcher) take(reply *actors.WatchReply) {
 		}
 	}
 	if len(reply.Deliveries) == watch.MaxReady {
-		w.sim.count("watcher gets as much as is kept ready")
+		w.sim.count("watcher gets a full ready list")
 	}
 	pause := time.Duration(0)
 	if !w.sim.quiet && w.rnd.IntN(20) == 0 {
