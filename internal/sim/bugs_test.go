@@ -193,7 +193,7 @@ func apply(t *testing.T, edits []edit) (files map[string]string) {
 			files[path] = string(content)
 		}
 		if n := strings.Count(files[path], e.old); n != 1 {
-			t.Fatalf("%s has %d times what is to be replaced:\n%s", e.file, n, e.old)
+			t.Fatalf("%s has the lines to replace %d times, want 1:\n%s", e.file, n, e.old)
 		}
 		files[path] = strings.Replace(files[path], e.old, e.new, 1)
 	}

@@ -40,19 +40,19 @@ func (s *Sim) finish() {
 		s.run(s.now+100*time.Millisecond, s.failed)
 	}
 	if what != "" {
-		s.fail("%v after everything was healed: %s", patience, what)
+		s.fail("not converged %v after all faults ended: %s", patience, what)
 	}
-	s.lastWords()
+	s.compareAll()
 	for range 5 { // the last machine that joined may be promoted meanwhile
-		if s.oracle.unlike == "" || s.failed() {
+		if s.oracle.disagreement == "" || s.failed() {
 			break
 		}
 		s.run(s.now+election, s.failed)
-		s.oracle.voters, s.oracle.unlike = nil, ""
-		s.lastWords()
+		s.oracle.voters, s.oracle.disagreement = nil, ""
+		s.compareAll()
 	}
-	if s.oracle.unlike != "" {
-		s.fail("%s", s.oracle.unlike)
+	if s.oracle.disagreement != "" {
+		s.fail("%s", s.oracle.disagreement)
 	}
 	if s.failed() {
 		return
@@ -74,27 +74,27 @@ func (s *Sim) unsettled() string {
 			return m.name + " was removed and still runs"
 		case m.removed || !m.member:
 		case m.restored:
-			return m.name + " has an older disk and is not replaced"
+			return m.name + " has a restored disk and was not replaced"
 		case m.damaged:
-			return m.name + " has lost its disk and is not replaced"
+			return m.name + " has lost its disk and was not replaced"
 		case m.life == nil || !m.life.ready():
-			return m.name + " does not serve"
+			return m.name + " is not ready"
 		case m.life.position < len(s.oracle.log) && s.oracle.log[len(s.oracle.log)-1].index > m.life.snapshotIndex:
-			return m.name + " has not applied everything"
+			return m.name + " has not caught up"
 		}
 	}
 	if s.oracle.store.Version() != store.Commands.Max {
 		return fmt.Sprintf("the cluster has version %d although all understand %d", s.oracle.store.Version(), store.Commands.Max)
 	}
 	if s.oracle.stale() {
-		return "a key should have expired long ago"
+		return "a key is overdue"
 	}
 	if s.operator.busy {
-		return "a change of the membership is not finished"
+		return "the operator is not done with a conf change"
 	}
 	for _, c := range s.clients {
 		if c.pending {
-			return "a client waits for an answer"
+			return "a request is still in flight"
 		}
 	}
 	for _, w := range s.watchers {
@@ -105,8 +105,8 @@ func (s *Sim) unsettled() string {
 	return ""
 }
 
-// lastWords compares the complete state and the membership of all machines.
-func (s *Sim) lastWords() {
+// compareAll compares the complete state and the membership of all machines.
+func (s *Sim) compareAll() {
 	waiting := 0
 	for _, m := range s.machines {
 		l := m.life
@@ -116,12 +116,12 @@ func (s *Sim) lastWords() {
 		waiting++
 		l.session.sync(clientPatience, func(synced *actors.Synced) {
 			if synced == nil || synced.Err != nil {
-				s.fail("%s cannot say at the end whether it has everything: %+v", l, synced)
+				s.fail("%s fails a sync at the end: %+v", l, synced)
 				return
 			}
 			l.session.freeze(clientPatience, func(frozen *actors.Frozen) {
 				if frozen == nil {
-					s.fail("%s does not give its state at the end", l)
+					s.fail("%s does not answer with its state at the end", l)
 					return
 				}
 				s.oracle.final(l, frozen.State)

@@ -205,7 +205,7 @@ func (r *request) unanswered() {
 		return // it has joined, and has received nothing from its cluster yet
 	}
 	if l := r.life; !l.dead && !l.paused && l.stalled < r.called {
-		r.client.sim.fail("%s has not answered a request for %v, and nothing has held it up", r.life, r.client.sim.now-r.called)
+		r.client.sim.fail("%s has not answered a request for %v, and was not stalled", r.life, r.client.sim.now-r.called)
 	}
 }
 

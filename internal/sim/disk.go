@@ -20,7 +20,7 @@ type diskFaults struct {
 	slow     time.Duration // upper bound of a sync
 	full     bool
 	failSync bool
-	hurt     *life // the process that got an error from the disk
+	failedIn *life // the process that got an error from the disk
 	// killAtSync has the process killed in its next sync, and the power cut a moment
 	// after its successor has started.
 	killAtSync *rand.Rand
@@ -35,8 +35,8 @@ type diskFaults struct {
 	doubtful bool
 }
 
-// hurts reports whether l got an error from its disk: it may and must end.
-func (d *diskFaults) hurts(l *life) bool { return d.hurt == l }
+// hasFailed reports whether l got an error from its disk: it may and must end.
+func (d *diskFaults) hasFailed(l *life) bool { return d.failedIn == l }
 
 // operate is called before every operation of the disk.
 func (l *life) operate(op crashfs.Op, name string) error {
@@ -52,7 +52,7 @@ func (l *life) operate(op crashfs.Op, name string) error {
 			runtime.Goexit()
 		}
 	}
-	if faults.hurts(l) && op != crashfs.OpRemove {
+	if faults.hasFailed(l) && op != crashfs.OpRemove {
 		l.sim.fail("%s goes on to %s %s although its disk has failed", l, op, name)
 	}
 	if rnd := faults.killAtSync; rnd != nil && op == crashfs.OpSync && l.session != nil {
@@ -72,11 +72,11 @@ func (l *life) operate(op crashfs.Op, name string) error {
 		l.sim.count("no space for a spare segment")
 		return syscall.ENOSPC // there may be some by the time it is needed
 	case faults.full && op.Failure() == syscall.ENOSPC:
-		faults.hurt = l
+		faults.failedIn = l
 		l.sim.count("disk full")
 		return syscall.ENOSPC
 	case faults.failSync && (op == crashfs.OpSync || op == crashfs.OpSyncDir):
-		faults.hurt, faults.failSync = l, false
+		faults.failedIn, faults.failSync = l, false
 		l.sim.count("fsync failed")
 		return syscall.EIO
 	}
@@ -185,12 +185,12 @@ func (s *Sim) checkFlip(l *life, disk *actors.Disk) {
 		l.exit()
 		runtime.Goexit()
 	case torn != nil:
-		s.fail("%s: because of damage to %v, more than the last record is cut off: %s", l, faults.flipped, torn)
+		s.fail("%s: because of damage to %v, more than the last record is truncated: %s", l, faults.flipped, torn)
 	case len(disk.Found.BadSnapshots) > 0:
 		// The newest snapshot had no marker in the log yet, so nothing depends on it.
 		s.count("damage to a snapshot that was not logged")
 	default:
-		s.fail("%s: damage to %v changes what is recovered from %+v to %+v, and nothing is said", l, faults.flipped, had, has)
+		s.fail("%s: damage to %v silently changes what is recovered from %+v to %+v", l, faults.flipped, had, has)
 	}
 	faults.before = nil
 }

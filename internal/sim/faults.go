@@ -134,7 +134,7 @@ func (s *Sim) down(machines []*machine, stop func(*machine)) func() {
 	}
 	return func() {
 		for _, m := range machines {
-			m.letUp()
+			m.allowUp()
 		}
 	}
 }
@@ -204,7 +204,7 @@ func removeWhileJoining(s *Sim, f *fault) func() {
 	s.operator.busy = true
 	m := s.operator.add(func() {})
 	for range 2 + f.rnd.IntN(8) {
-		s.after(time.Duration(f.rnd.Int64N(int64(election/2))), func() { s.operator.joinAgain(m) })
+		s.after(time.Duration(f.rnd.Int64N(int64(election/2))), func() { s.operator.retryJoin(m) })
 	}
 	s.after(time.Duration(f.rnd.Int64N(int64(election/2))), func() {
 		s.operator.remove(m, func() { s.operator.busy = false })

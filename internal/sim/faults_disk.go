@@ -85,7 +85,7 @@ func restoredDirectory(s *Sim, f *fault) func() {
 			m.keepDown()
 			m.kill()
 			s.after(writtenDown, func() {
-				m.letUp()
+				m.allowUp()
 				s.sacrifice(f, func() *machine {
 					if s.quiet || m.memberID != id || m.leaving || !s.wouldMiss(m, before) {
 						return nil

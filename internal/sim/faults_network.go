@@ -66,7 +66,7 @@ func badWeather(s *Sim, f *fault) func() {
 		lose:  f.rnd.Float64() * 0.4, twice: f.rnd.Float64() * 0.2, stray: f.rnd.Float64() * 0.2,
 	}
 	s.network.weather = w
-	return func() { s.clearUp(w) }
+	return func() { s.resetWeather(w) }
 }
 
 func handOver(s *Sim, f *fault) func() {
@@ -89,7 +89,7 @@ func leadershipGoesRound(s *Sim, f *fault) func() {
 	var next func()
 	next = func() {
 		if s.now >= until {
-			s.clearUp(w)
+			s.resetWeather(w)
 			return
 		}
 		handOver(s, f)
@@ -99,8 +99,8 @@ func leadershipGoesRound(s *Sim, f *fault) func() {
 	return nil
 }
 
-// clearUp restores the usual weather, unless another fault has changed it meanwhile.
-func (s *Sim) clearUp(from weather) {
+// resetWeather restores the usual weather, unless another fault has changed it meanwhile.
+func (s *Sim) resetWeather(from weather) {
 	if s.network.weather == from {
 		s.network.weather = s.shape.weather
 	}

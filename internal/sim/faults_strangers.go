@@ -33,9 +33,9 @@ func (s *Sim) knock(rnd *rand.Rand) {
 	}
 	h := s.strangersHello(rnd, to)
 	s.count("stranger dials")
-	to.mimicked = to.mimicked || h.From == to.self.MemberID
+	to.impersonated = to.impersonated || h.From == to.self.MemberID
 	if status, _ := s.network.admit(to, h); status == 0 {
-		s.fail("%s takes a stranger at %q for member %x", to, h.Addr, h.From)
+		s.fail("%s accepts a stranger at %q as member %x", to, h.Addr, h.From)
 	}
 }
 

@@ -37,11 +37,11 @@ func (o *oracle) logged(l *life, r slog.Record) {
 	}
 	switch {
 	case r.Level < slog.LevelError:
-	case strings.HasPrefix(r.Message, "cannot ") && l.m.disks.hurts(l):
+	case strings.HasPrefix(r.Message, "cannot ") && l.m.disks.hasFailed(l):
 		o.sim.count("process ended: disk fails")
 	case r.Message == "this machine must not go on" && l.m.restored:
 		o.sim.count("restored machine told that it lacks entries")
-	case strings.HasPrefix(r.Message, "another process runs with the identity of this machine") && l.mimicked:
+	case strings.HasPrefix(r.Message, "another process runs with the identity of this machine") && l.impersonated:
 		o.sim.count("stranger claims the identity of its target")
 	default:
 		o.sim.fail("%s: %s", l, text(r))

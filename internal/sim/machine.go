@@ -94,7 +94,7 @@ type life struct {
 	position      int           // entries of the oracle that it has applied, or skipped by a snapshot
 	leads         bool          // it believes that it leads
 	older         bool          // it runs the older program
-	mimicked      bool          // a stranger has used its identity
+	impersonated  bool          // a stranger has used its identity
 	unconvinced   bool          // it was refused by an unconfirmed peer, and goes on
 	stalled       time.Duration // until when a slow disk or a pause has stalled it
 }
@@ -134,7 +134,7 @@ func (m *machine) start(establish func(l *life, disk *actors.Disk) ([]store.Memb
 func (l *life) boot(establish func(l *life, disk *actors.Disk) ([]store.Member, error)) {
 	defer func() {
 		if reason := recover(); reason != nil {
-			l.sim.fail("%s panics at its start: %v", l, reason)
+			l.sim.fail("%s panics during its start: %v", l, reason)
 			l.exit()
 		}
 	}()
@@ -144,7 +144,7 @@ func (l *life) boot(establish func(l *life, disk *actors.Disk) ([]store.Member, 
 		return
 	}
 	if l.older && disk.Version() > olderCommands.Max {
-		l.tooNew("its disk")
+		l.endOutdated("its disk")
 		return
 	}
 	var seeds []store.Member
@@ -190,12 +190,12 @@ func (l *life) recovered(disk *actors.Disk) {
 // refuse ends a process that cannot start.
 func (l *life) refuse(err error) {
 	switch {
-	case l.m.disks.hurts(l):
+	case l.m.disks.hasFailed(l):
 		l.sim.count("start refused: disk fails")
 	case len(l.m.disks.flipped) > 0 && isDamage(err):
 		l.sim.count("start refused: damage found")
 		l.m.damaged = true
-	case errors.Is(err, errGivenUp):
+	case errors.Is(err, errRemovedMeanwhile):
 	default:
 		l.sim.fail("%s refuses to start: %v", l, err)
 	}
@@ -292,17 +292,17 @@ func (t *lifeTimer) Stop() bool {
 	return true
 }
 
-// keepDown keeps the operator from restarting the machine until letUp.
+// keepDown keeps the operator from restarting the machine until allowUp.
 func (m *machine) keepDown() { m.wantDown++ }
 
-// letUp undoes one keepDown.
-func (m *machine) letUp() { m.wantDown = max(0, m.wantDown-1) } // calmDown may have reset it to 0
+// allowUp undoes one keepDown.
+func (m *machine) allowUp() { m.wantDown = max(0, m.wantDown-1) } // calmDown may have reset it to 0
 
 // exit ends the process from within. The disk keeps what was written. After a failed sync
 // it keeps any part of it; the next process sees that at once or, because the kernel still
 // has the pages in memory, only after a power cut.
 func (l *life) exit() {
-	if l.m.disks.hurts(l) {
+	if l.m.disks.hasFailed(l) {
 		if l.sim.diskTimes.IntN(2) == 0 {
 			l.stop(func() *crashfs.Disk { return l.disk.Crash(l.sim.diskTimes) })
 			return

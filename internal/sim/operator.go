@@ -19,8 +19,8 @@ import (
 // maxMembers is the replicated limit of the cluster's size.
 const maxMembers = 7
 
-// errGivenUp ends the start of a machine that was removed meanwhile.
-var errGivenUp = errors.New("the cluster does not take this machine")
+// errRemovedMeanwhile ends the start of a machine that was removed meanwhile.
+var errRemovedMeanwhile = errors.New("the machine was removed before it has joined")
 
 // operator restarts machines, adds and removes them, and replaces those that have lost
 // their data: one at a time, as the documentation says.
@@ -75,7 +75,7 @@ func (o *operator) look() {
 				o.gone(m, d)
 			default:
 				if m.restored && l.ready() {
-					o.sim.fail("%s serves from a disk that lacks what it has acknowledged", m)
+					o.sim.fail("%s serves from a restored disk that lacks what it has acknowledged", m)
 				}
 				if o.mustReplace(m) {
 					o.sim.count("restored machine replaced at the word of its peers")
@@ -113,7 +113,7 @@ func (o *operator) gone(m *machine, d actors.Departure) {
 		m.kill()
 		return
 	case !d.Removed || !m.leaving && !m.damaged:
-		o.sim.fail("%s stops, because %s; nobody has removed it, and it has lost nothing", m, d.Reason)
+		o.sim.fail("%s stops, because %s; it was not removed, and has lost nothing", m, d.Reason)
 	}
 	o.sim.count("removed machine stops by itself")
 	if m.leaving {
@@ -131,9 +131,9 @@ func (o *operator) add(finished func()) *machine {
 	return m
 }
 
-// joinAgain sends the join of a machine to another member while an earlier one may be in
+// retryJoin sends the join of a machine to another member while an earlier one may be in
 // flight, as a machine does that retries after a timeout.
-func (o *operator) joinAgain(m *machine) {
+func (o *operator) retryJoin(m *machine) {
 	l := o.sim.anyReady(o.sim.workload)
 	if l == nil || m.memberID == 0 || m.removed {
 		return
@@ -196,7 +196,7 @@ func (o *operator) leaveForReplacement(m *machine) {
 		}
 		o.sim.count("machine replaced")
 		m.memberID, m.damaged, m.restored, m.served = 0, false, false, false
-		m.letUp()
+		m.allowUp()
 		m.start(o.sim.establish)
 		o.await(m, func() { o.busy = false })
 	})
@@ -257,7 +257,7 @@ func (s *Sim) establish(l *life, disk *actors.Disk) ([]store.Member, error) {
 	var status *actors.StatusReply
 	for status == nil {
 		if m.removed {
-			return nil, errGivenUp
+			return nil, errRemovedMeanwhile
 		}
 		status = s.join(l)
 	}
@@ -325,7 +325,7 @@ func (o *operator) refused(m *machine, err error, finished func()) bool {
 		finished()
 		return true
 	case errors.Is(err, raftnode.ErrVersion):
-		m.life.tooNew("its join")
+		m.life.endOutdated("its join")
 		finished()
 		return true
 	case ok: // its earlier identity has joined after all

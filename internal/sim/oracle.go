@@ -37,10 +37,10 @@ type oracle struct {
 	// linearizable read.
 	told uint64
 
-	changes map[uint64][]*raftpb.ConfChange // appended conf changes that carry a command, by index
-	raft    []uint64                        // Raft's voters and learners after the entries in log, ascending
-	voters  []uint64                        // at the end of the run, by the first machine
-	unlike  string                          // how two machines disagree about the voters; "": they agree
+	changes      map[uint64][]*raftpb.ConfChange // appended conf changes that carry a command, by index
+	raft         []uint64                        // Raft's voters and learners after the entries in log, ascending
+	voters       []uint64                        // at the end of the run, by the first machine
+	disagreement string                          // how two machines disagree about the voters; "": they agree
 
 	raised bool // a later cluster version than the older program's has been proposed
 
@@ -93,7 +93,7 @@ func (o *oracle) observe(l *life, kind string, message any) {
 		}
 	case *raftnode.Append:
 		o.append(l, m)
-		o.lookForRaise(l, m)
+		o.observeRaise(l, m)
 	case *raftnode.ReadBack:
 		o.sim.count("entries read back from the log")
 	case *raftnode.Leader:
@@ -122,7 +122,7 @@ func (o *oracle) append(l *life, m *raftnode.Append) {
 		key := [2]uint64{e.GetIndex(), e.GetTerm()}
 		other, ok := o.appended[key]
 		if ok && other != h.Sum64() {
-			o.sim.fail("%s has another entry at index %d of term %d than another machine", l, e.GetIndex(), e.GetTerm())
+			o.sim.fail("%s has a different entry at index %d of term %d than another machine", l, e.GetIndex(), e.GetTerm())
 		}
 		o.appended[key] = h.Sum64()
 		if e.GetType() == raftpb.EntryConfChange && !ok {
@@ -161,7 +161,7 @@ func (o *oracle) change(e *raftpb.Entry) {
 		o.sim.count("learner promoted")
 		for _, m := range o.sim.machines {
 			if m.memberID == change.GetNodeId() && len(o.log) > 0 && m.lastIndex+maxBehind < o.log[len(o.log)-1].index {
-				o.sim.fail("%s gets a vote with entry %d although it has nothing behind entry %d", m, e.GetIndex(), m.lastIndex)
+				o.sim.fail("%s is promoted with entry %d although its log ends at entry %d", m, e.GetIndex(), m.lastIndex)
 			}
 		}
 	}
@@ -184,7 +184,7 @@ func (o *oracle) apply(l *life, e *raftnode.Entry) {
 	if at < len(o.log) {
 		known := &o.log[at]
 		if known.index != e.Index || known.now != e.Now || !bytes.Equal(known.command, e.Command) {
-			o.sim.fail("%s applies another entry at index %d than the one that was committed there (%d)", l, e.Index, known.index)
+			o.sim.fail("%s applies a different entry at index %d than the one that was committed there (%d)", l, e.Index, known.index)
 		}
 		return
 	}
@@ -240,13 +240,13 @@ func (o *oracle) checkMembers(e *raftnode.Entry) {
 		members = append(members, m.ID)
 		for _, what := range []string{m.Name, m.PeerURL, m.ClientURL} {
 			if other, taken := has[what]; taken {
-				o.sim.fail("behind entry %d both %x and %x have %s", e.Index, other, m.ID, what)
+				o.sim.fail("after entry %d both %x and %x have %s", e.Index, other, m.ID, what)
 			}
 			has[what] = m.ID
 		}
 	}
 	if !slices.Equal(members, o.raft) {
-		o.sim.fail("behind entry %d Raft counts %x, and the members are %x", e.Index, o.raft, members)
+		o.sim.fail("after entry %d Raft's voters and learners are %x, and the members are %x", e.Index, o.raft, members)
 	}
 }
 
@@ -287,11 +287,11 @@ func (o *oracle) acknowledged(r *request, result store.Result) {
 	i, ok := o.find(result.Index)
 	switch {
 	case !ok || !bytes.Equal(o.log[i].command, r.command):
-		o.sim.fail("%s acknowledges a write at index %d, where there is another entry", r.life, result.Index)
+		o.sim.fail("%s acknowledges a write at index %d, which is another entry", r.life, result.Index)
 	case !reflect.DeepEqual(o.log[i].result, result):
 		o.sim.fail("%s answers the write at index %d with %+v, want %+v", r.life, result.Index, result, o.log[i].result)
 	case result.Index <= r.floor:
-		o.sim.fail("a write got index %d although somebody had been told of %d before it was sent", result.Index, r.floor)
+		o.sim.fail("a write got index %d although a client had seen %d before it was sent", result.Index, r.floor)
 	}
 	o.told = max(o.told, result.Index)
 }
@@ -301,7 +301,7 @@ func (o *oracle) acknowledged(r *request, result store.Result) {
 func (o *oracle) read(r *request, reply *actors.ReadReply) {
 	if !r.local {
 		if reply.Index < r.floor {
-			o.sim.fail("%s reads %s as of index %d although somebody had been told of %d before", r.life, r.path, reply.Index, r.floor)
+			o.sim.fail("%s reads %s as of index %d although a client had seen %d before", r.life, r.path, reply.Index, r.floor)
 		}
 		o.told = max(o.told, reply.Index)
 	}
@@ -349,7 +349,7 @@ func (o *oracle) final(l *life, state *store.View) {
 		last = o.log[len(o.log)-1].index
 	}
 	if state.Index() < o.told {
-		o.sim.fail("%s ends at index %d although clients were told of %d", l, state.Index(), o.told)
+		o.sim.fail("%s ends at index %d although clients have seen %d", l, state.Index(), o.told)
 	}
 	if state.Index() == last {
 		o.frozen(l, o.store.View())
@@ -359,10 +359,10 @@ func (o *oracle) final(l *life, state *store.View) {
 
 // members checks at the end that the voters and learners of a machine are exactly the
 // members. Those that joined last may still be learners. Machines that disagree about the
-// voters are recorded in unlike, not failed: a promotion may be in flight.
+// voters are recorded in disagreement, not failed: a promotion may be in flight.
 func (o *oracle) members(l *life, status *actors.StatusReply) {
 	if status == nil {
-		o.sim.fail("%s does not say at the end who votes", l)
+		o.sim.fail("%s does not answer with its voters at the end", l)
 		return
 	}
 	var members []uint64
@@ -371,13 +371,13 @@ func (o *oracle) members(l *life, status *actors.StatusReply) {
 	}
 	counted := slices.Sorted(slices.Values(slices.Concat(status.Raft.Voters, status.Raft.Learners)))
 	if !slices.Equal(counted, members) {
-		o.sim.fail("%s counts %x as members, %x of them without a vote, want %x", l, counted, status.Raft.Learners, members)
+		o.sim.fail("%s has the voters and learners %x, of them the learners %x, want %x", l, counted, status.Raft.Learners, members)
 	}
 	if o.voters == nil {
 		o.voters = status.Raft.Voters
 	}
 	if !slices.Equal(o.voters, status.Raft.Voters) {
-		o.unlike = fmt.Sprintf("for %s %x vote, for another machine %x", l, status.Raft.Voters, o.voters)
+		o.disagreement = fmt.Sprintf("the voters on %s are %x, on another machine %x", l, status.Raft.Voters, o.voters)
 	}
 }
 

@@ -179,7 +179,7 @@ func (g *siege) withstood() error {
 	g.pass(3 * time.Second)
 	if g.departed == nil && !g.failed() && g.alone() {
 		if err := g.write(); err != nil {
-			g.fail("the machine does not serve: %w", err)
+			g.fail("the machine fails a write: %w", err)
 		}
 	}
 	for _, powerCut := range []bool{false, true} {
@@ -189,7 +189,7 @@ func (g *siege) withstood() error {
 		g.restart(powerCut)
 		if !g.failed() && g.departed == nil && g.alone() {
 			if err := g.write(); err != nil {
-				g.fail("the machine does not serve after a restart: %w", err)
+				g.fail("the machine fails a write after a restart: %w", err)
 			}
 		}
 	}

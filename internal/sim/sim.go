@@ -190,7 +190,7 @@ const maxStill = 1_000_000
 
 func (s *Sim) failed() bool {
 	if s.still > maxStill {
-		s.fail("the machines send messages to themselves without end")
+		s.fail("more than %d messages without time passing", maxStill)
 	}
 	return s.failure != nil
 }

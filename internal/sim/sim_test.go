@@ -72,7 +72,7 @@ func TestSeed(t *testing.T) {
 			left = append(left, "\n\t"+f)
 		}
 	}
-	t.Errorf("seed %d: %v\nit also fails with no other faults than%s\n%s", r.Seed, r.Failure, strings.Join(left, ""), replay(r.Seed, skip))
+	t.Errorf("seed %d: %v\nit also fails with only these faults:%s\n%s", r.Seed, r.Failure, strings.Join(left, ""), replay(r.Seed, skip))
 }
 
 func skipped(t *testing.T) (skip []int) {
@@ -157,20 +157,20 @@ func TestSeeds(t *testing.T) {
 	for _, r := range total.failed {
 		t.Errorf("seed %d: %s\n%s", r.Seed, r.Failure, replay(r.Seed, nil))
 	}
-	for _, seed := range total.unlike {
-		t.Errorf("seed %d was not the same run twice", seed)
+	for _, seed := range total.unrepeatable {
+		t.Errorf("seed %d was a different run when repeated", seed)
 	}
 	if total.seeds < enough {
 		return
 	}
 	for _, what := range rare {
 		if total.counts[what] == 0 {
-			t.Errorf("in %d seeds this has never happened: %s", total.seeds, what)
+			t.Errorf("in %d seeds this rare event has not occurred: %s", total.seeds, what)
 		}
 	}
 	for _, k := range faultKinds {
 		if total.counts["fault: "+k.name] == 0 {
-			t.Errorf("in %d seeds this fault has never happened: %s", total.seeds, k.name)
+			t.Errorf("in %d seeds this fault has not occurred: %s", total.seeds, k.name)
 		}
 	}
 }

@@ -43,7 +43,7 @@ func (o *oracle) checkTime(e *raftnode.Entry, result store.Result) {
 			o.sim.fail("entry %d expires %s %v before its deadline", e.Index, path, deadline.Sub(logtime.Time(e.Now)))
 		}
 		if due := o.times.due[path]; o.sim.now < due {
-			o.sim.fail("entry %d expires %s %v too early by the true time", e.Index, path, due-o.sim.now)
+			o.sim.fail("entry %d expires %s %v early by the true time", e.Index, path, due-o.sim.now)
 		}
 	}
 }

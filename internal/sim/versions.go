@@ -52,17 +52,17 @@ func downgrade(s *Sim, f *fault) func() {
 	})
 }
 
-// tooNew ends a process whose program is too old for the cluster. The operator starts the
+// endOutdated ends a process whose program is too old for the cluster. The operator starts the
 // present one.
-func (l *life) tooNew(where string) {
+func (l *life) endOutdated(where string) {
 	l.sim.count("older program refused: " + where)
 	l.m.older = false
 	l.exit()
 }
 
-// knew is how long a process with the older program must have run for a leader to know: before
+// noticeTime is how long a process with the older program must have run for a leader to know: before
 // that the leader may take it for the process before it.
-const knew = 2 * election
+const noticeTime = 2 * election
 
 // raises records an entry that gives the cluster a version. Its proposer must have heard from
 // all members that they understand it.
@@ -74,7 +74,7 @@ func (o *oracle) raises(by *life, to uint32) {
 		o.sim.count("version raised")
 		for _, m := range o.sim.machines {
 			l := m.life
-			if l != nil && l != by && l.older && l.machine != nil && l.sim.now-l.started > knew && slices.Contains(o.raft, m.memberID) {
+			if l != nil && l != by && l.older && l.machine != nil && l.sim.now-l.started > noticeTime && slices.Contains(o.raft, m.memberID) {
 				o.sim.fail("%s raises the version to %d although %s, which has run for %s, does not understand it", by, to, l, (l.sim.now - l.started).Round(time.Millisecond))
 			}
 		}
@@ -98,8 +98,8 @@ func (o *oracle) checkVersion(e *raftnode.Entry) {
 	}
 }
 
-// lookForRaise looks for a raised version in entries that a machine appends.
-func (o *oracle) lookForRaise(l *life, m *raftnode.Append) {
+// observeRaise looks for a raised version in entries that a machine appends.
+func (o *oracle) observeRaise(l *life, m *raftnode.Append) {
 	for command := range raftnode.Commands(m.Entries) {
 		given := store.VersionGiven(command)
 		if given == 0 {
@@ -107,7 +107,7 @@ func (o *oracle) lookForRaise(l *life, m *raftnode.Append) {
 		}
 		o.raises(l, given)
 		if l.older && given > olderCommands.Max && !o.sim.failed() {
-			l.tooNew("an entry")
+			l.endOutdated("an entry")
 		}
 	}
 }
@@ -118,6 +118,6 @@ func (o *operator) refusedVersion(m *machine, d actors.Departure) bool {
 	if !m.older || d.Removed || d.Lost || !o.sim.oracle.raised {
 		return false
 	}
-	m.life.tooNew("a handshake")
+	m.life.endOutdated("a handshake")
 	return true
 }

@@ -143,13 +143,13 @@ func (w *watcher) lost(err error) {
 	case errors.As(err, &cleared):
 		w.sim.count("history cleared")
 		if since := w.sim.oracle.eventsSince(cleared.Requested); since < int(w.sim.shape.history) {
-			w.sim.fail("%s says that the history from %d on is cleared; there were only %d events since, and %d are kept",
+			w.sim.fail("%s says that the history from %d on was cleared; there were only %d events since, and %d are kept",
 				w.life, cleared.Requested, since, w.sim.shape.history)
 		}
 	case errors.Is(err, actors.ErrHistoryLost):
 		w.sim.count("history lost by a snapshot")
 		if w.life.snapshotIndex <= w.life.baseIndex {
-			w.sim.fail("%s says that it has skipped a part of the history, and has not installed a snapshot", w.life)
+			w.sim.fail("%s says that it has lost history, and has not installed a snapshot", w.life)
 		}
 	default:
 		w.sim.fail("%s ends a watch: %v", w.life, err)

@@ -63,14 +63,14 @@ type sum struct {
 	counts                     map[string]int
 	failed                     []outcome
 	traces                     map[uint64]uint64 // by seed
-	unlike                     []uint64          // seeds whose repetition was another run
+	unrepeatable               []uint64          // seeds whose repetition was another run
 }
 
 func (s *sum) names() []string { return slices.Sorted(maps.Keys(s.counts)) }
 
 func (s *sum) add(o outcome) {
 	if trace, ok := s.traces[o.Seed]; ok && trace != o.Trace {
-		s.unlike = append(s.unlike, o.Seed)
+		s.unrepeatable = append(s.unrepeatable, o.Seed)
 	}
 	s.traces[o.Seed] = o.Trace
 	if o.Again {
