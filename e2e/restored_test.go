@@ -210,7 +210,7 @@ func TestRestoredFromBeforeTheOthersCame(t *testing.T) {
 	c.kill(first)
 	first.putBack(backup)
 	first.start()
-	waitUntil(t, "it says that somebody is not heard", func() bool {
+	waitUntil(t, "it logs that members are silent", func() bool {
 		return strings.Contains(first.proc.stderr(), "or its data is an old copy: start it with -C")
 	})
 	first.kill()

@@ -87,13 +87,13 @@ func TestARejectedProposalWaitsForTheNextLeader(t *testing.T) {
 	c.settle()
 	clear(c.cut)
 	if !old.node.Transfer() {
-		t.Fatal("there is nobody to lead instead")
+		t.Fatal("no follower can take over")
 	}
 	here, there := old.propose(), f.propose()
 	c.settle()
 	c.wantOpen(here, there)
 	if old.leader.Self != true || len(c.onTheWay(holding(f2.id, raftpb.MsgTimeoutNow))) != 1 {
-		t.Fatal("the leadership has gone already")
+		t.Fatal("the transfer is over already")
 	}
 	c.hold = nil
 	c.pass(3) // each time it is forwarded to the leader again, which is still handing over

@@ -49,7 +49,7 @@ func TestTheBytesWithoutALeaderAreBounded(t *testing.T) {
 	f.work()
 	c.wantNothingHeld()
 	if taken := f.fill(raftnode.MaxWaitingBytes + 1); taken != 1 {
-		t.Fatalf("%d are taken that are over the limit by themselves", taken)
+		t.Fatalf("%d commands over the limit are taken, want 1", taken)
 	}
 }
 

@@ -90,7 +90,7 @@ func TestAMachineThatReadsBackVotesAndIsNoCandidate(t *testing.T) {
 	l.crash(len(l.wal))
 	c.pass(60)
 	if !other.leader.Self {
-		t.Fatalf("nobody leads: %+v", other.leader)
+		t.Fatalf("there is no leader: %+v", other.leader)
 	}
 	slow.unread = false
 	slow.hasRead()
@@ -124,6 +124,6 @@ func TestObsoleteReadBacksAreNotUsed(t *testing.T) {
 	c.pass(20)
 	c.wantSame()
 	if err := l.node.HasRead(1, nil); err == nil {
-		t.Error("it takes what it has not asked for")
+		t.Error("entries that were not requested are accepted")
 	}
 }

@@ -99,7 +99,7 @@ func TestALeaderWhoseDiskHangsStepsDown(t *testing.T) {
 		t.Fatal("it still leads")
 	}
 	if old.slowDisk != 1 {
-		t.Fatalf("it says %d times that it gives way", old.slowDisk)
+		t.Fatalf("a slow disk is reported %d times, want 1", old.slowDisk)
 	}
 	c.wantDone(there)
 	write := c.leader().propose()
