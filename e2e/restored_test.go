@@ -43,7 +43,7 @@ func TestRestoredDirectory(t *testing.T) {
 			}
 			index := restored.event(post("/v1/keys/newer", "value", "1")).Index
 			id := restored.id()
-			waitUntil(t, "the others have written down how far it is", func() bool {
+			waitUntil(t, "the others have a record of its reach on disk", func() bool {
 				return !slices.ContainsFunc(c.others(restored), func(s *server) bool { return !s.remembers(id, index) })
 			})
 			c.kill(restored)
@@ -204,7 +204,7 @@ func TestRestoredFromBeforeTheOthersCame(t *testing.T) {
 	c.waitVoters()
 	id := first.id()
 	index := first.event(post("/v1/keys/new", "value", "1")).Index
-	waitUntil(t, "the others have written down how far it is", func() bool {
+	waitUntil(t, "the others have a record of its reach on disk", func() bool {
 		return !slices.ContainsFunc(c.others(first), func(s *server) bool { return !s.remembers(id, index) })
 	})
 	c.kill(first)
