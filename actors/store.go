@@ -27,10 +27,11 @@ type storeActor struct {
 	store *store.Store
 	// view is of the state as it is; nil before anybody has asked for one. There is one at
 	// most for all who ask between two batches, because the writes after it pay for it.
-	view   *store.View
-	counts Counts
-	log    *slog.Logger
-	fatal  fatal
+	view        *store.View
+	maxChildren int // that it lists itself
+	counts      Counts
+	log         *slog.Logger
+	fatal       fatal
 	// snapshots is where the ones that are to be installed are read from.
 	snapshots *wal.Snapshots
 	restored  restored // the one that came last, until it is installed or superfluous
@@ -209,8 +210,8 @@ func (s *storeActor) read(ctx actor.Context, m *Read) {
 	answer := &ReadReply{ID: m.ID, Index: s.store.Index()}
 	answer.Node, answer.Failure = s.store.Get(m.Path)
 	if answer.Node != nil && answer.Node.Dir {
-		answer.Children = s.store.FirstChildren(m.Path, MaxChildren+1)
-		if len(answer.Children) > MaxChildren {
+		answer.Children = s.store.FirstChildren(m.Path, s.maxChildren+1)
+		if len(answer.Children) > s.maxChildren {
 			answer.Children, answer.View = nil, s.now()
 		}
 	}
