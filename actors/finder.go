@@ -14,29 +14,31 @@ import (
 const (
 	// maxFindPause bounds the pause between two searches, in election timeouts.
 	maxFindPause = 30
-	// maxStrangers bounds the machines that are looked for because they say that they are
+	// maxStrangers bounds the unknown machines that are looked for because they claim to be
 	// members.
 	maxStrangers = 16
 	// knockPauses is how many searches for strangers there may be in an election timeout.
 	knockPauses = 4
-	// patienceWithStrangers is in how many searches one is not found until that is said: a
+	// patienceWithStrangers is how many searches for a stranger fail before that is logged: a
 	// member that has just joined is not known everywhere at once.
 	patienceWithStrangers = 5
 )
 
-// FoundStranger is what a machine says that has learnt of a member which it did not know.
+// FoundStranger is logged when this machine learns of a member that it did not know.
 const FoundStranger = "found a member that this machine did not know: one that it knows has named it"
 
-// finderActor looks for members that are not where the state of this machine says: all
+// finderActor looks for members that are not at the address in the state of this machine: all
 // machines of a cluster may have been moved at once. It asks the machines of -C, and members
-// that this machine has heard of, who they are and whom they know where, then those that it
-// learns of so, one after the other; and again after a pause, as long as there is a member
-// that this machine has not heard of from itself.
-// It also looks for machines that say they are members, and that this machine does not know,
-// because its state may be behind. They are asked for, and not dialled, unless a machine at
-// -C or at the address of a member says where they are.
-// An address is an address and no more: that a member is there counts only when the
-// machine there says so, and the handshake of a stream looks at it again.
+// that have told their address, who they are and which members they know at which addresses,
+// then the machines at the addresses that it learns in this way, one after the other. It
+// retries after a pause, as long as there is a member that has not told its address itself.
+//
+// It also looks for strangers: machines that claim to be members and that this machine does not
+// know, because its state may be behind. It asks others about them, and does not dial them,
+// unless a machine at -C or at the address of a member knows their address.
+//
+// An address proves nothing: that a member is there counts only when the machine there says
+// so, and the handshake of a stream verifies it again.
 type finderActor struct {
 	self      uint64
 	hints     []string // addresses, host:port
@@ -46,25 +48,25 @@ type finderActor struct {
 	log       *slog.Logger
 
 	to      *pids
-	places  []transport.Place // of members this machine has heard of from themselves
+	places  []transport.Place // of members that have told their address
 	missing []transport.Place // where the other members should be
-	// strangers are not known as members. They are forgotten at the end of a search.
+	// strangers are for the next search, which drops them when it ends.
 	strangers []uint64
-	sought    []uint64          // the strangers that are looked for in this search
-	fruitless map[uint64]int    // in how many searches a stranger was not found
-	told      bool              // who the members are
-	queue     []hint            // to be asked in this search
+	sought    []uint64          // the strangers of this search
+	fruitless map[uint64]int    // searches in which a stranger was not found
+	told      bool              // whereabouts have come
+	queue     []hint            // yet to be asked in this search
 	asked     map[string]bool   // in this search
-	faults    map[string]string // what was said of an address
+	faults    map[string]string // what was logged, by address
 	busy      bool              // a search is under way
-	timer     Timer             // until the next one; nil: none waits
+	timer     Timer             // until the next search; nil: there is none
 	next      time.Duration     // the pause after this one
 	ctx       context.Context   // ends with the actor
 	stop      context.CancelFunc
 }
 
-// hint is an address to be asked. What is told has come from somebody who has no more than his
-// own word for being where he is, so it is found there and no more believed than that.
+// hint is an address to ask. It is told if its source has nothing but its own word for being
+// where it is: a member is found there, and no more believed than that.
 type hint struct {
 	addr string
 	told bool
@@ -101,9 +103,8 @@ func (f *finderActor) Receive(ctx actor.Context) {
 	}
 }
 
-// knock has the next search look for a stranger, too. However many there are, and however
-// often they come, one search does not follow the other more quickly than a member needs that
-// was down.
+// knock adds a stranger to the next search. However many there are, and however often they
+// retry, searches follow each other no faster than needed for a member that was down.
 func (f *finderActor) knock(ctx actor.Context, stranger uint64) {
 	if !f.told || len(f.strangers) >= maxStrangers || slices.Contains(f.strangers, stranger) {
 		return
@@ -140,7 +141,7 @@ func (f *finderActor) search(ctx actor.Context) {
 	f.ask(ctx)
 }
 
-// ask asks the next one, or ends the search.
+// ask asks the next address, or ends the search.
 func (f *finderActor) ask(ctx actor.Context) {
 	for len(f.queue) > 0 && len(f.missing)+len(f.sought) > 0 && len(f.asked) < maxPeers {
 		next := f.queue[0]
@@ -165,8 +166,8 @@ func (f *finderActor) ask(ctx actor.Context) {
 	f.timer = f.afterFunc(pause, func() { root.Send(self, findDue{}) })
 }
 
-// giveUp forgets the strangers that were not found, until they come again. Of one that comes
-// again and again it says so: it may be a member, of which nobody here can know.
+// giveUp drops the strangers that were not found, until they dial again. One that keeps dialling
+// is logged: it may be a member that no machine asked here can know.
 func (f *finderActor) giveUp() {
 	for _, stranger := range f.sought {
 		if len(f.fruitless) >= maxStrangers || f.fruitless == nil {
@@ -190,8 +191,8 @@ func (f *finderActor) heard(ctx actor.Context, m *present) {
 		f.complain(m.addr, "this is the machine itself; name another one")
 	default:
 		f.faults[m.addr] = ""
-		// One that this machine has heard of from itself is where it has said: what
-		// answers at another address may be a copy of it.
+		// A member that has told its address is there: what answers at another one may be a
+		// copy of it.
 		at := func(p transport.Place) bool { return p.Member == m.presence.Member }
 		if !slices.ContainsFunc(f.places, at) {
 			message := "found a member"
@@ -212,7 +213,7 @@ func (f *finderActor) heard(ctx actor.Context, m *present) {
 	f.ask(ctx)
 }
 
-// complain says once what is wrong with an address that somebody has given.
+// complain logs once what is wrong with an address of -C.
 func (f *finderActor) complain(addr, fault string) {
 	if slices.Contains(f.hints, addr) && f.faults[addr] != fault {
 		f.faults[addr] = fault

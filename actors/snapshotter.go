@@ -12,8 +12,8 @@ import (
 	"etcd/wal"
 )
 
-// keepSnapshots is how many snapshot files stay: a damaged newest one then costs
-// nothing, because the log reaches back to the one before it.
+// keepSnapshots is how many snapshot files are kept: if the newest is damaged nothing is
+// lost, because the log reaches back to the one before it.
 const keepSnapshots = 2
 
 // snapshotActor writes snapshots to disk while the store goes on.
@@ -21,8 +21,8 @@ type snapshotActor struct {
 	snapshots *wal.Snapshots
 	logger    *slog.Logger
 	fatal     fatal
-	stopping  context.Context // ends what is being written
-	applied   uint64          // index that the store has reached, as far as is known here
+	stopping  context.Context // ends the snapshot under way
+	applied   uint64          // index up to which the store has applied, as far as known here
 
 	to *pids
 }

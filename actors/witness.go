@@ -14,13 +14,12 @@ import (
 	"etcd/witness"
 )
 
-// witnessEvery is how long it may take until the others hear how far the log of this
-// machine reaches, and until what they have told is on disk.
+// witnessEvery is the longest until the peers know the reach of this machine's log, and until
+// theirs is on disk here.
 const witnessEvery = time.Second
 
-// witnessActor tells the other members what this one has durably, and remembers what they
-// have. It has nothing to do with the way of a command: its file is written beside the log,
-// and may lag behind.
+// witnessActor tells the peers the reach of this machine's log, and remembers theirs. It is not
+// on the path of a command: its file is written beside the log, and may lag.
 type witnessActor struct {
 	identity  wal.Identity
 	fsys      vfs.FS
@@ -28,7 +27,7 @@ type witnessActor struct {
 	log       *slog.Logger
 	fatal     fatal
 
-	book    *atomic.Pointer[witness.Book] // read by whoever shakes hands
+	book    *atomic.Pointer[witness.Book] // read in handshakes
 	durable *atomic.Pointer[wal.Reach]    // set by the WAL writer
 
 	to      *pids
@@ -67,8 +66,8 @@ func (w *witnessActor) Receive(ctx actor.Context) {
 	}
 }
 
-// tell tells the others how far the log reaches. One that is not connected hears it in the
-// next handshake.
+// tell sends the reach of the log to the peers. One that is not connected gets it in the next
+// handshake.
 func (w *witnessActor) tell(ctx actor.Context) {
 	reach := *w.durable.Load()
 	if reach == w.told {
@@ -78,8 +77,8 @@ func (w *witnessActor) tell(ctx actor.Context) {
 	ctx.Send(w.to.raft, &broadcast{frame: transport.Frame{Kind: transport.KindReach, Payload: []byte(witness.EncodeReach(reach))}})
 }
 
-// save writes down what has changed. Without space it is left for later: the log may still
-// have some.
+// save stores the book if it has changed. Without disk space it retries later: the log may
+// still have some.
 func (w *witnessActor) save() {
 	book := w.book.Load()
 	if book.SameRecords(w.saved) {
