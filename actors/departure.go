@@ -13,7 +13,7 @@ import (
 	"etcd/store"
 )
 
-// Statuses that refuse the handshake of a process for good.
+// Statuses that refuse the handshake of a process that must not take part.
 const (
 	statusGone   = http.StatusGone      // it was removed from the cluster
 	statusRival  = http.StatusConflict  // another process with its identity is connected

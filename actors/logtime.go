@@ -9,7 +9,8 @@ import (
 	"etcd/store/logtime"
 )
 
-// logTime tells the time of the log to everybody on this machine. The raft actor keeps it.
+// logTime shares the time of the log with all goroutines of this machine. The raft actor
+// keeps it.
 type logTime struct {
 	clock func() raftnode.Reading
 	known atomic.Pointer[raftnode.Clock]
@@ -30,22 +31,22 @@ const OwnClock = "no other machine knows the time of the log, which goes on by t
 
 const (
 	// maxApart is how far the clock of a machine and the time of the log may be apart
-	// before that is worth a word.
+	// before that is logged.
 	maxApart = 10 * time.Second
-	// sayApartEvery is how often it is said while it lasts.
+	// sayApartEvery is how often it is logged while it lasts.
 	sayApartEvery = time.Hour
 )
 
 // earliest is before the first version of this program: a clock behind it was never set.
 var earliest = logtime.Of(time.Date(2025, time.January, 1, 0, 0, 0, 0, time.UTC))
 
-// clockWatch says when the clock of this machine is not to be believed. The machine goes
-// by the time of the log all the same.
+// clockWatch logs when the clock of this machine looks wrong. The machine goes by the time of
+// the log all the same.
 type clockWatch struct {
 	log   *slog.Logger
 	own   bool // the time of the log was that of this machine when it looked last
 	apart bool
-	said  uint64 // Mono, when it was said last
+	said  uint64 // Mono, when it was logged last
 }
 
 func (w *clockWatch) look(clock raftnode.Clock, now raftnode.Reading) {
@@ -69,7 +70,7 @@ func (w *clockWatch) look(clock raftnode.Clock, now raftnode.Reading) {
 	}
 }
 
-// begin says that this machine has been elected and nobody knew the time of the log.
+// begin logs that this machine was elected and no member knew the time of the log.
 func (w *clockWatch) begin(wall, log logtime.Time) {
 	if wall < earliest {
 		w.log.Warn("the clock of this machine was never set, and no other machine knows the time of the log, which goes by it now. "+

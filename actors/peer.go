@@ -47,8 +47,8 @@ type peerActor struct {
 	resend        Timer // until the failed snapshot may be resent
 }
 
-// RefusedFromElsewhere is logged when this machine is refused from an address at which no
-// member is believed to be: it cannot tell whether that is a member, so it goes on.
+// RefusedFromElsewhere is logged when a machine refuses this one from an address at which its
+// member is not believed to be: it may be no member at all, so this machine goes on.
 const RefusedFromElsewhere = "a machine that is not where its member should be refuses this machine; it is tried again"
 
 // MemberID formats an ID as users see it: 16 hex digits.
