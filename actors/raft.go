@@ -18,7 +18,7 @@ import (
 	"etcd/witness"
 )
 
-// raftActor drives the consensus core and spreads its work.
+// raftActor drives the consensus core and hands out its work.
 type raftActor struct {
 	node  *raftnode.Node
 	clock func() raftnode.Reading
@@ -31,11 +31,11 @@ type raftActor struct {
 
 	leader      uint64
 	leads       bool
-	version     uint32 // of the cluster by the state, 0 if it is not known
+	version     uint32 // of the cluster by the state, 0 if unknown
 	leaderSince logtime.Time
 	appends     Appends
 	followers   raftnode.Followers // while this machine leads
-	patience    time.Duration      // with their answers
+	patience    time.Duration      // after which an answer of theirs counts as lost
 	handingOver []chan<- struct{}
 
 	peers *peers
@@ -46,7 +46,7 @@ type raftActor struct {
 	probation *witness.Probation
 	givenUp   givenUp
 	applied   uint64 // index of the last entry that was applied
-	committed uint64 // up to where the log was known to be committed at the start
+	committed uint64 // commit index known at the start
 	out       bool   // this machine must not take part any more
 }
 
@@ -202,7 +202,7 @@ func (r *raftActor) Receive(ctx actor.Context) {
 // errNotYet: see [witness.Probation].
 var errNotYet = errors.New("this machine does not take part yet, or no more: others have to take it in first")
 
-// work does what the core asks for. Reads go behind the entries they wait for.
+// work carries out what the core asks for. Reads go behind the entries they wait for.
 func (r *raftActor) work(ctx actor.Context) {
 	for {
 		now := r.clock()
@@ -271,7 +271,7 @@ func (r *raftActor) work(ctx actor.Context) {
 	}
 }
 
-// tellTime tells everybody on this machine what is known of the time of the log.
+// tellTime publishes what is known of the time of the log on this machine.
 func (r *raftActor) tellTime(now raftnode.Reading) {
 	clock := r.node.Clock()
 	if known := r.time.known.Load(); known == nil || *known != clock {
@@ -280,7 +280,7 @@ func (r *raftActor) tellTime(now raftnode.Reading) {
 	r.watch.look(clock, now)
 }
 
-// tellVersion notes the version of the cluster, and says that it has changed.
+// tellVersion notes the version of the cluster, and logs that it was raised.
 func (r *raftActor) tellVersion(of uint32) {
 	if r.version > 0 && of > r.version {
 		r.log.Info("the version of the cluster was raised", "from", r.version, "to", of)
@@ -324,7 +324,7 @@ func (r *raftActor) leaderChanged(ctx actor.Context, leader *raftnode.Leader) {
 	}
 }
 
-// sayLeaderless says who could elect a leader and who is missing for that.
+// sayLeaderless logs which members could elect a leader and which are missing for that.
 func (r *raftActor) sayLeaderless(l *raftnode.Leaderless) {
 	message := "no leader: too few members can be reached to elect one; until then nothing can be written, and reads wait unless they are local"
 	if len(l.Reached) >= l.Majority() {
@@ -341,7 +341,7 @@ func (r *raftActor) sayLeaderless(l *raftnode.Leaderless) {
 		"members", list(l.Reached), "missing", list(l.Missing))
 }
 
-// What a machine says whose log is full, and a leader whose disk is too slow.
+// Logged by a machine whose log is full, and by a leader whose disk is too slow.
 const (
 	LogFull = "the log is full until the next snapshot is on disk: a leader refuses writes meanwhile, a follower falls behind. " +
 		"If this happens again, the disk is too slow for what is written"

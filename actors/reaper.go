@@ -13,7 +13,7 @@ import (
 // maxReaperSleep bounds how long the reaper trusts one timer.
 const maxReaperSleep = time.Minute
 
-// reaperActor has expired keys removed, by commands that go through the log.
+// reaperActor expires keys, by commands that go through the log.
 type reaperActor struct {
 	core      expiry.Reaper
 	clock     func() logtime.Time

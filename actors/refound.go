@@ -13,7 +13,7 @@ import (
 	"etcd/wal"
 )
 
-// ErrRemovedMember says that a machine cannot go on because its cluster has removed it.
+// ErrRemovedMember refuses a machine that cannot go on because its cluster has removed it.
 var ErrRemovedMember = errors.New("this machine was removed from its cluster")
 
 // Refounding is what makes a machine the only member of a cluster with another ID, which
@@ -29,12 +29,12 @@ type Refounding struct {
 	time logtime.Time // of the last entry
 }
 
-// PrepareRefounding finds out what a Refounding means, and changes nothing on disk. All that
-// can be done with the Disk then is to carry it out, or to close it.
+// PrepareRefounding finds out what a Refounding means, and changes nothing on disk. After it
+// the Disk is good only for CarryOut or Close.
 //
 // Every entry of the log counts, those included that this machine did not know to be
-// committed: any of them may have been acknowledged to a client, because what is on disk
-// of the commit index lags.
+// committed: any of them may have been acked to a client, because the commit index on disk
+// lags.
 func (d *Disk) PrepareRefounding() (*Refounding, error) {
 	r := &Refounding{disk: d, Voters: d.membership().voters}
 	err := d.entries(func(entries []*raftpb.Entry) error {

@@ -10,9 +10,8 @@ import (
 	"etcd/wal/vfs"
 )
 
-// segmentActor does with segments of the log what takes a while and is not for the WAL
-// actor, which others wait for: it makes the next one, removes old ones, and reads entries
-// back.
+// segmentActor does the slow work on segments of the log, because others wait for the WAL
+// actor: it makes the spare segment, removes old ones, and reads entries back.
 type segmentActor struct {
 	fsys  vfs.FS
 	opts  wal.Options

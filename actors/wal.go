@@ -14,7 +14,7 @@ import (
 // up becomes one write and one fdatasync.
 type walActor struct {
 	log     *wal.Log
-	durable *atomic.Pointer[wal.Reach] // how far the log reaches, for whoever asks
+	durable *atomic.Pointer[wal.Reach] // how far the log reaches, for other goroutines
 	fatal   fatal
 
 	to *pids
