@@ -11,9 +11,9 @@ import (
 	"etcd/raftnode"
 )
 
-// A machine that was started under the name or with an address of another member ends
-// and says so, instead of asking for ever; what it is called is decided where joins and
-// removals are, not by a command of its own.
+// A machine that was started with the name or an address of another member stops and says
+// why, instead of retrying for ever; its name and addresses are a conf change, decided where
+// joins and removals are, not a command of its own.
 func TestAMachineThatWantsToBeAnother(t *testing.T) {
 	for _, what := range []error{raftnode.ErrNameTaken, raftnode.ErrPeerURLTaken} {
 		system := newSystem(slog.New(slog.DiscardHandler))

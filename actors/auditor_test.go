@@ -14,7 +14,7 @@ func TestAuditPointsDependOnTheLogAlone(t *testing.T) {
 	for _, c := range []struct {
 		name  string
 		times []logtime.Time
-		want  string // "!" where the state is hashed before the entry
+		want  string // "!" if the state is hashed before the entry
 	}{
 		{"the first entry begins nothing", []logtime.Time{7 * minute, 7*minute + 1}, ".."},
 		{"a new period", []logtime.Time{minute, 2*minute - 1, 2 * minute, 2*minute + 1}, "..!."},

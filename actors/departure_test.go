@@ -2,9 +2,9 @@ package actors
 
 import "testing"
 
-// A machine whose cluster has a leader does not end because one member has left it by
-// -force-new-cluster; one that is without a leader for long does, and one that was not told
-// anything waits.
+// A machine whose cluster has a leader does not stop because a member was refounded
+// (-force-new-cluster); one that has had no leader for long does, and one that knows of no
+// refounded member waits.
 func TestWhenAClusterIsGivenUp(t *testing.T) {
 	const patience = 5
 	wait := func(g *givenUp, ticks int, leader bool) (by uint64) {

@@ -13,8 +13,8 @@ import (
 	"etcd/store/storepb"
 )
 
-// The leader decides by what describe says: whichever machine a change comes from, it names no
-// member as none may be called or reached.
+// The leader decides by what describe returns: whichever machine a conf change comes from, no
+// member gets an invalid name or address.
 func TestWhatALeaderTakesAsAMember(t *testing.T) {
 	const good = "http://127.0.0.1:7001"
 	command := func(name, peers, clients string) []byte {
@@ -34,8 +34,8 @@ func TestWhatALeaderTakesAsAMember(t *testing.T) {
 	}
 }
 
-// What an earlier version has let in stays a member, but nobody is looked for where a line of
-// a header could be ended; it is said once, and not in the words of the member.
+// A member that an earlier version has accepted stays one, but an address that could end a
+// header line is not dialled; that is logged once, with the member's text escaped.
 func TestMembersThatCannotBeDialled(t *testing.T) {
 	system := newSystem(slog.New(slog.DiscardHandler))
 	defer system.Shutdown()

@@ -12,7 +12,7 @@ import (
 	"etcd/transport"
 )
 
-// answering is a network in which machines say who they are; nobody else answers.
+// answering is a network in which these machines say who they are, and no other answers.
 type answering struct {
 	fakeNetwork
 	at    map[string]transport.Presence
@@ -29,7 +29,7 @@ func (n answering) Ask(_ context.Context, addr, _ string, done func(transport.Pr
 	done(p, nil)
 }
 
-// waiting is a timer that goes off when the test says so.
+// waiting is a timer that fires when the test says so.
 type waiting struct {
 	fire chan func()
 	d    chan time.Duration
@@ -48,9 +48,9 @@ func (w *waiting) Reset(d time.Duration) bool {
 
 func (w *waiting) Stop() bool { return true }
 
-// A machine that is not known is looked for at the addresses of those that are, and found only
-// if one of them has named it. Whoever else comes is neither dialled nor remembered, and does
-// not make the searches follow each other more quickly.
+// An unknown machine is looked for at the addresses of known members, and found only if one of
+// them names it. Any other is neither dialled nor remembered, and does not make searches more
+// frequent.
 func TestLookingForAStranger(t *testing.T) {
 	const member, stranger, poser = 22, 66, 99
 	const at66 = "192.0.2.66:7001"
@@ -99,14 +99,14 @@ func TestLookingForAStranger(t *testing.T) {
 	raft.silent()
 }
 
-// A stranger in the place of a member, who is where nothing but its own word says, is no
-// witness: what it says of others, or says to be, is found, and trusted no more than that.
+// A stranger in the place of a member, whose address rests on nothing but its own word, is not
+// trusted: what it says of others, or of itself, is found, and believed no more than that.
 func TestHearsay(t *testing.T) {
 	const member, other, third = 22, 66, 77
 	const at66, at77 = "192.0.2.66:7001", "192.0.2.77:7001"
 	for _, c := range []struct {
 		name   string
-		places []transport.Place // of whom the machine has heard
+		places []transport.Place // of members that have told their address
 		at     map[string]transport.Presence
 		want   located
 	}{

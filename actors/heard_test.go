@@ -13,8 +13,8 @@ import (
 	"etcd/witness"
 )
 
-// TestUnderstoodOnceBelieved: what a member understands that has moved, and connects from where
-// nobody expects it, counts when the cluster knows that it is there, without another handshake.
+// TestUnderstoodOnceBelieved: what a member understands that has moved, and connects from an
+// unknown address, counts when the cluster knows the address, without another handshake.
 func TestUnderstoodOnceBelieved(t *testing.T) {
 	system := actor.NewActorSystem()
 	defer system.Shutdown()

@@ -26,7 +26,7 @@ func (c *setClock) read() raftnode.Reading {
 }
 
 // A wall clock that is set while the machine runs expires nothing, and later deadlines are
-// right. It is said once an hour that it is wrong, and once that it is right again.
+// right. The machine logs once an hour that it is wrong, and once that it is right again.
 func TestAWallClockThatIsSet(t *testing.T) {
 	for _, ahead := range []time.Duration{-time.Hour, time.Hour} {
 		t.Run(ahead.String(), func(t *testing.T) {
@@ -63,8 +63,8 @@ func TestAWallClockThatIsSet(t *testing.T) {
 	}
 }
 
-// A machine that is alone takes the time from its wall clock when it starts, but time does
-// not run backwards: what was to live for so long still does.
+// A machine that is alone takes the time from its wall clock when it starts, but the time of
+// the log does not run backwards: with a clock behind it, keys live as long as they were to.
 func TestStartWithAWrongClock(t *testing.T) {
 	neverSet := logtime.Of(time.Date(1970, time.January, 1, 0, 1, 0, 0, time.UTC))
 	right := logtime.Of(time.Date(2026, time.January, 2, 3, 4, 5, 0, time.UTC))

@@ -24,13 +24,13 @@ const (
 	stranger22 = "198.51.100.1:7001"
 )
 
-// knowing is what a machine knows in these tests: member 22 by its state, 55 because somebody
-// has vouched for it, and that 33 was removed.
+// knowing is what a machine knows in these tests: member 22 by its state, 55 because it is
+// vouched for, and that 33 was removed.
 func knowing(in *Inbox) {
 	in.know(&roll{removed: []uint64{33}, places: map[uint64]place{22: {stated: at22}, 55: {vouched: at55, told: at55}}}, []uint64{22, 55})
 }
 
-// TestAdmit is about who is taken in under a member ID, and what the others are told.
+// TestAdmit: which dialers are admitted under a member ID, and how the others are refused.
 func TestAdmit(t *testing.T) {
 	m := start(t, t.TempDir(), func(cfg *Config) { cfg.Nonce = 1 })
 	knowing(m.Inbox)
@@ -77,8 +77,8 @@ func TestAdmit(t *testing.T) {
 	}
 }
 
-// Who says that it is a member is taken for it only when the member says so, and what it does
-// then is worth less as long as nobody else says where it is.
+// A process that claims to be a member is accepted as one only when the member, asked back,
+// says so, and has less influence as long as no other source knows its address.
 func TestClaims(t *testing.T) {
 	m := start(t, t.TempDir(), func(cfg *Config) { cfg.Nonce = 1 })
 	knowing(m.Inbox)
@@ -100,7 +100,7 @@ func TestClaims(t *testing.T) {
 	for _, c := range []struct {
 		name  string
 		hello transport.Hello
-		want  transport.Verdict // its Message is not looked at
+		want  transport.Verdict // its Message is not compared
 	}{
 		{"nobody has asked it", hello(22, 1, at22), transport.Verdict{Ask: []string{at22}}},
 		{"a stranger says that it is elsewhere", hello(22, 9, stranger22), transport.Verdict{Ask: []string{at22}}},
@@ -129,8 +129,8 @@ func TestClaims(t *testing.T) {
 	}
 }
 
-// A stranger in the place of a member that is down can neither end this machine, nor make it
-// refuse the member for less than the stranger has pretended to have.
+// A stranger in the place of a member that is down can neither stop this machine, nor get the
+// member refused because the stranger has claimed a longer log.
 func TestAStrangerInThePlaceOfAMember(t *testing.T) {
 	m := start(t, t.TempDir())
 	knowing(m.Inbox)
@@ -167,8 +167,8 @@ func TestAStrangerInThePlaceOfAMember(t *testing.T) {
 	}
 }
 
-// Nor is this machine ended by a heartbeat which says that it has lost what it had, unless that
-// comes from where the member is.
+// Nor is this machine stopped by a heartbeat which says that it has lost entries, unless that
+// comes from the address of the member.
 func TestWhoMaySayThatSomethingIsLost(t *testing.T) {
 	m := start(t, t.TempDir(), func(cfg *Config) { cfg.Raft.MaxMembers = 9 })
 	m.root.Send(m.Raft, &Join{ReplyTo: m.pid, ID: 1, Member: store.Member{ID: 22, Name: "m2", PeerURL: "http://" + at22, ClientURL: "http://192.0.2.22:4001"}})
@@ -209,8 +209,8 @@ func TestWhoMaySayThatSomethingIsLost(t *testing.T) {
 	}
 }
 
-// What a machine sends that is no member here is not heard, but for Raft: it may be the leader
-// from which this one has to learn. A proposal of it has to wait for that.
+// Frames of a machine that is no member here are ignored, but for Raft messages: it may be the
+// leader from which this one has to learn. Its proposals have to wait for that.
 func TestFramesOfOthersThanMembers(t *testing.T) {
 	m := start(t, t.TempDir())
 	knowing(m.Inbox)
@@ -235,8 +235,8 @@ func TestFramesOfOthersThanMembers(t *testing.T) {
 	}
 }
 
-// What the others have said is on disk when the machine has stopped, and what was said of
-// removed members is not.
+// The reaches of peers are on disk when the machine has stopped, and those of removed members
+// are not.
 func TestWitnessKeepsWhatItHears(t *testing.T) {
 	dir := t.TempDir()
 	m := start(t, dir)

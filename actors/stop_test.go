@@ -13,8 +13,8 @@ import (
 	"etcd/wal"
 )
 
-// A snapshot that is being written when the machine stops is given up, and nothing is
-// lost by that.
+// A snapshot that is being written when the machine stops is abandoned, and nothing is lost
+// by that.
 func TestStopGivesASnapshotUp(t *testing.T) {
 	dir := t.TempDir()
 	fsys := &hookFS{FS: dirFS(t, dir)}
@@ -59,7 +59,7 @@ func TestStopGivesASnapshotUp(t *testing.T) {
 	}
 }
 
-// A stop does not wait for ever for a disk that does not answer, and says who did.
+// A stop does not wait for ever for a disk that hangs, and names the actors that do.
 func TestStopIsBounded(t *testing.T) {
 	fsys := &hookFS{FS: dirFS(t, t.TempDir())}
 	m := startOn(t, fsys, wal.Options{SegmentSize: 1 << 20})
@@ -94,7 +94,7 @@ func TestStopIsBounded(t *testing.T) {
 	m.stopOnce.Do(func() { m.stopErr = m.Stop(context.Background()) }) // for the disk, and the goroutines
 }
 
-// Who sends a snapshot that waits its turn is not kept waiting by a stop.
+// A stop ends the request of a snapshot that waits for its turn.
 func TestStopEndsAWaitingReceive(t *testing.T) {
 	fsys := &hookFS{FS: dirFS(t, t.TempDir())}
 	m := startOn(t, fsys, wal.Options{SegmentSize: 1 << 20})
