@@ -35,7 +35,7 @@ func TestWhatALeaderTakesAsAMember(t *testing.T) {
 }
 
 // A member that an earlier version has accepted stays one, but an address that could end a
-// header line is not dialled; that is logged once, with the member's text escaped.
+// header line is not dialled; that is logged once, without the text of the member.
 func TestMembersThatCannotBeDialled(t *testing.T) {
 	system := newSystem(slog.New(slog.DiscardHandler))
 	defer system.Shutdown()
