@@ -60,7 +60,7 @@ type finderActor struct {
 	faults    map[string]string // what was logged, by address
 	busy      bool              // a search is under way
 	timer     Timer             // until the next search; nil: there is none
-	next      time.Duration     // the pause after this one
+	next      time.Duration     // the pause after that search
 	ctx       context.Context   // ends with the actor
 	stop      context.CancelFunc
 }
@@ -133,7 +133,7 @@ func (f *finderActor) search(ctx actor.Context) {
 	for _, p := range f.places {
 		f.queue = append(f.queue, hint{p.Addr, p.Told})
 	}
-	if len(f.sought) > 0 { // whoever has taken the place of one that is no more
+	if len(f.sought) > 0 { // where a former member was there may be a new one
 		for _, p := range f.missing {
 			f.queue = append(f.queue, hint{p.Addr, p.Told})
 		}

@@ -41,7 +41,7 @@ type (
 		Path    string
 	}
 	// Sync asks the raft actor for a moment at which the local state, and the hub,
-	// have every write that was acknowledged before. Answered with Synced.
+	// have every write that was acked before. Answered with Synced.
 	Sync struct {
 		ID      uint64
 		ReplyTo *actor.PID
@@ -352,7 +352,7 @@ type (
 		member uint64
 		ok     bool
 	}
-	// resendDue: timer -> peer. A snapshot that did not arrive may be sent again.
+	// resendDue: timer -> peer. A snapshot that did not arrive may be resent.
 	resendDue struct{}
 	// *raftnode.Message: a connection -> raft. From another member.
 
@@ -388,7 +388,8 @@ type (
 		presence transport.Presence
 		err      error
 	}
-	// undelivered: peer -> raft, raft -> itself if there is no peer. A forwarded proposal that was not sent.
+	// undelivered: peer -> raft, raft -> itself if there is no peer. A forwarded proposal that
+	// was not sent.
 	undelivered struct{ payload []byte }
 	// reconnected: peer -> raft. Proposals for the member, and answers to its own, go over a
 	// new connection.
@@ -401,7 +402,8 @@ type (
 	// contested: peer -> raft. The member is connected to another process with the identity
 	// of this machine.
 	contested struct{ member uint64 }
-	// refounded: peer -> raft. The member was made a cluster of its own, without this machine.
+	// refounded: peer -> raft. The member was refounded as a cluster of its own, without this
+	// machine.
 	refounded struct{ member uint64 }
 	// expelled: peer or a connection -> raft. Another member says that this machine is no
 	// member, or must not go on as it is.

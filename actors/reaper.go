@@ -60,7 +60,7 @@ func (r *reaperActor) arm(ctx actor.Context) {
 	}
 	sleep := maxReaperSleep
 	// Compared as moments: the longest time to live can end further away than a
-	// duration reaches.
+	// time.Duration can express.
 	if wake := r.core.Wake(); wake != 0 && wake < now.Add(sleep) {
 		sleep = time.Duration(wake - now)
 	}

@@ -22,7 +22,7 @@ type Refounding struct {
 	// Without are the members that the new cluster does not have. They count as removed:
 	// their IDs never come back.
 	Without []store.Member
-	// Voters are the IDs of those of the old cluster, this machine included if it is one.
+	// Voters are the IDs of the voters of the old cluster, this machine included if it is one.
 	Voters []uint64
 
 	disk *Disk

@@ -35,7 +35,7 @@ type witnessActor struct {
 	removed []uint64
 	told    wal.Reach
 	saved   *witness.Book
-	failing bool // the last attempt to save failed for want of space
+	failing bool // the last save failed for want of disk space
 }
 
 func (w *witnessActor) Receive(ctx actor.Context) {
