@@ -8,7 +8,7 @@ import (
 
 // maxEarly bounds the requests that wait for the store to catch up with what this machine
 // knew before its start. That is more than a start needs, but a machine may wait for its
-// cluster's state, and be asked, for days.
+// cluster's state for days, and get requests all the while.
 const maxEarly = 4096
 
 // early holds the requests for local state that come before the store has applied what the
