@@ -65,7 +65,7 @@ func (a *announcerActor) announced(ctx actor.Context, m *Proposed) {
 		return // the peers say so too when this machine connects, and then it stops
 	}
 	if taken, ok := errors.AsType[*raftnode.TakenError](m.Err); ok {
-		a.fatal("this machine wants to be called or reached like another member of its cluster: the process ends, and nothing has changed. "+
+		a.fatal("this machine was started with the name or an address of another member of its cluster: the process ends, and nothing has changed. "+
 			"Start it with -n, -s and -c as they were, or with a name and addresses of its own",
 			"reason", taken.Err, "member", MemberID(taken.By),
 			"name", a.member.Name, "peers", a.member.PeerURL, "clients", a.member.ClientURL)

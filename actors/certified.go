@@ -30,7 +30,7 @@ func (in *Inbox) certified(h transport.Hello) error {
 }
 
 // errNoMember refuses all callers as long as this machine does not know the members.
-var errNoMember = errors.New("this machine does not know yet who the members of its cluster are; ask again")
+var errNoMember = errors.New("this machine does not know the members of its cluster yet; try again")
 
 // Belongs checks the certificate of a caller of what is reserved for the machines of the
 // cluster: it has to name the host of one of them, or of the address, host:port, that the

@@ -105,7 +105,7 @@ func (g *givenUp) tick(leader bool) uint64 {
 func givenUpBy(left uint64, advisor store.Member) string {
 	return fmt.Sprintf("there has been no leader for long, and member %s was made a cluster of its own without this machine (-force-new-cluster). "+
 		"The data directory of this machine may hold writes that clients were told are safe and that the new cluster lacks: keep it. "+
-		"If a majority of the machines of this cluster is left, start them together, and it goes on. If it is given up, move the data directory away, "+
+		"If a majority of the machines of this cluster is left, start them together, and it goes on. If it is abandoned, move the data directory away, "+
 		"start this machine as before with -C %s added once, and keep the old directory until it is sure that nothing of it is missed", MemberID(left), withoutScheme(advisor.PeerURL))
 }
 

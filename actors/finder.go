@@ -25,7 +25,7 @@ const (
 )
 
 // FoundStranger is logged when this machine learns of a member that it did not know.
-const FoundStranger = "found a member that this machine did not know: one that it knows has named it"
+const FoundStranger = "found a member that this machine did not know: a known one has named it"
 
 // finderActor looks for members that are not at the address in the state of this machine: all
 // machines of a cluster may have been moved at once. It asks the machines of -C, and members
@@ -176,9 +176,9 @@ func (f *finderActor) giveUp() {
 		if f.fruitless[stranger]++; f.fruitless[stranger] != patienceWithStrangers {
 			continue
 		}
-		f.log.Warn("a machine says that it is a member of the cluster, but neither this machine knows it nor anybody whom this one knows: "+
-			"it is not heard. If it is a member, this machine has been away for too long, or its data is an old copy: start it with -C "+
-			"and the peer address of a member", "member", MemberID(stranger))
+		f.log.Warn("a machine claims to be a member of the cluster, but neither this machine nor any that it can ask knows it: "+
+			"it is refused. If it is a member, this machine has been down for too long, or its data is an old copy: start it "+
+			"with -C and the peer address of a member", "member", MemberID(stranger))
 	}
 	f.sought = nil
 }
@@ -217,6 +217,6 @@ func (f *finderActor) heard(ctx actor.Context, m *present) {
 func (f *finderActor) complain(addr, fault string) {
 	if slices.Contains(f.hints, addr) && f.faults[addr] != fault {
 		f.faults[addr] = fault
-		f.log.Warn("-C names an address at which no other member was found; it is asked again", "addr", addr, "reason", fault)
+		f.log.Warn("-C names an address at which no other member was found; retrying", "addr", addr, "reason", fault)
 	}
 }

@@ -405,7 +405,7 @@ func describe(kind raftnode.ProposalKind, command []byte) (raftnode.Member, vers
 	switch {
 	case err != nil:
 	case m.Removes != (kind == raftnode.KindRemove):
-		err = errors.New("actors: the command does something else to the member")
+		err = errors.New("actors: the command is not that of its conf change")
 	case !m.Removes:
 		err = endpoint.CheckMember(m.Name, m.PeerURL, m.ClientURL)
 	}

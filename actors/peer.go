@@ -49,7 +49,7 @@ type peerActor struct {
 
 // RefusedFromElsewhere is logged when a machine refuses this one from an address at which its
 // member is not believed to be: it may be no member at all, so this machine goes on.
-const RefusedFromElsewhere = "a machine that is not where its member should be refuses this machine; it is tried again"
+const RefusedFromElsewhere = "a machine that is not at the address of its member refuses this machine; retrying"
 
 // MemberID formats an ID as users see it: 16 hex digits.
 func MemberID(id uint64) string { return fmt.Sprintf("%016x", id) }
@@ -107,7 +107,7 @@ func (p *peerActor) start(ctx actor.Context) {
 				}
 			},
 			Down: func(err error) {
-				p.log.Log(p.ctx, level, "no connection to a member; it is tried again", "member", MemberID(p.member), "stream", class, "error", err)
+				p.log.Log(p.ctx, level, "no connection to a member; retrying", "member", MemberID(p.member), "stream", class, "error", err)
 				level = slog.LevelDebug
 				root.Send(p.raft, &unreachable{member: p.member})
 			},
@@ -139,7 +139,7 @@ func (p *peerActor) start(ctx actor.Context) {
 						return // most likely it has not noticed yet that this process has started
 					}
 				}
-				p.log.Log(p.ctx, level, "a member refuses this machine; it is tried again", "member", MemberID(p.member), "status", status, "reason", message)
+				p.log.Log(p.ctx, level, "a member refuses this machine; retrying", "member", MemberID(p.member), "status", status, "reason", message)
 				level = slog.LevelDebug
 			},
 		}
@@ -221,7 +221,7 @@ func (p *peerActor) sendSnapshot(ctx actor.Context, m *raftpb.Message) {
 	open := func() (io.ReadCloser, int64, error) { return p.snapshots.Open(meta.GetIndex(), meta.GetTerm()) }
 	p.network.Snapshot(p.ctx, p.member, p.addr, payload, open, func(size int64, err error) {
 		if err != nil {
-			p.log.Log(context.Background(), level, "a snapshot could not be sent; it is tried again", "member", MemberID(p.member), "index", meta.GetIndex(), "bytes", size, "error", err)
+			p.log.Log(context.Background(), level, "a snapshot could not be sent; retrying", "member", MemberID(p.member), "index", meta.GetIndex(), "bytes", size, "error", err)
 		} else {
 			took := time.Since(start)
 			p.log.Info("sent a snapshot", "member", MemberID(p.member), "index", meta.GetIndex(), "bytes", size, "took", took,

@@ -81,8 +81,8 @@ func (ps *peers) examine(m store.Member) {
 		ps.faulty = make(map[uint64]bool)
 	}
 	ps.faulty[m.ID] = true
-	ps.inbox.log.Warn("a member has a name or an address that none may have: nobody is told the address, or looks for it there. "+
-		"Start it with others (-n, -c); if it is the address for machines (-s), remove it and let it join again", "member", MemberID(m.ID), "error", err)
+	ps.inbox.log.Warn("a member has an invalid name or address: an invalid address is neither dialled nor passed on. "+
+		"Start it with a valid one (-n, -c); if it is the peer address (-s), remove it and let it join again", "member", MemberID(m.ID), "error", err)
 }
 
 // tell tells the inbox which members this machine knows, and the finder which of them have

@@ -200,7 +200,7 @@ func (r *raftActor) Receive(ctx actor.Context) {
 }
 
 // errNotYet: see [witness.Probation].
-var errNotYet = errors.New("this machine does not take part yet, or no more: others have to take it in first")
+var errNotYet = errors.New("this machine is on probation until its peers have welcomed it, or must not take part any more")
 
 // work carries out what the core asks for. Reads go behind the entries they wait for.
 func (r *raftActor) work(ctx actor.Context) {

@@ -17,7 +17,7 @@ import (
 	"etcd/witness"
 )
 
-var errOtherName = errors.New("a snapshot comes in the name of another member")
+var errOtherName = errors.New("a snapshot was sent in the name of another member")
 
 // statusUnproven refuses the handshake of a machine that may be the member it claims to be, as
 // long as that cannot be verified. It retries.
@@ -25,7 +25,7 @@ const statusUnproven = http.StatusServiceUnavailable
 
 const (
 	unknownMember = "this machine does not know that member, and looks for one that does"
-	unproven      = "the member that this machine should be answers neither where it is known to be nor where it says it is"
+	unproven      = "the member that this machine claims to be answers neither at its known address nor at the one it claims"
 )
 
 // LessThanAcknowledged is logged when a member is refused because its disk lacks what it has
@@ -33,7 +33,7 @@ const (
 const LessThanAcknowledged = "a member comes back with less than it has acknowledged: it was restored from a backup, or its disk lost writes. " +
 	"It is refused and has to be replaced"
 
-var errNotMember = errors.New("actors: a proposal of a machine that is no member as far as this one knows")
+var errNotMember = errors.New("actors: a proposal of a machine that this one does not know as a member")
 
 // Inbox takes what comes from other machines, on the goroutines of their
 // connections, and passes it on as messages.
@@ -192,15 +192,15 @@ func (in *Inbox) Deliver(from uint64, f transport.Frame) error {
 	case transport.KindRaft:
 		m, err := raftnode.DecodeMessage(f.Payload)
 		if err != nil {
-			in.refuse("a member sends what is no message", "member", MemberID(from), "error", err)
+			in.refuse("a member sent an invalid message", "member", MemberID(from), "error", err)
 			return nil
 		}
 		if m.GetType() == raftpb.MsgSnap {
-			in.refuse("a member sends a snapshot where there are only messages", "member", MemberID(from))
+			in.refuse("a member sent a snapshot on a stream of messages", "member", MemberID(from))
 			return nil
 		}
 		if m.GetFrom() != from {
-			in.refuse("a member sends in the name of another", "member", MemberID(from), "as", MemberID(m.GetFrom()))
+			in.refuse("a member sent a message in the name of another", "member", MemberID(from), "as", MemberID(m.GetFrom()))
 			return nil
 		}
 		in.root.Send(in.to.raft, &m)
@@ -216,7 +216,7 @@ func (in *Inbox) Deliver(from uint64, f transport.Frame) error {
 	case transport.KindReach:
 		reach, err := witness.DecodeReach(string(f.Payload))
 		if err != nil {
-			in.refuse("a member sends what is no reach", "member", MemberID(from), "error", err)
+			in.refuse("a member sent an invalid reach", "member", MemberID(from), "error", err)
 			return nil
 		}
 		if nonce, believed := in.proven(from); believed {
@@ -225,7 +225,7 @@ func (in *Inbox) Deliver(from uint64, f transport.Frame) error {
 	case transport.KindRefusal:
 		refused, err := transport.DecodeRefusal(f.Payload)
 		if err != nil {
-			in.refuse("a member sends what is no refusal", "member", MemberID(from), "error", err)
+			in.refuse("a member sent an invalid refusal", "member", MemberID(from), "error", err)
 			return nil
 		}
 		if _, believed := in.proven(from); !believed {

@@ -94,7 +94,7 @@ func (r *Refounding) CarryOut(cluster uint64) error {
 		return err
 	}
 	if err := d.read(); err != nil {
-		return fmt.Errorf("what was written for the new cluster cannot be read back: %w", err)
+		return fmt.Errorf("cannot read back what was written for the new cluster: %w", err)
 	}
 	return nil
 }

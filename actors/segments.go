@@ -32,7 +32,7 @@ func (s *segmentActor) Receive(ctx actor.Context) {
 		ctx.Send(s.to.wal, &segmentPrepared{spare: spare}) // nil: there may be space again when it is needed
 	case *removeSegments:
 		if err := wal.RemoveSegments(s.fsys, m.released); err != nil {
-			logFailed(s.fatal, "cannot remove log segments that snapshots have made superfluous", err)
+			logFailed(s.fatal, "cannot remove obsolete log segments", err)
 		}
 	case *readSegments:
 		entries, err := m.extent.Read(s.fsys, m.request.Bytes)

@@ -63,11 +63,11 @@ func (r *receiverActor) receive(ctx actor.Context, m *receiveSnapshot) error {
 		r.logger.Info("received a snapshot of the leader", "index", index, "bytes", m.size, "took", time.Since(start))
 		ctx.Send(r.to.store, &restored{meta: m.meta, state: state})
 	case unfit != nil:
-		r.logger.Error("what came as a snapshot of the leader is none, and was thrown away. If that does not end with the next one, "+
+		r.logger.Error("received an invalid snapshot of the leader and dropped it. If the next one is invalid as well, "+
 			"the leader has damaged memory, or runs another version: let another machine lead, and look at it",
 			"member", MemberID(m.from), "index", index, "error", unfit)
 	case errors.Is(err, wal.ErrTooLarge):
-		r.logger.Error("a snapshot of the leader does not fit on the disk of this machine, which cannot catch up as long as that is so",
+		r.logger.Error("a snapshot of the leader does not fit on the disk of this machine, which cannot catch up until there is room",
 			"member", MemberID(m.from), "index", index, "error", err)
 	case !body.failed:
 		// The leader would resend it for ever, and this machine would never catch up.

@@ -54,7 +54,7 @@ func (s *snapshotActor) write(ctx actor.Context, m *writeSnapshot) {
 		s.logger.Info("snapshot written", "index", m.meta.GetIndex(), "bytes", size, "took", time.Since(start))
 		ctx.Send(s.to.wal, &snapshotWritten{meta: m.meta, size: uint64(size)})
 	case errors.Is(err, errStopping):
-		s.logger.Info("a snapshot was given up, because this machine stops; the log has what it would have held",
+		s.logger.Info("abandoned a snapshot: this machine stops, and the log still has its entries",
 			"index", m.meta.GetIndex(), "bytes", size)
 	default:
 		noSnapshot(s.fatal, "cannot write a snapshot", err)
@@ -70,7 +70,7 @@ func (s *snapshotActor) prune(ctx actor.Context) {
 }
 
 func noSnapshot(fatal fatal, what string, err error) {
-	fatal(what+": the process ends, because without snapshots the log could only grow, or not be caught up with. "+
+	fatal(what+": the process ends, because without snapshots the log would grow for ever, or this machine never catch up. "+
 		"Nothing that was acknowledged is lost. Look at the disk (full? read-only? failing?), then start it again",
 		"error", err)
 }

@@ -15,7 +15,7 @@ import (
 
 // A snapshot that is being written when the machine stops is abandoned, and nothing is lost
 // by that.
-func TestStopGivesASnapshotUp(t *testing.T) {
+func TestStopAbandonsASnapshot(t *testing.T) {
 	dir := t.TempDir()
 	fsys := &hookFS{FS: dirFS(t, dir)}
 	var logged strings.Builder
@@ -46,9 +46,9 @@ func TestStopGivesASnapshotUp(t *testing.T) {
 		t.Fatal(err)
 	}
 	if files := append(list(t, dir, ".snap"), list(t, dir, ".tmp")...); len(files) > 0 {
-		t.Errorf("the snapshot was not given up, or not cleaned up: %v", files)
+		t.Errorf("the snapshot was not abandoned, or not cleaned up: %v", files)
 	}
-	if !strings.Contains(logged.String(), "given up") || strings.Contains(logged.String(), "level=ERROR") {
+	if !strings.Contains(logged.String(), "abandoned a snapshot") || strings.Contains(logged.String(), "level=ERROR") {
 		t.Errorf("the log says:\n%s", &logged)
 	}
 	m = start(t, dir)

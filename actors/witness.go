@@ -89,11 +89,11 @@ func (w *witnessActor) save() {
 	case err == nil:
 		w.saved, w.failing = book, false
 	case !vfs.IsFull(err):
-		w.fatal("cannot write down how far the other members are: the process ends, because its disk fails. "+
+		w.fatal("cannot store the reach of the other members: the process ends, because its disk fails. "+
 			"Nothing that was acknowledged is lost. Look at the disk (read-only? failing?), then start it again", "error", err)
 	case !w.failing:
 		w.failing = true
-		w.log.Warn("there is no space to write down how far the other members are: should this machine be started again "+
-			"before there is, it may not notice that one of them was restored from a backup", "error", err)
+		w.log.Warn("no space to store the reach of the other members: if this machine restarts before there is, "+
+			"it may not notice that one of them was restored from a backup", "error", err)
 	}
 }
