@@ -43,7 +43,7 @@ func (a *announcerActor) Receive(ctx actor.Context) {
 		a.sync(ctx)
 	case *Synced:
 		if m.Err != nil {
-			a.again(ctx, "this machine waits for its cluster", m.Err)
+			a.retry(ctx, "this machine waits for its cluster", m.Err)
 			return
 		}
 		ctx.Send(a.to.raft, &Status{ReplyTo: ctx.Self()})
@@ -72,15 +72,15 @@ func (a *announcerActor) announced(ctx actor.Context, m *Proposed) {
 		return
 	}
 	if m.Err != nil {
-		a.again(ctx, "cannot announce this machine to the cluster yet", m.Err)
+		a.retry(ctx, "cannot announce this machine to the cluster yet", m.Err)
 		return
 	}
 	a.sync(ctx) // look whether anything is left to announce
 }
 
-// again retries, but after a pause: an overloaded machine refuses at once. The reason is logged
+// retry tries again after a pause: an overloaded machine refuses at once. The reason is logged
 // once, as a warning; the raft actor logs which members are missing.
-func (a *announcerActor) again(ctx actor.Context, message string, err error) {
+func (a *announcerActor) retry(ctx actor.Context, message string, err error) {
 	level := slog.LevelWarn
 	if a.timer != nil {
 		level = slog.LevelDebug

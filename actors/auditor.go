@@ -45,12 +45,12 @@ type auditorActor struct {
 	to     *pids
 	own    map[uint64]stateHash // by index
 	order  []uint64
-	theirs map[uint64]*testimony // by member
+	theirs map[uint64]*peerHashes // by member
 }
 
-// testimony holds the hashes of one other machine. Each has its own, so that none can evict
+// peerHashes holds the hashes of one other machine. Each has its own, so that none can evict
 // those of another.
-type testimony struct {
+type peerHashes struct {
 	early  []audited // hashes that cannot be compared yet, at most audits, the latest last
 	judged uint64    // the last index at which it was compared
 }
@@ -72,13 +72,13 @@ func (a *auditorActor) hash(ctx actor.Context, state *store.View) {
 		panic(err) // a hash never fails to write
 	}
 	index, sum := state.Index(), stateHash(hasher.Sum(nil))
-	a.pass(index, sum)
+	a.record(index, sum)
 	payload := append(binary.LittleEndian.AppendUint64(nil, index), sum[:]...)
 	ctx.Send(a.to.raft, &broadcast{frame: transport.Frame{Kind: transport.KindHash, Payload: payload}})
 }
 
-// pass notes the own hash at an index.
-func (a *auditorActor) pass(index uint64, sum stateHash) {
+// record notes the own hash at an index.
+func (a *auditorActor) record(index uint64, sum stateHash) {
 	a.own[index] = sum
 	a.order = append(a.order, index)
 	if len(a.order) > audits {
@@ -98,7 +98,7 @@ func (a *auditorActor) pass(index uint64, sum stateHash) {
 func (a *auditorActor) compare(m *audited) {
 	t := a.theirs[m.from]
 	if t == nil {
-		t = &testimony{}
+		t = &peerHashes{}
 		a.theirs[m.from] = t
 	}
 	if own, ok := a.own[m.index]; ok {
@@ -115,7 +115,7 @@ func (a *auditorActor) compare(m *audited) {
 }
 
 // judge compares the hash of another machine with the own one, once for each index.
-func (a *auditorActor) judge(t *testimony, m *audited, own stateHash) {
+func (a *auditorActor) judge(t *peerHashes, m *audited, own stateHash) {
 	if m.index <= t.judged {
 		return
 	}

@@ -46,7 +46,7 @@ func TestTheAuditorShoutsWhenStatesDiffer(t *testing.T) {
 		return func(a *auditorActor) { a.compare(&audited{from: from, index: index, hash: hash}) }
 	}
 	passes := func(index uint64) func(a *auditorActor) {
-		return func(a *auditorActor) { a.pass(index, good) }
+		return func(a *auditorActor) { a.record(index, good) }
 	}
 	liesAhead := func(a *auditorActor) {
 		for i := range uint64(100) {
@@ -72,7 +72,7 @@ func TestTheAuditorShoutsWhenStatesDiffer(t *testing.T) {
 			var log strings.Builder
 			a := &auditorActor{
 				log: slog.New(slog.NewTextHandler(&log, nil)),
-				own: map[uint64]stateHash{10: good}, order: []uint64{10}, theirs: map[uint64]*testimony{},
+				own: map[uint64]stateHash{10: good}, order: []uint64{10}, theirs: map[uint64]*peerHashes{},
 			}
 			for _, f := range c.what {
 				f(a)

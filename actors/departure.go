@@ -61,52 +61,54 @@ func lossOf(id uint64, advisor store.Member) string {
 		"then start this machine as before with -f -C %s added once", MemberID(id), advisor.ClientURL, MemberID(id), withoutScheme(advisor.PeerURL))
 }
 
-// givenUpPatience is for how many election timeouts a machine has no leader until it considers
-// its cluster abandoned, if another member was refounded (-force-new-cluster).
-const givenUpPatience = 10
+// abandonedPatience is for how many election timeouts a machine has no leader until it
+// considers its cluster abandoned, if another member was refounded (-force-new-cluster).
+const abandonedPatience = 10
 
-// givenUp decides whether the cluster of this machine was abandoned: a member was refounded,
-// because a majority was lost for good. That it says so is no proof. As long as there is a
-// leader the majority is alive, and the flag was a mistake: then that member is unreachable,
-// and no more.
-type givenUp struct {
+// abandonment decides whether the cluster of this machine was abandoned: a member was
+// refounded, because a majority was lost for good. That it says so is no proof. As long as
+// there is a leader the majority is alive, and the flag was a mistake: then that member is
+// unreachable, and no more.
+type abandonment struct {
 	patience   int             // ticks without a leader
 	leaderless int             // ticks
-	left       map[uint64]bool // members that were refounded
+	refounded  map[uint64]bool // by member
 }
 
-func newGivenUp(patience int) givenUp { return givenUp{patience: patience, left: map[uint64]bool{}} }
+func newAbandonment(patience int) abandonment {
+	return abandonment{patience: patience, refounded: map[uint64]bool{}}
+}
 
 // note notes that a member was refounded, and reports whether that is new.
-func (g *givenUp) note(member uint64) bool {
-	known := g.left[member]
-	g.left[member] = true
+func (a *abandonment) note(member uint64) bool {
+	known := a.refounded[member]
+	a.refounded[member] = true
 	return !known
 }
 
 // welcomed notes that a member belongs to this cluster after all: another process runs there.
-func (g *givenUp) welcomed(member uint64) { delete(g.left, member) }
+func (a *abandonment) welcomed(member uint64) { delete(a.refounded, member) }
 
 // tick advances time by one tick. It returns a refounded member when this machine has to
 // leave, otherwise 0.
-func (g *givenUp) tick(leader bool) uint64 {
+func (a *abandonment) tick(leader bool) uint64 {
 	if leader {
-		g.leaderless = 0
+		a.leaderless = 0
 		return 0
 	}
-	if g.leaderless++; g.leaderless < g.patience || len(g.left) == 0 {
+	if a.leaderless++; a.leaderless < a.patience || len(a.refounded) == 0 {
 		return 0
 	}
-	return slices.Min(slices.Collect(maps.Keys(g.left)))
+	return slices.Min(slices.Collect(maps.Keys(a.refounded)))
 }
 
-// givenUpBy returns the message about an abandoned cluster. It does not advise -f, which would
+// abandonedBy returns the message about an abandoned cluster. It does not advise -f, which would
 // be refused: the directory has to be kept.
-func givenUpBy(left uint64, advisor store.Member) string {
+func abandonedBy(member uint64, advisor store.Member) string {
 	return fmt.Sprintf("there has been no leader for long, and member %s was made a cluster of its own without this machine (-force-new-cluster). "+
 		"The data directory of this machine may hold writes that clients were told are safe and that the new cluster lacks: keep it. "+
 		"If a majority of the machines of this cluster is left, start them together, and it goes on. If it is abandoned, move the data directory away, "+
-		"start this machine as before with -C %s added once, and keep the old directory until it is sure that nothing of it is missed", MemberID(left), withoutScheme(advisor.PeerURL))
+		"start this machine as before with -C %s added once, and keep the old directory until it is sure that nothing of it is missed", MemberID(member), withoutScheme(advisor.PeerURL))
 }
 
 func withoutScheme(url string) string {

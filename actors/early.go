@@ -30,12 +30,12 @@ func (d *Disk) early() early {
 	return early{base: d.Found.Snapshot.GetIndex(), committed: d.Found.HardState.GetCommit()}
 }
 
-// enough reports whether state with all entries up to index has what was known.
-func (e *early) enough(index uint64) bool { return e.committed > 0 && index >= e.committed }
+// caughtUp reports whether state with all entries up to index has what was known.
+func (e *early) caughtUp(index uint64) bool { return e.committed > 0 && index >= e.committed }
 
 // hold queues a request that comes too early, and reports whether it did. Beyond the bound the
 // oldest fails with ErrNoLeader: its caller has given up, or soon will.
-func (e *early) hold(ctx actor.Context, question Request) bool {
+func (e *early) hold(ctx actor.Context, request Request) bool {
 	if e.over {
 		return false
 	}
@@ -43,12 +43,12 @@ func (e *early) hold(ctx actor.Context, question Request) bool {
 		replyFailed(ctx, e.waiting[0], raftnode.ErrNoLeader)
 		e.waiting = e.waiting[1:]
 	}
-	e.waiting = append(e.waiting, question)
+	e.waiting = append(e.waiting, request)
 	return true
 }
 
-// end returns the queued requests. Nothing is held afterwards.
-func (e *early) end() []Request {
+// drain returns the queued requests. Nothing is held afterwards.
+func (e *early) drain() []Request {
 	waiting := e.waiting
 	e.over, e.waiting = true, nil
 	return waiting

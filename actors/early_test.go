@@ -128,7 +128,7 @@ func TestWhatComesEarlyIsBounded(t *testing.T) {
 	e, ctx := early{}, &senders{}
 	for i := range uint64(maxEarly) {
 		if !e.hold(ctx, &Read{ID: i, ReplyTo: &actor.PID{}}) {
-			t.Fatal("a question was not held")
+			t.Fatal("a request was not held")
 		}
 	}
 	e.hold(ctx, &status{request: &Status{ID: maxEarly}})
@@ -138,10 +138,10 @@ func TestWhatComesEarlyIsBounded(t *testing.T) {
 	if r, ok := ctx.sent[0].(*ReadReply); !ok || r.ID != 0 || !errors.Is(r.Err, raftnode.ErrNoLeader) {
 		t.Errorf("the oldest is answered with %+v", ctx.sent[0])
 	}
-	if waiting := e.end(); len(waiting) != maxEarly {
+	if waiting := e.drain(); len(waiting) != maxEarly {
 		t.Errorf("%d wait, want %d", len(waiting), maxEarly)
 	}
 	if e.hold(ctx, &Read{}) {
-		t.Error("a question is held after the end")
+		t.Error("a request is held after the end")
 	}
 }

@@ -17,11 +17,11 @@ const (
 	// maxStrangers bounds the unknown machines that are looked for because they claim to be
 	// members.
 	maxStrangers = 16
-	// knockPauses is how many searches for strangers there may be in an election timeout.
-	knockPauses = 4
-	// patienceWithStrangers is how many searches for a stranger fail before that is logged: a
+	// searchesPerTimeout is how many searches for strangers there may be in an election timeout.
+	searchesPerTimeout = 4
+	// searchesUntilWarning is how many searches for a stranger fail until that is logged: a
 	// member that has just joined is not known everywhere at once.
-	patienceWithStrangers = 5
+	searchesUntilWarning = 5
 )
 
 // FoundStranger is logged when this machine learns of a member that it did not know.
@@ -51,18 +51,18 @@ type finderActor struct {
 	places  []transport.Place // of members that have told their address
 	missing []transport.Place // where the other members should be
 	// strangers are for the next search, which drops them when it ends.
-	strangers []uint64
-	sought    []uint64          // the strangers of this search
-	fruitless map[uint64]int    // searches in which a stranger was not found
-	told      bool              // whereabouts have come
-	queue     []hint            // yet to be asked in this search
-	asked     map[string]bool   // in this search
-	faults    map[string]string // what was logged, by address
-	busy      bool              // a search is under way
-	timer     Timer             // until the next search; nil: there is none
-	next      time.Duration     // the pause after that search
-	ctx       context.Context   // ends with the actor
-	stop      context.CancelFunc
+	strangers      []uint64
+	sought         []uint64          // the strangers of this search
+	failedSearches map[uint64]int    // searches in which a stranger was not found
+	told           bool              // whereabouts have come
+	queue          []hint            // yet to be asked in this search
+	asked          map[string]bool   // in this search
+	faults         map[string]string // what was logged, by address
+	busy           bool              // a search is under way
+	timer          Timer             // until the next search; nil: there is none
+	next           time.Duration     // the pause after that search
+	ctx            context.Context   // ends with the actor
+	stop           context.CancelFunc
 }
 
 // hint is an address to ask. It is told if its source has nothing but its own word for being
@@ -88,13 +88,13 @@ func (f *finderActor) Receive(ctx actor.Context) {
 		if f.timer == nil && !f.busy {
 			f.search(ctx)
 		}
-	case *knocked:
-		f.knock(ctx, m.member)
+	case *strangerDialled:
+		f.addStranger(ctx, m.member)
 	case findDue:
 		f.timer = nil
 		f.search(ctx)
 	case *present:
-		f.heard(ctx, m)
+		f.answered(ctx, m)
 	case *actor.Stopping:
 		f.stop()
 		if f.timer != nil {
@@ -103,9 +103,9 @@ func (f *finderActor) Receive(ctx actor.Context) {
 	}
 }
 
-// knock adds a stranger to the next search. However many there are, and however often they
-// retry, searches follow each other no faster than needed for a member that was down.
-func (f *finderActor) knock(ctx actor.Context, stranger uint64) {
+// addStranger adds a stranger to the next search. However many there are, and however often
+// they retry, searches follow each other no faster than needed for a member that was down.
+func (f *finderActor) addStranger(ctx actor.Context, stranger uint64) {
 	if !f.told || len(f.strangers) >= maxStrangers || slices.Contains(f.strangers, stranger) {
 		return
 	}
@@ -116,7 +116,7 @@ func (f *finderActor) knock(ctx actor.Context, stranger uint64) {
 		f.search(ctx)
 	default:
 		f.next = f.pause
-		f.timer.Reset(f.pause / knockPauses)
+		f.timer.Reset(f.pause / searchesPerTimeout)
 	}
 }
 
@@ -157,23 +157,23 @@ func (f *finderActor) ask(ctx actor.Context) {
 		return
 	}
 	f.busy = false
-	f.giveUp()
+	f.dropStrangers()
 	pause := f.next
 	if f.next = min(2*f.next, maxFindPause*f.pause); len(f.strangers) > 0 {
-		pause = f.pause / knockPauses
+		pause = f.pause / searchesPerTimeout
 	}
 	root, self := ctx.ActorSystem().Root, ctx.Self()
 	f.timer = f.afterFunc(pause, func() { root.Send(self, findDue{}) })
 }
 
-// giveUp drops the strangers that were not found, until they dial again. One that keeps dialling
-// is logged: it may be a member that no machine asked here can know.
-func (f *finderActor) giveUp() {
+// dropStrangers drops the strangers that were not found, until they dial again. One that keeps
+// dialling is logged: it may be a member that no machine asked here can know.
+func (f *finderActor) dropStrangers() {
 	for _, stranger := range f.sought {
-		if len(f.fruitless) >= maxStrangers || f.fruitless == nil {
-			f.fruitless = make(map[uint64]int)
+		if len(f.failedSearches) >= maxStrangers || f.failedSearches == nil {
+			f.failedSearches = make(map[uint64]int)
 		}
-		if f.fruitless[stranger]++; f.fruitless[stranger] != patienceWithStrangers {
+		if f.failedSearches[stranger]++; f.failedSearches[stranger] != searchesUntilWarning {
 			continue
 		}
 		f.log.Warn("a machine claims to be a member of the cluster, but neither this machine nor any that it can ask knows it: "+
@@ -183,12 +183,12 @@ func (f *finderActor) giveUp() {
 	f.sought = nil
 }
 
-func (f *finderActor) heard(ctx actor.Context, m *present) {
+func (f *finderActor) answered(ctx actor.Context, m *present) {
 	switch {
 	case m.err != nil:
-		f.complain(m.addr, m.err.Error())
+		f.logFault(m.addr, m.err.Error())
 	case m.presence.Member == f.self:
-		f.complain(m.addr, "this is the machine itself; name another one")
+		f.logFault(m.addr, "this is the machine itself; name another one")
 	default:
 		f.faults[m.addr] = ""
 		// A member that has told its address is there: what answers at another one may be a
@@ -213,8 +213,8 @@ func (f *finderActor) heard(ctx actor.Context, m *present) {
 	f.ask(ctx)
 }
 
-// complain logs once what is wrong with an address of -C.
-func (f *finderActor) complain(addr, fault string) {
+// logFault logs once what is wrong with an address of -C.
+func (f *finderActor) logFault(addr, fault string) {
 	if slices.Contains(f.hints, addr) && f.faults[addr] != fault {
 		f.faults[addr] = fault
 		f.log.Warn("-C names an address at which no other member was found; retrying", "addr", addr, "reason", fault)

@@ -67,7 +67,7 @@ func TestLookingForAStranger(t *testing.T) {
 	}))
 	system.Root.Send(finder, &pids{raft: raft.pid})
 	system.Root.Send(finder, &whereabouts{places: []transport.Place{{Member: member, Addr: at22}}})
-	system.Root.Send(finder, &knocked{member: stranger})
+	system.Root.Send(finder, &strangerDialled{member: stranger})
 	if m := next[*located](raft); *m != (located{member: stranger, addr: at66, vouched: true}) {
 		t.Errorf("found %+v", m)
 	}
@@ -76,9 +76,9 @@ func TestLookingForAStranger(t *testing.T) {
 		t.Errorf("the next search comes after %v", d)
 	}
 	for id := range uint64(10_000) {
-		system.Root.Send(finder, &knocked{member: poser + id})
+		system.Root.Send(finder, &strangerDialled{member: poser + id})
 	}
-	if d := <-timer.d; d != time.Second/knockPauses {
+	if d := <-timer.d; d != time.Second/searchesPerTimeout {
 		t.Errorf("the search for strangers comes after %v", d)
 	}
 	for len(network.asked) > 0 {

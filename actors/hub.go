@@ -44,7 +44,7 @@ func (h *hubActor) Receive(ctx actor.Context) {
 	default:
 		return
 	}
-	h.goOn(ctx)
+	h.dispatch(ctx)
 }
 
 func (h *hubActor) add(ctx actor.Context, m *Watch) {
@@ -60,8 +60,8 @@ func (h *hubActor) add(ctx actor.Context, m *Watch) {
 // batchesPerWriter is how many subscribers a writer serves at a time.
 const batchesPerWriter = 64
 
-// goOn gives work to the catch-up actor and to idle writers.
-func (h *hubActor) goOn(ctx actor.Context) {
+// dispatch gives work to the catch-up actor and to idle writers.
+func (h *hubActor) dispatch(ctx actor.Context) {
 	if c := h.hub.CatchUp(); c != nil {
 		ctx.Send(h.to.catchUp, c)
 	}

@@ -47,7 +47,7 @@ func TestAWallClockThatIsSet(t *testing.T) {
 			}
 			clock.advance(5 * time.Millisecond)
 			m.eventually("the key expires", func() bool { return m.read(m.Raft, "/a").Node == nil })
-			clock.advance(sayApartEvery)
+			clock.advance(logApartEvery)
 			m.sync()
 			clock.ahead.Store(0)
 			m.sync()

@@ -99,7 +99,7 @@ type Machine struct {
 	time     *logTime
 	running  roster
 	stopping context.Context // ends when the machine begins to stop
-	beginEnd context.CancelFunc
+	cancel   context.CancelFunc
 	kinds    []*Kind
 }
 
@@ -137,7 +137,7 @@ func Start(cfg Config, disk *Disk) (*Machine, error) {
 	reach := disk.Reach()
 	m.durable.Store(&reach)
 	m.book.Store(disk.book)
-	m.stopping, m.beginEnd = context.WithCancel(context.Background())
+	m.stopping, m.cancel = context.WithCancel(context.Background())
 	all := &pids{}
 	peers, network := m.connect(cfg, all)
 	gone := make(chan Departure, 1)
@@ -174,7 +174,7 @@ func Start(cfg Config, disk *Disk) (*Machine, error) {
 		{&all.catchUp, "catchup", &catchUpActor{}},
 		{&all.hub, "hub", &hubActor{hub: watch.NewHub(disk.store.History()), watchers: &m.watchers}},
 		{&all.auditor, "auditor", &auditorActor{
-			log: cfg.Log, own: make(map[uint64]stateHash), theirs: make(map[uint64]*testimony),
+			log: cfg.Log, own: make(map[uint64]stateHash), theirs: make(map[uint64]*peerHashes),
 		}},
 		{&all.reaper, "reaper", &reaperActor{clock: m.time.now, afterFunc: cfg.Host.AfterFunc}},
 		{&all.store, "store", &storeActor{
@@ -183,10 +183,10 @@ func Start(cfg Config, disk *Disk) (*Machine, error) {
 		}},
 		{&all.raft, "raft", &raftActor{
 			node: node, clock: cfg.Clock, time: m.time, watch: clockWatch{log: cfg.Log}, log: cfg.Log, peers: peers, names: names, fatal: fatal,
-			patience:  cfg.Tick * time.Duration(cfg.Raft.RequestTicks),
-			probation: witness.NewProbation(cfg.Raft.ElectionTicks, rivalPatience*cfg.Raft.ElectionTicks, disk.LastIndex() == 0),
-			givenUp:   newGivenUp(givenUpPatience * cfg.Raft.ElectionTicks),
-			applied:   disk.snapshotIndex(), committed: disk.commit(),
+			patience:    cfg.Tick * time.Duration(cfg.Raft.RequestTicks),
+			probation:   witness.NewProbation(cfg.Raft.ElectionTicks, rivalPatience*cfg.Raft.ElectionTicks, disk.LastIndex() == 0),
+			abandonment: newAbandonment(abandonedPatience * cfg.Raft.ElectionTicks),
+			applied:     disk.snapshotIndex(), committed: disk.commit(),
 			gone: func(d Departure) {
 				select {
 				case gone <- d:
@@ -377,7 +377,7 @@ func (m *Machine) CloseWatches() { m.System.Root.Send(m.Hub, closeWatches{}) }
 // Disconnect closes the streams from other machines, and abandons a snapshot under way, which
 // is not needed. It is the first part of Stop.
 func (m *Machine) Disconnect() {
-	m.beginEnd()
+	m.cancel()
 	m.Receiver.Close()
 }
 

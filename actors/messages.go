@@ -374,9 +374,9 @@ type (
 		addr          string
 		vouched, told bool
 	}
-	// knocked: a connection -> finder. A machine claims to be a member that this one does not
-	// know.
-	knocked struct{ member uint64 }
+	// strangerDialled: a connection -> finder. A machine claims to be a member that this one
+	// does not know.
+	strangerDialled struct{ member uint64 }
 	// whereabouts: raft -> finder. The addresses of the members that have told them
 	// themselves, and where the others should be, both in ascending order of their IDs.
 	whereabouts struct{ places, missing []transport.Place }

@@ -59,7 +59,7 @@ func (p *peerActor) Receive(ctx actor.Context) {
 	case *actor.Started:
 		p.start(ctx)
 	case *outgoing:
-		p.repeatRejects()
+		p.retryRejects()
 		for _, message := range m.messages {
 			p.send(ctx, raftnode.Message{Message: message, Time: m.time})
 		}
@@ -162,10 +162,10 @@ func (p *peerActor) sendFrame(ctx actor.Context, frame transport.Frame) {
 	}
 }
 
-// repeatRejects resends the rejections that found no room: a member asks again for the outcome
+// retryRejects resends the rejections that found no room: a member asks again for the outcome
 // of its proposals only on a new connection. A leader has a message for every member at every
 // heartbeat, so there is always a next attempt.
-func (p *peerActor) repeatRejects() {
+func (p *peerActor) retryRejects() {
 	waiting := p.rejects
 	p.rejects = nil
 	for i, frame := range waiting {

@@ -52,7 +52,7 @@ func (ps *peers) set(ctx actor.Context, m *membership) {
 	ps.inbox.members.Store(&m.members)
 	ps.removed = m.removed
 	for _, member := range m.members {
-		ps.examine(member)
+		ps.warnInvalid(member)
 		addr := peerAddr(member)
 		if p, ok := ps.actors[member.ID]; addr != "" && (!ok || !p.told) {
 			ps.reach(ctx, member.ID, addr)
@@ -71,8 +71,8 @@ func (ps *peers) set(ctx actor.Context, m *membership) {
 	ps.tell(ctx)
 }
 
-// examine logs once what is wrong with a member that an earlier version has accepted.
-func (ps *peers) examine(m store.Member) {
+// warnInvalid logs once what is wrong with a member that an earlier version has accepted.
+func (ps *peers) warnInvalid(m store.Member) {
 	err := endpoint.CheckMember(m.Name, m.PeerURL, m.ClientURL)
 	if err == nil || m.ID == ps.self || ps.faulty[m.ID] {
 		return

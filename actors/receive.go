@@ -117,7 +117,7 @@ func (in *Inbox) Admit(h transport.Hello) transport.Verdict {
 	}
 	p, ok := known.places[h.From]
 	if !ok {
-		in.root.Send(in.to.finder, &knocked{member: h.From})
+		in.root.Send(in.to.finder, &strangerDialled{member: h.From})
 		return refuse(statusUnproven, unknownMember)
 	}
 	in.mu.Lock()

@@ -71,7 +71,7 @@ func (r *receiverActor) receive(ctx actor.Context, m *receiveSnapshot) error {
 			"member", MemberID(m.from), "index", index, "error", err)
 	case !body.failed:
 		// The leader would resend it for ever, and this machine would never catch up.
-		noSnapshot(r.fatal, "cannot store a snapshot of the leader", err)
+		snapshotFailed(r.fatal, "cannot store a snapshot of the leader", err)
 	}
 	return err
 }

@@ -57,19 +57,19 @@ func (s *snapshotActor) write(ctx actor.Context, m *writeSnapshot) {
 		s.logger.Info("abandoned a snapshot: this machine stops, and the log still has its entries",
 			"index", m.meta.GetIndex(), "bytes", size)
 	default:
-		noSnapshot(s.fatal, "cannot write a snapshot", err)
+		snapshotFailed(s.fatal, "cannot write a snapshot", err)
 	}
 }
 
 func (s *snapshotActor) prune(ctx actor.Context) {
 	oldest, err := s.snapshots.Prune(keepSnapshots, s.applied)
 	if err != nil {
-		noSnapshot(s.fatal, "cannot remove old snapshots", err)
+		snapshotFailed(s.fatal, "cannot remove old snapshots", err)
 	}
 	ctx.Send(s.to.raft, &releaseLog{index: oldest})
 }
 
-func noSnapshot(fatal fatal, what string, err error) {
+func snapshotFailed(fatal fatal, what string, err error) {
 	fatal(what+": the process ends, because without snapshots the log would grow for ever, or this machine never catch up. "+
 		"Nothing that was acknowledged is lost. Look at the disk (full? read-only? failing?), then start it again",
 		"error", err)

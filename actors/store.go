@@ -75,7 +75,7 @@ func (s *storeActor) Receive(ctx actor.Context) {
 	case begin:
 		s.tellReaper(ctx)
 		s.tellMembers(ctx)
-		if s.early.enough(s.early.base) {
+		if s.early.caughtUp(s.early.base) {
 			s.recovered(ctx)
 		}
 	}
@@ -90,11 +90,11 @@ func (s *storeActor) now() *store.View {
 }
 
 // local answers a request from local state, or holds it if it comes too early.
-func (s *storeActor) local(ctx actor.Context, question Request) {
-	if s.early.hold(ctx, question) {
+func (s *storeActor) local(ctx actor.Context, request Request) {
+	if s.early.hold(ctx, request) {
 		return
 	}
-	switch m := question.(type) {
+	switch m := request.(type) {
 	case *Read:
 		s.read(ctx, m)
 	case *status:
@@ -108,8 +108,8 @@ func (s *storeActor) local(ctx actor.Context, question Request) {
 
 // recovered answers the requests that came too early.
 func (s *storeActor) recovered(ctx actor.Context) {
-	for _, question := range s.early.end() {
-		s.local(ctx, question)
+	for _, request := range s.early.drain() {
+		s.local(ctx, request)
 	}
 }
 
@@ -149,7 +149,7 @@ func (s *storeActor) apply(ctx actor.Context, m *raftnode.Apply) {
 	}
 	ctx.Send(s.to.raft, &applied{apply: m})
 	s.tellReaper(ctx)
-	if s.early.enough(m.Last) {
+	if s.early.caughtUp(m.Last) {
 		s.recovered(ctx)
 	}
 }
@@ -170,7 +170,7 @@ func (s *storeActor) install(ctx actor.Context, m *install) {
 	ctx.Send(s.to.raft, &reached{time: state.Time()})
 	s.tellMembers(ctx)
 	s.tellReaper(ctx)
-	if s.early.enough(m.meta.GetIndex()) {
+	if s.early.caughtUp(m.meta.GetIndex()) {
 		s.recovered(ctx)
 	}
 }

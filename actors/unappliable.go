@@ -17,7 +17,7 @@ func unappliable(fatal fatal, u *raftnode.Unappliable) {
 		"index", u.Index, "term", u.Term, "why", u.Why, "bytes", len(u.Data), "begins", hex.EncodeToString(u.Data[:min(len(u.Data), maxShown)]))
 }
 
-func (r *raftActor) saySkipped(entries []raftnode.Skipped) {
+func (r *raftActor) logSkipped(entries []raftnode.Skipped) {
 	for _, e := range entries {
 		if e.Why == nil {
 			r.log.Error("an entry that was to be skipped (-skip-entry) can be applied, so it was: is the index right?", "index", e.Index)

@@ -25,19 +25,19 @@ func CheckUnderstood(of version.Understood, cluster uint32) error {
 	switch {
 	case of.Protocol.Shared(transport.Protocol) == 0:
 		return fmt.Errorf("the machines of this cluster speak versions %s of the protocol between machines, and the program of this one %s: start a program that speaks one of theirs",
-			transport.Protocol, said(of.Protocol))
+			transport.Protocol, formatRange(of.Protocol))
 	case cluster > 0 && !of.Commands.Has(cluster):
 		return fmt.Errorf("this cluster has version %d, and the program of this machine understands %s: start a program that understands %d; no data is lost",
-			cluster, said(of.Commands), cluster)
+			cluster, formatRange(of.Commands), cluster)
 	case !of.Snapshots.Has(store.Snapshots.Max):
 		return fmt.Errorf("the snapshots of this cluster are of format %d, and the program of this machine reads %s: start a program that reads format %d; no data is lost",
-			store.Snapshots.Max, said(of.Snapshots), store.Snapshots.Max)
+			store.Snapshots.Max, formatRange(of.Snapshots), store.Snapshots.Max)
 	}
 	return nil
 }
 
-// said formats a range for people.
-func said(r version.Range) string {
+// formatRange formats a range for error messages.
+func formatRange(r version.Range) string {
 	if r == (version.Range{}) {
 		return "none that it says"
 	}
