@@ -14,7 +14,7 @@ import (
 // A machine that was started with the name or an address of another member stops and says
 // why, instead of retrying for ever; its name and addresses are a conf change, decided where
 // joins and removals are, not a command of its own.
-func TestAMachineThatWantsToBeAnother(t *testing.T) {
+func TestTakenNameOrAddressIsFatal(t *testing.T) {
 	for _, what := range []error{raftnode.ErrNameTaken, raftnode.ErrPeerURLTaken} {
 		system := newSystem(slog.New(slog.DiscardHandler))
 		raft := newProbe(t, system)

@@ -39,7 +39,7 @@ func (w warnings) Handle(context.Context, slog.Record) error        { w.n.Add(1)
 
 // A request that is refused at once is not retried at once, and several refusals are logged
 // once.
-func TestTheAnnouncerPauses(t *testing.T) {
+func TestAnnouncerBacksOff(t *testing.T) {
 	system := newSystem(slog.New(slog.DiscardHandler))
 	defer system.Shutdown()
 	said := new(atomic.Int32)

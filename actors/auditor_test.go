@@ -39,7 +39,7 @@ func TestAuditPointsDependOnTheLogAlone(t *testing.T) {
 	}
 }
 
-func TestTheAuditorShoutsWhenStatesDiffer(t *testing.T) {
+func TestAuditorReportsDifferingStates(t *testing.T) {
 	const shout = "DIFFERS"
 	good, bad := stateHash{1}, stateHash{2}
 	say := func(from, index uint64, hash stateHash) func(a *auditorActor) {

@@ -5,7 +5,7 @@ import "testing"
 // A machine whose cluster has a leader does not stop because a member was refounded
 // (-force-new-cluster); one that has had no leader for long does, and one that knows of no
 // refounded member waits.
-func TestWhenAClusterIsGivenUp(t *testing.T) {
+func TestAbandonedCluster(t *testing.T) {
 	const patience = 5
 	wait := func(a *abandonment, ticks int, leader bool) (by uint64) {
 		for range ticks {

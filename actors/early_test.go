@@ -124,7 +124,7 @@ func (s *senders) Send(_ *actor.PID, message any) { s.sent = append(s.sent, mess
 
 // However long a machine waits for the state of its cluster, and however many requests come
 // meanwhile, those that wait are bounded, and the oldest is refused.
-func TestWhatComesEarlyIsBounded(t *testing.T) {
+func TestEarlyRequestsAreBounded(t *testing.T) {
 	e, ctx := early{}, &senders{}
 	for i := range uint64(maxEarly) {
 		if !e.hold(ctx, &Read{ID: i, ReplyTo: &actor.PID{}}) {

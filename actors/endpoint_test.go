@@ -15,7 +15,7 @@ import (
 
 // The leader decides by what describe returns: whichever machine a conf change comes from, no
 // member gets an invalid name or address.
-func TestWhatALeaderTakesAsAMember(t *testing.T) {
+func TestInvalidMembersAreRefused(t *testing.T) {
 	const good = "http://127.0.0.1:7001"
 	command := func(name, peers, clients string) []byte {
 		return store.Encode(&storepb.Command{Kind: &storepb.Command_SetMember{SetMember: &storepb.SetMember{
@@ -36,7 +36,7 @@ func TestWhatALeaderTakesAsAMember(t *testing.T) {
 
 // A member that an earlier version has accepted stays one, but an address that could end a
 // header line is not dialled; that is logged once, without the text of the member.
-func TestMembersThatCannotBeDialled(t *testing.T) {
+func TestInvalidMembersAreNotDialled(t *testing.T) {
 	system := newSystem(slog.New(slog.DiscardHandler))
 	defer system.Shutdown()
 	var out bytes.Buffer

@@ -163,7 +163,7 @@ func TestOneEntryForEachExpiredKey(t *testing.T) {
 }
 
 // A round with an unknown outcome is over, too: keys that are due later expire.
-func TestExpiryGoesOnAfterARoundThatFailed(t *testing.T) {
+func TestExpiryAfterAFailedRound(t *testing.T) {
 	fsys, shut, open := gatedFS(t)
 	clock := newFakeClock()
 	m := startOn(t, fsys, wal.Options{SegmentSize: 1 << 20}, withClock(clock), func(cfg *Config) { cfg.Raft.RequestTicks = 20 })

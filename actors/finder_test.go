@@ -51,7 +51,7 @@ func (w *waiting) Stop() bool { return true }
 // An unknown machine is looked for at the addresses of known members, and found only if one of
 // them names it. Any other is neither dialled nor remembered, and does not make searches more
 // frequent.
-func TestLookingForAStranger(t *testing.T) {
+func TestSearchForAStranger(t *testing.T) {
 	const member, stranger, poser = 22, 66, 99
 	const at66 = "192.0.2.66:7001"
 	system := newSystem(slog.New(slog.DiscardHandler))

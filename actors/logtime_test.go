@@ -27,7 +27,7 @@ func (c *setClock) read() raftnode.Reading {
 
 // A wall clock that is set while the machine runs expires nothing, and later deadlines are
 // right. The machine logs once an hour that it is wrong, and once that it is right again.
-func TestAWallClockThatIsSet(t *testing.T) {
+func TestWallClockIsSet(t *testing.T) {
 	for _, ahead := range []time.Duration{-time.Hour, time.Hour} {
 		t.Run(ahead.String(), func(t *testing.T) {
 			clock, log := &setClock{fakeClock: newFakeClock()}, &bytes.Buffer{}

@@ -52,7 +52,7 @@ func knowing7() *Inbox {
 
 // If the queue for a member is full, a proposal comes back, and a rejection goes over the other
 // stream; the core hears of every new connection that carries proposals.
-func TestWhatAPeerCannotSend(t *testing.T) {
+func TestFullPeerQueues(t *testing.T) {
 	system := newSystem(slog.New(slog.DiscardHandler))
 	defer system.Shutdown()
 	raft := newProbe(t, system)
@@ -83,7 +83,7 @@ func TestWhatAPeerCannotSend(t *testing.T) {
 
 // A rejection that finds no room is retried with the next messages: the member does not ask
 // for it again as long as the connection lasts.
-func TestARejectionWaitsForRoom(t *testing.T) {
+func TestRejectionWaitsForRoom(t *testing.T) {
 	system := newSystem(slog.New(slog.DiscardHandler))
 	defer system.Shutdown()
 	raft := newProbe(t, system)
@@ -110,7 +110,7 @@ func TestARejectionWaitsForRoom(t *testing.T) {
 }
 
 // What a refusal by another machine means for this one, by its status and its address.
-func TestWhatARefusalMeans(t *testing.T) {
+func TestRefusals(t *testing.T) {
 	system := actor.NewActorSystem()
 	defer system.Shutdown()
 	raft := newProbe(t, system)

@@ -131,7 +131,7 @@ func TestClaims(t *testing.T) {
 
 // A stranger in the place of a member that is down can neither stop this machine, nor get the
 // member refused because the stranger has claimed a longer log.
-func TestAStrangerInThePlaceOfAMember(t *testing.T) {
+func TestStrangerInPlaceOfAMember(t *testing.T) {
 	m := start(t, t.TempDir())
 	knowing(m.Inbox)
 	expel := transport.Frame{Kind: transport.KindRefusal, Payload: transport.EncodeRefusal(statusGone, "removed")}
@@ -169,7 +169,7 @@ func TestAStrangerInThePlaceOfAMember(t *testing.T) {
 
 // Nor is this machine stopped by a heartbeat which says that it has lost entries, unless that
 // comes from the address of the member.
-func TestWhoMaySayThatSomethingIsLost(t *testing.T) {
+func TestStrangerCannotClaimALoss(t *testing.T) {
 	m := start(t, t.TempDir(), func(cfg *Config) { cfg.Raft.MaxMembers = 9 })
 	m.root.Send(m.Raft, &Join{ReplyTo: m.pid, ID: 1, Member: store.Member{ID: 22, Name: "m2", PeerURL: "http://" + at22, ClientURL: "http://192.0.2.22:4001"}})
 	if joined := next[*Proposed](m.probe); joined.Err != nil {
@@ -211,7 +211,7 @@ func TestWhoMaySayThatSomethingIsLost(t *testing.T) {
 
 // Frames of a machine that is no member here are ignored, but for Raft messages: it may be the
 // leader from which this one has to learn. Its proposals have to wait for that.
-func TestFramesOfOthersThanMembers(t *testing.T) {
+func TestFramesOfNonMembers(t *testing.T) {
 	m := start(t, t.TempDir())
 	knowing(m.Inbox)
 	if v := m.Inbox.Admit(transport.Hello{Understood: Understood(), From: 55, Nonce: 1, Token: "t", Addr: at55, Asked: &transport.Confirmation{At: at55},
@@ -237,7 +237,7 @@ func TestFramesOfOthersThanMembers(t *testing.T) {
 
 // The reaches of peers are on disk when the machine has stopped, and those of removed members
 // are not.
-func TestWitnessKeepsWhatItHears(t *testing.T) {
+func TestWitnessStoresReaches(t *testing.T) {
 	dir := t.TempDir()
 	m := start(t, dir)
 	frame := func(reach wal.Reach) transport.Frame {

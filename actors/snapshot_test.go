@@ -46,7 +46,7 @@ func TestSnapshotsAreTakenWhileOneIsReceived(t *testing.T) {
 }
 
 // Later snapshots do not remove the file of one that waits to be installed.
-func TestReceivedSnapshotsStayUntilInstalled(t *testing.T) {
+func TestReceivedSnapshotIsKeptUntilInstalled(t *testing.T) {
 	dir := t.TempDir()
 	m := start(t, dir, func(c *Config) { c.Raft.SnapshotEntries = 10 })
 	for _, index := range []uint64{1000, 2000, 3000} {

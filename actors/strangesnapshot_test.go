@@ -23,7 +23,7 @@ import (
 // A received snapshot is acked, gets a name on the disk and reaches Raft only if this machine
 // can go on from it: with each of these, the machine would fail at its next start, or diverge
 // from the cluster.
-func TestWhatComesAsASnapshot(t *testing.T) {
+func TestReceivedSnapshotIsValidated(t *testing.T) {
 	const index = 1000
 	good := leadersState(index)
 	third := store.Member{ID: 13, Name: "m3", PeerURL: "http://127.0.0.1:7003", ClientURL: "http://127.0.0.1:4003"}
@@ -139,7 +139,7 @@ func (f unreadFS) Open(name string) (vfs.File, error) {
 
 // A valid one is installed without being read back from the disk, also on a learner, and the
 // machine starts from it; if the leader resends it, it is acked and dropped.
-func TestASnapshotIsInstalledAsItWasReceived(t *testing.T) {
+func TestReceivedSnapshotIsNotReadBack(t *testing.T) {
 	const index = 1000
 	dir := t.TempDir()
 	var log bytes.Buffer
@@ -184,7 +184,7 @@ func TestASnapshotIsInstalledAsItWasReceived(t *testing.T) {
 }
 
 // Another one that is received before the first is installed does not replace it.
-func TestASnapshotIsInstalledFromTheDisk(t *testing.T) {
+func TestTwoReceivedSnapshotsAreInstalled(t *testing.T) {
 	m := start(t, t.TempDir())
 	for _, index := range []uint64{1000, 2000} {
 		done := make(chan error, 1)
