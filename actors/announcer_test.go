@@ -35,7 +35,7 @@ func TestTakenNameOrAddressIsFatal(t *testing.T) {
 		}
 		system.Root.Send(announcer, &Proposed{Err: &raftnode.TakenError{By: 0xabc, Err: what}})
 		if message := <-ended; !strings.Contains(message, what.Error()) || !strings.Contains(message, "0000000000000abc") {
-			t.Errorf("the last words are %q", message)
+			t.Errorf("the fatal message is %q", message)
 		}
 		select {
 		case <-ready:

@@ -40,7 +40,7 @@ func TestAuditPointsDependOnTheLogAlone(t *testing.T) {
 }
 
 func TestAuditorReportsDifferingStates(t *testing.T) {
-	const shout = "DIFFERS"
+	const differs = "DIFFERS"
 	good, bad := stateHash{1}, stateHash{2}
 	say := func(from, index uint64, hash stateHash) func(a *auditorActor) {
 		return func(a *auditorActor) { a.compare(&audited{from: from, index: index, hash: hash}) }
@@ -56,7 +56,7 @@ func TestAuditorReportsDifferingStates(t *testing.T) {
 	for _, c := range []struct {
 		name   string
 		what   []func(a *auditorActor)
-		shouts int
+		errors int
 	}{
 		{"the same", []func(*auditorActor){say(9, 10, good)}, 0},
 		{"another", []func(*auditorActor){say(9, 10, bad)}, 1},
@@ -77,8 +77,8 @@ func TestAuditorReportsDifferingStates(t *testing.T) {
 			for _, f := range c.what {
 				f(a)
 			}
-			if got := strings.Count(log.String(), shout); got != c.shouts {
-				t.Errorf("%d shouts, want %d: %q", got, c.shouts, log.String())
+			if got := strings.Count(log.String(), differs); got != c.errors {
+				t.Errorf("%d errors, want %d: %q", got, c.errors, log.String())
 			}
 			for member, said := range a.theirs {
 				if len(said.early) > audits {

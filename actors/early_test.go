@@ -133,7 +133,7 @@ func TestEarlyRequestsAreBounded(t *testing.T) {
 	}
 	e.hold(ctx, &status{request: &Status{ID: maxEarly}})
 	if len(ctx.sent) != 1 {
-		t.Fatalf("%d are answered over the bound, want 1", len(ctx.sent))
+		t.Fatalf("%d requests were refused beyond the bound, want 1", len(ctx.sent))
 	}
 	if r, ok := ctx.sent[0].(*ReadReply); !ok || r.ID != 0 || !errors.Is(r.Err, raftnode.ErrNoLeader) {
 		t.Errorf("the oldest is answered with %+v", ctx.sent[0])

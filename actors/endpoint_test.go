@@ -29,7 +29,7 @@ func TestInvalidMembersAreRefused(t *testing.T) {
 		command("a,b", good, good), command("n", "http://a:1\r\nX: y", good), command("n", good, "http://a:1,b:2"), command("n", good, ""),
 	} {
 		if m, _, err := describe(raftnode.KindAdd, bad); err == nil {
-			t.Errorf("%+v is taken", m)
+			t.Errorf("%+v is accepted", m)
 		}
 	}
 }
@@ -62,7 +62,7 @@ func TestInvalidMembersAreNotDialled(t *testing.T) {
 			}
 			for _, id := range []uint64{3, 9} {
 				if m := ps.advisor(id); !strings.Contains(m.PeerURL, "<") {
-					t.Errorf("people are told %+v", m)
+					t.Errorf("operators are told %+v", m)
 				}
 			}
 		}

@@ -110,19 +110,19 @@ func TestHearsay(t *testing.T) {
 		at     map[string]transport.Presence
 		want   located
 	}{
-		{"a member that is trusted says what is known to it", []transport.Place{{Member: member, Addr: at22}},
+		{"a trusted member names one that it knows", []transport.Place{{Member: member, Addr: at22}},
 			map[string]transport.Presence{at22: {Member: member, Others: []transport.Place{{Member: other, Addr: at66}}}, at66: {Member: other}},
 			located{member: other, addr: at66, vouched: true}},
-		{"and what was said to it", []transport.Place{{Member: member, Addr: at22}},
+		{"a trusted member names one that was named to it", []transport.Place{{Member: member, Addr: at22}},
 			map[string]transport.Presence{at22: {Member: member, Others: []transport.Place{{Member: other, Addr: at66, Told: true}}}, at66: {Member: other}},
 			located{member: other, addr: at66, vouched: true, told: true}},
-		{"one that is not trusted names another one", []transport.Place{{Member: member, Addr: stranger22, Told: true}},
+		{"a stranger names another member", []transport.Place{{Member: member, Addr: stranger22, Told: true}},
 			map[string]transport.Presence{stranger22: {Member: member, Others: []transport.Place{{Member: other, Addr: at66}}}, at66: {Member: other}},
 			located{member: other, addr: at66, vouched: true, told: true}},
-		{"or says to be another one", []transport.Place{{Member: member, Addr: stranger22, Told: true}},
+		{"a stranger claims to be another member", []transport.Place{{Member: member, Addr: stranger22, Told: true}},
 			map[string]transport.Presence{stranger22: {Member: other}},
 			located{member: other, addr: stranger22, vouched: true, told: true}},
-		{"or whom that one names", []transport.Place{{Member: member, Addr: stranger22, Told: true}, {Member: third, Addr: at77}},
+		{"a stranger names a machine that names a member", []transport.Place{{Member: member, Addr: stranger22, Told: true}, {Member: third, Addr: at77}},
 			map[string]transport.Presence{
 				stranger22: {Member: member, Others: []transport.Place{{Member: other, Addr: at66}}}, at66: {Member: third, Others: []transport.Place{{Member: other, Addr: at55}}},
 				at55: {Member: other},

@@ -35,7 +35,7 @@ func TestUnderstoodOnceBelieved(t *testing.T) {
 				t.Errorf("%s: %+v, want %v", what, got, want)
 			}
 		case <-time.After(patience):
-			t.Fatalf("%s: nobody is told", what)
+			t.Fatalf("%s: the raft actor is not told", what)
 		}
 	}
 	h := transport.Hello{Understood: Understood(), From: 22, Nonce: 9, Addr: moved22, Reach: witness.EncodeReach(wal.Reach{})}

@@ -53,7 +53,7 @@ func TestAdmit(t *testing.T) {
 		says   string
 	}{
 		{"a stranger, who may be a member soon", hello(44, 9, less), statusUnproven, "does not know"},
-		{"one that was removed", hello(33, 9, full), statusGone, "removed"},
+		{"a former member", hello(33, 9, full), statusGone, "removed"},
 		{"this machine", hello(testMember.ID, 1, full), http.StatusPreconditionFailed, "this is that machine"},
 		{"a copy of this machine", hello(testMember.ID, 2, full), statusRival, "another process with the identity of this machine"},
 		{"a member", confirmed(hello(22, 7, full)), 0, ""},
@@ -102,25 +102,25 @@ func TestClaims(t *testing.T) {
 		hello transport.Hello
 		want  transport.Verdict // its Message is not compared
 	}{
-		{"nobody has asked it", hello(22, 1, at22), transport.Verdict{Ask: []string{at22}}},
-		{"a stranger says that it is elsewhere", hello(22, 9, stranger22), transport.Verdict{Ask: []string{at22}}},
+		{"not asked back yet", hello(22, 1, at22), transport.Verdict{Ask: []string{at22}}},
+		{"a stranger claims another address", hello(22, 9, stranger22), transport.Verdict{Ask: []string{at22}}},
 		{"the member says that it has not dialled", asked(hello(22, 9, stranger22), &transport.Confirmation{Denied: true}), transport.Verdict{Status: statusRival}},
-		{"nobody answers", asked(hello(22, 9, stranger22), at("")), transport.Verdict{Status: statusUnproven}},
+		{"no answer", asked(hello(22, 9, stranger22), at("")), transport.Verdict{Status: statusUnproven}},
 		{"the member says that it has", asked(hello(22, 1, at22), at(at22)), transport.Verdict{}},
-		{"it comes again", hello(22, 1, at22), transport.Verdict{}},
-		{"a stranger comes as that process", guessed, transport.Verdict{Ask: []string{at22}}},
+		{"it dials again", hello(22, 1, at22), transport.Verdict{}},
+		{"a stranger dials as that process", guessed, transport.Verdict{Ask: []string{at22}}},
 		{"that process has moved", hello(22, 1, moved22), transport.Verdict{Ask: []string{at22}}},
 		{"a stranger while the member does not answer, but is connected", rival(asked(hello(22, 9, stranger22), at(stranger22))), transport.Verdict{Status: statusRival}},
-		{"the member comes again after that", hello(22, 1, at22), transport.Verdict{}},
+		{"the member dials again after that", hello(22, 1, at22), transport.Verdict{}},
 		{"the next process, the end of the one before is not noticed", rival(asked(hello(22, 2, at22), at(at22))), transport.Verdict{Status: statusRival}},
 		{"and then it is", asked(hello(22, 2, at22), at(at22)), transport.Verdict{}},
 		{"a stranger while the member is down", asked(hello(22, 9, stranger22), at(stranger22)), transport.Verdict{}},
 		{"the member is back", rival(asked(hello(22, 3, at22), at(at22))), transport.Verdict{Supersedes: true}},
 		{"and has a second stream", hello(22, 3, at22), transport.Verdict{}},
-		{"the stranger comes again", hello(22, 9, stranger22), transport.Verdict{Ask: []string{at22}}},
+		{"the stranger dials again", hello(22, 9, stranger22), transport.Verdict{Ask: []string{at22}}},
 		{"one that is vouched for", hello(55, 1, at55), transport.Verdict{Ask: []string{at55}}},
 		{"it says that it has dialled", asked(hello(55, 1, at55), at(at55)), transport.Verdict{}},
-		{"one that nobody vouches for", asked(hello(44, 1, stranger22), at(stranger22)), transport.Verdict{Status: statusUnproven}},
+		{"one that is not vouched for", asked(hello(44, 1, stranger22), at(stranger22)), transport.Verdict{Status: statusUnproven}},
 	} {
 		got := m.Inbox.Admit(c.hello)
 		if got.Message = ""; !reflect.DeepEqual(got, c.want) {
@@ -231,7 +231,7 @@ func TestFramesOfNonMembers(t *testing.T) {
 	}
 	m.set("/foo", "bar")
 	if len(m.Gone) > 0 {
-		t.Error("a stranger has ended it")
+		t.Error("a stranger has stopped it")
 	}
 }
 

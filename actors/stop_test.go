@@ -49,7 +49,7 @@ func TestStopAbandonsASnapshot(t *testing.T) {
 		t.Errorf("the snapshot was not abandoned, or not cleaned up: %v", files)
 	}
 	if !strings.Contains(logged.String(), "abandoned a snapshot") || strings.Contains(logged.String(), "level=ERROR") {
-		t.Errorf("the log says:\n%s", &logged)
+		t.Errorf("logged:\n%s", &logged)
 	}
 	m = start(t, dir)
 	for i := range values {
@@ -85,7 +85,7 @@ func TestStopIsBounded(t *testing.T) {
 	select {
 	case err := <-ended:
 		if err == nil || !strings.Contains(err.Error(), "cut off: wal.") {
-			t.Errorf("it says %v", err)
+			t.Errorf("got error %v", err)
 		}
 	case <-time.After(patience):
 		t.Error("the stop waits for the disk")
@@ -115,7 +115,7 @@ func TestStopEndsAWaitingReceive(t *testing.T) {
 	select {
 	case err := <-received:
 		if !errors.Is(err, errStopping) {
-			t.Errorf("it says %v", err)
+			t.Errorf("got error %v", err)
 		}
 	case <-time.After(patience):
 		t.Error("the connection waits for the disk")

@@ -253,6 +253,6 @@ func TestASnapshotOnDiskThatCannotBeRestored(t *testing.T) {
 	nonsense(dir, 1000, 9)
 	_, err = OpenDisk(dirFS(t, dir), wal.Options{SegmentSize: 1 << 20})
 	if !errors.Is(err, wal.ErrIncomplete) || !strings.Contains(err.Error(), "it cannot be restored") || !strings.Contains(err.Error(), "remove this one") {
-		t.Errorf("it says %v", err)
+		t.Errorf("got error %v", err)
 	}
 }

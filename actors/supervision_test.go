@@ -159,7 +159,7 @@ func TestTheProcessEnds(t *testing.T) {
 				t.Errorf("%d errors were logged, want 1", n)
 			}
 			if strings.Contains(stdout, acknowledged) {
-				t.Error("a write was acknowledged all the same")
+				t.Error("a write was acked all the same")
 			}
 			if t.Failed() {
 				t.Logf("stderr:\n%s", stderr)
