@@ -17,17 +17,17 @@ import (
 
 // announcerActor brings a machine that has just started up to date with its
 // cluster, and the cluster with it: it waits until everything committed is applied,
-// and proposes what has changed on the command line since the last time. Then the
+// and proposes what has changed on the command line since the last start. Then the
 // machine is ready for clients.
 type announcerActor struct {
 	member       store.Member
 	commands     version.Range
-	historyLimit *uint32 // nil: leave it as it is
-	maxMembers   *int    // the same
+	historyLimit *uint32 // nil: unchanged
+	maxMembers   *int    // nil: unchanged
 	ready        chan<- struct{}
 	log          *slog.Logger
 	fatal        fatal
-	pause        time.Duration // before it asks again what could not be answered
+	pause        time.Duration // before a retry
 	afterFunc    func(time.Duration, func()) Timer
 
 	to       *pids
@@ -43,7 +43,7 @@ func (a *announcerActor) Receive(ctx actor.Context) {
 		a.sync(ctx)
 	case *Synced:
 		if m.Err != nil {
-			a.again(ctx, "this machine waits for its cluster", m.Err)
+			a.retry(ctx, "this machine waits for its cluster", m.Err)
 			return
 		}
 		ctx.Send(a.to.raft, &Status{ReplyTo: ctx.Self()})
@@ -62,25 +62,25 @@ func (a *announcerActor) Receive(ctx actor.Context) {
 
 func (a *announcerActor) announced(ctx actor.Context, m *Proposed) {
 	if errors.Is(m.Err, raftnode.ErrRemoved) {
-		return // the others say so, too, when this machine connects, and then it ends
+		return // the peers say so too when this machine connects, and then it stops
 	}
 	if taken, ok := errors.AsType[*raftnode.TakenError](m.Err); ok {
-		a.fatal("this machine wants to be called or reached like another member of its cluster: the process ends, and nothing has changed. "+
+		a.fatal("this machine was started with the name or an address of another member of its cluster: the process ends, and nothing has changed. "+
 			"Start it with -n, -s and -c as they were, or with a name and addresses of its own",
 			"reason", taken.Err, "member", MemberID(taken.By),
 			"name", a.member.Name, "peers", a.member.PeerURL, "clients", a.member.ClientURL)
 		return
 	}
 	if m.Err != nil {
-		a.again(ctx, "cannot announce this machine to the cluster yet", m.Err)
+		a.retry(ctx, "cannot announce this machine to the cluster yet", m.Err)
 		return
 	}
-	a.sync(ctx) // look again whether anything is left to say
+	a.sync(ctx) // look whether anything is left to announce
 }
 
-// again begins anew, but not at once: a machine that has too much to do refuses at once.
-// Why is said once; the raft actor says who is missing.
-func (a *announcerActor) again(ctx actor.Context, message string, err error) {
+// retry tries again after a pause: an overloaded machine refuses at once. The reason is logged
+// once, as a warning; the raft actor logs which members are missing.
+func (a *announcerActor) retry(ctx actor.Context, message string, err error) {
 	level := slog.LevelWarn
 	if a.timer != nil {
 		level = slog.LevelDebug
@@ -98,8 +98,7 @@ func (a *announcerActor) sync(ctx actor.Context) {
 	ctx.Send(a.to.raft, &Sync{ReplyTo: ctx.Self()})
 }
 
-// announce asks for what the cluster does not know yet. If it knows all, the machine is
-// ready.
+// announce proposes what the cluster does not know yet. If it knows all, the machine is ready.
 func (a *announcerActor) announce(ctx actor.Context, status *StatusReply) {
 	switch {
 	case !slices.Contains(status.Members, a.member):

@@ -11,10 +11,10 @@ import (
 	"etcd/raftnode"
 )
 
-// A machine that was started under the name or with an address of another member ends
-// and says so, instead of asking for ever; what it is called is decided where joins and
-// removals are, not by a command of its own.
-func TestAMachineThatWantsToBeAnother(t *testing.T) {
+// A machine that was started with the name or an address of another member stops and says
+// why, instead of retrying for ever; its name and addresses are a conf change, decided where
+// joins and removals are, not a command of its own.
+func TestTakenNameOrAddressIsFatal(t *testing.T) {
 	for _, what := range []error{raftnode.ErrNameTaken, raftnode.ErrPeerURLTaken} {
 		system := newSystem(slog.New(slog.DiscardHandler))
 		raft := newProbe(t, system)
@@ -35,7 +35,7 @@ func TestAMachineThatWantsToBeAnother(t *testing.T) {
 		}
 		system.Root.Send(announcer, &Proposed{Err: &raftnode.TakenError{By: 0xabc, Err: what}})
 		if message := <-ended; !strings.Contains(message, what.Error()) || !strings.Contains(message, "0000000000000abc") {
-			t.Errorf("the last words are %q", message)
+			t.Errorf("the fatal message is %q", message)
 		}
 		select {
 		case <-ready:

@@ -12,7 +12,7 @@ import (
 	"etcd/raftnode"
 )
 
-// handTimer goes off when the test says so.
+// handTimer fires when the test says so.
 type handTimer struct{ set chan func() }
 
 func (h *handTimer) after(f func()) Timer {
@@ -28,7 +28,7 @@ type handSet struct {
 func (s *handSet) Reset(time.Duration) bool { s.set <- s.f; return false }
 func (s *handSet) Stop() bool               { return false }
 
-// warnings counts the log lines that are worth a look.
+// warnings counts the log lines from warnings on.
 type warnings struct {
 	slog.Handler
 	n *atomic.Int32
@@ -37,9 +37,9 @@ type warnings struct {
 func (w warnings) Enabled(_ context.Context, level slog.Level) bool { return level >= slog.LevelWarn }
 func (w warnings) Handle(context.Context, slog.Record) error        { w.n.Add(1); return nil }
 
-// A refusal that comes at once is not answered with the same question at once, and several
-// are logged once.
-func TestTheAnnouncerPauses(t *testing.T) {
+// A request that is refused at once is not retried at once, and several refusals are logged
+// once.
+func TestAnnouncerBacksOff(t *testing.T) {
 	system := newSystem(slog.New(slog.DiscardHandler))
 	defer system.Shutdown()
 	said := new(atomic.Int32)

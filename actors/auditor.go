@@ -15,18 +15,18 @@ import (
 )
 
 // audits is how many of its own hashes a machine remembers, to compare with those of
-// machines that are behind.
+// machines that lag.
 const audits = 8
 
-// auditPoint decides where machines compare their states. All of them have to choose
-// the same places in the log, so it looks at nothing but the time in the entries: the
-// state is hashed as it was before the first entry of each period.
+// auditPoint decides at which indexes machines compare their states. All of them have to choose
+// the same, so it looks at nothing but the time in the entries: the state is hashed as it was
+// before the first entry of each period.
 type auditPoint struct {
 	every  time.Duration
 	period uint64 // of the last entry with a time; 0: none yet
 }
 
-// before says whether the state is to be hashed before an entry with this time.
+// before reports whether to hash the state before an entry with this time.
 func (a *auditPoint) before(now logtime.Time) bool {
 	if now == 0 || a.every == 0 {
 		return false
@@ -45,13 +45,13 @@ type auditorActor struct {
 	to     *pids
 	own    map[uint64]stateHash // by index
 	order  []uint64
-	theirs map[uint64]*testimony // by member
+	theirs map[uint64]*peerHashes // by member
 }
 
-// testimony is what one other machine has said. Each has its own, so that none can take the
-// room of the others.
-type testimony struct {
-	early  []audited // what cannot be compared yet, at most audits of it, the latest last
+// peerHashes holds the hashes of one other machine. Each has its own, so that none can evict
+// those of another.
+type peerHashes struct {
+	early  []audited // hashes that cannot be compared yet, at most audits, the latest last
 	judged uint64    // the last index at which it was compared
 }
 
@@ -69,16 +69,16 @@ func (a *auditorActor) Receive(ctx actor.Context) {
 func (a *auditorActor) hash(ctx actor.Context, state *store.View) {
 	hasher := sha256.New()
 	if _, err := state.WriteTo(hasher); err != nil {
-		panic(err) // a hash takes everything
+		panic(err) // a hash never fails to write
 	}
 	index, sum := state.Index(), stateHash(hasher.Sum(nil))
-	a.pass(index, sum)
+	a.record(index, sum)
 	payload := append(binary.LittleEndian.AppendUint64(nil, index), sum[:]...)
 	ctx.Send(a.to.raft, &broadcast{frame: transport.Frame{Kind: transport.KindHash, Payload: payload}})
 }
 
-// pass notes the own hash at a place in the log.
-func (a *auditorActor) pass(index uint64, sum stateHash) {
+// record notes the own hash at an index.
+func (a *auditorActor) record(index uint64, sum stateHash) {
 	a.own[index] = sum
 	a.order = append(a.order, index)
 	if len(a.order) > audits {
@@ -91,14 +91,14 @@ func (a *auditorActor) pass(index uint64, sum stateHash) {
 				a.judge(t, &m, sum)
 			}
 		}
-		t.early = slices.DeleteFunc(t.early, func(m audited) bool { return m.index <= index }) // compared, or never to be
+		t.early = slices.DeleteFunc(t.early, func(m audited) bool { return m.index <= index }) // compared, or never will be
 	}
 }
 
 func (a *auditorActor) compare(m *audited) {
 	t := a.theirs[m.from]
 	if t == nil {
-		t = &testimony{}
+		t = &peerHashes{}
 		a.theirs[m.from] = t
 	}
 	if own, ok := a.own[m.index]; ok {
@@ -106,7 +106,7 @@ func (a *auditorActor) compare(m *audited) {
 		return
 	}
 	if len(a.order) > 0 && m.index < a.order[len(a.order)-1] {
-		return // this machine has passed that place
+		return // this machine is past that index
 	}
 	if len(t.early) == audits {
 		t.early = slices.Delete(t.early, 0, 1)
@@ -114,8 +114,8 @@ func (a *auditorActor) compare(m *audited) {
 	t.early = append(t.early, *m)
 }
 
-// judge compares what another machine has said of a place in the log, once.
-func (a *auditorActor) judge(t *testimony, m *audited, own stateHash) {
+// judge compares the hash of another machine with the own one, once for each index.
+func (a *auditorActor) judge(t *peerHashes, m *audited, own stateHash) {
 	if m.index <= t.judged {
 		return
 	}

@@ -14,7 +14,7 @@ func TestAuditPointsDependOnTheLogAlone(t *testing.T) {
 	for _, c := range []struct {
 		name  string
 		times []logtime.Time
-		want  string // "!" where the state is hashed before the entry
+		want  string // "!" if the state is hashed before the entry
 	}{
 		{"the first entry begins nothing", []logtime.Time{7 * minute, 7*minute + 1}, ".."},
 		{"a new period", []logtime.Time{minute, 2*minute - 1, 2 * minute, 2*minute + 1}, "..!."},
@@ -39,14 +39,14 @@ func TestAuditPointsDependOnTheLogAlone(t *testing.T) {
 	}
 }
 
-func TestTheAuditorShoutsWhenStatesDiffer(t *testing.T) {
-	const shout = "DIFFERS"
+func TestAuditorReportsDifferingStates(t *testing.T) {
+	const differs = "DIFFERS"
 	good, bad := stateHash{1}, stateHash{2}
 	say := func(from, index uint64, hash stateHash) func(a *auditorActor) {
 		return func(a *auditorActor) { a.compare(&audited{from: from, index: index, hash: hash}) }
 	}
 	passes := func(index uint64) func(a *auditorActor) {
-		return func(a *auditorActor) { a.pass(index, good) }
+		return func(a *auditorActor) { a.record(index, good) }
 	}
 	liesAhead := func(a *auditorActor) {
 		for i := range uint64(100) {
@@ -56,7 +56,7 @@ func TestTheAuditorShoutsWhenStatesDiffer(t *testing.T) {
 	for _, c := range []struct {
 		name   string
 		what   []func(a *auditorActor)
-		shouts int
+		errors int
 	}{
 		{"the same", []func(*auditorActor){say(9, 10, good)}, 0},
 		{"another", []func(*auditorActor){say(9, 10, bad)}, 1},
@@ -72,13 +72,13 @@ func TestTheAuditorShoutsWhenStatesDiffer(t *testing.T) {
 			var log strings.Builder
 			a := &auditorActor{
 				log: slog.New(slog.NewTextHandler(&log, nil)),
-				own: map[uint64]stateHash{10: good}, order: []uint64{10}, theirs: map[uint64]*testimony{},
+				own: map[uint64]stateHash{10: good}, order: []uint64{10}, theirs: map[uint64]*peerHashes{},
 			}
 			for _, f := range c.what {
 				f(a)
 			}
-			if got := strings.Count(log.String(), shout); got != c.shouts {
-				t.Errorf("%d shouts, want %d: %q", got, c.shouts, log.String())
+			if got := strings.Count(log.String(), differs); got != c.errors {
+				t.Errorf("%d errors, want %d: %q", got, c.errors, log.String())
 			}
 			for member, said := range a.theirs {
 				if len(said.early) > audits {

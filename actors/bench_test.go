@@ -10,10 +10,10 @@ import (
 	"etcd/watch"
 )
 
-// inflight is how many requests the benchmarks keep under way.
+// inflight is how many requests the benchmarks keep in flight.
 const inflight = 64
 
-// pump keeps requests under way until b.N were answered.
+// pump keeps requests in flight until b.N were answered.
 func pump(b *testing.B, m *testMachine, request func(replyTo *actor.PID)) {
 	done := make(chan struct{})
 	sent, answered := 0, 0
@@ -70,8 +70,8 @@ func BenchmarkRead(b *testing.B) {
 	}
 }
 
-// BenchmarkDelivery measures one event for one of many watchers, that of the write
-// included: an operation is a delivery, and a write makes 1000 of them.
+// BenchmarkDelivery measures one event for one of many watchers, including its share of the
+// write: an operation is a delivery, and a write makes 1000 of them.
 func BenchmarkDelivery(b *testing.B) {
 	m := start(b, b.TempDir())
 	const fan = 1000
@@ -99,7 +99,7 @@ func BenchmarkDelivery(b *testing.B) {
 
 // BenchmarkOneShots measures one event that ends n watches of one key, from the moment at
 // which the hub has it until the last session has its answer. Sessions are as cheap as those
-// of connections: they run where they are sent to.
+// of connections: they run on the sender's goroutine.
 func BenchmarkOneShots(b *testing.B) {
 	const n = 50_000
 	m := start(b, b.TempDir())

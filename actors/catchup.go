@@ -8,10 +8,10 @@ import (
 	"etcd/watch"
 )
 
-// eventsPerScan is how many events are looked at before others get their turn: about 100 µs.
+// eventsPerScan is how many events are scanned before other actors get their turn: about 100 µs.
 const eventsPerScan = 1000
 
-// catchUpActor looks for what subscribers have missed.
+// catchUpActor scans the history for events that subscribers have missed.
 type catchUpActor struct{ to *pids }
 
 func (c *catchUpActor) Receive(ctx actor.Context) {
@@ -21,7 +21,7 @@ func (c *catchUpActor) Receive(ctx actor.Context) {
 	case *watch.CatchUp:
 		if m.Scan(eventsPerScan) {
 			ctx.Send(ctx.Self(), m)
-			runtime.Gosched() // whoever has something to deliver comes first
+			runtime.Gosched() // deliveries come first
 			return
 		}
 		ctx.Send(c.to.hub, m)

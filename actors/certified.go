@@ -8,12 +8,12 @@ import (
 	"etcd/transport"
 )
 
-// With TLS a machine has to show a certificate that names its own host, so that who holds
-// another one that the CA has signed, that of a client perhaps, is no machine of the cluster.
+// With TLS a machine has to present a certificate that names its own host, so that the holder
+// of another one that the CA has signed, such as a client's, does not pass for a machine.
 
-// certified checks the certificate that goes with a handshake. It has to name the host at
-// which the state of this machine has the member; of a member that it does not have there, or
-// not any more, the host at which that says it is.
+// certified checks the certificate of a handshake. It has to name the host of the member in the
+// state of this machine, or, for a member that is not known there or has moved, the host that
+// the member claims.
 func (in *Inbox) certified(h transport.Hello) error {
 	if h.Certified == nil {
 		return nil
@@ -29,13 +29,12 @@ func (in *Inbox) certified(h transport.Hello) error {
 	return h.Certified(said)
 }
 
-// errNoMember refuses somebody as long as this machine does not know who the members are.
-var errNoMember = errors.New("this machine does not know yet who the members of its cluster are; ask again")
+// errNoMember refuses all callers as long as this machine does not know the members.
+var errNoMember = errors.New("this machine does not know the members of its cluster yet; try again")
 
-// Belongs checks the certificate of who asks for something that is for the machines of the
-// cluster: it has to name the host of one of them, or of the address, host:port, at which the
-// one that asks says it is, if that is not empty. The error is about the last host that was
-// tried.
+// Belongs checks the certificate of a caller of what is reserved for the machines of the
+// cluster: it has to name the host of one of them, or of the address, host:port, that the
+// caller claims, if that is not empty. The error is about the last host that was tried.
 func (in *Inbox) Belongs(certified transport.Certified, said string) error {
 	if certified == nil {
 		return nil
@@ -59,7 +58,7 @@ func (in *Inbox) Belongs(certified transport.Certified, said string) error {
 	return err
 }
 
-// Members is who belongs to the cluster as of the state of this machine, which may be behind.
+// Members returns the members as of the state of this machine, which may be behind.
 func (in *Inbox) Members() []store.Member {
 	if members := in.members.Load(); members != nil {
 		return *members
@@ -67,7 +66,7 @@ func (in *Inbox) Members() []store.Member {
 	return nil
 }
 
-// hostOf is the host of host:port, and empty if it is nothing of the kind.
+// hostOf returns the host of host:port, empty if addr is not of that form.
 func hostOf(addr string) string {
 	host, _, err := net.SplitHostPort(addr)
 	if err != nil {

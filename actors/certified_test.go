@@ -13,8 +13,8 @@ import (
 	"etcd/witness"
 )
 
-// A certificate has to name the host at which the member is known; of one that is not known,
-// or says that it has moved, the host that it says.
+// A certificate has to name the known host of the member; that of an unknown member, or of one
+// that claims to have moved, the host that it claims.
 func TestCertificatesOfMembers(t *testing.T) {
 	m := start(t, t.TempDir(), func(cfg *Config) {
 		cfg.Host = Process(func(context.Context, string) (net.Conn, error) {

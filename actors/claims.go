@@ -6,23 +6,23 @@ import (
 	"etcd/transport"
 )
 
-// roll is whom this machine knows, and where. It is never changed.
+// roll is what this machine knows of the members and their addresses. It is immutable.
 type roll struct {
 	removed []uint64 // former members
 	places  map[uint64]place
 }
 
-// place is where a member is to be found, host:port, by who has said so. Empty: nobody.
+// place holds the addresses of a member, host:port, by their source. Empty: none.
 type place struct {
-	stated  string // the state of this machine
-	vouched string // -C, or a member that this machine trusts; and it was found there
-	told    string // the member itself
+	stated  string // in the state of this machine
+	vouched string // by -C or a member that this machine trusts, and it was found there
+	told    string // by the member itself
 }
 
-// known are the addresses in the order in which they are believed.
+// known returns the addresses, the most trusted first.
 func (p place) known() []string { return addresses(p.stated, p.vouched, p.told) }
 
-// trusted are those that are believed.
+// trusted returns those that are believed.
 func (p place) trusted() []string { return addresses(p.stated, p.vouched) }
 
 func addresses(list ...string) []string {
@@ -35,17 +35,17 @@ func addresses(list ...string) []string {
 	return addrs
 }
 
-// believed says whether what is at addr is the member for more reasons than that it says so
-// and that nobody answers where the member should be. Only then is it heard when it says that
-// another machine must not go on, and what it says of its disk is held against the member.
+// believed reports whether there is more reason to take the process at addr for the member than
+// its own word and that nothing answers where the member should be. Only then may it tell
+// another machine not to go on, and is its reach held against the member.
 func (p place) believed(addr string) bool { return slices.Contains(p.trusted(), addr) }
 
 func (r *roll) isRemoved(id uint64) bool { return slices.Contains(r.removed, id) }
 
-// isMember says whether the state of this machine has a member with this ID.
+// isMember reports whether the state of this machine has a member with this ID.
 func (r *roll) isMember(id uint64) bool { return r.places[id].stated != "" }
 
-// others is where other machines may look for the members.
+// others returns the addresses at which other machines may look for the members.
 func (r *roll) others(order []uint64) []transport.Place {
 	places := make([]transport.Place, 0, len(order))
 	for _, id := range order {
@@ -59,8 +59,8 @@ func (r *roll) others(order []uint64) []transport.Place {
 	return places
 }
 
-// claims are the processes that have proven which member they are, the last one of each: a
-// member is who answers at its address and says that it has dialled.
+// claims holds, for each member, the last process that has proven to be it: the process at the
+// address of the member, asked back, said that it has dialled.
 type claims struct {
 	proven map[uint64]claim // by member
 }
@@ -68,11 +68,12 @@ type claims struct {
 type claim struct {
 	nonce uint64
 	token string
-	said  string // where it says it is
-	addr  string // where it was asked
+	said  string // the address it claims
+	addr  string // where it was asked back
 }
 
-// at is where the process that says h was found to be the member; empty if it has to be asked.
+// at returns where the process that sent h has proven to be the member; empty if it has to be
+// asked back.
 func (c *claims) at(h transport.Hello) string {
 	if one := c.proven[h.From]; one.nonce == h.Nonce && one.token == h.Token && one.said == h.Addr {
 		return one.addr
@@ -80,7 +81,7 @@ func (c *claims) at(h transport.Hello) string {
 	return ""
 }
 
-// note notes that the process that says h is the member, and was found at addr.
+// note notes that the process that sent h has proven to be the member, at addr.
 func (c *claims) note(h transport.Hello, addr string) {
 	if c.proven == nil {
 		c.proven = make(map[uint64]claim)
@@ -88,8 +89,8 @@ func (c *claims) note(h transport.Hello, addr string) {
 	c.proven[h.From] = claim{h.Nonce, h.Token, h.Addr, addr}
 }
 
-// supersedes says whether a process that was found at addr takes the place of the one that was
-// last found to be the member: that one was not where the state says, and this one is.
+// supersedes reports whether a process that was found at addr supersedes the one that was last
+// proven to be the member: that one was not at the address in the state, and this one is.
 func (c *claims) supersedes(h transport.Hello, addr string, p place) bool {
 	last, known := c.proven[h.From]
 	return known && last.nonce != h.Nonce && addr == p.stated && last.addr != p.stated

@@ -5,12 +5,12 @@ import (
 	"etcd/store/tree"
 )
 
-// Appends counts the messages with which a leader copies its log.
+// Appends counts the messages with which a leader replicates its log.
 type Appends struct{ Sent, Received uint64 }
 
-// Counts says how often the store of this machine did what since it started, commands
-// replayed from the log at the start included. A
-// refused command counts as failed under the heading it would have had.
+// Counts counts the operations of the store of this machine since it started, commands
+// replayed from the log at the start included. A refused command counts as a failure of the
+// action that it would have been.
 type Counts struct {
 	GetsSuccess, GetsFail                         uint64
 	SetsSuccess, SetsFail                         uint64

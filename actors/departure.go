@@ -13,27 +13,27 @@ import (
 	"etcd/store"
 )
 
-// The answers to the handshake of a process that is not to take part.
+// Statuses that refuse the handshake of a process that must not take part.
 const (
-	statusGone   = http.StatusGone      // it was removed for ever
+	statusGone   = http.StatusGone      // it was removed from the cluster
 	statusRival  = http.StatusConflict  // another process with its identity is connected
-	statusBehind = http.StatusForbidden // it lacks what it has acknowledged
+	statusBehind = http.StatusForbidden // it lacks what it has acked
 )
 
 // Departure is why a machine must not go on.
 type Departure struct {
-	// Reason says what has happened, and what to do if it is not meant to be so.
+	// Reason says what has happened, and what to do if that was not intended.
 	Reason string
-	// Removed says that somebody wanted it: the machine was removed from the cluster.
-	// Otherwise it has failed.
+	// Removed says that it was intended: the machine was removed from the cluster.
+	// Otherwise this is a failure.
 	Removed bool
-	// Lost says that the data directory lacks what the machine has acknowledged: it is of no
-	// use any more.
+	// Lost says that the data directory lacks what the machine has acked: it cannot be used
+	// any more.
 	Lost bool
 }
 
-// departure is what the refusal of another member means for this machine; it is not final if
-// that may change.
+// departure returns what a refusal by another member means for this machine; it is not final
+// if a retry may succeed.
 func departure(status int, message string) (d Departure, final bool) {
 	switch status {
 	case statusGone:
@@ -46,14 +46,14 @@ func departure(status int, message string) (d Departure, final bool) {
 	return Departure{}, false
 }
 
-// rivalry says that two processes run as one member.
+// rivalry returns the message about two processes that run as one member.
 func rivalry(id uint64) string {
 	return fmt.Sprintf("another process with the identity of this machine, member %s, is connected to the cluster: "+
 		"was the data directory copied? A copy cannot run beside its original; for one more machine, start with an empty directory and -C", MemberID(id))
 }
 
-// lossOf says that a member lacks what it has acknowledged. advisor is another member, one
-// that runs.
+// lossOf returns the message about a member that lacks what it has acked. advisor is another
+// member that runs.
 func lossOf(id uint64, advisor store.Member) string {
 	return fmt.Sprintf("the data directory of this machine, member %s, holds less than the machine had acknowledged to the others: "+
 		"it was restored from a backup or a snapshot of the disk, or the disk lost writes. Going on with it could lose what clients "+
@@ -61,52 +61,54 @@ func lossOf(id uint64, advisor store.Member) string {
 		"then start this machine as before with -f -C %s added once", MemberID(id), advisor.ClientURL, MemberID(id), withoutScheme(advisor.PeerURL))
 }
 
-// givenUpPatience is for how many election timeouts a machine is without a leader before it
-// takes its cluster for given up, if another member has left it by -force-new-cluster.
-const givenUpPatience = 10
+// abandonedPatience is for how many election timeouts a machine has no leader until it
+// considers its cluster abandoned, if another member was refounded (-force-new-cluster).
+const abandonedPatience = 10
 
-// givenUp judges whether the cluster of this machine was given up: a member has become a
-// cluster of its own, because a majority was lost for good. That it says so is no proof. As
-// long as there is a leader the majority lives, and the flag was a mistake: then that member
-// is one that cannot be reached, and no more.
-type givenUp struct {
+// abandonment decides whether the cluster of this machine was abandoned: a member was
+// refounded, because a majority was lost for good. That it says so is no proof. As long as
+// there is a leader the majority is alive, and the flag was a mistake: then that member is
+// unreachable, and no more.
+type abandonment struct {
 	patience   int             // ticks without a leader
 	leaderless int             // ticks
-	left       map[uint64]bool // members that are a cluster of their own
+	refounded  map[uint64]bool // by member
 }
 
-func newGivenUp(patience int) givenUp { return givenUp{patience: patience, left: map[uint64]bool{}} }
+func newAbandonment(patience int) abandonment {
+	return abandonment{patience: patience, refounded: map[uint64]bool{}}
+}
 
-// note notes that a member is a cluster of its own, and says whether that is new.
-func (g *givenUp) note(member uint64) bool {
-	known := g.left[member]
-	g.left[member] = true
+// note notes that a member was refounded, and reports whether that is new.
+func (a *abandonment) note(member uint64) bool {
+	known := a.refounded[member]
+	a.refounded[member] = true
 	return !known
 }
 
 // welcomed notes that a member belongs to this cluster after all: another process runs there.
-func (g *givenUp) welcomed(member uint64) { delete(g.left, member) }
+func (a *abandonment) welcomed(member uint64) { delete(a.refounded, member) }
 
-// tick lets one unit of time pass. It returns a member that has left when this machine is to
-// end, otherwise 0.
-func (g *givenUp) tick(leader bool) uint64 {
+// tick advances time by one tick. It returns a refounded member when this machine has to
+// leave, otherwise 0.
+func (a *abandonment) tick(leader bool) uint64 {
 	if leader {
-		g.leaderless = 0
+		a.leaderless = 0
 		return 0
 	}
-	if g.leaderless++; g.leaderless < g.patience || len(g.left) == 0 {
+	if a.leaderless++; a.leaderless < a.patience || len(a.refounded) == 0 {
 		return 0
 	}
-	return slices.Min(slices.Collect(maps.Keys(g.left)))
+	return slices.Min(slices.Collect(maps.Keys(a.refounded)))
 }
 
-// givenUpBy says that the cluster of this machine was given up. -f would be refused: the
-// directory is to be kept.
-func givenUpBy(left uint64, advisor store.Member) string {
+// abandonedBy returns the message about an abandoned cluster. It does not advise -f, which would
+// be refused: the directory has to be kept.
+func abandonedBy(member uint64, advisor store.Member) string {
 	return fmt.Sprintf("there has been no leader for long, and member %s was made a cluster of its own without this machine (-force-new-cluster). "+
 		"The data directory of this machine may hold writes that clients were told are safe and that the new cluster lacks: keep it. "+
-		"If a majority of the machines of this cluster is left, start them together, and it goes on. If it is given up, move the data directory away, "+
-		"start this machine as before with -C %s added once, and keep the old directory until it is sure that nothing of it is missed", MemberID(left), withoutScheme(advisor.PeerURL))
+		"If a majority of the machines of this cluster is left, start them together, and it goes on. If it is abandoned, move the data directory away, "+
+		"start this machine as before with -C %s added once, and keep the old directory until it is sure that nothing of it is missed", MemberID(member), withoutScheme(advisor.PeerURL))
 }
 
 func withoutScheme(url string) string {
@@ -114,13 +116,13 @@ func withoutScheme(url string) string {
 	return addr
 }
 
-// mute says that this machine neither hears nor says anything of Raft's: it has just started
-// and it is not known yet whether it may take part, or it is known that it may not.
+// mute reports whether this machine drops all Raft messages, in and out: it is on probation
+// after its start, or it must not take part any more.
 func (r *raftActor) mute() bool {
 	return r.out || !r.probation.Over(maps.Keys(r.peers.actors), r.applied >= r.committed)
 }
 
-// withhold drops messages. Raft waits for the end of a snapshot and takes the others for
+// withhold drops messages. Raft waits for the outcome of a snapshot and treats the others as
 // lost.
 func (r *raftActor) withhold(ctx actor.Context, messages []*raftpb.Message) []*raftpb.Message {
 	for _, m := range messages {
@@ -131,8 +133,8 @@ func (r *raftActor) withhold(ctx actor.Context, messages []*raftpb.Message) []*r
 	return nil
 }
 
-// leave ends the part of this machine in the cluster. Having been removed it goes on to
-// vote until it stops: who is left may need that.
+// leave ends the part of this machine in the cluster. One that was removed goes on voting
+// until it stops: the members that are left may need its vote.
 func (r *raftActor) leave(d Departure) {
 	r.out = r.out || !d.Removed
 	r.gone(d)

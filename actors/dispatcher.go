@@ -40,6 +40,6 @@ func (p *pinned) Schedule(run func()) {
 // others get their turn.
 func (p *pinned) Throughput() int { return 300 }
 
-// stop ends the goroutine after the present run. What is scheduled later is for an
+// stop ends the goroutine after the current run. What is scheduled later is for an
 // actor that has stopped, and is dropped.
 func (p *pinned) stop() { close(p.quit) }

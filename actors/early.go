@@ -6,15 +6,15 @@ import (
 	"etcd/raftnode"
 )
 
-// maxEarly bounds the questions that wait for the store to know what it knew before the
-// start. There is more room than a start needs, but a machine that waits for its
-// cluster's state may be asked for days.
+// maxEarly bounds the requests that wait for the store to catch up with what this machine
+// knew before its start. That is more than a start needs, but a machine may wait for its
+// cluster's state for days, and get requests all the while.
 const maxEarly = 4096
 
-// early holds the questions about local state that come before the store has applied
-// what the disk says is committed: an answer from less would be older than what this
-// machine has known already. A machine whose disk says nothing (it founds a cluster, or has
-// just joined one) waits for its first linearizable moment.
+// early holds the requests for local state that come before the store has applied what the
+// disk says is committed: an answer from less would be older than what this machine has known
+// already. A machine whose disk says nothing (it founds a cluster, or has just joined one)
+// waits for its first linearizable read.
 type early struct {
 	base      uint64 // index of the snapshot on disk
 	committed uint64 // commit index on disk; 0: none
@@ -22,7 +22,7 @@ type early struct {
 	waiting   []Request // oldest first
 }
 
-// early is what a machine that starts from this disk has to wait for.
+// early returns what a machine that starts from this disk has to wait for.
 func (d *Disk) early() early {
 	if d.Found == nil {
 		return early{}
@@ -30,12 +30,12 @@ func (d *Disk) early() early {
 	return early{base: d.Found.Snapshot.GetIndex(), committed: d.Found.HardState.GetCommit()}
 }
 
-// enough says whether state that has all entries up to index is what was known.
-func (e *early) enough(index uint64) bool { return e.committed > 0 && index >= e.committed }
+// caughtUp reports whether state with all entries up to index has what was known.
+func (e *early) caughtUp(index uint64) bool { return e.committed > 0 && index >= e.committed }
 
-// hold keeps a question if it comes too early. Over the bound the oldest is answered
-// that nobody could serve it: whoever asked it has given up, or soon will.
-func (e *early) hold(ctx actor.Context, question Request) bool {
+// hold queues a request that comes too early, and reports whether it did. Beyond the bound the
+// oldest fails with ErrNoLeader: its caller has given up, or soon will.
+func (e *early) hold(ctx actor.Context, request Request) bool {
 	if e.over {
 		return false
 	}
@@ -43,12 +43,12 @@ func (e *early) hold(ctx actor.Context, question Request) bool {
 		replyFailed(ctx, e.waiting[0], raftnode.ErrNoLeader)
 		e.waiting = e.waiting[1:]
 	}
-	e.waiting = append(e.waiting, question)
+	e.waiting = append(e.waiting, request)
 	return true
 }
 
-// end returns what has waited. Nothing is held afterwards.
-func (e *early) end() []Request {
+// drain returns the queued requests. Nothing is held afterwards.
+func (e *early) drain() []Request {
 	waiting := e.waiting
 	e.over, e.waiting = true, nil
 	return waiting

@@ -13,8 +13,8 @@ import (
 	"etcd/wal"
 )
 
-// giveOthers makes the log of a machine that was alone end in the membership change with
-// which another one got a vote: started again, it has no majority.
+// giveOthers ends the log of a machine that was alone with the conf change that made another
+// one a voter: after a restart it has no majority.
 func giveOthers(t *testing.T, dir string) (commit uint64) {
 	t.Helper()
 	log, found, err := wal.Open(dirFS(t, dir), wal.Options{SegmentSize: 1 << 20})
@@ -39,8 +39,8 @@ func giveOthers(t *testing.T, dir string) (commit uint64) {
 	return last + 1
 }
 
-// What a machine without a majority answers from its own state is all that its disk says
-// is committed, however early it is asked.
+// A machine without a majority answers local reads from all that its disk says is committed,
+// however early they come.
 func TestLocalStateWithoutAMajority(t *testing.T) {
 	for _, snapshots := range []uint64{0, 7} {
 		t.Run(fmt.Sprintf("snapshot every %d", snapshots), func(t *testing.T) {
@@ -92,8 +92,8 @@ func TestLocalStateWithoutAMajority(t *testing.T) {
 	}
 }
 
-// A machine that founds a cluster answers questions for its state once it is a member of
-// it, however early they come.
+// A machine that founds a cluster answers local requests once it is a member, however early
+// they come.
 func TestLocalStateOfANewMachine(t *testing.T) {
 	disk, err := openTestDisk(dirFS(t, t.TempDir()), wal.Options{SegmentSize: 1 << 20})
 	if err != nil {
@@ -122,26 +122,26 @@ type senders struct {
 
 func (s *senders) Send(_ *actor.PID, message any) { s.sent = append(s.sent, message) }
 
-// However long a machine waits for the state of its cluster, and however often it is
-// asked meanwhile: what waits is bounded, and the oldest is answered.
-func TestWhatComesEarlyIsBounded(t *testing.T) {
+// However long a machine waits for the state of its cluster, and however many requests come
+// meanwhile, those that wait are bounded, and the oldest is refused.
+func TestEarlyRequestsAreBounded(t *testing.T) {
 	e, ctx := early{}, &senders{}
 	for i := range uint64(maxEarly) {
 		if !e.hold(ctx, &Read{ID: i, ReplyTo: &actor.PID{}}) {
-			t.Fatal("a question was not held")
+			t.Fatal("a request was not held")
 		}
 	}
 	e.hold(ctx, &status{request: &Status{ID: maxEarly}})
 	if len(ctx.sent) != 1 {
-		t.Fatalf("%d are answered over the bound, want 1", len(ctx.sent))
+		t.Fatalf("%d requests were refused beyond the bound, want 1", len(ctx.sent))
 	}
 	if r, ok := ctx.sent[0].(*ReadReply); !ok || r.ID != 0 || !errors.Is(r.Err, raftnode.ErrNoLeader) {
 		t.Errorf("the oldest is answered with %+v", ctx.sent[0])
 	}
-	if waiting := e.end(); len(waiting) != maxEarly {
+	if waiting := e.drain(); len(waiting) != maxEarly {
 		t.Errorf("%d wait, want %d", len(waiting), maxEarly)
 	}
 	if e.hold(ctx, &Read{}) {
-		t.Error("a question is held after the end")
+		t.Error("a request is held after the end")
 	}
 }

@@ -13,9 +13,9 @@ import (
 	"etcd/store/storepb"
 )
 
-// The leader decides by what describe says: whichever machine a change comes from, it names no
-// member as none may be called or reached.
-func TestWhatALeaderTakesAsAMember(t *testing.T) {
+// The leader decides by what describe returns: whichever machine a conf change comes from, no
+// member gets an invalid name or address.
+func TestInvalidMembersAreRefused(t *testing.T) {
 	const good = "http://127.0.0.1:7001"
 	command := func(name, peers, clients string) []byte {
 		return store.Encode(&storepb.Command{Kind: &storepb.Command_SetMember{SetMember: &storepb.SetMember{
@@ -29,14 +29,14 @@ func TestWhatALeaderTakesAsAMember(t *testing.T) {
 		command("a,b", good, good), command("n", "http://a:1\r\nX: y", good), command("n", good, "http://a:1,b:2"), command("n", good, ""),
 	} {
 		if m, _, err := describe(raftnode.KindAdd, bad); err == nil {
-			t.Errorf("%+v is taken", m)
+			t.Errorf("%+v is accepted", m)
 		}
 	}
 }
 
-// What an earlier version has let in stays a member, but nobody is looked for where a line of
-// a header could be ended; it is said once, and not in the words of the member.
-func TestMembersThatCannotBeDialled(t *testing.T) {
+// A member that an earlier version has accepted stays one, but an address that could end a
+// header line is not dialled; that is logged once, without the text of the member.
+func TestInvalidMembersAreNotDialled(t *testing.T) {
 	system := newSystem(slog.New(slog.DiscardHandler))
 	defer system.Shutdown()
 	var out bytes.Buffer
@@ -62,7 +62,7 @@ func TestMembersThatCannotBeDialled(t *testing.T) {
 			}
 			for _, id := range []uint64{3, 9} {
 				if m := ps.advisor(id); !strings.Contains(m.PeerURL, "<") {
-					t.Errorf("people are told %+v", m)
+					t.Errorf("operators are told %+v", m)
 				}
 			}
 		}

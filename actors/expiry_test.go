@@ -80,8 +80,8 @@ func TestRefreshOutlivesTheFirstDeadline(t *testing.T) {
 	}
 }
 
-// The deadline is in the log: what came to its end while the machine was down expires
-// when it is back, and what did not does not.
+// The deadline is in the log: a key that was due while the machine was down expires when it
+// is back, and no other.
 func TestExpiryAcrossRestart(t *testing.T) {
 	dir, clock := t.TempDir(), newFakeClock()
 	m := start(t, dir, withClock(clock))
@@ -101,7 +101,7 @@ func TestExpiryAcrossRestart(t *testing.T) {
 	}
 }
 
-// Keys that end at one moment expire one by one, each by a command of its own.
+// Keys with one deadline expire one by one, each by a command of its own.
 func TestManyExpireTogether(t *testing.T) {
 	clock := newFakeClock()
 	m := start(t, t.TempDir(), withClock(clock))
@@ -162,8 +162,8 @@ func TestOneEntryForEachExpiredKey(t *testing.T) {
 	}
 }
 
-// A round of which nobody knows what has become is over, too: what is due later expires.
-func TestExpiryGoesOnAfterARoundThatFailed(t *testing.T) {
+// A round with an unknown outcome is over, too: keys that are due later expire.
+func TestExpiryAfterAFailedRound(t *testing.T) {
 	fsys, shut, open := gatedFS(t)
 	clock := newFakeClock()
 	m := startOn(t, fsys, wal.Options{SegmentSize: 1 << 20}, withClock(clock), func(cfg *Config) { cfg.Raft.RequestTicks = 20 })
@@ -174,7 +174,7 @@ func TestExpiryGoesOnAfterARoundThatFailed(t *testing.T) {
 	clock.advance(5 * time.Millisecond)
 	reaper := m.kind("reaper")
 	from := reaper.Received()
-	// It is woken, gets a command from the store, and is told that it may not happen.
+	// The reaper wakes, gets a command from the store, and learns that its outcome is unknown.
 	m.eventually("the round fails", func() bool { return reaper.Received() >= from+3 })
 	open()
 	m.eventually("the key expires", func() bool { return m.read(m.Raft, "/a").Node == nil })

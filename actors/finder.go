@@ -14,29 +14,31 @@ import (
 const (
 	// maxFindPause bounds the pause between two searches, in election timeouts.
 	maxFindPause = 30
-	// maxStrangers bounds the machines that are looked for because they say that they are
+	// maxStrangers bounds the unknown machines that are looked for because they claim to be
 	// members.
 	maxStrangers = 16
-	// knockPauses is how many searches for strangers there may be in an election timeout.
-	knockPauses = 4
-	// patienceWithStrangers is in how many searches one is not found until that is said: a
+	// searchesPerTimeout is how many searches for strangers there may be in an election timeout.
+	searchesPerTimeout = 4
+	// searchesUntilWarning is how many searches for a stranger fail until that is logged: a
 	// member that has just joined is not known everywhere at once.
-	patienceWithStrangers = 5
+	searchesUntilWarning = 5
 )
 
-// FoundStranger is what a machine says that has learnt of a member which it did not know.
-const FoundStranger = "found a member that this machine did not know: one that it knows has named it"
+// FoundStranger is logged when this machine learns of a member that it did not know.
+const FoundStranger = "found a member that this machine did not know: a known one has named it"
 
-// finderActor looks for members that are not where the state of this machine says: all
+// finderActor looks for members that are not at the address in the state of this machine: all
 // machines of a cluster may have been moved at once. It asks the machines of -C, and members
-// that this machine has heard of, who they are and whom they know where, then those that it
-// learns of so, one after the other; and again after a pause, as long as there is a member
-// that this machine has not heard of from itself.
-// It also looks for machines that say they are members, and that this machine does not know,
-// because its state may be behind. They are asked for, and not dialled, unless a machine at
-// -C or at the address of a member says where they are.
-// An address is an address and no more: that a member is there counts only when the
-// machine there says so, and the handshake of a stream looks at it again.
+// that have told their address, who they are and which members they know at which addresses,
+// then the machines at the addresses that it learns in this way, one after the other. It
+// retries after a pause, as long as there is a member that has not told its address itself.
+//
+// It also looks for strangers: machines that claim to be members and that this machine does not
+// know, because its state may be behind. It asks others about them, and does not dial them,
+// unless a machine at -C or at the address of a member knows their address.
+//
+// An address proves nothing: that a member is there counts only when the machine there says
+// so, and the handshake of a stream verifies it again.
 type finderActor struct {
 	self      uint64
 	hints     []string // addresses, host:port
@@ -46,25 +48,25 @@ type finderActor struct {
 	log       *slog.Logger
 
 	to      *pids
-	places  []transport.Place // of members this machine has heard of from themselves
+	places  []transport.Place // of members that have told their address
 	missing []transport.Place // where the other members should be
-	// strangers are not known as members. They are forgotten at the end of a search.
-	strangers []uint64
-	sought    []uint64          // the strangers that are looked for in this search
-	fruitless map[uint64]int    // in how many searches a stranger was not found
-	told      bool              // who the members are
-	queue     []hint            // to be asked in this search
-	asked     map[string]bool   // in this search
-	faults    map[string]string // what was said of an address
-	busy      bool              // a search is under way
-	timer     Timer             // until the next one; nil: none waits
-	next      time.Duration     // the pause after this one
-	ctx       context.Context   // ends with the actor
-	stop      context.CancelFunc
+	// strangers are for the next search, which drops them when it ends.
+	strangers      []uint64
+	sought         []uint64          // the strangers of this search
+	failedSearches map[uint64]int    // searches in which a stranger was not found
+	told           bool              // whereabouts have come
+	queue          []hint            // yet to be asked in this search
+	asked          map[string]bool   // in this search
+	faults         map[string]string // what was logged, by address
+	busy           bool              // a search is under way
+	timer          Timer             // until the next search; nil: there is none
+	next           time.Duration     // the pause after that search
+	ctx            context.Context   // ends with the actor
+	stop           context.CancelFunc
 }
 
-// hint is an address to be asked. What is told has come from somebody who has no more than his
-// own word for being where he is, so it is found there and no more believed than that.
+// hint is an address to ask. It is told if its source has nothing but its own word for being
+// where it is: a member is found there, and no more believed than that.
 type hint struct {
 	addr string
 	told bool
@@ -86,13 +88,13 @@ func (f *finderActor) Receive(ctx actor.Context) {
 		if f.timer == nil && !f.busy {
 			f.search(ctx)
 		}
-	case *knocked:
-		f.knock(ctx, m.member)
+	case *strangerDialled:
+		f.addStranger(ctx, m.member)
 	case findDue:
 		f.timer = nil
 		f.search(ctx)
 	case *present:
-		f.heard(ctx, m)
+		f.answered(ctx, m)
 	case *actor.Stopping:
 		f.stop()
 		if f.timer != nil {
@@ -101,10 +103,9 @@ func (f *finderActor) Receive(ctx actor.Context) {
 	}
 }
 
-// knock has the next search look for a stranger, too. However many there are, and however
-// often they come, one search does not follow the other more quickly than a member needs that
-// was down.
-func (f *finderActor) knock(ctx actor.Context, stranger uint64) {
+// addStranger adds a stranger to the next search. However many there are, and however often
+// they retry, searches follow each other no faster than needed for a member that was down.
+func (f *finderActor) addStranger(ctx actor.Context, stranger uint64) {
 	if !f.told || len(f.strangers) >= maxStrangers || slices.Contains(f.strangers, stranger) {
 		return
 	}
@@ -115,7 +116,7 @@ func (f *finderActor) knock(ctx actor.Context, stranger uint64) {
 		f.search(ctx)
 	default:
 		f.next = f.pause
-		f.timer.Reset(f.pause / knockPauses)
+		f.timer.Reset(f.pause / searchesPerTimeout)
 	}
 }
 
@@ -132,7 +133,7 @@ func (f *finderActor) search(ctx actor.Context) {
 	for _, p := range f.places {
 		f.queue = append(f.queue, hint{p.Addr, p.Told})
 	}
-	if len(f.sought) > 0 { // whoever has taken the place of one that is no more
+	if len(f.sought) > 0 { // where a former member was there may be a new one
 		for _, p := range f.missing {
 			f.queue = append(f.queue, hint{p.Addr, p.Told})
 		}
@@ -140,7 +141,7 @@ func (f *finderActor) search(ctx actor.Context) {
 	f.ask(ctx)
 }
 
-// ask asks the next one, or ends the search.
+// ask asks the next address, or ends the search.
 func (f *finderActor) ask(ctx actor.Context) {
 	for len(f.queue) > 0 && len(f.missing)+len(f.sought) > 0 && len(f.asked) < maxPeers {
 		next := f.queue[0]
@@ -156,42 +157,42 @@ func (f *finderActor) ask(ctx actor.Context) {
 		return
 	}
 	f.busy = false
-	f.giveUp()
+	f.dropStrangers()
 	pause := f.next
 	if f.next = min(2*f.next, maxFindPause*f.pause); len(f.strangers) > 0 {
-		pause = f.pause / knockPauses
+		pause = f.pause / searchesPerTimeout
 	}
 	root, self := ctx.ActorSystem().Root, ctx.Self()
 	f.timer = f.afterFunc(pause, func() { root.Send(self, findDue{}) })
 }
 
-// giveUp forgets the strangers that were not found, until they come again. Of one that comes
-// again and again it says so: it may be a member, of which nobody here can know.
-func (f *finderActor) giveUp() {
+// dropStrangers drops the strangers that were not found, until they dial again. One that keeps
+// dialling is logged: it may be a member that no machine asked here can know.
+func (f *finderActor) dropStrangers() {
 	for _, stranger := range f.sought {
-		if len(f.fruitless) >= maxStrangers || f.fruitless == nil {
-			f.fruitless = make(map[uint64]int)
+		if len(f.failedSearches) >= maxStrangers || f.failedSearches == nil {
+			f.failedSearches = make(map[uint64]int)
 		}
-		if f.fruitless[stranger]++; f.fruitless[stranger] != patienceWithStrangers {
+		if f.failedSearches[stranger]++; f.failedSearches[stranger] != searchesUntilWarning {
 			continue
 		}
-		f.log.Warn("a machine says that it is a member of the cluster, but neither this machine knows it nor anybody whom this one knows: "+
-			"it is not heard. If it is a member, this machine has been away for too long, or its data is an old copy: start it with -C "+
-			"and the peer address of a member", "member", MemberID(stranger))
+		f.log.Warn("a machine claims to be a member of the cluster, but neither this machine nor any that it can ask knows it: "+
+			"it is refused. If it is a member, this machine has been down for too long, or its data is an old copy: start it "+
+			"with -C and the peer address of a member", "member", MemberID(stranger))
 	}
 	f.sought = nil
 }
 
-func (f *finderActor) heard(ctx actor.Context, m *present) {
+func (f *finderActor) answered(ctx actor.Context, m *present) {
 	switch {
 	case m.err != nil:
-		f.complain(m.addr, m.err.Error())
+		f.logFault(m.addr, m.err.Error())
 	case m.presence.Member == f.self:
-		f.complain(m.addr, "this is the machine itself; name another one")
+		f.logFault(m.addr, "this is the machine itself; name another one")
 	default:
 		f.faults[m.addr] = ""
-		// One that this machine has heard of from itself is where it has said: what
-		// answers at another address may be a copy of it.
+		// A member that has told its address is there: what answers at another one may be a
+		// copy of it.
 		at := func(p transport.Place) bool { return p.Member == m.presence.Member }
 		if !slices.ContainsFunc(f.places, at) {
 			message := "found a member"
@@ -212,10 +213,10 @@ func (f *finderActor) heard(ctx actor.Context, m *present) {
 	f.ask(ctx)
 }
 
-// complain says once what is wrong with an address that somebody has given.
-func (f *finderActor) complain(addr, fault string) {
+// logFault logs once what is wrong with an address of -C.
+func (f *finderActor) logFault(addr, fault string) {
 	if slices.Contains(f.hints, addr) && f.faults[addr] != fault {
 		f.faults[addr] = fault
-		f.log.Warn("-C names an address at which no other member was found; it is asked again", "addr", addr, "reason", fault)
+		f.log.Warn("-C names an address at which no other member was found; retrying", "addr", addr, "reason", fault)
 	}
 }

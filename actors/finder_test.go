@@ -12,7 +12,7 @@ import (
 	"etcd/transport"
 )
 
-// answering is a network in which machines say who they are; nobody else answers.
+// answering is a network in which these machines say who they are, and no other answers.
 type answering struct {
 	fakeNetwork
 	at    map[string]transport.Presence
@@ -29,7 +29,7 @@ func (n answering) Ask(_ context.Context, addr, _ string, done func(transport.Pr
 	done(p, nil)
 }
 
-// waiting is a timer that goes off when the test says so.
+// waiting is a timer that fires when the test says so.
 type waiting struct {
 	fire chan func()
 	d    chan time.Duration
@@ -48,10 +48,10 @@ func (w *waiting) Reset(d time.Duration) bool {
 
 func (w *waiting) Stop() bool { return true }
 
-// A machine that is not known is looked for at the addresses of those that are, and found only
-// if one of them has named it. Whoever else comes is neither dialled nor remembered, and does
-// not make the searches follow each other more quickly.
-func TestLookingForAStranger(t *testing.T) {
+// An unknown machine is looked for at the addresses of known members, and found only if one of
+// them names it. Any other is neither dialled nor remembered, and does not make searches more
+// frequent.
+func TestSearchForAStranger(t *testing.T) {
 	const member, stranger, poser = 22, 66, 99
 	const at66 = "192.0.2.66:7001"
 	system := newSystem(slog.New(slog.DiscardHandler))
@@ -67,7 +67,7 @@ func TestLookingForAStranger(t *testing.T) {
 	}))
 	system.Root.Send(finder, &pids{raft: raft.pid})
 	system.Root.Send(finder, &whereabouts{places: []transport.Place{{Member: member, Addr: at22}}})
-	system.Root.Send(finder, &knocked{member: stranger})
+	system.Root.Send(finder, &strangerDialled{member: stranger})
 	if m := next[*located](raft); *m != (located{member: stranger, addr: at66, vouched: true}) {
 		t.Errorf("found %+v", m)
 	}
@@ -76,9 +76,9 @@ func TestLookingForAStranger(t *testing.T) {
 		t.Errorf("the next search comes after %v", d)
 	}
 	for id := range uint64(10_000) {
-		system.Root.Send(finder, &knocked{member: poser + id})
+		system.Root.Send(finder, &strangerDialled{member: poser + id})
 	}
-	if d := <-timer.d; d != time.Second/knockPauses {
+	if d := <-timer.d; d != time.Second/searchesPerTimeout {
 		t.Errorf("the search for strangers comes after %v", d)
 	}
 	for len(network.asked) > 0 {
@@ -99,30 +99,30 @@ func TestLookingForAStranger(t *testing.T) {
 	raft.silent()
 }
 
-// A stranger in the place of a member, who is where nothing but its own word says, is no
-// witness: what it says of others, or says to be, is found, and trusted no more than that.
+// A stranger in the place of a member, whose address rests on nothing but its own word, is not
+// trusted: what it says of others, or of itself, is found, and believed no more than that.
 func TestHearsay(t *testing.T) {
 	const member, other, third = 22, 66, 77
 	const at66, at77 = "192.0.2.66:7001", "192.0.2.77:7001"
 	for _, c := range []struct {
 		name   string
-		places []transport.Place // of whom the machine has heard
+		places []transport.Place // of members that have told their address
 		at     map[string]transport.Presence
 		want   located
 	}{
-		{"a member that is trusted says what is known to it", []transport.Place{{Member: member, Addr: at22}},
+		{"a trusted member names one that it knows", []transport.Place{{Member: member, Addr: at22}},
 			map[string]transport.Presence{at22: {Member: member, Others: []transport.Place{{Member: other, Addr: at66}}}, at66: {Member: other}},
 			located{member: other, addr: at66, vouched: true}},
-		{"and what was said to it", []transport.Place{{Member: member, Addr: at22}},
+		{"a trusted member names one that was named to it", []transport.Place{{Member: member, Addr: at22}},
 			map[string]transport.Presence{at22: {Member: member, Others: []transport.Place{{Member: other, Addr: at66, Told: true}}}, at66: {Member: other}},
 			located{member: other, addr: at66, vouched: true, told: true}},
-		{"one that is not trusted names another one", []transport.Place{{Member: member, Addr: stranger22, Told: true}},
+		{"a stranger names another member", []transport.Place{{Member: member, Addr: stranger22, Told: true}},
 			map[string]transport.Presence{stranger22: {Member: member, Others: []transport.Place{{Member: other, Addr: at66}}}, at66: {Member: other}},
 			located{member: other, addr: at66, vouched: true, told: true}},
-		{"or says to be another one", []transport.Place{{Member: member, Addr: stranger22, Told: true}},
+		{"a stranger claims to be another member", []transport.Place{{Member: member, Addr: stranger22, Told: true}},
 			map[string]transport.Presence{stranger22: {Member: other}},
 			located{member: other, addr: stranger22, vouched: true, told: true}},
-		{"or whom that one names", []transport.Place{{Member: member, Addr: stranger22, Told: true}, {Member: third, Addr: at77}},
+		{"a stranger names a machine that names a member", []transport.Place{{Member: member, Addr: stranger22, Told: true}, {Member: third, Addr: at77}},
 			map[string]transport.Presence{
 				stranger22: {Member: member, Others: []transport.Place{{Member: other, Addr: at66}}}, at66: {Member: third, Others: []transport.Place{{Member: other, Addr: at55}}},
 				at55: {Member: other},

@@ -16,8 +16,8 @@ import (
 	"etcd/transport"
 )
 
-// A frame has room for the longest command with all that is put around it on its way: when it
-// is forwarded, in an entry, and in the message that brings the entry to the followers.
+// A frame has room for the longest command with all that wraps it on its way: when it is
+// forwarded, in an entry, and in the message that replicates the entry to the followers.
 const _ uint = transport.MaxFrame/2 + 2<<20 - store.MaxCommand
 
 // forwardFrame is a proposal as another machine forwards it.
@@ -31,8 +31,8 @@ func forwardFrame(id, term uint64, kind raftnode.ProposalKind, member uint64, co
 	return transport.Frame{Kind: transport.KindForward, Payload: append(b, command...)}
 }
 
-// What strangers and members forward that must not be proposed changes nothing, and the
-// machine serves and starts again.
+// Invalid proposals that strangers and members forward change nothing, and the machine goes on
+// serving and restarts.
 func TestForwardedProposals(t *testing.T) {
 	const stranger, peer = 99, 5
 	dir := t.TempDir()
@@ -84,12 +84,12 @@ func TestForwardedProposals(t *testing.T) {
 		before := m.set("/a", "1")
 		id++
 		m.Inbox.Deliver(c.from, forwardFrame(id, self.Term, c.kind, peer, c.command))
-		// What was proposed would come before the next write.
+		// If it was proposed, its entry would come before the next write.
 		if after := m.set("/a", "2"); after != before+1 || len(m.status().Members) != 2 {
 			t.Errorf("%s: the next entry is %d after %d, and the members are %v", c.name, after, before, m.status().Members)
 		}
 	}
-	// A member's write that is in order is taken.
+	// A valid write of a member is accepted.
 	before := m.set("/a", "1")
 	m.Inbox.Deliver(peer, forwardFrame(id+1, self.Term, raftnode.KindCommand, 0, set("/b", "1", 0)))
 	if after := m.set("/a", "2"); after != before+2 {

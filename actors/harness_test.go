@@ -37,7 +37,7 @@ func TestMain(m *testing.M) {
 	goleak.VerifyTestMain(m, deadLetterTimer)
 }
 
-// deadLetterTimer is the library's: a message to an actor that has gone starts a
+// deadLetterTimer is the library's: a message to an actor that has stopped starts a
 // goroutine that ends by itself after a second.
 var deadLetterTimer = goleak.IgnoreAnyFunction("github.com/asynkron/protoactor-go/actor.NewDeadLetter.NewThrottle.func4.1")
 
@@ -90,7 +90,7 @@ func testConfig() Config {
 	}
 }
 
-// testMachine is a machine on a disk, and a probe that asks it.
+// testMachine is a machine on a disk, and a probe that sends it requests.
 type testMachine struct {
 	*Machine
 	*probe
@@ -184,8 +184,8 @@ func next[T any](p *probe) T {
 	}
 }
 
-// silent fails the test if a message has come. It is only worth something behind a
-// request whose answer comes after the message in question.
+// silent fails the test if a message has come. It is meaningful only behind a request whose
+// answer comes after the message in question.
 func (p *probe) silent() {
 	p.t.Helper()
 	select {
@@ -226,7 +226,7 @@ func (m *testMachine) read(of *actor.PID, path string) *ReadReply {
 	return next[*ReadReply](m.probe)
 }
 
-// isEmpty says whether a directory has no children on this machine.
+// isEmpty reports whether a directory has no children on this machine.
 func (m *testMachine) isEmpty(dir string) bool {
 	r := m.read(m.Store, dir)
 	return r.View == nil && len(r.Children) == 0
@@ -272,8 +272,8 @@ func (m *testMachine) kind(name string) *Kind {
 	return nil
 }
 
-// eventually waits for a condition for which there is nothing to wait on. Each look
-// is a round trip through the machine, so it does not spin.
+// eventually polls a condition that sends no signal. Each check is a round trip through the
+// machine, so it does not spin.
 func (m *testMachine) eventually(what string, ok func() bool) {
 	m.t.Helper()
 	for deadline := time.Now().Add(patience); !ok(); m.sync() {
@@ -343,7 +343,7 @@ func leadersState(index uint64, edit ...*storepb.Command) string {
 	return body.String()
 }
 
-// leadersMessage is the Raft message with which that snapshot comes.
+// leadersMessage is the Raft message that announces that snapshot.
 func leadersMessage(index uint64) *raftpb.Message {
 	return &raftpb.Message{
 		Type: raftpb.MsgSnap.Enum(), From: new(leader.ID), To: new(testMember.ID), Term: new(uint64(9)),

@@ -8,16 +8,17 @@ import (
 	"etcd/version"
 )
 
-// heard is what the program of a member understands, by the word of a process at addr that is
-// not believed to be that member.
+// heard is what the program of a member understands, as told by a process at addr that is not
+// believed to be that member.
 type heard struct {
 	addr     string
 	commands version.Range
 }
 
-// hear tells the raft actor what the program of a member understands, if the process that says
-// so is believed, which it returns. If not, that is unknown until it is: a member that has
-// moved connects once, and before the cluster has agreed on where it is now.
+// hear tells the raft actor what the program of a member understands, and reports whether the
+// process that says so is believed. If not, it is kept, and counts as unknown until the process
+// is believed: a member that has moved connects once, before the cluster has committed its new
+// address.
 func (in *Inbox) hear(h transport.Hello) bool {
 	in.heardMu.Lock()
 	defer in.heardMu.Unlock()
@@ -36,8 +37,8 @@ func (in *Inbox) hear(h transport.Hello) bool {
 	return believed
 }
 
-// believeHeard looks again at what was heard, when this machine knows other members, or other
-// places of them.
+// believeHeard checks again what was heard, when the members that this machine knows, or their
+// addresses, have changed.
 func (in *Inbox) believeHeard() {
 	in.heardMu.Lock()
 	defer in.heardMu.Unlock()

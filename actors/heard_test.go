@@ -13,8 +13,8 @@ import (
 	"etcd/witness"
 )
 
-// TestUnderstoodOnceBelieved: what a member understands that has moved, and connects from where
-// nobody expects it, counts when the cluster knows that it is there, without another handshake.
+// TestUnderstoodOnceBelieved: what a member understands that has moved, and connects from an
+// unknown address, counts when the cluster knows the address, without another handshake.
 func TestUnderstoodOnceBelieved(t *testing.T) {
 	system := actor.NewActorSystem()
 	defer system.Shutdown()
@@ -35,7 +35,7 @@ func TestUnderstoodOnceBelieved(t *testing.T) {
 				t.Errorf("%s: %+v, want %v", what, got, want)
 			}
 		case <-time.After(patience):
-			t.Fatalf("%s: nobody is told", what)
+			t.Fatalf("%s: the raft actor is not told", what)
 		}
 	}
 	h := transport.Hello{Understood: Understood(), From: 22, Nonce: 9, Addr: moved22, Reach: witness.EncodeReach(wal.Reach{})}

@@ -14,14 +14,14 @@ import (
 )
 
 // Host is what the actors of a machine run on: everything that they do not decide
-// themselves. A process of its own is [Process]; the simulation has another one.
+// themselves. [Process] is for a process of its own; the simulation has another one.
 type Host struct {
 	// Mailbox makes the mailboxes of one kind of actor. They are not bounded, because
 	// a full one would block its sender; what bounds them is admission: a session has
-	// one request under way, and the number of connections is limited.
+	// one request in flight, and the number of connections is limited.
 	Mailbox func(kind string) actor.MailboxProducer
-	// Dispatcher makes what runs one of the machine's own actors. stop is called when
-	// that has stopped.
+	// Dispatcher makes the dispatcher of one of the machine's own actors. stop is called
+	// when that actor has stopped.
 	Dispatcher func() (dispatcher actor.Dispatcher, stop func())
 	// AfterFunc calls f once after d, unless it is stopped or reset before.
 	AfterFunc func(d time.Duration, f func()) Timer
@@ -39,29 +39,29 @@ type Timer interface {
 
 // Network carries what this machine sends to other members.
 type Network interface {
-	// Stream opens the stream of one class to a member. The queue before it holds
-	// at most limit bytes.
+	// Stream opens the stream of one class to a member. Its queue holds at most limit
+	// bytes.
 	Stream(member uint64, addr string, class transport.Class, limit int, events transport.Events) Stream
 	// Snapshot sends the message about a snapshot and the snapshot itself. done is
 	// called once, when the member has it on disk or the attempt has failed, which it
 	// does when ctx ends.
 	Snapshot(ctx context.Context, member uint64, addr string, message []byte,
 		open func() (body io.ReadCloser, size int64, err error), done func(size int64, err error))
-	// Ask asks whoever listens at addr which member it is, and whether it has dialled this
+	// Ask asks the machine at addr which member it is, and whether it has dialled this
 	// machine with a token. done is called once, soon.
 	Ask(ctx context.Context, addr, token string, done func(transport.Presence, error))
 }
 
-// Stream is one way to a member; [transport.Sender] is one.
+// Stream sends frames of one class to a member; [transport.Sender] is one.
 type Stream interface {
-	// Send queues a frame, and says whether it was queued. It never blocks.
+	// Send queues a frame, and reports whether it was queued. It never blocks.
 	Send(frame transport.Frame) bool
-	// SetAddr tells where the member listens now.
+	// SetAddr changes the address at which the member listens.
 	SetAddr(addr string)
 	Close()
 }
 
-// Process is the host of a machine that is a process of its own.
+// Process returns the host of a machine that is a process of its own.
 func Process(dial func(ctx context.Context, addr string) (net.Conn, error)) Host {
 	return Host{
 		Mailbox: func(string) actor.MailboxProducer { return actor.Unbounded() },
@@ -90,7 +90,7 @@ func (n tcp) Ask(ctx context.Context, addr, token string, done func(transport.Pr
 	go func() { done(transport.Ask(ctx, n.self, addr, token)) }()
 }
 
-// ask is Network.Ask for who wants to wait.
+// ask is Network.Ask, and waits for the answer.
 func ask(n Network) func(ctx context.Context, addr, token string) (transport.Presence, error) {
 	type answer struct {
 		presence transport.Presence

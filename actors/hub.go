@@ -9,15 +9,15 @@ import (
 	"etcd/watch"
 )
 
-// hubActor knows who watches what. It only decides: writers hand out what is ready, and
-// the catch-up actor looks back.
+// hubActor holds the watches. It only decides: writers hand out what is ready, and the
+// catch-up actor scans the history.
 type hubActor struct {
 	hub      *watch.Hub
-	watchers *atomic.Int64 // how many watches, for those who ask
+	watchers *atomic.Int64 // how many watches, for other goroutines
 	closing  bool
 
 	to   *pids
-	idle []*actor.PID // writers that have nothing to do
+	idle []*actor.PID // writers that hand out nothing
 }
 
 func (h *hubActor) Receive(ctx actor.Context) {
@@ -44,7 +44,7 @@ func (h *hubActor) Receive(ctx actor.Context) {
 	default:
 		return
 	}
-	h.goOn(ctx)
+	h.dispatch(ctx)
 }
 
 func (h *hubActor) add(ctx actor.Context, m *Watch) {
@@ -60,8 +60,8 @@ func (h *hubActor) add(ctx actor.Context, m *Watch) {
 // batchesPerWriter is how many subscribers a writer serves at a time.
 const batchesPerWriter = 64
 
-// goOn gives work to those who have none.
-func (h *hubActor) goOn(ctx actor.Context) {
+// dispatch gives work to the catch-up actor and to idle writers.
+func (h *hubActor) dispatch(ctx actor.Context) {
 	if c := h.hub.CatchUp(); c != nil {
 		ctx.Send(h.to.catchUp, c)
 	}
@@ -77,7 +77,7 @@ func (h *hubActor) goOn(ctx actor.Context) {
 	}
 }
 
-// close tells all watchers that the machine shuts down, behind what is ready for them.
+// close ends all watches with ErrClosing, behind what is ready for them.
 func (h *hubActor) close(ctx actor.Context) {
 	h.closing = true
 	for batches := h.hub.Next(batchesPerWriter); batches != nil; batches = h.hub.Next(batchesPerWriter) {
@@ -88,7 +88,7 @@ func (h *hubActor) close(ctx actor.Context) {
 	send(ctx, all)
 }
 
-// count says how many watches there are, before anybody hears that one has ended.
+// count publishes how many watches there are, before a client learns that its own has ended.
 func (h *hubActor) count() { h.watchers.Store(int64(h.hub.Len())) }
 
 func send(ctx actor.Context, batches []watch.Batch) {
@@ -99,8 +99,8 @@ func send(ctx actor.Context, batches []watch.Batch) {
 	}
 }
 
-// writers is how many batches can be on their way at a time. Nobody keeps a writer waiting,
-// so a few are enough to use all processors.
+// writers is how many batches can be handed out at a time. Nothing blocks a writer, so a few
+// are enough to use all processors.
 const writers = 4
 
 // writerActor hands out what is ready for subscribers. Sessions write it to their

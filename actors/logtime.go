@@ -9,7 +9,8 @@ import (
 	"etcd/store/logtime"
 )
 
-// logTime tells the time of the log to everybody on this machine. The raft actor keeps it.
+// logTime shares the time of the log with all goroutines of this machine. The raft actor
+// keeps it.
 type logTime struct {
 	clock func() raftnode.Reading
 	known atomic.Pointer[raftnode.Clock]
@@ -30,22 +31,22 @@ const OwnClock = "no other machine knows the time of the log, which goes on by t
 
 const (
 	// maxApart is how far the clock of a machine and the time of the log may be apart
-	// before that is worth a word.
+	// before that is logged.
 	maxApart = 10 * time.Second
-	// sayApartEvery is how often it is said while it lasts.
-	sayApartEvery = time.Hour
+	// logApartEvery is how often it is logged while it lasts.
+	logApartEvery = time.Hour
 )
 
 // earliest is before the first version of this program: a clock behind it was never set.
 var earliest = logtime.Of(time.Date(2025, time.January, 1, 0, 0, 0, 0, time.UTC))
 
-// clockWatch says when the clock of this machine is not to be believed. The machine goes
-// by the time of the log all the same.
+// clockWatch logs when the clock of this machine looks wrong. The machine goes by the time of
+// the log all the same.
 type clockWatch struct {
-	log   *slog.Logger
-	own   bool // the time of the log was that of this machine when it looked last
-	apart bool
-	said  uint64 // Mono, when it was said last
+	log    *slog.Logger
+	own    bool // the time of the log was that of this machine when it looked last
+	apart  bool
+	logged uint64 // Mono of the last warning
 }
 
 func (w *clockWatch) look(clock raftnode.Clock, now raftnode.Reading) {
@@ -54,12 +55,12 @@ func (w *clockWatch) look(clock raftnode.Clock, now raftnode.Reading) {
 	}
 	wall, log := logtime.Time(now.Wall), logtime.Time(clock.At(now))
 	if clock.Own() && !w.own {
-		w.begin(wall, log)
+		w.logElected(wall, log)
 	}
 	w.own = clock.Own()
 	switch apart := max(log.Sub(wall), wall.Sub(log)); {
-	case apart > maxApart && (!w.apart || now.Mono-w.said >= uint64(sayApartEvery)):
-		w.apart, w.said = true, now.Mono
+	case apart > maxApart && (!w.apart || now.Mono-w.logged >= uint64(logApartEvery)):
+		w.apart, w.logged = true, now.Mono
 		w.log.Warn("the clock of this machine is far from the time of the log, by which all machines let keys expire; "+
 			"it keeps to that of the log. If its clock is wrong, set it; if the time of the log is wrong, see Clocks in docs/operations.md",
 			"clock", wall.Std(), "log", log.Std(), "apart", apart)
@@ -69,8 +70,8 @@ func (w *clockWatch) look(clock raftnode.Clock, now raftnode.Reading) {
 	}
 }
 
-// begin says that this machine has been elected and nobody knew the time of the log.
-func (w *clockWatch) begin(wall, log logtime.Time) {
+// logElected logs that this machine was elected and no member knew the time of the log.
+func (w *clockWatch) logElected(wall, log logtime.Time) {
 	if wall < earliest {
 		w.log.Warn("the clock of this machine was never set, and no other machine knows the time of the log, which goes by it now. "+
 			"Set the clock, let the machine start only after that, and see Clocks in docs/operations.md", "clock", wall.Std(), "log", log.Std())

@@ -26,8 +26,8 @@ func (c *setClock) read() raftnode.Reading {
 }
 
 // A wall clock that is set while the machine runs expires nothing, and later deadlines are
-// right. It is said once an hour that it is wrong, and once that it is right again.
-func TestAWallClockThatIsSet(t *testing.T) {
+// right. The machine logs once an hour that it is wrong, and once that it is right again.
+func TestWallClockIsSet(t *testing.T) {
 	for _, ahead := range []time.Duration{-time.Hour, time.Hour} {
 		t.Run(ahead.String(), func(t *testing.T) {
 			clock, log := &setClock{fakeClock: newFakeClock()}, &bytes.Buffer{}
@@ -47,7 +47,7 @@ func TestAWallClockThatIsSet(t *testing.T) {
 			}
 			clock.advance(5 * time.Millisecond)
 			m.eventually("the key expires", func() bool { return m.read(m.Raft, "/a").Node == nil })
-			clock.advance(sayApartEvery)
+			clock.advance(logApartEvery)
 			m.sync()
 			clock.ahead.Store(0)
 			m.sync()
@@ -63,8 +63,8 @@ func TestAWallClockThatIsSet(t *testing.T) {
 	}
 }
 
-// A machine that is alone takes the time from its wall clock when it starts, but time does
-// not run backwards: what was to live for so long still does.
+// A machine that is alone takes the time from its wall clock when it starts, but the time of
+// the log does not run backwards: with a clock behind it, keys live as long as they were to.
 func TestStartWithAWrongClock(t *testing.T) {
 	neverSet := logtime.Of(time.Date(1970, time.January, 1, 0, 1, 0, 0, time.UTC))
 	right := logtime.Of(time.Date(2026, time.January, 2, 3, 4, 5, 0, time.UTC))

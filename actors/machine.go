@@ -42,7 +42,7 @@ type Config struct {
 	MaxChildren int
 	// Tick is the unit of Raft's time; Raft's timeouts are counted in it.
 	Tick time.Duration
-	// Raft is without MemberID, and without what has to do with commands.
+	// Raft configures the core; Start sets MemberID and what has to do with commands.
 	Raft raftnode.Config
 	// Clock reads the clocks. It may be called from any goroutine.
 	Clock func() raftnode.Reading
@@ -51,23 +51,23 @@ type Config struct {
 	// Nonce is a random number that tells this process from others with the identity of the
 	// machine.
 	Nonce uint64
-	// Secret is random, and nobody else knows it: by it the process proves to others that it
+	// Secret is random, and no other process knows it: with it this one proves to peers that it
 	// is the one that answers at the address of its member.
 	Secret []byte
 	// AuditEvery is how often machines compare their states; 0 for never.
 	AuditEvery time.Duration
 	// Seeds are the members a machine that joins was told of. They count until its own
-	// state knows better.
+	// state has members.
 	Seeds []store.Member
-	// Hints are addresses, host:port, at which other members may be if they are not where
-	// the state of this machine says.
+	// Hints are addresses, host:port, at which other members may be if they are not at their
+	// address in the state of this machine.
 	Hints []string
 	Log   *slog.Logger
 }
 
-// rivalPatience is for how many election timeouts a process that has just started is told
-// that another one with its identity is connected before it gives way. After one of them a
-// connection whose process is dead is closed.
+// rivalPatience is for how many election timeouts peers may report another process with the
+// same identity until one that has just started gives way. A connection whose process is dead is
+// closed after one of them.
 const rivalPatience = 5
 
 // Machine is a running member of the cluster.
@@ -78,20 +78,20 @@ type Machine struct {
 	ClusterID uint64
 	// Raft takes Propose, Read (linearizable), Sync, Status, AskLeader, Join and Leave.
 	Raft *actor.PID
-	// Store takes Read (local) and Freeze. Local questions that come before it has
+	// Store takes Read (local) and Freeze. Local requests that come before it has
 	// applied what the disk says is committed wait for that, so clients may come at once.
 	Store *actor.PID
 	// Hub takes Watch and Unwatch.
 	Hub *actor.PID
 	// Ready is closed when everything that was committed before the start is
 	// applied and the cluster knows this machine. Before that a watch without an index
-	// needs a Sync, even one that is content with local state.
+	// needs a Sync, even one for local state.
 	Ready <-chan struct{}
 	// Gone gets the reason when this machine must not go on. It then has to stop.
 	Gone <-chan Departure
-	// Receiver takes the connections of other members.
+	// Receiver accepts the connections of other members.
 	Receiver *transport.Receiver
-	// Inbox takes what comes through them.
+	// Inbox takes what comes over them.
 	Inbox *Inbox
 
 	durable  atomic.Pointer[wal.Reach]    // of the log
@@ -103,7 +103,7 @@ type Machine struct {
 	time     *logTime
 	running  roster
 	stopping context.Context // ends when the machine begins to stop
-	beginEnd context.CancelFunc
+	cancel   context.CancelFunc
 	kinds    []*Kind
 }
 
@@ -141,7 +141,7 @@ func Start(cfg Config, disk *Disk) (*Machine, error) {
 	reach := disk.Reach()
 	m.durable.Store(&reach)
 	m.book.Store(disk.book)
-	m.stopping, m.beginEnd = context.WithCancel(context.Background())
+	m.stopping, m.cancel = context.WithCancel(context.Background())
 	all := &pids{}
 	peers, network := m.connect(cfg, all)
 	gone := make(chan Departure, 1)
@@ -178,7 +178,7 @@ func Start(cfg Config, disk *Disk) (*Machine, error) {
 		{&all.catchUp, "catchup", &catchUpActor{}},
 		{&all.hub, "hub", &hubActor{hub: watch.NewHub(disk.store.History()), watchers: &m.watchers}},
 		{&all.auditor, "auditor", &auditorActor{
-			log: cfg.Log, own: make(map[uint64]stateHash), theirs: make(map[uint64]*testimony),
+			log: cfg.Log, own: make(map[uint64]stateHash), theirs: make(map[uint64]*peerHashes),
 		}},
 		{&all.reaper, "reaper", &reaperActor{clock: m.time.now, afterFunc: cfg.Host.AfterFunc}},
 		{&all.store, "store", &storeActor{
@@ -188,14 +188,14 @@ func Start(cfg Config, disk *Disk) (*Machine, error) {
 		}},
 		{&all.raft, "raft", &raftActor{
 			node: node, clock: cfg.Clock, time: m.time, watch: clockWatch{log: cfg.Log}, log: cfg.Log, peers: peers, names: names, fatal: fatal,
-			patience:  cfg.Tick * time.Duration(cfg.Raft.RequestTicks),
-			probation: witness.NewProbation(cfg.Raft.ElectionTicks, rivalPatience*cfg.Raft.ElectionTicks, disk.LastIndex() == 0),
-			givenUp:   newGivenUp(givenUpPatience * cfg.Raft.ElectionTicks),
-			applied:   disk.snapshotIndex(), committed: disk.commit(),
+			patience:    cfg.Tick * time.Duration(cfg.Raft.RequestTicks),
+			probation:   witness.NewProbation(cfg.Raft.ElectionTicks, rivalPatience*cfg.Raft.ElectionTicks, disk.LastIndex() == 0),
+			abandonment: newAbandonment(abandonedPatience * cfg.Raft.ElectionTicks),
+			applied:     disk.snapshotIndex(), committed: disk.commit(),
 			gone: func(d Departure) {
 				select {
 				case gone <- d:
-				default: // it was said already
+				default: // a reason was given already
 				}
 			},
 		}},
@@ -219,8 +219,8 @@ func Start(cfg Config, disk *Disk) (*Machine, error) {
 		all.writers = append(all.writers, pid)
 	}
 	m.Raft, m.Store, m.Hub = all.raft, all.store, all.hub
-	// A PID is given away only now that every mailbox is ready, and nobody says
-	// anything before everybody knows everybody.
+	// PIDs are shared only now that every mailbox is ready, and no actor sends anything
+	// before all of them have the PIDs.
 	for _, pid := range m.order {
 		m.System.Root.Send(pid, all)
 	}
@@ -230,7 +230,7 @@ func Start(cfg Config, disk *Disk) (*Machine, error) {
 	if len(cfg.Seeds) > 0 && len(disk.store.Members()) == 0 {
 		m.System.Root.Send(m.Raft, &membership{members: cfg.Seeds})
 	}
-	disk.store = nil // the store actor has it, and gives it up when a snapshot takes its place
+	disk.store = nil // the store actor has it, and drops it when a snapshot replaces it
 	return m, nil
 }
 
@@ -255,7 +255,7 @@ func (m *Machine) connect(cfg Config, to *pids) (*peers, Network) {
 	if members := m.disk.store.Members(); len(members) > 0 {
 		m.Inbox.members.Store(&members)
 	}
-	m.Inbox.know(&roll{}, nil) // until the store tells
+	m.Inbox.know(&roll{}, nil) // until the store actor has sent the members
 	network := cfg.Host.Connect(self)
 	m.Receiver = transport.NewReceiver(self, m.Inbox.Admit, ask(network), m.Inbox.Deliver)
 	supervisor := StopOnPanic(cfg.Log)
@@ -291,21 +291,21 @@ func newSystem(log *slog.Logger) *actor.ActorSystem {
 }
 
 // atLeastWarn drops the library's routine messages, among them one for every
-// answer that came after its session had gone.
+// answer that came after its session had ended.
 type atLeastWarn struct{ slog.Handler }
 
 func (h atLeastWarn) Enabled(ctx context.Context, level slog.Level) bool {
 	return level >= slog.LevelWarn && h.Handler.Enabled(ctx, level)
 }
 
-// Kind makes the counters of one kind of actor. Each kind is asked for once.
+// Kind makes the counters of one kind of actor. Call it once for each kind.
 func (m *Machine) Kind(name string) *Kind {
 	k := &Kind{Name: name, base: m.host.Mailbox(name)}
 	m.kinds = append(m.kinds, k)
 	return k
 }
 
-// IsReady says whether Ready is closed.
+// IsReady reports whether Ready is closed.
 func (m *Machine) IsReady() bool {
 	select {
 	case <-m.Ready:
@@ -343,17 +343,17 @@ func (m *Machine) spawn(kind *Kind, name string, core actor.Actor, supervisor ac
 	return pid, nil
 }
 
-// OfferSnapshot is Inbox.Offer for who wants to wait.
+// OfferSnapshot is Inbox.Offer, and waits for the answer.
 func (m *Machine) OfferSnapshot(from uint64, message []byte) error {
 	return m.await(func(done func(error)) { m.Inbox.Offer(from, message, done) })
 }
 
-// ReceiveSnapshot is Inbox.Snapshot for who wants to wait.
+// ReceiveSnapshot is Inbox.Snapshot, and waits until it is done.
 func (m *Machine) ReceiveSnapshot(from uint64, message []byte, size int64, body io.Reader) error {
 	return m.await(func(done func(error)) { m.Inbox.Snapshot(from, message, size, body, done) })
 }
 
-// await waits for what is begun, or for the machine to stop.
+// await calls begin and waits for done, or for the machine to stop.
 func (m *Machine) await(begin func(done func(error))) error {
 	done := make(chan error, 1)
 	begin(func(err error) { done <- err })
@@ -365,8 +365,8 @@ func (m *Machine) await(begin func(done func(error))) error {
 	}
 }
 
-// HandOver lets another member lead, if this machine leads and there is one, and
-// waits for that until ctx ends.
+// HandOver transfers the leadership to another member, if this machine leads and there is
+// one, and waits for that until ctx ends.
 func (m *Machine) HandOver(ctx context.Context) {
 	done := make(chan struct{})
 	m.System.Root.Send(m.Raft, &handOver{done: done})
@@ -379,18 +379,18 @@ func (m *Machine) HandOver(ctx context.Context) {
 // CloseWatches answers every watcher with ErrClosing, now and from now on.
 func (m *Machine) CloseWatches() { m.System.Root.Send(m.Hub, closeWatches{}) }
 
-// Disconnect ends what other machines send, and what is being written that need not be:
-// snapshots. It is the first part of Stop.
+// Disconnect closes the streams from other machines, and abandons a snapshot under way, which
+// is not needed. It is the first part of Stop.
 func (m *Machine) Disconnect() {
-	m.beginEnd()
+	m.cancel()
 	m.Receiver.Close()
 }
 
-// Stop ends the machine: what was received is made durable, and the directory is
-// given back. Requests that are under way may stay without an answer, so the
-// front end is to be stopped first. When ctx ends before that, as it does with a disk
-// that does not answer, Stop names the actors that are still at work; the process has to
-// end then. What was acknowledged is durable in any case.
+// Stop stops the machine: what was received is made durable, and the directory is
+// released. Requests in flight may stay without an answer, so stop the front end
+// first. If ctx ends before that, as it does with a disk that hangs, the error names the
+// actors that are still at work; the process has to end then. What was acked is durable in
+// any case.
 func (m *Machine) Stop(ctx context.Context) error {
 	m.Disconnect()
 	for _, pid := range slices.Backward(m.order) {
@@ -404,13 +404,13 @@ func (m *Machine) Stop(ctx context.Context) error {
 	return m.disk.unlock()
 }
 
-// describe tells the consensus core what a command does to a member.
+// describe tells the consensus core what the command of a conf change does to a member.
 func describe(kind raftnode.ProposalKind, command []byte) (raftnode.Member, version.Range, error) {
 	m, err := store.DecodeMember(command)
 	switch {
 	case err != nil:
 	case m.Removes != (kind == raftnode.KindRemove):
-		err = errors.New("actors: the command does something else to the member")
+		err = errors.New("actors: the command is not that of its conf change")
 	case !m.Removes:
 		err = endpoint.CheckMember(m.Name, m.PeerURL, m.ClientURL)
 	}

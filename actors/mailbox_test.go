@@ -53,7 +53,7 @@ func TestMailboxCounts(t *testing.T) {
 	}
 	stop(t, system, a)
 	stop(t, system, b)
-	check(0, 8) // the stop is not a message of ours
+	check(0, 8) // a stop is not a user message
 	if kind.Busy() < 2*held {
 		t.Errorf("busy for %v, want at least %v", kind.Busy(), 2*held)
 	}
@@ -108,8 +108,8 @@ func TestPinnedKeepsOrder(t *testing.T) {
 	stop(t, system, pid)
 }
 
-// The goroutine ends at stop (TestMain looks for it), even if stop is called on it,
-// and whoever schedules later is not held up.
+// The goroutine ends at stop (TestMain checks that), even if stop is called on it, and later
+// calls of Schedule do not block.
 func TestPinnedAfterStop(t *testing.T) {
 	p := newPinned()
 	ran := make(chan struct{})

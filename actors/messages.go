@@ -19,9 +19,9 @@ import (
 )
 
 // This file lists every message. A [Request] carries the PID that is to be answered
-// and an ID that its [Answer] repeats, so that an answer which comes late is not
-// taken for that of a later request. Messages are never changed after they were
-// sent; nodes and events in them are shared and immutable.
+// and an ID that its [Answer] repeats, so that a late answer is not taken for that of
+// a later request. Messages are never changed after they were sent; nodes and events in
+// them are shared and immutable.
 
 // Requests, from sessions.
 type (
@@ -29,7 +29,7 @@ type (
 	// answered with Proposed.
 	Propose struct {
 		ID      uint64
-		ReplyTo *actor.PID // nil: nobody wants to know
+		ReplyTo *actor.PID // nil: no answer
 		Command []byte     // of store.Encode
 	}
 	// Read asks for a key. Sent to the raft actor it is linearizable; sent to the
@@ -41,13 +41,13 @@ type (
 		Path    string
 	}
 	// Sync asks the raft actor for a moment at which the local state, and the hub,
-	// have every write that was acknowledged before. Answered with Synced.
+	// have every write that was acked before. Answered with Synced.
 	Sync struct {
 		ID      uint64
 		ReplyTo *actor.PID
 	}
 	// Join asks the raft actor to add a member, or to change the name or the addresses of
-	// one. Answered with Proposed: Err is also one of those of raftnode that say why not,
+	// one. Answered with Proposed: Err may be one of raftnode's that refuse the conf change,
 	// such as a *raftnode.TakenError.
 	Join struct {
 		ID      uint64
@@ -57,14 +57,14 @@ type (
 		// does not say.
 		Commands version.Range
 	}
-	// Leave asks the raft actor to remove a member. Answered with Proposed: Err is also
-	// one of those of raftnode that say why not, such as raftnode.ErrLastVoter.
+	// Leave asks the raft actor to remove a member. Answered with Proposed: Err may be one of
+	// raftnode's that refuse the conf change, such as raftnode.ErrLastVoter.
 	Leave struct {
 		ID      uint64
 		ReplyTo *actor.PID
 		Member  uint64
 	}
-	// Freeze asks the store actor for its state as it is. Answered with Frozen.
+	// Freeze asks the store actor for a view of its current state. Answered with Frozen.
 	Freeze struct {
 		ID      uint64
 		ReplyTo *actor.PID
@@ -85,14 +85,14 @@ type (
 	// Answered with WatchReply.
 	Watch struct {
 		ReplyTo    *actor.PID
-		Subscriber uint64 // nobody else, and nobody before, has the same
+		Subscriber uint64 // unique, and never used again
 		Watcher    watch.Watcher
 	}
-	// Unwatch takes all watches of a subscriber back. It is not answered, and an event
-	// that is on its way may still arrive.
+	// Unwatch cancels all watches of a subscriber. It is not answered, and an event in
+	// flight may still arrive.
 	Unwatch struct{ Subscriber uint64 }
-	// Written tells the hub that what was in a WatchReply is written out, so that the
-	// subscriber may get more; for those only that say so.
+	// Written tells the hub that a WatchReply was written out, so that the subscriber may
+	// get more. Only those with More need it.
 	Written struct{ Subscriber uint64 }
 )
 
@@ -107,8 +107,8 @@ type (
 	}
 	// ReadReply is a key as it was when all commands up to Index were applied.
 	// Children are those of a directory; if it has more than MaxChildren there is a View
-	// to read them from instead, of the same moment. Err is one of raftnode's; Failure is why there
-	// is no such key.
+	// to read them from instead, of the same moment. Err is one of raftnode's; Failure is
+	// why there is no such key.
 	ReadReply struct {
 		ID       uint64
 		Index    uint64
@@ -128,7 +128,7 @@ type (
 		ID    uint64
 		State *store.View
 	}
-	// LeaderReply says who leads, as far as this machine knows; 0: nobody.
+	// LeaderReply names the leader, as far as this machine knows; 0: none.
 	LeaderReply struct {
 		ID     uint64
 		Leader uint64
@@ -143,7 +143,7 @@ type (
 		Appends     Appends
 		// Followers are the other members, if this machine leads.
 		Followers []raftnode.FollowerStats
-		Refused   int64 // connections and messages of other machines that must not be
+		Refused   int64 // refused connections and messages of other machines
 		Members   []store.Member
 		Removed   []uint64 // former members
 		// HistoryLimit is how many events the cluster keeps for watchers.
@@ -154,9 +154,9 @@ type (
 		MaxMembers int
 		Counts     Counts
 	}
-	// WatchReply is what is next for a subscriber, in order: events, and the reasons why a
-	// watch ends without one, which are *watch.ClearedError, ErrHistoryLost and ErrClosing.
-	// More says that others may follow when the subscriber has said Written.
+	// WatchReply has the next deliveries of a subscriber, in order: events, and the reasons
+	// why a watch ends without one, which are *watch.ClearedError, ErrHistoryLost and
+	// ErrClosing. More says that others may follow when the subscriber has sent Written.
 	WatchReply struct {
 		ID         uint64 // the subscriber
 		Deliveries []watch.Delivery
@@ -182,10 +182,10 @@ var ErrClosing = errors.New("the machine is shutting down")
 
 // Between the actors of one machine.
 type (
-	// begin: Start -> each actor, when all have their *pids: those that talk by
-	// themselves may now.
+	// begin: Start -> each actor, when all have their *pids: from now on it may send
+	// without being asked.
 	begin struct{}
-	// *pids: Start -> each actor, first. Before it an actor knows nobody.
+	// *pids: Start -> each actor, first. Before it an actor knows no other.
 	pids struct {
 		raft, wal, segments, snapshotter, receiver, store, hub, catchUp, reaper, ticker, announcer, auditor, witness, finder *actor.PID
 
@@ -248,19 +248,19 @@ type (
 	}
 	// handOut: hub -> writer. Deliveries for subscribers.
 	handOut struct{ batches []watch.Batch }
-	// handedOut: writer -> hub. It has nothing to do.
+	// handedOut: writer -> hub. It is idle.
 	handedOut struct{ writer *actor.PID }
 
-	// *watch.CatchUp: hub -> catch-up, which sends it to itself until it is through with
-	// it, and then back.
+	// *watch.CatchUp: hub -> catch-up, which sends it to itself until the scan is complete,
+	// and then back.
 
 	// closeWatches: Machine -> hub. Answers all watchers, present and future, with
 	// ErrClosing.
 	closeWatches struct{}
 
-	// audit: store -> auditor. The state at a place where machines compare theirs.
+	// audit: store -> auditor. The state at an index at which machines compare theirs.
 	audit struct{ state *store.View }
-	// audited: a connection -> auditor. What another member's state hashes to.
+	// audited: a connection -> auditor. The hash of another member's state.
 	audited struct {
 		from, index uint64
 		hash        stateHash
@@ -268,7 +268,7 @@ type (
 	// broadcast: auditor, witness -> raft. For all other members.
 	broadcast struct{ frame transport.Frame }
 
-	// takeSnapshot: raft -> store. Right behind the entry it is to contain last.
+	// takeSnapshot: raft -> store. Right behind the last entry that it has to contain.
 	takeSnapshot struct{ meta *raftpb.SnapshotMetadata }
 	// writeSnapshot: store -> snapshotter.
 	writeSnapshot struct {
@@ -280,14 +280,14 @@ type (
 		meta *raftpb.SnapshotMetadata
 		size uint64 // of its body, in bytes
 	}
-	// snapshotLogged: WAL writer -> snapshotter and raft. The log knows of it.
+	// snapshotLogged: WAL writer -> snapshotter and raft. The log has its marker.
 	snapshotLogged struct {
 		meta *raftpb.SnapshotMetadata
 		size uint64 // of snapshotWritten; 0 for one of a leader
 	}
-	// releaseLog: snapshotter -> raft, raft -> WAL writer, which may get a lower index: there
-	// may be members that still need entries. Entries up to index are in every
-	// snapshot that is kept.
+	// releaseLog: snapshotter -> raft, raft -> WAL writer, which may get a lower index:
+	// members that lag may still need entries. Entries up to index are in every snapshot
+	// that is kept.
 	releaseLog struct{ index uint64 }
 
 	// install: raft -> store. The state is replaced by that of a snapshot of the
@@ -298,16 +298,16 @@ type (
 	reached struct{ time logtime.Time }
 	// snapshotInstalled: store -> snapshotter. The state is that of the snapshot at index.
 	snapshotInstalled struct{ index uint64 }
-	// replaced: store -> hub. The history is another one.
+	// replaced: store -> hub. The history was replaced.
 	replaced struct{ history tree.History }
-	// offered: a connection -> raft. Whether the snapshot of this message shall be received,
-	// and whether anything is missing here that is in it.
+	// offered: a connection -> raft. Whether to receive the snapshot of this message, and
+	// whether it has anything that is missing here.
 	offered struct {
 		message *raftpb.Message
 		answer  func(needed bool, err error) // called on the raft actor
 	}
 	// receiveSnapshot: raft -> receiver, in answer to offered. The body is restored and stored
-	// as it comes; if it is not needed it is read and thrown away.
+	// as it comes; if it is not needed it is read and dropped.
 	receiveSnapshot struct {
 		from   uint64
 		meta   *raftpb.SnapshotMetadata
@@ -317,7 +317,7 @@ type (
 		done   func(error) // called on the receiver
 	}
 	// restored: receiver -> store. The state of a snapshot that is on disk and will be
-	// installed; without one the last is given up, and read from the disk if it is installed.
+	// installed; without one the last is dropped, and read from the disk if it is installed.
 	restored struct {
 		meta  *raftpb.SnapshotMetadata
 		state *store.Store
@@ -325,7 +325,8 @@ type (
 
 	// *raftnode.Leader: raft -> reaper.
 
-	// membership: store -> raft and witness, and Start -> raft of a machine that joins. Who belongs to the cluster, and who no longer does.
+	// membership: store -> raft and witness, and Start -> raft of a machine that joins. The
+	// members of the cluster, and the former ones.
 	membership struct {
 		members    []store.Member
 		removed    []uint64
@@ -333,7 +334,7 @@ type (
 		maxMembers int    // 0: the log does not say
 	}
 	// understood: a connection -> raft. What the program of a member understands; zero if
-	// whoever says it may be somebody else.
+	// the process that says so is not believed to be the member.
 	understood struct {
 		member   uint64
 		commands version.Range
@@ -351,7 +352,7 @@ type (
 		member uint64
 		ok     bool
 	}
-	// resendDue: timer -> peer. A snapshot that did not arrive may be sent again.
+	// resendDue: timer -> peer. A snapshot that did not arrive may be resent.
 	resendDue struct{}
 	// *raftnode.Message: a connection -> raft. From another member.
 
@@ -365,51 +366,51 @@ type (
 		from    uint64
 		payload []byte
 	}
-	// located: a connection, finder -> raft. A member was found at an address. The finder has
-	// it from -C, or from a member that this machine knows: it is vouched for. What is told
-	// is the address, if all that speaks for it is the word of the member itself, or of one
-	// for which nothing else speaks.
+	// located: a connection, finder -> raft. A member was found at an address. One from the
+	// finder is vouched for, by -C or by a known member. The address is told if it rests on
+	// nothing but the word of the member itself, or of a member whose own address does.
 	located struct {
 		member        uint64
 		addr          string
 		vouched, told bool
 	}
-	// knocked: a connection -> finder. A machine says that it is a member, and this one does
-	// not know it.
-	knocked struct{ member uint64 }
-	// whereabouts: raft -> finder. Where members are that this machine has heard of from
-	// themselves, and where those should be of whom it has not, both in ascending order of
-	// their IDs.
+	// strangerDialled: a connection -> finder. A machine claims to be a member that this one
+	// does not know.
+	strangerDialled struct{ member uint64 }
+	// whereabouts: raft -> finder. The addresses of the members that have told them
+	// themselves, and where the others should be, both in ascending order of their IDs.
 	whereabouts struct{ places, missing []transport.Place }
 	// findDue: timer -> finder.
 	findDue struct{}
-	// present: a connection -> finder. Who is at an address.
+	// present: a connection -> finder. Which member is at an address, if any.
 	present struct {
 		hint
 		presence transport.Presence
 		err      error
 	}
-	// undelivered: peer -> raft, raft -> itself if there is no peer. A forwarded proposal that was not sent.
+	// undelivered: peer -> raft, raft -> itself if there is no peer. A forwarded proposal that
+	// was not sent.
 	undelivered struct{ payload []byte }
-	// reconnected: peer -> raft. Proposals for the member, and answers to its own, go by a
+	// reconnected: peer -> raft. Proposals for the member, and answers to its own, go over a
 	// new connection.
 	reconnected struct{ member uint64 }
-	// unreachable: peer -> raft. Messages to the member may have been lost, and it says
-	// nothing any more.
+	// unreachable: peer -> raft. Messages to the member may have been lost, and it does not
+	// answer any more.
 	unreachable struct{ member uint64 }
-	// welcomed: peer -> raft. The member has taken this machine in.
+	// welcomed: peer -> raft. The member has welcomed this process.
 	welcomed struct{ member uint64 }
 	// contested: peer -> raft. The member is connected to another process with the identity
 	// of this machine.
 	contested struct{ member uint64 }
-	// refounded: peer -> raft. The member was made a cluster of its own, without this machine.
+	// refounded: peer -> raft. The member was refounded as a cluster of its own, without this
+	// machine.
 	refounded struct{ member uint64 }
-	// expelled: peer or a connection -> raft. Another member says that this machine is none,
-	// or must not go on as it is.
+	// expelled: peer or a connection -> raft. Another member says that this machine is no
+	// member, or must not go on as it is.
 	expelled struct{ departure Departure }
 
-	// met: a connection -> witness. A process of another member was welcomed, or says how far
-	// its log reaches now.
+	// met: a connection -> witness. A process of another member was welcomed, or has sent the
+	// reach of its log.
 	met struct {
 		member, nonce uint64
 		reach         wal.Reach
@@ -417,7 +418,7 @@ type (
 	// witnessDue: timer -> witness.
 	witnessDue struct{}
 
-	// handOver: Machine -> raft. Let another member lead; done is closed when that has
+	// handOver: Machine -> raft. Transfer the leadership; done is closed when that has
 	// happened or is not possible.
 	handOver struct{ done chan<- struct{} }
 

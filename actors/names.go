@@ -10,8 +10,8 @@ import (
 	"etcd/store"
 )
 
-// names are those of the members, for people who read the log: wherever an ID is in a line,
-// the name of its member is put behind it. Its methods may be called from any goroutine.
+// names adds the names of members to log lines, for people: every ID in a line is followed by
+// the name of its member. Its methods may be called from any goroutine.
 type names struct {
 	known atomic.Pointer[map[string]string]
 } // by MemberID
@@ -26,8 +26,8 @@ func (n *names) set(members []store.Member) {
 
 var memberIDs = regexp.MustCompile(`\b[0-9a-f]{16}\b`)
 
-// in returns text with the names of all members in it. An ID in a URL or the name of a file
-// stays as it is: people copy those.
+// in returns text with the names of all members in it. An ID in a URL or a file name stays as
+// it is: people copy those.
 func (n *names) in(text string) string {
 	known := n.known.Load()
 	if known == nil || len(text) < 16 {
@@ -46,7 +46,7 @@ func (n *names) in(text string) string {
 	return named + text[from:]
 }
 
-// handler returns one that adds the names before next gets a line.
+// handler returns a handler that adds the names before next gets a line.
 func (n *names) handler(next slog.Handler) slog.Handler { return namingHandler{next, n} }
 
 type namingHandler struct {
@@ -75,7 +75,7 @@ func (h namingHandler) WithGroup(name string) slog.Handler {
 	return namingHandler{h.Handler.WithGroup(name), h.names}
 }
 
-// attr names the members in texts and errors. Numbers have no IDs.
+// attr adds the names to strings and errors. Numbers are never IDs.
 func (h namingHandler) attr(a slog.Attr) slog.Attr {
 	switch a.Value.Kind() {
 	case slog.KindString:

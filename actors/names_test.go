@@ -11,7 +11,7 @@ import (
 	"etcd/store"
 )
 
-// TestNamesInTheLog checks that members are named wherever their ID is, and nothing else.
+// TestNamesInTheLog checks that a name follows every ID of a member, and nothing else.
 func TestNamesInTheLog(t *testing.T) {
 	var out bytes.Buffer
 	n := &names{}

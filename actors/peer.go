@@ -16,12 +16,12 @@ import (
 	"etcd/wal"
 )
 
-// Bounds of what waits for one member. Over them messages are dropped, and Raft
-// sends them again.
+// Bounds of the send queues of one member. Beyond them messages are dropped, and Raft
+// resends them.
 const (
 	controlQueueBytes = 4 << 20
 	bulkQueueBytes    = 64 << 20
-	// maxRejects is how many rejections wait for room in the queues.
+	// maxRejects bounds the rejections that wait for room in the queues.
 	maxRejects = 1024
 )
 
@@ -34,24 +34,24 @@ type peerActor struct {
 	snapshots *wal.Snapshots
 	raft      *actor.PID
 	inbox     *Inbox
-	pause     time.Duration // before a snapshot that has failed is sent again
+	pause     time.Duration // before a failed snapshot is resent
 	afterFunc func(time.Duration, func()) Timer
 	log       *slog.Logger
 
 	control, bulk Stream
-	rejects       []transport.Frame  // that did not fit
+	rejects       []transport.Frame  // waiting for room in the queues
 	stop          context.CancelFunc // ends a snapshot under way
 	ctx           context.Context
 	sending       bool
 	failed        bool  // the last snapshot did not arrive
-	resend        Timer // while sending that one again has to wait
+	resend        Timer // until the failed snapshot may be resent
 }
 
-// RefusedFromElsewhere is what a machine says that goes on although others refuse it, because
-// it cannot tell whether they are members.
-const RefusedFromElsewhere = "a machine that is not where its member should be refuses this machine; it is tried again"
+// RefusedFromElsewhere is logged when a machine refuses this one from an address at which its
+// member is not believed to be: it may be no member at all, so this machine goes on.
+const RefusedFromElsewhere = "a machine that is not at the address of its member refuses this machine; retrying"
 
-// MemberID is an ID as people see it.
+// MemberID formats an ID as users see it: 16 hex digits.
 func MemberID(id uint64) string { return fmt.Sprintf("%016x", id) }
 
 func (p *peerActor) Receive(ctx actor.Context) {
@@ -59,7 +59,7 @@ func (p *peerActor) Receive(ctx actor.Context) {
 	case *actor.Started:
 		p.start(ctx)
 	case *outgoing:
-		p.repeatRejects()
+		p.retryRejects()
 		for _, message := range m.messages {
 			p.send(ctx, raftnode.Message{Message: message, Time: m.time})
 		}
@@ -72,7 +72,7 @@ func (p *peerActor) Receive(ctx actor.Context) {
 		p.bulk.SetAddr(m.addr)
 	case *snapshotSent:
 		if p.failed = !m.ok; p.failed {
-			// Raft would send it again at once, whatever the other machine has against it.
+			// Raft would resend it at once, whatever the peer objects to.
 			root, self := ctx.ActorSystem().Root, ctx.Self()
 			p.resend = p.afterFunc(p.pause, func() { root.Send(self, resendDue{}) })
 			return
@@ -94,8 +94,8 @@ func (p *peerActor) start(ctx actor.Context) {
 	p.ctx, p.stop = context.WithCancel(context.Background())
 	root := ctx.ActorSystem().Root
 	events := func(class transport.Class) transport.Events {
-		level := slog.LevelWarn // of the first report; the ones that follow say nothing new
-		waits := 0              // how often it was not sure yet who this machine is
+		level := slog.LevelWarn // of the first report; those that follow repeat it
+		waits := 0              // refusals of a peer that cannot tell yet who this process is
 		return transport.Events{
 			Meet: p.inbox.Meet,
 			Up: func() {
@@ -107,13 +107,13 @@ func (p *peerActor) start(ctx actor.Context) {
 				}
 			},
 			Down: func(err error) {
-				p.log.Log(p.ctx, level, "no connection to a member; it is tried again", "member", MemberID(p.member), "stream", class, "error", err)
+				p.log.Log(p.ctx, level, "no connection to a member; retrying", "member", MemberID(p.member), "stream", class, "error", err)
 				level = slog.LevelDebug
 				root.Send(p.raft, &unreachable{member: p.member})
 			},
 			Refused: func(addr string, status int, message string) {
 				if status != statusUnproven && !p.inbox.believes(p.member, addr) {
-					// Whoever has taken its place may not end this machine.
+					// A process that only claims to be the member must not end this machine.
 					root.Send(p.raft, &unreachable{member: p.member})
 					p.log.Log(p.ctx, level, RefusedFromElsewhere,
 						"member", MemberID(p.member), "addr", addr, "status", status, "reason", message)
@@ -139,7 +139,7 @@ func (p *peerActor) start(ctx actor.Context) {
 						return // most likely it has not noticed yet that this process has started
 					}
 				}
-				p.log.Log(p.ctx, level, "a member refuses this machine; it is tried again", "member", MemberID(p.member), "status", status, "reason", message)
+				p.log.Log(p.ctx, level, "a member refuses this machine; retrying", "member", MemberID(p.member), "status", status, "reason", message)
 				level = slog.LevelDebug
 			},
 		}
@@ -150,7 +150,7 @@ func (p *peerActor) start(ctx actor.Context) {
 
 func (p *peerActor) sendFrame(ctx actor.Context, frame transport.Frame) {
 	if frame.Kind == transport.KindReach {
-		p.control.Send(frame) // otherwise it is said when there is a connection
+		p.control.Send(frame) // if that fails, the next handshake carries it
 		return
 	}
 	switch sent := p.bulk.Send(frame); {
@@ -162,9 +162,10 @@ func (p *peerActor) sendFrame(ctx actor.Context, frame transport.Frame) {
 	}
 }
 
-// repeatRejects sends what did not fit before: a member asks again for what became of its
-// proposals only by a new connection. A leader has something for everybody at every heartbeat.
-func (p *peerActor) repeatRejects() {
+// retryRejects resends the rejections that found no room: a member asks again for the outcome
+// of its proposals only on a new connection. A leader has a message for every member at every
+// heartbeat, so there is always a next attempt.
+func (p *peerActor) retryRejects() {
 	waiting := p.rejects
 	p.rejects = nil
 	for i, frame := range waiting {
@@ -194,14 +195,14 @@ func (p *peerActor) send(ctx actor.Context, m raftnode.Message) {
 	}
 }
 
-// snapshotOver tells Raft how sending a snapshot has ended.
+// snapshotOver tells Raft whether the snapshot has arrived.
 func (p *peerActor) snapshotOver(ctx actor.Context) {
 	p.sending = false
 	ctx.Send(p.raft, &snapshotSent{member: p.member, ok: !p.failed})
 }
 
-// sendSnapshot sends the snapshot that m speaks of. There is one at a time, because
-// Raft waits for its end.
+// sendSnapshot sends the snapshot that m announces. There is one in flight at a time, because
+// Raft waits for its outcome.
 func (p *peerActor) sendSnapshot(ctx actor.Context, m *raftpb.Message) {
 	if p.sending {
 		return
@@ -213,14 +214,14 @@ func (p *peerActor) sendSnapshot(ctx actor.Context, m *raftpb.Message) {
 	p.sending = true
 	level := slog.LevelWarn
 	if p.failed {
-		level = slog.LevelDebug // that was said already
+		level = slog.LevelDebug // it was logged already
 	}
 	root, self := ctx.ActorSystem().Root, ctx.Self()
 	start, meta := time.Now(), m.GetSnapshot().GetMetadata()
 	open := func() (io.ReadCloser, int64, error) { return p.snapshots.Open(meta.GetIndex(), meta.GetTerm()) }
 	p.network.Snapshot(p.ctx, p.member, p.addr, payload, open, func(size int64, err error) {
 		if err != nil {
-			p.log.Log(context.Background(), level, "a snapshot could not be sent; it is tried again", "member", MemberID(p.member), "index", meta.GetIndex(), "bytes", size, "error", err)
+			p.log.Log(context.Background(), level, "a snapshot could not be sent; retrying", "member", MemberID(p.member), "index", meta.GetIndex(), "bytes", size, "error", err)
 		} else {
 			took := time.Since(start)
 			p.log.Info("sent a snapshot", "member", MemberID(p.member), "index", meta.GetIndex(), "bytes", size, "took", took,

@@ -12,7 +12,7 @@ import (
 	"etcd/transport"
 )
 
-// fakeNetwork has one stream of each class, which take frames or do not.
+// fakeNetwork has one stream of each class, whose queues have room or do not.
 type fakeNetwork map[transport.Class]*fakeStream
 
 type fakeStream struct {
@@ -50,10 +50,9 @@ func knowing7() *Inbox {
 	return in
 }
 
-// Of what does not fit into the queue for a member, a proposal comes back, and the answer
-// to one of its own goes the other way; the core hears of every new connection by which
-// proposals go.
-func TestWhatAPeerCannotSend(t *testing.T) {
+// If the queue for a member is full, a proposal comes back, and a rejection goes over the other
+// stream; the core hears of every new connection that carries proposals.
+func TestFullPeerQueues(t *testing.T) {
 	system := newSystem(slog.New(slog.DiscardHandler))
 	defer system.Shutdown()
 	raft := newProbe(t, system)
@@ -82,9 +81,9 @@ func TestWhatAPeerCannotSend(t *testing.T) {
 	}
 }
 
-// A rejection for which there is no room now goes with whatever comes next: nobody asks for
-// it again as long as the connection stays.
-func TestARejectionWaitsForRoom(t *testing.T) {
+// A rejection that finds no room is retried with the next messages: the member does not ask
+// for it again as long as the connection lasts.
+func TestRejectionWaitsForRoom(t *testing.T) {
 	system := newSystem(slog.New(slog.DiscardHandler))
 	defer system.Shutdown()
 	raft := newProbe(t, system)
@@ -98,7 +97,7 @@ func TestARejectionWaitsForRoom(t *testing.T) {
 		system.Root.Send(peer, &outgoing{frames: []transport.Frame{reject}})
 	}
 	system.Root.Send(peer, &outgoing{frames: []transport.Frame{forward}})
-	next[*undelivered](raft) // all of that was dealt with
+	next[*undelivered](raft) // all of that was handled
 	network[transport.Control].full = false
 	system.Root.Send(peer, &outgoing{frames: []transport.Frame{reject, forward}})
 	next[*undelivered](raft)
@@ -110,8 +109,8 @@ func TestARejectionWaitsForRoom(t *testing.T) {
 	}
 }
 
-// What another machine answers decides about this one, and what it no longer says does not.
-func TestWhatARefusalMeans(t *testing.T) {
+// What a refusal by another machine means for this one, by its status and its address.
+func TestRefusals(t *testing.T) {
 	system := actor.NewActorSystem()
 	defer system.Shutdown()
 	raft := newProbe(t, system)

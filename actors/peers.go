@@ -13,28 +13,28 @@ import (
 	"etcd/transport"
 )
 
-// peers are the actors for the other members. They belong to the raft actor.
+// peers holds the actors for the other members. The raft actor owns it.
 type peers struct {
 	self   uint64
 	spawn  func(member uint64, addr string) *actor.PID
 	inbox  *Inbox
-	drop   func(member uint64) // closes the streams that come from a member
+	drop   func(member uint64) // closes the streams from a member
 	actors map[uint64]*peer
-	faulty map[uint64]bool // members of which it was said that they are called or reached as none may be
+	faulty map[uint64]bool // members whose invalid name or address was logged
 	// removed are former members.
 	removed []uint64
 }
 
 type peer struct {
 	pid    *actor.PID
-	member store.Member // as of the state of this machine, empty if that does not know it
+	member store.Member // as of the state of this machine, zero if it is not there
 	addr   string       // where it is dialled
-	told   bool         // by the member itself, in a handshake: that is never older than the state
-	// vouched is where somebody who is trusted has said that it is, and it was found there.
+	told   bool         // addr is from the member itself, in a handshake: that is never older than the state
+	// vouched is an address that a trusted source has named, and at which it was found.
 	vouched string
 }
 
-// stated is where the state says that it is.
+// stated returns its address in the state, empty if it has none there.
 func (p *peer) stated() string {
 	if p.member.ID == 0 {
 		return ""
@@ -42,16 +42,17 @@ func (p *peer) stated() string {
 	return peerAddr(p.member)
 }
 
-// maxPeers bounds those that this machine has only heard of.
+// maxPeers bounds the peers that are not in the state of this machine, and the addresses that
+// are asked in one search for them.
 const maxPeers = 200
 
-// set takes over who the members are, as of the state of this machine. That may be
-// behind, so nobody goes but those who were removed.
+// set takes the members as of the state of this machine. That may be behind, so only those
+// that were removed are dropped.
 func (ps *peers) set(ctx actor.Context, m *membership) {
 	ps.inbox.members.Store(&m.members)
 	ps.removed = m.removed
 	for _, member := range m.members {
-		ps.examine(member)
+		ps.warnInvalid(member)
 		addr := peerAddr(member)
 		if p, ok := ps.actors[member.ID]; addr != "" && (!ok || !p.told) {
 			ps.reach(ctx, member.ID, addr)
@@ -70,8 +71,8 @@ func (ps *peers) set(ctx actor.Context, m *membership) {
 	ps.tell(ctx)
 }
 
-// examine says of a member that an earlier version has let in what is wrong with it.
-func (ps *peers) examine(m store.Member) {
+// warnInvalid logs once what is wrong with a member that an earlier version has accepted.
+func (ps *peers) warnInvalid(m store.Member) {
 	err := endpoint.CheckMember(m.Name, m.PeerURL, m.ClientURL)
 	if err == nil || m.ID == ps.self || ps.faulty[m.ID] {
 		return
@@ -80,12 +81,12 @@ func (ps *peers) examine(m store.Member) {
 		ps.faulty = make(map[uint64]bool)
 	}
 	ps.faulty[m.ID] = true
-	ps.inbox.log.Warn("a member has a name or an address that none may have: nobody is told the address, or looks for it there. "+
-		"Start it with others (-n, -c); if it is the address for machines (-s), remove it and let it join again", "member", MemberID(m.ID), "error", err)
+	ps.inbox.log.Warn("a member has an invalid name or address: an invalid address is neither dialled nor passed on. "+
+		"Start it with a valid one (-n, -c); if it is the peer address (-s), remove it and let it join again", "member", MemberID(m.ID), "error", err)
 }
 
-// tell says whom this machine knows, whom of them it has heard of from themselves, and of
-// whom not.
+// tell tells the inbox which members this machine knows, and the finder which of them have
+// told their address themselves and which have not.
 func (ps *peers) tell(ctx actor.Context) {
 	var places, missing []transport.Place
 	known := &roll{removed: ps.removed, places: make(map[uint64]place, len(ps.actors))}
@@ -120,9 +121,9 @@ func rosterOf(members []store.Member, removed []uint64) raftnode.Roster {
 	return r
 }
 
-// locate notes where a machine was found. If it has moved, it tells the cluster
-// itself as soon as it can hear it; if it is not known, the state of this machine is
-// behind, and somebody who is known has named it.
+// locate notes where a member was found. One that has moved announces that to the cluster
+// itself, as soon as it is connected; if it is not known, the state of this machine is
+// behind, and a known member has named it.
 func (ps *peers) locate(ctx actor.Context, m *located) {
 	_, known := ps.actors[m.member]
 	if m.member == ps.self || slices.Contains(ps.removed, m.member) || !known && (!m.vouched || len(ps.actors) >= maxPeers) {
@@ -149,9 +150,9 @@ func (ps *peers) reach(ctx actor.Context, member uint64, addr string) {
 	}
 }
 
-// peerAddr is the peer address of a member, host:port. Whether TLS is spoken there is
-// up to this machine: it is the same in the whole cluster. It is empty if the member, which
-// an earlier version has let in, has none that may be dialled.
+// peerAddr returns the peer address of a member, host:port. Whether to use TLS is up to this
+// machine: it is the same in the whole cluster. The address is empty if an earlier version
+// has accepted the member with one that must not be dialled.
 func peerAddr(m store.Member) string {
 	addr, err := endpoint.Address(m.PeerURL)
 	if err != nil {
@@ -160,8 +161,8 @@ func peerAddr(m store.Member) string {
 	return addr
 }
 
-// advisor is another member for commands that people are told to run: the given one, or one to
-// be filled in if its addresses are not known or cannot be those of a machine.
+// advisor returns another member for commands that operators are told to run: the given one, or
+// one with placeholders if its addresses are unknown or invalid.
 func (ps *peers) advisor(best uint64) store.Member {
 	if p, ok := ps.actors[best]; ok && p.member.ID == best && endpoint.CheckURL(p.member.ClientURL) == nil && peerAddr(p.member) != "" {
 		return p.member
@@ -182,8 +183,8 @@ func (ps *peers) stop(ctx actor.Context) {
 	clear(ps.actors)
 }
 
-// send spreads what is for other members. What is for one that is not known (any
-// more) is lost, as on any network.
+// send hands messages to the peers. Those for a member that is not known (any more) are
+// lost, as on any network.
 func (ps *peers) send(ctx actor.Context, work *raftnode.Work) {
 	if len(work.Messages) == 0 && len(work.Forwards) == 0 && len(work.Rejects) == 0 {
 		return

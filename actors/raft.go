@@ -18,7 +18,7 @@ import (
 	"etcd/witness"
 )
 
-// raftActor drives the consensus core and spreads its work.
+// raftActor drives the consensus core and hands out its work.
 type raftActor struct {
 	node  *raftnode.Node
 	clock func() raftnode.Reading
@@ -31,11 +31,11 @@ type raftActor struct {
 
 	leader      uint64
 	leads       bool
-	version     uint32 // of the cluster by the state, 0 if it is not known
+	version     uint32 // of the cluster by the state, 0 if unknown
 	leaderSince logtime.Time
 	appends     Appends
 	followers   raftnode.Followers // while this machine leads
-	patience    time.Duration      // with their answers
+	patience    time.Duration      // after which an answer of theirs counts as lost
 	handingOver []chan<- struct{}
 
 	peers *peers
@@ -43,11 +43,11 @@ type raftActor struct {
 	fatal fatal
 	gone  func(d Departure) // called when this machine must not go on
 
-	probation *witness.Probation
-	givenUp   givenUp
-	applied   uint64 // index of the last entry that was applied
-	committed uint64 // up to where the log was known to be committed at the start
-	out       bool   // this machine must not take part any more
+	probation   *witness.Probation
+	abandonment abandonment
+	applied     uint64 // index of the last entry that was applied
+	committed   uint64 // commit index known at the start
+	out         bool   // this machine must not take part any more
 }
 
 func (r *raftActor) Receive(ctx actor.Context) {
@@ -78,8 +78,8 @@ func (r *raftActor) Receive(ctx actor.Context) {
 		if r.probation.Tick() {
 			r.leave(Departure{Reason: rivalry(r.peers.self)})
 		}
-		if member := r.givenUp.tick(r.leader != 0); member != 0 {
-			r.leave(Departure{Reason: givenUpBy(member, r.peers.advisor(member))})
+		if member := r.abandonment.tick(r.leader != 0); member != 0 {
+			r.leave(Departure{Reason: abandonedBy(member, r.peers.advisor(member))})
 		}
 	case *raftnode.Message:
 		if r.mute() {
@@ -130,7 +130,7 @@ func (r *raftActor) Receive(ctx actor.Context) {
 	case *membership:
 		r.names.set(m.members)
 		r.node.SetRoster(m.roster())
-		r.tellVersion(m.version)
+		r.noteVersion(m.version)
 		r.peers.set(ctx, m)
 		for _, id := range m.removed {
 			r.probation.Unreachable(id)
@@ -148,7 +148,7 @@ func (r *raftActor) Receive(ctx actor.Context) {
 		r.node.Reconnected(m.member)
 	case *welcomed:
 		r.probation.Welcomed(m.member)
-		r.givenUp.welcomed(m.member)
+		r.abandonment.welcomed(m.member)
 		return
 	case *contested:
 		r.probation.Rival(m.member)
@@ -160,7 +160,7 @@ func (r *raftActor) Receive(ctx actor.Context) {
 			r.followers.Unreachable(m.member)
 		}
 	case *refounded:
-		if r.givenUp.note(m.member) {
+		if r.abandonment.note(m.member) {
 			r.log.Error("a member has left this cluster: it was made a cluster of its own, with its data (-force-new-cluster). "+
 				"This machine goes on as long as there is a leader. If that was a mistake, remove the member here, and let that machine "+
 				"join again with an empty data directory and -C", "member", MemberID(m.member))
@@ -200,14 +200,14 @@ func (r *raftActor) Receive(ctx actor.Context) {
 }
 
 // errNotYet: see [witness.Probation].
-var errNotYet = errors.New("this machine does not take part yet, or no more: others have to take it in first")
+var errNotYet = errors.New("this machine is on probation until its peers have welcomed it, or must not take part any more")
 
-// work does what the core asks for. Reads go behind the entries they wait for.
+// work carries out what the core asks for. Reads go behind the entries they wait for.
 func (r *raftActor) work(ctx actor.Context) {
 	for {
 		now := r.clock()
 		work, ok := r.node.Work(now)
-		r.tellTime(now)
+		r.publishTime(now)
 		r.peers.inbox.version.Store(r.node.Version())
 		if !ok {
 			return
@@ -216,10 +216,10 @@ func (r *raftActor) work(ctx actor.Context) {
 			r.leaderChanged(ctx, work.Leader)
 		}
 		if work.Leaderless != nil {
-			r.sayLeaderless(work.Leaderless)
+			r.logLeaderless(work.Leaderless)
 		}
 		if work.Fullness != nil {
-			r.sayFullness(work.Fullness)
+			r.logFullness(work.Fullness)
 		}
 		if work.SlowDisk {
 			r.log.Warn(SlowDisk)
@@ -227,7 +227,7 @@ func (r *raftActor) work(ctx actor.Context) {
 		if work.Unpromoted != nil {
 			r.log.Warn("cannot promote a learner yet", "error", work.Unpromoted)
 		}
-		r.saySkipped(work.Skipped)
+		r.logSkipped(work.Skipped)
 		if u := work.Unappliable; u != nil {
 			unappliable(r.fatal, u)
 		}
@@ -271,8 +271,8 @@ func (r *raftActor) work(ctx actor.Context) {
 	}
 }
 
-// tellTime tells everybody on this machine what is known of the time of the log.
-func (r *raftActor) tellTime(now raftnode.Reading) {
+// publishTime publishes what is known of the time of the log on this machine.
+func (r *raftActor) publishTime(now raftnode.Reading) {
 	clock := r.node.Clock()
 	if known := r.time.known.Load(); known == nil || *known != clock {
 		r.time.known.Store(&clock)
@@ -280,8 +280,8 @@ func (r *raftActor) tellTime(now raftnode.Reading) {
 	r.watch.look(clock, now)
 }
 
-// tellVersion notes the version of the cluster, and says that it has changed.
-func (r *raftActor) tellVersion(of uint32) {
+// noteVersion notes the version of the cluster, and logs that it was raised.
+func (r *raftActor) noteVersion(of uint32) {
 	if r.version > 0 && of > r.version {
 		r.log.Info("the version of the cluster was raised", "from", r.version, "to", of)
 	}
@@ -324,8 +324,8 @@ func (r *raftActor) leaderChanged(ctx actor.Context, leader *raftnode.Leader) {
 	}
 }
 
-// sayLeaderless says who could elect a leader and who is missing for that.
-func (r *raftActor) sayLeaderless(l *raftnode.Leaderless) {
+// logLeaderless logs which members could elect a leader and which are missing for that.
+func (r *raftActor) logLeaderless(l *raftnode.Leaderless) {
 	message := "no leader: too few members can be reached to elect one; until then nothing can be written, and reads wait unless they are local"
 	if len(l.Reached) >= l.Majority() {
 		message = "no leader yet, though enough members can be reached to elect one"
@@ -341,14 +341,14 @@ func (r *raftActor) sayLeaderless(l *raftnode.Leaderless) {
 		"members", list(l.Reached), "missing", list(l.Missing))
 }
 
-// What a machine says whose log is full, and a leader whose disk is too slow.
+// Logged by a machine whose log is full, and by a leader whose disk is too slow.
 const (
 	LogFull = "the log is full until the next snapshot is on disk: a leader refuses writes meanwhile, a follower falls behind. " +
 		"If this happens again, the disk is too slow for what is written"
 	SlowDisk = "the disk has not answered for an election timeout: handing over the leadership"
 )
 
-func (r *raftActor) sayFullness(f *raftnode.Fullness) {
+func (r *raftActor) logFullness(f *raftnode.Fullness) {
 	if f.Full {
 		r.log.Warn(LogFull, "bytes", f.Bytes)
 		return

@@ -13,7 +13,7 @@ import (
 // maxReaperSleep bounds how long the reaper trusts one timer.
 const maxReaperSleep = time.Minute
 
-// reaperActor has expired keys removed, by commands that go through the log.
+// reaperActor expires keys, by commands that go through the log.
 type reaperActor struct {
 	core      expiry.Reaper
 	clock     func() logtime.Time
@@ -60,7 +60,7 @@ func (r *reaperActor) arm(ctx actor.Context) {
 	}
 	sleep := maxReaperSleep
 	// Compared as moments: the longest time to live can end further away than a
-	// duration reaches.
+	// time.Duration can express.
 	if wake := r.core.Wake(); wake != 0 && wake < now.Add(sleep) {
 		sleep = time.Duration(wake - now)
 	}

@@ -17,22 +17,23 @@ import (
 	"etcd/witness"
 )
 
-var errOtherName = errors.New("a snapshot comes in the name of another member")
+var errOtherName = errors.New("a snapshot was sent in the name of another member")
 
-// The answers to the handshake of a machine that may be what it says, but that cannot be known
-// yet. It tries again.
+// statusUnproven refuses the handshake of a machine that may be the member it claims to be, as
+// long as that cannot be verified. It retries.
 const statusUnproven = http.StatusServiceUnavailable
 
 const (
 	unknownMember = "this machine does not know that member, and looks for one that does"
-	unproven      = "the member that this machine should be answers neither where it is known to be nor where it says it is"
+	unproven      = "the member that this machine claims to be answers neither at its known address nor at the one it claims"
 )
 
-// LessThanAcknowledged is what a machine says that refuses a member, which has to be replaced.
+// LessThanAcknowledged is logged when a member is refused because its disk lacks what it has
+// acked: it has to be replaced.
 const LessThanAcknowledged = "a member comes back with less than it has acknowledged: it was restored from a backup, or its disk lost writes. " +
 	"It is refused and has to be replaced"
 
-var errNotMember = errors.New("actors: a proposal of a machine that is no member as far as this one knows")
+var errNotMember = errors.New("actors: a proposal of a machine that this one does not know as a member")
 
 // Inbox takes what comes from other machines, on the goroutines of their
 // connections, and passes it on as messages.
@@ -46,19 +47,19 @@ type Inbox struct {
 	roll    atomic.Pointer[roll]              // replaced, never changed
 	others  atomic.Pointer[[]transport.Place] // of roll, for others; replaced, never changed
 	book    *atomic.Pointer[witness.Book]
-	version atomic.Uint32       // of the cluster, that one included to which it is being raised; 0 if it is not known
-	behind  atomic.Pointer[met] // the last process that was refused for what it lacks
+	version atomic.Uint32       // of the cluster, or the one to which it is being raised; 0 if unknown
+	behind  atomic.Pointer[met] // the last process that was refused because it has lost data
 
 	mu     sync.Mutex
 	claims claims
 
 	heardMu sync.Mutex
-	heard   map[uint64]heard // by member; those that are not believed yet
+	heard   map[uint64]heard // by member; only those that are not believed yet
 
-	refused atomic.Int64 // streams that were not welcome, and frames that must not come
+	refused atomic.Int64 // refused streams, and frames that must not be sent
 }
 
-// know takes over whom this machine knows. order are their IDs.
+// know replaces what this machine knows of the members. order are their IDs.
 func (in *Inbox) know(r *roll, order []uint64) {
 	others := r.others(order)
 	in.roll.Store(r)
@@ -69,18 +70,20 @@ func (in *Inbox) know(r *roll, order []uint64) {
 	in.believeHeard()
 }
 
-// Places is where this machine knows other members to be.
+// Places returns the known addresses of the other members.
 func (in *Inbox) Places() []transport.Place { return *in.others.Load() }
 
-// Trusted is where a member is, by more than its own word; see [place.believed].
+// Trusted returns the addresses of a member that rest on more than its own word; see
+// [place.believed].
 func (in *Inbox) Trusted(member uint64) []string { return in.roll.Load().places[member].trusted() }
 
-// believes says whether what is at addr counts as the member, see [place.believed].
+// believes reports whether the process at addr counts as the member, see [place.believed].
 func (in *Inbox) believes(member uint64, addr string) bool {
 	return in.roll.Load().places[member].believed(addr)
 }
 
-// proven is the process that was last found to be a member, and whether it is believed.
+// proven returns the nonce of the process that was last proven to be a member, and whether
+// that process is believed.
 func (in *Inbox) proven(member uint64) (nonce uint64, believed bool) {
 	in.mu.Lock()
 	one := in.claims.proven[member]
@@ -88,11 +91,11 @@ func (in *Inbox) proven(member uint64) (nonce uint64, believed bool) {
 	return one.nonce, in.believes(member, one.addr)
 }
 
-// Admit decides about a stream of a machine that knows the ID of this cluster. It is a member
-// if that answers where it is known to be, or else where it says it is, and has dialled. One
-// that is not known as a member is looked for, since this machine may be behind: a member that
-// leads it may be the only one from which to learn. It is welcome when somebody who is known
-// has named it.
+// Admit decides about a stream from a machine that knows the ID of this cluster. The dialer is
+// the member that it claims to be if that member, asked back at its known address, or else at
+// the one that the dialer claims, says that it has dialled. A dialer that is not known as a
+// member is looked for, since this machine may be behind: an unknown leader may be the only
+// one from which to learn. It is welcome once a known member has named it.
 func (in *Inbox) Admit(h transport.Hello) transport.Verdict {
 	known := in.roll.Load()
 	refuse := func(status int, message string) transport.Verdict {
@@ -114,7 +117,7 @@ func (in *Inbox) Admit(h transport.Hello) transport.Verdict {
 	}
 	p, ok := known.places[h.From]
 	if !ok {
-		in.root.Send(in.to.finder, &knocked{member: h.From})
+		in.root.Send(in.to.finder, &strangerDialled{member: h.From})
 		return refuse(statusUnproven, unknownMember)
 	}
 	in.mu.Lock()
@@ -123,7 +126,7 @@ func (in *Inbox) Admit(h transport.Hello) transport.Verdict {
 	switch {
 	case at != "":
 	case h.Asked == nil:
-		return transport.Verdict{Ask: p.known()} // there is one: this machine dials it
+		return transport.Verdict{Ask: p.known()} // never empty: this machine dials one of them
 	case h.Asked.Denied:
 		return refuse(statusRival, rivalry(h.From))
 	case h.Asked.At == "":
@@ -143,9 +146,9 @@ func (in *Inbox) Admit(h transport.Hello) transport.Verdict {
 	return transport.Verdict{Status: status, Message: message, Supersedes: supersedes}
 }
 
-// Meet decides whether a process may speak for a member, whichever side has called the
-// other. h.Addr is where it was found. What it says of its disk is remembered only if it is
-// believed to be the member, so that nobody else can make the others refuse that one.
+// Meet decides whether a process may act as a member, whichever side has dialled. h.Addr is
+// where it was found. Its reach is remembered only if it is believed to be the member, so that
+// no other process can get the member refused.
 func (in *Inbox) Meet(h transport.Hello) (status int, message string) {
 	reach, err := witness.DecodeReach(h.Reach)
 	if err != nil {
@@ -177,7 +180,7 @@ func (in *Inbox) Meet(h transport.Hello) (status int, message string) {
 	return 0, ""
 }
 
-// refuse counts what another machine must not send, and says what it was.
+// refuse counts and logs what another machine must not send.
 func (in *Inbox) refuse(message string, attrs ...any) {
 	in.refused.Add(1)
 	in.log.Error(message, attrs...)
@@ -189,22 +192,22 @@ func (in *Inbox) Deliver(from uint64, f transport.Frame) error {
 	case transport.KindRaft:
 		m, err := raftnode.DecodeMessage(f.Payload)
 		if err != nil {
-			in.refuse("a member sends what is no message", "member", MemberID(from), "error", err)
+			in.refuse("a member sent an invalid message", "member", MemberID(from), "error", err)
 			return nil
 		}
 		if m.GetType() == raftpb.MsgSnap {
-			in.refuse("a member sends a snapshot where there are only messages", "member", MemberID(from))
+			in.refuse("a member sent a snapshot on a stream of messages", "member", MemberID(from))
 			return nil
 		}
 		if m.GetFrom() != from {
-			in.refuse("a member sends in the name of another", "member", MemberID(from), "as", MemberID(m.GetFrom()))
+			in.refuse("a member sent a message in the name of another", "member", MemberID(from), "as", MemberID(m.GetFrom()))
 			return nil
 		}
 		in.root.Send(in.to.raft, &m)
 	case transport.KindForward:
 		if !in.roll.Load().isMember(from) {
 			in.refused.Add(1)
-			return errNotMember // it sends it again by the next one
+			return errNotMember // it resends it on the next stream
 		}
 		bad := raftnode.CheckForward(f.Payload, store.MaxCommand, store.CheckProposal)
 		in.root.Send(in.to.raft, &forwarded{from: from, payload: f.Payload, bad: bad})
@@ -213,7 +216,7 @@ func (in *Inbox) Deliver(from uint64, f transport.Frame) error {
 	case transport.KindReach:
 		reach, err := witness.DecodeReach(string(f.Payload))
 		if err != nil {
-			in.refuse("a member sends what is no reach", "member", MemberID(from), "error", err)
+			in.refuse("a member sent an invalid reach", "member", MemberID(from), "error", err)
 			return nil
 		}
 		if nonce, believed := in.proven(from); believed {
@@ -222,7 +225,7 @@ func (in *Inbox) Deliver(from uint64, f transport.Frame) error {
 	case transport.KindRefusal:
 		refused, err := transport.DecodeRefusal(f.Payload)
 		if err != nil {
-			in.refuse("a member sends what is no refusal", "member", MemberID(from), "error", err)
+			in.refuse("a member sent an invalid refusal", "member", MemberID(from), "error", err)
 			return nil
 		}
 		if _, believed := in.proven(from); !believed {
@@ -239,8 +242,8 @@ func (in *Inbox) Deliver(from uint64, f transport.Frame) error {
 	return nil
 }
 
-// Offer asks whether a snapshot shall be received with the Raft message that came for it.
-// done gets the answer, and is called once.
+// Offer asks whether to receive the snapshot that a Raft message announces. done is called
+// once: nil says yes.
 func (in *Inbox) Offer(from uint64, message []byte, done func(error)) {
 	in.offer(from, message, func(_ *raftpb.Message, _ bool, err error) { done(err) })
 }
@@ -258,8 +261,9 @@ func (in *Inbox) offer(from uint64, message []byte, done func(m *raftpb.Message,
 	in.root.Send(in.to.raft, &offered{message: m, answer: func(needed bool, err error) { done(m, needed, err) }})
 }
 
-// Snapshot takes a snapshot of the leader, whose body has so many bytes, and passes its
-// message on when it is durable. Then, or when it cannot be, or must not, done is called.
+// Snapshot receives a snapshot of the leader, with a body of size bytes, and passes its
+// message on when it is durable. done is called once: then, or when that was refused or has
+// failed.
 func (in *Inbox) Snapshot(from uint64, message []byte, size int64, body io.Reader, done func(error)) {
 	in.offer(from, message, func(m *raftpb.Message, needed bool, err error) {
 		if err != nil {

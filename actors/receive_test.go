@@ -24,13 +24,13 @@ const (
 	stranger22 = "198.51.100.1:7001"
 )
 
-// knowing is what a machine knows in these tests: member 22 by its state, 55 because somebody
-// has vouched for it, and that 33 was removed.
+// knowing is what a machine knows in these tests: member 22 by its state, 55 because it is
+// vouched for, and that 33 was removed.
 func knowing(in *Inbox) {
 	in.know(&roll{removed: []uint64{33}, places: map[uint64]place{22: {stated: at22}, 55: {vouched: at55, told: at55}}}, []uint64{22, 55})
 }
 
-// TestAdmit is about who is taken in under a member ID, and what the others are told.
+// TestAdmit: which dialers are admitted under a member ID, and how the others are refused.
 func TestAdmit(t *testing.T) {
 	m := start(t, t.TempDir(), func(cfg *Config) { cfg.Nonce = 1 })
 	knowing(m.Inbox)
@@ -53,7 +53,7 @@ func TestAdmit(t *testing.T) {
 		says   string
 	}{
 		{"a stranger, who may be a member soon", hello(44, 9, less), statusUnproven, "does not know"},
-		{"one that was removed", hello(33, 9, full), statusGone, "removed"},
+		{"a former member", hello(33, 9, full), statusGone, "removed"},
 		{"this machine", hello(testMember.ID, 1, full), http.StatusPreconditionFailed, "this is that machine"},
 		{"a copy of this machine", hello(testMember.ID, 2, full), statusRival, "another process with the identity of this machine"},
 		{"a member", confirmed(hello(22, 7, full)), 0, ""},
@@ -77,8 +77,8 @@ func TestAdmit(t *testing.T) {
 	}
 }
 
-// Who says that it is a member is taken for it only when the member says so, and what it does
-// then is worth less as long as nobody else says where it is.
+// A process that claims to be a member is accepted as one only when the member, asked back,
+// says so, and has less influence as long as no other source knows its address.
 func TestClaims(t *testing.T) {
 	m := start(t, t.TempDir(), func(cfg *Config) { cfg.Nonce = 1 })
 	knowing(m.Inbox)
@@ -100,27 +100,27 @@ func TestClaims(t *testing.T) {
 	for _, c := range []struct {
 		name  string
 		hello transport.Hello
-		want  transport.Verdict // its Message is not looked at
+		want  transport.Verdict // its Message is not compared
 	}{
-		{"nobody has asked it", hello(22, 1, at22), transport.Verdict{Ask: []string{at22}}},
-		{"a stranger says that it is elsewhere", hello(22, 9, stranger22), transport.Verdict{Ask: []string{at22}}},
+		{"not asked back yet", hello(22, 1, at22), transport.Verdict{Ask: []string{at22}}},
+		{"a stranger claims another address", hello(22, 9, stranger22), transport.Verdict{Ask: []string{at22}}},
 		{"the member says that it has not dialled", asked(hello(22, 9, stranger22), &transport.Confirmation{Denied: true}), transport.Verdict{Status: statusRival}},
-		{"nobody answers", asked(hello(22, 9, stranger22), at("")), transport.Verdict{Status: statusUnproven}},
+		{"no answer", asked(hello(22, 9, stranger22), at("")), transport.Verdict{Status: statusUnproven}},
 		{"the member says that it has", asked(hello(22, 1, at22), at(at22)), transport.Verdict{}},
-		{"it comes again", hello(22, 1, at22), transport.Verdict{}},
-		{"a stranger comes as that process", guessed, transport.Verdict{Ask: []string{at22}}},
+		{"it dials again", hello(22, 1, at22), transport.Verdict{}},
+		{"a stranger dials as that process", guessed, transport.Verdict{Ask: []string{at22}}},
 		{"that process has moved", hello(22, 1, moved22), transport.Verdict{Ask: []string{at22}}},
 		{"a stranger while the member does not answer, but is connected", rival(asked(hello(22, 9, stranger22), at(stranger22))), transport.Verdict{Status: statusRival}},
-		{"the member comes again after that", hello(22, 1, at22), transport.Verdict{}},
+		{"the member dials again after that", hello(22, 1, at22), transport.Verdict{}},
 		{"the next process, the end of the one before is not noticed", rival(asked(hello(22, 2, at22), at(at22))), transport.Verdict{Status: statusRival}},
 		{"and then it is", asked(hello(22, 2, at22), at(at22)), transport.Verdict{}},
 		{"a stranger while the member is down", asked(hello(22, 9, stranger22), at(stranger22)), transport.Verdict{}},
 		{"the member is back", rival(asked(hello(22, 3, at22), at(at22))), transport.Verdict{Supersedes: true}},
 		{"and has a second stream", hello(22, 3, at22), transport.Verdict{}},
-		{"the stranger comes again", hello(22, 9, stranger22), transport.Verdict{Ask: []string{at22}}},
+		{"the stranger dials again", hello(22, 9, stranger22), transport.Verdict{Ask: []string{at22}}},
 		{"one that is vouched for", hello(55, 1, at55), transport.Verdict{Ask: []string{at55}}},
 		{"it says that it has dialled", asked(hello(55, 1, at55), at(at55)), transport.Verdict{}},
-		{"one that nobody vouches for", asked(hello(44, 1, stranger22), at(stranger22)), transport.Verdict{Status: statusUnproven}},
+		{"one that is not vouched for", asked(hello(44, 1, stranger22), at(stranger22)), transport.Verdict{Status: statusUnproven}},
 	} {
 		got := m.Inbox.Admit(c.hello)
 		if got.Message = ""; !reflect.DeepEqual(got, c.want) {
@@ -129,9 +129,9 @@ func TestClaims(t *testing.T) {
 	}
 }
 
-// A stranger in the place of a member that is down can neither end this machine, nor make it
-// refuse the member for less than the stranger has pretended to have.
-func TestAStrangerInThePlaceOfAMember(t *testing.T) {
+// A stranger in the place of a member that is down can neither stop this machine, nor get the
+// member refused because the stranger has claimed a longer log.
+func TestStrangerInPlaceOfAMember(t *testing.T) {
 	m := start(t, t.TempDir())
 	knowing(m.Inbox)
 	expel := transport.Frame{Kind: transport.KindRefusal, Payload: transport.EncodeRefusal(statusGone, "removed")}
@@ -167,9 +167,9 @@ func TestAStrangerInThePlaceOfAMember(t *testing.T) {
 	}
 }
 
-// Nor is this machine ended by a heartbeat which says that it has lost what it had, unless that
-// comes from where the member is.
-func TestWhoMaySayThatSomethingIsLost(t *testing.T) {
+// Nor is this machine stopped by a heartbeat which says that it has lost entries, unless that
+// comes from the address of the member.
+func TestStrangerCannotClaimALoss(t *testing.T) {
 	m := start(t, t.TempDir(), func(cfg *Config) { cfg.Raft.MaxMembers = 9 })
 	m.root.Send(m.Raft, &Join{ReplyTo: m.pid, ID: 1, Member: store.Member{ID: 22, Name: "m2", PeerURL: "http://" + at22, ClientURL: "http://192.0.2.22:4001"}})
 	if joined := next[*Proposed](m.probe); joined.Err != nil {
@@ -209,9 +209,9 @@ func TestWhoMaySayThatSomethingIsLost(t *testing.T) {
 	}
 }
 
-// What a machine sends that is no member here is not heard, but for Raft: it may be the leader
-// from which this one has to learn. A proposal of it has to wait for that.
-func TestFramesOfOthersThanMembers(t *testing.T) {
+// Frames of a machine that is no member here are ignored, but for Raft messages: it may be the
+// leader from which this one has to learn. Its proposals have to wait for that.
+func TestFramesOfNonMembers(t *testing.T) {
 	m := start(t, t.TempDir())
 	knowing(m.Inbox)
 	if v := m.Inbox.Admit(transport.Hello{Understood: Understood(), From: 55, Nonce: 1, Token: "t", Addr: at55, Asked: &transport.Confirmation{At: at55},
@@ -231,13 +231,13 @@ func TestFramesOfOthersThanMembers(t *testing.T) {
 	}
 	m.set("/foo", "bar")
 	if len(m.Gone) > 0 {
-		t.Error("a stranger has ended it")
+		t.Error("a stranger has stopped it")
 	}
 }
 
-// What the others have said is on disk when the machine has stopped, and what was said of
-// removed members is not.
-func TestWitnessKeepsWhatItHears(t *testing.T) {
+// The reaches of peers are on disk when the machine has stopped, and those of removed members
+// are not.
+func TestWitnessStoresReaches(t *testing.T) {
 	dir := t.TempDir()
 	m := start(t, dir)
 	frame := func(reach wal.Reach) transport.Frame {

@@ -18,15 +18,14 @@ import (
 
 // Disk is an opened data directory and what was found in it.
 type Disk struct {
-	// Identity is that of the machine whose directory it is.
+	// Identity is that of the machine to which the directory belongs.
 	Identity wal.Identity
 	// New says that the directory was empty.
 	New bool
-	// Found is what the log says about its own state, for the one who logs it;
-	// nil for a new directory.
+	// Found is what was recovered from the log; nil for a new directory.
 	Found *wal.Recovered
-	// Forgotten is why nothing is remembered of the other members' disks; nil if that is
-	// not so. It is worth a warning, no more.
+	// Forgotten is why nothing is remembered of the other members' disks; otherwise nil. It
+	// deserves a warning, no more.
 	Forgotten error
 
 	fsys      vfs.FS
@@ -54,8 +53,8 @@ func OpenDisk(fsys vfs.FS, opts wal.Options) (disk *Disk, err error) {
 	return d, nil
 }
 
-// ReadDisk is OpenDisk for whoever holds the lock. It goes with the result, and is given
-// back when nothing writes any more; without an error only. If it is nil, the caller keeps it.
+// ReadDisk is OpenDisk for a caller that holds the lock. Unless there is an error the result
+// owns the lock, and releases it when nothing writes any more. If lock is nil, the caller keeps it.
 func ReadDisk(fsys vfs.FS, lock io.Closer, opts wal.Options) (*Disk, error) {
 	d := &Disk{
 		fsys: fsys, opts: opts, lock: lock, store: store.New(), book: witness.NewBook(nil),
@@ -99,8 +98,8 @@ func (d *Disk) read() (err error) {
 }
 
 // accept refuses a log that gives the cluster a version which this program does not know,
-// before anything in the directory is changed. An entry may not be committed, but this cannot
-// be known: what is on disk of the commit index lags.
+// before anything in the directory is changed. The entry may be uncommitted, but that cannot be
+// known: the commit index on disk lags.
 func (d *Disk) accept(entries []*raftpb.Entry) error {
 	for command := range raftnode.Commands(entries) {
 		if err := store.CheckVersion(command); err != nil {
@@ -110,7 +109,7 @@ func (d *Disk) accept(entries []*raftpb.Entry) error {
 	return nil
 }
 
-// Version is the highest that the log gives the cluster, 0 if it gives it none.
+// Version returns the highest version that the log gives the cluster, 0 if it gives none.
 func (d *Disk) Version() uint32 {
 	highest := d.store.Version()
 	if d.Found != nil {
@@ -121,9 +120,9 @@ func (d *Disk) Version() uint32 {
 	return highest
 }
 
-// Skip says which entries of the log carry nothing, because they cannot be applied. It is an
-// error if one that is in the log can be. It comes before anything that looks at the
-// entries.
+// Skip sets the indexes of the entries that count as empty, because they cannot be applied. It
+// is an error if one of them is in the log and can be applied. Call it before anything that
+// reads the entries.
 func (d *Disk) Skip(indexes []uint64) error {
 	d.skip.Indexes = indexes
 	if d.Found == nil {
@@ -143,8 +142,8 @@ func (d *Disk) create(identity wal.Identity, term uint64) (err error) {
 }
 
 // CreateJoined begins the log of a machine that has joined a cluster in the given
-// term. That the log knows a term, but no entry, is what tells it from one that
-// founds a cluster: it must never elect itself.
+// term. A term without entries tells this log from that of a machine that founds a
+// cluster: this one must never elect itself.
 func (d *Disk) CreateJoined(identity wal.Identity, term uint64) error {
 	term = max(term, 1)
 	d.Found = &wal.Recovered{Identity: identity, HardState: &raftpb.HardState{
@@ -153,13 +152,13 @@ func (d *Disk) CreateJoined(identity wal.Identity, term uint64) error {
 	return d.create(identity, term)
 }
 
-// Joining says that this machine has joined a cluster and has got nothing of it yet:
-// it has to be told again where the others are.
+// Joining reports whether this machine has joined a cluster and has received nothing of its
+// log yet: it has to be told the addresses of the members again.
 func (d *Disk) Joining() bool {
 	return d.Found != nil && d.LastIndex() == 0 && d.Found.HardState.GetTerm() > 0
 }
 
-// fresh says that this machine founds a cluster.
+// fresh reports whether this machine founds a cluster.
 func (d *Disk) fresh() bool { return d.LastIndex() == 0 && !d.Joining() }
 
 func restore(snapshots *wal.Snapshots, meta *raftpb.SnapshotMetadata) (*store.Store, error) {
@@ -174,7 +173,7 @@ func restore(snapshots *wal.Snapshots, meta *raftpb.SnapshotMetadata) (*store.St
 	return s, errors.Join(err, body.Close())
 }
 
-// LastIndex is the index of the last entry in the log; 0 for a new directory.
+// LastIndex returns the index of the last entry in the log; 0 for a new directory.
 func (d *Disk) LastIndex() uint64 {
 	switch {
 	case d.Found == nil:
@@ -185,10 +184,10 @@ func (d *Disk) LastIndex() uint64 {
 	return d.log.Durable().Last
 }
 
-// Reach is how far the log reaches that was found.
+// Reach returns how far the log reaches that was found.
 func (d *Disk) Reach() wal.Reach { return d.log.Durable() }
 
-// entries gives all entries after the snapshot to f, in their order, a few at a time.
+// entries passes all entries after the snapshot to f, in order and in batches.
 func (d *Disk) entries(f func([]*raftpb.Entry) error) error {
 	inMemory := d.LastIndex() + 1 - uint64(len(d.Found.Entries))
 	for from := d.snapshotIndex() + 1; from < inMemory; {
@@ -211,7 +210,7 @@ func (d *Disk) entries(f func([]*raftpb.Entry) error) error {
 // readAtOnce is how many bytes of entries are read from the log at once.
 const readAtOnce = 4 << 20
 
-// snapshotIndex is up to where the state is that was found.
+// snapshotIndex returns the index of the snapshot that was found.
 func (d *Disk) snapshotIndex() uint64 {
 	if d.Found == nil {
 		return 0
@@ -219,7 +218,7 @@ func (d *Disk) snapshotIndex() uint64 {
 	return d.Found.Snapshot.GetIndex()
 }
 
-// commit is up to where the machine knew its log to be committed.
+// commit returns the commit index that was found.
 func (d *Disk) commit() uint64 {
 	if d.Found == nil {
 		return 0
@@ -227,7 +226,7 @@ func (d *Disk) commit() uint64 {
 	return d.Found.HardState.GetCommit()
 }
 
-// state is what the consensus core starts from.
+// state returns what the consensus core starts from.
 func (d *Disk) state() raftnode.State {
 	if d.Found == nil {
 		return raftnode.State{}
@@ -242,9 +241,9 @@ func (d *Disk) state() raftnode.State {
 	return state
 }
 
-// snapshotBytes is after how many bytes of entries a snapshot is due at the latest. The log
-// reaches back to the snapshot before the last, and two or three snapshots need space
-// besides, so a small disk cannot wait for as much as a large one.
+// snapshotBytes returns how many bytes of entries there may be between two snapshots. The log
+// reaches back to the snapshot before the last, and two or three snapshots take space as well,
+// so a small disk needs snapshots more often than a large one.
 func (d *Disk) snapshotBytes() (uint64, error) {
 	_, total, err := d.fsys.Space()
 	if err != nil {
@@ -253,7 +252,7 @@ func (d *Disk) snapshotBytes() (uint64, error) {
 	return uint64(max(total/16, 1<<20)), nil
 }
 
-// Close gives the directory back. A machine that was started with it closes it.
+// Close releases the directory. A machine that was started with the disk closes it itself.
 func (d *Disk) Close() (err error) {
 	if d.log != nil {
 		err = d.log.Close()
@@ -268,31 +267,31 @@ func (d *Disk) unlock() error {
 	return d.lock.Close()
 }
 
-// Members are the IDs of all members that the log knows of, those included whose joining
-// was not committed yet when it ended.
+// Members returns the IDs of all members in the log, including those whose conf change was
+// not committed yet at its end.
 func (d *Disk) Members() []uint64 {
 	m := d.membership()
 	return slices.Sorted(slices.Values(append(m.voters, m.learners...)))
 }
 
-// Alone says that this machine is the only member of its cluster.
+// Alone reports whether this machine is the only member of its cluster.
 func (d *Disk) Alone() bool {
 	present := d.Members()
 	return len(present) == 1 && present[0] == d.Identity.MemberID
 }
 
-// Founder says that this machine has founded its cluster and that no other one has ever
-// been a member.
+// Founder reports whether this machine has founded its cluster and no other one has ever been
+// a member.
 func (d *Disk) Founder() bool { return d.Alone() && len(d.Former()) == 0 }
 
-// Former are the IDs of those that were members and were removed, in ascending order.
+// Former returns the IDs of the members that were removed, in ascending order.
 func (d *Disk) Former() []uint64 {
 	former := d.membership().former
 	slices.Sort(former)
 	return slices.Compact(former)
 }
 
-// membersOfLog is who the log says is a member, and who was one.
+// membersOfLog holds the IDs of the members by the log, and of the former ones.
 type membersOfLog struct{ voters, learners, former []uint64 }
 
 func (d *Disk) membership() (m membersOfLog) {
@@ -305,7 +304,7 @@ func (d *Disk) membership() (m membersOfLog) {
 	for _, e := range d.Found.ConfChanges {
 		change := &raftpb.ConfChange{}
 		if e.GetType() != raftpb.EntryConfChange || proto.Unmarshal(e.GetData(), change) != nil {
-			continue // what cannot be read is refused when it is applied
+			continue // one that cannot be decoded is refused when it is applied
 		}
 		id := change.GetNodeId()
 		changed := func(member uint64) bool { return member == id }

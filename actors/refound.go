@@ -13,7 +13,7 @@ import (
 	"etcd/wal"
 )
 
-// ErrRemovedMember says that a machine cannot go on because its cluster has removed it.
+// ErrRemovedMember refuses a machine that cannot go on because its cluster has removed it.
 var ErrRemovedMember = errors.New("this machine was removed from its cluster")
 
 // Refounding is what makes a machine the only member of a cluster with another ID, which
@@ -22,19 +22,19 @@ type Refounding struct {
 	// Without are the members that the new cluster does not have. They count as removed:
 	// their IDs never come back.
 	Without []store.Member
-	// Voters are the IDs of those of the old cluster, this machine included if it is one.
+	// Voters are the IDs of the voters of the old cluster, this machine included if it is one.
 	Voters []uint64
 
 	disk *Disk
 	time logtime.Time // of the last entry
 }
 
-// PrepareRefounding finds out what a Refounding means, and changes nothing on disk. All that
-// can be done with the Disk then is to carry it out, or to close it.
+// PrepareRefounding finds out what a Refounding means, and changes nothing on disk. After it
+// the Disk is good only for CarryOut or Close.
 //
 // Every entry of the log counts, those included that this machine did not know to be
-// committed: any of them may have been acknowledged to a client, because what is on disk
-// of the commit index lags.
+// committed: any of them may have been acked to a client, because the commit index on disk
+// lags.
 func (d *Disk) PrepareRefounding() (*Refounding, error) {
 	r := &Refounding{disk: d, Voters: d.membership().voters}
 	err := d.entries(func(entries []*raftpb.Entry) error {
@@ -94,7 +94,7 @@ func (r *Refounding) CarryOut(cluster uint64) error {
 		return err
 	}
 	if err := d.read(); err != nil {
-		return fmt.Errorf("what was written for the new cluster cannot be read back: %w", err)
+		return fmt.Errorf("cannot read back what was written for the new cluster: %w", err)
 	}
 	return nil
 }

@@ -10,15 +10,15 @@ import (
 // A Request is answered exactly once. Freeze and AskLeader are none: they wait for nothing
 // and cannot fail.
 type Request interface {
-	// Asker returns who is to be answered, nil for nobody, and the ID that the answer
+	// Asker returns the actor to be answered, nil for none, and the ID that the answer
 	// repeats.
 	Asker() (replyTo *actor.PID, id uint64)
-	// Failed returns the answer that the request was not served, or may not have been, and
-	// why.
+	// Failed returns the answer that says why the request was not, or may not have been,
+	// served.
 	Failed(err error) Answer
 }
 
-// An Answer says which request it belongs to, by the ID of that one.
+// An Answer repeats the ID of the request that it belongs to.
 type Answer interface{ Answers() uint64 }
 
 // reply sends the answer to a request.

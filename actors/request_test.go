@@ -98,9 +98,9 @@ func TestRefusedCommand(t *testing.T) {
 	}
 }
 
-// Whoever was answered and then watches sees only what comes later; whoever watches
-// and then writes sees that write. Both hold for the very next step, while other
-// writers keep the machine busy.
+// A client that is answered and then watches sees only later events; one that watches and then
+// writes sees that write. Both hold for the very next step, while other writers keep the
+// machine busy.
 func TestWatchBeginsAtAnswer(t *testing.T) {
 	m := start(t, t.TempDir())
 	stop := make(chan struct{})
@@ -120,8 +120,8 @@ func TestWatchBeginsAtAnswer(t *testing.T) {
 	}()
 	defer func() { close(stop); <-noise }()
 
-	// This one starts its watch while it is being told of its write, on the goroutine of
-	// the one who tells it, as sessions do.
+	// This client starts its watch while the answer to its write is delivered, on the
+	// goroutine of the sender, as sessions do.
 	watched := make(chan *WatchReply, 1)
 	written := make(chan uint64, 1)
 	var id uint64
@@ -177,7 +177,7 @@ func TestUnwatch(t *testing.T) {
 	m.silent()
 }
 
-// other is a second one to be answered, so that the first one's messages stay apart.
+// other is a second probe, so that the messages of the first stay apart.
 func other(m *testMachine) *actor.PID { return newProbe(m.t, m.System).pid }
 
 func TestWatchOfClearedHistory(t *testing.T) {
@@ -237,8 +237,8 @@ func gatedFS(t *testing.T) (fsys *hookFS, shut, open func()) {
 	return fsys, shut, open
 }
 
-// Nothing is acknowledged, applied or seen by anyone before it is durable; reads go
-// on meanwhile; and everything that came while the disk was busy is one write.
+// Nothing is acked, applied or visible before it is durable; reads go on meanwhile; and
+// everything that came while the disk was busy is one write.
 func TestDurableBeforeAcknowledged(t *testing.T) {
 	fsys, shut, open := gatedFS(t)
 	m := startOn(t, fsys, wal.Options{SegmentSize: 1 << 20})
@@ -271,8 +271,8 @@ func TestDurableBeforeAcknowledged(t *testing.T) {
 	}
 }
 
-// A proposal whose fate is not known within the request timeout is answered so, once,
-// and may still take effect.
+// A proposal whose outcome is not known within the request timeout is answered once, with an
+// error that says so, and may still take effect.
 func TestUnknownOutcome(t *testing.T) {
 	fsys, shut, open := gatedFS(t)
 	m := startOn(t, fsys, wal.Options{SegmentSize: 1 << 20}, func(c *Config) { c.Raft.RequestTicks = 5 })

@@ -17,7 +17,7 @@ import (
 	"etcd/wal/vfs"
 )
 
-// Everything that was acknowledged is there after a restart: keys, events, members,
+// Everything that was acked is there after a restart: keys, events, members,
 // and the index goes on where it was (a new term begins with an entry of its own).
 func TestRestart(t *testing.T) {
 	for _, snapshots := range []uint64{0, 7} {
@@ -58,12 +58,12 @@ func TestRestart(t *testing.T) {
 	}
 }
 
-// Stop gives the directory back, and nothing goes on running.
+// Stop releases the directory, and nothing goes on running.
 func TestStop(t *testing.T) {
 	dir := t.TempDir()
 	before := goleak.IgnoreCurrent()
 	m := start(t, dir, func(c *Config) { c.Raft.SnapshotEntries = 5 })
-	for i := range 30 { // nobody waits for these
+	for i := range 30 { // their answers are not awaited
 		m.root.Send(m.Raft, &Propose{Command: set("/a", fmt.Sprint(i), 0)})
 	}
 	m.set("/b", "acknowledged")
@@ -109,7 +109,7 @@ func TestStopDuringStart(t *testing.T) {
 	}
 }
 
-// Snapshots are written, two are kept, and the log before them goes.
+// Snapshots are written, two are kept, and the log before them is released.
 func TestSnapshotsAndRelease(t *testing.T) {
 	dir := t.TempDir()
 	m := startOn(t, dirFS(t, dir), wal.Options{SegmentSize: 4096}, func(c *Config) {
@@ -141,8 +141,8 @@ func TestSnapshotsAndRelease(t *testing.T) {
 	}
 }
 
-// A start applies a log of which only a little is in memory, and so does whoever asks what is
-// in it.
+// A start applies a log of which only a little is in memory, and so do the tools that read
+// what is in it.
 func TestRestartReadsTheLogBack(t *testing.T) {
 	dir := t.TempDir()
 	opts := wal.Options{SegmentSize: 4096, Keep: 2000}
@@ -195,8 +195,8 @@ func list(t testing.TB, dir, suffix string) []string {
 	return names
 }
 
-// What has changed on the command line is announced to the cluster before the machine
-// is ready; what has not, uses no index.
+// Changes on the command line are announced to the cluster before the machine is ready;
+// without any, no index is used.
 func TestAnnouncement(t *testing.T) {
 	moved := testMember
 	moved.Name, moved.ClientURL, moved.PeerURL = "renamed", "http://127.0.0.1:5001", "http://127.0.0.1:8001"
@@ -300,7 +300,7 @@ func TestOpenDiskRefuses(t *testing.T) {
 			if test.name == "locked" {
 				return
 			}
-			// What is refused is given back, so that it can be looked at and repaired.
+			// A refused directory is unlocked, so that it can be examined and repaired.
 			lock, err := wal.Lock(dirFS(t, dir))
 			if err != nil {
 				t.Fatalf("the refused directory stays locked: %v", err)

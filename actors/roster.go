@@ -13,7 +13,7 @@ import (
 type roster struct {
 	mu    sync.Mutex
 	kinds map[string]int
-	idle  chan struct{} // not nil while somebody waits; closed when nothing runs
+	idle  chan struct{} // not nil while wait is called; closed when nothing runs
 }
 
 func (r *roster) add(kind string) {
@@ -63,7 +63,7 @@ func (r *roster) left() []string {
 	return slices.Sorted(maps.Keys(r.kinds))
 }
 
-// tracked tells when its actor has stopped.
+// tracked calls stopped when its actor has.
 type tracked struct {
 	actor.Actor
 	stopped func()

@@ -10,9 +10,8 @@ import (
 	"etcd/wal/vfs"
 )
 
-// segmentActor does with segments of the log what takes a while and is not for the WAL
-// actor, which others wait for: it makes the next one, removes old ones, and reads entries
-// back.
+// segmentActor does the slow work on segments of the log, because others wait for the WAL
+// actor: it makes the spare segment, removes old ones, and reads entries back.
 type segmentActor struct {
 	fsys  vfs.FS
 	opts  wal.Options
@@ -33,7 +32,7 @@ func (s *segmentActor) Receive(ctx actor.Context) {
 		ctx.Send(s.to.wal, &segmentPrepared{spare: spare}) // nil: there may be space again when it is needed
 	case *removeSegments:
 		if err := wal.RemoveSegments(s.fsys, m.released); err != nil {
-			logFailed(s.fatal, "cannot remove log segments that snapshots have made superfluous", err)
+			logFailed(s.fatal, "cannot remove obsolete log segments", err)
 		}
 	case *readSegments:
 		entries, err := m.extent.Read(s.fsys, m.request.Bytes)

@@ -9,8 +9,8 @@ import (
 	"testing"
 )
 
-// takeSnapshots writes until the machine has so many snapshots of its own, files of others
-// not counted.
+// takeSnapshots writes until the machine has n snapshots of its own, not counting other
+// files.
 func (m *testMachine) takeSnapshots(dir string, n int) {
 	m.t.Helper()
 	m.eventually("a snapshot of its own", func() bool {
@@ -23,8 +23,8 @@ func (m *testMachine) takeSnapshots(dir string, n int) {
 
 const receivedTerm = "0000000000000009-"
 
-// A sender that trickles does not keep the machine from taking snapshots, without which its
-// log would grow.
+// A slow sender does not keep the machine from taking snapshots, without which its log would
+// grow.
 func TestSnapshotsAreTakenWhileOneIsReceived(t *testing.T) {
 	dir := t.TempDir()
 	m := start(t, dir, func(c *Config) { c.Raft.SnapshotEntries = 10 })
@@ -45,8 +45,8 @@ func TestSnapshotsAreTakenWhileOneIsReceived(t *testing.T) {
 	}
 }
 
-// Snapshots that come after one which waits to be installed do not take its file away.
-func TestReceivedSnapshotsStayUntilInstalled(t *testing.T) {
+// Later snapshots do not remove the file of one that waits to be installed.
+func TestReceivedSnapshotIsKeptUntilInstalled(t *testing.T) {
 	dir := t.TempDir()
 	m := start(t, dir, func(c *Config) { c.Raft.SnapshotEntries = 10 })
 	for _, index := range []uint64{1000, 2000, 3000} {

@@ -13,13 +13,13 @@ import (
 	"etcd/wal"
 )
 
-// receiverActor takes snapshots of the leader, as slowly as they come. What this machine
-// writes by itself does not wait for that: its log would grow meanwhile.
+// receiverActor receives snapshots of the leader, as slowly as they arrive. The snapshotter
+// does not wait for them: the log of this machine would grow meanwhile.
 //
-// A snapshot is restored while it is written, and gets its name only if a state has come of
-// it that agrees with what its message says: a file that this machine could not start from
-// must never be on its disk, because all that was before it goes. The state is kept for the
-// installation, so that it is read once.
+// A snapshot is restored while it is written, and the file gets its name only if the restored
+// state agrees with the message: a file that this machine could not start from must never be
+// on its disk, because all that precedes it is removed. The state is kept until it is
+// installed, so that the file is not read again.
 type receiverActor struct {
 	snapshots *wal.Snapshots
 	logger    *slog.Logger
@@ -44,10 +44,10 @@ func (r *receiverActor) Receive(ctx actor.Context) {
 
 func (r *receiverActor) receive(ctx actor.Context, m *receiveSnapshot) error {
 	start, index := time.Now(), m.meta.GetIndex()
-	ctx.Send(r.to.store, &restored{}) // two states in memory are enough
+	ctx.Send(r.to.store, &restored{}) // drops the last one: two states in memory are enough
 	body := &watched{r: m.body}
 	var state *store.Store
-	var unfit error // what came is no state that belongs to the message
+	var unfit error // the body is no state that agrees with the message
 	err := r.snapshots.Receive(m.meta, m.size, func(w io.Writer) (err error) {
 		disk := &watched{w: w}
 		if state, err = store.Restore(io.TeeReader(body, disk)); err == nil {
@@ -63,21 +63,21 @@ func (r *receiverActor) receive(ctx actor.Context, m *receiveSnapshot) error {
 		r.logger.Info("received a snapshot of the leader", "index", index, "bytes", m.size, "took", time.Since(start))
 		ctx.Send(r.to.store, &restored{meta: m.meta, state: state})
 	case unfit != nil:
-		r.logger.Error("what came as a snapshot of the leader is none, and was thrown away. If that does not end with the next one, "+
+		r.logger.Error("received an invalid snapshot of the leader and dropped it. If the next one is invalid as well, "+
 			"the leader has damaged memory, or runs another version: let another machine lead, and look at it",
 			"member", MemberID(m.from), "index", index, "error", unfit)
 	case errors.Is(err, wal.ErrTooLarge):
-		r.logger.Error("a snapshot of the leader does not fit on the disk of this machine, which cannot catch up as long as that is so",
+		r.logger.Error("a snapshot of the leader does not fit on the disk of this machine, which cannot catch up until there is room",
 			"member", MemberID(m.from), "index", index, "error", err)
 	case !body.failed:
-		// The leader would send it again and again, and this machine never catch up.
-		noSnapshot(r.fatal, "cannot store a snapshot of the leader", err)
+		// The leader would resend it for ever, and this machine would never catch up.
+		snapshotFailed(r.fatal, "cannot store a snapshot of the leader", err)
 	}
 	return err
 }
 
-// watched notes whether a reader, or a writer, has failed: that of a connection is no fault
-// of this machine, that of a disk is.
+// watched notes whether a reader or a writer has failed: this machine is not to blame for a
+// connection, but it is for its disk.
 type watched struct {
 	r      io.Reader
 	w      io.Writer

@@ -12,8 +12,8 @@ import (
 	"etcd/wal"
 )
 
-// keepSnapshots is how many snapshot files stay: a damaged newest one then costs
-// nothing, because the log reaches back to the one before it.
+// keepSnapshots is how many snapshot files are kept: if the newest is damaged nothing is
+// lost, because the log reaches back to the one before it.
 const keepSnapshots = 2
 
 // snapshotActor writes snapshots to disk while the store goes on.
@@ -21,8 +21,8 @@ type snapshotActor struct {
 	snapshots *wal.Snapshots
 	logger    *slog.Logger
 	fatal     fatal
-	stopping  context.Context // ends what is being written
-	applied   uint64          // index that the store has reached, as far as is known here
+	stopping  context.Context // ends the snapshot under way
+	applied   uint64          // index up to which the store has applied, as far as known here
 
 	to *pids
 }
@@ -54,23 +54,23 @@ func (s *snapshotActor) write(ctx actor.Context, m *writeSnapshot) {
 		s.logger.Info("snapshot written", "index", m.meta.GetIndex(), "bytes", size, "took", time.Since(start))
 		ctx.Send(s.to.wal, &snapshotWritten{meta: m.meta, size: uint64(size)})
 	case errors.Is(err, errStopping):
-		s.logger.Info("a snapshot was given up, because this machine stops; the log has what it would have held",
+		s.logger.Info("abandoned a snapshot: this machine stops, and the log still has its entries",
 			"index", m.meta.GetIndex(), "bytes", size)
 	default:
-		noSnapshot(s.fatal, "cannot write a snapshot", err)
+		snapshotFailed(s.fatal, "cannot write a snapshot", err)
 	}
 }
 
 func (s *snapshotActor) prune(ctx actor.Context) {
 	oldest, err := s.snapshots.Prune(keepSnapshots, s.applied)
 	if err != nil {
-		noSnapshot(s.fatal, "cannot remove old snapshots", err)
+		snapshotFailed(s.fatal, "cannot remove old snapshots", err)
 	}
 	ctx.Send(s.to.raft, &releaseLog{index: oldest})
 }
 
-func noSnapshot(fatal fatal, what string, err error) {
-	fatal(what+": the process ends, because without snapshots the log could only grow, or not be caught up with. "+
+func snapshotFailed(fatal fatal, what string, err error) {
+	fatal(what+": the process ends, because without snapshots the log would grow for ever, or this machine never catch up. "+
 		"Nothing that was acknowledged is lost. Look at the disk (full? read-only? failing?), then start it again",
 		"error", err)
 }

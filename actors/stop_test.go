@@ -13,9 +13,9 @@ import (
 	"etcd/wal"
 )
 
-// A snapshot that is being written when the machine stops is given up, and nothing is
-// lost by that.
-func TestStopGivesASnapshotUp(t *testing.T) {
+// A snapshot that is being written when the machine stops is abandoned, and nothing is lost
+// by that.
+func TestStopAbandonsASnapshot(t *testing.T) {
 	dir := t.TempDir()
 	fsys := &hookFS{FS: dirFS(t, dir)}
 	var logged strings.Builder
@@ -46,10 +46,10 @@ func TestStopGivesASnapshotUp(t *testing.T) {
 		t.Fatal(err)
 	}
 	if files := append(list(t, dir, ".snap"), list(t, dir, ".tmp")...); len(files) > 0 {
-		t.Errorf("the snapshot was not given up, or not cleaned up: %v", files)
+		t.Errorf("the snapshot was not abandoned, or not cleaned up: %v", files)
 	}
-	if !strings.Contains(logged.String(), "given up") || strings.Contains(logged.String(), "level=ERROR") {
-		t.Errorf("the log says:\n%s", &logged)
+	if !strings.Contains(logged.String(), "abandoned a snapshot") || strings.Contains(logged.String(), "level=ERROR") {
+		t.Errorf("logged:\n%s", &logged)
 	}
 	m = start(t, dir)
 	for i := range values {
@@ -59,7 +59,7 @@ func TestStopGivesASnapshotUp(t *testing.T) {
 	}
 }
 
-// A stop does not wait for ever for a disk that does not answer, and says who did.
+// A stop does not wait for ever for a disk that hangs, and names the actors that do.
 func TestStopIsBounded(t *testing.T) {
 	fsys := &hookFS{FS: dirFS(t, t.TempDir())}
 	m := startOn(t, fsys, wal.Options{SegmentSize: 1 << 20})
@@ -85,7 +85,7 @@ func TestStopIsBounded(t *testing.T) {
 	select {
 	case err := <-ended:
 		if err == nil || !strings.Contains(err.Error(), "cut off: wal.") {
-			t.Errorf("it says %v", err)
+			t.Errorf("got error %v", err)
 		}
 	case <-time.After(patience):
 		t.Error("the stop waits for the disk")
@@ -94,7 +94,7 @@ func TestStopIsBounded(t *testing.T) {
 	m.stopOnce.Do(func() { m.stopErr = m.Stop(context.Background()) }) // for the disk, and the goroutines
 }
 
-// Who sends a snapshot that waits its turn is not kept waiting by a stop.
+// A stop ends the request of a snapshot that waits for its turn.
 func TestStopEndsAWaitingReceive(t *testing.T) {
 	fsys := &hookFS{FS: dirFS(t, t.TempDir())}
 	m := startOn(t, fsys, wal.Options{SegmentSize: 1 << 20})
@@ -115,7 +115,7 @@ func TestStopEndsAWaitingReceive(t *testing.T) {
 	select {
 	case err := <-received:
 		if !errors.Is(err, errStopping) {
-			t.Errorf("it says %v", err)
+			t.Errorf("got error %v", err)
 		}
 	case <-time.After(patience):
 		t.Error("the connection waits for the disk")

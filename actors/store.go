@@ -17,30 +17,30 @@ import (
 // a million keys with one deadline do not crowd out everything else.
 const maxExpiredPerRound = 1000
 
-// MaxChildren is how many children of a directory the store actor lists itself. Who reads a
-// larger one gets a view: listing it here would delay all writes.
+// MaxChildren is how many children of a directory the store actor lists itself. The reader of
+// a larger one gets a view: listing it here would delay all writes.
 const MaxChildren = 256
 
 // storeActor owns the state machine: it applies, answers, and tells the hub and
 // the reaper what has changed.
 type storeActor struct {
 	store *store.Store
-	// view is of the state as it is; nil before anybody has asked for one. There is one at
-	// most for all who ask between two batches, because the writes after it pay for it.
+	// view is of the current state; nil until it is needed. All readers between two batches
+	// share one, because the writes after it pay for it.
 	view        *store.View
 	maxChildren int // that it lists itself
 	counts      Counts
 	log         *slog.Logger
 	fatal       fatal
-	// snapshots is where the ones that are to be installed are read from.
+	// snapshots has those to be installed.
 	snapshots *wal.Snapshots
-	restored  restored // the one that came last, until it is installed or superfluous
+	restored  restored // the last one received, until it is installed or obsolete
 	audits    auditPoint
 	early     early
 
 	to *pids
 
-	deadline logtime.Time // the one the reaper was last told
+	deadline logtime.Time // the last one sent to the reaper
 }
 
 func (s *storeActor) Receive(ctx actor.Context) {
@@ -76,13 +76,13 @@ func (s *storeActor) Receive(ctx actor.Context) {
 	case begin:
 		s.tellReaper(ctx)
 		s.tellMembers(ctx)
-		if s.early.enough(s.early.base) {
+		if s.early.caughtUp(s.early.base) {
 			s.recovered(ctx)
 		}
 	}
 }
 
-// now is a view of the state as it is.
+// now returns a view of the current state.
 func (s *storeActor) now() *store.View {
 	if s.view == nil {
 		s.view = s.store.View()
@@ -90,12 +90,12 @@ func (s *storeActor) now() *store.View {
 	return s.view
 }
 
-// local answers a question about local state.
-func (s *storeActor) local(ctx actor.Context, question Request) {
-	if s.early.hold(ctx, question) {
+// local answers a request from local state, or holds it if it comes too early.
+func (s *storeActor) local(ctx actor.Context, request Request) {
+	if s.early.hold(ctx, request) {
 		return
 	}
-	switch m := question.(type) {
+	switch m := request.(type) {
 	case *Read:
 		s.read(ctx, m)
 	case *status:
@@ -107,15 +107,15 @@ func (s *storeActor) local(ctx actor.Context, question Request) {
 	}
 }
 
-// recovered answers the questions that came early.
+// recovered answers the requests that came too early.
 func (s *storeActor) recovered(ctx actor.Context) {
-	for _, question := range s.early.end() {
-		s.local(ctx, question)
+	for _, request := range s.early.drain() {
+		s.local(ctx, request)
 	}
 }
 
-// apply applies a run of entries. The hub hears of the events before anybody is
-// answered: whoever starts a watch after an answer must not see that answer's event.
+// apply applies a batch of entries. The hub gets the events before any caller is
+// answered: a watch that starts after an answer must not see that answer's event.
 func (s *storeActor) apply(ctx actor.Context, m *raftnode.Apply) {
 	s.view = nil
 	results := make([]store.Result, len(m.Entries))
@@ -150,7 +150,7 @@ func (s *storeActor) apply(ctx actor.Context, m *raftnode.Apply) {
 	}
 	ctx.Send(s.to.raft, &applied{apply: m})
 	s.tellReaper(ctx)
-	if s.early.enough(m.Last) {
+	if s.early.caughtUp(m.Last) {
 		s.recovered(ctx)
 	}
 }
@@ -171,13 +171,13 @@ func (s *storeActor) install(ctx actor.Context, m *install) {
 	ctx.Send(s.to.raft, &reached{time: state.Time()})
 	s.tellMembers(ctx)
 	s.tellReaper(ctx)
-	if s.early.enough(m.meta.GetIndex()) {
+	if s.early.caughtUp(m.meta.GetIndex()) {
 		s.recovered(ctx)
 	}
 }
 
-// stateOf is the state of a received snapshot, which is read from the disk only if another
-// one has come meanwhile.
+// stateOf returns the state of a received snapshot, which is read from the disk only if
+// another one has come meanwhile.
 func (s *storeActor) stateOf(meta *raftpb.SnapshotMetadata) (*store.Store, error) {
 	kept := s.restored
 	if kept.meta.GetIndex() <= meta.GetIndex() {
@@ -189,8 +189,8 @@ func (s *storeActor) stateOf(meta *raftpb.SnapshotMetadata) (*store.Store, error
 	return restore(s.snapshots, meta)
 }
 
-// tellMembers tells the raft actor and the witness who belongs to the cluster. A machine that is
-// still empty does not know.
+// tellMembers sends the members of the cluster to the raft actor and the witness. A machine that
+// is still empty does not know them.
 func (s *storeActor) tellMembers(ctx actor.Context) {
 	if members := s.store.Members(); len(members) > 0 {
 		m := &membership{members: members, removed: s.store.Removed(), version: s.store.Version(), maxMembers: s.store.MaxMembers()}

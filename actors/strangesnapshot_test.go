@@ -20,10 +20,10 @@ import (
 	"etcd/wal/vfs"
 )
 
-// What comes as a snapshot is acknowledged, gets a name on the disk and reaches Raft only if
-// this machine can go on from it: of each of these, the machine would have been dead at its
-// next start, or in another cluster than the others.
-func TestWhatComesAsASnapshot(t *testing.T) {
+// A received snapshot is acked, gets a name on the disk and reaches Raft only if this machine
+// can go on from it: with each of these, the machine would fail at its next start, or diverge
+// from the cluster.
+func TestReceivedSnapshotIsValidated(t *testing.T) {
 	const index = 1000
 	good := leadersState(index)
 	third := store.Member{ID: 13, Name: "m3", PeerURL: "http://127.0.0.1:7003", ClientURL: "http://127.0.0.1:4003"}
@@ -112,7 +112,7 @@ func TestWhatComesAsASnapshot(t *testing.T) {
 	}
 }
 
-// What is said to be larger than any disk is refused, and no reason to end.
+// A snapshot that claims to be larger than any disk is refused, and does not end the process.
 func TestASnapshotLargerThanAnyDisk(t *testing.T) {
 	disk := crashfs.New()
 	disk.Size = 256 << 20
@@ -137,9 +137,9 @@ func (f unreadFS) Open(name string) (vfs.File, error) {
 	return f.FS.Open(name)
 }
 
-// One that is what it should be is installed without being read back from the disk, also as a
-// learner's, and the machine starts from it; nobody has to send it twice.
-func TestASnapshotIsInstalledAsItWasReceived(t *testing.T) {
+// A valid one is installed without being read back from the disk, also on a learner, and the
+// machine starts from it; if the leader resends it, it is acked and dropped.
+func TestReceivedSnapshotIsNotReadBack(t *testing.T) {
 	const index = 1000
 	dir := t.TempDir()
 	var log bytes.Buffer
@@ -162,7 +162,7 @@ func TestASnapshotIsInstalledAsItWasReceived(t *testing.T) {
 	}
 	snapshots := list(t, dir, ".snap")
 
-	// It comes again, because the leader has not heard that it arrived.
+	// The leader resends it, because it does not know that it has arrived.
 	rest := strings.NewReader(body)
 	if err := m.ReceiveSnapshot(leader.ID, message, int64(len(body)), rest); err != nil || rest.Len() > 0 {
 		t.Errorf("the second time %v, and %d bytes were not taken", err, rest.Len())
@@ -183,8 +183,8 @@ func TestASnapshotIsInstalledAsItWasReceived(t *testing.T) {
 	}
 }
 
-// Another one that comes before the first is installed does not take its place.
-func TestASnapshotIsInstalledFromTheDisk(t *testing.T) {
+// Another one that is received before the first is installed does not replace it.
+func TestTwoReceivedSnapshotsAreInstalled(t *testing.T) {
 	m := start(t, t.TempDir())
 	for _, index := range []uint64{1000, 2000} {
 		done := make(chan error, 1)
@@ -201,9 +201,9 @@ func TestASnapshotIsInstalledFromTheDisk(t *testing.T) {
 	}
 }
 
-// A file in which there is no state, with all its checksums right, is no end: the machine
-// starts from the one before, or from its log alone; and when the log begins behind it, it
-// says what to do.
+// A snapshot file with valid checksums that has no state is not fatal: the machine starts from
+// the one before, or from its log alone; and when the log begins behind it, the error says what
+// to do.
 func TestASnapshotOnDiskThatCannotBeRestored(t *testing.T) {
 	nonsense := func(dir string, index, term uint64) {
 		t.Helper()
@@ -253,6 +253,6 @@ func TestASnapshotOnDiskThatCannotBeRestored(t *testing.T) {
 	nonsense(dir, 1000, 9)
 	_, err = OpenDisk(dirFS(t, dir), wal.Options{SegmentSize: 1 << 20})
 	if !errors.Is(err, wal.ErrIncomplete) || !strings.Contains(err.Error(), "it cannot be restored") || !strings.Contains(err.Error(), "remove this one") {
-		t.Errorf("it says %v", err)
+		t.Errorf("got error %v", err)
 	}
 }

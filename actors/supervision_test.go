@@ -29,10 +29,10 @@ const (
 	childDir = "ACTORS_TEST_DIR"
 )
 
-// acknowledged is what a child prints if somebody was told of a write that failed.
+// acknowledged is what a child prints if a write that failed was acked.
 const acknowledged = "ACKNOWLEDGED"
 
-// child runs a machine until what was asked for has ended the process.
+// child runs a machine until the requested failure has ended the process.
 func child(kind string) {
 	must := func(err error) {
 		if err != nil {
@@ -98,7 +98,7 @@ func child(kind string) {
 	os.Exit(3)
 }
 
-// received is the message of a snapshot that comes from a leader.
+// received is the message that announces a snapshot of a leader.
 func received(index uint64, body io.Reader, done func(error)) *receiveSnapshot {
 	return &receiveSnapshot{
 		from: leader.ID, meta: leadersMessage(index).GetSnapshot().GetMetadata(), needed: true, size: 1000, body: body, done: done,
@@ -159,7 +159,7 @@ func TestTheProcessEnds(t *testing.T) {
 				t.Errorf("%d errors were logged, want 1", n)
 			}
 			if strings.Contains(stdout, acknowledged) {
-				t.Error("a write was acknowledged all the same")
+				t.Error("a write was acked all the same")
 			}
 			if t.Failed() {
 				t.Logf("stderr:\n%s", stderr)
@@ -172,8 +172,8 @@ func TestTheProcessEnds(t *testing.T) {
 	}
 }
 
-// A snapshot of the leader that breaks off is the leader's to send again: it leaves
-// nothing behind, and the machine goes on.
+// If the snapshot of a leader breaks off, the leader has to resend it: nothing is left behind,
+// and the machine goes on.
 func TestReceivedSnapshotBreaksOff(t *testing.T) {
 	dir := t.TempDir()
 	m := start(t, dir)
@@ -189,7 +189,7 @@ func TestReceivedSnapshotBreaksOff(t *testing.T) {
 	m.set("/a", "1")
 }
 
-// A connection's actor that panics is stopped; those beside it, and the machine, go on.
+// A panicking actor of a connection is stopped; other connections, and the machine, go on.
 func TestStopOnPanic(t *testing.T) {
 	m := start(t, t.TempDir())
 	var logged bytes.Buffer

@@ -9,7 +9,7 @@ import (
 // maxShown bounds how much of an entry is shown, in bytes.
 const maxShown = 64
 
-// unappliable ends the process at an entry that it cannot apply, and says which one it is.
+// unappliable ends the process at an entry that it cannot apply, and logs which one it is.
 func unappliable(fatal fatal, u *raftnode.Unappliable) {
 	fatal("the log holds an entry that this program cannot apply: the process ends, because machines that go on without it would "+
 		"differ from those that can apply it. Start the version that wrote it, or a newer one. If there is none, start "+
@@ -17,7 +17,7 @@ func unappliable(fatal fatal, u *raftnode.Unappliable) {
 		"index", u.Index, "term", u.Term, "why", u.Why, "bytes", len(u.Data), "begins", hex.EncodeToString(u.Data[:min(len(u.Data), maxShown)]))
 }
 
-func (r *raftActor) saySkipped(entries []raftnode.Skipped) {
+func (r *raftActor) logSkipped(entries []raftnode.Skipped) {
 	for _, e := range entries {
 		if e.Why == nil {
 			r.log.Error("an entry that was to be skipped (-skip-entry) can be applied, so it was: is the index right?", "index", e.Index)

@@ -10,41 +10,42 @@ import (
 	"etcd/version"
 )
 
-// Understood is what this program understands.
+// Understood returns what this program understands.
 func Understood() version.Understood {
 	return version.Understood{Protocol: transport.Protocol, Commands: store.Commands, Snapshots: store.Snapshots}
 }
 
-// statusVersion answers the handshake of a machine whose program cannot follow the cluster.
+// statusVersion refuses the handshake of a machine whose program does not understand the
+// cluster.
 const statusVersion = http.StatusNotImplemented
 
 // CheckUnderstood returns why a machine must not take part in a cluster of a version, in words
-// for whoever has started it; nil if it may. 0 is a version that is not known yet.
+// for its operator; nil if it may. 0 is a version that is not known yet.
 func CheckUnderstood(of version.Understood, cluster uint32) error {
 	switch {
 	case of.Protocol.Shared(transport.Protocol) == 0:
 		return fmt.Errorf("the machines of this cluster speak versions %s of the protocol between machines, and the program of this one %s: start a program that speaks one of theirs",
-			transport.Protocol, said(of.Protocol))
+			transport.Protocol, formatRange(of.Protocol))
 	case cluster > 0 && !of.Commands.Has(cluster):
 		return fmt.Errorf("this cluster has version %d, and the program of this machine understands %s: start a program that understands %d; no data is lost",
-			cluster, said(of.Commands), cluster)
+			cluster, formatRange(of.Commands), cluster)
 	case !of.Snapshots.Has(store.Snapshots.Max):
 		return fmt.Errorf("the snapshots of this cluster are of format %d, and the program of this machine reads %s: start a program that reads format %d; no data is lost",
-			store.Snapshots.Max, said(of.Snapshots), store.Snapshots.Max)
+			store.Snapshots.Max, formatRange(of.Snapshots), store.Snapshots.Max)
 	}
 	return nil
 }
 
-// said is a range for people.
-func said(r version.Range) string {
+// formatRange formats a range for error messages.
+func formatRange(r version.Range) string {
 	if r == (version.Range{}) {
 		return "none that it says"
 	}
 	return r.String()
 }
 
-// bootstrapCommand is the first command of a cluster: what it says of the cluster, apply
-// consults from there on, whatever the flags of a machine say.
+// bootstrapCommand returns the first command of a cluster. Apply goes by its settings from there
+// on, whatever the flags of a machine say.
 func bootstrapCommand(cfg Config) []byte {
 	b := &storepb.Bootstrap{HistoryLimit: cfg.HistoryLimit, Member: memberMessage(cfg.Member)}
 	if cfg.Commands.Max >= store.VersionOfVersions {
@@ -53,14 +54,14 @@ func bootstrapCommand(cfg Config) []byte {
 	return store.Encode(&storepb.Command{Kind: &storepb.Command_Bootstrap{Bootstrap: b}})
 }
 
-// raiseCommand gives the cluster a version, and a limit of its own if it has none.
+// raiseCommand raises the version of the cluster, and gives it a member limit if it has none.
 func raiseCommand(to uint32, maxMembers int) []byte {
 	return store.Encode(&storepb.Command{Kind: &storepb.Command_Raise{Raise: &storepb.Raise{
 		Version: to, MaxMembers: uint32(maxMembers),
 	}}})
 }
 
-// setMemberCommand adds or changes a member in a cluster of a version.
+// setMemberCommand adds or changes a member; cluster is the version of the cluster.
 func setMemberCommand(m store.Member, commands version.Range, cluster uint32) []byte {
 	c := &storepb.SetMember{Member: memberMessage(m)}
 	if cluster >= store.VersionOfVersions && commands != (version.Range{}) {

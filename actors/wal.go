@@ -14,7 +14,7 @@ import (
 // up becomes one write and one fdatasync.
 type walActor struct {
 	log     *wal.Log
-	durable *atomic.Pointer[wal.Reach] // how far the log reaches, for whoever asks
+	durable *atomic.Pointer[wal.Reach] // how far the log reaches, for other goroutines
 	fatal   fatal
 
 	to *pids
@@ -45,7 +45,7 @@ func (w *walActor) Receive(ctx actor.Context) {
 	case *releaseLog:
 		released, err := w.log.Release(m.index)
 		if err != nil {
-			w.fail("cannot release log segments that snapshots have made superfluous", err)
+			w.fail("cannot release obsolete log segments", err)
 		}
 		if len(released) > 0 {
 			ctx.Send(w.to.segments, &removeSegments{released: released})

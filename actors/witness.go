@@ -14,13 +14,12 @@ import (
 	"etcd/witness"
 )
 
-// witnessEvery is how long it may take until the others hear how far the log of this
-// machine reaches, and until what they have told is on disk.
+// witnessEvery is the longest until the peers know the reach of this machine's log, and until
+// theirs is on disk here.
 const witnessEvery = time.Second
 
-// witnessActor tells the other members what this one has durably, and remembers what they
-// have. It has nothing to do with the way of a command: its file is written beside the log,
-// and may lag behind.
+// witnessActor tells the peers the reach of this machine's log, and remembers theirs. It is not
+// on the path of a command: its file is written beside the log, and may lag.
 type witnessActor struct {
 	identity  wal.Identity
 	fsys      vfs.FS
@@ -28,7 +27,7 @@ type witnessActor struct {
 	log       *slog.Logger
 	fatal     fatal
 
-	book    *atomic.Pointer[witness.Book] // read by whoever shakes hands
+	book    *atomic.Pointer[witness.Book] // read in handshakes
 	durable *atomic.Pointer[wal.Reach]    // set by the WAL writer
 
 	to      *pids
@@ -36,7 +35,7 @@ type witnessActor struct {
 	removed []uint64
 	told    wal.Reach
 	saved   *witness.Book
-	failing bool // the last attempt to save failed for want of space
+	failing bool // the last save failed for want of disk space
 }
 
 func (w *witnessActor) Receive(ctx actor.Context) {
@@ -67,8 +66,8 @@ func (w *witnessActor) Receive(ctx actor.Context) {
 	}
 }
 
-// tell tells the others how far the log reaches. One that is not connected hears it in the
-// next handshake.
+// tell sends the reach of the log to the peers. One that is not connected gets it in the next
+// handshake.
 func (w *witnessActor) tell(ctx actor.Context) {
 	reach := *w.durable.Load()
 	if reach == w.told {
@@ -78,8 +77,8 @@ func (w *witnessActor) tell(ctx actor.Context) {
 	ctx.Send(w.to.raft, &broadcast{frame: transport.Frame{Kind: transport.KindReach, Payload: []byte(witness.EncodeReach(reach))}})
 }
 
-// save writes down what has changed. Without space it is left for later: the log may still
-// have some.
+// save stores the book if it has changed. Without disk space it retries later: the log may
+// still have some.
 func (w *witnessActor) save() {
 	book := w.book.Load()
 	if book.SameRecords(w.saved) {
@@ -90,11 +89,11 @@ func (w *witnessActor) save() {
 	case err == nil:
 		w.saved, w.failing = book, false
 	case !vfs.IsFull(err):
-		w.fatal("cannot write down how far the other members are: the process ends, because its disk fails. "+
+		w.fatal("cannot store the reach of the other members: the process ends, because its disk fails. "+
 			"Nothing that was acknowledged is lost. Look at the disk (read-only? failing?), then start it again", "error", err)
 	case !w.failing:
 		w.failing = true
-		w.log.Warn("there is no space to write down how far the other members are: should this machine be started again "+
-			"before there is, it may not notice that one of them was restored from a backup", "error", err)
+		w.log.Warn("no space to store the reach of the other members: if this machine restarts before there is, "+
+			"it may not notice that one of them was restored from a backup", "error", err)
 	}
 }
