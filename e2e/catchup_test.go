@@ -171,7 +171,6 @@ func TestCatchUp(t *testing.T) {
 // A machine that was down for more writes than its peers keep in memory, 64 MiB, catches up
 // from their logs on disk, and one that starts reads its own.
 func TestCatchUpFromTheLogOnDisk(t *testing.T) {
-	t.Parallel()
 	c := startCluster(t, 3, "-snapshot=false")
 	leader := c.leader()
 	late := c.others(leader)[0]
