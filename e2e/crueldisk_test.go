@@ -151,8 +151,8 @@ func (d *smallDisk) noSegment() {
 	o.write(s, "/filler", "small")
 	filler := post("/v1/keys/filler", "value", strings.Repeat("x", 8<<20), "prevValue", "other")
 	for i := 0; s.runs(); i++ {
-		if i == 50 {
-			o.t.Fatalf("%s has written 400 MiB to a small disk", s.name)
+		if i == 200 {
+			o.t.Fatalf("%s has written 1,600 MiB to a small disk", s.name)
 		}
 		exchange(o.c.others(s)[0].client, filler) // may fail when the machine ends
 		d.retake(6 << 20)

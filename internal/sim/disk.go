@@ -108,7 +108,7 @@ func (m *machine) flip(rnd *rand.Rand) {
 	if len(files) == 0 {
 		return
 	}
-	if m.disks.before == nil {
+	if m.disks.before == nil && len(m.disks.flipped) == 0 {
 		m.disks.before = m.disk.Clone()
 	}
 	name := files[rnd.IntN(len(files))]

@@ -315,8 +315,11 @@ func (l *life) exit() {
 
 // kill ends the process from outside, as kill -9 does.
 func (m *machine) kill() {
-	if m.life != nil {
-		m.life.stop(m.life.disk.Killed)
+	if l := m.life; l != nil {
+		if l.session == nil {
+			m.disks.before = nil // its start may have truncated the damage already
+		}
+		l.stop(l.disk.Killed)
 	}
 }
 
