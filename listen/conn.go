@@ -11,8 +11,8 @@ import (
 	"time"
 )
 
-// lingerTime and lingerBytes bound how much of what is refused is read and thrown away,
-// so that the client reads the answer instead of a reset connection.
+// lingerTime and lingerBytes bound how much of a refused request is read and discarded, so
+// that the client reads the answer instead of seeing its connection reset.
 const (
 	lingerTime  = time.Second
 	lingerBytes = 64 << 20
@@ -27,7 +27,7 @@ type Conn struct {
 	greeted bool // something has been read
 	linger  atomic.Bool
 	quiet   atomic.Bool
-	counted atomic.Bool // among the open ones
+	counted atomic.Bool // in Port.open
 	host    netip.Prefix
 	closing sync.Once
 }
@@ -43,8 +43,8 @@ func (c *Conn) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// firstRead looks at what the first Read of a connection has brought, and puts into
-// words what is wrong with it.
+// firstRead examines the result of a connection's first Read, and turns what is wrong with
+// it into the error to return, which it reports.
 func (c *Conn) firstRead(first []byte, err error) (int, error) {
 	c.greeted = true
 	failed, isHandshake := errors.AsType[handshakeError](err)
@@ -63,7 +63,7 @@ func (c *Conn) firstRead(first []byte, err error) (int, error) {
 	return len(first), err
 }
 
-// TLS returns what is known of the client after the handshake; false without TLS.
+// TLS returns the state of the connection after the handshake; ok is false without TLS.
 func (c *Conn) TLS() (state tls.ConnectionState, ok bool) {
 	s, ok := c.Conn.(*secured)
 	if !ok {
@@ -72,14 +72,15 @@ func (c *Conn) TLS() (state tls.ConnectionState, ok bool) {
 	return s.ConnectionState(), true
 }
 
-// Linger has Close read on for a moment, so that a client which is still sending reads what
-// it was answered.
+// Linger makes Close go on reading for a moment, so that a client which is still sending can
+// read its answer.
 func (c *Conn) Linger() { c.linger.Store(true) }
 
-// SetQuiet says whether the connection waits for a request. Whatever is read ends that.
+// SetQuiet sets whether the connection is idle, waiting for a request. Reading anything
+// ends that.
 func (c *Conn) SetQuiet(quiet bool) { c.quiet.Store(quiet) }
 
-// LetIn says that whoever has opened the connection was let in: it is no newcomer any more.
+// LetIn marks the dialer as admitted: the connection is no newcomer any more.
 func (c *Conn) LetIn() { c.port.newcomers.remove(c) }
 
 // Close closes the connection.
@@ -96,7 +97,7 @@ func (c *Conn) Close() (err error) {
 	return err
 }
 
-// uncount makes room for another connection.
+// uncount frees the connection's slot under the limit; calling it again does nothing.
 func (c *Conn) uncount() {
 	if c.counted.CompareAndSwap(true, false) {
 		c.port.open.Add(-1)

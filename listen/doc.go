@@ -1,17 +1,17 @@
 // Package listen is what a machine's ports have in common, whatever is spoken there.
 //
 // It owns accepting and counting connections, TLS and its handshakes, what is done about too
-// many connections and about clients that do not speak what the port does, and stopping
-// without losing who is connected already.
+// many connections and about clients that do not speak the port's protocol, and stopping
+// without losing clients that are connected already.
 //
 // It promises that
-//   - no more connections are open than the port may have. One too many is told so, if that
-//     costs next to nothing, before anything of it is read;
-//   - at a port for machines there is always room for one that has not said yet who it is:
-//     of those, the oldest of the host that has most of them makes way;
-//   - nobody waits for another one's handshake;
-//   - running out of descriptors ends nothing, and what anybody can bring about is logged
-//     at a bounded rate.
+//   - no more connections are open than the port may have. One over the limit is told so, if
+//     that costs next to nothing, before anything is read from it;
+//   - at a port for machines there is always room for a newcomer, a connection whose dialer
+//     has not been identified yet: the oldest newcomer of the host with the most is evicted;
+//   - no connection waits for the handshake of another;
+//   - running out of descriptors ends nothing, and what anybody can provoke is logged
+//     at a rate limit.
 //
-// It must never know what is spoken over a connection, who answers it, or an actor.
+// It must never know the protocol spoken over a connection, its handlers, or an actor.
 package listen

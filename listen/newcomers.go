@@ -9,18 +9,18 @@ import (
 	"etcd/endpoint"
 )
 
-// newcomers are the connections at the port for machines over which nobody has been let in
-// yet. There is always room for one more: when there are as many as there may be, one of
-// the host that has the most of them goes, the one that has been there for longest. So
-// whoever opens many keeps nobody out, and a member, which needs a few round trips, is let
-// in before it is its turn. The streams of members are none of them, and stay.
+// newcomers are the connections at the port for machines whose dialer has not been admitted
+// yet. There is always room for one more: at the limit, the oldest connection of the host
+// with the most of them is evicted. So a host that opens many keeps nobody out, and a member,
+// which needs a few round trips, is admitted before its turn to be evicted comes. The streams
+// of members are not among them, and stay.
 type newcomers struct {
-	limit int // 0: nobody is counted
+	limit int // 0: none are counted
 	mu    sync.Mutex
-	here  []*Conn // in the order in which they came
+	here  []*Conn // oldest first
 }
 
-// add counts a connection. It returns the one that has to go for it, if any.
+// add counts a connection. It returns the one to evict for it, if any.
 func (n *newcomers) add(c *Conn) (surplus *Conn) {
 	if n.limit == 0 {
 		return nil
@@ -36,7 +36,7 @@ func (n *newcomers) add(c *Conn) (surplus *Conn) {
 	return surplus
 }
 
-// crowding is the oldest connection of the host that has the most. n.mu is held.
+// crowding returns the oldest connection of the host that has the most. n.mu is held.
 func (n *newcomers) crowding() *Conn {
 	count := make(map[netip.Prefix]int)
 	oldest := n.here[0]
@@ -51,7 +51,7 @@ func (n *newcomers) crowding() *Conn {
 	return oldest
 }
 
-// remove no longer counts a connection: it has ended, or whoever has opened it was let in.
+// remove stops counting a connection: it has ended, or its dialer was admitted.
 func (n *newcomers) remove(c *Conn) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
@@ -64,9 +64,9 @@ func (n *newcomers) drop(c *Conn) {
 	}
 }
 
-// dismiss ends a connection for which another one has come. It is told why if nothing is
-// under way on it and that costs nothing, see refuse. The goroutine that serves it sees the
-// end and cleans up; it does not count any more.
+// dismiss closes an evicted connection. Its client is told why if no request is in flight on
+// it and telling costs nothing, see refuse. The goroutine that serves the connection sees it
+// end and cleans up; the connection is no longer counted.
 func (l *listener) dismiss(c *Conn) {
 	refused := l.port.refused.Add(1)
 	if l.crowded.due() {

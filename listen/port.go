@@ -12,28 +12,28 @@ import (
 	"time"
 )
 
-// drainTime is how long a listener goes on accepting at a stop.
+// drainTime is how long a listener goes on accepting while it drains.
 const drainTime = 20 * time.Millisecond
 
 // Config is what a port needs.
 type Config struct {
 	// MaxConnections bounds open connections.
 	MaxConnections int
-	// MaxNewcomers bounds those of them over which nobody was let in yet; 0: they are not
-	// counted. It is less than MaxConnections.
+	// MaxNewcomers bounds those of them whose dialer has not been admitted yet; 0: they are
+	// not counted. It is less than MaxConnections.
 	MaxNewcomers int
 	// TLS is the configuration of the port; nil for none.
 	TLS *tls.Config
-	// Machines says that the port is for the other machines of the cluster: whoever else
-	// comes, or comes in another way, is worth a warning.
+	// Machines marks the port for the other machines of the cluster: anybody else who
+	// connects, or a machine that speaks another protocol, is worth a warning.
 	Machines bool
-	// Crowded writes what a connection is told that is one too many.
+	// Crowded writes the answer to a connection over the limit.
 	Crowded func(io.Writer) error
 	Log     *slog.Logger
 }
 
-// Port is what all connections to one address have in common. It is there before the
-// listener, and there is one of these at most.
+// Port is the state that all connections to one address share. It exists before its
+// listener, and has at most one.
 type Port struct {
 	cfg       Config
 	log       *slog.Logger
@@ -42,10 +42,10 @@ type Port struct {
 	listener  atomic.Pointer[listener]
 	open      atomic.Int64
 	refused   atomic.Int64
-	conns     sync.Map // *Conn of all that are open
+	conns     sync.Map // *Conn of each open connection
 }
 
-// NewPort makes a port that listens nowhere yet.
+// NewPort returns a port that does not listen yet.
 func NewPort(cfg Config) *Port {
 	return &Port{
 		cfg: cfg, log: cfg.Log,
@@ -53,28 +53,28 @@ func NewPort(cfg Config) *Port {
 	}
 }
 
-// Listen returns a listener that accepts the connections which come to l, each as a *Conn.
+// Listen returns a listener that accepts the connections of l, each as a *Conn.
 func (p *Port) Listen(l net.Listener) net.Listener {
 	wrapped := &listener{Listener: l, port: p, closed: make(chan struct{}), telling: make(chan struct{}, maxTelling)}
 	p.listener.Store(wrapped)
 	return wrapped
 }
 
-// Open is how many connections are open.
+// Open returns the number of open connections.
 func (p *Port) Open() int64 { return p.open.Load() }
 
-// Refused is how many connections were one too many.
+// Refused returns the number of connections that were refused or evicted because of a limit.
 func (p *Port) Refused() int64 { return p.refused.Load() }
 
-// Drain stops listening, after it has taken those who are connected already and wait to be
-// accepted: the kernel would reset them.
+// Drain stops listening after it has accepted the connections that are still in the kernel's
+// queue: the kernel would reset them.
 func (p *Port) Drain() {
 	if l := p.listener.Load(); l != nil {
 		l.drain()
 	}
 }
 
-// CloseQuiet closes the connections on which no request is under way.
+// CloseQuiet closes the connections on which no request is in flight.
 func (p *Port) CloseQuiet() {
 	p.conns.Range(func(key, _ any) bool {
 		if c := key.(*Conn); c.quiet.Load() {
@@ -84,23 +84,23 @@ func (p *Port) CloseQuiet() {
 	})
 }
 
-// Report logs somebody who speaks in a way that cannot work, at most once in a while for a
-// fault and a host.
+// Report logs a client that does not speak the port's protocol; warnings are rate limited per
+// fault and host.
 func (p *Port) Report(c net.Conn, f Fault, err error) { p.strangers.log(c, f, err) }
 
-// listener hands out Conns and refuses those over the limit.
+// listener returns Conns and refuses connections over the limit.
 type listener struct {
 	net.Listener
 	port    *Port
 	closing sync.Once
 	closed  chan struct{}
-	swept   []net.Conn    // accepted at the very end
+	swept   []net.Conn    // accepted just before closing
 	scarce  seldom        // logging that there are no descriptors
 	crowded seldom        // logging that there are too many connections
-	telling chan struct{} // holds one for each connection that is being told that it is one too many
+	telling chan struct{} // holds one for each connection that is being told that it is over the limit
 }
 
-// Close may be called again: a stop closes the listener first, and fasthttp does too.
+// Close may be called more than once: a stop closes the listener, and then fasthttp does.
 func (l *listener) Close() (err error) {
 	l.closing.Do(func() {
 		err = l.Listener.Close()
@@ -109,7 +109,7 @@ func (l *listener) Close() (err error) {
 	return err
 }
 
-// drain closes the listener when everybody who waits was accepted.
+// drain closes the listener once all queued connections were accepted.
 func (l *listener) drain() {
 	tcp, ok := l.Listener.(*net.TCPListener)
 	if !ok || tcp.SetDeadline(time.Now().Add(drainTime)) != nil {
@@ -118,7 +118,7 @@ func (l *listener) drain() {
 	<-l.closed
 }
 
-// accept returns the next connection. At a stop these are the ones that were swept.
+// accept returns the next connection: while draining, those that were swept.
 func (l *listener) accept() (net.Conn, error) {
 	if len(l.swept) > 0 {
 		c := l.swept[0]

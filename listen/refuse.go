@@ -8,20 +8,20 @@ import (
 )
 
 const (
-	// maxTelling is how many connections there may be at a time only to be told that
-	// there are too many. They are over the limit, so they take of the descriptors that
-	// the machine keeps for its log and for the other machines.
+	// maxTelling bounds the connections that are open only to be told that there are too
+	// many. They are over the limit, so they use descriptors that the machine reserves for
+	// its log and for its peers.
 	maxTelling = 32
 	// tellTime bounds telling one of them.
 	tellTime = time.Second
-	// dismissTime bounds what is said to one for which there is no more time than that.
-	// The answer fits into the buffer of any new connection, so it takes none.
+	// dismissTime bounds writing the answer to a connection that is not waited for. The
+	// answer fits into the send buffer of any new connection, so the write does not block.
 	dismissTime = 5 * time.Millisecond
 )
 
-// refuse ends a connection that is one too many. A few at a time are told why with
-// patience. If more come, the others are told only if it costs nothing: with TLS it would
-// be a handshake, so they see their connection end.
+// refuse closes a connection that is over the limit. A few at a time are given time to read
+// why. Beyond those, a client is told only if that costs nothing: with TLS it would take a
+// handshake, so it only sees its connection close.
 func (l *listener) refuse(raw net.Conn) {
 	refused := l.port.refused.Add(1)
 	if l.crowded.due() {
@@ -46,7 +46,7 @@ func (l *listener) refuse(raw net.Conn) {
 	}
 }
 
-// tell answers a connection that is one too many. It waits a moment for what its client
+// tell answers a connection that is over the limit. It waits a moment for what its client
 // sends, because a connection that is closed with bytes unread is reset, and the client
 // may not get to read the answer.
 func (l *listener) tell(raw net.Conn) {

@@ -7,18 +7,18 @@ import (
 )
 
 const (
-	// scarcePause is how long a listener waits when the system has no room for one
-	// more connection. The kernel keeps those who come meanwhile.
+	// scarcePause is how long a listener backs off when the system has no room for one
+	// more connection. The kernel queues new ones meanwhile.
 	scarcePause = 50 * time.Millisecond
-	// seldomEvery is the least time between two messages about the same thing that
-	// clients can bring about as often as they like.
+	// seldomEvery is the least time between two messages about the same condition that
+	// clients can provoke as often as they like.
 	seldomEvery = time.Minute
 )
 
-// seldom bounds the rate of a message. It belongs to one goroutine.
+// seldom rate limits a message. It belongs to one goroutine.
 type seldom struct{ last time.Time }
 
-// due says whether the message is to be logged, and counts it as logged then.
+// due reports whether the message is to be logged, and if so counts it as logged.
 func (s *seldom) due() bool {
 	now := time.Now()
 	if !s.last.IsZero() && now.Sub(s.last) < seldomEvery {
@@ -28,14 +28,14 @@ func (s *seldom) due() bool {
 	return true
 }
 
-// isScarce says that a connection was not accepted because the process or the system
-// is out of descriptors or memory for it. That passes, and ending the machine for it
-// would let anybody end it who can open connections.
+// isScarce reports whether a connection was not accepted because the process or the system
+// is out of descriptors or memory. That passes, and stopping the machine for it would let
+// anybody stop it who can open connections.
 func isScarce(err error) bool {
 	return slices.ContainsFunc(scarceErrors, func(target error) bool { return errors.Is(err, target) })
 }
 
-// waitForRoom waits before the next try. It returns false if the listener was closed.
+// waitForRoom backs off before the next retry. It returns false if the listener was closed.
 func (l *listener) waitForRoom(err error) bool {
 	if l.scarce.due() {
 		l.port.log.Error("cannot accept connections for now; who comes meanwhile waits: "+

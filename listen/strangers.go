@@ -13,17 +13,17 @@ import (
 	"etcd/endpoint"
 )
 
-// Of those who speak to the port for machines in a way that cannot work, so many are
-// remembered for so long, and warned about only once.
+// Strangers, which do not speak the protocol of the port for machines, are warned about once:
+// maxStrangers faults of hosts are remembered, each for strangersAgain.
 const (
 	maxStrangers   = 64
 	strangersAgain = 10 * time.Minute
 )
 
-// Fault is a way of speaking that cannot work.
+// Fault is why a client and the port cannot talk to each other.
 type Fault struct {
 	What string
-	Hint string // what to do, if it was another machine
+	Hint string // what to do if the client is a peer
 }
 
 const allOrNone = "; all machines of a cluster need -serverCert and -serverKey, and certificates of the same CA with -serverCAFile, or none of them"
@@ -35,7 +35,7 @@ var (
 	revokedCertificate = Fault{"refused a certificate that is revoked", ""}
 )
 
-// handshakeFault is what is wrong with a handshake.
+// handshakeFault returns the fault that made a handshake fail.
 func handshakeFault(err error) Fault {
 	if _, ok := errors.AsType[interface {
 		error
@@ -46,15 +46,15 @@ func handshakeFault(err error) Fault {
 	return handshakeFailed
 }
 
-// strangers logs those who speak in a way that cannot work, and does not let them fill
-// the log: clients are logged at level debug, other machines, and who uses a certificate that
-// is revoked, at level warn once.
+// strangers logs clients that do not speak the port's protocol, and does not let them fill
+// the log: they are logged at level debug; at the port for machines, or with a revoked
+// certificate, once at level warn.
 type strangers struct {
 	logger *slog.Logger
 	peers  bool
 
 	mu     sync.Mutex
-	warned map[string]time.Time // by what and host
+	warned map[string]time.Time // by fault and host
 }
 
 func newStrangers(log *slog.Logger, peers bool) *strangers {
@@ -74,14 +74,15 @@ func (s *strangers) log(c net.Conn, f Fault, err error) {
 	s.logger.Log(context.Background(), level, what, args...)
 }
 
-// wentAway says whether a handshake ended without either side being wrong: somebody
-// looked whether the port is open, gave up dialling, or this machine stops.
+// wentAway reports whether a handshake ended without a fault of either side: a probe
+// of the port, a dialer that gave up, or this machine stopping.
 func wentAway(err error) bool {
 	ends := append([]error{io.EOF, io.ErrUnexpectedEOF, context.DeadlineExceeded, net.ErrClosed}, resetErrors...)
 	return slices.ContainsFunc(ends, func(target error) bool { return errors.Is(err, target) })
 }
 
-// first says whether a host was not warned about for the same fault lately.
+// first reports whether this is the first time in strangersAgain that a host is warned about
+// for this fault.
 func (s *strangers) first(f Fault, addr net.Addr) bool {
 	now := time.Now()
 	s.mu.Lock()

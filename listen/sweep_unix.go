@@ -8,8 +8,8 @@ import (
 	"syscall"
 )
 
-// sweep takes those who are connected and not accepted. Between this and closing is
-// as little time as can be.
+// sweep accepts the connections that the kernel has queued, and closes the listener
+// immediately after, because the kernel would reset any that come in between.
 func (l *listener) sweep() {
 	raw, err := l.Listener.(*net.TCPListener).SyscallConn()
 	if err != nil {
