@@ -24,11 +24,11 @@ const (
 	autoTLSKey   = "auto-tls.key"
 	autoTLSName  = "etcd -auto-tls" // whom the certificate names
 	autoTLSLife  = 365 * 24 * time.Hour
-	autoTLSSpare = 60 * 24 * time.Hour // with less left, a start makes a new one
+	autoTLSSpare = 60 * 24 * time.Hour // with less validity left, a start makes a new one
 )
 
-// autoTLS returns files with a certificate for the client port that this machine has
-// signed itself, and makes them if there are none that will do. The directory is locked.
+// autoTLS returns the files of a self-signed certificate for the client port, and makes them
+// if there are none that are usable. The directory is locked.
 func autoTLS(p *place, host string, log *slog.Logger) (credentials.Files, error) {
 	files := credentials.Files{Flags: "-client", Cert: filepath.Join(p.path, autoTLSCert), Key: filepath.Join(p.path, autoTLSKey)}
 	fault, err := pairFault(p.fsys, host, time.Now())
@@ -66,12 +66,12 @@ func autoTLS(p *place, host string, log *slog.Logger) (credentials.Files, error)
 	if err := replaceFile(p.fsys, autoTLSKey, pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: secret})); err != nil {
 		return files, err
 	}
-	// After a crash before this the two do not fit, and are made anew.
+	// After a crash before this the two do not match, and are made anew.
 	return files, replaceFile(p.fsys, autoTLSCert, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: cert}))
 }
 
-// pairFault says why the certificate and the key that are in the directory will not do,
-// and nothing if they will. It fails if they are somebody else's, who would lose them.
+// pairFault tells why the certificate and the key in the directory cannot be used; "" if they
+// can. It fails if they are somebody else's, who would lose them.
 //
 // That this machine has made the pair shows in the key: it belongs to the user of this
 // process, and nobody else could ever read it or write to it.

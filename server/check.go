@@ -11,8 +11,8 @@ import (
 	"etcd/endpoint"
 )
 
-// Validate refuses what cannot work whatever the data directory holds, before anything is
-// touched.
+// Validate refuses a configuration that cannot work whatever the data directory holds, before
+// anything is touched.
 func (c *Config) Validate() error {
 	switch {
 	case c.RequestTimeout < minRequestTime || c.RequestTimeout > maxRequestTime:
@@ -67,7 +67,7 @@ func (c *Config) Validate() error {
 	return nil
 }
 
-// checkOrigin refuses what no browser sends as the origin of a page.
+// checkOrigin refuses a value that no browser sends as the origin of a page.
 func checkOrigin(origin string) error {
 	if origin == "*" {
 		return nil
@@ -120,7 +120,7 @@ func (c *Config) checkAddresses() error {
 	return nil
 }
 
-// clash says whether two addresses cannot both be listened at.
+// clash reports whether two addresses cannot both be listened at.
 func clash(a, b string) bool {
 	hostA, portA, _ := net.SplitHostPort(a)
 	hostB, portB, _ := net.SplitHostPort(b)
@@ -144,8 +144,8 @@ func checkHost(host string) error {
 	return nil
 }
 
-// ParseSeed reads how a machine to join is written, with a scheme or without one. Bare
-// ports are those of host. What it returns it reads as the same.
+// ParseSeed parses the address of a machine to join, with or without a scheme. A bare port
+// is one of host. Parsing the result again gives the same.
 func ParseSeed(seed, host string) (string, error) {
 	addr := strings.TrimSuffix(seed, "/")
 	scheme, rest, given := strings.Cut(addr, "://")
@@ -171,7 +171,7 @@ func ParseSeed(seed, host string) (string, error) {
 	return full, nil
 }
 
-// checkName refuses a name that no member may have, also one that is made of the address.
+// checkName refuses a name that no member may have, also one derived from the address.
 func (c *Config) checkName() error {
 	if c.Name != "" {
 		if err := endpoint.CheckName(c.Name); err != nil {

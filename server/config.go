@@ -11,44 +11,43 @@ import (
 	"etcd/store"
 )
 
-// Config is what a machine is to be and how it runs. Defaults has a value for everything
-// that needs one. An address is a port, :port or host:port; a port of 0 is chosen by the
-// kernel. What is wrong with a field is told under the name of its flag, which is in
-// parentheses here: that is what operators know.
+// Config is the configuration of a machine. Defaults has a value for every field that needs
+// one. An address is a port, :port or host:port; a port of 0 is chosen by the kernel. Errors
+// name a field by its flag, which is in parentheses here: that is what operators know.
 type Config struct {
-	// Name, ClientAddr and PeerAddr are, if they are empty, what the data directory
-	// remembers from the start before; a new machine is called as its peer address then.
-	Name       string // (-n) how the cluster calls this machine
-	ClientAddr string // (-c) where clients are told to go, DefaultClientAddr if nothing is remembered
-	PeerAddr   string // (-s) where other machines are told to go, DefaultPeerAddr if nothing is remembered
+	// Name, ClientAddr and PeerAddr default to what the data directory remembers from the
+	// start before; the name of a new machine defaults to its peer address.
+	Name       string // (-n) of this machine in the cluster
+	ClientAddr string // (-c) advertised to clients, DefaultClientAddr if nothing is remembered
+	PeerAddr   string // (-s) advertised to other machines, DefaultPeerAddr if nothing is remembered
 
-	Host         string // (-h) host of addresses that have none
+	Host         string // (-h) of addresses without a host
 	ClientListen string // (-cl) where to listen for clients, if not at ClientAddr
 	PeerListen   string // (-sl) where to listen for other machines, if not at PeerAddr
 
 	DataDir         string // (-d) empty: made from the name
 	TrustDataDir    bool   // (-trust-data-dir) use it even if others can write in it
-	IgnoreStored    bool   // (-i) do not go by what the data directory remembers
+	IgnoreStored    bool   // (-i) ignore the configuration that the data directory remembers
 	StartOver       bool   // (-f) delete all data first
-	ForceNewCluster bool   // (-force-new-cluster) go on alone with the data of a cluster whose majority is lost
+	ForceNewCluster bool   // (-force-new-cluster) refound: go on alone with the data of a cluster that lost its quorum
 
 	Join        []string      // (-C) machines of the cluster to join, as ParseSeed returns them; none: found one
-	JoinRetries int           // (-r) how many times all of them are asked
-	MaxMembers  int           // (-maxsize) most machines of the cluster
-	Heartbeat   time.Duration // (-heartbeat) between heartbeats of the leader, 10 ms to 10 s
-	Election    time.Duration // (-election) silence after which another leader is elected, 5 to 100 heartbeats
+	JoinRetries int           // (-r) how many rounds of asking all of them
+	MaxMembers  int           // (-maxsize) of the cluster, at most
+	Heartbeat   time.Duration // (-heartbeat) interval of the leader's heartbeats, 10 ms to 10 s
+	Election    time.Duration // (-election) timeout without a leader before an election, 5 to 100 heartbeats
 
-	History         uint     // (-m) events that are kept for watchers
-	SetHistory      bool     // whether that holds for a cluster that has another limit already
-	SetMaxMembers   bool     // the same of MaxMembers
+	History         uint     // (-m) events kept for watchers
+	SetHistory      bool     // whether History replaces the limit that a cluster has already
+	SetMaxMembers   bool     // whether MaxMembers does
 	NoSnapshots     bool     // (-snapshot=false) keep the whole log
-	SnapshotEntries uint64   // (-snapshot-count) entries after which a snapshot is due however small they are; 0: it is due by size alone
-	SkipEntries     []uint64 // (-skip-entry) indexes of entries that are to do nothing
+	SnapshotEntries uint64   // (-snapshot-count) entries after which a snapshot is due whatever their size; 0: by size alone
+	SkipEntries     []uint64 // (-skip-entry) indexes of entries that are applied as no-ops
 
-	LocalReads     bool          // (-reads) serve reads from local state unless they say otherwise
+	LocalReads     bool          // (-reads) serve reads from local state unless a request says otherwise
 	RequestTimeout time.Duration // (-request-timeout) how long a request waits for the cluster, 1 s to 10 min
 	MaxBody        int           // (-max-body) longest request body in bytes
-	MaxBodyMemory  int64         // (-max-body-memory) bytes for all bodies under way
+	MaxBodyMemory  int64         // (-max-body-memory) bytes for the bodies of all requests in flight
 	MaxConnections int           // (-max-connections) client connections; 0: what open files allow
 	CORS           []string      // (-cors) origins whose pages may use the API, or *
 	HostWhitelist  []string      // (-host-whitelist) further names by which clients may call this machine, or *
@@ -56,16 +55,16 @@ type Config struct {
 	ClientTLS       credentials.Files // (-clientCert and so on) for the port for clients
 	PeerTLS         credentials.Files // (-serverCert and so on) for the port for other machines, both ways
 	AutoTLS         bool              // (-auto-tls) make the certificate for clients in the data directory
-	AllowedCN       []string          // (-serverAllowedCN) common names, one of which a machine has to show
-	AllowedHostname []string          // (-serverAllowedHostname) host names, one of which a machine has to show
+	AllowedCN       []string          // (-serverAllowedCN) common names, one of which a machine's certificate must have
+	AllowedHostname []string          // (-serverAllowedHostname) host names, one of which a machine's certificate must have
 
-	// What the process lends to the machine.
+	// What the process provides to the machine.
 	Log          *slog.Logger
 	LostLogLines func() uint64  // log lines that could not be written since the start
 	Exit         func(code int) // ends the process; does not return
 }
 
-// What a machine is told to be at when nobody says otherwise.
+// The addresses of a machine unless the configuration or the data directory has others.
 const (
 	DefaultClientAddr = "4001"
 	DefaultPeerAddr   = "7001"
@@ -83,17 +82,17 @@ const (
 	reservedFiles   = 256 // open files that are not client connections, at least
 )
 
-// What the other machines need of the open files. A member has two streams and now and
-// then a snapshot in each direction, and may open one before the one it replaces has
-// ended.
+// The open files that connections with other machines need. A member has two streams and
+// sometimes a snapshot in each direction, and may open one before the one that it supersedes
+// has ended.
 const (
-	peerConnections      = 32 // at the port for machines: who joins or asks
+	peerConnections      = 32 // at the port for machines: joins and requests
 	newcomersPerMember   = 2  // all of them may dial at once
 	connectionsPerMember = 4  // at that port
 	filesPerMember       = 10 // in both directions, with a share of peerConnections
 )
 
-// Defaults is the configuration of a machine of its own on this host.
+// Defaults returns the configuration of a cluster of one machine on this host.
 func Defaults() Config {
 	return Config{
 		Host:           "127.0.0.1",
@@ -113,8 +112,8 @@ func Defaults() Config {
 	}
 }
 
-// completed is the configuration with what is remembered, and defaults, where nothing else
-// was said.
+// completed returns the configuration with the remembered values and the defaults for what
+// was not given.
 func (c *Config) completed(s stored) *Config {
 	with := *c
 	with.Name = cmp.Or(c.Name, s.Name)
@@ -123,7 +122,7 @@ func (c *Config) completed(s stored) *Config {
 	return &with
 }
 
-// directory is the data directory, which may depend on the name.
+// directory returns the path of the data directory, which may depend on the name.
 func (c *Config) directory() string {
 	if c.DataDir != "" {
 		return c.DataDir
@@ -138,7 +137,7 @@ func (c *Config) machineName() string {
 	return c.advertised(c.PeerAddr)
 }
 
-// advertised is an address as others are told it. The configuration is valid.
+// advertised returns an address in the form that others are told. The configuration is valid.
 func (c *Config) advertised(addr string) string {
 	full, err := hostPort(addr, c.Host)
 	if err != nil {
@@ -147,7 +146,7 @@ func (c *Config) advertised(addr string) string {
 	return full
 }
 
-// listenAddr is where to listen for those who are told addr.
+// listenAddr returns where to listen for those who are told addr.
 func (c *Config) listenAddr(listen, addr string) string {
 	if listen != "" {
 		return c.advertised(listen)

@@ -20,12 +20,12 @@ type place struct {
 	path   string
 	shared bool     // others may write in it
 	fsys   vfs.FS   // nil while there is no directory
-	made   []string // the directories that this start has to make, the innermost first
-	strays []string // what is in it besides, if this program has never run there
+	made   []string // the missing directories that this start creates, innermost first
+	strays []string // the files of others in it, if this program has never run there
 }
 
-// inspect looks at a data directory, in which it creates nothing, and refuses one that is
-// not of this program, or not safe from others. shared says that they are trusted with it.
+// inspect examines a data directory without creating anything, and refuses one that is not of
+// this program, or that others can write in. shared says that these are trusted.
 func inspect(path string, shared, startOver bool) (*place, error) {
 	p := &place{path: path, shared: shared}
 	if info, err := os.Stat(path); err == nil && !info.IsDir() {
@@ -79,7 +79,7 @@ func inspect(path string, shared, startOver bool) (*place, error) {
 	return p, nil
 }
 
-// bare is an error without the directory, which is known.
+// bare returns an error without the path, which the caller adds itself.
 func bare(err error) error {
 	if of, ok := errors.AsType[*fs.PathError](err); ok {
 		return of.Err
@@ -87,19 +87,19 @@ func bare(err error) error {
 	return err
 }
 
-// hasRun says whether a machine that was a member of a cluster has left these files.
+// hasRun reports whether these files are of a machine that was a member of a cluster.
 func hasRun(names []string, s stored) bool {
 	return slices.Contains(names, witness.FileName) || slices.ContainsFunc(names, wal.IsDamaged) ||
 		slices.Contains(names, storedFile) && s.Joining == 0
 }
 
-// isOwn says whether a name is one that this program gives, or that every disk has.
+// isOwn reports whether a name is one that this program uses, or that every filesystem has.
 func isOwn(name string) bool {
 	return wal.IsOwn(name) || witness.IsOwn(name) || isLeftover(name) ||
 		slices.Contains([]string{storedFile, autoTLSCert, autoTLSKey, "lost+found"}, name)
 }
 
-// recognise says which other version of etcd a directory is of, and nothing if it is of none.
+// recognise names the other version of etcd to which a directory belongs; "" if to none.
 func recognise(dir fs.FS) (found string, err error) {
 	entries, err := fs.ReadDir(dir, ".")
 	if err != nil {
@@ -135,7 +135,7 @@ func recognise(dir fs.FS) (found string, err error) {
 	return "", nil
 }
 
-// open opens the directory, which is made if there is none.
+// open opens the directory, creating it if it is missing.
 func (p *place) open() (err error) {
 	if p.shared {
 		p.fsys, err = vfs.SharedDir(p.path)
@@ -145,7 +145,7 @@ func (p *place) open() (err error) {
 	return err
 }
 
-// take makes the directory if there is none, and keeps other processes out of it until
+// take creates the directory if it is missing, and locks it against other processes until
 // the result is closed. Nothing else is written before.
 func (p *place) take() (io.Closer, error) {
 	if p.fsys == nil {
@@ -163,7 +163,7 @@ func (p *place) take() (io.Closer, error) {
 	return lock, nil
 }
 
-// warn says what is odd about the directory and is no reason to refuse it.
+// warn logs what is suspicious about the directory but no reason to refuse it.
 func (p *place) warn(log *slog.Logger) {
 	if p.shared {
 		if err := vfs.CheckDir(p.path); err != nil {
@@ -176,8 +176,8 @@ func (p *place) warn(log *slog.Logger) {
 	}
 }
 
-// discard removes what a refused start has left in a directory that it has made: nobody
-// has become a member of anything there.
+// discard removes what a refused start has left in a directory that it created: no member
+// has come out of it.
 func (p *place) discard() {
 	if len(p.made) == 0 || p.fsys == nil {
 		return

@@ -20,9 +20,9 @@ import (
 // asked at once.
 const askTime = 3 * time.Second
 
-// forceNewCluster does what -force-new-cluster says: this machine becomes the only member
-// of a new cluster with the data of the one before. A flag that is left on the command line
-// does nothing more: not while the machine is alone, and not when its new cluster has grown.
+// forceNewCluster carries out -force-new-cluster: it refounds the cluster with this machine
+// as its only member and the data of the one before. A flag that stays on the command line
+// does nothing at later starts, neither while the machine is alone nor once its cluster grew.
 func forceNewCluster(ctx context.Context, p *place, disk *actors.Disk, addr string, dial dialer, log *slog.Logger) error {
 	switch {
 	case disk.New || disk.Joining():
@@ -72,8 +72,8 @@ func forceNewCluster(ctx context.Context, p *place, disk *actors.Disk, addr stri
 	return nil
 }
 
-// sayRefounded says that -force-new-cluster was carried out at an earlier start, which may
-// not have come to say so itself.
+// sayRefounded logs that -force-new-cluster was carried out at an earlier start, which may
+// have crashed before it logged that itself.
 func sayRefounded(log *slog.Logger, disk *actors.Disk) {
 	if disk.Identity.FormerClusterID == 0 || !disk.Alone() {
 		return
@@ -87,7 +87,7 @@ func sayRefounded(log *slog.Logger, disk *actors.Disk) {
 		"cluster", actors.MemberID(disk.Identity.ClusterID), "formerCluster", actors.MemberID(disk.Identity.FormerClusterID))
 }
 
-// answering are the other voters that run where the data of this machine says they are.
+// answering returns the other voters that answer at the address in this machine's data.
 func answering(ctx context.Context, self transport.Config, r *actors.Refounding) []store.Member {
 	runs := make([]bool, len(r.Without))
 	var asking sync.WaitGroup
@@ -96,7 +96,7 @@ func answering(ctx context.Context, self transport.Config, r *actors.Refounding)
 			asking.Go(func() {
 				addr, err := endpoint.Address(m.PeerURL)
 				if err != nil {
-					return // an earlier version has let it in; nobody has ever reached it there
+					return // added by an earlier version; nobody has ever reached it there
 				}
 				p, err := transport.Ask(ctx, self, addr, "")
 				refused, _ := errors.AsType[*transport.RefusedError](err)

@@ -17,7 +17,7 @@ import (
 	"etcd/wal"
 )
 
-// machines are those of -C or -CF, host:port each, which this machine reaches by scheme.
+// machines returns those of -C or -CF, host:port each, which this machine dials by scheme.
 func (c *Config) machines(scheme string) ([]string, error) {
 	addrs := make([]string, len(c.Join))
 	for i, seed := range c.Join {
@@ -33,7 +33,7 @@ func (c *Config) machines(scheme string) ([]string, error) {
 	return addrs, nil
 }
 
-// others are the machines of -C or -CF without this one, which listens at own.
+// others returns the machines of -C or -CF without this one, which listens at own.
 func (c *Config) others(scheme string, own net.Listener, log *slog.Logger) ([]string, error) {
 	addrs, err := c.machines(scheme)
 	if err != nil {
@@ -54,7 +54,7 @@ func (c *Config) others(scheme string, own net.Listener, log *slog.Logger) ([]st
 	return others, nil
 }
 
-// listensFor says whether whoever dials host reaches a listener of this host.
+// listensFor reports whether dialling host reaches a listener of this host.
 func listensFor(own net.Listener, host string) bool {
 	at, ok := own.Addr().(*net.TCPAddr)
 	if !ok || !endpoint.OnThisHost(host) {
@@ -64,10 +64,10 @@ func listensFor(own net.Listener, host string) bool {
 	return at.IP.IsUnspecified() || ip == nil && at.IP.IsLoopback() || ip.Equal(at.IP) || ip != nil && ip.IsUnspecified()
 }
 
-// known is what is known of the other members before this machine has heard of them.
+// known is what a start knows of the other members before it has contacted any.
 type known struct {
-	seeds []store.Member // as far as they had to be asked for
-	hints []string       // where others may be, host:port
+	seeds []store.Member // as learnt when joining
+	hints []string       // where other members may be, host:port
 }
 
 // establish gives an empty data directory its identity: that of a cluster of its own,
@@ -102,8 +102,8 @@ func establish(ctx context.Context, c *Config, disk *actors.Disk, p *place, memb
 			s.Joining = random()
 		}
 		id = s.Joining
-		// Remembered before anybody hears of it, so that a crash in the middle does
-		// not leave a member behind whose place this machine could not take any more.
+		// Stored before it is proposed, so that a crash in the middle does not leave
+		// behind a member that this machine could no longer be.
 		dial = func(ctx context.Context, addr string) (net.Conn, error) {
 			conn, err := tls.dial(ctx, addr)
 			if err == nil {
@@ -129,7 +129,7 @@ func establish(ctx context.Context, c *Config, disk *actors.Disk, p *place, memb
 	return known{seeds: answer.Members}, err
 }
 
-// hints is what -C says to a machine whose directory belongs to a cluster.
+// hints is what -C means to a machine whose directory belongs to a cluster already.
 func hints(disk *actors.Disk, dir string, addrs []string, log *slog.Logger) (known, error) {
 	switch {
 	case len(addrs) == 0:
@@ -143,12 +143,12 @@ func hints(disk *actors.Disk, dir string, addrs []string, log *slog.Logger) (kno
 	return known{hints: addrs}, nil
 }
 
-// unspecified says whether a URL names no machine, such as http://0.0.0.0:7001.
+// unspecified reports whether a URL names no machine, such as http://0.0.0.0:7001.
 func unspecified(memberURL string) bool {
 	return endpoint.Unspecified(endpoint.HostOfURL(memberURL))
 }
 
-// mayBeMember says whether a start that ended with err before this machine had joined may
+// mayBeMember reports whether a start that ended with err before this machine had joined may
 // have made it a member all the same: then its ID must not be forgotten.
 func mayBeMember(p *place, err error) bool {
 	s, readErr := load(p.fsys)

@@ -8,16 +8,16 @@ import (
 
 const (
 	mostConnections = 1 << 20 // whatever the limit of open files allows
-	// fewConnections is how many a machine should be able to serve: the clients of a
-	// small cluster, each with a few watches.
+	// fewConnections is how many client connections a machine should at least be able to
+	// serve: those of a small cluster, each client with a few watches.
 	fewConnections = 500
-	// maxPeerBody bounds what one machine may ask of another over HTTP, in bytes.
+	// maxPeerBody bounds the body of a request from another machine over HTTP, in bytes.
 	// Entries and snapshots go over streams.
 	maxPeerBody = 64 << 10
 )
 
-// connectionLimit leaves some of the open files to the machine itself: without them
-// it could neither go on with its log nor reach the others.
+// connectionLimit reserves some of the open files for the machine itself: without them
+// it could neither write its log nor reach its peers.
 func (c *Config) connectionLimit(files uint64) int {
 	most := mostConnections
 	if files <= uint64(most) {
@@ -29,11 +29,11 @@ func (c *Config) connectionLimit(files uint64) int {
 	return most
 }
 
-// ownFiles is how many open files are kept for what is not a client.
+// ownFiles returns how many open files are reserved for what is not a client connection.
 func (c *Config) ownFiles() int { return max(reservedFiles, filesPerMember*c.MaxMembers) }
 
-// fewFiles says that the limit of open files is too low for what was asked for, or for
-// a machine that serves; "" if it is not.
+// fewFiles describes a limit of open files that is too low for the configuration, or for
+// fewConnections; "" if it is not.
 func (c *Config) fewFiles(files uint64) string {
 	limit := c.connectionLimit(files)
 	want := min(c.MaxConnections, mostConnections)
@@ -51,9 +51,9 @@ func (c *Config) fewFiles(files uint64) string {
 		files, limit, asked, want+c.ownFiles())
 }
 
-// forPeers bounds the connections at the port for the other machines by what they
-// need, so that they and all clients together stay within the open files, and what
-// comes over them.
+// forPeers bounds the connections at the port for other machines by what these need, so
+// that they and all clients together stay within the open files, and the size of their
+// requests.
 func (c *Config) forPeers(cfg httpfront.Config) httpfront.Config {
 	cfg.Machines = true
 	cfg.MaxNewcomers = peerConnections + newcomersPerMember*c.MaxMembers

@@ -10,8 +10,8 @@ import (
 	"etcd/store"
 )
 
-// listen opens a port. The flags say what others are told, and where to listen if that
-// is another address.
+// listen opens a port. One flag has the advertised address, another the one to listen at if
+// that differs.
 func listen(told, listens, addr string) (net.Listener, error) {
 	l, err := net.Listen("tcp", addr)
 	switch {
@@ -28,7 +28,7 @@ func listen(told, listens, addr string) (net.Listener, error) {
 	return l, nil
 }
 
-// reached is an address as others are told it. A port of 0 was chosen by the kernel.
+// reached returns an address as it is advertised, with the port that the kernel chose for 0.
 func (c *Config) reached(addr string, l net.Listener) string {
 	host, port, err := net.SplitHostPort(c.advertised(addr))
 	if err == nil && port == "0" {
@@ -39,15 +39,15 @@ func (c *Config) reached(addr string, l net.Listener) string {
 	return c.advertised(addr)
 }
 
-// onLoopback says whether only this host reaches a port: what comes to it then from a page under
-// another name than localhost comes by a trick.
+// onLoopback reports whether only this host reaches a port: a request from a page under another
+// name than localhost is then the result of a trick, such as DNS rebinding.
 func onLoopback(l net.Listener) bool {
 	tcp, ok := l.Addr().(*net.TCPAddr)
 	return ok && tcp.IP.IsLoopback()
 }
 
-// hosts are the names of this machine that the address which others are told does not have: those
-// of the command line, and the one at which it listens, if that differs.
+// hosts returns the names of this machine besides that of the advertised address: those of the
+// command line, and the one at which it listens, if that differs.
 func (c *Config) hosts(listen string) []string {
 	hosts := slices.Clone(c.HostWhitelist)
 	if listen != "" {
@@ -58,8 +58,8 @@ func (c *Config) hosts(listen string) []string {
 	return hosts
 }
 
-// warnOpen says so if machines on other hosts reach this one without TLS: the network has to
-// keep strangers away then. What TLS that verifies nobody means is said elsewhere.
+// warnOpen warns if machines on other hosts reach this one without TLS: only the network keeps
+// strangers away then. TLS that verifies nobody is warned about elsewhere.
 func warnOpen(log *slog.Logger, peers net.Listener, overTLS bool) {
 	if !overTLS && !onLoopback(peers) {
 		log.Warn("the port for machines can be reached from other hosts without TLS: whoever reaches it can join the cluster, and then read and change everything; "+
@@ -67,7 +67,7 @@ func warnOpen(log *slog.Logger, peers net.Listener, overTLS bool) {
 	}
 }
 
-// warnUnspecified says so if clients or machines are told an address that is none.
+// warnUnspecified warns if an advertised address names no machine, such as 0.0.0.0.
 func warnUnspecified(log *slog.Logger, member store.Member) {
 	if unspecified(member.ClientURL) {
 		log.Warn("clients on other hosts cannot use the address that they are told for this machine; advertise one with -h or -c, and listen at all with -cl",

@@ -7,6 +7,6 @@ import "syscall"
 // Why a port cannot be opened.
 const (
 	errInUse        = syscall.EADDRINUSE
-	errNotHere      = syscall.EADDRNOTAVAIL // the address is none of this host
+	errNotHere      = syscall.EADDRNOTAVAIL // the address is not one of this host's
 	errNotPermitted = syscall.EACCES
 )

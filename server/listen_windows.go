@@ -5,6 +5,6 @@ import "golang.org/x/sys/windows"
 // Why a port cannot be opened.
 const (
 	errInUse        = windows.WSAEADDRINUSE
-	errNotHere      = windows.WSAEADDRNOTAVAIL // the address is none of this host
+	errNotHere      = windows.WSAEADDRNOTAVAIL // the address is not one of this host's
 	errNotPermitted = windows.WSAEACCES
 )

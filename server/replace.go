@@ -18,8 +18,8 @@ const maxOwnFile = 1 << 20
 // before it are random, so that nobody else can have made a file of that name before.
 const tempSuffix = ".tmp"
 
-// readFile returns what replaceFile has written, nothing if there is no such file, and
-// whether nobody else could read it.
+// readFile returns the content of a file that replaceFile wrote, nil if there is no such
+// file, and whether nobody else could read it.
 func readFile(fsys vfs.FS, name string) (data []byte, private bool, err error) {
 	f, err := fsys.Open(name)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -44,7 +44,7 @@ func readFile(fsys vfs.FS, name string) (data []byte, private bool, err error) {
 	return data, private, err
 }
 
-// replaceFile writes a file that appears whole, in the place of one of the same name.
+// replaceFile writes a file atomically, replacing one of the same name.
 func replaceFile(fsys vfs.FS, name string, data []byte) error {
 	temp := fmt.Sprintf("%s.%016x%s", name, random(), tempSuffix)
 	f, err := fsys.Create(temp)
@@ -73,7 +73,7 @@ func removeLeftovers(fsys vfs.FS) error {
 	for _, name := range slices.DeleteFunc(names, func(name string) bool { return !isLeftover(name) }) {
 		f, err := fsys.Open(name)
 		if err != nil {
-			continue // whoever made it was not this program
+			continue // not made by this program
 		}
 		if err := errors.Join(f.Close(), fsys.Remove(name)); err != nil {
 			return err

@@ -19,7 +19,7 @@ import (
 )
 
 // fronts are the servers at the two ports. They serve from the start of the process,
-// and get their machine when there is one.
+// and are given the machine once it runs.
 type fronts struct {
 	clients, peers *httpfront.Server
 	ended          chan error // a server has ended
@@ -68,7 +68,7 @@ func (f *fronts) stopPeers(ctx context.Context, log *slog.Logger) {
 	}
 }
 
-// stop stops both servers when there is no machine yet.
+// stop stops both servers while there is no machine yet.
 func (f *fronts) stop(log *slog.Logger) {
 	ctx, cancel := context.WithTimeout(context.Background(), stopTime)
 	defer cancel()
@@ -95,7 +95,7 @@ func serve(stopping context.Context, p *place, machine *actors.Machine, f *front
 	}
 }
 
-// depart stops a machine that must not go on. It is a failure unless somebody wanted it:
+// depart stops a machine that must not go on. That is a failure unless it was intended:
 // unless the machine was removed while it served.
 func depart(gone actors.Departure, machine *actors.Machine, p *place, f *fronts, log *slog.Logger) error {
 	wasReady := machine.IsReady()
@@ -113,8 +113,8 @@ func depart(gone actors.Departure, machine *actors.Machine, p *place, f *fronts,
 	return err
 }
 
-// stopServing stops in the order that clients notice least: another machine leads
-// first, then what is under way is answered.
+// stopServing stops in the order that clients notice least: leadership is transferred
+// first, then the requests in flight are drained.
 func stopServing(machine *actors.Machine, f *fronts, log *slog.Logger) error {
 	ctx, cancel := context.WithTimeout(context.Background(), stopTime)
 	defer cancel()
@@ -131,8 +131,8 @@ func stopServing(machine *actors.Machine, f *fronts, log *slog.Logger) error {
 	return nil
 }
 
-// stopMachine stops the actors. That is bounded as well: with a disk that does not answer
-// they would never be done.
+// stopMachine stops the actors. That is bounded as well: with a disk that hangs they would
+// never stop.
 func stopMachine(machine *actors.Machine) error {
 	ctx, cancel := context.WithTimeout(context.Background(), actorStopTime)
 	defer cancel()

@@ -19,7 +19,7 @@ import (
 	"etcd/wal/vfs"
 )
 
-// Version is what -version and /version say.
+// Version is what -version and /version report.
 const Version = "v1.0.0"
 
 // snapshotBytes is how much the log grows before a snapshot is due, unless the last one was
@@ -29,8 +29,8 @@ const snapshotBytes = 64 << 20
 // auditEvery is how often the machines of a cluster compare their states.
 const auditEvery = 5 * time.Minute
 
-// stopTime bounds an orderly stop, up to the actors: what has not been answered by then is
-// cut off. They get actorStopTime besides.
+// stopTime bounds draining at a stop: requests that have not been answered by then are cut
+// off. Stopping the actors gets actorStopTime on top.
 const (
 	stopTime      = 4 * time.Second
 	handOverTime  = time.Second
@@ -149,7 +149,7 @@ func Run(ctx context.Context, cfg Config) error {
 	return serve(ctx, place, machine, fronts, clients.Addr(), log)
 }
 
-// openDisk opens the data directory, whose lock goes with it, empty if the command line says so.
+// openDisk opens the data directory, whose lock it takes, and wipes it if the command line says so.
 func openDisk(c *Config, p *place, lock io.Closer, log *slog.Logger) (*actors.Disk, error) {
 	if c.StartOver {
 		if err := wipe(p.path, p.fsys, log); err != nil {
@@ -159,7 +159,7 @@ func openDisk(c *Config, p *place, lock io.Closer, log *slog.Logger) (*actors.Di
 	return actors.ReadDisk(p.fsys, lock, wal.Options{})
 }
 
-// insisting adds to an error how to start all the same, if that is possible.
+// insisting adds to an error how to override it, if that is possible.
 func insisting(err error) error {
 	if _, ok := errors.AsType[*vfs.UnsafeError](err); ok {
 		return fmt.Errorf("%w. To use it as it is, and trust whoever can write there with all data and with this machine, add -trust-data-dir", err)
@@ -167,7 +167,7 @@ func insisting(err error) error {
 	return err
 }
 
-// logFound says what was found in the data directory.
+// logFound logs what was found in the data directory.
 func logFound(log *slog.Logger, disk *actors.Disk) {
 	if disk.New {
 		log.Info("the data directory is new")
@@ -232,7 +232,7 @@ func newClock() func() raftnode.Reading {
 	}
 }
 
-// secret returns what nobody can guess.
+// secret returns random bytes that nobody can guess.
 func secret() []byte {
 	b := make([]byte, 32)
 	_, _ = rand.Read(b) // never fails

@@ -13,9 +13,9 @@ import (
 	"etcd/witness"
 )
 
-// wipe deletes the data in a directory, as -f says. It refuses to if that would cost a
-// cluster of several one of its copies; a directory that cannot be read, or of a machine
-// that was removed or refused, is of no use to anyone. The lock is held.
+// wipe deletes the data in a directory for -f. It refuses if that would cost a cluster of
+// several members one of its copies; a directory that is damaged, or of a machine that was
+// removed or refused, is of no use to anyone. The lock is held.
 func wipe(dir string, fsys vfs.FS, log *slog.Logger) error {
 	disk, err := actors.ReadDisk(fsys, nil, wal.Options{})
 	switch {
@@ -45,7 +45,7 @@ func wipe(dir string, fsys vfs.FS, log *slog.Logger) error {
 	if err := witness.Remove(fsys); err != nil {
 		return err
 	}
-	// Whoever starts over is another machine.
+	// A machine that starts over is a new one.
 	if err := fsys.Remove(storedFile); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}

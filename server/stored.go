@@ -12,14 +12,14 @@ import (
 // started again with fewer flags is still the same machine. Flags win over it; -i
 // ignores it.
 type stored struct {
-	// These three are in every file, of whatever version: that makes it one of this program.
+	// These three are in the file of every version, which tells it from other programs' files.
 	Name       string `json:"name"`
 	ClientAddr string `json:"clientAddr"`
 	PeerAddr   string `json:"peerAddr"`
 	// Joining is the member ID with which this machine has asked to join.
 	Joining uint64 `json:"joining,omitempty,string"`
-	// Useless says that this machine was told that it is no member any more, or that its
-	// data is not what it had acknowledged.
+	// Useless says that this machine learnt that it is no longer a member, or that its data
+	// is not what it had acknowledged.
 	Useless bool `json:"useless,omitempty"`
 	// MayForce says that this machine, which -force-new-cluster has made a cluster of its
 	// own, was started without that flag since.
@@ -28,7 +28,7 @@ type stored struct {
 
 const storedFile = "config.json"
 
-// complete fills in what was not given from what is stored.
+// complete fills in from what is stored whatever was not given.
 func (c *Config) complete(p *place) (*Config, error) {
 	if c.IgnoreStored || c.StartOver || p.fsys == nil {
 		return c.completed(stored{}), nil
@@ -38,7 +38,7 @@ func (c *Config) complete(p *place) (*Config, error) {
 		return nil, err
 	}
 	with := c.completed(s)
-	err = with.checkAddresses() // not those of the configuration alone
+	err = with.checkAddresses() // the stored ones as well
 	if err == nil {
 		err = with.checkName()
 	}
@@ -48,8 +48,8 @@ func (c *Config) complete(p *place) (*Config, error) {
 	return with, nil
 }
 
-// load reads what is stored, nothing if there is no such file. It fails if the file is
-// not of this program.
+// load reads what is stored, the zero value if there is no such file. It fails if the file
+// is not of this program.
 func load(fsys vfs.FS) (stored, error) {
 	data, _, err := readFile(fsys, storedFile)
 	if err != nil || data == nil {
@@ -78,7 +78,7 @@ func parseStored(data []byte) (s stored, err error) {
 	return s, nil
 }
 
-// save stores what the machine runs with.
+// save stores the configuration with which the machine runs.
 func (s stored) save(fsys vfs.FS) error {
 	data, err := json.MarshalIndent(s, "", "  ")
 	if err != nil {
@@ -92,7 +92,7 @@ func (s stored) save(fsys vfs.FS) error {
 	return replaceFile(fsys, storedFile, data)
 }
 
-// noteUseless remembers that the data of this machine is of no use any more.
+// noteUseless stores that the data of this machine is of no use any more.
 func noteUseless(fsys vfs.FS) error {
 	s, err := load(fsys)
 	if err != nil {

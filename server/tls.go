@@ -14,11 +14,11 @@ import (
 	"etcd/peerfront"
 )
 
-// checkFilesEvery is how often certificate files are looked at on a machine to which
-// nobody connects.
+// checkFilesEvery is how often certificate files are checked on a machine to which nobody
+// connects.
 const checkFilesEvery = time.Minute
 
-// security is what the two ports speak: nil for plain HTTP.
+// security is the TLS of the two ports; nil for plain HTTP.
 type security struct {
 	clients, peers *credentials.Credentials
 }
@@ -49,7 +49,7 @@ func (c *Config) security(p *place, log *slog.Logger) (security, error) {
 			return security{}, err
 		}
 		if endpoint.Unspecified(host) {
-			host = "" // nobody is told to go there
+			host = "" // it is not advertised
 		}
 		*side.to, err = credentials.Load(credentials.Config{
 			Files: side.files, Peer: side.peer, Host: host, Now: time.Now, Log: log,
@@ -66,7 +66,7 @@ func (c *Config) security(p *place, log *slog.Logger) (security, error) {
 	return s, nil
 }
 
-// watch looks at the files until ctx ends.
+// watch checks the files for changes until ctx ends.
 func (s security) watch(ctx context.Context) {
 	every := time.NewTicker(checkFilesEvery)
 	defer every.Stop()
@@ -84,7 +84,7 @@ func (s security) watch(ctx context.Context) {
 	}
 }
 
-// scheme is that of the URLs of a port.
+// scheme returns the scheme of a port's URLs.
 func scheme(c *credentials.Credentials) string {
 	if c == nil {
 		return "http"
@@ -92,7 +92,7 @@ func scheme(c *credentials.Credentials) string {
 	return "https"
 }
 
-// serverTLS is the configuration of a port.
+// serverTLS returns the TLS configuration of a port.
 func serverTLS(c *credentials.Credentials) *tls.Config {
 	if c == nil {
 		return nil
@@ -100,8 +100,8 @@ func serverTLS(c *credentials.Credentials) *tls.Config {
 	return c.Server()
 }
 
-// certified checks which host's certificate another machine has shown; nil if they are not
-// verified.
+// certified checks that the certificate of another machine names a host; nil if machines
+// are not verified.
 func (s security) certified() func(tls.ConnectionState, string) error {
 	if s.peers == nil || !s.peers.Verifies() {
 		return nil
@@ -109,7 +109,7 @@ func (s security) certified() func(tls.ConnectionState, string) error {
 	return s.peers.Certified
 }
 
-// dial reaches the peer port of another machine.
+// dial connects to the peer port of another machine.
 func (s security) dial(ctx context.Context, addr string) (net.Conn, error) {
 	var d net.Dialer
 	raw, err := d.DialContext(ctx, "tcp", addr)
@@ -131,9 +131,9 @@ func (s security) dial(ctx context.Context, addr string) (net.Conn, error) {
 	return &peerConn{c, raw}, nil
 }
 
-// peerConn is a TLS connection whose Close does not wait until the other side takes
-// the alert that says so: that side may be dead, and nothing that machines tell each
-// other depends on how a connection ends.
+// peerConn is a TLS connection whose Close does not wait until the peer takes the closing
+// alert: the peer may be dead, and nothing in the protocols of machines depends on how a
+// connection ends.
 type peerConn struct {
 	*tls.Conn
 	raw net.Conn
