@@ -43,8 +43,8 @@ func (c *Conn) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// firstRead examines the result of a connection's first Read, and turns what is wrong with
-// it into the error to return, which it reports.
+// firstRead examines the result of a connection's first Read, reports a client that does not
+// speak the port's protocol, and returns what Read is to return.
 func (c *Conn) firstRead(first []byte, err error) (int, error) {
 	c.greeted = true
 	failed, isHandshake := errors.AsType[handshakeError](err)

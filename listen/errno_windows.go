@@ -6,10 +6,10 @@ import (
 	"golang.org/x/sys/windows"
 )
 
-// The system has numbers of its own, those of Winsock. EMFILE is never returned by it.
+// The system has error numbers of its own, those of Winsock. It never returns EMFILE.
 var (
-	// scarceErrors are those of an accept that finds no handle or memory.
+	// scarceErrors are the errors of an accept for want of a handle or memory.
 	scarceErrors = []error{windows.WSAEMFILE, windows.WSAENOBUFS, syscall.EMFILE}
-	// resetErrors say that the other side has closed a connection.
+	// resetErrors mean that the client has closed the connection.
 	resetErrors = []error{windows.WSAECONNRESET, windows.WSAECONNABORTED, windows.WSAESHUTDOWN}
 )

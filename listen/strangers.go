@@ -81,8 +81,8 @@ func wentAway(err error) bool {
 	return slices.ContainsFunc(ends, func(target error) bool { return errors.Is(err, target) })
 }
 
-// first reports whether this is the first time in strangersAgain that a host is warned about
-// for this fault.
+// first reports whether to warn about a host: not again for the same fault within
+// strangersAgain, and not while maxStrangers are remembered.
 func (s *strangers) first(f Fault, addr net.Addr) bool {
 	now := time.Now()
 	s.mu.Lock()

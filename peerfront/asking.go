@@ -6,13 +6,13 @@ import (
 	"etcd/httpfront"
 )
 
-// maxAsking is how many requests may wait for the cluster at a time, other than those for
+// maxAsking bounds the requests that wait for the cluster at a time, other than those for
 // streams.
 const maxAsking = 16
 
-// fewAtATime refuses a request while as many as there may be wait for the cluster. Without
-// a leader each of them takes as long as a request may, and it takes connections of other
-// machines to get one.
+// fewAtATime refuses a request while maxAsking others wait for the cluster. Without a leader
+// each of them waits for the whole request timeout, while electing one takes connections of
+// other machines.
 func (f *front) fewAtATime(h httpfront.Handler) httpfront.Handler {
 	return func(x *httpfront.Exchange) httpfront.Answer {
 		select {

@@ -8,15 +8,14 @@ import (
 	"etcd/transport"
 )
 
-// What the port for other machines demands of their certificates.
+// The faults of certificates at the port for machines.
 
 var (
 	refusedScheme      = listen.Fault{What: "refused a machine that wants to join", Hint: "; start it like the machines of this cluster, with -serverCert and -serverKey or without"}
 	refusedCertificate = listen.Fault{What: "refused a machine for its certificate"} // the error says what to do
 )
 
-// visitor is whoever asks something, with what was wrong with its certificate when that was
-// last looked at.
+// visitor is the sender of a request, with the fault of its certificate at the last check.
 type visitor struct {
 	x     *httpfront.Exchange
 	check func(state tls.ConnectionState, host string) error // of [Config]
@@ -25,8 +24,7 @@ type visitor struct {
 
 func (f *front) visitor(x *httpfront.Exchange) *visitor { return &visitor{x: x, check: f.certified} }
 
-// certified is what the certificate of the connection is asked with; nil if machines need
-// none.
+// certified returns the check of the connection's certificate; nil if machines need none.
 func (v *visitor) certified() transport.Certified {
 	state, ok := v.x.Conn().TLS()
 	if !ok || v.check == nil {
@@ -38,15 +36,14 @@ func (v *visitor) certified() transport.Certified {
 	}
 }
 
-// refused logs that a machine was refused for its certificate, if that is what it was
-// answered.
+// refused logs that a machine was refused for its certificate, if that was the answer.
 func (v *visitor) refused() {
 	if v.x.Fasthttp().Response.StatusCode() == transport.StatusUncertified {
 		v.x.Report(refusedCertificate, v.fault)
 	}
 }
 
-// membersOnly keeps a handler for machines whose certificate names the host of a member.
+// membersOnly restricts a handler to machines whose certificate names the host of a member.
 func (f *front) membersOnly(h httpfront.Handler) httpfront.Handler {
 	return func(x *httpfront.Exchange) httpfront.Answer {
 		if err := x.Machine().Inbox.Belongs(f.visitor(x).certified(), ""); err != nil {

@@ -24,22 +24,22 @@ const (
 	joinPath = "/join"
 	// maxJoinAnswer bounds the answer to a request to join.
 	maxJoinAnswer = 1 << 20
-	// maxWhy bounds what is repeated of why somebody does not let a machine join.
+	// maxWhy bounds how much of the reason for a refusal is quoted.
 	maxWhy = 1 << 10
 )
 
-// JoinRequest asks a member to take a machine into its cluster. A machine that asks
-// again with the ID it has asked with before gets the same answer.
+// JoinRequest asks a member to add a machine to its cluster. It is idempotent: a retry with
+// the same ID gets the same answer.
 type JoinRequest struct {
 	MemberID  uint64 `json:"memberId,string"`
 	Name      string `json:"name"`
 	PeerURL   string `json:"peerUrl"`
 	ClientURL string `json:"clientUrl"`
-	// Understood is what the program of the machine understands.
+	// Understood is the versions that the machine's program understands.
 	Understood version.Understood `json:"understood"`
 }
 
-// JoinAnswer is what a machine needs to know to take part.
+// JoinAnswer is what a machine needs to know to become a member.
 type JoinAnswer struct {
 	ClusterID uint64         `json:"clusterId,string"`
 	Term      uint64         `json:"term"`
@@ -47,15 +47,15 @@ type JoinAnswer struct {
 }
 
 var (
-	// ErrRefused says that the cluster does not want this machine: trying again does not
-	// help, here or at another member.
+	// ErrRefused says that the cluster refuses this machine: a retry does not help, here or
+	// at another member.
 	ErrRefused = errors.New("the cluster refuses this machine")
-	// ErrUncertified says that the certificate of this machine is not taken for one of its
-	// address, by the member that was asked or any other. Whether it is a member already was
-	// not looked at.
+	// ErrUncertified says that the certificate of this machine does not name its address, for
+	// the member that was asked or any other. Whether the machine is a member already was not
+	// checked.
 	ErrUncertified = errors.New("the cluster refuses the certificate of this machine")
-	// ErrNoMember says that at this address nobody lets machines join: it is a wrong one,
-	// and trying again there does not help.
+	// ErrNoMember says that the address is not that of a member's peer port: a retry there
+	// does not help.
 	ErrNoMember = errors.New("is none that can be joined")
 )
 
@@ -106,7 +106,7 @@ func (s Seeds) joinThrough(ctx context.Context, addr string, ask JoinRequest) (*
 	if err := json.Unmarshal(data, answer); err != nil {
 		return nil, fmt.Errorf("%s %w: it answers what makes no sense: %w", addr, ErrNoMember, err)
 	}
-	// Members that an earlier version has let in could not be reached either.
+	// Members that an earlier version has added could not be reached either.
 	answer.Members = slices.DeleteFunc(answer.Members, func(m store.Member) bool {
 		return endpoint.CheckMember(m.Name, m.PeerURL, m.ClientURL) != nil
 	})

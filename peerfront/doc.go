@@ -1,12 +1,12 @@
-// Package peerfront is what machines ask each other over HTTP: to be let into the cluster,
-// for a stream or a snapshot (which package transport serves), where a member is, and for
-// the hash of the state. It has both sides of /join.
+// Package peerfront is the HTTP API between machines: to join the cluster, to open a stream or
+// send a snapshot (which package transport serves), to ask where a member is, and for the hash
+// of the state. It has both ends of /join.
 //
-// It owns who may ask what of that: whose certificate has to name which host, who is on the
-// host of a member, and how many may ask at a time.
+// It owns authorization for that: whose certificate has to name which host, which clients are
+// on the host of a member, and how many requests are served at a time.
 //
-// It promises that whoever is refused learns why and nothing about the cluster, and that
-// however many ask, the members still reach each other.
+// It promises that a refused machine learns why and nothing about the cluster, and that the
+// members still reach each other however many requests there are.
 //
-// It must never decide who is a member: the leader does, when it takes that into its log.
+// It must never decide who is a member: the leader does, when it proposes a conf change.
 package peerfront

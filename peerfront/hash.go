@@ -17,14 +17,14 @@ import (
 )
 
 // hashes computes the hash of the state for one request at a time, since it reads all of it.
-// Who comes meanwhile waits, and gets the same if nothing has been written since.
+// Requests that arrive meanwhile wait for it, and get the same hash if nothing was written.
 type hashes struct {
-	turn  chan struct{} // holds one while a request is at it, and the rest is its
+	turn  chan struct{} // holds one while a request has its turn, which owns the other fields
 	index uint64
 	sum   string // of the state after index; empty: none was computed
 }
 
-// stateHash answers the hash of the state as it is, and up to which index that is.
+// stateHash answers the hash of the current state, and the index up to which it was applied.
 // Machines that have applied the same entries answer the same.
 func (f *front) stateHash(x *httpfront.Exchange) httpfront.Answer {
 	h := &f.hashes
@@ -43,7 +43,7 @@ func (f *front) stateHash(x *httpfront.Exchange) httpfront.Answer {
 	if h.sum == "" || h.index != state.Index() {
 		hash := sha256.New()
 		if _, err := state.WriteTo(hash); err != nil {
-			panic(err) // a hash takes everything
+			panic(err) // writing to a hash never fails
 		}
 		h.index, h.sum = state.Index(), hex.EncodeToString(hash.Sum(nil))
 	}
@@ -53,8 +53,8 @@ func (f *front) stateHash(x *httpfront.Exchange) httpfront.Answer {
 	}{h.index, h.sum}}
 }
 
-// fromMembersHost keeps a handler for who is on this host or on that of another member.
-// Where certificates say who somebody is, membersOnly has looked at that.
+// fromMembersHost restricts a handler to clients on this host or on that of another member.
+// Where machines are verified by certificates, membersOnly has checked them instead.
 func (f *front) fromMembersHost(h httpfront.Handler) httpfront.Handler {
 	return func(x *httpfront.Exchange) httpfront.Answer {
 		if f.visitor(x).certified() == nil && !f.isMembersHost(x.Conn().RemoteAddr(), x.Machine().Inbox.Members()) {
@@ -83,14 +83,14 @@ func (f *front) isMembersHost(remote net.Addr, members []store.Member) bool {
 	return slices.Contains(f.memberIPs.of(hosts), ip)
 }
 
-// Limits of looking up where members are, so that those who are refused do not make this
-// machine ask a name server all the time.
+// Limits of resolving the hosts of members, so that refused clients cannot make this machine
+// query a name server all the time.
 const (
 	lookUpTime  = 2 * time.Second
 	lookUpAgain = 10 * time.Second
 )
 
-// memberIPs are the addresses that the hosts of members have.
+// memberIPs caches the addresses of the members' hosts.
 type memberIPs struct {
 	lookUp func(ctx context.Context, host string) ([]netip.Addr, error)
 	now    func() time.Time
@@ -102,7 +102,7 @@ type memberIPs struct {
 }
 
 // of returns the addresses of hosts, which may be addresses themselves. A name that is not
-// found in time has none.
+// resolved in time has none.
 func (m *memberIPs) of(hosts []string) []netip.Addr {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -117,7 +117,7 @@ func (m *memberIPs) of(hosts []string) []netip.Addr {
 			m.ips = append(m.ips, ip.Unmap().WithZone(""))
 			continue
 		}
-		found, _ := m.lookUp(ctx, host) // who is not found cannot be told from a stranger
+		found, _ := m.lookUp(ctx, host) // a member that does not resolve cannot be told from a stranger
 		for _, ip := range found {
 			m.ips = append(m.ips, ip.Unmap().WithZone(""))
 		}

@@ -16,8 +16,8 @@ import (
 	"etcd/store"
 )
 
-// join takes a machine into the cluster. Any member may be asked. It has to be asked in a type
-// that the form of a web page cannot have, and its script not without asking first.
+// join adds a machine to the cluster, through any member. The request needs a content type
+// that a form in a web page cannot send, and a script only after a CORS preflight.
 func (f *front) join(x *httpfront.Exchange) httpfront.Answer {
 	mediaType, _, err := mime.ParseMediaType(string(x.Header().ContentType()))
 	if err != nil || mediaType != httpfront.TypeJSON {
@@ -51,13 +51,13 @@ func (f *front) join(x *httpfront.Exchange) httpfront.Answer {
 	if err := actors.CheckUnderstood(ask.Understood, status.Version); err != nil {
 		return httpfront.HTTPError(http.StatusConflict, err.Error())
 	}
-	if !slices.Contains(status.Members, member) { // otherwise it has asked before
+	if !slices.Contains(status.Members, member) { // otherwise this is a retry
 		if refused := checkApart(member, status.Members); refused != nil {
 			return refused
 		}
 		reply := x.Join(member, ask.Understood.Commands)
 		if errors.As(reply.Err, new(*raftnode.TakenError)) {
-			_ = x.Sync() // by whom, this machine may not have heard yet
+			_ = x.Sync() // this machine may not have applied yet whose it is
 		}
 		latest, err := x.Status()
 		switch {
@@ -75,7 +75,7 @@ func (f *front) join(x *httpfront.Exchange) httpfront.Answer {
 
 // checkApart refuses a machine that could not reach the members, or they it, because one
 // of them is at an address such as 0.0.0.0, which means another machine on every host.
-// This is up to the member that is asked, which runs on one of the hosts.
+// The member that is asked checks it, because it runs on one of the hosts.
 func checkApart(joining store.Member, members []store.Member) httpfront.Answer {
 	nowhere := func(host string) bool { return host != "" && endpoint.Unspecified(host) }
 	for _, m := range members {
@@ -92,8 +92,8 @@ func checkApart(joining store.Member, members []store.Member) httpfront.Answer {
 	return nil
 }
 
-// refusedJoin words why the leader does not take a machine in. asked is the member that
-// says so.
+// refusedJoin returns why the leader does not add a machine, for people. asked is the member
+// that answers.
 func refusedJoin(err error, asked uint64, members []store.Member) httpfront.Answer {
 	if errors.Is(err, raftnode.ErrRemoved) {
 		return httpfront.HTTPError(http.StatusGone, "this machine was removed from the cluster; wipe its data directory (-f) and let it join again")
@@ -114,12 +114,12 @@ func refusedJoin(err error, asked uint64, members []store.Member) httpfront.Answ
 	if by.ID == own.ID {
 		return httpfront.HTTPError(http.StatusConflict, has+", and it is the one that answers this: start yours with a name (-n) and addresses (-s, -c) of its own")
 	}
-	// By the URL of the one that answers: the other one may be the machine that asks.
+	// By the URL of the member that answers: the other URL may be that of the joining machine.
 	return httpfront.HTTPError(http.StatusConflict, fmt.Sprintf("%s. If this is that machine and it has lost its data, "+
 		"remove it first (curl -X DELETE %s/v2/members/%s), then start it again", has, own.ClientURL, actors.MemberID(by.ID)))
 }
 
-// memberOf is the member with an ID, which may have gone since.
+// memberOf returns the member with an ID, which may have been removed since.
 func memberOf(id uint64, members []store.Member) store.Member {
 	for _, m := range members {
 		if m.ID == id {
@@ -129,7 +129,7 @@ func memberOf(id uint64, members []store.Member) store.Member {
 	return store.Member{ID: id}
 }
 
-// misdirected tells a machine that has come to the port for clients where to go.
+// misdirected tells a machine that has dialled the port for clients which one to dial.
 func misdirected(x *httpfront.Exchange) httpfront.Answer {
 	status, err := x.Status()
 	if err != nil {

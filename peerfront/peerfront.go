@@ -12,15 +12,15 @@ import (
 	"etcd/transport"
 )
 
-// Config is what the port for machines needs to know.
+// Config is the configuration of the port for machines.
 type Config struct {
 	// Certified checks whether the certificate of a machine that has been verified in a
-	// handshake names a host. Its error is for people on both sides. Nil if machines are not
+	// handshake names a host. Its error is for people at both ends. Nil if machines are not
 	// verified.
 	Certified func(state tls.ConnectionState, host string) error
 }
 
-// front is what the handlers share.
+// front is the state that the handlers share.
 type front struct {
 	certified func(state tls.ConnectionState, host string) error
 	asking    chan struct{} // holds one for each request of fewAtATime
@@ -42,8 +42,8 @@ func newFront(cfg Config) *front {
 	}
 }
 
-// Routes are those of the port for machines. cluster are routes of others that members may
-// ask as well, a few at a time.
+// Routes returns the routes of the port for machines. cluster are routes of other packages
+// that are served there as well, to members only and a few requests at a time.
 func Routes(cfg Config, cluster []httpfront.Route) []httpfront.Route {
 	return newFront(cfg).routes(cluster)
 }
@@ -67,8 +67,8 @@ func (f *front) routes(cluster []httpfront.Route) []httpfront.Route {
 	return routes
 }
 
-// Misdirected are the routes by which the port for clients tells machines that have come
-// there where to go.
+// Misdirected returns the routes by which the port for clients tells machines that have
+// dialled it which port to dial.
 func Misdirected() []httpfront.Route {
 	return []httpfront.Route{
 		{Path: transport.PresencePath, Methods: httpfront.Get(misdirected)},

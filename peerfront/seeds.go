@@ -10,14 +10,14 @@ import (
 	"time"
 )
 
-// joinPause is between two rounds of asking all seeds.
+// joinPause is the pause between two rounds of asking all seeds.
 const joinPause = time.Second
 
 var (
-	// ErrNoSeed says that no seed can be joined, however often it is asked.
+	// ErrNoSeed says that no seed can be joined, however often this machine retries.
 	ErrNoSeed = errors.New("no machine of -C lets this one join")
 	// ErrPlain is what a Dial fails with if the peer does not speak TLS and this machine
-	// does: trying again there does not help.
+	// does: a retry there does not help.
 	ErrPlain = errors.New("speaks plain HTTP with other machines, and this machine TLS; start both with -serverCert and -serverKey, or both without")
 )
 
@@ -31,8 +31,8 @@ type Seeds struct {
 }
 
 // Join asks one seed after the other until one lets this machine join, the cluster has
-// decided against it (ErrRefused, ErrUncertified), or asking again would not help
-// (ErrNoSeed). It fails after the last round, or when ctx ends.
+// refused it (ErrRefused, ErrUncertified), or a retry would not help (ErrNoSeed). It fails
+// after the last round, or when ctx ends.
 func (s Seeds) Join(ctx context.Context, ask JoinRequest) (*JoinAnswer, error) {
 	var faults []string
 	for try := range s.Rounds {

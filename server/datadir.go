@@ -25,7 +25,7 @@ type place struct {
 }
 
 // inspect examines a data directory without creating anything, and refuses one that is not of
-// this program, or that others can write in. shared says that these are trusted.
+// this program, or not safe from other users. shared says that these are trusted with it.
 func inspect(path string, shared, startOver bool) (*place, error) {
 	p := &place{path: path, shared: shared}
 	if info, err := os.Stat(path); err == nil && !info.IsDir() {
@@ -176,8 +176,8 @@ func (p *place) warn(log *slog.Logger) {
 	}
 }
 
-// discard removes what a refused start has left in a directory that it created: no member
-// has come out of it.
+// discard removes what a refused start has left in a directory that it created: nobody has
+// become a member with it.
 func (p *place) discard() {
 	if len(p.made) == 0 || p.fsys == nil {
 		return

@@ -102,8 +102,8 @@ func establish(ctx context.Context, c *Config, disk *actors.Disk, p *place, memb
 			s.Joining = random()
 		}
 		id = s.Joining
-		// Stored before it is proposed, so that a crash in the middle does not leave
-		// behind a member that this machine could no longer be.
+		// Stored before any member learns of it, so that a crash in the middle does
+		// not leave behind a member whose ID this machine has lost.
 		dial = func(ctx context.Context, addr string) (net.Conn, error) {
 			conn, err := tls.dial(ctx, addr)
 			if err == nil {

@@ -32,8 +32,8 @@ func (c *Config) connectionLimit(files uint64) int {
 // ownFiles returns how many open files are reserved for what is not a client connection.
 func (c *Config) ownFiles() int { return max(reservedFiles, filesPerMember*c.MaxMembers) }
 
-// fewFiles describes a limit of open files that is too low for the configuration, or for
-// fewConnections; "" if it is not.
+// fewFiles describes a limit of open files that is too low for the configured connections,
+// or for fewConnections if none are configured; "" if it is not.
 func (c *Config) fewFiles(files uint64) string {
 	limit := c.connectionLimit(files)
 	want := min(c.MaxConnections, mostConnections)

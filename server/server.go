@@ -149,7 +149,8 @@ func Run(ctx context.Context, cfg Config) error {
 	return serve(ctx, place, machine, fronts, clients.Addr(), log)
 }
 
-// openDisk opens the data directory, whose lock it takes, and wipes it if the command line says so.
+// openDisk opens the data directory, after wiping it if the command line says so. The lock
+// goes with the disk.
 func openDisk(c *Config, p *place, lock io.Closer, log *slog.Logger) (*actors.Disk, error) {
 	if c.StartOver {
 		if err := wipe(p.path, p.fsys, log); err != nil {

@@ -14,8 +14,8 @@ import (
 )
 
 // wipe deletes the data in a directory for -f. It refuses if that would cost a cluster of
-// several members one of its copies; a directory that is damaged, or of a machine that was
-// removed or refused, is of no use to anyone. The lock is held.
+// several members one of its copies; a directory that cannot be read, or of a machine that
+// was removed or refused, is of no use to anyone. The lock is held.
 func wipe(dir string, fsys vfs.FS, log *slog.Logger) error {
 	disk, err := actors.ReadDisk(fsys, nil, wal.Options{})
 	switch {
