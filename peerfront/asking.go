@@ -11,8 +11,8 @@ import (
 const maxAsking = 16
 
 // fewAtATime refuses a request while maxAsking others wait for the cluster. Without a leader
-// each of them waits for the whole request timeout, while electing one takes connections of
-// other machines.
+// each of them waits for the whole request timeout, while the election of one needs
+// connections with other machines.
 func (f *front) fewAtATime(h httpfront.Handler) httpfront.Handler {
 	return func(x *httpfront.Exchange) httpfront.Answer {
 		select {

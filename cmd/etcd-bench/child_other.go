@@ -4,5 +4,5 @@ package main
 
 import "syscall"
 
-// endsWithUs cannot be had here: a server stays if this process is killed.
+// endsWithUs does nothing here: a server outlives this process if it is killed.
 func endsWithUs() *syscall.SysProcAttr { return nil }

@@ -8,16 +8,16 @@
 // markdown table of throughput, latency and CPU time of the server process
 // per request, with ratios.
 //
-// With -failover it does something else: it starts three machines of each,
-// kills the leader of one and then of the other, again and again, and measures
-// the time from the kill to the first write that a survivor acknowledges.
+// With -failover it starts three machines of each, kills the leaders of both in turns, again
+// and again, and measures the time from the kill to the first write that a survivor
+// acknowledges.
 // Heartbeats and election timeouts are the same for both.
 //
-// With -reconnect it starts ours alone, writes 90,000 events, has that many clients come
-// back at once with a watch from before them, and measures how long a fresh event of another
-// key takes to reach its watcher meanwhile.
+// With -reconnect it starts ours alone, writes 90,000 events, lets that many clients
+// reconnect at once with a watch from before them, and measures how long a fresh event of
+// another key takes to reach its watcher meanwhile.
 //
-// With -listings it starts ours alone, makes a directory of so many children, and measures
+// With -listings it starts ours alone, makes a directory of that many children, and measures
 // writes to it alone and beside two clients that list it in a loop.
 //
 // With -tls it measures this project's server over TLS beside the same over plain
@@ -25,9 +25,9 @@
 // without a session to resume, and by how much the server's memory grows with idle
 // watches.
 //
-// With -snapshots it loads a state of so many MiB and writes it again and again. It
-// measures the writes while a snapshot is being written and between snapshots, and how many
-// bytes go to the disk for each byte of a value.
+// With -snapshots it loads a state of that many MiB and overwrites it again and again. It
+// measures the writes while a snapshot is being written and between snapshots, and the write
+// amplification: how many bytes go to the disk for each byte of a value.
 //
 // The other server is Debian's etcd 3.4 with its v2 API (package
 // etcd-server); without it only ours is measured. See run.sh for the usual

@@ -33,7 +33,7 @@ type group struct {
 	members []*target
 	args    [][]string // of each member
 	peers   []string
-	leads   func(g *group, i int) bool // says whether a member leads
+	leads   func(g *group, i int) bool // reports whether a member leads
 	times   []time.Duration            // from kill to write, one for each run
 }
 
@@ -96,7 +96,7 @@ func newOther(base, path string) *group {
 	return g
 }
 
-// start chooses addresses and starts all machines for the first time.
+// start chooses the addresses and starts all machines for the first time.
 func (g *group) start() error {
 	var initial []string
 	for _, t := range g.members {

@@ -12,11 +12,11 @@ import (
 	"time"
 )
 
-// listers is how many clients list the directory, each one time after the other.
+// listers is how many clients list the directory, each in a loop.
 const listers = 2
 
-// measureListings makes a directory of so many children and measures writes to it, alone and
-// while it is being listed.
+// measureListings makes a directory with the given number of children and measures writes to
+// it, alone and while it is being listed.
 func measureListings(base, ours string, l load, children, rounds int, period time.Duration, out io.Writer) error {
 	t, err := startOurs(base, ours, "ours", nil)
 	if t != nil {
@@ -62,8 +62,8 @@ func measureListings(base, ours string, l load, children, rounds int, period tim
 	return nil
 }
 
-// listAll has the directory of the keys listed until stop is called, which returns how often
-// it was.
+// listAll lists the directory of the keys in a loop until stop is called, which returns the
+// number of listings.
 func listAll(t *target) (stop func() (lists int64, err error)) {
 	ctx, cancel := context.WithCancel(context.Background())
 	var lists atomic.Int64

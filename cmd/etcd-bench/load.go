@@ -37,7 +37,7 @@ type load struct {
 	size        int // bytes per value
 }
 
-// result is what one or several measurements of one operation gave.
+// result is the outcome of one or several measurements of one operation.
 type result struct {
 	elapsed   time.Duration
 	cpu       time.Duration // of the server
@@ -210,8 +210,7 @@ func (c *client) readAnswer() error {
 	return err
 }
 
-// readHead reads the head of an answer, checks its status and returns the length of what
-// follows.
+// readHead reads the head of an answer, checks its status and returns the length of the body.
 func (c *client) readHead() (int, error) {
 	line, err := c.in.ReadSlice('\n')
 	if err != nil {

@@ -128,7 +128,7 @@ func startAll(base, ours, other string) ([]*target, error) {
 	return append(targets, t), nil
 }
 
-// isThere says whether there is a server to compare with.
+// isThere reports whether there is a server to compare with.
 func isThere(other string) bool {
 	if other == "" {
 		return false

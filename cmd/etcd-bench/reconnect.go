@@ -10,20 +10,20 @@ import (
 )
 
 const (
-	// quietKey is the key for which all wait that come back, firstProbe the first of those
-	// whose events are timed. Each of them has a watch that was there before.
+	// quietKey is the key that all reconnecting clients watch, firstProbe the first of the
+	// keys whose events are timed. Each of those has a watch from before.
 	quietKey, firstProbe = 1 << 30, 1<<30 + 1
 	probes               = 200
-	// settling is how long the watches get to be there.
+	// settling is how long to wait until the watches are open.
 	settling = time.Second
-	// missed is how many events are written before the clients come back. The server keeps
+	// missed is how many events are written before the clients reconnect. The server keeps
 	// the last 100,000.
 	missed = 90_000
 )
 
-// measureReconnect lets clients come back at once, each with a watch of a quiet key from an
-// index that is many events back, and prints how long writes of another key take meanwhile,
-// and how long after its answer the event is with its watcher, beside what it took before.
+// measureReconnect lets clients reconnect at once, each with a watch of a quiet key from an
+// index many events back. It prints how long writes of another key take meanwhile, and how
+// long after the answer the event reaches its watcher, beside the figures from before.
 func measureReconnect(base, ours string, l load, clients int, period time.Duration, out io.Writer) error {
 	t, err := startOurs(base, ours, "ours", nil, "-max-connections", strconv.Itoa(clients+2*probes))
 	if t != nil {
@@ -92,7 +92,7 @@ func measureReconnect(base, ours string, l load, clients int, period time.Durati
 	return nil
 }
 
-// dialAll opens so many connections. It returns those that are open also when it fails.
+// dialAll opens the given number of connections. If it fails, it returns those it has opened.
 func (l load) dialAll(t *target, n int) (all []*client, err error) {
 	for range n {
 		c, err := l.connect(t)
@@ -104,7 +104,7 @@ func (l load) dialAll(t *target, n int) (all []*client, err error) {
 	return all, nil
 }
 
-// forAll does the same with all clients, with a few of them at a time.
+// forAll calls a function for all clients, a few of them at a time.
 func forAll(clients []*client, do func(*client) error) error {
 	errs := make([]error, dialers)
 	var wg sync.WaitGroup
@@ -119,11 +119,11 @@ func forAll(clients []*client, do func(*client) error) error {
 	return errors.Join(errs...)
 }
 
-// probed is how long writes took, and how long after the answer the event was there.
+// probed is how long writes took, and how long after the answer their events arrived.
 type probed struct{ writes, events result }
 
-// measureProbes writes one key after the other for each of which a client waits that asked
-// before, and meanwhile lets happen what is to be measured.
+// measureProbes writes keys one after the other, each of which has a watcher from before,
+// while the load to be measured runs.
 func measureProbes(l load, t *target, period time.Duration, meanwhile func() error) (r probed, err error) {
 	clients, err := l.dialAll(t, probes+1)
 	defer func() {

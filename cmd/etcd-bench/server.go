@@ -40,7 +40,7 @@ const (
 )
 
 // startOurs starts this project's server under a name of its own. Clients use TLS if
-// there is a configuration for it; flags are further ones of the server.
+// there is a configuration for it; flags are passed on to the server.
 func startOurs(base, path, name string, clients *tls.Config, flags ...string) (*target, error) {
 	client, peer, err := freeAddresses()
 	if err != nil {
@@ -134,7 +134,7 @@ func (t *target) await() error {
 	}
 }
 
-// answers says that the server commits a write.
+// answers reports whether the server commits a write.
 func (t *target) answers() bool {
 	c, err := load{size: 1}.connect(t)
 	if err != nil {

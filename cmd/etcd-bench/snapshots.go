@@ -15,12 +15,12 @@ import (
 	"time"
 )
 
-// snapshotRounds is how often as much as the state has is written: enough for a whole snapshot.
+// snapshotRounds is how many times the size of the state is written: enough for a whole snapshot.
 const snapshotRounds = 1.3
 
-// measureSnapshots loads a state of so many MiB and then writes as much again, at least
-// 83 MiB. It measures what snapshots cost the writes meanwhile, and
-// how much the server writes to the disk for each byte of a value.
+// measureSnapshots loads a state of the given size in MiB and then writes as much again, at
+// least 83 MiB. It measures what snapshots cost the writes meanwhile, and the write
+// amplification: how much the server writes to the disk for each byte of a value.
 func measureSnapshots(base, path string, mib int, l load, out io.Writer) error {
 	l.keys = max(1, mib<<20/l.size)
 	t, err := startOurs(base, path, "snapshots", nil, "-m", "1000")
@@ -66,7 +66,7 @@ func measureSnapshots(base, path string, mib int, l load, out io.Writer) error {
 	return nil
 }
 
-// watchSnapshots says whether a snapshot is being written, until stop is closed, and returns
+// watchSnapshots tracks whether a snapshot is being written until stop is closed, and returns
 // how many were.
 func watchSnapshots(dir string, writing *atomic.Bool, stop <-chan struct{}) (count int) {
 	tick := time.NewTicker(5 * time.Millisecond)
@@ -85,8 +85,8 @@ func watchSnapshots(dir string, writing *atomic.Bool, stop <-chan struct{}) (cou
 	}
 }
 
-// writeBeside writes so many random keys on all connections. during are the writes at whose
-// beginning or end a snapshot was being written.
+// writeBeside writes the given number of random keys on all connections. during are the writes
+// at whose beginning or end a snapshot was being written.
 func (l load) writeBeside(t *target, requests int, writing *atomic.Bool) (during, between result, err error) {
 	var left atomic.Int64
 	left.Store(int64(requests))
@@ -130,7 +130,7 @@ func (l load) writeUntil(t *target, left *atomic.Int64, writing *atomic.Bool, la
 	return nil
 }
 
-// written is how many bytes the server has given to the disk.
+// written returns how many bytes the server has written to the disk.
 func (t *target) written() (int64, error) {
 	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/io", t.cmd.Process.Pid))
 	if err != nil {

@@ -20,7 +20,7 @@ import (
 const dialers = 8
 
 // startBoth starts this project's server twice, over TLS and over plain HTTP, with
-// their files in base. It returns those it started also when it fails.
+// their files in base. If it fails, it returns those it has started.
 func startBoth(base, ours string) ([]*target, error) {
 	ca := certtest.New("bench")
 	pair := ca.Issue("bench")
@@ -64,7 +64,7 @@ func measureConnections(targets []*target, period time.Duration, out io.Writer) 
 	return nil
 }
 
-// measureIdle prints what idle watches cost on servers that have done nothing else.
+// measureIdle prints what idle watches cost on fresh servers.
 func measureIdle(base, ours string, watches int, out io.Writer) error {
 	targets, err := startBoth(base, ours)
 	defer func() {
@@ -103,7 +103,7 @@ func measureDials(t *target, period time.Duration) (float64, error) {
 			for time.Since(begin) < period {
 				c, err := l.connect(t)
 				if err == nil {
-					// The answer is read, and with it a ticket for the next session.
+					// Reading the answer reads a ticket for the next session as well.
 					err = errors.Join(c.request(localRead, rand.IntN(100)), c.Close())
 				}
 				if err != nil {
@@ -144,7 +144,7 @@ func measureWatches(t *target, n int) (float64, error) {
 			return 0, err
 		}
 	}
-	// An answer on one more connection tells that the server got round to all of them.
+	// An answer on one more connection shows that the server has accepted all of them.
 	c, err := l.connect(t)
 	if err != nil {
 		return 0, err

@@ -12,8 +12,8 @@ import (
 	"etcd/server"
 )
 
-// check reads what the flags say of the machine, and refuses what cannot work before
-// anything is touched.
+// check completes the configuration of the machine from the flags, and refuses one that cannot
+// work before anything is touched.
 func (c *config) check() error {
 	m := &c.machine
 	switch {
@@ -50,8 +50,8 @@ func (c *config) check() error {
 	return c.readSeeds()
 }
 
-// readIdentity reads what the data directory may remember if it is not given. What is given
-// and empty is a mistake: of a script whose variable is not set.
+// readIdentity reads the flags that default to what the data directory remembers. One that is
+// given and empty is an error: a script whose variable is not set.
 func (c *config) readIdentity() error {
 	for _, addr := range []struct {
 		flag, value string
@@ -73,7 +73,7 @@ func (c *config) readIdentity() error {
 	return nil
 }
 
-// readSkips reads which entries of the log are to do nothing.
+// readSkips reads the indexes of -skip-entry.
 func (c *config) readSkips() error {
 	for _, text := range listed(c.skipEntry) {
 		index, err := strconv.ParseUint(text, 10, 64)
@@ -85,7 +85,7 @@ func (c *config) readSkips() error {
 	return nil
 }
 
-// readSeeds reads which machines to join.
+// readSeeds reads the machines to join.
 func (c *config) readSeeds() error {
 	name, list := "-C", c.join
 	if c.joinFile != "" {
@@ -111,7 +111,7 @@ func (c *config) readSeeds() error {
 	return nil
 }
 
-// listed are the parts of a flag whose value is a list, comma separated.
+// listed returns the elements of a comma-separated flag.
 func listed(value string) []string {
 	var parts []string
 	for part := range strings.SplitSeq(value, ",") {

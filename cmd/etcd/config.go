@@ -11,9 +11,9 @@ import (
 
 // config is the command line, completed by the environment.
 type config struct {
-	machine server.Config // what the flags say of the machine
+	machine server.Config // set by flags directly, and completed by check
 
-	// What has to be read before it says anything of the machine; see check.
+	// Flags that check has to parse for the machine's configuration.
 	clientAddr, peerAddr       string
 	join, joinFile             string
 	snapshot                   bool
@@ -26,7 +26,7 @@ type config struct {
 	version              bool
 
 	given   map[string]bool // flags set by the command line or the environment
-	unknown []string        // variables that look like ours and set no flag
+	unknown []string        // environment variables with our prefix that set no flag
 }
 
 // flagGroup is a heading of the help text.

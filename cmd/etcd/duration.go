@@ -8,7 +8,7 @@ import (
 	"time"
 )
 
-// duration is the value of a flag that is a time.
+// duration is a flag.Value for durations.
 type duration time.Duration
 
 func durationVar(fs *flag.FlagSet, to *time.Duration, name string, value time.Duration, usage string) {
@@ -18,7 +18,7 @@ func durationVar(fs *flag.FlagSet, to *time.Duration, name string, value time.Du
 
 func (d *duration) String() string { return time.Duration(*d).String() }
 
-// Set takes what time.ParseDuration does. The usual mistake is a number by itself.
+// Set accepts what time.ParseDuration does. The usual mistake is a number without a unit.
 func (d *duration) Set(s string) error {
 	v, err := time.ParseDuration(s)
 	if err != nil {

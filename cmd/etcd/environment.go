@@ -10,10 +10,10 @@ import (
 	"strings"
 )
 
-// envNames are the variables of a flag, the first of which is in the help. Variables know
-// no small letters, so those for joining have names of their own; those that later
-// versions of etcd have for the same thing work, too. Some flags have none: images
-// declare ETCD_VERSION.
+// envNames returns the environment variables of a flag, the first of which is in the help.
+// Variables are in upper case, which would not tell -c from -C, so those for joining have
+// names of their own; the names that later versions of etcd use for the same thing work, too.
+// Some flags have none: images declare ETCD_VERSION.
 func envNames(flagName string) []string {
 	switch flagName {
 	case "C":
@@ -30,8 +30,8 @@ func envNames(flagName string) []string {
 	return []string{"ETCD_" + strings.ToUpper(strings.ReplaceAll(flagName, "-", "_"))}
 }
 
-// elsewhere says which flag of this program does what one of later versions of etcd does
-// there.
+// elsewhere maps flags of later versions of etcd to the flags of this program that do the
+// same.
 var elsewhere = map[string]string{
 	"name":                        "n",
 	"data-dir":                    "d",
@@ -62,8 +62,8 @@ var elsewhere = map[string]string{
 
 var badValue = regexp.MustCompile(`for (?:flag )?-(\S+): parse error$`)
 
-// hinted says what the errors of package flag leave out: which flag is meant, or what kind
-// of value.
+// hinted adds what the errors of package flag leave out: which flag was probably meant, or
+// what kind of value it takes.
 func hinted(fs *flag.FlagSet, err error) error {
 	if _, name, found := strings.Cut(err.Error(), "flag provided but not defined: -"); found {
 		if here := elsewhere[name]; here != "" {
@@ -77,7 +77,7 @@ func hinted(fs *flag.FlagSet, err error) error {
 	return err
 }
 
-// kind is what kind of value a flag has.
+// kind describes the type of a flag's value, for people.
 func kind(f *flag.Flag) string {
 	if f == nil {
 		return "another value"
@@ -95,9 +95,9 @@ func kind(f *flag.Flag) string {
 	return "a whole number"
 }
 
-// readEnvironment sets the flags that the command line has left alone from variables that
-// are set and not empty. Others that look like ours are remembered and do no harm:
-// container platforms set some for every service called etcd.
+// readEnvironment sets the flags that are not on the command line from variables that are set
+// and not empty. Unknown variables with our prefix are remembered and do no harm: container
+// platforms set some for every service called etcd.
 func (c *config) readEnvironment(fs *flag.FlagSet, environ []string) error {
 	values := make(map[string]string)
 	for _, variable := range environ {
@@ -135,7 +135,7 @@ func (c *config) readEnvironment(fs *flag.FlagSet, environ []string) error {
 	return err
 }
 
-// warnUnknown says of every variable that looks like ours that it does nothing.
+// warnUnknown warns about each variable with our prefix that sets no flag.
 func (c *config) warnUnknown(log *slog.Logger) {
 	for _, name := range c.unknown {
 		args := []any{"variable", name}

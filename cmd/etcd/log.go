@@ -13,31 +13,31 @@ import (
 )
 
 const (
-	// maxPendingLog bounds the bytes of log lines that wait to be written.
+	// maxPendingLog bounds the backlog of log lines, in bytes.
 	maxPendingLog = 1 << 20
-	// flushTime is how long the end of the process waits for its last log lines.
+	// flushTime bounds how long the exit of the process waits for its last log lines.
 	flushTime = 500 * time.Millisecond
 )
 
-// logWriter writes lines so that nobody ever waits for, or ends because of, whoever reads
-// them: a pipe that nobody reads, a full disk, a terminal that was stopped. A line that
-// cannot be written is dropped and counted, and when lines can be written again, one of
-// them says how many were lost. Its methods may be called from any goroutine.
+// logWriter writes lines so that no caller ever blocks or fails because of their destination:
+// a pipe that nobody reads, a full disk, a stopped terminal. A line that cannot be written is
+// dropped and counted, and when lines can be written again, one of them tells how many were
+// lost. Its methods may be called from any goroutine.
 type logWriter struct {
 	out   io.Writer
 	limit int // of pending, in bytes
 
 	mu      sync.Mutex
 	pending []byte        // whole lines
-	unsaid  uint64        // lines lost that no line has told of
-	lost    uint64        // lines lost in all
-	torn    bool          // the last line written is not whole
-	idle    chan struct{} // nil while nothing is written; closed when the writing ends
+	unsaid  uint64        // lost lines that no line has reported yet
+	lost    uint64        // lost lines since the start
+	torn    bool          // the last line was written in part
+	idle    chan struct{} // nil while nothing is written; closed when the backlog is drained
 }
 
 func newLogWriter(out io.Writer, limit int) *logWriter { return &logWriter{out: out, limit: limit} }
 
-// Write takes one whole line. It never fails and never waits.
+// Write takes one whole line. It never fails and never blocks.
 func (w *logWriter) Write(p []byte) (int, error) {
 	line := visible(p)
 	w.mu.Lock()
@@ -54,9 +54,9 @@ func (w *logWriter) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// visible is a line in which everything can be seen: what a terminal would obey, and ends of
-// lines within, are escaped. The words in it may be those of a stranger, and most of it goes
-// through slog, which quotes them, but not all: the last words of a process do not.
+// visible escapes control characters and line breaks within a line. Its text may be from a
+// stranger, and slog quotes most of it, but not all: the last words of a process do not go
+// through slog.
 func visible(line []byte) []byte {
 	text, ended := bytes.CutSuffix(line, []byte{'\n'})
 	shown := make([]byte, 0, len(line))
@@ -76,14 +76,14 @@ func visible(line []byte) []byte {
 	return shown
 }
 
-// lose counts lines that are not written. w.mu is held.
+// lose counts dropped lines. w.mu is held.
 func (w *logWriter) lose(lines []byte) {
 	n := uint64(bytes.Count(lines, []byte{'\n'}))
 	w.lost += n
 	w.unsaid += n
 }
 
-// drain writes what is pending until nothing is.
+// drain writes pending lines until there are none.
 func (w *logWriter) drain(idle chan<- struct{}) {
 	defer close(idle)
 	w.mu.Lock()
@@ -105,8 +105,8 @@ func (w *logWriter) drain(idle chan<- struct{}) {
 	w.idle = nil
 }
 
-// write writes lines, after the end of a torn one, and before the one that tells of lost
-// ones. It returns how many bytes of lines were written.
+// write writes lines, after ending a torn one, and before the line that reports lost ones. It
+// returns how many bytes of lines were written.
 func (w *logWriter) write(lines []byte, unsaid uint64, torn bool) (int, error) {
 	if torn {
 		if _, err := w.out.Write([]byte{'\n'}); err != nil {
@@ -120,14 +120,14 @@ func (w *logWriter) write(lines []byte, unsaid uint64, torn bool) (int, error) {
 	return n, err
 }
 
-// lossLine is the line that tells of lost ones.
+// lossLine returns the line that reports lost ones.
 func lossLine(n uint64) []byte {
 	var line bytes.Buffer
 	slog.New(slog.NewTextHandler(&line, nil)).Warn("log lines are missing before this one: they could not be written", "lines", n)
 	return line.Bytes()
 }
 
-// flush waits until everything is written, at most for d.
+// flush waits until the backlog is written, at most for d.
 func (w *logWriter) flush(d time.Duration) {
 	w.mu.Lock()
 	idle := w.idle
@@ -141,20 +141,20 @@ func (w *logWriter) flush(d time.Duration) {
 	}
 }
 
-// lostLines is how many lines could not be written since the start.
+// lostLines returns how many lines could not be written since the start.
 func (w *logWriter) lostLines() uint64 {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	return w.lost
 }
 
-// exit ends the process when its last lines are written, or cannot be.
+// exit ends the process once its last lines are written, or after flushTime.
 func (w *logWriter) exit(code int) {
 	w.flush(flushTime)
 	os.Exit(code)
 }
 
-// newLog is the log of this process. Whatever a library logs on its own goes the same way.
+// newLog returns the log of this process. What libraries log on their own goes there as well.
 func newLog(c *config, to io.Writer) *slog.Logger {
 	opts := &slog.HandlerOptions{Level: slog.LevelInfo}
 	if c.verbose || c.veryVerbose {

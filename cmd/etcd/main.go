@@ -16,7 +16,7 @@ func main() {
 	stderr.exit(start(os.Args[1:], stderr))
 }
 
-// start does what the command line says and returns the exit code.
+// start carries out the command line and returns the exit code.
 func start(args []string, stderr *logWriter) int {
 	c, err := parseConfig(args, os.Environ(), os.Stdout)
 	switch {
@@ -39,10 +39,10 @@ func start(args []string, stderr *logWriter) int {
 	return 0
 }
 
-// inOneLine words errors that were joined.
+// inOneLine renders joined errors in one line.
 func inOneLine(err error) string { return strings.ReplaceAll(err.Error(), "\n", "; ") }
 
-// run runs a machine until it is told to stop.
+// run runs a machine until a signal stops it.
 func run(c *config, stderr *logWriter) error {
 	log := newLog(c, stderr)
 	stopping := stopSignals(log, stderr.exit)

@@ -9,8 +9,8 @@ import (
 	"time"
 )
 
-// sameStop is how long after a signal to stop further ones mean the same: timeout(1)
-// signals the process, and then the group that it is in.
+// sameStop is how long after a signal to stop further ones count as the same: timeout(1)
+// signals the process, and then its process group.
 const sameStop = time.Second
 
 // stopSignal is the cause with which the context of stopSignals ends.
@@ -31,7 +31,7 @@ func stopSignals(log *slog.Logger, exit func(code int)) context.Context {
 	return stopping
 }
 
-// obey does what signals say until the channel is closed.
+// obey handles signals until the channel is closed.
 func obey(signals <-chan os.Signal, terminal bool, stop context.CancelCauseFunc, log *slog.Logger, exit func(code int)) {
 	var asked time.Time
 	for sig := range signals {

@@ -8,17 +8,17 @@ import (
 	"syscall"
 )
 
-// outliveWriting keeps signals that a write raises from ending or stopping the process:
-// one to a pipe without a reader, or to a terminal from the background (stty tostop). The
-// write fails, or goes on, as any other.
+// outliveWriting keeps the signals that a write can raise from ending or stopping the process:
+// a write to a pipe without a reader, or to a terminal from the background (stty tostop). The
+// write itself fails or succeeds like any other.
 func outliveWriting() { signal.Ignore(syscall.SIGPIPE, syscall.SIGTTOU) }
 
-// hasTerminal says whether the process was started in a terminal, which may hang up.
+// hasTerminal reports whether the process has a controlling terminal, which may hang up.
 func hasTerminal() bool {
 	tty, err := os.OpenFile("/dev/tty", os.O_RDONLY|syscall.O_NOCTTY, 0)
 	if err != nil {
 		return false
 	}
-	_ = tty.Close() // it was only looked at
+	_ = tty.Close() // it was opened only to see whether it exists
 	return true
 }
