@@ -144,7 +144,7 @@ func measureWatches(t *target, n int) (float64, error) {
 			return 0, err
 		}
 	}
-	// An answer on one more connection shows that the server has accepted all of them.
+	// An answer on one more connection shows that the server has handled all of them.
 	c, err := l.connect(t)
 	if err != nil {
 		return 0, err

@@ -5,9 +5,9 @@ import (
 	"slices"
 )
 
-// Killed copies the directory as the death of the process leaves it, while the machine
-// goes on: all that was written is there, and durable is what was before. What a failed
-// sync has left looks the same to the next process, and is still not written by its syncs.
+// Killed copies the directory as a killed process leaves it, while the host goes on: all
+// that was written is there, and no more is durable than was before. What a failed sync did
+// not write looks the same to the next process, and its syncs do not write it either.
 func (d *Disk) Killed() *Disk {
 	c := New()
 	c.changed = d.changed
@@ -26,7 +26,7 @@ func (d *Disk) Killed() *Disk {
 	return c
 }
 
-// Clone copies the directory as the process sees it, everything durable.
+// Clone copies the directory as the process sees it, with everything durable.
 func (d *Disk) Clone() *Disk {
 	c := New()
 	for name, f := range d.names {
@@ -36,7 +36,7 @@ func (d *Disk) Clone() *Disk {
 }
 
 // Crash copies what a power cut may leave: of each unsynced name the old or the new
-// state, of what is not known to be synced in a file any mix of old and new blocks.
+// state, and of the unsynced parts of a file any mix of old and new blocks.
 func (d *Disk) Crash(rnd *rand.Rand) *Disk {
 	c := New()
 	seen := map[string]bool{}
@@ -95,13 +95,13 @@ func (d *Disk) Delete(name string) {
 	delete(d.durable, name)
 }
 
-// Has says whether there is a file of this name.
+// Has reports whether there is a file of this name.
 func (d *Disk) Has(name string) bool { return d.names[name] != nil }
 
-// Content is what the process sees in a file. Changing it damages the file.
+// Content returns what the process sees in a file. Changing it damages the file.
 func (d *Disk) Content(name string) []byte { return d.names[name].data }
 
-// Contents is that of the whole directory, to see whether anything was changed.
+// Contents returns that of the whole directory, to compare it later.
 func (d *Disk) Contents() map[string]string {
 	out := map[string]string{}
 	for name, f := range d.names {

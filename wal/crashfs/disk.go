@@ -14,7 +14,7 @@ import (
 // Op names an operation that can fail.
 type Op string
 
-// The operations that can fail. Those that only read never do.
+// The operations that can fail. Reading never does.
 const (
 	OpCreate   Op = "create"
 	OpRename   Op = "rename"
@@ -38,11 +38,11 @@ func (op Op) Failure() error {
 // Disk is a directory in memory. It implements [vfs.FS].
 type Disk struct {
 	// Inject, if set, is asked before each operation that can fail, with the name of
-	// its file. The operation fails with the error it returns; a write is then
-	// carried out by half, and what a sync was to make durable counts as clean: no later
-	// sync writes it. No lock is held, so it may block.
+	// its file. The operation fails with the error it returns; a failed write is torn in
+	// half, and what a failed sync did not write counts as clean: no later sync writes
+	// it. No lock is held, so Inject may block.
 	Inject func(op Op, name string) error
-	// Size is how many bytes all files together may have; 0: no limit.
+	// Size bounds the bytes of all files together; 0: no limit.
 	Size int64
 
 	mu      sync.Mutex
@@ -56,7 +56,7 @@ type Disk struct {
 type file struct {
 	data, synced []byte
 	dirty        []span // written since the last sync
-	lost         []span // written before a sync that failed: the disk may have it or not
+	lost         []span // written before a failed sync: it may be on the disk or not
 }
 
 // span is a part of a file.
@@ -75,7 +75,7 @@ func (f *file) write(p []byte, off int64) {
 	f.dirty = append(f.dirty, span{off, off + int64(len(p))})
 }
 
-// sync writes what is dirty, and only that.
+// sync writes the dirty spans, and only those.
 func (f *file) sync() {
 	f.synced = append(f.synced, make([]byte, len(f.data)-len(f.synced))...)
 	for _, s := range f.dirty {
@@ -186,8 +186,8 @@ func (d *Disk) space() (free, total int64) {
 	return free, d.Size
 }
 
-// SyncDir implements [vfs.FS]. One that fails takes the changes before it for done: it
-// needs a new change for the next one to write them.
+// SyncDir implements [vfs.FS]. After a failed one the changes before it count as clean: it
+// takes a new change for the next SyncDir to write them.
 func (d *Disk) SyncDir() error {
 	err := d.before(OpSyncDir, "")
 	d.mu.Lock()

@@ -5,10 +5,10 @@
 // content of a file as of its last Sync, the names in the directory as of the last
 // SyncDir.
 //
-// It promises never to keep less than that through a crash, and no more order than
-// that: of what was not synced any part may survive, down to single bytes. As on Linux,
-// a sync that failed does not come back to what it could not write: the page cache shows
-// it, the disk may not have it, and the next sync succeeds without it.
+// It promises that never less than that survives a crash, and nothing about order beyond it:
+// any part of what was not synced may survive, down to single bytes. As on Linux, what a
+// failed sync could not write is not retried: the page cache shows it, the disk may not have
+// it, and the next sync succeeds without it.
 //
 // It must never be part of the server.
 package crashfs

@@ -41,7 +41,7 @@ func (h *handle) WriteAt(p []byte, off int64) (int, error) {
 	return len(p), err
 }
 
-// tooLarge says whether the disk has no space for a file of that size.
+// tooLarge reports whether the disk has no space for a file of that size.
 func (h *handle) tooLarge(size int64) bool {
 	free, _ := h.disk.space()
 	return size-int64(len(h.file.data)) > free

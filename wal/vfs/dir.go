@@ -10,7 +10,7 @@ import (
 
 // Dir returns the directory at path as an FS, creating it and its missing parents with
 // mode 0700. Files get mode 0600. It fails with an *UnsafeError as [CheckDir] does, and so
-// does opening a file that somebody else owns or can write to.
+// does opening a file that another user owns or can write to.
 func Dir(path string) (FS, error) {
 	if err := CheckDir(path); err != nil {
 		return nil, err
@@ -18,9 +18,9 @@ func Dir(path string) (FS, error) {
 	return openDir(path, false)
 }
 
-// SharedDir is Dir without regard to owners and modes, for a directory in which others
-// are to write as well. They are trusted with its content, and with nothing else: no link
-// of theirs is followed.
+// SharedDir is Dir without the checks of owners and modes, for a directory in which others
+// write as well. They are trusted with its content, and with nothing else: no link of theirs
+// is followed.
 func SharedDir(path string) (FS, error) { return openDir(path, true) }
 
 func openDir(path string, shared bool) (FS, error) {

@@ -14,8 +14,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// dir does everything by the descriptor of the directory: what becomes of its path while
-// it is in use, a link to somewhere else for example, changes nothing.
+// dir does everything relative to the descriptor of the directory: replacing its path while
+// it is in use, by a link to somewhere else for example, changes nothing.
 type dir struct {
 	path   string
 	handle *os.File
@@ -28,7 +28,7 @@ func open(abs string, shared bool) (*dir, error) {
 	if err != nil {
 		return nil, err
 	}
-	if !shared { // it may be another one than was checked
+	if !shared { // the path may lead to another directory than when it was checked
 		info, err := handle.Stat()
 		if err == nil {
 			err = checkDir(abs, info)
@@ -48,24 +48,24 @@ func syncDir(path string) error {
 	return errors.Join(d.Sync(), d.Close())
 }
 
-// at carries out a system call on a name in the directory.
+// at makes a system call on a name in the directory.
 func (d *dir) at(op, name string, call func(dirfd int) error) error {
 	err := uninterrupted(func() error { return call(int(d.handle.Fd())) })
-	runtime.KeepAlive(d) // the descriptor is closed with it
+	runtime.KeepAlive(d) // its finalizer closes the descriptor
 	if err != nil {
 		return &fs.PathError{Op: op, Path: d.join(name), Err: err}
 	}
 	return nil
 }
 
-// open opens a regular file, and what is none not even for a moment: a pipe would wait,
-// and a device may do things.
+// open opens a regular file, and anything else not even for a moment: opening a pipe would
+// block, and opening a device may have side effects.
 func (d *dir) open(name string, flag int) (*os.File, error) {
 	var st unix.Stat_t
 	look := func(dirfd int) error { return unix.Fstatat(dirfd, name, &st, unix.AT_SYMLINK_NOFOLLOW) }
 	err := d.at("open", name, look)
 	if errors.Is(err, fs.ErrNotExist) && flag&unix.O_CREAT != 0 {
-		err = nil // what appears meanwhile is looked at when it is open
+		err = nil // what appears meanwhile is checked once it is open
 	} else if err == nil {
 		err = d.check(name, &st)
 	}

@@ -12,15 +12,15 @@ import (
 	"golang.org/x/sys/windows"
 )
 
-// dir does everything by the handle of the directory, and nothing leads out of it. What
-// another process has open without sharing it can be neither renamed nor removed.
+// dir does everything relative to the handle of the directory, and nothing leads out of it.
+// What another process has open without sharing it can be neither renamed nor removed.
 type dir struct {
 	path string
 	root *os.Root
 }
 
-// open opens the directory at an absolute path. Whether it is shared is up to its access
-// control list.
+// open opens the directory at an absolute path. Its access control list decides whether it
+// is shared.
 func open(abs string, _ bool) (*dir, error) {
 	root, err := os.OpenRoot(abs)
 	if err != nil {
@@ -33,15 +33,15 @@ func open(abs string, _ bool) (*dir, error) {
 func syncDir(string) error { return nil }
 
 // SyncDir does nothing, because there is no call for it: names are in the journal of NTFS,
-// which is flushed at times of its own. After a power cut the last files that were made,
-// renamed or removed may be as they were before.
+// which the system flushes at its own times. A power cut may undo the last creations, renames
+// and removals.
 func (d *dir) SyncDir() error { return nil }
 
 // open opens a regular file that has no other name.
 func (d *dir) open(name string, flag int) (*os.File, error) {
 	info, err := d.root.Lstat(name)
 	switch {
-	case errors.Is(err, fs.ErrNotExist) && flag&os.O_CREATE != 0: // what appears meanwhile is looked at when it is open
+	case errors.Is(err, fs.ErrNotExist) && flag&os.O_CREATE != 0: // what appears meanwhile is checked once it is open
 	case err != nil:
 		return nil, err
 	case !info.Mode().IsRegular():
@@ -57,7 +57,7 @@ func (d *dir) open(name string, flag int) (*os.File, error) {
 	return f, nil
 }
 
-// check refuses what is no file of its own.
+// check refuses anything but a regular file with one name.
 func (d *dir) check(name string, f *os.File) error {
 	info, err := f.Stat()
 	if err != nil {
@@ -108,7 +108,7 @@ func (d *dir) Lock(name string) (io.Closer, error) {
 	return f, nil
 }
 
-// Space asks by the path, which is all that GetDiskFreeSpaceEx takes.
+// Space uses the path, because GetDiskFreeSpaceEx takes nothing else.
 func (d *dir) Space() (free, total int64, err error) {
 	path, err := windows.UTF16PtrFromString(d.path)
 	if err != nil {

@@ -7,9 +7,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Allocate reserves space behind the end of the file, which is what F_PREALLOCATE can do,
-// and none for a hole before it. APFS, which copies what it overwrites, may still find
-// none for a write later on.
+// Allocate reserves space behind the end of the file, which is all that F_PREALLOCATE can
+// do, and none for a hole before it. On APFS, which is copy-on-write, a later write may still
+// find no space.
 func (f osFile) Allocate(size int64) error {
 	have, err := f.Size()
 	if err != nil || have >= size {
@@ -24,6 +24,6 @@ func (f osFile) Allocate(size int64) error {
 }
 
 // Sync flushes the cache of the disk as well: fsync(2) does not here, and os.File.Sync
-// uses F_FULLFSYNC for that reason. Only where the filesystem has no such thing, over SMB
-// for example, is it a plain fsync.
+// uses F_FULLFSYNC for that reason. It is a plain fsync only where the filesystem does not
+// support that, over SMB for example.
 func (f osFile) Sync() error { return f.File.Sync() }

@@ -7,7 +7,7 @@ import (
 	"golang.org/x/sys/windows"
 )
 
-// IsFull says that err is for want of space, on the volume or in a quota. The system never
+// IsFull reports whether err is for want of space, on the volume or in a quota. The system never
 // returns ENOSPC, but this program does.
 func IsFull(err error) bool {
 	for _, full := range []error{

@@ -6,15 +6,15 @@ import (
 	"io/fs"
 )
 
-// UnsafeError says that somebody else than the user of this process, or root, decides
-// what is in a file or directory. Its message ends with what to do.
+// UnsafeError says that a user other than that of this process, or root, decides what is in
+// a file or directory. Its message ends with what to do.
 type UnsafeError struct {
 	Path, Reason, Remedy string
 }
 
 func (e *UnsafeError) Error() string { return e.Path + " " + e.Reason + ": " + e.Remedy }
 
-// notRegular refuses what is at path, of a kind such as "a symbolic link".
+// notRegular refuses what is at path; kind names it, such as "a symbolic link".
 func notRegular(path, kind string) error {
 	return &fs.PathError{Op: "open", Path: path, Err: fmt.Errorf(
 		"%w, but %s, which is not followed or opened: it was not made by this program; find out by whom, and move it away", ErrNotRegular, kind)}

@@ -19,21 +19,21 @@ const (
 	others        = 0o002
 )
 
-// user is whose files are trusted.
+// user is the user whose files are trusted.
 func user() uint32 { return uint32(os.Geteuid()) }
 
 func owner(info fs.FileInfo) uint32 { return info.Sys().(*syscall.Stat_t).Uid }
 
-// trusted says whether uid may own what the user of this process relies on. Root could
+// trusted reports whether uid may own what the user of this process relies on: root could
 // change it anyway.
 func trusted(uid uint32) bool { return uid == user() || uid == 0 }
 
-// CheckDir refuses, with an *UnsafeError, a directory in which somebody else can write, or
-// in whose place anybody could put another one. It may be missing; nothing is created.
+// CheckDir refuses, with an *UnsafeError, a directory in which another user can write, or that
+// anybody could replace by another one. It may be missing; nothing is created.
 //
-// Above it, a directory in which a group can write is accepted: with a umask of 0002 most
-// are, for the group of a single user. So is one of another owner, whom whoever chose the
-// path has trusted with it.
+// Parent directories in which a group can write are accepted: with a umask of 0002 most are
+// like that, for the group of a single user. So are those of another owner, who was trusted
+// by choosing the path.
 func CheckDir(path string) error {
 	abs, err := filepath.Abs(path)
 	if err != nil {
@@ -79,7 +79,7 @@ func checkDir(path string, info fs.FileInfo) error {
 	return nil
 }
 
-// checkWay goes down an absolute path as far as it exists, and returns that far.
+// checkWay checks the parents of an absolute path as far as they exist, and returns that far.
 func checkWay(path string) (there string, err error) {
 	there = string(filepath.Separator)
 	above, err := os.Stat(there)
@@ -118,8 +118,9 @@ func checkWay(path string) (there string, err error) {
 	return there, nil
 }
 
-// check refuses what is no file of its own, and, in a directory that is not shared, a file
-// whose content is up to somebody else. That others may read it is up to its owner.
+// check refuses anything but a regular file with one name, and, in a directory that is not
+// shared, a file that another user owns or can write to. Whether others may read it is up to
+// its owner.
 func (d *dir) check(name string, st *unix.Stat_t) error {
 	path, mode := d.join(name), uint32(st.Mode)
 	if mode&unix.S_IFMT != unix.S_IFREG {
@@ -140,7 +141,7 @@ func (d *dir) check(name string, st *unix.Stat_t) error {
 	return nil
 }
 
-// kind names what is no regular file.
+// kind names the type of a file that is not regular.
 func kind(mode uint32) string {
 	switch mode & unix.S_IFMT {
 	case unix.S_IFLNK:

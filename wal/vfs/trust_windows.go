@@ -7,10 +7,10 @@ import (
 	"syscall"
 )
 
-// CheckDir refuses what is no directory. It may be missing; nothing is created.
+// CheckDir refuses anything but a directory. It may be missing; nothing is created.
 //
-// Who can write in it, or put another one in its place, is up to access control lists
-// here, which are not looked at: it belongs where only the user of this process can write.
+// Access control lists decide here who can write in it or replace it, and they are not
+// checked: it belongs where only the user of this process can write.
 func CheckDir(path string) error {
 	info, err := os.Stat(path)
 	switch {
@@ -22,11 +22,11 @@ func CheckDir(path string) error {
 	return err
 }
 
-// Private cannot be told without the access control list, which is not looked at: a file
-// gets that of its directory, so it is as private as that.
+// Private does not check the access control list: a file inherits that of its directory, so
+// it is as private as that.
 func (f osFile) Private() (bool, error) { return true, nil }
 
-// kind names what is no regular file.
+// kind names the type of a file that is not regular.
 func kind(mode fs.FileMode) string {
 	switch mode.Type() {
 	case fs.ModeSymlink:
