@@ -1,4 +1,4 @@
-// Package listen is what a machine's ports have in common, whatever is spoken there.
+// Package listen is what a machine's ports have in common, independent of their protocols.
 //
 // It owns accepting and counting connections, TLS and its handshakes, what is done about too
 // many connections and about clients that do not speak the port's protocol, and stopping

@@ -17,7 +17,7 @@ const patience = time.Minute
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// records is a log that keeps what is wrong.
+// records is a log that keeps warnings and errors.
 type records struct {
 	mu  sync.Mutex
 	buf bytes.Buffer
@@ -37,7 +37,7 @@ func (r *records) take() string {
 	return s
 }
 
-// testPort greets whoever is accepted, and waits for the end of each.
+// testPort greets each accepted connection, and waits until all have ended.
 type testPort struct {
 	*Port
 	t       testing.TB
@@ -113,7 +113,7 @@ func (p *testPort) reads(c net.Conn, want string) {
 	}
 }
 
-// greeted dials, and is served.
+// greeted dials, and reads the greeting.
 func (p *testPort) greeted(l net.Listener) net.Conn {
 	p.t.Helper()
 	c := p.dial(l)

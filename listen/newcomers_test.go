@@ -16,7 +16,7 @@ func (f from) RemoteAddr() net.Addr {
 	return &net.TCPAddr{IP: net.ParseIP(f.addr), Port: 4711}
 }
 
-// comers are connections by name, the name of each being its address and a number.
+// comers are newcomers in a test, each of which has a name.
 type comers struct {
 	n    newcomers
 	all  map[*Conn]string
@@ -32,8 +32,8 @@ func (c *comers) come(addr, name string) *Conn {
 	return one
 }
 
-// Whoever opens many connections loses its own, however many hosts it has; who came from
-// elsewhere, and who was let in, stays.
+// A host that opens many connections gets its own evicted, however many hosts do; those of
+// other hosts, and those that were admitted, stay.
 func TestNewcomers(t *testing.T) {
 	c := &comers{n: newcomers{limit: 4}, all: make(map[*Conn]string)}
 	c.come("10.0.0.1", "member")
@@ -52,7 +52,7 @@ func TestNewcomers(t *testing.T) {
 	}
 	c.gone = nil
 	in := c.come("10.0.0.2", "second member")
-	c.n.remove(in) // it was let in
+	c.n.remove(in) // it was admitted
 	for _, addr := range []string{"10.0.1.1", "10.0.1.2", "10.0.1.3", "10.0.1.4", "10.0.1.5"} {
 		c.come(addr, addr)
 	}

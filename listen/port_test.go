@@ -6,8 +6,8 @@ import (
 	"testing"
 )
 
-// One too many is told so and ends; those that are in stay, and when one of them goes there
-// is room again.
+// A connection over the limit is told so and closed; those within it stay, and when one of
+// them ends there is room again.
 func TestOneTooMany(t *testing.T) {
 	l := loopback(t)
 	p := open(t, l, Config{MaxConnections: 2})
@@ -36,7 +36,7 @@ func TestOneTooMany(t *testing.T) {
 	}
 }
 
-// Whoever has connected before a stop is served, however late they were accepted.
+// Connections from before a stop are served, however late they are accepted.
 func TestConnectedBeforeTheStop(t *testing.T) {
 	l := loopback(t)
 	p := open(t, l, Config{MaxConnections: 100})

@@ -13,7 +13,7 @@ import (
 )
 
 // Of many connections over the limit a few are told so, however long they take, and the
-// others end at once: few of them hold a descriptor that nobody has counted.
+// others are closed at once: few of them hold a descriptor that is not counted.
 func TestManyOverTheLimit(t *testing.T) {
 	for name, cfg := range map[string]*tls.Config{
 		"plain": nil,
@@ -37,8 +37,8 @@ func TestManyOverTheLimit(t *testing.T) {
 					t.Fatalf("%d are refused, want %d", p.Refused(), many)
 				}
 			}
-			// Besides the one that is served and those that are told, one may have been
-			// accepted and not looked at.
+			// Besides the one that is served and those that are told, one may be accepted
+			// and not checked yet.
 			if most := l.most.Load(); most > 1+maxTelling+1 {
 				t.Errorf("%d connections were held at a time", most)
 			}
@@ -62,8 +62,8 @@ func TestCrowd(t *testing.T) {
 	}
 }
 
-// stuckListener counts the connections that are open on this side. All but the first
-// are stuck: what is written to them is not taken.
+// stuckListener counts the connections that are open at the server. All but the first are
+// stuck: writes to them block.
 type stuckListener struct {
 	net.Listener
 	release    chan struct{}
@@ -85,7 +85,7 @@ type stuckConn struct {
 	*net.TCPConn
 	listener *stuckListener
 	stuck    bool
-	hurry    bool // the deadline is that of who is not waited for
+	hurry    bool // a write deadline is set, as for clients that are not waited for
 	closed   sync.Once
 }
 

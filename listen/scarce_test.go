@@ -13,7 +13,7 @@ import (
 type scarceListener struct {
 	net.Listener
 	left  atomic.Int64
-	tried chan struct{} // receives when there was none
+	tried chan struct{} // receives after a failed accept
 }
 
 func newScarceListener(t *testing.T, times int64) *scarceListener {
@@ -33,8 +33,8 @@ func (l *scarceListener) Accept() (net.Conn, error) {
 	return l.Listener.Accept()
 }
 
-// A port for which there are no descriptors serves again when there are, and says
-// once what to do.
+// A port that is out of descriptors serves again once there are some, and logs what to do
+// once.
 func TestScarceDescriptors(t *testing.T) {
 	l := newScarceListener(t, 3)
 	p := open(t, l, Config{MaxConnections: 10})

@@ -16,7 +16,7 @@ import (
 // testCA signs the certificates of these tests.
 var testCA = sync.OnceValue(func() *certtest.CA { return certtest.New("test") })
 
-// A handshake that does not end is given up.
+// A handshake that does not end times out.
 func TestHandshakeTimeout(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		client, server := net.Pipe()
@@ -33,8 +33,8 @@ func TestHandshakeTimeout(t *testing.T) {
 	})
 }
 
-// Closing does not wait for a client that takes nothing any more: a stop closes one
-// idle connection after the other.
+// Closing does not wait for a client that no longer reads: a stop closes one idle connection
+// after the other.
 func TestCloseDoesNotWait(t *testing.T) {
 	for name, closing := range map[string]func(*secured) error{"close": (*secured).Close, "half": (*secured).CloseWrite} {
 		t.Run(name, func(t *testing.T) {

@@ -6,7 +6,8 @@ import (
 	"etcd/store"
 )
 
-// TestCheckApart checks who is told that an address means another machine elsewhere.
+// TestCheckApart checks which machines are refused because an address means another machine
+// on another host.
 func TestCheckApart(t *testing.T) {
 	const here, nowhere, there = "http://127.0.0.1:7001", "http://0.0.0.0:7001", "http://192.0.2.1:7001"
 	for _, test := range []struct {
@@ -14,7 +15,7 @@ func TestCheckApart(t *testing.T) {
 		refused         bool
 	}{
 		{here, here, false},
-		{here, there, false}, // they may know better
+		{here, there, false}, // a name may resolve well, which only they know
 		{there, here, false},
 		{there, there, false},
 		{nowhere, here, false},

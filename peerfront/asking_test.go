@@ -6,8 +6,8 @@ import (
 	"etcd/httpfront/fronttest"
 )
 
-// Only a few requests at a time may wait for the cluster at the port for machines: the
-// others must not be kept from electing a leader.
+// Only a few requests at a time may wait for the cluster at the port for machines: they must
+// not keep the other machines from electing a leader.
 func TestFewAskAtATime(t *testing.T) {
 	s := serve(t)
 	p := servePeers(t, s, &fronttest.Records{})

@@ -18,8 +18,8 @@ import (
 	"etcd/transport"
 )
 
-// A certificate of the CA that is none of a machine opens nothing on the port for machines:
-// the client is told why, and so is the operator, once.
+// A certificate of the CA that is not one of a machine gives no access to the port for
+// machines: the client is told why, and so is the operator, once.
 func TestCertificateOfAClientOnPeerPort(t *testing.T) {
 	shown := func(pair certtest.Pair) *tls.Config {
 		return &tls.Config{RootCAs: fronttest.CA().Pool(), Certificates: []tls.Certificate{pair.TLS()}}
@@ -72,7 +72,7 @@ func TestCertificateOfAClientOnPeerPort(t *testing.T) {
 	}
 }
 
-// What tells nothing of the cluster is told to whoever the CA has signed for.
+// Routes that tell nothing about the cluster are open to any certificate of the CA.
 func TestVersionOnPeerPort(t *testing.T) {
 	s := serve(t)
 	p := servePeers(t, s, io.Discard, demanding)
@@ -83,7 +83,7 @@ func TestVersionOnPeerPort(t *testing.T) {
 	}
 }
 
-// A machine that is refused for its certificate does not ask again.
+// A machine that is refused for its certificate does not retry.
 func TestJoinWithAnothersCertificate(t *testing.T) {
 	s := serve(t)
 	p := servePeers(t, s, io.Discard, demanding)

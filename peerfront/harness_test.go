@@ -53,7 +53,7 @@ func servePeersOn(t testing.TB, s *fronttest.Server, l net.Listener, log io.Writ
 
 func overTLS(s *setup) { fronttest.OverTLS(&s.Config) }
 
-// demanding makes a server ask for certificates of the CA, and look whose they are.
+// demanding makes a server demand certificates of the CA, and check whom they name.
 func demanding(s *setup) {
 	fronttest.Mutual(&s.Config)
 	s.front.certified = func(state tls.ConnectionState, host string) error {

@@ -40,7 +40,7 @@ func (f from) RemoteAddr() net.Addr {
 	return &net.TCPAddr{IP: net.ParseIP(f.addr), Port: 4711}
 }
 
-// Without certificates the hash is for those who are where members are. A stranger is told
+// Without certificates the hash is only for clients on hosts of members. A stranger is told
 // what to do, and nothing about the cluster.
 func TestHashIsForMembers(t *testing.T) {
 	for _, c := range []struct {
@@ -94,7 +94,7 @@ func TestHashIsForMembers(t *testing.T) {
 	}
 }
 
-// Names are looked up now and then, however often strangers ask.
+// Looking up names is rate limited, however often strangers ask.
 func TestMembersAreLookedUpNowAndThen(t *testing.T) {
 	now, lookUps := time.Unix(0, 0), 0
 	m := memberIPs{now: func() time.Time { return now }, lookUp: func(context.Context, string) ([]netip.Addr, error) {
@@ -114,7 +114,7 @@ func TestMembersAreLookedUpNowAndThen(t *testing.T) {
 	want(4, "m1")
 }
 
-// The state is read for one request at a time, and not again until it is another one.
+// The hash is computed for one request at a time, and not again until the state has changed.
 func TestHashIsComputedOnce(t *testing.T) {
 	s := serve(t)
 	p := servePeers(t, s, io.Discard, func(c *setup) { c.RequestTimeout = 500 * time.Millisecond })
@@ -133,7 +133,7 @@ func TestHashIsComputedOnce(t *testing.T) {
 	if r := p.Dial().Get("/hash"); r.Status != 200 || strings.Contains(r.Body, "kept") || r.Body == first.Body {
 		t.Errorf("of another state %s, and before %s", r.Body, first.Body)
 	}
-	p.hashes.turn <- struct{}{} // somebody is at it, for long
+	p.hashes.turn <- struct{}{} // another request has its turn, for long
 	r := p.Dial().Get("/hash")
 	if r.Status != 503 || r.Header.Get("Retry-After") != "1" || !strings.Contains(r.Body, `"errorCode":503`) {
 		t.Errorf("who waited too long gets %d %v %s", r.Status, r.Header, r.Body)

@@ -12,8 +12,8 @@ import (
 	"etcd/httpfront/fronttest"
 )
 
-// Machines that ask to join at once under one name, or with one address, do not all get
-// in, and the others are told who has it.
+// Of machines that join at once with the same name, or the same address, only one is added,
+// and the others are told which member has it.
 func TestMachinesThatJoinAtOnce(t *testing.T) {
 	for what, format := range map[string]string{
 		"name":                 `{"memberId":"%[1]d","name":"n","peerUrl":"http://127.0.0.1:70%[1]d","clientUrl":"http://127.0.0.1:40%[1]d","understood":{"protocol":"4","commands":"1-2","snapshots":"1-2"}}`,
@@ -47,8 +47,8 @@ func TestMachinesThatJoinAtOnce(t *testing.T) {
 	}
 }
 
-// A machine that was removed is none any more, however often it asks to join, and
-// removing it again, or one that never was, changes nothing.
+// A machine that was removed does not become a member again, however often it asks to join,
+// and removing it again, or one that never was a member, changes nothing.
 func TestJoinAndRemoveAgain(t *testing.T) {
 	s := serve(t)
 	p := servePeers(t, s, io.Discard)
@@ -77,8 +77,8 @@ func TestJoinAndRemoveAgain(t *testing.T) {
 	}
 }
 
-// A machine asks to join in JSON, and says so: what a web page may send without asking first is
-// of another type, or of none.
+// A request to join needs the content type of JSON: a web page may send only others, or none,
+// without a CORS preflight.
 func TestJoinInJSONOnly(t *testing.T) {
 	s := serve(t)
 	p := servePeers(t, s, io.Discard)
@@ -110,7 +110,7 @@ func TestJoinInJSONOnly(t *testing.T) {
 	}
 }
 
-// Whoever asks wrongly hears what to send, and does not fill the log by asking again.
+// An invalid request to join is answered with what to send, and retries do not fill the log.
 func TestJoinAskedWrongly(t *testing.T) {
 	s := serve(t)
 	log := &fronttest.Records{}
@@ -132,8 +132,8 @@ func TestJoinAskedWrongly(t *testing.T) {
 	fronttest.Check(t, p.Dial().Do("POST", joinPath, "{"+strings.Repeat(" ", 100_000)), 413, `{"errorCode":413,"message":"Request Entity Too Large","cause":"this port is for the other machines of the cluster, which send at most 65536 bytes"}`)
 }
 
-// What a machine says about itself is told to everybody, and stays: what is not a name or a
-// URL is refused, with the field and the reason, is not repeated, and is no entry.
+// The name and URLs of a machine are told to everybody, and stay: invalid ones are refused,
+// with the field and the reason, are not quoted, and do not become an entry.
 func TestJoinWithOddNamesAndURLs(t *testing.T) {
 	s := serve(t)
 	var log fronttest.Records

@@ -13,8 +13,8 @@ import (
 	"etcd/store"
 )
 
-// A machine that is reached by another protocol than the cluster's is not taken in,
-// and both sides are told.
+// A machine that is reached by another protocol than the cluster's is not added, and both
+// ends are told.
 func TestJoinByAnotherProtocol(t *testing.T) {
 	for name, test := range map[string]struct {
 		mode          func(*setup)

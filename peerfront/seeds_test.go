@@ -13,7 +13,7 @@ import (
 	"time"
 )
 
-// TestSeeds checks whom a machine asks that joins, and when it gives up.
+// TestSeeds checks which seeds a joining machine asks, and when it gives up.
 func TestSeeds(t *testing.T) {
 	type seed struct {
 		status int

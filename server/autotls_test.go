@@ -20,8 +20,8 @@ import (
 
 var quiet = slog.New(slog.NewTextHandler(io.Discard, nil))
 
-// TestAutoTLSPair checks which pair in a data directory is served with: one that this
-// machine has made, that is good now and here, and that nobody else may know.
+// TestAutoTLSPair checks which pair in a data directory is used: one that this machine has
+// made, that is valid now and here, and that nobody else can read.
 func TestAutoTLSPair(t *testing.T) {
 	now := time.Now()
 	for _, test := range []struct {
@@ -60,7 +60,7 @@ func TestAutoTLSPair(t *testing.T) {
 		if err != nil || (fault == "") != (test.fault == "") || !strings.Contains(fault, test.fault) {
 			t.Errorf("%s: %q, %v, want %q", test.name, fault, err, test.fault)
 		}
-		// Whatever it was, there is a good one afterwards, and nobody else can read its key.
+		// In each case there is a valid one afterwards, and nobody else can read its key.
 		if files, err = autoTLS(at, "127.0.0.1", quiet); err != nil {
 			t.Fatal(err)
 		}
@@ -73,8 +73,8 @@ func TestAutoTLSPair(t *testing.T) {
 	}
 }
 
-// TestAutoTLSOfSomebodyElse checks that a certificate which this program has not made is
-// neither used nor overwritten, and neither is a pair that somebody else has left.
+// TestAutoTLSOfSomebodyElse checks that neither a certificate which this program has not made
+// nor a pair that another user has left is used or overwritten.
 func TestAutoTLSOfSomebodyElse(t *testing.T) {
 	pair := certtest.New("CA").Issue("127.0.0.1")
 	dir := dataDir(t)
@@ -119,7 +119,7 @@ func TestAutoTLSOfSomebodyElse(t *testing.T) {
 	}
 }
 
-// madePair lets a data directory have a pair of certificate and key.
+// madePair makes a pair of certificate and key in a data directory.
 func madePair(t *testing.T, dir string) (*place, credentials.Files) {
 	t.Helper()
 	fsys, err := vfs.Dir(dir)

@@ -15,7 +15,7 @@ import (
 
 const storedWhole = `{"name":"a","clientAddr":"","peerAddr":""}`
 
-// dataDir is an empty directory, which nobody else can write in whatever the umask is.
+// dataDir returns an empty directory, in which nobody else can write whatever the umask is.
 func dataDir(t *testing.T) string {
 	t.Helper()
 	dir := filepath.Join(t.TempDir(), "data")
@@ -42,7 +42,7 @@ func lay(t *testing.T, dir string, files map[string]string) {
 	}
 }
 
-// contents are all files below a directory, and what they are if they are no regular files.
+// contents returns all files below a directory, and the type of those that are not regular.
 func contents(t *testing.T, dir string) map[string]string {
 	t.Helper()
 	found := map[string]string{}
@@ -61,8 +61,8 @@ func contents(t *testing.T, dir string) map[string]string {
 	return found
 }
 
-// TestInspect checks whose data directories are told from new ones, that nothing of
-// somebody else is used, and that nothing is changed to find that out.
+// TestInspect checks which data directories are told from new ones, that nobody else's data
+// is used, and that inspecting changes nothing.
 func TestInspect(t *testing.T) {
 	const joining = `{"name":"a","clientAddr":"","peerAddr":"","joining":"17"}`
 	const gone, foreignConfig = "its log is gone", "config.json is not what this program keeps"
@@ -139,7 +139,7 @@ var ours = []string{
 	"0000000000000001.wal.new", "0000000000000001-0000000000000002.snap", "received-0000000000000001-0000000000000002.snap.tmp",
 }
 
-// takeAll does to a data directory what a start does before it reads the log.
+// takeAll does what a start does with a data directory before it reads the log.
 func takeAll(t *testing.T, dir string, shared bool) (err error) {
 	t.Helper()
 	p, err := inspect(dir, shared, false)
@@ -229,8 +229,8 @@ func TestLockedFirst(t *testing.T) {
 	}
 }
 
-// TestLockKeepsContent checks that a file called lock is used as it is: it may be
-// somebody's.
+// TestLockKeepsContent checks that the content of a file called lock is kept: it may be
+// somebody else's.
 func TestLockKeepsContent(t *testing.T) {
 	dir := dataDir(t)
 	lay(t, dir, map[string]string{"lock": "a pid, perhaps"})
@@ -242,7 +242,7 @@ func TestLockKeepsContent(t *testing.T) {
 	}
 }
 
-// TestDiscard checks that a refused start removes the directories it has made, and no other.
+// TestDiscard checks that a refused start removes the directories it has made, and no others.
 func TestDiscard(t *testing.T) {
 	above := t.TempDir()
 	path := filepath.Join(above, "a", "b")

@@ -13,9 +13,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// TestPlanted plants what is no file of this program at each of its names, in a
+// TestPlanted plants something else at each name that this program uses for a file, in a
 // directory that is trusted and in one that is not. No link may be followed, nothing may
-// wait, and what a link leads to stays as it is.
+// block, and the target of a link stays as it is.
 func TestPlanted(t *testing.T) {
 	planters := map[string]func(victim, path string) error{
 		"a symbolic link": os.Symlink,
@@ -42,7 +42,7 @@ func TestPlanted(t *testing.T) {
 					t.Errorf("%s as %s: %v", what, name, err)
 				}
 				after := contents(t, above)
-				delete(after, filepath.Join(dir, "lock")) // may be there when auto-tls.key is looked at
+				delete(after, filepath.Join(dir, "lock")) // may exist when auto-tls.key is checked
 				delete(before, filepath.Join(dir, "lock"))
 				if !maps.Equal(before, after) {
 					t.Errorf("%s as %s: it was changed:\n%v\n%v", what, name, before, after)
@@ -89,14 +89,14 @@ func TestPlantedTemporaries(t *testing.T) {
 }
 
 // TestSafeDirectory checks that a directory in which others can write, or that they could
-// swap, is refused with what to do, unless that is insisted on.
+// replace, is refused with what to do, unless -trust-data-dir overrides that.
 func TestSafeDirectory(t *testing.T) {
 	const stranger = 12345
 	asRoot := os.Geteuid() == 0
 	type step struct {
 		path string // below the temporary directory
 		mode os.FileMode
-		uid  int // 0: as it is
+		uid  int // 0: unchanged
 	}
 	for _, test := range []struct {
 		name  string
@@ -156,8 +156,8 @@ func TestSafeDirectory(t *testing.T) {
 	}
 }
 
-// TestPlantedSymlinkToDirectory checks that a link which somebody else has left where
-// anybody can leave one is not taken for the data directory, and one of our own is.
+// TestPlantedSymlinkToDirectory checks that a link which another user has made where anybody
+// can make one is not followed to a data directory, and that one of our own is.
 func TestPlantedSymlinkToDirectory(t *testing.T) {
 	above := t.TempDir()
 	tmp := filepath.Join(above, "tmp")

@@ -10,7 +10,7 @@ import (
 	"testing"
 )
 
-// lines hands on the lines of a log.
+// lines is a log that passes on its lines.
 type lines chan string
 
 func (l lines) Write(line []byte) (int, error) {
@@ -21,7 +21,7 @@ func (l lines) Write(line []byte) (int, error) {
 // run runs a machine and returns where it serves clients, and how to stop it.
 func run(t *testing.T, cfg Config) (addr string, stop func() error) {
 	t.Helper()
-	log := make(lines, 1000) // more than a start and a stop say
+	log := make(lines, 1000) // more than a start and a stop log
 	cfg.Log = slog.New(slog.NewTextHandler(log, nil))
 	cfg.Exit = func(code int) { panic("the machine ends the process") }
 	ctx, cancel := context.WithCancel(context.Background())
@@ -68,7 +68,8 @@ func TestRun(t *testing.T) {
 	}
 }
 
-// TestRefusedConfig checks that what cannot work is refused before the directory is touched.
+// TestRefusedConfig checks that an invalid configuration is refused before the directory is
+// touched.
 func TestRefusedConfig(t *testing.T) {
 	for _, test := range []struct {
 		name  string

@@ -9,7 +9,7 @@ import (
 	"testing"
 )
 
-// TestUmask checks the modes of what is made, which no umask may widen.
+// TestUmask checks the modes of created files and directories, which no umask may widen.
 func TestUmask(t *testing.T) {
 	defer syscall.Umask(syscall.Umask(0))
 	above := t.TempDir()

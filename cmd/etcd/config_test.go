@@ -12,8 +12,8 @@ import (
 	"testing"
 )
 
-// TestRefusedFlags checks that a command line that cannot be meant is refused, with what
-// to write instead.
+// TestRefusedFlags checks that an invalid command line is refused, with what to write
+// instead.
 func TestRefusedFlags(t *testing.T) {
 	empty := filepath.Join(t.TempDir(), "empty")
 	if err := os.WriteFile(empty, []byte(" \n"), 0o600); err != nil {
@@ -113,8 +113,7 @@ func TestRefusedFlags(t *testing.T) {
 	}
 }
 
-// TestAcceptedFlags checks what is meant by command lines that are close to those that
-// are refused.
+// TestAcceptedFlags checks the meaning of command lines that are close to refused ones.
 func TestAcceptedFlags(t *testing.T) {
 	parse := func(args string, env ...string) *config {
 		t.Helper()
@@ -147,15 +146,15 @@ func TestAcceptedFlags(t *testing.T) {
 	}
 }
 
-// TestVersionOfAnything checks that -version asks for nothing else to be right.
+// TestVersionOfAnything checks that -version works whatever else is invalid.
 func TestVersionOfAnything(t *testing.T) {
 	if c, err := parseConfig([]string{"-version", "-C", "foo"}, []string{"ETCD_M=x"}, io.Discard); err != nil || !c.version {
 		t.Errorf("%+v, %v", c, err)
 	}
 }
 
-// TestUnknownVariables checks that variables that only look like ours are named, each
-// once, and stop nothing.
+// TestUnknownVariables checks that unknown variables with our prefix are reported, each once,
+// and are no error.
 func TestUnknownVariables(t *testing.T) {
 	c, err := parseConfig(nil, []string{
 		"ETCD_PORT=tcp://10.0.0.1:4001", "ETCD_VERSION=v3.5.0", "ETCD_LISTEN_CLIENT_URLS=http://0.0.0.0:2379", "ETCDCTL_API=3", "ETCD_M=7",

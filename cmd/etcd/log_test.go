@@ -14,7 +14,7 @@ import (
 	"unicode/utf8"
 )
 
-// reader is what a log is written to. It takes room bytes, and is stuck while blocked is open.
+// reader is the destination of a log. It takes room bytes, and is stuck while blocked is open.
 type reader struct {
 	bytes.Buffer
 	room    int
@@ -34,14 +34,14 @@ func (r *reader) Write(b []byte) (int, error) {
 	return n, nil
 }
 
-// TestLogReaderStuck checks that a log that nobody reads keeps nobody waiting and holds
-// a bounded number of bytes, and that the reader is told what is missing.
+// TestLogReaderStuck checks that a log that nobody reads blocks no caller, that its backlog is
+// bounded, and that the reader is told how many lines are missing.
 func TestLogReaderStuck(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		out := &reader{room: 1 << 20, blocked: make(chan struct{})}
 		w := newLogWriter(out, 30)
 		fmt.Fprintln(w, "line 0")
-		synctest.Wait() // it is on its way
+		synctest.Wait() // it is being written
 		for i := 1; i < 10; i++ {
 			fmt.Fprintln(w, "line", i)
 		}
@@ -67,8 +67,8 @@ func TestLogReaderStuck(t *testing.T) {
 	})
 }
 
-// TestLogFails checks that lines that cannot be written are counted, each once, and that
-// a torn one does not run into the next.
+// TestLogFails checks that lost lines are counted, each once, and that the next line does not
+// continue a torn one.
 func TestLogFails(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		out := &reader{room: 11}
@@ -95,9 +95,9 @@ func TestLogFails(t *testing.T) {
 	})
 }
 
-// TestLogShowsEverything checks that whatever a stranger has sent stands in the log so that
-// a terminal does not obey it and that it cannot pass for a line of its own, whichever way it
-// gets there.
+// TestLogShowsEverything checks that text from a stranger is escaped in the log, so that a
+// terminal does not obey it and it cannot pass for a line of its own, whichever way it gets
+// there.
 func TestLogShowsEverything(t *testing.T) {
 	const evil = "a\x1b[2J\r\ntime=0 level=ERROR msg=forged\u202e\u009b2J\u2028\x00\xff\x7f"
 	var out bytes.Buffer

@@ -12,7 +12,7 @@ import (
 	"time"
 )
 
-// TestObey checks what signals do, and when.
+// TestObey checks which signals stop the machine or end the process, and when.
 func TestObey(t *testing.T) {
 	const hup, term, interrupt = syscall.SIGHUP, syscall.SIGTERM, syscall.SIGINT
 	type sent struct {

@@ -20,7 +20,7 @@ func must(t *testing.T, err error) {
 
 const lockHolderVar = "VFS_TEST_HOLD_LOCK_IN"
 
-// TestMain lets the test binary stand in for a second server that holds a lock
+// TestMain lets the test binary act as a second server that holds a lock
 // until its standard input ends.
 func TestMain(m *testing.M) {
 	if dir := os.Getenv(lockHolderVar); dir != "" {

@@ -13,8 +13,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// TestDirFollowsNothing plants what is no file of a directory's own at a name in it.
-// Nothing may be followed, waited for, or removed that is not the planted name itself.
+// TestDirFollowsNothing plants something other than a regular file at a name in a directory.
+// It may not be followed or block, and only the planted name itself may be removed.
 func TestDirFollowsNothing(t *testing.T) {
 	for what, plant := range map[string]func(victim, path string) error{
 		"a symbolic link": os.Symlink,
@@ -49,7 +49,7 @@ func TestDirFollowsNothing(t *testing.T) {
 	}
 }
 
-// A link that takes the place of the directory while it is in use changes nothing.
+// A link that replaces the directory while it is in use changes nothing.
 func TestDirThatIsReplaced(t *testing.T) {
 	above := t.TempDir()
 	path, moved, trap := filepath.Join(above, "data"), filepath.Join(above, "moved"), filepath.Join(above, "trap")

@@ -6,8 +6,8 @@ import (
 	"io/fs"
 )
 
-// UnsafeError says that a user other than that of this process, or root, decides what is in
-// a file or directory. Its message ends with what to do.
+// UnsafeError says that a user who is neither that of this process nor root decides what is
+// in a file or directory. Its message ends with what to do.
 type UnsafeError struct {
 	Path, Reason, Remedy string
 }

@@ -32,8 +32,8 @@ func trusted(uid uint32) bool { return uid == user() || uid == 0 }
 // anybody could replace by another one. It may be missing; nothing is created.
 //
 // Parent directories in which a group can write are accepted: with a umask of 0002 most are
-// like that, for the group of a single user. So are those of another owner, who was trusted
-// by choosing the path.
+// like that, for the group of a single user. So are those of another owner, whom the operator
+// has trusted by choosing the path.
 func CheckDir(path string) error {
 	abs, err := filepath.Abs(path)
 	if err != nil {
@@ -79,7 +79,7 @@ func checkDir(path string, info fs.FileInfo) error {
 	return nil
 }
 
-// checkWay checks the parents of an absolute path as far as they exist, and returns that far.
+// checkWay checks an absolute path component by component, and returns how far it exists.
 func checkWay(path string) (there string, err error) {
 	there = string(filepath.Separator)
 	above, err := os.Stat(there)
