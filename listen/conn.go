@@ -18,9 +18,9 @@ const (
 	lingerBytes = 64 << 20
 )
 
-// Conn is a connection to a port. Its first Read does the handshake if the port has TLS,
-// and finds out whether the client speaks what the port does: it returns ErrPlain or ErrTLS
-// if it does not, which can be answered.
+// Conn is a connection to a port. Its first Read does the handshake if the port has TLS, and
+// checks whether the client speaks the port's protocol: if not, it returns ErrPlain or ErrTLS,
+// and the client can still be answered.
 type Conn struct {
 	net.Conn
 	port    *Port

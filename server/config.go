@@ -39,7 +39,7 @@ type Config struct {
 
 	History         uint     // (-m) events kept for watchers
 	SetHistory      bool     // whether History replaces the limit that a cluster has already
-	SetMaxMembers   bool     // whether MaxMembers does
+	SetMaxMembers   bool     // the same for MaxMembers
 	NoSnapshots     bool     // (-snapshot=false) keep the whole log
 	SnapshotEntries uint64   // (-snapshot-count) entries after which a snapshot is due whatever their size; 0: by size alone
 	SkipEntries     []uint64 // (-skip-entry) indexes of entries that are applied as no-ops

@@ -22,7 +22,7 @@ const askTime = 3 * time.Second
 
 // forceNewCluster carries out -force-new-cluster: it refounds the cluster with this machine
 // as its only member and the data of the one before. A flag that stays on the command line
-// does nothing at later starts, neither while the machine is alone nor once its cluster grew.
+// does nothing at later starts, neither while the machine is alone nor once its cluster has grown.
 func forceNewCluster(ctx context.Context, p *place, disk *actors.Disk, addr string, dial dialer, log *slog.Logger) error {
 	switch {
 	case disk.New || disk.Joining():

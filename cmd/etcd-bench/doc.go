@@ -10,8 +10,7 @@
 //
 // With -failover it starts three machines of each, kills the leaders of both in turns, again
 // and again, and measures the time from the kill to the first write that a survivor
-// acknowledges.
-// Heartbeats and election timeouts are the same for both.
+// acknowledges. Heartbeats and election timeouts are the same for both.
 //
 // With -reconnect it starts ours alone, writes 90,000 events, lets that many clients
 // reconnect at once with a watch from before them, and measures how long a fresh event of

@@ -110,8 +110,8 @@ func run(args []string, out io.Writer) error {
 	return nil
 }
 
-// startAll starts the servers to compare. It returns those it started also
-// when it fails.
+// startAll starts the servers to compare. If it fails, it returns those it has
+// started.
 func startAll(base, ours, other string) ([]*target, error) {
 	t, err := startOurs(base, ours, "ours", nil)
 	if err != nil {

@@ -18,8 +18,8 @@ type stopSignal struct{ os.Signal }
 
 func (s stopSignal) Error() string { return "signal: " + s.String() }
 
-// stopSignals returns a context that ends with the first signal to stop. One that follows
-// later ends the process at once.
+// stopSignals returns a context that ends with the first signal to stop. A later one ends the
+// process at once.
 func stopSignals(log *slog.Logger, exit func(code int)) context.Context {
 	signals := make(chan os.Signal, 4)
 	signal.Notify(signals, syscall.SIGINT, syscall.SIGTERM)
