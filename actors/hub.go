@@ -103,8 +103,8 @@ func send(ctx actor.Context, batches []watch.Batch) {
 // are enough to use all processors.
 const writers = 4
 
-// writerActor hands out what is ready for subscribers. Sessions write it to their
-// connections meanwhile, on its goroutine.
+// writerActor hands out what is ready for subscribers. Sessions receive it on the goroutine
+// of the writer, and only pass it on: each connection has a goroutine that writes to it.
 type writerActor struct{ to *pids }
 
 func (w *writerActor) Receive(ctx actor.Context) {

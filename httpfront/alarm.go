@@ -5,20 +5,20 @@ import (
 	"time"
 )
 
-// alarm bounds the waits of a session for its answers. Its timer is not set for each of
-// them: most answers come long before, and setting it costs a tenth of a local read. It
-// goes off for a wait that has ended, and is set again then for the one under way.
+// alarm is the timeout of a session's waits for answers. Its timer is not reset for each
+// wait: most answers come long before, and a reset costs a tenth of a local read. So it may
+// fire for a wait that has ended, and is reset then for the current one.
 type alarm struct {
-	ring func() // called at the end of a wait or before, on a goroutine of its own
+	ring func() // called when the timer fires: at the deadline of a wait or before, on a goroutine of its own
 
 	mu    sync.Mutex
-	id    uint64      // of the request that waits
-	until time.Time   // zero if none does
+	id    uint64      // of the request that is waited for
+	until time.Time   // deadline of that wait; zero: there is none
 	timer *time.Timer // nil before the first wait
-	at    time.Time   // when it goes off, zero if it is not set
+	at    time.Time   // when it fires; zero: it is not set
 }
 
-// begin starts the wait of a request.
+// begin starts the wait for the answer to a request.
 func (a *alarm) begin(id uint64, until time.Time) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -41,7 +41,8 @@ func (a *alarm) end() {
 	a.mu.Unlock()
 }
 
-// rings is for ring. It returns the ID of the request whose time is over.
+// rings is called by ring. It returns the ID of the request, and whether its deadline has
+// passed; otherwise it resets the timer for the wait, if there is one.
 func (a *alarm) rings() (id uint64, over bool) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -57,7 +58,7 @@ func (a *alarm) rings() (id uint64, over bool) {
 	return a.id, left <= 0
 }
 
-// stop lets go of the timer.
+// stop stops the timer.
 func (a *alarm) stop() {
 	a.mu.Lock()
 	defer a.mu.Unlock()

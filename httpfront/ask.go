@@ -12,15 +12,16 @@ import (
 	"etcd/version"
 )
 
-// What a handler may ask the machine for.
+// The requests that a handler can make to the machine.
 
-// ErrNoAnswer says that nothing came within the request timeout. The answer is dropped when
-// it comes.
+// ErrNoAnswer means that no answer came within the request timeout. One that comes later is
+// dropped.
 var ErrNoAnswer = errors.New("this machine has not answered within the request timeout: it is busy reading, or receiving, its state")
 
-// verdict is until when to wait for an answer that the raft core watches over. It counts the
-// request timeout in ticks, which come a little late, and its verdict says whether anything
-// was done. What it has handed to the store it no longer watches.
+// verdict is the deadline for an answer on which the raft core has a timeout of its own. The
+// core counts that in ticks, which come a little late, and its error says whether anything was
+// done: so wait a little longer than the request timeout. Once it has handed a request to the
+// store it no longer times it out.
 func (x *Exchange) verdict() time.Time {
 	return x.Deadline.Add(max(time.Second, x.server.cfg.RequestTimeout/10))
 }
@@ -34,7 +35,7 @@ func ask[A actors.Answer](x *Exchange, to *actor.PID, message any, deadline time
 	return a.(A), nil
 }
 
-// change asks for something to be done. Without an answer it may be done all the same.
+// change requests a change. If no answer comes, the change may take effect all the same.
 func (x *Exchange) change(message any) *actors.Proposed {
 	reply, err := ask[*actors.Proposed](x, x.server.machine.Raft, message, x.verdict())
 	if err != nil {
@@ -43,17 +44,17 @@ func (x *Exchange) change(message any) *actors.Proposed {
 	return reply
 }
 
-// Propose has a command, of [store.Encode], committed and applied.
+// Propose proposes a command, encoded by [store.Encode], and waits until it is applied.
 func (x *Exchange) Propose(command []byte) *actors.Proposed {
 	return x.change(&actors.Propose{ID: x.session.expect(), ReplyTo: x.session.pid, Command: command})
 }
 
-// Join has a member added, or what it says of itself changed.
+// Join adds a member, or updates its name, URLs and commands.
 func (x *Exchange) Join(m store.Member, commands version.Range) *actors.Proposed {
 	return x.change(&actors.Join{ID: x.session.expect(), ReplyTo: x.session.pid, Member: m, Commands: commands})
 }
 
-// Leave has a member removed.
+// Leave removes a member.
 func (x *Exchange) Leave(member uint64) *actors.Proposed {
 	return x.change(&actors.Leave{ID: x.session.expect(), ReplyTo: x.session.pid, Member: member})
 }
@@ -71,10 +72,10 @@ func (x *Exchange) Read(path string, local bool) *actors.ReadReply {
 	return reply
 }
 
-// Sync waits until local state has every write that was acknowledged before.
+// Sync waits until local state has every write that was acknowledged before the call.
 func (x *Exchange) Sync() error { return x.SyncUntil(x.verdict()) }
 
-// SyncUntil is Sync for those who do not wait for the verdict of the core.
+// SyncUntil is Sync with a deadline, which may come before the timeout of the raft core.
 func (x *Exchange) SyncUntil(deadline time.Time) error {
 	reply, err := ask[*actors.Synced](x, x.server.machine.Raft, &actors.Sync{ID: x.session.expect(), ReplyTo: x.session.pid}, deadline)
 	if err != nil {
@@ -83,7 +84,7 @@ func (x *Exchange) SyncUntil(deadline time.Time) error {
 	return reply.Err
 }
 
-// Freeze returns the state as it is on this machine.
+// Freeze returns a view of the state as it is on this machine.
 func (x *Exchange) Freeze() (*store.View, error) {
 	reply, err := ask[*actors.Frozen](x, x.server.machine.Store, &actors.Freeze{ID: x.session.expect(), ReplyTo: x.session.pid}, x.Deadline)
 	if err != nil {
@@ -101,7 +102,7 @@ func (x *Exchange) Status() (*actors.StatusReply, error) {
 	return reply, reply.Err
 }
 
-// Leader returns who leads, as far as this machine knows; 0: nobody.
+// Leader returns the ID of the leader, as far as this machine knows; 0 if it knows of none.
 func (x *Exchange) Leader() (uint64, error) {
 	reply, err := ask[*actors.LeaderReply](x, x.server.machine.Raft, &actors.AskLeader{ID: x.session.expect(), ReplyTo: x.session.pid}, x.Deadline)
 	if err != nil {

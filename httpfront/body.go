@@ -9,13 +9,13 @@ import (
 	"github.com/valyala/fasthttp"
 )
 
-// firstBody is the memory that every body may have. What one takes beyond that counts
-// against -max-body-memory; so small requests are served when others have used it up,
-// and all together these first bytes are bounded by the number of connections.
+// firstBody is the memory, in bytes, that every body may take. What it takes beyond that
+// counts against -max-body-memory; so small requests are served even when large ones have
+// used that up, and the sum of these first bytes is bounded by the number of connections.
 const firstBody = 4 << 10
 
-// A body in chunks may take chunkRatio bytes for each that is in them, and chunkSlack
-// besides, for what is read ahead of it.
+// A chunked body may take chunkRatio bytes on the connection for each byte of content, and
+// chunkSlack on top of that, for what is read ahead.
 const (
 	chunkRatio = 16
 	chunkSlack = 2 * maxHeader
@@ -24,14 +24,15 @@ const (
 var (
 	// errBodyTooLong is a body over -max-body.
 	errBodyTooLong = errors.New("httpfront: the body is too long")
-	// errChunks is a body of which hardly anything is in its chunks: the rest are extensions
-	// or zeros before their sizes, which nobody sends in good faith.
+	// errChunks is a chunked body with hardly any content: the rest are chunk extensions, or
+	// zeros before the sizes, which nobody sends in good faith.
 	errChunks = errors.New("httpfront: the chunks of a body have too little in them")
 	// errBodyMemory is a body for which -max-body-memory has nothing left.
 	errBodyMemory = errors.New("httpfront: too many bytes of bodies are under way")
 )
 
-// bodyMemory counts the bytes of the bodies under way, beyond the first ones of each.
+// bodyMemory counts the bytes of the bodies of requests in flight, beyond the first ones of
+// each.
 type bodyMemory struct {
 	limit int64
 	used  atomic.Int64
@@ -51,11 +52,11 @@ func (m *bodyMemory) give(n int64) {
 	}
 }
 
-// readBody reads the body of a request. Its memory grows with what has come, to twice
-// that at most, whatever Content-Length says. counted is what is to be given back to
-// s.bodies when the request is served, also after an error.
+// readBody reads the body of a request. Its buffer grows with what has arrived, to twice
+// that at most, whatever Content-Length says. The caller gives counted back to s.bodies
+// when the request is served, also after an error.
 func (s *Server) readBody(ctx *fasthttp.RequestCtx) (body string, counted int64, err error) {
-	length := ctx.Request.Header.ContentLength() // negative if it is not known
+	length := ctx.Request.Header.ContentLength() // negative if unknown
 	if length > s.cfg.MaxBody {
 		return "", 0, errBodyTooLong
 	}

@@ -12,7 +12,7 @@ import (
 	"etcd/listen"
 )
 
-// accepting gives the connections of a port what HTTP needs of them.
+// accepting wraps the connections that a port accepts in a conn.
 type accepting struct{ net.Listener }
 
 func (a accepting) Accept() (net.Conn, error) {
@@ -23,20 +23,20 @@ func (a accepting) Accept() (net.Conn, error) {
 	return &conn{Conn: c.(*listen.Conn)}, nil
 }
 
-// conn is a client's connection. What it adds to that of the port is its session, that
-// bytes which were read too early can be given back, and what a body in chunks may take.
+// conn is a client's connection. It adds to that of the port its session, a buffer for bytes
+// that were read ahead and are read again, and a bound on what a chunked body may take.
 type conn struct {
 	*listen.Conn
 	session *session
 
-	early   []byte // read next
-	gotLine bool   // a line has come since the last request: an error is not in its first
-	drained bool   // give back what is buffered above, read nothing new
-	chunked bool   // a body in chunks is being read
-	unread  int    // bytes that it may still take, sizes and extensions of the chunks included
-	first   bool   // fasthttp has not announced the first request
-	// parked is what the connection does next instead of being closed by fasthttp, which
-	// does that to one that was taken out of it.
+	early   []byte // read ahead; Read returns it first
+	gotLine bool   // a line has arrived since the last request: an error is not in the request line
+	drained bool   // Read gets nothing new, so that a buffered reader above returns only what it has
+	chunked bool   // a chunked body is being read
+	unread  int    // bytes that it may still take, chunk sizes and extensions included
+	first   bool   // fasthttp has not announced the first request yet
+	// parked runs when fasthttp closes the connection, instead: fasthttp closes every
+	// connection that was hijacked.
 	parked  func()
 	closing sync.Once
 }
@@ -63,8 +63,8 @@ func (c *conn) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// reclaim takes the connection back from a hijack: what the reader above had read
-// ahead will be read again, and the reader, with its buffer, goes back to its pool.
+// reclaim takes the connection back from a hijack: what the buffered reader above has read
+// ahead will be read again, so the reader, with its buffer, can go back to its pool.
 func (c *conn) reclaim(hijacked io.Reader) error {
 	c.drained = true
 	early, err := io.ReadAll(hijacked)
@@ -79,8 +79,8 @@ func (c *conn) reclaim(hijacked io.Reader) error {
 }
 
 // Close ends the session of the connection, and closes it. When fasthttp closes a connection
-// that was taken out of it for a watch it has put all its own away, and the watch begins to
-// wait, on a goroutine of its own.
+// that was hijacked for a watch, it has released everything of its own: then the connection
+// stays open, and the watch begins to wait, on a goroutine of its own.
 func (c *conn) Close() error {
 	if parked := c.parked; parked != nil {
 		c.parked = nil
@@ -95,8 +95,8 @@ func (c *conn) Close() error {
 	return c.Conn.Close()
 }
 
-// connState follows whether a connection has a request under way. fasthttp announces
-// the first one before a byte of it has come; that one begins when something is read.
+// connState keeps track of whether a connection has a request in flight. fasthttp announces
+// the first one before a byte of it has arrived; that one begins when something is read.
 func connState(nc net.Conn, state fasthttp.ConnState) {
 	c, ok := nc.(*conn)
 	if !ok {
@@ -117,8 +117,8 @@ func connState(nc net.Conn, state fasthttp.ConnState) {
 	}
 }
 
-// beQuiet says that the connection is about to wait for its first request, or for the
-// first one after a watch.
+// beQuiet marks the connection as quiet: it is about to wait for its first request, or for
+// the first one after a watch.
 func (c *conn) beQuiet() {
 	c.first = true
 	c.SetQuiet(true)

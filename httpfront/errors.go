@@ -14,15 +14,15 @@ import (
 type Error struct {
 	apierror.Error
 	Status int    `json:"-"` // of HTTP
-	allow  string // of a 405: the methods there are
+	allow  string // of a 405: the methods that are allowed
 }
 
-// NewError is an error with a code of package apierror.
+// NewError returns an error with a code of package apierror.
 func NewError(code int, cause string) *Error {
 	return &Error{Error: apierror.New(code, cause), Status: apierror.Status(code)}
 }
 
-// HTTPError is an error that the API has no code for.
+// HTTPError returns an error that the API has no code for.
 func HTTPError(status int, cause string) *Error {
 	return &Error{Error: apierror.OfHTTP(status, cause), Status: status}
 }
@@ -33,7 +33,7 @@ func methodNotAllowed(method, allow string) *Error {
 	return e
 }
 
-// Unserved words the reason for which a request was not served.
+// Unserved returns the answer to a request that failed with err.
 func Unserved(err error) *Error {
 	switch {
 	case errors.Is(err, raftnode.ErrNoLeader):
@@ -58,7 +58,7 @@ func (e *Error) Write(resp *fasthttp.Response) {
 	WriteJSON(resp, e)
 }
 
-// RetryLater is an error that goes away by itself, soon.
+// RetryLater is an error that goes away by itself: clients are told to retry after a second.
 type RetryLater struct{ *Error }
 
 func (e RetryLater) Write(resp *fasthttp.Response) {

@@ -10,23 +10,23 @@ import (
 	"etcd/listen"
 )
 
-// Exchange is one request and the way to its answer: what a handler works on. It is what
-// an API is built on, besides [Route] and [Answer]:
+// Exchange is one request, as its handler sees it, and all that the handler needs to answer
+// it. An API is built on it, on [Route] and on [Answer]:
 //
 //   - parse: Path, Slash, [Exchange.Key], [Exchange.Form], Body, [Exchange.Header];
-//   - ask: [Exchange.Read], [Exchange.Propose] and their kin in ask.go, each of which waits
-//     for its answer, in time;
+//   - ask: [Exchange.Read], [Exchange.Propose] and the others in ask.go, each of which waits
+//     for its answer, until a deadline;
 //   - park: [Exchange.Watch].
 //
-// It is valid during the call of its handler only; what a watch renders later must not hold
-// on to it.
+// It is valid only during the call of its handler; what renders the answer of a watch later
+// must not keep it.
 type Exchange struct {
-	// Path is clean. Slash says that it was written with a slash at its end.
+	// Path is clean. Slash means that the client wrote it with a slash at its end.
 	Path  string
 	Slash bool
 	// Body is the whole body.
 	Body string
-	// Deadline is when the client has to have its answer, unless it is that of a watch.
+	// Deadline is when the request times out. A watch waits for its event without one.
 	Deadline time.Time
 
 	query   string
@@ -35,18 +35,18 @@ type Exchange struct {
 	session *session // nil until Start
 }
 
-// Handler answers a request; nil if it has been answered already, or its connection was taken
-// over for a watch.
+// Handler answers a request. It returns nil if the request has been answered already, or its
+// connection was hijacked for a watch.
 type Handler func(x *Exchange) Answer
 
-// Key is what the path has below a prefix: "/v1/keys/a" below "/v1/keys" is "/a", and
-// "/v1/keys" itself is "/". ok is false if the path is elsewhere.
+// Key returns the part of the path below a prefix: "/v1/keys/a" below "/v1/keys" is "/a", and
+// "/v1/keys" itself is "/". ok is false if the path is not below it.
 func (x *Exchange) Key(prefix string) (key string, ok bool) { return under(x.Path, prefix) }
 
-// Header is that of the request.
+// Header returns the header of the request.
 func (x *Exchange) Header() *fasthttp.RequestHeader { return &x.ctx.Request.Header }
 
-// Plain says that the request has neither a query nor a body, so that its form is empty.
+// Plain reports whether the request has neither a query nor a body, so that its form is empty.
 func (x *Exchange) Plain() bool { return x.query == "" && x.Body == "" }
 
 // Form returns the parameters of the request. The error is in the shape of the API.
@@ -58,20 +58,21 @@ func (x *Exchange) Form() (Form, *Error) {
 	return f, nil
 }
 
-// Scheme is that of the URLs of this port.
+// Scheme returns the scheme of the URLs of this port.
 func (x *Exchange) Scheme() string { return x.server.cfg.scheme() }
 
-// Conn is the connection over which the request has come.
+// Conn returns the connection on which the request has arrived.
 func (x *Exchange) Conn() *listen.Conn { return x.ctx.Conn().(*conn).Conn }
 
 // Report logs that the client speaks in a way that cannot work, see [listen.Port.Report].
 func (x *Exchange) Report(f listen.Fault, err error) { x.server.port.Report(x.ctx.Conn(), f, err) }
 
-// Fasthttp is the request as the library has it, for what answers it by itself.
+// Fasthttp returns the request as the library has it, for handlers that write the response
+// themselves.
 func (x *Exchange) Fasthttp() *fasthttp.RequestCtx { return x.ctx }
 
-// Machine is the one that is served; nil before there is one, which only the handlers of
-// early routes see.
+// Machine returns the machine that is served. It is nil before there is one, which only
+// handlers of early routes see.
 func (x *Exchange) Machine() *actors.Machine {
 	if !x.server.isAttached() {
 		return nil
@@ -79,9 +80,9 @@ func (x *Exchange) Machine() *actors.Machine {
 	return x.server.machine
 }
 
-// Start begins the session of the request once there is a machine; false if there is none
-// in time. The handlers of early routes call it before they ask for anything; for all others
-// it was called.
+// Start waits for the machine, begins the session of the request, and reports whether the
+// machine was there before the deadline. Handlers of early routes call it before they ask for
+// anything; for all others it has been called.
 func (x *Exchange) Start() bool {
 	if !x.server.waitForMachine(x.Deadline) {
 		return false

@@ -15,10 +15,10 @@ import (
 )
 
 const (
-	// maxFields bounds the fields of a form; a body of nothing but "&a&a" would cost many
+	// maxFields bounds the fields of a form; a body of nothing but "&a&a" would take many
 	// times its length.
 	maxFields = 100
-	// maxNamed bounds how much of a name or a type that a client sent is repeated to it.
+	// maxNamed bounds, in bytes, how much of a client's name or type an error repeats.
 	maxNamed = 64
 )
 
@@ -26,7 +26,7 @@ const (
 // query, each in the order in which they were sent.
 type Form []Field
 
-// Field is one of them.
+// Field is one parameter.
 type Field struct{ Name, Value string }
 
 // Get returns the first field with that name. Names are case sensitive.
@@ -40,8 +40,8 @@ func (f Form) Get(name string) (value string, ok bool) {
 }
 
 // readForm collects the parameters of a request. Whatever it cannot read whole is an
-// error that names it: a condition or a time to live that was dropped would make a
-// different request of it.
+// error that names it: to drop a condition or a time to live would make it a different
+// request.
 func readForm(header *fasthttp.RequestHeader, body, query string) (Form, error) {
 	var f Form
 	if body != "" {
@@ -56,7 +56,7 @@ func readForm(header *fasthttp.RequestHeader, body, query string) (Form, error) 
 	return appendPairs(f, query)
 }
 
-// TypeForm is the type of a body that curl and nearly everybody sends.
+// TypeForm is the type of the bodies that curl and nearly all clients send.
 const TypeForm = "application/x-www-form-urlencoded"
 
 func readFields(contentType, body string) (Form, error) {
@@ -105,7 +105,7 @@ func appendPairs(f Form, encoded string) (Form, error) {
 	return f, nil
 }
 
-// badEscape words what [url.QueryUnescape] says.
+// badEscape is the error of [url.QueryUnescape] in words for clients.
 func badEscape(err error) error {
 	escape := "%"
 	if bad, ok := errors.AsType[url.EscapeError](err); ok {
@@ -116,7 +116,7 @@ func badEscape(err error) error {
 
 var errManyFields = fmt.Errorf("more than %d fields", maxFields)
 
-// readMultipart takes the fields of a multipart body.
+// readMultipart reads the fields of a multipart body.
 func readMultipart(r *multipart.Reader) (Form, error) {
 	var f Form
 	for {

@@ -12,14 +12,14 @@ var (
 	headerTransferEncoding = []byte(fasthttp.HeaderTransferEncoding)
 	codingChunked          = []byte("chunked")
 
-	// errVersion is a request in a version of HTTP that is not spoken here. fasthttp takes any
-	// that looks like one.
+	// errVersion is a request in a version of HTTP that is not supported. fasthttp accepts
+	// anything that looks like a version.
 	errVersion = errors.New("httpfront: another version of HTTP")
-	// errExpectation is a client that expects more than to be told to send its body.
+	// errExpectation is a request with an expectation other than 100-continue.
 	errExpectation = errors.New("httpfront: it is not known what the client expects")
 )
 
-// continues is what a client may expect.
+// continues is the only value of Expect that is supported.
 const continues = "100-continue"
 
 func speaksVersion(h *fasthttp.RequestHeader) bool {
@@ -36,8 +36,8 @@ func expectsSomething(h *fasthttp.RequestHeader) bool {
 	return false
 }
 
-// expectsMore says whether a client expects more than to be told to send its body. It looks
-// at what was sent, and not at what heedExpectation has made of it.
+// expectsMore reports whether a client expects anything but 100-continue. It looks at the
+// header as it was sent, not as heedExpectation has rewritten it.
 func expectsMore(h *fasthttp.RequestHeader) bool {
 	for line := range bytes.SplitSeq(h.RawHeaders(), []byte{'\n'}) {
 		name, value, _ := bytes.Cut(line, []byte{':'})
@@ -53,10 +53,10 @@ func expectsMore(h *fasthttp.RequestHeader) bool {
 	return false
 }
 
-// ambiguous says why it is not certain where a request ends, or "". A proxy in front
-// that decides otherwise would take part of one client's request for that of another
-// (RFC 9112, 5 and 6.1). It looks for what fasthttp lets pass; the rest, such as two
-// lengths, never gets here.
+// ambiguous returns why it is not certain where a request ends, or "". A proxy in front
+// that decides otherwise would take part of one client's request for another's: request
+// smuggling (RFC 9112, 5 and 6.1). It looks for what fasthttp lets pass; the rest, such as
+// two lengths, never gets here.
 func ambiguous(h *fasthttp.RequestHeader) string {
 	hasLength, hasCoding := false, false
 	for raw := h.RawHeaders(); len(raw) > 0; {
@@ -94,8 +94,8 @@ func ambiguous(h *fasthttp.RequestHeader) string {
 	return ""
 }
 
-// wantsClose says whether the client ends the connection after this request. fasthttp
-// sees that only if Connection is exactly "close".
+// wantsClose reports whether the client wants the connection closed after this request.
+// fasthttp sees that only if Connection is exactly "close".
 func wantsClose(h *fasthttp.RequestHeader) bool {
 	if h.ConnectionClose() {
 		return true

@@ -10,22 +10,22 @@ import (
 	"github.com/valyala/fasthttp"
 )
 
-// pages decides what web pages may do at a port. Every page that somebody looks at may send
-// requests to whatever that person's computer reaches, localhost included. The browser says in
-// headers that no page can forge which page it is: Origin and Sec-Fetch-Site, or, when a name of
-// the page's own leads here (DNS rebinding), that name in Host. Who is no browser sends neither
-// of the first two.
+// pages decides what web pages may do at a port. Every page that is open in a browser can send
+// requests to whatever that computer reaches, localhost included. The browser says in headers
+// that no page can forge which page it is: Origin and Sec-Fetch-Site, or, when the page's own
+// name resolves to this machine (DNS rebinding), that name in Host. Clients other than browsers
+// send neither of the first two.
 type pages struct {
-	peers     bool // this is the port for other machines
+	peers     bool // this is the port for machines
 	every     bool // all pages may use this port
 	scheme    string
-	own       string              // origin of the pages of this port, as clients are told its address
-	permitted map[string][]header // by origin, the headers with which its pages read an answer
-	others    []header            // the headers of an answer to anybody else
+	own       string              // origin of the pages of this port, at its advertised address
+	permitted map[string][]header // by origin, the headers that let its pages read an answer
+	others    []header            // the headers of all other answers
 
 	checkHost bool
-	hosts     map[string]bool // names that this machine has
-	everyHost bool            // it has any name
+	hosts     map[string]bool // names of this machine
+	everyHost bool            // every name is one of this machine
 
 	foreign, wrongHost *Error
 }
@@ -37,7 +37,7 @@ var (
 	headerSecFetchDest = []byte("Sec-Fetch-Dest")
 )
 
-// header is one of an answer.
+// header is a header of an answer.
 type header struct{ name, value string }
 
 // varyOrigin keeps a cache from giving one page the answer to another.
@@ -87,13 +87,13 @@ func newPages(cfg *Config) *pages {
 	return p
 }
 
-// refuse says why a request is not served, because of the page that has sent it; nil if it may
-// be served.
+// refuse returns the error for a request that is not served because of the page that has sent
+// it; nil if it may be served.
 func (p *pages) refuse(ctx *fasthttp.RequestCtx) *Error {
 	h := &ctx.Request.Header
 	host := h.Host()
 	if uri := h.RequestURI(); len(uri) > 0 && uri[0] != '/' {
-		host = ctx.URI().Host() // that of a whole URL, which goes before Host
+		host = ctx.URI().Host() // that of an absolute URL, which takes precedence over Host
 	}
 	if p.checkHost && !p.named(host) {
 		return p.wrongHost
@@ -108,8 +108,8 @@ func (p *pages) refuse(ctx *fasthttp.RequestCtx) *Error {
 		}
 		return nil
 	}
-	// Who changes something says Origin. Of what is read without it the page learns only whether
-	// there is something, and is not to learn that either.
+	// A browser sends Origin with every request that may change something. Of what a page reads
+	// without it, it learns only whether there is something, and must not learn that either.
 	switch string(h.PeekCanonical(headerSecFetchSite)) {
 	case "", "none":
 		return nil
@@ -124,8 +124,8 @@ func (p *pages) refuse(ctx *fasthttp.RequestCtx) *Error {
 	return nil
 }
 
-// mayUse says whether pages of an origin may use this port: those that it has itself served, by
-// a name of this machine, and those that -cors permits.
+// mayUse reports whether pages of an origin may use this port: those that the port itself has
+// served, under a name of this machine, and those that -cors permits.
 func (p *pages) mayUse(origin string, host []byte) bool {
 	if _, ok := p.permitted[origin]; ok || origin == p.own {
 		return true
@@ -133,10 +133,10 @@ func (p *pages) mayUse(origin string, host []byte) bool {
 	return p.named(host) && origin == p.scheme+"://"+strings.ToLower(string(host))
 }
 
-// named says whether host, as in a URL, is this machine. An IP address is: no page has one as
-// its name without having been served there.
+// named reports whether host, as in a URL, is this machine. Any IP address is: a page has one
+// as its host only if it was served from there.
 func (p *pages) named(host []byte) bool {
-	if p.everyHost || len(host) == 0 { // a browser always sends one
+	if p.everyHost || len(host) == 0 { // a browser always sends Host
 		return true
 	}
 	name := host
@@ -153,13 +153,13 @@ func (p *pages) named(host []byte) bool {
 	return err == nil || p.hosts[plain]
 }
 
-// isLink says whether a browser follows a link, and shows the answer in a window of its own.
+// isLink reports whether a browser follows a link, and shows the answer in a window of its own.
 func isLink(h *fasthttp.RequestHeader) bool {
 	return h.IsGet() && string(h.PeekCanonical(headerSecFetchMode)) == "navigate" &&
 		string(h.PeekCanonical(headerSecFetchDest)) == "document"
 }
 
-// headers go with every answer to a request.
+// headers returns those that go with every answer to a request.
 func (p *pages) headers(h *fasthttp.RequestHeader) []header {
 	if len(p.permitted) > 0 {
 		if headers, ok := p.permitted[string(h.PeekCanonical(headerOrigin))]; ok {
@@ -175,7 +175,7 @@ func setHeaders(resp *fasthttp.Response, headers []header) {
 	}
 }
 
-// scheme is that of the URLs of this port.
+// scheme returns the scheme of the URLs of this port.
 func (c *Config) scheme() string {
 	if c.TLS != nil {
 		return "https"

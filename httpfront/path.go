@@ -14,9 +14,8 @@ var (
 )
 
 // cleanPath decodes the path of a request line and cleans it: empty, "." and ".."
-// components are resolved, wherever they come from, so "%2F" separates like "/". A
-// "+" stays what it is. slash says that the request ended in a slash, which is cut
-// off.
+// components are resolved, escaped or not, and "%2F" separates like "/". A "+" stays a
+// "+". slash reports whether the path ended in a slash, which is cut off.
 func cleanPath(raw []byte) (clean string, slash bool, err error) {
 	p, err := unescape(raw)
 	if err != nil {
@@ -71,7 +70,7 @@ func fromHex(c byte) int {
 }
 
 // under cuts prefix off a clean path: "/v1/keys/a" under "/v1/keys" is "/a", and
-// "/v1/keys" itself is the root. ok is false for anything else.
+// "/v1/keys" itself is the root. ok is false if clean is not under prefix.
 func under(clean, prefix string) (key string, ok bool) {
 	rest, ok := strings.CutPrefix(clean, prefix)
 	switch {

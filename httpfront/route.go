@@ -14,7 +14,7 @@ import (
 	"etcd/apierror"
 )
 
-// maxURI bounds the request target. It is below the bound of the whole header, so
+// maxURI bounds the request target, in bytes. It is below the bound of the whole header, so
 // that a long key gets its own error.
 const maxURI = 8 << 10
 
@@ -23,16 +23,16 @@ type Route struct {
 	Path    string
 	Tree    bool // everything below Path too
 	Methods map[string]Handler
-	// Early is for what is answered before there is a machine.
+	// Early routes are also served before there is a machine.
 	Early bool
 }
 
-// Get are the methods of what can only be read.
+// Get returns the methods of a route that can only be read.
 func Get(h Handler) map[string]Handler {
 	return map[string]Handler{http.MethodGet: h, http.MethodHead: h}
 }
 
-// handle is the entry of every request.
+// handle is called by fasthttp for every request.
 func (s *Server) handle(ctx *fasthttp.RequestCtx) {
 	defer func() {
 		// fasthttp does not recover, and one bad request must not end the machine.
@@ -91,15 +91,15 @@ func (s *Server) answer(ctx *fasthttp.RequestCtx) Answer {
 	return NotFound(x)
 }
 
-// NotFound says that there is nothing at the path of a request.
+// NotFound is the answer if there is nothing at the path of a request.
 func NotFound(x *Exchange) Answer { return HTTPError(http.StatusNotFound, x.Path) }
 
 func uriTooLong() *Error {
 	return HTTPError(http.StatusRequestURITooLong, "the limit is "+strconv.Itoa(maxURI)+" bytes")
 }
 
-// target splits a request target. It is not left to fasthttp, which looks for a
-// host in "//a/b".
+// target splits a request target into path and query. fasthttp does not do it because it
+// would look for a host in "//a/b".
 func target(ctx *fasthttp.RequestCtx, uri []byte) (rawPath []byte, query string) {
 	if len(uri) > 0 && uri[0] == '/' {
 		rawPath, rawQuery, _ := bytes.Cut(uri, []byte{'?'})

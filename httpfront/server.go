@@ -25,49 +25,49 @@ import (
 // Limits that an operator has no reason to change.
 const (
 	maxHeader    = store.MaxPath    // bytes of request line and headers
-	readTimeout  = time.Minute      // one request, from its first byte to the end of its body
-	writeTimeout = time.Minute      // one answer
+	readTimeout  = time.Minute      // reading a request, from its first byte to the end of its body
+	writeTimeout = time.Minute      // writing an answer
 	idleTimeout  = 10 * time.Minute // between two requests of a connection
 
-	// machineTime bounds, at a port for machines, everything up to the end of a request, a TLS
-	// handshake included; the next request of a connection; and writing an answer. Streams and
-	// snapshots have deadlines of their own.
+	// machineTime replaces these timeouts at a port for machines: it bounds reading a request,
+	// a TLS handshake included; the wait for the next request of a connection; and writing an
+	// answer. Streams and snapshots have deadlines of their own.
 	machineTime = 5 * time.Second
-	// maxDismissed is how many requests may be under way there, beyond those that are counted,
-	// over connections that have ended.
+	// maxDismissed bounds the requests there that are still being served although their
+	// connections were dismissed, and no longer count.
 	maxDismissed = 256
 
-	// stopGrace is how long connections stay open at a stop for requests that were
-	// sent before it and are still on the way.
+	// stopGrace is how long connections stay open at a stop, for requests that were sent
+	// before it and have not arrived yet.
 	stopGrace = 200 * time.Millisecond
 )
 
-// Config is what a port needs.
+// Config is the configuration of a port.
 type Config struct {
-	// Machines says that the port is for the other machines of the cluster: for no page, and
-	// with less patience.
+	// Machines means that the port is for the other machines of the cluster: it serves no web
+	// pages, and its timeouts are shorter.
 	Machines bool
-	// URL is where those whom this port serves are told to reach it.
+	// URL is the address that is advertised for this port.
 	URL string
-	// Hosts are the names by which it may be called in Host, besides localhost, IP addresses
-	// and the host of URL; "*" stands for all. CheckHost refuses requests with another one.
+	// Hosts are the names that requests may have in Host, besides localhost, IP addresses and
+	// the host of URL; "*" stands for all. CheckHost refuses requests with any other.
 	Hosts     []string
 	CheckHost bool
-	// CORS lists the origins whose pages may use the API; "*" stands for all. A port for
-	// machines is for none.
+	// CORS lists the origins whose pages may use the API; "*" stands for all. At a port for
+	// machines it is ignored.
 	CORS []string
 	// MaxConnections bounds open connections, watches included.
 	MaxConnections int
-	// MaxNewcomers bounds those of them, at a port for machines, over which nobody was let
-	// in yet. It is less than MaxConnections.
+	// MaxNewcomers bounds those of them, at a port for machines, that were not let in yet. It
+	// is less than MaxConnections.
 	MaxNewcomers int
 	// MaxBody bounds the body of a request, in bytes.
 	MaxBody int
-	// MaxBodyMemory bounds the bytes of all bodies under way, beyond the first 4 KiB of
-	// each. It is at least MaxBody.
+	// MaxBodyMemory bounds the bytes of the bodies of all requests in flight, beyond the
+	// first 4 KiB of each. It is at least MaxBody.
 	MaxBodyMemory int64
-	// RequestTimeout is how long a request may take, a watch that waits for its event
-	// excepted. It is what Raft's request timeout is in ticks.
+	// RequestTimeout is how long a request may take, except for a watch that waits for its
+	// event. It is the same as the request timeout that raftnode has in ticks.
 	RequestTimeout time.Duration
 	// TLS is the configuration of the port; nil for plain HTTP.
 	TLS *tls.Config
@@ -96,13 +96,13 @@ type Server struct {
 	stopped  chan struct{} // closed with stopping
 	lastID   atomic.Uint64
 	bodies   bodyMemory
-	views    chan struct{}  // holds one for each view that is being rendered
-	renders  chan struct{}  // holds one for each goroutine that renders a piece
-	hijacked sync.WaitGroup // connections in the hands of a watch
+	views    chan struct{}  // a semaphore: the views that are being rendered
+	renders  chan struct{}  // a semaphore: the goroutines that are rendering a piece
+	hijacked sync.WaitGroup // connections that were hijacked for a watch
 }
 
-// New makes the server of a port, which answers what the routes say. It can serve before
-// there is a machine, see Attach.
+// New returns the server of a port, with the given routes. It can serve before there is a
+// machine, see Attach.
 func New(cfg Config, routes []Route) *Server {
 	if cfg.Machines {
 		cfg.CORS = nil
@@ -116,7 +116,7 @@ func New(cfg Config, routes []Route) *Server {
 		pages:    newPages(&cfg),
 		attached: make(chan struct{}),
 		stopped:  make(chan struct{}),
-		// Sessions only pass an answer on, so they do it where it is sent.
+		// Sessions only pass an answer on, so they do it on the goroutine of its sender.
 		dispatcher: actor.NewSynchronizedDispatcher(1),
 		supervisor: actors.StopOnPanic(cfg.Log),
 		bodies:     bodyMemory{limit: cfg.MaxBodyMemory},
@@ -135,7 +135,7 @@ func New(cfg Config, routes []Route) *Server {
 		ExpectHandler:                s.expectBody,
 		ReadBufferSize:               maxHeader,
 		StreamRequestBody:            true,
-		MaxRequestBodySize:           1, // so much is read before the handler; readBody does the rest
+		MaxRequestBodySize:           1, // bytes read before the handler is called; readBody reads the rest
 		ReadTimeout:                  readTimeout,
 		WriteTimeout:                 writeTimeout,
 		IdleTimeout:                  idleTimeout,
@@ -147,23 +147,24 @@ func New(cfg Config, routes []Route) *Server {
 	}
 	if cfg.Machines {
 		s.http.ReadTimeout, s.http.WriteTimeout, s.http.IdleTimeout = machineTime, machineTime, machineTime
-		// Those who were dismissed while they were answered are not counted, but end in time.
+		// Connections that were dismissed while a request was served no longer count at the
+		// port, but do here until the answer ends, which is soon.
 		s.http.Concurrency += maxDismissed
 	}
 	return s
 }
 
 // Attach gives the server its machine, once. Before that it answers what it can without
-// one (which version this is, that it is not healthy), and lets everything else wait for
-// the machine, for the request timeout at most: opening a large data directory takes a
-// while, and joining a cluster may take for ever.
+// one (which version this is, that it is not healthy), and all other requests wait for the
+// machine, for the request timeout at most: opening a large data directory takes a while,
+// and joining a cluster may take forever.
 func (s *Server) Attach(machine *actors.Machine) {
 	kind := "session"
 	if s.cfg.Machines {
 		kind = "peersession"
 	}
 	sessions := machine.Kind(kind)
-	sessions.Untimed = true // they pass an answer on
+	sessions.Untimed = true // they only pass an answer on
 	s.machine, s.root, s.mailbox = machine, machine.System.Root, sessions.Mailbox()
 	close(s.attached)
 }
@@ -177,8 +178,8 @@ func (s *Server) isAttached() bool {
 	}
 }
 
-// waitForMachine waits until there is a machine, or until the deadline or a stop: false
-// then.
+// waitForMachine waits for the machine until the deadline or a stop, and reports whether
+// there is one.
 func (s *Server) waitForMachine(deadline time.Time) bool {
 	if s.isAttached() {
 		return true
@@ -194,16 +195,16 @@ func (s *Server) waitForMachine(deadline time.Time) bool {
 	return false
 }
 
-// Serve answers clients until Shutdown. It returns nil then.
+// Serve serves the connections of l until Shutdown, and returns nil then.
 func (s *Server) Serve(l net.Listener) error {
 	return s.http.Serve(accepting{s.port.Listen(l)})
 }
 
-// Shutdown stops accepting, answers what is under way and all watchers, and waits
-// for that until ctx ends.
+// Shutdown stops accepting connections, lets requests in flight finish, ends all watches
+// with an answer, and waits for that until ctx ends.
 func (s *Server) Shutdown(ctx context.Context) error {
 	s.port.Drain()
-	if s.stopping.CompareAndSwap(false, true) { // whoever is told to dial again must not reach us again
+	if s.stopping.CompareAndSwap(false, true) { // a client that is told to dial again must not reach this server again
 		close(s.stopped)
 	}
 	if s.isAttached() {
@@ -228,7 +229,7 @@ func (s *Server) Shutdown(ctx context.Context) error {
 	}
 }
 
-// writeCrowded tells a connection that it is one too many.
+// writeCrowded writes the answer to a connection that is one too many.
 func (s *Server) writeCrowded(to io.Writer) error {
 	resp := fasthttp.AcquireResponse()
 	defer fasthttp.ReleaseResponse(resp)
@@ -239,7 +240,7 @@ func (s *Server) writeCrowded(to io.Writer) error {
 	return err
 }
 
-// fasthttpLogger keeps what fasthttp says about single clients out of the way.
+// fasthttpLogger logs what fasthttp says about single clients at level debug.
 type fasthttpLogger struct{ log *slog.Logger }
 
 func (l fasthttpLogger) Printf(format string, args ...any) {

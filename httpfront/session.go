@@ -10,32 +10,32 @@ import (
 	"etcd/actors"
 )
 
-// longAgo, as a deadline, ends a Read that is waiting.
+// longAgo, as a deadline, interrupts a blocked Read.
 var longAgo = time.Unix(1, 0)
 
 // session is the actor of one connection. It receives the answers to its requests;
 // the goroutine that serves the connection waits for them.
 //
-// Its messages are handled on the goroutine of whoever sends them, which is why
-// Receive does nothing that could block.
+// Its messages are handled on the goroutine of their sender, so Receive does nothing
+// that could block.
 type session struct {
 	server *Server
 	conn   *conn
 	pid    *actor.PID
 
-	expected atomic.Uint64      // ID of the request under way
-	answers  chan actors.Answer // holds the answer to the request under way; nil: none came in time
-	alarm    alarm              // for that answer
+	expected atomic.Uint64      // ID of the request in flight; 0: none
+	answers  chan actors.Answer // holds the answer to the request in flight; nil: none came in time
+	alarm    alarm              // the timeout of that answer
 
-	// reading says that a watch waits in Read, which an answer has to end. The lock is
-	// held while that is done, so that it cannot end a later Read instead.
+	// reading: a watch waits in Read, which an answer has to interrupt. The lock is held
+	// while that is done, so that it cannot interrupt a later Read instead.
 	mu      sync.Mutex
 	reading bool
-	// hijackDone ends the counting of the last hijack.
+	// hijackDone takes the last hijack out of the count.
 	hijackDone func()
 }
 
-// sessionOf returns the session of a connection, and starts it if it is new.
+// sessionOf returns the session of a connection, and starts one if it has none.
 func (s *Server) sessionOf(c *conn) *session {
 	if c.session == nil {
 		session := &session{server: s, conn: c, answers: make(chan actors.Answer, 1)}
@@ -51,7 +51,7 @@ func (s *Server) sessionOf(c *conn) *session {
 	return c.session
 }
 
-// stop ends the session, and the watch that its client has left behind.
+// stop ends the session, and the watch that its client has abandoned.
 func (s *session) stop() {
 	if id := s.expected.Load(); id != 0 {
 		s.server.root.Send(s.server.machine.Hub, &actors.Unwatch{Subscriber: id})
@@ -66,7 +66,7 @@ func (s *session) stop() {
 	}
 }
 
-// Receive keeps the answer to the request under way; any other is late.
+// Receive passes the answer to the request in flight on; any other is late, and dropped.
 func (s *session) Receive(ctx actor.Context) {
 	answer, ok := ctx.Message().(actors.Answer)
 	if !ok || !s.expected.CompareAndSwap(answer.Answers(), 0) {
@@ -94,9 +94,9 @@ func (s *session) expect() uint64 {
 	return id
 }
 
-// ask sends a request that was begun with expect and waits for its answer until the
-// deadline: nil if there is none by then. Every wait of a session is here, but for
-// that of a watch for its event.
+// ask sends a request that was begun with expect and waits for its answer; nil if none
+// comes before the deadline. All waits of a session are here, except that of a watch for
+// its event.
 func (s *session) ask(to *actor.PID, message any, deadline time.Time) actors.Answer {
 	s.alarm.begin(s.expected.Load(), deadline)
 	s.server.root.Send(to, message)
@@ -105,7 +105,7 @@ func (s *session) ask(to *actor.PID, message any, deadline time.Time) actors.Ans
 	return answer
 }
 
-// giveUp ends a wait whose time is over, unless the answer is about to be passed on.
+// giveUp ends a wait whose deadline has passed, unless the answer is about to be passed on.
 func (s *session) giveUp() {
 	if id, over := s.alarm.rings(); over && s.expected.CompareAndSwap(id, 0) {
 		s.answers <- nil

@@ -12,26 +12,27 @@ import (
 )
 
 const (
-	// maxViews bounds the views that are being rendered. Each keeps what was overwritten
-	// since it was taken in memory.
+	// maxViews bounds the views that are being rendered. Each keeps in memory what was
+	// overwritten since it was taken.
 	maxViews = 64
-	// maxViewTime bounds how long one is held, however slow its client is.
+	// maxViewTime bounds how long a view is held, however slow its client is.
 	maxViewTime = 30 * time.Second
-	// A piece of a body ends when it has so many bytes, or has taken so long. Whoever
-	// else has something to do comes between two pieces.
+	// A piece of a body ends when it has pieceBytes, or has taken pieceTime. Between two
+	// pieces the renderer yields to other goroutines.
 	pieceBytes = 16 << 10
 	pieceTime  = 200 * time.Microsecond
-	// workTime is after how much rendering a renderer pauses for as long: whoever only yields
-	// is always there to run, and then nobody looks for what has come over the network for up
-	// to 10 ms. A pause for each piece would be too short to be kept.
+	// workTime is how long a renderer works before it sleeps for as long: a goroutine that
+	// only yields is always runnable, and then the runtime does not poll the network for up to
+	// 10 ms. A sleep after each piece would be too short to be kept.
 	workTime = 5 * pieceTime
 )
 
 var errViewHeld = errors.New("the client has taken too long to read its answer")
 
 // Stream answers with a body in JSON that is rendered from a view of the state, piece by
-// piece, while it is sent. render begins at the beginning, and returns what appends the next
-// piece to a buffer, until there is no more. It may be called twice.
+// piece, while it is sent. render starts from the beginning, and returns a function that
+// appends the next piece to a buffer and reports whether there are more. render may be called
+// twice.
 func (x *Exchange) Stream(render func() (next func(piece []byte) (_ []byte, more bool))) Answer {
 	s := x.server
 	select {
@@ -40,7 +41,7 @@ func (x *Exchange) Stream(render func() (next func(piece []byte) (_ []byte, more
 		return RetryLater{HTTPError(http.StatusServiceUnavailable, "too many large directories are being listed")}
 	}
 	st := s.stream(x.ctx.Conn(), render())
-	// Those that do not know chunks, or get nothing but the header, have to hear the length first.
+	// Clients that do not know chunks, or get only the header, have to be told the length first.
 	if head := x.Header(); !head.IsHead() && head.IsHTTP11() {
 		return streamed{st, -1}
 	}
@@ -61,13 +62,13 @@ func (s *Server) stream(conn net.Conn, next func([]byte) ([]byte, bool)) *stream
 	return &stream{conn: conn, server: s, next: next, until: time.Now().Add(maxViewTime)}
 }
 
-// Views is how many views of the state are held for answers that this port renders from them.
+// Views returns how many views of the state this port holds, to render answers from them.
 func (x *Exchange) Views() int { return len(x.server.views) }
 
 // streamed is an answer whose body is rendered while it is sent.
 type streamed struct {
 	stream *stream
-	size   int // of the body, -1 if that is not known
+	size   int // of the body in bytes, -1 if unknown
 }
 
 func (a streamed) Write(resp *fasthttp.Response) {
@@ -75,15 +76,15 @@ func (a streamed) Write(resp *fasthttp.Response) {
 	resp.SetBodyStream(a.stream, a.size)
 }
 
-// stream is a body that is rendered as it is read.
+// stream is a body that is rendered while it is read.
 type stream struct {
 	conn   net.Conn
 	server *Server
 	next   func([]byte) ([]byte, bool)
 	until  time.Time
 	piece  []byte
-	rest   []byte        // of the piece
-	worked time.Duration // since the last pause
+	rest   []byte        // of the piece: not read yet
+	worked time.Duration // since the last sleep
 	over   bool          // no piece follows
 	begun  bool
 }
@@ -108,7 +109,7 @@ func (s *stream) Read(p []byte) (int, error) {
 	return n, nil
 }
 
-// render makes the next piece.
+// render renders the next piece.
 func (s *stream) render() {
 	s.server.renders <- struct{}{}
 	s.piece = s.piece[:0]
@@ -120,14 +121,14 @@ func (s *stream) render() {
 	}
 	s.rest = s.piece
 	if s.worked += time.Since(began); s.worked >= workTime {
-		time.Sleep(s.worked) // and nobody else renders meanwhile
+		time.Sleep(s.worked) // with its place in renders, so that no other renderer takes over
 		s.worked = 0
 	}
 	<-s.server.renders
 	runtime.Gosched()
 }
 
-// Close ends the answer, whatever has become of it. fasthttp calls it.
+// Close ends the answer, whether or not all of it was sent. fasthttp calls it.
 func (s *stream) Close() error {
 	s.release()
 	return nil

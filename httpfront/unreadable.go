@@ -11,17 +11,17 @@ import (
 	"etcd/listen"
 )
 
-// What is answered to requests that are not read to their end, or that nobody could read.
+// The answers to requests that are not read to their end, or that cannot be read.
 
-// badRequest answers what fasthttp could not read.
+// badRequest answers a request that fasthttp could not read.
 func (s *Server) badRequest(ctx *fasthttp.RequestCtx, err error) {
 	setHeaders(&ctx.Response, s.pages.headers(&ctx.Request.Header))
 	s.unreadable(ctx, err).Write(&ctx.Response)
 }
 
-// heedExpectation has fasthttp ask expectBody before it waits for a body, whatever the client
-// expects and however it writes that. A client of HTTP/1.0 is not told to go on: to that one
-// it would be the answer.
+// heedExpectation makes fasthttp call expectBody before it waits for a body, whatever the
+// client expects and however it spells that. A client of HTTP/1.0 is not sent 100-continue: it
+// would take that for the answer.
 func heedExpectation(h *fasthttp.RequestHeader) (unchanged fasthttp.RequestConfig) {
 	switch {
 	case !h.IsHTTP11():
@@ -32,7 +32,7 @@ func heedExpectation(h *fasthttp.RequestHeader) (unchanged fasthttp.RequestConfi
 	return unchanged
 }
 
-// expectBody decides whether a client that asks first shall send its body.
+// expectBody decides whether a client that has sent Expect is told to send its body.
 func (s *Server) expectBody(ctx *fasthttp.RequestCtx) (status int) {
 	refusal := s.unwelcome(ctx)
 	switch {
@@ -49,7 +49,7 @@ func (s *Server) expectBody(ctx *fasthttp.RequestCtx) (status int) {
 	return refusal.Status
 }
 
-// unwelcome refuses a request that is not even to be read to its end.
+// unwelcome refuses a request that must not even be read to its end.
 func (s *Server) unwelcome(ctx *fasthttp.RequestCtx) *Error {
 	if refusal := s.unclear(ctx); refusal != nil {
 		return refusal
@@ -61,8 +61,7 @@ func (s *Server) unwelcome(ctx *fasthttp.RequestCtx) *Error {
 	return refusal
 }
 
-// unclear refuses a request in another version of HTTP, and one of which it is not certain
-// where it ends.
+// unclear refuses a request in an unsupported version of HTTP, and one whose end is ambiguous.
 func (s *Server) unclear(ctx *fasthttp.RequestCtx) *Error {
 	if !speaksVersion(&ctx.Request.Header) {
 		return s.unreadable(ctx, errVersion)
@@ -76,15 +75,14 @@ func (s *Server) unclear(ctx *fasthttp.RequestCtx) *Error {
 	return refusal
 }
 
-// endWithAnswer ends the connection after the answer. What is still to come of the request is
-// thrown away.
+// endWithAnswer closes the connection after the answer. The rest of the request is discarded.
 func endWithAnswer(ctx *fasthttp.RequestCtx) {
 	ctx.Conn().(*conn).Linger()
 	ctx.SetConnectionClose()
 }
 
-// unreadable words why a request cannot be read. Its connection ends, because nobody
-// knows where the next one begins.
+// unreadable returns the error for a request that cannot be read. Its connection ends,
+// because it is unknown where the next request begins.
 func (s *Server) unreadable(ctx *fasthttp.RequestCtx, err error) *Error {
 	endWithAnswer(ctx)
 	var (

@@ -17,15 +17,15 @@ import (
 )
 
 const (
-	// maxEarly bounds what a client may send behind a watch that waits. It has to be read,
-	// because only who reads sees the client leave, so for more the connection ends.
+	// maxEarly bounds the bytes that a client may send while its watch waits. They have to be
+	// read, because only a Read shows that the client has gone; more end the connection.
 	maxEarly = 4096
-	// watchWriteTimeout bounds writing the answer of a watch.
+	// watchWriteTimeout bounds writing the answer to a watch.
 	watchWriteTimeout = 30 * time.Second
 )
 
-// Watch registers a watcher and parks the connection, out of fasthttp, until its event
-// comes. render words the answer. A handler returns what Watch does.
+// Watch registers a watcher, hijacks the connection from fasthttp and parks it until the
+// event comes. render makes the answer of it. The handler returns what Watch returns.
 func (x *Exchange) Watch(w watch.Watcher, render func(watch.Delivery) Answer) Answer {
 	s, ctx := x.session, x.ctx
 	s.server.root.Send(s.server.machine.Hub, &actors.Watch{ReplyTo: s.pid, Subscriber: s.expect(), Watcher: w})
@@ -37,7 +37,7 @@ func (x *Exchange) Watch(w watch.Watcher, render func(watch.Delivery) Answer) An
 	ctx.Hijack(func(hijacked net.Conn) {
 		if err := s.conn.reclaim(hijacked); err != nil {
 			s.server.log.Error("cannot take over a connection for a watch", "error", err)
-			return // and fasthttp closes it
+			return // fasthttp closes it
 		}
 		s.conn.parked = func() {
 			defer done()
@@ -52,9 +52,9 @@ func (x *Exchange) Watch(w watch.Watcher, render func(watch.Delivery) Answer) An
 	return nil
 }
 
-// countHijack counts the connection as in the hands of a watch until done is called,
-// or until it is closed: fasthttp may find it broken and never hand it over. It counts
-// while fasthttp does, too, so that a stop never sees it uncounted.
+// countHijack counts the connection as hijacked until done is called, or until it is
+// closed: fasthttp may find it broken and never hand it over. The count overlaps with that
+// of fasthttp, so that a stop never sees the connection uncounted.
 func (s *session) countHijack() (done func()) {
 	s.server.hijacked.Add(1)
 	done = sync.OnceFunc(s.server.hijacked.Done)
@@ -64,8 +64,8 @@ func (s *session) countHijack() (done func()) {
 	return done
 }
 
-// await waits for the event and answers. It returns whether the connection is
-// still good for another request.
+// await waits for the event and answers. It reports whether the connection can serve
+// another request.
 func (s *session) await(keepAlive bool, headers []header, render func(watch.Delivery) Answer) (goOn bool) {
 	defer func() {
 		if p := recover(); p != nil {
@@ -102,11 +102,11 @@ func (s *session) await(keepAlive bool, headers []header, render func(watch.Deli
 	return keepAlive
 }
 
-// errEarly is a client that has sent too much behind its watch.
+// errEarly is a client that has sent too much while its watch waited.
 var errEarly = errors.New("httpfront: too much behind a watch")
 
-// awaitReply waits in Read, so that it sees the client leave: that is an error, or
-// errEarly.
+// awaitReply waits for the reply in Read, so that it notices when the client has gone, which
+// is an error. Another is errEarly.
 func (s *session) awaitReply() (*actors.WatchReply, error) {
 	s.setReading(true)
 	reply, err := s.readUntilReply()
