@@ -13,14 +13,14 @@ import (
 	"etcd/httpfront"
 )
 
-// Client is a raw connection.
+// Client speaks HTTP over a raw connection.
 type Client struct {
 	net.Conn
 	T  testing.TB
 	In *bufio.Reader
 }
 
-// NewClient makes a client of a connection, which is closed at the end of the test.
+// NewClient returns a client on a connection, which is closed at the end of the test.
 func NewClient(t testing.TB, conn net.Conn) *Client {
 	t.Helper()
 	t.Cleanup(func() { _ = conn.Close() })
@@ -34,7 +34,7 @@ func NewClient(t testing.TB, conn net.Conn) *Client {
 type Reply struct {
 	Status int
 	Header http.Header
-	Close  bool // the connection ends
+	Close  bool // the server closes the connection
 	Body   string
 }
 
@@ -48,7 +48,8 @@ func ReadReply(in *bufio.Reader, method string) (Reply, error) {
 	return Reply{resp.StatusCode, resp.Header, resp.Close, string(body)}, err
 }
 
-// RawRequest is a request as it is sent. A body is a form, or JSON if it begins with a brace.
+// RawRequest returns the bytes of a request. A body is a form, or JSON if it begins with a
+// brace.
 func RawRequest(method, target, body string) string {
 	head := method + " " + target + " HTTP/1.1\r\nHost: x\r\n"
 	if body != "" {
@@ -61,7 +62,7 @@ func RawRequest(method, target, body string) string {
 	return head + "\r\n" + body
 }
 
-// Send sends what is formatted.
+// Send formats like [fmt.Sprintf], and sends the result as it is.
 func (c *Client) Send(format string, args ...any) {
 	c.T.Helper()
 	if _, err := fmt.Fprintf(c.Conn, format, args...); err != nil {
@@ -107,7 +108,7 @@ func (c *Client) Ended() {
 	}
 }
 
-// Check fails the test if an answer is not that, or not of the type that it should have.
+// Check fails the test if an answer has another status or body, or the wrong content type.
 func Check(t testing.TB, got Reply, status int, body string) {
 	t.Helper()
 	if got.Status != status || got.Body != body {

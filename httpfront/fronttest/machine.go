@@ -25,15 +25,15 @@ import (
 // Patience bounds every wait of a test for something that must happen.
 const Patience = time.Minute
 
-// Main runs the tests of a package, and fails them if they leave goroutines behind.
+// Main runs the tests of a package, and fails them if they leak goroutines.
 func Main(m *testing.M) {
 	goleak.VerifyTestMain(m,
 		// fasthttp's clock for the Date header runs as long as the process.
 		goleak.IgnoreAnyFunction("github.com/valyala/fasthttp.updateServerDate.func1"),
-		// The one that looks for idle workers ends at its next look, after ten seconds.
+		// The goroutine that looks for idle workers ends the next time it does, after ten seconds.
 		goleak.IgnoreAnyFunction("github.com/valyala/fasthttp.(*workerPool).Start.func2"),
-		// A message to an actor that has gone starts a goroutine of the actor library
-		// that ends by itself after a second.
+		// A message to a stopped actor starts a goroutine of the actor library that ends
+		// after a second.
 		goleak.IgnoreAnyFunction("github.com/asynkron/protoactor-go/actor.NewDeadLetter.NewThrottle.func4.1"),
 	)
 }
@@ -41,26 +41,26 @@ func Main(m *testing.M) {
 // Clock is a time that moves only when it is told to.
 type Clock struct{ now atomic.Uint64 }
 
-// NewClock returns a clock that stands at a moment in January 2026.
+// NewClock returns a clock that is stopped at a moment in January 2026.
 func NewClock() *Clock {
 	c := &Clock{}
 	c.now.Store(uint64(logtime.Of(time.Date(2026, 1, 2, 3, 4, 5, 6, time.UTC))))
 	return c
 }
 
-// Read is what the server reads.
+// Read returns the time, as the server reads it.
 func (c *Clock) Read() logtime.Time { return logtime.Time(c.now.Load()) }
 
-// Reading is what the machine reads.
+// Reading returns the time, as the machine reads it.
 func (c *Clock) Reading() raftnode.Reading {
 	now := c.now.Load()
 	return raftnode.Reading{Mono: now, Wall: now}
 }
 
-// Add moves the clock.
+// Add advances the clock.
 func (c *Clock) Add(d time.Duration) { c.now.Add(uint64(d)) }
 
-// Records is a log.
+// Records keeps what is logged.
 type Records struct {
 	mu  sync.Mutex
 	buf bytes.Buffer
@@ -72,7 +72,7 @@ func (r *Records) Write(p []byte) (int, error) {
 	return r.buf.Write(p)
 }
 
-// Take returns what was logged since the last time.
+// Take returns what was logged since the last Take.
 func (r *Records) Take() string {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -146,9 +146,9 @@ func ask[A actors.Answer](t testing.TB, m *actors.Machine, to *actor.PID, reques
 	}
 }
 
-// Block keeps the store actor of a machine from its work until it is let go. Answers to who
-// runs on a synchronized dispatcher, as sessions do, are taken on the goroutine of the store
-// actor.
+// Block blocks the store actor of a machine until letGo is called: it has it answer an actor
+// on a synchronized dispatcher, as sessions are. Such an actor receives on the goroutine of the
+// sender, and this one does not return.
 func Block(t testing.TB, m *actors.Machine) (letGo func()) {
 	t.Helper()
 	blocked, free := make(chan struct{}), make(chan struct{})

@@ -19,7 +19,7 @@ import (
 	"etcd/httpfront"
 )
 
-// Server is a port that is served.
+// Server serves a port, for a test.
 type Server struct {
 	*httpfront.Server
 	T       testing.TB
@@ -31,12 +31,12 @@ type Server struct {
 	Stop    func() error
 }
 
-// Config is one with limits that a test can reach.
+// Config returns a configuration with limits that a test can reach.
 func Config() httpfront.Config {
 	return httpfront.Config{MaxConnections: 1000, MaxBody: 64 << 10, MaxBodyMemory: 256 << 10, RequestTimeout: Patience}
 }
 
-// Loopback listens at a port that the kernel chooses.
+// Loopback listens on a port that the kernel chooses.
 func Loopback(t testing.TB) net.Listener {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
@@ -46,22 +46,22 @@ func Loopback(t testing.TB) net.Listener {
 	return l
 }
 
-// CA signs the certificates of these tests.
+// CA returns the authority that signs the certificates of these tests.
 var CA = sync.OnceValue(func() *certtest.CA { return certtest.New("test") })
 
-// OverTLS makes a server speak TLS.
+// OverTLS configures a server for TLS.
 func OverTLS(c *httpfront.Config) {
 	c.TLS = &tls.Config{Certificates: []tls.Certificate{CA().Issue("server").TLS()}}
 }
 
-// Mutual makes a server want certificates of its clients.
+// Mutual configures a server for TLS with client certificates.
 func Mutual(c *httpfront.Config) {
 	OverTLS(c)
 	c.TLS.ClientAuth, c.TLS.ClientCAs = tls.RequireAndVerifyClientCert, CA().Pool()
 }
 
 // Serve starts a machine and serves a port for clients, whose routes may read the clock of
-// the machine. Whatever the server logs, and the test does not take, fails the test.
+// the machine. The test fails if the server logs anything that the test does not take.
 func Serve(t testing.TB, l net.Listener, cfg httpfront.Config, routes func(*Clock) []httpfront.Route) *Server {
 	t.Helper()
 	clock, log := NewClock(), &Records{}
@@ -78,7 +78,7 @@ func Serve(t testing.TB, l net.Listener, cfg httpfront.Config, routes func(*Cloc
 	return s
 }
 
-// Beside serves a port for machines beside that of s, with its machine, and logs everything.
+// Beside serves a port for machines, with the machine of s, and logs everything to log.
 func (s *Server) Beside(l net.Listener, log io.Writer, cfg httpfront.Config, routes []httpfront.Route) *Server {
 	s.T.Helper()
 	cfg.Machines = true
@@ -110,20 +110,20 @@ func serve(t testing.TB, l net.Listener, machine *actors.Machine, cfg httpfront.
 	return s
 }
 
-// Status asks the machine for its summary.
+// Status returns the status of the machine.
 func (s *Server) Status() *actors.StatusReply {
 	s.T.Helper()
 	return ask[*actors.StatusReply](s.T, s.Machine, s.Machine.Raft, func(replyTo *actor.PID) any { return &actors.Status{ReplyTo: replyTo} })
 }
 
-// Read asks the machine for a key, from local state.
+// Read reads a key from the local state of the machine.
 func (s *Server) Read(path string) *actors.ReadReply {
 	s.T.Helper()
 	return ask[*actors.ReadReply](s.T, s.Machine, s.Machine.Store, func(replyTo *actor.PID) any { return &actors.Read{ReplyTo: replyTo, Path: path} })
 }
 
-// Eventually waits for a condition for which there is nothing to wait on. Each look
-// is behind a request, so it does not spin.
+// Eventually polls for a condition that nothing signals. It sends a request between two
+// polls, so it does not spin.
 func (s *Server) Eventually(what string, ok func() bool) {
 	s.T.Helper()
 	c := s.Dial()
@@ -135,7 +135,7 @@ func (s *Server) Eventually(what string, ok func() bool) {
 	}
 }
 
-// Watchers waits until there are so many.
+// Watchers waits until there are n watchers.
 func (s *Server) Watchers(n int64) {
 	s.T.Helper()
 	s.Eventually(fmt.Sprintf("%d watchers", n), func() bool { return s.Machine.Watchers() == n })
@@ -147,7 +147,8 @@ func (s *Server) Dial() *Client {
 	return s.DialAs(s.TLS)
 }
 
-// DialAs connects with another TLS configuration than the usual one, or without TLS.
+// DialAs connects with another TLS configuration than that of s, or without TLS if cfg is
+// nil.
 func (s *Server) DialAs(cfg *tls.Config) *Client {
 	s.T.Helper()
 	conn, err := net.Dial("tcp", s.Addr)

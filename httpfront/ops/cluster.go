@@ -12,12 +12,12 @@ import (
 	"etcd/store"
 )
 
-// Who the cluster is: its machines, and which of them leads.
+// The machines of the cluster, and which of them leads.
 
-// Members are told as addresses or as URLs. One that an earlier version has let in under
-// what is none cannot be told: it could pass for another one, or for several.
+// Members are listed by address or by URL. One that an earlier version has accepted with
+// something that is not a URL is left out: it could pass for another member, or for several.
 
-// asAddress is how a URL is told without its scheme.
+// asAddress returns a URL without its scheme; ok is false if it is not one of a machine.
 func asAddress(url string) (told string, ok bool) {
 	addr, err := endpoint.Address(url)
 	return addr, err == nil
@@ -25,12 +25,12 @@ func asAddress(url string) (told string, ok bool) {
 
 func asURL(url string) (told string, ok bool) { return url, endpoint.CheckURL(url) == nil }
 
-// leader answers the peer address of the leader without its scheme.
+// leader answers with the peer URL of the leader, without its scheme.
 func leader(x *httpfront.Exchange) httpfront.Answer { return leaderAnswer(x, asAddress) }
 
 func leaderURL(x *httpfront.Exchange) httpfront.Answer { return leaderAnswer(x, asURL) }
 
-// leaderAnswer waits for a leader as long as any request does.
+// leaderAnswer waits for a leader until the request times out.
 func leaderAnswer(x *httpfront.Exchange, render func(url string) (told string, ok bool)) httpfront.Answer {
 	if err := x.Sync(); err != nil {
 		return httpfront.Unserved(err)
@@ -50,12 +50,12 @@ func leaderAnswer(x *httpfront.Exchange, render func(url string) (told string, o
 	return httpfront.Text(told)
 }
 
-// machines answers the client addresses without their scheme, this machine's first.
+// machines answers with the client URLs without their scheme, this machine's first.
 func machines(_ *httpfront.Exchange, status *actors.StatusReply) httpfront.Answer {
 	return httpfront.Text(strings.Join(clientURLs(status, status.Raft.MemberID, asAddress), ","))
 }
 
-// machineURLs answers the client URLs, the leader's first.
+// machineURLs answers with the client URLs, the leader's first.
 func machineURLs(_ *httpfront.Exchange, status *actors.StatusReply) httpfront.Answer {
 	return httpfront.Text(strings.Join(clientURLs(status, status.Raft.Leader, asURL), ", "))
 }

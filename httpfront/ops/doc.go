@@ -1,10 +1,10 @@
-// Package ops answers those who run a cluster: which version a machine is, whether it is
-// healthy, who the machines are and which of them leads, what it has counted. It also lets
-// them remove a member.
+// Package ops is the API for operators: the version of a machine, its health, the machines of
+// the cluster and which of them leads, and statistics. Operators can also remove a member.
 //
-// It owns how all that is worded, in the words of the versions of etcd that had it.
+// It owns the format of these answers, which is that of the versions of etcd that had them.
 //
-// It promises that version and health are answered at once, whatever the cluster does.
+// It promises that the version is answered at once, and health within a second, whatever
+// the state of the cluster.
 //
 // It must never answer anything about keys.
 package ops

@@ -11,13 +11,13 @@ import (
 	"etcd/raftnode"
 )
 
-// healthTime is how long the question for the health of a machine may take. Who asks it
-// does not wait longer than a second, as a rule.
+// healthTime bounds how long a health check may take. Clients that check health do not wait
+// longer than a second, as a rule.
 const healthTime = time.Second
 
 const noLeaderReason = "RAFT NO LEADER"
 
-// healthAnswer says whether a machine can serve, and why not, in etcd's words.
+// healthAnswer tells whether a machine can serve, and if not, why, in etcd's words.
 type healthAnswer struct {
 	Health string `json:"health"` // "true" or "false"
 	Reason string `json:"reason,omitempty"`
@@ -32,7 +32,7 @@ func (a healthAnswer) Write(resp *fasthttp.Response) {
 
 func unhealthy(reason string) httpfront.Answer { return healthAnswer{Health: "false", Reason: reason} }
 
-// health answers whether this machine has a leader and gets a linearizable read through.
+// health answers whether this machine knows a leader and can serve a linearizable read.
 // Without a leader it answers at once.
 func health(x *httpfront.Exchange) httpfront.Answer {
 	if x.Machine() == nil {

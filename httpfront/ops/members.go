@@ -41,8 +41,8 @@ func listMembers(x *httpfront.Exchange) httpfront.Answer {
 	}{list}}
 }
 
-// removeMember removes a machine for ever. Removing one that was removed already is
-// 410, as in the v2 API.
+// removeMember removes a member for good. The answer is 410 if it was removed already, as in
+// the v2 API.
 func removeMember(x *httpfront.Exchange) httpfront.Answer {
 	key, _ := x.Key("/v2/members")
 	id, err := strconv.ParseUint(key[1:], 16, 64)

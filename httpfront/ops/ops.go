@@ -8,14 +8,14 @@ import (
 	"etcd/store/logtime"
 )
 
-// Config is what is told of a machine that its actors do not know.
+// Config is what the answers need and the actors of the machine do not know.
 type Config struct {
-	// Version is what /version answers behind "etcd ".
+	// Version is what /version answers after "etcd ".
 	Version string
-	// Clock is the time since 1970 by which is counted how long something lasts: it does
-	// not jump while the process runs.
+	// Clock returns the time since 1970, and measures durations: it does not jump while the
+	// process runs.
 	Clock func() logtime.Time
-	// LostLogLines is how many lines of the log could not be written; nil for none.
+	// LostLogLines returns how many log lines could not be written; nil if none can be lost.
 	LostLogLines func() uint64
 }
 
@@ -24,7 +24,7 @@ type ops struct {
 	started logtime.Time
 }
 
-// Routes are those of the port for clients.
+// Routes returns all routes of the package, for the port for clients.
 func Routes(cfg Config) []httpfront.Route {
 	o := &ops{cfg: cfg, started: cfg.Clock()}
 	routes := append(Cluster(), Version(cfg.Version)...)
@@ -42,7 +42,7 @@ func Routes(cfg Config) []httpfront.Route {
 	}...)
 }
 
-// Cluster are the routes that say who the machines are and which of them leads.
+// Cluster returns the routes for the machines of the cluster and for its leader.
 func Cluster() []httpfront.Route {
 	return []httpfront.Route{
 		{Path: "/leader", Methods: httpfront.Get(leader)},
@@ -50,7 +50,7 @@ func Cluster() []httpfront.Route {
 	}
 }
 
-// Version are the routes that say which version this is, from the start of the process.
+// Version returns the routes for the version, which are served from the start of the process.
 func Version(version string) []httpfront.Route {
 	say := httpfront.Get(func(*httpfront.Exchange) httpfront.Answer { return httpfront.Text("etcd " + version) })
 	return []httpfront.Route{
@@ -59,7 +59,7 @@ func Version(version string) []httpfront.Route {
 	}
 }
 
-// fromStatus is a handler for what is told from the summary of a machine.
+// fromStatus returns a handler whose answer is made from the status of the machine.
 func fromStatus(tell func(*httpfront.Exchange, *actors.StatusReply) httpfront.Answer) httpfront.Handler {
 	return func(x *httpfront.Exchange) httpfront.Answer {
 		status, err := x.Status()

@@ -11,7 +11,7 @@ import (
 	"etcd/raftnode"
 )
 
-// stats answers the four counters of 2013.
+// stats answers with the four counters of 2013.
 func stats(_ *httpfront.Exchange, status *actors.StatusReply) httpfront.Answer {
 	c := status.Counts
 	return httpfront.Document{Value: struct {
@@ -27,7 +27,7 @@ func stats(_ *httpfront.Exchange, status *actors.StatusReply) httpfront.Answer {
 	}}
 }
 
-// storeCounts are the counts of the store under the names that they have in the API.
+// storeCounts are the counts of the store, with their names in the API.
 type storeCounts struct {
 	GetsSuccess             uint64 `json:"getsSuccess"`
 	GetsFail                uint64 `json:"getsFail"`
@@ -50,7 +50,7 @@ func storeStats(x *httpfront.Exchange, status *actors.StatusReply) httpfront.Ans
 	return httpfront.Document{Value: struct {
 		storeCounts
 		Watchers int64 `json:"watchers"`
-		Views    int   `json:"views"` // that are being listed from
+		Views    int   `json:"views"` // held for listings of large directories
 	}{storeCounts(status.Counts), x.Machine().Watchers(), x.Views()}}
 }
 
@@ -88,8 +88,8 @@ func (o *ops) selfStats(_ *httpfront.Exchange, status *actors.StatusReply) httpf
 	}}
 }
 
-// leaderStats answers how the others take the appends of the leader. Only the leader
-// knows: another machine names it and knows of no followers.
+// leaderStats answers with the leader's statistics of appends to its followers. Only the
+// leader has them: any other machine names the leader and lists no followers.
 func leaderStats(_ *httpfront.Exchange, status *actors.StatusReply) httpfront.Answer {
 	m, ok := status.Member(status.Raft.Leader)
 	if !ok {

@@ -12,10 +12,10 @@ import (
 
 const typeBytes = "application/octet-stream"
 
-// rawType is the media type as which a client wants to have a bare value, or "" if it
-// wants JSON. It gets JSON unless it prefers one of the two others: by a higher quality,
-// or because it names it and takes JSON only with a wildcard. "*/*" is JSON, and so is
-// "application/json, text/plain, */*", which libraries send that understand both.
+// rawType returns the media type in which a client wants the bare value, or "" if it wants
+// JSON. It gets JSON unless it prefers one of the two others: by a higher quality, or
+// because it names it and accepts JSON only by a wildcard. "*/*" is JSON, and so is
+// "application/json, text/plain, */*", the default of libraries that understand both.
 func rawType(h *fasthttp.RequestHeader) string {
 	lines := h.PeekAll(fasthttp.HeaderAccept)
 	if len(lines) == 0 || len(lines) == 1 && string(lines[0]) == "*/*" {
@@ -51,8 +51,8 @@ func rawType(h *fasthttp.RequestHeader) string {
 	return mediaType
 }
 
-// preference is what a client says of a media type: how much it wants it, by the most
-// specific range that has it (3: by name, 2: application/*, 1: */*, 0: none).
+// preference is how much a client wants a media type: the quality of the most specific range
+// that includes it (3: by name, 2: application/* or text/*, 1: */*, 0: none).
 type preference struct {
 	specific int
 	quality  float64
@@ -74,7 +74,7 @@ func (p preference) over(other preference) bool {
 	return p.specific > other.specific
 }
 
-// quality reads the q of a media range; 1 if there is none or it makes no sense.
+// quality returns the q of a media range; 1 if there is none or it is invalid.
 func quality(params string) float64 {
 	for param := range strings.SplitSeq(params, ";") {
 		name, value, _ := strings.Cut(param, "=")
@@ -87,11 +87,11 @@ func quality(params string) float64 {
 	return 1
 }
 
-// bare is the value of a key and nothing else, byte for byte.
+// bare answers with the value of a key and nothing else, byte for byte.
 type bare struct{ mediaType, value string }
 
 func (b bare) Write(resp *fasthttp.Response) {
 	resp.Header.SetContentType(b.mediaType)
-	resp.Header.Set(fasthttp.HeaderXContentTypeOptions, "nosniff") // a value may look like a page
+	resp.Header.Set(fasthttp.HeaderXContentTypeOptions, "nosniff") // a value may look like a web page
 	resp.SetBodyString(b.value)
 }

@@ -27,15 +27,15 @@ type keyAnswer struct {
 	Index      uint64     `json:"index"`
 }
 
-// listed is a key as a read shows it.
+// listed returns a key as a read answers it.
 func listed(n *tree.Node, index uint64, now logtime.Time) keyAnswer {
 	a := keyAnswer{Action: "GET", Key: n.Path, Dir: n.Dir, Value: n.Value, Index: index}
 	a.expires(n.Deadline, now)
 	return a
 }
 
-// listing renders the children of a directory that has some as one array, so many with each call that it
-// is not long.
+// listing renders the children of a directory, which must have some, as one array. Each call
+// renders one page of them, so that it is short.
 func listing(view *store.View, dir string, now logtime.Time) func(piece []byte) (_ []byte, more bool) {
 	const page = 16
 	last, before := "", byte('[')
@@ -52,8 +52,8 @@ func listing(view *store.View, dir string, now logtime.Time) func(piece []byte) 
 	}
 }
 
-// appendListed renders what listed returns. Most keys are as plain as this, and take a third of the time
-// then.
+// appendListed appends what listed returns, in JSON. Most keys are plain, and those are rendered
+// without reflection, in a third of the time.
 func appendListed(to []byte, n *tree.Node, index uint64, now logtime.Time) []byte {
 	if n.Deadline == 0 && !n.Dir && n.Value != "" && plain(n.Path) && plain(n.Value) {
 		to = append(append(to, `{"action":"GET","key":"`...), n.Path...)
@@ -62,12 +62,12 @@ func appendListed(to []byte, n *tree.Node, index uint64, now logtime.Time) []byt
 	}
 	text, err := json.Marshal(listed(n, index, now))
 	if err != nil {
-		panic(err) // it is of our own types, which always marshal
+		panic(err) // it is one of our own types, which always marshal
 	}
 	return append(to, text...)
 }
 
-// plain says that a text is in JSON what it is, between quotes.
+// plain reports whether text needs no escapes in a JSON string.
 func plain(text string) bool {
 	for i := range len(text) {
 		switch c := text[i]; {
@@ -78,7 +78,7 @@ func plain(text string) bool {
 	return true
 }
 
-// changed is an event, as its own command and as a watcher are told of it.
+// changed returns an event as a write and a watch answer it.
 func changed(e *tree.Event, now logtime.Time) keyAnswer {
 	a := keyAnswer{Key: e.Node.Path, Dir: e.Node.Dir, Index: e.Index}
 	if e.Prev != nil {
@@ -98,8 +98,8 @@ func changed(e *tree.Event, now logtime.Time) keyAnswer {
 	return a
 }
 
-// expires fills in the deadline. The time that is left counts down, as in 2013:
-// whole seconds that are still to come, so that a fresh 5 shows as 4.
+// expires fills in the deadline. The time to live counts down, as in 2013: in whole
+// seconds that are left, rounded down, so that a fresh 5 shows as 4.
 func (a *keyAnswer) expires(deadline, now logtime.Time) {
 	if deadline == 0 {
 		return
@@ -110,7 +110,7 @@ func (a *keyAnswer) expires(deadline, now logtime.Time) {
 	}
 }
 
-// watched is what a watch is answered. now is called when it is.
+// watched is the answer to a watch. now is called only for an event.
 func watched(d watch.Delivery, now func() logtime.Time) httpfront.Answer {
 	var cleared *watch.ClearedError
 	switch {

@@ -1,11 +1,11 @@
 // Package v1 is the API of 2013, as docs/api-v1.md describes it.
 //
-// It owns what a request of that API may say, what it asks of the machine, and how the
-// answer is worded, byte for byte as then.
+// It owns the parameters of that API, the requests to the machine that it makes of them, and
+// the format of the answers, byte for byte as then.
 //
-// It promises that a parameter which it does not understand is an error and never left
-// out, and that nothing is done after an error.
+// It promises that a parameter value which it does not understand is an error and never
+// ignored, and that nothing is done after an error.
 //
-// It must never hold state, or know how a request has come or how an answer leaves; that
-// is package httpfront's.
+// It must never hold state, or know how a request arrives or how an answer is sent; that is
+// up to package httpfront.
 package v1

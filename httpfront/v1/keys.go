@@ -26,9 +26,9 @@ func key(x *httpfront.Exchange) string {
 	return x.Path
 }
 
-// written is the key as the client wrote it: without the slash at its beginning,
-// with the one at its end. The servers of 2013 name it so when a test-and-set finds
-// no file to test.
+// written returns the key as the client wrote it: without the slash at its beginning,
+// with the one at its end. The servers of 2013 name it so in the error when a test-and-set
+// finds no file to test.
 func written(x *httpfront.Exchange) string {
 	key := strings.TrimPrefix(key(x), "/")
 	if x.Slash && key != "" {
@@ -66,7 +66,7 @@ func (a *api) getKey(x *httpfront.Exchange) httpfront.Answer {
 	return httpfront.Document{Value: list}
 }
 
-// local says whether the client is content with local state.
+// local reports whether the client accepts local state.
 func (a *api) local(x *httpfront.Exchange) (local bool, bad *httpfront.Error) {
 	if x.Plain() {
 		return a.localReads, nil
@@ -78,7 +78,7 @@ func (a *api) local(x *httpfront.Exchange) (local bool, bad *httpfront.Error) {
 	return a.wantsLocal(f)
 }
 
-// wantsLocal says whether a form asks for local state.
+// wantsLocal reports whether a read with these parameters is served from local state.
 func (a *api) wantsLocal(f httpfront.Form) (local bool, bad *httpfront.Error) {
 	local, given := a.localReads, ""
 	for _, name := range []string{"quorum", "consistent"} {
@@ -133,7 +133,7 @@ func setKey(x *httpfront.Exchange) httpfront.Answer {
 	return setFailure(x, reply.Result.Failure, prev, ttl != nil && *ttl <= 0)
 }
 
-// setCommand is a Set, or a Delete if the time to live is over already.
+// setCommand returns a Set, or a Delete if the time to live is zero or negative.
 func setCommand(key, value string, ttl *int64, condition *storepb.Condition) []byte {
 	if ttl != nil && *ttl <= 0 {
 		return store.Encode(&storepb.Command{Kind: &storepb.Command_Delete{
@@ -147,8 +147,8 @@ func setCommand(key, value string, ttl *int64, condition *storepb.Condition) []b
 	return store.Encode(&storepb.Command{Kind: &storepb.Command_Set{Set: set}})
 }
 
-// setFailure words why a set was refused. prev is what it was to be tested for, ""
-// for none; over says that it was a delete in disguise.
+// setFailure returns the error of a set that has failed. prev is the value that was
+// compared, "" for none; over means that it was a Delete because its time to live was over.
 func setFailure(x *httpfront.Exchange, f *tree.Failure, prev string, over bool) *httpfront.Error {
 	switch f.Code {
 	case tree.CompareFailed:
@@ -227,9 +227,9 @@ func (a *api) watchKey(x *httpfront.Exchange) httpfront.Answer {
 	if bad != nil {
 		return bad
 	}
-	// Where "next" begins is a linearizable matter: not before what was acknowledged
-	// already, on no machine. Nor are events new that were acknowledged before the machine
-	// started, though it may not have applied them yet.
+	// Where "next" begins has to be linearizable: on any machine, after all writes that were
+	// acknowledged before. And even for a local read, events that were acknowledged before the
+	// machine started are not new, although it may not have applied them yet.
 	if index == 0 && (!local || !x.Machine().IsReady()) {
 		if err := x.Sync(); err != nil {
 			return httpfront.Unserved(err)

@@ -6,15 +6,15 @@ import (
 	"etcd/httpfront"
 )
 
-// Config is what the API can be told.
+// Config is the configuration of the API.
 type Config struct {
-	// LocalReads answers reads from local state unless the client asks otherwise.
+	// LocalReads serves reads from local state unless the client asks for a linearizable one.
 	LocalReads bool
 }
 
 type api struct{ localReads bool }
 
-// Routes are those of the keys: /v1/keys, /v1/get and /v1/watch.
+// Routes returns the routes of the API: /v1/keys, /v1/get and /v1/watch.
 func Routes(cfg Config) []httpfront.Route {
 	a := &api{localReads: cfg.LocalReads}
 	return []httpfront.Route{
