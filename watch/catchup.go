@@ -5,49 +5,49 @@ import (
 )
 
 const (
-	// maxChasers bounds how many subscribers are caught up by one pass over the history.
+	// maxChasers bounds how many subscribers catch up in one pass over the history.
 	maxChasers = 1024
-	// fewChases is up to how many watches are compared with each event one after the other.
-	// For more of them there is a tree of their paths.
+	// fewChases is how many watches at most are compared with each event one by one. More of
+	// them are indexed in a tree of their paths.
 	fewChases = 16
 )
 
-// CatchUp looks for what subscribers that are behind have missed, in a view of the
-// history. While it does so it shares nothing with the hub that changes, so it may have
-// a goroutine of its own.
+// CatchUp is one pass over a view of the history, for what subscribers that are behind have
+// missed. Meanwhile it shares nothing mutable with the hub, so it may run on a goroutine of
+// its own.
 type CatchUp struct {
 	view     tree.History
-	at, end  uint64 // the next event to look at, and the one behind the view
+	at, end  uint64 // index of the next event to scan, and of the first one after the view
 	chasers  []*chaser
-	running  int             // chasers that do not have enough yet
-	paths    paths[*chase]   // of many chases
-	few      []chase         // all of them, if they are few
-	finished []*spot[*chase] // to be taken out of paths
+	running  int             // chasers that have not stopped yet
+	paths    paths[*chase]   // all chases, if they are many
+	few      []chase         // all chases, if they are few
+	finished []*spot[*chase] // to be removed from paths
 }
 
-// chaser is a subscriber that is being caught up.
+// chaser is a subscriber that is catching up.
 type chaser struct {
 	catchUp *CatchUp
 	sub     *subscriber
 	chases  []chase
-	wanting int // chases that want something
+	wanting int // chases that are not done
 	found   []Delivery
-	// stopped says that it has enough, and behind which events it has to go on: from cursor.
+	// stopped: it needs no more of this pass, and has to go on from cursor in another one.
 	stopped bool
 	cursor  uint64
 }
 
-// chase is a watch of a subscriber that is being caught up.
+// chase is a watch of a subscriber that is catching up.
 type chase struct {
 	chaser *chaser
-	w      *watcher // what never changes of it is looked at only
+	w      *watcher // only its immutable fields are read during the pass
 	from   uint64
 	done   bool
 	spot   spot[*chase]
 }
 
-// CatchUp begins to catch up with the history those who wait for it; nil if nobody does,
-// or if it is being done.
+// CatchUp begins a pass for the subscribers that wait for one; nil if none does, or if a pass
+// is under way.
 func (h *Hub) CatchUp() *CatchUp {
 	if h.catchUp != nil || h.waiting.first == nil {
 		return nil
@@ -61,7 +61,7 @@ func (h *Hub) CatchUp() *CatchUp {
 		}
 		s.leave()
 		h.endLost(s, func(requested uint64) error { return cleared(h.history, requested) })
-		if len(s.ready) > 0 { // it hears of that first
+		if len(s.ready) > 0 { // errors, which are delivered first
 			h.queue(s)
 			continue
 		}
@@ -92,7 +92,8 @@ func (h *Hub) CatchUp() *CatchUp {
 	return c
 }
 
-// Scan looks at some more events, at most so many, and says whether there are others.
+// Scan goes on with the pass, for the given number of events at most, and reports whether
+// there are more.
 func (c *CatchUp) Scan(events int) (more bool) {
 	if c.few == nil && c.paths.places == nil {
 		c.index()
@@ -156,7 +157,7 @@ func (c *chase) offer(e *tree.Event) {
 	}
 }
 
-// stop has r go on from cursor another time.
+// stop ends this pass for r, which has to go on from cursor in another one.
 func (r *chaser) stop(cursor uint64) {
 	r.stopped, r.cursor = true, cursor
 	r.catchUp.running--
@@ -176,7 +177,8 @@ func (c *chase) finish() {
 	}
 }
 
-// CaughtUp takes those for whom c has looked back, when there is nothing left to scan.
+// CaughtUp ends the pass c, and gives its subscribers what it has found. It is called when
+// there is nothing left to scan.
 func (h *Hub) CaughtUp(c *CatchUp) {
 	h.catchUp = nil
 	for _, r := range c.chasers {
@@ -191,8 +193,9 @@ func (h *Hub) CaughtUp(c *CatchUp) {
 	}
 }
 
-// handBack ends that s is being caught up: found is what it has missed before the event
-// cursor. It gets that, and what was published meanwhile, unless there is more to look for.
+// handBack ends a pass for s: found is what s has missed before the event with index cursor.
+// It gets that, and becomes current with what was published meanwhile, unless there is more to
+// look for.
 func (h *Hub) handBack(s *subscriber, found []Delivery, cursor uint64, more bool) {
 	published := s.ready
 	drop(published)
@@ -221,8 +224,8 @@ func (h *Hub) handBack(s *subscriber, found []Delivery, cursor uint64, more bool
 	h.queue(s)
 }
 
-// rewindLate has s, which is behind, caught up from where the watches begin that were added
-// while it was being caught up.
+// rewindLate moves the cursor of s, which is behind, back to where the watches begin that were
+// added while it was catching up.
 func (h *Hub) rewindLate(s *subscriber) {
 	cursor := s.cursor
 	for w := s.watches; w != nil; w = w.next {

@@ -15,14 +15,14 @@ type Hub struct {
 	paths   paths[*watcher]
 	watches int
 
-	// done are those who had one watch and have its last event: they are forgotten but for
-	// that. due are those for which something is ready and that no writer is busy with,
-	// waiting those that are to be caught up. Nobody is in two of them.
+	// done: their only watch has its last event, and they are forgotten but for that delivery.
+	// due: they have deliveries ready, and no writer has a batch of theirs. waiting: they have
+	// to catch up. No subscriber is in two of these queues.
 	done, due, waiting queue
-	catchUp            *CatchUp // nil: none is under way
+	catchUp            *CatchUp // the pass under way; nil: none
 }
 
-// NewHub returns a hub without subscribers whose past is history.
+// NewHub returns a hub without subscribers, with the given history.
 func NewHub(history tree.History) *Hub {
 	return &Hub{
 		history: history,
@@ -34,15 +34,14 @@ func NewHub(history tree.History) *Hub {
 // Len returns how many watches there are.
 func (h *Hub) Len() int { return h.watches }
 
-// next is the index of the first event that was not published yet, or less.
+// next returns the index of the first event that was not published yet, or less.
 func (h *Hub) next() uint64 { return end(h.history) }
 
 func end(history tree.History) uint64 { return max(history.Last(), history.Cleared()) + 1 }
 
-// Add adds a watch to a subscriber, which begins with its first one. token goes with
-// what is for the subscriber. A watch from an index in the past has to be caught up; if
-// the history does not reach back that far, the error is a *ClearedError and nothing is
-// added.
+// Add adds a watch to a subscriber; the first one also adds the subscriber. token goes
+// with its batches. A watch from an index in the past has to catch up; if the history does
+// not reach back that far, the error is a *ClearedError and nothing is added.
 func (h *Hub) Add(id uint64, token any, watch Watcher) error {
 	next := h.next()
 	if watch.Since > 0 {
@@ -66,7 +65,7 @@ func (h *Hub) Add(id uint64, token any, watch Watcher) error {
 	return nil
 }
 
-// rewind has s caught up from where w begins.
+// rewind makes s catch up from where w begins.
 func (h *Hub) rewind(s *subscriber, w *watcher, next uint64) {
 	switch s.state {
 	case catching:
@@ -77,7 +76,7 @@ func (h *Hub) rewind(s *subscriber, w *watcher, next uint64) {
 		s.fallBehind(next)
 	}
 	for other := s.watches; other != nil; other = other.next {
-		if other != w { // the others have got, or did not want, what is before the cursor
+		if other != w { // the others got, or did not want, the events before the cursor
 			other.from = max(other.from, s.cursor)
 		}
 	}
@@ -85,7 +84,7 @@ func (h *Hub) rewind(s *subscriber, w *watcher, next uint64) {
 	h.queue(s)
 }
 
-// queue puts s where it has to wait, if it has to.
+// queue puts s into the queue in which it has to wait, if any.
 func (h *Hub) queue(s *subscriber) {
 	switch {
 	case s.queue != nil || s.taken || s.state == catching:
@@ -97,7 +96,7 @@ func (h *Hub) queue(s *subscriber) {
 }
 
 // Remove forgets a subscriber and its watches. It is no error if there is none with that
-// ID: its last event may have been on the way.
+// ID: its last event may be on the way.
 func (h *Hub) Remove(id uint64) {
 	s := h.subs[id]
 	if s == nil {
@@ -115,7 +114,7 @@ func (h *Hub) end(w *watcher) {
 	w.sub.remove(w)
 }
 
-// unlist has no more events offered to w.
+// unlist stops offering events to w.
 func (h *Hub) unlist(w *watcher) {
 	h.paths.remove(&w.spot)
 	h.watches--
@@ -127,7 +126,7 @@ func (h *Hub) forget(s *subscriber) {
 	delete(h.subs, s.id)
 }
 
-// Publish makes new events known. history is the one that has them as its newest.
+// Publish offers new events to the watches. history includes them, as its newest.
 func (h *Hub) Publish(events []*tree.Event, history tree.History) {
 	h.history = history
 	if h.watches == 0 {
@@ -138,7 +137,7 @@ func (h *Hub) Publish(events []*tree.Event, history tree.History) {
 	}
 }
 
-// offer makes e ready for w if w wants it.
+// offer adds e to the ready list if w wants it.
 func (h *Hub) offer(w *watcher, e *tree.Event) {
 	s := w.sub
 	if s.state == behind || s.missed || w.found != nil || e.Index < w.from || !w.wants(e) {
@@ -159,7 +158,7 @@ func (h *Hub) offer(w *watcher, e *tree.Event) {
 	h.queue(s)
 }
 
-// overflow is an event for s that finds no room.
+// overflow drops the ready list of s, which has no room for another event: s has to catch up.
 func (h *Hub) overflow(s *subscriber) {
 	if s.state == catching {
 		s.missed = true
@@ -172,7 +171,7 @@ func (h *Hub) overflow(s *subscriber) {
 	h.queue(s)
 }
 
-// deliver is the delivery of e to w, which ends w unless it is a stream.
+// deliver returns the delivery of e to w, the last one unless w is a stream.
 func (w *watcher) deliver(e *tree.Event) Delivery {
 	if !w.Stream {
 		w.found = e
@@ -180,18 +179,18 @@ func (w *watcher) deliver(e *tree.Event) Delivery {
 	return Delivery{Watch: w.ID, Event: e, Last: !w.Stream, w: w}
 }
 
-// Batch is what is ready for one subscriber, in order.
+// Batch is a list of deliveries to one subscriber, in order.
 type Batch struct {
 	Subscriber uint64
 	Token      any
 	Deliveries []Delivery
-	// Last says that the subscriber has no watches any more and is forgotten. Otherwise
-	// it gets nothing else until Written is called.
+	// Last means that the subscriber has no watches any more and is forgotten. Otherwise
+	// it gets no other batch until Written is called.
 	Last bool
 }
 
-// Next returns what a writer is to write out next, for so many subscribers at most; nil if
-// nothing is ready. Those who are done come first: nothing else can be waiting behind them.
+// Next returns the next batches for a writer, for the given number of subscribers at most; nil
+// if nothing is ready. Subscribers that are done come first: their batches are their last.
 func (h *Hub) Next(subscribers int) []Batch {
 	n := min(h.done.len+h.due.len, subscribers)
 	if n == 0 {
@@ -204,7 +203,7 @@ func (h *Hub) Next(subscribers int) []Batch {
 	return batches
 }
 
-// takeDone appends the batches of those who are done, for as many as there is room for.
+// takeDone appends the batches of subscribers that are done, up to the capacity of batches.
 func (h *Hub) takeDone(batches []Batch) []Batch {
 	deliveries := make([]Delivery, min(h.done.len, cap(batches))) // one for each
 	for i := range deliveries {
@@ -216,7 +215,7 @@ func (h *Hub) takeDone(batches []Batch) []Batch {
 	return batches
 }
 
-// take takes what is ready for s.
+// take takes the ready list of s as a batch.
 func (h *Hub) take(s *subscriber) Batch {
 	s.leave()
 	b := Batch{Subscriber: s.id, Token: s.token, Deliveries: s.ready}
@@ -238,7 +237,7 @@ func (h *Hub) take(s *subscriber) Batch {
 	return b
 }
 
-// Written says that a batch was written out.
+// Written tells the hub that the batch of a subscriber was written.
 func (h *Hub) Written(id uint64) {
 	if s := h.subs[id]; s != nil {
 		s.taken = false
@@ -246,16 +245,16 @@ func (h *Hub) Written(id uint64) {
 	}
 }
 
-// fail ends w with an error, which is delivered.
+// fail ends w with an error, as its last delivery.
 func (h *Hub) fail(w *watcher, err error) {
 	s := w.sub
 	s.ready = append(s.ready, Delivery{Watch: w.ID, Err: err, Last: true, w: w})
 	h.end(w)
 }
 
-// Replace makes another history the past, because the state was replaced by that of
-// a snapshot: everybody has to be caught up with it. Watches that may have missed
-// something which it no longer has end with the error lost.
+// Replace replaces the history, because the state was replaced by that of a snapshot: all
+// subscribers have to catch up with it. Watches that may have missed events which it no
+// longer has end with the error lost.
 func (h *Hub) Replace(history tree.History, lost error) {
 	next := h.next()
 	h.history = history
@@ -273,8 +272,8 @@ func (h *Hub) Replace(history tree.History, lost error) {
 	}
 }
 
-// endLost ends the watches of s, which is behind, that may want events which the history
-// has no more.
+// endLost ends the watches of s, which is behind, that may want events which the history no
+// longer has.
 func (h *Hub) endLost(s *subscriber, why func(requested uint64) error) {
 	newest := h.history.Cleared()
 	if s.cursor > newest {
@@ -289,8 +288,8 @@ func (h *Hub) endLost(s *subscriber, why func(requested uint64) error) {
 	}
 }
 
-// Clear forgets all subscribers and returns what tells their watches err, by the IDs of
-// the subscribers.
+// Clear forgets all subscribers and returns batches that end their watches with err, in the
+// order of subscriber IDs.
 func (h *Hub) Clear(err error) []Batch {
 	var batches []Batch
 	for _, s := range h.sorted() {
@@ -305,8 +304,8 @@ func (h *Hub) Clear(err error) []Batch {
 	return batches
 }
 
-// sorted returns all subscribers by ID: whoever is told something is told in an order
-// that does not differ from run to run.
+// sorted returns all subscribers in the order of their IDs, so that deliveries come in the
+// same order in every run.
 func (h *Hub) sorted() []*subscriber {
 	return slices.SortedFunc(maps.Values(h.subs), func(a, b *subscriber) int { return cmp.Compare(a.id, b.id) })
 }

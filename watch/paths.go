@@ -7,15 +7,15 @@ import (
 	"etcd/store/tree"
 )
 
-// paths finds whom an event may concern: a tree of the watched paths, with what watches
-// each of them in the order in which it was added. Every place can be looked up by its
-// path, so an event costs a look-up for each directory above its key, and the removal of
-// a directory what is watched below it.
+// paths finds the watches that an event may concern. It is a tree of the watched paths, each
+// with its watches in the order in which they were added. Every place can be looked up by
+// its path, so an event costs a lookup for its key and each directory above it, and the
+// removal of a directory a visit to each place below it.
 type paths[T any] struct {
 	places map[string]*place[T]
 }
 
-// place is a path that is watched, or has one below it that is.
+// place is a path that is watched, or is above one that is.
 type place[T any] struct {
 	path        string
 	first, last *spot[T]
@@ -23,7 +23,7 @@ type place[T any] struct {
 	parent, child, prev, next *place[T] // child is any of them, the first of a list
 }
 
-// spot is what somebody who watches a path has there.
+// spot is one watch at a place.
 type spot[T any] struct {
 	value      T
 	place      *place[T]
@@ -90,9 +90,9 @@ func (p *paths[T]) remove(s *spot[T]) {
 	}
 }
 
-// match visits whoever watches the path of e or one above it, from the path upwards, and
-// if e removes a directory also who watches one below it, in the order of paths. Meanwhile
-// nothing may be added, and nothing removed but what is being visited.
+// match visits the watches of the path of e and of those above it, from the path upwards, and
+// if e removes a directory also those of the paths below it, in the order of paths. Meanwhile
+// nothing may be added, and nothing removed but the watch that is being visited.
 func (p *paths[T]) match(e *tree.Event, visit func(T)) {
 	for path := e.Node.Path; ; path = parent(path) {
 		if at := p.places[path]; at != nil {

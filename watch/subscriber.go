@@ -2,30 +2,30 @@ package watch
 
 import "etcd/store/tree"
 
-// MaxReady is how many deliveries are kept ready for one subscriber, besides those that
-// a writer has taken.
+// MaxReady is how many deliveries the ready list of a subscriber can hold, besides those
+// that a writer has taken.
 const MaxReady = 64
 
-// subscriber is one connection or stream. Everything before its first delivery that is
-// ready, or before its cursor if there is none, it has got, or does not want.
+// subscriber is one connection or stream. Of the events before the first one on its ready
+// list, or before its cursor if the list is empty, it has got all that it wants.
 type subscriber struct {
 	id    uint64
 	token any
 	state state
-	// taken says that a writer has deliveries which it has not written out yet. Until
-	// then it gets no others.
+	// taken: a writer has a batch of it that is not written yet. Until then no writer gets
+	// another.
 	taken bool
 	gone  bool
-	// missed says, of one that is being caught up, that it could not keep what was
-	// published meanwhile.
+	// missed: while it was catching up, its ready list overflowed and was dropped.
 	missed bool
 
 	watches *watcher
 	ready   []Delivery
-	// cursor is the first event that may be missing behind ready, in state behind.
+	// cursor is the index of the first event after ready that it may have missed, in state
+	// behind.
 	cursor uint64
 
-	queue      *queue // in which it waits, nil: in none
+	queue      *queue // in which it waits; nil: in none
 	prev, next *subscriber
 }
 
@@ -33,13 +33,12 @@ type subscriber struct {
 type state uint8
 
 const (
-	// current subscribers get what is published.
+	// current: it is offered what is published.
 	current state = iota
-	// behind is who has to be caught up from the history. What is published does not
-	// concern it.
+	// behind: it waits to catch up from the history, and is not offered what is published.
 	behind
-	// catching is who is being caught up from a view of the history, and gets what is
-	// published after that view behind it.
+	// catching: it is catching up from a view of the history. What is published after that
+	// view goes to its ready list, and is delivered after what is found in the view.
 	catching
 )
 
@@ -47,12 +46,12 @@ const (
 type watcher struct {
 	Watcher
 	sub *subscriber // nil: it is gone
-	// from is the index from which on events are wanted that were not handed to a writer.
+	// from is the index of the first event that may still have to be handed to a writer.
 	from uint64
-	// found is the event that is ready and will be its last; nil: none yet.
+	// found is its last event, which is ready; nil: none yet.
 	found *tree.Event
-	// late says that it was added while its subscriber was being caught up, and begins
-	// before the end of that.
+	// late: it was added while its subscriber was catching up, and begins before the end of
+	// that view of the history.
 	late bool
 
 	spot       spot[*watcher]
@@ -79,13 +78,13 @@ func (s *subscriber) remove(w *watcher) {
 	w.sub, w.prev, w.next = nil, nil, nil
 }
 
-// hasOnly says that s has no watch but w, and nothing to get before what is published now.
+// hasOnly reports whether s has no watch but w, and no deliveries before what is published now.
 func (s *subscriber) hasOnly(w *watcher) bool {
 	return s.state == current && !s.taken && len(s.ready) == 0 && s.watches == w && w.next == nil
 }
 
-// fallBehind drops what is ready: s has to be caught up from the first event of that, or
-// from next, which is the first event that it has not been offered.
+// fallBehind drops the ready list of s, which has to catch up from the first event on it, or
+// from next, the index of the first event that it has not been offered.
 func (s *subscriber) fallBehind(next uint64) {
 	s.state, s.cursor = behind, next
 	if len(s.ready) > 0 {
@@ -95,7 +94,7 @@ func (s *subscriber) fallBehind(next uint64) {
 	s.ready = nil
 }
 
-// drop takes deliveries back that will not be made.
+// drop undoes deliveries that will not be made.
 func drop(deliveries []Delivery) {
 	for _, d := range deliveries {
 		if d.w.found == d.Event {

@@ -7,14 +7,14 @@ import (
 	"etcd/store/tree"
 )
 
-// Watcher says what one watch of a subscriber waits for.
+// Watcher describes one watch of a subscriber: the events that it wants.
 type Watcher struct {
-	// ID tells the watches of one subscriber apart; whoever adds one chooses it.
+	// ID tells the watches of one subscriber apart; the caller of Add chooses it.
 	ID uint64
 	// Path is clean: "/a/b", or "/" for everything.
 	Path string
-	// Since is the index of the first event that is wanted; 0 means only events
-	// that are still to come.
+	// Since is the index of the first event that is wanted; 0 means only events that are
+	// published after the watch was added.
 	Since uint64
 	// Recursive also wants events below Path.
 	Recursive bool
@@ -25,8 +25,8 @@ type Watcher struct {
 	Stream bool
 }
 
-// Delivery is what one watch gets: an event, or the error that ends it. Last says that
-// the watch is gone.
+// Delivery is what one watch gets: an event, or the error that ends it. Last means that the
+// watch has ended.
 type Delivery struct {
 	Watch uint64
 	Event *tree.Event
@@ -36,13 +36,13 @@ type Delivery struct {
 	w *watcher
 }
 
-// ClearedError says that events from the index that was asked for on may have
-// been dropped from the history.
+// ClearedError means that events from the requested index on may have been dropped from
+// the history.
 type ClearedError struct {
-	// Oldest is the index of the oldest event that is still there, or the next one
-	// if there is none.
+	// Oldest is the index of the oldest event that the history has, or of the next event if
+	// it has none.
 	Oldest uint64
-	// Requested is the index that was asked for.
+	// Requested is the index from which on events were wanted.
 	Requested uint64
 }
 
@@ -50,8 +50,8 @@ func (e *ClearedError) Error() string {
 	return fmt.Sprintf("the requested history has been cleared [%d/%d]", e.Oldest, e.Requested)
 }
 
-// cleared is the error of who still needs the events from requested on; nil if history
-// has them all.
+// cleared returns the error of a watch that needs the events from requested on; nil if
+// history has them all.
 func cleared(history tree.History, requested uint64) error {
 	newest := history.Cleared()
 	if requested > newest {
@@ -64,7 +64,7 @@ func cleared(history tree.History, requested uint64) error {
 	return &ClearedError{Oldest: oldest, Requested: requested}
 }
 
-// wants says whether e is for w, not looking at its index.
+// wants reports whether e is for w, whatever its index.
 func (w *Watcher) wants(e *tree.Event) bool {
 	path := e.Node.Path
 	switch {
@@ -78,8 +78,8 @@ func (w *Watcher) wants(e *tree.Event) bool {
 	return false
 }
 
-// removesSubtree says whether e took a directory away, and with it whatever the
-// watchers below it were waiting for.
+// removesSubtree reports whether e removed a directory, and with it all keys below it, for
+// which there may be watchers.
 func removesSubtree(e *tree.Event) bool {
 	switch e.Action {
 	case tree.ActionDelete, tree.ActionExpire:
@@ -88,7 +88,7 @@ func removesSubtree(e *tree.Event) bool {
 	return false
 }
 
-// below says whether path is strictly below dir.
+// below reports whether path is strictly below dir.
 func below(dir, path string) bool {
 	if dir == "/" {
 		return path != "/"
@@ -96,7 +96,7 @@ func below(dir, path string) bool {
 	return len(path) > len(dir) && path[len(dir)] == '/' && strings.HasPrefix(path, dir)
 }
 
-// hidden says whether rest, the part of a path below the watched one, has a hidden
+// hidden reports whether rest, the part of a path below the watched one, has a hidden
 // component.
 func hidden(rest string) bool {
 	return strings.HasPrefix(rest, "_") || strings.Contains(rest, "/_")
