@@ -50,8 +50,7 @@ type watcher struct {
 	from uint64
 	// found is its last event, which is ready; nil: none yet.
 	found *tree.Event
-	// late: it was added while its subscriber was catching up, and begins before the end of
-	// that view of the history.
+	// late: it was added while its subscriber was catching up, and begins in the past.
 	late bool
 
 	spot       spot[*watcher]
