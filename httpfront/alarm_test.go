@@ -6,7 +6,8 @@ import (
 	"time"
 )
 
-// Of many waits, one after the other, only the one whose time is over is ended, and then.
+// Of many waits, one after the other, only the one whose deadline passes is ended, and at its
+// deadline.
 func TestAlarm(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var a alarm
@@ -26,7 +27,7 @@ func TestAlarm(t *testing.T) {
 		for id := range uint64(20) {
 			wait(id, 6*time.Second, time.Second) // until 20 s
 		}
-		wait(20, 3*time.Second, 5*time.Second) // until 25 s, its time is over at 23 s
+		wait(20, 3*time.Second, 5*time.Second) // until 25 s, its deadline is at 23 s
 		wait(21, 6*time.Second, time.Second)
 		time.Sleep(time.Minute)
 		wait(22, time.Second, 2*time.Second) // from 86 s on

@@ -25,7 +25,7 @@ func benchServer(b *testing.B, mode ...func(*httpfront.Config)) *fronttest.Serve
 }
 
 // benchRequest sends one request again and again on 64 connections. Client and server
-// share the process, so the figures are those of both.
+// share the process, so the figures include both.
 func benchRequest(b *testing.B, raw string) {
 	s := benchServer(b)
 	s.Dial().Set("/bench/key", "value=0123456789abcdef")
@@ -44,7 +44,7 @@ func benchRequest(b *testing.B, raw string) {
 					b.Error(err)
 					return
 				}
-				// An answer is short enough to come in one piece.
+				// An answer is short enough to arrive in one piece.
 				got, err := c.Conn.Read(buf)
 				if err != nil || !bytes.HasPrefix(buf[:got], []byte("HTTP/1.1 200 ")) {
 					b.Errorf("%q, %v", buf[:got], err)
@@ -126,9 +126,9 @@ func BenchmarkDelivery(b *testing.B) {
 	}
 }
 
-// BenchmarkIdleWatcher reports what memory an idle watcher costs. The client's ends of
-// the connections are in the same process and are taken off by a measurement without
-// watches.
+// BenchmarkIdleWatcher reports the memory that an idle watcher costs. The client's ends of
+// the connections are in the same process; a measurement without watches is subtracted for
+// them.
 func BenchmarkIdleWatcher(b *testing.B) {
 	b.Run("plain", func(b *testing.B) { benchIdleWatcher(b, func(*httpfront.Config) {}) })
 	b.Run("tls", func(b *testing.B) { benchIdleWatcher(b, fronttest.OverTLS) })

@@ -21,7 +21,7 @@ func openBody(s *fronttest.Server, length int, part string) *fronttest.Client {
 	return c
 }
 
-// Memory follows what clients send, not what they announce.
+// Memory grows with what clients send, not with what they announce.
 func TestAnnouncedBodies(t *testing.T) {
 	const clients, announced = 500, 1 << 20
 	s := serve(t, func(c *httpfront.Config) { c.MaxBody = announced })
@@ -43,8 +43,8 @@ func TestAnnouncedBodies(t *testing.T) {
 	runtime.KeepAlive(open)
 }
 
-// Beyond -max-body-memory bodies are refused, small ones are not, and what a request
-// has taken is there again when it has ended, however that was.
+// Beyond -max-body-memory bodies are refused, but small ones are not, and what a request
+// has taken is given back when it has ended, however it ended.
 func TestBodyMemory(t *testing.T) { inBothModes(t, testBodyMemory) }
 
 func testBodyMemory(t *testing.T, serve server) {
@@ -68,7 +68,7 @@ func testBodyMemory(t *testing.T, serve server) {
 	if r := first.Reply("POST"); r.Status != 200 || !strings.Contains(r.Body, `xy"`) {
 		t.Errorf("%d %.40s", r.Status, r.Body)
 	}
-	first.Set("/a", part) // on a connection that goes on
+	first.Set("/a", part) // on a connection that stays open
 
 	first = openBody(s, long, part)
 	s.Eventually("it is read", func() bool { return s.BodyBytes() == long-httpfront.FirstBody })
@@ -83,7 +83,7 @@ func testBodyMemory(t *testing.T, serve server) {
 	}
 }
 
-// Bodies around every size at which their memory grows come through whole.
+// Bodies around every size at which their buffer grows are read whole.
 func TestBodySizes(t *testing.T) {
 	s := serve(t, func(c *httpfront.Config) { c.MaxBodyMemory = 1 << 20 })
 	c := s.Dial()

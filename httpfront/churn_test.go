@@ -13,8 +13,8 @@ import (
 	"etcd/httpfront/fronttest"
 )
 
-// Connections that are reset, wherever their requests have come to, leave nothing behind: no
-// goroutine, descriptor, session, watcher, or byte that is counted as a body's.
+// Connections that are reset, at whatever stage of a request, leak nothing: no goroutine,
+// descriptor, session, watcher, or byte that is counted as a body's.
 func TestResetsLeaveNothing(t *testing.T) { inBothModes(t, testResetsLeaveNothing) }
 
 func testResetsLeaveNothing(t *testing.T, serve server) {
@@ -25,7 +25,7 @@ func testResetsLeaveNothing(t *testing.T, serve server) {
 		mode, connections = fronttest.OverTLS, 600 // a handshake takes long
 	}
 	p := serveMachines(t, s, io.Discard, mode)
-	const few = 5 // of the test itself: its connection, and what looks for idle workers
+	const few = 5 // of the test itself: its connection, and the goroutine that looks for idle workers
 	const form = "Host: x\r\nContent-Type: " + httpfront.TypeForm + "\r\n"
 	stages := []struct {
 		sent    string
@@ -93,7 +93,7 @@ func testResetsLeaveNothing(t *testing.T, serve server) {
 		clients.Wait()
 		s.Eventually("nothing is open", quiet)
 	}
-	churn(connections / 10) // then what there is once is there
+	churn(connections / 10) // so that whatever is started only once is running
 	goroutines, files, actors := held()
 	churn(connections)
 	s.Eventually("no more is held than before", func() bool {

@@ -12,7 +12,7 @@ import (
 	"etcd/raftnode"
 )
 
-// written renders an answer as a client sees it.
+// written returns an answer as a client sees it.
 func written(a Answer) (status int, contentType, allow, body string) {
 	var resp fasthttp.Response
 	a.Write(&resp)

@@ -1,6 +1,7 @@
 package httpfront
 
-// What the tests of the engine look at, which run it with the routes of others.
+// The internals of the engine that its tests look at. They are in a package of their own, to
+// run it with the routes of the APIs.
 
 const (
 	MaxEarly  = maxEarly
@@ -9,17 +10,17 @@ const (
 	FirstBody = firstBody
 )
 
-// LongAgo is the deadline that ends the Read of a watch.
+// LongAgo is the deadline that interrupts the Read of a watch.
 var LongAgo = longAgo
 
-// Open is how many connections are open.
+// Open returns how many connections are open.
 func (s *Server) Open() int64 { return s.port.Open() }
 
-// Refused is how many connections were one too many.
+// Refused returns how many connections were refused because there were too many.
 func (s *Server) Refused() int64 { return s.port.Refused() }
 
-// BodyBytes is what the bodies under way take.
+// BodyBytes returns the bytes that are counted for the bodies of requests in flight.
 func (s *Server) BodyBytes() int64 { return s.bodies.used.Load() }
 
-// Requests is how many requests there were to the machine.
+// Requests returns how many requests were made to the machine.
 func (s *Server) Requests() uint64 { return s.lastID.Load() }

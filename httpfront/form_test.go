@@ -14,7 +14,7 @@ import (
 	"github.com/valyala/fasthttp"
 )
 
-// multipartBody renders parts in the form of curl -F.
+// multipartBody renders parts as curl -F does.
 func multipartBody(parts ...Field) string {
 	var b strings.Builder
 	for _, p := range parts {
@@ -149,8 +149,8 @@ func TestFormGet(t *testing.T) {
 	}
 }
 
-// The parser never panics, sees in an urlencoded string what net/url sees, and reads
-// back what mime/multipart writes.
+// The parser never panics, parses an urlencoded string as net/url does, and reads back what
+// mime/multipart writes.
 func FuzzForm(f *testing.F) {
 	f.Add(TypeForm, "value=a&prevValue=%62&ttl=+5", "index=7")
 	f.Add(TypeForm, "a=1;b=2&&=&%zz=1&a=%", "quorum=false")

@@ -11,9 +11,8 @@ import (
 	"etcd/httpfront/fronttest"
 )
 
-// framing lists requests of which two parsers may think that they end at different
-// places. %s stands for the path; each would set the key if it were taken. The status is 400
-// if there is none.
+// framing lists requests for which two parsers may disagree where they end. %s stands for the
+// path; each would set the key if it were accepted. The status is 400 if there is none.
 var framing = []struct {
 	name, request string
 	status        int
@@ -126,8 +125,8 @@ var framing = []struct {
 	{"asks first, far too long", "POST %s HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\nContent-Length: 9223372036854775807\r\n\r\n", 413},
 }
 
-// Where it is not certain where a request ends, it is refused and its connection ends:
-// nothing of what comes behind it may be taken for another request.
+// If it is not certain where a request ends, it is refused and its connection closed:
+// nothing that follows may be taken for another request.
 func TestFraming(t *testing.T) { inBothModes(t, testFraming) }
 
 func testFraming(t *testing.T, serve server) {
@@ -158,7 +157,7 @@ func testFraming(t *testing.T, serve server) {
 	fronttest.Check(t, clients.Dial().Get("/v1/keys/a"), 404, `{"errorCode":100,"message":"Key Not Found","cause":"/a"}`)
 }
 
-// What looks strange but says clearly where it ends is served, and so is what follows.
+// A request that looks strange but has an unambiguous end is served, and so is the next.
 func TestClearFraming(t *testing.T) { inBothModes(t, testClearFraming) }
 
 func testClearFraming(t *testing.T, serve server) {
@@ -194,7 +193,7 @@ func testClearFraming(t *testing.T, serve server) {
 	}
 }
 
-// A connection ends after the request if its client says so in whatever way.
+// A connection is closed after the request if its client asks for that in any way.
 func TestConnectionClose(t *testing.T) {
 	s := serve(t)
 	for _, connection := range []string{"close", "Close", "keep-alive, close", "TE , CLOSE"} {

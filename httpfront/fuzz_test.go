@@ -18,7 +18,7 @@ import (
 	"etcd/httpfront/fronttest"
 )
 
-// halves is a connection in memory whose directions end separately.
+// halves is a connection in memory whose directions are closed separately.
 type halves struct {
 	in, out net.Conn
 }
@@ -70,8 +70,8 @@ func (l *memoryListener) dial() *halves {
 	return client
 }
 
-// checkAnswers says what is wrong with the bytes that a server sent on a connection.
-// heads says that some of the requests may be HEADs, whose answers have no bodies.
+// checkAnswers returns what is wrong with the bytes that a server has sent on a connection.
+// heads: some of the requests may be HEADs, whose answers have no bodies.
 func checkAnswers(sent []byte, heads bool) error {
 	in := bufio.NewReader(bytes.NewReader(sent))
 	for n := 0; ; n++ {
@@ -80,7 +80,7 @@ func checkAnswers(sent []byte, heads bool) error {
 		}
 		r, err := fronttest.ReadReply(in, "GET")
 		if heads && r.Status != 0 {
-			return nil // where the next one begins cannot be known
+			return nil // it is unknown where the next one begins
 		}
 		if err != nil {
 			return fmt.Errorf("answer %d: %w", n, err)
@@ -101,8 +101,8 @@ func checkAnswers(sent []byte, heads bool) error {
 	}
 }
 
-// Whatever a client sends on a connection, what it gets back is well-formed answers
-// and then the end, no watcher stays, nothing panics, and the next client is served.
+// Whatever a client sends on a connection, it gets back well-formed answers and then EOF, no
+// watcher is left behind, nothing panics, and the next client is served.
 func FuzzRequest(f *testing.F) {
 	form := "Content-Type: " + httpfront.TypeForm + "\r\n"
 	for _, seed := range []string{
@@ -154,7 +154,7 @@ func FuzzRequest(f *testing.F) {
 	})
 }
 
-// exchange sends something on a connection of its own, and returns all that comes back.
+// exchange sends raw on a connection of its own, and returns all that comes back.
 func exchange(t *testing.T, l *memoryListener, raw []byte) []byte {
 	conn := l.dial()
 	defer conn.Close()
@@ -175,9 +175,9 @@ func exchange(t *testing.T, l *memoryListener, raw []byte) []byte {
 	return got
 }
 
-// Whatever is sent to the port for other machines, what comes back is well-formed answers
-// and then the end, the members stay who they are unless somebody asked properly to join,
-// and the next machine is served.
+// Whatever is sent to the port for machines, well-formed answers come back and then EOF, the
+// members stay the same unless a valid request to join was sent, and the next machine is
+// served.
 func FuzzPeerPort(f *testing.F) {
 	handshake := "Host: x\r\nConnection: Upgrade\r\nUpgrade: etcd-raft\r\nX-Etcd-Protocol: 4\r\nX-Etcd-Commands: 1-2\r\nX-Etcd-Snapshots: 1-2\r\nX-Etcd-Cluster-Id: 4d\r\nX-Etcd-To: b\r\n"
 	asks := func(body string) string {

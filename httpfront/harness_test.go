@@ -15,7 +15,7 @@ import (
 
 func TestMain(m *testing.M) { fronttest.Main(m) }
 
-// The engine is tested with everything that is built on it, and with what panics.
+// The engine is tested with all APIs that are built on it, and with handlers that panic.
 
 func clientRoutes(clock *fronttest.Clock) []httpfront.Route {
 	return slices.Concat(v1.Routes(v1.Config{}), ops.Routes(ops.Config{Version: "v9", Clock: clock.Read}), peerfront.Misdirected(), []httpfront.Route{
@@ -59,7 +59,7 @@ func serveOn(t testing.TB, l net.Listener, edit ...func(*httpfront.Config)) *fro
 	return fronttest.Serve(t, l, config(edit), clientRoutes)
 }
 
-// serveMachines serves the port for machines beside that of s, with its machine.
+// serveMachines serves a port for machines, with the machine of s.
 func serveMachines(t testing.TB, s *fronttest.Server, log io.Writer, edit ...func(*httpfront.Config)) *fronttest.Server {
 	t.Helper()
 	return s.Beside(fronttest.Loopback(t), log, config(edit), machineRoutes())

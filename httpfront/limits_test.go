@@ -20,7 +20,7 @@ func testConnectionLimit(t *testing.T, serve server) {
 	}
 	open[0].Send("%s", fronttest.RawRequest("GET", "/v1/watch/a", "")) // counts as before
 	for range 3 {
-		c := s.Dial() // sends nothing, and is told all the same
+		c := s.Dial() // sends nothing, and gets the error all the same
 		r := c.Reply("GET")
 		fronttest.Check(t, r, 503, `{"errorCode":503,"message":"Service Unavailable","cause":"too many connections"}`)
 		if !r.Close {
@@ -34,7 +34,7 @@ func testConnectionLimit(t *testing.T, serve server) {
 	if log := s.Log.Take(); strings.Count(log, "level=WARN") != 1 || !strings.Contains(log, "-max-connections") || !strings.Contains(log, "limit=3") {
 		t.Errorf("three refusals logged:\n%s", log)
 	}
-	fronttest.Check(t, open[1].Get("/version"), 200, "etcd v9") // those that are in stay
+	fronttest.Check(t, open[1].Get("/version"), 200, "etcd v9") // connections that were accepted stay open
 	for _, c := range open[:2] {
 		_ = c.Close() // one of them watches
 	}
@@ -46,8 +46,8 @@ func testConnectionLimit(t *testing.T, serve server) {
 	fronttest.Check(t, s.Dial().Get("/version"), 200, "etcd v9")
 }
 
-// A client that sends a body which is refused reads why, although it was still
-// sending, and the connection ends.
+// A client whose body is refused can read why, although it was still sending, and the
+// connection is closed.
 func TestRefusedBody(t *testing.T) { inBothModes(t, testRefusedBody) }
 
 func testRefusedBody(t *testing.T, serve server) {
@@ -114,7 +114,7 @@ func testLongRequests(t *testing.T, serve server) {
 	}
 }
 
-// One request that makes its handler panic costs its client the answer, nobody else.
+// A request that makes its handler panic fails, and affects no other client.
 func TestHandlerPanics(t *testing.T) { inBothModes(t, testHandlerPanics) }
 
 func testHandlerPanics(t *testing.T, serve server) {

@@ -9,8 +9,8 @@ import (
 	"etcd/httpfront/fronttest"
 )
 
-// Connections over which nothing is said do not close the port for machines, and the log
-// says once who opens so many.
+// Idle connections that were not let in do not block the port for machines, and the log says
+// once who opens so many.
 func TestIdleConnectionsAtThePortForMachines(t *testing.T) {
 	s := serve(t)
 	for name, mode := range map[string]func(*httpfront.Config){"plain": func(*httpfront.Config) {}, "tls": fronttest.OverTLS} {

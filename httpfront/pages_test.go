@@ -60,8 +60,8 @@ var browserRequests = []struct {
 
 func headerLines(headers string) string { return strings.ReplaceAll(headers, "|", "\r\n") + "\r\n" }
 
-// The client port serves whoever is no browser, and of the pages in one those that belong here;
-// the port for other machines serves none. What is refused has changed nothing.
+// The client port serves all clients other than browsers, and in a browser only permitted pages;
+// the port for machines serves no pages. A refused request has changed nothing.
 func TestPages(t *testing.T) {
 	const url = "http://etcd.example:4001"
 	edit := func(c *httpfront.Config) {
@@ -76,7 +76,7 @@ func TestPages(t *testing.T) {
 			if test.method == "POST" || test.method == "PUT" {
 				body = "value=after"
 			}
-			if test.served { // it does not get in the way of the others
+			if test.served { // so that it does not disturb the other cases
 				target = "/v1/keys/b"
 				s.Dial().Set("/b", "value=before")
 			}
@@ -111,7 +111,7 @@ func TestPages(t *testing.T) {
 	}
 }
 
-// It makes no difference what a page asks for.
+// A page is refused whatever it requests.
 func TestPagesAnywhere(t *testing.T) { inBothModes(t, testPagesAnywhere) }
 
 func testPagesAnywhere(t *testing.T, serve server) {
@@ -141,8 +141,8 @@ func testPagesAnywhere(t *testing.T, serve server) {
 	c.Ended()
 }
 
-// A page that -cors permits reads every answer, errors included, and may ask first what it may
-// send, wherever that goes.
+// A page that -cors permits can read every answer, errors included, and its preflight requests
+// are answered at every path.
 func TestCrossOrigin(t *testing.T) {
 	const origin = "http://a.example"
 	for _, test := range []struct {
@@ -206,7 +206,7 @@ func TestCrossOrigin(t *testing.T) {
 	}
 }
 
-// Also the answers to what is no request, or one too many, are different for another page.
+// The answers to invalid requests and to connections that are one too many vary by origin, too.
 func TestVary(t *testing.T) {
 	s := serve(t, func(c *httpfront.Config) { c.MaxConnections = 1 })
 	c := s.Dial()
@@ -233,7 +233,7 @@ func dialRaw(t *testing.T, addr string) net.Conn {
 	return c
 }
 
-// A name that leads to a machine is none of the machine's for that, if it is to look at names.
+// If names are checked, a name is not one of the machine's just because it resolves to it.
 func TestHostHeader(t *testing.T) {
 	for _, test := range []struct {
 		name   string

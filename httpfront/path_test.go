@@ -74,8 +74,7 @@ func TestUnder(t *testing.T) {
 	}
 }
 
-// Whatever comes out is a path that the store takes, and the canonical spelling of
-// itself.
+// Every result is a path that the store accepts, and cleaning it again changes nothing.
 func FuzzCleanPath(f *testing.F) {
 	for _, seed := range []string{
 		"/", "/a/b", "//a//..%2f.", "/%2e%2E/%00", "/a%", "/%ff", "+/%2B", "/你/", "/%25%32%46", "/...", "/a/%2e/", "%2F%2F",
@@ -98,7 +97,7 @@ func FuzzCleanPath(f *testing.F) {
 		if again != clean || slash != (clean == "/") || err != nil {
 			t.Errorf("cleanPath of the clean %q = %q, %v, %v", clean, again, slash, err)
 		}
-		// Encode panics if the path is not one that every machine takes.
+		// Encode panics if the path is not one that every machine accepts.
 		store.Encode(&storepb.Command{Kind: &storepb.Command_Delete{Delete: &storepb.Delete{Path: clean}}})
 	})
 }

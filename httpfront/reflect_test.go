@@ -11,8 +11,8 @@ import (
 	"etcd/httpfront/fronttest"
 )
 
-// Whatever a client says, and wherever, it does not become a header of an answer, and what a
-// terminal would obey is escaped wherever an answer repeats it.
+// Nothing that a client sends, wherever, becomes a header of an answer, and control characters
+// that a terminal would obey are escaped wherever an answer repeats them.
 func TestNothingIsReflected(t *testing.T) {
 	s := serve(t, func(c *httpfront.Config) { c.CORS = []string{"http://good.example"} })
 	p := serveMachines(t, s, io.Discard)
@@ -42,7 +42,7 @@ func TestNothingIsReflected(t *testing.T) {
 					"an odd type": "Content-Type: " + mark + "/" + mark + "\r\nContent-Length: %d\r\n\r\n" + mark,
 				} {
 					if strings.HasPrefix(path, "/v1/watch") && !strings.Contains(path, "index="+key) && (method == "GET" || method == "POST") {
-						continue // it would wait
+						continue // the watch would wait
 					}
 					head, body, _ := strings.Cut(rest, "\r\n\r\n")
 					c := port.server.Dial()

@@ -56,7 +56,7 @@ func TestRoutes(t *testing.T) {
 	}
 }
 
-// Targets that a URL parser would take apart in another way.
+// Request targets that a URL parser would split in another way.
 func TestOddTargets(t *testing.T) {
 	s := serve(t)
 	c := s.Dial()

@@ -17,7 +17,7 @@ type received struct {
 
 func (r received) Message() any { return r.message }
 
-// The answer to a request that was given up is not taken for that of the next one.
+// The answer to a request that has timed out is not taken for that of the next one.
 func TestLateAnswers(t *testing.T) {
 	session := &session{server: &Server{}, answers: make(chan actors.Answer, 1)}
 	first := session.expect()

@@ -11,8 +11,8 @@ import (
 	"etcd/httpfront/fronttest"
 )
 
-// So many large directories may be listed at a time. More are refused until one is done, or
-// its client has left.
+// Only so many large directories can be listed at a time. More are refused until one is done,
+// or its client has gone.
 func TestTooManyListings(t *testing.T) {
 	const most = 64
 	s := serve(t)

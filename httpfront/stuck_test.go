@@ -12,8 +12,8 @@ import (
 	"etcd/httpfront/fronttest"
 )
 
-// While the store actor is busy, every request gets an answer; that of the store, which
-// comes later, is not taken for the one to the next request of the connection.
+// While the store actor is busy, every request gets an answer; the late answer of the store
+// is not taken for that of the next request on the connection.
 func TestAStoreThatDoesNotAnswer(t *testing.T) {
 	s := serve(t, func(c *httpfront.Config) { c.RequestTimeout = 100 * time.Millisecond })
 	p := serveMachines(t, s, io.Discard, func(c *httpfront.Config) { c.RequestTimeout = 100 * time.Millisecond })
@@ -56,7 +56,7 @@ func TestAStoreThatDoesNotAnswer(t *testing.T) {
 		})
 	}
 	letGo()
-	s.Dial().Get("/v1/keys/a") // behind everything that waited
+	s.Dial().Get("/v1/keys/a") // after everything that was queued
 	for i, test := range tests {
 		if r := clients[i].Get("/version"); r.Body != "etcd v9" {
 			t.Errorf("after %s %s: %s", test.method, test.target, r.Body)

@@ -14,8 +14,8 @@ import (
 	"etcd/httpfront/fronttest"
 )
 
-// Whoever speaks plain HTTP to a TLS port reads in the answer what to do; nothing is
-// logged for the operator, because anybody can do that.
+// The answer to plain HTTP at a TLS port says what to do; nothing is logged for the
+// operator, because anybody can do that.
 func TestPlainOnTLSPort(t *testing.T) {
 	s := serve(t, fronttest.OverTLS)
 	for name, raw := range map[string]string{
@@ -37,7 +37,7 @@ func TestPlainOnTLSPort(t *testing.T) {
 	s.Eventually("the connections are given up", func() bool { return s.Open() == 2 })
 }
 
-// A client that speaks TLS to a plain port learns that it gets HTTP, at once.
+// A client that speaks TLS to a plain port learns at once that the port speaks HTTP.
 func TestTLSOnPlainPort(t *testing.T) {
 	s := serve(t)
 	err := s.DialAs(&tls.Config{RootCAs: fronttest.CA().Pool()}).Conn.(*tls.Conn).Handshake()
@@ -47,7 +47,7 @@ func TestTLSOnPlainPort(t *testing.T) {
 	s.Eventually("the connection is given up", func() bool { return s.Open() == 1 })
 }
 
-// Neither HTTP nor TLS ends the connection, and logs nothing for the operator.
+// Bytes that are neither HTTP nor TLS end the connection; nothing is logged for the operator.
 func TestNoiseOnTLSPort(t *testing.T) {
 	s := serve(t, fronttest.OverTLS)
 	for _, noise := range []string{"\x00\x01\x02\x03\x04\x05", "\x16\x03\x01\x00\x05hello", "\x80\x2e\x01\x00\x02", "\x16\x03"} {
@@ -63,8 +63,8 @@ func TestNoiseOnTLSPort(t *testing.T) {
 	s.Eventually("the connections are given up", func() bool { return s.Open() == 1 })
 }
 
-// A client without the right certificate reads why it is refused, although it has
-// sent a request already; nothing is logged for the operator.
+// A client without the right certificate can read why it is refused, although it has
+// already sent a request; nothing is logged for the operator.
 func TestClientCertificates(t *testing.T) {
 	s := serve(t, fronttest.Mutual)
 	foreign, own := certtest.New("foreign").Issue("client").TLS(), fronttest.CA().Issue("client").TLS()
@@ -101,8 +101,7 @@ func TestClientCertificates(t *testing.T) {
 	}
 }
 
-// A client that does not go on with its handshake holds up nobody else, and counts as
-// a connection.
+// A client that stalls in its handshake delays no other, and counts as a connection.
 func TestSilentHandshake(t *testing.T) {
 	s := serve(t, fronttest.OverTLS, func(c *httpfront.Config) { c.MaxConnections = 2 })
 	silent := s.DialAs(nil)
@@ -110,7 +109,7 @@ func TestSilentHandshake(t *testing.T) {
 	c := s.Dial()
 	fronttest.Check(t, c.Get("/version"), 200, "etcd v9")
 	fronttest.Check(t, s.Dial().Get("/version"), 503, `{"errorCode":503,"message":"Service Unavailable","cause":"too many connections"}`)
-	s.Log.Take() // it says so
+	s.Log.Take() // it says that the port is full
 	_ = silent.Close()
 	for deadline := time.Now().Add(fronttest.Patience); s.Open() > 1; c.Get("/version") {
 		if time.Now().After(deadline) {
@@ -119,7 +118,7 @@ func TestSilentHandshake(t *testing.T) {
 	}
 }
 
-// A client that has said all it wants to say still gets its answers.
+// A client that has closed its sending side still gets its answers.
 func TestHalfClosed(t *testing.T) { inBothModes(t, testHalfClosed) }
 
 func testHalfClosed(t *testing.T, serve server) {
@@ -134,8 +133,8 @@ func testHalfClosed(t *testing.T, serve server) {
 	c.Ended()
 }
 
-// On the peer port the operator is told once about a machine that speaks differently,
-// or cannot be verified; looking whether the port is open is no reason for that.
+// The peer port logs once that a machine speaks another protocol, or cannot be verified. A
+// check whether the port is open is not logged.
 func TestStrangersOnPeerPort(t *testing.T) {
 	plain := func(p *fronttest.Server) { p.DialAs(nil).Get("/version") }
 	secured := func(p *fronttest.Server) {

@@ -10,7 +10,7 @@ import (
 	"time"
 )
 
-// However slowly a client reads, its view is given back when the time for it is over.
+// However slowly a client reads, its view is released when its deadline has passed.
 func TestAViewIsNotHeldLonger(t *testing.T) {
 	for name, read := range map[string]func(net.Conn){
 		"nothing is read": func(net.Conn) {},

@@ -20,8 +20,8 @@ import (
 	"etcd/store/storepb"
 )
 
-// The connection of a watch goes on afterwards, and what its client sent behind the
-// watch, at once or while it was waiting, is answered in order.
+// The connection of a watch is kept alive after its answer, and the requests that its client
+// has sent after the watch, at once or while it was waiting, are answered in order.
 func TestWatchGivesTheConnectionBack(t *testing.T) { inBothModes(t, testWatchGivesTheConnectionBack) }
 
 func testWatchGivesTheConnectionBack(t *testing.T, serve server) {
@@ -73,8 +73,8 @@ func testWatchGivesTheConnectionBack(t *testing.T, serve server) {
 	}
 }
 
-// A client that sends more behind its watch than can be kept is told so, and its
-// connection ends, with what it has registered: it could not be seen to leave.
+// A client that sends more after its watch than can be kept gets an error, and its
+// connection is closed and its watcher removed: the server could not notice that it has gone.
 func TestTooMuchBehindAWatch(t *testing.T) { inBothModes(t, testTooMuchBehindAWatch) }
 
 func testTooMuchBehindAWatch(t *testing.T, serve server) {
@@ -105,7 +105,7 @@ func testTooMuchBehindAWatch(t *testing.T, serve server) {
 }
 
 // A watch whose event is there already, many times on one connection: the answer may
-// come before, while and after the connection is taken over.
+// come before, during and after the hijack of the connection.
 func TestWatchHistoryOverAndOver(t *testing.T) { inBothModes(t, testWatchHistoryOverAndOver) }
 
 func testWatchHistoryOverAndOver(t *testing.T, serve server) {
@@ -152,8 +152,8 @@ func testWatchFrom(t *testing.T, serve server) {
 	}
 }
 
-// An event reaches a watcher that asked for the connection to be closed, and one that
-// speaks HTTP/1.0; then the connection ends.
+// An event reaches a watcher that has asked for the connection to be closed, and one that
+// speaks HTTP/1.0; then the connection is closed.
 func TestWatchThenClose(t *testing.T) { inBothModes(t, testWatchThenClose) }
 
 func testWatchThenClose(t *testing.T, serve server) {
@@ -176,7 +176,7 @@ func testWatchThenClose(t *testing.T, serve server) {
 	}
 }
 
-// A client that leaves takes its watcher along, however it leaves.
+// When a client goes, however it goes, its watcher is removed.
 func TestWatcherLeaves(t *testing.T) { inBothModes(t, testWatcherLeaves) }
 
 func testWatcherLeaves(t *testing.T, serve server) {
@@ -184,7 +184,7 @@ func testWatcherLeaves(t *testing.T, serve server) {
 	for name, leave := range map[string]func(c net.Conn, tcp *net.TCPConn) error{
 		"close": func(c net.Conn, _ *net.TCPConn) error { return c.Close() },
 		"shut":  func(c net.Conn, _ *net.TCPConn) error { return c.(interface{ CloseWrite() error }).CloseWrite() },
-		"cut":   func(_ net.Conn, tcp *net.TCPConn) error { return tcp.Close() }, // over TLS: without a word
+		"cut":   func(_ net.Conn, tcp *net.TCPConn) error { return tcp.Close() }, // over TLS: without close_notify
 		"reset": func(_ net.Conn, tcp *net.TCPConn) error { return errors.Join(tcp.SetLinger(0), tcp.Close()) },
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -205,7 +205,7 @@ func testWatcherLeaves(t *testing.T, serve server) {
 	s.Eventually("all connections are given up", func() bool { return s.Open() == 2 })
 }
 
-// At a stop every watcher is told so, and its connection ends.
+// At a stop every watcher gets an error that says so, and its connection is closed.
 func TestShutdownAnswersWatches(t *testing.T) { inBothModes(t, testShutdownAnswersWatches) }
 
 func testShutdownAnswersWatches(t *testing.T, serve server) {
@@ -236,8 +236,8 @@ func testShutdownAnswersWatches(t *testing.T, serve server) {
 	}
 }
 
-// A stop while clients work: each request is answered in full or its connection ends,
-// and an acknowledged write is in the store.
+// At a stop under load each request is answered in full or its connection is closed, and an
+// acknowledged write is in the store.
 func TestShutdownUnderLoad(t *testing.T) { inBothModes(t, testShutdownUnderLoad) }
 
 func testShutdownUnderLoad(t *testing.T, serve server) {
@@ -349,9 +349,9 @@ func (c *hookConn) SetReadDeadline(at time.Time) error {
 	return c.TCPConn.SetReadDeadline(at)
 }
 
-// A watch is answered and the connection goes on, even if the one who delivers is
-// held up between handing over the event and waking the reader, which was woken by
-// something else: the late wake-up must not end a later read.
+// A watch is answered and its connection kept alive, even if the session is delayed
+// between handing over the event and waking the reader, which was woken by something else:
+// the late wake-up must not interrupt a later read.
 func TestSlowWakeUp(t *testing.T) {
 	waking, slept, woken := make(chan struct{}), make(chan struct{}), make(chan struct{})
 	reading := make(chan struct{}, 100)
@@ -401,7 +401,7 @@ func TestSlowWakeUp(t *testing.T) {
 	}
 }
 
-// A watch whose connection breaks before it was taken over leaves no watcher behind.
+// A watch whose connection breaks before the hijack leaves no watcher behind.
 func TestWatchOfABrokenConnection(t *testing.T) {
 	broken := make(chan struct{})
 	first := true

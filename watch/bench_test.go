@@ -11,7 +11,7 @@ import (
 	"etcd/watch"
 )
 
-// idle are watchers of keys that nobody writes, one of each.
+// idle adds watchers of keys that nobody writes, one per key.
 func idle(b *testing.B, hub *watch.Hub, n int) {
 	b.Helper()
 	for i := range n {
@@ -26,7 +26,7 @@ func subscribe(b *testing.B, hub *watch.Hub, id uint64, w watch.Watcher) {
 	}
 }
 
-// write takes all batches, as writers do, and returns how many deliveries are in them.
+// write takes all batches, as writers do, and returns how many deliveries they have.
 func write(hub *watch.Hub) (deliveries int) {
 	for batches := hub.Next(64); batches != nil; batches = hub.Next(64) {
 		for _, b := range batches {
@@ -48,7 +48,7 @@ func event(b *testing.B, s *store.Store, path string) (*tree.Event, tree.History
 	return result.Event, s.History()
 }
 
-// An event costs the same however many watchers wait for other keys.
+// An event costs the same, no matter how many watchers wait for other keys.
 func BenchmarkPublish(b *testing.B) {
 	for _, n := range []int{0, 1, 50_000} {
 		b.Run(fmt.Sprintf("idle=%d", n), func(b *testing.B) {
@@ -71,7 +71,7 @@ func BenchmarkPublish(b *testing.B) {
 	}
 }
 
-// Removing a directory costs what is watched below it, however much is watched elsewhere.
+// The cost of removing a directory grows with the watches below it, not with those elsewhere.
 func BenchmarkPublishRemovedDirectory(b *testing.B) {
 	s := store.New()
 	hub := watch.NewHub(s.History())
@@ -141,7 +141,7 @@ func BenchmarkIdleWatcher(b *testing.B) {
 }
 
 // Watches of quiet keys from the beginning of a full history: one pass over it for all. Only
-// what of that takes the hub's own time holds an event up.
+// the part of that which runs in the hub can delay an event.
 func BenchmarkCatchUp(b *testing.B) {
 	for _, n := range []int{1, 1000} {
 		b.Run(fmt.Sprintf("watchers=%d", n), func(b *testing.B) {

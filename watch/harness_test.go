@@ -12,13 +12,13 @@ import (
 	"etcd/watch"
 )
 
-// reporter is what both testing.T and rapid.T can do.
+// reporter is what testing.T and rapid.T have in common.
 type reporter interface {
 	Helper()
 	Fatalf(format string, args ...any)
 }
 
-// feed is a hub behind a real store, and what it delivered to whom.
+// feed is a hub behind a real store, and what it has delivered to each subscriber.
 type feed struct {
 	t     reporter
 	store *store.Store
@@ -27,10 +27,10 @@ type feed struct {
 
 	events    []*tree.Event    // not published yet
 	published []*tree.Event    // in order
-	history   tree.History     // as it was when they were
+	history   tree.History     // as of the last publish
 	got       map[uint64][]got // by subscriber
 	lost      map[uint64]error // by subscriber
-	order     []uint64         // in which subscribers got something at the last settling
+	order     []uint64         // of the subscribers that got something in the last settle
 }
 
 // got is one delivery of an event.
@@ -57,7 +57,7 @@ func (f *feed) apply(c *storepb.Command) {
 	}
 }
 
-// publish tells the hub, and delivers until nothing is left to be delivered.
+// publish publishes the events to the hub, and delivers until nothing is ready.
 func (f *feed) publish() {
 	f.t.Helper()
 	f.tell()
@@ -79,7 +79,7 @@ func (f *feed) do(commands ...*storepb.Command) {
 	}
 }
 
-// add adds a watch to a subscriber of its own, with the same ID.
+// add adds a watch with a subscriber of its own, which has the same ID.
 func (f *feed) add(w watch.Watcher) error {
 	f.t.Helper()
 	err := f.hub.Add(w.ID, fmt.Sprintf("token %d", w.ID), w)
@@ -135,7 +135,7 @@ func (f *feed) deliver(b watch.Batch) {
 	}
 }
 
-// indexes are those of the events that a watcher got.
+// indexes returns the indexes of the events that a watcher got.
 func (f *feed) indexes(id uint64) []uint64 {
 	var all []uint64
 	for _, g := range f.got[id] {
@@ -168,7 +168,7 @@ func mkdir(path string) *storepb.Command {
 	return c
 }
 
-// lapsing is a set, or with dir a directory, whose time is up at once.
+// lapsing returns a set, or with dir a directory, that expires at once.
 func lapsing(path string, dir bool) *storepb.Command {
 	c := set(path)
 	c.GetSet().Dir, c.GetSet().TtlNs = dir, new(int64(0))
@@ -189,7 +189,7 @@ func configure(limit uint32) *storepb.Command {
 	return &storepb.Command{Kind: &storepb.Command_Configure{Configure: &storepb.Configure{HistoryLimit: limit}}}
 }
 
-// expire removes what lapsing made, by the commands that the store asks for.
+// expire removes what lapsing has made, by the expire commands that the store asks for.
 func (f *feed) expire() {
 	f.t.Helper()
 	for _, command := range f.store.Expired(1000, 100) {
@@ -205,7 +205,7 @@ func (f *feed) expire() {
 	f.publish()
 }
 
-// wants is the rule of who hears of what, as plainly as it can be said.
+// wants is the rule by which a watcher gets an event, as plain as it can be.
 func wants(w watch.Watcher, e *tree.Event) bool {
 	watched, changed := components(w.Path), components(e.Node.Path)
 	common := 0

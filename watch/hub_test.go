@@ -14,7 +14,7 @@ func TestWhoHearsOfWhat(t *testing.T) {
 	for _, c := range []struct {
 		path                      string
 		key                       string // what is set
-		plain, recursive, withAll bool   // whether each kind of watcher hears of it
+		plain, recursive, withAll bool   // whether each kind of watcher gets the event
 	}{
 		{"/foo", "/foo", yes, yes, yes},
 		{"/foo", "/foo/bar", no, yes, yes},
@@ -94,7 +94,7 @@ func TestRemovingADirectoryIsHeardBelowIt(t *testing.T) {
 		name   string
 		before []*storepb.Command
 		change func(f *feed)
-		want   []uint64 // the watchers that hear of it
+		want   []uint64 // the watchers that get the event
 	}{
 		{"deleted", []*storepb.Command{set("/a/b/c")}, func(f *feed) { f.do(remove("/a")) }, below},
 		{"deleted while empty", []*storepb.Command{mkdir("/a")}, func(f *feed) { f.do(remove("/a")) }, below},
@@ -139,7 +139,7 @@ func TestRemovingADirectoryIsHeardBelowIt(t *testing.T) {
 
 func TestWhereAWatchBegins(t *testing.T) {
 	// Events at 3 (/a), 5 (/a), 6 (/b) and 8 (/a), later at 9 (/b), 11 (/a) and 12
-	// (/a). What is between them are commands without an event.
+	// (/a). The indexes between them are of commands without an event.
 	for _, c := range []struct {
 		name  string
 		since uint64
@@ -182,7 +182,7 @@ func TestHistoryThatIsGone(t *testing.T) {
 		name   string
 		fill   func(f *feed)
 		since  uint64
-		oldest uint64 // 0: it is still there
+		oldest uint64 // of the error; 0: none
 		want   []uint64
 	}{
 		{"before it", three, 1, 4, nil},
@@ -316,7 +316,7 @@ func TestRemoveAfterTheLastEvent(t *testing.T) {
 		t.Fatal(err)
 	}
 	f.do(set("/a"))
-	f.hub.Remove(1) // its session had not heard yet
+	f.hub.Remove(1) // as a session does that has not received its last event yet
 	f.wantLen(0)
 }
 

@@ -8,7 +8,7 @@ import (
 	"etcd/watch"
 )
 
-// Whoever replays a run must get the same one: nothing is told in the order of a map.
+// A replay gives the same run: nothing is delivered in the order of a map.
 func TestDeliveriesComeInTheSameOrderEveryTime(t *testing.T) {
 	const watchers = 50
 	var byID, byPath []uint64 // IDs descend where paths ascend

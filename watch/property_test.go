@@ -12,7 +12,7 @@ import (
 	"etcd/watch"
 )
 
-// expectation is what a watcher must have got, worked out from all that was ever
+// expectation is what a watcher must have got, computed from all that was ever
 // published.
 type expectation struct {
 	watch.Watcher
@@ -47,7 +47,7 @@ func drawPath(t *rapid.T) string {
 }
 
 // Whenever a watcher is added and wherever it begins, it gets every event that it
-// wants from there on, in order, once; or it is told that some of them are gone.
+// wants from there on, in order, once; or the error that some of them have been cleared.
 func TestAWatcherMissesNothingAndSeesNothingTwice(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		f := newFeed(t)

@@ -12,8 +12,8 @@ import (
 	"etcd/watch"
 )
 
-// replace makes the state as it is now that of the hub, without a word about the
-// events in between. It returns the watchers that are told to be lost.
+// replace gives the hub the current state, without publishing the events in between. It
+// returns the watchers that end with the error lost.
 func (f *feed) replace() []uint64 {
 	f.t.Helper()
 	clear(f.lost)
@@ -94,7 +94,7 @@ func TestReplace(t *testing.T) {
 			if got := f.hub.Len() == 1; got != c.stays {
 				t.Fatalf("it stays: %t", got)
 			}
-			// What comes later is heard of as before.
+			// Later events are delivered as before.
 			f.do(set("/later"))
 			f.want(1, c.want...)
 			if last := f.index + 1; c.stays && c.watcher.Since <= last {
@@ -125,9 +125,9 @@ func TestReplaceRemovesOnlyWhoIsDoneOrLost(t *testing.T) {
 	}
 }
 
-// However often the state is replaced, and whatever its history has forgotten by
-// then: a watcher gets every event that it wants, in order, once, or is told that it
-// may have missed some; and only those are told that have to be.
+// However often the state is replaced, and whatever its history has cleared by then: a
+// watcher gets every event that it wants, in order, once, or the error that it may have
+// missed some; and no watcher gets that error without need.
 func TestReplaceNeverLosesAnEventSilently(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		f := newFeed(t)

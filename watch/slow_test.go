@@ -12,15 +12,15 @@ import (
 	"etcd/watch"
 )
 
-// slow is a hub whose writers are as slow as can be: everything that takes time is begun
-// and ended by the test.
+// slow is a hub whose writers are as slow as can be: the test decides when everything that
+// takes time begins and ends.
 type slow struct {
 	*feed
 	t       *rapid.T
 	writing []uint64 // subscribers
 	scan    *watch.CatchUp
 	scanned bool
-	// By watch; of those that were removed or lost nothing is expected any more.
+	// By watch; a watch that was removed or lost is not expected to get anything more.
 	expected map[uint64]*expectation
 	sub      map[uint64]uint64 // the subscriber of a watch
 	nextID   uint64
@@ -47,7 +47,7 @@ func (s *slow) add(t *rapid.T) {
 	}
 }
 
-// take lets a writer take what is ready for somebody.
+// take lets a writer take a batch.
 func (s *slow) take() bool {
 	batches := s.hub.Next(1)
 	if batches == nil {
@@ -72,7 +72,7 @@ func (s *slow) take() bool {
 	return true
 }
 
-// checkLost checks that a watch which is told that it has lost something may have.
+// checkLost checks that a watch which ends with an error may really have lost an event.
 func (s *slow) checkLost(d watch.Delivery) {
 	x := s.expected[d.Watch]
 	var why *watch.ClearedError
@@ -111,8 +111,8 @@ func (s *slow) end() {
 	}
 }
 
-// Whatever takes how long, and whatever happens meanwhile: every watch of a subscriber gets
-// every event that it wants, in order, once, or is told that some are gone.
+// However long anything takes, and whatever happens meanwhile: every watch of a subscriber gets
+// every event that it wants, in order, once, or the error that some are gone.
 func TestSlowSubscribersMissNothing(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		s := &slow{feed: newFeed(t), t: t, expected: map[uint64]*expectation{}, sub: map[uint64]uint64{}}
@@ -169,7 +169,7 @@ func TestSlowSubscribersMissNothing(t *testing.T) {
 	})
 }
 
-// finish lets everything that was begun end, and checks that nobody lacks anything.
+// finish lets everything that was begun end, and checks that no watch lacks an event.
 func (s *slow) finish() {
 	for {
 		s.end()

@@ -34,7 +34,7 @@ func TestInfo(t *testing.T) {
 	}
 }
 
-// A member that an earlier version has let in is told to nobody under what is no address.
+// A member that an earlier version has accepted with an invalid address is listed nowhere.
 func TestMembersOfEarlierVersions(t *testing.T) {
 	status := &actors.StatusReply{Members: []store.Member{
 		{ID: 1, Name: "a", ClientURL: "http://127.0.0.1:4001"},

@@ -55,7 +55,7 @@ func TestRawTypeOfSeveralLines(t *testing.T) {
 	}
 }
 
-// A value is bytes: it is kept, compared and, to those who ask for it, answered as such.
+// A value is bytes: it is stored, compared and, for clients that ask for that, answered as such.
 func TestBytes(t *testing.T) {
 	s := serve(t, Config{})
 	c := s.Dial()

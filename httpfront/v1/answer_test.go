@@ -15,7 +15,7 @@ import (
 	"etcd/watch"
 )
 
-// rendered is an answer as a client sees it.
+// rendered returns an answer as a client sees it.
 func rendered(a httpfront.Answer) (status int, contentType, body string) {
 	var resp fasthttp.Response
 	a.Write(&resp)
@@ -66,7 +66,7 @@ func TestKeyAnswers(t *testing.T) {
 	}
 }
 
-// The time that is left counts down: N seconds show as N-1 from the first moment on.
+// The time to live counts down: N seconds show as N-1 from the first moment on.
 func TestTTLCountsDown(t *testing.T) {
 	const second = logtime.Time(time.Second)
 	for _, test := range []struct {

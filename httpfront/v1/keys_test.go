@@ -10,8 +10,8 @@ import (
 	"etcd/httpfront/fronttest"
 )
 
-// The answers to one client after another, on one machine; indexes follow from what
-// came before, and refusals before the log use none.
+// The answers to one request after another, on one machine; indexes follow from the requests
+// before, and a request that is refused before it is proposed uses none.
 func TestV1(t *testing.T) {
 	s := serve(t, Config{})
 	c := s.Dial()
@@ -44,7 +44,7 @@ func TestV1(t *testing.T) {
 		{"POST", "/v1/keys/t?ttl=1", "value=3&ttl=", 200, `{"action":"SET","key":"/t","prevValue":"2","value":"3","index":7}`},
 		{"POST", "/v1/keys/d/e/f", "value=x", 200, `{"action":"SET","key":"/d/e/f","value":"x","newKey":true,"index":8}`},
 
-		// Refused before the log, in this order.
+		// Refused before they are proposed, in this order.
 		{"POST", "/v1/keys/_etcd/a", "ttl=x", 400, f(keyword, "Set")},
 		{"DELETE", "/v1/keys/ephemeralNodes", "", 400, f(keyword, "Delete")},
 		{"POST", "/v1/keys/a", "ttl=x", 400, noValue},
@@ -60,7 +60,7 @@ func TestV1(t *testing.T) {
 		{"GET", "/v1/keys/a?consistent=true&quorum=1", "", 200, `{"action":"GET","key":"/a","value":"2","index":8}`},
 		{"GET", "/v1/watch/a?index=3&quorum=x", "", 400, f(invalid, `invalid value for "quorum"`)},
 
-		// What cannot be read is not left out.
+		// What cannot be read is not ignored.
 		{"POST", "/v1/keys/_etcd/a", "ttl=%", 400, f(keyword, "Set")},
 		{"POST", "/v1/keys/a", "value=new&prevValue=100%", 400, unreadable("prevValue", "%")},
 		{"POST", "/v1/keys/a", "value=lock&ttl=30%", 400, unreadable("ttl", "%")},
@@ -74,7 +74,7 @@ func TestV1(t *testing.T) {
 		{"GET", "/v1/watch/a?index=%33%", "", 400, unreadable("index", "%")},
 		{"GET", "/v1/keys/a", "", 200, `{"action":"GET","key":"/a","value":"2","index":8}`},
 
-		// A set that cannot be.
+		// A set that is impossible.
 		{"POST", "/v1/keys/d", "value=1", 400, f(notFile, "/d")},
 		{"POST", "/v1/keys/a/b/", "value=1", 400, f(notFile, "/a/b")},
 		{"POST", "/v1/keys/", "value=1", 400, f(notFile, "/")},
@@ -92,7 +92,7 @@ func TestV1(t *testing.T) {
 		{"POST", "/v1/keys/a/b", "value=1&prevValue=", 400, f(notFile, "/a/b")},
 		{"POST", "/v1/keys/", "value=1&prevValue=", 400, f(notFile, "/")},
 
-		// A time to live that is over deletes.
+		// A time to live of zero or less deletes.
 		{"POST", "/v1/keys/none", "value=1&ttl=0", 404, f(notFound, "/none")},
 		{"POST", "/v1/keys/a", "value=1&ttl=0&prevValue=9", 400, f(notEqual, "TestAndSet: 3!=9")},
 		{"POST", "/v1/keys/a", "value=1&ttl=-5", 200, `{"action":"DELETE","key":"/a","prevValue":"3","index":25}`},
@@ -118,7 +118,7 @@ func TestV1(t *testing.T) {
 	}
 }
 
-// What is left of a time to live shrinks with the clock.
+// The time to live in answers shrinks with the clock.
 func TestTTLOverTime(t *testing.T) {
 	s := serve(t, Config{})
 	c := s.Dial()

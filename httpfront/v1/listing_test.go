@@ -26,7 +26,7 @@ func large(t *testing.T, set func(key, body string) string) []string {
 	return append(paths, "/d/e", "/d/e-f")
 }
 
-// A large directory is rendered in pieces, and reads as if it was not.
+// A large directory is rendered in pieces, and reads as if it were rendered at once.
 func TestListingOfALargeDirectory(t *testing.T) {
 	s := serve(t, Config{})
 	c := s.Dial()
@@ -50,7 +50,7 @@ func TestListingOfALargeDirectory(t *testing.T) {
 	if err != nil || string(whole) != reply.Body {
 		t.Error("the bytes are not those of the array at once")
 	}
-	// The connection goes on, and whoever does not know chunks gets the length.
+	// The connection stays open, and a client that does not know chunks gets the length.
 	if head := c.Do("HEAD", "/v1/keys/d", ""); head.Header.Get("Content-Length") != fmt.Sprint(len(reply.Body)) {
 		t.Errorf("HEAD says %s bytes, want %d", head.Header.Get("Content-Length"), len(reply.Body))
 	}
