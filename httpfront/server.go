@@ -148,7 +148,7 @@ func New(cfg Config, routes []Route) *Server {
 	if cfg.Machines {
 		s.http.ReadTimeout, s.http.WriteTimeout, s.http.IdleTimeout = machineTime, machineTime, machineTime
 		// Connections that were dismissed while a request was served no longer count at the
-		// port, but do here until the answer ends, which is soon.
+		// port, but fasthttp counts them until the request ends, which takes bounded time.
 		s.http.Concurrency += maxDismissed
 	}
 	return s
