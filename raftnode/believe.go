@@ -9,22 +9,21 @@ import (
 	"go.etcd.io/raft/v3/raftpb"
 )
 
-// go.etcd.io/raft believes what other machines send: that it comes from the same program, which
-// keeps to the rules. One message that does not can end the process, and what of it is on the
-// disk by then, at every start. So nothing reaches Raft that no machine which keeps to the
-// rules would have sent.
+// go.etcd.io/raft trusts its peers to run the same program and to keep to the rules. One message
+// that does not can end the process, and, if some of it is on disk by then, every later start.
+// So nothing reaches Raft that no machine which keeps to the rules would have sent.
 
 const (
-	// maxNumber is beyond any term and any index: one every nanosecond takes 146 years. It is
-	// as far from where sums of them overflow.
+	// maxNumber is above any term and any index: at one every nanosecond it takes 146 years to
+	// get there. Sums of them are still far from overflowing.
 	maxNumber = 1 << 62
-	// maxTime is beyond what a clock says, in nanoseconds since 1970: the year 2262.
+	// maxTime is later than any clock reads, in nanoseconds since 1970: the year 2262.
 	maxTime = 1 << 63
-	// termsAhead is how many elections may have been held of which this machine knows
-	// nothing at its start: half a year of one every second. Later there are fewer than
-	// ticks, because each takes several.
+	// termsAhead is how many elections may have been held that this machine has not heard of
+	// when it starts: half a year of one every second. From then on there are fewer elections
+	// than ticks, because each takes several.
 	termsAhead = 1 << 24
-	// contextSize is the length of what tells one question for a ReadIndex from others.
+	// contextSize is the length of the context that identifies a ReadIndex, in bytes.
 	contextSize = 8
 )
 
@@ -54,7 +53,7 @@ func plausible(m *raftpb.Message) error {
 	if m.GetIndex() >= maxNumber || m.GetCommit() >= maxNumber {
 		return errIndex
 	}
-	if (m.GetTerm() == 0) != (m.GetType() == raftpb.MsgReadIndex) { // Raft takes what has no term for its own
+	if (m.GetTerm() == 0) != (m.GetType() == raftpb.MsgReadIndex) { // Raft takes a message without a term for a local one
 		return errTerm
 	}
 	if len(m.GetResponses()) > 0 || m.GetSnapshot() != nil && m.GetType() != raftpb.MsgSnap {
@@ -130,9 +129,9 @@ func plausibleSnapshot(m *raftpb.Message) error {
 	return nil
 }
 
-// believe returns why no member can have sent a message to this machine as things are. What
-// it compares with is as of the last call of Work, so it errs on neither side: everything
-// that a member answers was handed out before.
+// believe returns why no member can have sent a message to this machine in its present state.
+// It compares with the state as of the last call of Work, so it is neither too strict nor too
+// lax: everything that a member answers was handed out before.
 func (n *Node) believe(m Message) error {
 	err := plausible(m.Message)
 	switch {
@@ -155,7 +154,7 @@ func (n *Node) believe(m Message) error {
 	return nil
 }
 
-// believeOfTerm is for messages of the term that this machine is in.
+// believeOfTerm is believe for messages of the term that this machine is in.
 func (n *Node) believeOfTerm(m *raftpb.Message) error {
 	switch m.GetType() {
 	case raftpb.MsgApp, raftpb.MsgHeartbeat, raftpb.MsgSnap, raftpb.MsgTimeoutNow, raftpb.MsgReadIndexResp:
@@ -174,9 +173,9 @@ func (n *Node) believeOfTerm(m *raftpb.Message) error {
 	return nil
 }
 
-// baseless says whether m answers what a leader of this term has not sent: Raft would count
-// it for what is still to come. It may come without malice to a machine that has led in the
-// term, has lost power, and has less on its disk than it had sent.
+// baseless reports whether m answers what this machine has not sent as the leader of this term:
+// Raft would count it for what it sends later. Such an answer may come without malice if the
+// machine led in the term, lost power, and has less on disk than it had sent.
 func (n *Node) baseless(m *raftpb.Message) bool {
 	if m.GetTerm() != n.role.term {
 		return false
@@ -190,8 +189,8 @@ func (n *Node) baseless(m *raftpb.Message) bool {
 	return false
 }
 
-// questions are those that a leader has sent with its heartbeats in a term, for the reads
-// that wait. Raft numbers them, and takes an answer for one to all before.
+// questions are the contexts that a leader has sent with its heartbeats in a term, for the
+// reads in flight. Raft numbers them, and an answer to one counts for all before it.
 type questions struct{ term, last uint64 }
 
 func (q *questions) sent(m *raftpb.Message) {
@@ -208,7 +207,7 @@ func (q *questions) unasked(m *raftpb.Message) bool {
 	return number(m) > 0 && (m.GetTerm() != q.term || number(m) > q.last)
 }
 
-// number is that of the question which a heartbeat asks or answers, 0 for none.
+// number returns the number of the context that a heartbeat carries or answers, 0 for none.
 func number(m *raftpb.Message) uint64 {
 	if len(m.GetContext()) != contextSize {
 		return 0

@@ -8,23 +8,21 @@ import (
 	"go.etcd.io/raft/v3/raftpb"
 )
 
-// FollowerStats says how a member takes the appends of the machine that leads it, since
-// that one leads.
+// FollowerStats are about the appends of a leader to one member, since the leader was elected.
 type FollowerStats struct {
 	Member uint64
-	// Success is how many appends with entries were answered: they are on its disk.
+	// Success counts the appends with entries that were acked: they are on the member's disk.
 	Success uint64
-	// Fail is how many were not: refused, lost with their connection, or without an answer
-	// for too long. An attempt to reach the member that fails counts as well.
+	// Fail counts those that were not: refused, lost with their connection, or in flight for
+	// too long. A failed attempt to reach the member counts as well.
 	Fail uint64
-	// Current is how long the last append took that was answered, from sending it to its
-	// answer. The others are of all that were answered.
+	// Current is the latency of the append acked last, from sending it to its ack. The others
+	// are of all appends acked.
 	Current, Average, StandardDeviation, Minimum, Maximum time.Duration
 }
 
-// Followers measures the appends of a leader. It hears of every message and is told
-// the time, in nanoseconds; any clock will do that does not run backwards. The zero value
-// is ready.
+// Followers measures the appends of a leader. It is told of every message and the time, in
+// nanoseconds, of any clock that does not run backwards. The zero value is ready for use.
 type Followers struct {
 	members map[uint64]*follower
 	term    uint64
@@ -34,7 +32,7 @@ type follower struct {
 	stats   FollowerStats
 	mean    float64      // nanoseconds
 	squares float64      // sum of the squared differences from the mean
-	sent    []sentAppend // without an answer, oldest first
+	sent    []sentAppend // in flight, oldest first
 }
 
 type sentAppend struct {
@@ -42,11 +40,11 @@ type sentAppend struct {
 	at   uint64
 }
 
-// Reset forgets everything: another machine leads, or this one does anew.
+// Reset forgets everything: another machine leads, or this one was elected again.
 func (f *Followers) Reset() { f.members, f.term = nil, 0 }
 
-// Sent takes a message for another member. Only appends with entries count: the others
-// ask nobody's disk.
+// Sent takes a message to another member. Only appends with entries count: an ack of others
+// says nothing about the member's disk.
 func (f *Followers) Sent(m *raftpb.Message, now uint64) {
 	entries := m.GetEntries()
 	if m.GetType() != raftpb.MsgApp || len(entries) == 0 {
@@ -60,15 +58,14 @@ func (f *Followers) Sent(m *raftpb.Message, now uint64) {
 	to.sent = append(to.sent, sentAppend{last: entries[len(entries)-1].GetIndex(), at: now})
 }
 
-// Answered takes a message from another member. An answer speaks for all appends up to
-// its index.
+// Answered takes a message from another member. An ack covers all appends up to its index.
 func (f *Followers) Answered(m *raftpb.Message, now uint64) {
 	if m.GetType() != raftpb.MsgAppResp || m.GetTerm() != f.term || f.members[m.GetFrom()] == nil {
 		return
 	}
 	from := f.of(m.GetFrom())
 	if m.GetReject() {
-		from.fail(len(from.sent)) // it lacks what is before them
+		from.fail(len(from.sent)) // it lacks the entries before them
 		return
 	}
 	done := 0
@@ -89,7 +86,7 @@ func (f *Followers) Unreachable(member uint64) {
 	}
 }
 
-// Expire gives up what was sent before a time and not answered.
+// Expire gives up the appends in flight that were sent before a time.
 func (f *Followers) Expire(before uint64) {
 	for _, to := range f.members {
 		late := 0
@@ -100,8 +97,8 @@ func (f *Followers) Expire(before uint64) {
 	}
 }
 
-// Stats returns what was measured of these members, those without any news included, in
-// the same order. Others are forgotten.
+// Stats returns what was measured of these members, in their order, all zero if there was
+// nothing to measure. Others are forgotten.
 func (f *Followers) Stats(members []uint64) []FollowerStats {
 	stats := make([]FollowerStats, len(members))
 	for i, id := range members {
@@ -125,7 +122,7 @@ func (f *Followers) of(member uint64) *follower {
 	return f.members[member]
 }
 
-// fail gives up the n oldest.
+// fail gives up the n oldest appends in flight.
 func (f *follower) fail(n int) {
 	f.stats.Fail += uint64(n)
 	f.sent = slices.Delete(f.sent, 0, n)

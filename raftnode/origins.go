@@ -2,30 +2,29 @@ package raftnode
 
 import "maps"
 
-// forwardWindow is how far the IDs of proposals may be apart that a member has forwarded
-// in one term and still waits for. It bounds what a leader remembers of a member: 128 KiB,
-// and what it has refused.
+// forwardWindow is how far apart the IDs of a member's forwards in flight may be, in one term.
+// It bounds what a leader remembers of a member: 128 KiB, and what it has refused.
 const forwardWindow = 1 << 20
 
 // origins are what a leader knows, by member, of the proposals that were forwarded to it
-// in a term. When a connection breaks nobody knows what has arrived, so all that is not
-// settled is sent again, and each proposal must be decided about once.
+// in a term. When a connection breaks nobody knows what has arrived, so the sender retries
+// all that is not settled, and the leader must decide about each proposal once.
 type origins struct {
 	term    uint64
 	members map[uint64]*origin
 }
 
-// origin is one member.
+// origin is what a leader knows of the forwards of one member.
 type origin struct {
-	process uint64 // whose IDs they are: one that starts again has others
-	low     uint64 // the member waits for nothing below
-	decided bits   // those from low on that were taken or refused
+	process uint64 // that has chosen the IDs: a restarted one chooses others
+	low     uint64 // no ID below is in flight
+	decided bits   // IDs from low on that were taken or refused
 	refused map[uint64]error
-	prune   int // refused is looked through when it has so many
+	prune   int // refused is pruned when it has so many
 }
 
 // of returns what is known of the process that has forwarded p in the present term.
-// Connections see to it that nothing of a process comes after something of the next one.
+// Connections ensure that nothing from a process arrives after something from the next one.
 func (os *origins) of(p *proposal) *origin {
 	if os.term != p.term {
 		os.term, os.members = p.term, make(map[uint64]*origin)
@@ -45,7 +44,7 @@ func (os *origins) refuse(p *proposal, err error) {
 	}
 }
 
-// settle notes that the member waits for nothing below low.
+// settle notes that no ID below low is in flight any more.
 func (o *origin) settle(low uint64) {
 	if low <= o.low {
 		return
@@ -54,8 +53,8 @@ func (o *origin) settle(low uint64) {
 	o.decided.drop(low)
 }
 
-// take notes that a proposal is being decided about; false if it was before, or if nobody
-// waits for it.
+// take notes that a proposal is being decided about. It reports whether that is new, and the
+// proposal still in flight.
 func (o *origin) take(id uint64) bool {
 	return id >= o.low && id-o.low < forwardWindow && o.decided.set(id)
 }
@@ -68,13 +67,13 @@ func (o *origin) refuse(id uint64, err error) {
 	o.refused[id] = err
 }
 
-// bits is a set of numbers that are not far apart.
+// bits is a set of numbers that are close to each other.
 type bits struct {
 	base  uint64 // of the first word
 	words []uint64
 }
 
-// set adds a number that is not below base; false if it was there.
+// set adds a number that is not below base, and reports whether it is new.
 func (b *bits) set(n uint64) bool {
 	word, bit := (n-b.base)/64, uint64(1)<<((n-b.base)%64)
 	for uint64(len(b.words)) <= word {
@@ -87,7 +86,7 @@ func (b *bits) set(n uint64) bool {
 	return true
 }
 
-// drop forgets words of which all numbers are below n.
+// drop forgets the words whose numbers are all below n.
 func (b *bits) drop(n uint64) {
 	words := (n - b.base) / 64
 	b.base += 64 * words

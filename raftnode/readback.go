@@ -10,20 +10,19 @@ import (
 )
 
 const (
-	// readBackBytes is how much is read back at once.
+	// readBackBytes is how much is read back at once, in bytes.
 	readBackBytes = 4 << 20
-	// maxWindows is how many pieces that were read back are kept.
+	// maxWindows bounds the windows that are kept.
 	maxWindows = 4
-	// maxWantedReads bounds the pieces that wait to be read: one for each follower, and one to
-	// apply.
+	// maxWantedReads bounds the reads that wait: one for each follower, and one to apply.
 	maxWantedReads = 16
 )
 
-// readBack is what was read back of the log: a few windows, the one used last at the end.
+// readBack is what was read back of the log: a few windows, the least recently used first.
 type readBack struct {
 	windows [][]*raftpb.Entry
-	wanted  []uint64 // where the next ones are to begin, oldest wish first
-	reading uint64   // where the one begins that is being read; 0: none
+	wanted  []uint64 // where the next reads are to begin, oldest first
+	reading uint64   // where the read in flight begins; 0: none
 }
 
 // window returns the entries from lo on in the window that has it.
@@ -36,8 +35,8 @@ func (b *readBack) window(lo uint64) (entries []*raftpb.Entry, i int) {
 	return nil, -1
 }
 
-// get returns the entries from lo up to hi, as far as they are there. What is missing is
-// wanted, and so is what comes next, unless the tail, which begins at end, has it.
+// get returns the entries from lo up to hi, as far as they were read back. What is missing is
+// wanted, and so is what comes next, unless that is in the tail, which begins at end.
 func (b *readBack) get(lo, hi, end uint64) []*raftpb.Entry {
 	entries, i := b.window(lo)
 	if i < 0 {
@@ -60,7 +59,7 @@ func (b *readBack) want(index uint64) {
 	}
 }
 
-// put keeps what was read.
+// put keeps what was read, and evicts the least recently used window.
 func (b *readBack) put(entries []*raftpb.Entry) {
 	b.windows = append(b.windows, entries)
 	if n := len(b.windows); n > maxWindows {
@@ -76,14 +75,14 @@ func (b *readBack) truncate(index uint64) {
 	b.windows = slices.DeleteFunc(b.windows, func(w []*raftpb.Entry) bool { return len(w) == 0 })
 }
 
-// ReadBack asks for entries that are in the log on disk, and not in memory: those from one
-// on, at least one, and as many as have so many bytes.
+// ReadBack asks for entries that are on disk and not in memory: those from index From on, at
+// least one, and as many as fit in so many bytes.
 type ReadBack struct {
 	From  uint64
 	Bytes int
 }
 
-// askReadBack asks for the next piece, one at a time.
+// askReadBack asks for the next window; one is in flight at a time.
 func (n *Node) askReadBack() {
 	s := n.storage
 	for s.back.reading == 0 && len(s.back.wanted) > 0 {
@@ -97,8 +96,8 @@ func (n *Node) askReadBack() {
 	}
 }
 
-// HasRead answers a ReadBack. Without entries the disk no longer has them: they were released
-// meanwhile.
+// HasRead answers a ReadBack. No entries mean that they are no longer on disk, because they were
+// released meanwhile.
 func (n *Node) HasRead(from uint64, entries []*raftpb.Entry) error {
 	s := n.storage
 	if s.back.reading != from {
@@ -107,8 +106,8 @@ func (n *Node) HasRead(from uint64, entries []*raftpb.Entry) error {
 	s.back.reading = 0
 	sound := 0
 	for i, e := range entries {
-		// The log may have been written over since. Two entries that have the same index and
-		// term are the same.
+		// The log may have been overwritten since. Two entries with the same index and term are
+		// equal.
 		term, err := s.Term(e.GetIndex())
 		if err != nil || e.GetIndex() != from+uint64(i) || e.GetIndex() < s.first || e.GetTerm() != term {
 			break
@@ -126,8 +125,8 @@ func (n *Node) HasRead(from uint64, entries []*raftpb.Entry) error {
 	return nil
 }
 
-// feed has Raft send entries from one index up to another to the followers that wait for
-// them. For that it sees an answer to a heartbeat, which says nothing that it does not know.
+// feed makes Raft send entries from one index up to another to the followers that wait for
+// them. What triggers that is an answer to a heartbeat, which tells Raft nothing new.
 func (n *Node) feed(from, to uint64) {
 	status := n.raw.BasicStatus()
 	if status.RaftState != raft.StateLeader {
@@ -147,15 +146,16 @@ func (n *Node) feed(from, to uint64) {
 	}
 }
 
-// mayCampaign says whether Raft may start an election: before that it looks into all entries
-// that are committed and not applied, so they have to be in memory.
+// mayCampaign reports whether Raft may start an election: before that it looks through all
+// entries that are committed and not applied, so they have to be in memory.
 func (n *Node) mayCampaign() bool {
 	return n.storage.tailFirst() <= n.committed.applied+1 || n.raw.BasicStatus().HardState.GetCommit() <= n.committed.applied
 }
 
 // tick lets time pass for Raft. A machine that still has to read back what it applies is no
-// candidate, so its election timeout does not run. It may not know that the leader is gone
-// either, and must not withhold its vote from others because of that one.
+// candidate, so its election timeout does not run. Raft then does not notice either that the
+// leader is gone: it has to be told, lest it withhold this machine's vote from others because
+// of that leader.
 func (n *Node) tick() {
 	switch {
 	case n.mayCampaign() || n.raw.BasicStatus().RaftState == raft.StateLeader:

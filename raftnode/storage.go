@@ -12,11 +12,11 @@ import (
 )
 
 const (
-	// entryOverhead is what an entry needs in memory besides its data, in bytes.
+	// entryOverhead is what an entry takes in memory besides its data, in bytes.
 	entryOverhead = 128
-	// logOverhead is what an entry needs in the log besides its data, in bytes.
+	// logOverhead is what an entry takes in the log besides its data, in bytes.
 	logOverhead = 24
-	// maxRun is how many bytes of the log a run has.
+	// maxRun is how many bytes of the log a run has before the next one begins.
 	maxRun = 1 << 20
 )
 
@@ -24,17 +24,17 @@ func footprint(e *raftpb.Entry) int { return entryOverhead + len(e.GetData()) }
 
 func logBytes(e *raftpb.Entry) uint64 { return logOverhead + uint64(len(e.GetData())) }
 
-// storage is the durable log as Raft sees it. Of all entries that are on disk it knows the
-// terms; it has the newest of them, and for a moment such older ones as were read back.
+// storage is the durable log as Raft sees it. It knows the terms of all entries on disk; in
+// memory it has the newest entries, and for a while such older ones as were read back.
 //
-// For entries that it does not have it gives Raft none, and no error: Raft then hands out
-// nothing, sends the follower nothing new, and asks again.
+// For entries that are not in memory it gives Raft none, and no error: Raft then hands out
+// nothing, sends the follower nothing new, and retries.
 type storage struct {
 	hardState *raftpb.HardState        // as of the start
 	snapshot  *raftpb.SnapshotMetadata // the newest; nil: none
 	size      uint64                   // of it, in bytes
 	members   *raftpb.ConfState        // at present
-	wanted    bool                     // Raft wants to send a snapshot and there is no good one
+	wanted    bool                     // Raft wants to send a snapshot and there is none of the present members
 
 	first  uint64 // index of the oldest entry on disk
 	before uint64 // term of the one before that
@@ -43,15 +43,15 @@ type storage struct {
 	total  uint64 // bytes of log up to last, from an arbitrary point on
 	noted  uint64 // the same up to the newest snapshot
 
-	tail  []*raftpb.Entry // up to last
+	tail  []*raftpb.Entry // the newest entries, up to last
 	bytes int             // of memory that they take
-	keep  int             // as many as that may be
-	dead  int             // entries that were dropped from the front, and are still in the array
+	keep  int             // bounds bytes
+	dead  int             // entries that were dropped from the front and are still in the array
 
 	back readBack
 }
 
-// run is a piece of the log, of one term. total is that of storage before it.
+// run is a stretch of the log, of one term. total is that of storage before it.
 type run struct{ first, term, total uint64 }
 
 func newStorage(state State, keep int) (*storage, error) {
@@ -74,8 +74,8 @@ func newStorage(state State, keep int) (*storage, error) {
 	return s, nil
 }
 
-// found notes the entries that are only on disk. Raft has to know the term of the one before
-// the log: when that is neither the beginning nor the snapshot, the oldest entry stands in.
+// found notes the entries that are only on disk. Raft has to know the term of the entry before
+// the log: if that is neither the beginning nor the snapshot, the oldest entry stands in for it.
 func (s *storage) found(state State) {
 	oldest := state.Terms[0]
 	switch {
@@ -92,7 +92,7 @@ func (s *storage) found(state State) {
 		}
 		if end >= s.first {
 			s.runs = append(s.runs, run{first: max(t.First, s.first), term: t.Term, total: s.total})
-			// What they have in the log is not known. It counts when they are handed out.
+			// How much data they have is not known. It counts when they are handed out.
 			s.total += (end + 1 - max(t.First, s.first)) * logOverhead
 			s.last = end
 		}
@@ -101,10 +101,10 @@ func (s *storage) found(state State) {
 
 func (s *storage) snapshotIndex() uint64 { return s.snapshot.GetIndex() }
 
-// since is how many bytes of log come after the newest snapshot, to within a run.
+// since returns how many bytes of log there are after the newest snapshot, accurate to a run.
 func (s *storage) since() uint64 { return s.total - min(s.total, s.noted) }
 
-// Append replaces what there is from the first of the entries on.
+// Append adds entries, which replace those from the index of the first on.
 func (s *storage) Append(entries []*raftpb.Entry) error {
 	if len(entries) == 0 {
 		return nil
@@ -146,7 +146,7 @@ func (s *storage) truncate(index uint64) {
 	for _, e := range s.tail[kept:] {
 		s.bytes -= footprint(e)
 	}
-	// What comes next must not be written over what others have got from here.
+	// The next append must not overwrite entries of this array that others refer to.
 	s.tail = s.tail[:kept:kept]
 	s.total = s.totalBefore(index)
 	s.runs = s.runs[:sort.Search(len(s.runs), func(i int) bool { return s.runs[i].first >= index })]
@@ -154,8 +154,8 @@ func (s *storage) truncate(index uint64) {
 	s.back.truncate(index)
 }
 
-// drop gives up the n oldest entries of the tail. The array is left behind when too much of
-// it is of no use any more.
+// drop evicts the n oldest entries from the tail. The array is replaced when too much of it is
+// unused.
 func (s *storage) drop(n int) {
 	s.tail = s.tail[n:]
 	if s.dead += n; s.dead > len(s.tail)/8+64 {
@@ -163,11 +163,11 @@ func (s *storage) drop(n int) {
 	}
 }
 
-// tailFirst is the index of the oldest entry in the tail; without any the one that comes next.
+// tailFirst returns the index of the oldest entry in the tail; if that is empty, of the next one.
 func (s *storage) tailFirst() uint64 { return s.last + 1 - uint64(len(s.tail)) }
 
-// totalBefore is the total up to an entry, and without it. Within a run all entries count
-// for the same.
+// totalBefore returns the total up to an entry, without it. Within a run all entries count
+// the same.
 func (s *storage) totalBefore(index uint64) uint64 {
 	if index > s.last || len(s.runs) == 0 {
 		return s.total
@@ -183,7 +183,7 @@ func (s *storage) totalBefore(index uint64) uint64 {
 	return r.total + (next.total-r.total)*(index-r.first)/(next.first-r.first)
 }
 
-// NoteSnapshot takes a snapshot of this machine.
+// NoteSnapshot notes a snapshot that this machine has taken.
 func (s *storage) NoteSnapshot(meta *raftpb.SnapshotMetadata, size uint64) error {
 	if meta.GetIndex() <= s.snapshotIndex() || meta.GetIndex() > s.last {
 		return fmt.Errorf("the log ends at %d and has a snapshot at %d", s.last, s.snapshotIndex())
@@ -192,7 +192,7 @@ func (s *storage) NoteSnapshot(meta *raftpb.SnapshotMetadata, size uint64) error
 	return nil
 }
 
-// ApplySnapshot begins the log anew behind a snapshot.
+// ApplySnapshot lets the log begin anew after a snapshot.
 func (s *storage) ApplySnapshot(meta *raftpb.SnapshotMetadata, size uint64) error {
 	if meta.GetIndex() <= s.snapshotIndex() {
 		return raft.ErrSnapOutOfDate
@@ -206,7 +206,7 @@ func (s *storage) ApplySnapshot(meta *raftpb.SnapshotMetadata, size uint64) erro
 	return nil
 }
 
-// Release gives up the entries up to index: they will be removed from the disk.
+// Release drops the entries up to index: they will be removed from disk.
 func (s *storage) Release(index uint64) error {
 	if index < s.first {
 		return nil
@@ -258,8 +258,8 @@ func (s *storage) Term(index uint64) (uint64, error) {
 	return s.runs[sort.Search(len(s.runs), func(i int) bool { return s.runs[i].first > index })-1].term, nil
 }
 
-// Entries implements [raft.Storage]. Older entries than those in memory are asked for, and
-// until they are there it returns none.
+// Entries implements [raft.Storage]. Entries older than those in memory are read back; until
+// that is done it returns none.
 func (s *storage) Entries(lo, hi, maxSize uint64) ([]*raftpb.Entry, error) {
 	if lo < s.first {
 		return nil, raft.ErrCompacted
@@ -274,7 +274,7 @@ func (s *storage) Entries(lo, hi, maxSize uint64) ([]*raftpb.Entry, error) {
 	return limit(s.tail[lo-first:hi-first], maxSize), nil
 }
 
-// limit returns the first entries, at least one, that have so many bytes together.
+// limit returns the first entries that together fit in so many bytes, and at least one.
 func limit(entries []*raftpb.Entry, bytes uint64) []*raftpb.Entry {
 	size := uint64(0)
 	for i, e := range entries {
@@ -285,10 +285,10 @@ func limit(entries []*raftpb.Entry, bytes uint64) []*raftpb.Entry {
 	return slices.Clip(entries)
 }
 
-// Snapshot implements [raft.Storage]. It returns the newest snapshot for a machine that
-// needs one. That has to be of the present members: one that was taken before a machine
-// joined would tell that machine that it is none of them. If it is not, a new one is asked
-// for, and Raft tries again.
+// Snapshot implements [raft.Storage]. It returns the newest snapshot, for a follower that
+// needs one. It has to have the present members: one that was taken before a machine joined
+// would tell that machine that it is no member. If it has others, a new snapshot is asked
+// for, and Raft retries.
 func (s *storage) Snapshot() (*raftpb.Snapshot, error) {
 	if s.snapshot == nil || !sameMembers(s.snapshot.GetConfState(), s.members) {
 		s.wanted = true
