@@ -15,7 +15,7 @@ var encoding = proto.MarshalOptions{Deterministic: true}
 
 // Encode returns the bytes of a command for the log. It panics if Apply would
 // refuse them: a command that no machine can apply must never reach the log,
-// so what comes from outside has to be checked before. Required are
+// so input from outside has to be checked before. Required are
 //   - exactly one kind,
 //   - clean absolute paths in valid UTF-8,
 //   - times to live that are not negative,
@@ -70,7 +70,7 @@ func check(c *storepb.Command) error {
 		return checkKey(kind.Expire, kind.Expire.GetPath(), 0, nil)
 	case *storepb.Command_Bootstrap:
 		if err := checkVersion(kind.Bootstrap.GetVersion()); err != nil {
-			return err // before what else may be new in it
+			return err // first, because the rest of it may be new as well
 		}
 		return checkMember(kind.Bootstrap, kind.Bootstrap.GetMember())
 	case *storepb.Command_Raise:
@@ -124,5 +124,5 @@ func checkUnknown(m proto.Message) error {
 	return nil
 }
 
-// unknown says whether the message has fields that this version lacks.
+// unknown reports whether the message has fields that this version does not know.
 func unknown(m proto.Message) bool { return len(m.ProtoReflect().GetUnknown()) > 0 }

@@ -15,7 +15,7 @@ import (
 type Member struct {
 	// ID is its Raft id.
 	ID uint64
-	// Name is unique: the leader sees to that, not the store. It is also the name of a
+	// Name is unique: the leader ensures that, not the store. It is also the name of a
 	// file.
 	Name string
 	// PeerURL is where other machines reach it.
@@ -29,7 +29,7 @@ const membersDir = "/_etcd/machines/"
 
 // MemberChange is what a command does to a member.
 type MemberChange struct {
-	// Member is as it is to be; of one that is removed only the ID.
+	// Member is the member after the change; if it is removed, only the ID is set.
 	Member
 	Removes bool
 	// Commands are the versions of a cluster that it says it understands; zero if it does
@@ -37,8 +37,8 @@ type MemberChange struct {
 	Commands version.Range
 }
 
-// DecodeMember returns what a command which is to be proposed does to a member. It is an
-// error if the command is malformed or longer than any member needs, or does something else.
+// DecodeMember returns what a command that is to be proposed does to a member. It fails if the
+// command is malformed, longer than any member needs, or not about a member.
 func DecodeMember(command []byte) (MemberChange, error) {
 	if err := checkSize(command); err != nil {
 		return MemberChange{}, err
@@ -72,12 +72,12 @@ func (m Member) value() string { return "raft=" + m.PeerURL + "&etcd=" + m.Clien
 func byID(m Member, id uint64) int { return cmp.Compare(m.ID, id) }
 
 // setMember adds a member or changes one, and writes its file. Membership does
-// not depend on that: where keys of clients are in the way of the file, it is
-// left out, and there is no event. The file of a former name goes without an
-// event of its own, because a command has one at most.
+// not depend on that: if keys of clients are in the way of the file, it is left
+// out, and there is no event. The file of a former name is removed without an
+// event, because a command has at most one.
 func (s *Store) setMember(m *storepb.Member) tree.Outcome {
 	if _, gone := slices.BinarySearch(s.removed, m.GetId()); gone {
-		return tree.Outcome{} // an ID is never used again
+		return tree.Outcome{} // an ID is never reused
 	}
 	member := memberOf(m)
 	members := slices.Clone(s.members)
@@ -97,7 +97,7 @@ func (s *Store) setMember(m *storepb.Member) tree.Outcome {
 	return tree.Outcome{Event: outcome.Event, Published: outcome.Published}
 }
 
-// removeMember removes a member and its file, if it is known.
+// removeMember removes a member and its file, if there is such a member.
 func (s *Store) removeMember(id uint64) tree.Outcome {
 	at, found := slices.BinarySearchFunc(s.members, id, byID)
 	if !found {
@@ -117,7 +117,7 @@ func (s *Store) removeMember(id uint64) tree.Outcome {
 }
 
 // leftFile returns the path of the file of a former member, "" if there is none or a
-// present member goes by its name.
+// present member has its name.
 func (s *Store) leftFile(former Member) string {
 	if former.ID == 0 || slices.ContainsFunc(s.members, func(m Member) bool { return m.Name == former.Name }) {
 		return ""

@@ -8,19 +8,19 @@ import (
 	"etcd/store/storepb"
 )
 
-// Bounds of a command that is proposed: nothing that a client can ask for has more. Apply
-// does not know them, because what is in the log means what it means.
+// Bounds of a command that is proposed: no request of a client exceeds them. Apply does not
+// check them, because a command in the log keeps its meaning when bounds change.
 const (
-	// MaxCommand bounds a command, in bytes: the longest body of a request that may be
+	// MaxCommand bounds a command, in bytes: the largest request body that may be
 	// configured, and room for the request line.
 	MaxCommand = MaxValue + 1<<20
-	// MaxValue bounds what comes with one request, in bytes.
+	// MaxValue bounds what one request carries, in bytes.
 	MaxValue = 32 << 20
-	// MaxPath bounds a path, in bytes. No request line has more.
+	// MaxPath bounds a path, in bytes. No request line has room for more.
 	MaxPath = 16 << 10
 	// MaxHistory bounds how many events may be kept for watchers.
 	MaxHistory = 1 << 24
-	// MaxMembers bounds how many machines a cluster may be told to have.
+	// MaxMembers bounds how many machines a cluster may be configured to have.
 	MaxMembers = 99
 	// maxMemberText bounds the name of a member and its addresses, in bytes each.
 	maxMemberText = 4 << 10
@@ -30,16 +30,16 @@ const (
 
 var errReserved = errors.New("the path belongs to etcd itself")
 
-// Reserved says whether a clean path belongs to etcd itself, so that no command of a client
+// Reserved reports whether a clean path belongs to etcd itself, so that no command of a client
 // may write there.
 func Reserved(path string) bool {
 	first, _, _ := strings.Cut(path[1:], "/")
 	return first == "_etcd" || first == "ephemeralNodes"
 }
 
-// CheckProposal returns why a command that another machine wants to have proposed must not
-// become an entry: it is not understood, no client could have asked for it, or it is about
-// members, which [DecodeMember] reads.
+// CheckProposal returns why a command that another machine has forwarded must not be proposed:
+// it is not understood, no client could have asked for it, or it is about members, for which
+// there is [DecodeMember].
 func CheckProposal(command []byte) error {
 	if err := checkSize(command); err != nil {
 		return err

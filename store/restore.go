@@ -11,10 +11,10 @@ import (
 	"etcd/store/tree"
 )
 
-// Restore reads what View.WriteTo wrote and returns a store that goes on
-// from there exactly as the one the view was taken of. It reads r to its
-// end. It returns an error for every stream that is not a whole snapshot of a
-// version and a shape this package knows; it wraps ErrNewer if that is why.
+// Restore reads what View.WriteTo wrote and returns a store that continues
+// from there exactly like the one the view was taken of. It reads r to its
+// end. It fails for every stream that is not a whole snapshot in a format that
+// this package knows; the error wraps ErrNewer if the format is a newer one.
 func Restore(r io.Reader) (*Store, error) {
 	in := newMessageReader(r)
 	s := New()
@@ -56,7 +56,7 @@ func (s *Store) restore(in *messageReader) error {
 	return in.end()
 }
 
-// restoreFormat1 reads what was written before snapshots had sections.
+// restoreFormat1 reads a snapshot from before there were sections.
 func (s *Store) restoreFormat1(in *messageReader, header *storepb.SnapshotHeader) error {
 	s.version = Commands.Min
 	loader, err := tree.NewLoader(s.index, int(header.GetHistoryLimit()), header.GetHistoryCleared())
@@ -79,7 +79,7 @@ func (s *Store) restoreFormat1(in *messageReader, header *storepb.SnapshotHeader
 	return in.end()
 }
 
-// each reads one message after the other.
+// each calls read for each of count messages, until the first error.
 func each(count uint64, read func() error) error {
 	for i := range count {
 		if err := read(); err != nil {
@@ -94,7 +94,7 @@ func (s *Store) restoreCluster(in *messageReader, count uint64) error {
 	if err := in.readOnly(m, count); err != nil {
 		return err
 	}
-	if err := checkVersion(m.GetVersion()); err != nil { // before what else may be new in it
+	if err := checkVersion(m.GetVersion()); err != nil { // first, because the rest of it may be new as well
 		return err
 	}
 	if err := checkUnknown(m); err != nil {
@@ -174,7 +174,7 @@ func restoreEvent(in *messageReader, loader *tree.Loader) error {
 	return loader.Event(event)
 }
 
-// decodeNode turns a message into a node, which may still be one that no tree has.
+// decodeNode turns a message into a node, which may still be invalid: the loader checks that.
 func decodeNode(m *storepb.Node) (*tree.Node, error) {
 	if m == nil {
 		return nil, errors.New("no node")

@@ -17,7 +17,7 @@ import (
 
 // A snapshot is messages in named sections, each with the number of its messages and a
 // checksum, see store.proto. So a program that does not know a section can tell whether it may
-// do without it.
+// skip it.
 
 // The sections, in their order. All are required.
 const (
@@ -55,7 +55,7 @@ func (m *messageWriter) write(message proto.Message) {
 	}
 }
 
-// flush hands what is in the buffer on.
+// flush passes on what is in buf, and adds it to the checksum.
 func (m *messageWriter) flush() {
 	var n int
 	n, m.err = m.w.Write(m.buf)
@@ -63,7 +63,7 @@ func (m *messageWriter) flush() {
 	m.sum = crc32.Update(m.sum, castagnoli, m.buf)
 }
 
-// section begins one of count messages.
+// section begins a section of count messages.
 func (m *messageWriter) section(name string, count int) {
 	m.sum = 0
 	m.write(&storepb.Section{Name: name, Count: uint64(count)})
@@ -89,7 +89,7 @@ func newMessageReader(r io.Reader) *messageReader {
 	return &messageReader{r: &summed{r: bufio.NewReaderSize(r, 1<<16)}}
 }
 
-// summed is a reader that sums up what was read.
+// summed is a reader that keeps a checksum of what was read.
 type summed struct {
 	r   *bufio.Reader
 	sum uint32
@@ -154,9 +154,9 @@ func (m *messageReader) readOnly(message proto.Message, count uint64) error {
 	return m.readAny(message)
 }
 
-// sections reads so many sections. read has a function for each that is known, which reads its
-// messages; all have to be there, in their order. Of the others those may be skipped that
-// say so.
+// sections reads count sections. read has a function for each known one, which reads its
+// messages; all of these have to be there, in their order. Unknown ones are skipped if they
+// are optional.
 func (m *messageReader) sections(count uint32, read map[string]func(count uint64) error) error {
 	missing := sections
 	for range count {
@@ -194,7 +194,7 @@ func (m *messageReader) sections(count uint32, read map[string]func(count uint64
 	return nil
 }
 
-// endSection checks the sum of a section.
+// endSection checks the checksum of a section.
 func (m *messageReader) endSection() error {
 	want := m.r.sum
 	var sum [4]byte

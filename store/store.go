@@ -35,8 +35,8 @@ type Result struct {
 }
 
 // Apply carries out the command with the given index, which has to be higher
-// than that of every command before it. now is the time in the log entry; one that
-// is earlier than that of a command before counts as that.
+// than that of every command before it. now is the time in the log entry; if a
+// command before has a later one, that counts.
 //
 // An error means that the command was not understood: it is malformed, or
 // comes from a newer version. The store is unchanged then, and the caller has
@@ -100,7 +100,7 @@ func (s *Store) Get(path string) (*tree.Node, *tree.Failure) { return s.tree.Get
 // ones included, sorted by name. There are none in a file or where nothing is.
 func (s *Store) Children(path string) []*tree.Node { return s.tree.Children(path) }
 
-// FirstChildren is Children, but for those after the first limit.
+// FirstChildren is Children, but returns only the first limit nodes.
 func (s *Store) FirstChildren(path string, limit int) []*tree.Node {
 	return s.tree.FirstChildren(path, limit)
 }

@@ -11,27 +11,27 @@ import (
 )
 
 // Commands are the versions of a cluster that this package understands: it knows every
-// command and every field that may be in the log of one. The log of a cluster of version 1
-// says nothing of versions.
+// command and every field that may be in the log of such a cluster. The log of a cluster of
+// version 1 does not mention versions.
 var Commands = version.Range{Min: 1, Max: 2}
 
-// The versions that have brought something. What is new is sent only when the cluster has its
-// version.
+// The versions that introduced something. What is new in one is sent only when the cluster has
+// that version.
 const (
-	// VersionOfVersions: Raise, what SetMember says of versions, replicated MaxMembers.
+	// VersionOfVersions introduced Raise, versions in SetMember and a replicated MaxMembers.
 	VersionOfVersions = 2
 )
 
 // Snapshots are the formats of snapshots that this package reads. It writes the last.
 var Snapshots = version.Range{Min: 1, Max: formatVersion}
 
-// Version is that of the cluster, by the log, 0 before it begins.
+// Version returns the version of the cluster according to the log, 0 before that begins.
 func (s *Store) Version() uint32 { return s.version }
 
-// MaxMembers is how many machines the cluster may have, 0 if the log does not say.
+// MaxMembers returns how many machines the cluster may have, 0 if the log does not say.
 func (s *Store) MaxMembers() int { return int(s.maxMembers) }
 
-// raise gives the cluster a version. It never falls.
+// raise gives the cluster a version, unless its own is higher: it never falls.
 func (s *Store) raise(to, maxMembers uint32) {
 	s.version = max(s.version, to, 1)
 	if s.maxMembers == 0 {
@@ -39,8 +39,8 @@ func (s *Store) raise(to, maxMembers uint32) {
 	}
 }
 
-// checkVersion returns why this program must have nothing to do with a cluster of that
-// version; 0 is 1, see [storepb.Bootstrap].
+// checkVersion returns why this program must not take part in a cluster of that version; 0
+// is 1, see [storepb.Bootstrap].
 func checkVersion(of uint32) error {
 	if Commands.Has(max(of, 1)) {
 		return nil
@@ -59,14 +59,15 @@ func (e *VersionError) Error() string {
 // Unwrap makes errors.Is find ErrNewer.
 func (e *VersionError) Unwrap() error { return ErrNewer }
 
-// What gives the cluster a version, by the number of its field in [storepb.Command].
+// The commands that give the cluster a version, by the number of their field in
+// [storepb.Command].
 const (
 	bootstrapField = 5
 	raiseField     = 9
 )
 
-// VersionGiven is the version that a command gives the cluster, 0 for most commands. It looks
-// at little else and may be asked about all of a log.
+// VersionGiven returns the version that a command gives the cluster, 0 for most commands. It
+// decodes few others, so it is cheap enough to be called for every entry of a log.
 func VersionGiven(command []byte) uint32 {
 	field, _, n := protowire.ConsumeTag(command)
 	if n < 0 || field != bootstrapField && field != raiseField {
@@ -74,7 +75,7 @@ func VersionGiven(command []byte) uint32 {
 	}
 	c := new(storepb.Command)
 	if proto.Unmarshal(command, c) != nil {
-		return 0 // whoever applies it says what is wrong
+		return 0 // Apply reports what is wrong with it
 	}
 	if field == raiseField {
 		return c.GetRaise().GetVersion()

@@ -45,7 +45,7 @@ func (v *View) Children(path, after string, limit int) []*tree.Node {
 }
 
 // WriteTo writes a snapshot of the view and returns the number of bytes written. Equal
-// states give equal bytes. Checksums are left to the caller.
+// states give equal bytes. A checksum of the whole is left to the caller.
 func (v *View) WriteTo(w io.Writer) (int64, error) {
 	history := v.tree.History()
 	out := messageWriter{w: bufio.NewWriterSize(w, 1<<16)}
@@ -96,7 +96,7 @@ func (v *View) WriteTo(w io.Writer) (int64, error) {
 	return out.bytes, nil
 }
 
-// encodeNode fills in the message, using again what it has allocated.
+// encodeNode fills in the message, reusing what it has allocated.
 func encodeNode(m *storepb.Node, n *tree.Node) {
 	m.Path, m.Dir, m.Value = n.Path, n.Dir, append(m.Value[:0], n.Value...)
 	m.CreatedIndex, m.ModifiedIndex, m.Deadline = n.Created, n.Modified, uint64(n.Deadline)

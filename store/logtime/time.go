@@ -15,8 +15,7 @@ const MaxTTL = time.Duration(math.MaxInt64)
 
 const nanosPerSecond = uint64(time.Second)
 
-// Of converts t. What lies outside the range of Time becomes its nearest
-// end.
+// Of converts t, clamped to the range of Time.
 func Of(t time.Time) Time {
 	seconds, nanos := t.Unix(), uint64(t.Nanosecond())
 	if seconds < 0 {
@@ -33,7 +32,7 @@ func (t Time) Std() time.Time {
 	return time.Unix(int64(uint64(t)/nanosPerSecond), int64(uint64(t)%nanosPerSecond)).UTC()
 }
 
-// Sub returns how much later t is than u, or the nearest end of what a duration can express.
+// Sub returns how much later t is than u, clamped to what a duration can express.
 func (t Time) Sub(u Time) time.Duration {
 	switch {
 	case t < u:
@@ -44,7 +43,7 @@ func (t Time) Sub(u Time) time.Duration {
 	return time.Duration(t - u)
 }
 
-// Add returns the moment d after t, or the nearest end of the range of Time.
+// Add returns the moment d after t, clamped to the range of Time.
 func (t Time) Add(d time.Duration) Time {
 	if d < 0 {
 		back := Time(-uint64(d))

@@ -6,7 +6,7 @@
 // store.Encode. Everything but this file and owned.go is generated from store.proto, which
 // also states the rules for changing it.
 //
-// To generate it anew, install protoc (3.21 or later) and run
+// To regenerate it, install protoc (3.21 or later) and run
 //
 //	go generate ./store/storepb
 //

@@ -4,5 +4,5 @@ import "unsafe"
 
 // Owned returns the bytes of a message just decoded as a string. They are a
 // copy that nothing else refers to, and values can be large, so they are not
-// copied once more.
+// copied again.
 func Owned(b []byte) string { return unsafe.String(unsafe.SliceData(b), len(b)) }

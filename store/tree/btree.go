@@ -6,21 +6,22 @@ import (
 	"etcd/store/logtime"
 )
 
-// maxItems bounds the nodes in a page. A write behind a view copies a page of each level, so
-// larger ones make writes dearer, and smaller ones the tree higher.
+// maxItems bounds the nodes in a page. A write after a view copies a page of each level, so
+// larger pages make writes more expensive, and smaller ones the tree higher.
 const maxItems = 30
 
-// minItems is what a page is filled up to from its neighbours when nodes were removed. One may
-// have less, because those that are written in ascending order fill pages to the end.
+// minItems is how few nodes a page may have after a removal before it is filled from a sibling.
+// A page may have fewer, because the splits of ascending writes leave full pages beside small
+// ones.
 const minItems = maxItems / 2
 
 // btree is a B-tree of nodes by path. It is copy-on-write: view shares all pages, and a page is
-// copied before the first change behind that. A page knows the earliest deadline in and below
-// it, so there is no second index of deadlines, and taking a directory out of the tree costs no
+// copied before its first change after that. A page knows the earliest deadline in and below
+// it, so there is no second index of deadlines, and removing a directory from the tree costs no
 // more than its two edges, whatever is in it.
 type btree struct {
 	root *page
-	// epoch is that of the pages which no view has: those may be changed in place.
+	// epoch is that of the pages which no view shares: those may be changed in place.
 	epoch uint64
 }
 
@@ -72,7 +73,7 @@ func (b *btree) get(path string) *Node {
 	return nil
 }
 
-// from returns the nodes whose path is not before another one, in order.
+// from returns the nodes from a path on, in order.
 func (b *btree) from(path string) iter.Seq[*Node] {
 	return func(yield func(*Node) bool) {
 		if b.root != nil {
@@ -97,7 +98,7 @@ func (p *page) ascend(path string, yield func(*Node) bool) bool {
 		if p.children != nil && !p.children[i].ascend(path, yield) {
 			return false
 		}
-		path = "" // what follows is behind it
+		path = "" // all that follows is after it
 		if i < p.n && !yield(p.items[i]) {
 			return false
 		}
@@ -105,8 +106,7 @@ func (p *page) ascend(path string, yield func(*Node) bool) bool {
 	return true
 }
 
-// search returns the place of the first node whose path is not before another one, and whether
-// it has that path.
+// search returns the place of the first node from a path on, and whether it has that path.
 func (p *page) search(path string) (place int, found bool) {
 	low, high := 0, p.n
 	for low < high {
@@ -120,7 +120,7 @@ func (p *page) search(path string) (place int, found bool) {
 	return low, low < p.n && p.items[low].Path == path
 }
 
-// put stores a node in place of the one with the same path.
+// put stores a node, in place of one with the same path.
 func (b *btree) put(node *Node) {
 	if b.root == nil {
 		b.root = &page{epoch: b.epoch}
@@ -157,8 +157,8 @@ func (b *btree) insert(p *page, node *Node) (old *Node) {
 	return old
 }
 
-// split makes two of a child that has one node too many because of a new one. What is written
-// in ascending order leaves full pages behind.
+// split splits a child that has one node too many because of a new one, so that writes in
+// ascending order leave full pages behind.
 func (b *btree) split(p *page, i int, added *Node) {
 	left := p.children[i]
 	at := left.n / 2
@@ -182,7 +182,7 @@ func (b *btree) split(p *page, i int, added *Node) {
 	p.children[i+1] = right
 }
 
-// remove takes out the node at path, which has to be there.
+// remove removes the node at path, which has to be there.
 func (b *btree) remove(path string) {
 	b.root = b.own(b.root)
 	b.removeFrom(b.root, path)
@@ -219,8 +219,8 @@ func (b *btree) removeLast(p *page) (gone *Node) {
 	return gone
 }
 
-// cut takes out all nodes from one path on that are before another one. It visits the pages at
-// the two edges only, and drops what is between them as a whole.
+// cut removes all nodes from one path up to another, without that one. It visits only the pages
+// at the two edges, and drops what is between them as a whole.
 func (b *btree) cut(from, to string) {
 	if b.root == nil {
 		return
@@ -238,16 +238,16 @@ func (b *btree) cut(from, to string) {
 	}
 }
 
-// cut is what is left to be done when the edges of a cut were made.
+// cut is what is left to do once the edges of a cut are made.
 type cut struct {
-	// between is a node that has to go and is still needed between the two edges.
+	// between is a node to be removed that is still needed to separate the two edges.
 	between *Node
-	// spare are nodes that stay and have no child on one side any more. There is one for each
-	// level and edge at most.
+	// spare are nodes that stay and have no child on one side any more: at most one for each
+	// level and edge. They are put back.
 	spare []*Node
 }
 
-// cutFrom cuts p, which has no node in it or below it if its size is 0 afterwards. Pages at the
+// cutFrom cuts p; if its size is 0 afterwards, no node is left in it or below it. Pages at the
 // edges may be left with a single child. An empty path is no limit.
 func (b *btree) cutFrom(p *page, from, to string, c *cut) {
 	defer p.sum()
@@ -269,7 +269,7 @@ func (b *btree) cutFrom(p *page, from, to string, c *cut) {
 		}
 		return
 	}
-	// Of what is from child i to child j there stays one node between two edges.
+	// Of the nodes between child i and child j one stays, to separate the two edges.
 	left, right := false, false
 	if from != "" {
 		child := b.ownChild(p, i)
@@ -325,7 +325,7 @@ func (b *btree) refill(path string) {
 	}
 }
 
-// lower makes the tree lower while its root has a single child.
+// lower replaces the root by its child while that is its only one.
 func (b *btree) lower() {
 	for b.root != nil && b.root.n == 0 {
 		if b.root.size == 0 {
@@ -336,8 +336,8 @@ func (b *btree) lower() {
 	}
 }
 
-// fill joins a child that has few nodes with one beside it, or shares the nodes of the two
-// among them if they are too many for a page. The nodes in and below p stay the same.
+// fill merges a child that has too few nodes with a sibling, or shares the nodes of the two
+// evenly if they are too many for one page. The nodes in and below p stay the same.
 func (b *btree) fill(p *page, i int) {
 	if p.children[i].n >= minItems || p.n == 0 {
 		return
@@ -376,7 +376,7 @@ func (p *page) fillWith(items []*Node, children []*page) {
 	p.sum()
 }
 
-// own returns p, or a copy of it if a view has it.
+// own returns p, or a copy of it if a view shares it.
 func (b *btree) own(p *page) *page {
 	if p.epoch == b.epoch {
 		return p
@@ -413,14 +413,14 @@ func (p *page) removeItems(i, j int) {
 	p.n -= j - i
 }
 
-// removeChildren is called after as many nodes were removed.
+// removeChildren is called after the same number of nodes was removed.
 func (p *page) removeChildren(i, j int) {
 	before := p.n + 1 + j - i
 	copy(p.children[i:], p.children[j:before])
 	clear(p.children[p.n+1 : before])
 }
 
-// changed keeps the earliest deadline when node has come in place of old; either may be nil.
+// changed updates the earliest deadline after node has replaced old; either may be nil.
 func (p *page) changed(old, node *Node) {
 	if old != nil && old.Deadline != 0 && old.Deadline == p.earliest {
 		p.sum()
@@ -448,7 +448,7 @@ func (p *page) sum() {
 	}
 }
 
-// sooner returns the earlier of two deadlines, of which 0 is none.
+// sooner returns the earlier of two deadlines; 0 is none.
 func sooner(a, b logtime.Time) logtime.Time {
 	if a == 0 || b != 0 && b < a {
 		return b

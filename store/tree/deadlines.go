@@ -8,8 +8,7 @@ import (
 )
 
 // due returns the nodes whose deadline is not after now, at most limit of them, in the order
-// of their deadlines and, of those with the same, of their paths. It looks into the pages on
-// the way to them only.
+// of their deadlines, then of their paths. It visits only the pages on the way to them.
 func (b *btree) due(now logtime.Time, limit int) []*Node {
 	var due []*Node
 	var next frontier
@@ -38,7 +37,7 @@ func (b *btree) due(now logtime.Time, limit int) []*Node {
 // candidate is a node that is due, or a page with such a node in it or below it.
 type candidate struct {
 	deadline logtime.Time // the earliest
-	node     *Node        // of a page the first in it, whose place says where all are
+	node     *Node        // of a page the first in it, whose path orders the page
 	page     *page
 }
 

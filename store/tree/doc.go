@@ -11,7 +11,7 @@
 //   - Node, Event, History and View never change once handed out, so they may
 //     be read in any goroutine while the tree goes on;
 //   - taking a View or a History takes constant time, whatever the size of the
-//     tree, and so does taking a directory out of it with all that is in it;
+//     tree, and so does removing a directory with all that is in it;
 //   - listing a directory costs in proportion to its children, not to what is
 //     below them.
 //

@@ -99,8 +99,8 @@ func (h *History) chunk(i int) []Event {
 
 func (h *History) oldest() *Event { return &h.chunk(0)[0] }
 
-// recorder is the history as the tree writes it. It only ever appends behind
-// the end of the views it gave away, or puts new slices in place of old ones.
+// recorder is the history as the tree writes it. It only ever appends after
+// the end of the views it handed out, or replaces old slices by new ones.
 type recorder struct {
 	History
 	limit     int
@@ -108,8 +108,8 @@ type recorder struct {
 	tailBytes int // of the tail, dropped events included
 }
 
-// record appends e, drops what is over the limits, and returns the event at
-// the place where it will stay.
+// record appends e, drops what is over the limits, and returns a pointer to
+// the event where it will stay.
 func (r *recorder) record(e Event) *Event {
 	size := e.size()
 	if r.limit == 0 || size > MaxHistoryBytes {

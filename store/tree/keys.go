@@ -8,16 +8,17 @@ import (
 	"etcd/store/storepb"
 )
 
-// Set carries out a Set. A condition on existence decides what it is: missing
-// makes it a creation, whatever else is asked for; there makes it an update,
-// or a compare-and-swap if a value or an index is compared as well.
+// Set carries out a Set. A condition on existence decides what it is: if the
+// node must be missing, it is a creation, whatever else is asked for; if the
+// node must exist, it is an update, or a compare-and-swap if a value or an
+// index is compared as well.
 func (t *Tree) Set(index uint64, now logtime.Time, m *storepb.Set) Outcome {
 	outcome := t.set(index, now, m)
 	outcome.Action = intentOfSet(m.GetCondition())
 	return outcome
 }
 
-// intentOfSet is what a Set with this condition is to do.
+// intentOfSet returns what a Set with this condition is to do.
 func intentOfSet(c *storepb.Condition) Action {
 	switch {
 	case toBeMissing(c):
@@ -78,9 +79,9 @@ func (t *Tree) set(index uint64, now logtime.Time, m *storepb.Set) Outcome {
 	return t.report(index, m.GetRefresh(), action, node, old)
 }
 
-// updateDir gives a directory another time to live. The event says that it was
-// modified by this command; the directory itself keeps its modified index, as
-// in the v2 API.
+// updateDir gives a directory another time to live. The event has this
+// command's modified index; the directory itself keeps its own, as in the v2
+// API.
 func (t *Tree) updateDir(index uint64, m *storepb.Set, old *Node, deadline logtime.Time) Outcome {
 	node := *old
 	node.Deadline = deadline
@@ -189,7 +190,7 @@ func (t *Tree) expire(index uint64, now logtime.Time, m *storepb.Expire) Outcome
 	return t.remove(index, ActionExpire, old)
 }
 
-// remove takes a node out of the tree, a directory with all that is below it.
+// remove removes a node from the tree, a directory with all that is below it.
 // One event stands for all.
 func (t *Tree) remove(index uint64, action Action, old *Node) Outcome {
 	t.unlink(old)
@@ -197,7 +198,7 @@ func (t *Tree) remove(index uint64, action Action, old *Node) Outcome {
 	return t.publish(index, action, gone, old)
 }
 
-// Unlink takes the node at path out of the tree without an event, a directory
+// Unlink removes the node at path from the tree without an event, a directory
 // with all that is below it.
 func (t *Tree) Unlink(path string) {
 	if node := t.find(path); node != nil && node != rootNode {
@@ -205,8 +206,8 @@ func (t *Tree) Unlink(path string) {
 	}
 }
 
-// deadline returns when a node with the given time to live expires. No time
-// to live means never, which a moment must not be mistaken for.
+// deadline returns when a node with the given time to live expires. Without
+// one it never does, which is 0, so no moment may be that.
 func deadline(now logtime.Time, ttl *int64) logtime.Time {
 	if ttl == nil {
 		return 0
@@ -223,7 +224,7 @@ func (t *Tree) publish(index uint64, action Action, node, prev *Node) Outcome {
 }
 
 // report is publish, unless the command was a refresh: the result of that is
-// for the one who asked only.
+// for the caller only.
 func (t *Tree) report(index uint64, refresh bool, action Action, node, prev *Node) Outcome {
 	if !refresh {
 		return t.publish(index, action, node, prev)
@@ -231,17 +232,17 @@ func (t *Tree) report(index uint64, refresh bool, action Action, node, prev *Nod
 	return Outcome{Event: &Event{Index: index, Action: action, Node: node, Prev: prev}}
 }
 
-// toBeMissing says whether the condition asks that nothing is there.
+// toBeMissing reports whether the condition requires that there is no node.
 func toBeMissing(c *storepb.Condition) bool {
 	return c != nil && c.Exist != nil && !*c.Exist
 }
 
-// compares says whether the condition looks at a file.
+// compares reports whether the condition compares the value or the index of a file.
 func compares(c *storepb.Condition) bool {
 	return c != nil && (c.Value != nil || c.Index != 0)
 }
 
-// matches says whether a file is as the condition asks.
+// matches reports whether a file has the value and the index that the condition requires.
 func matches(c *storepb.Condition, file *Node) bool {
 	return (c.Value == nil || string(c.Value) == file.Value) && (c.Index == 0 || c.Index == file.Modified)
 }

@@ -5,16 +5,16 @@ import (
 	"fmt"
 )
 
-// Loader builds the tree that a View was of from its parts: first all nodes, then
-// all events. It refuses what is in no tree.
+// Loader rebuilds the tree that a View was of from its parts: first all nodes, then
+// all events. It refuses parts that no tree can have.
 type Loader struct {
 	tree  *Tree
 	index uint64
 	last  string // path of the node before
 }
 
-// NewLoader returns a loader of a tree that the command with the given index was the
-// last to change. Events up to cleared were dropped from its history.
+// NewLoader returns a loader of a tree to which commands up to the given index were
+// applied. Events up to cleared were dropped from its history.
 func NewLoader(index uint64, historyLimit int, cleared uint64) (*Loader, error) {
 	if cleared > index {
 		return nil, errors.New("the history is ahead of the index")
@@ -24,7 +24,7 @@ func NewLoader(index uint64, historyLimit int, cleared uint64) (*Loader, error) 
 	return l, nil
 }
 
-// Node adds the node that follows those before in the order of paths.
+// Node adds the next node, in the order of paths.
 func (l *Loader) Node(node *Node) error {
 	if err := l.check(node); err != nil {
 		return err
@@ -41,8 +41,8 @@ func (l *Loader) Node(node *Node) error {
 	return nil
 }
 
-// Event adds the event that follows those before. The node of the tree takes the
-// place of an equal one in it.
+// Event adds the next event. If its node is equal to that in the tree, they share
+// memory.
 func (l *Loader) Event(event Event) error {
 	history := &l.tree.history
 	if !event.Action.valid() {
@@ -73,7 +73,7 @@ func (l *Loader) Event(event Event) error {
 	return nil
 }
 
-// Tree returns the tree, which is complete.
+// Tree returns the complete tree.
 func (l *Loader) Tree() *Tree { return l.tree }
 
 func (l *Loader) check(node *Node) error {

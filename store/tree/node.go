@@ -78,17 +78,17 @@ type Code int
 const (
 	// KeyNotFound: there is nothing at the path.
 	KeyNotFound Code = 100
-	// CompareFailed: the file is not as the condition asks.
+	// CompareFailed: the file does not meet the condition.
 	CompareFailed Code = 101
 	// NotFile: a directory is where a file is needed.
 	NotFile Code = 102
 	// NotDir: the path leads through a file.
 	NotDir Code = 104
-	// NodeExists: the node was to be missing but is there.
+	// NodeExists: the node had to be missing but exists.
 	NodeExists Code = 105
 	// RootReadOnly: the root cannot be changed.
 	RootReadOnly Code = 107
-	// DirNotEmpty: removing a directory that has children was not asked for.
+	// DirNotEmpty: the directory has children, and the delete is not recursive.
 	DirNotEmpty Code = 108
 )
 
@@ -117,8 +117,8 @@ func (c Code) String() string {
 // nothing.
 type Failure struct {
 	Code Code
-	// Path is where it was found out: the first missing component for
-	// KeyNotFound, the file on the way for NotDir, the path asked for
+	// Path is where the command failed: the first missing component for
+	// KeyNotFound, the file on the way for NotDir, the requested path
 	// otherwise.
 	Path string
 	// Node is the node in the way, nil for KeyNotFound and RootReadOnly.
@@ -137,7 +137,7 @@ type Outcome struct {
 	Action Action
 	// Event is the change, nil if there was none.
 	Event *Event
-	// Published says that watchers hear of the event and the history has it.
+	// Published says that watchers see the event and the history has it.
 	// It is false for a refresh.
 	Published bool
 	// Failure says why the command was refused, nil if it was not. A command

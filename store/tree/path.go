@@ -2,8 +2,8 @@ package tree
 
 import "strings"
 
-// Clean says whether path is one: absolute and without components that are none.
-// It does not look for valid UTF-8, which protobuf sees to.
+// Clean reports whether path is clean: absolute, and without empty, "." and ".."
+// components. It does not check for valid UTF-8: protobuf does.
 func Clean(path string) bool {
 	if path == "" || path[0] != '/' {
 		return false

@@ -10,8 +10,8 @@ import (
 // rootNode is the root of every tree. It is not kept in them.
 var rootNode = &Node{Path: "/", Dir: true}
 
-// Tree is the nodes, and the history of what became of them. It must be used by one goroutine
-// at a time.
+// Tree is the nodes and the history of their changes. It must be used by one goroutine at a
+// time.
 //
 // The byte order of paths keeps everything below a directory together, but
 // not right behind it: "/a-b" lies between "/a" and "/a/x".
@@ -79,7 +79,7 @@ func (t *Tree) missing(path string) *Failure {
 	return &Failure{Code: KeyNotFound, Path: child(above.Path, path)}
 }
 
-// unlink takes node and everything below it out of the tree.
+// unlink removes node and everything below it from the tree.
 func (t *Tree) unlink(node *Node) {
 	if node.Dir {
 		t.nodes.cut(below(node.Path))
@@ -87,8 +87,8 @@ func (t *Tree) unlink(node *Node) {
 	t.nodes.remove(node.Path)
 }
 
-// below returns the first path that may be in a directory, and the first one behind them:
-// '0' follows '/'.
+// below returns the first path that may be in a directory, and the first one after all that
+// may: '0' follows '/'.
 func below(dir string) (from, to string) {
 	if dir == "/" {
 		return "/", "0"
@@ -96,7 +96,7 @@ func below(dir string) (from, to string) {
 	return dir + "/", dir + "0"
 }
 
-// empty says whether the directory has no children.
+// empty reports whether the directory has no children.
 func (t *Tree) empty(dir *Node) bool {
 	from, to := below(dir.Path)
 	for node := range t.nodes.from(from) {
@@ -109,7 +109,7 @@ func (t *Tree) empty(dir *Node) bool {
 // ones included, sorted by name. There are none in a file or where nothing is.
 func (t *Tree) Children(path string) []*Node { return t.nodes.children(path, "", math.MaxInt) }
 
-// FirstChildren is Children, but for those after the first limit.
+// FirstChildren is Children, but returns only the first limit nodes.
 func (t *Tree) FirstChildren(path string, limit int) []*Node {
 	return t.nodes.children(path, "", limit)
 }
@@ -120,7 +120,7 @@ func (b *btree) children(dir, after string, limit int) []*Node {
 	next, end := below(dir)
 	prefix := len(next)
 	if after != "" {
-		next = after + "\x00" // the first path behind it
+		next = after + "\x00" // the first path after it
 	}
 	var nodes []*Node
 	for next != "" && len(nodes) < limit {

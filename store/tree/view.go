@@ -30,7 +30,7 @@ func (v *View) HistoryLimit() int { return v.limit }
 
 // Children returns the nodes directly in the directory at a clean path that come after
 // the one at another path, "" for the first ones: at most limit of them, hidden ones
-// included, sorted by name. With the last of them a list goes on.
+// included, sorted by name. After the path of the last one the next page begins.
 func (v *View) Children(path, after string, limit int) []*Node {
 	return v.nodes.children(path, after, limit)
 }
