@@ -8,11 +8,11 @@ import (
 	"go.etcd.io/raft/v3/raftpb"
 )
 
-// appends are the writes to the log that are on their way to the disk.
+// appends are the writes to the log that are in flight to the disk.
 type appends struct {
 	last    uint64  // index of the last entry of the log, as of what was handed out to be made durable
-	surely  uint64  // up to here Raft has the log, though what has come since may have cut it off
-	stalled []stall // those that something waits for and that are not durable yet, oldest first
+	surely  uint64  // up to here Raft has the log, even if an append taken since has truncated it
+	stalled []stall // appends that something waits for and that are not durable yet, oldest first
 }
 
 // Appended reports that a is durable.

@@ -32,7 +32,7 @@ func (n *Node) Applied(a *Apply) error {
 // hold hands committed entries out, unless they contain a conf change and the commit index
 // that covers it is not durable yet, or earlier entries are held. When one of two voters is
 // removed, the other must have that on its own disk: after a restart the removed one is not
-// there to tell it.
+// there any more to tell it.
 func (n *Node) hold(m *raftpb.Message) {
 	durable := lastChange(m) <= n.committed.durable
 	if durable && len(n.committed.held) == 0 {
@@ -65,8 +65,8 @@ func (n *Node) release() bool {
 }
 
 // stepHeldSnapshot gives Raft the snapshot that has waited until nothing is held. Raft
-// takes over its members at once: a change that is older than the snapshot must not be
-// carried out after that.
+// adopts its members at once: a conf change that is older than the snapshot must not be
+// applied after that.
 func (n *Node) stepHeldSnapshot() {
 	if n.committed.heldSnapshot == nil || len(n.committed.held) > 0 {
 		return
@@ -76,7 +76,7 @@ func (n *Node) stepHeldSnapshot() {
 	n.stepOther(m)
 }
 
-// lastChange is the index of the last conf change among the entries, 0 if there is none.
+// lastChange returns the index of the last conf change among the entries, 0 if there is none.
 func lastChange(m *raftpb.Message) (index uint64) {
 	for _, e := range m.GetEntries() {
 		if e.GetType() == raftpb.EntryConfChange {
@@ -108,7 +108,7 @@ func (n *Node) handOut(m *raftpb.Message) {
 		}
 		if c.change != nil {
 			n.changeMembers(e.GetIndex(), c.change)
-		} else if e.GetType() == raftpb.EntryConfChange { // it is skipped, and over like one that is carried out
+		} else if e.GetType() == raftpb.EntryConfChange { // it is skipped, and done like one that is applied
 			n.members.handedOut(e.GetIndex())
 		} else if c.command != nil {
 			n.members.raised(e.GetIndex(), c.id)
@@ -125,8 +125,8 @@ func (n *Node) handOut(m *raftpb.Message) {
 }
 
 // startTerm notes the first entry of a term. Entries of earlier terms that have not
-// been handed out by now never will be: what was given to an earlier leader and has
-// not been seen did not happen, and is proposed again.
+// been handed out by now never will be: a proposal that was given to an earlier leader
+// and has not come back is lost, and is retried.
 func (n *Node) startTerm(e *raftpb.Entry) {
 	n.committed.term, n.committed.termStart = e.GetTerm(), e.GetIndex()
 	n.proposals.takeLost(e.GetTerm())

@@ -10,17 +10,17 @@ import (
 	"google.golang.org/protobuf/proto"
 )
 
-// snapshots are those of this machine, and those it sends and gets.
+// snapshots are those that this machine takes, sends and receives.
 type snapshots struct {
 	entries, bytes uint64          // of the log, handed out since the last one
 	asked          bool            // one was asked for and is not durable yet
-	wasFull        bool            // what noteFull has said
-	installed      uint64          // index of the last one that came from a leader
-	offered        offeredSnapshot // the last one that has come
+	wasFull        bool            // what noteFull reported last
+	installed      uint64          // index of the last one received from a leader
+	offered        offeredSnapshot // the last one received
 	fed            map[uint64]bool // members that were sent one and have not caught up since
 }
 
-// due is how many bytes of log make the next snapshot due. A state of n bytes that is written
+// due returns how many bytes of log make the next snapshot due. A state of n bytes that is written
 // for every n bytes of log keeps write amplification at 2, however large the state is; small
 // states wait longer.
 func (n *Node) due() uint64 {
@@ -34,7 +34,7 @@ func (n *Node) due() uint64 {
 // fullAfter bounds the log that is in no durable snapshot, as a multiple of due.
 const fullAfter = 4
 
-// limit is how many bytes of log may be in no durable snapshot.
+// limit returns how many bytes of log may be in no durable snapshot.
 func (n *Node) limit() uint64 {
 	if n.cfg.MaxSinceSnapshot > 0 {
 		return n.cfg.MaxSinceSnapshot
@@ -42,7 +42,7 @@ func (n *Node) limit() uint64 {
 	return fullAfter * n.due()
 }
 
-// full says whether so much has come since the newest snapshot that nothing may be added
+// full reports whether the log since the newest snapshot is so large that nothing may be added
 // until the next one is durable: it takes too long, or Raft hands out too little. A leader
 // then refuses commands, a follower takes no entries, which for the cluster is like a slow
 // disk. Without snapshots there is no bound.
@@ -50,8 +50,8 @@ func (n *Node) full() bool {
 	return n.cfg.SnapshotBytes > 0 && n.storage.since() >= n.limit()
 }
 
-// Fullness says whether the log is full until the next snapshot is durable: a leader refuses
-// commands meanwhile, a follower falls behind.
+// Fullness is whether the log is full until the next snapshot is durable: a leader refuses
+// commands meanwhile, a follower lags.
 type Fullness struct {
 	Full  bool
 	Bytes uint64 // that are in no snapshot
@@ -65,9 +65,9 @@ func (n *Node) noteFull() {
 	}
 }
 
-// tooMuch says whether m would add entries to a full log. Those that replace others are
-// taken: what is there may be in the way of the next snapshot. So are those up to the first
-// one of the leader's term, because without it nothing before it can be known to be
+// tooMuch reports whether m would add entries to a full log. Entries that replace others are
+// taken: those that are there may be in the way of the next snapshot. So are entries up to the
+// first one of the leader's term, because without it none before it can be known to be
 // committed: if a majority were full and did not take it there would never be another
 // snapshot. The log of the leader is bounded, and so is what comes before that entry.
 func (n *Node) tooMuch(m *raftpb.Message) bool {
@@ -101,9 +101,9 @@ func (n *Node) askSnapshot() {
 // Snapshotted reports that the snapshot that was asked for is durable, and has so many bytes.
 func (n *Node) Snapshotted(meta *raftpb.SnapshotMetadata, size uint64) error {
 	n.snapshots.asked = false
-	n.storage.wanted = false // Raft asks again if this one is not good either
+	n.storage.wanted = false // Raft asks again if this one will not do either
 	if meta.GetIndex() <= n.snapshots.installed {
-		return nil // a newer one of the leader has taken its place
+		return nil // a newer one of the leader has replaced it
 	}
 	if err := n.storage.NoteSnapshot(meta, size); err != nil {
 		return fmt.Errorf("raftnode: snapshot at index %d: %w", meta.GetIndex(), err)
@@ -111,8 +111,8 @@ func (n *Node) Snapshotted(meta *raftpb.SnapshotMetadata, size uint64) error {
 	return nil
 }
 
-// Release reports that every snapshot that is kept has the entries up to index. What may go
-// of them comes back in Work.Release.
+// Release reports that every snapshot that is kept has the entries up to index. How many of
+// them may be removed comes back in Work.Release.
 func (n *Node) Release(index uint64) error {
 	if index > n.storage.snapshotIndex() {
 		return nil // one that was received and is not installed yet; the next one releases
@@ -132,7 +132,7 @@ func (n *Node) Release(index uint64) error {
 }
 
 // needed returns the first entry that a member still needs to which a snapshot is in flight,
-// or that has installed one and lacks entries up to index: without the entries after the
+// or which has installed one and lacks entries up to index: without the entries after the
 // snapshot it would need another one, and under load never catch up. Only a leader knows.
 func (n *Node) needed(index uint64) uint64 {
 	first := uint64(math.MaxUint64)
@@ -156,7 +156,7 @@ func (n *Node) needed(index uint64) uint64 {
 	return first
 }
 
-// SnapshotSent reports how sending a snapshot to a member has ended.
+// SnapshotSent reports whether a snapshot has reached a member.
 func (n *Node) SnapshotSent(member uint64, ok bool) {
 	status := raft.SnapshotFinish
 	switch {

@@ -12,10 +12,10 @@ import (
 // promoteLag is how many entries a learner may lag behind the commit index and still be promoted.
 const promoteLag = 64
 
-// reservedIDs are from here on: Raft has uses of its own for some of them.
+// reservedIDs is the first reserved ID: Raft uses some of those from here on itself.
 const reservedIDs = 1 << 63
 
-// mayChange says whether a conf change may be proposed: one at a time, and only when this
+// mayChange reports whether a conf change may be proposed: one at a time, and only when this
 // leader has applied all changes of its predecessors. Then what is checked here still holds
 // when the change is applied.
 func (n *Node) mayChange() bool {
@@ -58,18 +58,18 @@ func (n *Node) decideChange(p *proposal) (*raftpb.ConfChange, error) {
 	return change, err
 }
 
-// tooEarlyToTell says whether p would remove a voter and this leader is so new that it
-// may not have heard of all who are alive.
+// tooEarlyToTell reports whether p would remove a voter while this leader is so new that it
+// may not have heard from all members that are alive.
 func (n *Node) tooEarlyToTell(p *proposal) bool {
 	return p.kind == KindRemove && n.members.votes(p.member) && len(n.members.voters()) > 1 &&
 		n.ticks-n.role.since <= n.cfg.ElectionTicks && n.members.losesQuorum(p.member, n.alive)
 }
 
-// removesItself says whether p removes this leader while others vote. Then another one
-// has to lead first: whoever is removed is not there any more to tell the others that
-// they are without it, and of two machines the one that is left could never lead. The
-// leadership is handed over as soon as Raft knows of somebody who could take it, and
-// after what waits was proposed: nothing can be while it is in flight.
+// removesItself reports whether p removes this leader while there are other voters. Then
+// another one has to lead first: a removed leader is not there any more to tell the others
+// that the removal is committed, and of two machines the remaining one could never lead. The
+// leadership is transferred as soon as Raft knows of a voter that could take it, and after
+// the waiting proposals were proposed: none can be during a transfer.
 func (n *Node) removesItself(p *proposal) bool {
 	return p.kind == KindRemove && p.member == n.cfg.MemberID && len(n.members.voters()) > 1 && !n.members.losesQuorum(p.member, n.alive)
 }
@@ -107,7 +107,7 @@ func (n *Node) stepChange(change *raftpb.ConfChange) error {
 	return nil
 }
 
-// changeMembers lets a committed conf change take effect.
+// changeMembers applies a committed conf change.
 func (n *Node) changeMembers(index uint64, change *raftpb.ConfChange) {
 	n.members.handedOut(index)
 	n.members.apply(change, n.raw.ApplyConfChange(change))
@@ -122,13 +122,13 @@ func (n *Node) changeMembers(index uint64, change *raftpb.ConfChange) {
 	}
 }
 
-// setConf takes over the members of a snapshot.
+// setConf adopts the members of a snapshot.
 func (n *Node) setConf(conf *raftpb.ConfState) {
 	n.members.conf, n.storage.members = conf, conf
 }
 
-// alive says whether a member was heard within an election timeout. Raft's own notion
-// starts anew with every leader, and every election timeout.
+// alive reports whether a member was heard from within an election timeout. Raft's own notion
+// is reset with every leader, and at every election timeout.
 func (n *Node) alive(id uint64) bool {
 	tick, ok := n.heard[id]
 	return id == n.cfg.MemberID || ok && n.ticks-tick <= n.cfg.ElectionTicks

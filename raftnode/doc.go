@@ -5,7 +5,7 @@
 // what was read back of the rest, the proposals and reads that wait for an answer,
 // and the envelope in which a command travels through the log.
 //
-// It is driven by hand: every input (a tick, a proposal, a read, the news that
+// It is driven by hand: every input (a tick, a proposal, a read, the report that
 // something is durable or applied) is a method call that returns at once, and
 // [Node.Work] hands back what has to happen next. Nothing happens in between,
 // so a test, a simulator and an actor drive it in the same way. The same inputs give
@@ -22,7 +22,7 @@
 //     handed out, by being released, or by a [Failure], and within the request
 //     timeout;
 //   - a proposal that was forwarded to the leader is proposed once, however often the
-//     network loses or repeats it, as long as nothing of one process of a member comes
+//     network loses or duplicates it, as long as nothing of one process of a member arrives
 //     after something of its next process;
 //   - a read is released only when the entries handed out before it contain every
 //     write that was acknowledged before the read arrived.

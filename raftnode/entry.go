@@ -16,7 +16,7 @@ import (
 //	9       8     when the leader took it into its log, nanoseconds since 1970 UTC, little-endian
 //	17      ...   the command, opaque to this package
 //
-// The ID leads the answer back to whoever waits for it on the proposing machine.
+// The ID routes the result back to the caller that waits for it on the proposing machine.
 // The time is the only way in which time reaches the state machine, so that every
 // machine computes the same deadlines.
 const (
@@ -67,9 +67,9 @@ func open(e *raftpb.Entry) (c content, err error) {
 	return c, err
 }
 
-// timeOf is the time in an entry of the log, 0 if it carries no command.
+// timeOf returns the time in an entry of the log, 0 if it carries no command.
 func timeOf(e *raftpb.Entry) uint64 {
-	c, _ := open(e) // whoever applies it says what is wrong
+	c, _ := open(e) // applying it reports what is wrong
 	return c.now
 }
 

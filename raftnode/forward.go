@@ -11,8 +11,8 @@ import (
 	"go.etcd.io/raft/v3"
 )
 
-// Forward is a proposal for the leader. It is not proposed yet. It may be lost with the
-// connection, and come again with the next one: see [Node.Reconnected].
+// Forward is a proposal for the leader, which is not proposed yet. It may be lost with its
+// connection, and is then sent again over the next one: see [Node.Reconnected].
 type Forward struct {
 	To      uint64
 	Payload []byte
@@ -72,8 +72,8 @@ var (
 	errNotHere = errors.New("not the leader of that term")
 )
 
-// forward sends proposals to the leader. They are kept, because they may come back
-// as rejected; those that others have forwarded go back to where they came from.
+// forward sends proposals to the leader. They are kept, because the leader may reject
+// them; those that others have forwarded are rejected to their origins.
 func (n *Node) forward(batch []*proposal) {
 	for _, p := range batch {
 		switch {
@@ -94,10 +94,10 @@ func (n *Node) send(p *proposal) {
 	n.work.Forwards = append(n.work.Forwards, Forward{To: p.leader, Payload: n.encodeForward(p)})
 }
 
-// Reconnected reports that forwards and rejections go to a member by a new connection. Of
-// what went by the one before, any part at the end may be lost. What this machine has
-// forwarded to it in the present term and what is not settled goes again; a leader
-// decides once about each. And it repeats what it has decided against.
+// Reconnected reports that forwards and rejections to a member go over a new connection. What
+// was sent last over the one before may be lost. So this machine sends again what it has
+// forwarded to the member in the present term and is not settled; a leader decides once about
+// each. And as a leader it repeats its rejections.
 func (n *Node) Reconnected(member uint64) {
 	n.sendAgain(func(p *proposal) bool { return p.leader == member })
 	if o := n.origins.members[member]; o != nil {
@@ -125,9 +125,9 @@ func (n *Node) sendAgain(which func(p *proposal) bool) {
 }
 
 // Forwarded takes a proposal that another member has forwarded, because it takes
-// this machine for the leader. bad is what [CheckForward] has said of the payload. The error
-// is one to be logged: either the payload is none, or the command must not become an entry,
-// which its origin is told.
+// this machine for the leader. bad is the result of [CheckForward] for the payload. The error
+// is one to be logged: either the payload is malformed, or the command must not become an
+// entry, of which its origin is informed.
 func (n *Node) Forwarded(from uint64, payload []byte, bad error) error {
 	p, err := decodeForward(payload)
 	if err != nil {
@@ -145,7 +145,7 @@ func (n *Node) Forwarded(from uint64, payload []byte, bad error) error {
 		return nil
 	}
 	if !o.take(p.originID) {
-		return nil // it comes again
+		return nil // it is sent again
 	}
 	if bad != nil {
 		n.refuse(p, ErrBadCommand)
@@ -162,9 +162,9 @@ func (n *Node) Forwarded(from uint64, payload []byte, bad error) error {
 
 // CheckForward returns why what another member has forwarded must not become an entry: an
 // entry that cannot be applied ends every machine. A command has at most so many bytes, and
-// one for the state machine is looked into by check. That takes time if it is long, so it
-// needs no Node and is done where only its sender waits for it. What is to be done to a member
-// is looked at in [Node.leadChange].
+// check validates one for the state machine. That takes time if it is long, so it needs no
+// Node, and is done where only its sender waits for it. Conf changes are checked in
+// [Node.leadChange].
 func CheckForward(payload []byte, most int, check func(command []byte) error) error {
 	p, err := decodeForward(payload)
 	switch {
@@ -178,8 +178,8 @@ func CheckForward(payload []byte, most int, check func(command []byte) error) er
 	return check(p.command)
 }
 
-// refuse answers whoever proposed p, here or elsewhere, that it was not proposed. That is
-// the last word about a proposal that was forwarded.
+// refuse answers the proposer of p, here or elsewhere, that it was not proposed. For a
+// proposal that was forwarded that is final.
 func (n *Node) refuse(p *proposal, err error) {
 	if p.origin == raft.None {
 		if errors.Is(err, errNotLeader) {
@@ -200,8 +200,8 @@ func (n *Node) reject(member, id uint64, err error) {
 	n.work.Rejects = append(n.work.Rejects, Reject{To: member, Payload: encodeReject(id, err)})
 }
 
-// Rejected takes the answer of a member to a Forward that was not proposed. Nobody else can
-// know than the one to whom it was forwarded.
+// Rejected takes the answer of a member to a Forward that was not proposed. Only the member
+// to which it was forwarded can know that.
 func (n *Node) Rejected(from uint64, payload []byte) error {
 	id, cause, err := decodeReject(payload)
 	if err != nil {
@@ -210,7 +210,7 @@ func (n *Node) Rejected(from uint64, payload []byte) error {
 	p, ok := n.proposals.inflight[id]
 	switch {
 	case !ok || p.leader != from: // it was settled before, or is another one's
-	case cause == errNotHere && p.again: // the first copy may have been proposed: the next term tells
+	case cause == errNotHere && p.again: // the first copy may have been proposed: the next term will show
 	case cause == errNotHere, cause == errNotLeader:
 		n.proposals.reject(id)
 	default:
@@ -236,8 +236,8 @@ func (n *Node) Undelivered(payload []byte) error {
 	return nil
 }
 
-// sendUnsent tries once more, now and then, to repeat what could not be sent. It is for
-// queues that were full: when there is no connection the next one comes before that.
+// sendUnsent retries, once every election timeout, what could not be sent again. That is for
+// queues that were full: without a connection, the next one causes a retry first.
 func (n *Node) sendUnsent() {
 	if n.proposals.unsent && n.ticks%n.cfg.ElectionTicks == 0 {
 		n.proposals.unsent = false
@@ -246,10 +246,10 @@ func (n *Node) sendUnsent() {
 }
 
 // A forwarded proposal: ID 8 | low 8 | process 8 | term 8 | kind 1 | member 8 | command.
-// The process has numbered it, and does not wait for any below low. The term is the
+// The process has numbered it, and has none below low in flight. The term is the
 // one in which the origin takes the receiver for the leader: in another one it must
-// not be proposed, because the origin may have given it to somebody else. A rejected
-// one: ID 8 | reason 1, and if another member has what was asked for, its ID 8.
+// not be proposed, because the origin may have forwarded it to another member. A rejected
+// one: ID 8 | reason 1, and if another member has the requested name or address, its ID 8.
 // Little-endian.
 const (
 	forwardSize = 41

@@ -2,19 +2,19 @@ package raftnode
 
 import "go.etcd.io/raft/v3"
 
-// patience is after how many election timeouts without a leader that is worth a word: an
-// election takes fewer.
+// patience is after how many election timeouts without a leader that is reported: an election
+// takes fewer.
 const patience = 3
 
 // Leaderless says that this machine has been without a leader for longer than elections
 // take, and which machines could elect one.
 type Leaderless struct {
-	// Reached are the voters that were heard within an election timeout, this machine
-	// included if it votes. Missing are the others.
+	// Reached are the voters that were heard from within an election timeout, this machine
+	// included if it is one. Missing are the other voters.
 	Reached, Missing []uint64
 }
 
-// Majority is how many voters it takes.
+// Majority returns how many voters an election takes.
 func (l *Leaderless) Majority() int { return (len(l.Reached)+len(l.Missing))/2 + 1 }
 
 // missLeader counts the ticks without a leader. It reports once until there is one again.

@@ -8,7 +8,7 @@ import (
 
 // logger passes Raft's own log lines on. What Raft reports at level Info is
 // routine to an operator and goes to Debug. A Panic or Fatal of Raft means that
-// an invariant is broken: it panics, and whoever drives the node ends the process.
+// an invariant is broken: it panics, and the driver of the node ends the process.
 type logger struct{ log *slog.Logger }
 
 func (l logger) Debug(v ...any)            { l.log.Debug(fmt.Sprint(v...)) }

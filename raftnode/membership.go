@@ -43,14 +43,14 @@ func (m *membership) has(id uint64) bool {
 	return m.votes(id) || slices.Contains(m.learners(), id)
 }
 
-// votesAlone says whether id is the only voter.
+// votesAlone reports whether id is the only voter.
 func (m *membership) votesAlone(id uint64) bool { return len(m.voters()) == 1 && m.voters()[0] == id }
 
-// known says whether this machine knows who belongs to the cluster. One that joins does not,
+// known reports whether this machine knows who belongs to the cluster. One that joins does not,
 // until the leader has told it.
 func (m *membership) known() bool { return len(m.voters()) > 0 }
 
-// losesQuorum says whether too few of the voters would be alive without this one.
+// losesQuorum reports whether too few of the voters would be alive without this one.
 func (m *membership) losesQuorum(without uint64, alive func(id uint64) bool) bool {
 	living, voters := 0, 0
 	for _, id := range m.voters() {
@@ -75,7 +75,7 @@ func (m *membership) handedOut(index uint64) {
 	}
 }
 
-// apply carries out a conf change; conf is what Raft has made of it.
+// apply applies a conf change; conf is what Raft has made of it.
 func (m *membership) apply(change *raftpb.ConfChange, conf *raftpb.ConfState) {
 	m.conf = conf
 	if change.GetType() != raftpb.ConfChangeRemoveNode {
@@ -94,8 +94,8 @@ func (m *membership) applied(index uint64) {
 	}
 }
 
-// stepDown forgets what is in flight: this machine does not lead any more, and whether that
-// becomes an entry is up to the next leader.
+// stepDown forgets the change in flight: this machine does not lead any more, and whether it
+// is committed is up to the next leader.
 func (m *membership) stepDown() {
 	m.changing, m.changeIndex, m.versions.raising = false, 0, 0
 }

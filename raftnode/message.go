@@ -8,19 +8,20 @@ import (
 	"google.golang.org/protobuf/proto"
 )
 
-// Message is one of Raft on its way to another machine.
+// Message is a Raft message to another machine.
 type Message struct {
 	*raftpb.Message
 	// Time is that of the log when the message was sent, 0 if the sender does not know it.
 	Time uint64
-	// Unproven says that the sender may be somebody else than the member. What it wants in the
-	// log is looked into. It does not travel.
+	// Unproven says that the sender may not be the member that it claims to be. Its entries are
+	// then checked. It is not encoded.
 	Unproven bool
-	// SnapshotSize is how many bytes the snapshot has whose message it is. It does not travel.
+	// SnapshotSize is the size of the snapshot that the message is about, in bytes. It is not
+	// encoded.
 	SnapshotSize uint64
 }
 
-// Encode returns the message for the way: time 8, little-endian | the message in protobuf.
+// Encode returns the message as it is sent: time 8, little-endian | the message in protobuf.
 func (m Message) Encode() ([]byte, error) {
 	b := binary.LittleEndian.AppendUint64(make([]byte, 0, 8+proto.Size(m.Message)), m.Time)
 	return proto.MarshalOptions{UseCachedSize: true}.MarshalAppend(b, m.Message)

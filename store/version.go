@@ -67,7 +67,7 @@ const (
 )
 
 // VersionGiven returns the version that a command gives the cluster, 0 for most commands. It
-// decodes few others, so it is cheap enough to be called for every entry of a log.
+// reads little of these, so it is cheap enough to be called for all of a log.
 func VersionGiven(command []byte) uint32 {
 	field, _, n := protowire.ConsumeTag(command)
 	if n < 0 || field != bootstrapField && field != raiseField {
