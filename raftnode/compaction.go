@@ -20,9 +20,9 @@ type snapshots struct {
 	fed            map[uint64]bool // members that were sent one and have not caught up since
 }
 
-// due returns how many bytes of log make the next snapshot due. A state of n bytes that is written
-// for every n bytes of log keeps write amplification at 2, however large the state is; small
-// states wait longer.
+// due returns how many bytes of log make the next snapshot due. A state of n bytes that is
+// written for every n bytes of log keeps write amplification at 2, however large the state is;
+// small states wait longer.
 func (n *Node) due() uint64 {
 	due := max(n.cfg.SnapshotBytes, n.storage.size)
 	if most := n.cfg.MaxSnapshotBytes; most > 0 {

@@ -13,10 +13,10 @@ import (
 	"etcd/version"
 )
 
-// Reasons for which a request is not served. Whoever asked gets them in a [Failure].
+// Reasons for which a request is not served. The caller gets them in a [Failure].
 var (
 	// ErrNoLeader: no leader was known during the whole request timeout. The
-	// request was not proposed, so it is safe to send again.
+	// request was not proposed, so it is safe to retry.
 	ErrNoLeader = errors.New("no leader")
 	// ErrUnknownOutcome: the request was proposed but was not seen to commit
 	// within the request timeout. It may still take effect.
@@ -30,10 +30,10 @@ var (
 	ErrLastVoter = errors.New("the last machine of a cluster cannot be removed")
 	// ErrLosesQuorum: too few of the machines that would remain are alive.
 	ErrLosesQuorum = errors.New("the machines that would remain and are alive would be no majority: remove the dead ones first, or start them")
-	// ErrLost: this machine has acknowledged entries that it does not have. It must not go on:
-	// whoever counts on it may have told a client that they are safe.
+	// ErrLost: this machine has acked entries that it does not have. It must not go on: a
+	// leader that counted its ack may have told a client that they are safe.
 	ErrLost = errors.New("this machine lacks entries that it has acknowledged")
-	// ErrBadCommand: the leader does not understand the command, or nobody may ask for that.
+	// ErrBadCommand: the leader does not understand the command, or no client may ask for it.
 	// It was not proposed.
 	ErrBadCommand = errors.New("the leader refuses the command: it is malformed, too long, or of a version that the leader does not know")
 	// ErrReservedID: a member cannot have this ID.
@@ -52,7 +52,7 @@ const (
 	maxWaitingBytes     = 64 << 20 // the commands of these proposals; one alone may have more
 )
 
-// InMemory is how many bytes of entries are in memory, unless a Config says something else.
+// InMemory is the default bound of the entries in memory, in bytes.
 const InMemory = 64 << 20
 
 // Config describes one machine. All fields are required unless said otherwise.
@@ -64,51 +64,51 @@ type Config struct {
 	// RequestTicks is how many ticks a request waits for its answer before it fails.
 	RequestTicks int
 	// SnapshotBytes is after how many bytes of log a snapshot is asked for at the earliest,
-	// 24 for each entry included; 0 never asks. If the last snapshot is larger, it is after as
-	// many as that has, but no more than MaxSnapshotBytes; 0: no such bound.
+	// counting 24 more for each entry; 0 never asks. If the last snapshot is larger, its size
+	// counts instead, but no more than MaxSnapshotBytes; 0: no such bound.
 	SnapshotBytes, MaxSnapshotBytes uint64
 	// SnapshotEntries is after how many entries a snapshot is asked for at the latest; 0: no
 	// such bound.
 	SnapshotEntries uint64
 	// MaxSinceSnapshot bounds the log that is not in a durable snapshot, in bytes; 0 is four
-	// times what a snapshot is asked for after. At half of it one is asked for.
+	// times the log after which a snapshot is asked for. At half of it one is asked for.
 	MaxSinceSnapshot uint64
-	// MaxInMemory bounds the entries in memory, in bytes with 128 for each entry; 0 is InMemory.
-	// Older ones are read back from the log on disk for who needs them.
+	// MaxInMemory bounds the entries in memory, in bytes, counting 128 more for each entry; 0 is
+	// InMemory. Older ones are read back from the log on disk when they are needed.
 	MaxInMemory int
-	// MaxMembers bounds the size of a cluster whose state does not say it.
+	// MaxMembers bounds the size of a cluster whose state has no bound.
 	MaxMembers int
 	// Commands are the versions of a cluster that this program understands.
 	Commands version.Range
 	// RaiseTo returns the command that gives the cluster a version.
 	RaiseTo func(version uint32) []byte
 	// Describe returns the member that a command of KindAdd describes, or the ID of the one
-	// that a command of KindRemove takes off the list. commands are the versions of a cluster
-	// that the member says it understands; zero if it does not say. It is an error if the
-	// command does something else.
+	// that a command of KindRemove removes. commands are the versions of a cluster that the
+	// member says it understands; zero if it does not say. It fails if the command does
+	// something else.
 	Describe func(kind ProposalKind, command []byte) (m Member, commands version.Range, err error)
-	// MaxCommand bounds a command, in bytes. It has to be well below what a frame between
-	// machines may have, because an entry that does not fit into one reaches no follower.
+	// MaxCommand bounds a command, in bytes. It has to be well below the bound of a frame
+	// between machines, because an entry that does not fit into one reaches no follower.
 	MaxCommand int
 	// Skip are entries that an operator wants skipped.
 	Skip Skip
-	// FirstProposalID is where this process starts to number its proposals, and its
-	// questions for reads. It must be random: an entry of an earlier life of this
-	// machine may still be in the log, and an answer on its way.
+	// FirstProposalID is where this process starts to number its proposals and its
+	// ReadIndexes. It must be random: an entry of an earlier process of this machine
+	// may still be in the log, and an answer to one in flight.
 	FirstProposalID uint64
 	// Log receives Raft's own messages.
 	Log *slog.Logger
 }
 
-// State is what a machine knows after it has read its disk. The zero value is a
+// State is what a machine has found on its disk. The zero value is that of a
 // machine that has never run.
 type State struct {
 	HardState *raftpb.HardState
 	Snapshot  *raftpb.SnapshotMetadata // nil: none
 	// SnapshotSize is how many bytes it has.
 	SnapshotSize uint64
-	// Terms are those of all entries on disk, up to Last, also of such that the snapshot has;
-	// nil if all are in Entries.
+	// Terms are those of all entries on disk, up to Last, including entries that the snapshot
+	// has; nil if all are in Entries.
 	Terms []Term
 	Last  uint64
 	// Entries are the newest, contiguous, after the snapshot.
@@ -117,7 +117,7 @@ type State struct {
 	Time uint64
 }
 
-// Term is that of the entries from an index on, up to those of the next Term.
+// Term is the term of the entries from index First on, up to the next Term's.
 type Term struct{ First, Term uint64 }
 
 // Node is the consensus core of one machine. It is not safe for concurrent use.
@@ -131,12 +131,12 @@ type Node struct {
 	role      role           // who leads
 	members   membership     // who belongs to the cluster
 	heard     map[uint64]int // tick of the last message of each other member
-	appends   appends        // what is on its way to the disk
-	committed committed      // what is on its way to the state machine
+	appends   appends        // in flight to the disk
+	committed committed      // in flight to the state machine
 	snapshots snapshots      // when they are due, and who is sent one
 	proposals proposals      // of this machine, and forwarded ones that wait
 	origins   origins        // of what was forwarded to this leader
-	reads     reads          // that wait, and the questions asked for them
+	reads     reads          // that wait, and their ReadIndexes
 
 	work Work // what is collected for the next call of Work
 }
@@ -204,8 +204,7 @@ func (n *Node) Bootstrap(command []byte) error {
 	return nil
 }
 
-// Tick lets one unit of time pass: elections, heartbeats, and requests that have
-// waited too long.
+// Tick lets one unit of time pass, for elections, heartbeats and request timeouts.
 func (n *Node) Tick() {
 	n.ticks++
 	n.tick()

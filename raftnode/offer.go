@@ -13,15 +13,15 @@ import (
 // one after the other: the promotions of learners. There are far fewer.
 const maxBare = 1 << 10
 
-// ErrBadSnapshot is why a snapshot of another member is not received, or not taken.
+// ErrBadSnapshot is why a snapshot of another member is not received, or not installed.
 var ErrBadSnapshot = errors.New("this is no snapshot for this machine")
 
 func badSnapshot(format string, args ...any) error {
 	return fmt.Errorf("raftnode: %w: "+format, append([]any{ErrBadSnapshot}, args...)...)
 }
 
-// DecodeOffer reads the Raft message with which a snapshot comes. It contains nothing but
-// what belongs to that, and what it says of the snapshot makes sense in itself.
+// DecodeOffer reads the Raft message with which a snapshot comes. It fails if the message
+// contains anything else, or describes a snapshot that cannot exist.
 func DecodeOffer(b []byte) (*raftpb.Message, error) {
 	got := &raftpb.Message{}
 	if err := proto.Unmarshal(b, got); err != nil {
@@ -45,10 +45,10 @@ func DecodeOffer(b []byte) (*raftpb.Message, error) {
 	return m, nil
 }
 
-// Offered says whether the snapshot that m of [DecodeOffer] speaks of shall be received: it
-// is from whoever leads, as far as is known here, and of a cluster that this machine belongs
-// to. needed is false if this machine has the entries already: then Raft wants to hear of
-// the snapshot all the same, because its leader does not know that.
+// Offered returns why the snapshot that m of [DecodeOffer] describes must not be received: it
+// has to come from the leader, as far as this machine knows, and from a cluster that this
+// machine belongs to. needed is false if this machine has the entries already: Raft has to get
+// the message all the same, because the leader does not know that.
 func (n *Node) Offered(m *raftpb.Message) (needed bool, err error) {
 	if err := n.believe(Message{Message: m}); err != nil {
 		return false, badSnapshot("%v", err)
@@ -60,10 +60,10 @@ func (n *Node) Offered(m *raftpb.Message) (needed bool, err error) {
 	return meta.GetIndex() > status.HardState.GetCommit(), nil
 }
 
-// offeredSnapshot is how large the last snapshot is that has come.
+// offeredSnapshot is the size of the last snapshot received, in bytes.
 type offeredSnapshot struct{ index, size uint64 }
 
-// offeredSize is the size of a snapshot that is installed; 0 if it is not known any more.
+// offeredSize returns the size of a snapshot that is installed; 0 if it is not known any more.
 func (n *Node) offeredSize(meta *raftpb.SnapshotMetadata) uint64 {
 	if n.snapshots.offered.index != meta.GetIndex() {
 		return 0
@@ -71,7 +71,7 @@ func (n *Node) offeredSize(meta *raftpb.SnapshotMetadata) uint64 {
 	return n.snapshots.offered.size
 }
 
-// CheckState says whether the state in a snapshot is what its metadata says: index is that
+// CheckState returns why the state in a snapshot is not what its metadata says: index is that
 // of the last command in it, and roster who the members are.
 func CheckState(meta *raftpb.SnapshotMetadata, index uint64, roster Roster) error {
 	conf := meta.GetConfState()

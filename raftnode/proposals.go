@@ -13,36 +13,35 @@ type proposal struct {
 	command  []byte
 	token    any
 	deadline int  // tick at which it is given up
-	held     bool // it counts for the limits
+	held     bool // it counts against the limits
 	done     bool
-	// term is that of the leader it was given to. Nobody proposes it in a later one.
+	// term is that of the leader that it was given to. It is not proposed in a later one.
 	term   uint64
 	leader uint64 // to which it was forwarded, 0: this machine
-	again  bool   // more than once
-	unsent bool   // the last time it could not be
+	again  bool   // it was forwarded more than once
+	unsent bool   // its last retry could not be sent
 	kept   bool   // it may be in a snapshot, so nobody can tell that it is lost
 
 	origin   uint64 // member that forwarded it, 0: this one
 	originID uint64 // its ID there
-	process  uint64 // which has numbered it
-	low      uint64 // and waits for none below
+	process  uint64 // that has numbered it
+	low      uint64 // the process has none below in flight
 }
 
 // proposals holds those that wait to be given to Raft, if need be until there is a
-// leader, and those that were given to it. There are at most maxWaiting of them, with
-// maxWaitingBytes.
-// Both queues are ordered by deadline, so giving up costs nothing for those that are
-// not due.
+// leader, and those in flight. There are at most maxWaiting of them, with
+// maxWaitingBytes. Both queues are ordered by deadline, so looking for those that are
+// due does not cost anything for the others.
 type proposals struct {
 	count    int // of those held
 	bytes    int // of their commands
 	nextID   uint64
 	lowest   uint64 // no ID below is in flight
 	waiting  []*proposal
-	rejected []*proposal // by a machine that does not lead; they wait for news
+	rejected []*proposal // by a machine that does not lead; they wait for a retry
 	inflight map[uint64]*proposal
 	order    []*proposal // the in-flight ones and some that are done, oldest first
-	unsent   bool        // forwards that were to be sent again were not
+	unsent   bool        // some forwards could not be retried
 }
 
 func (ps *proposals) init(firstID uint64) {
@@ -50,7 +49,7 @@ func (ps *proposals) init(firstID uint64) {
 	ps.inflight = make(map[uint64]*proposal)
 }
 
-// wait queues p; false if there are too many already, or too many bytes.
+// wait queues p, and reports whether there was room for it.
 func (ps *proposals) wait(p *proposal) bool {
 	if ps.count >= maxWaiting || ps.count > 0 && ps.bytes+len(p.command) > maxWaitingBytes {
 		return false
@@ -62,7 +61,7 @@ func (ps *proposals) wait(p *proposal) bool {
 	return true
 }
 
-// drop ends the time that p counts for the limits.
+// drop lets p no longer count against the limits.
 func (ps *proposals) drop(p *proposal) {
 	if p.held {
 		p.held = false
@@ -71,7 +70,7 @@ func (ps *proposals) drop(p *proposal) {
 	}
 }
 
-// low is the lowest ID in flight, or the next one.
+// low returns the lowest ID in flight, or the next one if there is none.
 func (ps *proposals) low() uint64 {
 	for ; ps.lowest < ps.nextID; ps.lowest++ {
 		if _, ok := ps.inflight[ps.lowest]; ok {
@@ -81,7 +80,7 @@ func (ps *proposals) low() uint64 {
 	return ps.lowest
 }
 
-// takeWaiting takes those that wait, oldest first: as many as have about limit bytes.
+// takeWaiting takes waiting proposals from the queue, oldest first, up to about limit bytes.
 func (ps *proposals) takeWaiting(limit int) []*proposal {
 	n, size := 0, 0
 	for n < len(ps.waiting) && size < limit {
@@ -118,7 +117,7 @@ func (ps *proposals) takeBack(p *proposal) *proposal {
 	return &fresh
 }
 
-// takeLost takes back those that were given to leaders of terms before this one.
+// takeLost takes back those that were given to leaders of terms before this one: they are lost.
 func (ps *proposals) takeLost(term uint64) {
 	var lost []*proposal
 	for _, p := range slices.Clone(ps.order) {
@@ -129,14 +128,14 @@ func (ps *proposals) takeLost(term uint64) {
 	ps.putBack(lost)
 }
 
-// keep makes sure that none of those in flight is taken for lost.
+// keep ensures that none of those in flight is taken for lost.
 func (ps *proposals) keep() {
 	for _, p := range ps.inflight {
 		p.kept = true
 	}
 }
 
-// retryRejected gives rejected proposals another chance.
+// retryRejected queues rejected proposals again.
 func (ps *proposals) retryRejected() {
 	if len(ps.rejected) > 0 {
 		ps.putBack(ps.rejected)

@@ -14,7 +14,7 @@ type ProposalKind uint8
 const (
 	// KindCommand is a command for the state machine.
 	KindCommand ProposalKind = iota
-	// KindAdd adds a member as a learner, which is promoted by itself when it has
+	// KindAdd adds a member as a learner, which the leader promotes when it has
 	// caught up, or changes the name and the addresses of a member.
 	KindAdd
 	// KindRemove removes a member.
@@ -27,8 +27,8 @@ func (n *Node) ProposeMember(kind ProposalKind, member uint64, command []byte, t
 	n.wait(&proposal{kind: kind, member: member, command: command, token: token})
 }
 
-// propose gives Raft, or the leader, what has been waiting. Membership changes whose time
-// has not come go back into the queue at the end; what is behind them does not wait.
+// propose gives Raft, or the leader, the proposals that wait. Conf changes that may not be
+// proposed yet are put back into the queue; later proposals do not wait for them.
 func (n *Node) propose(now uint64) {
 	n.raise(now)
 	var changes []*proposal
@@ -54,13 +54,12 @@ func (n *Node) propose(now uint64) {
 
 // lead proposes a batch as the leader. Its entries carry the time now, at which they enter
 // the log: however long a command has waited for a leader, a time to live counts from here.
-// That n.role.term is the term in which Raft appends it
-// rests on this: Raft cannot win an election between two calls of Work, because the vote
-// for itself goes through an Append.
+// n.role.term is the term in which Raft appends them, because Raft cannot win an election
+// between two calls of Work: its vote for itself goes through an Append.
 //
-// Commands go in one message, because each message costs Raft an acknowledgement to
-// itself, and a conf change by itself. Changes that have to wait, and all changes
-// after one that has to, are appended to waiting.
+// Commands go in one message, because each message costs Raft an ack to itself, and a conf
+// change goes in one of its own. Changes that have to wait, and all changes after one that
+// has to, are appended to waiting.
 func (n *Node) lead(batch, waiting []*proposal, now uint64) []*proposal {
 	commands := batch[:0]
 	for _, p := range batch {
@@ -107,11 +106,11 @@ func (n *Node) stepped(p *proposal, err error) {
 	case err != nil:
 		n.refuse(p, err)
 	case p.origin != raft.None:
-		n.proposals.drop(p) // it is kept by whoever has forwarded it
+		n.proposals.drop(p) // its origin keeps it
 	}
 }
 
-// number is the ID an entry carries: that of the machine where somebody waits.
+// number returns the ID that an entry carries: that on the machine where the caller waits.
 func (n *Node) number(p *proposal) uint64 {
 	if p.origin != raft.None {
 		return p.originID
@@ -127,7 +126,7 @@ func (n *Node) step(entries ...*raftpb.Entry) error {
 		return err
 	}
 	if status := n.raw.BasicStatus(); status.RaftState != raft.StateLeader || status.LeadTransferee != raft.None {
-		return errNotLeader // Raft knows already what Work has not said yet
+		return errNotLeader // Raft has stepped down, which Work has not reported yet
 	}
 	return ErrOverloaded
 }

@@ -11,7 +11,7 @@ import (
 // maxHeldReads bounds the reads of other members that a new leader keeps.
 const maxHeldReads = 1000
 
-// read is a request that waits for a moment at which it may be answered.
+// read is a request that waits until it may be answered.
 type read struct {
 	token    any
 	deadline int
@@ -35,11 +35,11 @@ type reads struct {
 	count       int // of the reads in all of them
 	lastContext uint64
 
-	questions questions         // that this leader has asked
+	questions questions         // that this leader has sent
 	held      []*raftpb.Message // of other members, until this leader may answer them
 }
 
-// add queues a read; false if there are maxWaiting already.
+// add queues a read; it returns false if there are maxWaiting already.
 func (rs *reads) add(r read) bool {
 	if rs.count >= maxWaiting {
 		return false
@@ -50,8 +50,8 @@ func (rs *reads) add(r read) bool {
 }
 
 // ask returns the context for a new ReadIndex, or nil if none is needed now. A
-// ReadIndex that got no answer for retryTicks is asked again with a fresh context,
-// because the message may be lost or the leader may have changed.
+// ReadIndex that got no answer for retryTicks is retried with a fresh context, because
+// the message may be lost or the leader may have changed.
 func (rs *reads) ask(tick, retryTicks int) []byte {
 	switch {
 	case rs.current == nil && len(rs.next) > 0:
@@ -104,7 +104,7 @@ func (rs *reads) release(handedOut uint64, tokens []any) []any {
 	return tokens
 }
 
-// expired removes and returns the reads whose time is up.
+// expired removes and returns the reads whose deadline has passed.
 func (rs *reads) expired(tick int) []read {
 	var gone []read
 	cut := func(list []read) []read {
@@ -155,17 +155,17 @@ func (n *Node) askReadIndex() {
 	}
 }
 
-// aloneAndNew says whether this machine votes alone and does not know yet, since its
-// start, how far the log is committed: go.etcd.io/raft answers a ReadIndex of a learner
-// all the same.
+// aloneAndNew reports whether this machine is the only voter and does not know yet, since
+// its start, how far the log is committed: go.etcd.io/raft answers a ReadIndex of a
+// learner all the same.
 func (n *Node) aloneAndNew() bool {
 	return len(n.members.voters()) == 1 && n.committed.term != n.role.term
 }
 
-// stepReadIndex takes the question of another member that holds this one for the
-// leader. If it is not, nobody answers: Raft would pass the question on in the name of
-// the one who asked, which no member believes, and that one asks again when it hears
-// who leads.
+// stepReadIndex takes the ReadIndex of another member that takes this one for the
+// leader. If it is not, there is no answer: Raft would forward the ReadIndex in the name
+// of its sender, which no member believes, and the sender retries when it learns who
+// leads.
 func (n *Node) stepReadIndex(m *raftpb.Message) {
 	switch {
 	case n.aloneAndNew():

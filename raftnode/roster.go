@@ -11,7 +11,7 @@ import (
 // Reasons for which a membership change is not proposed, besides those that have to do
 // with votes.
 var (
-	// ErrRemoved: the machine was a member and was removed. Its ID is not used again.
+	// ErrRemoved: the machine was a member and was removed. Its ID is never reused.
 	ErrRemoved = errors.New("the machine was removed from the cluster")
 	// ErrUnknownMember: no machine with this ID is or was a member.
 	ErrUnknownMember = errors.New("the cluster has no such machine")
@@ -19,11 +19,11 @@ var (
 	// [TakenError]. Members may share a client URL, that of a load balancer for instance.
 	ErrNameTaken    = errors.New("another machine has this name")
 	ErrPeerURLTaken = errors.New("another machine has this address for machines")
-	// ErrBadMember: the command does not do to the list of members what is to be done.
+	// ErrBadMember: the command does not do the same to the list of members as the conf change.
 	ErrBadMember = errors.New("the command is not that of the membership change")
 )
 
-// TakenError says who has what a member was to get.
+// TakenError says which member has the name or the address already.
 type TakenError struct {
 	// By is the ID of the other member.
 	By uint64
@@ -33,7 +33,7 @@ type TakenError struct {
 
 func (e *TakenError) Error() string { return fmt.Sprintf("%v: member %016x", e.Err, e.By) }
 
-// Unwrap makes errors.Is find what is taken.
+// Unwrap makes errors.Is find Err.
 func (e *TakenError) Unwrap() error { return e.Err }
 
 func isTaken(err error) bool {
@@ -47,7 +47,7 @@ type Member struct {
 }
 
 // Roster is who belongs to the cluster, and who did, by the state of this machine, and what
-// else the cluster has agreed on that decides who may.
+// else the cluster has agreed on that decides who may join.
 type Roster struct {
 	Members []Member
 	Removed []uint64
@@ -57,11 +57,11 @@ type Roster struct {
 	MaxMembers int
 }
 
-// SetRoster takes over who the members are. It has to be called before [Node.Applied] of
+// SetRoster sets who the members are. It has to be called before [Node.Applied] of
 // the entries that have changed that, and before the first Tick with what was found on
-// disk: the leader decides by it, once all changes before are applied, whether a change
-// may become an entry. Until that entry is applied it proposes no other change, so that
-// what was decided still holds there, on every machine.
+// disk: once all conf changes before are applied, the leader decides by it whether a change
+// may be proposed. Until that entry is applied it proposes no other change, so that the
+// decision still holds then, on every machine.
 func (n *Node) SetRoster(r Roster) { n.members.setRoster(r) }
 
 func (m *membership) setRoster(r Roster) {
@@ -71,10 +71,10 @@ func (m *membership) setRoster(r Roster) {
 	}
 }
 
-// checkAdd returns why a machine must not become a member, or be called and reached as m says
-// from now on. Only what changes is looked at. commands are the versions of a cluster that its
-// program understands, zero if it does not say; most is how large a cluster may be that has
-// not agreed on that.
+// checkAdd returns why a machine must not become a member, or get the name and the addresses
+// of member. Only what changes is checked. commands are the versions of a cluster that its
+// program understands, zero if it does not say; most bounds the size of a cluster that has not
+// agreed on one.
 func (m *membership) checkAdd(member Member, commands version.Range, most int) error {
 	r := &m.roster
 	if commands != (version.Range{}) && r.Version > 0 && !commands.Has(r.Version) {

@@ -14,7 +14,7 @@ type Skip struct {
 	// Indexes are those of the entries. One that can be applied is applied all the same, so
 	// that a machine with a wrong index does the same as the others.
 	Indexes []uint64
-	// Understood returns why a command cannot be applied. It is always there.
+	// Understood returns why a command cannot be applied. It is required.
 	Understood func(command []byte) error
 }
 
@@ -39,7 +39,7 @@ func (u *Unappliable) Error() string {
 }
 
 // open returns what an entry carries: nothing if it is skipped, for which why is the reason.
-// asked says whether that was to be done.
+// asked reports whether it was to be skipped.
 func (s Skip) open(e *raftpb.Entry, possible func(*raftpb.ConfChange) error) (c content, asked bool, why, err error) {
 	c, err = open(e)
 	if err == nil {
@@ -55,9 +55,9 @@ func (s Skip) open(e *raftpb.Entry, possible func(*raftpb.ConfChange) error) (c 
 	return c, asked, nil, err
 }
 
-// mayEnter returns why entries of another machine must not enter the log: nobody could carry
-// them out. Those that are to be skipped may, or a machine that lacks one could not get what
-// comes after it. Commands are looked into only if that is asked for: it takes time, and a
+// mayEnter returns why entries of another machine must not enter the log: no machine could
+// apply them. Those that are to be skipped may, or a machine that lacks one could not get the
+// entries after it. Commands are checked only if commands is true: that takes time, and a
 // leader has done it.
 func (s Skip) mayEnter(entries []*raftpb.Entry, commands bool) error {
 	for _, e := range entries {
@@ -109,7 +109,7 @@ func (s Skip) Decode(entries []*raftpb.Entry) ([]Entry, error) {
 	return decoded, nil
 }
 
-// Commands are the commands in entries, as far as they can be read.
+// Commands returns the commands in entries, as far as they can be decoded.
 func Commands(entries []*raftpb.Entry) iter.Seq[[]byte] {
 	return func(yield func([]byte) bool) {
 		for _, e := range entries {

@@ -6,7 +6,7 @@ import (
 	"go.etcd.io/raft/v3/raftpb"
 )
 
-// Step takes a message of another member. The error is one to be logged, or wraps
+// Step takes a message from another member. The error is one to be logged, or wraps
 // [ErrLost].
 func (n *Node) Step(m Message, now Reading) error {
 	if err := n.believe(m); err != nil {
@@ -34,11 +34,11 @@ func (n *Node) take(m *raftpb.Message) error {
 		return nil
 	}
 	if m.GetType() == raftpb.MsgSnap && len(n.committed.held) > 0 {
-		n.committed.heldSnapshot = m // an earlier one that waits was sent before, or is as good as lost
+		n.committed.heldSnapshot = m // it replaces an earlier one, which was sent before or counts as lost
 		return nil
 	}
 	if n.tooMuch(m) || n.baseless(m) {
-		return nil // as if it had been lost: it comes again
+		return nil // as if it had been lost: it is sent again
 	}
 	if m.GetType() == raftpb.MsgHeartbeat && m.GetTerm() >= n.role.term {
 		if ok, err := n.hasCommitted(m); !ok {
@@ -49,20 +49,19 @@ func (n *Node) take(m *raftpb.Message) error {
 	return nil
 }
 
-// hasCommitted says whether the log has what a heartbeat says is committed in it: Raft panics
-// otherwise. A leader never names a later commit than what this machine has acknowledged to
-// it, in this term, and in one term no entry goes away; so a machine that has less has
-// lost it. That is final, so only a member of the configuration is believed, or anybody as long
-// as this machine knows no configuration. A leader that this machine does not know as a
-// member, although it has been told so once, it does not meet: between that entry and the
-// first heartbeat of that leader the other members have learned how far this machine's disk
-// was, and refuse it with less (package witness).
+// hasCommitted reports whether the log has what a heartbeat says is committed in it: Raft panics
+// otherwise. A leader never sends a later commit index than what this machine has acked to it,
+// in this term, and within a term no entry is truncated; so a machine that has less has lost
+// entries. That is final, so only a member of the configuration is believed, or anybody as long
+// as this machine knows no configuration. A machine that has lost the entry which made the leader
+// a member cannot get here: between that entry and the first heartbeat of that leader the other
+// members have learned the reach of this machine, and refuse it with less (package witness).
 func (n *Node) hasCommitted(m *raftpb.Message) (bool, error) {
 	switch {
 	case m.GetCommit() <= n.appends.surely:
 		return true, nil
 	case m.GetCommit() <= n.appends.last:
-		return false, nil // an append that was just taken may have cut the log off: it comes again
+		return false, nil // an append that was just taken may have truncated the log: it is sent again
 	case n.members.known() && !n.members.has(m.GetFrom()):
 		return false, fmt.Errorf("raftnode: a heartbeat is refused: %016x, which is no member that this machine knows, says that entry %d is here, and the log ends at %d",
 			m.GetFrom(), m.GetCommit(), n.appends.last)
@@ -80,14 +79,14 @@ func (n *Node) stepOther(m *raftpb.Message) {
 	case raftpb.MsgSnap:
 		n.appends.surely = min(n.appends.surely, m.GetSnapshot().GetMetadata().GetIndex())
 	}
-	// A message from one that has been removed meanwhile is no error of ours.
+	// A message from a member that has been removed meanwhile is not an error of this machine.
 	_ = n.raw.Step(m)
 }
 
-// sayFarewell gives the only voter that is left the vote of this machine, which was
-// removed, as long as that voter does not know of the removal. Raft would refuse it if the log of
-// this machine is longer; but as long as both voted nothing was committed that is not in
-// the log of the other one, and this machine has nobody else to vote for.
+// sayFarewell gives the only remaining voter the vote of this machine, which was removed, as
+// long as that voter does not know of the removal. Raft would refuse it if the log of this
+// machine is longer; but as long as both voted nothing was committed that is not in the log
+// of the other voter, and this machine has nobody else to vote for.
 func (n *Node) sayFarewell(m *raftpb.Message) bool {
 	answer := raftpb.MsgVoteResp
 	switch m.GetType() {

@@ -5,10 +5,10 @@ import (
 	"go.etcd.io/raft/v3/tracker"
 )
 
-// Transfer hands the leadership to the live voter with the longest log. It returns false if
-// this machine does not lead or no other voter is alive.
+// Transfer transfers the leadership to the live voter with the longest log. It returns false
+// if this machine does not lead or no other voter is alive.
 func (n *Node) Transfer() bool {
-	// Of a follower Raft would take it for a request to pass on.
+	// On a follower Raft would take it for a request to forward to the leader.
 	if n.raw.BasicStatus().RaftState != raft.StateLeader {
 		return false
 	}
@@ -27,8 +27,8 @@ func (n *Node) Transfer() bool {
 
 func (n *Node) transferring() bool { return n.raw.BasicStatus().LeadTransferee != raft.None }
 
-// escapeSlowDisk makes a leader whose disk has stalled hand over: it could go on sending
-// heartbeats for ever while no request is answered.
+// escapeSlowDisk makes a leader whose disk has stalled transfer its leadership: it could go on
+// sending heartbeats for ever while no request is answered.
 func (n *Node) escapeSlowDisk() {
 	if !n.role.leads || len(n.appends.stalled) == 0 || n.ticks-n.appends.stalled[0].since < n.cfg.ElectionTicks || n.transferring() {
 		return

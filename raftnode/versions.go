@@ -17,7 +17,7 @@ import (
 // be in the log.
 var ErrVersion = errors.New("its program does not understand the version of the cluster")
 
-// raiseID is the proposal ID of the entry that raises the version. Nobody waits for it, and a
+// raiseID is the proposal ID of the entry that raises the version. No caller waits for it, and a
 // leader that steps down does not retry: the next one does.
 const raiseID = 0
 
@@ -28,19 +28,18 @@ type versions struct {
 	raising uint32                   // what was proposed by this leader and is not applied yet, 0 for nothing
 }
 
-// Understands notes which versions of a cluster the program of a member understands, as it has
-// said when it has connected last. The zero range takes that back: who says it may be
-// somebody else.
+// Understands notes which versions of a cluster the program of a member understands, according
+// to its last handshake. The zero range takes that back: the peer may be somebody else.
 func (n *Node) Understands(member uint64, commands version.Range) {
 	n.members.versions.told[member] = commands
 }
 
-// Version is that which the cluster has, or will have when what this leader has proposed is
-// committed: who does not understand it has no business here any more. It is 0 as long as
-// this machine does not know it.
+// Version returns the version that the cluster has, or will have when the raise that this
+// leader has in flight is committed: a program that does not understand it can no longer take
+// part. It is 0 as long as this machine does not know it.
 func (n *Node) Version() uint32 { return max(n.members.roster.Version, n.members.versions.raising) }
 
-// lookAtVersions decides whether the version is to be raised at the next call of Work.
+// lookAtVersions decides whether the next call of Work raises the version.
 func (n *Node) lookAtVersions() {
 	v := &n.members.versions
 	v.due = 0
@@ -51,7 +50,7 @@ func (n *Node) lookAtVersions() {
 
 // raisable returns the version that the cluster could have instead of a lower one, 0 if there
 // is none: all members, those without a vote too, are alive and have told this process that
-// they understand it. One that is away may come back with an older program. own is what this
+// they understand it. A dead one may come back with an older program. own is what this
 // machine understands.
 func (m *membership) raisable(own version.Range, alive func(id uint64) bool) uint32 {
 	if m.roster.Version == 0 {

@@ -8,10 +8,10 @@ import (
 // Work is what has to happen next. Fields are independent of each other except
 // that Apply comes before Reads and before TakeSnapshot.
 type Work struct {
-	// Append is to be made durable, in the order in which it is handed out, and
+	// Append has to be made durable, in the order in which it is handed out, and
 	// then given back to Appended; one that is not Urgent need not be.
 	Append *Append
-	// Apply is to be applied, in the order in which it is handed out, and then
+	// Apply has to be applied, in the order in which it is handed out, and then
 	// given back to Applied.
 	Apply *Apply
 	// Reads may be answered from state that has all entries handed out so far.
@@ -33,28 +33,28 @@ type Work struct {
 	// Install replaces the state by that of the snapshot with this metadata, which
 	// is durable. It comes before Apply.
 	Install *raftpb.SnapshotMetadata
-	// Leaderless is set once when there has been no leader for long.
+	// Leaderless is set once when there has been no leader for longer than elections take.
 	Leaderless *Leaderless
 	// Fullness is set when the log has become full, and when it has room again.
 	Fullness *Fullness
-	// SlowDisk says that this leader hands over, because its disk has not answered for an
-	// election timeout.
+	// SlowDisk says that this leader transfers its leadership, because its disk has not
+	// answered for an election timeout.
 	SlowDisk bool
-	// Unpromoted is why a learner that has caught up is not given its vote yet. It is tried
-	// again at the next tick.
+	// Unpromoted is why a learner that has caught up is not promoted yet. That is retried at
+	// the next tick.
 	Unpromoted error
-	// Unappliable is an entry without which this machine must not go on. Nothing may be asked
-	// of the Node after that.
+	// Unappliable is an entry without which this machine must not go on. The Node must not be
+	// called after that.
 	Unappliable *Unappliable
 	// Skipped are entries that were to be skipped.
 	Skipped []Skipped
 	// ReadBack asks for entries on disk, for HasRead.
 	ReadBack *ReadBack
-	// Release is up to which entry the log on disk may go; 0: nothing new. What is to be read
-	// back is never of before that, unless it was asked for earlier.
+	// Release is up to which entry the log on disk may be removed; 0: nothing new. Nothing up
+	// to there is read back any more, unless it was asked for earlier.
 	Release uint64
 	// Removed says that this machine is no longer a member. It must not stop before
-	// another one knows that: of two machines the one that is left could not find out
+	// another one knows that: of two machines the remaining one could not find out
 	// alone.
 	Removed bool
 }
@@ -64,8 +64,8 @@ type Append struct {
 	HardState *raftpb.HardState // nil: unchanged
 	Entries   []*raftpb.Entry
 	Snapshot  *raftpb.SnapshotMetadata // nil: none; its file is durable already
-	// Urgent says that something waits for this write. Otherwise it may be written
-	// together with the next one that is urgent.
+	// Urgent says that something waits for this write. Otherwise it may be batched with
+	// the next urgent one.
 	Urgent bool
 
 	responses []*raftpb.Message
@@ -86,7 +86,7 @@ type Entry struct {
 	Term    uint64
 	Now     uint64 // when the leader took it into its log, nanoseconds since 1970
 	Command []byte
-	Token   any // of Propose; nil if nobody on this machine waits
+	Token   any // of Propose; nil if no caller on this machine waits
 }
 
 // Failure answers a request that is not served.
@@ -102,8 +102,8 @@ type Leader struct {
 	Self bool
 }
 
-// Work returns what there is to do, and false when there is nothing. It is to be
-// called again until it returns false.
+// Work returns what there is to do, and false if that is nothing. It has to be called again
+// until it returns false.
 func (n *Node) Work(now Reading) (Work, bool) {
 	n.campaignAlone()
 	n.propose(n.clock.At(now))
@@ -146,7 +146,7 @@ func (n *Node) campaignAlone() {
 	if status.RaftState != raft.StateFollower || status.Applied < status.HardState.GetCommit() {
 		return
 	}
-	_ = n.raw.Campaign() // Raft has no error for this; without an election the next call tries again
+	_ = n.raw.Campaign() // Raft has no error for this; without an election the next call retries
 }
 
 func (n *Node) ready(now Reading) {
