@@ -156,7 +156,7 @@ func (n *Node) needed(index uint64) uint64 {
 	return first
 }
 
-// SnapshotSent reports whether a snapshot has reached a member.
+// SnapshotSent reports whether sending a snapshot to a member has succeeded.
 func (n *Node) SnapshotSent(member uint64, ok bool) {
 	status := raft.SnapshotFinish
 	switch {

@@ -209,7 +209,7 @@ func (n *Node) Rejected(from uint64, payload []byte) error {
 	}
 	p, ok := n.proposals.inflight[id]
 	switch {
-	case !ok || p.leader != from: // it was settled before, or is another one's
+	case !ok || p.leader != from: // it was settled before, or was forwarded to another member
 	case cause == errNotHere && p.again: // the first copy may have been proposed: the next term will show
 	case cause == errNotHere, cause == errNotLeader:
 		n.proposals.reject(id)

@@ -94,7 +94,7 @@ type Config struct {
 	Skip Skip
 	// FirstProposalID is where this process starts to number its proposals and its
 	// ReadIndexes. It must be random: an entry of an earlier process of this machine
-	// may still be in the log, and an answer to one in flight.
+	// may still be in the log, and a late answer to it may still arrive.
 	FirstProposalID uint64
 	// Log receives Raft's own messages.
 	Log *slog.Logger

@@ -126,7 +126,7 @@ func (n *Node) step(entries ...*raftpb.Entry) error {
 		return err
 	}
 	if status := n.raw.BasicStatus(); status.RaftState != raft.StateLeader || status.LeadTransferee != raft.None {
-		return errNotLeader // Raft has stepped down, which Work has not reported yet
+		return errNotLeader // Raft knows already what Work has not reported yet
 	}
 	return ErrOverloaded
 }

@@ -59,7 +59,7 @@ func BenchmarkApplySet(b *testing.B) {
 	})
 }
 
-// A write that is the first one behind a view, which copies what the view has.
+// The first write after a view, which copies the pages that the view shares.
 func BenchmarkSetAfterView(b *testing.B) {
 	s := keys(b, 500_000)
 	index := s.Index()
@@ -72,7 +72,7 @@ func BenchmarkSetAfterView(b *testing.B) {
 }
 
 // The time must not depend on how much is in the directory, with deadlines or without, nor on
-// whether a view has it.
+// whether a view shares it.
 func BenchmarkRemoveDirectory(b *testing.B) {
 	for _, n := range []int{10_000, 1_000_000} {
 		for _, ttl := range []*int64{nil, new(int64(1) << 40)} {

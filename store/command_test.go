@@ -15,7 +15,7 @@ import (
 // badPaths are not absolute or not clean.
 var badPaths = []string{"", "a", "//", "/a/", "/a//b", "/.", "/..", "/a/./b", "/a/../b", "/a/..", "a/b"}
 
-// What is not understood has to be loud and must not change anything.
+// A command that is not understood is an error, and must not change anything.
 func TestApplyRefusesWhatItDoesNotUnderstand(t *testing.T) {
 	unknownField := protowire.AppendVarint(protowire.AppendTag(nil, 1000, protowire.VarintType), 1)
 	newer := func(c *storepb.Command, inner proto.Message) *storepb.Command {

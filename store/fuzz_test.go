@@ -12,7 +12,7 @@ import (
 )
 
 // Whatever the bytes are, they are applied twice with the same outcome or
-// refused twice, and what was applied survives a restore.
+// refused twice, and applied commands survive a restore.
 func FuzzApply(f *testing.F) {
 	for _, c := range []*storepb.Command{
 		set("/a", "1"), set("/d/a", "2", ttl(5), prevValue("1"), prevIndex(3)), set("/d", "", exist, refresh), set("/a", "", missing, dir),
@@ -53,7 +53,7 @@ func FuzzApply(f *testing.F) {
 }
 
 // Whatever the bytes are, they are refused or give a store that works and
-// writes a snapshot that is read as the same.
+// writes a snapshot that restores the same.
 func FuzzRestore(f *testing.F) {
 	f.Add(snapshot(f, store.New().View()))
 	f.Add(snapshot(f, varied(f).View()))

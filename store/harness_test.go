@@ -135,7 +135,7 @@ func filled(t testing.TB, commands ...*storepb.Command) *store.Store {
 	return s
 }
 
-// show describes a result in a line:
+// show describes a result in one line:
 //
 //	set /a="new" 1/4 @90 was /a="old" 1/3
 //
@@ -189,7 +189,7 @@ func showNode(n *tree.Node) string {
 	return line
 }
 
-// listing describes the whole tree through Children and Get, a node a line.
+// listing describes the whole tree through Children and Get, one node per line.
 func listing(t testing.TB, s *store.Store) string {
 	t.Helper()
 	var lines []string
@@ -209,7 +209,7 @@ func listing(t testing.TB, s *store.Store) string {
 	return strings.Join(lines, "\n")
 }
 
-// events describes a history, an event a line.
+// events describes a history, one event per line.
 func events(h tree.History, from uint64) string {
 	var lines []string
 	for e := range h.From(from) {

@@ -97,7 +97,7 @@ func TestARefreshIsNotInTheHistory(t *testing.T) {
 func TestHistoryIsBoundedInBytes(t *testing.T) {
 	s := store.New()
 	large := strings.Repeat("x", 1<<20)
-	// Each event counts the value before as well, from the second one on.
+	// From the second event on, each counts its previous value as well.
 	for i := range uint64(100) {
 		apply(t, s, i+1, 0, set("/a", large))
 	}
@@ -115,7 +115,7 @@ func TestHistoryIsBoundedInBytes(t *testing.T) {
 	}{
 		{remove("/a"), 32, 69},
 		{set("/b", ""), 33, 69},
-		{set("/b", large), 33, 70}, // one of two megabytes makes room
+		{set("/b", large), 33, 70}, // one event of two megabytes is evicted
 	} {
 		apply(t, s, s.Index()+1, 0, tt.command)
 		if h := s.History(); h.Len() != tt.len || h.Cleared() != uint64(tt.cleared) {
@@ -137,7 +137,7 @@ func TestAnEventOverTheBoundLeavesNoHistory(t *testing.T) {
 }
 
 // Views of every age stay as they were while the store goes on, and may be
-// read elsewhere meanwhile; the race detector watches.
+// read in other goroutines meanwhile; the race detector watches.
 func TestViewsDoNotChange(t *testing.T) {
 	type view struct {
 		history tree.History

@@ -240,7 +240,7 @@ func TestCommands(t *testing.T) {
 	}
 }
 
-// Refused commands are counted by what they were to do.
+// Refused commands are counted by their intended action.
 func TestActionOfWhatIsRefused(t *testing.T) {
 	tests := []struct {
 		command *storepb.Command
@@ -268,7 +268,7 @@ func TestActionOfWhatIsRefused(t *testing.T) {
 	}
 }
 
-// A moment 0 would mean never, so a time to live of 0 may not give it.
+// A deadline of 0 would mean never, so a time to live of 0 must not lead to it.
 func TestDeadlineIsNeverMistakenForNone(t *testing.T) {
 	s := store.New()
 	apply(t, s, 1, 0, set("/a", "", ttl(0)))

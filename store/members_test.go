@@ -60,7 +60,7 @@ func TestMembersAreSortedAndTheirs(t *testing.T) {
 	}
 }
 
-// The members in a snapshot are those of its moment.
+// The members in a snapshot are those at the time of its view.
 func TestSnapshotsKeepTheirMembers(t *testing.T) {
 	s := filled(t, setMember(member(1, "a")), setMember(member(2, "b")), setMember(member(3, "c")))
 	for i, c := range []*storepb.Command{setMember(member(2, "x")), removeMember(1), setMember(member(1, "y")), removeMember(3)} {
@@ -72,7 +72,7 @@ func TestSnapshotsKeepTheirMembers(t *testing.T) {
 	}
 }
 
-// Two members may go by one name for a while, when a machine is replaced.
+// Two members may have the same name for a while, when a machine is replaced.
 func TestTheFileStaysWhileAnyMemberHasItsName(t *testing.T) {
 	s := filled(t, setMember(member(1, "a")), setMember(member(2, "a")))
 	if got := show(apply(t, s, 3, 0, removeMember(1))); got != "nothing" {
@@ -118,7 +118,7 @@ func TestKeysInTheWayOfMembers(t *testing.T) {
 	})
 }
 
-// What a command does to the members can be told before it is applied.
+// What a command does to the members is known before it is applied.
 func TestDecodeMember(t *testing.T) {
 	a := store.Member{ID: 1, Name: "a", PeerURL: "http://a:7001", ClientURL: "http://a:4001"}
 	if m, err := store.DecodeMember(store.Encode(setMember(member(1, "a")))); (m != store.MemberChange{Member: a}) || err != nil {

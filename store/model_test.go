@@ -11,8 +11,8 @@ import (
 )
 
 // model is the store as simple as it can be: directories are maps, everything
-// else is found by looking at all there is. It shares nothing with the store
-// but the messages, and speaks the language of show and listing.
+// else is found by a scan of all nodes. It shares nothing with the store but
+// the messages, and reports in the format of show and listing.
 type model struct {
 	index   uint64
 	time    uint64 // of the last command
@@ -61,7 +61,7 @@ func names(path string) []string {
 	return strings.FieldsFunc(path, func(r rune) bool { return r == '/' })
 }
 
-// walk goes down to path and returns the node, or says why it cannot.
+// walk descends to path and returns the node, or why it cannot.
 func (m *model) walk(path string) (*modelNode, string) {
 	node, here := m.root, ""
 	for _, name := range names(path) {
@@ -76,8 +76,8 @@ func (m *model) walk(path string) (*modelNode, string) {
 	return node, ""
 }
 
-// hang puts node at path, over what is there, and makes directories on the
-// way. It says why it cannot.
+// hang puts node at path, in place of the one there, and makes the directories
+// on the way. It returns why it cannot.
 func (m *model) hang(path string, node *modelNode) string {
 	at, here := m.root, ""
 	parts := names(path)
@@ -348,8 +348,8 @@ func (m *model) removeMember(id uint64) string {
 	return m.remove("delete", path, file)
 }
 
-// leftFile returns the path of the file that a former member leaves, "" if
-// there is none.
+// leftFile returns the path of the file of a former member, "" if there is
+// none.
 func (m *model) leftFile(former *storepb.Member) string {
 	if former == nil {
 		return ""

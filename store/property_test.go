@@ -17,8 +17,8 @@ import (
 	"etcd/store/tree"
 )
 
-// drawPath gives few paths, so that commands meet; their names sort around the
-// slash. Some are the files of members.
+// drawPath draws from few paths, so that commands collide; their names sort
+// around the slash. Some are the files of members.
 func drawPath(t *rapid.T) string {
 	if rapid.IntRange(0, 19).Draw(t, "members' path") == 0 {
 		return rapid.SampledFrom([]string{"/_etcd", "/_etcd/machines", "/_etcd/machines/m", "/_etcd/machines/m/x"}).Draw(t, "path")
@@ -98,8 +98,8 @@ func drawMembership(t *rapid.T) *storepb.Command {
 	}
 }
 
-// The store does what the model does, after every command. A second store that
-// is written out and read back again and again cannot be told from it.
+// After every command the store equals the model. So does a second store that
+// is written to a snapshot and restored again and again.
 func TestTheStoreIsLikeTheModel(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		m, s, revived := newModel(), store.New(), store.New()

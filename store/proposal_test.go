@@ -10,7 +10,7 @@ import (
 	"etcd/store/storepb"
 )
 
-// What clients can ask for may be proposed, up to the longest, and nothing else.
+// Commands that clients can ask for may be proposed, up to the longest, and no others.
 func TestCheckProposal(t *testing.T) {
 	long := func(n int) string { return "/" + strings.Repeat("a", n-1) }
 	for _, c := range []struct {
@@ -65,7 +65,7 @@ func TestCheckProposal(t *testing.T) {
 	}
 }
 
-// A member that is longer than any is none.
+// A member longer than any can be is refused.
 func TestAMemberIsBounded(t *testing.T) {
 	m := member(1, "a")
 	m.PeerUrl = "http://" + strings.Repeat("a", 5<<20)

@@ -20,7 +20,7 @@ import (
 	"etcd/store/tree"
 )
 
-// varied returns a store with something of everything in it.
+// varied returns a store that has some of everything.
 func varied(t testing.TB) *store.Store {
 	return filled(t,
 		bootstrap(member(7, "seven"), 6),
@@ -68,8 +68,8 @@ func TestRestore(t *testing.T) {
 	}
 }
 
-// What comes of a command that is older than the one before must be the same on a machine
-// that has got that one in a snapshot.
+// The outcome of a command with an earlier time than the one before must be the same on a
+// machine that got that one in a snapshot.
 func TestTimeDoesNotRunBackwards(t *testing.T) {
 	s := store.New()
 	apply(t, s, 1, 1000, set("/a", "1"))
@@ -95,8 +95,8 @@ func TestRestoreOfAnEmptyStore(t *testing.T) {
 	apply(t, s, 1, 0, set("/a", ""))
 }
 
-// A snapshot shows the moment it was taken at, however the store goes on while
-// it is written elsewhere; the race detector watches.
+// A snapshot has the state of its view, whatever the store applies while it is
+// written in another goroutine; the race detector watches.
 func TestSnapshotWhileTheStoreGoesOn(t *testing.T) {
 	s := filled(t, configure(500))
 	random := uint64(1)
@@ -200,7 +200,7 @@ func TestRestoreNeedsAllOfIt(t *testing.T) {
 	}
 }
 
-// stream writes messages as a snapshot has them.
+// stream returns messages as they are in a snapshot.
 func stream(t testing.TB, messages ...proto.Message) []byte {
 	t.Helper()
 	var data []byte
@@ -220,7 +220,7 @@ func section(t testing.TB, head *storepb.Section, messages ...proto.Message) []b
 	return binary.LittleEndian.AppendUint32(data, crc32.Checksum(data, crc32.MakeTable(crc32.Castagnoli)))
 }
 
-// sectioned is a snapshot with the content of one of format 1.
+// sectioned is a snapshot with sections and the content of one of format 1.
 func sectioned(t testing.TB, messages []proto.Message) []byte {
 	t.Helper()
 	header, rest := messages[0].(*storepb.SnapshotHeader), messages[1:]

@@ -54,7 +54,7 @@ func TestVersionAndLimits(t *testing.T) {
 	}
 }
 
-// A program says which version it lacks before it applies anything of it.
+// A program reports which version it lacks before it applies any command of that version.
 func TestVersionsOfLaterPrograms(t *testing.T) {
 	s := filled(t, founded(2, 7))
 	for name, test := range map[string]struct {

@@ -12,7 +12,7 @@ import (
 	"etcd/store/logtime"
 )
 
-// check fails unless the tree has the shape that it promises.
+// check fails unless the tree keeps its invariants.
 func (b *btree) check(t *rapid.T) {
 	if b.root == nil {
 		return
@@ -65,7 +65,7 @@ func drawNode(t *rapid.T) *Node {
 
 func drawKey(t *rapid.T) string { return fmt.Sprintf("%04d", rapid.IntRange(0, 9999).Draw(t, "key")) }
 
-// The tree holds what a map would, whatever is put, removed and cut, and views stay as they were.
+// The tree equals a map, whatever is put, removed and cut, and views stay as they were.
 func TestTreeIsAnOrderedMap(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		var b btree
@@ -143,8 +143,8 @@ func TestTreeIsAnOrderedMap(t *testing.T) {
 	})
 }
 
-// Whatever is in a directory, taking it out copies no more than the pages at its edges, even
-// if a view has all of them.
+// Whatever is in a directory, removing it copies no more than the pages at its edges, even if
+// a view shares all of them.
 func TestCutCopiesOnlyTheEdges(t *testing.T) {
 	var b btree
 	for i := range 200_000 {
