@@ -18,6 +18,7 @@
 // wait is for a condition with a deadline, and that tests of the package may
 // run in parallel with each other and with a server on the default ports.
 //
-// It must never import a package of the server: what cannot be seen through
-// a socket, a file, a log line or an exit code is not tested here.
+// It must never import a package of the server, except to read or prepare a
+// data directory: what cannot be seen through a socket, a file, a log line or
+// an exit code is not tested here.
 package e2e

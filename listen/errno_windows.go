@@ -6,7 +6,7 @@ import (
 	"golang.org/x/sys/windows"
 )
 
-// The system has error numbers of its own, those of Winsock. It never returns EMFILE.
+// The system has error numbers of its own, those of Winsock. Only a test returns EMFILE.
 var (
 	// scarceErrors are the errors of an accept for want of a handle or memory.
 	scarceErrors = []error{windows.WSAEMFILE, windows.WSAENOBUFS, syscall.EMFILE}

@@ -1,6 +1,7 @@
 package peerfront
 
 import (
+	"cmp"
 	"bytes"
 	"context"
 	"encoding/json"
@@ -91,7 +92,7 @@ func (s Seeds) joinThrough(ctx context.Context, addr string, ask JoinRequest) (*
 		_ = json.Unmarshal(data, &refusal) // otherwise the text says what it says
 		why := strings.TrimSpace(refusal.Message + " " + refusal.Cause)
 		why = why[:min(len(why), maxWhy)]
-		err := fmt.Errorf("%s answers %d: %s", addr, refusal.Code, why)
+		err := fmt.Errorf("%s answers %d: %s", addr, cmp.Or(refusal.Code, resp.StatusCode), why)
 		switch {
 		case resp.StatusCode >= http.StatusInternalServerError:
 			return nil, err

@@ -43,19 +43,15 @@ func (n *Node) decideChange(p *proposal) (*raftpb.ConfChange, error) {
 	if err != nil || m.ID != p.member {
 		return nil, ErrBadMember
 	}
-	change := &raftpb.ConfChange{NodeId: new(p.member)}
+	change := &raftpb.ConfChange{NodeId: new(p.member), Type: raftpb.ConfChangeAddLearnerNode.Enum()}
 	switch {
 	case p.kind == KindRemove:
 		change.Type = raftpb.ConfChangeRemoveNode.Enum()
-		err = n.members.checkRemove(p.member, n.alive)
+		return change, n.members.checkRemove(p.member, n.alive)
 	case n.members.votes(p.member): // it must not lose its vote
 		change.Type = raftpb.ConfChangeAddNode.Enum()
-		err = n.members.checkAdd(m, commands, n.cfg.MaxMembers)
-	default:
-		change.Type = raftpb.ConfChangeAddLearnerNode.Enum()
-		err = n.members.checkAdd(m, commands, n.cfg.MaxMembers)
 	}
-	return change, err
+	return change, n.members.checkAdd(m, commands, n.cfg.MaxMembers)
 }
 
 // tooEarlyToTell reports whether p would remove a voter while this leader is so new that it

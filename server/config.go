@@ -74,7 +74,7 @@ const (
 const (
 	minHeartbeat    = 10 * time.Millisecond
 	maxHeartbeat    = 10 * time.Second
-	maxMembersLimit = 99
+	maxMembersLimit = store.MaxMembers
 	maxHistory      = store.MaxHistory
 	maxBodyLimit    = store.MaxValue
 	maxRequestTime  = 10 * time.Minute

@@ -96,7 +96,7 @@ func hasRun(names []string, s stored) bool {
 // isOwn reports whether a name is one that this program uses, or that every filesystem has.
 func isOwn(name string) bool {
 	return wal.IsOwn(name) || witness.IsOwn(name) || isLeftover(name) ||
-		slices.Contains([]string{storedFile, autoTLSCert, autoTLSKey, "lost+found"}, name)
+		slices.Contains(ownFiles, name) || name == "lost+found"
 }
 
 // recognise names the other version of etcd to which a directory belongs; "" if to none.
@@ -182,7 +182,7 @@ func (p *place) discard() {
 	if len(p.made) == 0 || p.fsys == nil {
 		return
 	}
-	for _, name := range []string{storedFile, autoTLSCert, autoTLSKey, wal.LockName} {
+	for _, name := range append(slices.Clone(ownFiles), wal.LockName) {
 		_ = p.fsys.Remove(name) // a directory that is not empty stays
 	}
 	for _, dir := range p.made {

@@ -106,10 +106,13 @@ func establish(ctx context.Context, c *Config, disk *actors.Disk, p *place, memb
 		// not leave behind a member whose ID this machine has lost.
 		dial = func(ctx context.Context, addr string) (net.Conn, error) {
 			conn, err := tls.dial(ctx, addr)
-			if err == nil {
-				err = s.save(p.fsys)
+			if err != nil {
+				return nil, err
 			}
-			return conn, err
+			if err := s.save(p.fsys); err != nil {
+				return nil, errors.Join(err, conn.Close())
+			}
+			return conn, nil
 		}
 	}
 	seeds := peerfront.Seeds{Addrs: addrs, Dial: dial, Rounds: c.JoinRetries, Timeout: c.RequestTimeout + time.Second, Log: log}

@@ -14,6 +14,9 @@ import (
 // maxOwnFile bounds the files that replaceFile writes, in bytes.
 const maxOwnFile = 1 << 20
 
+// ownFiles are the names that replaceFile writes.
+var ownFiles = []string{storedFile, autoTLSCert, autoTLSKey}
+
 // tempSuffix ends the names under which files are written. The sixteen hexadecimal digits
 // before it are random, so that nobody else can have made a file of that name before.
 const tempSuffix = ".tmp"
@@ -47,21 +50,10 @@ func readFile(fsys vfs.FS, name string) (data []byte, private bool, err error) {
 // replaceFile writes a file atomically, replacing one of the same name.
 func replaceFile(fsys vfs.FS, name string, data []byte) error {
 	temp := fmt.Sprintf("%s.%016x%s", name, random(), tempSuffix)
-	f, err := fsys.Create(temp)
-	if err != nil {
+	return vfs.Replace(fsys, temp, name, func(f vfs.File) error {
+		_, err := f.WriteAt(data, 0)
 		return err
-	}
-	if _, err = f.WriteAt(data, 0); err == nil {
-		err = f.Sync()
-	}
-	if err = errors.Join(err, f.Close()); err == nil {
-		err = fsys.Rename(temp, name)
-	}
-	if err != nil {
-		_ = fsys.Remove(temp) // err says more
-		return err
-	}
-	return fsys.SyncDir()
+	})
 }
 
 // removeLeftovers removes what a crash in the middle of replaceFile has left.
@@ -85,7 +77,7 @@ func removeLeftovers(fsys vfs.FS) error {
 func isLeftover(name string) bool {
 	stem, ok := strings.CutSuffix(name, tempSuffix)
 	at := strings.LastIndexByte(stem, '.')
-	if !ok || at < 0 || !slices.Contains([]string{storedFile, autoTLSCert, autoTLSKey}, stem[:at]) {
+	if !ok || at < 0 || !slices.Contains(ownFiles, stem[:at]) {
 		return false
 	}
 	digits := stem[at+1:]

@@ -51,6 +51,7 @@ func Run(ctx context.Context, cfg Config) error {
 		log.Info("stopped before it had read its data")
 		cfg.Exit(0)
 	})
+	defer reading() // after an error there is nothing to be stopped any more
 
 	dir := cfg.completed(stored{}).directory()
 	place, err := inspect(dir, cfg.TrustDataDir, cfg.StartOver)
@@ -78,7 +79,7 @@ func Run(ctx context.Context, cfg Config) error {
 	tls, err := c.security(place, log)
 	if err != nil {
 		place.discard()
-		return err
+		return errors.Join(err, lock.Close())
 	}
 	member := store.Member{
 		Name:      c.machineName(),
@@ -90,7 +91,7 @@ func Run(ctx context.Context, cfg Config) error {
 	place.warn(log)
 	disk, err := openDisk(c, place, lock, log)
 	if err != nil {
-		return fmt.Errorf("data directory %s: %w", dir, insisting(err))
+		return errors.Join(fmt.Errorf("data directory %s: %w", dir, insisting(err)), lock.Close())
 	}
 	log.Info("etcd is starting", "version", Version, "name", member.Name, "data", dir,
 		"clients", member.ClientURL, "peers", member.PeerURL)

@@ -180,13 +180,11 @@ func (c *Config) reach() string {
 	return c.Reach()
 }
 
-// hello is what this machine sends to a member that it dials at addr.
-func (c *Config) hello(to uint64, addr string, class Class) Hello {
+// Hello is what this machine sends to a member that it dials at addr, host:port, for a stream
+// or a snapshot.
+func (c *Config) Hello(to uint64, addr string, class Class) Hello {
 	return Hello{ClusterID: c.ClusterID, From: c.MemberID, To: to, Class: class, Addr: c.Addr, Nonce: c.Nonce, Reach: c.reach(), Token: c.token(to, addr), Understood: c.understood()}
 }
-
-// Hello is what this machine sends to a member that it dials at addr, host:port, for a stream.
-func (c *Config) Hello(to uint64, addr string, class Class) Hello { return c.hello(to, addr, class) }
 
 // RefusedError is an error answer of the member that was dialled. An error answer of anything
 // else at its address is an ordinary error.

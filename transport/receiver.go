@@ -86,9 +86,9 @@ type stream struct {
 func (st *stream) id() streamID { return streamID{st.from, st.class} }
 
 // NewReceiver makes a Receiver. ask asks another machine which member it is, see [Ask]. deliver
-// is called for each frame, in order, from one goroutine per stream, and owns the payload. It may block, which is what slows a
-// sender down, but for much less than [Config.Dead]: the sender would take this
-// machine for dead. An error of it ends the stream.
+// is called for each frame, in order, from one goroutine per stream, and owns the payload. It may
+// block, which is what slows a sender down, but for much less than [Config.Dead]: the sender would
+// take this machine for dead. An error of it ends the stream.
 func NewReceiver(cfg Config, admit Admit, ask func(ctx context.Context, addr, token string) (Presence, error),
 	deliver func(from uint64, f Frame) error) *Receiver {
 	return &Receiver{

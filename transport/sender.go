@@ -179,7 +179,7 @@ func (s *Sender) run(ctx context.Context) {
 func (s *Sender) attempt(ctx context.Context, addr string) (proven bool) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	conn, err := open(ctx, s.cfg, addr, http.MethodGet, StreamPath, s.cfg.hello(s.to, addr, s.class))
+	conn, err := open(ctx, s.cfg, addr, http.MethodGet, StreamPath, s.cfg.Hello(s.to, addr, s.class))
 	if err != nil {
 		if ctx.Err() == nil {
 			s.failed(addr, err)

@@ -68,7 +68,7 @@ func sendSnapshot(ctx context.Context, cfg Config, to uint64, addr string, messa
 	}
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	conn, err := open(ctx, cfg, addr, http.MethodPost, SnapshotPath, cfg.hello(to, addr, classSnapshot))
+	conn, err := open(ctx, cfg, addr, http.MethodPost, SnapshotPath, cfg.Hello(to, addr, classSnapshot))
 	if err != nil {
 		return err
 	}

@@ -144,7 +144,7 @@ func TestSnapshotNotWanted(t *testing.T) {
 	}
 	silent, err := open(t.Context(), patientConfig(alice+3), m.addr, http.MethodPost, SnapshotPath, func() Hello {
 		cfg := patientConfig(alice + 3)
-		return cfg.hello(bob, m.addr, classSnapshot)
+		return cfg.Hello(bob, m.addr, classSnapshot)
 	}())
 	if err != nil {
 		t.Fatal(err)
@@ -169,7 +169,7 @@ func TestSnapshotWithoutAMessage(t *testing.T) {
 	m := startMachine(t, machineConfig{Config: cfg})
 	for _, every := range []time.Duration{0, cfg.Dead} {
 		hello := testConfig(alice)
-		c, err := open(t.Context(), testConfig(alice), m.addr, http.MethodPost, SnapshotPath, hello.hello(bob, m.addr, classSnapshot))
+		c, err := open(t.Context(), testConfig(alice), m.addr, http.MethodPost, SnapshotPath, hello.Hello(bob, m.addr, classSnapshot))
 		if err != nil {
 			t.Fatal(err)
 		}

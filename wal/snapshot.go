@@ -122,19 +122,7 @@ func (s *Snapshots) save(name, temp string, meta *raftpb.SnapshotMetadata, write
 	if err := removeIfExists(s.fsys, temp); err != nil {
 		return err
 	}
-	f, err := s.fsys.Create(temp)
-	if err != nil {
-		return err
-	}
-	if err := errors.Join(fillSnapshot(f, header, write), f.Close()); err != nil {
-		_ = s.fsys.Remove(temp)
-		return err
-	}
-	if err := s.fsys.Rename(temp, name); err != nil {
-		_ = s.fsys.Remove(temp)
-		return err
-	}
-	return s.fsys.SyncDir()
+	return vfs.Replace(s.fsys, temp, name, func(f vfs.File) error { return fillSnapshot(f, header, write) })
 }
 
 func (s *Snapshots) encodeHeader(meta *raftpb.SnapshotMetadata) ([]byte, error) {
@@ -169,10 +157,7 @@ func fillSnapshot(f vfs.File, header []byte, write func(io.Writer) error) error 
 	if err := write(w); err != nil {
 		return err
 	}
-	if err := w.end(); err != nil {
-		return err
-	}
-	return f.Sync()
+	return w.end()
 }
 
 // chunkWriter cuts what is written into checksummed chunks.

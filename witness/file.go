@@ -96,20 +96,10 @@ func save(fsys vfs.FS, data []byte) error {
 	if err := fsys.Remove(tempName); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
-	f, err := fsys.Create(tempName)
-	if err != nil {
+	return vfs.Replace(fsys, tempName, FileName, func(f vfs.File) error {
+		_, err := f.WriteAt(data, 0)
 		return err
-	}
-	if _, err = f.WriteAt(data, 0); err == nil {
-		err = f.Sync()
-	}
-	if err := errors.Join(err, f.Close()); err != nil {
-		return err
-	}
-	if err := fsys.Rename(tempName, FileName); err != nil {
-		return err
-	}
-	return fsys.SyncDir()
+	})
 }
 
 // Remove deletes the files of Save, if there are any.

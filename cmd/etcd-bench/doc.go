@@ -24,7 +24,7 @@
 // without a session to resume, and by how much the server's memory grows with idle
 // watches.
 //
-// With -snapshots it loads a state of that many MiB and overwrites it again and again. It
+// With -snapshots it loads a state of that many MiB and then writes 1.3 times as much over it. It
 // measures the writes while a snapshot is being written and between snapshots, and the write
 // amplification: how many bytes go to the disk for each byte of a value.
 //

@@ -19,12 +19,10 @@ const listers = 2
 // it, alone and while it is being listed.
 func measureListings(base, ours string, l load, children, rounds int, period time.Duration, out io.Writer) error {
 	t, err := startOurs(base, ours, "ours", nil)
-	if t != nil {
-		defer t.stop()
-	}
 	if err != nil {
 		return err
 	}
+	defer t.stop()
 	l.keys = children
 	if err := l.fill(t); err != nil {
 		return fmt.Errorf("making the directory: %w", err)

@@ -26,12 +26,10 @@ const (
 // long after the answer the event reaches its watcher, beside the figures from before.
 func measureReconnect(base, ours string, l load, clients int, period time.Duration, out io.Writer) error {
 	t, err := startOurs(base, ours, "ours", nil, "-max-connections", strconv.Itoa(clients+2*probes))
-	if t != nil {
-		defer t.stop()
-	}
 	if err != nil {
 		return err
 	}
+	defer t.stop()
 	l.keys = missed
 	if err := l.fill(t); err != nil {
 		return fmt.Errorf("writing the events: %w", err)

@@ -18,8 +18,8 @@ import (
 // snapshotRounds is how many times the size of the state is written: enough for a whole snapshot.
 const snapshotRounds = 1.3
 
-// measureSnapshots loads a state of the given size in MiB and then writes as much again, at
-// least 83 MiB. It measures what snapshots cost the writes meanwhile, and the write
+// measureSnapshots loads a state of the given size in MiB and then writes snapshotRounds times
+// as much, at least 83 MiB. It measures what snapshots cost the writes meanwhile, and the write
 // amplification: how much the server writes to the disk for each byte of a value.
 func measureSnapshots(base, path string, mib int, l load, out io.Writer) error {
 	l.keys = max(1, mib<<20/l.size)
