@@ -154,6 +154,7 @@ func (l *listener) Accept() (net.Conn, error) {
 		}
 		wrapped := &Conn{Conn: l.dress(c), port: l.port}
 		wrapped.counted.Store(true)
+		wrapped.quiet.Store(true) // nothing was read
 		l.port.conns.Store(wrapped, nil)
 		if surplus := l.port.newcomers.add(wrapped); surplus != nil {
 			l.dismiss(surplus)
