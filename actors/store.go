@@ -27,10 +27,11 @@ type storeActor struct {
 	store *store.Store
 	// view is of the current state; nil until it is needed. All readers between two batches
 	// share one, because the writes after it pay for it.
-	view   *store.View
-	counts Counts
-	log    *slog.Logger
-	fatal  fatal
+	view        *store.View
+	maxChildren int // that it lists itself
+	counts      Counts
+	log         *slog.Logger
+	fatal       fatal
 	// snapshots has those to be installed.
 	snapshots *wal.Snapshots
 	restored  restored // the last one received, until it is installed or obsolete
@@ -209,8 +210,8 @@ func (s *storeActor) read(ctx actor.Context, m *Read) {
 	answer := &ReadReply{ID: m.ID, Index: s.store.Index()}
 	answer.Node, answer.Failure = s.store.Get(m.Path)
 	if answer.Node != nil && answer.Node.Dir {
-		answer.Children = s.store.FirstChildren(m.Path, MaxChildren+1)
-		if len(answer.Children) > MaxChildren {
+		answer.Children = s.store.FirstChildren(m.Path, s.maxChildren+1)
+		if len(answer.Children) > s.maxChildren {
 			answer.Children, answer.View = nil, s.now()
 		}
 	}
