@@ -27,16 +27,17 @@ type storeActor struct {
 	store *store.Store
 	// view is of the current state; nil until it is needed. All readers between two batches
 	// share one, because the writes after it pay for it.
-	view        *store.View
-	maxChildren int // that it lists itself
-	counts      Counts
-	log         *slog.Logger
-	fatal       fatal
+	view   *store.View
+	counts Counts
+	log    *slog.Logger
+	fatal  fatal
 	// snapshots has those to be installed.
 	snapshots *wal.Snapshots
 	restored  restored // the last one received, until it is installed or obsolete
 	audits    auditPoint
 	early     early
+
+	maxChildren int // of a directory that it lists itself
 
 	to *pids
 
