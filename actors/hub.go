@@ -77,7 +77,8 @@ func (h *hubActor) dispatch(ctx actor.Context) {
 	}
 }
 
-// close ends all watches with ErrClosing, behind what is ready for them.
+// close ends all watches with ErrClosing, behind what is ready for them. What a writer has not
+// handed out yet may come later.
 func (h *hubActor) close(ctx actor.Context) {
 	h.closing = true
 	for batches := h.hub.Next(batchesPerWriter); batches != nil; batches = h.hub.Next(batchesPerWriter) {

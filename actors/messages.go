@@ -232,12 +232,8 @@ type (
 	release struct{ tokens []any }
 	// status: raft -> store. Completes a Status with what the store knows.
 	status struct {
-		request     *Status
-		raft        raftnode.Status
-		leaderSince logtime.Time
-		appends     Appends
-		followers   []raftnode.FollowerStats
-		refused     int64
+		request *Status
+		known   StatusReply // by the raft actor
 	}
 
 	// published: store -> hub. Sent before the answers to the commands that made

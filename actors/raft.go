@@ -289,16 +289,16 @@ func (r *raftActor) noteVersion(of uint32) {
 }
 
 func (r *raftActor) status(request *Status) *status {
-	s := &status{
-		request: request, raft: r.node.Status(),
-		leaderSince: r.leaderSince, appends: r.appends, refused: r.peers.inbox.refused.Load(),
+	known := StatusReply{
+		ID: request.ID, Raft: r.node.Status(),
+		LeaderSince: r.leaderSince, Appends: r.appends, Refused: r.peers.inbox.refused.Load(),
 	}
 	if r.leads {
-		others := slices.Concat(s.raft.Voters, s.raft.Learners)
-		others = slices.DeleteFunc(others, func(id uint64) bool { return id == s.raft.MemberID })
-		s.followers = r.followers.Stats(others)
+		others := slices.Concat(known.Raft.Voters, known.Raft.Learners)
+		others = slices.DeleteFunc(others, func(id uint64) bool { return id == known.Raft.MemberID })
+		known.Followers = r.followers.Stats(others)
 	}
-	return s
+	return &status{request: request, known: known}
 }
 
 func (r *raftActor) leaderChanged(ctx actor.Context, leader *raftnode.Leader) {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"os"
 	"path/filepath"
 	"slices"
@@ -174,8 +175,8 @@ func TestRestartReadsTheLogBack(t *testing.T) {
 		t.Errorf("the log does not say that it is that of a founder: members %v", disk.Members())
 	}
 	r, err := disk.PrepareRefounding()
-	if err != nil || len(r.Without) > 0 || len(disk.store.Children("/k")) != 200 {
-		t.Errorf("another cluster would have %d keys: %v", len(disk.store.Children("/k")), err)
+	if err != nil || len(r.Without) > 0 || len(disk.store.Children("/k", "", math.MaxInt)) != 200 {
+		t.Errorf("another cluster would have %d keys: %v", len(disk.store.Children("/k", "", math.MaxInt)), err)
 	}
 }
 

@@ -17,9 +17,13 @@ import (
 // a million keys with one deadline do not crowd out everything else.
 const maxExpiredPerRound = 1000
 
-// MaxChildren is how many children of a directory the store actor lists itself. The reader of
-// a larger one gets a view: listing it here would delay all writes.
-const MaxChildren = 256
+// MaxChildren is how many children of a directory the store actor lists itself, if their
+// values have maxListed bytes at most. The reader of a larger one gets a view: listing it here
+// would delay all writes, and the whole answer would be in memory at once.
+const (
+	MaxChildren = 256
+	maxListed   = 1 << 20
+)
 
 // storeActor owns the state machine: it applies, answers, and tells the hub and
 // the reaper what has changed.
@@ -100,11 +104,10 @@ func (s *storeActor) local(ctx actor.Context, request Request) {
 	case *Read:
 		s.read(ctx, m)
 	case *status:
-		reply(ctx, m, &StatusReply{
-			ID: m.request.ID, Raft: m.raft, LeaderSince: m.leaderSince, Appends: m.appends, Followers: m.followers, Refused: m.refused,
-			Members: s.store.Members(), Removed: s.store.Removed(),
-			HistoryLimit: s.store.HistoryLimit(), Version: s.store.Version(), MaxMembers: s.store.MaxMembers(), Counts: s.counts,
-		})
+		answer := m.known
+		answer.Members, answer.Removed, answer.HistoryLimit = s.store.Members(), s.store.Removed(), s.store.HistoryLimit()
+		answer.Version, answer.MaxMembers, answer.Counts = s.store.Version(), s.store.MaxMembers(), s.counts
+		reply(ctx, m, &answer)
 	}
 }
 
@@ -211,8 +214,8 @@ func (s *storeActor) read(ctx actor.Context, m *Read) {
 	answer := &ReadReply{ID: m.ID, Index: s.store.Index()}
 	answer.Node, answer.Failure = s.store.Get(m.Path)
 	if answer.Node != nil && answer.Node.Dir {
-		answer.Children = s.store.FirstChildren(m.Path, s.maxChildren+1)
-		if len(answer.Children) > s.maxChildren {
+		answer.Children = s.store.Children(m.Path, "", s.maxChildren+1)
+		if len(answer.Children) > s.maxChildren || size(answer.Children) > maxListed {
 			answer.Children, answer.View = nil, s.now()
 		}
 	}
@@ -222,4 +225,12 @@ func (s *storeActor) read(ctx actor.Context, m *Read) {
 		s.counts.GetsFail++
 	}
 	reply(ctx, m, answer)
+}
+
+// size returns how many bytes the values of nodes have.
+func size(nodes []*tree.Node) (n int) {
+	for _, node := range nodes {
+		n += len(node.Value)
+	}
+	return n
 }

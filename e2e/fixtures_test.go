@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -189,7 +190,7 @@ func checkFixtureState(t *testing.T, commit, fixture string, want *fixtureState)
 	}
 	var list func(dir string)
 	list = func(dir string) {
-		for _, n := range state.Children(dir) {
+		for _, n := range state.Children(dir, "", math.MaxInt) {
 			got.Nodes = append(got.Nodes, newFixtureNode(n))
 			list(n.Path)
 		}

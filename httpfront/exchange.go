@@ -24,6 +24,9 @@ type Exchange struct {
 	// Path is clean. Slash means that the client wrote it with a slash at its end.
 	Path  string
 	Slash bool
+	// Key is the part of the path below that of the route: "/v1/keys/a" below "/v1/keys" is
+	// "/a", and "/v1/keys" itself is "/".
+	Key string
 	// Body is the whole body.
 	Body string
 	// Deadline is when the request times out. A watch waits for its event without one.
@@ -38,10 +41,6 @@ type Exchange struct {
 // Handler answers a request. It returns nil if the request has been answered already, or its
 // connection was hijacked for a watch.
 type Handler func(x *Exchange) Answer
-
-// Key returns the part of the path below a prefix: "/v1/keys/a" below "/v1/keys" is "/a", and
-// "/v1/keys" itself is "/". ok is false if the path is not below it.
-func (x *Exchange) Key(prefix string) (key string, ok bool) { return under(x.Path, prefix) }
 
 // Header returns the header of the request.
 func (x *Exchange) Header() *fasthttp.RequestHeader { return &x.ctx.Request.Header }

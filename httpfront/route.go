@@ -78,15 +78,11 @@ func (s *Server) answer(ctx *fasthttp.RequestCtx) Answer {
 	x := &Exchange{ctx: ctx, server: s, Deadline: time.Now().Add(s.cfg.RequestTimeout), Path: clean, Slash: slash, query: query, Body: body}
 	for i := range s.routes {
 		route := &s.routes[i]
-		if route.Path != clean {
-			if !route.Tree {
-				continue
-			}
-			if _, ok := under(clean, route.Path); !ok {
-				continue
-			}
+		key, ok := under(clean, route.Path)
+		if ok && (route.Tree || key == "/") {
+			x.Key = key
+			return route.serve(x)
 		}
-		return route.serve(x)
 	}
 	return NotFound(x)
 }

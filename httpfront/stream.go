@@ -14,6 +14,7 @@ import (
 const (
 	// maxViews bounds the views that are being rendered. Each keeps in memory what was
 	// overwritten since it was taken.
+	// A request over it has cost the store a view all the same, one a batch at most.
 	maxViews = 64
 	// maxViewTime bounds how long a view is held, however slow its client is.
 	maxViewTime = 30 * time.Second
@@ -31,8 +32,8 @@ var errViewHeld = errors.New("the client has taken too long to read its answer")
 
 // Stream answers with a body in JSON that is rendered from a view of the state, piece by
 // piece, while it is sent. render starts from the beginning, and returns a function that
-// appends the next piece to a buffer and reports whether there are more. render may be called
-// twice.
+// appends a small part of the next piece to a buffer and reports whether there are more. render
+// may be called twice.
 func (x *Exchange) Stream(render func() (next func(piece []byte) (_ []byte, more bool))) Answer {
 	s := x.server
 	select {
@@ -45,15 +46,20 @@ func (x *Exchange) Stream(render func() (next func(piece []byte) (_ []byte, more
 	if head := x.Header(); !head.IsHead() && head.IsHTTP11() {
 		return streamed{st, -1}
 	}
-	size := 0
+	size, rendered := 0, false
+	defer func() {
+		if !rendered {
+			st.release()
+		}
+	}()
 	for !st.over {
 		if time.Now().After(st.until) {
-			st.release()
 			return RetryLater{HTTPError(http.StatusServiceUnavailable, "the directory takes too long to list")}
 		}
 		st.render()
 		size += len(st.rest)
 	}
+	rendered = true
 	st.rest, st.over, st.next = nil, false, render()
 	return streamed{st, size}
 }
@@ -112,6 +118,10 @@ func (s *stream) Read(p []byte) (int, error) {
 // render renders the next piece.
 func (s *stream) render() {
 	s.server.renders <- struct{}{}
+	defer func() { // also when next panics
+		<-s.server.renders
+		runtime.Gosched()
+	}()
 	s.piece = s.piece[:0]
 	began := time.Now()
 	for !s.over && len(s.piece) < pieceBytes && time.Since(began) < pieceTime {
@@ -124,8 +134,6 @@ func (s *stream) render() {
 		time.Sleep(s.worked) // with its place in renders, so that no other renderer takes over
 		s.worked = 0
 	}
-	<-s.server.renders
-	runtime.Gosched()
 }
 
 // Close ends the answer, whether or not all of it was sent. fasthttp calls it.

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"io"
+	"math"
 	"runtime"
 	"testing"
 
@@ -116,7 +117,7 @@ func BenchmarkGet(b *testing.B) {
 func BenchmarkChildren(b *testing.B) {
 	s := keys(b, 500_000)
 	for b.Loop() {
-		if n := len(s.Children("/bench")); n != 5000 {
+		if n := len(s.Children("/bench", "", math.MaxInt)); n != 5000 {
 			b.Fatal(n)
 		}
 	}

@@ -2,6 +2,7 @@ package store_test
 
 import (
 	"bytes"
+	"math"
 	"testing"
 
 	"google.golang.org/protobuf/proto"
@@ -70,7 +71,7 @@ func FuzzRestore(f *testing.F) {
 		}
 		tree := listing(t, s)
 		if next := s.Index() + 1; next != 0 {
-			for _, n := range s.Children("/") {
+			for _, n := range s.Children("/", "", math.MaxInt) {
 				if result := apply(t, s, next, 0, remove(n.Path, recursive)); result.Failure != nil {
 					t.Fatal(result.Failure)
 				}

@@ -3,6 +3,7 @@ package store_test
 import (
 	"bytes"
 	"fmt"
+	"math"
 	"strings"
 	"testing"
 
@@ -195,7 +196,7 @@ func listing(t testing.TB, s *store.Store) string {
 	var lines []string
 	var walk func(path string)
 	walk = func(path string) {
-		for _, n := range s.Children(path) {
+		for _, n := range s.Children(path, "", math.MaxInt) {
 			if got, f := s.Get(n.Path); f != nil || got != n {
 				t.Fatalf("%s is listed, but Get gives %v, %v", n.Path, got, f)
 			}

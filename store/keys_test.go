@@ -324,7 +324,7 @@ func TestChildrenSkipsSubtrees(t *testing.T) {
 	}
 	for _, tt := range tests {
 		var got []string
-		for _, n := range s.Children(tt.path) {
+		for _, n := range s.Children(tt.path, "", math.MaxInt) {
 			got = append(got, n.Path)
 		}
 		if strings.Join(got, " ") != strings.Join(tt.want, " ") {

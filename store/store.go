@@ -96,13 +96,9 @@ func (s *Store) Time() logtime.Time { return s.time }
 // Get returns the node at a clean path. It fails with KeyNotFound or NotDir.
 func (s *Store) Get(path string) (*tree.Node, *tree.Failure) { return s.tree.Get(path) }
 
-// Children returns the nodes directly in the directory at a clean path, hidden
-// ones included, sorted by name. There are none in a file or where nothing is.
-func (s *Store) Children(path string) []*tree.Node { return s.tree.Children(path) }
-
-// FirstChildren is Children, but returns only the first limit nodes.
-func (s *Store) FirstChildren(path string, limit int) []*tree.Node {
-	return s.tree.FirstChildren(path, limit)
+// Children returns the nodes directly in a directory, page by page, see [tree.Tree.Children].
+func (s *Store) Children(path, after string, limit int) []*tree.Node {
+	return s.tree.Children(path, after, limit)
 }
 
 // Members returns the machines of the cluster, sorted by ID.

@@ -91,7 +91,11 @@ func TestQueueFullDropsAndCounts(t *testing.T) {
 			t.Fatalf("frame %d is %s", i, f)
 		}
 	}
-	if s := d.Stats(); !s.Connected || s.Sent != uint64(taken) || s.Bytes < uint64(taken)*saturatingPayload {
+	s := d.Stats()
+	for end := time.Now().Add(patience); s.Sent < uint64(taken) && time.Now().Before(end); s = d.Stats() {
+		<-time.After(time.Millisecond) // a frame is counted when its write has returned
+	}
+	if !s.Connected || s.Sent != uint64(taken) || s.Bytes < uint64(taken)*saturatingPayload {
 		t.Errorf("%d frames arrived, but %+v", taken, s)
 	}
 }

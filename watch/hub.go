@@ -254,7 +254,8 @@ func (h *Hub) fail(w *watcher, err error) {
 
 // Replace replaces the history, because the state was replaced by that of a snapshot: all
 // subscribers have to catch up with it. Watches that may have missed events which it no
-// longer has end with the error lost.
+// longer has end with the error lost; those of a subscriber that is catching up with a
+// [ClearedError], when its pass is over.
 func (h *Hub) Replace(history tree.History, lost error) {
 	next := h.next()
 	h.history = history

@@ -50,7 +50,7 @@ func (p *paths[T]) place(path string) *place[T] {
 	at := &place[T]{path: path}
 	p.places[path] = at
 	if path != "/" {
-		above := p.place(parent(path))
+		above := p.place(tree.Parent(path))
 		at.parent, at.next = above, above.child
 		if above.child != nil {
 			above.child.prev = at
@@ -94,7 +94,7 @@ func (p *paths[T]) remove(s *spot[T]) {
 // if e removes a directory also those of the paths below it, in the order of paths. Meanwhile
 // nothing may be added, and nothing removed but the watch that is being visited.
 func (p *paths[T]) match(e *tree.Event, visit func(T)) {
-	for path := e.Node.Path; ; path = parent(path) {
+	for path := e.Node.Path; ; path = tree.Parent(path) {
 		if at := p.places[path]; at != nil {
 			at.visit(visit)
 		}

@@ -101,11 +101,3 @@ func below(dir, path string) bool {
 func hidden(rest string) bool {
 	return strings.HasPrefix(rest, "_") || strings.Contains(rest, "/_")
 }
-
-func parent(path string) string {
-	i := strings.LastIndexByte(path, '/')
-	if i <= 0 {
-		return "/"
-	}
-	return path[:i]
-}

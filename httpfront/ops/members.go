@@ -22,7 +22,7 @@ type memberAnswer struct {
 }
 
 func listMembers(x *httpfront.Exchange) httpfront.Answer {
-	if x.Path != "/v2/members" {
+	if x.Key != "/" {
 		return httpfront.NotFound(x)
 	}
 	status, err := x.Status()
@@ -44,8 +44,7 @@ func listMembers(x *httpfront.Exchange) httpfront.Answer {
 // removeMember removes a member for good. The answer is 410 if it was removed already, as in
 // the v2 API.
 func removeMember(x *httpfront.Exchange) httpfront.Answer {
-	key, _ := x.Key("/v2/members")
-	id, err := strconv.ParseUint(key[1:], 16, 64)
+	id, err := strconv.ParseUint(x.Key[1:], 16, 64)
 	if err != nil {
 		return httpfront.NotFound(x)
 	}

@@ -34,21 +34,24 @@ func listed(n *tree.Node, index uint64, now logtime.Time) keyAnswer {
 	return a
 }
 
-// listing renders the children of a directory, which must have some, as one array. Each call
-// renders one page of them, so that it is short.
+// listing renders the children of a directory, which must have some, as one array: one of them,
+// which may be large, with each call.
 func listing(view *store.View, dir string, now logtime.Time) func(piece []byte) (_ []byte, more bool) {
 	const page = 16
+	var children []*tree.Node
 	last, before := "", byte('[')
 	return func(piece []byte) ([]byte, bool) {
-		children := view.Children(dir, last, page)
-		for _, child := range children {
-			piece = appendListed(append(piece, before), child, view.Index(), now)
-			before, last = ',', child.Path
+		if len(children) == 0 {
+			children = view.Children(dir, last, page)
 		}
-		if len(children) == page {
-			return piece, true
+		if len(children) == 0 {
+			return append(piece, ']'), false
 		}
-		return append(piece, ']'), false
+		child := children[0]
+		children = children[1:]
+		piece = appendListed(append(piece, before), child, view.Index(), now)
+		before, last = ',', child.Path
+		return piece, true
 	}
 }
 

@@ -17,20 +17,11 @@ import (
 // maxTTL is the longest time to live, in seconds.
 const maxTTL = int64(logtime.MaxTTL / time.Second)
 
-func key(x *httpfront.Exchange) string {
-	for _, prefix := range []string{"/v1/keys", "/v1/get", "/v1/watch"} {
-		if key, ok := x.Key(prefix); ok {
-			return key
-		}
-	}
-	return x.Path
-}
-
 // written returns the key as the client wrote it: without the slash at its beginning,
 // with the one at its end. The servers of 2013 name it so in the error when a test-and-set
 // finds no file to test.
 func written(x *httpfront.Exchange) string {
-	key := strings.TrimPrefix(key(x), "/")
+	key := strings.TrimPrefix(x.Key, "/")
 	if x.Slash && key != "" {
 		key += "/"
 	}
@@ -42,12 +33,12 @@ func (a *api) getKey(x *httpfront.Exchange) httpfront.Answer {
 	if bad != nil {
 		return bad
 	}
-	reply := x.Read(key(x), local)
+	reply := x.Read(x.Key, local)
 	switch {
 	case reply.Err != nil:
 		return httpfront.Unserved(reply.Err)
 	case reply.Failure != nil:
-		return httpfront.NewError(apierror.KeyNotFound, key(x))
+		return httpfront.NewError(apierror.KeyNotFound, x.Key)
 	case !reply.Node.Dir:
 		if mediaType := rawType(x.Header()); mediaType != "" {
 			return bare{mediaType, reply.Node.Value}
@@ -56,7 +47,7 @@ func (a *api) getKey(x *httpfront.Exchange) httpfront.Answer {
 	}
 	now := x.Machine().LogTime()
 	if reply.View != nil {
-		dir := key(x)
+		dir := x.Key
 		return x.Stream(func() func([]byte) ([]byte, bool) { return listing(reply.View, dir, now) })
 	}
 	list := make([]keyAnswer, len(reply.Children))
@@ -99,7 +90,7 @@ func (a *api) wantsLocal(f httpfront.Form) (local bool, bad *httpfront.Error) {
 }
 
 func setKey(x *httpfront.Exchange) httpfront.Answer {
-	key := key(x)
+	key := x.Key
 	if store.Reserved(key) {
 		return httpfront.NewError(apierror.Keyword, "Set")
 	}
@@ -162,10 +153,10 @@ func setFailure(x *httpfront.Exchange, f *tree.Failure, prev string, over bool) 
 			return httpfront.NewError(apierror.KeyNotFound, written(x))
 		}
 		if over {
-			return httpfront.NewError(apierror.KeyNotFound, key(x))
+			return httpfront.NewError(apierror.KeyNotFound, x.Key)
 		}
 	}
-	return httpfront.NewError(apierror.NotFile, key(x))
+	return httpfront.NewError(apierror.NotFile, x.Key)
 }
 
 // ttlOf returns the time to live in seconds, nil for none.
@@ -182,7 +173,7 @@ func ttlOf(f httpfront.Form) (*int64, *httpfront.Error) {
 }
 
 func deleteKey(x *httpfront.Exchange) httpfront.Answer {
-	key := key(x)
+	key := x.Key
 	if store.Reserved(key) {
 		return httpfront.NewError(apierror.Keyword, "Delete")
 	}
@@ -235,7 +226,7 @@ func (a *api) watchKey(x *httpfront.Exchange) httpfront.Answer {
 			return httpfront.Unserved(err)
 		}
 	}
-	w := watch.Watcher{Path: key(x), Since: index, Recursive: true, Hidden: true}
+	w := watch.Watcher{Path: x.Key, Since: index, Recursive: true, Hidden: true}
 	now := x.Machine().LogTime
 	return x.Watch(w, func(d watch.Delivery) httpfront.Answer { return watched(d, now) })
 }

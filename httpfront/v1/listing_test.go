@@ -26,6 +26,27 @@ func large(t *testing.T, set func(key, body string) string) []string {
 	return append(paths, "/d/e", "/d/e-f")
 }
 
+// Large values are rendered in pieces as well, however few they are.
+func TestListingOfLargeValues(t *testing.T) {
+	s := serve(t, Config{})
+	c := s.Dial()
+	value := strings.Repeat("x", 60_000)
+	for i := range 20 {
+		if i == 10 && c.Get("/v1/keys/d").Header.Get("Content-Length") == "" {
+			t.Error("600 KB are not answered at once")
+		}
+		c.Set(fmt.Sprintf("/d/%02d", i), "value="+value)
+	}
+	reply := c.Get("/v1/keys/d")
+	var got []keyAnswer
+	if err := json.Unmarshal([]byte(reply.Body), &got); err != nil || len(got) != 20 || got[19].Value != value {
+		t.Errorf("%d children, %v", len(got), err)
+	}
+	if reply.Header.Get("Content-Length") != "" {
+		t.Error("1.2 MB are answered at once")
+	}
+}
+
 // A large directory is rendered in pieces, and reads as if it were rendered at once.
 func TestListingOfALargeDirectory(t *testing.T) {
 	s := serve(t, Config{})

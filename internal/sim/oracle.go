@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"fmt"
 	"hash/fnv"
+	"math"
 	"reflect"
 	"slices"
 	"sort"
@@ -255,7 +256,7 @@ func (o *oracle) look(path string) {
 	v := version{index: o.store.Index()}
 	v.node, v.failure = o.store.Get(path)
 	if v.node != nil && v.node.Dir {
-		v.children = o.store.Children(path)
+		v.children = o.store.Children(path, "", math.MaxInt)
 	}
 	all := o.versions[path]
 	if len(all) > 0 {

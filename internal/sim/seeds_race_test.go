@@ -4,4 +4,4 @@ package sim
 
 // defaultSeeds is how many seeds TestSeeds runs: few, because the race detector makes it ten
 // times slower, and has little to find where one goroutine runs at a time.
-const defaultSeeds = 20
+const defaultSeeds = 10

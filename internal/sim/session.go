@@ -36,7 +36,7 @@ func (s *session) Receive(ctx actor.Context) {
 	if answer, ok := ctx.Message().(actors.Answer); ok {
 		last := true
 		if watched, ok := answer.(*actors.WatchReply); ok {
-			last = watched.Deliveries[len(watched.Deliveries)-1].Last
+			last = !watched.More
 		}
 		s.answer(answer.Answers(), answer, last)
 	}

@@ -313,7 +313,6 @@ func (b *btree) refill(path string) {
 	b.lower()
 	for p := b.root; p != nil && p.children != nil; {
 		i, _ := p.search(path)
-		b.ownChild(p, i)
 		b.fill(p, i)
 		if p == b.root && p.n == 0 {
 			b.lower()

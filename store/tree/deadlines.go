@@ -19,16 +19,14 @@ func (b *btree) due(now logtime.Time, limit int) []*Node {
 			due = append(due, first.node)
 			continue
 		}
-		for i, node := range first.page.items[:first.page.n] {
-			if node.Deadline != 0 && node.Deadline <= now {
-				heap.Push(&next, candidate{deadline: node.Deadline, node: node})
+		p := first.page
+		for i := 0; i <= p.n; i++ {
+			if p.children != nil {
+				next.addPage(p.children[i], now)
 			}
-			if first.page.children != nil {
-				next.addPage(first.page.children[i], now)
+			if i < p.n && p.items[i].Deadline != 0 && p.items[i].Deadline <= now {
+				heap.Push(&next, candidate{deadline: p.items[i].Deadline, node: p.items[i]})
 			}
-		}
-		if first.page.children != nil {
-			next.addPage(first.page.children[first.page.n], now)
 		}
 	}
 	return due

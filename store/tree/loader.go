@@ -33,7 +33,7 @@ func (l *Loader) Node(node *Node) error {
 		return fmt.Errorf("%.100q is out of order", node.Path)
 	}
 	// A directory sorts before everything in it, so it is there already.
-	if dir := l.tree.find(parent(node.Path)); dir == nil || !dir.Dir {
+	if dir := l.tree.find(Parent(node.Path)); dir == nil || !dir.Dir {
 		return fmt.Errorf("%.100q is in no directory", node.Path)
 	}
 	l.tree.nodes.put(node)

@@ -21,9 +21,9 @@ func Clean(path string) bool {
 	return true
 }
 
-// parent returns the path of the directory that path is in. The root is in
+// Parent returns the path of the directory that path is in. The root is in
 // itself.
-func parent(path string) string {
+func Parent(path string) string {
 	if slash := strings.LastIndexByte(path, '/'); slash > 0 {
 		return path[:slash]
 	}

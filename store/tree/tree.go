@@ -1,7 +1,6 @@
 package tree
 
 import (
-	"math"
 	"strings"
 
 	"etcd/store/logtime"
@@ -63,7 +62,7 @@ func (t *Tree) find(path string) *Node {
 // not itself exist.
 func (t *Tree) above(path string) *Node {
 	for {
-		path = parent(path)
+		path = Parent(path)
 		if node := t.find(path); node != nil {
 			return node
 		}
@@ -105,13 +104,11 @@ func (t *Tree) empty(dir *Node) bool {
 	return true
 }
 
-// Children returns the nodes directly in the directory at a clean path, hidden
-// ones included, sorted by name. There are none in a file or where nothing is.
-func (t *Tree) Children(path string) []*Node { return t.nodes.children(path, "", math.MaxInt) }
-
-// FirstChildren is Children, but returns only the first limit nodes.
-func (t *Tree) FirstChildren(path string, limit int) []*Node {
-	return t.nodes.children(path, "", limit)
+// Children returns the nodes directly in the directory at a clean path that come after the one
+// at another path, "" for the first ones: at most limit of them, hidden ones included, sorted by
+// name. There are none in a file or where nothing is.
+func (t *Tree) Children(path, after string, limit int) []*Node {
+	return t.nodes.children(path, after, limit)
 }
 
 // children returns the nodes directly in dir whose path is after another one, at most
