@@ -338,7 +338,8 @@ type (
 	// outgoing: raft -> peer. For that member.
 	outgoing struct {
 		messages []*raftpb.Message
-		time     uint64 // of raftnode.Work
+		time     uint64 // of raftnode.Work, and its term
+		timeTerm uint64
 		frames   []transport.Frame
 	}
 	// moved: raft -> peer. The member has another address.

@@ -86,7 +86,9 @@ func (r *raftActor) Receive(ctx actor.Context) {
 			return
 		}
 		_, believed := r.peers.inbox.proven(m.GetFrom())
-		err := r.node.Step(raftnode.Message{Message: m.Message, Time: m.Time, Unproven: !believed}, r.clock())
+		message := *m
+		message.Unproven = !believed
+		err := r.node.Step(message, r.clock())
 		if errors.Is(err, raftnode.ErrLost) && believed {
 			r.log.Error("this machine must not go on", "error", err)
 			r.leave(Departure{Reason: lossOf(r.peers.self, r.peers.advisor(m.GetFrom())), Lost: true})

@@ -23,10 +23,11 @@ type Work struct {
 	Failed []Failure
 	// Leader is set when the leader, or the term, has changed.
 	Leader *Leader
-	// Messages are for other machines. They may be lost. Time goes with them: it is that of
-	// the log, 0 if this machine does not know it.
+	// Messages are for other machines. They may be lost. Time and TimeTerm go with them, as in
+	// [Message].
 	Messages []*raftpb.Message
 	Time     uint64
+	TimeTerm uint64
 	// Forwards and Rejects are for other machines as well.
 	Forwards []Forward
 	Rejects  []Reject
@@ -120,10 +121,10 @@ func (n *Node) Work(now Reading) (Work, bool) {
 	}
 	n.work.Reads = n.reads.release(n.committed.handedOut, n.work.Reads)
 	if n.role.leads {
-		n.clock.lead(now)
+		n.clock.lead(n.role.term, now)
 	}
 	if n.clock.Known() {
-		n.work.Time = n.clock.At(now)
+		n.work.Time, n.work.TimeTerm = n.clock.At(now), n.clock.term
 	}
 	work := n.work
 	n.work = Work{}
