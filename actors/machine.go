@@ -1,6 +1,7 @@
 package actors
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -36,6 +37,9 @@ type Config struct {
 	// Commands are the versions of a cluster that this program understands: [store.Commands]
 	// if it is zero. The simulation has older programs.
 	Commands version.Range
+	// MaxChildren is how many children of a directory the store actor lists itself:
+	// [MaxChildren] if it is zero. The simulation has small directories.
+	MaxChildren int
 	// Tick is the unit of Raft's time; Raft's timeouts are counted in it.
 	Tick time.Duration
 	// Raft configures the core; Start sets MemberID and what has to do with commands.
@@ -179,7 +183,8 @@ func Start(cfg Config, disk *Disk) (*Machine, error) {
 		{&all.reaper, "reaper", &reaperActor{clock: m.time.now, afterFunc: cfg.Host.AfterFunc}},
 		{&all.store, "store", &storeActor{
 			store: disk.store, snapshots: disk.snapshots, early: disk.early(), audits: auditPoint{every: cfg.AuditEvery},
-			log: cfg.Log, fatal: fatal,
+			maxChildren: cmp.Or(cfg.MaxChildren, MaxChildren),
+			log:         cfg.Log, fatal: fatal,
 		}},
 		{&all.raft, "raft", &raftActor{
 			node: node, clock: cfg.Clock, time: m.time, watch: clockWatch{log: cfg.Log}, log: cfg.Log, peers: peers, names: names, fatal: fatal,

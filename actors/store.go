@@ -41,6 +41,8 @@ type storeActor struct {
 	audits    auditPoint
 	early     early
 
+	maxChildren int // of a directory that it lists itself
+
 	to *pids
 
 	deadline logtime.Time // the last one sent to the reaper
@@ -212,8 +214,8 @@ func (s *storeActor) read(ctx actor.Context, m *Read) {
 	answer := &ReadReply{ID: m.ID, Index: s.store.Index()}
 	answer.Node, answer.Failure = s.store.Get(m.Path)
 	if answer.Node != nil && answer.Node.Dir {
-		answer.Children = s.store.Children(m.Path, "", MaxChildren+1)
-		if len(answer.Children) > MaxChildren || size(answer.Children) > maxListed {
+		answer.Children = s.store.Children(m.Path, "", s.maxChildren+1)
+		if len(answer.Children) > s.maxChildren || size(answer.Children) > maxListed {
 			answer.Children, answer.View = nil, s.now()
 		}
 	}

@@ -193,6 +193,9 @@ func (c *client) read(r *request, path string) {
 			c.sim.count("read done")
 			c.sim.oracle.read(r, reply)
 			r.saw(reply)
+			if reply.View != nil {
+				c.list(r, reply, nil)
+			}
 		}
 		c.again()
 	})
@@ -227,6 +230,21 @@ func (r *request) conclude(result store.Result) {
 		r.op.Found = result.Failure.Node.Value
 		r.record(history.Mismatch)
 	}
+}
+
+// list reads a large directory page by page from the view of the answer, while others write.
+func (c *client) list(r *request, reply *actors.ReadReply, children []*tree.Node) {
+	after := ""
+	if len(children) > 0 {
+		after = children[len(children)-1].Path
+	}
+	page := reply.View.Children(r.path, after, 1+c.rnd.IntN(3))
+	if len(page) == 0 {
+		c.sim.count("directory listed from a view")
+		c.sim.oracle.listed(r, reply, children)
+		return
+	}
+	c.sim.after(time.Duration(c.rnd.Int64N(int64(time.Second))), func() { c.list(r, reply, append(children, page...)) })
 }
 
 // saw records what a read of a register returned.

@@ -220,6 +220,7 @@ func (l *life) config(disk *actors.Disk, seeds []store.Member) actors.Config {
 		Member:       l.m.asMember(),
 		HistoryLimit: shape.history,
 		Commands:     l.m.commands(),
+		MaxChildren:  shape.children,
 		Tick:         heartbeat,
 		Clock:        l.clock,
 		Host:         l.host(),

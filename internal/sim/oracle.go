@@ -310,18 +310,34 @@ func (o *oracle) read(r *request, reply *actors.ReadReply) {
 	if i := sort.Search(len(o.log), func(i int) bool { return o.log[i].index > r.life.known }); i > 0 && reply.Index < o.log[i-1].index {
 		o.sim.fail("%s reads %s as of index %d although its disk said that %d is committed", r.life, r.path, reply.Index, r.life.known)
 	}
-	all := o.versions[r.path]
-	at := sort.Search(len(all), func(i int) bool { return all[i].index > reply.Index })
-	want := all[at-1]
-	same := reflect.DeepEqual(want.node, reply.Node) && len(want.children) == len(reply.Children) &&
-		(want.failure == nil) == (reply.Failure == nil)
-	for i := range want.children {
-		same = same && reflect.DeepEqual(want.children[i], reply.Children[i])
+	want := o.version(r.path, reply.Index)
+	same := reflect.DeepEqual(want.node, reply.Node) && (want.failure == nil) == (reply.Failure == nil)
+	if reply.View == nil {
+		same = same && sameChildren(want.children, reply.Children)
 	}
 	if !same {
 		o.sim.fail("%s reads %s at index %d as %+v %v, want %+v %v", r.life, r.path, reply.Index,
 			reply.Node, len(reply.Children), want.node, len(want.children))
 	}
+}
+
+// listed checks what a client has read from the view that answered it: all children of the
+// directory, as they were at the index of the answer.
+func (o *oracle) listed(r *request, reply *actors.ReadReply, children []*tree.Node) {
+	if want := o.version(r.path, reply.Index); !sameChildren(want.children, children) {
+		o.sim.fail("%s lists %s from a view at index %d with %d children that are not the %d of then", r.life, r.path, reply.Index,
+			len(children), len(want.children))
+	}
+}
+
+// version returns what a path was at an index.
+func (o *oracle) version(path string, index uint64) version {
+	all := o.versions[path]
+	return all[sort.Search(len(all), func(i int) bool { return all[i].index > index })-1]
+}
+
+func sameChildren(a, b []*tree.Node) bool {
+	return slices.EqualFunc(a, b, func(a, b *tree.Node) bool { return reflect.DeepEqual(a, b) })
 }
 
 func (o *oracle) find(index uint64) (at int, ok bool) {

@@ -95,6 +95,7 @@ type shape struct {
 	segment         int64
 	weather         weather
 	older           bool // the cluster is founded by the older program
+	children        int  // of a directory that the store actor lists itself
 }
 
 func newShape(rnd *mathrand.Rand) shape {
@@ -115,7 +116,8 @@ func newShape(rnd *mathrand.Rand) shape {
 			delay: time.Duration(pick(200, 1000, 5000, 20000)) * time.Microsecond,
 			lose:  float64(pick(0, 0, 1, 5)) / 100, twice: float64(pick(0, 1, 5)) / 100, stray: float64(pick(0, 1, 5)) / 100,
 		},
-		older: pick(0, 1) == 1,
+		older:    pick(0, 1) == 1,
+		children: pick(1, 2, 4, actors.MaxChildren),
 	}
 }
 
