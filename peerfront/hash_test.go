@@ -71,6 +71,7 @@ func TestHashIsForMembers(t *testing.T) {
 				if r := joining.Reply("POST"); r.Status != 200 {
 					t.Fatalf("join: %d %s", r.Status, r.Body)
 				}
+				s.Eventually("a second member", func() bool { return len(s.Machine.Inbox.Members()) == 2 }) // told after the answer
 			}
 			lookUp := func(ctx context.Context, host string) ([]netip.Addr, error) {
 				if _, bounded := ctx.Deadline(); !bounded {
