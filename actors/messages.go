@@ -338,8 +338,7 @@ type (
 	// outgoing: raft -> peer. For that member.
 	outgoing struct {
 		messages []*raftpb.Message
-		time     uint64 // of raftnode.Work, and its term
-		timeTerm uint64
+		time     uint64 // of raftnode.Work
 		frames   []transport.Frame
 	}
 	// moved: raft -> peer. The member has another address.

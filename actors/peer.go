@@ -61,7 +61,7 @@ func (p *peerActor) Receive(ctx actor.Context) {
 	case *outgoing:
 		p.retryRejects()
 		for _, message := range m.messages {
-			p.send(ctx, raftnode.Message{Message: message, Time: m.time, TimeTerm: m.timeTerm})
+			p.send(ctx, raftnode.Message{Message: message, Time: m.time})
 		}
 		for _, frame := range m.frames {
 			p.sendFrame(ctx, frame)

@@ -192,7 +192,7 @@ func (ps *peers) send(ctx actor.Context, work *raftnode.Work) {
 	out := make(map[uint64]*outgoing)
 	to := func(id uint64) *outgoing {
 		if out[id] == nil {
-			out[id] = &outgoing{time: work.Time, timeTerm: work.TimeTerm}
+			out[id] = &outgoing{time: work.Time}
 		}
 		return out[id]
 	}

@@ -23,14 +23,10 @@ type Reading struct {
 // votes of those that know it. One that has learned it from nobody since its start, because
 // all have restarted or it is alone, goes by its wall clock, but not back before the last
 // entry of its log.
-//
-// That begins another time, of which a member that was cut off from the new leader knows
-// nothing. What it says is told apart by the term of the leader whose time it is: a machine
-// whose log is of a later term does not take it.
 type Clock struct {
 	time, mono uint64 // it was time when Mono read mono
 	known, own bool
-	term       uint64 // of the leader whose time it is, 0 if that is not known
+	term       uint64 // of the leader that said so, 0 if none did
 	last       uint64 // the latest time in an entry of this machine's log
 }
 
@@ -89,20 +85,18 @@ func (c *Clock) follow(time, term uint64, now Reading) {
 	c.known, c.own, c.term = true, false, term
 }
 
-// hear notes the time according to a member that does not lead, which has it from the leader
-// of a term; 0 if it does not say.
-func (c *Clock) hear(time, term uint64, now Reading) {
+// hear notes the time according to a member that does not lead.
+func (c *Clock) hear(time uint64, now Reading) {
 	if !c.known {
 		c.set(time, now)
-		c.known, c.term = true, term
+		c.known = true
 	}
 }
 
-// lead makes the time of this machine that of the cluster: it has been elected in a term.
-func (c *Clock) lead(term uint64, now Reading) {
+// lead makes the time of this machine that of the cluster: it has been elected.
+func (c *Clock) lead(now Reading) {
 	c.own = c.own || !c.known
-	c.hear(c.At(now), term, now)
-	c.term = term
+	c.hear(c.At(now), now)
 }
 
 // inheritTime is for a machine that was just elected: entries that a leader it has followed
@@ -126,9 +120,8 @@ func (n *Node) hearTime(m Message, now Reading) {
 	case m.GetFrom() == n.role.leader && m.GetTerm() == n.role.term:
 		n.clock.follow(m.Time, m.GetTerm(), now)
 	default:
-		outdated := m.TimeTerm != 0 && m.TimeTerm < n.storage.lastTerm()
-		if !outdated && (n.members.has(m.GetFrom()) || !n.members.known()) {
-			n.clock.hear(m.Time, m.TimeTerm, now)
+		if n.members.has(m.GetFrom()) || !n.members.known() {
+			n.clock.hear(m.Time, now)
 		}
 	}
 }

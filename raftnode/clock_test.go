@@ -30,30 +30,30 @@ func TestClock(t *testing.T) {
 		{"also when it was set after the start", func(c *Clock) {}, at(time.Minute, noon), noon},
 		{"not before the last entry of the log", func(c *Clock) { c.reach(noon+hour, at(0, noon)) }, at(0, noon), noon + hour},
 		{"and from there on by what has passed", func(c *Clock) { c.reach(noon, at(0, 5)) }, at(time.Minute, 6), noon + 60*second},
-		{"a leader goes on by what passes, and not by its wall clock", func(c *Clock) { c.lead(2, at(0, noon)) }, at(time.Minute, noon+hour), noon + 60*second},
-		{"elected for the first time after the wall clock was set", func(c *Clock) { c.lead(2, at(time.Second, noon)) }, at(time.Minute, noon+hour), noon + 59*second},
+		{"a leader goes on by what passes, and not by its wall clock", func(c *Clock) { c.lead(at(0, noon)) }, at(time.Minute, noon+hour), noon + 60*second},
+		{"elected for the first time after the wall clock was set", func(c *Clock) { c.lead(at(time.Second, noon)) }, at(time.Minute, noon+hour), noon + 59*second},
 		{"elected again", func(c *Clock) {
-			c.lead(2, at(0, noon))
-			c.lead(2, at(time.Second, noon+hour))
+			c.lead(at(0, noon))
+			c.lead(at(time.Second, noon+hour))
 		}, at(time.Minute, noon), noon + 60*second},
 		{"a follower goes on by the time of its leader", func(c *Clock) { c.follow(noon-hour, 3, at(0, noon)) }, at(time.Minute, noon), noon - hour + 60*second},
 		{"also when it is elected", func(c *Clock) {
 			c.follow(noon-hour, 3, at(0, noon))
-			c.lead(2, at(time.Second, noon))
+			c.lead(at(time.Second, noon))
 		}, at(time.Minute, noon), noon - hour + 60*second},
 		{"what a machine has heard when it was elected", func(c *Clock) {
-			c.hear(noon-hour, 2, at(0, noon))
-			c.hear(noon, 2, at(0, noon))
-			c.lead(2, at(time.Second, noon))
+			c.hear(noon-hour, at(0, noon))
+			c.hear(noon, at(0, noon))
+			c.lead(at(time.Second, noon))
 		}, at(time.Minute, noon), noon - hour + 60*second},
 		{"is not before what is in its log", func(c *Clock) {
 			c.reach(noon+second, at(0, 0))
-			c.hear(noon, 2, at(0, noon))
+			c.hear(noon, at(0, noon))
 		}, at(0, noon), noon + second},
 		{"a leader is believed, whatever others have said", func(c *Clock) {
-			c.hear(noon-hour, 2, at(0, noon))
+			c.hear(noon-hour, at(0, noon))
 			c.follow(noon, 3, at(0, noon))
-			c.hear(noon-hour, 2, at(0, noon))
+			c.hear(noon-hour, at(0, noon))
 		}, at(0, noon), noon},
 		{"the next leader, too", func(c *Clock) {
 			c.follow(noon, 3, at(0, noon))
@@ -63,7 +63,7 @@ func TestClock(t *testing.T) {
 			c.follow(noon, 3, at(0, noon))
 			c.reach(noon, at(0, noon))
 			c.follow(noon-hour, 4, at(0, noon))
-			c.lead(2, at(0, noon))
+			c.lead(at(0, noon))
 		}, at(0, noon), noon - hour},
 		{"a message that was held up does not turn time back", func(c *Clock) {
 			c.follow(noon, 3, at(0, noon))
@@ -106,16 +106,16 @@ func TestTimesFromOtherMachines(t *testing.T) {
 	}
 	c.reach(noon, at(0, noon))
 	want(false, false)
-	c.lead(2, at(0, noon))
-	c.lead(2, at(0, noon))
+	c.lead(at(0, noon))
+	c.lead(at(0, noon))
 	want(true, true)
 	c.follow(noon, 2, at(0, noon))
 	want(true, false)
-	c.lead(2, at(0, noon))
+	c.lead(at(0, noon))
 	want(true, false)
 	c = Clock{}
-	c.hear(noon, 2, at(0, noon))
-	c.lead(2, at(0, noon))
+	c.hear(noon, at(0, noon))
+	c.lead(at(0, noon))
 	want(true, false)
 }
 
@@ -133,7 +133,7 @@ func TestTimeIsHandedOverToTheNextLeader(t *testing.T) {
 		}
 		read := func(i int) Reading { return Reading{Mono: uint64(mono[i]), Wall: uint64(wall[i])} }
 		leader, term, last := 0, uint64(1), uint64(0)
-		clocks[leader].lead(2, read(leader))
+		clocks[leader].lead(read(leader))
 		for i := 1; i < machines; i++ {
 			clocks[i].follow(clocks[leader].At(read(leader)), term, read(i))
 		}
@@ -164,7 +164,7 @@ func TestTimeIsHandedOverToTheNextLeader(t *testing.T) {
 					clocks[i].follow(now, term, read(i))
 				}
 				leader, term = rapid.IntRange(0, machines-1).Draw(t, "leader"), term+1
-				clocks[leader].lead(2, read(leader))
+				clocks[leader].lead(read(leader))
 				for i := range clocks {
 					if i != leader {
 						clocks[i].follow(clocks[leader].At(read(leader)), term, read(i))

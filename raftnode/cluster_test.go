@@ -18,7 +18,7 @@ import (
 type packet struct {
 	from, life, to  uint64
 	message         *raftpb.Message
-	time, timeTerm  uint64 // of the log, sent with a message
+	time            uint64 // of the log, sent with a message
 	forward, reject []byte
 }
 
@@ -233,7 +233,7 @@ func (c *cluster) deliver(p *packet) {
 	s := c.at(int(p.to))
 	switch {
 	case p.message != nil:
-		err = s.node.Step(raftnode.Message{Message: proto.Clone(p.message).(*raftpb.Message), Time: p.time, TimeTerm: p.timeTerm}, s.reading())
+		err = s.node.Step(raftnode.Message{Message: proto.Clone(p.message).(*raftpb.Message), Time: p.time}, s.reading())
 		if from := c.sender(p); from != nil && p.message.GetType() == raftpb.MsgSnap {
 			from.node.SnapshotSent(p.to, true)
 		}

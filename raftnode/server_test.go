@@ -234,7 +234,7 @@ func (s *server) accept(w raftnode.Work) {
 		s.wal = append(s.wal, w.Append)
 	}
 	for _, m := range w.Messages {
-		c.send(&packet{from: s.id, life: s.lives, to: m.GetTo(), message: proto.Clone(m).(*raftpb.Message), time: w.Time, timeTerm: w.TimeTerm})
+		c.send(&packet{from: s.id, life: s.lives, to: m.GetTo(), message: proto.Clone(m).(*raftpb.Message), time: w.Time})
 	}
 	for _, f := range w.Forwards {
 		c.send(&packet{from: s.id, life: s.lives, to: f.To, forward: f.Payload})

@@ -216,33 +216,3 @@ func TestTheTimeOfTheLogAfterAFullRestart(t *testing.T) {
 		})
 	}
 }
-
-// A leader that had to begin by its wall clock has begun another time. The next one does not go
-// back to the time before, which a member still knows that was cut off meanwhile: keys that were
-// set by the new time would expire early.
-func TestTheTimeOfAnEarlierLeaderIsOver(t *testing.T) {
-	c := grown(repeatable(t), 3)
-	first, next, apart := c.at(1), c.at(2), c.at(3)
-	c.write(first)
-	c.isolate(apart)
-	c.clock += uint64(hour)
-	for _, s := range []*server{first, next} {
-		s.crash(0)
-		s.skew = -2 * hour
-	}
-	for _, s := range []*server{first, next} {
-		s.start()
-	}
-	c.settle()
-	c.elect(first)
-	from, before := c.now(), c.write(first)
-	next.crash(0)
-	next.start()
-	c.heal()
-	c.isolate(first)
-	c.settle()
-	c.elect(next)
-	if after, passed := c.write(next), c.now()-from; after < before || after > before+passed {
-		t.Fatalf("the time of the log was %d, and %v later after %v", before, time.Duration(after-before), time.Duration(passed))
-	}
-}

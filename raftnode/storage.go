@@ -258,12 +258,6 @@ func (s *storage) Term(index uint64) (uint64, error) {
 	return s.runs[sort.Search(len(s.runs), func(i int) bool { return s.runs[i].first > index })-1].term, nil
 }
 
-// lastTerm is the term of the last entry, 0 if there was none yet.
-func (s *storage) lastTerm() uint64 {
-	term, _ := s.Term(s.last) // that of the last entry is always known
-	return term
-}
-
 // Entries implements [raft.Storage]. Entries older than those in memory are read back; until
 // that is done it returns none.
 func (s *storage) Entries(lo, hi, maxSize uint64) ([]*raftpb.Entry, error) {

@@ -23,11 +23,10 @@ type Work struct {
 	Failed []Failure
 	// Leader is set when the leader, or the term, has changed.
 	Leader *Leader
-	// Messages are for other machines. They may be lost. Time and TimeTerm go with them, as in
-	// [Message].
+	// Messages are for other machines. They may be lost. Time goes with them: it is that of
+	// the log, 0 if this machine does not know it.
 	Messages []*raftpb.Message
 	Time     uint64
-	TimeTerm uint64
 	// Forwards and Rejects are for other machines as well.
 	Forwards []Forward
 	Rejects  []Reject
@@ -121,10 +120,10 @@ func (n *Node) Work(now Reading) (Work, bool) {
 	}
 	n.work.Reads = n.reads.release(n.committed.handedOut, n.work.Reads)
 	if n.role.leads {
-		n.clock.lead(n.role.term, now)
+		n.clock.lead(now)
 	}
 	if n.clock.Known() {
-		n.work.Time, n.work.TimeTerm = n.clock.At(now), n.clock.term
+		n.work.Time = n.clock.At(now)
 	}
 	work := n.work
 	n.work = Work{}

@@ -140,7 +140,7 @@ func (s *speech) say() bool {
 		return true
 	case opRaft:
 		m := s.message()
-		payload, err := raftnode.Message{Message: m, Time: s.near(uint64(epoch.Add(s.now))), TimeTerm: uint64(s.byte() % 8)}.Encode()
+		payload, err := raftnode.Message{Message: m, Time: s.near(uint64(epoch.Add(s.now)))}.Encode()
 		if err != nil {
 			return true
 		}
