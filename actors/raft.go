@@ -70,7 +70,7 @@ func (r *raftActor) Receive(ctx actor.Context) {
 	case *releaseLog:
 		r.must(r.node.Release(m.index))
 	case *readBack:
-		r.must(r.node.HasRead(m.from, m.entries))
+		r.must(r.node.ReadBackDone(m.from, m.entries))
 	case tick:
 		r.node.Tick()
 		mono := r.clock().Mono
@@ -226,8 +226,8 @@ func (r *raftActor) work(ctx actor.Context) {
 		if work.SlowDisk {
 			r.log.Warn(SlowDisk)
 		}
-		if work.Unpromoted != nil {
-			r.log.Warn("cannot promote a learner yet", "error", work.Unpromoted)
+		if work.PromoteErr != nil {
+			r.log.Warn("cannot promote a learner yet", "error", work.PromoteErr)
 		}
 		r.logSkipped(work.Skipped)
 		if u := work.Unappliable; u != nil {

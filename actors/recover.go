@@ -58,7 +58,7 @@ func OpenDisk(fsys vfs.FS, opts wal.Options) (disk *Disk, err error) {
 func ReadDisk(fsys vfs.FS, lock io.Closer, opts wal.Options) (*Disk, error) {
 	d := &Disk{
 		fsys: fsys, opts: opts, lock: lock, store: store.New(), book: witness.NewBook(nil),
-		skip: raftnode.Skip{Understood: store.CheckCommand},
+		skip: raftnode.Skip{CheckCommand: store.CheckCommand},
 	}
 	err := d.read()
 	if errors.Is(err, wal.ErrNoLog) {
@@ -74,7 +74,7 @@ func ReadDisk(fsys vfs.FS, lock io.Closer, opts wal.Options) (*Disk, error) {
 func (d *Disk) read() (err error) {
 	opts := d.opts
 	if opts.Keep == 0 {
-		opts.Keep = raftnode.InMemory
+		opts.Keep = raftnode.DefaultMaxInMemory
 	}
 	opts.Restore = func(body io.Reader) error {
 		s, err := store.Restore(body)

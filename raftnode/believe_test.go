@@ -58,7 +58,7 @@ func late(m *raftpb.Message, leads bool) bool {
 	return !leads && (m.GetType() == raftpb.MsgAppResp || m.GetType() == raftpb.MsgHeartbeatResp)
 }
 
-func number(b uint64) []byte { return binary.LittleEndian.AppendUint64(nil, b) }
+func contextOf(b uint64) []byte { return binary.LittleEndian.AppendUint64(nil, b) }
 
 // entries returns entries with the given terms.
 func entries(first uint64, terms ...uint64) (list []*raftpb.Entry) {
@@ -162,7 +162,7 @@ var forgeries = []forgery{
 		return &raftpb.Message{Type: raftpb.MsgReadIndex.Enum()}
 	}},
 	{"question with a term", func(p position) *raftpb.Message {
-		return &raftpb.Message{Type: raftpb.MsgReadIndex.Enum(), Term: new(p.term), Entries: []*raftpb.Entry{{Data: number(1)}}}
+		return &raftpb.Message{Type: raftpb.MsgReadIndex.Enum(), Term: new(p.term), Entries: []*raftpb.Entry{{Data: contextOf(1)}}}
 	}},
 	{"answer without a question", func(p position) *raftpb.Message {
 		return &raftpb.Message{Type: raftpb.MsgReadIndexResp.Enum(), Term: new(p.term)}
@@ -202,7 +202,7 @@ var ofTheTerm = []forgery{
 		return &raftpb.Message{Type: raftpb.MsgAppResp.Enum(), Term: new(p.term), Index: new(p.last + 100), Reject: new(true), RejectHint: new(p.last + 100)}
 	}},
 	{"answer to a question that was not asked", func(p position) *raftpb.Message {
-		return &raftpb.Message{Type: raftpb.MsgHeartbeatResp.Enum(), Term: new(p.term), Context: number(1 << 40)}
+		return &raftpb.Message{Type: raftpb.MsgHeartbeatResp.Enum(), Term: new(p.term), Context: contextOf(1 << 40)}
 	}},
 	{"answer to half a question", func(p position) *raftpb.Message {
 		return &raftpb.Message{Type: raftpb.MsgHeartbeatResp.Enum(), Term: new(p.term), Context: []byte("123")}
@@ -429,7 +429,7 @@ func TestEntriesOfOthersAreChecked(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			cfg := testConfig()
-			cfg.Skip = raftnode.Skip{Indexes: c.skip, Understood: func(command []byte) error {
+			cfg.Skip = raftnode.Skip{Indexes: c.skip, CheckCommand: func(command []byte) error {
 				if string(command) == "bad" {
 					return errors.New("garbage")
 				}

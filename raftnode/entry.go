@@ -40,9 +40,9 @@ type content struct {
 	command []byte             // nil: none
 }
 
-// open returns what an entry carries. The error says why it cannot be applied by this
+// decodeContent returns what an entry carries. The error says why it cannot be applied by this
 // program, whatever the command is.
-func open(e *raftpb.Entry) (c content, err error) {
+func decodeContent(e *raftpb.Entry) (c content, err error) {
 	envelope := e.GetData()
 	switch e.GetType() {
 	case raftpb.EntryNormal:
@@ -69,7 +69,7 @@ func open(e *raftpb.Entry) (c content, err error) {
 
 // timeOf returns the time in an entry of the log, 0 if it carries no command.
 func timeOf(e *raftpb.Entry) uint64 {
-	c, _ := open(e) // applying it reports what is wrong
+	c, _ := decodeContent(e) // applying it reports what is wrong
 	return c.now
 }
 

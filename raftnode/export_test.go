@@ -33,7 +33,7 @@ func (n *Node) Campaign() error     { return n.raw.Campaign() }
 func (n *Node) ForgetLeader() error { return n.raw.ForgetLeader() }
 
 // Fed returns for how many members a sent snapshot is recorded.
-func (n *Node) Fed() int { return len(n.snapshots.fed) }
+func (n *Node) Fed() int { return len(n.snapshots.catchingUp) }
 
 // Members returns Raft's voters and learners in ascending order.
 func (n *Node) Members() []uint64 {
@@ -54,7 +54,7 @@ func NewOrigin(low uint64) Origin {
 }
 
 func (o Origin) Take(id uint64) bool         { return o.o.take(id) }
-func (o Origin) Settle(low uint64)           { o.o.settle(low) }
+func (o Origin) Settle(low uint64)           { o.o.advance(low) }
 func (o Origin) Refuse(id uint64, err error) { o.o.refuse(id, err) }
 func (o Origin) Refused(id uint64) error     { return o.o.refused[id] }
 
@@ -62,7 +62,7 @@ func (o Origin) Refused(id uint64) error     { return o.o.refused[id] }
 func (o Origin) Size() (words, refused int) { return len(o.o.decided.words), len(o.o.refused) }
 
 // SinceSnapshot is how many bytes of the log are in no durable snapshot.
-func (n *Node) SinceSnapshot() uint64 { return n.storage.since() }
+func (n *Node) SinceSnapshot() uint64 { return n.storage.sinceSnapshot() }
 
 // TermsAhead is how many terms a machine may have missed while it was down.
-const TermsAhead = termsAhead
+const TermsAhead = maxTermJump

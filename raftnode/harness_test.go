@@ -290,7 +290,7 @@ func (m *machine) accept(w raftnode.Work) {
 		m.acceptApply(w.Apply)
 	}
 	if r := w.ReadBack; r != nil {
-		if err := m.node.HasRead(r.From, m.disk.read(r)); err != nil {
+		if err := m.node.ReadBackDone(r.From, m.disk.read(r)); err != nil {
 			m.t.Fatalf("%v", err)
 		}
 	}

@@ -40,8 +40,8 @@ func (m *membership) carryOut(index uint64, typ raftpb.ConfChangeType, id uint64
 	case raftpb.ConfChangeAddLearnerNode:
 		conf.Learners = append(conf.Learners, id)
 	}
-	m.proposed()
-	m.handedOut(index)
+	m.noteProposed()
+	m.noteHandedOut(index)
 	m.apply(&raftpb.ConfChange{Type: typ.Enum(), NodeId: new(id)}, conf)
 }
 
@@ -68,7 +68,7 @@ func TestMembershipStaysValid(t *testing.T) {
 					return
 				}
 				typ := raftpb.ConfChangeAddLearnerNode
-				if m.votes(member.ID) {
+				if m.isVoter(member.ID) {
 					typ = raftpb.ConfChangeAddNode
 				}
 				index++
@@ -91,7 +91,7 @@ func TestMembershipStaysValid(t *testing.T) {
 				if m.checkRemove(id, alive) != nil {
 					return
 				}
-				if voted := m.votes(id); voted && m.losesQuorum(id, alive) {
+				if voted := m.isVoter(id); voted && m.losesQuorum(id, alive) {
 					t.Fatalf("%d may go, and too few of the voters %v are alive", id, m.voters())
 				}
 				index++
@@ -143,12 +143,12 @@ func TestMembershipStaysValid(t *testing.T) {
 // A change is in flight until its own entry is applied, not one before it.
 func TestMembershipChangeInFlight(t *testing.T) {
 	m := leaderOf([]uint64{1})
-	m.proposed()
+	m.noteProposed()
 	m.applied(6)
 	if !m.changing {
 		t.Fatal("over before its entry was handed out")
 	}
-	m.handedOut(7)
+	m.noteHandedOut(7)
 	m.applied(6)
 	if !m.changing {
 		t.Fatal("over when the entry before it is applied")
@@ -157,8 +157,8 @@ func TestMembershipChangeInFlight(t *testing.T) {
 	if m.changing {
 		t.Fatal("in flight though it is applied")
 	}
-	m.handedOut(8) // of another leader
-	m.proposed()
+	m.noteHandedOut(8) // of another leader
+	m.noteProposed()
 	m.applied(8)
 	if !m.changing {
 		t.Fatal("a change of another leader ends that of this one")

@@ -9,9 +9,9 @@ import (
 	"google.golang.org/protobuf/proto"
 )
 
-// maxBare is how many entries of a log, beyond one for each term, may carry no command
+// maxWithoutCommand is how many entries of a log, beyond one for each term, may carry no command
 // one after the other: the promotions of learners. There are far fewer.
-const maxBare = 1 << 10
+const maxWithoutCommand = 1 << 10
 
 // ErrBadSnapshot is why a snapshot of another member is not received, or not installed.
 var ErrBadSnapshot = errors.New("this is no snapshot for this machine")
@@ -39,7 +39,7 @@ func DecodeOffer(b []byte) (*raftpb.Message, error) {
 	if got.GetType() != raftpb.MsgSnap {
 		return nil, badSnapshot("its message is %s", got.GetType())
 	}
-	if err := plausibleSnapshot(got); err != nil {
+	if err := checkSnapshot(got); err != nil {
 		return nil, badSnapshot("%v", err)
 	}
 	return m, nil
@@ -50,7 +50,7 @@ func DecodeOffer(b []byte) (*raftpb.Message, error) {
 // machine belongs to. needed is false if this machine has the entries already: Raft has to get
 // the message all the same, because the leader does not know that.
 func (n *Node) Offered(m *raftpb.Message) (needed bool, err error) {
-	if err := n.believe(Message{Message: m}); err != nil {
+	if err := n.validate(Message{Message: m}); err != nil {
 		return false, badSnapshot("%v", err)
 	}
 	meta, status := m.GetSnapshot().GetMetadata(), n.raw.BasicStatus()
@@ -75,7 +75,7 @@ func (n *Node) offeredSize(meta *raftpb.SnapshotMetadata) uint64 {
 // of the last command in it, and roster who the members are.
 func CheckState(meta *raftpb.SnapshotMetadata, index uint64, roster Roster) error {
 	conf := meta.GetConfState()
-	if last := meta.GetIndex(); index > last || last-index > meta.GetTerm()+maxBare {
+	if last := meta.GetIndex(); index > last || last-index > meta.GetTerm()+maxWithoutCommand {
 		return badSnapshot("it is to end at entry %d, and its last command is %d", last, index)
 	}
 	listed := make([]uint64, len(roster.Members))

@@ -44,8 +44,8 @@ func (os *origins) refuse(p *proposal, err error) {
 	}
 }
 
-// settle notes that no ID below low is in flight any more.
-func (o *origin) settle(low uint64) {
+// advance notes that no ID below low is in flight any more.
+func (o *origin) advance(low uint64) {
 	if low <= o.low {
 		return
 	}

@@ -117,13 +117,13 @@ func TestObsoleteReadBacksAreNotUsed(t *testing.T) {
 	for i, e := range entries {
 		entries[i] = &raftpb.Entry{Index: e.Index, Term: new(e.GetTerm() + 1), Data: []byte("of another branch")}
 	}
-	if err := l.node.HasRead(l.asked.From, entries); err != nil {
+	if err := l.node.ReadBackDone(l.asked.From, entries); err != nil {
 		t.Fatal(err)
 	}
 	l.unread = false
 	c.pass(20)
 	c.wantSame()
-	if err := l.node.HasRead(1, nil); err == nil {
+	if err := l.node.ReadBackDone(1, nil); err == nil {
 		t.Error("entries that were not requested are accepted")
 	}
 }

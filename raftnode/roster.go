@@ -114,9 +114,9 @@ func (m *membership) checkRemove(id uint64, alive func(id uint64) bool) error {
 		return ErrRemoved
 	case !m.has(id):
 		return ErrUnknownMember
-	case m.votesAlone(id):
+	case m.isOnlyVoter(id):
 		return ErrLastVoter
-	case m.votes(id) && m.losesQuorum(id, alive):
+	case m.isVoter(id) && m.losesQuorum(id, alive):
 		return ErrLosesQuorum
 	}
 	return nil

@@ -206,7 +206,7 @@ func (s *server) hasRead() {
 	s.c.t.Helper()
 	r := s.asked
 	s.asked = nil
-	if err := s.node.HasRead(r.From, someOf(s.disk.entries[r.From-s.disk.base-1:], r.Bytes)); err != nil {
+	if err := s.node.ReadBackDone(r.From, someOf(s.disk.entries[r.From-s.disk.base-1:], r.Bytes)); err != nil {
 		s.c.t.Fatalf("%v", err)
 	}
 }

@@ -43,7 +43,7 @@ func unappliable(t *testing.T) map[string]*raftpb.Entry {
 }
 
 func skip(indexes ...uint64) func(*raftnode.Config) {
-	return func(c *raftnode.Config) { c.Skip = raftnode.Skip{Indexes: indexes, Understood: understood} }
+	return func(c *raftnode.Config) { c.Skip = raftnode.Skip{Indexes: indexes, CheckCommand: understood} }
 }
 
 // poisoned restarts a machine with a committed entry at index 3.
@@ -96,7 +96,7 @@ func TestAnEntryThatCanBeAppliedIsNotSkipped(t *testing.T) {
 	if !slices.Equal(m.skipped, []raftnode.Skipped{{Index: 3}}) {
 		t.Errorf("skipped %+v", m.skipped)
 	}
-	s := raftnode.Skip{Indexes: []uint64{3}, Understood: understood}
+	s := raftnode.Skip{Indexes: []uint64{3}, CheckCommand: understood}
 	if err := s.Check([]*raftpb.Entry{e}); err == nil {
 		t.Error("it may be skipped")
 	}

@@ -39,8 +39,8 @@ func (n *Node) Understands(member uint64, commands version.Range) {
 // part. It is 0 as long as this machine does not know it.
 func (n *Node) Version() uint32 { return max(n.members.roster.Version, n.members.versions.raising) }
 
-// lookAtVersions decides whether the next call of Work raises the version.
-func (n *Node) lookAtVersions() {
+// scheduleRaise decides whether the next call of Work raises the version.
+func (n *Node) scheduleRaise() {
 	v := &n.members.versions
 	v.due = 0
 	if n.role.leads && n.mayChange() && !n.transferring() && !n.full() {
@@ -74,7 +74,7 @@ func (m *membership) raisable(own version.Range, alive func(id uint64) bool) uin
 	return 0
 }
 
-// raise proposes what lookAtVersions has decided. It counts as a conf change: no machine
+// raise proposes what scheduleRaise has decided. It counts as a conf change: no machine
 // joins meanwhile that could not apply it.
 func (n *Node) raise(now uint64) {
 	v := &n.members.versions
@@ -84,14 +84,14 @@ func (n *Node) raise(now uint64) {
 		return
 	}
 	if n.step(&raftpb.Entry{Data: encodeEntry(raiseID, now, n.cfg.RaiseTo(to))}) == nil {
-		n.members.proposed()
+		n.members.noteProposed()
 		v.raising = to
 	}
 }
 
-// raised notes the index of an entry that raises the version, when it is handed out.
-func (m *membership) raised(index, id uint64) {
+// noteRaise notes the index of an entry that raises the version, when it is handed out.
+func (m *membership) noteRaise(index, id uint64) {
 	if id == raiseID && m.versions.raising > 0 {
-		m.handedOut(index)
+		m.noteHandedOut(index)
 	}
 }

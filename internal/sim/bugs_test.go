@@ -87,7 +87,7 @@ var bugs = []bug{
 	{"let a removed member join", 60, []edit{{"raftnode/roster.go", `if slices.Contains(r.Removed, member.ID) {`, `if member.ID == 0 {`}}},
 	{"truncate a damaged log", 60, []edit{{"wal/replay.go", `after, found := recordAfter(data, h.crc, offset, end); found`, `after, found := recordAfter(data, h.crc, offset, end); found && after == 0`}}},
 	{"forget the vote", 30, []edit{{"raftnode/appends.go", `&raftpb.HardState{Term: m.Term, Vote: m.Vote, Commit: m.Commit}`, `&raftpb.HardState{Term: m.Term, Vote: new(uint64(0)), Commit: m.Commit}`}}},
-	{"retry a proposal that may be committed", 60, []edit{{"raftnode/proposals.go", `if !p.done && !p.kept && p.term < term {`, `if !p.done {`}}},
+	{"retry a proposal that may be committed", 60, []edit{{"raftnode/proposals.go", `if !p.done && !p.maybeInSnapshot && p.term < term {`, `if !p.done {`}}},
 	{"deny a proposal of unknown outcome", 60, []edit{{"raftnode/node.go", `n.fail(p.token, ErrUnknownOutcome)`, `n.fail(p.token, ErrNoLeader)`}}},
 	{"propose a forward of any term", 100, []edit{{"raftnode/forward.go", `if !n.role.leads || p.term != n.role.term ||`, `p.term = n.role.term
 	if !n.role.leads ||`}}},
@@ -115,7 +115,7 @@ func (rs *reads) add(`}}},
 			err = fsys.SyncDir()
 		}
 `, ``}}},
-	{"keep entries whose segments were removed", 20, []edit{{"raftnode/storage.go", `s.first, s.before, s.runs = index+1, before, runs`, `_, _ = before, runs`}}},
+	{"keep entries whose segments were removed", 20, []edit{{"raftnode/storage.go", `s.first, s.prevTerm, s.runs = index+1, before, runs`, `_, _ = before, runs`}}},
 	{"accept a member that has lost entries", 100, []edit{{"witness/record.go", `case b.records[member].lacks(reach):`, `case b.records[member].lacks(reach) && member == 0:`}}},
 	{"forget the witness records at a restart", 100, []edit{{"actors/recover.go", `d.book, d.Forgotten = witness.Load`, `_, d.Forgotten = witness.Load`}}},
 	{"count entries that a new leader may overwrite", 60, []edit{{"witness/record.go", `if reach.Term == r.Term && reach.LastTerm == r.Term {`, `if reach.Term == r.Term {`}}},
