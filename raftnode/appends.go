@@ -23,7 +23,7 @@ func (n *Node) Appended(a *Append) error {
 	}
 	if a.Snapshot != nil {
 		if err := n.storage.ApplySnapshot(a.Snapshot, n.offeredSize(a.Snapshot)); err != nil {
-			return fmt.Errorf("raftnode: install the snapshot at index %d: %w", a.Snapshot.GetIndex(), err)
+			return fmt.Errorf("raftnode: install snapshot at index %d: %w", a.Snapshot.GetIndex(), err)
 		}
 		n.install(a.Snapshot)
 	}

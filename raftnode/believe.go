@@ -28,17 +28,17 @@ const (
 )
 
 var (
-	errType        = errors.New("such a message does not come from another machine")
-	errSender      = errors.New("no member has such an ID")
-	errTerm        = errors.New("no elections explain the term")
-	errIndex       = errors.New("no log has such an index or term")
+	errType        = errors.New("no machine sends such a message to another")
+	errSender      = errors.New("invalid sender or receiver")
+	errTerm        = errors.New("implausible term")
+	errIndex       = errors.New("implausible index or term of an entry")
 	errTime        = errors.New("no clock says that time")
-	errEntries     = errors.New("its entries do not follow each other")
-	errFields      = errors.New("it carries what such a message does not")
-	errMemberID    = errors.New("it changes what no member can be")
-	errContext     = errors.New("it answers a question that was not asked")
-	errLeader      = errors.New("another machine leads in that term")
-	errUnsolicited = errors.New("it is about entries that this machine does not have")
+	errEntries     = errors.New("its entries are not contiguous")
+	errFields      = errors.New("it has fields that such a message does not have")
+	errMemberID    = errors.New("a conf change with an invalid member ID")
+	errContext     = errors.New("invalid or unknown ReadIndex context")
+	errLeader      = errors.New("the term has another leader")
+	errUnsolicited = errors.New("it acks or rejects entries beyond the log")
 )
 
 // checkMessage returns why no member can have sent a message, whatever the state of the cluster
@@ -112,19 +112,19 @@ func checkSnapshot(m *raftpb.Message) error {
 	ids := slices.Sorted(slices.Values(slices.Concat(conf.GetVoters(), conf.GetLearners())))
 	switch {
 	case meta.GetIndex() == 0 || meta.GetIndex() >= maxTermOrIndex:
-		return fmt.Errorf("it ends at entry %d", meta.GetIndex())
+		return fmt.Errorf("invalid index %d", meta.GetIndex())
 	case meta.GetTerm() == 0 || meta.GetTerm() > m.GetTerm():
-		return fmt.Errorf("it is of term %d, and its leader of term %d", meta.GetTerm(), m.GetTerm())
+		return fmt.Errorf("its term is %d, and that of its leader %d", meta.GetTerm(), m.GetTerm())
 	case len(conf.GetVoters()) == 0:
-		return errors.New("nobody has a vote in it")
+		return errors.New("it has no voters")
 	case len(conf.GetVotersOutgoing()) > 0 || len(conf.GetLearnersNext()) > 0 || conf.GetAutoLeave():
-		return errors.New("it is of a membership change of a kind that this program does not make")
+		return errors.New("it has a joint configuration, which this program does not make")
 	case ids[0] == 0 || ids[len(ids)-1] >= reservedIDs:
-		return fmt.Errorf("a member in it has the ID %016x", ids[len(ids)-1])
+		return fmt.Errorf("invalid member ID %016x", ids[len(ids)-1])
 	case len(slices.Compact(slices.Clone(ids))) != len(ids):
-		return errors.New("a member is in it twice")
+		return errors.New("duplicate member")
 	case !slices.Contains(ids, m.GetTo()):
-		return errors.New("the machine that it is for is no member in it")
+		return errors.New("its receiver is not a member in it")
 	}
 	return nil
 }
@@ -149,7 +149,7 @@ func (n *Node) validate(m Message) error {
 		err = n.cfg.Skip.checkEntries(m.GetEntries(), m.Unproven)
 	}
 	if err != nil {
-		return fmt.Errorf("raftnode: a message %s from %016x in term %d is refused: %w", m.GetType(), m.GetFrom(), m.GetTerm(), err)
+		return fmt.Errorf("raftnode: refused message %s from %016x in term %d: %w", m.GetType(), m.GetFrom(), m.GetTerm(), err)
 	}
 	return nil
 }

@@ -94,7 +94,7 @@ func (n *Node) promoteLearner() {
 func (n *Node) stepChange(change *raftpb.ConfChange) error {
 	data, err := proto.Marshal(change)
 	if err != nil {
-		return fmt.Errorf("raftnode: membership change: %w", err)
+		return fmt.Errorf("raftnode: marshal conf change: %w", err)
 	}
 	if err := n.step(&raftpb.Entry{Type: raftpb.EntryConfChange.Enum(), Data: data}); err != nil {
 		return err

@@ -171,7 +171,7 @@ func CheckForward(payload []byte, most int, check func(command []byte) error) er
 	case err != nil:
 		return err
 	case len(p.command) > most:
-		return fmt.Errorf("raftnode: a forwarded command has %d bytes, at most %d are taken", len(p.command), most)
+		return fmt.Errorf("raftnode: forwarded command of %d bytes exceeds the limit of %d", len(p.command), most)
 	case p.kind != KindCommand:
 		return nil
 	}
@@ -269,7 +269,7 @@ func (n *Node) encodeForward(p *proposal) []byte {
 
 func decodeForward(b []byte) (*proposal, error) {
 	if len(b) < forwardSize || ProposalKind(b[32]) > KindRemove {
-		return nil, fmt.Errorf("raftnode: a forwarded proposal of %d bytes makes no sense", len(b))
+		return nil, fmt.Errorf("raftnode: malformed forwarded proposal of %d bytes", len(b))
 	}
 	p := &proposal{
 		originID: binary.LittleEndian.Uint64(b),
@@ -281,7 +281,7 @@ func decodeForward(b []byte) (*proposal, error) {
 		command:  b[forwardSize:],
 	}
 	if p.originID < p.low || p.originID-p.low > forwardWindow {
-		return nil, fmt.Errorf("raftnode: a forwarded proposal with ID %d and others from %d on makes no sense", p.originID, p.low)
+		return nil, fmt.Errorf("raftnode: malformed forwarded proposal: ID %d, lowest in flight %d", p.originID, p.low)
 	}
 	return p, nil
 }
@@ -302,7 +302,7 @@ func encodeReject(id uint64, err error) []byte {
 // decodeReject returns which proposal was not proposed, and why.
 func decodeReject(b []byte) (id uint64, cause, err error) {
 	if len(b) != rejectSize && len(b) != rejectSize+8 {
-		return 0, nil, fmt.Errorf("raftnode: a rejection of %d bytes makes no sense", len(b))
+		return 0, nil, fmt.Errorf("raftnode: malformed rejection of %d bytes", len(b))
 	}
 	id = binary.LittleEndian.Uint64(b)
 	cause, ok := rejectErrors[rejectReason(b[8])]

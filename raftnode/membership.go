@@ -103,7 +103,7 @@ func (m *membership) stepDown() {
 // checkChange returns why Raft cannot carry out a conf change.
 func (m *membership) checkChange(change *raftpb.ConfChange) error {
 	if removesVote(change) && m.isOnlyVoter(change.GetNodeId()) {
-		return fmt.Errorf("membership change that leaves nobody with a vote: it takes that of %016x", change.GetNodeId())
+		return fmt.Errorf("conf change leaves no voter: it removes the vote of %016x", change.GetNodeId())
 	}
 	return nil
 }

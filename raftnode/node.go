@@ -25,14 +25,14 @@ var (
 	// many requests, or bytes of them, wait. The request was not proposed.
 	ErrOverloaded = errors.New("too many requests")
 	// ErrTooManyMembers: the cluster has Config.MaxMembers machines already.
-	ErrTooManyMembers = errors.New("the cluster has as many machines as it may have")
+	ErrTooManyMembers = errors.New("the cluster has its maximum number of machines")
 	// ErrLastVoter: the only machine with a vote cannot be removed.
 	ErrLastVoter = errors.New("the last machine of a cluster cannot be removed")
 	// ErrLosesQuorum: too few of the machines that would remain are alive.
-	ErrLosesQuorum = errors.New("the machines that would remain and are alive would be no majority: remove the dead ones first, or start them")
+	ErrLosesQuorum = errors.New("the removal would lose quorum: too few of the remaining machines are alive; remove the dead ones first, or start them")
 	// ErrLost: this machine has acked entries that it does not have. It must not go on: a
 	// leader that counted its ack may have told a client that they are safe.
-	ErrLost = errors.New("this machine lacks entries that it has acknowledged")
+	ErrLost = errors.New("this machine has lost entries that it had acked")
 	// ErrBadCommand: the leader does not understand the command, or no client may ask for it.
 	// It was not proposed.
 	ErrBadCommand = errors.New("the leader refuses the command: it is malformed, too long, or of a version that the leader does not know")
@@ -157,7 +157,7 @@ func New(cfg Config, state State, now Reading) (*Node, error) {
 		n.committed.handedOut, n.committed.term, n.committed.applied = meta.GetIndex(), meta.GetTerm(), meta.GetIndex()
 	}
 	if term := state.HardState.GetTerm(); term >= maxTermOrIndex {
-		return nil, fmt.Errorf("raftnode: no elections explain the term of the log, %d: an earlier version has taken it from a forged message", term)
+		return nil, fmt.Errorf("raftnode: implausible term %d in the log: an earlier version of this program took it from a forged message", term)
 	}
 	n.committed.durable = state.HardState.GetCommit()
 	n.clock.reach(state.Time, now)

@@ -288,8 +288,8 @@ func TestAnEntryOfANewerVersionIsAnError(t *testing.T) {
 	}{
 		{"envelope", &raftpb.Entry{Type: raftpb.EntryNormal.Enum(), Data: append([]byte{2}, valid[1:]...)}, "start the version that wrote it"},
 		{"cut short", &raftpb.Entry{Type: raftpb.EntryNormal.Enum(), Data: valid[:16]}, "shorter than its envelope"},
-		{"type", &raftpb.Entry{Type: raftpb.EntryConfChangeV2.Enum()}, "it needs a newer version"},
-		{"membership", &raftpb.Entry{Type: raftpb.EntryConfChange.Enum(), Data: []byte{0xff}}, "membership change"},
+		{"type", &raftpb.Entry{Type: raftpb.EntryConfChangeV2.Enum()}, "needs a newer version"},
+		{"membership", &raftpb.Entry{Type: raftpb.EntryConfChange.Enum(), Data: []byte{0xff}}, "conf change"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			m := leading(t)

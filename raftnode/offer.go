@@ -14,7 +14,7 @@ import (
 const maxWithoutCommand = 1 << 10
 
 // ErrBadSnapshot is why a snapshot of another member is not received, or not installed.
-var ErrBadSnapshot = errors.New("this is no snapshot for this machine")
+var ErrBadSnapshot = errors.New("invalid snapshot for this machine")
 
 func badSnapshot(format string, args ...any) error {
 	return fmt.Errorf("raftnode: %w: "+format, append([]any{ErrBadSnapshot}, args...)...)
@@ -25,7 +25,7 @@ func badSnapshot(format string, args ...any) error {
 func DecodeOffer(b []byte) (*raftpb.Message, error) {
 	got := &raftpb.Message{}
 	if err := proto.Unmarshal(b, got); err != nil {
-		return nil, badSnapshot("its message: %v", err)
+		return nil, badSnapshot("unmarshal its message: %v", err)
 	}
 	meta := got.GetSnapshot().GetMetadata()
 	conf := meta.GetConfState()
@@ -55,7 +55,7 @@ func (n *Node) Offered(m *raftpb.Message) (needed bool, err error) {
 	}
 	meta, status := m.GetSnapshot().GetMetadata(), n.raw.BasicStatus()
 	if m.GetTerm() < status.HardState.GetTerm() {
-		return false, badSnapshot("its sender led term %d, and this is term %d", m.GetTerm(), status.HardState.GetTerm())
+		return false, badSnapshot("stale term %d, the current one is %d", m.GetTerm(), status.HardState.GetTerm())
 	}
 	return meta.GetIndex() > status.HardState.GetCommit(), nil
 }
@@ -76,7 +76,7 @@ func (n *Node) offeredSize(meta *raftpb.SnapshotMetadata) uint64 {
 func CheckState(meta *raftpb.SnapshotMetadata, index uint64, roster Roster) error {
 	conf := meta.GetConfState()
 	if last := meta.GetIndex(); index > last || last-index > meta.GetTerm()+maxWithoutCommand {
-		return badSnapshot("it is to end at entry %d, and its last command is %d", last, index)
+		return badSnapshot("its index is %d, and its last command has index %d", last, index)
 	}
 	listed := make([]uint64, len(roster.Members))
 	for i, m := range roster.Members {
@@ -85,11 +85,11 @@ func CheckState(meta *raftpb.SnapshotMetadata, index uint64, roster Roster) erro
 	slices.Sort(listed)
 	members := slices.Sorted(slices.Values(slices.Concat(conf.GetVoters(), conf.GetLearners())))
 	if !slices.Equal(listed, members) {
-		return badSnapshot("%d members are to be in it, and those that it lists are others, %d", len(members), len(listed))
+		return badSnapshot("the %d members of its configuration are not the %d that it lists", len(members), len(listed))
 	}
 	for _, id := range roster.Removed {
 		if slices.Contains(listed, id) {
-			return badSnapshot("%016x is a member in it, and was removed", id)
+			return badSnapshot("it lists %016x both as a member and as removed", id)
 		}
 	}
 	return nil

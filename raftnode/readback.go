@@ -101,7 +101,7 @@ func (n *Node) requestReadBack() {
 func (n *Node) ReadBackDone(from uint64, entries []*raftpb.Entry) error {
 	s := n.storage
 	if s.back.reading != from {
-		return fmt.Errorf("raftnode: entries from %d on were read, and nobody has asked", from)
+		return fmt.Errorf("raftnode: unrequested read-back of entries from %d on", from)
 	}
 	s.back.reading = 0
 	valid := 0

@@ -18,9 +18,9 @@ var (
 	// ErrNameTaken and ErrPeerURLTaken: another member has it. They come in a
 	// [TakenError]. Members may share a client URL, that of a load balancer for instance.
 	ErrNameTaken    = errors.New("another machine has this name")
-	ErrPeerURLTaken = errors.New("another machine has this address for machines")
+	ErrPeerURLTaken = errors.New("another machine has this peer URL")
 	// ErrBadMember: the command does not do the same to the list of members as the conf change.
-	ErrBadMember = errors.New("the command is not that of the membership change")
+	ErrBadMember = errors.New("the command does not match the conf change")
 )
 
 // TakenError says which member has the name or the address already.

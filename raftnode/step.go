@@ -63,10 +63,10 @@ func (n *Node) hasCommitted(m *raftpb.Message) (bool, error) {
 	case m.GetCommit() <= n.appends.last:
 		return false, nil // an append that was just taken may have truncated the log: it is sent again
 	case n.members.known() && !n.members.has(m.GetFrom()):
-		return false, fmt.Errorf("raftnode: a heartbeat is refused: %016x, which is no member that this machine knows, says that entry %d is here, and the log ends at %d",
+		return false, fmt.Errorf("raftnode: refused heartbeat from %016x, an unknown member: it says that this machine has acked entry %d, and the log ends at %d",
 			m.GetFrom(), m.GetCommit(), n.appends.last)
 	}
-	return false, fmt.Errorf("%w: %016x says that entry %d is here, and the log ends at %d", ErrLost, m.GetFrom(), m.GetCommit(), n.appends.last)
+	return false, fmt.Errorf("%w: by a heartbeat from %016x it has acked entry %d, and the log ends at %d", ErrLost, m.GetFrom(), m.GetCommit(), n.appends.last)
 }
 
 // stepOther gives Raft a message of another machine.

@@ -186,7 +186,7 @@ func (s *storage) totalBefore(index uint64) uint64 {
 // NoteSnapshot notes a snapshot that this machine has taken.
 func (s *storage) NoteSnapshot(meta *raftpb.SnapshotMetadata, size uint64) error {
 	if meta.GetIndex() <= s.snapshotIndex() || meta.GetIndex() > s.last {
-		return fmt.Errorf("the log ends at %d and has a snapshot at %d", s.last, s.snapshotIndex())
+		return fmt.Errorf("snapshot index out of range: the log ends at %d and has a snapshot at %d", s.last, s.snapshotIndex())
 	}
 	s.snapshot, s.size, s.snapshotTotal = meta, size, s.totalBefore(meta.GetIndex()+1)
 	return nil
@@ -213,7 +213,7 @@ func (s *storage) Release(index uint64) error {
 	}
 	before, err := s.Term(index)
 	if err != nil {
-		return fmt.Errorf("entry %d is to be released: %w", index, err)
+		return fmt.Errorf("release entry %d: %w", index, err)
 	}
 	if n := index + 1 - min(index+1, s.tailFirst()); n > 0 {
 		for _, e := range s.tail[:n] {
@@ -271,7 +271,7 @@ func (s *storage) Entries(lo, hi, maxSize uint64) ([]*raftpb.Entry, error) {
 		return nil, raft.ErrCompacted
 	}
 	if hi > s.last+1 {
-		return nil, errors.New("raftnode: Raft asks for entries that the log does not have")
+		return nil, errors.New("raftnode: Raft requests entries beyond the end of the log")
 	}
 	first := s.tailFirst()
 	if lo < first {
