@@ -16,7 +16,7 @@ func proposals(p *packet) bool { return p.forward != nil || p.reject != nil }
 
 // A lost forward is sent again as soon as there is a new stream to the same leader: its
 // client need not wait for a timeout.
-func TestALostForwardIsSentAgain(t *testing.T) {
+func TestLostForwardIsResent(t *testing.T) {
 	c := grown(repeatable(t), 3)
 	f, leader := c.followers()[0], c.leader()
 	c.hold = forwards
@@ -48,7 +48,7 @@ func TestALostForwardIsSentAgain(t *testing.T) {
 
 // A forward that had arrived is not proposed again, whatever its outcome: the harness would
 // see it twice.
-func TestADuplicateForwardIsProposedOnce(t *testing.T) {
+func TestDuplicateForwardIsProposedOnce(t *testing.T) {
 	for _, test := range []struct {
 		name string
 		hold func(p *packet) bool
@@ -76,7 +76,7 @@ func TestADuplicateForwardIsProposedOnce(t *testing.T) {
 
 // Rejections are sent again as well: a leader remembers them, and repeats its answer to a
 // forward that is sent again.
-func TestALostRejectionIsSentAgain(t *testing.T) {
+func TestLostRejectionIsResent(t *testing.T) {
 	for name, reconnect := range map[string]func(f, leader *server){
 		"by a new connection of the leader": func(f, leader *server) { leader.node.Reconnected(f.id) },
 		"by one of the follower":            func(f, leader *server) { f.node.Reconnected(leader.id) },
@@ -106,7 +106,7 @@ func TestALostRejectionIsSentAgain(t *testing.T) {
 
 // A leader that was replaced cannot know the outcome of an earlier copy: that one is in the
 // log of the next leader.
-func TestADuplicateForwardAtAReplacedLeader(t *testing.T) {
+func TestDuplicateForwardAtReplacedLeader(t *testing.T) {
 	c := grown(repeatable(t), 5)
 	old, f, next := c.leader(), c.followers()[0], c.followers()[1]
 	c.hold = func(p *packet) bool {
@@ -131,7 +131,7 @@ func TestADuplicateForwardAtAReplacedLeader(t *testing.T) {
 }
 
 // A copy that does not fit into a queue is no proof that nothing was sent before.
-func TestADuplicateForwardThatIsNotSent(t *testing.T) {
+func TestUndeliveredDuplicateForward(t *testing.T) {
 	c := grown(repeatable(t), 3)
 	f, leader := c.followers()[0], c.leader()
 	c.hold = func(p *packet) bool { return p.message != nil && p.to == f.id }
@@ -152,7 +152,7 @@ func TestADuplicateForwardThatIsNotSent(t *testing.T) {
 }
 
 // A restarted process has other proposal IDs, maybe lower ones.
-func TestForwardsAfterARestartAreProposed(t *testing.T) {
+func TestForwardsAfterRestart(t *testing.T) {
 	c := grown(repeatable(t), 3)
 	f := c.followers()[0]
 	for range 3 {
@@ -171,7 +171,7 @@ func TestForwardsAfterARestartAreProposed(t *testing.T) {
 // and answers on them are lost, late or duplicated: once the streams are up again everything
 // is answered within one tick, after which rejected proposals are retried, and nothing is
 // proposed twice.
-func TestBrokenStreamsLoseNothing(t *testing.T) {
+func TestBrokenStreamsLoseNoProposal(t *testing.T) {
 	rapid.Check(t, func(rt *rapid.T) {
 		cryptotest.SetGlobalRandom(t, rapid.Uint64().Draw(rt, "election timeouts"))
 		c := grown(rt, 3, func(c *raftnode.Config) { c.RequestTicks = 1000 })

@@ -114,7 +114,7 @@ func TestFollowers(t *testing.T) {
 
 // Appends in flight are bounded, whatever happens, and every one that was sent counts in the
 // end as a success or a failure.
-func TestAppendsInFlightAreBounded(t *testing.T) {
+func TestFollowersBoundAppendsInFlight(t *testing.T) {
 	f := &raftnode.Followers{}
 	const n = 10_000
 	for i := range uint64(n) {

@@ -27,7 +27,7 @@ func (c *cluster) onTheWay(kind func(p *packet) bool) []*packet {
 	return taken
 }
 
-func TestAFollowerIsAnsweredWithTheIndexOfItsEntry(t *testing.T) {
+func TestForwardIsAnsweredWithIndex(t *testing.T) {
 	c := grown(repeatable(t), 3)
 	var all []*ticket
 	for range 3 {
@@ -42,7 +42,7 @@ func TestAFollowerIsAnsweredWithTheIndexOfItsEntry(t *testing.T) {
 
 // A forward to a machine that does not lead, or no longer, is rejected, and its origin
 // forwards it to the leader.
-func TestAForwardToTheWrongLeader(t *testing.T) {
+func TestForwardToWrongLeader(t *testing.T) {
 	for _, test := range []struct {
 		name string
 		// The forward of f to the leader is in flight.
@@ -77,7 +77,7 @@ func TestAForwardToTheWrongLeader(t *testing.T) {
 	}
 }
 
-func TestARejectedProposalWaitsForTheNextLeader(t *testing.T) {
+func TestRejectedProposalWaitsForNextLeader(t *testing.T) {
 	c := grown(repeatable(t), 3)
 	old, f := c.leader(), c.followers()[0]
 	c.hold = holding(c.followers()[1].id, raftpb.MsgTimeoutNow)
@@ -102,7 +102,7 @@ func TestARejectedProposalWaitsForTheNextLeader(t *testing.T) {
 	c.wantDone(here, there)
 }
 
-func TestARejectedProposalGoesToTheNextLeaderAtOnce(t *testing.T) {
+func TestRejectedProposalGoesToNextLeaderAtOnce(t *testing.T) {
 	c := grown(repeatable(t), 3)
 	old, f := c.leader(), c.followers()[0]
 	timeoutNow := func(p *packet) bool { return p.message != nil && p.message.GetType() == raftpb.MsgTimeoutNow }
@@ -122,7 +122,7 @@ func TestARejectedProposalGoesToTheNextLeaderAtOnce(t *testing.T) {
 
 // A leader that is replaced before it has proposed a forward rejects it, so that its origin
 // may retry.
-func TestAForwardThatIsNotProposedYetIsRejected(t *testing.T) {
+func TestQueuedForwardIsRejected(t *testing.T) {
 	for _, test := range []struct {
 		name string
 		wait func(c *cluster, f *server) *ticket // leaves a forward of f queued at the leader
@@ -162,7 +162,7 @@ func TestAForwardThatIsNotProposedYetIsRejected(t *testing.T) {
 	}
 }
 
-func TestAnUndeliveredProposalIsSentAgain(t *testing.T) {
+func TestUndeliveredForwardIsResent(t *testing.T) {
 	c := grown(repeatable(t), 3)
 	f := c.followers()[0]
 	c.hold = forwards
@@ -182,7 +182,7 @@ func TestAnUndeliveredProposalIsSentAgain(t *testing.T) {
 
 // While the leader stays and there is no stream to it, it is unknown whether a lost forward
 // has arrived.
-func TestALostForward(t *testing.T) {
+func TestLostForwardTimesOut(t *testing.T) {
 	c := grown(repeatable(t), 3)
 	f := c.followers()[0]
 	c.hold = forwards
@@ -196,7 +196,7 @@ func TestALostForward(t *testing.T) {
 	c.wantFailed(write, raftnode.ErrUnknownOutcome)
 }
 
-func TestALostForwardIsProposedAgainByTheNextLeader(t *testing.T) {
+func TestNextLeaderProposesLostForward(t *testing.T) {
 	c := grown(repeatable(t), 3)
 	f := c.followers()[0]
 	c.hold = forwards
@@ -217,7 +217,7 @@ func TestALostForwardIsProposedAgainByTheNextLeader(t *testing.T) {
 }
 
 // A leader's proposal that reached no other machine is overwritten, and proposed again.
-func TestAnOverwrittenProposalIsProposedAgain(t *testing.T) {
+func TestOverwrittenProposalIsRetried(t *testing.T) {
 	c := grown(repeatable(t), 3)
 	old, f := c.leader(), c.followers()[0]
 	forwarded := f.propose()
@@ -236,7 +236,7 @@ func TestAnOverwrittenProposalIsProposedAgain(t *testing.T) {
 }
 
 // A proposal that is in the log of the next leader is answered with that entry.
-func TestAnInheritedProposalIsAnsweredOnce(t *testing.T) {
+func TestInheritedProposalIsAnsweredOnce(t *testing.T) {
 	c := grown(repeatable(t), 3)
 	old, f := c.leader(), c.followers()[0]
 	c.hold = func(p *packet) bool { return p.message != nil && p.message.GetType() == raftpb.MsgAppResp }
@@ -257,7 +257,7 @@ func TestAnInheritedProposalIsAnsweredOnce(t *testing.T) {
 	c.wantSame()
 }
 
-func TestAProposalWithoutALeaderIsNeverProposed(t *testing.T) {
+func TestTimedOutProposalIsNeverProposed(t *testing.T) {
 	c := grown(repeatable(t), 3)
 	f := c.followers()[0]
 	c.isolate(f)
@@ -270,7 +270,7 @@ func TestAProposalWithoutALeaderIsNeverProposed(t *testing.T) {
 }
 
 // The reason for a rejection is returned to the origin.
-func TestARejectionHasItsReason(t *testing.T) {
+func TestRejectionReasons(t *testing.T) {
 	c := grown(repeatable(t), 3, func(c *raftnode.Config) { c.MaxMembers = 3 })
 	f := c.followers()[0]
 	tooMany := f.change(raftnode.KindAdd, 9)
@@ -289,7 +289,7 @@ func TestARejectionHasItsReason(t *testing.T) {
 	c.wantFailed(write, raftnode.ErrOverloaded)
 }
 
-func TestForwardsAtTheLeaderAreBounded(t *testing.T) {
+func TestLeaderBoundsForwards(t *testing.T) {
 	c := grown(repeatable(t), 3)
 	old, f := c.leader(), c.followers()[0]
 	for range raftnode.MaxWaiting {
@@ -310,7 +310,7 @@ func TestForwardsAtTheLeaderAreBounded(t *testing.T) {
 }
 
 // A rejected proposal times out in its turn, whatever else was queued again before it.
-func TestARejectedProposalTimesOutInTime(t *testing.T) {
+func TestRejectedProposalKeepsItsDeadline(t *testing.T) {
 	c := grown(repeatable(t), 3)
 	old, f := c.leader(), c.followers()[0]
 	c.hold = forwards
@@ -341,7 +341,7 @@ func TestARejectedProposalTimesOutInTime(t *testing.T) {
 
 // A conf change that waits for another one at the leader until it times out there was not
 // proposed. Its origin is told so, if it has not timed out itself.
-func TestAForwardThatTimesOutAtTheLeader(t *testing.T) {
+func TestForwardTimesOutAtLeader(t *testing.T) {
 	c := grown(repeatable(t), 3)
 	leader, f := c.leader(), c.followers()[0]
 	c.hold = holding(leader.id, raftpb.MsgAppResp)

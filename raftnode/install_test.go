@@ -25,7 +25,7 @@ func (c *cluster) leaveBehind(f *server) {
 	}
 }
 
-func TestAFollowerThatLagsFarBehindGetsASnapshot(t *testing.T) {
+func TestLaggingFollowerGetsSnapshot(t *testing.T) {
 	c := grown(repeatable(t), 3, often)
 	f := c.followers()[0]
 	installs := f.installs
@@ -51,7 +51,7 @@ func TestAFollowerThatLagsFarBehindGetsASnapshot(t *testing.T) {
 	c.wantDone(write)
 }
 
-func TestALostSnapshotIsSentAgain(t *testing.T) {
+func TestLostSnapshotIsResent(t *testing.T) {
 	for _, test := range []struct {
 		name string
 		how  func(c *cluster, f *server)
@@ -91,7 +91,7 @@ func TestALostSnapshotIsSentAgain(t *testing.T) {
 
 // However long a snapshot takes to send and however much is written meanwhile: the entries
 // that follow it are kept for its receiver, so that one snapshot is enough.
-func TestASlowSnapshotIsEnough(t *testing.T) {
+func TestSlowSnapshotIsEnough(t *testing.T) {
 	c := grown(repeatable(t), 3, often)
 	f := c.followers()[0]
 	installs := f.installs
@@ -152,7 +152,7 @@ func TestSnapshotsToRemovedMembersAreForgotten(t *testing.T) {
 
 // Whether a proposal is covered by a snapshot is unknown: it is not proposed again, not even
 // to a new leader.
-func TestAProposalThatASnapshotMayHaveIsNotProposedAgain(t *testing.T) {
+func TestProposalMaybeInSnapshotIsNotRetried(t *testing.T) {
 	for _, arrives := range []bool{true, false} {
 		c := grown(repeatable(t), 3, often)
 		f, other := c.followers()[0], c.followers()[1]
@@ -190,7 +190,7 @@ func TestAProposalThatASnapshotMayHaveIsNotProposedAgain(t *testing.T) {
 
 // Entries that were handed out before a snapshot arrives are reported as applied after it, and
 // so is the machine's own snapshot as durable.
-func TestASnapshotOvertakesWorkInFlight(t *testing.T) {
+func TestSnapshotOvertakesWorkInFlight(t *testing.T) {
 	c := grown(repeatable(t), 3, often)
 	f := c.followers()[0]
 	f.lazy = true

@@ -11,7 +11,7 @@ import (
 
 // The commit index in a heartbeat is at most what the machine has acknowledged in this term.
 // A machine that lacks it has lost entries: it must neither go on nor panic.
-func TestAHeartbeatShowsLostEntries(t *testing.T) {
+func TestHeartbeatShowsLostEntries(t *testing.T) {
 	const leader = 9
 	entry := func(index uint64) *raftpb.Entry {
 		return &raftpb.Entry{Index: new(index), Term: new(uint64(2))}

@@ -207,7 +207,7 @@ func TestMembershipChecks(t *testing.T) {
 }
 
 // What a removed member's program understands is forgotten.
-func TestMembershipForgetsPrograms(t *testing.T) {
+func TestMembershipForgetsVersionsOfRemovedMembers(t *testing.T) {
 	own := version.Range{Min: 1, Max: 3}
 	m := leaderOf([]uint64{1, 2}, 3)
 	m.versions.told[2] = version.Range{Min: 1, Max: 3}

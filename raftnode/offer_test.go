@@ -11,7 +11,7 @@ import (
 
 // A snapshot is received only from the leader, as far as the machine knows it; one that covers
 // nothing new is not stored again.
-func TestSnapshotsAreReceivedFromTheLeaderOnly(t *testing.T) {
+func TestOffered(t *testing.T) {
 	c := grown(repeatable(t), 3)
 	leader, f, other := c.leader(), c.followers()[0], c.followers()[1]
 	status := f.node.Status()

@@ -10,7 +10,7 @@ import (
 
 // A leader takes every proposal of a process once, in whatever order they arrive, forgets
 // settled ones, and remembers no more than it needs.
-func TestOriginsTakeEveryProposalOnce(t *testing.T) {
+func TestOriginsAcceptProposalsOnce(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		low := rapid.OneOf(rapid.Uint64Range(0, 200), rapid.Uint64Range(1<<62, 1<<63)).Draw(t, "first")
 		o := raftnode.NewOrigin(low)

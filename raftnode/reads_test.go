@@ -23,7 +23,7 @@ func wantTokens(t *testing.T, got []any, want ...any) {
 	}
 }
 
-func TestALaterReadNeverJoinsABatchInFlight(t *testing.T) {
+func TestReadNeverJoinsBatchInFlight(t *testing.T) {
 	rs := readsOf("a", "b")
 	first := rs.start(0, 5)
 	if first == nil {
@@ -60,7 +60,7 @@ func TestBatchesAreReleasedInOrder(t *testing.T) {
 	wantTokens(t, rs.release(9, []any{"before"}), "before", "b", "c")
 }
 
-func TestABatchIsRetried(t *testing.T) {
+func TestBatchIsRetried(t *testing.T) {
 	rs := readsOf("a")
 	lost := rs.start(3, 5)
 	if rs.start(7, 5) != nil {
@@ -85,7 +85,7 @@ func TestABatchIsRetried(t *testing.T) {
 	wantTokens(t, rs.release(100, nil))
 }
 
-func TestReadsTimeOutWhereverTheyWait(t *testing.T) {
+func TestReadsTimeOutInEveryQueue(t *testing.T) {
 	expired := func(rs *reads, tick int) (tokens []any) {
 		for _, r := range rs.expired(tick) {
 			tokens = append(tokens, r.token)

@@ -59,7 +59,7 @@ func poisoned(t *testing.T, e *raftpb.Entry, skip func(*raftnode.Config)) *machi
 
 // An entry that cannot be applied is empty if an operator skips it: no command and no conf
 // change. The machine goes on after it, now and at its next start.
-func TestAnEntryThatIsSkipped(t *testing.T) {
+func TestSkippedEntry(t *testing.T) {
 	for name, e := range unappliable(t) {
 		t.Run(name, func(t *testing.T) {
 			m := poisoned(t, e, skip(3))
@@ -86,7 +86,7 @@ func TestAnEntryThatIsSkipped(t *testing.T) {
 
 // An entry that can be applied is not skipped: a machine that is told a wrong index must not
 // diverge.
-func TestAnEntryThatCanBeAppliedIsNotSkipped(t *testing.T) {
+func TestAppliableEntryIsNotSkipped(t *testing.T) {
 	e := &raftpb.Entry{Data: enveloped("command")}
 	m := poisoned(t, e, skip(3))
 	m.settle()
@@ -110,7 +110,7 @@ func TestAnEntryThatCanBeAppliedIsNotSkipped(t *testing.T) {
 
 // A forwarded command that cannot be decoded never becomes an entry, and its origin is told,
 // as often as it is sent.
-func TestAForwardedInvalidCommandIsRejected(t *testing.T) {
+func TestForwardedInvalidCommandIsRejected(t *testing.T) {
 	for name, command := range map[string][]byte{
 		"garbage":  []byte(garbage),
 		"too long": make([]byte, maxCommand+1),
@@ -149,7 +149,7 @@ func TestAForwardedInvalidCommandIsRejected(t *testing.T) {
 
 // The size of commands of a machine's own clients is bounded as well: one that does not fit
 // into a frame would stop all writes.
-func TestACommandThatIsTooLong(t *testing.T) {
+func TestTooLongCommand(t *testing.T) {
 	m := leading(t)
 	long := m.ticket("too long")
 	m.node.Propose(make([]byte, maxCommand+1), long)
@@ -158,7 +158,7 @@ func TestACommandThatIsTooLong(t *testing.T) {
 }
 
 // Only the machine to which a proposal was forwarded can reject it.
-func TestARejectionByAnotherMachineIsIgnored(t *testing.T) {
+func TestRejectionFromOtherMachineIsIgnored(t *testing.T) {
 	c := grown(repeatable(t), 3)
 	f, other := c.followers()[0], c.followers()[1]
 	c.hold = forwards

@@ -226,7 +226,7 @@ func snapshotMessage(p position, members *raftpb.ConfState) *raftpb.Message {
 
 // Forged messages are refused by a machine in any role: it goes on, and restarts from what it
 // has on disk.
-func TestForgedMessagesAreRefused(t *testing.T) {
+func TestForgedMessages(t *testing.T) {
 	for _, r := range roles {
 		for _, f := range forgeries {
 			t.Run(r.name+"/"+f.name, func(t *testing.T) { r.suffers(t, f) })
@@ -297,7 +297,7 @@ func others(c *cluster, victim *server) (ids []uint64) {
 
 // A heartbeat that names acknowledgements which this machine lacks ends it, but only from a
 // member of the configuration.
-func TestAHeartbeatOfAStrangerEndsNoMachine(t *testing.T) {
+func TestHeartbeatFromStrangerIsNotFatal(t *testing.T) {
 	c := grown(repeatable(t), 3)
 	victim := c.followers()[0]
 	status := victim.node.Status()
@@ -317,7 +317,7 @@ func TestAHeartbeatOfAStrangerEndsNoMachine(t *testing.T) {
 // A heartbeat may name what a machine has acknowledged, while an append before it in the same
 // batch truncates that, if it is from a leader that Raft would not elect. Raft must not see
 // that heartbeat.
-func TestAHeartbeatAfterAnAppendThatTruncatesTheLog(t *testing.T) {
+func TestHeartbeatAfterTruncatingAppend(t *testing.T) {
 	node, err := raftnode.New(testConfig(), raftnode.State{
 		HardState: &raftpb.HardState{Term: new(uint64(2)), Vote: new(uint64(9)), Commit: new(uint64(4))},
 		Snapshot: &raftpb.SnapshotMetadata{
@@ -341,7 +341,7 @@ func TestAHeartbeatAfterAnAppendThatTruncatesTheLog(t *testing.T) {
 
 // A machine believes terms that missed elections explain: those while it was down, and as many
 // as there can have been since.
-func TestPlausibleTermsAreBelieved(t *testing.T) {
+func TestPlausibleTerms(t *testing.T) {
 	node := followerIn(t, testConfig(), 5)
 	heartbeat := func(term uint64) error {
 		return node.Step(raftnode.Message{Message: &raftpb.Message{
@@ -368,7 +368,7 @@ func TestPlausibleTermsAreBelieved(t *testing.T) {
 }
 
 // A term on disk that would make Raft panic is an error.
-func TestAnImplausibleTermOnDiskIsAnError(t *testing.T) {
+func TestImplausibleTermOnDisk(t *testing.T) {
 	_, err := raftnode.New(testConfig(), raftnode.State{
 		HardState: &raftpb.HardState{Term: new(uint64(1<<64 - 2)), Vote: new(uint64(0)), Commit: new(uint64(0))},
 	}, raftnode.Reading{})
@@ -404,7 +404,7 @@ func TestTimesOfOthersAreChecked(t *testing.T) {
 
 // Entries from another machine must be such that they can be applied, unless an operator has
 // decided to skip them. Commands are only decoded if the sender may be a stranger.
-func TestEntriesOfOthersAreChecked(t *testing.T) {
+func TestEntriesFromPeersAreChecked(t *testing.T) {
 	envelope := func(version byte, now uint64, command string) []byte {
 		b := binary.LittleEndian.AppendUint64([]byte{version, 9, 0, 0, 0, 0, 0, 0, 0}, now)
 		return append(b, command...)

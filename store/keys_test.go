@@ -241,7 +241,7 @@ func TestCommands(t *testing.T) {
 }
 
 // Refused commands are counted by their intended action.
-func TestActionOfWhatIsRefused(t *testing.T) {
+func TestActionOfRefusedCommand(t *testing.T) {
 	tests := []struct {
 		command *storepb.Command
 		want    tree.Action
@@ -269,7 +269,7 @@ func TestActionOfWhatIsRefused(t *testing.T) {
 }
 
 // A deadline of 0 would mean never, so a time to live of 0 must not lead to it.
-func TestDeadlineIsNeverMistakenForNone(t *testing.T) {
+func TestDeadlineIsNeverZero(t *testing.T) {
 	s := store.New()
 	apply(t, s, 1, 0, set("/a", "", ttl(0)))
 	apply(t, s, 2, math.MaxUint64-3, set("/b", "", ttl(4)))
@@ -333,7 +333,7 @@ func TestChildrenSkipsSubtrees(t *testing.T) {
 	}
 }
 
-func TestExpiredInOrderOfDeadlines(t *testing.T) {
+func TestExpiredOrder(t *testing.T) {
 	s := filled(t,
 		set("/c", "", ttl(3)), set("/a", "", ttl(5)), set("/b", "", ttl(3)), set("/p", ""), set("/d", "", dir, ttl(1)),
 		set("/d/x", "", ttl(2)), set("/e", "", ttl(4)), set("/e", ""), set("/f/g", "", ttl(1)), remove("/f", recursive),

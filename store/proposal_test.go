@@ -66,7 +66,7 @@ func TestCheckProposal(t *testing.T) {
 }
 
 // A member longer than any can be is refused.
-func TestAMemberIsBounded(t *testing.T) {
+func TestDecodeMemberLimits(t *testing.T) {
 	m := member(1, "a")
 	m.PeerUrl = "http://" + strings.Repeat("a", 5<<20)
 	data, err := proto.Marshal(setMember(m))

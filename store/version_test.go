@@ -55,7 +55,7 @@ func TestVersionAndLimits(t *testing.T) {
 }
 
 // A program reports which version it lacks before it applies any command of that version.
-func TestVersionsOfLaterPrograms(t *testing.T) {
+func TestNewerVersions(t *testing.T) {
 	s := filled(t, founded(2, 7))
 	for name, test := range map[string]struct {
 		command *storepb.Command

@@ -9,7 +9,7 @@ import (
 	"etcd/watch"
 )
 
-func TestWhoHearsOfWhat(t *testing.T) {
+func TestWatchMatching(t *testing.T) {
 	const no, yes = false, true
 	for _, c := range []struct {
 		path                      string
@@ -77,7 +77,7 @@ func TestWhoHearsOfWhat(t *testing.T) {
 	}
 }
 
-func TestRemovingADirectoryIsHeardBelowIt(t *testing.T) {
+func TestWatchBelowRemovedDirectory(t *testing.T) {
 	watchers := []watch.Watcher{
 		{ID: 1, Path: "/a"},
 		{ID: 2, Path: "/a/b"},
@@ -137,7 +137,7 @@ func TestRemovingADirectoryIsHeardBelowIt(t *testing.T) {
 	}
 }
 
-func TestWhereAWatchBegins(t *testing.T) {
+func TestWatchStart(t *testing.T) {
 	// Events at 3 (/a), 5 (/a), 6 (/b) and 8 (/a), later at 9 (/b), 11 (/a) and 12
 	// (/a). The indexes between them are of commands without an event.
 	for _, c := range []struct {
@@ -176,7 +176,7 @@ func TestWhereAWatchBegins(t *testing.T) {
 	}
 }
 
-func TestHistoryThatIsGone(t *testing.T) {
+func TestClearedHistory(t *testing.T) {
 	three := func(f *feed) { f.do(configure(3), set("/a"), set("/a"), set("/a"), set("/a"), set("/a")) } // 2 to 6
 	for _, c := range []struct {
 		name   string
@@ -219,14 +219,14 @@ func TestHistoryThatIsGone(t *testing.T) {
 	}
 }
 
-func TestClearedErrorInWords(t *testing.T) {
+func TestClearedErrorText(t *testing.T) {
 	err := &watch.ClearedError{Oldest: 1007, Requested: 8}
 	if got, want := err.Error(), "the requested history has been cleared [1007/8]"; got != want {
 		t.Fatalf("got %q, want %q", got, want)
 	}
 }
 
-func TestAHubBeginsWithAHistory(t *testing.T) {
+func TestHubStartsWithHistory(t *testing.T) {
 	f := newFeed(t)
 	f.do(set("/a"), set("/a"))
 	f.hub = watch.NewHub(f.store.History()) // after a restart
@@ -237,7 +237,7 @@ func TestAHubBeginsWithAHistory(t *testing.T) {
 	f.want(1, 2, 3)
 }
 
-func TestAOneShotIsGoneAfterOneEvent(t *testing.T) {
+func TestOneShotEndsAfterOneEvent(t *testing.T) {
 	f := newFeed(t)
 	if err := f.add(watch.Watcher{ID: 1, Path: "/a"}); err != nil {
 		t.Fatal(err)
@@ -257,7 +257,7 @@ func TestAOneShotIsGoneAfterOneEvent(t *testing.T) {
 	f.wantLen(1)
 }
 
-func TestAWriterGetsAtMostWhatItAsksFor(t *testing.T) {
+func TestNextLimitsBatches(t *testing.T) {
 	f := newFeed(t)
 	for id := uint64(1); id <= 5; id++ {
 		if err := f.add(watch.Watcher{ID: id, Path: "/a", Stream: id == 5}); err != nil {
