@@ -104,7 +104,7 @@ func (m *mishaps) happen() {
 	case 23:
 		for _, s := range m.up() {
 			s.work()
-			if s.maySave() {
+			if s.maySnapshot() {
 				s.saveSnapshot()
 			}
 		}

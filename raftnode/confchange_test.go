@@ -194,7 +194,7 @@ func TestRemoval(t *testing.T) {
 	}{
 		{"a follower", 3, func(c *cluster) *server { return c.followers()[0] }},
 		{"the leader", 3, func(c *cluster) *server { return c.leader() }},
-		{"one of two", 2, func(c *cluster) *server { return c.followers()[0] }},
+		{"a follower of two", 2, func(c *cluster) *server { return c.followers()[0] }},
 		{"the leader of five", 5, func(c *cluster) *server { return c.leader() }},
 	} {
 		t.Run(test.name, func(t *testing.T) {

@@ -39,28 +39,28 @@ const (
 	rejectNameTaken
 	rejectPeerURLTaken
 	rejectBadMember
-	rejectNotHere
+	rejectNotLeaderOfTerm
 	rejectNoLeader
 	rejectBadCommand
 	rejectVersion
 )
 
 var rejectErrors = map[rejectReason]error{
-	rejectNotLeader:      errNotLeader,
-	rejectOverloaded:     ErrOverloaded,
-	rejectTooManyMembers: ErrTooManyMembers,
-	rejectLastVoter:      ErrLastVoter,
-	rejectLosesQuorum:    ErrLosesQuorum,
-	rejectReservedID:     ErrReservedID,
-	rejectRemoved:        ErrRemoved,
-	rejectUnknownMember:  ErrUnknownMember,
-	rejectNameTaken:      ErrNameTaken,
-	rejectPeerURLTaken:   ErrPeerURLTaken,
-	rejectBadMember:      ErrBadMember,
-	rejectNotHere:        errNotLeaderOfTerm,
-	rejectNoLeader:       ErrNoLeader,
-	rejectBadCommand:     ErrBadCommand,
-	rejectVersion:        ErrVersion,
+	rejectNotLeader:       errNotLeader,
+	rejectOverloaded:      ErrOverloaded,
+	rejectTooManyMembers:  ErrTooManyMembers,
+	rejectLastVoter:       ErrLastVoter,
+	rejectLosesQuorum:     ErrLosesQuorum,
+	rejectReservedID:      ErrReservedID,
+	rejectRemoved:         ErrRemoved,
+	rejectUnknownMember:   ErrUnknownMember,
+	rejectNameTaken:       ErrNameTaken,
+	rejectPeerURLTaken:    ErrPeerURLTaken,
+	rejectBadMember:       ErrBadMember,
+	rejectNotLeaderOfTerm: errNotLeaderOfTerm,
+	rejectNoLeader:        ErrNoLeader,
+	rejectBadCommand:      ErrBadCommand,
+	rejectVersion:         ErrVersion,
 }
 
 var (
@@ -144,7 +144,7 @@ func (n *Node) Forwarded(from uint64, payload []byte, bad error) error {
 		n.reject(from, p.originID, err)
 		return nil
 	}
-	if !o.take(p.originID) {
+	if !o.accept(p.originID) {
 		return nil // it is sent again
 	}
 	if bad != nil {

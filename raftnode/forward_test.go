@@ -10,8 +10,8 @@ import (
 
 func forwards(p *packet) bool { return p.forward != nil }
 
-// onTheWay removes the packets of a kind in flight from the network and returns them.
-func (c *cluster) onTheWay(kind func(p *packet) bool) []*packet {
+// takeInFlight removes the packets of a kind in flight from the network and returns them.
+func (c *cluster) takeInFlight(kind func(p *packet) bool) []*packet {
 	c.t.Helper()
 	var taken []*packet
 	for i := 0; i < len(c.net); {
@@ -65,7 +65,7 @@ func TestForwardToWrongLeader(t *testing.T) {
 			c.hold = forwards
 			before := f.propose()
 			c.settle()
-			stale := c.onTheWay(forwards)
+			stale := c.takeInFlight(forwards)
 			test.meanwhile(c, old, f)
 			c.heal()
 			for _, p := range stale {
@@ -92,7 +92,7 @@ func TestRejectedProposalWaitsForNextLeader(t *testing.T) {
 	here, there := old.propose(), f.propose()
 	c.settle()
 	c.wantOpen(here, there)
-	if old.leader.Self != true || len(c.onTheWay(holding(f2.id, raftpb.MsgTimeoutNow))) != 1 {
+	if old.leader.Self != true || len(c.takeInFlight(holding(f2.id, raftpb.MsgTimeoutNow))) != 1 {
 		t.Fatal("the transfer is over already")
 	}
 	c.hold = nil
@@ -127,14 +127,14 @@ func TestQueuedForwardIsRejected(t *testing.T) {
 		name string
 		wait func(c *cluster, f *server) *ticket // leaves a forward of f queued at the leader
 	}{
-		{"because the leader hands over", func(c *cluster, f *server) *ticket {
+		{"because of a leadership transfer", func(c *cluster, f *server) *ticket {
 			write := f.propose()
 			f.work()
-			c.deliver(c.onTheWay(forwards)[0])
+			c.deliver(c.takeInFlight(forwards)[0])
 			c.leader().node.Transfer()
 			return write
 		}},
-		{"because of another membership change", func(c *cluster, f *server) *ticket {
+		{"because of another conf change", func(c *cluster, f *server) *ticket {
 			old := c.leader()
 			c.hold = func(p *packet) bool {
 				return p.to == old.id && p.message != nil && p.message.GetType() == raftpb.MsgAppResp
@@ -168,7 +168,7 @@ func TestUndeliveredForwardIsResent(t *testing.T) {
 	c.hold = forwards
 	write := f.propose()
 	c.settle()
-	for _, p := range c.onTheWay(forwards) {
+	for _, p := range c.takeInFlight(forwards) {
 		if err := f.node.Undelivered(p.forward); err != nil {
 			t.Fatal(err)
 		}
@@ -188,7 +188,7 @@ func TestLostForwardTimesOut(t *testing.T) {
 	c.hold = forwards
 	write := f.propose()
 	c.settle()
-	c.onTheWay(forwards)
+	c.takeInFlight(forwards)
 	c.hold = nil
 	c.pass(39)
 	c.wantOpen(write)
@@ -202,7 +202,7 @@ func TestNextLeaderProposesLostForward(t *testing.T) {
 	c.hold = forwards
 	write := f.propose()
 	c.settle()
-	late := c.onTheWay(forwards)
+	late := c.takeInFlight(forwards)
 	c.hold = nil
 	old := c.leader()
 	c.elect(c.followers()[1])
@@ -222,7 +222,7 @@ func TestOverwrittenProposalIsRetried(t *testing.T) {
 	old, f := c.leader(), c.followers()[0]
 	forwarded := f.propose()
 	f.work()
-	c.deliver(c.onTheWay(forwards)[0])
+	c.deliver(c.takeInFlight(forwards)[0])
 	c.isolate(old)
 	local := old.propose()
 	c.settle()
@@ -280,7 +280,7 @@ func TestRejectionReasons(t *testing.T) {
 	c.hold = forwards
 	write := f.propose()
 	c.settle()
-	payload := append([]byte(nil), c.onTheWay(forwards)[0].forward[:8]...)
+	payload := append([]byte(nil), c.takeInFlight(forwards)[0].forward[:8]...)
 	// An unknown reason, of a newer version, still means that it was not proposed.
 	if err := f.node.Rejected(c.leader().id, append(payload, 200)); err != nil {
 		t.Fatal(err)
@@ -297,7 +297,7 @@ func TestLeaderBoundsForwards(t *testing.T) {
 	}
 	write := f.propose()
 	f.work()
-	c.deliver(c.onTheWay(forwards)[0])
+	c.deliver(c.takeInFlight(forwards)[0])
 	w, _ := old.node.Work(old.reading())
 	if len(w.Rejects) != 1 || w.Rejects[0].To != f.id {
 		t.Fatalf("got %v", w.Rejects)
@@ -316,11 +316,11 @@ func TestRejectedProposalKeepsItsDeadline(t *testing.T) {
 	c.hold = forwards
 	first := f.propose()
 	c.settle()
-	lost := c.onTheWay(forwards)[0]
+	lost := c.takeInFlight(forwards)[0]
 	c.pass(5)
 	second := f.propose()
 	c.settle()
-	late := c.onTheWay(forwards)[0]
+	late := c.takeInFlight(forwards)[0]
 	// While there is no leader, the later one comes back undelivered first, then the earlier one.
 	c.isolate(old)
 	c.isolate(f)

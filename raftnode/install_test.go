@@ -56,18 +56,18 @@ func TestLostSnapshotIsResent(t *testing.T) {
 		name string
 		how  func(c *cluster, f *server)
 	}{
-		{"it is lost on the way", func(c *cluster, f *server) { c.lose(c.onTheWay(snapshots)[0]) }},
-		{"its machine crashes before it is durable", func(c *cluster, f *server) {
+		{"message lost", func(c *cluster, f *server) { c.lose(c.takeInFlight(snapshots)[0]) }},
+		{"crash before it is durable", func(c *cluster, f *server) {
 			f.stuck = true
-			c.deliver(c.onTheWay(snapshots)[0])
+			c.deliver(c.takeInFlight(snapshots)[0])
 			f.work()
 			f.crash(0)
 			f.stuck = false
 			f.start()
 		}},
-		{"its machine crashes before it is installed", func(c *cluster, f *server) {
+		{"crash before it is installed", func(c *cluster, f *server) {
 			f.stuck = true
-			c.deliver(c.onTheWay(snapshots)[0])
+			c.deliver(c.takeInFlight(snapshots)[0])
 			f.work()
 			f.crash(len(f.wal))
 			f.stuck = false
@@ -130,11 +130,11 @@ func TestSnapshotsToRemovedMembersAreForgotten(t *testing.T) {
 		c.heal()
 		c.hold = snapshots
 		c.pass(3)
-		p := c.onTheWay(snapshots)[0]
+		p := c.takeInFlight(snapshots)[0]
 		if !arrivesAfter {
 			f.stuck = true // so that it does not catch up
 			c.deliver(p)
-			if l.node.Fed() != 1 {
+			if l.node.CatchingUp() != 1 {
 				t.Fatal("nothing is noted about the one that was sent a snapshot")
 			}
 		}
@@ -144,7 +144,7 @@ func TestSnapshotsToRemovedMembersAreForgotten(t *testing.T) {
 		if arrivesAfter {
 			l.node.SnapshotSent(f.id, true)
 		}
-		if l.node.Fed() != 0 {
+		if l.node.CatchingUp() != 0 {
 			t.Errorf("it is still noted that a snapshot was sent to one that was removed; it arrived after that: %t", arrivesAfter)
 		}
 	}
@@ -159,7 +159,7 @@ func TestProposalMaybeInSnapshotIsNotRetried(t *testing.T) {
 		c.hold = forwards
 		write := f.propose()
 		c.settle()
-		p := c.onTheWay(forwards)[0]
+		p := c.takeInFlight(forwards)[0]
 		c.hold = nil
 		if arrives {
 			c.deliver(p)
@@ -231,7 +231,7 @@ func TestSnapshotOvertakesWorkInFlight(t *testing.T) {
 	if got := f.node.Status().Applied; got < applied {
 		t.Fatalf("what is applied goes back from %d to %d", applied, got)
 	}
-	if f.maySave() {
+	if f.maySnapshot() {
 		f.saveSnapshot()
 	}
 	write := f.propose()

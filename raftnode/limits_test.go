@@ -82,7 +82,7 @@ func TestBytesQueuedAtLeaderAreBounded(t *testing.T) {
 	leader.node.Propose(make([]byte, raftnode.MaxWaitingBytes), nil)
 	write := f.propose()
 	f.work()
-	c.deliver(c.onTheWay(forwards)[0])
+	c.deliver(c.takeInFlight(forwards)[0])
 	c.settle()
 	c.wantFailed(write, raftnode.ErrOverloaded)
 	c.wantNothingHeld()

@@ -28,8 +28,8 @@ func leaderOf(voters []uint64, learners ...uint64) *membership {
 
 func everybody(uint64) bool { return true }
 
-// carryOut takes a conf change from its proposal until it is handed out.
-func (m *membership) carryOut(index uint64, typ raftpb.ConfChangeType, id uint64) {
+// applyAt takes a conf change from its proposal until it is handed out.
+func (m *membership) applyAt(index uint64, typ raftpb.ConfChangeType, id uint64) {
 	without := func(ids []uint64) []uint64 {
 		return slices.DeleteFunc(slices.Clone(ids), func(other uint64) bool { return other == id })
 	}
@@ -72,7 +72,7 @@ func TestMembershipStaysValid(t *testing.T) {
 					typ = raftpb.ConfChangeAddNode
 				}
 				index++
-				m.carryOut(index, typ, member.ID)
+				m.applyAt(index, typ, member.ID)
 				roster.Members = slices.DeleteFunc(slices.Clone(roster.Members), func(other Member) bool { return other.ID == member.ID })
 				roster.Members = append(roster.Members, member)
 			},
@@ -81,7 +81,7 @@ func TestMembershipStaysValid(t *testing.T) {
 					t.Skip("nobody")
 				}
 				index++
-				m.carryOut(index, raftpb.ConfChangeAddNode, rapid.SampledFrom(m.learners()).Draw(t, "learner"))
+				m.applyAt(index, raftpb.ConfChangeAddNode, rapid.SampledFrom(m.learners()).Draw(t, "learner"))
 			},
 			"remove": func(t *rapid.T) {
 				if m.changing {
@@ -95,7 +95,7 @@ func TestMembershipStaysValid(t *testing.T) {
 					t.Fatalf("%d may go, and too few of the voters %v are alive", id, m.voters())
 				}
 				index++
-				m.carryOut(index, raftpb.ConfChangeRemoveNode, id)
+				m.applyAt(index, raftpb.ConfChangeRemoveNode, id)
 				roster.Members = slices.DeleteFunc(slices.Clone(roster.Members), func(other Member) bool { return other.ID == id })
 				roster.Removed = append(slices.Clone(roster.Removed), id)
 			},
@@ -215,11 +215,11 @@ func TestMembershipForgetsVersionsOfRemovedMembers(t *testing.T) {
 	if v := m.raisable(own, everybody); v != 2 {
 		t.Fatalf("version %d", v)
 	}
-	m.carryOut(5, raftpb.ConfChangeRemoveNode, 3)
+	m.applyAt(5, raftpb.ConfChangeRemoveNode, 3)
 	if v := m.raisable(own, everybody); v != 3 {
 		t.Fatalf("version %d without the learner", v)
 	}
-	m.carryOut(6, raftpb.ConfChangeAddLearnerNode, 3)
+	m.applyAt(6, raftpb.ConfChangeAddLearnerNode, 3)
 	if v := m.raisable(own, everybody); v != 0 {
 		t.Fatalf("version %d, though the new member has said nothing", v)
 	}

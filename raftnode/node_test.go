@@ -105,9 +105,9 @@ func TestRequestsTimeOut(t *testing.T) {
 		start func(t *testing.T) *machine
 		want  error
 	}{
-		{"the log is not written", func(t *testing.T) *machine { return fresh(t) }, raftnode.ErrNoLeader},
-		{"two of three machines are missing", oneOfThree, raftnode.ErrNoLeader},
-		{"the leader cannot write", func(t *testing.T) *machine { return leading(t) }, raftnode.ErrUnknownOutcome},
+		{"hung disk before the first election", func(t *testing.T) *machine { return fresh(t) }, raftnode.ErrNoLeader},
+		{"two of three machines down", oneOfThree, raftnode.ErrNoLeader},
+		{"hung disk of the leader", func(t *testing.T) *machine { return leading(t) }, raftnode.ErrUnknownOutcome},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			m := c.start(t)
@@ -287,7 +287,7 @@ func TestUnappliableEntries(t *testing.T) {
 		want  string
 	}{
 		{"envelope", &raftpb.Entry{Type: raftpb.EntryNormal.Enum(), Data: append([]byte{2}, valid[1:]...)}, "start the version that wrote it"},
-		{"cut short", &raftpb.Entry{Type: raftpb.EntryNormal.Enum(), Data: valid[:16]}, "shorter than its envelope"},
+		{"truncated", &raftpb.Entry{Type: raftpb.EntryNormal.Enum(), Data: valid[:16]}, "shorter than its envelope"},
 		{"type", &raftpb.Entry{Type: raftpb.EntryConfChangeV2.Enum()}, "needs a newer version"},
 		{"membership", &raftpb.Entry{Type: raftpb.EntryConfChange.Enum(), Data: []byte{0xff}}, "conf change"},
 	} {

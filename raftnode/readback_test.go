@@ -93,7 +93,7 @@ func TestMachineReadingBackVotesButDoesNotCampaign(t *testing.T) {
 		t.Fatalf("there is no leader: %+v", other.leader)
 	}
 	slow.unread = false
-	slow.hasRead()
+	slow.readBackDone()
 	c.pass(10)
 	if slow.handedOut != other.handedOut {
 		t.Fatalf("it has applied %d of %d", slow.handedOut, other.handedOut)
@@ -113,7 +113,7 @@ func TestStaleReadBacksAreIgnored(t *testing.T) {
 	if l.asked == nil {
 		t.Fatal("nothing is to be read")
 	}
-	entries := someOf(l.disk.entries[l.asked.From-1:], l.asked.Bytes)
+	entries := fitting(l.disk.entries[l.asked.From-1:], l.asked.Bytes)
 	for i, e := range entries {
 		entries[i] = &raftpb.Entry{Index: e.Index, Term: new(e.GetTerm() + 1), Data: []byte("of another branch")}
 	}

@@ -61,8 +61,8 @@ func TestLostReadIndexIsRetried(t *testing.T) {
 		ticks int
 	}{
 		{"after an election timeout", func(*cluster, *server) {}, 10},
-		{"as soon as its loss is known", func(c *cluster, f *server) { f.node.Unreachable(c.leader().id) }, 1},
-		{"at once by another leader", func(c *cluster, f *server) { c.elect(c.followers()[1]) }, 0},
+		{"when the leader is unreachable", func(c *cluster, f *server) { f.node.Unreachable(c.leader().id) }, 1},
+		{"when another machine leads", func(c *cluster, f *server) { c.elect(c.followers()[1]) }, 0},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			c := grown(repeatable(t), 3)

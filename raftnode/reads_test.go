@@ -96,7 +96,7 @@ func TestReadsTimeOutInEveryQueue(t *testing.T) {
 		name string
 		move func(rs *reads)
 	}{
-		{"not asked", func(*reads) {}},
+		{"queued", func(*reads) {}},
 		{"asked", func(rs *reads) { rs.start(0, 5) }},
 		{"confirmed", func(rs *reads) { rs.confirm(rs.start(0, 5), 7) }},
 	} {

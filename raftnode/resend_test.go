@@ -25,7 +25,7 @@ func TestLostForwardIsResent(t *testing.T) {
 		all = append(all, f.propose())
 		c.settle()
 	}
-	way := c.onTheWay(forwards)
+	way := c.takeInFlight(forwards)
 	c.hold = nil
 	c.deliver(way[0]) // the others are lost
 	c.settle()
@@ -53,8 +53,8 @@ func TestDuplicateForwardIsProposedOnce(t *testing.T) {
 		name string
 		hold func(p *packet) bool
 	}{
-		{"and waits to be committed", func(p *packet) bool { return p.message != nil && p.message.GetType() == raftpb.MsgAppResp }},
-		{"and its origin does not know that it is", func(p *packet) bool { return p.message != nil && p.to == 2 }},
+		{"before it is committed", func(p *packet) bool { return p.message != nil && p.message.GetType() == raftpb.MsgAppResp }},
+		{"before its origin knows that it is committed", func(p *packet) bool { return p.message != nil && p.to == 2 }},
 	} {
 		c := grown(repeatable(t), 3)
 		f, leader := c.at(2), c.leader()
@@ -87,7 +87,7 @@ func TestLostRejectionIsResent(t *testing.T) {
 			c.hold = rejects
 			taken, stranger := f.changeAs(raftnode.KindAdd, 9, "m1 p9 c9"), f.change(raftnode.KindRemove, 9)
 			c.settle()
-			c.onTheWay(rejects)
+			c.takeInFlight(rejects)
 			c.hold = nil
 			write := f.propose()
 			c.settle()
@@ -116,7 +116,7 @@ func TestDuplicateForwardAtReplacedLeader(t *testing.T) {
 	c.settle()
 	f.node.Reconnected(old.id)
 	f.work()
-	late := c.onTheWay(forwards)
+	late := c.takeInFlight(forwards)
 	c.net = nil
 	c.hold = func(p *packet) bool { return p.to == f.id && p.message != nil } // f does not hear of the next leader
 	c.elect(next)
@@ -137,11 +137,11 @@ func TestUndeliveredDuplicateForward(t *testing.T) {
 	c.hold = func(p *packet) bool { return p.message != nil && p.to == f.id }
 	first, second := f.propose(), f.propose()
 	f.work()
-	c.deliver(c.onTheWay(forwards)[0]) // the other one is lost
+	c.deliver(c.takeInFlight(forwards)[0]) // the other one is lost
 	c.settle()
 	f.node.Reconnected(leader.id)
 	f.work()
-	for _, p := range c.onTheWay(forwards) {
+	for _, p := range c.takeInFlight(forwards) {
 		if err := f.node.Undelivered(p.forward); err != nil {
 			t.Fatal(err)
 		}

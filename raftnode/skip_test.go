@@ -22,28 +22,28 @@ func unappliable(t *testing.T) map[string]*raftpb.Entry {
 		return data
 	}
 	return map[string]*raftpb.Entry{
-		"no envelope":       {Data: []byte("garbage")},
-		"a garbage command": {Data: enveloped(garbage)},
-		"an unknown type":   {Type: raftpb.EntryConfChangeV2.Enum()},
-		"no membership change": {
+		"no envelope":     {Data: []byte("garbage")},
+		"invalid command": {Data: enveloped(garbage)},
+		"an unknown type": {Type: raftpb.EntryConfChangeV2.Enum()},
+		"malformed conf change": {
 			Type: raftpb.EntryConfChange.Enum(), Data: []byte{0xff},
 		},
-		"a garbage command of a membership change": {
+		"invalid command of a conf change": {
 			Type: raftpb.EntryConfChange.Enum(), Data: change(&raftpb.ConfChange{
 				Type: raftpb.ConfChangeAddLearnerNode.Enum(), NodeId: new(uint64(9)), Context: enveloped(garbage),
 			}),
 		},
-		"the removal of the last voter": {
+		"removal of the last voter": {
 			Type: raftpb.EntryConfChange.Enum(), Data: change(&raftpb.ConfChange{Type: raftpb.ConfChangeRemoveNode.Enum(), NodeId: new(uint64(self))}),
 		},
-		"the demotion of the last voter": {
+		"demotion of the last voter": {
 			Type: raftpb.EntryConfChange.Enum(), Data: change(&raftpb.ConfChange{Type: raftpb.ConfChangeAddLearnerNode.Enum(), NodeId: new(uint64(self))}),
 		},
 	}
 }
 
 func skip(indexes ...uint64) func(*raftnode.Config) {
-	return func(c *raftnode.Config) { c.Skip = raftnode.Skip{Indexes: indexes, CheckCommand: understood} }
+	return func(c *raftnode.Config) { c.Skip = raftnode.Skip{Indexes: indexes, CheckCommand: checkCommand} }
 }
 
 // poisoned restarts a machine with a committed entry at index 3.
@@ -96,7 +96,7 @@ func TestAppliableEntryIsNotSkipped(t *testing.T) {
 	if !slices.Equal(m.skipped, []raftnode.Skipped{{Index: 3}}) {
 		t.Errorf("skipped %+v", m.skipped)
 	}
-	s := raftnode.Skip{Indexes: []uint64{3}, CheckCommand: understood}
+	s := raftnode.Skip{Indexes: []uint64{3}, CheckCommand: checkCommand}
 	if err := s.Check([]*raftpb.Entry{e}); err == nil {
 		t.Error("it may be skipped")
 	}
@@ -120,10 +120,10 @@ func TestForwardedInvalidCommandIsRejected(t *testing.T) {
 			leader, f := c.leader(), c.followers()[0]
 			entries := leader.handedOut
 			payload := forward(1, leader.leader.Term, 0, 0, string(command))
-			if err := leader.node.Forwarded(f.id, payload, raftnode.CheckForward(payload, maxCommand, understood)); err == nil {
+			if err := leader.node.Forwarded(f.id, payload, raftnode.CheckForward(payload, maxCommand, checkCommand)); err == nil {
 				t.Error("nothing is wrong with it")
 			}
-			if err := leader.node.Forwarded(f.id, payload, raftnode.CheckForward(payload, maxCommand, understood)); err != nil {
+			if err := leader.node.Forwarded(f.id, payload, raftnode.CheckForward(payload, maxCommand, checkCommand)); err != nil {
 				t.Errorf("it is worth more than one line: %v", err)
 			}
 			w, _ := leader.node.Work(leader.reading())
@@ -137,7 +137,7 @@ func TestForwardedInvalidCommandIsRejected(t *testing.T) {
 			c.hold = forwards
 			write := f.propose()
 			c.settle()
-			id := c.onTheWay(forwards)[0].forward[:8]
+			id := c.takeInFlight(forwards)[0].forward[:8]
 			if err := f.node.Rejected(leader.id, append(slices.Clone(id), w.Rejects[0].Payload[8:]...)); err != nil {
 				t.Fatal(err)
 			}
@@ -164,7 +164,7 @@ func TestRejectionFromOtherMachineIsIgnored(t *testing.T) {
 	c.hold = forwards
 	write := f.propose()
 	c.settle()
-	p := c.onTheWay(forwards)[0]
+	p := c.takeInFlight(forwards)[0]
 	if err := f.node.Rejected(other.id, append(slices.Clone(p.forward[:8]), 1)); err != nil {
 		t.Fatal(err)
 	}

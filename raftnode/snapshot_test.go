@@ -12,10 +12,10 @@ func TestSnapshotThresholds(t *testing.T) {
 		entries, bytes uint64
 		want           uint64 // index at which a snapshot is requested; 0: never
 	}{
-		{"after as many entries", 5, 1 << 20, 5},
-		{"after as many bytes", 1 << 20, 280, 6},
+		{"entries", 5, 1 << 20, 5},
+		{"bytes", 1 << 20, 280, 6},
 		{"never", 1, 0, 0},
-		{"not yet", 9, 1 << 20, 0},
+		{"below both thresholds", 9, 1 << 20, 0},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			// A command is about 10 bytes, its envelope 17, and the rest of the entry 24; the
