@@ -114,7 +114,7 @@ func (d *Disk) Version() uint32 {
 	highest := d.store.Version()
 	if d.Found != nil {
 		for command := range raftnode.Commands(d.Found.Entries) {
-			highest = max(highest, store.VersionGiven(command))
+			highest = max(highest, store.VersionOf(command))
 		}
 	}
 	return highest

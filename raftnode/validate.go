@@ -154,7 +154,7 @@ func (n *Node) validate(m Message) error {
 	return nil
 }
 
-// validateInTerm is believe for messages of the term that this machine is in.
+// validateInTerm is validate for messages of the term that this machine is in.
 func (n *Node) validateInTerm(m *raftpb.Message) error {
 	switch m.GetType() {
 	case raftpb.MsgApp, raftpb.MsgHeartbeat, raftpb.MsgSnap, raftpb.MsgTimeoutNow, raftpb.MsgReadIndexResp:

@@ -94,8 +94,8 @@ func checkLength(what, text string, most int) error {
 	return nil
 }
 
-// checkTexts bounds what a member says of itself.
-func (m Member) checkTexts() error {
+// checkLengths bounds what a member says of itself.
+func (m Member) checkLengths() error {
 	return errors.Join(
 		checkLength("name", m.Name, maxMemberText),
 		checkLength("peer URL", m.PeerURL, maxMemberText),

@@ -26,7 +26,7 @@ func Restore(r io.Reader) (*Store, error) {
 
 func (s *Store) restore(in *messageReader) error {
 	header := new(storepb.SnapshotHeader)
-	if err := in.readAny(header); err != nil {
+	if err := in.readUnchecked(header); err != nil {
 		return fmt.Errorf("header: %w", err)
 	}
 	if format := header.GetFormatVersion(); !Snapshots.Has(format) {
@@ -53,7 +53,7 @@ func (s *Store) restore(in *messageReader) error {
 		return err
 	}
 	s.tree = loader.Tree()
-	return in.end()
+	return in.expectEOF()
 }
 
 // restoreFormat1 reads a snapshot from before there were sections.
@@ -76,7 +76,7 @@ func (s *Store) restoreFormat1(in *messageReader, header *storepb.SnapshotHeader
 		return fmt.Errorf("events: %w", err)
 	}
 	s.tree = loader.Tree()
-	return in.end()
+	return in.expectEOF()
 }
 
 // each calls read for each of count messages, until the first error.
@@ -91,7 +91,7 @@ func each(count uint64, read func() error) error {
 
 func (s *Store) restoreCluster(in *messageReader, count uint64) error {
 	m := new(storepb.Cluster)
-	if err := in.readOnly(m, count); err != nil {
+	if err := in.readSingle(m, count); err != nil {
 		return err
 	}
 	if err := checkVersion(m.GetVersion()); err != nil { // first, because the rest of it may be new as well
@@ -116,7 +116,7 @@ func (s *Store) restoreRemoved(removed []uint64) error {
 
 func (s *Store) restoreTree(in *messageReader, count uint64) (*tree.Loader, error) {
 	m := new(storepb.Tree)
-	if err := in.readOnly(m, count); err != nil {
+	if err := in.readSingle(m, count); err != nil {
 		return nil, err
 	}
 	if err := checkUnknown(m); err != nil {

@@ -73,7 +73,7 @@ func TestNewerVersions(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if got := store.VersionGiven(data); got != test.given {
+		if got := store.VersionOf(data); got != test.given {
 			t.Errorf("%s: gives version %d, want %d", name, got, test.given)
 		}
 		if err := store.CheckVersion(data); (err != nil) != (test.given > store.Commands.Max) {

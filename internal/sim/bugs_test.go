@@ -67,13 +67,13 @@ var bugs = []bug{
 	late    tree.History
 `},
 	}},
-	{"lose an event between catch-up and hand-back", 20, []edit{{"watch/hub.go", `if s.state == behind || s.missed`, `if s.state != current || s.missed`}}},
+	{"lose an event between catch-up and hand-back", 20, []edit{{"watch/hub.go", `if s.state == behind || s.overflowed`, `if s.state != current || s.overflowed`}}},
 	{"move the cursor before the delivery", 40, []edit{{"watch/hub.go", `	s.ready = append(s.ready, w.deliver(e))
 `, `	s.ready = append(s.ready, w.deliver(e))
 	w.from = e.Index + 1
 `}}},
 	{"drop a ready list without becoming behind", 40, []edit{{"watch/hub.go", `	s.fallBehind(h.next())
-`, `	drop(s.ready)
+`, `	undeliver(s.ready)
 	s.ready = nil
 `}}},
 	{"accept a stranger that knows the IDs", 20, []edit{{"actors/claims.go", `		return one.addr
@@ -91,7 +91,7 @@ var bugs = []bug{
 	{"deny a proposal of unknown outcome", 60, []edit{{"raftnode/node.go", `n.fail(p.token, ErrUnknownOutcome)`, `n.fail(p.token, ErrNoLeader)`}}},
 	{"propose a forward of any term", 100, []edit{{"raftnode/forward.go", `if !n.role.leads || p.term != n.role.term ||`, `p.term = n.role.term
 	if !n.role.leads ||`}}},
-	{"propose a forward twice", 100, []edit{{"raftnode/forward.go", `if !o.take(p.originID) {`, `if !o.take(p.originID) && n.transferring() {`}}},
+	{"propose a forward twice", 100, []edit{{"raftnode/forward.go", `if !o.accept(p.originID) {`, `if !o.accept(p.originID) && n.transferring() {`}}},
 	{"leave the history out of a snapshot", 20, []edit{{"store/tree/loader.go", `	history.record(event)
 `, `	history.cleared = event.Index
 	cleared = event.Index

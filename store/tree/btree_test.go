@@ -41,7 +41,7 @@ func (b *btree) check(t *rapid.T) {
 			}
 		}
 		size, earliest := p.size, p.earliest
-		if p.sum(); p.size != size || p.earliest != earliest {
+		if p.recompute(); p.size != size || p.earliest != earliest {
 			t.Fatalf("a page says %d nodes and deadline %d, and has %d and %d", size, earliest, p.size, p.earliest)
 		}
 	}
