@@ -53,12 +53,12 @@ func TestReceivedSnapshotIsValidated(t *testing.T) {
 		body string
 		says string
 	}{
-		{"no snapshot at all", nil, "this is no snapshot at all", "reading a snapshot"},
-		{"nothing", nil, "", "reading a snapshot"},
+		{"no snapshot at all", nil, "this is no snapshot at all", "restore snapshot"},
+		{"nothing", nil, "", "restore snapshot"},
 		{"one that ends early", nil, good[:len(good)-1], "unexpected EOF"},
-		{"one with something behind it", nil, good + "\x00", "something follows it"},
-		{"one without its beginning", nil, good[n:], "reading a snapshot"},
-		{"one of a newer version", nil, ofNewer, "a newer version has written it"},
+		{"one with something behind it", nil, good + "\x00", "trailing data"},
+		{"one without its beginning", nil, good[n:], "restore snapshot"},
+		{"one of a newer version", nil, ofNewer, "written by a newer version"},
 		{"a message that is none", func(m *raftpb.Message) {
 			*m = raftpb.Message{Type: raftpb.MsgApp.Enum(), From: m.From, To: m.To, Term: m.Term}
 		}, good, "MsgApp"},

@@ -45,20 +45,20 @@ func DecodeMember(command []byte) (MemberChange, error) {
 	}
 	c, err := decode(command)
 	if err != nil {
-		return MemberChange{}, fmt.Errorf("store: a command is not understood: %w", err)
+		return MemberChange{}, fmt.Errorf("store: invalid command: %w", err)
 	}
 	switch kind := c.GetKind().(type) {
 	case *storepb.Command_SetMember:
 		m := memberOf(kind.SetMember.GetMember())
 		if err := m.checkLengths(); err != nil {
-			return MemberChange{}, fmt.Errorf("store: a member must not be proposed: %w", err)
+			return MemberChange{}, fmt.Errorf("store: invalid member: %w", err)
 		}
 		u := kind.SetMember.GetUnderstands()
 		return MemberChange{Member: m, Commands: version.Range{Min: u.GetMin(), Max: u.GetMax()}}, nil
 	case *storepb.Command_RemoveMember:
 		return MemberChange{Member: Member{ID: kind.RemoveMember.GetId()}, Removes: true}, nil
 	}
-	return MemberChange{}, errors.New("store: the command is not about a member")
+	return MemberChange{}, errors.New("store: not a member command")
 }
 
 func memberOf(m *storepb.Member) Member {

@@ -19,7 +19,7 @@ func Restore(r io.Reader) (*Store, error) {
 	in := newMessageReader(r)
 	s := New()
 	if err := s.restore(in); err != nil {
-		return nil, fmt.Errorf("store: reading a snapshot: %w", err)
+		return nil, fmt.Errorf("store: restore snapshot: %w", err)
 	}
 	return s, nil
 }
@@ -30,7 +30,7 @@ func (s *Store) restore(in *messageReader) error {
 		return fmt.Errorf("header: %w", err)
 	}
 	if format := header.GetFormatVersion(); !Snapshots.Has(format) {
-		return fmt.Errorf("%w: it has format version %d, this program reads %s", ErrNewer, format, Snapshots)
+		return fmt.Errorf("%w: format version %d, and this program reads %s", ErrNewer, format, Snapshots)
 	}
 	if err := checkUnknown(header); err != nil {
 		return fmt.Errorf("header: %w", err)
@@ -107,7 +107,7 @@ func (s *Store) restoreCluster(in *messageReader, count uint64) error {
 func (s *Store) restoreRemoved(removed []uint64) error {
 	for i, id := range removed {
 		if id == 0 || i > 0 && id <= removed[i-1] {
-			return errors.New("the removed members are out of order")
+			return errors.New("removed members are out of order")
 		}
 	}
 	s.removed = removed
@@ -158,7 +158,7 @@ func restoreEvent(in *messageReader, loader *tree.Loader) error {
 		return err
 	}
 	if m.GetAction() < 0 || m.GetAction() > math.MaxUint8 {
-		return fmt.Errorf("action %d is not known", m.GetAction())
+		return fmt.Errorf("unknown action %d", m.GetAction())
 	}
 	event := tree.Event{Index: m.GetIndex(), Action: tree.Action(m.GetAction())}
 	var err error

@@ -119,7 +119,7 @@ func (m *messageReader) next() ([]byte, error) {
 		return nil, unexpectedEOF(err)
 	}
 	if size > maxMessage {
-		return nil, fmt.Errorf("a message of %d bytes is too large", size)
+		return nil, fmt.Errorf("message of %d bytes is too large", size)
 	}
 	// The buffer grows with what is there, not with what the length claims.
 	m.buf.Reset()
@@ -149,7 +149,7 @@ func (m *messageReader) read(message proto.Message) error {
 // readSingle is readUnchecked for the only message of a section.
 func (m *messageReader) readSingle(message proto.Message, count uint64) error {
 	if count != 1 {
-		return fmt.Errorf("it has %d messages, and not 1", count)
+		return fmt.Errorf("%d messages, want 1", count)
 	}
 	return m.readUnchecked(message)
 }
@@ -163,7 +163,7 @@ func (m *messageReader) sections(count uint32, read map[string]func(count uint64
 		m.r.sum = 0
 		section := new(storepb.Section)
 		if err := m.read(section); err != nil {
-			return fmt.Errorf("a section: %w", err)
+			return fmt.Errorf("section header: %w", err)
 		}
 		name := section.GetName()
 		var err error
@@ -172,14 +172,14 @@ func (m *messageReader) sections(count uint32, read map[string]func(count uint64
 			missing = missing[1:]
 			err = known(section.GetCount())
 		case ok:
-			err = errors.New("it is out of order")
+			err = errors.New("out of order")
 		case section.GetOptional():
 			err = each(section.GetCount(), func() error {
 				_, err := m.next()
 				return err
 			})
 		default:
-			err = fmt.Errorf("%w: it has a section that this version does not know and may not leave out", ErrNewer)
+			err = fmt.Errorf("%w: unknown required section", ErrNewer)
 		}
 		if err == nil {
 			err = m.endSection()
@@ -202,7 +202,7 @@ func (m *messageReader) endSection() error {
 		return unexpectedEOF(err)
 	}
 	if binary.LittleEndian.Uint32(sum[:]) != want {
-		return errors.New("its checksum is wrong")
+		return errors.New("checksum mismatch")
 	}
 	return nil
 }
@@ -211,7 +211,7 @@ func (m *messageReader) endSection() error {
 func (m *messageReader) expectEOF() error {
 	switch _, err := m.r.ReadByte(); {
 	case err == nil:
-		return errors.New("something follows it")
+		return errors.New("trailing data")
 	case errors.Is(err, io.EOF):
 		return nil
 	default:

@@ -45,7 +45,7 @@ type Result struct {
 // Result with a Failure.
 func (s *Store) Apply(index uint64, now logtime.Time, command []byte) (Result, error) {
 	if index <= s.index {
-		return Result{}, fmt.Errorf("store: command %d comes after command %d", index, s.index)
+		return Result{}, fmt.Errorf("store: command %d is not after command %d", index, s.index)
 	}
 	c, err := decode(command)
 	if errors.Is(err, ErrNewer) && !errors.As(err, new(*VersionError)) {

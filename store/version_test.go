@@ -63,9 +63,9 @@ func TestNewerVersions(t *testing.T) {
 		says    string
 	}{
 		"raised":             {raise(3, 0), 3, "the cluster has version 3, and this program understands 1-2: start a program that understands 3"},
-		"raised, with more":  {newer(raise(4, 0)), 4, "it has fields this version does not know; the cluster has version 2, and this program understands 1-2"},
+		"raised, with more":  {newer(raise(4, 0)), 4, "unknown fields; the cluster has version 2, and this program understands 1-2"},
 		"founded":            {founded(9, 0), 9, "the cluster has version 9, and this program understands 1-2"},
-		"a part not known":   {newer(set("/a", "1")), 0, "it has fields this version does not know; the cluster has version 2, and this program understands 1-2"},
+		"a part not known":   {newer(set("/a", "1")), 0, "unknown fields; the cluster has version 2, and this program understands 1-2"},
 		"of a known version": {raise(2, 0), 2, ""},
 		"founded before":     {founded(0, 0), 1, ""},
 	} {
