@@ -27,7 +27,7 @@ const (
 // knowing is what a machine knows in these tests: member 22 by its state, 55 because it is
 // vouched for, and that 33 was removed.
 func knowing(in *Inbox) {
-	in.know(&roll{removed: []uint64{33}, places: map[uint64]place{22: {stated: at22}, 55: {vouched: at55, told: at55}}}, []uint64{22, 55})
+	in.setAddressBook(&addressBook{removed: []uint64{33}, places: map[uint64]memberAddrs{22: {stated: at22}, 55: {vouched: at55, told: at55}}}, []uint64{22, 55})
 }
 
 // TestAdmit: which dialers are admitted under a member ID, and how the others are refused.
@@ -175,7 +175,7 @@ func TestStrangerCannotClaimALoss(t *testing.T) {
 	if joined := next[*Proposed](m.probe); joined.Err != nil {
 		t.Fatal(joined.Err)
 	}
-	m.eventually("the member is known", func() bool { return m.Inbox.believes(22, at22) })
+	m.eventually("the member is known", func() bool { return m.Inbox.trusts(22, at22) })
 	admit := func(nonce uint64, addr string) {
 		h := transport.Hello{Understood: Understood(), From: 22, Nonce: nonce, Addr: addr, Reach: witness.EncodeReach(wal.Reach{}), Asked: &transport.Confirmation{At: addr}}
 		if v := m.Inbox.Admit(h); v.Status != 0 {
@@ -244,7 +244,7 @@ func TestWitnessStoresReaches(t *testing.T) {
 		return transport.Frame{Kind: transport.KindReach, Payload: []byte(witness.EncodeReach(reach))}
 	}
 	reach := wal.Reach{Term: 5, LastTerm: 5, Last: 100, Commit: 90}
-	m.Inbox.know(&roll{places: map[uint64]place{22: {stated: at22}, 33: {stated: at55}}}, []uint64{22, 33})
+	m.Inbox.setAddressBook(&addressBook{places: map[uint64]memberAddrs{22: {stated: at22}, 33: {stated: at55}}}, []uint64{22, 33})
 	for id, addr := range map[uint64]string{22: at22, 33: at55} {
 		h := transport.Hello{Understood: Understood(), From: id, Nonce: id, Addr: addr, Reach: witness.EncodeReach(wal.Reach{}), Asked: &transport.Confirmation{At: addr}}
 		if v := m.Inbox.Admit(h); v.Status != 0 {

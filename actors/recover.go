@@ -291,10 +291,10 @@ func (d *Disk) Former() []uint64 {
 	return slices.Compact(former)
 }
 
-// membersOfLog holds the IDs of the members by the log, and of the former ones.
-type membersOfLog struct{ voters, learners, former []uint64 }
+// logMembers holds the IDs of the members by the log, and of the former ones.
+type logMembers struct{ voters, learners, former []uint64 }
 
-func (d *Disk) membership() (m membersOfLog) {
+func (d *Disk) membership() (m logMembers) {
 	if d.Found == nil {
 		return m
 	}
