@@ -81,7 +81,7 @@ func TestApplyRefusesInvalidCommands(t *testing.T) {
 	}
 	for name, data := range map[string][]byte{
 		"garbage":     []byte("garbage"),
-		"cut short":   store.Encode(set("/abc", "1"))[:5],
+		"truncated":   store.Encode(set("/abc", "1"))[:5],
 		"bad text":    protowire.AppendBytes([]byte{0x0a}, protowire.AppendBytes([]byte{0x0a}, []byte("/\xff"))),
 		"kind unseen": protowire.AppendBytes(protowire.AppendTag(nil, 99, protowire.BytesType), nil),
 	} {

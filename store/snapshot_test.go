@@ -269,14 +269,14 @@ func TestSnapshotSections(t *testing.T) {
 		data  []byte
 		newer string // what the error says; empty if no newer version is the reason
 	}{
-		"a required section":         {with(6, unknown(false), body), `section "later"`},
-		"no sections":                {with(0), ""},
-		"one is missing":             {with(5, unknown(true), body), ""},
-		"out of order":               {with(6, cluster(&storepb.Cluster{}), body), ""},
-		"two clusters in one":        {with(1, section(t, &storepb.Section{Name: "cluster", Count: 2}, &storepb.Cluster{}, &storepb.Cluster{})), ""},
-		"a later version":            {with(5, cluster(&storepb.Cluster{Version: 9})), "the cluster has version 9, and this program understands 1-2"},
-		"a part of a later version":  {with(5, cluster(newer(&storepb.Cluster{Version: 2}))), "fields"},
-		"a section of another shape": {with(5, section(t, newer(&storepb.Section{Name: "cluster", Count: 1}), &storepb.Cluster{})), "fields"},
+		"a required section":            {with(6, unknown(false), body), `section "later"`},
+		"no sections":                   {with(0), ""},
+		"missing section":               {with(5, unknown(true), body), ""},
+		"out of order":                  {with(6, cluster(&storepb.Cluster{}), body), ""},
+		"two cluster messages":          {with(1, section(t, &storepb.Section{Name: "cluster", Count: 2}, &storepb.Cluster{}, &storepb.Cluster{})), ""},
+		"newer version":                 {with(5, cluster(&storepb.Cluster{Version: 9})), "the cluster has version 9, and this program understands 1-2"},
+		"field of a newer version":      {with(5, cluster(newer(&storepb.Cluster{Version: 2}))), "fields"},
+		"section with an unknown field": {with(5, section(t, newer(&storepb.Section{Name: "cluster", Count: 1}), &storepb.Cluster{})), "fields"},
 	} {
 		_, err := store.Restore(bytes.NewReader(test.data))
 		if err == nil || errors.Is(err, store.ErrNewer) != (test.newer != "") || !strings.Contains(err.Error(), test.newer) {

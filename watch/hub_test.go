@@ -101,7 +101,7 @@ func TestWatchBelowRemovedDirectory(t *testing.T) {
 		{"expired", []*storepb.Command{lapsing("/a", true), set("/a/b/c")}, (*feed).expire, below},
 		{"a file is deleted", []*storepb.Command{set("/a")}, func(f *feed) { f.do(remove("/a")) }, []uint64{1, 6, 9}},
 		{"a file expires", []*storepb.Command{lapsing("/a", false)}, (*feed).expire, []uint64{1, 6, 9}},
-		{"a directory is made", nil, func(f *feed) { f.do(mkdir("/a")) }, []uint64{1, 6, 9}},
+		{"a directory is created", nil, func(f *feed) { f.do(mkdir("/a")) }, []uint64{1, 6, 9}},
 		{"a file becomes a directory", []*storepb.Command{set("/a")}, func(f *feed) { f.do(mkdir("/a")) }, []uint64{1, 6, 9}},
 		{"a directory inside", []*storepb.Command{set("/a/b/c")}, func(f *feed) { f.do(remove("/a/b")) }, []uint64{2, 3, 6, 9}},
 		{"refused", []*storepb.Command{set("/a/b/c")}, func(f *feed) { f.do(remove("/x")) }, nil},
@@ -146,7 +146,7 @@ func TestWatchStart(t *testing.T) {
 		want  []uint64
 	}{
 		{"now", 0, []uint64{11, 12}},
-		{"the very beginning", 1, []uint64{3, 5, 8, 11, 12}},
+		{"the first index", 1, []uint64{3, 5, 8, 11, 12}},
 		{"an event", 3, []uint64{3, 5, 8, 11, 12}},
 		{"a gap", 4, []uint64{5, 8, 11, 12}},
 		{"an event of another key", 6, []uint64{8, 11, 12}},
@@ -185,18 +185,18 @@ func TestClearedHistory(t *testing.T) {
 		oldest uint64 // of the error; 0: none
 		want   []uint64
 	}{
-		{"before it", three, 1, 4, nil},
-		{"the newest that was dropped", three, 3, 4, nil},
-		{"the oldest that is there", three, 4, 0, []uint64{4, 5, 6}},
+		{"cleared", three, 1, 4, nil},
+		{"the newest cleared event", three, 3, 4, nil},
+		{"the oldest event", three, 4, 0, []uint64{4, 5, 6}},
 		{"now", three, 0, 0, nil},
-		{"a gap after the newest that was dropped", func(f *feed) {
+		{"a gap after the newest cleared event", func(f *feed) {
 			f.do(configure(1), set("/a"), remove("/x"), set("/a"))
 		}, 3, 0, []uint64{4}},
-		{"a gap before it", func(f *feed) {
+		{"a gap before the newest cleared event", func(f *feed) {
 			f.do(configure(1), remove("/x"), set("/a"), remove("/x"), set("/a"))
 		}, 2, 5, nil},
-		{"none is kept", func(f *feed) { f.do(configure(0), set("/a"), set("/a")) }, 3, 4, nil},
-		{"none is kept, the next one", func(f *feed) { f.do(configure(0), set("/a"), set("/a")) }, 4, 0, nil},
+		{"no history", func(f *feed) { f.do(configure(0), set("/a"), set("/a")) }, 3, 4, nil},
+		{"no history, the next event", func(f *feed) { f.do(configure(0), set("/a"), set("/a")) }, 4, 0, nil},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			f := newFeed(t)
