@@ -223,7 +223,7 @@ func (r *raftActor) work(ctx actor.Context) {
 		if work.Fullness != nil {
 			r.logFullness(work.Fullness)
 		}
-		if work.SlowDisk {
+		if work.DiskStalled {
 			r.log.Warn(SlowDisk)
 		}
 		if work.PromoteErr != nil {

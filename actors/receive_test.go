@@ -131,7 +131,7 @@ func TestClaims(t *testing.T) {
 
 // A stranger in the place of a member that is down can neither stop this machine, nor get the
 // member refused because the stranger has claimed a longer log.
-func TestStrangerInPlaceOfAMember(t *testing.T) {
+func TestStrangerInPlaceOfMember(t *testing.T) {
 	m := start(t, t.TempDir())
 	knowing(m.Inbox)
 	expel := transport.Frame{Kind: transport.KindRefusal, Payload: transport.EncodeRefusal(statusGone, "removed")}
@@ -169,7 +169,7 @@ func TestStrangerInPlaceOfAMember(t *testing.T) {
 
 // Nor is this machine stopped by a heartbeat which says that it has lost entries, unless that
 // comes from the address of the member.
-func TestStrangerCannotClaimALoss(t *testing.T) {
+func TestStrangerCannotClaimLoss(t *testing.T) {
 	m := start(t, t.TempDir(), func(cfg *Config) { cfg.Raft.MaxMembers = 9 })
 	m.root.Send(m.Raft, &Join{ReplyTo: m.pid, ID: 1, Member: store.Member{ID: 22, Name: "m2", PeerURL: "http://" + at22, ClientURL: "http://192.0.2.22:4001"}})
 	if joined := next[*Proposed](m.probe); joined.Err != nil {

@@ -41,7 +41,7 @@ func giveOthers(t *testing.T, dir string) (commit uint64) {
 
 // A machine without a majority answers local reads from all that its disk says is committed,
 // however early they come.
-func TestLocalStateWithoutAMajority(t *testing.T) {
+func TestLocalStateWithoutMajority(t *testing.T) {
 	for _, snapshots := range []uint64{0, 7} {
 		t.Run(fmt.Sprintf("snapshot every %d", snapshots), func(t *testing.T) {
 			dir := t.TempDir()
@@ -94,7 +94,7 @@ func TestLocalStateWithoutAMajority(t *testing.T) {
 
 // A machine that founds a cluster answers local requests once it is a member, however early
 // they come.
-func TestLocalStateOfANewMachine(t *testing.T) {
+func TestLocalStateOfNewMachine(t *testing.T) {
 	disk, err := openTestDisk(dirFS(t, t.TempDir()), wal.Options{SegmentSize: 1 << 20})
 	if err != nil {
 		t.Fatal(err)

@@ -113,7 +113,7 @@ func TestReceivedSnapshotIsValidated(t *testing.T) {
 }
 
 // A snapshot that claims to be larger than any disk is refused, and does not end the process.
-func TestASnapshotLargerThanAnyDisk(t *testing.T) {
+func TestOversizedSnapshot(t *testing.T) {
 	disk := crashfs.New()
 	disk.Size = 256 << 20
 	m := startOn(t, disk, wal.Options{SegmentSize: 1 << 20})
@@ -204,7 +204,7 @@ func TestTwoReceivedSnapshotsAreInstalled(t *testing.T) {
 // A snapshot file with valid checksums that has no state is not fatal: the machine starts from
 // the one before, or from its log alone; and when the log begins behind it, the error says what
 // to do.
-func TestASnapshotOnDiskThatCannotBeRestored(t *testing.T) {
+func TestUnrestorableSnapshotOnDisk(t *testing.T) {
 	nonsense := func(dir string, index, term uint64) {
 		t.Helper()
 		meta := leadersMessage(index).GetSnapshot().GetMetadata()

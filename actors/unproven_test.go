@@ -13,9 +13,9 @@ import (
 	"etcd/witness"
 )
 
-// TestUnderstoodOnceBelieved: what a member understands that has moved, and connects from an
+// TestVersionsCountOnceTrusted: what a member understands that has moved, and connects from an
 // unknown address, counts when the cluster knows the address, without another handshake.
-func TestUnderstoodOnceBelieved(t *testing.T) {
+func TestVersionsCountOnceTrusted(t *testing.T) {
 	system := actor.NewActorSystem()
 	defer system.Shutdown()
 	told := make(chan *understood, 10)

@@ -161,17 +161,17 @@ func (n *Node) Forwarded(from uint64, payload []byte, bad error) error {
 }
 
 // CheckForward returns why what another member has forwarded must not become an entry: an
-// entry that cannot be applied ends every machine. A command has at most so many bytes, and
+// entry that cannot be applied ends every machine. A command has at most maxCommand bytes, and
 // check validates one for the state machine. That takes time if it is long, so it needs no
 // Node, and is done where only its sender waits for it. Conf changes are checked in
 // [Node.proposeChange].
-func CheckForward(payload []byte, most int, check func(command []byte) error) error {
+func CheckForward(payload []byte, maxCommand int, check func(command []byte) error) error {
 	p, err := decodeForward(payload)
 	switch {
 	case err != nil:
 		return err
-	case len(p.command) > most:
-		return fmt.Errorf("raftnode: forwarded command of %d bytes exceeds the limit of %d", len(p.command), most)
+	case len(p.command) > maxCommand:
+		return fmt.Errorf("raftnode: forwarded command of %d bytes exceeds the limit of %d", len(p.command), maxCommand)
 	case p.kind != KindCommand:
 		return nil
 	}

@@ -31,7 +31,7 @@ type membership struct {
 }
 
 func newMembership(self uint64) membership {
-	return membership{self: self, conf: &raftpb.ConfState{}, versions: versions{told: make(map[uint64]version.Range)}}
+	return membership{self: self, conf: &raftpb.ConfState{}, versions: versions{ranges: make(map[uint64]version.Range)}}
 }
 
 func (m *membership) voters() []uint64   { return m.conf.GetVoters() }
@@ -81,7 +81,7 @@ func (m *membership) apply(change *raftpb.ConfChange, conf *raftpb.ConfState) {
 	if change.GetType() != raftpb.ConfChangeRemoveNode {
 		return
 	}
-	delete(m.versions.told, change.GetNodeId())
+	delete(m.versions.ranges, change.GetNodeId())
 	if change.GetNodeId() == m.self {
 		m.removed = true
 	}

@@ -210,8 +210,8 @@ func TestMembershipChecks(t *testing.T) {
 func TestMembershipForgetsVersionsOfRemovedMembers(t *testing.T) {
 	own := version.Range{Min: 1, Max: 3}
 	m := leaderOf([]uint64{1, 2}, 3)
-	m.versions.told[2] = version.Range{Min: 1, Max: 3}
-	m.versions.told[3] = version.Range{Min: 1, Max: 2}
+	m.versions.ranges[2] = version.Range{Min: 1, Max: 3}
+	m.versions.ranges[3] = version.Range{Min: 1, Max: 2}
 	if v := m.raisable(own, everybody); v != 2 {
 		t.Fatalf("version %d", v)
 	}

@@ -214,7 +214,7 @@ func (n *Node) Tick() {
 	n.expireRequests()
 	n.promoteLearner()
 	n.scheduleRaise()
-	n.transferFromSlowDisk()
+	n.transferFromStalledDisk()
 }
 
 // Propose asks for the command to become an entry. token comes back with the entry

@@ -73,9 +73,9 @@ func (m *membership) setRoster(r Roster) {
 
 // checkAdd returns why a machine must not become a member, or get the name and the addresses
 // of member. Only what changes is checked. commands are the versions of a cluster that its
-// program understands, zero if it does not say; most bounds the size of a cluster that has not
+// program understands, zero if it does not say; maxMembers bounds the size of a cluster that has not
 // agreed on one.
-func (m *membership) checkAdd(member Member, commands version.Range, most int) error {
+func (m *membership) checkAdd(member Member, commands version.Range, maxMembers int) error {
 	r := &m.roster
 	if commands != (version.Range{}) && r.Version > 0 && !commands.Has(r.Version) {
 		return ErrVersion
@@ -99,9 +99,9 @@ func (m *membership) checkAdd(member Member, commands version.Range, most int) e
 		}
 	}
 	if r.MaxMembers > 0 {
-		most = r.MaxMembers
+		maxMembers = r.MaxMembers
 	}
-	if !m.has(member.ID) && len(m.all()) >= most {
+	if !m.has(member.ID) && len(m.all()) >= maxMembers {
 		return ErrTooManyMembers
 	}
 	return nil

@@ -17,25 +17,25 @@ type server struct {
 	cfg  raftnode.Config
 	node *raftnode.Node // nil while it is down
 
-	wal        []*raftnode.Append // handed out, not durable yet
-	store      []*raftnode.Apply  // handed out, not reported as applied yet
-	handedOut  uint64
-	records    int // of the cluster's log that were handed out
-	snapshot   *snapshot
-	leader     raftnode.Leader
-	leaderless []raftnode.Leaderless
-	slowDisk   int // how often a slow disk was reported
-	ticks      int
-	open       map[*ticket]bool
-	installs   int    // how many snapshots of a leader were installed
-	removed    bool   // it was told so, or the test knows it
-	removal    uint64 // index of its removal; 0: none that it knows of
-	stuck      bool   // its log writer does nothing unless told to
-	lazy       bool   // it saves no snapshots unless told to
-	unread     bool   // it reads nothing back unless told to
-	asked      *raftnode.ReadBack
-	readBacks  int    // how often it was asked to read back
-	started    uint64 // true time of the start of the process
+	wal         []*raftnode.Append // handed out, not durable yet
+	store       []*raftnode.Apply  // handed out, not reported as applied yet
+	handedOut   uint64
+	records     int // of the cluster's log that were handed out
+	snapshot    *snapshot
+	leader      raftnode.Leader
+	leaderless  []raftnode.Leaderless
+	diskStalled int // how often a stalled disk was reported
+	ticks       int
+	open        map[*ticket]bool
+	installs    int    // how many snapshots of a leader were installed
+	removed     bool   // it was told so, or the test knows it
+	removal     uint64 // index of its removal; 0: none that it knows of
+	stuck       bool   // its log writer does nothing unless told to
+	lazy        bool   // it saves no snapshots unless told to
+	unread      bool   // it reads nothing back unless told to
+	asked       *raftnode.ReadBack
+	readBacks   int    // how often it was asked to read back
+	started     uint64 // true time of the start of the process
 
 	// The following survives crashes.
 	disk  serverDisk
@@ -227,8 +227,8 @@ func (s *server) accept(w raftnode.Work) {
 	if w.Leaderless != nil {
 		s.leaderless = append(s.leaderless, *w.Leaderless)
 	}
-	if w.SlowDisk {
-		s.slowDisk++
+	if w.DiskStalled {
+		s.diskStalled++
 	}
 	if w.Append != nil {
 		s.wal = append(s.wal, w.Append)

@@ -98,8 +98,8 @@ func TestLeaderWithStalledDiskTransfers(t *testing.T) {
 	if c.leader() == old {
 		t.Fatal("it still leads")
 	}
-	if old.slowDisk != 1 {
-		t.Fatalf("a slow disk is reported %d times, want 1", old.slowDisk)
+	if old.diskStalled != 1 {
+		t.Fatalf("a stalled disk is reported %d times, want 1", old.diskStalled)
 	}
 	c.wantDone(there)
 	write := c.leader().propose()

@@ -23,7 +23,7 @@ const raiseID = 0
 
 // versions are what this machine knows of the programs of members, and of a raise in flight.
 type versions struct {
-	told    map[uint64]version.Range // which versions of a cluster members understand
+	ranges  map[uint64]version.Range // which versions of a cluster members understand
 	due     uint32                   // what the next call of Work raises the version to, 0 for nothing
 	raising uint32                   // what was proposed by this leader and is not applied yet, 0 for nothing
 }
@@ -31,7 +31,7 @@ type versions struct {
 // Understands notes which versions of a cluster the program of a member understands, according
 // to its last handshake. The zero range takes that back: the peer may be somebody else.
 func (n *Node) Understands(member uint64, commands version.Range) {
-	n.members.versions.told[member] = commands
+	n.members.versions.ranges[member] = commands
 }
 
 // Version returns the version that the cluster has, or will have when the raise that this
@@ -61,7 +61,7 @@ func (m *membership) raisable(own version.Range, alive func(id uint64) bool) uin
 		if id == m.self {
 			continue
 		}
-		told, ok := m.versions.told[id]
+		told, ok := m.versions.ranges[id]
 		if !ok || !alive(id) {
 			return 0
 		}

@@ -38,9 +38,9 @@ type Work struct {
 	Leaderless *Leaderless
 	// Fullness is set when the log has become full, and when it has room again.
 	Fullness *Fullness
-	// SlowDisk says that this leader transfers its leadership, because its disk has not
+	// DiskStalled says that this leader transfers its leadership, because its disk has not
 	// answered for an election timeout.
-	SlowDisk bool
+	DiskStalled bool
 	// PromoteErr is why a learner that has caught up is not promoted yet. That is retried at
 	// the next tick.
 	PromoteErr error
@@ -133,7 +133,7 @@ func (n *Node) Work(now Reading) (Work, bool) {
 
 func (w *Work) empty() bool {
 	return w.Append == nil && w.Apply == nil && w.TakeSnapshot == nil && w.Leader == nil &&
-		w.Install == nil && w.Leaderless == nil && w.Fullness == nil && !w.SlowDisk && w.ReadBack == nil && w.Release == 0 && w.PromoteErr == nil && !w.Removed && w.Unappliable == nil && len(w.Skipped) == 0 && len(w.Reads) == 0 && len(w.Failed) == 0 &&
+		w.Install == nil && w.Leaderless == nil && w.Fullness == nil && !w.DiskStalled && w.ReadBack == nil && w.Release == 0 && w.PromoteErr == nil && !w.Removed && w.Unappliable == nil && len(w.Skipped) == 0 && len(w.Reads) == 0 && len(w.Failed) == 0 &&
 		len(w.Messages) == 0 && len(w.Forwards) == 0 && len(w.Rejects) == 0
 }
 
