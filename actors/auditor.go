@@ -51,8 +51,8 @@ type auditorActor struct {
 // peerHashes holds the hashes of one other machine. Each has its own, so that none can evict
 // those of another.
 type peerHashes struct {
-	early  []audited // hashes that cannot be compared yet, at most audits, the latest last
-	judged uint64    // the last index at which it was compared
+	pending  []audited // hashes that cannot be compared yet, at most audits, the latest last
+	compared uint64    // the last index at which it was compared
 }
 
 func (a *auditorActor) Receive(ctx actor.Context) {
@@ -86,12 +86,12 @@ func (a *auditorActor) record(index uint64, sum stateHash) {
 		a.order = a.order[1:]
 	}
 	for _, t := range a.theirs {
-		for _, m := range t.early {
+		for _, m := range t.pending {
 			if m.index == index {
-				a.judge(t, &m, sum)
+				a.compareHashes(t, &m, sum)
 			}
 		}
-		t.early = slices.DeleteFunc(t.early, func(m audited) bool { return m.index <= index }) // compared, or never will be
+		t.pending = slices.DeleteFunc(t.pending, func(m audited) bool { return m.index <= index }) // compared, or never will be
 	}
 }
 
@@ -102,24 +102,24 @@ func (a *auditorActor) compare(m *audited) {
 		a.theirs[m.from] = t
 	}
 	if own, ok := a.own[m.index]; ok {
-		a.judge(t, m, own)
+		a.compareHashes(t, m, own)
 		return
 	}
 	if len(a.order) > 0 && m.index < a.order[len(a.order)-1] {
 		return // this machine is past that index
 	}
-	if len(t.early) == audits {
-		t.early = slices.Delete(t.early, 0, 1)
+	if len(t.pending) == audits {
+		t.pending = slices.Delete(t.pending, 0, 1)
 	}
-	t.early = append(t.early, *m)
+	t.pending = append(t.pending, *m)
 }
 
-// judge compares the hash of another machine with the own one, once for each index.
-func (a *auditorActor) judge(t *peerHashes, m *audited, own stateHash) {
-	if m.index <= t.judged {
+// compareHashes compares the hash of another machine with the own one, once for each index.
+func (a *auditorActor) compareHashes(t *peerHashes, m *audited, own stateHash) {
+	if m.index <= t.compared {
 		return
 	}
-	t.judged = m.index
+	t.compared = m.index
 	if m.hash == own {
 		a.log.Debug("the state is the same as another machine's", "index", m.index, "member", MemberID(m.from))
 		return

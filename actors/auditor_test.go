@@ -81,8 +81,8 @@ func TestAuditorReportsDifferingStates(t *testing.T) {
 				t.Errorf("%d errors, want %d: %q", got, c.errors, log.String())
 			}
 			for member, said := range a.theirs {
-				if len(said.early) > audits {
-					t.Errorf("%d hashes of member %d wait", len(said.early), member)
+				if len(said.pending) > audits {
+					t.Errorf("%d hashes of member %d wait", len(said.pending), member)
 				}
 			}
 		})

@@ -29,7 +29,7 @@ func TestCertificatesOfMembers(t *testing.T) {
 			return errors.New("it does not name " + host)
 		}
 	}
-	m.Inbox.know(&roll{places: map[uint64]place{22: {stated: "n2.example.com:7001"}, 33: {stated: "[fd00::3]:7001"}}}, nil)
+	m.Inbox.setAddressBook(&addressBook{places: map[uint64]memberAddrs{22: {stated: "n2.example.com:7001"}, 33: {stated: "[fd00::3]:7001"}}}, nil)
 	m.Inbox.members.Store(&[]store.Member{testMember, {ID: 22, PeerURL: "https://n2.example.com:7001"}, {ID: 33, PeerURL: "http://[fd00::3]:7001"}})
 	full := witness.EncodeReach(wal.Reach{Term: 5, LastTerm: 5, Last: 100, Commit: 90})
 	for _, c := range []struct {

@@ -6,24 +6,24 @@ import (
 	"etcd/transport"
 )
 
-// roll is what this machine knows of the members and their addresses. It is immutable.
-type roll struct {
+// addressBook is what this machine knows of the members and their addresses. It is immutable.
+type addressBook struct {
 	removed []uint64 // former members
-	places  map[uint64]place
+	places  map[uint64]memberAddrs
 }
 
-// place holds the addresses of a member, host:port, by their source. Empty: none.
-type place struct {
+// memberAddrs holds the addresses of a member, host:port, by their source. Empty: none.
+type memberAddrs struct {
 	stated  string // in the state of this machine
 	vouched string // by -C or a member that this machine trusts, and it was found there
 	told    string // by the member itself
 }
 
 // known returns the addresses, the most trusted first.
-func (p place) known() []string { return addresses(p.stated, p.vouched, p.told) }
+func (p memberAddrs) known() []string { return addresses(p.stated, p.vouched, p.told) }
 
 // trusted returns those that are believed.
-func (p place) trusted() []string { return addresses(p.stated, p.vouched) }
+func (p memberAddrs) trusted() []string { return addresses(p.stated, p.vouched) }
 
 func addresses(list ...string) []string {
 	var addrs []string
@@ -35,18 +35,18 @@ func addresses(list ...string) []string {
 	return addrs
 }
 
-// believed reports whether there is more reason to take the process at addr for the member than
+// isTrusted reports whether there is more reason to take the process at addr for the member than
 // its own word and that nothing answers where the member should be. Only then may it tell
 // another machine not to go on, and is its reach held against the member.
-func (p place) believed(addr string) bool { return slices.Contains(p.trusted(), addr) }
+func (p memberAddrs) isTrusted(addr string) bool { return slices.Contains(p.trusted(), addr) }
 
-func (r *roll) isRemoved(id uint64) bool { return slices.Contains(r.removed, id) }
+func (r *addressBook) isRemoved(id uint64) bool { return slices.Contains(r.removed, id) }
 
 // isMember reports whether the state of this machine has a member with this ID.
-func (r *roll) isMember(id uint64) bool { return r.places[id].stated != "" }
+func (r *addressBook) isMember(id uint64) bool { return r.places[id].stated != "" }
 
 // others returns the addresses at which other machines may look for the members.
-func (r *roll) others(order []uint64) []transport.Place {
+func (r *addressBook) others(order []uint64) []transport.Place {
 	places := make([]transport.Place, 0, len(order))
 	for _, id := range order {
 		p := r.places[id]
@@ -54,7 +54,7 @@ func (r *roll) others(order []uint64) []transport.Place {
 		if addr == "" {
 			addr = p.stated
 		}
-		places = append(places, transport.Place{Member: id, Addr: addr, Told: !p.believed(addr)})
+		places = append(places, transport.Place{Member: id, Addr: addr, Told: !p.isTrusted(addr)})
 	}
 	return places
 }
@@ -91,7 +91,7 @@ func (c *claims) note(h transport.Hello, addr string) {
 
 // supersedes reports whether a process that was found at addr supersedes the one that was last
 // proven to be the member: that one was not at the address in the state, and this one is.
-func (c *claims) supersedes(h transport.Hello, addr string, p place) bool {
+func (c *claims) supersedes(h transport.Hello, addr string, p memberAddrs) bool {
 	last, known := c.proven[h.From]
 	return known && last.nonce != h.Nonce && addr == p.stated && last.addr != p.stated
 }

@@ -46,15 +46,15 @@ func departure(status int, message string) (d Departure, final bool) {
 	return Departure{}, false
 }
 
-// rivalry returns the message about two processes that run as one member.
-func rivalry(id uint64) string {
+// rivalMessage returns the message about two processes that run as one member.
+func rivalMessage(id uint64) string {
 	return fmt.Sprintf("another process with the identity of this machine, member %s, is connected to the cluster: "+
 		"was the data directory copied? A copy cannot run beside its original; for one more machine, start with an empty directory and -C", MemberID(id))
 }
 
-// lossOf returns the message about a member that lacks what it has acked. advisor is another
+// lossMessage returns the message about a member that lacks what it has acked. advisor is another
 // member that runs.
-func lossOf(id uint64, advisor store.Member) string {
+func lossMessage(id uint64, advisor store.Member) string {
 	return fmt.Sprintf("the data directory of this machine, member %s, holds less than the machine had acknowledged to the others: "+
 		"it was restored from a backup or a snapshot of the disk, or the disk lost writes. Going on with it could lose what clients "+
 		"were told is safe. Nothing is lost now, the others have it. Replace the member: curl -X DELETE %s/v2/members/%s, "+
@@ -102,9 +102,9 @@ func (a *abandonment) tick(leader bool) uint64 {
 	return slices.Min(slices.Collect(maps.Keys(a.refounded)))
 }
 
-// abandonedBy returns the message about an abandoned cluster. It does not advise -f, which would
+// abandonedMessage returns the message about an abandoned cluster. It does not advise -f, which would
 // be refused: the directory has to be kept.
-func abandonedBy(member uint64, advisor store.Member) string {
+func abandonedMessage(member uint64, advisor store.Member) string {
 	return fmt.Sprintf("there has been no leader for long, and member %s was made a cluster of its own without this machine (-force-new-cluster). "+
 		"The data directory of this machine may hold writes that clients were told are safe and that the new cluster lacks: keep it. "+
 		"If a majority of the machines of this cluster is left, start them together, and it goes on. If it is abandoned, move the data directory away, "+
@@ -122,9 +122,9 @@ func (r *raftActor) mute() bool {
 	return r.out || !r.probation.Over(maps.Keys(r.peers.actors), r.applied >= r.committed)
 }
 
-// withhold drops messages. Raft waits for the outcome of a snapshot and treats the others as
+// dropMessages drops messages. Raft waits for the outcome of a snapshot and treats the others as
 // lost.
-func (r *raftActor) withhold(ctx actor.Context, messages []*raftpb.Message) []*raftpb.Message {
+func (r *raftActor) dropMessages(ctx actor.Context, messages []*raftpb.Message) []*raftpb.Message {
 	for _, m := range messages {
 		if m.GetType() == raftpb.MsgSnap {
 			ctx.Send(ctx.Self(), &snapshotSent{member: m.GetTo()})

@@ -61,7 +61,7 @@ func TestNeverEarly(t *testing.T) {
 	m.eventually("the key expires", func() bool { return m.read(m.Raft, "/a").Node == nil })
 }
 
-func TestRefreshOutlivesTheFirstDeadline(t *testing.T) {
+func TestRefreshOutlivesFirstDeadline(t *testing.T) {
 	clock := newFakeClock()
 	m := start(t, t.TempDir(), withClock(clock))
 	m.propose(set("/a", "1", 5*time.Millisecond))
@@ -163,7 +163,7 @@ func TestOneEntryForEachExpiredKey(t *testing.T) {
 }
 
 // A round with an unknown outcome is over, too: keys that are due later expire.
-func TestExpiryAfterAFailedRound(t *testing.T) {
+func TestExpiryAfterFailedRound(t *testing.T) {
 	fsys, shut, open := gatedFS(t)
 	clock := newFakeClock()
 	m := startOn(t, fsys, wal.Options{SegmentSize: 1 << 20}, withClock(clock), func(cfg *Config) { cfg.Raft.RequestTicks = 20 })

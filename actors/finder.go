@@ -52,12 +52,12 @@ type finderActor struct {
 	missing []transport.Place // where the other members should be
 	// strangers are for the next search, which drops them when it ends.
 	strangers      []uint64
-	sought         []uint64          // the strangers of this search
+	searched       []uint64          // the strangers of this search
 	failedSearches map[uint64]int    // searches in which a stranger was not found
 	told           bool              // whereabouts have come
 	queue          []hint            // yet to be asked in this search
 	asked          map[string]bool   // in this search
-	faults         map[string]string // what was logged, by address
+	loggedFaults   map[string]string // what was logged, by address
 	busy           bool              // a search is under way
 	timer          Timer             // until the next search; nil: there is none
 	next           time.Duration     // the pause after that search
@@ -76,7 +76,7 @@ func (f *finderActor) Receive(ctx actor.Context) {
 	switch m := ctx.Message().(type) {
 	case *actor.Started:
 		f.ctx, f.stop = context.WithCancel(context.Background())
-		f.next, f.faults = f.pause, make(map[string]string)
+		f.next, f.loggedFaults = f.pause, make(map[string]string)
 	case *pids:
 		f.to = m
 	case *whereabouts:
@@ -121,8 +121,8 @@ func (f *finderActor) addStranger(ctx actor.Context, stranger uint64) {
 }
 
 func (f *finderActor) search(ctx actor.Context) {
-	f.sought, f.strangers = f.strangers, nil
-	if len(f.sought) == 0 && (len(f.hints)+len(f.places) == 0 || len(f.missing) == 0) {
+	f.searched, f.strangers = f.strangers, nil
+	if len(f.searched) == 0 && (len(f.hints)+len(f.places) == 0 || len(f.missing) == 0) {
 		return
 	}
 	f.busy = true
@@ -133,7 +133,7 @@ func (f *finderActor) search(ctx actor.Context) {
 	for _, p := range f.places {
 		f.queue = append(f.queue, hint{p.Addr, p.Told})
 	}
-	if len(f.sought) > 0 { // where a former member was there may be a new one
+	if len(f.searched) > 0 { // where a former member was there may be a new one
 		for _, p := range f.missing {
 			f.queue = append(f.queue, hint{p.Addr, p.Told})
 		}
@@ -143,7 +143,7 @@ func (f *finderActor) search(ctx actor.Context) {
 
 // ask asks the next address, or ends the search.
 func (f *finderActor) ask(ctx actor.Context) {
-	for len(f.queue) > 0 && len(f.missing)+len(f.sought) > 0 && len(f.asked) < maxPeers {
+	for len(f.queue) > 0 && len(f.missing)+len(f.searched) > 0 && len(f.asked) < maxPeers {
 		next := f.queue[0]
 		f.queue = f.queue[1:]
 		if f.asked[next.addr] {
@@ -169,7 +169,7 @@ func (f *finderActor) ask(ctx actor.Context) {
 // dropStrangers drops the strangers that were not found, until they dial again. One that keeps
 // dialling is logged: it may be a member that no machine asked here can know.
 func (f *finderActor) dropStrangers() {
-	for _, stranger := range f.sought {
+	for _, stranger := range f.searched {
 		if len(f.failedSearches) >= maxStrangers || f.failedSearches == nil {
 			f.failedSearches = make(map[uint64]int)
 		}
@@ -180,7 +180,7 @@ func (f *finderActor) dropStrangers() {
 			"it is refused. If it is a member, this machine has been down for too long, or its data is an old copy: start it "+
 			"with -C and the peer address of a member", "member", MemberID(stranger))
 	}
-	f.sought = nil
+	f.searched = nil
 }
 
 func (f *finderActor) answered(ctx actor.Context, m *present) {
@@ -190,22 +190,22 @@ func (f *finderActor) answered(ctx actor.Context, m *present) {
 	case m.presence.Member == f.self:
 		f.logFault(m.addr, "this is the machine itself; name another one")
 	default:
-		f.faults[m.addr] = ""
+		f.loggedFaults[m.addr] = ""
 		// A member that has told its address is there: what answers at another one may be a
 		// copy of it.
 		at := func(p transport.Place) bool { return p.Member == m.presence.Member }
 		if !slices.ContainsFunc(f.places, at) {
 			message := "found a member"
-			if slices.Contains(f.sought, m.presence.Member) {
+			if slices.Contains(f.searched, m.presence.Member) {
 				message = FoundStranger
 			}
 			f.log.Info(message, "member", MemberID(m.presence.Member), "addr", m.addr)
 			ctx.Send(f.to.raft, &located{member: m.presence.Member, addr: m.addr, vouched: true, told: m.told})
 		}
-		f.sought = slices.DeleteFunc(f.sought, func(id uint64) bool { return id == m.presence.Member })
+		f.searched = slices.DeleteFunc(f.searched, func(id uint64) bool { return id == m.presence.Member })
 		for _, other := range m.presence.Others {
 			missing := func(p transport.Place) bool { return p.Member == other.Member }
-			if slices.Contains(f.sought, other.Member) || slices.ContainsFunc(f.missing, missing) {
+			if slices.Contains(f.searched, other.Member) || slices.ContainsFunc(f.missing, missing) {
 				f.queue = append(f.queue, hint{other.Addr, m.told || other.Told})
 			}
 		}
@@ -215,8 +215,8 @@ func (f *finderActor) answered(ctx actor.Context, m *present) {
 
 // logFault logs once what is wrong with an address of -C.
 func (f *finderActor) logFault(addr, fault string) {
-	if slices.Contains(f.hints, addr) && f.faults[addr] != fault {
-		f.faults[addr] = fault
+	if slices.Contains(f.hints, addr) && f.loggedFaults[addr] != fault {
+		f.loggedFaults[addr] = fault
 		f.log.Warn("-C names an address at which no other member was found; retrying", "addr", addr, "reason", fault)
 	}
 }

@@ -51,7 +51,7 @@ func (w *waiting) Stop() bool { return true }
 // An unknown machine is looked for at the addresses of known members, and found only if one of
 // them names it. Any other is neither dialled nor remembered, and does not make searches more
 // frequent.
-func TestSearchForAStranger(t *testing.T) {
+func TestStrangerSearch(t *testing.T) {
 	const member, stranger, poser = 22, 66, 99
 	const at66 = "192.0.2.66:7001"
 	system := newSystem(slog.New(slog.DiscardHandler))
@@ -101,7 +101,7 @@ func TestSearchForAStranger(t *testing.T) {
 
 // A stranger in the place of a member, whose address rests on nothing but its own word, is not
 // trusted: what it says of others, or of itself, is found, and believed no more than that.
-func TestHearsay(t *testing.T) {
+func TestAddressesFromUntrustedSources(t *testing.T) {
 	const member, other, third = 22, 66, 77
 	const at66, at77 = "192.0.2.66:7001", "192.0.2.77:7001"
 	for _, c := range []struct {

@@ -101,7 +101,7 @@ type Machine struct {
 	host     Host
 	disk     *Disk
 	time     *logTime
-	running  roster
+	running  runningKinds
 	stopping context.Context // ends when the machine begins to stop
 	cancel   context.CancelFunc
 	kinds    []*Kind
@@ -182,7 +182,7 @@ func Start(cfg Config, disk *Disk) (*Machine, error) {
 		}},
 		{&all.reaper, "reaper", &reaperActor{clock: m.time.now, afterFunc: cfg.Host.AfterFunc}},
 		{&all.store, "store", &storeActor{
-			store: disk.store, snapshots: disk.snapshots, early: disk.early(), audits: auditPoint{every: cfg.AuditEvery},
+			store: disk.store, snapshots: disk.snapshots, early: disk.startupQueue(), audits: auditPoint{every: cfg.AuditEvery},
 			maxChildren: cmp.Or(cfg.MaxChildren, MaxChildren),
 			log:         cfg.Log, fatal: fatal,
 		}},
@@ -255,7 +255,7 @@ func (m *Machine) connect(cfg Config, to *pids) (*peers, Network) {
 	if members := m.disk.store.Members(); len(members) > 0 {
 		m.Inbox.members.Store(&members)
 	}
-	m.Inbox.know(&roll{}, nil) // until the store actor has sent the members
+	m.Inbox.setAddressBook(&addressBook{}, nil) // until the store actor has sent the members
 	network := cfg.Host.Connect(self)
 	m.Receiver = transport.NewReceiver(self, m.Inbox.Admit, ask(network), m.Inbox.Deliver)
 	supervisor := StopOnPanic(cfg.Log)

@@ -112,7 +112,7 @@ func (p *peerActor) start(ctx actor.Context) {
 				root.Send(p.raft, &unreachable{member: p.member})
 			},
 			Refused: func(addr string, status int, message string) {
-				if status != statusUnproven && !p.inbox.believes(p.member, addr) {
+				if status != statusUnproven && !p.inbox.trusts(p.member, addr) {
 					// A process that only claims to be the member must not end this machine.
 					root.Send(p.raft, &unreachable{member: p.member})
 					p.log.Log(p.ctx, level, RefusedFromElsewhere,

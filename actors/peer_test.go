@@ -46,7 +46,7 @@ const at7 = "192.0.2.7:7001"
 // knowing7 knows where member 7 is.
 func knowing7() *Inbox {
 	in := &Inbox{}
-	in.know(&roll{places: map[uint64]place{7: {stated: at7}}}, nil)
+	in.setAddressBook(&addressBook{places: map[uint64]memberAddrs{7: {stated: at7}}}, nil)
 	return in
 }
 

@@ -55,7 +55,7 @@ func (ps *peers) set(ctx actor.Context, m *membership) {
 		ps.warnInvalid(member)
 		addr := peerAddr(member)
 		if p, ok := ps.actors[member.ID]; addr != "" && (!ok || !p.told) {
-			ps.reach(ctx, member.ID, addr)
+			ps.connect(ctx, member.ID, addr)
 		}
 		if p, ok := ps.actors[member.ID]; ok {
 			p.member = member
@@ -68,7 +68,7 @@ func (ps *peers) set(ctx actor.Context, m *membership) {
 			ps.drop(id)
 		}
 	}
-	ps.tell(ctx)
+	ps.publish(ctx)
 }
 
 // warnInvalid logs once what is wrong with a member that an earlier version has accepted.
@@ -85,16 +85,16 @@ func (ps *peers) warnInvalid(m store.Member) {
 		"Start it with a valid one (-n, -c); if it is the peer address (-s), remove it and let it join again", "member", MemberID(m.ID), "error", err)
 }
 
-// tell tells the inbox which members this machine knows, and the finder which of them have
+// publish tells the inbox which members this machine knows, and the finder which of them have
 // told their address themselves and which have not.
-func (ps *peers) tell(ctx actor.Context) {
+func (ps *peers) publish(ctx actor.Context) {
 	var places, missing []transport.Place
-	known := &roll{removed: ps.removed, places: make(map[uint64]place, len(ps.actors))}
+	known := &addressBook{removed: ps.removed, places: make(map[uint64]memberAddrs, len(ps.actors))}
 	order := slices.Sorted(maps.Keys(ps.actors))
 	for _, id := range order {
 		p := ps.actors[id]
-		at := place{stated: p.stated(), vouched: p.vouched}
-		found := transport.Place{Member: id, Addr: p.addr, Told: !at.believed(p.addr)}
+		at := memberAddrs{stated: p.stated(), vouched: p.vouched}
+		found := transport.Place{Member: id, Addr: p.addr, Told: !at.isTrusted(p.addr)}
 		if p.told {
 			at.told = p.addr
 			places = append(places, found)
@@ -103,7 +103,7 @@ func (ps *peers) tell(ctx actor.Context) {
 		}
 		known.places[id] = at
 	}
-	ps.inbox.know(known, order)
+	ps.inbox.setAddressBook(known, order)
 	ctx.Send(ps.inbox.to.finder, &whereabouts{places: places, missing: missing})
 }
 
@@ -129,16 +129,16 @@ func (ps *peers) locate(ctx actor.Context, m *located) {
 	if m.member == ps.self || slices.Contains(ps.removed, m.member) || !known && (!m.vouched || len(ps.actors) >= maxPeers) {
 		return
 	}
-	ps.reach(ctx, m.member, m.addr)
+	ps.connect(ctx, m.member, m.addr)
 	p := ps.actors[m.member]
 	p.told = true
 	if m.vouched && !m.told {
 		p.vouched = m.addr
 	}
-	ps.tell(ctx)
+	ps.publish(ctx)
 }
 
-func (ps *peers) reach(ctx actor.Context, member uint64, addr string) {
+func (ps *peers) connect(ctx actor.Context, member uint64, addr string) {
 	p, ok := ps.actors[member]
 	switch {
 	case member == ps.self: // it needs no connection

@@ -70,16 +70,16 @@ func (r *raftActor) Receive(ctx actor.Context) {
 	case *releaseLog:
 		r.must(r.node.Release(m.index))
 	case *readBack:
-		r.must(r.node.HasRead(m.from, m.entries))
+		r.must(r.node.ReadBackDone(m.from, m.entries))
 	case tick:
 		r.node.Tick()
 		mono := r.clock().Mono
 		r.followers.Expire(mono - min(mono, uint64(r.patience)))
 		if r.probation.Tick() {
-			r.leave(Departure{Reason: rivalry(r.peers.self)})
+			r.leave(Departure{Reason: rivalMessage(r.peers.self)})
 		}
 		if member := r.abandonment.tick(r.leader != 0); member != 0 {
-			r.leave(Departure{Reason: abandonedBy(member, r.peers.advisor(member))})
+			r.leave(Departure{Reason: abandonedMessage(member, r.peers.advisor(member))})
 		}
 	case *raftnode.Message:
 		if r.mute() {
@@ -91,7 +91,7 @@ func (r *raftActor) Receive(ctx actor.Context) {
 		err := r.node.Step(message, r.clock())
 		if errors.Is(err, raftnode.ErrLost) && believed {
 			r.log.Error("this machine must not go on", "error", err)
-			r.leave(Departure{Reason: lossOf(r.peers.self, r.peers.advisor(m.GetFrom())), Lost: true})
+			r.leave(Departure{Reason: lossMessage(r.peers.self, r.peers.advisor(m.GetFrom())), Lost: true})
 			return
 		}
 		if err != nil {
@@ -223,11 +223,11 @@ func (r *raftActor) work(ctx actor.Context) {
 		if work.Fullness != nil {
 			r.logFullness(work.Fullness)
 		}
-		if work.SlowDisk {
+		if work.DiskStalled {
 			r.log.Warn(SlowDisk)
 		}
-		if work.Unpromoted != nil {
-			r.log.Warn("cannot promote a learner yet", "error", work.Unpromoted)
+		if work.PromoteErr != nil {
+			r.log.Warn("cannot promote a learner yet", "error", work.PromoteErr)
 		}
 		r.logSkipped(work.Skipped)
 		if u := work.Unappliable; u != nil {
@@ -243,7 +243,7 @@ func (r *raftActor) work(ctx actor.Context) {
 			ctx.Send(r.to.wal, work.ReadBack)
 		}
 		if r.mute() {
-			work.Messages = r.withhold(ctx, work.Messages)
+			work.Messages = r.dropMessages(ctx, work.Messages)
 		}
 		for _, m := range work.Messages {
 			if m.GetType() == raftpb.MsgApp {

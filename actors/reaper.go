@@ -35,9 +35,9 @@ func (r *reaperActor) Receive(ctx actor.Context) {
 		}
 		return
 	case *raftnode.Leader:
-		r.core.Lead(m.Self)
+		r.core.SetLeading(m.Self)
 	case *nextDeadline:
-		r.core.Next(m.at)
+		r.core.SetNext(m.at)
 	case *expired:
 		if r.core.Begin(len(m.commands)) {
 			for _, command := range m.commands {

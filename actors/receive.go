@@ -38,36 +38,36 @@ var errNotMember = errors.New("actors: a proposal of a machine that this one doe
 // Inbox takes what comes from other machines, on the goroutines of their
 // connections, and passes it on as messages.
 type Inbox struct {
-	self    store.Member
-	nonce   uint64
-	root    *actor.RootContext
-	to      *pids
-	log     *slog.Logger
-	members atomic.Pointer[[]store.Member]    // as of the state of this machine; replaced, never changed
-	roll    atomic.Pointer[roll]              // replaced, never changed
-	others  atomic.Pointer[[]transport.Place] // of roll, for others; replaced, never changed
-	book    *atomic.Pointer[witness.Book]
-	version atomic.Uint32       // of the cluster, or the one to which it is being raised; 0 if unknown
-	behind  atomic.Pointer[met] // the last process that was refused because it has lost data
+	self        store.Member
+	nonce       uint64
+	root        *actor.RootContext
+	to          *pids
+	log         *slog.Logger
+	members     atomic.Pointer[[]store.Member]    // as of the state of this machine; replaced, never changed
+	addressBook atomic.Pointer[addressBook]       // replaced, never changed
+	others      atomic.Pointer[[]transport.Place] // of addressBook, for others; replaced, never changed
+	book        *atomic.Pointer[witness.Book]
+	version     atomic.Uint32       // of the cluster, or the one to which it is being raised; 0 if unknown
+	behind      atomic.Pointer[met] // the last process that was refused because it has lost data
 
 	mu     sync.Mutex
 	claims claims
 
-	heardMu sync.Mutex
-	heard   map[uint64]heard // by member; only those that are not believed yet
+	unprovenMu sync.Mutex
+	unproven   map[uint64]unprovenVersions // by member; only those that are not believed yet
 
 	refused atomic.Int64 // refused streams, and frames that must not be sent
 }
 
-// know replaces what this machine knows of the members. order are their IDs.
-func (in *Inbox) know(r *roll, order []uint64) {
+// setAddressBook replaces what this machine knows of the members. order are their IDs.
+func (in *Inbox) setAddressBook(r *addressBook, order []uint64) {
 	others := r.others(order)
-	in.roll.Store(r)
+	in.addressBook.Store(r)
 	in.others.Store(&others)
 	in.mu.Lock()
 	in.claims.forget(r.removed)
 	in.mu.Unlock()
-	in.believeHeard()
+	in.recheckVersions()
 }
 
 // Places returns the known addresses of the other members.
@@ -75,11 +75,13 @@ func (in *Inbox) Places() []transport.Place { return *in.others.Load() }
 
 // Trusted returns the addresses of a member that rest on more than its own word; see
 // [place.believed].
-func (in *Inbox) Trusted(member uint64) []string { return in.roll.Load().places[member].trusted() }
+func (in *Inbox) Trusted(member uint64) []string {
+	return in.addressBook.Load().places[member].trusted()
+}
 
-// believes reports whether the process at addr counts as the member, see [place.believed].
-func (in *Inbox) believes(member uint64, addr string) bool {
-	return in.roll.Load().places[member].believed(addr)
+// trusts reports whether the process at addr counts as the member, see [place.believed].
+func (in *Inbox) trusts(member uint64, addr string) bool {
+	return in.addressBook.Load().places[member].isTrusted(addr)
 }
 
 // proven returns the nonce of the process that was last proven to be a member, and whether
@@ -88,7 +90,7 @@ func (in *Inbox) proven(member uint64) (nonce uint64, believed bool) {
 	in.mu.Lock()
 	one := in.claims.proven[member]
 	in.mu.Unlock()
-	return one.nonce, in.believes(member, one.addr)
+	return one.nonce, in.trusts(member, one.addr)
 }
 
 // Admit decides about a stream from a machine that knows the ID of this cluster. The dialer is
@@ -97,7 +99,7 @@ func (in *Inbox) proven(member uint64) (nonce uint64, believed bool) {
 // member is looked for, since this machine may be behind: an unknown leader may be the only
 // one from which to learn. It is welcome once a known member has named it.
 func (in *Inbox) Admit(h transport.Hello) transport.Verdict {
-	known := in.roll.Load()
+	known := in.addressBook.Load()
 	refuse := func(status int, message string) transport.Verdict {
 		in.refused.Add(1)
 		return transport.Verdict{Status: status, Message: message}
@@ -113,7 +115,7 @@ func (in *Inbox) Admit(h transport.Hello) transport.Verdict {
 			return refuse(http.StatusPreconditionFailed, "this is that machine")
 		}
 		in.log.Error("another process runs with the identity of this machine: was its data directory copied? Stop one of them", "address", h.Addr)
-		return refuse(statusRival, rivalry(in.self.ID))
+		return refuse(statusRival, rivalMessage(in.self.ID))
 	}
 	p, ok := known.places[h.From]
 	if !ok {
@@ -128,7 +130,7 @@ func (in *Inbox) Admit(h transport.Hello) transport.Verdict {
 	case h.Asked == nil:
 		return transport.Verdict{Ask: p.known()} // never empty: this machine dials one of them
 	case h.Asked.Denied:
-		return refuse(statusRival, rivalry(h.From))
+		return refuse(statusRival, rivalMessage(h.From))
 	case h.Asked.At == "":
 		return refuse(statusUnproven, unproven)
 	default:
@@ -164,7 +166,7 @@ func (in *Inbox) Meet(h transport.Hello) (status int, message string) {
 	switch book.Judge(h.From, h.Nonce, reach, h.Rival) {
 	case witness.Rival:
 		in.refused.Add(1)
-		return statusRival, rivalry(h.From)
+		return statusRival, rivalMessage(h.From)
 	case witness.Behind:
 		in.refused.Add(1)
 		if last := in.behind.Swap(m); last == nil || last.member != m.member || last.nonce != m.nonce {
@@ -172,9 +174,9 @@ func (in *Inbox) Meet(h transport.Hello) (status int, message string) {
 			in.log.Warn(LessThanAcknowledged, "member", MemberID(h.From), "term", reach.Term, "lastIndex", reach.Last,
 				"hadTerm", had.Term, "hadIndex", had.Index, "hadCommitted", had.Committed)
 		}
-		return statusBehind, lossOf(h.From, in.self)
+		return statusBehind, lossMessage(h.From, in.self)
 	}
-	if in.hear(h) {
+	if in.noteVersions(h) {
 		in.root.Send(in.to.witness, m)
 	}
 	return 0, ""
@@ -205,7 +207,7 @@ func (in *Inbox) Deliver(from uint64, f transport.Frame) error {
 		}
 		in.root.Send(in.to.raft, &m)
 	case transport.KindForward:
-		if !in.roll.Load().isMember(from) {
+		if !in.addressBook.Load().isMember(from) {
 			in.refused.Add(1)
 			return errNotMember // it resends it on the next stream
 		}
@@ -235,7 +237,7 @@ func (in *Inbox) Deliver(from uint64, f transport.Frame) error {
 			in.root.Send(in.to.raft, &expelled{departure: d})
 		}
 	case transport.KindHash:
-		if m, ok := decodeHash(from, f.Payload); ok && in.roll.Load().isMember(from) {
+		if m, ok := decodeHash(from, f.Payload); ok && in.addressBook.Load().isMember(from) {
 			in.root.Send(in.to.auditor, m)
 		}
 	}

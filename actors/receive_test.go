@@ -27,7 +27,7 @@ const (
 // knowing is what a machine knows in these tests: member 22 by its state, 55 because it is
 // vouched for, and that 33 was removed.
 func knowing(in *Inbox) {
-	in.know(&roll{removed: []uint64{33}, places: map[uint64]place{22: {stated: at22}, 55: {vouched: at55, told: at55}}}, []uint64{22, 55})
+	in.setAddressBook(&addressBook{removed: []uint64{33}, places: map[uint64]memberAddrs{22: {stated: at22}, 55: {vouched: at55, told: at55}}}, []uint64{22, 55})
 }
 
 // TestAdmit: which dialers are admitted under a member ID, and how the others are refused.
@@ -131,7 +131,7 @@ func TestClaims(t *testing.T) {
 
 // A stranger in the place of a member that is down can neither stop this machine, nor get the
 // member refused because the stranger has claimed a longer log.
-func TestStrangerInPlaceOfAMember(t *testing.T) {
+func TestStrangerInPlaceOfMember(t *testing.T) {
 	m := start(t, t.TempDir())
 	knowing(m.Inbox)
 	expel := transport.Frame{Kind: transport.KindRefusal, Payload: transport.EncodeRefusal(statusGone, "removed")}
@@ -169,13 +169,13 @@ func TestStrangerInPlaceOfAMember(t *testing.T) {
 
 // Nor is this machine stopped by a heartbeat which says that it has lost entries, unless that
 // comes from the address of the member.
-func TestStrangerCannotClaimALoss(t *testing.T) {
+func TestStrangerCannotClaimLoss(t *testing.T) {
 	m := start(t, t.TempDir(), func(cfg *Config) { cfg.Raft.MaxMembers = 9 })
 	m.root.Send(m.Raft, &Join{ReplyTo: m.pid, ID: 1, Member: store.Member{ID: 22, Name: "m2", PeerURL: "http://" + at22, ClientURL: "http://192.0.2.22:4001"}})
 	if joined := next[*Proposed](m.probe); joined.Err != nil {
 		t.Fatal(joined.Err)
 	}
-	m.eventually("the member is known", func() bool { return m.Inbox.believes(22, at22) })
+	m.eventually("the member is known", func() bool { return m.Inbox.trusts(22, at22) })
 	admit := func(nonce uint64, addr string) {
 		h := transport.Hello{Understood: Understood(), From: 22, Nonce: nonce, Addr: addr, Reach: witness.EncodeReach(wal.Reach{}), Asked: &transport.Confirmation{At: addr}}
 		if v := m.Inbox.Admit(h); v.Status != 0 {
@@ -244,7 +244,7 @@ func TestWitnessStoresReaches(t *testing.T) {
 		return transport.Frame{Kind: transport.KindReach, Payload: []byte(witness.EncodeReach(reach))}
 	}
 	reach := wal.Reach{Term: 5, LastTerm: 5, Last: 100, Commit: 90}
-	m.Inbox.know(&roll{places: map[uint64]place{22: {stated: at22}, 33: {stated: at55}}}, []uint64{22, 33})
+	m.Inbox.setAddressBook(&addressBook{places: map[uint64]memberAddrs{22: {stated: at22}, 33: {stated: at55}}}, []uint64{22, 33})
 	for id, addr := range map[uint64]string{22: at22, 33: at55} {
 		h := transport.Hello{Understood: Understood(), From: id, Nonce: id, Addr: addr, Reach: witness.EncodeReach(wal.Reach{}), Asked: &transport.Confirmation{At: addr}}
 		if v := m.Inbox.Admit(h); v.Status != 0 {

@@ -58,7 +58,7 @@ func OpenDisk(fsys vfs.FS, opts wal.Options) (disk *Disk, err error) {
 func ReadDisk(fsys vfs.FS, lock io.Closer, opts wal.Options) (*Disk, error) {
 	d := &Disk{
 		fsys: fsys, opts: opts, lock: lock, store: store.New(), book: witness.NewBook(nil),
-		skip: raftnode.Skip{Understood: store.CheckCommand},
+		skip: raftnode.Skip{CheckCommand: store.CheckCommand},
 	}
 	err := d.read()
 	if errors.Is(err, wal.ErrNoLog) {
@@ -74,7 +74,7 @@ func ReadDisk(fsys vfs.FS, lock io.Closer, opts wal.Options) (*Disk, error) {
 func (d *Disk) read() (err error) {
 	opts := d.opts
 	if opts.Keep == 0 {
-		opts.Keep = raftnode.InMemory
+		opts.Keep = raftnode.DefaultMaxInMemory
 	}
 	opts.Restore = func(body io.Reader) error {
 		s, err := store.Restore(body)
@@ -114,7 +114,7 @@ func (d *Disk) Version() uint32 {
 	highest := d.store.Version()
 	if d.Found != nil {
 		for command := range raftnode.Commands(d.Found.Entries) {
-			highest = max(highest, store.VersionGiven(command))
+			highest = max(highest, store.VersionOf(command))
 		}
 	}
 	return highest
@@ -291,10 +291,10 @@ func (d *Disk) Former() []uint64 {
 	return slices.Compact(former)
 }
 
-// membersOfLog holds the IDs of the members by the log, and of the former ones.
-type membersOfLog struct{ voters, learners, former []uint64 }
+// logMembers holds the IDs of the members by the log, and of the former ones.
+type logMembers struct{ voters, learners, former []uint64 }
 
-func (d *Disk) membership() (m membersOfLog) {
+func (d *Disk) membership() (m logMembers) {
 	if d.Found == nil {
 		return m
 	}

@@ -144,7 +144,7 @@ func TestSnapshotsAndRelease(t *testing.T) {
 
 // A start applies a log of which only a little is in memory, and so do the tools that read
 // what is in it.
-func TestRestartReadsTheLogBack(t *testing.T) {
+func TestRestartReadsBackLog(t *testing.T) {
 	dir := t.TempDir()
 	opts := wal.Options{SegmentSize: 4096, Keep: 2000}
 	little := func(c *Config) { c.Raft.MaxInMemory = 2000 }

@@ -9,14 +9,14 @@ import (
 	"github.com/asynkron/protoactor-go/actor"
 )
 
-// roster counts the actors of a machine that have not stopped yet.
-type roster struct {
+// runningKinds counts the actors of a machine that have not stopped yet.
+type runningKinds struct {
 	mu    sync.Mutex
 	kinds map[string]int
 	idle  chan struct{} // not nil while wait is called; closed when nothing runs
 }
 
-func (r *roster) add(kind string) {
+func (r *runningKinds) add(kind string) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.kinds == nil {
@@ -25,7 +25,7 @@ func (r *roster) add(kind string) {
 	r.kinds[kind]++
 }
 
-func (r *roster) done(kind string) {
+func (r *runningKinds) done(kind string) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.kinds[kind]--; r.kinds[kind] == 0 {
@@ -39,7 +39,7 @@ func (r *roster) done(kind string) {
 
 // wait returns when nothing runs any more, or, when ctx ends, the kinds that still do, in
 // the order of their names.
-func (r *roster) wait(ctx context.Context) (left []string) {
+func (r *runningKinds) wait(ctx context.Context) (left []string) {
 	r.mu.Lock()
 	if len(r.kinds) == 0 {
 		r.mu.Unlock()
@@ -57,7 +57,7 @@ func (r *roster) wait(ctx context.Context) (left []string) {
 	return r.left()
 }
 
-func (r *roster) left() []string {
+func (r *runningKinds) left() []string {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return slices.Sorted(maps.Keys(r.kinds))

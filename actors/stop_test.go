@@ -15,7 +15,7 @@ import (
 
 // A snapshot that is being written when the machine stops is abandoned, and nothing is lost
 // by that.
-func TestStopAbandonsASnapshot(t *testing.T) {
+func TestStopAbandonsSnapshot(t *testing.T) {
 	dir := t.TempDir()
 	fsys := &hookFS{FS: dirFS(t, dir)}
 	var logged strings.Builder
@@ -95,7 +95,7 @@ func TestStopIsBounded(t *testing.T) {
 }
 
 // A stop ends the request of a snapshot that waits for its turn.
-func TestStopEndsAWaitingReceive(t *testing.T) {
+func TestStopEndsWaitingReceive(t *testing.T) {
 	fsys := &hookFS{FS: dirFS(t, t.TempDir())}
 	m := startOn(t, fsys, wal.Options{SegmentSize: 1 << 20})
 	begun, answer := make(chan struct{}), make(chan struct{})

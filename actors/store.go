@@ -39,7 +39,7 @@ type storeActor struct {
 	snapshots *wal.Snapshots
 	restored  restored // the last one received, until it is installed or obsolete
 	audits    auditPoint
-	early     early
+	early     startupQueue
 
 	maxChildren int // of a directory that it lists itself
 
@@ -71,24 +71,24 @@ func (s *storeActor) Receive(ctx actor.Context) {
 	case *install:
 		s.install(ctx, m)
 	case *Freeze:
-		ctx.Send(m.ReplyTo, &Frozen{ID: m.ID, State: s.now()})
+		ctx.Send(m.ReplyTo, &Frozen{ID: m.ID, State: s.currentView()})
 	case *takeSnapshot:
-		ctx.Send(s.to.snapshotter, &writeSnapshot{meta: m.meta, body: s.now()})
+		ctx.Send(s.to.snapshotter, &writeSnapshot{meta: m.meta, body: s.currentView()})
 	case *collectExpired:
 		ctx.Send(m.replyTo, &expired{commands: s.store.Expired(m.now, maxExpiredPerRound)})
 	case *pids:
 		s.to = m
 	case begin:
-		s.tellReaper(ctx)
-		s.tellMembers(ctx)
+		s.sendDeadline(ctx)
+		s.sendMembers(ctx)
 		if s.early.caughtUp(s.early.base) {
 			s.recovered(ctx)
 		}
 	}
 }
 
-// now returns a view of the current state.
-func (s *storeActor) now() *store.View {
+// currentView returns a view of the current state.
+func (s *storeActor) currentView() *store.View {
 	if s.view == nil {
 		s.view = s.store.View()
 	}
@@ -97,7 +97,7 @@ func (s *storeActor) now() *store.View {
 
 // local answers a request from local state, or holds it if it comes too early.
 func (s *storeActor) local(ctx actor.Context, request Request) {
-	if s.early.hold(ctx, request) {
+	if s.early.enqueue(ctx, request) {
 		return
 	}
 	switch m := request.(type) {
@@ -147,13 +147,13 @@ func (s *storeActor) apply(ctx actor.Context, m *raftnode.Apply) {
 		replyApplied(ctx, e.Token, results[i])
 	}
 	if members {
-		s.tellMembers(ctx)
+		s.sendMembers(ctx)
 	}
 	if m.Last >= s.restored.meta.GetIndex() {
 		s.restored = restored{}
 	}
 	ctx.Send(s.to.raft, &applied{apply: m})
-	s.tellReaper(ctx)
+	s.sendDeadline(ctx)
 	if s.early.caughtUp(m.Last) {
 		s.recovered(ctx)
 	}
@@ -173,8 +173,8 @@ func (s *storeActor) install(ctx actor.Context, m *install) {
 	ctx.Send(s.to.snapshotter, &snapshotInstalled{index: m.meta.GetIndex()})
 	ctx.Send(s.to.hub, &replaced{history: state.History()})
 	ctx.Send(s.to.raft, &reached{time: state.Time()})
-	s.tellMembers(ctx)
-	s.tellReaper(ctx)
+	s.sendMembers(ctx)
+	s.sendDeadline(ctx)
 	if s.early.caughtUp(m.meta.GetIndex()) {
 		s.recovered(ctx)
 	}
@@ -193,9 +193,9 @@ func (s *storeActor) stateOf(meta *raftpb.SnapshotMetadata) (*store.Store, error
 	return restore(s.snapshots, meta)
 }
 
-// tellMembers sends the members of the cluster to the raft actor and the witness. A machine that
+// sendMembers sends the members of the cluster to the raft actor and the witness. A machine that
 // is still empty does not know them.
-func (s *storeActor) tellMembers(ctx actor.Context) {
+func (s *storeActor) sendMembers(ctx actor.Context) {
 	if members := s.store.Members(); len(members) > 0 {
 		m := &membership{members: members, removed: s.store.Removed(), version: s.store.Version(), maxMembers: s.store.MaxMembers()}
 		ctx.Send(s.to.raft, m)
@@ -203,7 +203,7 @@ func (s *storeActor) tellMembers(ctx actor.Context) {
 	}
 }
 
-func (s *storeActor) tellReaper(ctx actor.Context) {
+func (s *storeActor) sendDeadline(ctx actor.Context) {
 	if next := s.store.NextDeadline(); next != s.deadline {
 		s.deadline = next
 		ctx.Send(s.to.reaper, &nextDeadline{at: next})
@@ -216,7 +216,7 @@ func (s *storeActor) read(ctx actor.Context, m *Read) {
 	if answer.Node != nil && answer.Node.Dir {
 		answer.Children = s.store.Children(m.Path, "", s.maxChildren+1)
 		if len(answer.Children) > s.maxChildren || size(answer.Children) > maxListed {
-			answer.Children, answer.View = nil, s.now()
+			answer.Children, answer.View = nil, s.currentView()
 		}
 	}
 	if answer.Failure == nil {

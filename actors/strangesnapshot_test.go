@@ -53,34 +53,34 @@ func TestReceivedSnapshotIsValidated(t *testing.T) {
 		body string
 		says string
 	}{
-		{"no snapshot at all", nil, "this is no snapshot at all", "reading a snapshot"},
-		{"nothing", nil, "", "reading a snapshot"},
+		{"no snapshot at all", nil, "this is no snapshot at all", "restore snapshot"},
+		{"nothing", nil, "", "restore snapshot"},
 		{"one that ends early", nil, good[:len(good)-1], "unexpected EOF"},
-		{"one with something behind it", nil, good + "\x00", "something follows it"},
-		{"one without its beginning", nil, good[n:], "reading a snapshot"},
-		{"one of a newer version", nil, ofNewer, "a newer version has written it"},
+		{"one with something behind it", nil, good + "\x00", "trailing data"},
+		{"one without its beginning", nil, good[n:], "restore snapshot"},
+		{"one of a newer version", nil, ofNewer, "written by a newer version"},
 		{"a message that is none", func(m *raftpb.Message) {
 			*m = raftpb.Message{Type: raftpb.MsgApp.Enum(), From: m.From, To: m.To, Term: m.Term}
 		}, good, "MsgApp"},
 		{"in the name of another", func(m *raftpb.Message) { m.From = new(uint64(13)) }, good, "in the name of another"},
-		{"for another", func(m *raftpb.Message) { m.To = new(uint64(13)) }, good, "no snapshot for this machine"},
-		{"of a former term", func(m *raftpb.Message) { m.Term, m.Snapshot.Metadata.Term = new(uint64(1)), new(uint64(1)) }, good, "led term 1"},
-		{"of a later term than its leader", meta(func(_ *raftpb.Message, s *raftpb.SnapshotMetadata) { s.Term = new(uint64(10)) }), good, "no snapshot for this machine"},
-		{"of a term that no elections explain", func(m *raftpb.Message) { m.Term, m.Snapshot.Metadata.Term = new(uint64(1<<62)), new(uint64(1<<62)) }, good, "no elections explain"},
-		{"of no term", meta(func(_ *raftpb.Message, s *raftpb.SnapshotMetadata) { s.Term = new(uint64(0)) }), good, "no snapshot for this machine"},
-		{"of no index", meta(func(_ *raftpb.Message, s *raftpb.SnapshotMetadata) { s.Index = new(uint64(0)) }), good, "no snapshot for this machine"},
-		{"of an absurd index", meta(func(_ *raftpb.Message, s *raftpb.SnapshotMetadata) { s.Index = new(uint64(1 << 60)) }), good, "entry 1152921504606846976"},
-		{"of an index that its state is far from", meta(func(_ *raftpb.Message, s *raftpb.SnapshotMetadata) { s.Index = new(uint64(index + 2000)) }), good, "its last command is 1000"},
-		{"of an index that its state is beyond", meta(func(_ *raftpb.Message, s *raftpb.SnapshotMetadata) { s.Index = new(uint64(index - 1)) }), good, "its last command is 1000"},
-		{"without voters", voters(), good, "no snapshot for this machine"},
-		{"without this machine", voters(12, 13), leadersState(index, joins), "no snapshot for this machine"},
-		{"with a member twice", voters(11, 11, 12), good, "no snapshot for this machine"},
-		{"with a member of a reserved ID", voters(11, 12, 1<<63), good, "no snapshot for this machine"},
-		{"with member 0", voters(0, 11, 12), good, "no snapshot for this machine"},
-		{"of two configurations at once", meta(func(_ *raftpb.Message, s *raftpb.SnapshotMetadata) { s.ConfState.VotersOutgoing = []uint64{11} }), good, "no snapshot for this machine"},
-		{"with a voter that is not listed", voters(11, 12, 13), good, "members are to be in it"},
-		{"with a voter that was removed", voters(11, 12, 13), leadersState(index, joins, leaves), "members are to be in it"},
-		{"with a member that has no vote and no place", nil, leadersState(index, joins), "members are to be in it"},
+		{"for another", func(m *raftpb.Message) { m.To = new(uint64(13)) }, good, "invalid snapshot for this machine"},
+		{"of a former term", func(m *raftpb.Message) { m.Term, m.Snapshot.Metadata.Term = new(uint64(1)), new(uint64(1)) }, good, "stale term 1"},
+		{"of a later term than its leader", meta(func(_ *raftpb.Message, s *raftpb.SnapshotMetadata) { s.Term = new(uint64(10)) }), good, "invalid snapshot for this machine"},
+		{"of a term that no elections explain", func(m *raftpb.Message) { m.Term, m.Snapshot.Metadata.Term = new(uint64(1<<62)), new(uint64(1<<62)) }, good, "implausible term"},
+		{"of no term", meta(func(_ *raftpb.Message, s *raftpb.SnapshotMetadata) { s.Term = new(uint64(0)) }), good, "invalid snapshot for this machine"},
+		{"of no index", meta(func(_ *raftpb.Message, s *raftpb.SnapshotMetadata) { s.Index = new(uint64(0)) }), good, "invalid snapshot for this machine"},
+		{"of an absurd index", meta(func(_ *raftpb.Message, s *raftpb.SnapshotMetadata) { s.Index = new(uint64(1 << 60)) }), good, "its index is 1152921504606846976"},
+		{"of an index that its state is far from", meta(func(_ *raftpb.Message, s *raftpb.SnapshotMetadata) { s.Index = new(uint64(index + 2000)) }), good, "its last command has index 1000"},
+		{"of an index that its state is beyond", meta(func(_ *raftpb.Message, s *raftpb.SnapshotMetadata) { s.Index = new(uint64(index - 1)) }), good, "its last command has index 1000"},
+		{"without voters", voters(), good, "invalid snapshot for this machine"},
+		{"without this machine", voters(12, 13), leadersState(index, joins), "invalid snapshot for this machine"},
+		{"with a member twice", voters(11, 11, 12), good, "invalid snapshot for this machine"},
+		{"with a member of a reserved ID", voters(11, 12, 1<<63), good, "invalid snapshot for this machine"},
+		{"with member 0", voters(0, 11, 12), good, "invalid snapshot for this machine"},
+		{"of two configurations at once", meta(func(_ *raftpb.Message, s *raftpb.SnapshotMetadata) { s.ConfState.VotersOutgoing = []uint64{11} }), good, "invalid snapshot for this machine"},
+		{"with a voter that is not listed", voters(11, 12, 13), good, "members of its configuration are not"},
+		{"with a voter that was removed", voters(11, 12, 13), leadersState(index, joins, leaves), "members of its configuration are not"},
+		{"with a member that has no vote and no place", nil, leadersState(index, joins), "members of its configuration are not"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			dir := t.TempDir()
@@ -113,7 +113,7 @@ func TestReceivedSnapshotIsValidated(t *testing.T) {
 }
 
 // A snapshot that claims to be larger than any disk is refused, and does not end the process.
-func TestASnapshotLargerThanAnyDisk(t *testing.T) {
+func TestOversizedSnapshot(t *testing.T) {
 	disk := crashfs.New()
 	disk.Size = 256 << 20
 	m := startOn(t, disk, wal.Options{SegmentSize: 1 << 20})
@@ -204,7 +204,7 @@ func TestTwoReceivedSnapshotsAreInstalled(t *testing.T) {
 // A snapshot file with valid checksums that has no state is not fatal: the machine starts from
 // the one before, or from its log alone; and when the log begins behind it, the error says what
 // to do.
-func TestASnapshotOnDiskThatCannotBeRestored(t *testing.T) {
+func TestUnrestorableSnapshotOnDisk(t *testing.T) {
 	nonsense := func(dir string, index, term uint64) {
 		t.Helper()
 		meta := leadersMessage(index).GetSnapshot().GetMetadata()

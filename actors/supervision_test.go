@@ -120,7 +120,7 @@ func runChild(t *testing.T, kind, dir string) (code int, stdout, stderr string) 
 	return cmd.ProcessState.ExitCode(), out.String(), err.String()
 }
 
-func TestTheProcessEnds(t *testing.T) {
+func TestProcessEnds(t *testing.T) {
 	tests := []struct {
 		kind     string
 		says     []string

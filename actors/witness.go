@@ -55,7 +55,7 @@ func (w *witnessActor) Receive(ctx actor.Context) {
 		w.removed = m.removed
 		w.book.Store(w.book.Load().Forget(m.removed))
 	case witnessDue:
-		w.tell(ctx)
+		w.sendReach(ctx)
 		w.save()
 		w.timer.Reset(witnessEvery)
 	case *actor.Stopping:
@@ -66,9 +66,9 @@ func (w *witnessActor) Receive(ctx actor.Context) {
 	}
 }
 
-// tell sends the reach of the log to the peers. One that is not connected gets it in the next
+// sendReach sends the reach of the log to the peers. One that is not connected gets it in the next
 // handshake.
-func (w *witnessActor) tell(ctx actor.Context) {
+func (w *witnessActor) sendReach(ctx actor.Context) {
 	reach := *w.durable.Load()
 	if reach == w.told {
 		return

@@ -175,7 +175,7 @@ func checkFixtureState(t *testing.T, commit, fixture string, want *fixtureState)
 		t.Fatal(err)
 	}
 	defer log.Close()
-	entries, err := raftnode.Skip{Understood: store.CheckCommand}.Decode(found.Entries)
+	entries, err := raftnode.Skip{CheckCommand: store.CheckCommand}.Decode(found.Entries)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -16,11 +16,11 @@ const second = logtime.Time(time.Second)
 type step func(t *testing.T, r *expiry.Reaper)
 
 func lead(leading bool) step {
-	return func(_ *testing.T, r *expiry.Reaper) { r.Lead(leading) }
+	return func(_ *testing.T, r *expiry.Reaper) { r.SetLeading(leading) }
 }
 
 func next(deadline logtime.Time) step {
-	return func(_ *testing.T, r *expiry.Reaper) { r.Next(deadline) }
+	return func(_ *testing.T, r *expiry.Reaper) { r.SetNext(deadline) }
 }
 
 // begin answers a request with a round of n commands, which are to be proposed.
@@ -138,11 +138,11 @@ func TestRounds(t *testing.T) {
 		t.Repeat(map[string]func(*rapid.T){
 			"lead": func(t *rapid.T) {
 				leading, calm = rapid.Bool().Draw(t, "leading"), 0
-				r.Lead(leading)
+				r.SetLeading(leading)
 			},
 			"next": func(t *rapid.T) {
 				next = logtime.Time(rapid.Uint64Range(0, uint64(now+3*second)).Draw(t, "deadline"))
-				r.Next(next)
+				r.SetNext(next)
 			},
 			"the store answers": func(t *rapid.T) {
 				if !asked {

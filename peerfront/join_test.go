@@ -16,8 +16,8 @@ import (
 // and the others are told which member has it.
 func TestMachinesThatJoinAtOnce(t *testing.T) {
 	for what, format := range map[string]string{
-		"name":                 `{"memberId":"%[1]d","name":"n","peerUrl":"http://127.0.0.1:70%[1]d","clientUrl":"http://127.0.0.1:40%[1]d","understood":{"protocol":"4","commands":"1-2","snapshots":"1-2"}}`,
-		"address for machines": `{"memberId":"%[1]d","name":"n%[1]d","peerUrl":"http://127.0.0.1:7009","clientUrl":"http://127.0.0.1:40%[1]d","understood":{"protocol":"4","commands":"1-2","snapshots":"1-2"}}`,
+		"name":     `{"memberId":"%[1]d","name":"n","peerUrl":"http://127.0.0.1:70%[1]d","clientUrl":"http://127.0.0.1:40%[1]d","understood":{"protocol":"4","commands":"1-2","snapshots":"1-2"}}`,
+		"peer URL": `{"memberId":"%[1]d","name":"n%[1]d","peerUrl":"http://127.0.0.1:7009","clientUrl":"http://127.0.0.1:40%[1]d","understood":{"protocol":"4","commands":"1-2","snapshots":"1-2"}}`,
 	} {
 		t.Run(what, func(t *testing.T) {
 			s := serve(t)

@@ -10,20 +10,20 @@ import (
 
 // appends are the writes to the log that are in flight to the disk.
 type appends struct {
-	last    uint64  // index of the last entry of the log, as of what was handed out to be made durable
-	surely  uint64  // up to here Raft has the log, even if an append taken since has truncated it
-	stalled []stall // appends that something waits for and that are not durable yet, oldest first
+	last        uint64          // index of the last entry of the log, as of what was handed out to be made durable
+	untruncated uint64          // up to here Raft has the log, even if an append taken since has truncated it
+	pending     []pendingAppend // appends that something waits for and that are not durable yet, oldest first
 }
 
 // Appended reports that a is durable.
 func (n *Node) Appended(a *Append) error {
-	n.unstall(a)
+	n.removePending(a)
 	if a.HardState != nil {
 		n.committed.durable = a.HardState.GetCommit()
 	}
 	if a.Snapshot != nil {
 		if err := n.storage.ApplySnapshot(a.Snapshot, n.offeredSize(a.Snapshot)); err != nil {
-			return fmt.Errorf("raftnode: install the snapshot at index %d: %w", a.Snapshot.GetIndex(), err)
+			return fmt.Errorf("raftnode: install snapshot at index %d: %w", a.Snapshot.GetIndex(), err)
 		}
 		n.install(a.Snapshot)
 	}
@@ -64,20 +64,20 @@ func (n *Node) noteLast(a *Append) {
 	}
 }
 
-// stall is an append that something waits for and that is not durable yet.
-type stall struct {
+// pendingAppend is an append that something waits for and that is not durable yet.
+type pendingAppend struct {
 	append *Append
 	since  int
 }
 
-func (n *Node) stall(a *Append) {
+func (n *Node) addPending(a *Append) {
 	if a.Urgent {
-		n.appends.stalled = append(n.appends.stalled, stall{a, n.ticks})
+		n.appends.pending = append(n.appends.pending, pendingAppend{a, n.ticks})
 	}
 }
 
-func (n *Node) unstall(a *Append) {
-	if len(n.appends.stalled) > 0 && n.appends.stalled[0].append == a {
-		n.appends.stalled = n.appends.stalled[1:]
+func (n *Node) removePending(a *Append) {
+	if len(n.appends.pending) > 0 && n.appends.pending[0].append == a {
+		n.appends.pending = n.appends.pending[1:]
 	}
 }

@@ -34,7 +34,7 @@ func (n *Node) Applied(a *Apply) error {
 // removed, the other must have that on its own disk: after a restart the removed one is not
 // there any more to tell it.
 func (n *Node) hold(m *raftpb.Message) {
-	durable := lastChange(m) <= n.committed.durable
+	durable := lastConfChange(m) <= n.committed.durable
 	if durable && len(n.committed.held) == 0 {
 		n.handOut(m)
 		return
@@ -48,14 +48,14 @@ func (n *Node) hold(m *raftpb.Message) {
 	}
 	if !n.work.Append.Urgent {
 		n.work.Append.Urgent = true
-		n.stall(n.work.Append)
+		n.addPending(n.work.Append)
 	}
 	n.work.Append.HardState = n.raw.BasicStatus().HardState
 }
 
 // release hands out the oldest entries that are held, once their commit index is durable.
 func (n *Node) release() bool {
-	if len(n.committed.held) == 0 || lastChange(n.committed.held[0]) > n.committed.durable {
+	if len(n.committed.held) == 0 || lastConfChange(n.committed.held[0]) > n.committed.durable {
 		return false
 	}
 	m := n.committed.held[0]
@@ -76,8 +76,8 @@ func (n *Node) stepHeldSnapshot() {
 	n.stepOther(m)
 }
 
-// lastChange returns the index of the last conf change among the entries, 0 if there is none.
-func lastChange(m *raftpb.Message) (index uint64) {
+// lastConfChange returns the index of the last conf change among the entries, 0 if there is none.
+func lastConfChange(m *raftpb.Message) (index uint64) {
 	for _, e := range m.GetEntries() {
 		if e.GetType() == raftpb.EntryConfChange {
 			index = e.GetIndex()
@@ -98,20 +98,20 @@ func (n *Node) handOut(m *raftpb.Message) {
 		if e.GetTerm() != n.committed.term {
 			n.startTerm(e)
 		}
-		c, asked, why, err := n.cfg.Skip.open(e, n.members.possible)
+		c, listed, why, err := n.cfg.Skip.decode(e, n.members.checkChange)
 		if err != nil {
 			n.work.Unappliable = &Unappliable{Index: e.GetIndex(), Term: e.GetTerm(), Data: e.GetData(), Why: err}
 			return
 		}
-		if asked {
+		if listed {
 			n.work.Skipped = append(n.work.Skipped, Skipped{Index: e.GetIndex(), Why: why})
 		}
 		if c.change != nil {
 			n.changeMembers(e.GetIndex(), c.change)
 		} else if e.GetType() == raftpb.EntryConfChange { // it is skipped, and done like one that is applied
-			n.members.handedOut(e.GetIndex())
+			n.members.noteHandedOut(e.GetIndex())
 		} else if c.command != nil {
-			n.members.raised(e.GetIndex(), c.id)
+			n.members.noteRaise(e.GetIndex(), c.id)
 		}
 		if c.command != nil {
 			apply.Entries = append(apply.Entries, Entry{
@@ -121,7 +121,7 @@ func (n *Node) handOut(m *raftpb.Message) {
 	}
 	n.committed.handedOut = last.GetIndex()
 	n.work.Apply = apply
-	n.askSnapshot()
+	n.requestSnapshot()
 }
 
 // startTerm notes the first entry of a term. Entries of earlier terms that have not
@@ -129,7 +129,7 @@ func (n *Node) handOut(m *raftpb.Message) {
 // and has not come back is lost, and is retried.
 func (n *Node) startTerm(e *raftpb.Entry) {
 	n.committed.term, n.committed.termStart = e.GetTerm(), e.GetIndex()
-	n.proposals.takeLost(e.GetTerm())
+	n.proposals.requeueLost(e.GetTerm())
 }
 
 // install notes that a snapshot of the leader has become the state.
@@ -139,6 +139,6 @@ func (n *Node) install(meta *raftpb.SnapshotMetadata) {
 	n.committed.handedOut, n.committed.term, n.committed.applied = meta.GetIndex(), meta.GetTerm(), meta.GetIndex()
 	n.committed.termStart = meta.GetIndex()
 	n.snapshots.entries, n.snapshots.bytes = 0, 0
-	n.proposals.keep() // the snapshot may have what was not handed out here
+	n.proposals.noteSnapshot() // the snapshot may have what was not handed out here
 	n.work.Install = meta
 }

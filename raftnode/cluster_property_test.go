@@ -104,7 +104,7 @@ func (m *mishaps) happen() {
 	case 23:
 		for _, s := range m.up() {
 			s.work()
-			if s.maySave() {
+			if s.maySnapshot() {
 				s.saveSnapshot()
 			}
 		}
@@ -161,7 +161,7 @@ func (m *mishaps) stopRemoved() {
 // linearizable, no term has two leaders, and every request is answered once and in time.
 // The cluster checks all of it. Once everything is healed, requests succeed again and all
 // machines agree on the voters.
-func TestNothingAcknowledgedIsEverLostByACluster(t *testing.T) {
+func TestClusterLosesNoAckedWrite(t *testing.T) {
 	rapid.Check(t, func(rt *rapid.T) {
 		cryptotest.SetGlobalRandom(t, rapid.Uint64().Draw(rt, "election timeouts"))
 		c := grown(rt, rapid.SampledFrom([]int{3, 3, 3, 2, 5}).Draw(rt, "machines"), func(c *raftnode.Config) {

@@ -243,7 +243,7 @@ func (c *cluster) deliver(p *packet) {
 			return
 		}
 		c.streams[stream] = p.life
-		err = s.node.Forwarded(p.from, p.forward, raftnode.CheckForward(p.forward, maxCommand, understood))
+		err = s.node.Forwarded(p.from, p.forward, raftnode.CheckForward(p.forward, maxCommand, checkCommand))
 	default:
 		err = s.node.Rejected(p.from, p.reject)
 	}
@@ -266,7 +266,7 @@ func (c *cluster) settle() {
 				s.sync(len(s.wal))
 			}
 			s.apply(len(s.store))
-			if s.maySave() && !s.lazy {
+			if s.maySnapshot() && !s.lazy {
 				s.saveSnapshot()
 			}
 		}
@@ -280,7 +280,7 @@ func (c *cluster) settle() {
 			busy = true
 			c.deliver(p)
 		}
-		c.expel()
+		c.stopRemoved()
 		if !busy {
 			return
 		}
@@ -288,8 +288,8 @@ func (c *cluster) settle() {
 	c.t.Fatalf("it does not come to rest")
 }
 
-// expel ends removed machines that can be told so by another machine.
-func (c *cluster) expel() {
+// stopRemoved ends removed machines that can be told so by another machine.
+func (c *cluster) stopRemoved() {
 	for _, s := range c.up() {
 		for _, other := range c.up() {
 			if s.removal > 0 && other != s && other.handedOut >= s.removal && !c.cut[[2]uint64{s.id, other.id}] && !s.removed {

@@ -13,11 +13,11 @@ import (
 // snapshots are those that this machine takes, sends and receives.
 type snapshots struct {
 	entries, bytes uint64          // of the log, handed out since the last one
-	asked          bool            // one was asked for and is not durable yet
-	wasFull        bool            // what noteFull reported last
+	requested      bool            // one was asked for and is not durable yet
+	reportedFull   bool            // what reportFullness reported last
 	installed      uint64          // index of the last one received from a leader
 	offered        offeredSnapshot // the last one received
-	fed            map[uint64]bool // members that were sent one and have not caught up since
+	catchingUp     map[uint64]bool // members that were sent one and have not caught up since
 }
 
 // due returns how many bytes of log make the next snapshot due. A state of n bytes that is
@@ -34,8 +34,8 @@ func (n *Node) due() uint64 {
 // fullAfter bounds the log that is in no durable snapshot, as a multiple of due.
 const fullAfter = 4
 
-// limit returns how many bytes of log may be in no durable snapshot.
-func (n *Node) limit() uint64 {
+// maxSinceSnapshot returns how many bytes of log may be in no durable snapshot.
+func (n *Node) maxSinceSnapshot() uint64 {
 	if n.cfg.MaxSinceSnapshot > 0 {
 		return n.cfg.MaxSinceSnapshot
 	}
@@ -47,7 +47,7 @@ func (n *Node) limit() uint64 {
 // then refuses commands, a follower takes no entries, which for the cluster is like a slow
 // disk. Without snapshots there is no bound.
 func (n *Node) full() bool {
-	return n.cfg.SnapshotBytes > 0 && n.storage.since() >= n.limit()
+	return n.cfg.SnapshotBytes > 0 && n.storage.sinceSnapshot() >= n.maxSinceSnapshot()
 }
 
 // Fullness is whether the log is full until the next snapshot is durable: a leader refuses
@@ -57,20 +57,20 @@ type Fullness struct {
 	Bytes uint64 // that are in no snapshot
 }
 
-// noteFull reports when the log becomes full and when it has room again.
-func (n *Node) noteFull() {
-	if full := n.full(); full != n.snapshots.wasFull {
-		n.snapshots.wasFull = full
-		n.work.Fullness = &Fullness{Full: full, Bytes: n.storage.since()}
+// reportFullness reports when the log becomes full and when it has room again.
+func (n *Node) reportFullness() {
+	if full := n.full(); full != n.snapshots.reportedFull {
+		n.snapshots.reportedFull = full
+		n.work.Fullness = &Fullness{Full: full, Bytes: n.storage.sinceSnapshot()}
 	}
 }
 
-// tooMuch reports whether m would add entries to a full log. Entries that replace others are
+// wouldOverfill reports whether m would add entries to a full log. Entries that replace others are
 // taken: those that are there may be in the way of the next snapshot. So are entries up to the
 // first one of the leader's term, because without it none before it can be known to be
 // committed: if a majority were full and did not take it there would never be another
 // snapshot. The log of the leader is bounded, and so is what comes before that entry.
-func (n *Node) tooMuch(m *raftpb.Message) bool {
+func (n *Node) wouldOverfill(m *raftpb.Message) bool {
 	if m.GetType() != raftpb.MsgApp || len(m.GetEntries()) == 0 || !n.full() {
 		return false
 	}
@@ -82,14 +82,14 @@ func (n *Node) tooMuch(m *raftpb.Message) bool {
 	return err == nil && term >= m.GetTerm()
 }
 
-func (n *Node) askSnapshot() {
-	due := n.storage.wanted || n.cfg.SnapshotBytes > 0 &&
+func (n *Node) requestSnapshot() {
+	due := n.storage.needSnapshot || n.cfg.SnapshotBytes > 0 &&
 		(n.cfg.SnapshotEntries > 0 && n.snapshots.entries >= n.cfg.SnapshotEntries || n.snapshots.bytes >= n.due() ||
-			n.storage.since() >= n.limit()/2 && n.committed.handedOut > n.storage.snapshotIndex())
-	if !due || n.snapshots.asked {
+			n.storage.sinceSnapshot() >= n.maxSinceSnapshot()/2 && n.committed.handedOut > n.storage.snapshotIndex())
+	if !due || n.snapshots.requested {
 		return
 	}
-	n.snapshots.asked, n.storage.wanted = true, false
+	n.snapshots.requested, n.storage.needSnapshot = true, false
 	n.snapshots.entries, n.snapshots.bytes = 0, 0
 	n.work.TakeSnapshot = &raftpb.SnapshotMetadata{
 		Index:     new(n.committed.handedOut),
@@ -100,8 +100,8 @@ func (n *Node) askSnapshot() {
 
 // Snapshotted reports that the snapshot that was asked for is durable, and has so many bytes.
 func (n *Node) Snapshotted(meta *raftpb.SnapshotMetadata, size uint64) error {
-	n.snapshots.asked = false
-	n.storage.wanted = false // Raft asks again if this one will not do either
+	n.snapshots.requested = false
+	n.storage.needSnapshot = false // Raft wants another if this one will not do either
 	if meta.GetIndex() <= n.snapshots.installed {
 		return nil // a newer one of the leader has replaced it
 	}
@@ -117,17 +117,17 @@ func (n *Node) Release(index uint64) error {
 	if index > n.storage.snapshotIndex() {
 		return nil // one that was received and is not installed yet; the next one releases
 	}
-	keep := index + 1
-	if needed := n.needed(index); needed < keep && n.storage.total-n.storage.totalBefore(needed) <= maxNeededBytes {
-		keep = needed
+	from := index + 1
+	if needed := n.needed(index); needed < from && n.storage.total-n.storage.totalBefore(needed) <= maxNeededBytes {
+		from = needed
 	}
-	if keep <= n.storage.first {
+	if from <= n.storage.first {
 		return nil
 	}
-	if err := n.storage.Release(keep - 1); err != nil {
+	if err := n.storage.Release(from - 1); err != nil {
 		return fmt.Errorf("raftnode: %w", err)
 	}
-	n.work.Release = keep - 1
+	n.work.Release = from - 1
 	return nil
 }
 
@@ -137,16 +137,16 @@ func (n *Node) Release(index uint64) error {
 func (n *Node) needed(index uint64) uint64 {
 	first := uint64(math.MaxUint64)
 	if !n.role.leads {
-		clear(n.snapshots.fed)
+		clear(n.snapshots.catchingUp)
 		return first
 	}
 	n.raw.WithProgress(func(id uint64, _ raft.ProgressType, pr tracker.Progress) {
 		switch {
 		case !n.alive(id), pr.State != tracker.StateSnapshot && pr.Match >= index:
-			delete(n.snapshots.fed, id)
+			delete(n.snapshots.catchingUp, id)
 		case pr.State == tracker.StateSnapshot:
 			first = min(first, pr.PendingSnapshot+1)
-		case !n.snapshots.fed[id]:
+		case !n.snapshots.catchingUp[id]:
 		case pr.State == tracker.StateProbe: // Match is from before the snapshot
 			first = min(first, pr.Next)
 		default:
@@ -163,7 +163,7 @@ func (n *Node) SnapshotSent(member uint64, ok bool) {
 	case !ok:
 		status = raft.SnapshotFailure
 	case n.members.has(member): // it may have been removed meanwhile
-		n.snapshots.fed[member] = true
+		n.snapshots.catchingUp[member] = true
 	}
 	n.raw.ReportSnapshot(member, status)
 }

@@ -22,20 +22,20 @@ func (n *Node) mayChange() bool {
 	return !n.members.changing && n.committed.term == n.role.term && n.committed.applied >= n.committed.termStart
 }
 
-// leadChange accepts or refuses a conf change. This is the only place that does: here all
+// proposeChange accepts or refuses a conf change. This is the only place that does: here all
 // earlier changes are applied, and no other is proposed before this one is applied.
-func (n *Node) leadChange(p *proposal, now uint64) {
-	change, err := n.decideChange(p)
+func (n *Node) proposeChange(p *proposal, now uint64) {
+	change, err := n.newConfChange(p)
 	if err != nil {
 		n.refuse(p, err)
 		return
 	}
-	change.Context = encodeEntry(n.number(p), now, p.command)
+	change.Context = encodeEntry(n.entryID(p), now, p.command)
 	n.stepped(p, n.stepChange(change))
 }
 
-// decideChange returns the conf change that a proposal asks for, or why it must not happen.
-func (n *Node) decideChange(p *proposal) (*raftpb.ConfChange, error) {
+// newConfChange returns the conf change that a proposal asks for, or why it must not happen.
+func (n *Node) newConfChange(p *proposal) (*raftpb.ConfChange, error) {
 	if p.member == raft.None || p.member >= reservedIDs {
 		return nil, ErrReservedID
 	}
@@ -48,25 +48,25 @@ func (n *Node) decideChange(p *proposal) (*raftpb.ConfChange, error) {
 	case p.kind == KindRemove:
 		change.Type = raftpb.ConfChangeRemoveNode.Enum()
 		return change, n.members.checkRemove(p.member, n.alive)
-	case n.members.votes(p.member): // it must not lose its vote
+	case n.members.isVoter(p.member): // it must not lose its vote
 		change.Type = raftpb.ConfChangeAddNode.Enum()
 	}
 	return change, n.members.checkAdd(m, commands, n.cfg.MaxMembers)
 }
 
-// tooEarlyToTell reports whether p would remove a voter while this leader is so new that it
+// livenessUnknown reports whether p would remove a voter while this leader is so new that it
 // may not have heard from all members that are alive.
-func (n *Node) tooEarlyToTell(p *proposal) bool {
-	return p.kind == KindRemove && n.members.votes(p.member) && len(n.members.voters()) > 1 &&
+func (n *Node) livenessUnknown(p *proposal) bool {
+	return p.kind == KindRemove && n.members.isVoter(p.member) && len(n.members.voters()) > 1 &&
 		n.ticks-n.role.since <= n.cfg.ElectionTicks && n.members.losesQuorum(p.member, n.alive)
 }
 
-// removesItself reports whether p removes this leader while there are other voters. Then
+// removesSelf reports whether p removes this leader while there are other voters. Then
 // another one has to lead first: a removed leader is not there any more to tell the others
 // that the removal is committed, and of two machines the remaining one could never lead. The
 // leadership is transferred as soon as Raft knows of a voter that could take it, and after
 // the waiting proposals were proposed: none can be during a transfer.
-func (n *Node) removesItself(p *proposal) bool {
+func (n *Node) removesSelf(p *proposal) bool {
 	return p.kind == KindRemove && p.member == n.cfg.MemberID && len(n.members.voters()) > 1 && !n.members.losesQuorum(p.member, n.alive)
 }
 
@@ -87,31 +87,31 @@ func (n *Node) promoteLearner() {
 	}
 	change := &raftpb.ConfChange{Type: raftpb.ConfChangeAddNode.Enum(), NodeId: new(ready)}
 	if err := n.stepChange(change); err != nil {
-		n.work.Unpromoted = fmt.Errorf("raftnode: promote %016x: %w", ready, err)
+		n.work.PromoteErr = fmt.Errorf("raftnode: promote %016x: %w", ready, err)
 	}
 }
 
 func (n *Node) stepChange(change *raftpb.ConfChange) error {
 	data, err := proto.Marshal(change)
 	if err != nil {
-		return fmt.Errorf("raftnode: membership change: %w", err)
+		return fmt.Errorf("raftnode: marshal conf change: %w", err)
 	}
 	if err := n.step(&raftpb.Entry{Type: raftpb.EntryConfChange.Enum(), Data: data}); err != nil {
 		return err
 	}
-	n.members.proposed()
+	n.members.noteProposed()
 	return nil
 }
 
 // changeMembers applies a committed conf change.
 func (n *Node) changeMembers(index uint64, change *raftpb.ConfChange) {
-	n.members.handedOut(index)
+	n.members.noteHandedOut(index)
 	n.members.apply(change, n.raw.ApplyConfChange(change))
 	n.storage.members = n.members.conf
 	if change.GetType() != raftpb.ConfChangeRemoveNode {
 		return
 	}
-	delete(n.snapshots.fed, change.GetNodeId())
+	delete(n.snapshots.catchingUp, change.GetNodeId())
 	delete(n.origins.members, change.GetNodeId())
 	if change.GetNodeId() == n.cfg.MemberID {
 		n.work.Removed = true

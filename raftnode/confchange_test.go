@@ -19,7 +19,7 @@ func (c *cluster) wantVoters(ids ...uint64) {
 	}
 }
 
-func TestALearnerIsPromoted(t *testing.T) {
+func TestLearnerIsPromoted(t *testing.T) {
 	c := newCluster(repeatable(t))
 	joiner := c.joiner()
 	ask := c.leader().change(raftnode.KindAdd, joiner.id)
@@ -43,7 +43,7 @@ func TestALearnerIsPromoted(t *testing.T) {
 	c.wantDone(write, read)
 }
 
-func TestALearnerThatLagsIsNotPromoted(t *testing.T) {
+func TestLaggingLearnerIsNotPromoted(t *testing.T) {
 	c := newCluster(repeatable(t))
 	leader, joiner := c.leader(), c.joiner()
 	leader.change(raftnode.KindAdd, joiner.id)
@@ -64,7 +64,7 @@ func TestALearnerThatLagsIsNotPromoted(t *testing.T) {
 	c.wantVoters(1, 2)
 }
 
-func TestConcurrentConfChangesAreDoneOneByOne(t *testing.T) {
+func TestConcurrentConfChanges(t *testing.T) {
 	c := grown(repeatable(t), 3)
 	a, b := c.joiner(), c.joiner()
 	f := c.followers()
@@ -85,7 +85,7 @@ func TestConcurrentConfChangesAreDoneOneByOne(t *testing.T) {
 
 // A new leader applies the conf change that it has inherited before it checks the next one.
 // Otherwise both would pass as the last machine below the limit.
-func TestAConfChangeRightAfterAnElection(t *testing.T) {
+func TestConfChangeAfterElection(t *testing.T) {
 	for _, who := range []string{"leader", "follower"} {
 		t.Run(who, func(t *testing.T) {
 			c := grown(repeatable(t), 3, func(c *raftnode.Config) { c.MaxMembers = 4 })
@@ -150,7 +150,7 @@ func TestInvalidMemberID(t *testing.T) {
 }
 
 // Removing a live machine must not leave the cluster without a live quorum.
-func TestARemovalNeedsALiveQuorum(t *testing.T) {
+func TestRemovalNeedsLiveQuorum(t *testing.T) {
 	c := grown(repeatable(t), 3)
 	leader, dead, alive := c.leader(), c.followers()[0], c.followers()[1]
 	c.isolate(dead)
@@ -169,7 +169,7 @@ func TestARemovalNeedsALiveQuorum(t *testing.T) {
 	c.wantVoters(leader.id, alive.id)
 }
 
-func TestTheLastVoterIsNotRemoved(t *testing.T) {
+func TestLastVoterIsNotRemoved(t *testing.T) {
 	c := newCluster(repeatable(t))
 	leader := c.leader()
 	ask := leader.change(raftnode.KindRemove, leader.id)
@@ -194,7 +194,7 @@ func TestRemoval(t *testing.T) {
 	}{
 		{"a follower", 3, func(c *cluster) *server { return c.followers()[0] }},
 		{"the leader", 3, func(c *cluster) *server { return c.leader() }},
-		{"one of two", 2, func(c *cluster) *server { return c.followers()[0] }},
+		{"a follower of two", 2, func(c *cluster) *server { return c.followers()[0] }},
 		{"the leader of five", 5, func(c *cluster) *server { return c.leader() }},
 	} {
 		t.Run(test.name, func(t *testing.T) {
@@ -239,7 +239,7 @@ func (c *cluster) wantParted(stays, goes *server) {
 // Of two machines one is removed, and is elected before the other knows that the removal is
 // committed. It applies the removal; if it ended at once, and its last message were lost, the
 // other one could never win an election.
-func TestARemovedLeaderStaysUntilItsPeerKnows(t *testing.T) {
+func TestRemovedLeaderStaysUntilPeerKnows(t *testing.T) {
 	c := grown(repeatable(t), 2)
 	stays, goes := c.at(1), c.at(2)
 	removal := stays.node.Status().Commit + 1
@@ -266,7 +266,7 @@ func TestARemovedLeaderStaysUntilItsPeerKnows(t *testing.T) {
 // The machine that stays has lost entries in a power cut that it had sent to the removed one,
 // and does not know yet that the removal is committed: with the shorter log it needs the vote
 // of the removed one.
-func TestARemovedMemberVotesForTheLastOne(t *testing.T) {
+func TestRemovedMemberVotesForLastVoter(t *testing.T) {
 	c := grown(repeatable(t), 2)
 	stays, goes := c.at(1), c.at(2)
 	c.hold = func(p *packet) bool { return p.from == goes.id }
@@ -291,7 +291,7 @@ func TestARemovedMemberVotesForTheLastOne(t *testing.T) {
 	c.wantParted(stays, goes)
 }
 
-func TestAVoterThatJoinsAgainStaysAVoter(t *testing.T) {
+func TestRejoiningVoterKeepsItsVote(t *testing.T) {
 	c := grown(repeatable(t), 2)
 	ask := c.followers()[0].change(raftnode.KindAdd, 2)
 	c.settle()
@@ -303,7 +303,7 @@ func TestAVoterThatJoinsAgainStaysAVoter(t *testing.T) {
 	c.wantVoters(1, 2)
 }
 
-func TestLocalMessagesOfOthersAreRefused(t *testing.T) {
+func TestLocalMessagesFromPeersAreRefused(t *testing.T) {
 	local := []raftpb.MessageType{
 		raftpb.MsgHup, raftpb.MsgBeat, raftpb.MsgUnreachable, raftpb.MsgSnapStatus, raftpb.MsgCheckQuorum,
 		raftpb.MsgStorageAppend, raftpb.MsgStorageAppendResp, raftpb.MsgStorageApply, raftpb.MsgStorageApplyResp,
@@ -329,7 +329,7 @@ func TestLocalMessagesOfOthersAreRefused(t *testing.T) {
 
 // A leader that was just elected has not heard from every member yet: it does not take silent
 // members for dead.
-func TestANewLeaderTakesNoSilentMemberForDead(t *testing.T) {
+func TestRemovalWaitsForNewLeaderToHearMembers(t *testing.T) {
 	c := grown(repeatable(t), 5)
 	old := c.leader()
 	for _, s := range c.followers()[:2] {
@@ -349,7 +349,7 @@ func TestANewLeaderTakesNoSilentMemberForDead(t *testing.T) {
 }
 
 // A conf change that waits for another one does not hold up commands.
-func TestCommandsDoNotWaitForAConfChange(t *testing.T) {
+func TestCommandsOvertakeConfChange(t *testing.T) {
 	c := newCluster(repeatable(t))
 	s := c.leader()
 	first, second, write := s.change(raftnode.KindAdd, 8), s.change(raftnode.KindAdd, 9), s.propose()
@@ -363,7 +363,7 @@ func TestCommandsDoNotWaitForAConfChange(t *testing.T) {
 
 // A leader that is to be removed hands over first. Nothing can be proposed meanwhile, but what
 // was queued before is proposed, even if no other machine ever takes over.
-func TestQueuedCommandsAreProposedIfATransferFails(t *testing.T) {
+func TestQueuedCommandsAfterFailedTransfer(t *testing.T) {
 	c := grown(repeatable(t), 3)
 	leader := c.leader()
 	c.hold = func(p *packet) bool { return p.message != nil && p.message.GetType() == raftpb.MsgTimeoutNow }

@@ -34,11 +34,11 @@ func (d *disk) last() uint64 { return uint64(len(d.entries)) }
 
 // read reads entries back.
 func (d *disk) read(r *raftnode.ReadBack) []*raftpb.Entry {
-	return someOf(d.entries[r.From-1:], r.Bytes)
+	return fitting(d.entries[r.From-1:], r.Bytes)
 }
 
-// someOf returns the first entries within a size, but at least one.
-func someOf(entries []*raftpb.Entry, bytes int) []*raftpb.Entry {
+// fitting returns the first entries within a size, but at least one.
+func fitting(entries []*raftpb.Entry, bytes int) []*raftpb.Entry {
 	for i, e := range entries {
 		if bytes -= len(e.GetData()); bytes < 0 && i > 0 {
 			return slices.Clone(entries[:i])
@@ -65,9 +65,9 @@ func newest(entries []*raftpb.Entry, cfg raftnode.Config) []*raftpb.Entry {
 	return entries[max(0, len(entries)-cfg.MaxInMemory/200):]
 }
 
-// found is what a start recovers: the newest snapshot and the entries after it. A snapshot is
+// state is what a start recovers: the newest snapshot and the entries after it. A snapshot is
 // proof that its entry was committed, whatever the HardState says.
-func (d *disk) found(cfg raftnode.Config) raftnode.State {
+func (d *disk) state(cfg raftnode.Config) raftnode.State {
 	if d.hardState == nil {
 		return raftnode.State{}
 	}

@@ -40,25 +40,25 @@ type content struct {
 	command []byte             // nil: none
 }
 
-// open returns what an entry carries. The error says why it cannot be applied by this
+// decodeContent returns what an entry carries. The error says why it cannot be applied by this
 // program, whatever the command is.
-func open(e *raftpb.Entry) (c content, err error) {
+func decodeContent(e *raftpb.Entry) (c content, err error) {
 	envelope := e.GetData()
 	switch e.GetType() {
 	case raftpb.EntryNormal:
 	case raftpb.EntryConfChange:
 		c.change = &raftpb.ConfChange{}
 		if err := proto.Unmarshal(envelope, c.change); err != nil {
-			return content{}, fmt.Errorf("membership change: %w", err)
+			return content{}, fmt.Errorf("conf change: %w", err)
 		}
 		switch c.change.GetType() {
 		case raftpb.ConfChangeAddNode, raftpb.ConfChangeRemoveNode, raftpb.ConfChangeUpdateNode, raftpb.ConfChangeAddLearnerNode:
 		default:
-			return content{}, fmt.Errorf("membership change of the unknown type %d", c.change.GetType())
+			return content{}, fmt.Errorf("unknown conf change type %d", c.change.GetType())
 		}
 		envelope = c.change.GetContext()
 	default:
-		return content{}, fmt.Errorf("type %d is unknown to this program: it needs a newer version", e.GetType())
+		return content{}, fmt.Errorf("unknown entry type %d: it needs a newer version of this program", e.GetType())
 	}
 	if len(envelope) == 0 {
 		return c, nil // the entry with which a leader starts its term, or a change without a command
@@ -69,13 +69,13 @@ func open(e *raftpb.Entry) (c content, err error) {
 
 // timeOf returns the time in an entry of the log, 0 if it carries no command.
 func timeOf(e *raftpb.Entry) uint64 {
-	c, _ := open(e) // applying it reports what is wrong
+	c, _ := decodeContent(e) // applying it reports what is wrong
 	return c.now
 }
 
 func decodeEntry(b []byte) (id, now uint64, command []byte, err error) {
 	if len(b) < envelopeSize {
-		return 0, 0, nil, fmt.Errorf("an entry of %d bytes is shorter than its envelope", len(b))
+		return 0, 0, nil, fmt.Errorf("entry of %d bytes is shorter than its envelope", len(b))
 	}
 	if b[0] != envelopeVersion {
 		return 0, 0, nil, fmt.Errorf("entry envelope version %d is unknown to this program, which knows %d: start the version that wrote it, or a newer one", b[0], envelopeVersion)

@@ -39,8 +39,8 @@ func TestEnvelopeRefuses(t *testing.T) {
 		b    []byte
 		want string
 	}{
-		{"nothing", nil, "an entry of 0 bytes is shorter than its envelope"},
-		{"one byte short", whole[:16], "an entry of 16 bytes is shorter than its envelope"},
+		{"nothing", nil, "entry of 0 bytes is shorter than its envelope"},
+		{"one byte short", whole[:16], "entry of 16 bytes is shorter than its envelope"},
 		{"a newer version", append([]byte{2}, whole[1:]...), "envelope version 2 is unknown to this program, which knows 1"},
 		{"the newest version", append([]byte{255}, whole[1:]...), "envelope version 255 is unknown"},
 	} {

@@ -15,9 +15,9 @@ const (
 
 // Reasons for rejecting forwards as encoded, and their number.
 const (
-	RejectNotLeader = byte(rejectNotLeader)
-	RejectNotHere   = byte(rejectNotHere)
-	RejectNameTaken = byte(rejectNameTaken)
+	RejectNotLeader       = byte(rejectNotLeader)
+	RejectNotLeaderOfTerm = byte(rejectNotLeaderOfTerm)
+	RejectNameTaken       = byte(rejectNameTaken)
 )
 
 var RejectReasons = byte(len(rejectErrors))
@@ -32,8 +32,8 @@ func (n *Node) FirstInMemory() uint64 { return n.storage.tailFirst() }
 func (n *Node) Campaign() error     { return n.raw.Campaign() }
 func (n *Node) ForgetLeader() error { return n.raw.ForgetLeader() }
 
-// Fed returns for how many members a sent snapshot is recorded.
-func (n *Node) Fed() int { return len(n.snapshots.fed) }
+// CatchingUp returns for how many members a sent snapshot is recorded.
+func (n *Node) CatchingUp() int { return len(n.snapshots.catchingUp) }
 
 // Members returns Raft's voters and learners in ascending order.
 func (n *Node) Members() []uint64 {
@@ -53,8 +53,8 @@ func NewOrigin(low uint64) Origin {
 	return Origin{(&origins{}).of(&proposal{origin: 1, process: 1, term: 1, low: low})}
 }
 
-func (o Origin) Take(id uint64) bool         { return o.o.take(id) }
-func (o Origin) Settle(low uint64)           { o.o.settle(low) }
+func (o Origin) Accept(id uint64) bool       { return o.o.accept(id) }
+func (o Origin) Advance(low uint64)          { o.o.advance(low) }
 func (o Origin) Refuse(id uint64, err error) { o.o.refuse(id, err) }
 func (o Origin) Refused(id uint64) error     { return o.o.refused[id] }
 
@@ -62,7 +62,7 @@ func (o Origin) Refused(id uint64) error     { return o.o.refused[id] }
 func (o Origin) Size() (words, refused int) { return len(o.o.decided.words), len(o.o.refused) }
 
 // SinceSnapshot is how many bytes of the log are in no durable snapshot.
-func (n *Node) SinceSnapshot() uint64 { return n.storage.since() }
+func (n *Node) SinceSnapshot() uint64 { return n.storage.sinceSnapshot() }
 
-// TermsAhead is how many terms a machine may have missed while it was down.
-const TermsAhead = termsAhead
+// MaxTermJump is how many terms a machine may have missed while it was down.
+const MaxTermJump = maxTermJump

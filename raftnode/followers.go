@@ -70,7 +70,7 @@ func (f *Followers) Answered(m *raftpb.Message, now uint64) {
 	}
 	done := 0
 	for done < len(from.sent) && from.sent[done].last <= m.GetIndex() {
-		from.took(max(now, from.sent[done].at) - from.sent[done].at)
+		from.acked(max(now, from.sent[done].at) - from.sent[done].at)
 		done++
 	}
 	from.sent = slices.Delete(from.sent, 0, done)
@@ -128,7 +128,7 @@ func (f *follower) fail(n int) {
 	f.sent = slices.Delete(f.sent, 0, n)
 }
 
-func (f *follower) took(nanoseconds uint64) {
+func (f *follower) acked(nanoseconds uint64) {
 	s, d := &f.stats, time.Duration(nanoseconds)
 	s.Success++
 	s.Current = d

@@ -38,16 +38,16 @@ func TestFollowers(t *testing.T) {
 			f.Sent(sentAppend(2, 10, 3), 100*ms)
 			f.Answered(appendAnswer(2, 13), 104*ms)
 		}, raftnode.FollowerStats{Success: 1, Current: 4 * d, Average: 4 * d, Minimum: 4 * d, Maximum: 4 * d}},
-		{"one answer for two", func(f *raftnode.Followers) {
+		{"one ack for two", func(f *raftnode.Followers) {
 			f.Sent(sentAppend(2, 10, 1), 100*ms)
 			f.Sent(sentAppend(2, 11, 1), 102*ms)
 			f.Answered(appendAnswer(2, 12), 104*ms)
 		}, raftnode.FollowerStats{Success: 2, Current: 2 * d, Average: 3 * d, StandardDeviation: d, Minimum: 2 * d, Maximum: 4 * d}},
-		{"an answer for half of one", func(f *raftnode.Followers) {
+		{"ack of a part", func(f *raftnode.Followers) {
 			f.Sent(sentAppend(2, 10, 2), 100*ms)
 			f.Answered(appendAnswer(2, 11), 104*ms)
 		}, raftnode.FollowerStats{}},
-		{"news without entries", func(f *raftnode.Followers) {
+		{"append without entries", func(f *raftnode.Followers) {
 			f.Sent(sentAppend(2, 10, 0), 100*ms)
 			f.Answered(appendAnswer(2, 10), 104*ms)
 		}, raftnode.FollowerStats{}},
@@ -56,7 +56,7 @@ func TestFollowers(t *testing.T) {
 			f.Answered(appendAnswer(3, 11), 104*ms)
 			f.Unreachable(3)
 		}, raftnode.FollowerStats{}},
-		{"an answer to another leader", func(f *raftnode.Followers) {
+		{"ack for another leader", func(f *raftnode.Followers) {
 			f.Sent(sentAppend(2, 10, 1), 100*ms)
 			m := appendAnswer(2, 11)
 			m.Term = new(uint64(4))
@@ -70,23 +70,23 @@ func TestFollowers(t *testing.T) {
 			f.Answered(m, 104*ms)
 			f.Answered(appendAnswer(2, 12), 105*ms)
 		}, raftnode.FollowerStats{Fail: 2}},
-		{"the connection is lost", func(f *raftnode.Followers) {
+		{"connection lost", func(f *raftnode.Followers) {
 			f.Sent(sentAppend(2, 10, 1), 100*ms)
 			f.Sent(sentAppend(2, 11, 1), 100*ms)
 			f.Unreachable(2)
 			f.Answered(appendAnswer(2, 12), 105*ms)
 		}, raftnode.FollowerStats{Fail: 2}},
-		{"nobody is there", func(f *raftnode.Followers) {
+		{"unreachable", func(f *raftnode.Followers) {
 			f.Unreachable(2)
 			f.Unreachable(2)
 		}, raftnode.FollowerStats{Fail: 2}},
-		{"no answer for too long", func(f *raftnode.Followers) {
+		{"expired", func(f *raftnode.Followers) {
 			f.Sent(sentAppend(2, 10, 1), 100*ms)
 			f.Sent(sentAppend(2, 11, 1), 200*ms)
 			f.Expire(200 * ms)
 			f.Answered(appendAnswer(2, 12), 205*ms)
 		}, raftnode.FollowerStats{Success: 1, Fail: 1, Current: 5 * d, Average: 5 * d, Minimum: 5 * d, Maximum: 5 * d}},
-		{"a clock that goes back", func(f *raftnode.Followers) {
+		{"clock runs backwards", func(f *raftnode.Followers) {
 			f.Sent(sentAppend(2, 10, 1), 100*ms)
 			f.Answered(appendAnswer(2, 11), 90*ms)
 		}, raftnode.FollowerStats{Success: 1}},
@@ -96,7 +96,7 @@ func TestFollowers(t *testing.T) {
 			f.Reset()
 			f.Answered(appendAnswer(2, 11), 101*ms)
 		}, raftnode.FollowerStats{}},
-		{"it was removed meanwhile", func(f *raftnode.Followers) {
+		{"removed member", func(f *raftnode.Followers) {
 			f.Unreachable(2)
 			f.Stats(nil)
 		}, raftnode.FollowerStats{}},
@@ -114,7 +114,7 @@ func TestFollowers(t *testing.T) {
 
 // Appends in flight are bounded, whatever happens, and every one that was sent counts in the
 // end as a success or a failure.
-func TestAppendsInFlightAreBounded(t *testing.T) {
+func TestFollowersBoundAppendsInFlight(t *testing.T) {
 	f := &raftnode.Followers{}
 	const n = 10_000
 	for i := range uint64(n) {

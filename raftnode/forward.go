@@ -39,37 +39,37 @@ const (
 	rejectNameTaken
 	rejectPeerURLTaken
 	rejectBadMember
-	rejectNotHere
+	rejectNotLeaderOfTerm
 	rejectNoLeader
 	rejectBadCommand
 	rejectVersion
 )
 
 var rejectErrors = map[rejectReason]error{
-	rejectNotLeader:      errNotLeader,
-	rejectOverloaded:     ErrOverloaded,
-	rejectTooManyMembers: ErrTooManyMembers,
-	rejectLastVoter:      ErrLastVoter,
-	rejectLosesQuorum:    ErrLosesQuorum,
-	rejectReservedID:     ErrReservedID,
-	rejectRemoved:        ErrRemoved,
-	rejectUnknownMember:  ErrUnknownMember,
-	rejectNameTaken:      ErrNameTaken,
-	rejectPeerURLTaken:   ErrPeerURLTaken,
-	rejectBadMember:      ErrBadMember,
-	rejectNotHere:        errNotHere,
-	rejectNoLeader:       ErrNoLeader,
-	rejectBadCommand:     ErrBadCommand,
-	rejectVersion:        ErrVersion,
+	rejectNotLeader:       errNotLeader,
+	rejectOverloaded:      ErrOverloaded,
+	rejectTooManyMembers:  ErrTooManyMembers,
+	rejectLastVoter:       ErrLastVoter,
+	rejectLosesQuorum:     ErrLosesQuorum,
+	rejectReservedID:      ErrReservedID,
+	rejectRemoved:         ErrRemoved,
+	rejectUnknownMember:   ErrUnknownMember,
+	rejectNameTaken:       ErrNameTaken,
+	rejectPeerURLTaken:    ErrPeerURLTaken,
+	rejectBadMember:       ErrBadMember,
+	rejectNotLeaderOfTerm: errNotLeaderOfTerm,
+	rejectNoLeader:        ErrNoLeader,
+	rejectBadCommand:      ErrBadCommand,
+	rejectVersion:         ErrVersion,
 }
 
 var (
 	// errNotLeader: the machine does not propose it, and has not and never will in that
 	// term. It may be proposed elsewhere.
 	errNotLeader = errors.New("not the leader")
-	// errNotHere: the machine does not lead in that term any more. It does not know what
+	// errNotLeaderOfTerm: the machine does not lead in that term any more. It does not know what
 	// became of an earlier copy of the same proposal.
-	errNotHere = errors.New("not the leader of that term")
+	errNotLeaderOfTerm = errors.New("not the leader of that term")
 )
 
 // forward sends proposals to the leader. They are kept, because the leader may reject
@@ -80,7 +80,7 @@ func (n *Node) forward(batch []*proposal) {
 		case p.origin != raft.None:
 			n.refuse(p, errNotLeader)
 		case n.proposals.nextID-n.proposals.low() >= forwardWindow:
-			n.proposals.drop(p)
+			n.proposals.uncount(p)
 			n.fail(p.token, ErrOverloaded)
 		default:
 			p.leader = n.role.leader
@@ -99,7 +99,7 @@ func (n *Node) send(p *proposal) {
 // forwarded to the member in the present term and is not settled; a leader decides once about
 // each. And as a leader it repeats its rejections.
 func (n *Node) Reconnected(member uint64) {
-	n.sendAgain(func(p *proposal) bool { return p.leader == member })
+	n.resend(func(p *proposal) bool { return p.leader == member })
 	if o := n.origins.members[member]; o != nil {
 		for _, id := range slices.Sorted(maps.Keys(o.refused)) {
 			if id >= o.low {
@@ -109,17 +109,17 @@ func (n *Node) Reconnected(member uint64) {
 	}
 }
 
-// sendAgain repeats forwards of the present term.
-func (n *Node) sendAgain(which func(p *proposal) bool) {
-	var again []*proposal
+// resend repeats forwards of the present term.
+func (n *Node) resend(match func(p *proposal) bool) {
+	var lost []*proposal
 	for _, p := range n.proposals.inflight {
-		if p.leader != raft.None && p.term == n.role.term && which(p) {
-			again = append(again, p)
+		if p.leader != raft.None && p.term == n.role.term && match(p) {
+			lost = append(lost, p)
 		}
 	}
-	slices.SortFunc(again, func(a, b *proposal) int { return cmp.Compare(a.id, b.id) })
-	for _, p := range again {
-		p.again, p.unsent = true, false
+	slices.SortFunc(lost, func(a, b *proposal) int { return cmp.Compare(a.id, b.id) })
+	for _, p := range lost {
+		p.resent, p.unsent = true, false
 		n.send(p)
 	}
 }
@@ -135,16 +135,16 @@ func (n *Node) Forwarded(from uint64, payload []byte, bad error) error {
 	}
 	p.origin, p.deadline = from, n.ticks+n.cfg.RequestTicks
 	if !n.role.leads || p.term != n.role.term || !n.members.has(from) {
-		n.reject(from, p.originID, errNotHere)
+		n.reject(from, p.originID, errNotLeaderOfTerm)
 		return nil
 	}
 	o := n.origins.of(p)
-	o.settle(p.low)
+	o.advance(p.low)
 	if err, refused := o.refused[p.originID]; refused {
 		n.reject(from, p.originID, err)
 		return nil
 	}
-	if !o.take(p.originID) {
+	if !o.accept(p.originID) {
 		return nil // it is sent again
 	}
 	if bad != nil {
@@ -154,24 +154,24 @@ func (n *Node) Forwarded(from uint64, payload []byte, bad error) error {
 	switch {
 	case n.transferring():
 		n.refuse(p, errNotLeader)
-	case !n.proposals.wait(p):
+	case !n.proposals.enqueue(p):
 		n.refuse(p, ErrOverloaded)
 	}
 	return nil
 }
 
 // CheckForward returns why what another member has forwarded must not become an entry: an
-// entry that cannot be applied ends every machine. A command has at most so many bytes, and
+// entry that cannot be applied ends every machine. A command has at most maxCommand bytes, and
 // check validates one for the state machine. That takes time if it is long, so it needs no
 // Node, and is done where only its sender waits for it. Conf changes are checked in
-// [Node.leadChange].
-func CheckForward(payload []byte, most int, check func(command []byte) error) error {
+// [Node.proposeChange].
+func CheckForward(payload []byte, maxCommand int, check func(command []byte) error) error {
 	p, err := decodeForward(payload)
 	switch {
 	case err != nil:
 		return err
-	case len(p.command) > most:
-		return fmt.Errorf("raftnode: a forwarded command has %d bytes, at most %d are taken", len(p.command), most)
+	case len(p.command) > maxCommand:
+		return fmt.Errorf("raftnode: forwarded command of %d bytes exceeds the limit of %d", len(p.command), maxCommand)
 	case p.kind != KindCommand:
 		return nil
 	}
@@ -187,11 +187,11 @@ func (n *Node) refuse(p *proposal, err error) {
 			return
 		}
 		n.proposals.take(p.id)
-		n.proposals.drop(p)
+		n.proposals.uncount(p)
 		n.fail(p.token, err)
 		return
 	}
-	n.proposals.drop(p)
+	n.proposals.uncount(p)
 	n.origins.refuse(p, err)
 	n.reject(p.origin, p.originID, err)
 }
@@ -210,8 +210,8 @@ func (n *Node) Rejected(from uint64, payload []byte) error {
 	p, ok := n.proposals.inflight[id]
 	switch {
 	case !ok || p.leader != from: // it was settled before, or was forwarded to another member
-	case cause == errNotHere && p.again: // the first copy may have been proposed: the next term will show
-	case cause == errNotHere, cause == errNotLeader:
+	case cause == errNotLeaderOfTerm && p.resent: // the first copy may have been proposed: the next term will show
+	case cause == errNotLeaderOfTerm, cause == errNotLeader:
 		n.proposals.reject(id)
 	default:
 		n.fail(n.proposals.take(id), cause)
@@ -228,7 +228,7 @@ func (n *Node) Undelivered(payload []byte) error {
 	p, ok := n.proposals.inflight[sent.originID]
 	switch {
 	case !ok:
-	case p.again: // an earlier copy was
+	case p.resent: // an earlier copy was
 		p.unsent, n.proposals.unsent = true, true
 	default:
 		n.proposals.reject(p.id)
@@ -236,12 +236,12 @@ func (n *Node) Undelivered(payload []byte) error {
 	return nil
 }
 
-// sendUnsent retries, once every election timeout, what could not be sent again. That is for
+// retryUnsent retries, once every election timeout, what could not be sent again. That is for
 // queues that were full: without a connection, the next one causes a retry first.
-func (n *Node) sendUnsent() {
+func (n *Node) retryUnsent() {
 	if n.proposals.unsent && n.ticks%n.cfg.ElectionTicks == 0 {
 		n.proposals.unsent = false
-		n.sendAgain(func(p *proposal) bool { return p.unsent })
+		n.resend(func(p *proposal) bool { return p.unsent })
 	}
 }
 
@@ -269,7 +269,7 @@ func (n *Node) encodeForward(p *proposal) []byte {
 
 func decodeForward(b []byte) (*proposal, error) {
 	if len(b) < forwardSize || ProposalKind(b[32]) > KindRemove {
-		return nil, fmt.Errorf("raftnode: a forwarded proposal of %d bytes makes no sense", len(b))
+		return nil, fmt.Errorf("raftnode: malformed forwarded proposal of %d bytes", len(b))
 	}
 	p := &proposal{
 		originID: binary.LittleEndian.Uint64(b),
@@ -281,7 +281,7 @@ func decodeForward(b []byte) (*proposal, error) {
 		command:  b[forwardSize:],
 	}
 	if p.originID < p.low || p.originID-p.low > forwardWindow {
-		return nil, fmt.Errorf("raftnode: a forwarded proposal with ID %d and others from %d on makes no sense", p.originID, p.low)
+		return nil, fmt.Errorf("raftnode: malformed forwarded proposal: ID %d, lowest in flight %d", p.originID, p.low)
 	}
 	return p, nil
 }
@@ -302,7 +302,7 @@ func encodeReject(id uint64, err error) []byte {
 // decodeReject returns which proposal was not proposed, and why.
 func decodeReject(b []byte) (id uint64, cause, err error) {
 	if len(b) != rejectSize && len(b) != rejectSize+8 {
-		return 0, nil, fmt.Errorf("raftnode: a rejection of %d bytes makes no sense", len(b))
+		return 0, nil, fmt.Errorf("raftnode: malformed rejection of %d bytes", len(b))
 	}
 	id = binary.LittleEndian.Uint64(b)
 	cause, ok := rejectErrors[rejectReason(b[8])]

@@ -10,8 +10,8 @@ import (
 
 func forwards(p *packet) bool { return p.forward != nil }
 
-// onTheWay removes the packets of a kind in flight from the network and returns them.
-func (c *cluster) onTheWay(kind func(p *packet) bool) []*packet {
+// takeInFlight removes the packets of a kind in flight from the network and returns them.
+func (c *cluster) takeInFlight(kind func(p *packet) bool) []*packet {
 	c.t.Helper()
 	var taken []*packet
 	for i := 0; i < len(c.net); {
@@ -27,7 +27,7 @@ func (c *cluster) onTheWay(kind func(p *packet) bool) []*packet {
 	return taken
 }
 
-func TestAFollowerIsAnsweredWithTheIndexOfItsEntry(t *testing.T) {
+func TestForwardIsAnsweredWithIndex(t *testing.T) {
 	c := grown(repeatable(t), 3)
 	var all []*ticket
 	for range 3 {
@@ -42,7 +42,7 @@ func TestAFollowerIsAnsweredWithTheIndexOfItsEntry(t *testing.T) {
 
 // A forward to a machine that does not lead, or no longer, is rejected, and its origin
 // forwards it to the leader.
-func TestAForwardToTheWrongLeader(t *testing.T) {
+func TestForwardToWrongLeader(t *testing.T) {
 	for _, test := range []struct {
 		name string
 		// The forward of f to the leader is in flight.
@@ -65,7 +65,7 @@ func TestAForwardToTheWrongLeader(t *testing.T) {
 			c.hold = forwards
 			before := f.propose()
 			c.settle()
-			stale := c.onTheWay(forwards)
+			stale := c.takeInFlight(forwards)
 			test.meanwhile(c, old, f)
 			c.heal()
 			for _, p := range stale {
@@ -77,7 +77,7 @@ func TestAForwardToTheWrongLeader(t *testing.T) {
 	}
 }
 
-func TestARejectedProposalWaitsForTheNextLeader(t *testing.T) {
+func TestRejectedProposalWaitsForNextLeader(t *testing.T) {
 	c := grown(repeatable(t), 3)
 	old, f := c.leader(), c.followers()[0]
 	c.hold = holding(c.followers()[1].id, raftpb.MsgTimeoutNow)
@@ -92,7 +92,7 @@ func TestARejectedProposalWaitsForTheNextLeader(t *testing.T) {
 	here, there := old.propose(), f.propose()
 	c.settle()
 	c.wantOpen(here, there)
-	if old.leader.Self != true || len(c.onTheWay(holding(f2.id, raftpb.MsgTimeoutNow))) != 1 {
+	if old.leader.Self != true || len(c.takeInFlight(holding(f2.id, raftpb.MsgTimeoutNow))) != 1 {
 		t.Fatal("the transfer is over already")
 	}
 	c.hold = nil
@@ -102,7 +102,7 @@ func TestARejectedProposalWaitsForTheNextLeader(t *testing.T) {
 	c.wantDone(here, there)
 }
 
-func TestARejectedProposalGoesToTheNextLeaderAtOnce(t *testing.T) {
+func TestRejectedProposalGoesToNextLeaderAtOnce(t *testing.T) {
 	c := grown(repeatable(t), 3)
 	old, f := c.leader(), c.followers()[0]
 	timeoutNow := func(p *packet) bool { return p.message != nil && p.message.GetType() == raftpb.MsgTimeoutNow }
@@ -122,19 +122,19 @@ func TestARejectedProposalGoesToTheNextLeaderAtOnce(t *testing.T) {
 
 // A leader that is replaced before it has proposed a forward rejects it, so that its origin
 // may retry.
-func TestAForwardThatIsNotProposedYetIsRejected(t *testing.T) {
+func TestQueuedForwardIsRejected(t *testing.T) {
 	for _, test := range []struct {
 		name string
 		wait func(c *cluster, f *server) *ticket // leaves a forward of f queued at the leader
 	}{
-		{"because the leader hands over", func(c *cluster, f *server) *ticket {
+		{"because of a leadership transfer", func(c *cluster, f *server) *ticket {
 			write := f.propose()
 			f.work()
-			c.deliver(c.onTheWay(forwards)[0])
+			c.deliver(c.takeInFlight(forwards)[0])
 			c.leader().node.Transfer()
 			return write
 		}},
-		{"because of another membership change", func(c *cluster, f *server) *ticket {
+		{"because of another conf change", func(c *cluster, f *server) *ticket {
 			old := c.leader()
 			c.hold = func(p *packet) bool {
 				return p.to == old.id && p.message != nil && p.message.GetType() == raftpb.MsgAppResp
@@ -162,13 +162,13 @@ func TestAForwardThatIsNotProposedYetIsRejected(t *testing.T) {
 	}
 }
 
-func TestAnUndeliveredProposalIsSentAgain(t *testing.T) {
+func TestUndeliveredForwardIsResent(t *testing.T) {
 	c := grown(repeatable(t), 3)
 	f := c.followers()[0]
 	c.hold = forwards
 	write := f.propose()
 	c.settle()
-	for _, p := range c.onTheWay(forwards) {
+	for _, p := range c.takeInFlight(forwards) {
 		if err := f.node.Undelivered(p.forward); err != nil {
 			t.Fatal(err)
 		}
@@ -182,13 +182,13 @@ func TestAnUndeliveredProposalIsSentAgain(t *testing.T) {
 
 // While the leader stays and there is no stream to it, it is unknown whether a lost forward
 // has arrived.
-func TestALostForward(t *testing.T) {
+func TestLostForwardTimesOut(t *testing.T) {
 	c := grown(repeatable(t), 3)
 	f := c.followers()[0]
 	c.hold = forwards
 	write := f.propose()
 	c.settle()
-	c.onTheWay(forwards)
+	c.takeInFlight(forwards)
 	c.hold = nil
 	c.pass(39)
 	c.wantOpen(write)
@@ -196,13 +196,13 @@ func TestALostForward(t *testing.T) {
 	c.wantFailed(write, raftnode.ErrUnknownOutcome)
 }
 
-func TestALostForwardIsProposedAgainByTheNextLeader(t *testing.T) {
+func TestNextLeaderProposesLostForward(t *testing.T) {
 	c := grown(repeatable(t), 3)
 	f := c.followers()[0]
 	c.hold = forwards
 	write := f.propose()
 	c.settle()
-	late := c.onTheWay(forwards)
+	late := c.takeInFlight(forwards)
 	c.hold = nil
 	old := c.leader()
 	c.elect(c.followers()[1])
@@ -217,12 +217,12 @@ func TestALostForwardIsProposedAgainByTheNextLeader(t *testing.T) {
 }
 
 // A leader's proposal that reached no other machine is overwritten, and proposed again.
-func TestAnOverwrittenProposalIsProposedAgain(t *testing.T) {
+func TestOverwrittenProposalIsRetried(t *testing.T) {
 	c := grown(repeatable(t), 3)
 	old, f := c.leader(), c.followers()[0]
 	forwarded := f.propose()
 	f.work()
-	c.deliver(c.onTheWay(forwards)[0])
+	c.deliver(c.takeInFlight(forwards)[0])
 	c.isolate(old)
 	local := old.propose()
 	c.settle()
@@ -236,7 +236,7 @@ func TestAnOverwrittenProposalIsProposedAgain(t *testing.T) {
 }
 
 // A proposal that is in the log of the next leader is answered with that entry.
-func TestAnInheritedProposalIsAnsweredOnce(t *testing.T) {
+func TestInheritedProposalIsAnsweredOnce(t *testing.T) {
 	c := grown(repeatable(t), 3)
 	old, f := c.leader(), c.followers()[0]
 	c.hold = func(p *packet) bool { return p.message != nil && p.message.GetType() == raftpb.MsgAppResp }
@@ -257,7 +257,7 @@ func TestAnInheritedProposalIsAnsweredOnce(t *testing.T) {
 	c.wantSame()
 }
 
-func TestAProposalWithoutALeaderIsNeverProposed(t *testing.T) {
+func TestTimedOutProposalIsNeverProposed(t *testing.T) {
 	c := grown(repeatable(t), 3)
 	f := c.followers()[0]
 	c.isolate(f)
@@ -270,7 +270,7 @@ func TestAProposalWithoutALeaderIsNeverProposed(t *testing.T) {
 }
 
 // The reason for a rejection is returned to the origin.
-func TestARejectionHasItsReason(t *testing.T) {
+func TestRejectionReasons(t *testing.T) {
 	c := grown(repeatable(t), 3, func(c *raftnode.Config) { c.MaxMembers = 3 })
 	f := c.followers()[0]
 	tooMany := f.change(raftnode.KindAdd, 9)
@@ -280,7 +280,7 @@ func TestARejectionHasItsReason(t *testing.T) {
 	c.hold = forwards
 	write := f.propose()
 	c.settle()
-	payload := append([]byte(nil), c.onTheWay(forwards)[0].forward[:8]...)
+	payload := append([]byte(nil), c.takeInFlight(forwards)[0].forward[:8]...)
 	// An unknown reason, of a newer version, still means that it was not proposed.
 	if err := f.node.Rejected(c.leader().id, append(payload, 200)); err != nil {
 		t.Fatal(err)
@@ -289,7 +289,7 @@ func TestARejectionHasItsReason(t *testing.T) {
 	c.wantFailed(write, raftnode.ErrOverloaded)
 }
 
-func TestForwardsAtTheLeaderAreBounded(t *testing.T) {
+func TestLeaderBoundsForwards(t *testing.T) {
 	c := grown(repeatable(t), 3)
 	old, f := c.leader(), c.followers()[0]
 	for range raftnode.MaxWaiting {
@@ -297,7 +297,7 @@ func TestForwardsAtTheLeaderAreBounded(t *testing.T) {
 	}
 	write := f.propose()
 	f.work()
-	c.deliver(c.onTheWay(forwards)[0])
+	c.deliver(c.takeInFlight(forwards)[0])
 	w, _ := old.node.Work(old.reading())
 	if len(w.Rejects) != 1 || w.Rejects[0].To != f.id {
 		t.Fatalf("got %v", w.Rejects)
@@ -310,17 +310,17 @@ func TestForwardsAtTheLeaderAreBounded(t *testing.T) {
 }
 
 // A rejected proposal times out in its turn, whatever else was queued again before it.
-func TestARejectedProposalTimesOutInTime(t *testing.T) {
+func TestRejectedProposalKeepsItsDeadline(t *testing.T) {
 	c := grown(repeatable(t), 3)
 	old, f := c.leader(), c.followers()[0]
 	c.hold = forwards
 	first := f.propose()
 	c.settle()
-	lost := c.onTheWay(forwards)[0]
+	lost := c.takeInFlight(forwards)[0]
 	c.pass(5)
 	second := f.propose()
 	c.settle()
-	late := c.onTheWay(forwards)[0]
+	late := c.takeInFlight(forwards)[0]
 	// While there is no leader, the later one comes back undelivered first, then the earlier one.
 	c.isolate(old)
 	c.isolate(f)
@@ -341,7 +341,7 @@ func TestARejectedProposalTimesOutInTime(t *testing.T) {
 
 // A conf change that waits for another one at the leader until it times out there was not
 // proposed. Its origin is told so, if it has not timed out itself.
-func TestAForwardThatTimesOutAtTheLeader(t *testing.T) {
+func TestForwardTimesOutAtLeader(t *testing.T) {
 	c := grown(repeatable(t), 3)
 	leader, f := c.leader(), c.followers()[0]
 	c.hold = holding(leader.id, raftpb.MsgAppResp)

@@ -17,7 +17,7 @@ func littleMemory(c *raftnode.Config) {
 
 // Until a snapshot is durable, a leader takes commands only as far as its memory allows. It
 // requests a snapshot by itself, and goes on when that is durable.
-func TestAFullLeaderRefusesUntilASnapshotMakesRoom(t *testing.T) {
+func TestFullLeaderRefusesUntilSnapshot(t *testing.T) {
 	m := leading(t, littleMemory)
 	for round := range 3 {
 		var last *ticket
@@ -46,7 +46,7 @@ func TestAFullLeaderRefusesUntilASnapshotMakesRoom(t *testing.T) {
 
 // Many small entries fill the memory before their number or their data makes a snapshot due:
 // it is requested while there is still room.
-func TestASnapshotIsRequestedBeforeTheMemoryIsFull(t *testing.T) {
+func TestSnapshotIsRequestedBeforeLogIsFull(t *testing.T) {
 	m := leading(t, littleMemory)
 	for m.snapshot == nil {
 		write := m.propose()
@@ -62,7 +62,7 @@ func TestASnapshotIsRequestedBeforeTheMemoryIsFull(t *testing.T) {
 
 // A machine that starts with a longer log, because it ran without snapshots before, requests
 // one and goes on.
-func TestALogThatIsFullAtTheStart(t *testing.T) {
+func TestLogFullAtStart(t *testing.T) {
 	m := written(t, 100)
 	littleMemory(&m.cfg)
 	m.crash(len(m.wal))
@@ -81,7 +81,7 @@ func TestALogThatIsFullAtTheStart(t *testing.T) {
 
 // A follower that cannot write its snapshot takes no more entries than fit, does not hold up
 // the cluster, and catches up once the snapshot is durable.
-func TestAFollowerTakesNoMoreThanItsMemoryHolds(t *testing.T) {
+func TestFullFollowerTakesNoEntries(t *testing.T) {
 	c := grown(repeatable(t), 3, littleMemory)
 	c.retained = 1000
 	f := c.followers()[0]
@@ -110,7 +110,7 @@ func TestAFollowerTakesNoMoreThanItsMemoryHolds(t *testing.T) {
 // The remaining machines are full of entries that none knows to be committed. The next leader
 // commits them with the first entry of its term, for which there has to be room; then
 // snapshots make room for more.
-func TestAFullLogThatIsNotKnownToBeCommitted(t *testing.T) {
+func TestFullUncommittedLog(t *testing.T) {
 	for _, restart := range []bool{false, true} {
 		c := grown(repeatable(t), 3, littleMemory)
 		c.retained = 1000
@@ -152,7 +152,7 @@ func TestAFullLogThatIsNotKnownToBeCommitted(t *testing.T) {
 }
 
 // The same on a single machine whose disk has no commit index for these entries.
-func TestAFullLogOfASingleMachineThatIsNotKnownToBeCommitted(t *testing.T) {
+func TestFullUncommittedLogOfSingleMachine(t *testing.T) {
 	m := written(t, 100)
 	littleMemory(&m.cfg)
 	m.disk.hardState.Commit = new(uint64(1))
@@ -171,7 +171,7 @@ func TestAFullLogOfASingleMachineThatIsNotKnownToBeCommitted(t *testing.T) {
 }
 
 // A full log is reported once, and so is that there is room again.
-func TestAFullLogIsReportedOnce(t *testing.T) {
+func TestFullLogIsReportedOnce(t *testing.T) {
 	m := leading(t, littleMemory)
 	for round := range 2 {
 		m.fullness = nil

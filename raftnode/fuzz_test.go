@@ -54,8 +54,8 @@ func FuzzForwarded(f *testing.F) {
 		c.net = nil
 		entries, rejected, valid := leader.handedOut, 0, validForward(payload)
 		for _, again := range []bool{false, true} {
-			bad := !valid || !again && mayBeTaken(payload) && understood(payload[41:]) != nil
-			if err := leader.node.Forwarded(9, payload, raftnode.CheckForward(payload, maxCommand, understood)); (err != nil) != bad {
+			bad := !valid || !again && mayBeTaken(payload) && checkCommand(payload[41:]) != nil
+			if err := leader.node.Forwarded(9, payload, raftnode.CheckForward(payload, maxCommand, checkCommand)); (err != nil) != bad {
 				t.Fatalf("%d bytes: %v", len(payload), err)
 			}
 			leader.work()
@@ -97,7 +97,7 @@ func FuzzRejected(f *testing.F) {
 		c.hold = forwards
 		write := follower.propose()
 		c.settle()
-		p := c.onTheWay(forwards)[0]
+		p := c.takeInFlight(forwards)[0]
 		c.hold = nil
 		err := follower.node.Rejected(c.leader().id, payload)
 		if (err == nil) != (len(payload) == 9 || len(payload) == 17) {
@@ -105,7 +105,7 @@ func FuzzRejected(f *testing.F) {
 		}
 		follower.work()
 		mine := err == nil && string(payload[:8]) == string(p.forward[:8])
-		again := mine && (payload[8] == raftnode.RejectNotLeader || payload[8] == raftnode.RejectNotHere) // retried; p itself is never delivered
+		again := mine && (payload[8] == raftnode.RejectNotLeader || payload[8] == raftnode.RejectNotLeaderOfTerm) // retried; p itself is never delivered
 		if _, answered := c.answers[write]; answered != (mine && !again) {
 			t.Fatalf("%x answers it: %t", payload, answered)
 		}
@@ -131,7 +131,7 @@ func FuzzUndelivered(f *testing.F) {
 		c.hold = forwards
 		write := follower.propose()
 		c.settle()
-		p := c.onTheWay(forwards)[0]
+		p := c.takeInFlight(forwards)[0]
 		c.hold = nil
 		err := follower.node.Undelivered(payload)
 		valid := validForward(payload)

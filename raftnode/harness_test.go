@@ -127,7 +127,7 @@ func (m *machine) start() {
 		m.state, m.handedOut = slices.Clone(m.log[:s.records]), s.meta.GetIndex()
 	}
 	m.applied, m.reported = m.handedOut, m.disk.last()
-	node, err := raftnode.New(m.cfg, m.disk.found(m.cfg), m.now())
+	node, err := raftnode.New(m.cfg, m.disk.state(m.cfg), m.now())
 	if err != nil {
 		m.t.Fatalf("start: %v", err)
 	}
@@ -290,7 +290,7 @@ func (m *machine) accept(w raftnode.Work) {
 		m.acceptApply(w.Apply)
 	}
 	if r := w.ReadBack; r != nil {
-		if err := m.node.HasRead(r.From, m.disk.read(r)); err != nil {
+		if err := m.node.ReadBackDone(r.From, m.disk.read(r)); err != nil {
 			m.t.Fatalf("%v", err)
 		}
 	}
@@ -427,8 +427,8 @@ func (m *machine) wantHandedOut(index uint64) {
 // The harness reports to the kind of test that drives it.
 var _ reporter = (*testing.T)(nil)
 
-// understood is the check of commands that are forwarded.
-func understood(command []byte) error {
+// checkCommand is the check of commands that are forwarded.
+func checkCommand(command []byte) error {
 	if strings.HasPrefix(string(command), garbage) {
 		return errors.New("it is garbage")
 	}

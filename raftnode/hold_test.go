@@ -127,7 +127,7 @@ func (h *holder) want(applied, installs []uint64, voters, learners []uint64) {
 
 // A snapshot arrives while an older conf change waits for the disk. The change must not be
 // applied on top of the snapshot's members.
-func TestASnapshotWaitsForAConfChange(t *testing.T) {
+func TestSnapshotWaitsForHeldConfChange(t *testing.T) {
 	h := newHolder(t)
 	h.install(10, 1, 2, 3)
 	h.want(nil, nil, []uint64{1, 2}, nil)
@@ -137,7 +137,7 @@ func TestASnapshotWaitsForAConfChange(t *testing.T) {
 }
 
 // Of several snapshots that wait only the newest is installed.
-func TestOfWaitingSnapshotsTheNewestIsInstalled(t *testing.T) {
+func TestNewestHeldSnapshotIsInstalled(t *testing.T) {
 	h := newHolder(t)
 	h.install(10, 1, 2, 3)
 	h.install(20, 1, 2, 4)
@@ -147,7 +147,7 @@ func TestOfWaitingSnapshotsTheNewestIsInstalled(t *testing.T) {
 }
 
 // A new leader makes a snapshot that waits obsolete, but not the conf change.
-func TestAnElectionWhileASnapshotWaits(t *testing.T) {
+func TestElectionWhileSnapshotIsHeld(t *testing.T) {
 	h := newHolder(t)
 	h.install(10, 1, 2, 3)
 	h.step(&raftpb.Message{Type: raftpb.MsgHeartbeat.Enum(), Term: new(uint64(2)), Commit: new(uint64(2))})

@@ -25,7 +25,7 @@ func (c *cluster) leaveBehind(f *server) {
 	}
 }
 
-func TestAFollowerThatLagsFarBehindGetsASnapshot(t *testing.T) {
+func TestLaggingFollowerGetsSnapshot(t *testing.T) {
 	c := grown(repeatable(t), 3, often)
 	f := c.followers()[0]
 	installs := f.installs
@@ -51,23 +51,23 @@ func TestAFollowerThatLagsFarBehindGetsASnapshot(t *testing.T) {
 	c.wantDone(write)
 }
 
-func TestALostSnapshotIsSentAgain(t *testing.T) {
+func TestLostSnapshotIsResent(t *testing.T) {
 	for _, test := range []struct {
 		name string
 		how  func(c *cluster, f *server)
 	}{
-		{"it is lost on the way", func(c *cluster, f *server) { c.lose(c.onTheWay(snapshots)[0]) }},
-		{"its machine crashes before it is durable", func(c *cluster, f *server) {
+		{"message lost", func(c *cluster, f *server) { c.lose(c.takeInFlight(snapshots)[0]) }},
+		{"crash before it is durable", func(c *cluster, f *server) {
 			f.stuck = true
-			c.deliver(c.onTheWay(snapshots)[0])
+			c.deliver(c.takeInFlight(snapshots)[0])
 			f.work()
 			f.crash(0)
 			f.stuck = false
 			f.start()
 		}},
-		{"its machine crashes before it is installed", func(c *cluster, f *server) {
+		{"crash before it is installed", func(c *cluster, f *server) {
 			f.stuck = true
-			c.deliver(c.onTheWay(snapshots)[0])
+			c.deliver(c.takeInFlight(snapshots)[0])
 			f.work()
 			f.crash(len(f.wal))
 			f.stuck = false
@@ -91,7 +91,7 @@ func TestALostSnapshotIsSentAgain(t *testing.T) {
 
 // However long a snapshot takes to send and however much is written meanwhile: the entries
 // that follow it are kept for its receiver, so that one snapshot is enough.
-func TestASlowSnapshotIsEnough(t *testing.T) {
+func TestSlowSnapshotIsEnough(t *testing.T) {
 	c := grown(repeatable(t), 3, often)
 	f := c.followers()[0]
 	installs := f.installs
@@ -130,11 +130,11 @@ func TestSnapshotsToRemovedMembersAreForgotten(t *testing.T) {
 		c.heal()
 		c.hold = snapshots
 		c.pass(3)
-		p := c.onTheWay(snapshots)[0]
+		p := c.takeInFlight(snapshots)[0]
 		if !arrivesAfter {
 			f.stuck = true // so that it does not catch up
 			c.deliver(p)
-			if l.node.Fed() != 1 {
+			if l.node.CatchingUp() != 1 {
 				t.Fatal("nothing is noted about the one that was sent a snapshot")
 			}
 		}
@@ -144,7 +144,7 @@ func TestSnapshotsToRemovedMembersAreForgotten(t *testing.T) {
 		if arrivesAfter {
 			l.node.SnapshotSent(f.id, true)
 		}
-		if l.node.Fed() != 0 {
+		if l.node.CatchingUp() != 0 {
 			t.Errorf("it is still noted that a snapshot was sent to one that was removed; it arrived after that: %t", arrivesAfter)
 		}
 	}
@@ -152,14 +152,14 @@ func TestSnapshotsToRemovedMembersAreForgotten(t *testing.T) {
 
 // Whether a proposal is covered by a snapshot is unknown: it is not proposed again, not even
 // to a new leader.
-func TestAProposalThatASnapshotMayHaveIsNotProposedAgain(t *testing.T) {
+func TestProposalMaybeInSnapshotIsNotRetried(t *testing.T) {
 	for _, arrives := range []bool{true, false} {
 		c := grown(repeatable(t), 3, often)
 		f, other := c.followers()[0], c.followers()[1]
 		c.hold = forwards
 		write := f.propose()
 		c.settle()
-		p := c.onTheWay(forwards)[0]
+		p := c.takeInFlight(forwards)[0]
 		c.hold = nil
 		if arrives {
 			c.deliver(p)
@@ -190,7 +190,7 @@ func TestAProposalThatASnapshotMayHaveIsNotProposedAgain(t *testing.T) {
 
 // Entries that were handed out before a snapshot arrives are reported as applied after it, and
 // so is the machine's own snapshot as durable.
-func TestASnapshotOvertakesWorkInFlight(t *testing.T) {
+func TestSnapshotOvertakesWorkInFlight(t *testing.T) {
 	c := grown(repeatable(t), 3, often)
 	f := c.followers()[0]
 	f.lazy = true
@@ -231,7 +231,7 @@ func TestASnapshotOvertakesWorkInFlight(t *testing.T) {
 	if got := f.node.Status().Applied; got < applied {
 		t.Fatalf("what is applied goes back from %d to %d", applied, got)
 	}
-	if f.maySave() {
+	if f.maySnapshot() {
 		f.saveSnapshot()
 	}
 	write := f.propose()

@@ -2,9 +2,9 @@ package raftnode
 
 import "go.etcd.io/raft/v3"
 
-// patience is after how many election timeouts without a leader that is reported: an election
+// reportLeaderlessAfter is after how many election timeouts without a leader that is reported: an election
 // takes fewer.
-const patience = 3
+const reportLeaderlessAfter = 3
 
 // Leaderless says that this machine has been without a leader for longer than elections
 // take, and which machines could elect one.
@@ -17,15 +17,15 @@ type Leaderless struct {
 // Majority returns how many voters an election takes.
 func (l *Leaderless) Majority() int { return (len(l.Reached)+len(l.Missing))/2 + 1 }
 
-// missLeader counts the ticks without a leader. It reports once until there is one again.
-func (n *Node) missLeader() {
+// countLeaderless counts the ticks without a leader. It reports once until there is one again.
+func (n *Node) countLeaderless() {
 	voters := n.members.voters()
 	if n.role.leader != raft.None || n.members.removed || len(voters) == 0 {
 		n.role.leaderless = 0
 		return
 	}
 	n.role.leaderless++
-	if n.role.leaderless != patience*n.cfg.ElectionTicks {
+	if n.role.leaderless != reportLeaderlessAfter*n.cfg.ElectionTicks {
 		return
 	}
 	n.work.Leaderless = &Leaderless{}

@@ -24,7 +24,7 @@ func (s *server) fill(size int) (taken int) {
 
 // Proposals that wait for a leader are bounded in bytes as well as in number; those over the
 // limit are refused at once, and timeouts make room again.
-func TestTheBytesWithoutALeaderAreBounded(t *testing.T) {
+func TestBytesWithoutLeaderAreBounded(t *testing.T) {
 	const size = 1 << 20
 	c := grown(repeatable(t), 3)
 	f := c.followers()[0]
@@ -54,7 +54,7 @@ func TestTheBytesWithoutALeaderAreBounded(t *testing.T) {
 }
 
 // So are forwarded proposals in flight.
-func TestTheBytesInFlightAreBounded(t *testing.T) {
+func TestBytesInFlightAreBounded(t *testing.T) {
 	const size = 1 << 20
 	c := grown(repeatable(t), 3)
 	f := c.followers()[0]
@@ -76,13 +76,13 @@ func TestTheBytesInFlightAreBounded(t *testing.T) {
 }
 
 // A leader bounds the forwards that it queues, and refuses others at once.
-func TestTheBytesQueuedAtTheLeaderAreBounded(t *testing.T) {
+func TestBytesQueuedAtLeaderAreBounded(t *testing.T) {
 	c := grown(repeatable(t), 3)
 	f, leader := c.followers()[0], c.leader()
 	leader.node.Propose(make([]byte, raftnode.MaxWaitingBytes), nil)
 	write := f.propose()
 	f.work()
-	c.deliver(c.onTheWay(forwards)[0])
+	c.deliver(c.takeInFlight(forwards)[0])
 	c.settle()
 	c.wantFailed(write, raftnode.ErrOverloaded)
 	c.wantNothingHeld()

@@ -11,7 +11,7 @@ import (
 
 // The commit index in a heartbeat is at most what the machine has acknowledged in this term.
 // A machine that lacks it has lost entries: it must neither go on nor panic.
-func TestAHeartbeatShowsLostEntries(t *testing.T) {
+func TestHeartbeatShowsLostEntries(t *testing.T) {
 	const leader = 9
 	entry := func(index uint64) *raftpb.Entry {
 		return &raftpb.Entry{Index: new(index), Term: new(uint64(2))}
@@ -21,10 +21,10 @@ func TestAHeartbeatShowsLostEntries(t *testing.T) {
 		term, commit uint64
 		lost         bool
 	}{
-		{"what is here", 2, 6, false},
-		{"more than is here", 2, 7, true},
-		{"more than is here, in a later term", 3, 7, true},
-		{"by a leader of a former term", 1, 7, false},
+		{"end of the log", 2, 6, false},
+		{"beyond the log", 2, 7, true},
+		{"beyond the log, in a later term", 3, 7, true},
+		{"beyond the log, in an earlier term", 1, 7, false},
 	} {
 		node, err := raftnode.New(testConfig(), raftnode.State{
 			HardState: &raftpb.HardState{Term: new(uint64(2)), Vote: new(uint64(leader)), Commit: new(uint64(4))},

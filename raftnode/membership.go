@@ -31,20 +31,20 @@ type membership struct {
 }
 
 func newMembership(self uint64) membership {
-	return membership{self: self, conf: &raftpb.ConfState{}, versions: versions{told: make(map[uint64]version.Range)}}
+	return membership{self: self, conf: &raftpb.ConfState{}, versions: versions{ranges: make(map[uint64]version.Range)}}
 }
 
 func (m *membership) voters() []uint64   { return m.conf.GetVoters() }
 func (m *membership) learners() []uint64 { return m.conf.GetLearners() }
 func (m *membership) all() []uint64      { return slices.Concat(m.voters(), m.learners()) }
 
-func (m *membership) votes(id uint64) bool { return slices.Contains(m.voters(), id) }
+func (m *membership) isVoter(id uint64) bool { return slices.Contains(m.voters(), id) }
 func (m *membership) has(id uint64) bool {
-	return m.votes(id) || slices.Contains(m.learners(), id)
+	return m.isVoter(id) || slices.Contains(m.learners(), id)
 }
 
-// votesAlone reports whether id is the only voter.
-func (m *membership) votesAlone(id uint64) bool { return len(m.voters()) == 1 && m.voters()[0] == id }
+// isOnlyVoter reports whether id is the only voter.
+func (m *membership) isOnlyVoter(id uint64) bool { return len(m.voters()) == 1 && m.voters()[0] == id }
 
 // known reports whether this machine knows who belongs to the cluster. One that joins does not,
 // until the leader has told it.
@@ -65,11 +65,11 @@ func (m *membership) losesQuorum(without uint64, alive func(id uint64) bool) boo
 	return living <= voters/2
 }
 
-// proposed notes that this leader has proposed a change.
-func (m *membership) proposed() { m.changing, m.changeIndex = true, 0 }
+// noteProposed notes that this leader has proposed a change.
+func (m *membership) noteProposed() { m.changing, m.changeIndex = true, 0 }
 
-// handedOut notes the entry of a change, that in flight if there is one, when it is handed out.
-func (m *membership) handedOut(index uint64) {
+// noteHandedOut notes the entry of a change, that in flight if there is one, when it is handed out.
+func (m *membership) noteHandedOut(index uint64) {
 	if m.changing {
 		m.changeIndex = index
 	}
@@ -81,7 +81,7 @@ func (m *membership) apply(change *raftpb.ConfChange, conf *raftpb.ConfState) {
 	if change.GetType() != raftpb.ConfChangeRemoveNode {
 		return
 	}
-	delete(m.versions.told, change.GetNodeId())
+	delete(m.versions.ranges, change.GetNodeId())
 	if change.GetNodeId() == m.self {
 		m.removed = true
 	}
@@ -100,15 +100,15 @@ func (m *membership) stepDown() {
 	m.changing, m.changeIndex, m.versions.raising = false, 0, 0
 }
 
-// possible returns why Raft cannot carry out a conf change.
-func (m *membership) possible(change *raftpb.ConfChange) error {
-	if takesVote(change) && m.votesAlone(change.GetNodeId()) {
-		return fmt.Errorf("membership change that leaves nobody with a vote: it takes that of %016x", change.GetNodeId())
+// checkChange returns why Raft cannot carry out a conf change.
+func (m *membership) checkChange(change *raftpb.ConfChange) error {
+	if removesVote(change) && m.isOnlyVoter(change.GetNodeId()) {
+		return fmt.Errorf("conf change leaves no voter: it removes the vote of %016x", change.GetNodeId())
 	}
 	return nil
 }
 
-func takesVote(change *raftpb.ConfChange) bool {
+func removesVote(change *raftpb.ConfChange) bool {
 	t := change.GetType()
 	return t == raftpb.ConfChangeRemoveNode || t == raftpb.ConfChangeAddLearnerNode
 }

@@ -28,8 +28,8 @@ func leaderOf(voters []uint64, learners ...uint64) *membership {
 
 func everybody(uint64) bool { return true }
 
-// carryOut takes a conf change from its proposal until it is handed out.
-func (m *membership) carryOut(index uint64, typ raftpb.ConfChangeType, id uint64) {
+// applyAt takes a conf change from its proposal until it is handed out.
+func (m *membership) applyAt(index uint64, typ raftpb.ConfChangeType, id uint64) {
 	without := func(ids []uint64) []uint64 {
 		return slices.DeleteFunc(slices.Clone(ids), func(other uint64) bool { return other == id })
 	}
@@ -40,8 +40,8 @@ func (m *membership) carryOut(index uint64, typ raftpb.ConfChangeType, id uint64
 	case raftpb.ConfChangeAddLearnerNode:
 		conf.Learners = append(conf.Learners, id)
 	}
-	m.proposed()
-	m.handedOut(index)
+	m.noteProposed()
+	m.noteHandedOut(index)
 	m.apply(&raftpb.ConfChange{Type: typ.Enum(), NodeId: new(id)}, conf)
 }
 
@@ -68,11 +68,11 @@ func TestMembershipStaysValid(t *testing.T) {
 					return
 				}
 				typ := raftpb.ConfChangeAddLearnerNode
-				if m.votes(member.ID) {
+				if m.isVoter(member.ID) {
 					typ = raftpb.ConfChangeAddNode
 				}
 				index++
-				m.carryOut(index, typ, member.ID)
+				m.applyAt(index, typ, member.ID)
 				roster.Members = slices.DeleteFunc(slices.Clone(roster.Members), func(other Member) bool { return other.ID == member.ID })
 				roster.Members = append(roster.Members, member)
 			},
@@ -81,7 +81,7 @@ func TestMembershipStaysValid(t *testing.T) {
 					t.Skip("nobody")
 				}
 				index++
-				m.carryOut(index, raftpb.ConfChangeAddNode, rapid.SampledFrom(m.learners()).Draw(t, "learner"))
+				m.applyAt(index, raftpb.ConfChangeAddNode, rapid.SampledFrom(m.learners()).Draw(t, "learner"))
 			},
 			"remove": func(t *rapid.T) {
 				if m.changing {
@@ -91,11 +91,11 @@ func TestMembershipStaysValid(t *testing.T) {
 				if m.checkRemove(id, alive) != nil {
 					return
 				}
-				if voted := m.votes(id); voted && m.losesQuorum(id, alive) {
+				if voted := m.isVoter(id); voted && m.losesQuorum(id, alive) {
 					t.Fatalf("%d may go, and too few of the voters %v are alive", id, m.voters())
 				}
 				index++
-				m.carryOut(index, raftpb.ConfChangeRemoveNode, id)
+				m.applyAt(index, raftpb.ConfChangeRemoveNode, id)
 				roster.Members = slices.DeleteFunc(slices.Clone(roster.Members), func(other Member) bool { return other.ID == id })
 				roster.Removed = append(slices.Clone(roster.Removed), id)
 			},
@@ -143,12 +143,12 @@ func TestMembershipStaysValid(t *testing.T) {
 // A change is in flight until its own entry is applied, not one before it.
 func TestMembershipChangeInFlight(t *testing.T) {
 	m := leaderOf([]uint64{1})
-	m.proposed()
+	m.noteProposed()
 	m.applied(6)
 	if !m.changing {
 		t.Fatal("over before its entry was handed out")
 	}
-	m.handedOut(7)
+	m.noteHandedOut(7)
 	m.applied(6)
 	if !m.changing {
 		t.Fatal("over when the entry before it is applied")
@@ -157,8 +157,8 @@ func TestMembershipChangeInFlight(t *testing.T) {
 	if m.changing {
 		t.Fatal("in flight though it is applied")
 	}
-	m.handedOut(8) // of another leader
-	m.proposed()
+	m.noteHandedOut(8) // of another leader
+	m.noteProposed()
 	m.applied(8)
 	if !m.changing {
 		t.Fatal("a change of another leader ends that of this one")
@@ -207,19 +207,19 @@ func TestMembershipChecks(t *testing.T) {
 }
 
 // What a removed member's program understands is forgotten.
-func TestMembershipForgetsPrograms(t *testing.T) {
+func TestMembershipForgetsVersionsOfRemovedMembers(t *testing.T) {
 	own := version.Range{Min: 1, Max: 3}
 	m := leaderOf([]uint64{1, 2}, 3)
-	m.versions.told[2] = version.Range{Min: 1, Max: 3}
-	m.versions.told[3] = version.Range{Min: 1, Max: 2}
+	m.versions.ranges[2] = version.Range{Min: 1, Max: 3}
+	m.versions.ranges[3] = version.Range{Min: 1, Max: 2}
 	if v := m.raisable(own, everybody); v != 2 {
 		t.Fatalf("version %d", v)
 	}
-	m.carryOut(5, raftpb.ConfChangeRemoveNode, 3)
+	m.applyAt(5, raftpb.ConfChangeRemoveNode, 3)
 	if v := m.raisable(own, everybody); v != 3 {
 		t.Fatalf("version %d without the learner", v)
 	}
-	m.carryOut(6, raftpb.ConfChangeAddLearnerNode, 3)
+	m.applyAt(6, raftpb.ConfChangeAddLearnerNode, 3)
 	if v := m.raisable(own, everybody); v != 0 {
 		t.Fatalf("version %d, though the new member has said nothing", v)
 	}

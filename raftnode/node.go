@@ -25,14 +25,14 @@ var (
 	// many requests, or bytes of them, wait. The request was not proposed.
 	ErrOverloaded = errors.New("too many requests")
 	// ErrTooManyMembers: the cluster has Config.MaxMembers machines already.
-	ErrTooManyMembers = errors.New("the cluster has as many machines as it may have")
+	ErrTooManyMembers = errors.New("the cluster has its maximum number of machines")
 	// ErrLastVoter: the only machine with a vote cannot be removed.
 	ErrLastVoter = errors.New("the last machine of a cluster cannot be removed")
 	// ErrLosesQuorum: too few of the machines that would remain are alive.
-	ErrLosesQuorum = errors.New("the machines that would remain and are alive would be no majority: remove the dead ones first, or start them")
+	ErrLosesQuorum = errors.New("the removal would lose quorum: too few of the remaining machines are alive; remove the dead ones first, or start them")
 	// ErrLost: this machine has acked entries that it does not have. It must not go on: a
 	// leader that counted its ack may have told a client that they are safe.
-	ErrLost = errors.New("this machine lacks entries that it has acknowledged")
+	ErrLost = errors.New("this machine has lost entries that it had acked")
 	// ErrBadCommand: the leader does not understand the command, or no client may ask for it.
 	// It was not proposed.
 	ErrBadCommand = errors.New("the leader refuses the command: it is malformed, too long, or of a version that the leader does not know")
@@ -52,8 +52,8 @@ const (
 	maxWaitingBytes     = 64 << 20 // the commands of these proposals; one alone may have more
 )
 
-// InMemory is the default bound of the entries in memory, in bytes.
-const InMemory = 64 << 20
+// DefaultMaxInMemory is the default bound of the entries in memory, in bytes.
+const DefaultMaxInMemory = 64 << 20
 
 // Config describes one machine. All fields are required unless said otherwise.
 type Config struct {
@@ -74,7 +74,7 @@ type Config struct {
 	// times the log after which a snapshot is asked for. At half of it one is asked for.
 	MaxSinceSnapshot uint64
 	// MaxInMemory bounds the entries in memory, in bytes, counting 128 more for each entry; 0 is
-	// InMemory. Older ones are read back from the log on disk when they are needed.
+	// DefaultMaxInMemory. Older ones are read back from the log on disk when they are needed.
 	MaxInMemory int
 	// MaxMembers bounds the size of a cluster whose state has no bound.
 	MaxMembers int
@@ -144,20 +144,20 @@ type Node struct {
 // New builds the core from what was found on disk, at the start of a process.
 func New(cfg Config, state State, now Reading) (*Node, error) {
 	if cfg.MaxInMemory == 0 {
-		cfg.MaxInMemory = InMemory
+		cfg.MaxInMemory = DefaultMaxInMemory
 	}
 	storage, err := newStorage(state, cfg.MaxInMemory)
 	if err != nil {
 		return nil, fmt.Errorf("raftnode: log: %w", err)
 	}
 	n := &Node{cfg: cfg, storage: storage, heard: make(map[uint64]int), members: newMembership(cfg.MemberID)}
-	n.snapshots.fed = make(map[uint64]bool)
+	n.snapshots.catchingUp = make(map[uint64]bool)
 	if meta := state.Snapshot; meta != nil {
 		n.setConf(meta.GetConfState())
 		n.committed.handedOut, n.committed.term, n.committed.applied = meta.GetIndex(), meta.GetTerm(), meta.GetIndex()
 	}
-	if term := state.HardState.GetTerm(); term >= maxNumber {
-		return nil, fmt.Errorf("raftnode: no elections explain the term of the log, %d: an earlier version has taken it from a forged message", term)
+	if term := state.HardState.GetTerm(); term >= maxTermOrIndex {
+		return nil, fmt.Errorf("raftnode: implausible term %d in the log: an earlier version of this program took it from a forged message", term)
 	}
 	n.committed.durable = state.HardState.GetCommit()
 	n.clock.reach(state.Time, now)
@@ -187,7 +187,7 @@ func New(cfg Config, state State, now Reading) (*Node, error) {
 	}
 	n.raw = raw
 	n.role.term = raw.BasicStatus().HardState.GetTerm()
-	n.role.firstTerm, n.appends.surely = n.role.term, n.appends.last
+	n.role.firstTerm, n.appends.untruncated = n.role.term, n.appends.last
 	n.proposals.init(cfg.FirstProposalID)
 	n.reads.lastContext = cfg.FirstProposalID
 	return n, nil
@@ -207,30 +207,30 @@ func (n *Node) Bootstrap(command []byte) error {
 // Tick lets one unit of time pass, for elections, heartbeats and request timeouts.
 func (n *Node) Tick() {
 	n.ticks++
-	n.tick()
-	n.missLeader()
+	n.tickRaft()
+	n.countLeaderless()
 	n.proposals.retryRejected()
-	n.sendUnsent()
+	n.retryUnsent()
 	n.expireRequests()
 	n.promoteLearner()
-	n.lookAtVersions()
-	n.escapeSlowDisk()
+	n.scheduleRaise()
+	n.transferFromStalledDisk()
 }
 
 // Propose asks for the command to become an entry. token comes back with the entry
 // when it is handed out, or with a Failure. The command must not be changed
 // afterwards.
 func (n *Node) Propose(command []byte, token any) {
-	n.wait(&proposal{command: command, token: token})
+	n.enqueue(&proposal{command: command, token: token})
 }
 
-// wait queues a proposal for the next call of Work.
-func (n *Node) wait(p *proposal) {
+// enqueue queues a proposal for the next call of Work.
+func (n *Node) enqueue(p *proposal) {
 	p.deadline = n.ticks + n.cfg.RequestTicks
 	switch {
 	case len(p.command) > n.cfg.MaxCommand:
 		n.fail(p.token, ErrBadCommand)
-	case !n.proposals.wait(p):
+	case !n.proposals.enqueue(p):
 		n.fail(p.token, ErrOverloaded)
 	}
 }

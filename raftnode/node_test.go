@@ -14,7 +14,7 @@ import (
 	"etcd/raftnode"
 )
 
-func TestASingleMachineLeadsAtOnce(t *testing.T) {
+func TestSingleMachineLeadsAtOnce(t *testing.T) {
 	m := fresh(t)
 	m.settle()
 	if want := (raftnode.Leader{ID: self, Term: 2, Self: true}); m.leader != want {
@@ -43,7 +43,7 @@ func TestProposalsWaitForALeader(t *testing.T) {
 	m.wantAnswer(second, answer{index: 4})
 }
 
-func TestNothingIsHandedOutBeforeItIsDurable(t *testing.T) {
+func TestDurableBeforeHandedOut(t *testing.T) {
 	m := leading(t)
 	write, read := m.propose(), m.read()
 	m.work()
@@ -67,7 +67,7 @@ func TestNothingIsHandedOutBeforeItIsDurable(t *testing.T) {
 	m.wantAnswer(later, answer{index: 4})
 }
 
-func TestProposalsAreBatchedIntoOneWrite(t *testing.T) {
+func TestProposalsAreBatchedIntoOneAppend(t *testing.T) {
 	m := leading(t)
 	for range 100 {
 		m.propose()
@@ -83,7 +83,7 @@ func TestProposalsAreBatchedIntoOneWrite(t *testing.T) {
 	}
 }
 
-func TestEmptyCommandsAreEntriesToo(t *testing.T) {
+func TestEmptyCommands(t *testing.T) {
 	m := leading(t)
 	m.node.Propose(nil, nil)
 	at := m.now().Mono
@@ -105,9 +105,9 @@ func TestRequestsTimeOut(t *testing.T) {
 		start func(t *testing.T) *machine
 		want  error
 	}{
-		{"the log is not written", func(t *testing.T) *machine { return fresh(t) }, raftnode.ErrNoLeader},
-		{"two of three machines are missing", oneOfThree, raftnode.ErrNoLeader},
-		{"the leader cannot write", func(t *testing.T) *machine { return leading(t) }, raftnode.ErrUnknownOutcome},
+		{"hung disk before the first election", func(t *testing.T) *machine { return fresh(t) }, raftnode.ErrNoLeader},
+		{"two of three machines down", oneOfThree, raftnode.ErrNoLeader},
+		{"hung disk of the leader", func(t *testing.T) *machine { return leading(t) }, raftnode.ErrUnknownOutcome},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			m := c.start(t)
@@ -147,7 +147,7 @@ func oneOfThree(t *testing.T) *machine {
 	return m
 }
 
-func TestAWriteThatTimedOutMayStillTakeEffect(t *testing.T) {
+func TestTimedOutWriteMayTakeEffect(t *testing.T) {
 	m := leading(t)
 	write := m.propose()
 	m.work()
@@ -161,7 +161,7 @@ func TestAWriteThatTimedOutMayStillTakeEffect(t *testing.T) {
 	}
 }
 
-func TestAWriteRefusedWithoutALeaderNeverTakesEffect(t *testing.T) {
+func TestWriteRefusedWithoutLeaderNeverTakesEffect(t *testing.T) {
 	m := fresh(t)
 	m.propose()
 	m.tick(m.cfg.RequestTicks)
@@ -169,7 +169,7 @@ func TestAWriteRefusedWithoutALeaderNeverTakesEffect(t *testing.T) {
 	m.wantHandedOut(2)
 }
 
-func TestTooManyRequestsAreRefusedAtOnce(t *testing.T) {
+func TestTooManyRequests(t *testing.T) {
 	for _, c := range []struct {
 		name string
 		ask  func(m *machine) *ticket
@@ -203,7 +203,7 @@ func TestTooManyRequestsAreRefusedAtOnce(t *testing.T) {
 	}
 }
 
-func TestTheLogInFlightIsBounded(t *testing.T) {
+func TestUncommittedLogIsBounded(t *testing.T) {
 	m := leading(t)
 	const size, envelope = 4 << 20, 17
 	command := bytes.Repeat([]byte("x"), size)
@@ -265,7 +265,7 @@ func TestTheLogInFlightIsBounded(t *testing.T) {
 	m.wantAnswer(again, answer{index: 3 + fit})
 }
 
-func TestBootstrapRefusesALogThatIsNotEmpty(t *testing.T) {
+func TestBootstrapNeedsEmptyLog(t *testing.T) {
 	m := leading(t)
 	m.crash(0)
 	if err := m.node.Bootstrap([]byte("again")); err == nil {
@@ -279,7 +279,7 @@ func TestBootstrapRefusesALogThatIsNotEmpty(t *testing.T) {
 
 // An entry that this program cannot decode must stop it: a machine that skips one diverges
 // from the others.
-func TestAnEntryOfANewerVersionIsAnError(t *testing.T) {
+func TestUnappliableEntries(t *testing.T) {
 	valid := []byte("\x01........########command")
 	for _, c := range []struct {
 		name  string
@@ -287,9 +287,9 @@ func TestAnEntryOfANewerVersionIsAnError(t *testing.T) {
 		want  string
 	}{
 		{"envelope", &raftpb.Entry{Type: raftpb.EntryNormal.Enum(), Data: append([]byte{2}, valid[1:]...)}, "start the version that wrote it"},
-		{"cut short", &raftpb.Entry{Type: raftpb.EntryNormal.Enum(), Data: valid[:16]}, "shorter than its envelope"},
-		{"type", &raftpb.Entry{Type: raftpb.EntryConfChangeV2.Enum()}, "it needs a newer version"},
-		{"membership", &raftpb.Entry{Type: raftpb.EntryConfChange.Enum(), Data: []byte{0xff}}, "membership change"},
+		{"truncated", &raftpb.Entry{Type: raftpb.EntryNormal.Enum(), Data: valid[:16]}, "shorter than its envelope"},
+		{"type", &raftpb.Entry{Type: raftpb.EntryConfChangeV2.Enum()}, "needs a newer version"},
+		{"membership", &raftpb.Entry{Type: raftpb.EntryConfChange.Enum(), Data: []byte{0xff}}, "conf change"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			m := leading(t)
@@ -308,7 +308,7 @@ func TestAnEntryOfANewerVersionIsAnError(t *testing.T) {
 	}
 }
 
-func TestAnInconsistentStateIsAnError(t *testing.T) {
+func TestInconsistentState(t *testing.T) {
 	m := leading(t)
 	m.disk.hardState.Commit = new(uint64(4)) // of two entries
 	defer func() {
@@ -321,7 +321,7 @@ func TestAnInconsistentStateIsAnError(t *testing.T) {
 }
 
 // Raft logs nothing at Info or above in an ordinary start.
-func TestRaftIsQuietWhenAllIsWell(t *testing.T) {
+func TestRaftLogsNothingAboveDebug(t *testing.T) {
 	var info, debug bytes.Buffer
 	for buffer, level := range map[*bytes.Buffer]slog.Level{&info: slog.LevelInfo, &debug: slog.LevelDebug} {
 		leading(t, func(c *raftnode.Config) {
@@ -338,7 +338,7 @@ func TestRaftIsQuietWhenAllIsWell(t *testing.T) {
 
 // An election that is repeated does not change the reported leader; the harness fails if the
 // same leader is reported twice.
-func TestTheSameLeaderIsReportedOnce(t *testing.T) {
+func TestLeaderIsReportedOnce(t *testing.T) {
 	m := fresh(t)
 	m.settleUntil(func() bool { return m.node.Status().State == raft.StateCandidate })
 	m.tick(2 * m.cfg.ElectionTicks)

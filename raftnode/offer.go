@@ -9,12 +9,12 @@ import (
 	"google.golang.org/protobuf/proto"
 )
 
-// maxBare is how many entries of a log, beyond one for each term, may carry no command
+// maxWithoutCommand is how many entries of a log, beyond one for each term, may carry no command
 // one after the other: the promotions of learners. There are far fewer.
-const maxBare = 1 << 10
+const maxWithoutCommand = 1 << 10
 
 // ErrBadSnapshot is why a snapshot of another member is not received, or not installed.
-var ErrBadSnapshot = errors.New("this is no snapshot for this machine")
+var ErrBadSnapshot = errors.New("invalid snapshot for this machine")
 
 func badSnapshot(format string, args ...any) error {
 	return fmt.Errorf("raftnode: %w: "+format, append([]any{ErrBadSnapshot}, args...)...)
@@ -25,7 +25,7 @@ func badSnapshot(format string, args ...any) error {
 func DecodeOffer(b []byte) (*raftpb.Message, error) {
 	got := &raftpb.Message{}
 	if err := proto.Unmarshal(b, got); err != nil {
-		return nil, badSnapshot("its message: %v", err)
+		return nil, badSnapshot("unmarshal its message: %v", err)
 	}
 	meta := got.GetSnapshot().GetMetadata()
 	conf := meta.GetConfState()
@@ -39,7 +39,7 @@ func DecodeOffer(b []byte) (*raftpb.Message, error) {
 	if got.GetType() != raftpb.MsgSnap {
 		return nil, badSnapshot("its message is %s", got.GetType())
 	}
-	if err := plausibleSnapshot(got); err != nil {
+	if err := checkSnapshot(got); err != nil {
 		return nil, badSnapshot("%v", err)
 	}
 	return m, nil
@@ -50,12 +50,12 @@ func DecodeOffer(b []byte) (*raftpb.Message, error) {
 // machine belongs to. needed is false if this machine has the entries already: Raft has to get
 // the message all the same, because the leader does not know that.
 func (n *Node) Offered(m *raftpb.Message) (needed bool, err error) {
-	if err := n.believe(Message{Message: m}); err != nil {
+	if err := n.validate(Message{Message: m}); err != nil {
 		return false, badSnapshot("%v", err)
 	}
 	meta, status := m.GetSnapshot().GetMetadata(), n.raw.BasicStatus()
 	if m.GetTerm() < status.HardState.GetTerm() {
-		return false, badSnapshot("its sender led term %d, and this is term %d", m.GetTerm(), status.HardState.GetTerm())
+		return false, badSnapshot("stale term %d, the current one is %d", m.GetTerm(), status.HardState.GetTerm())
 	}
 	return meta.GetIndex() > status.HardState.GetCommit(), nil
 }
@@ -75,8 +75,8 @@ func (n *Node) offeredSize(meta *raftpb.SnapshotMetadata) uint64 {
 // of the last command in it, and roster who the members are.
 func CheckState(meta *raftpb.SnapshotMetadata, index uint64, roster Roster) error {
 	conf := meta.GetConfState()
-	if last := meta.GetIndex(); index > last || last-index > meta.GetTerm()+maxBare {
-		return badSnapshot("it is to end at entry %d, and its last command is %d", last, index)
+	if last := meta.GetIndex(); index > last || last-index > meta.GetTerm()+maxWithoutCommand {
+		return badSnapshot("its index is %d, and its last command has index %d", last, index)
 	}
 	listed := make([]uint64, len(roster.Members))
 	for i, m := range roster.Members {
@@ -85,11 +85,11 @@ func CheckState(meta *raftpb.SnapshotMetadata, index uint64, roster Roster) erro
 	slices.Sort(listed)
 	members := slices.Sorted(slices.Values(slices.Concat(conf.GetVoters(), conf.GetLearners())))
 	if !slices.Equal(listed, members) {
-		return badSnapshot("%d members are to be in it, and those that it lists are others, %d", len(members), len(listed))
+		return badSnapshot("the %d members of its configuration are not the %d that it lists", len(members), len(listed))
 	}
 	for _, id := range roster.Removed {
 		if slices.Contains(listed, id) {
-			return badSnapshot("%016x is a member in it, and was removed", id)
+			return badSnapshot("it lists %016x both as a member and as removed", id)
 		}
 	}
 	return nil

@@ -11,7 +11,7 @@ import (
 
 // A snapshot is received only from the leader, as far as the machine knows it; one that covers
 // nothing new is not stored again.
-func TestSnapshotsAreReceivedFromTheLeaderOnly(t *testing.T) {
+func TestOffered(t *testing.T) {
 	c := grown(repeatable(t), 3)
 	leader, f, other := c.leader(), c.followers()[0], c.followers()[1]
 	status := f.node.Status()
@@ -33,15 +33,15 @@ func TestSnapshotsAreReceivedFromTheLeaderOnly(t *testing.T) {
 		wanted     bool
 		superseded bool
 	}{
-		{"of the leader", leader.id, f.id, status.Term, 1000, all, true, false},
-		{"of the leader, with what is here", leader.id, f.id, status.Term, status.Commit, all, true, true},
-		{"of the next leader", other.id, f.id, status.Term + 1, 1000, all, true, false},
-		{"of one that this machine has not heard of", 77, f.id, status.Term + 1, 1000, all, true, false},
-		{"of one that does not lead", other.id, f.id, status.Term, 1000, all, false, false},
-		{"of a former leader", leader.id, f.id, status.Term - 1, 1000, all, false, false},
-		{"of a term that no elections explain", leader.id, f.id, status.Term + 1<<40, 1000, all, false, false},
-		{"for another", leader.id, other.id, status.Term, 1000, all, false, false},
-		{"of this machine", f.id, f.id, status.Term, 1000, all, false, false},
+		{"from the leader", leader.id, f.id, status.Term, 1000, all, true, false},
+		{"from the leader, with nothing new", leader.id, f.id, status.Term, status.Commit, all, true, true},
+		{"from the next leader", other.id, f.id, status.Term + 1, 1000, all, true, false},
+		{"from an unknown leader", 77, f.id, status.Term + 1, 1000, all, true, false},
+		{"from a follower", other.id, f.id, status.Term, 1000, all, false, false},
+		{"from a former leader", leader.id, f.id, status.Term - 1, 1000, all, false, false},
+		{"in an implausible term", leader.id, f.id, status.Term + 1<<40, 1000, all, false, false},
+		{"for another machine", leader.id, other.id, status.Term, 1000, all, false, false},
+		{"from this machine itself", f.id, f.id, status.Term, 1000, all, false, false},
 		{"of a cluster without this machine", leader.id, f.id, status.Term, 1000, []uint64{leader.id, other.id}, false, false},
 	} {
 		needed, err := offer(test.from, test.to, test.term, test.index, test.voters...)

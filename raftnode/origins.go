@@ -44,8 +44,8 @@ func (os *origins) refuse(p *proposal, err error) {
 	}
 }
 
-// settle notes that no ID below low is in flight any more.
-func (o *origin) settle(low uint64) {
+// advance notes that no ID below low is in flight any more.
+func (o *origin) advance(low uint64) {
 	if low <= o.low {
 		return
 	}
@@ -53,9 +53,9 @@ func (o *origin) settle(low uint64) {
 	o.decided.drop(low)
 }
 
-// take notes that a proposal is being decided about. It reports whether that is new, and the
+// accept notes that a proposal is being decided about. It reports whether that is new, and the
 // proposal still in flight.
-func (o *origin) take(id uint64) bool {
+func (o *origin) accept(id uint64) bool {
 	return id >= o.low && id-o.low < forwardWindow && o.decided.set(id)
 }
 

@@ -10,7 +10,7 @@ import (
 
 // A leader takes every proposal of a process once, in whatever order they arrive, forgets
 // settled ones, and remembers no more than it needs.
-func TestOriginsTakeEveryProposalOnce(t *testing.T) {
+func TestOriginsAcceptProposalsOnce(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		low := rapid.OneOf(rapid.Uint64Range(0, 200), rapid.Uint64Range(1<<62, 1<<63)).Draw(t, "first")
 		o := raftnode.NewOrigin(low)
@@ -20,35 +20,35 @@ func TestOriginsTakeEveryProposalOnce(t *testing.T) {
 		t.Repeat(map[string]func(*rapid.T){
 			"take": func(*rapid.T) {
 				id := near("ID", 300)
-				if got := o.Take(id); got == taken[id] {
+				if got := o.Accept(id); got == taken[id] {
 					t.Fatalf("take %d: %t, taken before: %t", id, got, taken[id])
 				}
 				taken[id], highest = true, max(highest, id)
 			},
-			"take what is settled": func(*rapid.T) {
-				if low > 0 && o.Take(low-1) {
+			"accept a settled ID": func(*rapid.T) {
+				if low > 0 && o.Accept(low-1) {
 					t.Fatalf("%d is taken, and %d is the first that is not settled", low-1, low)
 				}
 			},
-			"take what is too far away": func(*rapid.T) {
-				if o.Take(low + raftnode.ForwardWindow) {
+			"accept an ID beyond the window": func(*rapid.T) {
+				if o.Accept(low + raftnode.ForwardWindow) {
 					t.Fatal("taken")
 				}
 			},
 			"refuse": func(*rapid.T) {
 				id := near("ID", 300)
-				o.Take(id)
+				o.Accept(id)
 				o.Refuse(id, raftnode.ErrOverloaded)
 				taken[id], refused[id], highest = true, true, max(highest, id)
 			},
 			"settle": func(*rapid.T) {
 				low = near("low", 150)
-				o.Settle(low)
-				o.Settle(low - min(low, 5)) // an older one that arrives late
+				o.Advance(low)
+				o.Advance(low - min(low, 5)) // an older one that arrives late
 			},
-			"settle all, and more": func(*rapid.T) {
+			"settle all and more": func(*rapid.T) {
 				low = max(highest, low) + near("low", 100_000) - low
-				o.Settle(low)
+				o.Advance(low)
 			},
 			"": func(*rapid.T) {
 				waiting := 0

@@ -11,7 +11,7 @@ import (
 // Whatever happens in whatever order, crashes included: nothing acknowledged is lost, entries
 // come in order, reads are linearizable, and every request is answered once and in time. The
 // machine checks all of it.
-func TestNothingAcknowledgedIsEverLost(t *testing.T) {
+func TestSingleMachineLosesNoAckedWrite(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		m := fresh(t, func(c *raftnode.Config) {
 			// Raft draws its own random election timeouts, so a run is repeatable

@@ -13,14 +13,14 @@ type proposal struct {
 	command  []byte
 	token    any
 	deadline int  // tick at which it is given up
-	held     bool // it counts against the limits
+	counted  bool // it counts against the limits
 	done     bool
 	// term is that of the leader that it was given to. It is not proposed in a later one.
-	term   uint64
-	leader uint64 // to which it was forwarded, 0: this machine
-	again  bool   // it was forwarded more than once
-	unsent bool   // its last retry could not be sent
-	kept   bool   // it may be in a snapshot, so nobody can tell that it is lost
+	term            uint64
+	leader          uint64 // to which it was forwarded, 0: this machine
+	resent          bool   // it was forwarded more than once
+	unsent          bool   // its last retry could not be sent
+	maybeInSnapshot bool   // it may be in a snapshot, so nobody can tell that it is lost
 
 	origin   uint64 // member that forwarded it, 0: this one
 	originID uint64 // its ID there
@@ -33,7 +33,7 @@ type proposal struct {
 // maxWaitingBytes. Both queues are ordered by deadline, so looking for those that are
 // due does not cost anything for the others.
 type proposals struct {
-	count    int // of those held
+	count    int // of those counted
 	bytes    int // of their commands
 	nextID   uint64
 	lowest   uint64 // no ID below is in flight
@@ -49,22 +49,22 @@ func (ps *proposals) init(firstID uint64) {
 	ps.inflight = make(map[uint64]*proposal)
 }
 
-// wait queues p, and reports whether there was room for it.
-func (ps *proposals) wait(p *proposal) bool {
+// enqueue queues p, and reports whether there was room for it.
+func (ps *proposals) enqueue(p *proposal) bool {
 	if ps.count >= maxWaiting || ps.count > 0 && ps.bytes+len(p.command) > maxWaitingBytes {
 		return false
 	}
-	p.held = true
+	p.counted = true
 	ps.count++
 	ps.bytes += len(p.command)
 	ps.waiting = append(ps.waiting, p)
 	return true
 }
 
-// drop lets p no longer count against the limits.
-func (ps *proposals) drop(p *proposal) {
-	if p.held {
-		p.held = false
+// uncount lets p no longer count against the limits.
+func (ps *proposals) uncount(p *proposal) {
+	if p.counted {
+		p.counted = false
 		ps.count--
 		ps.bytes -= len(p.command)
 	}
@@ -104,34 +104,34 @@ func (ps *proposals) putBack(list []*proposal) {
 // reject notes that a forwarded proposal was not proposed.
 func (ps *proposals) reject(id uint64) {
 	if p, ok := ps.inflight[id]; ok {
-		ps.rejected = append(ps.rejected, ps.takeBack(p))
+		ps.rejected = append(ps.rejected, ps.renew(p))
 	}
 }
 
-// takeBack ends an attempt and returns a fresh one.
-func (ps *proposals) takeBack(p *proposal) *proposal {
+// renew ends an attempt and returns a fresh one.
+func (ps *proposals) renew(p *proposal) *proposal {
 	fresh := *p // the old one stays in the order as done
-	fresh.again, fresh.unsent, fresh.kept = false, false, false
-	p.held = false
+	fresh.resent, fresh.unsent, fresh.maybeInSnapshot = false, false, false
+	p.counted = false
 	ps.take(p.id)
 	return &fresh
 }
 
-// takeLost takes back those that were given to leaders of terms before this one: they are lost.
-func (ps *proposals) takeLost(term uint64) {
+// requeueLost takes back those that were given to leaders of terms before this one: they are lost.
+func (ps *proposals) requeueLost(term uint64) {
 	var lost []*proposal
 	for _, p := range slices.Clone(ps.order) {
-		if !p.done && !p.kept && p.term < term {
-			lost = append(lost, ps.takeBack(p))
+		if !p.done && !p.maybeInSnapshot && p.term < term {
+			lost = append(lost, ps.renew(p))
 		}
 	}
 	ps.putBack(lost)
 }
 
-// keep ensures that none of those in flight is taken for lost.
-func (ps *proposals) keep() {
+// noteSnapshot ensures that none of those in flight is taken for lost.
+func (ps *proposals) noteSnapshot() {
 	for _, p := range ps.inflight {
-		p.kept = true
+		p.maybeInSnapshot = true
 	}
 }
 
@@ -164,7 +164,7 @@ func (ps *proposals) take(id uint64) any {
 		return nil
 	}
 	delete(ps.inflight, id)
-	ps.drop(p)
+	ps.uncount(p)
 	p.done = true
 	ps.trim()
 	return p.token
@@ -185,7 +185,7 @@ func (ps *proposals) expiredWaiting(tick int) iter.Seq[*proposal] {
 		for len(ps.waiting) > 0 && ps.waiting[0].deadline <= tick {
 			p := ps.waiting[0]
 			ps.waiting = ps.waiting[1:]
-			ps.drop(p)
+			ps.uncount(p)
 			if !yield(p) {
 				return
 			}

@@ -24,7 +24,7 @@ const (
 // ProposeMember asks for a member to be added or removed. The command is applied
 // by the same entry. token comes back as with Propose.
 func (n *Node) ProposeMember(kind ProposalKind, member uint64, command []byte, token any) {
-	n.wait(&proposal{kind: kind, member: member, command: command, token: token})
+	n.enqueue(&proposal{kind: kind, member: member, command: command, token: token})
 }
 
 // propose gives Raft, or the leader, the proposals that wait. Conf changes that may not be
@@ -41,18 +41,18 @@ func (n *Node) propose(now uint64) {
 			n.forward(batch)
 			continue
 		}
-		changes = n.lead(batch, changes, now)
+		changes = n.proposeAsLeader(batch, changes, now)
 	}
 	if len(changes) == 0 {
 		return
 	}
 	n.proposals.putBack(changes)
-	if n.mayChange() && n.removesItself(changes[0]) {
+	if n.mayChange() && n.removesSelf(changes[0]) {
 		n.Transfer()
 	}
 }
 
-// lead proposes a batch as the leader. Its entries carry the time now, at which they enter
+// proposeAsLeader proposes a batch as the leader. Its entries carry the time now, at which they enter
 // the log: however long a command has waited for a leader, a time to live counts from here.
 // n.role.term is the term in which Raft appends them, because Raft cannot win an election
 // between two calls of Work: its vote for itself goes through an Append.
@@ -60,7 +60,7 @@ func (n *Node) propose(now uint64) {
 // Commands go in one message, because each message costs Raft an ack to itself, and a conf
 // change goes in one of its own. Changes that have to wait, and all changes after one that
 // has to, are appended to waiting.
-func (n *Node) lead(batch, waiting []*proposal, now uint64) []*proposal {
+func (n *Node) proposeAsLeader(batch, waiting []*proposal, now uint64) []*proposal {
 	commands := batch[:0]
 	for _, p := range batch {
 		switch {
@@ -68,19 +68,19 @@ func (n *Node) lead(batch, waiting []*proposal, now uint64) []*proposal {
 			n.refuse(p, errNotLeader)
 		case p.kind == KindCommand:
 			commands = append(commands, p)
-		case len(waiting) > 0 || !n.mayChange() || n.tooEarlyToTell(p) || n.removesItself(p):
+		case len(waiting) > 0 || !n.mayChange() || n.livenessUnknown(p) || n.removesSelf(p):
 			waiting = append(waiting, p)
 		default:
-			n.leadCommands(commands, now)
+			n.proposeCommands(commands, now)
 			commands = commands[len(commands):]
-			n.leadChange(p, now)
+			n.proposeChange(p, now)
 		}
 	}
-	n.leadCommands(commands, now)
+	n.proposeCommands(commands, now)
 	return waiting
 }
 
-func (n *Node) leadCommands(batch []*proposal, now uint64) {
+func (n *Node) proposeCommands(batch []*proposal, now uint64) {
 	if len(batch) == 0 {
 		return
 	}
@@ -92,7 +92,7 @@ func (n *Node) leadCommands(batch []*proposal, now uint64) {
 	}
 	entries := make([]*raftpb.Entry, len(batch))
 	for i, p := range batch {
-		entries[i] = &raftpb.Entry{Data: encodeEntry(n.number(p), now, p.command)}
+		entries[i] = &raftpb.Entry{Data: encodeEntry(n.entryID(p), now, p.command)}
 	}
 	err := n.step(entries...)
 	for _, p := range batch {
@@ -106,12 +106,12 @@ func (n *Node) stepped(p *proposal, err error) {
 	case err != nil:
 		n.refuse(p, err)
 	case p.origin != raft.None:
-		n.proposals.drop(p) // its origin keeps it
+		n.proposals.uncount(p) // its origin keeps it
 	}
 }
 
-// number returns the ID that an entry carries: that on the machine where the caller waits.
-func (n *Node) number(p *proposal) uint64 {
+// entryID returns the ID that an entry carries: that on the machine where the caller waits.
+func (n *Node) entryID(p *proposal) uint64 {
 	if p.origin != raft.None {
 		return p.originID
 	}

@@ -43,7 +43,7 @@ func TestReadsAreBatched(t *testing.T) {
 	}
 }
 
-func TestAReadSeesTheWriteThatCommitsWithIt(t *testing.T) {
+func TestReadSeesConcurrentCommit(t *testing.T) {
 	m := leading(t)
 	write := m.propose()
 	m.work()
@@ -57,7 +57,7 @@ func TestAReadSeesTheWriteThatCommitsWithIt(t *testing.T) {
 // The commit index on disk may lag behind what was acknowledged: nothing waits for it to be
 // durable. A machine that starts from such a log knows what was committed before only when an
 // entry of its new term is committed.
-func TestAReadAfterARestartSeesWhatWasAcknowledgedBefore(t *testing.T) {
+func TestReadAfterRestartSeesAckedWrites(t *testing.T) {
 	m := leading(t)
 	var writes []*ticket
 	for range 3 {
@@ -98,7 +98,7 @@ func TestAReadAfterARestartSeesWhatWasAcknowledgedBefore(t *testing.T) {
 	}
 }
 
-func TestAReadThatWaitsForTheNewTermTimesOut(t *testing.T) {
+func TestReadWaitingForNewTermTimesOut(t *testing.T) {
 	m := leading(t)
 	m.crash(0)
 	m.settleUntil(func() bool { return m.leader.Self })

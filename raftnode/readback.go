@@ -82,8 +82,8 @@ type ReadBack struct {
 	Bytes int
 }
 
-// askReadBack asks for the next window; one is in flight at a time.
-func (n *Node) askReadBack() {
+// requestReadBack asks for the next window; one is in flight at a time.
+func (n *Node) requestReadBack() {
 	s := n.storage
 	for s.back.reading == 0 && len(s.back.wanted) > 0 {
 		from := s.back.wanted[0]
@@ -96,15 +96,15 @@ func (n *Node) askReadBack() {
 	}
 }
 
-// HasRead answers a ReadBack. No entries mean that they are no longer on disk, because they were
+// ReadBackDone answers a ReadBack. No entries mean that they are no longer on disk, because they were
 // released meanwhile.
-func (n *Node) HasRead(from uint64, entries []*raftpb.Entry) error {
+func (n *Node) ReadBackDone(from uint64, entries []*raftpb.Entry) error {
 	s := n.storage
 	if s.back.reading != from {
-		return fmt.Errorf("raftnode: entries from %d on were read, and nobody has asked", from)
+		return fmt.Errorf("raftnode: unrequested read-back of entries from %d on", from)
 	}
 	s.back.reading = 0
-	sound := 0
+	valid := 0
 	for i, e := range entries {
 		// The log may have been overwritten since. Two entries with the same index and term are
 		// equal.
@@ -112,11 +112,11 @@ func (n *Node) HasRead(from uint64, entries []*raftpb.Entry) error {
 		if err != nil || e.GetIndex() != from+uint64(i) || e.GetIndex() < s.first || e.GetTerm() != term {
 			break
 		}
-		sound++
+		valid++
 	}
-	if sound > 0 {
-		s.back.put(entries[:sound:sound])
-		n.feed(from, from+uint64(sound))
+	if valid > 0 {
+		s.back.put(entries[:valid:valid])
+		n.resumeAppends(from, from+uint64(valid))
 		return nil
 	}
 	if term, err := s.Term(from); len(entries) == 0 && from >= s.first && err == nil {
@@ -125,9 +125,9 @@ func (n *Node) HasRead(from uint64, entries []*raftpb.Entry) error {
 	return nil
 }
 
-// feed makes Raft send entries from one index up to another to the followers that wait for
+// resumeAppends makes Raft send entries from one index up to another to the followers that wait for
 // them. What triggers that is an answer to a heartbeat, which tells Raft nothing new.
-func (n *Node) feed(from, to uint64) {
+func (n *Node) resumeAppends(from, to uint64) {
 	status := n.raw.BasicStatus()
 	if status.RaftState != raft.StateLeader {
 		return
@@ -152,11 +152,11 @@ func (n *Node) mayCampaign() bool {
 	return n.storage.tailFirst() <= n.committed.applied+1 || n.raw.BasicStatus().HardState.GetCommit() <= n.committed.applied
 }
 
-// tick lets time pass for Raft. A machine that still has to read back what it applies is no
+// tickRaft lets time pass for Raft. A machine that still has to read back what it applies is no
 // candidate, so its election timeout does not run. Raft then does not notice either that the
 // leader is gone: it has to be told, lest it withhold this machine's vote from others because
 // of that leader.
-func (n *Node) tick() {
+func (n *Node) tickRaft() {
 	switch {
 	case n.mayCampaign() || n.raw.BasicStatus().RaftState == raft.StateLeader:
 		n.raw.Tick()

@@ -22,7 +22,7 @@ func (c *cluster) writes(n int) {
 
 // As long as the log on disk has the entries that a follower lacks, it gets these and no
 // snapshot, also several followers at once.
-func TestFollowersThatLagGetEntriesFromDisk(t *testing.T) {
+func TestLaggingFollowersGetEntriesFromDisk(t *testing.T) {
 	c := grown(repeatable(t), 5, forgetful)
 	for _, f := range c.followers()[:2] {
 		c.writes(40)
@@ -47,7 +47,7 @@ func TestFollowersThatLagGetEntriesFromDisk(t *testing.T) {
 }
 
 // A start applies entries that are only on disk.
-func TestAStartReadsBackEntries(t *testing.T) {
+func TestStartReadsBackEntries(t *testing.T) {
 	m := written(t, 100, forgetful)
 	want := len(m.state)
 	m.crash(len(m.wal))
@@ -65,7 +65,7 @@ func TestAStartReadsBackEntries(t *testing.T) {
 
 // A machine that has to read back entries before it can apply them is no candidate, not even
 // on a leader transfer. It votes all the same, also when its leader is gone meanwhile.
-func TestAMachineThatReadsBackVotesAndIsNoCandidate(t *testing.T) {
+func TestMachineReadingBackVotesButDoesNotCampaign(t *testing.T) {
 	c := grown(repeatable(t), 3, forgetful)
 	c.writes(60)
 	l, slow, other := c.leader(), c.followers()[0], c.followers()[1]
@@ -93,7 +93,7 @@ func TestAMachineThatReadsBackVotesAndIsNoCandidate(t *testing.T) {
 		t.Fatalf("there is no leader: %+v", other.leader)
 	}
 	slow.unread = false
-	slow.hasRead()
+	slow.readBackDone()
 	c.pass(10)
 	if slow.handedOut != other.handedOut {
 		t.Fatalf("it has applied %d of %d", slow.handedOut, other.handedOut)
@@ -101,7 +101,7 @@ func TestAMachineThatReadsBackVotesAndIsNoCandidate(t *testing.T) {
 }
 
 // Entries that were overwritten or removed while they were read back are not used.
-func TestObsoleteReadBacksAreNotUsed(t *testing.T) {
+func TestStaleReadBacksAreIgnored(t *testing.T) {
 	c := grown(repeatable(t), 3, forgetful)
 	f := c.followers()[0]
 	c.isolate(f)
@@ -113,17 +113,17 @@ func TestObsoleteReadBacksAreNotUsed(t *testing.T) {
 	if l.asked == nil {
 		t.Fatal("nothing is to be read")
 	}
-	entries := someOf(l.disk.entries[l.asked.From-1:], l.asked.Bytes)
+	entries := fitting(l.disk.entries[l.asked.From-1:], l.asked.Bytes)
 	for i, e := range entries {
 		entries[i] = &raftpb.Entry{Index: e.Index, Term: new(e.GetTerm() + 1), Data: []byte("of another branch")}
 	}
-	if err := l.node.HasRead(l.asked.From, entries); err != nil {
+	if err := l.node.ReadBackDone(l.asked.From, entries); err != nil {
 		t.Fatal(err)
 	}
 	l.unread = false
 	c.pass(20)
 	c.wantSame()
-	if err := l.node.HasRead(1, nil); err == nil {
+	if err := l.node.ReadBackDone(1, nil); err == nil {
 		t.Error("entries that were not requested are accepted")
 	}
 }

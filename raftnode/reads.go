@@ -35,8 +35,8 @@ type reads struct {
 	count       int // of the reads in all of them
 	lastContext uint64
 
-	questions questions         // that this leader has sent
-	held      []*raftpb.Message // of other members, until this leader may answer them
+	sentContexts sentContexts      // that this leader has sent
+	held         []*raftpb.Message // of other members, until this leader may answer them
 }
 
 // add queues a read; it returns false if there are maxWaiting already.
@@ -49,10 +49,10 @@ func (rs *reads) add(r read) bool {
 	return true
 }
 
-// ask returns the context for a new ReadIndex, or nil if none is needed now. A
+// start returns the context for a new ReadIndex, or nil if none is needed now. A
 // ReadIndex that got no answer for retryTicks is retried with a fresh context, because
 // the message may be lost or the leader may have changed.
-func (rs *reads) ask(tick, retryTicks int) []byte {
+func (rs *reads) start(tick, retryTicks int) []byte {
 	switch {
 	case rs.current == nil && len(rs.next) > 0:
 		rs.current = &batch{reads: rs.next}
@@ -67,15 +67,15 @@ func (rs *reads) ask(tick, retryTicks int) []byte {
 	return binary.LittleEndian.AppendUint64(nil, rs.current.context)
 }
 
-// askAgain retries the ReadIndex in flight at once: there is another leader.
-func (rs *reads) askAgain() {
+// retryNow retries the ReadIndex in flight at once: there is another leader.
+func (rs *reads) retryNow() {
 	if rs.current != nil {
 		rs.current.sent = math.MinInt / 2
 	}
 }
 
-// askSoon retries it at the next tick: it may have been lost.
-func (rs *reads) askSoon(tick, retryTicks int) {
+// retrySoon retries it at the next tick: it may have been lost.
+func (rs *reads) retrySoon(tick, retryTicks int) {
 	if rs.current != nil {
 		rs.current.sent = min(rs.current.sent, tick-retryTicks+1)
 	}
@@ -138,10 +138,10 @@ func (n *Node) Read(token any) {
 	}
 }
 
-// askReadIndex starts a ReadIndex for the reads that wait. A leader first waits
+// startReadIndex starts a ReadIndex for the reads that wait. A leader first waits
 // until an entry of its own term is committed and handed out: before that its
 // commit index may be older than writes that were acknowledged in an earlier term.
-func (n *Node) askReadIndex() {
+func (n *Node) startReadIndex() {
 	if n.role.leader == raft.None || n.role.leads && n.committed.term != n.role.term {
 		return
 	}
@@ -150,15 +150,15 @@ func (n *Node) askReadIndex() {
 	for _, m := range held {
 		n.stepReadIndex(m)
 	}
-	if context := n.reads.ask(n.ticks, n.cfg.ElectionTicks); context != nil {
+	if context := n.reads.start(n.ticks, n.cfg.ElectionTicks); context != nil {
 		n.raw.ReadIndex(context)
 	}
 }
 
-// aloneAndNew reports whether this machine is the only voter and does not know yet, since
+// soleVoterBeforeCommit reports whether this machine is the only voter and does not know yet, since
 // its start, how far the log is committed: go.etcd.io/raft answers a ReadIndex of a
 // learner all the same.
-func (n *Node) aloneAndNew() bool {
+func (n *Node) soleVoterBeforeCommit() bool {
 	return len(n.members.voters()) == 1 && n.committed.term != n.role.term
 }
 
@@ -168,9 +168,9 @@ func (n *Node) aloneAndNew() bool {
 // leads.
 func (n *Node) stepReadIndex(m *raftpb.Message) {
 	switch {
-	case n.aloneAndNew():
+	case n.soleVoterBeforeCommit():
 		if len(n.reads.held) < maxHeldReads {
-			n.reads.held = append(n.reads.held, m) // see askReadIndex
+			n.reads.held = append(n.reads.held, m) // see startReadIndex
 		}
 	case n.raw.BasicStatus().RaftState == raft.StateLeader:
 		n.stepOther(m)

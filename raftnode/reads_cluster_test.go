@@ -23,7 +23,7 @@ func holding(member uint64, types ...raftpb.MessageType) func(p *packet) bool {
 	}
 }
 
-func TestAFollowerReadsWhatWasAcknowledgedElsewhere(t *testing.T) {
+func TestFollowerReadIsLinearizable(t *testing.T) {
 	c := grown(repeatable(t), 3)
 	f := c.followers()[0]
 	c.hold = holding(f.id, raftpb.MsgApp)
@@ -38,7 +38,7 @@ func TestAFollowerReadsWhatWasAcknowledgedElsewhere(t *testing.T) {
 	c.wantDone(read)
 }
 
-func TestAReplacedLeaderServesNoReads(t *testing.T) {
+func TestReplacedLeaderServesNoReads(t *testing.T) {
 	c := grown(repeatable(t), 3)
 	old := c.leader()
 	c.isolate(old)
@@ -54,15 +54,15 @@ func TestAReplacedLeaderServesNoReads(t *testing.T) {
 	c.wantDone(read)
 }
 
-func TestALostReadIndexIsRetried(t *testing.T) {
+func TestLostReadIndexIsRetried(t *testing.T) {
 	for _, test := range []struct {
 		name  string
 		after func(c *cluster, f *server) // the ReadIndex of f was lost
 		ticks int
 	}{
 		{"after an election timeout", func(*cluster, *server) {}, 10},
-		{"as soon as its loss is known", func(c *cluster, f *server) { f.node.Unreachable(c.leader().id) }, 1},
-		{"at once by another leader", func(c *cluster, f *server) { c.elect(c.followers()[1]) }, 0},
+		{"when the leader is unreachable", func(c *cluster, f *server) { f.node.Unreachable(c.leader().id) }, 1},
+		{"when another machine leads", func(c *cluster, f *server) { c.elect(c.followers()[1]) }, 0},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			c := grown(repeatable(t), 3)
@@ -85,7 +85,7 @@ func TestALostReadIndexIsRetried(t *testing.T) {
 	}
 }
 
-func TestAReadWithoutALeaderFailsInTime(t *testing.T) {
+func TestReadWithoutLeaderTimesOut(t *testing.T) {
 	c := grown(repeatable(t), 3)
 	f := c.followers()[0]
 	c.isolate(f)
@@ -100,7 +100,7 @@ func TestAReadWithoutALeaderFailsInTime(t *testing.T) {
 
 // A leader's answer to one process of a machine must not be taken by its successor: there may
 // have been writes in between.
-func TestAReadIndexOfAnEarlierProcessIsIgnored(t *testing.T) {
+func TestReadIndexOfEarlierProcessIsIgnored(t *testing.T) {
 	c := grown(repeatable(t), 3)
 	f := c.followers()[0]
 	c.hold = holding(f.id, raftpb.MsgReadIndexResp)
@@ -125,7 +125,7 @@ func TestAReadIndexOfAnEarlierProcessIsIgnored(t *testing.T) {
 
 // The only voter may not know after a restart that its whole log is committed, until an entry
 // of its new term is.
-func TestALoneVoterThatHasRestartedDoesNotMisleadALearner(t *testing.T) {
+func TestLearnerReadAtRestartedOnlyVoter(t *testing.T) {
 	c := newCluster(repeatable(t))
 	learner, lone := c.joiner(), c.at(1)
 	lone.change(raftnode.KindAdd, learner.id)

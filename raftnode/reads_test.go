@@ -23,14 +23,14 @@ func wantTokens(t *testing.T, got []any, want ...any) {
 	}
 }
 
-func TestALaterReadNeverJoinsABatchInFlight(t *testing.T) {
+func TestReadNeverJoinsBatchInFlight(t *testing.T) {
 	rs := readsOf("a", "b")
-	first := rs.ask(0, 5)
+	first := rs.start(0, 5)
 	if first == nil {
 		t.Fatal("nothing is asked")
 	}
 	rs.add(read{token: "c", deadline: 10})
-	if rs.ask(1, 5) != nil {
+	if rs.start(1, 5) != nil {
 		t.Fatal("a second question goes out while one is under way")
 	}
 	rs.confirm(first, 7)
@@ -38,39 +38,39 @@ func TestALaterReadNeverJoinsABatchInFlight(t *testing.T) {
 	wantTokens(t, rs.release(7, nil), "a", "b")
 	wantTokens(t, rs.release(100, nil))
 
-	second := rs.ask(1, 5)
+	second := rs.start(1, 5)
 	if second == nil || slices.Equal(first, second) {
 		t.Fatalf("got context %x after %x", second, first)
 	}
 	rs.confirm(second, 8)
 	wantTokens(t, rs.release(8, nil), "c")
-	if rs.ask(20, 5) != nil {
+	if rs.start(20, 5) != nil {
 		t.Fatal("something is asked for nobody")
 	}
 }
 
 func TestBatchesAreReleasedInOrder(t *testing.T) {
 	rs := readsOf("a")
-	rs.confirm(rs.ask(0, 5), 7)
+	rs.confirm(rs.start(0, 5), 7)
 	rs.add(read{token: "b", deadline: 10})
-	rs.confirm(rs.ask(0, 5), 9)
+	rs.confirm(rs.start(0, 5), 9)
 	rs.add(read{token: "c", deadline: 10})
-	rs.confirm(rs.ask(0, 5), 9)
+	rs.confirm(rs.start(0, 5), 9)
 	wantTokens(t, rs.release(8, nil), "a")
 	wantTokens(t, rs.release(9, []any{"before"}), "before", "b", "c")
 }
 
-func TestABatchIsRetried(t *testing.T) {
+func TestBatchIsRetried(t *testing.T) {
 	rs := readsOf("a")
-	lost := rs.ask(3, 5)
-	if rs.ask(7, 5) != nil {
+	lost := rs.start(3, 5)
+	if rs.start(7, 5) != nil {
 		t.Fatal("it is asked again too early")
 	}
-	again := rs.ask(8, 5)
+	again := rs.start(8, 5)
 	if again == nil || slices.Equal(lost, again) {
 		t.Fatalf("asked again with context %x, first was %x", again, lost)
 	}
-	if rs.ask(12, 5) != nil {
+	if rs.start(12, 5) != nil {
 		t.Fatal("it is asked a third time too early")
 	}
 	// Answers to no ReadIndex in flight have no effect.
@@ -85,7 +85,7 @@ func TestABatchIsRetried(t *testing.T) {
 	wantTokens(t, rs.release(100, nil))
 }
 
-func TestReadsTimeOutWhereverTheyWait(t *testing.T) {
+func TestReadsTimeOutInEveryQueue(t *testing.T) {
 	expired := func(rs *reads, tick int) (tokens []any) {
 		for _, r := range rs.expired(tick) {
 			tokens = append(tokens, r.token)
@@ -96,9 +96,9 @@ func TestReadsTimeOutWhereverTheyWait(t *testing.T) {
 		name string
 		move func(rs *reads)
 	}{
-		{"not asked", func(*reads) {}},
-		{"asked", func(rs *reads) { rs.ask(0, 5) }},
-		{"confirmed", func(rs *reads) { rs.confirm(rs.ask(0, 5), 7) }},
+		{"queued", func(*reads) {}},
+		{"asked", func(rs *reads) { rs.start(0, 5) }},
+		{"confirmed", func(rs *reads) { rs.confirm(rs.start(0, 5), 7) }},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			rs := &reads{}
@@ -108,14 +108,14 @@ func TestReadsTimeOutWhereverTheyWait(t *testing.T) {
 			wantTokens(t, expired(rs, 9))
 			wantTokens(t, expired(rs, 10), "a")
 			wantTokens(t, expired(rs, 10))
-			rs.confirm(rs.ask(20, 5), 7)
+			rs.confirm(rs.start(20, 5), 7)
 			wantTokens(t, rs.release(7, nil), "b")
 
 			rs = readsOf("c", "d")
 			c.move(rs)
 			wantTokens(t, expired(rs, 12), "c", "d")
 			rs.add(read{token: "e", deadline: 30})
-			rs.confirm(rs.ask(12, 5), 7)
+			rs.confirm(rs.start(12, 5), 7)
 			wantTokens(t, rs.release(7, nil), "e")
 		})
 	}

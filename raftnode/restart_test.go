@@ -21,7 +21,7 @@ func written(t *testing.T, n int, change ...func(*raftnode.Config)) *machine {
 	return m
 }
 
-func TestARestartAppliesTheLogAgain(t *testing.T) {
+func TestRestartReplaysLog(t *testing.T) {
 	m := written(t, 3)
 	before := m.state
 	m.crash(len(m.wal))
@@ -42,7 +42,7 @@ func TestARestartAppliesTheLogAgain(t *testing.T) {
 	}
 }
 
-func TestAWriteLostInACrash(t *testing.T) {
+func TestWriteLostInCrash(t *testing.T) {
 	for _, c := range []struct {
 		name    string
 		durable int
@@ -74,7 +74,7 @@ func TestAWriteLostInACrash(t *testing.T) {
 	}
 }
 
-func TestACrashBeforeTheFirstWrite(t *testing.T) {
+func TestCrashBeforeFirstWrite(t *testing.T) {
 	for durable, want := range map[int]uint64{0: 2, 1: 2} {
 		m := fresh(t)
 		m.work()
@@ -87,7 +87,7 @@ func TestACrashBeforeTheFirstWrite(t *testing.T) {
 	}
 }
 
-func TestARestartFromASnapshotAppliesTheEntriesAfterIt(t *testing.T) {
+func TestRestartFromSnapshotAndLog(t *testing.T) {
 	m := written(t, 4, func(c *raftnode.Config) { c.SnapshotEntries, c.SnapshotBytes = 4, 1<<20 })
 	m.saveSnapshot() // at entry 4 of 6
 	before := m.state
@@ -108,7 +108,7 @@ func TestARestartFromASnapshotAppliesTheEntriesAfterIt(t *testing.T) {
 	}
 }
 
-func TestARestartFromASnapshotWithNothingAfterIt(t *testing.T) {
+func TestRestartFromSnapshotAlone(t *testing.T) {
 	m := written(t, 2, func(c *raftnode.Config) { c.SnapshotEntries, c.SnapshotBytes = 4, 1<<20 })
 	m.saveSnapshot() // at entry 4 of 4
 	m.crash(len(m.wal))
@@ -119,7 +119,7 @@ func TestARestartFromASnapshotWithNothingAfterIt(t *testing.T) {
 	m.wantAnswer(read, answer{})
 }
 
-func TestMachinesCrashAgainAndAgain(t *testing.T) {
+func TestRepeatedCrashes(t *testing.T) {
 	m := leading(t)
 	for range 20 {
 		m.propose()

@@ -6,7 +6,7 @@ type role struct {
 	leader     uint64 // 0: nobody known
 	leads      bool   // this machine does
 	since      int    // tick at which it began to
-	told       Leader // what Work reported last
+	reported   Leader // what Work reported last
 	leaderless int    // ticks without a leader
 	firstTerm  uint64 // that of the log at the start
 }

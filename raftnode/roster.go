@@ -18,9 +18,9 @@ var (
 	// ErrNameTaken and ErrPeerURLTaken: another member has it. They come in a
 	// [TakenError]. Members may share a client URL, that of a load balancer for instance.
 	ErrNameTaken    = errors.New("another machine has this name")
-	ErrPeerURLTaken = errors.New("another machine has this address for machines")
+	ErrPeerURLTaken = errors.New("another machine has this peer URL")
 	// ErrBadMember: the command does not do the same to the list of members as the conf change.
-	ErrBadMember = errors.New("the command is not that of the membership change")
+	ErrBadMember = errors.New("the command does not match the conf change")
 )
 
 // TakenError says which member has the name or the address already.
@@ -73,9 +73,9 @@ func (m *membership) setRoster(r Roster) {
 
 // checkAdd returns why a machine must not become a member, or get the name and the addresses
 // of member. Only what changes is checked. commands are the versions of a cluster that its
-// program understands, zero if it does not say; most bounds the size of a cluster that has not
+// program understands, zero if it does not say; maxMembers bounds the size of a cluster that has not
 // agreed on one.
-func (m *membership) checkAdd(member Member, commands version.Range, most int) error {
+func (m *membership) checkAdd(member Member, commands version.Range, maxMembers int) error {
 	r := &m.roster
 	if commands != (version.Range{}) && r.Version > 0 && !commands.Has(r.Version) {
 		return ErrVersion
@@ -99,9 +99,9 @@ func (m *membership) checkAdd(member Member, commands version.Range, most int) e
 		}
 	}
 	if r.MaxMembers > 0 {
-		most = r.MaxMembers
+		maxMembers = r.MaxMembers
 	}
-	if !m.has(member.ID) && len(m.all()) >= most {
+	if !m.has(member.ID) && len(m.all()) >= maxMembers {
 		return ErrTooManyMembers
 	}
 	return nil
@@ -114,9 +114,9 @@ func (m *membership) checkRemove(id uint64, alive func(id uint64) bool) error {
 		return ErrRemoved
 	case !m.has(id):
 		return ErrUnknownMember
-	case m.votesAlone(id):
+	case m.isOnlyVoter(id):
 		return ErrLastVoter
-	case m.votes(id) && m.losesQuorum(id, alive):
+	case m.isVoter(id) && m.losesQuorum(id, alive):
 		return ErrLosesQuorum
 	}
 	return nil

@@ -112,7 +112,7 @@ func (c *cluster) wantTaken(t *ticket, by uint64, what error) {
 
 // Of two concurrent conf changes for the same name or address, through any machines, one is
 // done.
-func TestOfTwoConcurrentJoinsWithTheSameNameOneIsDone(t *testing.T) {
+func TestConcurrentJoinsWithSameName(t *testing.T) {
 	for _, test := range []struct {
 		as   string
 		want error
@@ -133,7 +133,7 @@ func TestOfTwoConcurrentJoinsWithTheSameNameOneIsDone(t *testing.T) {
 }
 
 // A member may change its name and addresses, but not to those of another.
-func TestAMemberThatChanges(t *testing.T) {
+func TestMemberChangesNameAndAddresses(t *testing.T) {
 	c := grown(repeatable(t), 3)
 	f := c.followers()[1]
 	moved := f.changeAs(raftnode.KindAdd, f.id, "m3 new c3")
@@ -150,7 +150,7 @@ func TestAMemberThatChanges(t *testing.T) {
 
 // A join was sent twice, and the second one arrives after the member was removed: it stays
 // removed, in Raft and in the state machine.
-func TestAJoinThatArrivesAfterTheRemoval(t *testing.T) {
+func TestLateJoinOfRemovedMember(t *testing.T) {
 	c := grown(repeatable(t), 3)
 	f := c.followers()
 	f[0].change(raftnode.KindAdd, 8)
@@ -167,7 +167,7 @@ func TestAJoinThatArrivesAfterTheRemoval(t *testing.T) {
 }
 
 // A new leader checks against the conf changes of its predecessor, too.
-func TestANewLeaderKnowsWhoWasRemoved(t *testing.T) {
+func TestNewLeaderKnowsRemovedMembers(t *testing.T) {
 	c := grown(repeatable(t), 3)
 	c.leader().change(raftnode.KindAdd, 8)
 	c.settle()
@@ -189,7 +189,7 @@ func TestANewLeaderKnowsWhoWasRemoved(t *testing.T) {
 
 // A command that differs from its conf change would make the members of Raft and of the state
 // machine diverge, or end every machine that applies it.
-func TestACommandThatDiffersFromItsConfChange(t *testing.T) {
+func TestCommandMustMatchConfChange(t *testing.T) {
 	c := grown(repeatable(t), 2)
 	for _, kind := range []raftnode.ProposalKind{raftnode.KindAdd, raftnode.KindRemove} {
 		other := changeVerb(raftnode.KindAdd + raftnode.KindRemove - kind)

@@ -17,25 +17,25 @@ type server struct {
 	cfg  raftnode.Config
 	node *raftnode.Node // nil while it is down
 
-	wal        []*raftnode.Append // handed out, not durable yet
-	store      []*raftnode.Apply  // handed out, not reported as applied yet
-	handedOut  uint64
-	records    int // of the cluster's log that were handed out
-	snapshot   *snapshot
-	leader     raftnode.Leader
-	leaderless []raftnode.Leaderless
-	slowDisk   int // how often a slow disk was reported
-	ticks      int
-	open       map[*ticket]bool
-	installs   int    // how many snapshots of a leader were installed
-	removed    bool   // it was told so, or the test knows it
-	removal    uint64 // index of its removal; 0: none that it knows of
-	stuck      bool   // its log writer does nothing unless told to
-	lazy       bool   // it saves no snapshots unless told to
-	unread     bool   // it reads nothing back unless told to
-	asked      *raftnode.ReadBack
-	readBacks  int    // how often it was asked to read back
-	started    uint64 // true time of the start of the process
+	wal         []*raftnode.Append // handed out, not durable yet
+	store       []*raftnode.Apply  // handed out, not reported as applied yet
+	handedOut   uint64
+	records     int // of the cluster's log that were handed out
+	snapshot    *snapshot
+	leader      raftnode.Leader
+	leaderless  []raftnode.Leaderless
+	diskStalled int // how often a stalled disk was reported
+	ticks       int
+	open        map[*ticket]bool
+	installs    int    // how many snapshots of a leader were installed
+	removed     bool   // it was told so, or the test knows it
+	removal     uint64 // index of its removal; 0: none that it knows of
+	stuck       bool   // its log writer does nothing unless told to
+	lazy        bool   // it saves no snapshots unless told to
+	unread      bool   // it reads nothing back unless told to
+	asked       *raftnode.ReadBack
+	readBacks   int    // how often it was asked to read back
+	started     uint64 // true time of the start of the process
 
 	// The following survives crashes.
 	disk  serverDisk
@@ -70,7 +70,7 @@ func (d *serverDisk) write(c *cluster, a *raftnode.Append) {
 	d.entries = append(slices.Clip(d.entries[:first-d.base-1]), a.Entries...)
 }
 
-func (d *serverDisk) found(c *cluster, cfg raftnode.Config) raftnode.State {
+func (d *serverDisk) state(c *cluster, cfg raftnode.Config) raftnode.State {
 	state := raftnode.State{Entries: slices.Clone(d.entries), Terms: termsOf(d.entries), Last: d.base + uint64(len(d.entries))}
 	if d.hardState != nil {
 		state.HardState = proto.Clone(d.hardState).(*raftpb.HardState)
@@ -96,7 +96,7 @@ func (s *server) start() {
 	if d := s.disk.snapshot; d != nil {
 		s.handedOut, s.records = d.meta.GetIndex(), d.records
 	}
-	node, err := raftnode.New(s.cfg, s.disk.found(s.c, s.cfg), s.reading())
+	node, err := raftnode.New(s.cfg, s.disk.state(s.c, s.cfg), s.reading())
 	if err != nil {
 		s.c.t.Fatalf("start: %v", err)
 	}
@@ -201,19 +201,19 @@ func (s *server) saveSnapshot() {
 	}
 }
 
-// hasRead answers the last request to read back.
-func (s *server) hasRead() {
+// readBackDone answers the last request to read back.
+func (s *server) readBackDone() {
 	s.c.t.Helper()
 	r := s.asked
 	s.asked = nil
-	if err := s.node.HasRead(r.From, someOf(s.disk.entries[r.From-s.disk.base-1:], r.Bytes)); err != nil {
+	if err := s.node.ReadBackDone(r.From, fitting(s.disk.entries[r.From-s.disk.base-1:], r.Bytes)); err != nil {
 		s.c.t.Fatalf("%v", err)
 	}
 }
 
-// maySave reports whether the requested snapshot can be written: the store has applied its
+// maySnapshot reports whether the requested snapshot can be written: the store has applied its
 // entry, and the log on disk reaches it as well.
-func (s *server) maySave() bool {
+func (s *server) maySnapshot() bool {
 	return s.node != nil && s.snapshot != nil && len(s.store) == 0 &&
 		s.snapshot.meta.GetIndex() <= s.disk.base+uint64(len(s.disk.entries))
 }
@@ -227,8 +227,8 @@ func (s *server) accept(w raftnode.Work) {
 	if w.Leaderless != nil {
 		s.leaderless = append(s.leaderless, *w.Leaderless)
 	}
-	if w.SlowDisk {
-		s.slowDisk++
+	if w.DiskStalled {
+		s.diskStalled++
 	}
 	if w.Append != nil {
 		s.wal = append(s.wal, w.Append)
@@ -261,7 +261,7 @@ func (s *server) accept(w raftnode.Work) {
 		s.asked = r
 		s.readBacks++
 		if !s.unread {
-			s.hasRead()
+			s.readBackDone()
 		}
 	}
 	if w.Install != nil || w.Apply != nil {

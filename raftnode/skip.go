@@ -14,8 +14,8 @@ type Skip struct {
 	// Indexes are those of the entries. One that can be applied is applied all the same, so
 	// that a machine with a wrong index does the same as the others.
 	Indexes []uint64
-	// Understood returns why a command cannot be applied. It is required.
-	Understood func(command []byte) error
+	// CheckCommand returns why a command cannot be applied. It is required.
+	CheckCommand func(command []byte) error
 }
 
 // Skipped is an entry that an operator wanted skipped.
@@ -38,41 +38,41 @@ func (u *Unappliable) Error() string {
 	return fmt.Sprintf("entry %d of term %d cannot be applied: %v", u.Index, u.Term, u.Why)
 }
 
-// open returns what an entry carries: nothing if it is skipped, for which why is the reason.
-// asked reports whether it was to be skipped.
-func (s Skip) open(e *raftpb.Entry, possible func(*raftpb.ConfChange) error) (c content, asked bool, why, err error) {
-	c, err = open(e)
+// decode returns what an entry carries: nothing if it is skipped, for which why is the reason.
+// listed reports whether it was to be skipped.
+func (s Skip) decode(e *raftpb.Entry, check func(*raftpb.ConfChange) error) (c content, listed bool, why, err error) {
+	c, err = decodeContent(e)
 	if err == nil {
-		err = possible(c.change)
+		err = check(c.change)
 	}
-	asked = slices.Contains(s.Indexes, e.GetIndex())
-	if asked && err == nil && c.command != nil {
-		err = s.Understood(c.command)
+	listed = slices.Contains(s.Indexes, e.GetIndex())
+	if listed && err == nil && c.command != nil {
+		err = s.CheckCommand(c.command)
 	}
-	if asked && err != nil {
+	if listed && err != nil {
 		return content{}, true, err, nil
 	}
-	return c, asked, nil, err
+	return c, listed, nil, err
 }
 
-// mayEnter returns why entries of another machine must not enter the log: no machine could
+// checkEntries returns why entries of another machine must not enter the log: no machine could
 // apply them. Those that are to be skipped may, or a machine that lacks one could not get the
 // entries after it. Commands are checked only if commands is true: that takes time, and a
 // leader has done it.
-func (s Skip) mayEnter(entries []*raftpb.Entry, commands bool) error {
+func (s Skip) checkEntries(entries []*raftpb.Entry, commands bool) error {
 	for _, e := range entries {
 		if slices.Contains(s.Indexes, e.GetIndex()) {
 			continue
 		}
-		c, err := open(e)
+		c, err := decodeContent(e)
 		switch {
 		case err != nil:
 		case c.now >= maxTime:
 			err = errTime
 		case c.change != nil && (c.change.GetNodeId() == 0 || c.change.GetNodeId() >= reservedIDs):
-			err = errNoMember
+			err = errMemberID
 		case commands && c.command != nil:
-			err = s.Understood(c.command)
+			err = s.CheckCommand(c.command)
 		}
 		if err != nil {
 			return fmt.Errorf("entry %d: %w", e.GetIndex(), err)
@@ -85,8 +85,8 @@ func (s Skip) mayEnter(entries []*raftpb.Entry, commands bool) error {
 func (s Skip) Check(entries []*raftpb.Entry) error {
 	for _, e := range entries {
 		// Whether a member may lose its vote is known only when those before are applied.
-		c, asked, why, _ := s.open(e, anything)
-		if asked && why == nil && !takesVote(c.change) {
+		c, listed, why, _ := s.decode(e, anyChange)
+		if listed && why == nil && !removesVote(c.change) {
 			return fmt.Errorf("entry %d can be applied, so it must not be skipped: leave the flag out, or give the index of the entry that the message names", e.GetIndex())
 		}
 	}
@@ -98,7 +98,7 @@ func (s Skip) Check(entries []*raftpb.Entry) error {
 func (s Skip) Decode(entries []*raftpb.Entry) ([]Entry, error) {
 	var decoded []Entry
 	for _, e := range entries {
-		c, _, _, err := s.open(e, anything)
+		c, _, _, err := s.decode(e, anyChange)
 		if err != nil {
 			return nil, fmt.Errorf("raftnode: entry %d: %w", e.GetIndex(), err)
 		}
@@ -113,7 +113,7 @@ func (s Skip) Decode(entries []*raftpb.Entry) ([]Entry, error) {
 func Commands(entries []*raftpb.Entry) iter.Seq[[]byte] {
 	return func(yield func([]byte) bool) {
 		for _, e := range entries {
-			c, err := open(e)
+			c, err := decodeContent(e)
 			if err == nil && c.command != nil && !yield(c.command) {
 				return
 			}
@@ -121,4 +121,4 @@ func Commands(entries []*raftpb.Entry) iter.Seq[[]byte] {
 	}
 }
 
-func anything(*raftpb.ConfChange) error { return nil }
+func anyChange(*raftpb.ConfChange) error { return nil }

@@ -22,28 +22,28 @@ func unappliable(t *testing.T) map[string]*raftpb.Entry {
 		return data
 	}
 	return map[string]*raftpb.Entry{
-		"no envelope":       {Data: []byte("garbage")},
-		"a garbage command": {Data: enveloped(garbage)},
-		"an unknown type":   {Type: raftpb.EntryConfChangeV2.Enum()},
-		"no membership change": {
+		"no envelope":     {Data: []byte("garbage")},
+		"invalid command": {Data: enveloped(garbage)},
+		"an unknown type": {Type: raftpb.EntryConfChangeV2.Enum()},
+		"malformed conf change": {
 			Type: raftpb.EntryConfChange.Enum(), Data: []byte{0xff},
 		},
-		"a garbage command of a membership change": {
+		"invalid command of a conf change": {
 			Type: raftpb.EntryConfChange.Enum(), Data: change(&raftpb.ConfChange{
 				Type: raftpb.ConfChangeAddLearnerNode.Enum(), NodeId: new(uint64(9)), Context: enveloped(garbage),
 			}),
 		},
-		"the removal of the last voter": {
+		"removal of the last voter": {
 			Type: raftpb.EntryConfChange.Enum(), Data: change(&raftpb.ConfChange{Type: raftpb.ConfChangeRemoveNode.Enum(), NodeId: new(uint64(self))}),
 		},
-		"the demotion of the last voter": {
+		"demotion of the last voter": {
 			Type: raftpb.EntryConfChange.Enum(), Data: change(&raftpb.ConfChange{Type: raftpb.ConfChangeAddLearnerNode.Enum(), NodeId: new(uint64(self))}),
 		},
 	}
 }
 
 func skip(indexes ...uint64) func(*raftnode.Config) {
-	return func(c *raftnode.Config) { c.Skip = raftnode.Skip{Indexes: indexes, Understood: understood} }
+	return func(c *raftnode.Config) { c.Skip = raftnode.Skip{Indexes: indexes, CheckCommand: checkCommand} }
 }
 
 // poisoned restarts a machine with a committed entry at index 3.
@@ -59,7 +59,7 @@ func poisoned(t *testing.T, e *raftpb.Entry, skip func(*raftnode.Config)) *machi
 
 // An entry that cannot be applied is empty if an operator skips it: no command and no conf
 // change. The machine goes on after it, now and at its next start.
-func TestAnEntryThatIsSkipped(t *testing.T) {
+func TestSkippedEntry(t *testing.T) {
 	for name, e := range unappliable(t) {
 		t.Run(name, func(t *testing.T) {
 			m := poisoned(t, e, skip(3))
@@ -86,7 +86,7 @@ func TestAnEntryThatIsSkipped(t *testing.T) {
 
 // An entry that can be applied is not skipped: a machine that is told a wrong index must not
 // diverge.
-func TestAnEntryThatCanBeAppliedIsNotSkipped(t *testing.T) {
+func TestAppliableEntryIsNotSkipped(t *testing.T) {
 	e := &raftpb.Entry{Data: enveloped("command")}
 	m := poisoned(t, e, skip(3))
 	m.settle()
@@ -96,7 +96,7 @@ func TestAnEntryThatCanBeAppliedIsNotSkipped(t *testing.T) {
 	if !slices.Equal(m.skipped, []raftnode.Skipped{{Index: 3}}) {
 		t.Errorf("skipped %+v", m.skipped)
 	}
-	s := raftnode.Skip{Indexes: []uint64{3}, Understood: understood}
+	s := raftnode.Skip{Indexes: []uint64{3}, CheckCommand: checkCommand}
 	if err := s.Check([]*raftpb.Entry{e}); err == nil {
 		t.Error("it may be skipped")
 	}
@@ -110,7 +110,7 @@ func TestAnEntryThatCanBeAppliedIsNotSkipped(t *testing.T) {
 
 // A forwarded command that cannot be decoded never becomes an entry, and its origin is told,
 // as often as it is sent.
-func TestAForwardedInvalidCommandIsRejected(t *testing.T) {
+func TestForwardedInvalidCommandIsRejected(t *testing.T) {
 	for name, command := range map[string][]byte{
 		"garbage":  []byte(garbage),
 		"too long": make([]byte, maxCommand+1),
@@ -120,10 +120,10 @@ func TestAForwardedInvalidCommandIsRejected(t *testing.T) {
 			leader, f := c.leader(), c.followers()[0]
 			entries := leader.handedOut
 			payload := forward(1, leader.leader.Term, 0, 0, string(command))
-			if err := leader.node.Forwarded(f.id, payload, raftnode.CheckForward(payload, maxCommand, understood)); err == nil {
+			if err := leader.node.Forwarded(f.id, payload, raftnode.CheckForward(payload, maxCommand, checkCommand)); err == nil {
 				t.Error("nothing is wrong with it")
 			}
-			if err := leader.node.Forwarded(f.id, payload, raftnode.CheckForward(payload, maxCommand, understood)); err != nil {
+			if err := leader.node.Forwarded(f.id, payload, raftnode.CheckForward(payload, maxCommand, checkCommand)); err != nil {
 				t.Errorf("it is worth more than one line: %v", err)
 			}
 			w, _ := leader.node.Work(leader.reading())
@@ -137,7 +137,7 @@ func TestAForwardedInvalidCommandIsRejected(t *testing.T) {
 			c.hold = forwards
 			write := f.propose()
 			c.settle()
-			id := c.onTheWay(forwards)[0].forward[:8]
+			id := c.takeInFlight(forwards)[0].forward[:8]
 			if err := f.node.Rejected(leader.id, append(slices.Clone(id), w.Rejects[0].Payload[8:]...)); err != nil {
 				t.Fatal(err)
 			}
@@ -149,7 +149,7 @@ func TestAForwardedInvalidCommandIsRejected(t *testing.T) {
 
 // The size of commands of a machine's own clients is bounded as well: one that does not fit
 // into a frame would stop all writes.
-func TestACommandThatIsTooLong(t *testing.T) {
+func TestTooLongCommand(t *testing.T) {
 	m := leading(t)
 	long := m.ticket("too long")
 	m.node.Propose(make([]byte, maxCommand+1), long)
@@ -158,13 +158,13 @@ func TestACommandThatIsTooLong(t *testing.T) {
 }
 
 // Only the machine to which a proposal was forwarded can reject it.
-func TestARejectionByAnotherMachineIsIgnored(t *testing.T) {
+func TestRejectionFromOtherMachineIsIgnored(t *testing.T) {
 	c := grown(repeatable(t), 3)
 	f, other := c.followers()[0], c.followers()[1]
 	c.hold = forwards
 	write := f.propose()
 	c.settle()
-	p := c.onTheWay(forwards)[0]
+	p := c.takeInFlight(forwards)[0]
 	if err := f.node.Rejected(other.id, append(slices.Clone(p.forward[:8]), 1)); err != nil {
 		t.Fatal(err)
 	}

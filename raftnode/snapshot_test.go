@@ -6,16 +6,16 @@ import (
 	"etcd/raftnode"
 )
 
-func TestWhenASnapshotIsRequested(t *testing.T) {
+func TestSnapshotThresholds(t *testing.T) {
 	for _, c := range []struct {
 		name           string
 		entries, bytes uint64
 		want           uint64 // index at which a snapshot is requested; 0: never
 	}{
-		{"after as many entries", 5, 1 << 20, 5},
-		{"after as many bytes", 1 << 20, 280, 6},
+		{"entries", 5, 1 << 20, 5},
+		{"bytes", 1 << 20, 280, 6},
 		{"never", 1, 0, 0},
-		{"not yet", 9, 1 << 20, 0},
+		{"below both thresholds", 9, 1 << 20, 0},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			// A command is about 10 bytes, its envelope 17, and the rest of the entry 24; the
@@ -62,7 +62,7 @@ func TestOneSnapshotAtATime(t *testing.T) {
 }
 
 // The larger the state, the longer the log between two snapshots, up to a bound.
-func TestSnapshotsAreDueByTheSizeOfTheLast(t *testing.T) {
+func TestSnapshotThresholdGrowsWithLastSnapshot(t *testing.T) {
 	m := leading(t, func(c *raftnode.Config) { c.SnapshotBytes, c.MaxSnapshotBytes = 500, 3000 })
 	for _, step := range []struct{ size, atLeast, atMost uint64 }{{100, 500, 600}, {2000, 500, 600}, {9000, 2000, 2100}, {1, 3000, 3100}, {1, 500, 600}} {
 		var bytes uint64
@@ -82,7 +82,7 @@ func TestSnapshotsAreDueByTheSizeOfTheLast(t *testing.T) {
 	}
 }
 
-func TestASnapshotAtALowerIndexIsAnError(t *testing.T) {
+func TestSnapshotAtLowerIndex(t *testing.T) {
 	m := written(t, 4, func(c *raftnode.Config) { c.SnapshotEntries, c.SnapshotBytes = 4, 1<<20 })
 	meta := m.snapshot.meta
 	m.saveSnapshot()

@@ -9,7 +9,7 @@ import (
 // Step takes a message from another member. The error is one to be logged, or wraps
 // [ErrLost].
 func (n *Node) Step(m Message, now Reading) error {
-	if err := n.believe(m); err != nil {
+	if err := n.validate(m); err != nil {
 		return err
 	}
 	if m.GetType() == raftpb.MsgSnap {
@@ -30,14 +30,14 @@ func (n *Node) take(m *raftpb.Message) error {
 		n.stepReadIndex(m)
 		return nil
 	}
-	if n.sayFarewell(m) || m.GetType() == raftpb.MsgTimeoutNow && !n.mayCampaign() {
+	if n.voteForLastVoter(m) || m.GetType() == raftpb.MsgTimeoutNow && !n.mayCampaign() {
 		return nil
 	}
 	if m.GetType() == raftpb.MsgSnap && len(n.committed.held) > 0 {
 		n.committed.heldSnapshot = m // it replaces an earlier one, which was sent before or counts as lost
 		return nil
 	}
-	if n.tooMuch(m) || n.baseless(m) {
+	if n.wouldOverfill(m) || n.unsolicited(m) {
 		return nil // as if it had been lost: it is sent again
 	}
 	if m.GetType() == raftpb.MsgHeartbeat && m.GetTerm() >= n.role.term {
@@ -58,15 +58,15 @@ func (n *Node) take(m *raftpb.Message) error {
 // members have learned the reach of this machine, and refuse it with less (package witness).
 func (n *Node) hasCommitted(m *raftpb.Message) (bool, error) {
 	switch {
-	case m.GetCommit() <= n.appends.surely:
+	case m.GetCommit() <= n.appends.untruncated:
 		return true, nil
 	case m.GetCommit() <= n.appends.last:
 		return false, nil // an append that was just taken may have truncated the log: it is sent again
 	case n.members.known() && !n.members.has(m.GetFrom()):
-		return false, fmt.Errorf("raftnode: a heartbeat is refused: %016x, which is no member that this machine knows, says that entry %d is here, and the log ends at %d",
+		return false, fmt.Errorf("raftnode: refused heartbeat from %016x, an unknown member: it says that this machine has acked entry %d, and the log ends at %d",
 			m.GetFrom(), m.GetCommit(), n.appends.last)
 	}
-	return false, fmt.Errorf("%w: %016x says that entry %d is here, and the log ends at %d", ErrLost, m.GetFrom(), m.GetCommit(), n.appends.last)
+	return false, fmt.Errorf("%w: by a heartbeat from %016x it has acked entry %d, and the log ends at %d", ErrLost, m.GetFrom(), m.GetCommit(), n.appends.last)
 }
 
 // stepOther gives Raft a message of another machine.
@@ -74,20 +74,20 @@ func (n *Node) stepOther(m *raftpb.Message) {
 	switch m.GetType() {
 	case raftpb.MsgApp:
 		if entries := m.GetEntries(); len(entries) > 0 {
-			n.appends.surely = min(n.appends.surely, entries[len(entries)-1].GetIndex())
+			n.appends.untruncated = min(n.appends.untruncated, entries[len(entries)-1].GetIndex())
 		}
 	case raftpb.MsgSnap:
-		n.appends.surely = min(n.appends.surely, m.GetSnapshot().GetMetadata().GetIndex())
+		n.appends.untruncated = min(n.appends.untruncated, m.GetSnapshot().GetMetadata().GetIndex())
 	}
 	// A message from a member that has been removed meanwhile is not an error of this machine.
 	_ = n.raw.Step(m)
 }
 
-// sayFarewell gives the only remaining voter the vote of this machine, which was removed, as
+// voteForLastVoter gives the only remaining voter the vote of this machine, which was removed, as
 // long as that voter does not know of the removal. Raft would refuse it if the log of this
 // machine is longer; but as long as both voted nothing was committed that is not in the log
 // of the other voter, and this machine has nobody else to vote for.
-func (n *Node) sayFarewell(m *raftpb.Message) bool {
+func (n *Node) voteForLastVoter(m *raftpb.Message) bool {
 	answer := raftpb.MsgVoteResp
 	switch m.GetType() {
 	case raftpb.MsgPreVote:
@@ -96,7 +96,7 @@ func (n *Node) sayFarewell(m *raftpb.Message) bool {
 	default:
 		return false
 	}
-	if !n.members.removed || !n.members.votesAlone(m.GetFrom()) {
+	if !n.members.removed || !n.members.isOnlyVoter(m.GetFrom()) {
 		return false
 	}
 	n.work.Messages = append(n.work.Messages, &raftpb.Message{
@@ -109,6 +109,6 @@ func (n *Node) sayFarewell(m *raftpb.Message) bool {
 func (n *Node) Unreachable(member uint64) {
 	n.raw.ReportUnreachable(member)
 	if member == n.role.leader {
-		n.reads.askSoon(n.ticks, n.cfg.ElectionTicks)
+		n.reads.retrySoon(n.ticks, n.cfg.ElectionTicks)
 	}
 }

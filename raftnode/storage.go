@@ -30,23 +30,23 @@ func logBytes(e *raftpb.Entry) uint64 { return logOverhead + uint64(len(e.GetDat
 // For entries that are not in memory it gives Raft none, and no error: Raft then hands out
 // nothing, sends the follower nothing new, and retries.
 type storage struct {
-	hardState *raftpb.HardState        // as of the start
-	snapshot  *raftpb.SnapshotMetadata // the newest; nil: none
-	size      uint64                   // of it, in bytes
-	members   *raftpb.ConfState        // at present
-	wanted    bool                     // Raft wants to send a snapshot and there is none of the present members
+	hardState    *raftpb.HardState        // as of the start
+	snapshot     *raftpb.SnapshotMetadata // the newest; nil: none
+	size         uint64                   // of it, in bytes
+	members      *raftpb.ConfState        // at present
+	needSnapshot bool                     // Raft wants to send a snapshot and there is none of the present members
 
-	first  uint64 // index of the oldest entry on disk
-	before uint64 // term of the one before that
-	last   uint64
-	runs   []run  // from first to last
-	total  uint64 // bytes of log up to last, from an arbitrary point on
-	noted  uint64 // the same up to the newest snapshot
+	first         uint64 // index of the oldest entry on disk
+	prevTerm      uint64 // term of the one before that
+	last          uint64
+	runs          []run  // from first to last
+	total         uint64 // bytes of log up to last, from an arbitrary point on
+	snapshotTotal uint64 // the same up to the newest snapshot
 
-	tail  []*raftpb.Entry // the newest entries, up to last
-	bytes int             // of memory that they take
-	keep  int             // bounds bytes
-	dead  int             // entries that were dropped from the front and are still in the array
+	tail     []*raftpb.Entry // the newest entries, up to last
+	bytes    int             // of memory that they take
+	maxBytes int             // bounds bytes
+	unused   int             // entries that were dropped from the front and are still in the array
 
 	back readBack
 }
@@ -54,8 +54,8 @@ type storage struct {
 // run is a stretch of the log, of one term. total is that of storage before it.
 type run struct{ first, term, total uint64 }
 
-func newStorage(state State, keep int) (*storage, error) {
-	s := &storage{hardState: state.HardState, members: &raftpb.ConfState{}, first: 1, keep: keep}
+func newStorage(state State, maxBytes int) (*storage, error) {
+	s := &storage{hardState: state.HardState, members: &raftpb.ConfState{}, first: 1, maxBytes: maxBytes}
 	if meta := state.Snapshot; meta != nil {
 		if err := s.ApplySnapshot(meta, state.SnapshotSize); err != nil {
 			return nil, err
@@ -65,24 +65,24 @@ func newStorage(state State, keep int) (*storage, error) {
 		return s, nil
 	}
 	if len(state.Terms) > 0 {
-		s.found(state)
+		s.restoreTerms(state)
 	}
 	if err := s.Append(state.Entries); err != nil {
 		return nil, err
 	}
-	s.noted = s.totalBefore(s.snapshotIndex() + 1)
+	s.snapshotTotal = s.totalBefore(s.snapshotIndex() + 1)
 	return s, nil
 }
 
-// found notes the entries that are only on disk. Raft has to know the term of the entry before
+// restoreTerms notes the entries that are only on disk. Raft has to know the term of the entry before
 // the log: if that is neither the beginning nor the snapshot, the oldest entry stands in for it.
-func (s *storage) found(state State) {
+func (s *storage) restoreTerms(state State) {
 	oldest := state.Terms[0]
 	switch {
 	case oldest.First == 1:
-		s.first, s.before = 1, 0
+		s.first, s.prevTerm = 1, 0
 	case oldest.First <= s.snapshotIndex():
-		s.first, s.before = oldest.First+1, oldest.Term
+		s.first, s.prevTerm = oldest.First+1, oldest.Term
 	}
 	s.last = s.first - 1
 	for i, t := range state.Terms {
@@ -101,8 +101,8 @@ func (s *storage) found(state State) {
 
 func (s *storage) snapshotIndex() uint64 { return s.snapshot.GetIndex() }
 
-// since returns how many bytes of log there are after the newest snapshot, accurate to a run.
-func (s *storage) since() uint64 { return s.total - min(s.total, s.noted) }
+// sinceSnapshot returns how many bytes of log there are after the newest snapshot, accurate to a run.
+func (s *storage) sinceSnapshot() uint64 { return s.total - min(s.total, s.snapshotTotal) }
 
 // Append adds entries, which replace those from the index of the first on.
 func (s *storage) Append(entries []*raftpb.Entry) error {
@@ -128,14 +128,14 @@ func (s *storage) Append(entries []*raftpb.Entry) error {
 	}
 	s.tail, s.last = append(s.tail, entries...), index+uint64(len(entries))-1
 	n := 0
-	for ; s.bytes > s.keep && n < len(s.tail)-1; n++ {
+	for ; s.bytes > s.maxBytes && n < len(s.tail)-1; n++ {
 		s.bytes -= footprint(s.tail[n])
 	}
-	s.drop(n)
+	s.evict(n)
 	return nil
 }
 
-func (s *storage) maxRun() uint64 { return min(maxRun, uint64(s.keep)/4) }
+func (s *storage) maxRun() uint64 { return min(maxRun, uint64(s.maxBytes)/4) }
 
 // truncate drops the entries from index on.
 func (s *storage) truncate(index uint64) {
@@ -154,12 +154,12 @@ func (s *storage) truncate(index uint64) {
 	s.back.truncate(index)
 }
 
-// drop evicts the n oldest entries from the tail. The array is replaced when too much of it is
+// evict evicts the n oldest entries from the tail. The array is replaced when too much of it is
 // unused.
-func (s *storage) drop(n int) {
+func (s *storage) evict(n int) {
 	s.tail = s.tail[n:]
-	if s.dead += n; s.dead > len(s.tail)/8+64 {
-		s.tail, s.dead = slices.Clone(s.tail), 0
+	if s.unused += n; s.unused > len(s.tail)/8+64 {
+		s.tail, s.unused = slices.Clone(s.tail), 0
 	}
 }
 
@@ -186,9 +186,9 @@ func (s *storage) totalBefore(index uint64) uint64 {
 // NoteSnapshot notes a snapshot that this machine has taken.
 func (s *storage) NoteSnapshot(meta *raftpb.SnapshotMetadata, size uint64) error {
 	if meta.GetIndex() <= s.snapshotIndex() || meta.GetIndex() > s.last {
-		return fmt.Errorf("the log ends at %d and has a snapshot at %d", s.last, s.snapshotIndex())
+		return fmt.Errorf("snapshot index out of range: the log ends at %d and has a snapshot at %d", s.last, s.snapshotIndex())
 	}
-	s.snapshot, s.size, s.noted = meta, size, s.totalBefore(meta.GetIndex()+1)
+	s.snapshot, s.size, s.snapshotTotal = meta, size, s.totalBefore(meta.GetIndex()+1)
 	return nil
 }
 
@@ -199,9 +199,9 @@ func (s *storage) ApplySnapshot(meta *raftpb.SnapshotMetadata, size uint64) erro
 	}
 	index := meta.GetIndex()
 	s.snapshot, s.size = meta, size
-	s.first, s.before, s.last = index+1, meta.GetTerm(), index
-	s.runs, s.total, s.noted = nil, 0, 0
-	s.tail, s.bytes, s.dead = nil, 0, 0
+	s.first, s.prevTerm, s.last = index+1, meta.GetTerm(), index
+	s.runs, s.total, s.snapshotTotal = nil, 0, 0
+	s.tail, s.bytes, s.unused = nil, 0, 0
 	s.back.truncate(0)
 	return nil
 }
@@ -213,13 +213,13 @@ func (s *storage) Release(index uint64) error {
 	}
 	before, err := s.Term(index)
 	if err != nil {
-		return fmt.Errorf("entry %d is to be released: %w", index, err)
+		return fmt.Errorf("release entry %d: %w", index, err)
 	}
 	if n := index + 1 - min(index+1, s.tailFirst()); n > 0 {
 		for _, e := range s.tail[:n] {
 			s.bytes -= footprint(e)
 		}
-		s.drop(int(n))
+		s.evict(int(n))
 	}
 	total := s.totalBefore(index + 1)
 	n := sort.Search(len(s.runs), func(i int) bool { return s.runs[i].first > index+1 })
@@ -230,7 +230,7 @@ func (s *storage) Release(index uint64) error {
 	if index == s.last {
 		runs = nil
 	}
-	s.first, s.before, s.runs = index+1, before, runs
+	s.first, s.prevTerm, s.runs = index+1, before, runs
 	return nil
 }
 
@@ -249,7 +249,7 @@ func (s *storage) LastIndex() (uint64, error) { return s.last, nil }
 func (s *storage) Term(index uint64) (uint64, error) {
 	switch {
 	case index+1 == s.first:
-		return s.before, nil
+		return s.prevTerm, nil
 	case index < s.first:
 		return 0, raft.ErrCompacted
 	case index > s.last:
@@ -265,17 +265,17 @@ func (s *storage) Entries(lo, hi, maxSize uint64) ([]*raftpb.Entry, error) {
 		return nil, raft.ErrCompacted
 	}
 	if hi > s.last+1 {
-		return nil, errors.New("raftnode: Raft asks for entries that the log does not have")
+		return nil, errors.New("raftnode: Raft requests entries beyond the end of the log")
 	}
 	first := s.tailFirst()
 	if lo < first {
-		return limit(s.back.get(lo, min(hi, first), first), maxSize), nil
+		return limitBytes(s.back.get(lo, min(hi, first), first), maxSize), nil
 	}
-	return limit(s.tail[lo-first:hi-first], maxSize), nil
+	return limitBytes(s.tail[lo-first:hi-first], maxSize), nil
 }
 
-// limit returns the first entries that together fit in so many bytes, and at least one.
-func limit(entries []*raftpb.Entry, bytes uint64) []*raftpb.Entry {
+// limitBytes returns the first entries that together fit in so many bytes, and at least one.
+func limitBytes(entries []*raftpb.Entry, bytes uint64) []*raftpb.Entry {
 	size := uint64(0)
 	for i, e := range entries {
 		if size += uint64(proto.Size(e)); size > bytes && i > 0 {
@@ -291,7 +291,7 @@ func limit(entries []*raftpb.Entry, bytes uint64) []*raftpb.Entry {
 // for, and Raft retries.
 func (s *storage) Snapshot() (*raftpb.Snapshot, error) {
 	if s.snapshot == nil || !sameMembers(s.snapshot.GetConfState(), s.members) {
-		s.wanted = true
+		s.needSnapshot = true
 		return nil, raft.ErrSnapshotTemporarilyUnavailable
 	}
 	return &raftpb.Snapshot{Metadata: proto.Clone(s.snapshot).(*raftpb.SnapshotMetadata)}, nil

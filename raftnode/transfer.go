@@ -27,11 +27,11 @@ func (n *Node) Transfer() bool {
 
 func (n *Node) transferring() bool { return n.raw.BasicStatus().LeadTransferee != raft.None }
 
-// escapeSlowDisk makes a leader whose disk has stalled transfer its leadership: it could go on
+// transferFromStalledDisk makes a leader whose disk has stalled transfer its leadership: it could go on
 // sending heartbeats for ever while no request is answered.
-func (n *Node) escapeSlowDisk() {
-	if !n.role.leads || len(n.appends.stalled) == 0 || n.ticks-n.appends.stalled[0].since < n.cfg.ElectionTicks || n.transferring() {
+func (n *Node) transferFromStalledDisk() {
+	if !n.role.leads || len(n.appends.pending) == 0 || n.ticks-n.appends.pending[0].since < n.cfg.ElectionTicks || n.transferring() {
 		return
 	}
-	n.work.SlowDisk = n.Transfer()
+	n.work.DiskStalled = n.Transfer()
 }

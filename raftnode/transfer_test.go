@@ -6,7 +6,7 @@ import (
 	"etcd/raftnode"
 )
 
-func TestALeaderTransfersToTheMostUpToDateFollower(t *testing.T) {
+func TestTransferToMostUpToDateFollower(t *testing.T) {
 	for behind := range 2 {
 		c := grown(repeatable(t), 3)
 		old, f := c.leader(), c.followers()
@@ -27,7 +27,7 @@ func TestALeaderTransfersToTheMostUpToDateFollower(t *testing.T) {
 	}
 }
 
-func TestALeaderDoesNotTransferToASilentFollower(t *testing.T) {
+func TestNoTransferToSilentFollower(t *testing.T) {
 	for silent := range 2 {
 		c := grown(repeatable(t), 3)
 		old, f := c.leader(), c.followers()
@@ -43,7 +43,7 @@ func TestALeaderDoesNotTransferToASilentFollower(t *testing.T) {
 	}
 }
 
-func TestWhenALeaderCannotTransfer(t *testing.T) {
+func TestTransferNotPossible(t *testing.T) {
 	c := newCluster(repeatable(t))
 	if c.at(1).node.Transfer() {
 		t.Error("a machine alone hands over")
@@ -62,7 +62,7 @@ func TestWhenALeaderCannotTransfer(t *testing.T) {
 	}
 }
 
-func TestATransferMidwayLosesNothing(t *testing.T) {
+func TestTransferLosesNoProposal(t *testing.T) {
 	c := grown(repeatable(t), 3)
 	var all []*ticket
 	for range 6 {
@@ -83,7 +83,7 @@ func TestATransferMidwayLosesNothing(t *testing.T) {
 	c.wantSame()
 }
 
-func TestALeaderWhoseDiskHangsStepsDown(t *testing.T) {
+func TestLeaderWithStalledDiskTransfers(t *testing.T) {
 	c := grown(repeatable(t), 3)
 	old := c.leader()
 	c.pass(3)
@@ -98,8 +98,8 @@ func TestALeaderWhoseDiskHangsStepsDown(t *testing.T) {
 	if c.leader() == old {
 		t.Fatal("it still leads")
 	}
-	if old.slowDisk != 1 {
-		t.Fatalf("a slow disk is reported %d times, want 1", old.slowDisk)
+	if old.diskStalled != 1 {
+		t.Fatalf("a stalled disk is reported %d times, want 1", old.diskStalled)
 	}
 	c.wantDone(there)
 	write := c.leader().propose()
@@ -112,7 +112,7 @@ func TestALeaderWhoseDiskHangsStepsDown(t *testing.T) {
 	c.wantSame()
 }
 
-func TestALeaderWhoseDiskIsSlowDoesNotStepDown(t *testing.T) {
+func TestLeaderWithSlowDiskKeepsLeading(t *testing.T) {
 	c := grown(repeatable(t), 3)
 	old := c.leader()
 	for range 5 {

@@ -23,7 +23,7 @@ const raiseID = 0
 
 // versions are what this machine knows of the programs of members, and of a raise in flight.
 type versions struct {
-	told    map[uint64]version.Range // which versions of a cluster members understand
+	ranges  map[uint64]version.Range // which versions of a cluster members understand
 	due     uint32                   // what the next call of Work raises the version to, 0 for nothing
 	raising uint32                   // what was proposed by this leader and is not applied yet, 0 for nothing
 }
@@ -31,7 +31,7 @@ type versions struct {
 // Understands notes which versions of a cluster the program of a member understands, according
 // to its last handshake. The zero range takes that back: the peer may be somebody else.
 func (n *Node) Understands(member uint64, commands version.Range) {
-	n.members.versions.told[member] = commands
+	n.members.versions.ranges[member] = commands
 }
 
 // Version returns the version that the cluster has, or will have when the raise that this
@@ -39,8 +39,8 @@ func (n *Node) Understands(member uint64, commands version.Range) {
 // part. It is 0 as long as this machine does not know it.
 func (n *Node) Version() uint32 { return max(n.members.roster.Version, n.members.versions.raising) }
 
-// lookAtVersions decides whether the next call of Work raises the version.
-func (n *Node) lookAtVersions() {
+// scheduleRaise decides whether the next call of Work raises the version.
+func (n *Node) scheduleRaise() {
 	v := &n.members.versions
 	v.due = 0
 	if n.role.leads && n.mayChange() && !n.transferring() && !n.full() {
@@ -61,7 +61,7 @@ func (m *membership) raisable(own version.Range, alive func(id uint64) bool) uin
 		if id == m.self {
 			continue
 		}
-		told, ok := m.versions.told[id]
+		told, ok := m.versions.ranges[id]
 		if !ok || !alive(id) {
 			return 0
 		}
@@ -74,7 +74,7 @@ func (m *membership) raisable(own version.Range, alive func(id uint64) bool) uin
 	return 0
 }
 
-// raise proposes what lookAtVersions has decided. It counts as a conf change: no machine
+// raise proposes what scheduleRaise has decided. It counts as a conf change: no machine
 // joins meanwhile that could not apply it.
 func (n *Node) raise(now uint64) {
 	v := &n.members.versions
@@ -84,14 +84,14 @@ func (n *Node) raise(now uint64) {
 		return
 	}
 	if n.step(&raftpb.Entry{Data: encodeEntry(raiseID, now, n.cfg.RaiseTo(to))}) == nil {
-		n.members.proposed()
+		n.members.noteProposed()
 		v.raising = to
 	}
 }
 
-// raised notes the index of an entry that raises the version, when it is handed out.
-func (m *membership) raised(index, id uint64) {
+// noteRaise notes the index of an entry that raises the version, when it is handed out.
+func (m *membership) noteRaise(index, id uint64) {
 	if id == raiseID && m.versions.raising > 0 {
-		m.handedOut(index)
+		m.noteHandedOut(index)
 	}
 }

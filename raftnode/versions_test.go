@@ -35,7 +35,7 @@ func (c *cluster) wantVersion(want uint32) {
 	}
 }
 
-func TestTheVersionIsRaisedWhenAllUnderstandAHigherOne(t *testing.T) {
+func TestVersionIsRaisedWhenAllUnderstandIt(t *testing.T) {
 	c := grown(repeatable(t), 3, programs(5))
 	f := c.followers()
 	c.pass(3)
@@ -57,13 +57,13 @@ func TestTheVersionIsRaisedWhenAllUnderstandAHigherOne(t *testing.T) {
 	}
 }
 
-func TestASingleMachineRaisesTheVersion(t *testing.T) {
+func TestSingleMachineRaisesVersion(t *testing.T) {
 	c := newCluster(repeatable(t), programs(2))
 	c.pass(3)
 	c.wantVersion(2)
 }
 
-func TestTheVersionWaitsForMembersThatAreDown(t *testing.T) {
+func TestVersionWaitsForMembersThatAreDown(t *testing.T) {
 	c := grown(repeatable(t), 3, programs(2))
 	f := c.followers()
 	c.isolate(f[0])
@@ -75,7 +75,7 @@ func TestTheVersionWaitsForMembersThatAreDown(t *testing.T) {
 	c.wantVersion(2)
 }
 
-func TestALearnerCountsForTheVersion(t *testing.T) {
+func TestLearnerCountsForVersion(t *testing.T) {
 	c := newCluster(repeatable(t), programs(1))
 	learner := c.joiner()
 	ask := c.leader().changeAs(raftnode.KindAdd, learner.id, "m p c understands 1")
@@ -88,7 +88,7 @@ func TestALearnerCountsForTheVersion(t *testing.T) {
 	c.wantVersion(1)
 }
 
-func TestAnOlderProgramCannotJoin(t *testing.T) {
+func TestOlderProgramCannotJoin(t *testing.T) {
 	c := newCluster(repeatable(t), programs(3))
 	c.pass(3)
 	c.wantVersion(3)
@@ -103,7 +103,7 @@ func TestAnOlderProgramCannotJoin(t *testing.T) {
 }
 
 // A join concurrent with a raise never leaves a member that does not understand the version.
-func TestAJoinConcurrentWithARaise(t *testing.T) {
+func TestJoinDuringRaise(t *testing.T) {
 	c := grown(repeatable(t), 2, programs(2))
 	c.leader().node.Understands(c.followers()[0].id, understands(2))
 	joiner := c.joiner()

@@ -37,18 +37,18 @@ type Work struct {
 	Leaderless *Leaderless
 	// Fullness is set when the log has become full, and when it has room again.
 	Fullness *Fullness
-	// SlowDisk says that this leader transfers its leadership, because its disk has not
+	// DiskStalled says that this leader transfers its leadership, because its disk has not
 	// answered for an election timeout.
-	SlowDisk bool
-	// Unpromoted is why a learner that has caught up is not promoted yet. That is retried at
+	DiskStalled bool
+	// PromoteErr is why a learner that has caught up is not promoted yet. That is retried at
 	// the next tick.
-	Unpromoted error
+	PromoteErr error
 	// Unappliable is an entry without which this machine must not go on. The Node must not be
 	// called after that.
 	Unappliable *Unappliable
 	// Skipped are entries that were to be skipped.
 	Skipped []Skipped
-	// ReadBack asks for entries on disk, for HasRead.
+	// ReadBack asks for entries on disk, for ReadBackDone.
 	ReadBack *ReadBack
 	// Release is up to which entry the log on disk may be removed; 0: nothing new. Nothing up
 	// to there is read back any more, unless it was asked for earlier.
@@ -107,16 +107,16 @@ type Leader struct {
 func (n *Node) Work(now Reading) (Work, bool) {
 	n.campaignAlone()
 	n.propose(n.clock.At(now))
-	n.askReadIndex()
+	n.startReadIndex()
 	released := n.release()
 	n.stepHeldSnapshot()
 	if !released && n.raw.HasReady() {
 		n.ready(now)
 	}
-	n.noteFull()
-	n.askReadBack()
-	if n.storage.wanted || n.full() {
-		n.askSnapshot()
+	n.reportFullness()
+	n.requestReadBack()
+	if n.storage.needSnapshot || n.full() {
+		n.requestSnapshot()
 	}
 	n.work.Reads = n.reads.release(n.committed.handedOut, n.work.Reads)
 	if n.role.leads {
@@ -132,14 +132,14 @@ func (n *Node) Work(now Reading) (Work, bool) {
 
 func (w *Work) empty() bool {
 	return w.Append == nil && w.Apply == nil && w.TakeSnapshot == nil && w.Leader == nil &&
-		w.Install == nil && w.Leaderless == nil && w.Fullness == nil && !w.SlowDisk && w.ReadBack == nil && w.Release == 0 && w.Unpromoted == nil && !w.Removed && w.Unappliable == nil && len(w.Skipped) == 0 && len(w.Reads) == 0 && len(w.Failed) == 0 &&
+		w.Install == nil && w.Leaderless == nil && w.Fullness == nil && !w.DiskStalled && w.ReadBack == nil && w.Release == 0 && w.PromoteErr == nil && !w.Removed && w.Unappliable == nil && len(w.Skipped) == 0 && len(w.Reads) == 0 && len(w.Failed) == 0 &&
 		len(w.Messages) == 0 && len(w.Forwards) == 0 && len(w.Rejects) == 0
 }
 
 // campaignAlone makes a machine that is the only voter lead at once instead of
 // waiting for an election timeout.
 func (n *Node) campaignAlone() {
-	if n.role.leader != raft.None || !n.members.votesAlone(n.cfg.MemberID) {
+	if n.role.leader != raft.None || !n.members.isOnlyVoter(n.cfg.MemberID) {
 		return
 	}
 	status := n.raw.BasicStatus()
@@ -156,7 +156,7 @@ func (n *Node) ready(now Reading) {
 	}
 	if rd.SoftState != nil {
 		n.proposals.retryRejected()
-		n.reads.askAgain()
+		n.reads.retryNow()
 		n.role.leader = rd.SoftState.Lead
 		leads := rd.SoftState.RaftState == raft.StateLeader
 		if leads && !n.role.leads {
@@ -168,8 +168,8 @@ func (n *Node) ready(now Reading) {
 			n.members.stepDown()
 		}
 	}
-	if leader := (Leader{ID: n.role.leader, Term: n.role.term, Self: n.role.leads}); leader != n.role.told {
-		n.role.told = leader
+	if leader := (Leader{ID: n.role.leader, Term: n.role.term, Self: n.role.leads}); leader != n.role.reported {
+		n.role.reported = leader
 		n.work.Leader = &leader
 	}
 	for _, rs := range rd.ReadStates {
@@ -181,13 +181,13 @@ func (n *Node) ready(now Reading) {
 			n.work.Append = newAppend(m)
 			n.clock.reachAll(n.work.Append.Entries, now)
 			n.noteLast(n.work.Append)
-			n.stall(n.work.Append)
+			n.addPending(n.work.Append)
 		case raftpb.MsgStorageApply:
 			n.hold(m)
 		default:
-			n.reads.questions.sent(m)
+			n.reads.sentContexts.note(m)
 			n.work.Messages = append(n.work.Messages, m)
 		}
 	}
-	n.appends.surely = n.appends.last
+	n.appends.untruncated = n.appends.last
 }

@@ -22,11 +22,11 @@ var encoding = proto.MarshalOptions{Deterministic: true}
 //   - members with an id and a name that is a single path component.
 func Encode(c *storepb.Command) []byte {
 	if err := check(c); err != nil {
-		panic(fmt.Sprintf("store: encoding a command: %v", err))
+		panic(fmt.Sprintf("store: encode command: %v", err))
 	}
 	data, err := encoding.Marshal(c)
 	if err != nil {
-		panic(fmt.Sprintf("store: encoding a command: %v", err))
+		panic(fmt.Sprintf("store: encode command: %v", err))
 	}
 	return data
 }
@@ -46,11 +46,11 @@ func decode(data []byte) (*storepb.Command, error) {
 }
 
 // ErrNewer is why a command, or a snapshot, of a newer version is not understood.
-var ErrNewer = errors.New("a newer version has written it")
+var ErrNewer = errors.New("written by a newer version")
 
 var (
-	errNewer  = fmt.Errorf("%w: it has fields this version does not know", ErrNewer)
-	errNoKind = errors.New("it is of no kind")
+	errNewer  = fmt.Errorf("%w: unknown fields", ErrNewer)
+	errNoKind = errors.New("no command kind")
 	errTTL    = errors.New("negative time to live")
 )
 
@@ -109,7 +109,7 @@ func checkMember(m proto.Message, member *storepb.Member) error {
 		return errNewer
 	}
 	if member.GetId() == 0 {
-		return errors.New("member without an id")
+		return errors.New("member without an ID")
 	}
 	if name := member.GetName(); strings.Contains(name, "/") || !tree.Clean("/"+name) || name == "" {
 		return fmt.Errorf("member name %.100q is not a path component", name)

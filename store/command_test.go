@@ -16,7 +16,7 @@ import (
 var badPaths = []string{"", "a", "//", "/a/", "/a//b", "/.", "/..", "/a/./b", "/a/../b", "/a/..", "a/b"}
 
 // A command that is not understood is an error, and must not change anything.
-func TestApplyRefusesWhatItDoesNotUnderstand(t *testing.T) {
+func TestApplyRefusesInvalidCommands(t *testing.T) {
 	unknownField := protowire.AppendVarint(protowire.AppendTag(nil, 1000, protowire.VarintType), 1)
 	newer := func(c *storepb.Command, inner proto.Message) *storepb.Command {
 		inner.ProtoReflect().SetUnknown(unknownField)
@@ -81,7 +81,7 @@ func TestApplyRefusesWhatItDoesNotUnderstand(t *testing.T) {
 	}
 	for name, data := range map[string][]byte{
 		"garbage":     []byte("garbage"),
-		"cut short":   store.Encode(set("/abc", "1"))[:5],
+		"truncated":   store.Encode(set("/abc", "1"))[:5],
 		"bad text":    protowire.AppendBytes([]byte{0x0a}, protowire.AppendBytes([]byte{0x0a}, []byte("/\xff"))),
 		"kind unseen": protowire.AppendBytes(protowire.AppendTag(nil, 99, protowire.BytesType), nil),
 	} {
@@ -97,7 +97,7 @@ func TestApplyRefusesWhatItDoesNotUnderstand(t *testing.T) {
 	}
 }
 
-func TestApplyNeedsRisingIndexes(t *testing.T) {
+func TestApplyNeedsIncreasingIndexes(t *testing.T) {
 	s := filled(t, set("/a", "1"), set("/a", "2"))
 	for index := range uint64(3) {
 		if _, err := s.Apply(index, 0, store.Encode(set("/a", "3"))); err == nil {

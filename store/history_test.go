@@ -20,7 +20,7 @@ func indexes(h tree.History, from uint64) []uint64 {
 	return got
 }
 
-func TestFromFindsTheStartBetweenGaps(t *testing.T) {
+func TestHistoryFromBetweenGaps(t *testing.T) {
 	const limit = 1000
 	s := filled(t, configure(limit))
 	// Enough events for several chunks, with gaps in their indexes, the oldest
@@ -49,7 +49,7 @@ func TestFromFindsTheStartBetweenGaps(t *testing.T) {
 	}
 }
 
-func TestClearedIsExact(t *testing.T) {
+func TestHistoryCleared(t *testing.T) {
 	s := filled(t, configure(3))
 	want := []string{"0: []", "0: [2]", "0: [2 3]", "0: [2 3 5]", "2: [3 5 6]", "3: [5 6 7]"}
 	check := func(at int) {
@@ -74,7 +74,7 @@ func TestClearedIsExact(t *testing.T) {
 	check(2)
 }
 
-func TestWithoutHistoryEventsAreStillReported(t *testing.T) {
+func TestEventsWithoutHistory(t *testing.T) {
 	s := filled(t, configure(0))
 	result := apply(t, s, 2, 0, set("/a", "1"))
 	if got := show(result); got != `set /a="1" 2/2` || !result.Published {
@@ -86,7 +86,7 @@ func TestWithoutHistoryEventsAreStillReported(t *testing.T) {
 	}
 }
 
-func TestARefreshIsNotInTheHistory(t *testing.T) {
+func TestRefreshIsNotInHistory(t *testing.T) {
 	s := filled(t, set("/a", "1", ttl(5)), set("/a", "", refresh, ttl(9)), set("/a", "2"))
 	want := `set /a="1" 1/1 @1005` + "\n" + `set /a="2" 3/3 was /a="1" 2/2 @1009`
 	if got := events(s.History(), 0); got != want {
@@ -94,7 +94,7 @@ func TestARefreshIsNotInTheHistory(t *testing.T) {
 	}
 }
 
-func TestHistoryIsBoundedInBytes(t *testing.T) {
+func TestHistoryByteLimit(t *testing.T) {
 	s := store.New()
 	large := strings.Repeat("x", 1<<20)
 	// From the second event on, each counts its previous value as well.
@@ -124,7 +124,7 @@ func TestHistoryIsBoundedInBytes(t *testing.T) {
 	}
 }
 
-func TestAnEventOverTheBoundLeavesNoHistory(t *testing.T) {
+func TestEventOverHistoryByteLimit(t *testing.T) {
 	s := filled(t, set("/a", "1"))
 	apply(t, s, 2, 0, set("/a", strings.Repeat("x", tree.MaxHistoryBytes)))
 	if h := s.History(); h.Len() != 0 || h.Cleared() != 2 {
@@ -138,7 +138,7 @@ func TestAnEventOverTheBoundLeavesNoHistory(t *testing.T) {
 
 // Views of every age stay as they were while the store goes on, and may be
 // read in other goroutines meanwhile; the race detector watches.
-func TestViewsDoNotChange(t *testing.T) {
+func TestHistoryViewsAreImmutable(t *testing.T) {
 	type view struct {
 		history tree.History
 		want    string

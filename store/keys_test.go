@@ -29,10 +29,10 @@ func TestCommands(t *testing.T) {
 			{set("/a", "2"), `set /a="2" 2/2 was /a="1" 1/1`},
 			{set("/a", ""), `set /a="" 3/3 was /a="2" 2/2`},
 		}, []string{`/a="" 3/3`}},
-		{"set makes parents, permanent ones", []step{
+		{"set creates permanent parents", []step{
 			{set("/a/b/c", "1", ttl(5)), `set /a/b/c="1" 1/1 @1005`},
 		}, []string{"/a/ 1/1", "/a/b/ 1/1", `/a/b/c="1" 1/1 @1005`}},
-		{"a file stands in the way of anything below it", []step{
+		{"a file cannot have children", []step{
 			{set("/f", "1"), `set /f="1" 1/1`},
 			{set("/f/a", "x"), `104 /f because of /f="1" 1/1`},
 			{set("/f/a/b/c", "x"), `104 /f because of /f="1" 1/1`},
@@ -46,13 +46,13 @@ func TestCommands(t *testing.T) {
 			{remove("/f/a", prevValue("z")), `104 /f because of /f="1" 1/1`},
 			{remove("/f/a", missing), `104 /f because of /f="1" 1/1`},
 		}, []string{`/f="1" 1/1`}},
-		{"nothing is made when a set is refused", []step{
+		{"a refused set creates nothing", []step{
 			{set("/d/f", "1"), `set /d/f="1" 1/1`},
 			{set("/d/f/x/y", "1"), `104 /d/f because of /d/f="1" 1/1`},
 			{set("/e/x", "1", exist), "100 /e"},
 			{set("/e/x", "1", prevIndex(1)), "100 /e"},
 		}, []string{"/d/ 1/1", `/d/f="1" 1/1`}},
-		{"directories are made by name", []step{
+		{"directories are created on request", []step{
 			{set("/d", "ignored", dir), "set /d/ 1/1"},
 			{set("/d", "", dir), "102 /d because of /d/ 1/1"},
 			{set("/d", "x"), "102 /d because of /d/ 1/1"},
@@ -195,7 +195,7 @@ func TestCommands(t *testing.T) {
 			{remove("/b", missing), "100 /b"},
 			{remove("/b/c", missing), "100 /b"},
 		}, []string{`/a="1" 1/1`}},
-		{"expire takes the node it was meant for only", []step{
+		{"expire removes only the node it was proposed for", []step{
 			{set("/a", "1", ttl(5)), `set /a="1" 1/1 @1005`},
 			{set("/a", "2", ttl(5), exist), `update /a="2" 1/2 @1005 was /a="1" 1/1 @1005`},
 			{expire("/a", 1, 1005), "nothing"},
@@ -241,7 +241,7 @@ func TestCommands(t *testing.T) {
 }
 
 // Refused commands are counted by their intended action.
-func TestActionOfWhatIsRefused(t *testing.T) {
+func TestActionOfRefusedCommand(t *testing.T) {
 	tests := []struct {
 		command *storepb.Command
 		want    tree.Action
@@ -269,7 +269,7 @@ func TestActionOfWhatIsRefused(t *testing.T) {
 }
 
 // A deadline of 0 would mean never, so a time to live of 0 must not lead to it.
-func TestDeadlineIsNeverMistakenForNone(t *testing.T) {
+func TestDeadlineIsNeverZero(t *testing.T) {
 	s := store.New()
 	apply(t, s, 1, 0, set("/a", "", ttl(0)))
 	apply(t, s, 2, math.MaxUint64-3, set("/b", "", ttl(4)))
@@ -333,7 +333,7 @@ func TestChildrenSkipsSubtrees(t *testing.T) {
 	}
 }
 
-func TestExpiredInOrderOfDeadlines(t *testing.T) {
+func TestExpiredOrder(t *testing.T) {
 	s := filled(t,
 		set("/c", "", ttl(3)), set("/a", "", ttl(5)), set("/b", "", ttl(3)), set("/p", ""), set("/d", "", dir, ttl(1)),
 		set("/d/x", "", ttl(2)), set("/e", "", ttl(4)), set("/e", ""), set("/f/g", "", ttl(1)), remove("/f", recursive),

@@ -45,20 +45,20 @@ func DecodeMember(command []byte) (MemberChange, error) {
 	}
 	c, err := decode(command)
 	if err != nil {
-		return MemberChange{}, fmt.Errorf("store: a command is not understood: %w", err)
+		return MemberChange{}, fmt.Errorf("store: invalid command: %w", err)
 	}
 	switch kind := c.GetKind().(type) {
 	case *storepb.Command_SetMember:
 		m := memberOf(kind.SetMember.GetMember())
-		if err := m.checkTexts(); err != nil {
-			return MemberChange{}, fmt.Errorf("store: a member must not be proposed: %w", err)
+		if err := m.checkLengths(); err != nil {
+			return MemberChange{}, fmt.Errorf("store: invalid member: %w", err)
 		}
 		u := kind.SetMember.GetUnderstands()
 		return MemberChange{Member: m, Commands: version.Range{Min: u.GetMin(), Max: u.GetMax()}}, nil
 	case *storepb.Command_RemoveMember:
 		return MemberChange{Member: Member{ID: kind.RemoveMember.GetId()}, Removes: true}, nil
 	}
-	return MemberChange{}, errors.New("store: the command is not about a member")
+	return MemberChange{}, errors.New("store: not a member command")
 }
 
 func memberOf(m *storepb.Member) Member {
@@ -90,7 +90,7 @@ func (s *Store) setMember(m *storepb.Member) tree.Outcome {
 	}
 	s.members = members
 
-	if file := s.leftFile(former); file != "" {
+	if file := s.orphanedFile(former); file != "" {
 		s.tree.Unlink(file)
 	}
 	outcome := s.tree.Set(s.index, s.time, &storepb.Set{Path: member.path(), Value: []byte(member.value())})
@@ -108,7 +108,7 @@ func (s *Store) removeMember(id uint64) tree.Outcome {
 	if at, found := slices.BinarySearch(s.removed, id); !found {
 		s.removed = slices.Insert(slices.Clone(s.removed), at, id)
 	}
-	file := s.leftFile(member)
+	file := s.orphanedFile(member)
 	if file == "" {
 		return tree.Outcome{}
 	}
@@ -116,9 +116,9 @@ func (s *Store) removeMember(id uint64) tree.Outcome {
 	return tree.Outcome{Event: outcome.Event, Published: outcome.Published}
 }
 
-// leftFile returns the path of the file of a former member, "" if there is none or a
+// orphanedFile returns the path of the file of a former member, "" if there is none or a
 // present member has its name.
-func (s *Store) leftFile(former Member) string {
+func (s *Store) orphanedFile(former Member) string {
 	if former.ID == 0 || slices.ContainsFunc(s.members, func(m Member) bool { return m.Name == former.Name }) {
 		return ""
 	}

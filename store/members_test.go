@@ -11,7 +11,7 @@ import (
 	"etcd/version"
 )
 
-func TestMembersAreFiles(t *testing.T) {
+func TestMemberFiles(t *testing.T) {
 	moved := member(2, "b")
 	moved.PeerUrl = "http://b:8001"
 	steps := []step{
@@ -45,7 +45,7 @@ func TestMembersAreFiles(t *testing.T) {
 	}
 }
 
-func TestMembersAreSortedAndTheirs(t *testing.T) {
+func TestMembersAreSortedCopies(t *testing.T) {
 	s := filled(t, setMember(member(3, "c")), setMember(member(1, "a")), setMember(member(2, "b")))
 	var names []string
 	for _, m := range s.Members() {
@@ -73,7 +73,7 @@ func TestSnapshotsKeepTheirMembers(t *testing.T) {
 }
 
 // Two members may have the same name for a while, when a machine is replaced.
-func TestTheFileStaysWhileAnyMemberHasItsName(t *testing.T) {
+func TestSharedMemberFile(t *testing.T) {
 	s := filled(t, setMember(member(1, "a")), setMember(member(2, "a")))
 	if got := show(apply(t, s, 3, 0, removeMember(1))); got != "nothing" {
 		t.Errorf("got %s", got)
@@ -88,7 +88,7 @@ func TestTheFileStaysWhileAnyMemberHasItsName(t *testing.T) {
 }
 
 // Membership must not fail because of what a client wrote.
-func TestKeysInTheWayOfMembers(t *testing.T) {
+func TestKeysInPlaceOfMemberFiles(t *testing.T) {
 	t.Run("a file for a directory", func(t *testing.T) {
 		s := filled(t, set("/_etcd", "x"))
 		if got := show(apply(t, s, 2, 0, setMember(member(1, "a")))); got != "nothing" {

@@ -316,7 +316,7 @@ func (m *model) setMember(c *storepb.Member) string {
 	}
 	former := m.members[c.GetId()]
 	m.members[c.GetId()] = c
-	if path := m.leftFile(former); path != "" {
+	if path := m.orphanedFile(former); path != "" {
 		m.cut(path)
 	}
 	path := "/_etcd/machines/" + c.GetName()
@@ -340,7 +340,7 @@ func (m *model) removeMember(id uint64) string {
 		m.removed[id] = true
 	}
 	delete(m.members, id)
-	path := m.leftFile(former)
+	path := m.orphanedFile(former)
 	if path == "" {
 		return "nothing"
 	}
@@ -348,9 +348,9 @@ func (m *model) removeMember(id uint64) string {
 	return m.remove("delete", path, file)
 }
 
-// leftFile returns the path of the file of a former member, "" if there is
+// orphanedFile returns the path of the file of a former member, "" if there is
 // none.
-func (m *model) leftFile(former *storepb.Member) string {
+func (m *model) orphanedFile(former *storepb.Member) string {
 	if former == nil {
 		return ""
 	}

@@ -100,7 +100,7 @@ func drawMembership(t *rapid.T) *storepb.Command {
 
 // After every command the store equals the model. So does a second store that
 // is written to a snapshot and restored again and again.
-func TestTheStoreIsLikeTheModel(t *testing.T) {
+func TestStoreMatchesModel(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		m, s, revived := newModel(), store.New(), store.New()
 		var index, now uint64

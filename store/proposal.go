@@ -28,7 +28,7 @@ const (
 	childName = len("/") + 20 // what Create adds to a path
 )
 
-var errReserved = errors.New("the path belongs to etcd itself")
+var errReserved = errors.New("the path is reserved for etcd itself")
 
 // Reserved reports whether a clean path belongs to etcd itself, so that no command of a client
 // may write there.
@@ -46,7 +46,7 @@ func CheckProposal(command []byte) error {
 	}
 	c, err := decode(command)
 	if err != nil {
-		return fmt.Errorf("store: a command is not understood: %w", err)
+		return fmt.Errorf("store: invalid command: %w", err)
 	}
 	switch kind := c.GetKind().(type) {
 	case *storepb.Command_Set:
@@ -59,23 +59,23 @@ func CheckProposal(command []byte) error {
 		err = checkLength("path", kind.Expire.GetPath(), MaxPath)
 	case *storepb.Command_Configure:
 		if limit := kind.Configure.GetHistoryLimit(); limit > MaxHistory {
-			err = fmt.Errorf("a history of %d events, at most %d are kept", limit, MaxHistory)
+			err = fmt.Errorf("history limit %d exceeds the maximum of %d", limit, MaxHistory)
 		}
 		if most := kind.Configure.GetMaxMembers(); most > MaxMembers {
-			err = fmt.Errorf("a cluster of %d machines, at most %d are let in", most, MaxMembers)
+			err = fmt.Errorf("member limit %d exceeds the maximum of %d", most, MaxMembers)
 		}
 	default:
-		err = errors.New("it is not for keys")
+		err = errors.New("not a command for keys")
 	}
 	if err != nil {
-		return fmt.Errorf("store: a command must not be proposed: %w", err)
+		return fmt.Errorf("store: command must not be proposed: %w", err)
 	}
 	return nil
 }
 
 func checkSize(command []byte) error {
 	if len(command) > MaxCommand {
-		return fmt.Errorf("store: a command has %d bytes, at most %d are taken", len(command), MaxCommand)
+		return fmt.Errorf("store: command of %d bytes exceeds the maximum of %d", len(command), MaxCommand)
 	}
 	return nil
 }
@@ -89,13 +89,13 @@ func checkWritable(path string, most int) error {
 
 func checkLength(what, text string, most int) error {
 	if len(text) > most {
-		return fmt.Errorf("a %s of %d bytes, at most %d are taken", what, len(text), most)
+		return fmt.Errorf("%s of %d bytes exceeds the maximum of %d", what, len(text), most)
 	}
 	return nil
 }
 
-// checkTexts bounds what a member says of itself.
-func (m Member) checkTexts() error {
+// checkLengths bounds what a member says of itself.
+func (m Member) checkLengths() error {
 	return errors.Join(
 		checkLength("name", m.Name, maxMemberText),
 		checkLength("peer URL", m.PeerURL, maxMemberText),

@@ -21,23 +21,23 @@ func TestCheckProposal(t *testing.T) {
 		{"a set", set("/a/b", "1", ttl(5), prevValue("0")), true},
 		{"a creation", create("/a", "1"), true},
 		{"a deletion", remove("/a"), true},
-		{"an expiry", expire("/a", 3, 5), true},
-		{"a setting", configure(1000), true},
+		{"an expiration", expire("/a", 3, 5), true},
+		{"a configuration", configure(1000), true},
 		{"the longest path", set(long(store.MaxPath), "1"), true},
 		{"the longest value", set(long(store.MaxPath), strings.Repeat("v", store.MaxValue), prevValue(strings.Repeat("p", store.MaxPath))), true},
-		{"a longer path", set(long(store.MaxPath+1), "1"), false},
-		{"a longer path to delete", remove(long(store.MaxPath + 1)), false},
-		{"a longer path to expire", expire(long(store.MaxPath+1), 3, 5), false},
-		{"a path that gets longer", create(long(store.MaxPath), "1"), false},
-		{"a longer value", set("/a", strings.Repeat("v", store.MaxCommand)), false},
-		{"a longer history", configure(store.MaxHistory + 1), false},
-		{"a key of etcd", set("/_etcd/machines/a", "raft=http://evil"), false},
-		{"a directory of etcd", create("/_etcd", "1"), false},
-		{"a deletion of what is etcd's", remove("/_etcd/machines/a"), false},
-		{"another one", remove("/ephemeralNodes"), false},
-		{"a member", setMember(member(1, "a")), false},
-		{"a removal", removeMember(1), false},
-		{"a beginning", bootstrap(member(1, "a"), 3), false},
+		{"a path that is too long", set(long(store.MaxPath+1), "1"), false},
+		{"a path to delete that is too long", remove(long(store.MaxPath + 1)), false},
+		{"a path to expire that is too long", expire(long(store.MaxPath+1), 3, 5), false},
+		{"a parent that is too long", create(long(store.MaxPath), "1"), false},
+		{"a value that is too long", set("/a", strings.Repeat("v", store.MaxCommand)), false},
+		{"a history limit that is too high", configure(store.MaxHistory + 1), false},
+		{"a reserved key", set("/_etcd/machines/a", "raft=http://evil"), false},
+		{"a reserved directory", create("/_etcd", "1"), false},
+		{"deletion of a reserved key", remove("/_etcd/machines/a"), false},
+		{"deletion of a reserved directory", remove("/ephemeralNodes"), false},
+		{"a new member", setMember(member(1, "a")), false},
+		{"removal of a member", removeMember(1), false},
+		{"a bootstrap", bootstrap(member(1, "a"), 3), false},
 		{"a negative time to live", set("/a", "1", ttl(-1)), false},
 		{"a path that is not clean", set("/a/../b", "1"), false},
 		{"nothing", &storepb.Command{}, false},
@@ -66,7 +66,7 @@ func TestCheckProposal(t *testing.T) {
 }
 
 // A member longer than any can be is refused.
-func TestAMemberIsBounded(t *testing.T) {
+func TestDecodeMemberLimits(t *testing.T) {
 	m := member(1, "a")
 	m.PeerUrl = "http://" + strings.Repeat("a", 5<<20)
 	data, err := proto.Marshal(setMember(m))

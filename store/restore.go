@@ -19,18 +19,18 @@ func Restore(r io.Reader) (*Store, error) {
 	in := newMessageReader(r)
 	s := New()
 	if err := s.restore(in); err != nil {
-		return nil, fmt.Errorf("store: reading a snapshot: %w", err)
+		return nil, fmt.Errorf("store: restore snapshot: %w", err)
 	}
 	return s, nil
 }
 
 func (s *Store) restore(in *messageReader) error {
 	header := new(storepb.SnapshotHeader)
-	if err := in.readAny(header); err != nil {
+	if err := in.readUnchecked(header); err != nil {
 		return fmt.Errorf("header: %w", err)
 	}
 	if format := header.GetFormatVersion(); !Snapshots.Has(format) {
-		return fmt.Errorf("%w: it has format version %d, this program reads %s", ErrNewer, format, Snapshots)
+		return fmt.Errorf("%w: format version %d, and this program reads %s", ErrNewer, format, Snapshots)
 	}
 	if err := checkUnknown(header); err != nil {
 		return fmt.Errorf("header: %w", err)
@@ -53,7 +53,7 @@ func (s *Store) restore(in *messageReader) error {
 		return err
 	}
 	s.tree = loader.Tree()
-	return in.end()
+	return in.expectEOF()
 }
 
 // restoreFormat1 reads a snapshot from before there were sections.
@@ -76,7 +76,7 @@ func (s *Store) restoreFormat1(in *messageReader, header *storepb.SnapshotHeader
 		return fmt.Errorf("events: %w", err)
 	}
 	s.tree = loader.Tree()
-	return in.end()
+	return in.expectEOF()
 }
 
 // each calls read for each of count messages, until the first error.
@@ -91,7 +91,7 @@ func each(count uint64, read func() error) error {
 
 func (s *Store) restoreCluster(in *messageReader, count uint64) error {
 	m := new(storepb.Cluster)
-	if err := in.readOnly(m, count); err != nil {
+	if err := in.readSingle(m, count); err != nil {
 		return err
 	}
 	if err := checkVersion(m.GetVersion()); err != nil { // first, because the rest of it may be new as well
@@ -107,7 +107,7 @@ func (s *Store) restoreCluster(in *messageReader, count uint64) error {
 func (s *Store) restoreRemoved(removed []uint64) error {
 	for i, id := range removed {
 		if id == 0 || i > 0 && id <= removed[i-1] {
-			return errors.New("the removed members are out of order")
+			return errors.New("removed members are out of order")
 		}
 	}
 	s.removed = removed
@@ -116,7 +116,7 @@ func (s *Store) restoreRemoved(removed []uint64) error {
 
 func (s *Store) restoreTree(in *messageReader, count uint64) (*tree.Loader, error) {
 	m := new(storepb.Tree)
-	if err := in.readOnly(m, count); err != nil {
+	if err := in.readSingle(m, count); err != nil {
 		return nil, err
 	}
 	if err := checkUnknown(m); err != nil {
@@ -158,7 +158,7 @@ func restoreEvent(in *messageReader, loader *tree.Loader) error {
 		return err
 	}
 	if m.GetAction() < 0 || m.GetAction() > math.MaxUint8 {
-		return fmt.Errorf("action %d is not known", m.GetAction())
+		return fmt.Errorf("unknown action %d", m.GetAction())
 	}
 	event := tree.Event{Index: m.GetIndex(), Action: tree.Action(m.GetAction())}
 	var err error

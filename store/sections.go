@@ -81,29 +81,29 @@ func (m *messageWriter) flushed() int64 { return m.bytes - int64(m.w.Buffered())
 
 // messageReader reads messages with their lengths.
 type messageReader struct {
-	r   *summed
+	r   *checksumReader
 	buf bytes.Buffer
 }
 
 func newMessageReader(r io.Reader) *messageReader {
-	return &messageReader{r: &summed{r: bufio.NewReaderSize(r, 1<<16)}}
+	return &messageReader{r: &checksumReader{r: bufio.NewReaderSize(r, 1<<16)}}
 }
 
-// summed is a reader that keeps a checksum of what was read.
-type summed struct {
+// checksumReader is a reader that keeps a checksum of what was read.
+type checksumReader struct {
 	r   *bufio.Reader
 	sum uint32
 	one [1]byte // of ReadByte
 }
 
-func (s *summed) Read(p []byte) (int, error) {
+func (s *checksumReader) Read(p []byte) (int, error) {
 	n, err := s.r.Read(p)
 	s.sum = crc32.Update(s.sum, castagnoli, p[:n])
 	return n, err
 }
 
 // ReadByte implements [io.ByteReader].
-func (s *summed) ReadByte() (byte, error) {
+func (s *checksumReader) ReadByte() (byte, error) {
 	b, err := s.r.ReadByte()
 	if err == nil {
 		s.one[0] = b
@@ -116,21 +116,21 @@ func (s *summed) ReadByte() (byte, error) {
 func (m *messageReader) next() ([]byte, error) {
 	size, err := binary.ReadUvarint(m.r)
 	if err != nil {
-		return nil, whole(err)
+		return nil, unexpectedEOF(err)
 	}
 	if size > maxMessage {
-		return nil, fmt.Errorf("a message of %d bytes is too large", size)
+		return nil, fmt.Errorf("message of %d bytes is too large", size)
 	}
 	// The buffer grows with what is there, not with what the length claims.
 	m.buf.Reset()
 	if _, err := io.CopyN(&m.buf, m.r, int64(size)); err != nil {
-		return nil, whole(err)
+		return nil, unexpectedEOF(err)
 	}
 	return m.buf.Bytes(), nil
 }
 
-// readAny fills in the message, which may have fields that are not known.
-func (m *messageReader) readAny(message proto.Message) error {
+// readUnchecked fills in the message, which may have fields that are not known.
+func (m *messageReader) readUnchecked(message proto.Message) error {
 	data, err := m.next()
 	if err != nil {
 		return err
@@ -140,18 +140,18 @@ func (m *messageReader) readAny(message proto.Message) error {
 
 // read fills in the message.
 func (m *messageReader) read(message proto.Message) error {
-	if err := m.readAny(message); err != nil {
+	if err := m.readUnchecked(message); err != nil {
 		return err
 	}
 	return checkUnknown(message)
 }
 
-// readOnly is readAny for the only message of a section.
-func (m *messageReader) readOnly(message proto.Message, count uint64) error {
+// readSingle is readUnchecked for the only message of a section.
+func (m *messageReader) readSingle(message proto.Message, count uint64) error {
 	if count != 1 {
-		return fmt.Errorf("it has %d messages, and not 1", count)
+		return fmt.Errorf("%d messages, want 1", count)
 	}
-	return m.readAny(message)
+	return m.readUnchecked(message)
 }
 
 // sections reads count sections. read has a function for each known one, which reads its
@@ -163,7 +163,7 @@ func (m *messageReader) sections(count uint32, read map[string]func(count uint64
 		m.r.sum = 0
 		section := new(storepb.Section)
 		if err := m.read(section); err != nil {
-			return fmt.Errorf("a section: %w", err)
+			return fmt.Errorf("section header: %w", err)
 		}
 		name := section.GetName()
 		var err error
@@ -172,14 +172,14 @@ func (m *messageReader) sections(count uint32, read map[string]func(count uint64
 			missing = missing[1:]
 			err = known(section.GetCount())
 		case ok:
-			err = errors.New("it is out of order")
+			err = errors.New("out of order")
 		case section.GetOptional():
 			err = each(section.GetCount(), func() error {
 				_, err := m.next()
 				return err
 			})
 		default:
-			err = fmt.Errorf("%w: it has a section that this version does not know and may not leave out", ErrNewer)
+			err = fmt.Errorf("%w: unknown required section", ErrNewer)
 		}
 		if err == nil {
 			err = m.endSection()
@@ -199,19 +199,19 @@ func (m *messageReader) endSection() error {
 	want := m.r.sum
 	var sum [4]byte
 	if _, err := io.ReadFull(m.r, sum[:]); err != nil {
-		return whole(err)
+		return unexpectedEOF(err)
 	}
 	if binary.LittleEndian.Uint32(sum[:]) != want {
-		return errors.New("its checksum is wrong")
+		return errors.New("checksum mismatch")
 	}
 	return nil
 }
 
-// end returns an error unless everything has been read.
-func (m *messageReader) end() error {
+// expectEOF returns an error unless everything has been read.
+func (m *messageReader) expectEOF() error {
 	switch _, err := m.r.ReadByte(); {
 	case err == nil:
-		return errors.New("something follows it")
+		return errors.New("trailing data")
 	case errors.Is(err, io.EOF):
 		return nil
 	default:
@@ -219,8 +219,8 @@ func (m *messageReader) end() error {
 	}
 }
 
-// whole turns the end of the stream into the error it is within a snapshot.
-func whole(err error) error {
+// unexpectedEOF turns the end of the stream into the error it is within a snapshot.
+func unexpectedEOF(err error) error {
 	if errors.Is(err, io.EOF) {
 		return io.ErrUnexpectedEOF
 	}

@@ -35,7 +35,7 @@ func varied(t testing.TB) *store.Store {
 	)
 }
 
-func TestSnapshotsOfTheSameLogAreTheSame(t *testing.T) {
+func TestSnapshotIsDeterministic(t *testing.T) {
 	one, other := snapshot(t, varied(t).View()), snapshot(t, varied(t).View())
 	if !bytes.Equal(one, other) {
 		t.Error("the snapshots differ")
@@ -87,7 +87,7 @@ func TestTimeDoesNotRunBackwards(t *testing.T) {
 	}
 }
 
-func TestRestoreOfAnEmptyStore(t *testing.T) {
+func TestRestoreEmptyStore(t *testing.T) {
 	s := restore(t, snapshot(t, store.New().View()))
 	if got := listing(t, s); s.Index() != 0 || got != "" || s.HistoryLimit() != tree.DefaultHistoryLimit {
 		t.Errorf("index %d, limit %d, tree %q", s.Index(), s.HistoryLimit(), got)
@@ -97,7 +97,7 @@ func TestRestoreOfAnEmptyStore(t *testing.T) {
 
 // A snapshot has the state of its view, whatever the store applies while it is
 // written in another goroutine; the race detector watches.
-func TestSnapshotWhileTheStoreGoesOn(t *testing.T) {
+func TestSnapshotDuringWrites(t *testing.T) {
 	s := filled(t, configure(500))
 	random := uint64(1)
 	next := func(n uint64) uint64 {
@@ -179,7 +179,7 @@ func (d *smallDisk) Write(p []byte) (int, error) {
 	return n, nil
 }
 
-func TestRestoreNeedsAllOfIt(t *testing.T) {
+func TestRestoreTruncated(t *testing.T) {
 	data := snapshot(t, varied(t).View())
 	for n := range data {
 		if _, err := store.Restore(bytes.NewReader(data[:n])); !errors.Is(err, io.ErrUnexpectedEOF) {
@@ -241,7 +241,7 @@ func sectioned(t testing.TB, messages []proto.Message) []byte {
 	return append(data, stream(t, rest...)...)
 }
 
-func TestSectionsOfSnapshots(t *testing.T) {
+func TestSnapshotSections(t *testing.T) {
 	s := varied(t)
 	whole := snapshot(t, s.View())
 	header := stream(t, &storepb.SnapshotHeader{FormatVersion: 2, Index: s.Index(), Time: uint64(s.Time()), Sections: 5})
@@ -269,14 +269,14 @@ func TestSectionsOfSnapshots(t *testing.T) {
 		data  []byte
 		newer string // what the error says; empty if no newer version is the reason
 	}{
-		"a required section":         {with(6, unknown(false), body), `section "later"`},
-		"no sections":                {with(0), ""},
-		"one is missing":             {with(5, unknown(true), body), ""},
-		"out of order":               {with(6, cluster(&storepb.Cluster{}), body), ""},
-		"two clusters in one":        {with(1, section(t, &storepb.Section{Name: "cluster", Count: 2}, &storepb.Cluster{}, &storepb.Cluster{})), ""},
-		"a later version":            {with(5, cluster(&storepb.Cluster{Version: 9})), "the cluster has version 9, and this program understands 1-2"},
-		"a part of a later version":  {with(5, cluster(newer(&storepb.Cluster{Version: 2}))), "fields"},
-		"a section of another shape": {with(5, section(t, newer(&storepb.Section{Name: "cluster", Count: 1}), &storepb.Cluster{})), "fields"},
+		"a required section":            {with(6, unknown(false), body), `section "later"`},
+		"no sections":                   {with(0), ""},
+		"missing section":               {with(5, unknown(true), body), ""},
+		"out of order":                  {with(6, cluster(&storepb.Cluster{}), body), ""},
+		"two cluster messages":          {with(1, section(t, &storepb.Section{Name: "cluster", Count: 2}, &storepb.Cluster{}, &storepb.Cluster{})), ""},
+		"newer version":                 {with(5, cluster(&storepb.Cluster{Version: 9})), "the cluster has version 9, and this program understands 1-2"},
+		"field of a newer version":      {with(5, cluster(newer(&storepb.Cluster{Version: 2}))), "fields"},
+		"section with an unknown field": {with(5, section(t, newer(&storepb.Section{Name: "cluster", Count: 1}), &storepb.Cluster{})), "fields"},
 	} {
 		_, err := store.Restore(bytes.NewReader(test.data))
 		if err == nil || errors.Is(err, store.ErrNewer) != (test.newer != "") || !strings.Contains(err.Error(), test.newer) {
@@ -298,7 +298,7 @@ func newer[M proto.Message](m M) M {
 	return m
 }
 
-func TestRestoreRefusesWhatCannotBe(t *testing.T) {
+func TestRestoreRefusesInvalidState(t *testing.T) {
 	header := func(members, nodes, events uint64) *storepb.SnapshotHeader {
 		return &storepb.SnapshotHeader{
 			FormatVersion: 1, Index: 9, HistoryLimit: 2, HistoryCleared: 3, Members: members, Nodes: nodes, Events: events,

@@ -45,7 +45,7 @@ type Result struct {
 // Result with a Failure.
 func (s *Store) Apply(index uint64, now logtime.Time, command []byte) (Result, error) {
 	if index <= s.index {
-		return Result{}, fmt.Errorf("store: command %d comes after command %d", index, s.index)
+		return Result{}, fmt.Errorf("store: command %d is not after command %d", index, s.index)
 	}
 	c, err := decode(command)
 	if errors.Is(err, ErrNewer) && !errors.As(err, new(*VersionError)) {
@@ -55,10 +55,10 @@ func (s *Store) Apply(index uint64, now logtime.Time, command []byte) (Result, e
 		return Result{}, fmt.Errorf("store: command %d is not understood: %w", index, err)
 	}
 	s.index, s.time = index, max(s.time, now)
-	return Result{Index: index, Outcome: s.carryOut(c)}, nil
+	return Result{Index: index, Outcome: s.dispatch(c)}, nil
 }
 
-func (s *Store) carryOut(c *storepb.Command) tree.Outcome {
+func (s *Store) dispatch(c *storepb.Command) tree.Outcome {
 	switch kind := c.Kind.(type) {
 	case *storepb.Command_Set:
 		return s.tree.Set(s.index, s.time, kind.Set)

@@ -66,9 +66,9 @@ const (
 	raiseField     = 9
 )
 
-// VersionGiven returns the version that a command gives the cluster, 0 for most commands. It
+// VersionOf returns the version that a command gives the cluster, 0 for most commands. It
 // reads little of these, so it is cheap enough to be called for all of a log.
-func VersionGiven(command []byte) uint32 {
+func VersionOf(command []byte) uint32 {
 	field, _, n := protowire.ConsumeTag(command)
 	if n < 0 || field != bootstrapField && field != raiseField {
 		return 0
@@ -85,4 +85,4 @@ func VersionGiven(command []byte) uint32 {
 
 // CheckVersion returns a [VersionError] if a command gives the cluster a version that this
 // program does not know.
-func CheckVersion(command []byte) error { return checkVersion(VersionGiven(command)) }
+func CheckVersion(command []byte) error { return checkVersion(VersionOf(command)) }

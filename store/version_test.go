@@ -34,14 +34,14 @@ func TestVersionAndLimits(t *testing.T) {
 		version    uint32
 		maxMembers int
 	}{
-		"nothing yet":                 {nil, 0, 0},
-		"of an earlier program":       {[]*storepb.Command{bootstrap(member(1, "a"), 5)}, 1, 0},
-		"of this program":             {[]*storepb.Command{founded(2, 7)}, 2, 7},
-		"raised":                      {[]*storepb.Command{founded(0, 0), raise(2, 9)}, 2, 9},
-		"raised to what it is":        {[]*storepb.Command{founded(2, 7), raise(2, 9)}, 2, 7},
-		"it never falls":              {[]*storepb.Command{founded(2, 7), raise(1, 0)}, 2, 7},
-		"another limit":               {[]*storepb.Command{founded(2, 7), limit(3)}, 2, 3},
-		"the limit is left as it was": {[]*storepb.Command{founded(2, 7), configure(9)}, 2, 7},
+		"empty":                 {nil, 0, 0},
+		"of an earlier program": {[]*storepb.Command{bootstrap(member(1, "a"), 5)}, 1, 0},
+		"of this program":       {[]*storepb.Command{founded(2, 7)}, 2, 7},
+		"raised":                {[]*storepb.Command{founded(0, 0), raise(2, 9)}, 2, 9},
+		"raised to the same":    {[]*storepb.Command{founded(2, 7), raise(2, 9)}, 2, 7},
+		"never lowered":         {[]*storepb.Command{founded(2, 7), raise(1, 0)}, 2, 7},
+		"another limit":         {[]*storepb.Command{founded(2, 7), limit(3)}, 2, 3},
+		"limit unchanged":       {[]*storepb.Command{founded(2, 7), configure(9)}, 2, 7},
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := filled(t, test.log...)
@@ -55,25 +55,25 @@ func TestVersionAndLimits(t *testing.T) {
 }
 
 // A program reports which version it lacks before it applies any command of that version.
-func TestVersionsOfLaterPrograms(t *testing.T) {
+func TestNewerVersions(t *testing.T) {
 	s := filled(t, founded(2, 7))
 	for name, test := range map[string]struct {
 		command *storepb.Command
 		given   uint32
 		says    string
 	}{
-		"raised":             {raise(3, 0), 3, "the cluster has version 3, and this program understands 1-2: start a program that understands 3"},
-		"raised, with more":  {newer(raise(4, 0)), 4, "it has fields this version does not know; the cluster has version 2, and this program understands 1-2"},
-		"founded":            {founded(9, 0), 9, "the cluster has version 9, and this program understands 1-2"},
-		"a part not known":   {newer(set("/a", "1")), 0, "it has fields this version does not know; the cluster has version 2, and this program understands 1-2"},
-		"of a known version": {raise(2, 0), 2, ""},
-		"founded before":     {founded(0, 0), 1, ""},
+		"raised":                        {raise(3, 0), 3, "the cluster has version 3, and this program understands 1-2: start a program that understands 3"},
+		"raised, with an unknown field": {newer(raise(4, 0)), 4, "unknown fields; the cluster has version 2, and this program understands 1-2"},
+		"founded":                       {founded(9, 0), 9, "the cluster has version 9, and this program understands 1-2"},
+		"unknown field":                 {newer(set("/a", "1")), 0, "unknown fields; the cluster has version 2, and this program understands 1-2"},
+		"of a known version":            {raise(2, 0), 2, ""},
+		"founded before":                {founded(0, 0), 1, ""},
 	} {
 		data, err := proto.Marshal(test.command)
 		if err != nil {
 			t.Fatal(err)
 		}
-		if got := store.VersionGiven(data); got != test.given {
+		if got := store.VersionOf(data); got != test.given {
 			t.Errorf("%s: gives version %d, want %d", name, got, test.given)
 		}
 		if err := store.CheckVersion(data); (err != nil) != (test.given > store.Commands.Max) {

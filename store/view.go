@@ -91,7 +91,7 @@ func (v *View) WriteTo(w io.Writer) (int64, error) {
 		out.err = out.w.Flush()
 	}
 	if out.err != nil {
-		return out.flushed(), fmt.Errorf("store: writing snapshot %d: %w", v.index, out.err)
+		return out.flushed(), fmt.Errorf("store: write snapshot %d: %w", v.index, out.err)
 	}
 	return out.bytes, nil
 }

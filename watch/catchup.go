@@ -5,45 +5,45 @@ import (
 )
 
 const (
-	// maxChasers bounds how many subscribers catch up in one pass over the history.
-	maxChasers = 1024
-	// fewChases is how many watches at most are compared with each event one by one. More of
+	// maxCatchUpSubs bounds how many subscribers catch up in one pass over the history.
+	maxCatchUpSubs = 1024
+	// maxUnindexed is how many watches at most are compared with each event one by one. More of
 	// them are indexed in a tree of their paths.
-	fewChases = 16
+	maxUnindexed = 16
 )
 
 // CatchUp is one pass over a view of the history, for what subscribers that are behind have
 // missed. Meanwhile it shares nothing mutable with the hub, so it may run on a goroutine of
 // its own.
 type CatchUp struct {
-	view     tree.History
-	at, end  uint64 // index of the next event to scan, and of the first one after the view
-	chasers  []*chaser
-	running  int             // chasers that have not stopped yet
-	paths    paths[*chase]   // all chases, if they are many
-	few      []chase         // all chases, if they are few
-	finished []*spot[*chase] // to be removed from paths
+	view      tree.History
+	at, end   uint64 // index of the next event to scan, and of the first one after the view
+	subs      []*catchUpSub
+	running   int                         // subscribers that have not stopped yet
+	paths     paths[*catchUpWatch]        // all watches, if they are many
+	unindexed []catchUpWatch              // all watches, if they are few
+	finished  []*pathEntry[*catchUpWatch] // to be removed from paths
 }
 
-// chaser is a subscriber that is catching up.
-type chaser struct {
+// catchUpSub is a subscriber that is catching up.
+type catchUpSub struct {
 	catchUp *CatchUp
 	sub     *subscriber
-	chases  []chase
-	wanting int // chases that are not done
+	watches []catchUpWatch
+	pending int // watches that are not done
 	found   []Delivery
 	// stopped: it needs no more of this pass, and has to go on from cursor in another one.
 	stopped bool
 	cursor  uint64
 }
 
-// chase is a watch of a subscriber that is catching up.
-type chase struct {
-	chaser *chaser
-	w      *watcher // only its immutable fields are read during the pass
-	from   uint64
-	done   bool
-	spot   spot[*chase]
+// catchUpWatch is a watch of a subscriber that is catching up.
+type catchUpWatch struct {
+	sub   *catchUpSub
+	w     *watcher // only its immutable fields are read during the pass
+	from  uint64
+	done  bool
+	entry pathEntry[*catchUpWatch]
 }
 
 // CatchUp begins a pass for the subscribers that wait for one; nil if none does, or if a pass
@@ -54,39 +54,39 @@ func (h *Hub) CatchUp() *CatchUp {
 	}
 	c := &CatchUp{view: h.history, at: h.next(), end: h.next()}
 	watches := 0
-	for range maxChasers {
+	for range maxCatchUpSubs {
 		s := h.waiting.first
 		if s == nil {
 			break
 		}
-		s.leave()
-		h.endLost(s, func(requested uint64) error { return cleared(h.history, requested) })
+		s.dequeue()
+		h.endCleared(s, func(requested uint64) error { return clearedError(h.history, requested) })
 		if len(s.ready) > 0 { // errors, which are delivered first
-			h.queue(s)
+			h.enqueue(s)
 			continue
 		}
-		s.state = catching
+		s.state = catchingUp
 		c.at = min(c.at, s.cursor)
-		c.chasers = append(c.chasers, &chaser{catchUp: c, sub: s})
+		c.subs = append(c.subs, &catchUpSub{catchUp: c, sub: s})
 		for w := s.watches; w != nil; w = w.next {
 			watches++
 		}
 	}
-	if len(c.chasers) == 0 {
+	if len(c.subs) == 0 {
 		return nil
 	}
-	c.running = len(c.chasers)
-	chases := make([]chase, 0, watches)
-	for _, r := range c.chasers {
-		first := len(chases)
+	c.running = len(c.subs)
+	all := make([]catchUpWatch, 0, watches)
+	for _, r := range c.subs {
+		first := len(all)
 		for w := r.sub.watches; w != nil; w = w.next {
-			chases = append(chases, chase{chaser: r, w: w, from: max(w.from, r.sub.cursor)})
+			all = append(all, catchUpWatch{sub: r, w: w, from: max(w.from, r.sub.cursor)})
 		}
-		r.chases = chases[first:]
-		r.wanting = len(r.chases)
+		r.watches = all[first:]
+		r.pending = len(r.watches)
 	}
-	if len(chases) <= fewChases {
-		c.few = chases
+	if len(all) <= maxUnindexed {
+		c.unindexed = all
 	}
 	h.catchUp = c
 	return c
@@ -95,7 +95,7 @@ func (h *Hub) CatchUp() *CatchUp {
 // Scan goes on with the pass, for the given number of events at most, and reports whether
 // there are more.
 func (c *CatchUp) Scan(events int) (more bool) {
-	if c.few == nil && c.paths.places == nil {
+	if c.unindexed == nil && c.paths.nodes == nil {
 		c.index()
 	}
 	for e := range c.view.From(c.at) {
@@ -103,7 +103,7 @@ func (c *CatchUp) Scan(events int) (more bool) {
 			return true
 		}
 		events--
-		c.look(e)
+		c.match(e)
 		c.at = e.Index + 1
 		if c.running == 0 {
 			break
@@ -113,24 +113,24 @@ func (c *CatchUp) Scan(events int) (more bool) {
 }
 
 func (c *CatchUp) index() {
-	c.paths = newPaths[*chase](len(c.chasers))
-	for _, r := range c.chasers {
-		for i := range r.chases {
-			chase := &r.chases[i]
-			chase.spot.value = chase
-			c.paths.add(chase.w.Path, &chase.spot)
+	c.paths = newPaths[*catchUpWatch](len(c.subs))
+	for _, r := range c.subs {
+		for i := range r.watches {
+			cw := &r.watches[i]
+			cw.entry.value = cw
+			c.paths.add(cw.w.Path, &cw.entry)
 		}
 	}
 }
 
-func (c *CatchUp) look(e *tree.Event) {
-	if c.few != nil {
-		for i := range c.few {
-			c.few[i].offer(e)
+func (c *CatchUp) match(e *tree.Event) {
+	if c.unindexed != nil {
+		for i := range c.unindexed {
+			c.unindexed[i].offer(e)
 		}
 		return
 	}
-	c.paths.match(e, func(chase *chase) { chase.offer(e) })
+	c.paths.match(e, func(cw *catchUpWatch) { cw.offer(e) })
 	for _, s := range c.finished {
 		c.paths.remove(s)
 	}
@@ -138,8 +138,8 @@ func (c *CatchUp) look(e *tree.Event) {
 }
 
 // offer takes e if the watch wants it.
-func (c *chase) offer(e *tree.Event) {
-	r := c.chaser
+func (c *catchUpWatch) offer(e *tree.Event) {
+	r := c.sub
 	if c.done || e.Index < c.from || !c.w.wants(e) {
 		return
 	}
@@ -152,28 +152,28 @@ func (c *chase) offer(e *tree.Event) {
 		return
 	}
 	c.finish()
-	if r.wanting == 0 {
+	if r.pending == 0 {
 		r.stop(e.Index + 1)
 	}
 }
 
 // stop ends this pass for r, which has to go on from cursor in another one.
-func (r *chaser) stop(cursor uint64) {
+func (r *catchUpSub) stop(cursor uint64) {
 	r.stopped, r.cursor = true, cursor
 	r.catchUp.running--
-	for i := range r.chases {
-		r.chases[i].finish()
+	for i := range r.watches {
+		r.watches[i].finish()
 	}
 }
 
-func (c *chase) finish() {
+func (c *catchUpWatch) finish() {
 	if c.done {
 		return
 	}
 	c.done = true
-	c.chaser.wanting--
-	if all := c.chaser.catchUp; all.few == nil {
-		all.finished = append(all.finished, &c.spot)
+	c.sub.pending--
+	if all := c.sub.catchUp; all.unindexed == nil {
+		all.finished = append(all.finished, &c.entry)
 	}
 }
 
@@ -181,7 +181,7 @@ func (c *chase) finish() {
 // there is nothing left to scan.
 func (h *Hub) CaughtUp(c *CatchUp) {
 	h.catchUp = nil
-	for _, r := range c.chasers {
+	for _, r := range c.subs {
 		if r.sub.gone {
 			continue
 		}
@@ -198,30 +198,30 @@ func (h *Hub) CaughtUp(c *CatchUp) {
 // look for.
 func (h *Hub) handBack(s *subscriber, found []Delivery, cursor uint64, more bool) {
 	published := s.ready
-	drop(published)
+	undeliver(published)
 	s.ready = found
 	for _, d := range found {
 		if d.Last {
-			d.w.found = d.Event
+			d.w.final = d.Event
 		}
 	}
 	late := false
 	for w := s.watches; w != nil; w = w.next {
 		late = late || w.late
 	}
-	if !more && !late && !s.missed && len(found)+len(published) <= MaxReady {
+	if !more && !late && !s.overflowed && len(found)+len(published) <= MaxReady {
 		s.state = current
 		for _, d := range published {
 			h.offer(d.w, d.Event)
 		}
-		h.queue(s)
+		h.enqueue(s)
 		return
 	}
-	s.state, s.cursor, s.missed = behind, cursor, false
+	s.state, s.cursor, s.overflowed = behind, cursor, false
 	if late {
 		h.rewindLate(s)
 	}
-	h.queue(s)
+	h.enqueue(s)
 }
 
 // rewindLate moves the cursor of s, which is behind, back to where the watches begin that were

@@ -45,7 +45,7 @@ func end(history tree.History) uint64 { return max(history.Last(), history.Clear
 func (h *Hub) Add(id uint64, token any, watch Watcher) error {
 	next := h.next()
 	if watch.Since > 0 {
-		if err := cleared(h.history, watch.Since); err != nil {
+		if err := clearedError(h.history, watch.Since); err != nil {
 			return err
 		}
 	}
@@ -55,9 +55,9 @@ func (h *Hub) Add(id uint64, token any, watch Watcher) error {
 		h.subs[id] = s
 	}
 	w := &watcher{Watcher: watch, from: cmp.Or(watch.Since, next)}
-	w.spot.value = w
+	w.entry.value = w
 	s.add(w)
-	h.paths.add(w.Path, &w.spot)
+	h.paths.add(w.Path, &w.entry)
 	h.watches++
 	if w.from < next {
 		h.rewind(s, w, next)
@@ -68,11 +68,11 @@ func (h *Hub) Add(id uint64, token any, watch Watcher) error {
 // rewind makes s catch up from where w begins.
 func (h *Hub) rewind(s *subscriber, w *watcher, next uint64) {
 	switch s.state {
-	case catching:
+	case catchingUp:
 		w.late = true
 		return
 	case current:
-		s.leave()
+		s.dequeue()
 		s.fallBehind(next)
 	}
 	for other := s.watches; other != nil; other = other.next {
@@ -81,13 +81,13 @@ func (h *Hub) rewind(s *subscriber, w *watcher, next uint64) {
 		}
 	}
 	s.cursor = min(s.cursor, w.from)
-	h.queue(s)
+	h.enqueue(s)
 }
 
-// queue puts s into the queue in which it has to wait, if any.
-func (h *Hub) queue(s *subscriber) {
+// enqueue puts s into the queue in which it has to wait, if any.
+func (h *Hub) enqueue(s *subscriber) {
 	switch {
-	case s.queue != nil || s.taken || s.state == catching:
+	case s.queue != nil || s.writing || s.state == catchingUp:
 	case len(s.ready) > 0:
 		h.due.push(s)
 	case s.state == behind:
@@ -110,19 +110,19 @@ func (h *Hub) Remove(id uint64) {
 
 // end removes a watch.
 func (h *Hub) end(w *watcher) {
-	h.unlist(w)
+	h.unindex(w)
 	w.sub.remove(w)
 }
 
-// unlist stops offering events to w.
-func (h *Hub) unlist(w *watcher) {
-	h.paths.remove(&w.spot)
+// unindex stops offering events to w.
+func (h *Hub) unindex(w *watcher) {
+	h.paths.remove(&w.entry)
 	h.watches--
 }
 
 func (h *Hub) forget(s *subscriber) {
 	s.gone = true
-	s.leave()
+	s.dequeue()
 	delete(h.subs, s.id)
 }
 
@@ -140,12 +140,12 @@ func (h *Hub) Publish(events []*tree.Event, history tree.History) {
 // offer adds e to the ready list if w wants it.
 func (h *Hub) offer(w *watcher, e *tree.Event) {
 	s := w.sub
-	if s.state == behind || s.missed || w.found != nil || e.Index < w.from || !w.wants(e) {
+	if s.state == behind || s.overflowed || w.final != nil || e.Index < w.from || !w.wants(e) {
 		return
 	}
 	if !w.Stream && s.hasOnly(w) {
-		w.found = e
-		h.unlist(w)
+		w.final = e
+		h.unindex(w)
 		h.forget(s)
 		h.done.push(s)
 		return
@@ -155,26 +155,26 @@ func (h *Hub) offer(w *watcher, e *tree.Event) {
 		return
 	}
 	s.ready = append(s.ready, w.deliver(e))
-	h.queue(s)
+	h.enqueue(s)
 }
 
 // overflow drops the ready list of s, which has no room for another event: s has to catch up.
 func (h *Hub) overflow(s *subscriber) {
-	if s.state == catching {
-		s.missed = true
-		drop(s.ready)
+	if s.state == catchingUp {
+		s.overflowed = true
+		undeliver(s.ready)
 		s.ready = nil
 		return
 	}
-	s.leave()
+	s.dequeue()
 	s.fallBehind(h.next())
-	h.queue(s)
+	h.enqueue(s)
 }
 
 // deliver returns the delivery of e to w, the last one unless w is a stream.
 func (w *watcher) deliver(e *tree.Event) Delivery {
 	if !w.Stream {
-		w.found = e
+		w.final = e
 	}
 	return Delivery{Watch: w.ID, Event: e, Last: !w.Stream, w: w}
 }
@@ -208,8 +208,8 @@ func (h *Hub) takeDone(batches []Batch) []Batch {
 	deliveries := make([]Delivery, min(h.done.len, cap(batches))) // one for each
 	for i := range deliveries {
 		s := h.done.first
-		s.leave()
-		deliveries[i] = Delivery{Watch: s.watches.ID, Event: s.watches.found, Last: true}
+		s.dequeue()
+		deliveries[i] = Delivery{Watch: s.watches.ID, Event: s.watches.final, Last: true}
 		batches = append(batches, Batch{Subscriber: s.id, Token: s.token, Deliveries: deliveries[i : i+1 : i+1], Last: true})
 	}
 	return batches
@@ -217,7 +217,7 @@ func (h *Hub) takeDone(batches []Batch) []Batch {
 
 // take takes the ready list of s as a batch.
 func (h *Hub) take(s *subscriber) Batch {
-	s.leave()
+	s.dequeue()
 	b := Batch{Subscriber: s.id, Token: s.token, Deliveries: s.ready}
 	s.ready = nil
 	for _, d := range b.Deliveries {
@@ -232,7 +232,7 @@ func (h *Hub) take(s *subscriber) Batch {
 	if b.Last = s.watches == nil; b.Last {
 		h.forget(s)
 	} else {
-		s.taken = true
+		s.writing = true
 	}
 	return b
 }
@@ -240,8 +240,8 @@ func (h *Hub) take(s *subscriber) Batch {
 // Written tells the hub that the batch of a subscriber was written.
 func (h *Hub) Written(id uint64) {
 	if s := h.subs[id]; s != nil {
-		s.taken = false
-		h.queue(s)
+		s.writing = false
+		h.enqueue(s)
 	}
 }
 
@@ -261,28 +261,28 @@ func (h *Hub) Replace(history tree.History, lost error) {
 	h.history = history
 	for _, s := range h.sorted() {
 		switch s.state {
-		case catching:
+		case catchingUp:
 			h.overflow(s)
 			continue
 		case current:
-			s.leave()
+			s.dequeue()
 			s.fallBehind(next)
 		}
-		h.endLost(s, func(uint64) error { return lost })
-		h.queue(s)
+		h.endCleared(s, func(uint64) error { return lost })
+		h.enqueue(s)
 	}
 }
 
-// endLost ends the watches of s, which is behind, that may want events which the history no
+// endCleared ends the watches of s, which is behind, that may want events which the history no
 // longer has.
-func (h *Hub) endLost(s *subscriber, why func(requested uint64) error) {
+func (h *Hub) endCleared(s *subscriber, why func(requested uint64) error) {
 	newest := h.history.Cleared()
 	if s.cursor > newest {
 		return
 	}
 	for w := s.watches; w != nil; {
 		following := w.next
-		if from := max(w.from, s.cursor); w.found == nil && from <= newest {
+		if from := max(w.from, s.cursor); w.final == nil && from <= newest {
 			h.fail(w, why(from))
 		}
 		w = following

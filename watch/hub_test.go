@@ -9,7 +9,7 @@ import (
 	"etcd/watch"
 )
 
-func TestWhoHearsOfWhat(t *testing.T) {
+func TestWatchMatching(t *testing.T) {
 	const no, yes = false, true
 	for _, c := range []struct {
 		path                      string
@@ -77,7 +77,7 @@ func TestWhoHearsOfWhat(t *testing.T) {
 	}
 }
 
-func TestRemovingADirectoryIsHeardBelowIt(t *testing.T) {
+func TestWatchBelowRemovedDirectory(t *testing.T) {
 	watchers := []watch.Watcher{
 		{ID: 1, Path: "/a"},
 		{ID: 2, Path: "/a/b"},
@@ -101,7 +101,7 @@ func TestRemovingADirectoryIsHeardBelowIt(t *testing.T) {
 		{"expired", []*storepb.Command{lapsing("/a", true), set("/a/b/c")}, (*feed).expire, below},
 		{"a file is deleted", []*storepb.Command{set("/a")}, func(f *feed) { f.do(remove("/a")) }, []uint64{1, 6, 9}},
 		{"a file expires", []*storepb.Command{lapsing("/a", false)}, (*feed).expire, []uint64{1, 6, 9}},
-		{"a directory is made", nil, func(f *feed) { f.do(mkdir("/a")) }, []uint64{1, 6, 9}},
+		{"a directory is created", nil, func(f *feed) { f.do(mkdir("/a")) }, []uint64{1, 6, 9}},
 		{"a file becomes a directory", []*storepb.Command{set("/a")}, func(f *feed) { f.do(mkdir("/a")) }, []uint64{1, 6, 9}},
 		{"a directory inside", []*storepb.Command{set("/a/b/c")}, func(f *feed) { f.do(remove("/a/b")) }, []uint64{2, 3, 6, 9}},
 		{"refused", []*storepb.Command{set("/a/b/c")}, func(f *feed) { f.do(remove("/x")) }, nil},
@@ -137,7 +137,7 @@ func TestRemovingADirectoryIsHeardBelowIt(t *testing.T) {
 	}
 }
 
-func TestWhereAWatchBegins(t *testing.T) {
+func TestWatchStart(t *testing.T) {
 	// Events at 3 (/a), 5 (/a), 6 (/b) and 8 (/a), later at 9 (/b), 11 (/a) and 12
 	// (/a). The indexes between them are of commands without an event.
 	for _, c := range []struct {
@@ -146,7 +146,7 @@ func TestWhereAWatchBegins(t *testing.T) {
 		want  []uint64
 	}{
 		{"now", 0, []uint64{11, 12}},
-		{"the very beginning", 1, []uint64{3, 5, 8, 11, 12}},
+		{"the first index", 1, []uint64{3, 5, 8, 11, 12}},
 		{"an event", 3, []uint64{3, 5, 8, 11, 12}},
 		{"a gap", 4, []uint64{5, 8, 11, 12}},
 		{"an event of another key", 6, []uint64{8, 11, 12}},
@@ -176,7 +176,7 @@ func TestWhereAWatchBegins(t *testing.T) {
 	}
 }
 
-func TestHistoryThatIsGone(t *testing.T) {
+func TestClearedHistory(t *testing.T) {
 	three := func(f *feed) { f.do(configure(3), set("/a"), set("/a"), set("/a"), set("/a"), set("/a")) } // 2 to 6
 	for _, c := range []struct {
 		name   string
@@ -185,18 +185,18 @@ func TestHistoryThatIsGone(t *testing.T) {
 		oldest uint64 // of the error; 0: none
 		want   []uint64
 	}{
-		{"before it", three, 1, 4, nil},
-		{"the newest that was dropped", three, 3, 4, nil},
-		{"the oldest that is there", three, 4, 0, []uint64{4, 5, 6}},
+		{"cleared", three, 1, 4, nil},
+		{"the newest cleared event", three, 3, 4, nil},
+		{"the oldest event", three, 4, 0, []uint64{4, 5, 6}},
 		{"now", three, 0, 0, nil},
-		{"a gap after the newest that was dropped", func(f *feed) {
+		{"a gap after the newest cleared event", func(f *feed) {
 			f.do(configure(1), set("/a"), remove("/x"), set("/a"))
 		}, 3, 0, []uint64{4}},
-		{"a gap before it", func(f *feed) {
+		{"a gap before the newest cleared event", func(f *feed) {
 			f.do(configure(1), remove("/x"), set("/a"), remove("/x"), set("/a"))
 		}, 2, 5, nil},
-		{"none is kept", func(f *feed) { f.do(configure(0), set("/a"), set("/a")) }, 3, 4, nil},
-		{"none is kept, the next one", func(f *feed) { f.do(configure(0), set("/a"), set("/a")) }, 4, 0, nil},
+		{"no history", func(f *feed) { f.do(configure(0), set("/a"), set("/a")) }, 3, 4, nil},
+		{"no history, the next event", func(f *feed) { f.do(configure(0), set("/a"), set("/a")) }, 4, 0, nil},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			f := newFeed(t)
@@ -219,14 +219,14 @@ func TestHistoryThatIsGone(t *testing.T) {
 	}
 }
 
-func TestClearedErrorInWords(t *testing.T) {
+func TestClearedErrorText(t *testing.T) {
 	err := &watch.ClearedError{Oldest: 1007, Requested: 8}
 	if got, want := err.Error(), "the requested history has been cleared [1007/8]"; got != want {
 		t.Fatalf("got %q, want %q", got, want)
 	}
 }
 
-func TestAHubBeginsWithAHistory(t *testing.T) {
+func TestHubStartsWithHistory(t *testing.T) {
 	f := newFeed(t)
 	f.do(set("/a"), set("/a"))
 	f.hub = watch.NewHub(f.store.History()) // after a restart
@@ -237,7 +237,7 @@ func TestAHubBeginsWithAHistory(t *testing.T) {
 	f.want(1, 2, 3)
 }
 
-func TestAOneShotIsGoneAfterOneEvent(t *testing.T) {
+func TestOneShotEndsAfterOneEvent(t *testing.T) {
 	f := newFeed(t)
 	if err := f.add(watch.Watcher{ID: 1, Path: "/a"}); err != nil {
 		t.Fatal(err)
@@ -257,7 +257,7 @@ func TestAOneShotIsGoneAfterOneEvent(t *testing.T) {
 	f.wantLen(1)
 }
 
-func TestAWriterGetsAtMostWhatItAsksFor(t *testing.T) {
+func TestNextLimitsBatches(t *testing.T) {
 	f := newFeed(t)
 	for id := uint64(1); id <= 5; id++ {
 		if err := f.add(watch.Watcher{ID: id, Path: "/a", Stream: id == 5}); err != nil {

@@ -9,7 +9,7 @@ import (
 )
 
 // A replay gives the same run: nothing is delivered in the order of a map.
-func TestDeliveriesComeInTheSameOrderEveryTime(t *testing.T) {
+func TestDeliveryOrderIsDeterministic(t *testing.T) {
 	const watchers = 50
 	var byID, byPath []uint64 // IDs descend where paths ascend
 	for i := range uint64(watchers) {

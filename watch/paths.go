@@ -8,33 +8,33 @@ import (
 )
 
 // paths finds the watches that an event may concern. It is a tree of the watched paths, each
-// with its watches in the order in which they were added. Every place can be looked up by
+// with its watches in the order in which they were added. Every node can be looked up by
 // its path, so an event costs a lookup for its key and each directory above it, and the
-// removal of a directory a visit to each place below it.
+// removal of a directory a visit to each node below it.
 type paths[T any] struct {
-	places map[string]*place[T]
+	nodes map[string]*pathNode[T]
 }
 
-// place is a path that is watched, or is above one that is.
-type place[T any] struct {
+// pathNode is a path that is watched, or is above one that is.
+type pathNode[T any] struct {
 	path        string
-	first, last *spot[T]
+	first, last *pathEntry[T]
 
-	parent, child, prev, next *place[T] // child is any of them, the first of a list
+	parent, child, prev, next *pathNode[T] // child is any of them, the first of a list
 }
 
-// spot is one watch at a place.
-type spot[T any] struct {
+// pathEntry is one watch at a node.
+type pathEntry[T any] struct {
 	value      T
-	place      *place[T]
-	prev, next *spot[T]
+	node       *pathNode[T]
+	prev, next *pathEntry[T]
 }
 
-func newPaths[T any](size int) paths[T] { return paths[T]{places: make(map[string]*place[T], size)} }
+func newPaths[T any](size int) paths[T] { return paths[T]{nodes: make(map[string]*pathNode[T], size)} }
 
-func (p *paths[T]) add(path string, s *spot[T]) {
-	at := p.place(path)
-	s.place, s.prev = at, at.last
+func (p *paths[T]) add(path string, s *pathEntry[T]) {
+	at := p.node(path)
+	s.node, s.prev = at, at.last
 	if at.last == nil {
 		at.first = s
 	} else {
@@ -43,14 +43,14 @@ func (p *paths[T]) add(path string, s *spot[T]) {
 	at.last = s
 }
 
-func (p *paths[T]) place(path string) *place[T] {
-	if at := p.places[path]; at != nil {
+func (p *paths[T]) node(path string) *pathNode[T] {
+	if at := p.nodes[path]; at != nil {
 		return at
 	}
-	at := &place[T]{path: path}
-	p.places[path] = at
+	at := &pathNode[T]{path: path}
+	p.nodes[path] = at
 	if path != "/" {
-		above := p.place(tree.Parent(path))
+		above := p.node(tree.Parent(path))
 		at.parent, at.next = above, above.child
 		if above.child != nil {
 			above.child.prev = at
@@ -60,8 +60,8 @@ func (p *paths[T]) place(path string) *place[T] {
 	return at
 }
 
-func (p *paths[T]) remove(s *spot[T]) {
-	at := s.place
+func (p *paths[T]) remove(s *pathEntry[T]) {
+	at := s.node
 	if s.prev == nil {
 		at.first = s.next
 	} else {
@@ -72,9 +72,9 @@ func (p *paths[T]) remove(s *spot[T]) {
 	} else {
 		s.next.prev = s.prev
 	}
-	s.place, s.prev, s.next = nil, nil, nil
+	s.node, s.prev, s.next = nil, nil, nil
 	for at != nil && at.first == nil && at.child == nil {
-		delete(p.places, at.path)
+		delete(p.nodes, at.path)
 		above := at.parent
 		switch {
 		case above == nil:
@@ -95,7 +95,7 @@ func (p *paths[T]) remove(s *spot[T]) {
 // nothing may be added, and nothing removed but the watch that is being visited.
 func (p *paths[T]) match(e *tree.Event, visit func(T)) {
 	for path := e.Node.Path; ; path = tree.Parent(path) {
-		if at := p.places[path]; at != nil {
+		if at := p.nodes[path]; at != nil {
 			at.visit(visit)
 		}
 		if path == "/" {
@@ -105,18 +105,18 @@ func (p *paths[T]) match(e *tree.Event, visit func(T)) {
 	if !removesSubtree(e) {
 		return
 	}
-	at := p.places[e.Node.Path]
+	at := p.nodes[e.Node.Path]
 	if at == nil || at.child == nil {
 		return
 	}
 	below := at.below(nil)
-	slices.SortFunc(below, func(a, b *place[T]) int { return cmp.Compare(a.path, b.path) })
+	slices.SortFunc(below, func(a, b *pathNode[T]) int { return cmp.Compare(a.path, b.path) })
 	for _, at := range below {
 		at.visit(visit)
 	}
 }
 
-func (at *place[T]) visit(visit func(T)) {
+func (at *pathNode[T]) visit(visit func(T)) {
 	for s := at.first; s != nil; {
 		following := s.next
 		visit(s.value)
@@ -124,8 +124,8 @@ func (at *place[T]) visit(visit func(T)) {
 	}
 }
 
-// below appends the places below at to all.
-func (at *place[T]) below(all []*place[T]) []*place[T] {
+// below appends the nodes below at to all.
+func (at *pathNode[T]) below(all []*pathNode[T]) []*pathNode[T] {
 	for child := at.child; child != nil; child = child.next {
 		all = child.below(append(all, child))
 	}

@@ -48,7 +48,7 @@ func drawPath(t *rapid.T) string {
 
 // Whenever a watcher is added and wherever it begins, it gets every event that it
 // wants from there on, in order, once; or the error that some of them have been cleared.
-func TestAWatcherMissesNothingAndSeesNothingTwice(t *testing.T) {
+func TestWatchDeliversExactlyOnce(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		f := newFeed(t)
 		expected := map[uint64]*expectation{}

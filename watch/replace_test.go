@@ -105,7 +105,7 @@ func TestReplace(t *testing.T) {
 	}
 }
 
-func TestReplaceRemovesOnlyWhoIsDoneOrLost(t *testing.T) {
+func TestReplaceEndsOnlyLostWatches(t *testing.T) {
 	f := newFeed(t)
 	for id, w := range map[uint64]watch.Watcher{
 		1: {Path: "/a"}, 2: {Path: "/a", Stream: true}, 3: {Path: "/b"}, 4: {Path: "/b", Stream: true},
@@ -128,7 +128,7 @@ func TestReplaceRemovesOnlyWhoIsDoneOrLost(t *testing.T) {
 // However often the state is replaced, and whatever its history has cleared by then: a
 // watcher gets every event that it wants, in order, once, or the error that it may have
 // missed some; and no watcher gets that error without need.
-func TestReplaceNeverLosesAnEventSilently(t *testing.T) {
+func TestReplaceReportsLostEvents(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		f := newFeed(t)
 		expected := map[uint64]*expectation{}

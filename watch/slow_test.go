@@ -113,7 +113,7 @@ func (s *slow) end() {
 
 // However long anything takes, and whatever happens meanwhile: every watch of a subscriber gets
 // every event that it wants, in order, once, or the error that some are gone.
-func TestSlowSubscribersMissNothing(t *testing.T) {
+func TestSlowSubscribersMissNoEvent(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		s := &slow{feed: newFeed(t), t: t, expected: map[uint64]*expectation{}, sub: map[uint64]uint64{}}
 		t.Repeat(map[string]func(*rapid.T){

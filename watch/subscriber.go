@@ -12,12 +12,12 @@ type subscriber struct {
 	id    uint64
 	token any
 	state state
-	// taken: a writer has a batch of it that is not written yet. Until then no writer gets
+	// writing: a writer has a batch of it that is not written yet. Until then no writer gets
 	// another.
-	taken bool
-	gone  bool
-	// missed: while it was catching up, its ready list overflowed and was dropped.
-	missed bool
+	writing bool
+	gone    bool
+	// overflowed: while it was catching up, its ready list overflowed and was dropped.
+	overflowed bool
 
 	watches *watcher
 	ready   []Delivery
@@ -37,9 +37,9 @@ const (
 	current state = iota
 	// behind: it waits to catch up from the history, and is not offered what is published.
 	behind
-	// catching: it is catching up from a view of the history. What is published after that
+	// catchingUp: it is catching up from a view of the history. What is published after that
 	// view goes to its ready list, and is delivered after what is found in the view.
-	catching
+	catchingUp
 )
 
 // watcher is one watch of a subscriber.
@@ -48,12 +48,12 @@ type watcher struct {
 	sub *subscriber // nil: it is gone
 	// from is the index of the first event that may still have to be handed to a writer.
 	from uint64
-	// found is its last event, which is ready; nil: none yet.
-	found *tree.Event
+	// final is its last event, which is ready; nil: none yet.
+	final *tree.Event
 	// late: it was added while its subscriber was catching up, and begins in the past.
 	late bool
 
-	spot       spot[*watcher]
+	entry      pathEntry[*watcher]
 	prev, next *watcher // of the same subscriber
 }
 
@@ -79,7 +79,7 @@ func (s *subscriber) remove(w *watcher) {
 
 // hasOnly reports whether s has no watch but w, and no deliveries before what is published now.
 func (s *subscriber) hasOnly(w *watcher) bool {
-	return s.state == current && !s.taken && len(s.ready) == 0 && s.watches == w && w.next == nil
+	return s.state == current && !s.writing && len(s.ready) == 0 && s.watches == w && w.next == nil
 }
 
 // fallBehind drops the ready list of s, which has to catch up from the first event on it, or
@@ -89,15 +89,15 @@ func (s *subscriber) fallBehind(next uint64) {
 	if len(s.ready) > 0 {
 		s.cursor = s.ready[0].Event.Index
 	}
-	drop(s.ready)
+	undeliver(s.ready)
 	s.ready = nil
 }
 
-// drop undoes deliveries that will not be made.
-func drop(deliveries []Delivery) {
+// undeliver undoes deliveries that will not be made.
+func undeliver(deliveries []Delivery) {
 	for _, d := range deliveries {
-		if d.w.found == d.Event {
-			d.w.found = nil
+		if d.w.final == d.Event {
+			d.w.final = nil
 		}
 	}
 }
@@ -119,8 +119,8 @@ func (q *queue) push(s *subscriber) {
 	q.len++
 }
 
-// leave takes s out of the queue in which it waits.
-func (s *subscriber) leave() {
+// dequeue takes s out of the queue in which it waits.
+func (s *subscriber) dequeue() {
 	q := s.queue
 	if q == nil {
 		return

@@ -50,9 +50,9 @@ func (e *ClearedError) Error() string {
 	return fmt.Sprintf("the requested history has been cleared [%d/%d]", e.Oldest, e.Requested)
 }
 
-// cleared returns the error of a watch that needs the events from requested on; nil if
+// clearedError returns the error of a watch that needs the events from requested on; nil if
 // history has them all.
-func cleared(history tree.History, requested uint64) error {
+func clearedError(history tree.History, requested uint64) error {
 	newest := history.Cleared()
 	if requested > newest {
 		return nil

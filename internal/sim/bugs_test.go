@@ -53,7 +53,7 @@ var bugs = []bug{
 		r.node.Read(m)`, `
 	case *Read:
 		ctx.Send(r.to.store, m)`}}},
-	{"answer before the log is replayed", 20, []edit{{"actors/early.go", `	if e.over {`, `	if e.over || true {`}}},
+	{"answer before the log is replayed", 20, []edit{{"actors/startup.go", `	if e.done {`, `	if e.done || true {`}}},
 	{"promote a learner early", 60, []edit{{"raftnode/confchange.go", `pr.RecentActive && pr.Match+promoteLag >= commit && pr.Match > 0`, `pr.RecentActive && commit > 0`}}},
 	{"drop the members from the snapshot", 20, []edit{{"raftnode/compaction.go", `ConfState: proto.Clone(n.members.conf).(*raftpb.ConfState),`, `ConfState: proto.Clone(&raftpb.ConfState{}).(*raftpb.ConfState),`}}},
 	{"keep a view for the next batch", 20, []edit{{"actors/store.go", `	s.view = nil
@@ -67,13 +67,13 @@ var bugs = []bug{
 	late    tree.History
 `},
 	}},
-	{"lose an event between catch-up and hand-back", 20, []edit{{"watch/hub.go", `if s.state == behind || s.missed`, `if s.state != current || s.missed`}}},
+	{"lose an event between catch-up and hand-back", 20, []edit{{"watch/hub.go", `if s.state == behind || s.overflowed`, `if s.state != current || s.overflowed`}}},
 	{"move the cursor before the delivery", 40, []edit{{"watch/hub.go", `	s.ready = append(s.ready, w.deliver(e))
 `, `	s.ready = append(s.ready, w.deliver(e))
 	w.from = e.Index + 1
 `}}},
 	{"drop a ready list without becoming behind", 40, []edit{{"watch/hub.go", `	s.fallBehind(h.next())
-`, `	drop(s.ready)
+`, `	undeliver(s.ready)
 	s.ready = nil
 `}}},
 	{"accept a stranger that knows the IDs", 20, []edit{{"actors/claims.go", `		return one.addr
@@ -87,11 +87,11 @@ var bugs = []bug{
 	{"let a removed member join", 60, []edit{{"raftnode/roster.go", `if slices.Contains(r.Removed, member.ID) {`, `if member.ID == 0 {`}}},
 	{"truncate a damaged log", 60, []edit{{"wal/replay.go", `after, found := recordAfter(data, h.crc, offset, end); found`, `after, found := recordAfter(data, h.crc, offset, end); found && after == 0`}}},
 	{"forget the vote", 30, []edit{{"raftnode/appends.go", `&raftpb.HardState{Term: m.Term, Vote: m.Vote, Commit: m.Commit}`, `&raftpb.HardState{Term: m.Term, Vote: new(uint64(0)), Commit: m.Commit}`}}},
-	{"retry a proposal that may be committed", 60, []edit{{"raftnode/proposals.go", `if !p.done && !p.kept && p.term < term {`, `if !p.done {`}}},
+	{"retry a proposal that may be committed", 60, []edit{{"raftnode/proposals.go", `if !p.done && !p.maybeInSnapshot && p.term < term {`, `if !p.done {`}}},
 	{"deny a proposal of unknown outcome", 60, []edit{{"raftnode/node.go", `n.fail(p.token, ErrUnknownOutcome)`, `n.fail(p.token, ErrNoLeader)`}}},
 	{"propose a forward of any term", 100, []edit{{"raftnode/forward.go", `if !n.role.leads || p.term != n.role.term ||`, `p.term = n.role.term
 	if !n.role.leads ||`}}},
-	{"propose a forward twice", 100, []edit{{"raftnode/forward.go", `if !o.take(p.originID) {`, `if !o.take(p.originID) && n.transferring() {`}}},
+	{"propose a forward twice", 100, []edit{{"raftnode/forward.go", `if !o.accept(p.originID) {`, `if !o.accept(p.originID) && n.transferring() {`}}},
 	{"leave the history out of a snapshot", 20, []edit{{"store/tree/loader.go", `	history.record(event)
 `, `	history.cleared = event.Index
 	cleared = event.Index
@@ -115,7 +115,7 @@ func (rs *reads) add(`}}},
 			err = fsys.SyncDir()
 		}
 `, ``}}},
-	{"keep entries whose segments were removed", 20, []edit{{"raftnode/storage.go", `s.first, s.before, s.runs = index+1, before, runs`, `_, _ = before, runs`}}},
+	{"keep entries whose segments were removed", 20, []edit{{"raftnode/storage.go", `s.first, s.prevTerm, s.runs = index+1, before, runs`, `_, _ = before, runs`}}},
 	{"accept a member that has lost entries", 100, []edit{{"witness/record.go", `case b.records[member].lacks(reach):`, `case b.records[member].lacks(reach) && member == 0:`}}},
 	{"forget the witness records at a restart", 100, []edit{{"actors/recover.go", `d.book, d.Forgotten = witness.Load`, `_, d.Forgotten = witness.Load`}}},
 	{"count entries that a new leader may overwrite", 60, []edit{{"witness/record.go", `if reach.Term == r.Term && reach.LastTerm == r.Term {`, `if reach.Term == r.Term {`}}},

@@ -101,7 +101,7 @@ func (o *oracle) checkVersion(e *raftnode.Entry) {
 // observeRaise looks for a raised version in entries that a machine appends.
 func (o *oracle) observeRaise(l *life, m *raftnode.Append) {
 	for command := range raftnode.Commands(m.Entries) {
-		given := store.VersionGiven(command)
+		given := store.VersionOf(command)
 		if given == 0 {
 			continue
 		}

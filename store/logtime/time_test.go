@@ -29,7 +29,7 @@ func TestOf(t *testing.T) {
 	}
 }
 
-func TestTimeSurvivesTheWayToStdAndBack(t *testing.T) {
+func TestStdRoundTrip(t *testing.T) {
 	for _, in := range []logtime.Time{0, 1, 999_999_999, 1_785_000_000_123_456_789, math.MaxInt64 + 1, math.MaxUint64} {
 		if got := logtime.Of(in.Std()); got != in {
 			t.Errorf("%d came back as %d", in, got)
@@ -40,7 +40,7 @@ func TestTimeSurvivesTheWayToStdAndBack(t *testing.T) {
 	}
 }
 
-func TestAddStopsAtTheEnds(t *testing.T) {
+func TestAddIsClamped(t *testing.T) {
 	tests := []struct {
 		from logtime.Time
 		d    time.Duration

@@ -130,7 +130,7 @@ func (b *btree) put(node *Node) {
 	if b.root.n > maxItems {
 		b.root = &page{epoch: b.epoch, children: &[maxItems + 2]*page{b.root}}
 		b.split(b.root, 0, node)
-		b.root.sum()
+		b.root.recompute()
 	}
 }
 
@@ -153,7 +153,7 @@ func (b *btree) insert(p *page, node *Node) (old *Node) {
 	if old == nil {
 		p.size++
 	}
-	p.changed(old, node)
+	p.updateEarliest(old, node)
 	return old
 }
 
@@ -175,8 +175,8 @@ func (b *btree) split(p *page, i int, added *Node) {
 	}
 	clear(left.items[at:])
 	left.n = at
-	left.sum()
-	right.sum()
+	left.recompute()
+	right.recompute()
 	p.insertItem(i, middle)
 	copy(p.children[i+2:], p.children[i+1:p.n])
 	p.children[i+1] = right
@@ -186,7 +186,7 @@ func (b *btree) split(p *page, i int, added *Node) {
 func (b *btree) remove(path string) {
 	b.root = b.own(b.root)
 	b.removeFrom(b.root, path)
-	b.lower()
+	b.shrinkRoot()
 }
 
 func (b *btree) removeFrom(p *page, path string) (gone *Node) {
@@ -197,13 +197,13 @@ func (b *btree) removeFrom(p *page, path string) (gone *Node) {
 	case found:
 		gone = p.items[i]
 		p.items[i] = b.removeLast(b.ownChild(p, i))
-		b.fill(p, i)
+		b.rebalance(p, i)
 	default:
 		gone = b.removeFrom(b.ownChild(p, i), path)
-		b.fill(p, i)
+		b.rebalance(p, i)
 	}
 	p.size--
-	p.changed(gone, nil)
+	p.updateEarliest(gone, nil)
 	return gone
 }
 
@@ -212,10 +212,10 @@ func (b *btree) removeLast(p *page) (gone *Node) {
 		gone = p.removeItem(p.n - 1)
 	} else {
 		gone = b.removeLast(b.ownChild(p, p.n))
-		b.fill(p, p.n)
+		b.rebalance(p, p.n)
 	}
 	p.size--
-	p.changed(gone, nil)
+	p.updateEarliest(gone, nil)
 	return gone
 }
 
@@ -228,8 +228,8 @@ func (b *btree) cut(from, to string) {
 	b.root = b.own(b.root)
 	var c cut
 	b.cutFrom(b.root, from, to, &c)
-	b.refill(from)
-	b.refill(to)
+	b.rebalancePath(from)
+	b.rebalancePath(to)
 	if c.between != nil {
 		b.remove(c.between.Path)
 	}
@@ -250,7 +250,7 @@ type cut struct {
 // cutFrom cuts p; if its size is 0 afterwards, no node is left in it or below it. Pages at the
 // edges may be left with a single child. An empty path is no limit.
 func (b *btree) cutFrom(p *page, from, to string, c *cut) {
-	defer p.sum()
+	defer p.recompute()
 	i, j := 0, p.n
 	if from != "" {
 		i, _ = p.search(from)
@@ -308,14 +308,14 @@ func (p *page) dropChild(i int, c *cut) {
 	p.removeChildren(i, i+1)
 }
 
-// refill fills the pages on the way to path.
-func (b *btree) refill(path string) {
-	b.lower()
+// rebalancePath fills the pages on the way to path.
+func (b *btree) rebalancePath(path string) {
+	b.shrinkRoot()
 	for p := b.root; p != nil && p.children != nil; {
 		i, _ := p.search(path)
-		b.fill(p, i)
+		b.rebalance(p, i)
 		if p == b.root && p.n == 0 {
-			b.lower()
+			b.shrinkRoot()
 			p = b.root
 			continue
 		}
@@ -324,8 +324,8 @@ func (b *btree) refill(path string) {
 	}
 }
 
-// lower replaces the root by its child while that is its only one.
-func (b *btree) lower() {
+// shrinkRoot replaces the root by its child while that is its only one.
+func (b *btree) shrinkRoot() {
 	for b.root != nil && b.root.n == 0 {
 		if b.root.size == 0 {
 			b.root = nil
@@ -335,9 +335,9 @@ func (b *btree) lower() {
 	}
 }
 
-// fill merges a child that has too few nodes with a sibling, or shares the nodes of the two
+// rebalance merges a child that has too few nodes with a sibling, or shares the nodes of the two
 // evenly if they are too many for one page. The nodes in and below p stay the same.
-func (b *btree) fill(p *page, i int) {
+func (b *btree) rebalance(p *page, i int) {
 	if p.children[i].n >= minItems || p.n == 0 {
 		return
 	}
@@ -372,7 +372,7 @@ func (p *page) fillWith(items []*Node, children []*page) {
 	if p.children != nil {
 		clear(p.children[copy(p.children[:], children):])
 	}
-	p.sum()
+	p.recompute()
 }
 
 // own returns p, or a copy of it if a view shares it.
@@ -419,22 +419,22 @@ func (p *page) removeChildren(i, j int) {
 	clear(p.children[p.n+1 : before])
 }
 
-// changed updates the earliest deadline after node has replaced old; either may be nil.
-func (p *page) changed(old, node *Node) {
+// updateEarliest updates the earliest deadline after node has replaced old; either may be nil.
+func (p *page) updateEarliest(old, node *Node) {
 	if old != nil && old.Deadline != 0 && old.Deadline == p.earliest {
-		p.sum()
+		p.recompute()
 		return
 	}
 	if node != nil {
-		p.earliest = sooner(p.earliest, node.Deadline)
+		p.earliest = earlier(p.earliest, node.Deadline)
 	}
 }
 
-// sum counts the nodes in and below the page, and looks for their earliest deadline.
-func (p *page) sum() {
+// recompute counts the nodes in and below the page, and looks for their earliest deadline.
+func (p *page) recompute() {
 	p.size, p.earliest = p.n, 0
 	for _, node := range p.items[:p.n] {
-		p.earliest = sooner(p.earliest, node.Deadline)
+		p.earliest = earlier(p.earliest, node.Deadline)
 	}
 	if p.children == nil {
 		return
@@ -442,13 +442,13 @@ func (p *page) sum() {
 	for _, child := range p.children[:p.n+1] {
 		if child != nil {
 			p.size += child.size
-			p.earliest = sooner(p.earliest, child.earliest)
+			p.earliest = earlier(p.earliest, child.earliest)
 		}
 	}
 }
 
-// sooner returns the earlier of two deadlines; 0 is none.
-func sooner(a, b logtime.Time) logtime.Time {
+// earlier returns the earlier of two deadlines; 0 is none.
+func earlier(a, b logtime.Time) logtime.Time {
 	if a == 0 || b != 0 && b < a {
 		return b
 	}

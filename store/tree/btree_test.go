@@ -41,7 +41,7 @@ func (b *btree) check(t *rapid.T) {
 			}
 		}
 		size, earliest := p.size, p.earliest
-		if p.sum(); p.size != size || p.earliest != earliest {
+		if p.recompute(); p.size != size || p.earliest != earliest {
 			t.Fatalf("a page says %d nodes and deadline %d, and has %d and %d", size, earliest, p.size, p.earliest)
 		}
 	}
@@ -66,7 +66,7 @@ func drawNode(t *rapid.T) *Node {
 func drawKey(t *rapid.T) string { return fmt.Sprintf("%04d", rapid.IntRange(0, 9999).Draw(t, "key")) }
 
 // The tree equals a map, whatever is put, removed and cut, and views stay as they were.
-func TestTreeIsAnOrderedMap(t *testing.T) {
+func TestBTreeMatchesMap(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		var b btree
 		model := make(map[string]*Node)
@@ -145,7 +145,7 @@ func TestTreeIsAnOrderedMap(t *testing.T) {
 
 // Whatever is in a directory, removing it copies no more than the pages at its edges, even if
 // a view shares all of them.
-func TestCutCopiesOnlyTheEdges(t *testing.T) {
+func TestCutCopiesOnlyEdges(t *testing.T) {
 	var b btree
 	for i := range 200_000 {
 		b.put(&Node{Path: fmt.Sprintf("%06d", i)})

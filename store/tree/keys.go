@@ -14,16 +14,16 @@ import (
 // index is compared as well.
 func (t *Tree) Set(index uint64, now logtime.Time, m *storepb.Set) Outcome {
 	outcome := t.set(index, now, m)
-	outcome.Action = intentOfSet(m.GetCondition())
+	outcome.Action = actionOfSet(m.GetCondition())
 	return outcome
 }
 
-// intentOfSet returns what a Set with this condition is to do.
-func intentOfSet(c *storepb.Condition) Action {
+// actionOfSet returns what a Set with this condition is to do.
+func actionOfSet(c *storepb.Condition) Action {
 	switch {
-	case toBeMissing(c):
+	case mustNotExist(c):
 		return ActionCreate
-	case compares(c):
+	case hasCompare(c):
 		return ActionCompareAndSwap
 	case c.GetExist():
 		return ActionUpdate
@@ -38,23 +38,23 @@ func (t *Tree) set(index uint64, now logtime.Time, m *storepb.Set) Outcome {
 	}
 	value, deadline := storepb.Owned(m.GetValue()), deadline(now, m.TtlNs)
 	old := t.find(path)
-	if toBeMissing(c) {
+	if mustNotExist(c) {
 		if old != nil {
 			return refuse(&Failure{Code: NodeExists, Path: path, Node: old})
 		}
-		return t.make(index, ActionCreate, path, m.GetDir(), value, deadline)
+		return t.createNode(index, ActionCreate, path, m.GetDir(), value, deadline)
 	}
 	if old == nil {
-		if m.GetRefresh() || c.GetExist() || compares(c) {
+		if m.GetRefresh() || c.GetExist() || hasCompare(c) {
 			return refuse(t.missing(path))
 		}
-		return t.make(index, ActionSet, path, m.GetDir(), value, deadline)
+		return t.createNode(index, ActionSet, path, m.GetDir(), value, deadline)
 	}
 	if m.GetRefresh() {
 		value = old.Value
 	}
 	if old.Dir {
-		if c.GetExist() && !compares(c) && value == "" {
+		if c.GetExist() && !hasCompare(c) && value == "" {
 			return t.updateDir(index, m, old, deadline)
 		}
 		return refuse(&Failure{Code: NotFile, Path: path, Node: old})
@@ -63,7 +63,7 @@ func (t *Tree) set(index uint64, now logtime.Time, m *storepb.Set) Outcome {
 	node := &Node{Path: old.Path, Value: value, Created: old.Created, Modified: index, Deadline: deadline}
 	action := ActionUpdate
 	switch {
-	case compares(c):
+	case hasCompare(c):
 		if !matches(c, old) {
 			return refuse(&Failure{Code: CompareFailed, Path: path, Node: old})
 		}
@@ -76,7 +76,7 @@ func (t *Tree) set(index uint64, now logtime.Time, m *storepb.Set) Outcome {
 		}
 	}
 	t.nodes.put(node)
-	return t.report(index, m.GetRefresh(), action, node, old)
+	return t.publishUnlessRefresh(index, m.GetRefresh(), action, node, old)
 }
 
 // updateDir gives a directory another time to live. The event has this
@@ -88,11 +88,11 @@ func (t *Tree) updateDir(index uint64, m *storepb.Set, old *Node, deadline logti
 	t.nodes.put(&node)
 	seen := node
 	seen.Modified = index
-	return t.report(index, m.GetRefresh(), ActionUpdate, &seen, old)
+	return t.publishUnlessRefresh(index, m.GetRefresh(), ActionUpdate, &seen, old)
 }
 
-// make adds a node where there is none, with the directories it needs.
-func (t *Tree) make(index uint64, action Action, path string, dir bool, value string, deadline logtime.Time) Outcome {
+// createNode adds a node where there is none, with the directories it needs.
+func (t *Tree) createNode(index uint64, action Action, path string, dir bool, value string, deadline logtime.Time) Outcome {
 	if f := t.makeParents(index, path); f != nil {
 		return refuse(f)
 	}
@@ -134,14 +134,14 @@ func (t *Tree) create(index uint64, now logtime.Time, m *storepb.Create) Outcome
 	if old := t.find(path); old != nil {
 		return refuse(&Failure{Code: NodeExists, Path: path, Node: old})
 	}
-	return t.make(index, ActionCreate, path, m.GetDir(), storepb.Owned(m.GetValue()), deadline(now, m.TtlNs))
+	return t.createNode(index, ActionCreate, path, m.GetDir(), storepb.Owned(m.GetValue()), deadline(now, m.TtlNs))
 }
 
 // Delete carries out a Delete.
 func (t *Tree) Delete(index uint64, m *storepb.Delete) Outcome {
 	outcome := t.delete(index, m)
 	outcome.Action = ActionDelete
-	if c := m.GetCondition(); compares(c) && !toBeMissing(c) {
+	if c := m.GetCondition(); hasCompare(c) && !mustNotExist(c) {
 		outcome.Action = ActionCompareAndDelete
 	}
 	return outcome
@@ -149,7 +149,7 @@ func (t *Tree) Delete(index uint64, m *storepb.Delete) Outcome {
 
 func (t *Tree) delete(index uint64, m *storepb.Delete) Outcome {
 	path, c := m.GetPath(), m.GetCondition()
-	compare := compares(c) && !toBeMissing(c)
+	compare := hasCompare(c) && !mustNotExist(c)
 	if path == "/" && !compare {
 		return refuse(&Failure{Code: RootReadOnly, Path: path})
 	}
@@ -157,7 +157,7 @@ func (t *Tree) delete(index uint64, m *storepb.Delete) Outcome {
 	switch {
 	case f != nil:
 		return refuse(f)
-	case toBeMissing(c):
+	case mustNotExist(c):
 		return refuse(&Failure{Code: NodeExists, Path: path, Node: old})
 	case old.Dir && (compare || !m.GetDir() && !m.GetRecursive()):
 		return refuse(&Failure{Code: NotFile, Path: path, Node: old})
@@ -223,22 +223,22 @@ func (t *Tree) publish(index uint64, action Action, node, prev *Node) Outcome {
 	return Outcome{Event: event, Published: true}
 }
 
-// report is publish, unless the command was a refresh: the result of that is
+// publishUnlessRefresh is publish, unless the command was a refresh: the result of that is
 // for the caller only.
-func (t *Tree) report(index uint64, refresh bool, action Action, node, prev *Node) Outcome {
+func (t *Tree) publishUnlessRefresh(index uint64, refresh bool, action Action, node, prev *Node) Outcome {
 	if !refresh {
 		return t.publish(index, action, node, prev)
 	}
 	return Outcome{Event: &Event{Index: index, Action: action, Node: node, Prev: prev}}
 }
 
-// toBeMissing reports whether the condition requires that there is no node.
-func toBeMissing(c *storepb.Condition) bool {
+// mustNotExist reports whether the condition requires that there is no node.
+func mustNotExist(c *storepb.Condition) bool {
 	return c != nil && c.Exist != nil && !*c.Exist
 }
 
-// compares reports whether the condition compares the value or the index of a file.
-func compares(c *storepb.Condition) bool {
+// hasCompare reports whether the condition compares the value or the index of a file.
+func hasCompare(c *storepb.Condition) bool {
 	return c != nil && (c.Value != nil || c.Index != 0)
 }
 

@@ -17,7 +17,7 @@ type Loader struct {
 // applied. Events up to cleared were dropped from its history.
 func NewLoader(index uint64, historyLimit int, cleared uint64) (*Loader, error) {
 	if cleared > index {
-		return nil, errors.New("the history is ahead of the index")
+		return nil, errors.New("the history is ahead of the index of the snapshot")
 	}
 	l := &Loader{tree: New(), index: index}
 	l.tree.history.limit, l.tree.history.cleared = historyLimit, cleared
@@ -34,7 +34,7 @@ func (l *Loader) Node(node *Node) error {
 	}
 	// A directory sorts before everything in it, so it is there already.
 	if dir := l.tree.find(Parent(node.Path)); dir == nil || !dir.Dir {
-		return fmt.Errorf("%.100q is in no directory", node.Path)
+		return fmt.Errorf("%.100q has no parent directory", node.Path)
 	}
 	l.tree.nodes.put(node)
 	l.last = node.Path
@@ -46,16 +46,16 @@ func (l *Loader) Node(node *Node) error {
 func (l *Loader) Event(event Event) error {
 	history := &l.tree.history
 	if !event.Action.valid() {
-		return fmt.Errorf("%v is not known", event.Action)
+		return fmt.Errorf("unknown %v", event.Action)
 	}
 	if event.Index > l.index || event.Index <= max(history.cleared, history.Last()) {
-		return fmt.Errorf("index %d is out of order", event.Index)
+		return fmt.Errorf("event %d is out of order", event.Index)
 	}
 	if err := l.check(event.Node); err != nil {
 		return err
 	}
 	if event.Node.Modified != event.Index {
-		return fmt.Errorf("index %d has a node of index %d", event.Index, event.Node.Modified)
+		return fmt.Errorf("event %d has a node of index %d", event.Index, event.Node.Modified)
 	}
 	if current := l.tree.find(event.Node.Path); current != nil && *current == *event.Node {
 		event.Node = current
@@ -68,7 +68,7 @@ func (l *Loader) Event(event Event) error {
 	cleared := history.cleared
 	history.record(event)
 	if history.cleared != cleared {
-		return errors.New("the history is over its limits")
+		return errors.New("the history exceeds its limits")
 	}
 	return nil
 }
@@ -78,13 +78,13 @@ func (l *Loader) Tree() *Tree { return l.tree }
 
 func (l *Loader) check(node *Node) error {
 	if !Clean(node.Path) || node.Path == "/" {
-		return fmt.Errorf("path %.100q is not that of a node", node.Path)
+		return fmt.Errorf("path %.100q is not valid for a node", node.Path)
 	}
 	if node.Dir && node.Value != "" {
 		return fmt.Errorf("directory %.100q has a value", node.Path)
 	}
 	if node.Created > node.Modified || node.Modified > l.index {
-		return fmt.Errorf("%.100q has indexes from the future", node.Path)
+		return fmt.Errorf("%.100q has an index beyond that of the snapshot", node.Path)
 	}
 	return nil
 }

@@ -6,7 +6,7 @@ import (
 	"etcd/store/tree"
 )
 
-func TestNames(t *testing.T) {
+func TestActionAndCodeNames(t *testing.T) {
 	for action, want := range map[tree.Action]string{
 		tree.ActionSet: "set", tree.ActionCreate: "create", tree.ActionUpdate: "update",
 		tree.ActionCompareAndSwap: "compareAndSwap", tree.ActionDelete: "delete",

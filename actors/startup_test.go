@@ -41,7 +41,7 @@ func giveOthers(t *testing.T, dir string) (commit uint64) {
 
 // A machine without a majority answers local reads from all that its disk says is committed,
 // however early they come.
-func TestLocalStateWithoutAMajority(t *testing.T) {
+func TestLocalStateWithoutMajority(t *testing.T) {
 	for _, snapshots := range []uint64{0, 7} {
 		t.Run(fmt.Sprintf("snapshot every %d", snapshots), func(t *testing.T) {
 			dir := t.TempDir()
@@ -94,7 +94,7 @@ func TestLocalStateWithoutAMajority(t *testing.T) {
 
 // A machine that founds a cluster answers local requests once it is a member, however early
 // they come.
-func TestLocalStateOfANewMachine(t *testing.T) {
+func TestLocalStateOfNewMachine(t *testing.T) {
 	disk, err := openTestDisk(dirFS(t, t.TempDir()), wal.Options{SegmentSize: 1 << 20})
 	if err != nil {
 		t.Fatal(err)
@@ -125,23 +125,23 @@ func (s *senders) Send(_ *actor.PID, message any) { s.sent = append(s.sent, mess
 // However long a machine waits for the state of its cluster, and however many requests come
 // meanwhile, those that wait are bounded, and the oldest is refused.
 func TestEarlyRequestsAreBounded(t *testing.T) {
-	e, ctx := early{}, &senders{}
-	for i := range uint64(maxEarly) {
-		if !e.hold(ctx, &Read{ID: i, ReplyTo: &actor.PID{}}) {
+	e, ctx := startupQueue{}, &senders{}
+	for i := range uint64(maxStartupRequests) {
+		if !e.enqueue(ctx, &Read{ID: i, ReplyTo: &actor.PID{}}) {
 			t.Fatal("a request was not held")
 		}
 	}
-	e.hold(ctx, &status{request: &Status{ID: maxEarly}})
+	e.enqueue(ctx, &status{request: &Status{ID: maxStartupRequests}})
 	if len(ctx.sent) != 1 {
 		t.Fatalf("%d requests were refused beyond the bound, want 1", len(ctx.sent))
 	}
 	if r, ok := ctx.sent[0].(*ReadReply); !ok || r.ID != 0 || !errors.Is(r.Err, raftnode.ErrNoLeader) {
 		t.Errorf("the oldest is answered with %+v", ctx.sent[0])
 	}
-	if waiting := e.drain(); len(waiting) != maxEarly {
-		t.Errorf("%d wait, want %d", len(waiting), maxEarly)
+	if waiting := e.drain(); len(waiting) != maxStartupRequests {
+		t.Errorf("%d wait, want %d", len(waiting), maxStartupRequests)
 	}
-	if e.hold(ctx, &Read{}) {
+	if e.enqueue(ctx, &Read{}) {
 		t.Error("a request is held after the end")
 	}
 }

@@ -16,7 +16,7 @@ func proposals(p *packet) bool { return p.forward != nil || p.reject != nil }
 
 // A lost forward is sent again as soon as there is a new stream to the same leader: its
 // client need not wait for a timeout.
-func TestALostForwardIsSentAgain(t *testing.T) {
+func TestLostForwardIsResent(t *testing.T) {
 	c := grown(repeatable(t), 3)
 	f, leader := c.followers()[0], c.leader()
 	c.hold = forwards
@@ -25,7 +25,7 @@ func TestALostForwardIsSentAgain(t *testing.T) {
 		all = append(all, f.propose())
 		c.settle()
 	}
-	way := c.onTheWay(forwards)
+	way := c.takeInFlight(forwards)
 	c.hold = nil
 	c.deliver(way[0]) // the others are lost
 	c.settle()
@@ -48,13 +48,13 @@ func TestALostForwardIsSentAgain(t *testing.T) {
 
 // A forward that had arrived is not proposed again, whatever its outcome: the harness would
 // see it twice.
-func TestADuplicateForwardIsProposedOnce(t *testing.T) {
+func TestDuplicateForwardIsProposedOnce(t *testing.T) {
 	for _, test := range []struct {
 		name string
 		hold func(p *packet) bool
 	}{
-		{"and waits to be committed", func(p *packet) bool { return p.message != nil && p.message.GetType() == raftpb.MsgAppResp }},
-		{"and its origin does not know that it is", func(p *packet) bool { return p.message != nil && p.to == 2 }},
+		{"before it is committed", func(p *packet) bool { return p.message != nil && p.message.GetType() == raftpb.MsgAppResp }},
+		{"before its origin knows that it is committed", func(p *packet) bool { return p.message != nil && p.to == 2 }},
 	} {
 		c := grown(repeatable(t), 3)
 		f, leader := c.at(2), c.leader()
@@ -76,7 +76,7 @@ func TestADuplicateForwardIsProposedOnce(t *testing.T) {
 
 // Rejections are sent again as well: a leader remembers them, and repeats its answer to a
 // forward that is sent again.
-func TestALostRejectionIsSentAgain(t *testing.T) {
+func TestLostRejectionIsResent(t *testing.T) {
 	for name, reconnect := range map[string]func(f, leader *server){
 		"by a new connection of the leader": func(f, leader *server) { leader.node.Reconnected(f.id) },
 		"by one of the follower":            func(f, leader *server) { f.node.Reconnected(leader.id) },
@@ -87,7 +87,7 @@ func TestALostRejectionIsSentAgain(t *testing.T) {
 			c.hold = rejects
 			taken, stranger := f.changeAs(raftnode.KindAdd, 9, "m1 p9 c9"), f.change(raftnode.KindRemove, 9)
 			c.settle()
-			c.onTheWay(rejects)
+			c.takeInFlight(rejects)
 			c.hold = nil
 			write := f.propose()
 			c.settle()
@@ -106,7 +106,7 @@ func TestALostRejectionIsSentAgain(t *testing.T) {
 
 // A leader that was replaced cannot know the outcome of an earlier copy: that one is in the
 // log of the next leader.
-func TestADuplicateForwardAtAReplacedLeader(t *testing.T) {
+func TestDuplicateForwardAtReplacedLeader(t *testing.T) {
 	c := grown(repeatable(t), 5)
 	old, f, next := c.leader(), c.followers()[0], c.followers()[1]
 	c.hold = func(p *packet) bool {
@@ -116,7 +116,7 @@ func TestADuplicateForwardAtAReplacedLeader(t *testing.T) {
 	c.settle()
 	f.node.Reconnected(old.id)
 	f.work()
-	late := c.onTheWay(forwards)
+	late := c.takeInFlight(forwards)
 	c.net = nil
 	c.hold = func(p *packet) bool { return p.to == f.id && p.message != nil } // f does not hear of the next leader
 	c.elect(next)
@@ -131,17 +131,17 @@ func TestADuplicateForwardAtAReplacedLeader(t *testing.T) {
 }
 
 // A copy that does not fit into a queue is no proof that nothing was sent before.
-func TestADuplicateForwardThatIsNotSent(t *testing.T) {
+func TestUndeliveredDuplicateForward(t *testing.T) {
 	c := grown(repeatable(t), 3)
 	f, leader := c.followers()[0], c.leader()
 	c.hold = func(p *packet) bool { return p.message != nil && p.to == f.id }
 	first, second := f.propose(), f.propose()
 	f.work()
-	c.deliver(c.onTheWay(forwards)[0]) // the other one is lost
+	c.deliver(c.takeInFlight(forwards)[0]) // the other one is lost
 	c.settle()
 	f.node.Reconnected(leader.id)
 	f.work()
-	for _, p := range c.onTheWay(forwards) {
+	for _, p := range c.takeInFlight(forwards) {
 		if err := f.node.Undelivered(p.forward); err != nil {
 			t.Fatal(err)
 		}
@@ -152,7 +152,7 @@ func TestADuplicateForwardThatIsNotSent(t *testing.T) {
 }
 
 // A restarted process has other proposal IDs, maybe lower ones.
-func TestForwardsAfterARestartAreProposed(t *testing.T) {
+func TestForwardsAfterRestart(t *testing.T) {
 	c := grown(repeatable(t), 3)
 	f := c.followers()[0]
 	for range 3 {
@@ -171,7 +171,7 @@ func TestForwardsAfterARestartAreProposed(t *testing.T) {
 // and answers on them are lost, late or duplicated: once the streams are up again everything
 // is answered within one tick, after which rejected proposals are retried, and nothing is
 // proposed twice.
-func TestBrokenStreamsLoseNothing(t *testing.T) {
+func TestBrokenStreamsLoseNoProposal(t *testing.T) {
 	rapid.Check(t, func(rt *rapid.T) {
 		cryptotest.SetGlobalRandom(t, rapid.Uint64().Draw(rt, "election timeouts"))
 		c := grown(rt, 3, func(c *raftnode.Config) { c.RequestTicks = 1000 })

@@ -58,7 +58,7 @@ func late(m *raftpb.Message, leads bool) bool {
 	return !leads && (m.GetType() == raftpb.MsgAppResp || m.GetType() == raftpb.MsgHeartbeatResp)
 }
 
-func number(b uint64) []byte { return binary.LittleEndian.AppendUint64(nil, b) }
+func contextOf(b uint64) []byte { return binary.LittleEndian.AppendUint64(nil, b) }
 
 // entries returns entries with the given terms.
 func entries(first uint64, terms ...uint64) (list []*raftpb.Entry) {
@@ -77,143 +77,143 @@ func changing(index, term uint64, change *raftpb.ConfChange) []*raftpb.Entry {
 }
 
 var forgeries = []forgery{
-	{"heartbeat of the last term but one", func(p position) *raftpb.Message {
+	{"heartbeat in the highest term but one", func(p position) *raftpb.Message {
 		return &raftpb.Message{Type: raftpb.MsgHeartbeat.Enum(), Term: new(uint64(1<<64 - 2))}
 	}},
-	{"heartbeat of a term that no elections explain", func(p position) *raftpb.Message {
+	{"heartbeat in an implausible term", func(p position) *raftpb.Message {
 		return &raftpb.Message{Type: raftpb.MsgHeartbeat.Enum(), Term: new(p.term + 1<<25)}
 	}},
-	{"heartbeat of no term", func(p position) *raftpb.Message {
+	{"heartbeat without a term", func(p position) *raftpb.Message {
 		return &raftpb.Message{Type: raftpb.MsgHeartbeat.Enum(), Commit: new(p.last + 5)}
 	}},
-	{"heartbeat that answers half a question", func(p position) *raftpb.Message {
+	{"heartbeat with a truncated context", func(p position) *raftpb.Message {
 		return &raftpb.Message{Type: raftpb.MsgHeartbeat.Enum(), Term: new(p.term + 1), Context: []byte("1234")}
 	}},
-	{"vote for the highest term", func(p position) *raftpb.Message {
+	{"vote request in the highest term", func(p position) *raftpb.Message {
 		return &raftpb.Message{Type: raftpb.MsgVote.Enum(), Term: new(uint64(1<<64 - 1)), Index: new(p.last), LogTerm: new(p.term)}
 	}},
-	{"vote for a log of a later term", func(p position) *raftpb.Message {
+	{"vote request with a log of a later term", func(p position) *raftpb.Message {
 		return &raftpb.Message{Type: raftpb.MsgVote.Enum(), Term: new(p.term + 1), Index: new(p.last), LogTerm: new(p.term + 1)}
 	}},
-	{"vote for a log without an end", func(p position) *raftpb.Message {
+	{"vote request with the highest index", func(p position) *raftpb.Message {
 		return &raftpb.Message{Type: raftpb.MsgPreVote.Enum(), Term: new(p.term + 1), Index: new(uint64(1 << 63)), LogTerm: new(p.term)}
 	}},
-	{"vote without a term", func(p position) *raftpb.Message {
+	{"vote request without a term", func(p position) *raftpb.Message {
 		return &raftpb.Message{Type: raftpb.MsgVote.Enum(), Index: new(p.last), LogTerm: new(p.term)}
 	}},
-	{"refusal of a vote in the highest term", func(p position) *raftpb.Message {
+	{"vote rejection in the highest term", func(p position) *raftpb.Message {
 		return &raftpb.Message{Type: raftpb.MsgPreVoteResp.Enum(), Term: new(uint64(1<<64 - 1)), Reject: new(true)}
 	}},
-	{"append that leaves a gap", func(p position) *raftpb.Message {
+	{"append with a gap", func(p position) *raftpb.Message {
 		return &raftpb.Message{Type: raftpb.MsgApp.Enum(), Term: new(p.term + 1), Index: new(p.last), LogTerm: new(p.term), Entries: entries(p.last+2, p.term+1)}
 	}},
-	{"append of what is committed", func(p position) *raftpb.Message {
+	{"append over committed entries", func(p position) *raftpb.Message {
 		return &raftpb.Message{Type: raftpb.MsgApp.Enum(), Term: new(p.term + 1), Index: new(p.last), LogTerm: new(p.term), Entries: entries(1, p.term+1, p.term+1)}
 	}},
 	{"append of entry 0", func(p position) *raftpb.Message {
 		return &raftpb.Message{Type: raftpb.MsgApp.Enum(), Term: new(p.term + 1), Entries: entries(0, p.term+1)}
 	}},
-	{"append whose terms fall", func(p position) *raftpb.Message {
+	{"append with falling terms", func(p position) *raftpb.Message {
 		return &raftpb.Message{Type: raftpb.MsgApp.Enum(), Term: new(p.term + 1), Index: new(p.last), LogTerm: new(p.term), Entries: entries(p.last+1, p.term+1, p.term)}
 	}},
 	{"append of entries of a later term", func(p position) *raftpb.Message {
 		return &raftpb.Message{Type: raftpb.MsgApp.Enum(), Term: new(p.term + 1), Index: new(p.last), LogTerm: new(p.term), Entries: entries(p.last+1, p.term+2)}
 	}},
-	{"append of a membership change of two steps", func(p position) *raftpb.Message {
+	{"append of a joint conf change", func(p position) *raftpb.Message {
 		e := entries(p.last+1, p.term+1)
 		e[0].Type = raftpb.EntryConfChangeV2.Enum()
 		return &raftpb.Message{Type: raftpb.MsgApp.Enum(), Term: new(p.term + 1), Index: new(p.last), LogTerm: new(p.term), Entries: e, Commit: new(p.last + 1)}
 	}},
-	{"append of a membership change that is none", func(p position) *raftpb.Message {
+	{"append of a malformed conf change", func(p position) *raftpb.Message {
 		e := entries(p.last+1, p.term+1)
 		e[0].Type, e[0].Data = raftpb.EntryConfChange.Enum(), []byte("\xff")
 		return &raftpb.Message{Type: raftpb.MsgApp.Enum(), Term: new(p.term + 1), Index: new(p.last), LogTerm: new(p.term), Entries: e, Commit: new(p.last + 1)}
 	}},
-	{"append of a membership change of a machine that Raft keeps for itself", func(p position) *raftpb.Message {
+	{"append of a conf change with a reserved ID", func(p position) *raftpb.Message {
 		e := changing(p.last+1, p.term+1, &raftpb.ConfChange{Type: raftpb.ConfChangeAddNode.Enum(), NodeId: new(uint64(raft.LocalAppendThread))})
 		return &raftpb.Message{Type: raftpb.MsgApp.Enum(), Term: new(p.term + 1), Index: new(p.last), LogTerm: new(p.term), Entries: e, Commit: new(p.last + 1)}
 	}},
-	{"append of what has no envelope", func(p position) *raftpb.Message {
+	{"append of an entry without an envelope", func(p position) *raftpb.Message {
 		e := entries(p.last+1, p.term+1)
 		e[0].Data = []byte("garbage")
 		return &raftpb.Message{Type: raftpb.MsgApp.Enum(), Term: new(p.term + 1), Index: new(p.last), LogTerm: new(p.term), Entries: e, Commit: new(p.last + 1)}
 	}},
-	{"append after the last index", func(p position) *raftpb.Message {
+	{"append after the highest index", func(p position) *raftpb.Message {
 		return &raftpb.Message{Type: raftpb.MsgApp.Enum(), Term: new(p.term + 1), Index: new(uint64(1<<64 - 1)), LogTerm: new(p.term), Entries: entries(0, p.term+1)}
 	}},
-	{"snapshot of nothing", func(p position) *raftpb.Message {
+	{"empty snapshot", func(p position) *raftpb.Message {
 		return &raftpb.Message{Type: raftpb.MsgSnap.Enum(), Term: new(p.term + 1)}
 	}},
-	{"snapshot of a cluster without this machine", func(p position) *raftpb.Message {
+	{"snapshot without this machine", func(p position) *raftpb.Message {
 		return snapshotMessage(p, &raftpb.ConfState{Voters: []uint64{p.from}})
 	}},
-	{"snapshot of members who are there twice", func(p position) *raftpb.Message {
+	{"snapshot with a duplicate member", func(p position) *raftpb.Message {
 		return snapshotMessage(p, &raftpb.ConfState{Voters: []uint64{1, 2, 2, 3}, Learners: []uint64{1, 2}})
 	}},
-	{"snapshot of two configurations", func(p position) *raftpb.Message {
+	{"snapshot with a joint configuration", func(p position) *raftpb.Message {
 		return snapshotMessage(p, &raftpb.ConfState{Voters: []uint64{1, 2, 3}, VotersOutgoing: []uint64{1, 2, 3, 4}, LearnersNext: []uint64{9}, AutoLeave: new(true)})
 	}},
-	{"snapshot behind the last index", func(p position) *raftpb.Message {
+	{"snapshot at the highest index", func(p position) *raftpb.Message {
 		m := snapshotMessage(p, &raftpb.ConfState{Voters: []uint64{1, 2, 3}})
 		m.Snapshot.Metadata.Index = new(uint64(1<<64 - 1))
 		return m
 	}},
-	{"question without a question", func(p position) *raftpb.Message {
+	{"ReadIndex without a context", func(p position) *raftpb.Message {
 		return &raftpb.Message{Type: raftpb.MsgReadIndex.Enum()}
 	}},
-	{"question with a term", func(p position) *raftpb.Message {
-		return &raftpb.Message{Type: raftpb.MsgReadIndex.Enum(), Term: new(p.term), Entries: []*raftpb.Entry{{Data: number(1)}}}
+	{"ReadIndex with a term", func(p position) *raftpb.Message {
+		return &raftpb.Message{Type: raftpb.MsgReadIndex.Enum(), Term: new(p.term), Entries: []*raftpb.Entry{{Data: contextOf(1)}}}
 	}},
-	{"answer without a question", func(p position) *raftpb.Message {
+	{"ReadIndex response without a context", func(p position) *raftpb.Message {
 		return &raftpb.Message{Type: raftpb.MsgReadIndexResp.Enum(), Term: new(p.term)}
 	}},
-	{"leadership handed over", func(p position) *raftpb.Message {
+	{"local TransferLeader", func(p position) *raftpb.Message {
 		return &raftpb.Message{Type: raftpb.MsgTransferLeader.Enum(), Term: new(p.term)}
 	}},
-	{"leader to be forgotten", func(p position) *raftpb.Message {
+	{"local ForgetLeader", func(p position) *raftpb.Message {
 		return &raftpb.Message{Type: raftpb.MsgForgetLeader.Enum()}
 	}},
 	{"empty proposal", func(p position) *raftpb.Message {
 		return &raftpb.Message{Type: raftpb.MsgProp.Enum()}
 	}},
-	{"message of the machine itself", func(p position) *raftpb.Message {
+	{"local response of the apply thread", func(p position) *raftpb.Message {
 		return &raftpb.Message{Type: raftpb.MsgStorageApplyResp.Enum(), From: new(uint64(raft.LocalApplyThread)), Entries: entries(1<<40, 1)}
 	}},
-	{"in the name of the log", func(p position) *raftpb.Message {
+	{"local response of the append thread", func(p position) *raftpb.Message {
 		return &raftpb.Message{Type: raftpb.MsgStorageAppendResp.Enum(), From: new(uint64(raft.LocalAppendThread)), Index: new(uint64(1 << 40)), LogTerm: new(uint64(9))}
 	}},
-	{"of no kind", func(p position) *raftpb.Message {
+	{"unknown message type", func(p position) *raftpb.Message {
 		return &raftpb.Message{Type: raftpb.MessageType(-1).Enum(), Term: new(p.term)}
 	}},
-	{"from nobody", func(p position) *raftpb.Message {
+	{"sender 0", func(p position) *raftpb.Message {
 		return &raftpb.Message{Type: raftpb.MsgAppResp.Enum(), From: new(uint64(0)), Term: new(p.term)}
 	}},
-	{"acknowledgement of a term that nobody was elected in", func(p position) *raftpb.Message {
+	{"ack in an implausible term", func(p position) *raftpb.Message {
 		return &raftpb.Message{Type: raftpb.MsgAppResp.Enum(), Term: new(uint64(1 << 62))}
 	}},
 }
 
 // ofTheTerm are forgeries by an attacker who knows the term and its leader.
 var ofTheTerm = []forgery{
-	{"acknowledgement of what does not exist", func(p position) *raftpb.Message {
+	{"ack beyond the log", func(p position) *raftpb.Message {
 		return &raftpb.Message{Type: raftpb.MsgAppResp.Enum(), Term: new(p.term), Index: new(p.last + 100)}
 	}},
-	{"refusal of what does not exist", func(p position) *raftpb.Message {
+	{"rejection beyond the log", func(p position) *raftpb.Message {
 		return &raftpb.Message{Type: raftpb.MsgAppResp.Enum(), Term: new(p.term), Index: new(p.last + 100), Reject: new(true), RejectHint: new(p.last + 100)}
 	}},
-	{"answer to a question that was not asked", func(p position) *raftpb.Message {
-		return &raftpb.Message{Type: raftpb.MsgHeartbeatResp.Enum(), Term: new(p.term), Context: number(1 << 40)}
+	{"heartbeat response with an unknown context", func(p position) *raftpb.Message {
+		return &raftpb.Message{Type: raftpb.MsgHeartbeatResp.Enum(), Term: new(p.term), Context: contextOf(1 << 40)}
 	}},
-	{"answer to half a question", func(p position) *raftpb.Message {
+	{"heartbeat response with a truncated context", func(p position) *raftpb.Message {
 		return &raftpb.Message{Type: raftpb.MsgHeartbeatResp.Enum(), Term: new(p.term), Context: []byte("123")}
 	}},
-	{"heartbeat of a second leader", func(p position) *raftpb.Message {
+	{"heartbeat from a second leader", func(p position) *raftpb.Message {
 		return &raftpb.Message{Type: raftpb.MsgHeartbeat.Enum(), Term: new(p.term)}
 	}},
-	{"append of a second leader", func(p position) *raftpb.Message {
+	{"append from a second leader", func(p position) *raftpb.Message {
 		return &raftpb.Message{Type: raftpb.MsgApp.Enum(), Term: new(p.term), Index: new(p.last), LogTerm: new(p.term), Entries: entries(p.last+1, p.term), Commit: new(p.last + 1)}
 	}},
-	{"leadership handed over by a second leader", func(p position) *raftpb.Message {
+	{"TimeoutNow from a second leader", func(p position) *raftpb.Message {
 		return &raftpb.Message{Type: raftpb.MsgTimeoutNow.Enum(), Term: new(p.term)}
 	}},
 }
@@ -226,20 +226,20 @@ func snapshotMessage(p position, members *raftpb.ConfState) *raftpb.Message {
 
 // Forged messages are refused by a machine in any role: it goes on, and restarts from what it
 // has on disk.
-func TestForgedMessagesAreRefused(t *testing.T) {
+func TestForgedMessages(t *testing.T) {
 	for _, r := range roles {
 		for _, f := range forgeries {
-			t.Run(r.name+"/"+f.name, func(t *testing.T) { r.suffers(t, f) })
+			t.Run(r.name+"/"+f.name, func(t *testing.T) { r.survives(t, f) })
 		}
 	}
 	for _, r := range roles[1:3] { // those with a leader that forgeries can contradict
 		for _, f := range ofTheTerm {
-			t.Run(r.name+"/"+f.name, func(t *testing.T) { r.suffers(t, f) })
+			t.Run(r.name+"/"+f.name, func(t *testing.T) { r.survives(t, f) })
 		}
 	}
 }
 
-func (r role) suffers(t *testing.T, f forgery) {
+func (r role) survives(t *testing.T, f forgery) {
 	c := grown(repeatable(t), r.size)
 	before := c.leader().propose()
 	c.settle()
@@ -297,7 +297,7 @@ func others(c *cluster, victim *server) (ids []uint64) {
 
 // A heartbeat that names acknowledgements which this machine lacks ends it, but only from a
 // member of the configuration.
-func TestAHeartbeatOfAStrangerEndsNoMachine(t *testing.T) {
+func TestHeartbeatFromStrangerIsNotFatal(t *testing.T) {
 	c := grown(repeatable(t), 3)
 	victim := c.followers()[0]
 	status := victim.node.Status()
@@ -317,7 +317,7 @@ func TestAHeartbeatOfAStrangerEndsNoMachine(t *testing.T) {
 // A heartbeat may name what a machine has acknowledged, while an append before it in the same
 // batch truncates that, if it is from a leader that Raft would not elect. Raft must not see
 // that heartbeat.
-func TestAHeartbeatAfterAnAppendThatTruncatesTheLog(t *testing.T) {
+func TestHeartbeatAfterTruncatingAppend(t *testing.T) {
 	node, err := raftnode.New(testConfig(), raftnode.State{
 		HardState: &raftpb.HardState{Term: new(uint64(2)), Vote: new(uint64(9)), Commit: new(uint64(4))},
 		Snapshot: &raftpb.SnapshotMetadata{
@@ -341,14 +341,14 @@ func TestAHeartbeatAfterAnAppendThatTruncatesTheLog(t *testing.T) {
 
 // A machine believes terms that missed elections explain: those while it was down, and as many
 // as there can have been since.
-func TestPlausibleTermsAreBelieved(t *testing.T) {
+func TestPlausibleTerms(t *testing.T) {
 	node := followerIn(t, testConfig(), 5)
 	heartbeat := func(term uint64) error {
 		return node.Step(raftnode.Message{Message: &raftpb.Message{
 			Type: raftpb.MsgHeartbeat.Enum(), From: new(uint64(9)), To: new(uint64(self)), Term: new(term),
 		}}, raftnode.Reading{})
 	}
-	const ahead = 5 + raftnode.TermsAhead
+	const ahead = 5 + raftnode.MaxTermJump
 	for range 10 {
 		node.Tick()
 	}
@@ -368,7 +368,7 @@ func TestPlausibleTermsAreBelieved(t *testing.T) {
 }
 
 // A term on disk that would make Raft panic is an error.
-func TestAnImplausibleTermOnDiskIsAnError(t *testing.T) {
+func TestImplausibleTermOnDisk(t *testing.T) {
 	_, err := raftnode.New(testConfig(), raftnode.State{
 		HardState: &raftpb.HardState{Term: new(uint64(1<<64 - 2)), Vote: new(uint64(0)), Commit: new(uint64(0))},
 	}, raftnode.Reading{})
@@ -404,7 +404,7 @@ func TestTimesOfOthersAreChecked(t *testing.T) {
 
 // Entries from another machine must be such that they can be applied, unless an operator has
 // decided to skip them. Commands are only decoded if the sender may be a stranger.
-func TestEntriesOfOthersAreChecked(t *testing.T) {
+func TestEntriesFromPeersAreChecked(t *testing.T) {
 	envelope := func(version byte, now uint64, command string) []byte {
 		b := binary.LittleEndian.AppendUint64([]byte{version, 9, 0, 0, 0, 0, 0, 0, 0}, now)
 		return append(b, command...)
@@ -418,18 +418,18 @@ func TestEntriesOfOthersAreChecked(t *testing.T) {
 		taken    bool
 	}{
 		{"a command", envelope(1, now, "good"), false, nil, true},
-		{"a command of somebody", envelope(1, now, "good"), true, nil, true},
-		{"garbage of the leader, which has looked into it", envelope(1, now, "bad"), false, nil, true},
-		{"garbage of somebody", envelope(1, now, "bad"), true, nil, false},
+		{"command of an unproven sender", envelope(1, now, "good"), true, nil, true},
+		{"invalid command of a proven leader", envelope(1, now, "bad"), false, nil, true},
+		{"invalid command of an unproven sender", envelope(1, now, "bad"), true, nil, false},
 		{"an entry of the year 2500", envelope(1, 16_725_225_600_000_000_000, "good"), false, nil, false},
 		{"no envelope", []byte("x"), false, nil, false},
-		{"an envelope of another version", envelope(7, now, "good"), false, nil, false},
-		{"one that is to be skipped", envelope(7, now, "good"), false, []uint64{2}, true},
-		{"one that is to be skipped, of somebody", envelope(1, now, "bad"), true, []uint64{2}, true},
+		{"unknown envelope version", envelope(7, now, "good"), false, nil, false},
+		{"skipped entry", envelope(7, now, "good"), false, []uint64{2}, true},
+		{"skipped entry of an unproven sender", envelope(1, now, "bad"), true, []uint64{2}, true},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			cfg := testConfig()
-			cfg.Skip = raftnode.Skip{Indexes: c.skip, Understood: func(command []byte) error {
+			cfg.Skip = raftnode.Skip{Indexes: c.skip, CheckCommand: func(command []byte) error {
 				if string(command) == "bad" {
 					return errors.New("garbage")
 				}

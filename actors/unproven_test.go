@@ -13,9 +13,9 @@ import (
 	"etcd/witness"
 )
 
-// TestUnderstoodOnceBelieved: what a member understands that has moved, and connects from an
+// TestVersionsCountOnceTrusted: what a member understands that has moved, and connects from an
 // unknown address, counts when the cluster knows the address, without another handshake.
-func TestUnderstoodOnceBelieved(t *testing.T) {
+func TestVersionsCountOnceTrusted(t *testing.T) {
 	system := actor.NewActorSystem()
 	defer system.Shutdown()
 	told := make(chan *understood, 10)
@@ -26,7 +26,7 @@ func TestUnderstoodOnceBelieved(t *testing.T) {
 	}))
 	m := start(t, t.TempDir())
 	in := &Inbox{self: testMember, root: system.Root, to: &pids{raft: raft, witness: raft}, log: m.Inbox.log, book: m.Inbox.book}
-	in.know(&roll{places: map[uint64]place{22: {stated: at22}}}, []uint64{22})
+	in.setAddressBook(&addressBook{places: map[uint64]memberAddrs{22: {stated: at22}}}, []uint64{22})
 	next := func(what string, want version.Range) {
 		t.Helper()
 		select {
@@ -43,9 +43,9 @@ func TestUnderstoodOnceBelieved(t *testing.T) {
 		t.Fatalf("%d %s", status, message)
 	}
 	next("from where nobody expects it", version.Range{})
-	in.know(&roll{places: map[uint64]place{22: {stated: moved22}}}, []uint64{22})
+	in.setAddressBook(&addressBook{places: map[uint64]memberAddrs{22: {stated: moved22}}}, []uint64{22})
 	next("the cluster knows where it is", store.Commands)
-	in.know(&roll{places: map[uint64]place{22: {stated: moved22}}}, []uint64{22})
+	in.setAddressBook(&addressBook{places: map[uint64]memberAddrs{22: {stated: moved22}}}, []uint64{22})
 	if len(told) > 0 {
 		t.Errorf("told again: %+v", <-told)
 	}
