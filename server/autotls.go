@@ -29,7 +29,7 @@ const (
 
 // autoTLS returns the files of a self-signed certificate for the client port, and makes them
 // if there are none that are usable. The directory is locked.
-func autoTLS(p *place, host string, log *slog.Logger) (credentials.Files, error) {
+func autoTLS(p *dataDir, host string, log *slog.Logger) (credentials.Files, error) {
 	files := credentials.Files{Flags: "-client", Cert: filepath.Join(p.path, autoTLSCert), Key: filepath.Join(p.path, autoTLSKey)}
 	fault, err := pairFault(p.fsys, host, time.Now())
 	if err != nil || fault == "" {

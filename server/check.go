@@ -15,8 +15,8 @@ import (
 // anything is touched.
 func (c *Config) Validate() error {
 	switch {
-	case c.RequestTimeout < minRequestTime || c.RequestTimeout > maxRequestTime:
-		return fmt.Errorf("-request-timeout %s: want %s to %s", c.RequestTimeout, minRequestTime, maxRequestTime)
+	case c.RequestTimeout < minRequestTimeout || c.RequestTimeout > maxRequestTimeout:
+		return fmt.Errorf("-request-timeout %s: want %s to %s", c.RequestTimeout, minRequestTimeout, maxRequestTimeout)
 	case c.Heartbeat < minHeartbeat || c.Heartbeat > maxHeartbeat:
 		return fmt.Errorf("-heartbeat %s: want %s to %s", c.Heartbeat, minHeartbeat, maxHeartbeat)
 	case c.Election < 5*c.Heartbeat || c.Election > 100*c.Heartbeat:
@@ -52,7 +52,7 @@ func (c *Config) Validate() error {
 			return fmt.Errorf("-host-whitelist %q: %w", host, err)
 		}
 	}
-	known := c.completed(stored{})
+	known := c.withDefaults(stored{})
 	if err := known.checkAddresses(); err != nil {
 		return err
 	}

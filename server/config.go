@@ -77,8 +77,8 @@ const (
 	maxMembersLimit = store.MaxMembers
 	maxHistory      = store.MaxHistory
 	maxBodyLimit    = store.MaxValue
-	maxRequestTime  = 10 * time.Minute
-	minRequestTime  = time.Second
+	maxRequestTimeout  = 10 * time.Minute
+	minRequestTimeout  = time.Second
 	reservedFiles   = 256 // open files that are not client connections, at least
 )
 
@@ -112,9 +112,9 @@ func Defaults() Config {
 	}
 }
 
-// completed returns the configuration with the remembered values and the defaults for what
+// withDefaults returns the configuration with the remembered values and the defaults for what
 // was not given.
-func (c *Config) completed(s stored) *Config {
+func (c *Config) withDefaults(s stored) *Config {
 	with := *c
 	with.Name = cmp.Or(c.Name, s.Name)
 	with.ClientAddr = cmp.Or(c.ClientAddr, s.ClientAddr, DefaultClientAddr)

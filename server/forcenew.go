@@ -16,14 +16,14 @@ import (
 	"etcd/transport"
 )
 
-// askTime bounds how long -force-new-cluster waits for the other members, all of which are
+// probeTimeout bounds how long -force-new-cluster waits for the other members, all of which are
 // asked at once.
-const askTime = 3 * time.Second
+const probeTimeout = 3 * time.Second
 
 // forceNewCluster carries out -force-new-cluster: it refounds the cluster with this machine
 // as its only member and the data of the one before. A flag that stays on the command line
 // does nothing at later starts, neither while the machine is alone nor once its cluster has grown.
-func forceNewCluster(ctx context.Context, p *place, disk *actors.Disk, addr string, dial dialer, log *slog.Logger) error {
+func forceNewCluster(ctx context.Context, p *dataDir, disk *actors.Disk, addr string, dial dialer, log *slog.Logger) error {
 	switch {
 	case disk.New || disk.Joining():
 		return errors.New("-force-new-cluster: there is no data here to go on with; start it where a member of the cluster has its data")
@@ -48,7 +48,7 @@ func forceNewCluster(ctx context.Context, p *place, disk *actors.Disk, addr stri
 		return fmt.Errorf("-force-new-cluster: %w", err)
 	}
 	former, cluster := disk.Identity, random()
-	present := answering(ctx, transport.Config{ClusterID: former.ClusterID, MemberID: former.MemberID, Addr: addr, Dial: dial, Dead: askTime}, refounding)
+	present := reachableVoters(ctx, transport.Config{ClusterID: former.ClusterID, MemberID: former.MemberID, Addr: addr, Dial: dial, Dead: probeTimeout}, refounding)
 	if ctx.Err() != nil {
 		return ctx.Err()
 	}
@@ -72,9 +72,9 @@ func forceNewCluster(ctx context.Context, p *place, disk *actors.Disk, addr stri
 	return nil
 }
 
-// sayRefounded logs that -force-new-cluster was carried out at an earlier start, which may
+// logRefounded logs that -force-new-cluster was carried out at an earlier start, which may
 // have crashed before it logged that itself.
-func sayRefounded(log *slog.Logger, disk *actors.Disk) {
+func logRefounded(log *slog.Logger, disk *actors.Disk) {
 	if disk.Identity.FormerClusterID == 0 || !disk.Alone() {
 		return
 	}
@@ -87,9 +87,9 @@ func sayRefounded(log *slog.Logger, disk *actors.Disk) {
 		"cluster", actors.MemberID(disk.Identity.ClusterID), "formerCluster", actors.MemberID(disk.Identity.FormerClusterID))
 }
 
-// answering returns the other voters that answer at the address in this machine's data.
-func answering(ctx context.Context, self transport.Config, r *actors.Refounding) []store.Member {
-	runs := make([]bool, len(r.Without))
+// reachableVoters returns the other voters that answer at the address in this machine's data.
+func reachableVoters(ctx context.Context, self transport.Config, r *actors.Refounding) []store.Member {
+	reachable := make([]bool, len(r.Without))
 	var asking sync.WaitGroup
 	for i, m := range r.Without {
 		if slices.Contains(r.Voters, m.ID) {
@@ -100,7 +100,7 @@ func answering(ctx context.Context, self transport.Config, r *actors.Refounding)
 				}
 				p, err := transport.Ask(ctx, self, addr, "")
 				refused, _ := errors.AsType[*transport.RefusedError](err)
-				runs[i] = err == nil && p.Member == m.ID ||
+				reachable[i] = err == nil && p.Member == m.ID ||
 					refused != nil && refused.Status == transport.StatusUncertified // by a machine of this cluster
 			})
 		}
@@ -108,7 +108,7 @@ func answering(ctx context.Context, self transport.Config, r *actors.Refounding)
 	asking.Wait()
 	var present []store.Member
 	for i, m := range r.Without {
-		if runs[i] {
+		if reachable[i] {
 			present = append(present, m)
 		}
 	}

@@ -12,24 +12,24 @@ import (
 
 // listen opens a port. One flag has the advertised address, another the one to listen at if
 // that differs.
-func listen(told, listens, addr string) (net.Listener, error) {
+func listen(advertiseFlag, listenFlag, addr string) (net.Listener, error) {
 	l, err := net.Listen("tcp", addr)
 	switch {
-	case errors.Is(err, errInUse):
-		return nil, fmt.Errorf("%s %s: another process listens there already; stop it, or choose another port", told, addr)
-	case errors.Is(err, errNotHere):
+	case errors.Is(err, errAddrInUse):
+		return nil, fmt.Errorf("%s %s: another process listens there already; stop it, or choose another port", advertiseFlag, addr)
+	case errors.Is(err, errAddrNotAvailable):
 		return nil, fmt.Errorf("%s %s: this host does not have that address; if others reach it there all the same, say with %s where to listen, such as 0.0.0.0:PORT",
-			told, addr, listens)
+			advertiseFlag, addr, listenFlag)
 	case errors.Is(err, errNotPermitted):
-		return nil, fmt.Errorf("%s %s: not permitted; choose a port from 1024 on", told, addr)
+		return nil, fmt.Errorf("%s %s: not permitted; choose a port from 1024 on", advertiseFlag, addr)
 	case err != nil:
-		return nil, fmt.Errorf("%s %s: %w", told, addr, err)
+		return nil, fmt.Errorf("%s %s: %w", advertiseFlag, addr, err)
 	}
 	return l, nil
 }
 
 // reached returns an address as it is advertised, with the port that the kernel chose for 0.
-func (c *Config) reached(addr string, l net.Listener) string {
+func (c *Config) advertisedAs(addr string, l net.Listener) string {
 	host, port, err := net.SplitHostPort(c.advertised(addr))
 	if err == nil && port == "0" {
 		if tcp, ok := l.Addr().(*net.TCPAddr); ok {

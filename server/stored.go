@@ -29,15 +29,15 @@ type stored struct {
 const storedFile = "config.json"
 
 // complete fills in from what is stored whatever was not given.
-func (c *Config) complete(p *place) (*Config, error) {
+func (c *Config) withStored(p *dataDir) (*Config, error) {
 	if c.IgnoreStored || c.StartOver || p.fsys == nil {
-		return c.completed(stored{}), nil
+		return c.withDefaults(stored{}), nil
 	}
 	s, err := load(p.fsys)
 	if err != nil {
 		return nil, err
 	}
-	with := c.completed(s)
+	with := c.withDefaults(s)
 	err = with.checkAddresses() // the stored ones as well
 	if err == nil {
 		err = with.checkName()
@@ -92,8 +92,8 @@ func (s stored) save(fsys vfs.FS) error {
 	return replaceFile(fsys, storedFile, data)
 }
 
-// noteUseless stores that the data of this machine is of no use any more.
-func noteUseless(fsys vfs.FS) error {
+// markUseless stores that the data of this machine is of no use any more.
+func markUseless(fsys vfs.FS) error {
 	s, err := load(fsys)
 	if err != nil {
 		return err

@@ -14,9 +14,9 @@ import (
 	"etcd/peerfront"
 )
 
-// checkFilesEvery is how often certificate files are checked on a machine to which nobody
+// checkFilesInterval is how often certificate files are checked on a machine to which nobody
 // connects.
-const checkFilesEvery = time.Minute
+const checkFilesInterval = time.Minute
 
 // security is the TLS of the two ports; nil for plain HTTP.
 type security struct {
@@ -24,7 +24,7 @@ type security struct {
 }
 
 // security reads the certificate files, and makes them if that is asked for.
-func (c *Config) security(p *place, log *slog.Logger) (security, error) {
+func (c *Config) security(p *dataDir, log *slog.Logger) (security, error) {
 	if c.AutoTLS {
 		host, _, err := net.SplitHostPort(c.advertised(c.ClientAddr))
 		if err != nil {
@@ -68,7 +68,7 @@ func (c *Config) security(p *place, log *slog.Logger) (security, error) {
 
 // watch checks the files for changes until ctx ends.
 func (s security) watch(ctx context.Context) {
-	every := time.NewTicker(checkFilesEvery)
+	every := time.NewTicker(checkFilesInterval)
 	defer every.Stop()
 	for {
 		select {
