@@ -144,7 +144,7 @@ func TestForceNewClusterRefused(t *testing.T) {
 	t.Parallel()
 	s := newServer(t)
 	checkRefusal(t, append(s.flags(), "-force-new-cluster"), "there is no data here")
-	if code, _, stderr := run(t, nil, append(s.flags(), "-force-new-cluster", "-f")...); code != 2 || !strings.Contains(stderr, "exclude each other") {
+	if code, _, stderr := run(t, nil, append(s.flags(), "-force-new-cluster", "-f")...); code != 2 || !strings.Contains(stderr, "mutually exclusive") {
 		t.Errorf("with -f: exit code %d\n%s", code, stderr)
 	}
 }

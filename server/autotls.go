@@ -35,7 +35,7 @@ func autoTLS(p *dataDir, host string, log *slog.Logger) (credentials.Files, erro
 	if err != nil || fault == "" {
 		return files, err
 	}
-	log.Info("making a certificate for the client port, which clients accept with its file as their CA", "file", files.Cert, "because", fault)
+	log.Info("making a self-signed certificate for the client port; clients verify it with this file as their CA", "file", files.Cert, "because", fault)
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
 		return files, err
@@ -99,15 +99,15 @@ func pairFault(fsys vfs.FS, host string, now time.Time) (string, error) {
 	_, err = tls.X509KeyPair(certPEM, keyPEM)
 	switch {
 	case cert == nil || err != nil:
-		return "what is there is damaged, or does not fit together", nil
+		return "the existing pair is damaged or does not match", nil
 	case !private:
-		return "others than this machine could read or write the key that is there", nil
+		return "other users could read or write the existing key", nil
 	case now.Before(cert.NotBefore):
-		return "the one that is there is not valid yet", nil
+		return "the existing one is not valid yet", nil
 	case cert.NotAfter.Sub(now) <= autoTLSSpare:
-		return "the one that is there expires soon, or has expired", nil
+		return "the existing one has expired or expires soon", nil
 	case cert.VerifyHostname(host) != nil:
-		return "the one that is there is for other hosts", nil
+		return "the existing one is for other hosts", nil
 	}
 	return "", nil
 }

@@ -24,13 +24,13 @@ func (c *Config) Validate() error {
 	case c.MaxMembers < 1 || c.MaxMembers > maxMembersLimit:
 		return fmt.Errorf("-maxsize %d: want 1 to %d", c.MaxMembers, maxMembersLimit)
 	case c.AutoTLS && c.ClientTLS.Given():
-		return errors.New("-auto-tls and -clientCert, -clientKey, -clientCAFile or -clientCRLFile exclude each other")
+		return errors.New("-auto-tls and -clientCert, -clientKey, -clientCAFile or -clientCRLFile are mutually exclusive")
 	case len(c.AllowedCN) > 0 && len(c.AllowedHostname) > 0:
-		return errors.New("-serverAllowedCN and -serverAllowedHostname exclude each other: one or the other is demanded of machines")
+		return errors.New("-serverAllowedCN and -serverAllowedHostname are mutually exclusive")
 	case len(c.AllowedCN)+len(c.AllowedHostname) > 0 && c.PeerTLS.CA == "":
-		return errors.New("-serverAllowedCN and -serverAllowedHostname demand something of certificates that are verified: give -serverCAFile, too")
+		return errors.New("-serverAllowedCN and -serverAllowedHostname need certificates that are verified: give -serverCAFile, too")
 	case c.ForceNewCluster && c.StartOver:
-		return errors.New("-force-new-cluster keeps the data and -f deletes it: they exclude each other")
+		return errors.New("-force-new-cluster keeps the data and -f deletes it: they are mutually exclusive")
 	case c.JoinRetries < 1:
 		return fmt.Errorf("-r %d: want at least 1", c.JoinRetries)
 	case c.MaxBody < 1 || c.MaxBody > maxBodyLimit:
@@ -111,7 +111,7 @@ func (c *Config) checkAddresses() error {
 		}
 	}
 	if clients, peers := c.advertised(c.ClientAddr), c.advertised(c.PeerAddr); clash(clients, peers) {
-		return fmt.Errorf("-c %s and -s %s are one address, and clients and machines need one each: give them different ports", clients, peers)
+		return fmt.Errorf("-c %s and -s %s are the same address, and clients and peers need one each: give them different ports", clients, peers)
 	}
 	clients, peers := c.listenAddr(c.ClientListen, c.ClientAddr), c.listenAddr(c.PeerListen, c.PeerAddr)
 	if clash(clients, peers) {
@@ -175,12 +175,12 @@ func ParseSeed(seed, host string) (string, error) {
 func (c *Config) checkName() error {
 	if c.Name != "" {
 		if err := endpoint.CheckName(c.Name); err != nil {
-			return fmt.Errorf("-n %q: this cannot be a name: %w", c.Name, err)
+			return fmt.Errorf("-n %q: not a valid name: %w", c.Name, err)
 		}
 		return nil
 	}
 	if err := endpoint.CheckName(c.machineName()); err != nil {
-		return fmt.Errorf("the name of this machine would be %s, and cannot be: %w; give it one with -n", c.machineName(), err)
+		return fmt.Errorf("the name of this machine would be %s, which is not valid: %w; give it one with -n", c.machineName(), err)
 	}
 	return nil
 }
@@ -200,7 +200,7 @@ func hostPort(addr, host string) (string, error) {
 	}
 	n, err := strconv.ParseUint(port, 10, 16)
 	if err != nil {
-		return "", fmt.Errorf("%w, and %q is no port: ports are numbers up to 65535", want, port)
+		return "", fmt.Errorf("%w, and %q is not a port: ports are numbers up to 65535", want, port)
 	}
 	if h == "" {
 		h = host

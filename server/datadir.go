@@ -167,7 +167,7 @@ func (p *dataDir) acquire() (io.Closer, error) {
 func (p *dataDir) warn(log *slog.Logger) {
 	if p.shared {
 		if err := vfs.CheckDir(p.path); err != nil {
-			log.Warn("-trust-data-dir: others decide what this machine holds and does", "because", err)
+			log.Warn("-trust-data-dir: other users can change what this machine holds and does", "because", err)
 		}
 	}
 	if len(p.foreign) > 0 {

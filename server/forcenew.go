@@ -26,7 +26,7 @@ const probeTimeout = 3 * time.Second
 func forceNewCluster(ctx context.Context, p *dataDir, disk *actors.Disk, addr string, dial dialer, log *slog.Logger) error {
 	switch {
 	case disk.New || disk.Joining():
-		return errors.New("-force-new-cluster: there is no data here to go on with; start it where a member of the cluster has its data")
+		return errors.New("-force-new-cluster: there is no data here to continue with; start it where a member of the cluster has its data")
 	case disk.Alone():
 		log.Warn("-force-new-cluster changes nothing: this machine is the only member of its cluster already. Leave it out")
 		return nil
@@ -57,7 +57,7 @@ func forceNewCluster(ctx context.Context, p *dataDir, disk *actors.Disk, addr st
 		voting++
 	}
 	if majority := len(refounding.Voters)/2 + 1; voting >= majority {
-		return fmt.Errorf("-force-new-cluster is for a majority that is lost for good, and it is not: of %d voters these run besides this machine: %s. Nothing was changed. "+
+		return fmt.Errorf("-force-new-cluster is for a majority that is lost for good, and it is not: of %d voters these are running besides this machine: %s. Nothing was changed. "+
 			"Start this machine without the flag. To give up the cluster of the others all the same, stop them first", len(refounding.Voters), describe(present))
 	}
 	// Before the change, because there is no way back and a crash may follow it.

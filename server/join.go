@@ -23,7 +23,7 @@ func (c *Config) seeds(scheme string) ([]string, error) {
 	for i, seed := range c.Join {
 		given, addr, ok := strings.Cut(seed, "://")
 		if ok && given != scheme {
-			return nil, fmt.Errorf("-C %s: this machine reaches others only by %s; -serverCert and -serverKey decide, and are the same for all machines of a cluster", seed, scheme)
+			return nil, fmt.Errorf("-C %s: this machine dials peers only by %s; -serverCert and -serverKey decide, and are the same for all machines of a cluster", seed, scheme)
 		}
 		if !ok {
 			addr = seed
@@ -49,7 +49,7 @@ func (c *Config) otherSeeds(scheme string, own net.Listener, log *slog.Logger) (
 	case len(addrs) > 0 && len(others) == 0:
 		return nil, fmt.Errorf("-C %s is this machine itself: name another machine of the cluster to join, or leave -C out to found one", strings.Join(addrs, ","))
 	case len(others) < len(addrs):
-		log.Warn("-C names this machine itself, too; the others are asked", "addrs", strings.Join(addrs, ","))
+		log.Warn("-C names this machine itself, too; only the others are asked", "addrs", strings.Join(addrs, ","))
 	}
 	return others, nil
 }
@@ -80,14 +80,14 @@ func foundOrJoin(ctx context.Context, c *Config, disk *actors.Disk, p *dataDir, 
 	case !disk.New && !disk.Joining():
 		return hints(disk, p.path, addrs, log)
 	case disk.Joining() && len(addrs) == 0:
-		return knownPeers{}, errors.New("this machine has begun to join a cluster and has not got its data yet: start it with -C")
+		return knownPeers{}, errors.New("this machine has begun to join a cluster and has not received its data yet: start it with -C")
 	case len(addrs) == 0:
 		return knownPeers{}, disk.Create(wal.Identity{ClusterID: random(), MemberID: random()})
 	}
 	if unspecified(member.PeerURL) {
 		for _, addr := range addrs {
 			if host, _, err := net.SplitHostPort(addr); err == nil && !endpoint.OnThisHost(host) {
-				return knownPeers{}, fmt.Errorf("-C %s is on another host, and machines there cannot reach this one at %s: advertise an address with -h or -s, and listen at all with -sl",
+				return knownPeers{}, fmt.Errorf("-C %s is on another host, and machines there cannot reach this one at %s: advertise an address with -h or -s, and listen on all with -sl",
 					addr, member.PeerURL)
 			}
 		}

@@ -62,7 +62,7 @@ func (c *Config) hosts(listen string) []string {
 // strangers away then. TLS that verifies nobody is warned about elsewhere.
 func warnOpen(log *slog.Logger, peers net.Listener, overTLS bool) {
 	if !overTLS && !onLoopback(peers) {
-		log.Warn("the port for machines can be reached from other hosts without TLS: whoever reaches it can join the cluster, and then read and change everything; "+
+		log.Warn("the peer port can be reached from other hosts without TLS: whoever reaches it can join the cluster, and then read and change everything; "+
 			"keep it on a trusted network, or start all machines with -serverCert, -serverKey and -serverCAFile; see docs/security.md", "address", peers.Addr().String())
 	}
 }
@@ -70,11 +70,11 @@ func warnOpen(log *slog.Logger, peers net.Listener, overTLS bool) {
 // warnUnspecified warns if an advertised address names no machine, such as 0.0.0.0.
 func warnUnspecified(log *slog.Logger, member store.Member) {
 	if unspecified(member.ClientURL) {
-		log.Warn("clients on other hosts cannot use the address that they are told for this machine; advertise one with -h or -c, and listen at all with -cl",
-			"told", member.ClientURL)
+		log.Warn("clients on other hosts cannot use the advertised address of this machine; advertise another one with -h or -c, and listen on all with -cl",
+			"advertised", member.ClientURL)
 	}
 	if unspecified(member.PeerURL) {
-		log.Warn("only machines on this host can form a cluster with this one: those on other hosts cannot use the address that they are told; "+
-			"advertise one with -h or -s, and listen at all with -sl", "told", member.PeerURL)
+		log.Warn("only machines on this host can form a cluster with this one: those on other hosts cannot use its advertised address; "+
+			"advertise another one with -h or -s, and listen on all with -sl", "advertised", member.PeerURL)
 	}
 }

@@ -58,13 +58,13 @@ func startFronts(c *Config, member store.Member, clients, peers net.Listener, tl
 
 func (f *fronts) stopClients(ctx context.Context, log *slog.Logger) {
 	if err := f.clients.Shutdown(ctx); err != nil {
-		log.Warn("some clients were cut off", "error", err)
+		log.Warn("some client connections were cut off", "error", err)
 	}
 }
 
 func (f *fronts) stopPeers(ctx context.Context, log *slog.Logger) {
 	if err := f.peers.Shutdown(ctx); err != nil {
-		log.Warn("some machines were cut off", "error", err)
+		log.Warn("some peer connections were cut off", "error", err)
 	}
 }
 

@@ -184,8 +184,8 @@ func logRecovery(log *slog.Logger, disk *actors.Disk) {
 			"file", found.Torn.File, "offset", found.Torn.Offset, "bytes", found.Torn.Bytes)
 	}
 	if disk.Forgotten != nil {
-		log.Warn("what the other machines have on disk is not known: this one will not notice that one of them was restored from a backup, "+
-			"until it has heard of them again", "error", disk.Forgotten)
+		log.Warn("the witness file cannot be used: this machine will not notice a member that was restored from a backup "+
+			"until it has heard from it again", "error", disk.Forgotten)
 	}
 	logRefounded(log, disk)
 	log.Info("recovered", "index", disk.LastIndex(), "snapshot", found.Snapshot.GetIndex(),

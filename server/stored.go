@@ -65,7 +65,7 @@ func parseStored(data []byte) (s stored, err error) {
 	}
 	var has map[string]json.RawMessage
 	if err := json.Unmarshal(data, &has); err != nil {
-		return foreign("it is no JSON object")
+		return foreign("it is not a JSON object")
 	}
 	for _, name := range []string{"name", "clientAddr", "peerAddr"} {
 		if has[name] == nil {

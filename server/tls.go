@@ -61,7 +61,7 @@ func (c *Config) security(p *dataDir, log *slog.Logger) (security, error) {
 		log.Info("TLS is on", "cert", side.files.Cert, "address", side.addr, "expires", (*side.to).NotAfter().UTC(), "verifies", (*side.to).Verifies())
 	}
 	if s.peers != nil && !s.peers.Verifies() {
-		log.Warn("the machines encrypt what they tell each other, and do not verify who they talk to: whoever reaches the peer port can join; give all of them a -serverCAFile")
+		log.Warn("peers encrypt their connections and do not verify each other: whoever reaches the peer port can join; give all of them a -serverCAFile")
 	}
 	return s, nil
 }

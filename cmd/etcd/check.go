@@ -20,7 +20,7 @@ func (c *config) check() error {
 	case c.reads != "linearizable" && c.reads != "local":
 		return errUsage{fmt.Errorf("-reads %q: want linearizable or local", c.reads)}
 	case c.join != "" && c.joinFile != "":
-		return errUsage{errors.New("-C and -CF exclude each other")}
+		return errUsage{errors.New("-C and -CF are mutually exclusive")}
 	case m.SnapshotEntries == 0 && c.given["snapshot-count"]:
 		return errUsage{errors.New("-snapshot-count 0: want at least 1; -snapshot=false turns snapshots off")}
 	}
@@ -67,7 +67,7 @@ func (c *config) readIdentity() error {
 	}
 	if c.given["n"] {
 		if err := endpoint.CheckName(c.machine.Name); err != nil {
-			return fmt.Errorf("-n %q: this cannot be a name: %w", c.machine.Name, err)
+			return fmt.Errorf("-n %q: not a valid name: %w", c.machine.Name, err)
 		}
 	}
 	return nil
