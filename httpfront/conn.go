@@ -48,7 +48,7 @@ func (c *conn) Read(p []byte) (int, error) {
 	if len(c.early) > 0 {
 		n := copy(p, c.early)
 		c.early = c.early[n:]
-		c.SetQuiet(false)
+		c.SetIdle(false)
 		return n, nil
 	}
 	if c.drained {
@@ -104,22 +104,22 @@ func connState(nc net.Conn, state fasthttp.ConnState) {
 	}
 	switch state {
 	case fasthttp.StateNew:
-		c.beQuiet()
+		c.beIdle()
 	case fasthttp.StateIdle:
-		c.SetQuiet(true)
+		c.SetIdle(true)
 	case fasthttp.StateActive:
 		if !c.first {
-			c.SetQuiet(false)
+			c.SetIdle(false)
 		}
 		c.first = false
 	case fasthttp.StateHijacked:
-		c.LetIn()
+		c.Admit()
 	}
 }
 
-// beQuiet marks the connection as quiet: it is about to wait for its first request, or for
+// beIdle marks the connection as idle: it is about to wait for its first request, or for
 // the first one after a watch.
-func (c *conn) beQuiet() {
+func (c *conn) beIdle() {
 	c.first = true
-	c.SetQuiet(true)
+	c.SetIdle(true)
 }

@@ -175,7 +175,7 @@ func exchange(t *testing.T, l *memoryListener, raw []byte) []byte {
 	return got
 }
 
-// Whatever is sent to the port for machines, well-formed answers come back and then EOF, the
+// Whatever is sent to the peer port, well-formed answers come back and then EOF, the
 // members stay the same unless a valid request to join was sent, and the next machine is
 // served.
 func FuzzPeerPort(f *testing.F) {

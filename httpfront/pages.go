@@ -16,7 +16,7 @@ import (
 // name resolves to this machine (DNS rebinding), that name in Host. Clients other than browsers
 // send neither of the first two.
 type pages struct {
-	peers     bool // this is the port for machines
+	peers     bool // this is the peer port
 	every     bool // all pages may use this port
 	scheme    string
 	own       string              // origin of the pages of this port, at its advertised address
@@ -48,7 +48,7 @@ var standardPorts = map[string]string{"http": ":80", "https": ":443"}
 
 func newPages(cfg *Config) *pages {
 	p := &pages{
-		peers:     cfg.Machines,
+		peers:     cfg.Peer,
 		scheme:    cfg.scheme(),
 		checkHost: cfg.CheckHost,
 		hosts:     map[string]bool{"localhost": true, "127.0.0.1": true, "::1": true},
@@ -63,7 +63,7 @@ func newPages(cfg *Config) *pages {
 		p.hosts[u.Hostname()] = true
 		p.own = u.Scheme + "://" + strings.TrimSuffix(u.Host, standardPorts[u.Scheme])
 	}
-	if cfg.Machines {
+	if cfg.Peer {
 		p.foreign = HTTPError(http.StatusForbidden, "this port is for the other machines of the cluster, and not for web pages")
 		return p
 	}

@@ -61,7 +61,7 @@ var browserRequests = []struct {
 func headerLines(headers string) string { return strings.ReplaceAll(headers, "|", "\r\n") + "\r\n" }
 
 // The client port serves all clients other than browsers, and in a browser only permitted pages;
-// the port for machines serves no pages. A refused request has changed nothing.
+// the peer port serves no pages. A refused request has changed nothing.
 func TestPages(t *testing.T) {
 	const url = "http://etcd.example:4001"
 	edit := func(c *httpfront.Config) {
@@ -102,7 +102,7 @@ func TestPages(t *testing.T) {
 				fronttest.Check(t, r, 403, `{"errorCode":403,"message":"Forbidden","cause":"this port is for the other machines of the cluster, and not for web pages"}`)
 				c.Ended()
 			} else if r.Status == 403 {
-				t.Errorf("the port for other machines: %d %s", r.Status, r.Body)
+				t.Errorf("the peer port: %d %s", r.Status, r.Body)
 			}
 		})
 	}

@@ -135,7 +135,7 @@ func testHalfClosed(t *testing.T, serve server) {
 
 // The peer port logs once that a machine speaks another protocol, or cannot be verified. A
 // check whether the port is open is not logged.
-func TestStrangersOnPeerPort(t *testing.T) {
+func TestWrongProtocolOnPeerPort(t *testing.T) {
 	plain := func(p *fronttest.Server) { p.DialAs(nil).Get("/version") }
 	secured := func(p *fronttest.Server) {
 		c := p.DialAs(&tls.Config{RootCAs: fronttest.CA().Pool()})

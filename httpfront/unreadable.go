@@ -90,7 +90,7 @@ func (s *Server) unreadable(ctx *fasthttp.RequestCtx, err error) *Error {
 		netErr net.Error
 	)
 	switch {
-	case errors.Is(err, listen.ErrPlain) && s.cfg.Machines:
+	case errors.Is(err, listen.ErrPlain) && s.cfg.Peer:
 		return HTTPError(http.StatusBadRequest, "this port speaks only TLS; the machines of this cluster are started with -serverCert and -serverKey")
 	case errors.Is(err, listen.ErrPlain):
 		return HTTPError(http.StatusBadRequest, "this port speaks only TLS; ask with https://")
@@ -100,7 +100,7 @@ func (s *Server) unreadable(ctx *fasthttp.RequestCtx, err error) *Error {
 		return HTTPError(http.StatusHTTPVersionNotSupported, "this server speaks HTTP/1.1 and HTTP/1.0")
 	case errors.Is(err, errExpectation):
 		return HTTPError(http.StatusExpectationFailed, "this server can only be expected to send 100-continue")
-	case errors.Is(err, errBodyTooLong) && s.cfg.Machines:
+	case errors.Is(err, errBodyTooLong) && s.cfg.Peer:
 		return HTTPError(http.StatusRequestEntityTooLarge, fmt.Sprintf("this port is for the other machines of the cluster, which send at most %d bytes", s.cfg.MaxBody))
 	case errors.Is(err, errBodyTooLong):
 		return HTTPError(http.StatusRequestEntityTooLarge, "the limit is set by -max-body")

@@ -42,7 +42,7 @@ func (x *Exchange) Watch(w watch.Watcher, render func(watch.Delivery) Answer) An
 		s.conn.parked = func() {
 			defer done()
 			if s.await(keepAlive, headers, render) && !s.server.stopping.Load() {
-				s.conn.beQuiet()
+				s.conn.beIdle()
 				_ = s.server.http.ServeConn(s.conn) // its errors are the client's, as in Serve
 				return
 			}

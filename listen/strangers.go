@@ -13,11 +13,11 @@ import (
 	"etcd/endpoint"
 )
 
-// Strangers, which do not speak the protocol of the port for machines, are warned about once:
-// maxStrangers faults of hosts are remembered, each for strangersAgain.
+// Clients that do not speak the protocol of the peer port are warned about once:
+// maxWarned faults of hosts are remembered, each for warnInterval.
 const (
-	maxStrangers   = 64
-	strangersAgain = 10 * time.Minute
+	maxWarned    = 64
+	warnInterval = 10 * time.Minute
 )
 
 // Fault is why a client and the port cannot talk to each other.
@@ -26,12 +26,12 @@ type Fault struct {
 	Hint string // what to do if the client is a peer
 }
 
-const allOrNone = "; all machines of a cluster need -serverCert and -serverKey, and certificates of the same CA with -serverCAFile, or none of them"
+const tlsHint = "; all machines of a cluster need -serverCert and -serverKey, and certificates of the same CA with -serverCAFile, or none of them"
 
 var (
-	handshakeFailed    = Fault{"TLS handshake failed", allOrNone}
-	plainOnTLS         = Fault{"plain HTTP on a port that speaks only TLS", allOrNone}
-	tlsOnPlain         = Fault{"a TLS handshake on a port that speaks plain HTTP", allOrNone}
+	handshakeFailed    = Fault{"TLS handshake failed", tlsHint}
+	plainOnTLS         = Fault{"plain HTTP on a port that speaks only TLS", tlsHint}
+	tlsOnPlain         = Fault{"a TLS handshake on a port that speaks plain HTTP", tlsHint}
 	revokedCertificate = Fault{"refused a certificate that is revoked", ""}
 )
 
@@ -46,24 +46,24 @@ func handshakeFault(err error) Fault {
 	return handshakeFailed
 }
 
-// strangers logs clients that do not speak the port's protocol, and does not let them fill
-// the log: they are logged at level debug; at the port for machines, or with a revoked
+// faultLog logs clients that do not speak the port's protocol, and does not let them fill
+// the log: they are logged at level debug; at the peer port, or with a revoked
 // certificate, once at level warn.
-type strangers struct {
+type faultLog struct {
 	logger *slog.Logger
-	peers  bool
+	peer   bool
 
 	mu     sync.Mutex
 	warned map[string]time.Time // by fault and host
 }
 
-func newStrangers(log *slog.Logger, peers bool) *strangers {
-	return &strangers{logger: log, peers: peers, warned: make(map[string]time.Time)}
+func newFaultLog(log *slog.Logger, peers bool) *faultLog {
+	return &faultLog{logger: log, peer: peers, warned: make(map[string]time.Time)}
 }
 
-func (s *strangers) log(c net.Conn, f Fault, err error) {
+func (s *faultLog) log(c net.Conn, f Fault, err error) {
 	level, what := slog.LevelDebug, f.What
-	if (s.peers || f == revokedCertificate) && !wentAway(err) && s.first(f, c.RemoteAddr()) {
+	if (s.peer || f == revokedCertificate) && !isDisconnect(err) && s.shouldWarn(f, c.RemoteAddr()) {
 		level = slog.LevelWarn
 		what += f.Hint
 	}
@@ -74,26 +74,26 @@ func (s *strangers) log(c net.Conn, f Fault, err error) {
 	s.logger.Log(context.Background(), level, what, args...)
 }
 
-// wentAway reports whether a handshake ended without a fault of either side: a probe
+// isDisconnect reports whether a handshake ended without a fault of either side: a probe
 // of the port, a dialer that gave up, or this machine stopping.
-func wentAway(err error) bool {
+func isDisconnect(err error) bool {
 	ends := append([]error{io.EOF, io.ErrUnexpectedEOF, context.DeadlineExceeded, net.ErrClosed}, resetErrors...)
 	return slices.ContainsFunc(ends, func(target error) bool { return errors.Is(err, target) })
 }
 
-// first reports whether to warn about a host: not again for the same fault within
-// strangersAgain, and not while maxStrangers are remembered.
-func (s *strangers) first(f Fault, addr net.Addr) bool {
+// shouldWarn reports whether to warn about a host: not again for the same fault within
+// warnInterval, and not while maxWarned are remembered.
+func (s *faultLog) shouldWarn(f Fault, addr net.Addr) bool {
 	now := time.Now()
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for key, at := range s.warned {
-		if now.Sub(at) >= strangersAgain {
+		if now.Sub(at) >= warnInterval {
 			delete(s.warned, key)
 		}
 	}
 	key := f.What + " " + endpoint.HostOf(addr).String()
-	if _, ok := s.warned[key]; ok || len(s.warned) >= maxStrangers {
+	if _, ok := s.warned[key]; ok || len(s.warned) >= maxWarned {
 		return false
 	}
 	s.warned[key] = now

@@ -6,7 +6,7 @@ import (
 	"etcd/httpfront/fronttest"
 )
 
-// Only a few requests at a time may wait for the cluster at the port for machines: they must
+// Only a few requests at a time may wait for the cluster at the peer port: they must
 // not keep the other machines from electing a leader.
 func TestFewAskAtATime(t *testing.T) {
 	s := serve(t)

@@ -8,7 +8,7 @@ import (
 	"etcd/transport"
 )
 
-// Faults for which the port for machines refuses a machine.
+// Faults for which the peer port refuses a machine.
 
 var (
 	refusedScheme      = listen.Fault{What: "refused a machine that wants to join", Hint: "; start it like the machines of this cluster, with -serverCert and -serverKey or without"}

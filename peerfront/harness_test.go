@@ -16,13 +16,13 @@ import (
 
 func TestMain(m *testing.M) { fronttest.Main(m) }
 
-// setup is what a test changes of the port for machines.
+// setup is what a test changes of the peer port.
 type setup struct {
 	httpfront.Config
 	front *front
 }
 
-// serve serves the port for clients.
+// serve serves the client port.
 func serve(t testing.TB) *fronttest.Server {
 	t.Helper()
 	return fronttest.Serve(t, fronttest.Loopback(t), fronttest.Config(), func(clock *fronttest.Clock) []httpfront.Route {
@@ -30,13 +30,13 @@ func serve(t testing.TB) *fronttest.Server {
 	})
 }
 
-// peers is the port for machines.
+// peers is the peer port.
 type peers struct {
 	*fronttest.Server
 	*front
 }
 
-// servePeers serves the port for machines beside that of s, with its machine.
+// servePeers serves the peer port beside that of s, with its machine.
 func servePeers(t testing.TB, s *fronttest.Server, log io.Writer, edit ...func(*setup)) peers {
 	t.Helper()
 	return servePeersOn(t, s, fronttest.Loopback(t), log, edit...)

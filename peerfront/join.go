@@ -129,12 +129,12 @@ func memberOf(id uint64, members []store.Member) store.Member {
 	return store.Member{ID: id}
 }
 
-// misdirected tells a machine that has dialled the port for clients which one to dial.
+// misdirected tells a machine that has dialled the client port which one to dial.
 func misdirected(x *httpfront.Exchange) httpfront.Answer {
 	status, err := x.Status()
 	if err != nil {
 		return httpfront.Unserved(err)
 	}
 	own := memberOf(status.Raft.MemberID, status.Members)
-	return httpfront.HTTPError(http.StatusMisdirectedRequest, "this is the port for clients; other machines reach this one at "+own.PeerURL+", so give that to -C")
+	return httpfront.HTTPError(http.StatusMisdirectedRequest, "this is the client port; other machines reach this one at "+own.PeerURL+", so give that to -C")
 }

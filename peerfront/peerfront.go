@@ -12,7 +12,7 @@ import (
 	"etcd/transport"
 )
 
-// Config is the configuration of the port for machines.
+// Config is the configuration of the peer port.
 type Config struct {
 	// Certified checks whether the certificate of a machine that has been verified in a
 	// handshake names a host. Its error is for people at both ends. Nil if machines are not
@@ -42,7 +42,7 @@ func newFront(cfg Config) *front {
 	}
 }
 
-// Routes returns the routes of the port for machines. cluster are routes of other packages
+// Routes returns the routes of the peer port. cluster are routes of other packages
 // that are served there as well, to members only and a few requests at a time.
 func Routes(cfg Config, cluster []httpfront.Route) []httpfront.Route {
 	return newFront(cfg).routes(cluster)
@@ -67,7 +67,7 @@ func (f *front) routes(cluster []httpfront.Route) []httpfront.Route {
 	return routes
 }
 
-// Misdirected returns the routes by which the port for clients tells machines that have
+// Misdirected returns the routes by which the client port tells machines that have
 // dialled it which port to dial.
 func Misdirected() []httpfront.Route {
 	return []httpfront.Route{

@@ -17,10 +17,10 @@ import (
 
 // place is a data directory as a start finds it.
 type dataDir struct {
-	path   string
-	shared bool     // others may write in it
-	fsys   vfs.FS   // nil while there is no directory
-	created   []string // the missing directories that this start creates, innermost first
+	path    string
+	shared  bool     // others may write in it
+	fsys    vfs.FS   // nil while there is no directory
+	created []string // the missing directories that this start creates, innermost first
 	foreign []string // the files of others in it, if this program has never run there
 }
 

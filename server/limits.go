@@ -51,13 +51,13 @@ func (c *Config) fileLimitWarning(files uint64) string {
 		files, limit, asked, want+c.reservedFor())
 }
 
-// peerConfig bounds the connections at the port for other machines by what these need, so
+// peerConfig bounds the connections at the peer port by what these need, so
 // that they and all clients together stay within the open files, and the size of their
 // requests.
 func (c *Config) peerConfig(cfg httpfront.Config) httpfront.Config {
-	cfg.Machines = true
-	cfg.MaxNewcomers = peerConnections + newcomersPerMember*c.MaxMembers
-	cfg.MaxConnections = cfg.MaxNewcomers + connectionsPerMember*c.MaxMembers
+	cfg.Peer = true
+	cfg.MaxPending = peerConnections + pendingPerMember*c.MaxMembers
+	cfg.MaxConnections = cfg.MaxPending + connectionsPerMember*c.MaxMembers
 	cfg.MaxBody = maxPeerBody
 	return cfg
 }

@@ -17,7 +17,7 @@ type listensAt struct {
 
 func (l listensAt) Addr() net.Addr { return &net.TCPAddr{IP: net.ParseIP(l.ip), Port: 7001} }
 
-// A machine warns at its start if strangers may reach its port for machines, and only then.
+// A machine warns at its start if strangers may reach its peer port, and only then.
 func TestWarnOpen(t *testing.T) {
 	for _, test := range []struct {
 		addr    string

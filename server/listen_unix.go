@@ -7,6 +7,6 @@ import "syscall"
 // Why a port cannot be opened.
 const (
 	errAddrInUse        = syscall.EADDRINUSE
-	errAddrNotAvailable      = syscall.EADDRNOTAVAIL // the address is not one of this host's
-	errNotPermitted = syscall.EACCES
+	errAddrNotAvailable = syscall.EADDRNOTAVAIL // the address is not one of this host's
+	errNotPermitted     = syscall.EACCES
 )

@@ -5,6 +5,6 @@ import "golang.org/x/sys/windows"
 // Why a port cannot be opened.
 const (
 	errAddrInUse        = windows.WSAEADDRINUSE
-	errAddrNotAvailable      = windows.WSAEADDRNOTAVAIL // the address is not one of this host's
-	errNotPermitted = windows.WSAEACCES
+	errAddrNotAvailable = windows.WSAEADDRNOTAVAIL // the address is not one of this host's
+	errNotPermitted     = windows.WSAEACCES
 )

@@ -22,7 +22,7 @@ import (
 // and are given the machine once it runs.
 type fronts struct {
 	clients, peers *httpfront.Server
-	failed          chan error // a server has ended
+	failed         chan error // a server has ended
 }
 
 func startFronts(c *Config, member store.Member, clients, peers net.Listener, tls security, clock func() raftnode.Reading) *fronts {

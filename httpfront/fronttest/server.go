@@ -60,7 +60,7 @@ func Mutual(c *httpfront.Config) {
 	c.TLS.ClientAuth, c.TLS.ClientCAs = tls.RequireAndVerifyClientCert, CA().Pool()
 }
 
-// Serve starts a machine and serves a port for clients, whose routes may read the clock of
+// Serve starts a machine and serves a client port, whose routes may read the clock of
 // the machine. The test fails if the server logs anything that the test does not take.
 func Serve(t testing.TB, l net.Listener, cfg httpfront.Config, routes func(*Clock) []httpfront.Route) *Server {
 	t.Helper()
@@ -78,10 +78,10 @@ func Serve(t testing.TB, l net.Listener, cfg httpfront.Config, routes func(*Cloc
 	return s
 }
 
-// Beside serves a port for machines, with the machine of s, and logs everything to log.
+// Beside serves a peer port, with the machine of s, and logs everything to log.
 func (s *Server) Beside(l net.Listener, log io.Writer, cfg httpfront.Config, routes []httpfront.Route) *Server {
 	s.T.Helper()
-	cfg.Machines = true
+	cfg.Peer = true
 	cfg.Log = slog.New(slog.NewTextHandler(log, &slog.HandlerOptions{Level: slog.LevelDebug}))
 	p := serve(s.T, l, s.Machine, cfg, routes)
 	p.Clock = s.Clock

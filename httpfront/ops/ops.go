@@ -24,7 +24,7 @@ type ops struct {
 	started logtime.Time
 }
 
-// Routes returns all routes of the package, for the port for clients.
+// Routes returns all routes of the package, for the client port.
 func Routes(cfg Config) []httpfront.Route {
 	o := &ops{cfg: cfg, started: cfg.Clock()}
 	routes := append(Cluster(), Version(cfg.Version)...)
