@@ -24,7 +24,7 @@ func testResetsLeaveNothing(t *testing.T, serve server) {
 	if s.TLS != nil {
 		mode, connections = fronttest.OverTLS, 600 // a handshake takes long
 	}
-	p := serveMachines(t, s, io.Discard, mode)
+	p := servePeerPort(t, s, io.Discard, mode)
 	const few = 5 // of the test itself: its connection, and the goroutine that looks for idle workers
 	const form = "Host: x\r\nContent-Type: " + httpfront.TypeForm + "\r\n"
 	stages := []struct {

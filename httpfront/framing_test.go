@@ -135,7 +135,7 @@ func testFraming(t *testing.T, serve server) {
 	if clients.TLS != nil {
 		mode = fronttest.OverTLS
 	}
-	peers := serveMachines(t, clients, io.Discard, mode)
+	peers := servePeerPort(t, clients, io.Discard, mode)
 	for _, test := range framing {
 		for _, port := range []struct {
 			name, path string

@@ -196,7 +196,7 @@ func FuzzPeerPort(f *testing.F) {
 	}
 	l := newMemoryListener()
 	s := serveOn(f, newMemoryListener())
-	s.Beside(l, io.Discard, config(nil), machineRoutes())
+	s.Beside(l, io.Discard, config(nil), peerRoutes())
 	f.Fuzz(func(t *testing.T, raw []byte) {
 		got := exchange(t, l, raw)
 		if !bytes.Contains(got, []byte("HTTP/1.1 101 ")) { // then come frames

@@ -23,7 +23,7 @@ func clientRoutes(clock *fronttest.Clock) []httpfront.Route {
 	})
 }
 
-func machineRoutes() []httpfront.Route {
+func peerRoutes() []httpfront.Route {
 	return slices.Concat(peerfront.Routes(peerfront.Config{}, ops.Cluster()), ops.Version("v9"))
 }
 
@@ -60,7 +60,7 @@ func serveOn(t testing.TB, l net.Listener, edit ...func(*httpfront.Config)) *fro
 }
 
 // serveMachines serves a peer port, with the machine of s.
-func serveMachines(t testing.TB, s *fronttest.Server, log io.Writer, edit ...func(*httpfront.Config)) *fronttest.Server {
+func servePeerPort(t testing.TB, s *fronttest.Server, log io.Writer, edit ...func(*httpfront.Config)) *fronttest.Server {
 	t.Helper()
-	return s.Beside(fronttest.Loopback(t), log, config(edit), machineRoutes())
+	return s.Beside(fronttest.Loopback(t), log, config(edit), peerRoutes())
 }

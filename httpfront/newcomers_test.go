@@ -16,7 +16,7 @@ func TestIdleConnectionsAtThePeerPort(t *testing.T) {
 	for name, mode := range map[string]func(*httpfront.Config){"plain": func(*httpfront.Config) {}, "tls": fronttest.OverTLS} {
 		t.Run(name, func(t *testing.T) {
 			log := &fronttest.Records{}
-			p := serveMachines(t, s, log, mode, func(c *httpfront.Config) { c.MaxPending, c.MaxConnections = 3, 6 })
+			p := servePeerPort(t, s, log, mode, func(c *httpfront.Config) { c.MaxPending, c.MaxConnections = 3, 6 })
 			if name == "tls" {
 				p.TLS = &tls.Config{RootCAs: fronttest.CA().Pool()}
 			}

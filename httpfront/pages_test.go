@@ -68,7 +68,7 @@ func TestPages(t *testing.T) {
 		c.URL, c.Hosts, c.CORS = url, []string{"www.example"}, []string{"http://a.example"}
 	}
 	s := serve(t, edit)
-	p := serveMachines(t, s, io.Discard, edit)
+	p := servePeerPort(t, s, io.Discard, edit)
 	s.Dial().Set("/a", "value=before")
 	for _, test := range browserRequests {
 		t.Run(test.name, func(t *testing.T) {
@@ -120,8 +120,8 @@ func testPagesAnywhere(t *testing.T, serve server) {
 	if s.TLS != nil {
 		mode = fronttest.OverTLS
 	}
-	p := serveMachines(t, s, io.Discard, mode)
-	for port, routes := range map[*fronttest.Server][]httpfront.Route{s: clientRoutes(s.Clock), p: machineRoutes()} {
+	p := servePeerPort(t, s, io.Discard, mode)
+	for port, routes := range map[*fronttest.Server][]httpfront.Route{s: clientRoutes(s.Clock), p: peerRoutes()} {
 		for _, route := range append(routes, httpfront.Route{Path: "/nowhere"}, httpfront.Route{Path: "/%zz"}) {
 			for _, method := range []string{"GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS", "PATCH"} {
 				c := port.Dial()
@@ -267,7 +267,7 @@ func TestHostHeader(t *testing.T) {
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			s := serve(t, test.edit)
-			p := serveMachines(t, s, io.Discard, test.edit)
+			p := servePeerPort(t, s, io.Discard, test.edit)
 			for _, port := range []*fronttest.Server{s, p} {
 				wrong := `{"errorCode":403,"message":"Forbidden","cause":"the name in Host is none of this machine: ask for localhost, for an IP address, or for the host of ` +
 					config([]func(*httpfront.Config){test.edit}).URL + `, or start it with -host-whitelist and that name"}`

@@ -171,7 +171,7 @@ func TestWrongProtocolOnPeerPort(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			s := serve(t)
 			log := &fronttest.Records{}
-			p := serveMachines(t, s, log, test.mode)
+			p := servePeerPort(t, s, log, test.mode)
 			text := ""
 			for visits := range 3 {
 				test.visit(p)

@@ -53,8 +53,8 @@ func servePeersOn(t testing.TB, s *fronttest.Server, l net.Listener, log io.Writ
 
 func overTLS(s *setup) { fronttest.OverTLS(&s.Config) }
 
-// demanding makes a server demand certificates of the CA, and check whom they name.
-func demanding(s *setup) {
+// requiring makes a server demand certificates of the CA, and check whom they name.
+func requiring(s *setup) {
 	fronttest.Mutual(&s.Config)
 	s.front.certified = func(state tls.ConnectionState, host string) error {
 		if err := state.PeerCertificates[0].VerifyHostname(host); err != nil {

@@ -23,19 +23,19 @@ type Config struct {
 // front is the state that the handlers share.
 type front struct {
 	certified func(state tls.ConnectionState, host string) error
-	asking    chan struct{} // holds one for each request of fewAtATime
-	hashes    hashes
+	inFlight  chan struct{} // holds one for each request of limitInFlight
+	hashes    hashCache
 	memberIPs memberIPs
 }
 
 func newFront(cfg Config) *front {
 	return &front{
 		certified: cfg.Certified,
-		asking:    make(chan struct{}, maxAsking),
-		hashes:    hashes{turn: make(chan struct{}, 1)},
+		inFlight:  make(chan struct{}, maxInFlight),
+		hashes:    hashCache{lock: make(chan struct{}, 1)},
 		memberIPs: memberIPs{
 			now: time.Now,
-			lookUp: func(ctx context.Context, host string) ([]netip.Addr, error) {
+			lookup: func(ctx context.Context, host string) ([]netip.Addr, error) {
 				return net.DefaultResolver.LookupNetIP(ctx, "ip", host)
 			},
 		},
@@ -53,13 +53,13 @@ func (f *front) routes(cluster []httpfront.Route) []httpfront.Route {
 		{Path: transport.StreamPath, Methods: map[string]httpfront.Handler{http.MethodGet: f.acceptStream}},
 		{Path: transport.SnapshotPath, Methods: map[string]httpfront.Handler{http.MethodPost: f.acceptSnapshot}},
 		{Path: transport.PresencePath, Methods: httpfront.Get(f.presence)},
-		{Path: joinPath, Methods: map[string]httpfront.Handler{http.MethodPost: f.fewAtATime(f.join)}},
+		{Path: joinPath, Methods: map[string]httpfront.Handler{http.MethodPost: f.limitInFlight(f.join)}},
 		{Path: "/hash", Methods: httpfront.Get(f.membersOnly(f.fromMembersHost(f.stateHash)))},
 	}
 	for _, r := range cluster {
 		methods := make(map[string]httpfront.Handler, len(r.Methods))
 		for method, h := range r.Methods {
-			methods[method] = f.membersOnly(f.fewAtATime(h))
+			methods[method] = f.membersOnly(f.limitInFlight(h))
 		}
 		r.Methods = methods
 		routes = append(routes, r)
