@@ -10,11 +10,11 @@ import (
 // deadline.
 func TestAlarm(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		var a alarm
+		var a waitTimer
 		ended := make(map[uint64]time.Duration)
 		start := time.Now()
-		a.ring = func() {
-			if id, over := a.rings(); over {
+		a.onFire = func() {
+			if id, over := a.fired(); over {
 				ended[id] = time.Since(start)
 			}
 		}

@@ -121,7 +121,7 @@ func FuzzRequest(f *testing.F) {
 		"POST /v1/keys/a HTTP/1.1\r\nHost: x\r\nContent-Type: multipart/form-data; boundary=XX\r\nContent-Length: 200\r\n\r\n" + "--XX\r\nContent-Disposition: form-data; name=\"value\"\r\n\r\nv\r\n--XX--\r\n",
 		"GET /v1/keys/a HTTP/1.1\r\nHost: x\r\nConnection: close\r\nX:\x00\r\n y\r\n\r\n",
 		"GET /v1/watch/a HTTP/1.0\r\n\r\nGET",
-		fronttest.RawRequest("GET", "/v1/watch/a", "") + strings.Repeat("x", httpfront.MaxEarly+1),
+		fronttest.RawRequest("GET", "/v1/watch/a", "") + strings.Repeat("x", httpfront.MaxReadAhead+1),
 		"\r\n\r\nGET / HTTP/9.9\n\n", "GET", "", "\x16\x03\x01\x02\x00", strings.Repeat("a", 4000),
 	} {
 		f.Add([]byte(seed))

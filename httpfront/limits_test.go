@@ -128,7 +128,7 @@ func testHandlerPanics(t *testing.T, serve server) {
 	}
 	c.Ended()
 	log := s.Log.Take()
-	for _, part := range []string{"made its handler panic", "panic=\"it is broken\"", "uri=/panics", "method=GET", "stack="} {
+	for _, part := range []string{"panic in the handler", "panic=\"it is broken\"", "uri=/panics", "method=GET", "stack="} {
 		if !strings.Contains(log, part) {
 			t.Errorf("the log lacks %q:\n%s", part, log)
 		}

@@ -269,7 +269,7 @@ func TestHostHeader(t *testing.T) {
 			s := serve(t, test.edit)
 			p := servePeerPort(t, s, io.Discard, test.edit)
 			for _, port := range []*fronttest.Server{s, p} {
-				wrong := `{"errorCode":403,"message":"Forbidden","cause":"the name in Host is none of this machine: ask for localhost, for an IP address, or for the host of ` +
+				wrong := `{"errorCode":403,"message":"Forbidden","cause":"the name in Host is not one of this machine: use localhost, an IP address, or the host of ` +
 					config([]func(*httpfront.Config){test.edit}).URL + `, or start it with -host-whitelist and that name"}`
 				for _, host := range test.served {
 					c := port.Dial()
@@ -288,7 +288,7 @@ func TestHostHeader(t *testing.T) {
 		})
 	}
 	s := serve(t, func(c *httpfront.Config) { c.CheckHost, c.URL = true, "http://etcd.example:4001" })
-	const wrong = `{"errorCode":403,"message":"Forbidden","cause":"the name in Host is none of this machine: ask for localhost, for an IP address, or for the host of http://etcd.example:4001, or start it with -host-whitelist and that name"}`
+	const wrong = `{"errorCode":403,"message":"Forbidden","cause":"the name in Host is not one of this machine: use localhost, an IP address, or the host of http://etcd.example:4001, or start it with -host-whitelist and that name"}`
 	for request, want := range map[string]string{
 		"GET /version HTTP/1.0\r\n\r\n":                                                   "etcd v9",
 		"GET http://localhost/version HTTP/1.1\r\nHost: evil.example\r\n\r\n":             "etcd v9",

@@ -53,8 +53,8 @@ type Config struct {
 	// the host of URL; "*" stands for all. CheckHost refuses requests with any other.
 	Hosts     []string
 	CheckHost bool
-	// CORS lists the origins whose pages may use the API; "*" stands for all. At a port for
-	// machines it is ignored.
+	// CORS lists the origins whose pages may use the API; "*" stands for all. At the peer
+	// port it is ignored.
 	CORS []string
 	// MaxConnections bounds open connections, watches included.
 	MaxConnections int
@@ -80,7 +80,7 @@ type Server struct {
 	log    *slog.Logger
 	http   *fasthttp.Server
 	routes []Route
-	pages  *pages
+	pages  *pagePolicy
 
 	// Set by Attach before attached is closed, and not to be used before that.
 	attached chan struct{}
@@ -113,7 +113,7 @@ func New(cfg Config, routes []Route) *Server {
 		cfg:      cfg,
 		log:      cfg.Log,
 		routes:   routes,
-		pages:    newPages(&cfg),
+		pages:    newPagePolicy(&cfg),
 		attached: make(chan struct{}),
 		stopped:  make(chan struct{}),
 		// Sessions only pass an answer on, so they do it on the goroutine of its sender.
@@ -131,7 +131,7 @@ func New(cfg Config, routes []Route) *Server {
 		Handler:                      s.handle,
 		ErrorHandler:                 s.badRequest,
 		Logger:                       fasthttpLogger{cfg.Log},
-		HeaderReceived:               heedExpectation,
+		HeaderReceived:               normalizeExpect,
 		ExpectHandler:                s.expectBody,
 		ReadBufferSize:               maxHeader,
 		StreamRequestBody:            true,
@@ -197,7 +197,7 @@ func (s *Server) waitForMachine(deadline time.Time) bool {
 
 // Serve serves the connections of l until Shutdown, and returns nil then.
 func (s *Server) Serve(l net.Listener) error {
-	return s.http.Serve(accepting{s.port.Listen(l)})
+	return s.http.Serve(connListener{s.port.Listen(l)})
 }
 
 // Shutdown stops accepting connections, lets requests in flight finish, ends all watches
@@ -233,7 +233,7 @@ func (s *Server) Shutdown(ctx context.Context) error {
 func (s *Server) writeRefusal(to io.Writer) error {
 	resp := fasthttp.AcquireResponse()
 	defer fasthttp.ReleaseResponse(resp)
-	setHeaders(resp, s.pages.others)
+	setHeaders(resp, s.pages.defaultHeaders)
 	HTTPError(http.StatusServiceUnavailable, "too many connections").Write(resp)
 	resp.SetConnectionClose()
 	_, err := resp.WriteTo(to)

@@ -25,7 +25,7 @@ import (
 func TestWatchGivesTheConnectionBack(t *testing.T) { inBothModes(t, testWatchGivesTheConnectionBack) }
 
 func testWatchGivesTheConnectionBack(t *testing.T, serve server) {
-	many := slices.Repeat([]string{"/version"}, httpfront.MaxEarly/len(fronttest.RawRequest("GET", "/version", "")))
+	many := slices.Repeat([]string{"/version"}, httpfront.MaxReadAhead/len(fronttest.RawRequest("GET", "/version", "")))
 	for _, test := range []struct {
 		name          string
 		behind, later []string
@@ -79,7 +79,7 @@ func TestTooMuchBehindAWatch(t *testing.T) { inBothModes(t, testTooMuchBehindAWa
 
 func testTooMuchBehindAWatch(t *testing.T, serve server) {
 	s := serve(t)
-	watching, much := fronttest.RawRequest("GET", "/v1/watch/a", ""), strings.Repeat("x", httpfront.MaxEarly+1)
+	watching, much := fronttest.RawRequest("GET", "/v1/watch/a", ""), strings.Repeat("x", httpfront.MaxReadAhead+1)
 	for _, later := range []bool{false, true} {
 		c := s.Dial()
 		if later {
@@ -90,7 +90,7 @@ func testTooMuchBehindAWatch(t *testing.T, serve server) {
 			c.Send("%s", watching+much)
 		}
 		r := c.Reply("GET")
-		fronttest.Check(t, r, 400, `{"errorCode":400,"message":"Bad Request","cause":"more than 4096 bytes behind a watch that waits"}`)
+		fronttest.Check(t, r, 400, `{"errorCode":400,"message":"Bad Request","cause":"more than 4096 bytes sent behind a waiting watch"}`)
 		if !r.Close {
 			t.Error("the answer does not say that the connection ends")
 		}

@@ -18,8 +18,8 @@ import (
 	"etcd/transport"
 )
 
-// A certificate of the CA that is not one of a machine gives no access to the port for
-// machines: the client is told why, and so is the operator, once.
+// A certificate of the CA that is not one of a machine gives no access to the peer
+// port: the client is told why, and so is the operator, once.
 func TestCertificateOfAClientOnPeerPort(t *testing.T) {
 	shown := func(pair certtest.Pair) *tls.Config {
 		return &tls.Config{RootCAs: fronttest.CA().Pool(), Certificates: []tls.Certificate{pair.TLS()}}

@@ -15,7 +15,7 @@ import (
 	"etcd/witness"
 )
 
-// place is a data directory as a start finds it.
+// dataDir is a data directory as a start finds it.
 type dataDir struct {
 	path    string
 	shared  bool     // others may write in it

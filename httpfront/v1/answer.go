@@ -58,7 +58,7 @@ func listing(view *store.View, dir string, now logtime.Time) func(piece []byte) 
 // appendListed appends what listed returns, in JSON. Most keys are plain, and those are rendered
 // without reflection, in a third of the time.
 func appendListed(to []byte, n *tree.Node, index uint64, now logtime.Time) []byte {
-	if n.Deadline == 0 && !n.Dir && n.Value != "" && plain(n.Path) && plain(n.Value) {
+	if n.Deadline == 0 && !n.Dir && n.Value != "" && needsNoEscape(n.Path) && needsNoEscape(n.Value) {
 		to = append(append(to, `{"action":"GET","key":"`...), n.Path...)
 		to = append(append(to, `","value":"`...), n.Value...)
 		return append(strconv.AppendUint(append(to, `","index":`...), index, 10), '}')
@@ -70,8 +70,8 @@ func appendListed(to []byte, n *tree.Node, index uint64, now logtime.Time) []byt
 	return append(to, text...)
 }
 
-// plain reports whether text needs no escapes in a JSON string.
-func plain(text string) bool {
+// needsNoEscape reports whether text needs no escapes in a JSON string.
+func needsNoEscape(text string) bool {
 	for i := range len(text) {
 		switch c := text[i]; {
 		case c < ' ', c > '~', c == '"', c == '\\', c == '<', c == '>', c == '&':

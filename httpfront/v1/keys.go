@@ -17,10 +17,10 @@ import (
 // maxTTL is the longest time to live, in seconds.
 const maxTTL = int64(logtime.MaxTTL / time.Second)
 
-// written returns the key as the client wrote it: without the slash at its beginning,
+// keyAsSent returns the key as the client wrote it: without the slash at its beginning,
 // with the one at its end. The servers of 2013 name it so in the error when a test-and-set
 // finds no file to test.
-func written(x *httpfront.Exchange) string {
+func keyAsSent(x *httpfront.Exchange) string {
 	key := strings.TrimPrefix(x.Key, "/")
 	if x.Slash && key != "" {
 		key += "/"
@@ -40,8 +40,8 @@ func (a *api) getKey(x *httpfront.Exchange) httpfront.Answer {
 	case reply.Failure != nil:
 		return httpfront.NewError(apierror.KeyNotFound, x.Key)
 	case !reply.Node.Dir:
-		if mediaType := rawType(x.Header()); mediaType != "" {
-			return bare{mediaType, reply.Node.Value}
+		if mediaType := rawMediaType(x.Header()); mediaType != "" {
+			return rawValue{mediaType, reply.Node.Value}
 		}
 		return httpfront.Document{Value: listed(reply.Node, reply.Index, x.Machine().LogTime())}
 	}
@@ -150,7 +150,7 @@ func setFailure(x *httpfront.Exchange, f *tree.Failure, prev string, over bool) 
 		}
 	default:
 		if prev != "" {
-			return httpfront.NewError(apierror.KeyNotFound, written(x))
+			return httpfront.NewError(apierror.KeyNotFound, keyAsSent(x))
 		}
 		if over {
 			return httpfront.NewError(apierror.KeyNotFound, x.Key)
