@@ -34,7 +34,7 @@ func (c *config) check() error {
 		{"-serverAllowedCN", c.allowedCN, &m.AllowedCN}, {"-serverAllowedHostname", c.allowedHostname, &m.AllowedHostname},
 		{"-cors", c.cors, &m.CORS}, {"-host-whitelist", c.hostWhitelist, &m.HostWhitelist},
 	} {
-		if *list.to = listed(list.given); list.given != "" && len(*list.to) == 0 {
+		if *list.to = splitList(list.given); list.given != "" && len(*list.to) == 0 {
 			return errUsage{fmt.Errorf("%s %q names nothing: name something, or leave it out", list.flag, list.given)}
 		}
 	}
@@ -75,7 +75,7 @@ func (c *config) readIdentity() error {
 
 // readSkips reads the indexes of -skip-entry.
 func (c *config) readSkips() error {
-	for _, text := range listed(c.skipEntry) {
+	for _, text := range splitList(c.skipEntry) {
 		index, err := strconv.ParseUint(text, 10, 64)
 		if err != nil || index == 0 {
 			return fmt.Errorf("-skip-entry %q: want indexes of entries of the log, comma separated", c.skipEntry)
@@ -111,8 +111,8 @@ func (c *config) readSeeds() error {
 	return nil
 }
 
-// listed returns the elements of a comma-separated flag.
-func listed(value string) []string {
+// splitList returns the elements of a comma-separated flag.
+func splitList(value string) []string {
 	var parts []string
 	for part := range strings.SplitSeq(value, ",") {
 		if part = strings.TrimSpace(part); part != "" {
