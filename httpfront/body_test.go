@@ -60,7 +60,7 @@ func testBodyMemory(t *testing.T, serve server) {
 	if !r.Close {
 		t.Error("the answer does not say that the connection ends")
 	}
-	c.Ended()
+	c.WantClosed()
 	c = s.Dial()
 	c.Set("/b", "value="+strings.Repeat("x", httpfront.FirstBody-6))
 

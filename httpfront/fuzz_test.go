@@ -143,7 +143,7 @@ func FuzzRequest(f *testing.F) {
 			t.Errorf("%v\nin %q", err, got)
 		}
 		healthy(t)
-		for deadline := time.Now().Add(fronttest.Patience); s.Machine.Watchers() > 0; healthy(t) {
+		for deadline := time.Now().Add(fronttest.Timeout); s.Machine.Watchers() > 0; healthy(t) {
 			if time.Now().After(deadline) {
 				t.Fatalf("%d watchers stay", s.Machine.Watchers())
 			}
@@ -158,7 +158,7 @@ func FuzzRequest(f *testing.F) {
 func exchange(t *testing.T, l *memoryListener, raw []byte) []byte {
 	conn := l.dial()
 	defer conn.Close()
-	if err := conn.SetDeadline(time.Now().Add(fronttest.Patience)); err != nil {
+	if err := conn.SetDeadline(time.Now().Add(fronttest.Timeout)); err != nil {
 		t.Fatal(err)
 	}
 	sent := make(chan struct{})
@@ -196,7 +196,7 @@ func FuzzPeerPort(f *testing.F) {
 	}
 	l := newMemoryListener()
 	s := serveOn(f, newMemoryListener())
-	s.Beside(l, io.Discard, config(nil), peerRoutes())
+	s.ServePeerPort(l, io.Discard, config(nil), peerRoutes())
 	f.Fuzz(func(t *testing.T, raw []byte) {
 		got := exchange(t, l, raw)
 		if !bytes.Contains(got, []byte("HTTP/1.1 101 ")) { // then come frames

@@ -44,7 +44,7 @@ func inBothModes(t *testing.T, test func(t *testing.T, serve server)) {
 	t.Run("tls", func(t *testing.T) {
 		test(t, func(t testing.TB, edit ...func(*httpfront.Config)) *fronttest.Server {
 			t.Helper()
-			return serve(t, append(edit, fronttest.OverTLS)...)
+			return serve(t, append(edit, fronttest.WithTLS)...)
 		})
 	})
 }
@@ -62,5 +62,5 @@ func serveOn(t testing.TB, l net.Listener, edit ...func(*httpfront.Config)) *fro
 // serveMachines serves a peer port, with the machine of s.
 func servePeerPort(t testing.TB, s *fronttest.Server, log io.Writer, edit ...func(*httpfront.Config)) *fronttest.Server {
 	t.Helper()
-	return s.Beside(fronttest.Loopback(t), log, config(edit), peerRoutes())
+	return s.ServePeerPort(fronttest.Loopback(t), log, config(edit), peerRoutes())
 }

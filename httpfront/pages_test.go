@@ -88,7 +88,7 @@ func TestPages(t *testing.T) {
 				t.Errorf("refused: %d %s", r.Status, r.Body)
 			case !test.served:
 				fronttest.Check(t, r, 403, foreignPage)
-				c.Ended()
+				c.WantClosed()
 			}
 			if r.Header.Get("Vary") != "Origin" {
 				t.Errorf("Vary is %q", r.Header["Vary"])
@@ -100,7 +100,7 @@ func TestPages(t *testing.T) {
 			browser := strings.Contains(strings.ToLower(test.headers), "origin:") || strings.Contains(test.headers, "Sec-Fetch-Site:") && !strings.Contains(test.headers, "none")
 			if browser {
 				fronttest.Check(t, r, 403, `{"errorCode":403,"message":"Forbidden","cause":"this port is for the other machines of the cluster, and not for web pages"}`)
-				c.Ended()
+				c.WantClosed()
 			} else if r.Status == 403 {
 				t.Errorf("the peer port: %d %s", r.Status, r.Body)
 			}
@@ -118,7 +118,7 @@ func testPagesAnywhere(t *testing.T, serve server) {
 	s := serve(t)
 	mode := func(*httpfront.Config) {}
 	if s.TLS != nil {
-		mode = fronttest.OverTLS
+		mode = fronttest.WithTLS
 	}
 	p := servePeerPort(t, s, io.Discard, mode)
 	for port, routes := range map[*fronttest.Server][]httpfront.Route{s: clientRoutes(s.Clock), p: peerRoutes()} {
@@ -138,7 +138,7 @@ func testPagesAnywhere(t *testing.T, serve server) {
 	c := s.Dial()
 	c.Send("POST /v1/keys/a HTTP/1.1\r\nHost: x\r\nOrigin: http://evil.example\r\nContent-Length: 7\r\nExpect: 100-continue\r\n\r\n")
 	fronttest.Check(t, c.Reply("POST"), 403, foreignPage)
-	c.Ended()
+	c.WantClosed()
 }
 
 // A page that -cors permits can read every answer, errors included, and its preflight requests
@@ -281,7 +281,7 @@ func TestHostHeader(t *testing.T) {
 						c := port.Dial()
 						c.Send("%s HTTP/1.1\r\nHost: %s\r\n\r\n", line, host)
 						fronttest.Check(t, c.Reply("GET"), http.StatusForbidden, wrong)
-						c.Ended()
+						c.WantClosed()
 					}
 				}
 			}

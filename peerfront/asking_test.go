@@ -10,7 +10,7 @@ import (
 // not keep the other machines from electing a leader.
 func TestRequestsInFlight(t *testing.T) {
 	s := serve(t)
-	p := servePeers(t, s, &fronttest.Records{})
+	p := servePeers(t, s, &fronttest.LogBuffer{})
 	fronttest.Check(t, p.Dial().Get("/leader"), 200, "127.0.0.1:7001")
 	for range maxInFlight {
 		p.inFlight <- struct{}{}

@@ -46,7 +46,7 @@ func TestCertificateOfAClientOnPeerPort(t *testing.T) {
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			s := serve(t)
-			log := &fronttest.Records{}
+			log := &fronttest.LogBuffer{}
 			p := servePeers(t, s, log, requiring)
 			for range 3 {
 				c := p.DialAs(alice)

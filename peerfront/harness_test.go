@@ -48,14 +48,14 @@ func servePeersOn(t testing.TB, s *fronttest.Server, l net.Listener, log io.Writ
 	for _, e := range edit {
 		e(&all)
 	}
-	return peers{s.Beside(l, log, all.Config, append(all.front.routes(ops.Cluster()), ops.Version("v9")...)), all.front}
+	return peers{s.ServePeerPort(l, log, all.Config, append(all.front.routes(ops.Cluster()), ops.Version("v9")...)), all.front}
 }
 
-func overTLS(s *setup) { fronttest.OverTLS(&s.Config) }
+func overTLS(s *setup) { fronttest.WithTLS(&s.Config) }
 
 // requiring makes a server demand certificates of the CA, and check whom they name.
 func requiring(s *setup) {
-	fronttest.Mutual(&s.Config)
+	fronttest.WithClientCerts(&s.Config)
 	s.front.certified = func(state tls.ConnectionState, host string) error {
 		if err := state.PeerCertificates[0].VerifyHostname(host); err != nil {
 			return errors.New("not the certificate of " + host)

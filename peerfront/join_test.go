@@ -113,7 +113,7 @@ func TestJoinInJSONOnly(t *testing.T) {
 // An invalid request to join is answered with what to send, and retries do not fill the log.
 func TestJoinAskedWrongly(t *testing.T) {
 	s := serve(t)
-	log := &fronttest.Records{}
+	log := &fronttest.LogBuffer{}
 	p := servePeers(t, s, log)
 	for range 20 {
 		r := p.Dial().Do("POST", joinPath, `{"memberId":"21","name":"n","peerUrl":"https://127.0.0.1:7021","clientUrl":"http://127.0.0.1:4021","understood":{"protocol":"4","commands":"1-2","snapshots":"1-2"}}`)
@@ -136,7 +136,7 @@ func TestJoinAskedWrongly(t *testing.T) {
 // with the field and the reason, are not quoted, and do not become an entry.
 func TestJoinWithOddNamesAndURLs(t *testing.T) {
 	s := serve(t)
-	var log fronttest.Records
+	var log fronttest.LogBuffer
 	p := servePeers(t, s, &log)
 	before := s.Status().Raft.Applied
 	const good = "http://127.0.0.1:7021"

@@ -25,7 +25,7 @@ func TestJoinByAnotherProtocol(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := serve(t)
-			log := &fronttest.Records{}
+			log := &fronttest.LogBuffer{}
 			p := servePeers(t, s, log, test.mode)
 			body := `{"memberId":"5","name":"n5","peerUrl":"` + test.theirs + `://127.0.0.1:7005","clientUrl":"http://127.0.0.1:4005","understood":{"protocol":"4","commands":"1-2","snapshots":"1-2"}}`
 			r := p.Dial().Do("POST", joinPath, body)
