@@ -59,7 +59,7 @@ func serveOn(t testing.TB, l net.Listener, edit ...func(*httpfront.Config)) *fro
 	return fronttest.Serve(t, l, config(edit), clientRoutes)
 }
 
-// serveMachines serves a peer port, with the machine of s.
+// servePeerPort serves a peer port, with the machine of s.
 func servePeerPort(t testing.TB, s *fronttest.Server, log io.Writer, edit ...func(*httpfront.Config)) *fronttest.Server {
 	t.Helper()
 	return s.ServePeerPort(fronttest.Loopback(t), log, config(edit), peerRoutes())

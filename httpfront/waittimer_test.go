@@ -8,7 +8,7 @@ import (
 
 // Of many waits, one after the other, only the one whose deadline passes is ended, and at its
 // deadline.
-func TestAlarm(t *testing.T) {
+func TestWaitTimer(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var a waitTimer
 		ended := make(map[uint64]time.Duration)

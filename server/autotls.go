@@ -41,7 +41,7 @@ func autoTLS(p *dataDir, host string, log *slog.Logger) (credentials.Files, erro
 		return files, err
 	}
 	template := &x509.Certificate{
-		SerialNumber: new(big.Int).SetUint64(random()),
+		SerialNumber: new(big.Int).SetUint64(randomID()),
 		Subject:      pkix.Name{CommonName: autoTLSName},
 		NotBefore:    time.Now().Add(-time.Hour), // clocks differ
 		NotAfter:     time.Now().Add(autoTLSLife),

@@ -110,18 +110,18 @@ func (c *Config) checkAddresses() error {
 			return fmt.Errorf("%s %q: %w", addr.flag, addr.value, err)
 		}
 	}
-	if clients, peers := c.advertised(c.ClientAddr), c.advertised(c.PeerAddr); clash(clients, peers) {
+	if clients, peers := c.advertised(c.ClientAddr), c.advertised(c.PeerAddr); conflict(clients, peers) {
 		return fmt.Errorf("-c %s and -s %s are the same address, and clients and peers need one each: give them different ports", clients, peers)
 	}
 	clients, peers := c.listenAddr(c.ClientListen, c.ClientAddr), c.listenAddr(c.PeerListen, c.PeerAddr)
-	if clash(clients, peers) {
+	if conflict(clients, peers) {
 		return fmt.Errorf("this machine cannot listen at %s for clients and at %s for other machines: give them different ports (-c, -s, -cl, -sl)", clients, peers)
 	}
 	return nil
 }
 
-// clash reports whether two addresses cannot both be listened at.
-func clash(a, b string) bool {
+// conflict reports whether two addresses cannot both be listened at.
+func conflict(a, b string) bool {
 	hostA, portA, _ := net.SplitHostPort(a)
 	hostB, portB, _ := net.SplitHostPort(b)
 	return portA == portB && portA != "0" && (hostA == hostB || endpoint.Unspecified(hostA) || endpoint.Unspecified(hostB))

@@ -45,7 +45,7 @@ func inspect(path string, shared, startOver bool) (*dataDir, error) {
 	if len(p.created) > 0 {
 		return p, nil
 	}
-	found, err := recognise(os.DirFS(path))
+	found, err := detectOtherEtcd(os.DirFS(path))
 	if err != nil {
 		return nil, withoutPath(err)
 	}
@@ -59,7 +59,7 @@ func inspect(path string, shared, startOver bool) (*dataDir, error) {
 	if err := errors.Join(wal.Check(p.fsys), witness.Check(p.fsys)); err != nil {
 		return nil, err
 	}
-	s, err := load(p.fsys)
+	s, err := loadStored(p.fsys)
 	if err != nil {
 		return nil, err
 	}
@@ -79,7 +79,7 @@ func inspect(path string, shared, startOver bool) (*dataDir, error) {
 	return p, nil
 }
 
-// bare returns an error without the path, which the caller adds itself.
+// withoutPath returns an error without the path, which the caller adds itself.
 func withoutPath(err error) error {
 	if of, ok := errors.AsType[*fs.PathError](err); ok {
 		return of.Err
@@ -99,8 +99,8 @@ func isOwn(name string) bool {
 		slices.Contains(ownFiles, name) || name == "lost+found"
 }
 
-// recognise names the other version of etcd to which a directory belongs; "" if to none.
-func recognise(dir fs.FS) (found string, err error) {
+// detectOtherEtcd names the other version of etcd to which a directory belongs; "" if to none.
+func detectOtherEtcd(dir fs.FS) (found string, err error) {
 	entries, err := fs.ReadDir(dir, ".")
 	if err != nil {
 		return "", err
@@ -145,7 +145,7 @@ func (p *dataDir) open() (err error) {
 	return err
 }
 
-// take creates the directory if it is missing, and locks it against other processes until
+// acquire creates the directory if it is missing, and locks it against other processes until
 // the result is closed. Nothing else is written before.
 func (p *dataDir) acquire() (io.Closer, error) {
 	if p.fsys == nil {

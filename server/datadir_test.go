@@ -15,7 +15,7 @@ import (
 
 const storedWhole = `{"name":"a","clientAddr":"","peerAddr":""}`
 
-// dataDir returns an empty directory, in which nobody else can write whatever the umask is.
+// tempDataDir returns an empty directory, in which nobody else can write whatever the umask is.
 func tempDataDir(t *testing.T) string {
 	t.Helper()
 	dir := filepath.Join(t.TempDir(), "data")

@@ -31,7 +31,7 @@ func forceNewCluster(ctx context.Context, p *dataDir, disk *actors.Disk, addr st
 		log.Warn("-force-new-cluster changes nothing: this machine is the only member of its cluster already. Leave it out")
 		return nil
 	}
-	s, err := load(p.fsys)
+	s, err := loadStored(p.fsys)
 	if err != nil {
 		return err
 	}
@@ -47,7 +47,7 @@ func forceNewCluster(ctx context.Context, p *dataDir, disk *actors.Disk, addr st
 	if err != nil {
 		return fmt.Errorf("-force-new-cluster: %w", err)
 	}
-	former, cluster := disk.Identity, random()
+	former, cluster := disk.Identity, randomID()
 	present := reachableVoters(ctx, transport.Config{ClusterID: former.ClusterID, MemberID: former.MemberID, Addr: addr, Dial: dial, Dead: probeTimeout}, refounding)
 	if ctx.Err() != nil {
 		return ctx.Err()
@@ -58,12 +58,12 @@ func forceNewCluster(ctx context.Context, p *dataDir, disk *actors.Disk, addr st
 	}
 	if majority := len(refounding.Voters)/2 + 1; voting >= majority {
 		return fmt.Errorf("-force-new-cluster is for a majority that is lost for good, and it is not: of %d voters these are running besides this machine: %s. Nothing was changed. "+
-			"Start this machine without the flag. To give up the cluster of the others all the same, stop them first", len(refounding.Voters), describe(present))
+			"Start this machine without the flag. To give up the cluster of the others all the same, stop them first", len(refounding.Voters), describeMembers(present))
 	}
 	// Before the change, because there is no way back and a crash may follow it.
 	log.Warn("-force-new-cluster: THIS MACHINE BECOMES A CLUSTER OF ITS OWN, with all data up to the last entry it has. "+
-		"What only the others had is lost. They are no members any more and must not be started with their data again",
-		"lastEntry", disk.LastIndex(), "without", describe(refounding.Without),
+		"What only the others had is lost. They are no longer members and must not be started with their data again",
+		"lastEntry", disk.LastIndex(), "without", describeMembers(refounding.Without),
 		"cluster", actors.MemberID(cluster), "formerCluster", actors.MemberID(former.ClusterID))
 	if err := refounding.CarryOut(cluster); err != nil {
 		return fmt.Errorf("-force-new-cluster: %w", err)
@@ -82,7 +82,7 @@ func logRefounded(log *slog.Logger, disk *actors.Disk) {
 	for _, id := range disk.Former() {
 		without = append(without, actors.MemberID(id))
 	}
-	log.Warn("THIS MACHINE IS A CLUSTER OF ITS OWN since -force-new-cluster was carried out. The others are no members any more and must not be started with their data again",
+	log.Warn("THIS MACHINE IS A CLUSTER OF ITS OWN since -force-new-cluster was carried out. The others are no longer members and must not be started with their data again",
 		"without", strings.Join(without, ", "),
 		"cluster", actors.MemberID(disk.Identity.ClusterID), "formerCluster", actors.MemberID(disk.Identity.FormerClusterID))
 }
@@ -90,10 +90,10 @@ func logRefounded(log *slog.Logger, disk *actors.Disk) {
 // reachableVoters returns the other voters that answer at the address in this machine's data.
 func reachableVoters(ctx context.Context, self transport.Config, r *actors.Refounding) []store.Member {
 	reachable := make([]bool, len(r.Without))
-	var asking sync.WaitGroup
+	var probes sync.WaitGroup
 	for i, m := range r.Without {
 		if slices.Contains(r.Voters, m.ID) {
-			asking.Go(func() {
+			probes.Go(func() {
 				addr, err := endpoint.Address(m.PeerURL)
 				if err != nil {
 					return // added by an earlier version; nobody has ever reached it there
@@ -105,7 +105,7 @@ func reachableVoters(ctx context.Context, self transport.Config, r *actors.Refou
 			})
 		}
 	}
-	asking.Wait()
+	probes.Wait()
 	var present []store.Member
 	for i, m := range r.Without {
 		if reachable[i] {
@@ -115,8 +115,8 @@ func reachableVoters(ctx context.Context, self transport.Config, r *actors.Refou
 	return present
 }
 
-// describe names members for people.
-func describe(members []store.Member) string {
+// describeMembers names members for people.
+func describeMembers(members []store.Member) string {
 	names := make([]string, len(members))
 	for i, m := range members {
 		names[i] = fmt.Sprintf("%s (%s, %s)", m.Name, actors.MemberID(m.ID), m.PeerURL)

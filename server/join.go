@@ -17,7 +17,7 @@ import (
 	"etcd/wal"
 )
 
-// machines returns those of -C or -CF, host:port each, which this machine dials by scheme.
+// seeds returns those of -C or -CF, host:port each, which this machine dials by scheme.
 func (c *Config) seeds(scheme string) ([]string, error) {
 	addrs := make([]string, len(c.Join))
 	for i, seed := range c.Join {
@@ -33,7 +33,7 @@ func (c *Config) seeds(scheme string) ([]string, error) {
 	return addrs, nil
 }
 
-// others returns the machines of -C or -CF without this one, which listens at own.
+// otherSeeds returns the machines of -C or -CF without this one, which listens at own.
 func (c *Config) otherSeeds(scheme string, own net.Listener, log *slog.Logger) ([]string, error) {
 	addrs, err := c.seeds(scheme)
 	if err != nil {
@@ -43,7 +43,7 @@ func (c *Config) otherSeeds(scheme string, own net.Listener, log *slog.Logger) (
 	_, ownPort, _ := net.SplitHostPort(own.Addr().String())
 	others := slices.DeleteFunc(slices.Clone(addrs), func(addr string) bool {
 		host, port, _ := net.SplitHostPort(addr)
-		return addr == advertised || addr == own.Addr().String() || port == ownPort && listensFor(own, host)
+		return addr == advertised || addr == own.Addr().String() || port == ownPort && listensOn(own, host)
 	})
 	switch {
 	case len(addrs) > 0 && len(others) == 0:
@@ -54,8 +54,8 @@ func (c *Config) otherSeeds(scheme string, own net.Listener, log *slog.Logger) (
 	return others, nil
 }
 
-// listensFor reports whether dialling host reaches a listener of this host.
-func listensFor(own net.Listener, host string) bool {
+// listensOn reports whether dialling host reaches a listener of this host.
+func listensOn(own net.Listener, host string) bool {
 	at, ok := own.Addr().(*net.TCPAddr)
 	if !ok || !endpoint.OnThisHost(host) {
 		return false
@@ -64,7 +64,7 @@ func listensFor(own net.Listener, host string) bool {
 	return at.IP.IsUnspecified() || ip == nil && at.IP.IsLoopback() || ip.Equal(at.IP) || ip != nil && ip.IsUnspecified()
 }
 
-// known is what a start knows of the other members before it has contacted any.
+// knownPeers is what a start knows of the other members before it has contacted any.
 type knownPeers struct {
 	seeds []store.Member // as learnt when joining
 	hints []string       // where other members may be, host:port
@@ -82,7 +82,7 @@ func foundOrJoin(ctx context.Context, c *Config, disk *actors.Disk, p *dataDir, 
 	case disk.Joining() && len(addrs) == 0:
 		return knownPeers{}, errors.New("this machine has begun to join a cluster and has not received its data yet: start it with -C")
 	case len(addrs) == 0:
-		return knownPeers{}, disk.Create(wal.Identity{ClusterID: random(), MemberID: random()})
+		return knownPeers{}, disk.Create(wal.Identity{ClusterID: randomID(), MemberID: randomID()})
 	}
 	if unspecified(member.PeerURL) {
 		for _, addr := range addrs {
@@ -94,12 +94,12 @@ func foundOrJoin(ctx context.Context, c *Config, disk *actors.Disk, p *dataDir, 
 	}
 	id, dial := disk.Identity.MemberID, tls.dial
 	if disk.New {
-		s, err := load(p.fsys)
+		s, err := loadStored(p.fsys)
 		if err != nil {
 			return knownPeers{}, err
 		}
 		if s.Joining == 0 {
-			s.Joining = random()
+			s.Joining = randomID()
 		}
 		id = s.Joining
 		// Stored before any member learns of it, so that a crash in the middle does
@@ -154,7 +154,7 @@ func unspecified(memberURL string) bool {
 // mayBeMember reports whether a start that ended with err before this machine had joined may
 // have made it a member all the same: then its ID must not be forgotten.
 func mayBeMember(p *dataDir, err error) bool {
-	s, readErr := load(p.fsys)
+	s, readErr := loadStored(p.fsys)
 	return (readErr != nil || s.Joining != 0) && !errors.Is(err, peerfront.ErrRefused) && !errors.Is(err, peerfront.ErrNoSeed)
 }
 

@@ -21,7 +21,7 @@ const (
 func (c *Config) connectionLimit(files uint64) int {
 	most := maxConnections
 	if files <= uint64(most) {
-		most = max(1, int(files)-c.reservedFor())
+		most = max(1, int(files)-c.reservedOpenFiles())
 	}
 	if c.MaxConnections > 0 {
 		return min(c.MaxConnections, most)
@@ -29,8 +29,8 @@ func (c *Config) connectionLimit(files uint64) int {
 	return most
 }
 
-// ownFiles returns how many open files are reserved for what is not a client connection.
-func (c *Config) reservedFor() int { return max(reservedFiles, filesPerMember*c.MaxMembers) }
+// reservedOpenFiles returns how many open files are reserved for what is not a client connection.
+func (c *Config) reservedOpenFiles() int { return max(reservedFiles, filesPerMember*c.MaxMembers) }
 
 // fileLimitWarning describes a limit of open files that is too low for the configured connections,
 // or for wantedConnections if none are configured; "" if it is not.
@@ -48,7 +48,7 @@ func (c *Config) fileLimitWarning(files uint64) string {
 		asked = fmt.Sprintf(", not the %d of -max-connections", c.MaxConnections)
 	}
 	return fmt.Sprintf("the limit of open files is low: %d leave room for %d client connections%s; raise it to %d or more (ulimit -n, LimitNOFILE of systemd)",
-		files, limit, asked, want+c.reservedFor())
+		files, limit, asked, want+c.reservedOpenFiles())
 }
 
 // peerConfig bounds the connections at the peer port by what these need, so

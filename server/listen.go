@@ -28,7 +28,7 @@ func listen(advertiseFlag, listenFlag, addr string) (net.Listener, error) {
 	return l, nil
 }
 
-// reached returns an address as it is advertised, with the port that the kernel chose for 0.
+// advertisedAs returns an address as it is advertised, with the port that the kernel chose for 0.
 func (c *Config) advertisedAs(addr string, l net.Listener) string {
 	host, port, err := net.SplitHostPort(c.advertised(addr))
 	if err == nil && port == "0" {
@@ -46,9 +46,9 @@ func onLoopback(l net.Listener) bool {
 	return ok && tcp.IP.IsLoopback()
 }
 
-// hosts returns the names of this machine besides that of the advertised address: those of the
+// allowedHosts returns the names of this machine besides that of the advertised address: those of the
 // command line, and the one at which it listens, if that differs.
-func (c *Config) hosts(listen string) []string {
+func (c *Config) allowedHosts(listen string) []string {
 	hosts := slices.Clone(c.HostWhitelist)
 	if listen != "" {
 		if host, _, err := net.SplitHostPort(c.advertised(listen)); err == nil {
@@ -58,9 +58,9 @@ func (c *Config) hosts(listen string) []string {
 	return hosts
 }
 
-// warnOpen warns if machines on other hosts reach this one without TLS: only the network keeps
+// warnPeerPortOpen warns if machines on other hosts reach this one without TLS: only the network keeps
 // strangers away then. TLS that verifies nobody is warned about elsewhere.
-func warnOpen(log *slog.Logger, peers net.Listener, overTLS bool) {
+func warnPeerPortOpen(log *slog.Logger, peers net.Listener, overTLS bool) {
 	if !overTLS && !onLoopback(peers) {
 		log.Warn("the peer port can be reached from other hosts without TLS: whoever reaches it can join the cluster, and then read and change everything; "+
 			"keep it on a trusted network, or start all machines with -serverCert, -serverKey and -serverCAFile; see docs/security.md", "address", peers.Addr().String())

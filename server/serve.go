@@ -28,7 +28,7 @@ type fronts struct {
 func startFronts(c *Config, member store.Member, clients, peers net.Listener, tls security, clock func() raftnode.Reading) *fronts {
 	cfg := httpfront.Config{
 		URL:            member.ClientURL,
-		Hosts:          c.hosts(c.ClientListen),
+		Hosts:          c.allowedHosts(c.ClientListen),
 		CheckHost:      onLoopback(clients) || len(c.HostWhitelist) > 0,
 		CORS:           c.CORS,
 		MaxConnections: c.connectionLimit(openFiles()),
@@ -47,7 +47,7 @@ func startFronts(c *Config, member store.Member, clients, peers net.Listener, tl
 		peerfront.Misdirected(),
 	))
 	cfg.TLS = serverTLS(tls.peers)
-	cfg.URL, cfg.Hosts, cfg.CheckHost = member.PeerURL, c.hosts(c.PeerListen), onLoopback(peers)
+	cfg.URL, cfg.Hosts, cfg.CheckHost = member.PeerURL, c.allowedHosts(c.PeerListen), onLoopback(peers)
 	f.peers = httpfront.New(c.peerConfig(cfg), slices.Concat(
 		peerfront.Routes(peerfront.Config{Certified: tls.certified()}, ops.Cluster()), ops.Version(Version),
 	))
@@ -88,16 +88,16 @@ func serve(stopping context.Context, p *dataDir, machine *actors.Machine, f *fro
 		case <-stopping.Done():
 			return stopServing(machine, f, log)
 		case gone := <-machine.Gone:
-			return depart(gone, machine, p, f, log)
+			return stopDeparted(gone, machine, p, f, log)
 		case err := <-f.failed:
 			return errors.Join(fmt.Errorf("serving: %w", err), stopMachine(machine))
 		}
 	}
 }
 
-// depart stops a machine that must not go on. That is a failure unless it was intended:
+// stopDeparted stops a machine that must not go on. That is a failure unless it was intended:
 // unless the machine was removed while it served.
-func depart(gone actors.Departure, machine *actors.Machine, p *dataDir, f *fronts, log *slog.Logger) error {
+func stopDeparted(gone actors.Departure, machine *actors.Machine, p *dataDir, f *fronts, log *slog.Logger) error {
 	wasReady := machine.IsReady()
 	err := stopServing(machine, f, log)
 	if gone.Removed || gone.Lost {

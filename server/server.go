@@ -103,7 +103,7 @@ func Run(ctx context.Context, cfg Config) error {
 		return errors.Join(fmt.Errorf("-skip-entry: %w", err), disk.Close())
 	}
 	warnUnspecified(log, member)
-	warnOpen(log, peers, tls.peers != nil)
+	warnPeerPortOpen(log, peers, tls.peers != nil)
 	if !reading() {
 		select {} // the process ends
 	}
@@ -161,7 +161,7 @@ func openDisk(c *Config, p *dataDir, lock io.Closer, log *slog.Logger) (*actors.
 	return actors.ReadDisk(p.fsys, lock, wal.Options{})
 }
 
-// insisting adds to an error how to override it, if that is possible.
+// withOverride adds to an error how to override it, if that is possible.
 func withOverride(err error) error {
 	if _, ok := errors.AsType[*vfs.UnsafeError](err); ok {
 		return fmt.Errorf("%w. To use it as it is, and trust whoever can write there with all data and with this machine, add -trust-data-dir", err)
@@ -208,8 +208,8 @@ func actorsConfig(c *Config, member store.Member, others knownPeers, host actors
 		Hints:           others.hints,
 		AuditEvery:      auditInterval,
 		Clock:           clock,
-		Nonce:           random(),
-		Secret:          secret(),
+		Nonce:           randomID(),
+		Secret:          randomSecret(),
 		Log:             log,
 		Raft: raftnode.Config{
 			HeartbeatTicks:  1,
@@ -218,7 +218,7 @@ func actorsConfig(c *Config, member store.Member, others knownPeers, host actors
 			MaxMembers:      c.MaxMembers,
 			SnapshotEntries: c.SnapshotEntries,
 			SnapshotBytes:   bytes,
-			FirstProposalID: random(),
+			FirstProposalID: randomID(),
 			Log:             log,
 		},
 	}
@@ -234,15 +234,15 @@ func newClock() func() raftnode.Reading {
 	}
 }
 
-// secret returns random bytes that nobody can guess.
-func secret() []byte {
+// randomSecret returns random bytes that nobody can guess.
+func randomSecret() []byte {
 	b := make([]byte, 32)
 	_, _ = rand.Read(b) // never fails
 	return b
 }
 
-// random returns a random number other than 0 and those that Raft reserves.
-func random() uint64 {
+// randomID returns a random number other than 0 and those that Raft reserves.
+func randomID() uint64 {
 	var b [8]byte
 	for {
 		_, _ = rand.Read(b[:]) // never fails

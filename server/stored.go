@@ -28,12 +28,12 @@ type stored struct {
 
 const storedFile = "config.json"
 
-// complete fills in from what is stored whatever was not given.
+// withStored fills in from what is stored whatever was not given.
 func (c *Config) withStored(p *dataDir) (*Config, error) {
 	if c.IgnoreStored || c.StartOver || p.fsys == nil {
 		return c.withDefaults(stored{}), nil
 	}
-	s, err := load(p.fsys)
+	s, err := loadStored(p.fsys)
 	if err != nil {
 		return nil, err
 	}
@@ -48,9 +48,9 @@ func (c *Config) withStored(p *dataDir) (*Config, error) {
 	return with, nil
 }
 
-// load reads what is stored, the zero value if there is no such file. It fails if the file
+// loadStored reads what is stored, the zero value if there is no such file. It fails if the file
 // is not of this program.
-func load(fsys vfs.FS) (stored, error) {
+func loadStored(fsys vfs.FS) (stored, error) {
 	data, _, err := readFile(fsys, storedFile)
 	if err != nil || data == nil {
 		return stored{}, err
@@ -94,7 +94,7 @@ func (s stored) save(fsys vfs.FS) error {
 
 // markUseless stores that the data of this machine is of no use any more.
 func markUseless(fsys vfs.FS) error {
-	s, err := load(fsys)
+	s, err := loadStored(fsys)
 	if err != nil {
 		return err
 	}
