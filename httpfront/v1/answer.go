@@ -55,7 +55,7 @@ func renderListing(view *store.View, dir string, now logtime.Time) func(piece []
 	}
 }
 
-// appendNode appends what listed returns, in JSON. Most keys are plain, and those are rendered
+// appendNode appends what nodeAnswer returns, in JSON. Most keys are plain, and those are rendered
 // without reflection, in a third of the time.
 func appendNode(to []byte, n *tree.Node, index uint64, now logtime.Time) []byte {
 	if n.Deadline == 0 && !n.Dir && n.Value != "" && needsNoEscape(n.Path) && needsNoEscape(n.Value) {
