@@ -115,7 +115,7 @@ func TestForceNewClusterByMistake(t *testing.T) {
 	checkRefusal(t, append(one.flags(), "-force-new-cluster"), "is for a majority that is lost for good, and it is not",
 		others[0].name+" (", others[1].name+" (", "Nothing was changed")
 	c.kill(others[1])
-	checkRefusal(t, append(one.flags(), "-force-new-cluster"), "of 3 voters these run besides this machine: "+others[0].name+" (")
+	checkRefusal(t, append(one.flags(), "-force-new-cluster"), "of 3 voters these are running besides this machine: "+others[0].name+" (")
 	c.start(others[1])
 	one.start()
 	c.waitVoters()
