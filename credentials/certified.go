@@ -40,16 +40,16 @@ func (cfg Config) certified(leaf *x509.Certificate, host string) error {
 			return fmt.Errorf("the certificate %s has no name that %sAllowedHostname allows", describe(leaf), cfg.Flags)
 		}
 	case host == "":
-		return fmt.Errorf("the certificate %s goes with no address", describe(leaf))
+		return fmt.Errorf("the certificate %s cannot be checked: no address is given", describe(leaf))
 	case leaf.VerifyHostname(host) != nil:
 		return fmt.Errorf("the certificate %s does not name %s; put that into its subjectAltName, or start all machines with %[3]sAllowedCN or %[3]sAllowedHostname",
-			describe(leaf), plain(host), cfg.Flags)
+			describe(leaf), printable(host), cfg.Flags)
 	}
 	return nil
 }
 
-// own checks that the other machines will take the certificate for one of this machine.
-func (cfg Config) own(leaf *x509.Certificate) error {
+// checkOwn checks that the other machines will take the certificate for one of this machine.
+func (cfg Config) checkOwn(leaf *x509.Certificate) error {
 	instead := len(cfg.AllowedCN) > 0 || len(cfg.AllowedHostname) > 0
 	if cfg.Host == "" && !instead {
 		return nil // nobody is told to go there
@@ -60,13 +60,13 @@ func (cfg Config) own(leaf *x509.Certificate) error {
 		return fmt.Errorf("%s: the other machines would refuse this one: %w", cfg.cert(), err)
 	case err != nil:
 		return fmt.Errorf("%s: the other machines would refuse this one, which they reach at %s: %w. Make one that does: %s",
-			cfg.cert(), plain(cfg.Host), err, cfg.remedy())
+			cfg.cert(), printable(cfg.Host), err, cfg.suggestCommand())
 	}
 	return nil
 }
 
-// remedy is a command that makes a certificate for this machine.
-func (cfg Config) remedy() string {
+// suggestCommand returns a command that makes a certificate for this machine.
+func (cfg Config) suggestCommand() string {
 	kind := "DNS"
 	if net.ParseIP(cfg.Host) != nil {
 		kind = "IP"
@@ -79,7 +79,7 @@ func (cfg Config) remedy() string {
 func describe(cert *x509.Certificate) string {
 	var names []string
 	for _, name := range cert.DNSNames {
-		names = append(names, "DNS:"+plain(name))
+		names = append(names, "DNS:"+printable(name))
 	}
 	for _, ip := range cert.IPAddresses {
 		names = append(names, "IP:"+ip.String())
@@ -91,12 +91,12 @@ func describe(cert *x509.Certificate) string {
 	if len(names) > 0 {
 		san = strings.Join(names, ", ")
 	}
-	return plain(cert.Subject.String()) + " (" + san + ")"
+	return printable(cert.Subject.String()) + " (" + san + ")"
 }
 
-// plain is a name as it can be shown anywhere: bounded, and in quotes if there is anything
+// printable returns a name as it can be shown anywhere: bounded, and in quotes if there is anything
 // unusual about it.
-func plain(name string) string {
+func printable(name string) string {
 	shown := name[:min(len(name), maxName)]
 	usual := func(r rune) bool {
 		return r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || strings.ContainsRune(".-_:*=/@, ", r)

@@ -49,7 +49,7 @@ func TestCertified(t *testing.T) {
 		{"wildcard of one label", Config{}, wildcard, "n9.a.example.com", "does not name"},
 		{"wildcard and the domain itself", Config{}, wildcard, "example.com", "does not name"},
 		{"name in the place of an address", Config{}, names("", []string{"10.0.0.1"}), "10.0.0.1", "does not name"},
-		{"no host", Config{}, n1, "", "goes with no address"},
+		{"no host", Config{}, n1, "", "no address is given"},
 		{"the host of a stranger", Config{}, n1, "\x1b[2J\n", `does not name "\x1b[2J\n"`},
 		{"foul names", Config{}, foul, "10.0.0.1", `the certificate "CN=\x1b[2Jclear" (DNS:"\x1b[2J.example.com", DNS:` + strings.Repeat("a", 80) + `...) does not`},
 		{"many names", Config{}, many, "10.0.0.1", "DNS:n.example.com, and 12 more)"},

@@ -13,13 +13,13 @@ import (
 )
 
 const (
-	// expiresSoon is how long before its end a certificate is logged as expiring, or
-	// the last third of its life if that is shorter, and remindEvery how often.
-	expiresSoon = 30 * 24 * time.Hour
-	remindEvery = 24 * time.Hour
-	// ticketLife is how long a key encrypts session tickets. For as long again it
+	// expiryWarning is how long before its end a certificate is logged as expiring, or
+	// the last third of its life if that is shorter, and remindInterval how often.
+	expiryWarning  = 30 * 24 * time.Hour
+	remindInterval = 24 * time.Hour
+	// ticketLifetime is how long a key encrypts session tickets. For as long again it
 	// decrypts them.
-	ticketLife = 24 * time.Hour
+	ticketLifetime = 24 * time.Hour
 )
 
 // suites are those of TLS 1.2: forward secrecy and authenticated encryption. Those of
@@ -58,8 +58,8 @@ type Credentials struct {
 
 	mu       sync.Mutex
 	now      *generation
-	seen     seen   // the files when they were last read
-	rejected string // what was last logged about files that cannot be used
+	stats    fileStats // the files when they were last read
+	rejected string    // what was last logged about files that cannot be used
 	reminded time.Time
 }
 
@@ -76,10 +76,10 @@ type generation struct {
 
 // Load reads the files. The error says what is wrong with which of them.
 func Load(cfg Config) (*Credentials, error) {
-	if err := cfg.complete(); err != nil {
+	if err := cfg.validate(); err != nil {
 		return nil, err
 	}
-	c := &Credentials{cfg: cfg, seen: cfg.look()}
+	c := &Credentials{cfg: cfg, stats: cfg.stat()}
 	content, err := cfg.read()
 	if err != nil {
 		return nil, err
@@ -109,16 +109,16 @@ func (cfg Config) generation(c content, p *parsed) *generation {
 		g.server.ClientCAs = g.roots
 		g.server.ClientAuth = tls.RequireAndVerifyClientCert
 		// Also of a session that is resumed.
-		g.server.VerifyConnection = func(state tls.ConnectionState) error { return p.unrevoked(state.VerifiedChains) }
+		g.server.VerifyConnection = func(state tls.ConnectionState) error { return p.checkRevocation(state.VerifiedChains) }
 	}
-	g.renewTickets(cfg.Now())
+	g.rotateTickets(cfg.Now())
 	return g
 }
 
-// renewTickets sets ticket keys of this generation's own: those of the configuration
+// rotateTickets sets ticket keys of this generation's own: those of the configuration
 // that a listener has would outlive a change of CA.
-func (g *generation) renewTickets(now time.Time) {
-	if g.tickets != nil && now.Sub(g.ticketsSince) < ticketLife {
+func (g *generation) rotateTickets(now time.Time) {
+	if g.tickets != nil && now.Sub(g.ticketsSince) < ticketLifetime {
 		return
 	}
 	var fresh [32]byte
@@ -175,7 +175,7 @@ func (cfg Config) verify(g *generation, state tls.ConnectionState, host string) 
 	if err != nil {
 		return fmt.Errorf("the certificate %s: %w", describe(leaf), err)
 	}
-	if err := g.unrevoked(chains); err != nil {
+	if err := g.checkRevocation(chains); err != nil {
 		return err
 	}
 	return cfg.certified(leaf, host)
@@ -202,11 +202,11 @@ func (c *Credentials) current(force bool) *generation {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	// Looked at before they are read: what changes meanwhile is read the next time.
-	if s := c.cfg.look(); force || !s.equal(c.seen) {
-		c.seen = s
+	if s := c.cfg.stat(); force || !s.equal(c.stats) {
+		c.stats = s
 		c.reload()
 	}
-	c.now.renewTickets(c.cfg.Now())
+	c.now.rotateTickets(c.cfg.Now())
 	return c.now
 }
 
@@ -239,35 +239,35 @@ func (c *Credentials) reject(state string, err error) {
 		return
 	}
 	c.rejected = state
-	c.cfg.Log.Error("the changed TLS files cannot be used; the ones before stay in use until this is put right, no restart is needed", "error", err)
+	c.cfg.Log.Error("the changed TLS files cannot be used; the previous ones stay in use until this is fixed, no restart is needed", "error", err)
 }
 
 // remind logs what expires soon, at most once a day.
 func (c *Credentials) remind() {
 	now := c.cfg.Now()
-	if !c.reminded.IsZero() && now.Sub(c.reminded) < remindEvery {
+	if !c.reminded.IsZero() && now.Sub(c.reminded) < remindInterval {
 		return
 	}
 	c.reminded = now
 	for _, cert := range c.now.chain {
-		c.remindOf(c.cfg.cert(), cert, now)
+		c.remindOfCert(c.cfg.cert(), cert, now)
 	}
 	for _, ca := range c.now.cas {
-		c.remindOf(c.cfg.ca(), ca, now)
+		c.remindOfCert(c.cfg.ca(), ca, now)
 	}
-	c.remindOfLists(now)
+	c.remindOfCRLs(now)
 }
 
-// soon returns how long before its end something with this lifetime counts as expiring soon.
-func soon(life time.Duration) time.Duration { return min(expiresSoon, life/3) }
+// warnBefore returns how long before its end something with this lifetime counts as expiring soon.
+func warnBefore(life time.Duration) time.Duration { return min(expiryWarning, life/3) }
 
-func (c *Credentials) remindOf(f file, cert *x509.Certificate, now time.Time) {
+func (c *Credentials) remindOfCert(f file, cert *x509.Certificate, now time.Time) {
 	left := cert.NotAfter.Sub(now)
 	args := []any{"file", f.String(), "subject", cert.Subject.String(), "expires", cert.NotAfter.UTC()}
 	switch {
 	case left < 0:
 		c.cfg.Log.Error("a certificate has expired; put a new one in its place, no restart is needed", args...)
-	case left < soon(cert.NotAfter.Sub(cert.NotBefore)):
+	case left < warnBefore(cert.NotAfter.Sub(cert.NotBefore)):
 		c.cfg.Log.Warn("a certificate expires soon; put a new one in its place, no restart is needed", append(args, "left", left.Round(time.Minute).String())...)
 	}
 }

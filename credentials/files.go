@@ -35,8 +35,8 @@ type Files struct {
 // Given reports whether any file is named: then TLS is wanted.
 func (f Files) Given() bool { return f.Cert != "" || f.Key != "" || f.CA != "" || f.CRL != "" }
 
-// complete checks that no file is missing that another one needs.
-func (f Files) complete() error {
+// validate checks that no file is missing that another one needs.
+func (f Files) validate() error {
 	switch {
 	case f.Cert == "" && f.Key != "":
 		return fmt.Errorf("%sKey without %[1]sCert: give the certificate of this key, too", f.Flags)
@@ -45,7 +45,7 @@ func (f Files) complete() error {
 	case f.CRL != "" && f.CA == "":
 		return fmt.Errorf("%sCRLFile without %[1]sCAFile: only certificates that are verified can be revoked", f.Flags)
 	case f.Cert == "":
-		return fmt.Errorf("%sCAFile without %[1]sCert and %[1]sKey: others are verified only over TLS", f.Flags)
+		return fmt.Errorf("%sCAFile without %[1]sCert and %[1]sKey: peers and clients are verified only over TLS", f.Flags)
 	}
 	return nil
 }
@@ -62,8 +62,8 @@ func (f Files) key() file  { return file{f.Flags + "Key", f.Key} }
 func (f Files) ca() file   { return file{f.Flags + "CAFile", f.CA} }
 func (f Files) crl() file  { return file{f.Flags + "CRLFile", f.CRL} }
 
-// named are the files that were given.
-func (f Files) named() []file {
+// list returns the files that were given.
+func (f Files) list() []file {
 	named := []file{f.cert(), f.key()}
 	for _, file := range []file{f.ca(), f.crl()} {
 		if file.path != "" {
@@ -73,13 +73,13 @@ func (f Files) named() []file {
 	return named
 }
 
-// seen is the stat of each file; nil for one that does not exist.
-type seen []fs.FileInfo
+// fileStats is the stat of each file; nil for one that does not exist.
+type fileStats []fs.FileInfo
 
-// look follows symbolic links, so that a directory swapped underneath shows.
-func (f Files) look() seen {
-	named := f.named()
-	s := make(seen, len(named))
+// stat follows symbolic links, so that a directory swapped underneath shows.
+func (f Files) stat() fileStats {
+	named := f.list()
+	s := make(fileStats, len(named))
 	for i, file := range named {
 		if info, err := os.Stat(file.path); err == nil {
 			s[i] = info
@@ -88,7 +88,7 @@ func (f Files) look() seen {
 	return s
 }
 
-func (s seen) equal(other seen) bool {
+func (s fileStats) equal(other fileStats) bool {
 	for i := range s {
 		a, b := s[i], other[i]
 		if a == nil || b == nil {

@@ -39,11 +39,11 @@ func (cfg Config) parse(c content) (*parsed, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := cfg.belong(chain, key); err != nil {
+	if err := cfg.checkPair(chain, key); err != nil {
 		return nil, err
 	}
 	now := cfg.Now()
-	if err := inTime(cfg.cert(), chain[0], now); err != nil {
+	if err := checkValidity(cfg.cert(), chain[0], now); err != nil {
 		return nil, err
 	}
 	p := &parsed{chain: chain, cert: tls.Certificate{PrivateKey: key, Leaf: chain[0]}}
@@ -54,16 +54,16 @@ func (cfg Config) parse(c content) (*parsed, error) {
 		if p.cas, err = cfg.ca().certificates(c.ca); err != nil {
 			return nil, err
 		}
-		if !slices.ContainsFunc(p.cas, func(ca *x509.Certificate) bool { return inTime(cfg.ca(), ca, now) == nil }) {
-			return nil, inTime(cfg.ca(), p.cas[0], now)
+		if !slices.ContainsFunc(p.cas, func(ca *x509.Certificate) bool { return checkValidity(cfg.ca(), ca, now) == nil }) {
+			return nil, checkValidity(cfg.ca(), p.cas[0], now)
 		}
 	}
 	if cfg.CRL != "" {
-		if p.crls, err = cfg.lists(c.crl, p.cas); err != nil {
+		if p.crls, err = cfg.parseCRLs(c.crl, p.cas); err != nil {
 			return nil, err
 		}
 	}
-	return p, cfg.usable(p, now)
+	return p, cfg.checkUsable(p, now)
 }
 
 // certificates returns those that a file holds, one at least.
@@ -149,8 +149,8 @@ func (f file) parseKey(der []byte) (crypto.Signer, error) {
 	return nil, fmt.Errorf("%s: a key of this kind (%T) cannot sign; want ECDSA, RSA or Ed25519", f, key)
 }
 
-// belong checks that the key is that of the first certificate.
-func (cfg Config) belong(chain []*x509.Certificate, key crypto.Signer) error {
+// checkPair checks that the key is that of the first certificate.
+func (cfg Config) checkPair(chain []*x509.Certificate, key crypto.Signer) error {
 	public := key.Public().(interface{ Equal(crypto.PublicKey) bool })
 	switch i := slices.IndexFunc(chain, func(c *x509.Certificate) bool { return public.Equal(c.PublicKey) }); {
 	case i < 0:
@@ -161,8 +161,8 @@ func (cfg Config) belong(chain []*x509.Certificate, key crypto.Signer) error {
 	return nil
 }
 
-// inTime checks that a certificate is valid now.
-func inTime(f file, cert *x509.Certificate, now time.Time) error {
+// checkValidity checks that a certificate is valid now.
+func checkValidity(f file, cert *x509.Certificate, now time.Time) error {
 	switch {
 	case now.After(cert.NotAfter):
 		return fmt.Errorf("%s: the certificate expired at %s; put a new one in its place", f, cert.NotAfter.UTC().Format(time.RFC3339))
@@ -173,8 +173,8 @@ func inTime(f file, cert *x509.Certificate, now time.Time) error {
 	return nil
 }
 
-// usable checks that others will accept the certificate, as far as that can be known.
-func (cfg Config) usable(p *parsed, now time.Time) error {
+// checkUsable checks that others will accept the certificate, as far as that can be known.
+func (cfg Config) checkUsable(p *parsed, now time.Time) error {
 	chain, leaf := p.chain, p.chain[0]
 	if !allows(leaf, x509.ExtKeyUsageServerAuth) {
 		return fmt.Errorf("%s: the certificate is not for servers; its extendedKeyUsage must have serverAuth", cfg.cert())
@@ -186,7 +186,7 @@ func (cfg Config) usable(p *parsed, now time.Time) error {
 	if !allows(leaf, x509.ExtKeyUsageClientAuth) {
 		return fmt.Errorf("%s: the certificate is not for clients; machines also dial each other with it, so its extendedKeyUsage must have serverAuth and clientAuth", cfg.cert())
 	}
-	if err := cfg.own(leaf); err != nil {
+	if err := cfg.checkOwn(leaf); err != nil {
 		return err
 	}
 	options := x509.VerifyOptions{Roots: pool(p.cas), Intermediates: pool(chain[1:]), CurrentTime: now}
@@ -200,7 +200,7 @@ func (cfg Config) usable(p *parsed, now time.Time) error {
 			}
 			return fmt.Errorf("%s: the other machines would refuse the certificate: %w", cfg.cert(), err)
 		}
-		p.revoked = p.unrevoked(chains)
+		p.revoked = p.checkRevocation(chains)
 	}
 	return nil
 }

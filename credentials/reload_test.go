@@ -117,7 +117,7 @@ func TestCheckReads(t *testing.T) {
 	second := ca.Issue("second")
 	s.write("cert", second.Cert)
 	s.write("key", second.Key)
-	s.seen = s.cfg.look() // as if the metadata had not changed
+	s.stats = s.cfg.stat() // as if the metadata had not changed
 	if name := s.served(ca); name != "first" {
 		t.Fatalf("serves %s", name)
 	}

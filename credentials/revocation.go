@@ -40,23 +40,23 @@ func (e *RevokedError) Error() string {
 // Revoked is since when the certificate is revoked.
 func (e *RevokedError) Revoked() time.Time { return e.since }
 
-// revocationLists returns the CRLs that a file holds, one at least: in PEM, or in DER one
+// crls returns the CRLs that a file holds, one at least: in PEM, or in DER one
 // after the other.
-func (f file) revocationLists(data []byte) ([]*revocations, error) {
-	ders, err := f.encodedLists(data)
+func (f file) crls(data []byte) ([]*revocations, error) {
+	ders, err := f.splitCRLs(data)
 	if err != nil {
 		return nil, err
 	}
 	lists := make([]*revocations, len(ders))
 	for i, der := range ders {
-		if lists[i], err = parseRevocations(der); err != nil {
+		if lists[i], err = parseCRL(der); err != nil {
 			return nil, fmt.Errorf("%s: CRL %d in it cannot be used: %w", f, i+1, err)
 		}
 	}
 	return lists, nil
 }
 
-func (f file) encodedLists(data []byte) (ders [][]byte, err error) {
+func (f file) splitCRLs(data []byte) (ders [][]byte, err error) {
 	if !bytes.Contains(data, []byte("-----BEGIN ")) && data[0] == 0x30 { // how DER begins
 		for rest := data; len(rest) > 0; {
 			var value asn1.RawValue
@@ -90,9 +90,9 @@ func (f file) encodedLists(data []byte) (ders [][]byte, err error) {
 	return nil, fmt.Errorf("%s: it holds no CRL, neither in PEM nor in DER", f)
 }
 
-// parseRevocations refuses what says more than this program understands: a list of changes
+// parseCRL refuses what says more than this program understands: a list of changes
 // to another one, and one of several CAs.
-func parseRevocations(der []byte) (*revocations, error) {
+func parseCRL(der []byte) (*revocations, error) {
 	list, err := x509.ParseRevocationList(der)
 	if err != nil && strings.Contains(err.Error(), "unsupported crl version") {
 		return nil, errors.New("it is of version 1; have one made of version 2 (openssl ca does that with a crlnumber in its configuration)")
@@ -117,18 +117,18 @@ func parseRevocations(der []byte) (*revocations, error) {
 	return r, nil
 }
 
-// named reports whether a CRL may be of a CA, by name and, if both say which, by key.
-func (r *revocations) named(ca *x509.Certificate) bool {
+// mayBeFrom reports whether a CRL may be of a CA, by name and, if both say which, by key.
+func (r *revocations) mayBeFrom(ca *x509.Certificate) bool {
 	return bytes.Equal(r.RawIssuer, ca.RawSubject) &&
 		(len(r.AuthorityKeyId) == 0 || len(ca.SubjectKeyId) == 0 || bytes.Equal(r.AuthorityKeyId, ca.SubjectKeyId))
 }
 
-// verify finds the CA that has signed a CRL. It may be none of these: then it may be that of
+// findSigner finds the CA that has signed a CRL. It may be none of these: then it may be that of
 // an intermediate one, which comes in a handshake.
-func (r *revocations) verify(cas []*x509.Certificate) error {
+func (r *revocations) findSigner(cas []*x509.Certificate) error {
 	var failed error
 	for _, ca := range cas {
-		if !r.named(ca) {
+		if !r.mayBeFrom(ca) {
 			continue
 		}
 		err := r.CheckSignatureFrom(ca)
@@ -137,16 +137,16 @@ func (r *revocations) verify(cas []*x509.Certificate) error {
 			return nil
 		}
 		if errors.As(err, new(x509.ConstraintViolationError)) && ca.KeyUsage != 0 && ca.KeyUsage&x509.KeyUsageCRLSign == 0 {
-			err = errors.New("that may not sign any: its keyUsage lacks cRLSign")
+			err = errors.New("it may not sign CRLs: its keyUsage lacks cRLSign")
 		}
 		failed = err
 	}
 	return failed
 }
 
-// of reports whether a CRL is that of the signer of a certificate.
-func (r *revocations) of(signer *x509.Certificate) bool {
-	if !r.named(signer) {
+// issuedBy reports whether a CRL is that of the signer of a certificate.
+func (r *revocations) issuedBy(signer *x509.Certificate) bool {
+	if !r.mayBeFrom(signer) {
 		return false
 	}
 	if r.signer != nil && bytes.Equal(r.signer.RawSubjectPublicKeyInfo, signer.RawSubjectPublicKeyInfo) {
@@ -155,26 +155,26 @@ func (r *revocations) of(signer *x509.Certificate) bool {
 	return r.CheckSignatureFrom(signer) == nil
 }
 
-// lists reads the CRL file and checks who has signed them.
-func (cfg Config) lists(data []byte, cas []*x509.Certificate) ([]*revocations, error) {
-	lists, err := cfg.crl().revocationLists(data)
+// parseCRLs reads the CRL file and checks who has signed them.
+func (cfg Config) parseCRLs(data []byte, cas []*x509.Certificate) ([]*revocations, error) {
+	lists, err := cfg.crl().crls(data)
 	if err != nil {
 		return nil, err
 	}
 	for i, r := range lists {
-		if err := r.verify(cas); err != nil {
-			return nil, fmt.Errorf("%s: CRL %d in it is not signed by the CA of its name, %s, in %s: %w", cfg.crl(), i+1, plain(r.Issuer.String()), cfg.ca(), err)
+		if err := r.findSigner(cas); err != nil {
+			return nil, fmt.Errorf("%s: CRL %d in it is not signed by the CA of its name, %s, in %s: %w", cfg.crl(), i+1, printable(r.Issuer.String()), cfg.ca(), err)
 		}
 	}
 	return lists, nil
 }
 
-// unrevoked checks that there is a chain in which nobody has revoked the certificate of the
+// checkRevocation checks that there is a chain in which nobody has revoked the certificate of the
 // one before.
-func (p *parsed) unrevoked(chains [][]*x509.Certificate) error {
+func (p *parsed) checkRevocation(chains [][]*x509.Certificate) error {
 	var revoked error
 	for _, chain := range chains {
-		err := p.unrevokedChain(chain)
+		err := p.checkChain(chain)
 		if err == nil {
 			return nil
 		}
@@ -183,11 +183,11 @@ func (p *parsed) unrevoked(chains [][]*x509.Certificate) error {
 	return revoked
 }
 
-func (p *parsed) unrevokedChain(chain []*x509.Certificate) error {
+func (p *parsed) checkChain(chain []*x509.Certificate) error {
 	for i := range len(chain) - 1 {
 		serial := chain[i].SerialNumber.Text(16)
 		for _, r := range p.crls {
-			if since, listed := r.serials[serial]; listed && r.of(chain[i+1]) {
+			if since, listed := r.serials[serial]; listed && r.issuedBy(chain[i+1]) {
 				return &RevokedError{describe(chain[i]), serial, since}
 			}
 		}
@@ -195,25 +195,25 @@ func (p *parsed) unrevokedChain(chain []*x509.Certificate) error {
 	return nil
 }
 
-// remindOfLists logs which CRLs say too little, or are too old to say everything.
-func (c *Credentials) remindOfLists(now time.Time) {
+// remindOfCRLs logs which CRLs say too little, or are too old to say everything.
+func (c *Credentials) remindOfCRLs(now time.Time) {
 	for _, r := range c.now.crls {
-		args := []any{"file", c.cfg.crl().String(), "issuer", plain(r.Issuer.String()), "nextUpdate", r.NextUpdate.UTC()}
+		args := []any{"file", c.cfg.crl().String(), "issuer", printable(r.Issuer.String()), "nextUpdate", r.NextUpdate.UTC()}
 		switch left := r.NextUpdate.Sub(now); {
 		case r.NextUpdate.IsZero(): // it does not say
 		case left < 0:
 			c.cfg.Log.Error("a CRL has expired: it stays in use, and what its CA has revoked since is not known here; put a new one in its place, no restart is needed", args...)
-		case left < soon(r.NextUpdate.Sub(r.ThisUpdate)):
+		case left < warnBefore(r.NextUpdate.Sub(r.ThisUpdate)):
 			c.cfg.Log.Warn("a CRL expires soon; put a new one in its place, no restart is needed", append(args, "left", left.Round(time.Minute).String())...)
 		}
 		if r.signer == nil {
 			c.cfg.Log.Warn("a CRL is of a CA that is not in the CA file: it counts only for certificates that come with that CA as an intermediate one",
-				"file", c.cfg.crl().String(), "issuer", plain(r.Issuer.String()), "cas", c.cfg.ca().String())
+				"file", c.cfg.crl().String(), "issuer", printable(r.Issuer.String()), "cas", c.cfg.ca().String())
 		}
 	}
 	for _, ca := range c.now.cas {
-		if c.cfg.CRL != "" && !slices.ContainsFunc(c.now.crls, func(r *revocations) bool { return r.of(ca) }) {
-			c.cfg.Log.Warn("there is no CRL of a CA: what it has signed cannot be revoked", "file", c.cfg.crl().String(), "ca", plain(ca.Subject.String()))
+		if c.cfg.CRL != "" && !slices.ContainsFunc(c.now.crls, func(r *revocations) bool { return r.issuedBy(ca) }) {
+			c.cfg.Log.Warn("there is no CRL of a CA: what it has signed cannot be revoked", "file", c.cfg.crl().String(), "ca", printable(ca.Subject.String()))
 		}
 	}
 	if c.now.revoked != nil {

@@ -132,7 +132,7 @@ func TestCRLMistakes(t *testing.T) {
 		{"DER with something behind", ca.PEM, append(slices.Clone(derOf(list)), "hello"...), crl + ": CRL 2 in it cannot be read"},
 		{"DER of a certificate", ca.PEM, derOf(ca.PEM), crl + ": CRL 1 in it cannot be used"},
 		{"forged", ca.PEM, forged, crl + ": CRL 1 in it is not signed by the CA of its name, CN=ca, in -clientCAFile DIR/ca"},
-		{"by a CA that may not", pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: mayNot}), list, "CN=ca, in -clientCAFile DIR/ca: that may not sign any: its keyUsage lacks cRLSign"},
+		{"by a CA that may not", pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: mayNot}), list, "CN=ca, in -clientCAFile DIR/ca: it may not sign CRLs: its keyUsage lacks cRLSign"},
 		{"delta", ca.PEM, delta, "it has the critical extension 2.5.29.27, which is not understood here; a complete CRL of one CA is needed"},
 		{"indirect", ca.PEM, indirect, "an entry of it has the critical extension 2.5.29.29"},
 		{"too long", ca.PEM, bytes.Repeat([]byte("a"), maxCRLs+1), crl + ": it is longer than 16777216 bytes"},

@@ -114,7 +114,7 @@ func TestWhileJoining(t *testing.T) {
 	s.want(get("/health"), 503, noLeader)
 	s.wantNoLeader(get("/v1/keys/k?quorum=false"), get("/machines"))
 	if answer, err := exchange(s.peer, get("/version")); err != nil || answer.status != 200 {
-		t.Errorf("/version of the port for machines: %+v, %v", answer, err)
+		t.Errorf("/version of the peer port: %+v, %v", answer, err)
 	}
 	waiting := s.background(get("/leader"))
 	s.proc.signal(syscall.SIGTERM)

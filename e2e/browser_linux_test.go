@@ -223,12 +223,12 @@ func TestBrowser(t *testing.T) {
 		"POST /v1/keys/rebound": 403, "GET /v1/keys/secret": 403, "GET /v1/keys/linked": 200,
 	} {
 		if status := clients.status(request); status != want {
-			t.Errorf("%s at the port for clients: %d, want %d", request, status, want)
+			t.Errorf("%s at the client port: %d, want %d", request, status, want)
 		}
 	}
 	for request, want := range map[string]int{"POST /join": 403, "OPTIONS /join": 403, "GET /machines": 403} {
 		if status := peers.status(request); status != want {
-			t.Errorf("%s at the port for machines: %d, want %d", request, status, want)
+			t.Errorf("%s at the peer port: %d, want %d", request, status, want)
 		}
 	}
 	var (

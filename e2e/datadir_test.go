@@ -177,7 +177,7 @@ func TestUnspecifiedAddress(t *testing.T) {
 		if e := s.event(post("/v1/keys/"+s.name, "value", "1")); e.Action != "SET" {
 			t.Errorf("%s: %+v", s.name, e)
 		}
-		for _, warning := range []string{"clients on other hosts cannot use", "only machines on this host", "the port for machines can be reached from other hosts"} {
+		for _, warning := range []string{"clients on other hosts cannot use", "only machines on this host", "the peer port can be reached from other hosts"} {
 			if !strings.Contains(s.proc.stderr(), warning) {
 				t.Errorf("%s does not warn that %s:\n%s", s.name, warning, s.proc.stderr())
 			}

@@ -115,7 +115,7 @@ func TestForceNewClusterByMistake(t *testing.T) {
 	checkRefusal(t, append(one.flags(), "-force-new-cluster"), "is for a majority that is lost for good, and it is not",
 		others[0].name+" (", others[1].name+" (", "Nothing was changed")
 	c.kill(others[1])
-	checkRefusal(t, append(one.flags(), "-force-new-cluster"), "of 3 voters these run besides this machine: "+others[0].name+" (")
+	checkRefusal(t, append(one.flags(), "-force-new-cluster"), "of 3 voters these are running besides this machine: "+others[0].name+" (")
 	c.start(others[1])
 	one.start()
 	c.waitVoters()
@@ -144,7 +144,7 @@ func TestForceNewClusterRefused(t *testing.T) {
 	t.Parallel()
 	s := newServer(t)
 	checkRefusal(t, append(s.flags(), "-force-new-cluster"), "there is no data here")
-	if code, _, stderr := run(t, nil, append(s.flags(), "-force-new-cluster", "-f")...); code != 2 || !strings.Contains(stderr, "exclude each other") {
+	if code, _, stderr := run(t, nil, append(s.flags(), "-force-new-cluster", "-f")...); code != 2 || !strings.Contains(stderr, "mutually exclusive") {
 		t.Errorf("with -f: exit code %d\n%s", code, stderr)
 	}
 }

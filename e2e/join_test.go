@@ -57,7 +57,7 @@ func TestWrongAddressesToJoin(t *testing.T) {
 	s.start()
 	c.members = append(c.members, s)
 	c.waitVoters()
-	for _, text := range []string{"this is the port for clients; other machines reach this one at http://" + member.peer, "this machine itself", "connection refused"} {
+	for _, text := range []string{"this is the client port; other machines reach this one at http://" + member.peer, "this machine itself", "connection refused"} {
 		if log := s.proc.stderr(); !strings.Contains(log, text) {
 			t.Errorf("not said: %s\n%s", text, log)
 		}
@@ -67,15 +67,15 @@ func TestWrongAddressesToJoin(t *testing.T) {
 		ask   func(s *server) string
 		texts []string
 	}{
-		"only a port for clients": {func(*server) string { return member.client }, []string{"this is the port for clients", "http://" + member.peer}},
-		"only itself":             {func(s *server) string { return s.peer }, []string{"this machine itself", "leave -C out"}},
-		"a port for clients and nobody": {func(*server) string { return member.client + "," + nobody },
-			[]string{"this is the port for clients", nobody, "connection refused"}},
+		"only a client port": {func(*server) string { return member.client }, []string{"this is the client port", "http://" + member.peer}},
+		"only itself":        {func(s *server) string { return s.peer }, []string{"this machine itself", "leave -C out"}},
+		"a client port and nobody": {func(*server) string { return member.client + "," + nobody },
+			[]string{"this is the client port", nobody, "connection refused"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := newMachine(t, "lost")
 			checkRefusal(t, append(s.flags(), "-r", "2", "-C", test.ask(s)), test.texts...)
-			if _, err := os.Stat(s.data); name != "a port for clients and nobody" && err == nil {
+			if _, err := os.Stat(s.data); name != "a client port and nobody" && err == nil {
 				t.Error("the refused start has left a directory behind")
 			}
 		})

@@ -82,7 +82,7 @@ func TestHintsAreNoIdentity(t *testing.T) {
 	// Its peers keep their addresses, but are down: so it has to look elsewhere.
 	moved.moveTo(moved.client, moved.peer, other.peer, other.client, freeAddress(t))
 	moved.launch()
-	for _, text := range []string{"this is a machine of another cluster", "this is the port for clients", "connection refused"} {
+	for _, text := range []string{"this is a machine of another cluster", "this is the client port", "connection refused"} {
 		waitUntil(t, "it says: "+text, func() bool { return strings.Contains(moved.proc.stderr(), text) })
 	}
 	c.start(c.others(moved)...)

@@ -138,7 +138,7 @@ func TestDirectoryOpenToOthers(t *testing.T) {
 		}
 		s.env = []string{"ETCD_TRUST_DATA_DIR=true"}
 		s.start()
-		if !strings.Contains(s.proc.stderr(), "-trust-data-dir: others decide") {
+		if !strings.Contains(s.proc.stderr(), "-trust-data-dir: other users can change") {
 			t.Errorf("no warning:\n%s", s.proc.stderr())
 		}
 		s.stop()

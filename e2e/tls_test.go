@@ -322,8 +322,8 @@ func TestTLSMistakes(t *testing.T) {
 		{[]string{"-clientCert", cert, "-clientKey", empty}, nil, "-clientKey " + empty + ": it is empty"},
 		{[]string{"-clientCert", cert, "-clientKey", key, "-clientCAFile", empty}, nil, "-clientCAFile " + empty + ": it is empty"},
 		{nil, []string{"ETCD_SERVERCERT=" + cert, "ETCD_SERVERKEY=" + cert}, "-serverKey " + cert + ": it holds a certificate and no private key"},
-		{[]string{"-serverCert", cert, "-serverKey", key, "-C", "http://127.0.0.1:1"}, nil, "this machine reaches others only by https"},
-		{[]string{"-C", "https://127.0.0.1:1"}, nil, "this machine reaches others only by http;"},
+		{[]string{"-serverCert", cert, "-serverKey", key, "-C", "http://127.0.0.1:1"}, nil, "this machine dials peers only by https"},
+		{[]string{"-C", "https://127.0.0.1:1"}, nil, "this machine dials peers only by http;"},
 	} {
 		code, _, stderr := run(t, test.env, append([]string{"-c", "0", "-s", "0"}, test.args...)...)
 		var lines []string

@@ -18,7 +18,7 @@ const (
 var (
 	errURLTooLong = errors.New("it is longer than " + strconv.Itoa(maxURL) + " bytes")
 	errScheme     = errors.New("it does not begin with http:// or https://")
-	errMore       = errors.New("it has more than a scheme, a host and a port")
+	errExtra      = errors.New("it has more than a scheme, a host and a port")
 	errHost       = errors.New("the host is neither a DNS name nor an IP address")
 	errBrackets   = errors.New("an IPv6 address, and nothing else, is in brackets before its port")
 	errPort       = errors.New("it has no port from 1 to 65535")
@@ -80,7 +80,7 @@ func CheckAddress(addr string) error {
 		return errURLTooLong
 	}
 	if strings.ContainsAny(addr, "/?#@") {
-		return errMore
+		return errExtra
 	}
 	host, port, err := net.SplitHostPort(addr)
 	switch {

@@ -15,7 +15,7 @@ var (
 	errNoName      = errors.New("it is empty")
 	errNameTooLong = errors.New("it is longer than " + strconv.Itoa(maxName) + " bytes")
 	errDots        = errors.New(`it is "." or ".."`)
-	errNoUTF8      = errors.New("it is not UTF-8")
+	errNotUTF8     = errors.New("it is not UTF-8")
 	errSeparator   = errors.New("it has a slash or a comma")
 	errUnprintable = errors.New("it has a character that cannot be seen, or that changes how others are shown")
 )
@@ -31,7 +31,7 @@ func CheckName(name string) error {
 	case name == "." || name == "..":
 		return errDots
 	case !utf8.ValidString(name):
-		return errNoUTF8
+		return errNotUTF8
 	case strings.ContainsAny(name, "/,"):
 		return errSeparator
 	}

@@ -18,11 +18,11 @@ import (
 // dropped.
 var ErrNoAnswer = errors.New("this machine has not answered within the request timeout: it is busy reading, or receiving, its state")
 
-// verdict is the deadline for an answer on which the raft core has a timeout of its own. The
+// raftDeadline is the deadline for an answer on which the raft core has a timeout of its own. The
 // core counts that in ticks, which come a little late, and its error says whether anything was
 // done: so wait a little longer than the request timeout. Once it has handed a request to the
 // store it no longer times it out.
-func (x *Exchange) verdict() time.Time {
+func (x *Exchange) raftDeadline() time.Time {
 	return x.Deadline.Add(max(time.Second, x.server.cfg.RequestTimeout/10))
 }
 
@@ -37,7 +37,7 @@ func ask[A actors.Answer](x *Exchange, to *actor.PID, message any, deadline time
 
 // change requests a change. If no answer comes, the change may take effect all the same.
 func (x *Exchange) change(message any) *actors.Proposed {
-	reply, err := ask[*actors.Proposed](x, x.server.machine.Raft, message, x.verdict())
+	reply, err := ask[*actors.Proposed](x, x.server.machine.Raft, message, x.raftDeadline())
 	if err != nil {
 		return &actors.Proposed{Err: raftnode.ErrUnknownOutcome}
 	}
@@ -61,7 +61,7 @@ func (x *Exchange) Leave(member uint64) *actors.Proposed {
 
 // Read reads a key, from local state or linearizably.
 func (x *Exchange) Read(path string, local bool) *actors.ReadReply {
-	of, deadline := x.server.machine.Raft, x.verdict()
+	of, deadline := x.server.machine.Raft, x.raftDeadline()
 	if local {
 		of, deadline = x.server.machine.Store, x.Deadline
 	}
@@ -73,7 +73,7 @@ func (x *Exchange) Read(path string, local bool) *actors.ReadReply {
 }
 
 // Sync waits until local state has every write that was acknowledged before the call.
-func (x *Exchange) Sync() error { return x.SyncUntil(x.verdict()) }
+func (x *Exchange) Sync() error { return x.SyncUntil(x.raftDeadline()) }
 
 // SyncUntil is Sync with a deadline, which may come before the timeout of the raft core.
 func (x *Exchange) SyncUntil(deadline time.Time) error {

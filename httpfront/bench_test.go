@@ -95,7 +95,7 @@ func watchingClients(b *testing.B, s *fronttest.Server, n int) []net.Conn {
 		}
 		conns[i] = tcp
 	}
-	s.Watchers(int64(n))
+	s.WaitForWatchers(int64(n))
 	return conns
 }
 
@@ -131,7 +131,7 @@ func BenchmarkDelivery(b *testing.B) {
 // them.
 func BenchmarkIdleWatcher(b *testing.B) {
 	b.Run("plain", func(b *testing.B) { benchIdleWatcher(b, func(*httpfront.Config) {}) })
-	b.Run("tls", func(b *testing.B) { benchIdleWatcher(b, fronttest.OverTLS) })
+	b.Run("tls", func(b *testing.B) { benchIdleWatcher(b, fronttest.WithTLS) })
 }
 
 func benchIdleWatcher(b *testing.B, mode func(*httpfront.Config)) {

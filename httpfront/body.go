@@ -26,9 +26,9 @@ var (
 	errBodyTooLong = errors.New("httpfront: the body is too long")
 	// errChunks is a chunked body with hardly any content: the rest are chunk extensions, or
 	// zeros before the sizes, which nobody sends in good faith.
-	errChunks = errors.New("httpfront: the chunks of a body have too little in them")
+	errChunks = errors.New("httpfront: the chunks of a body hold too little content")
 	// errBodyMemory is a body for which -max-body-memory has nothing left.
-	errBodyMemory = errors.New("httpfront: too many bytes of bodies are under way")
+	errBodyMemory = errors.New("httpfront: too many bytes of request bodies in flight")
 )
 
 // bodyMemory counts the bytes of the bodies of requests in flight, beyond the first ones of
@@ -38,7 +38,7 @@ type bodyMemory struct {
 	used  atomic.Int64
 }
 
-func (m *bodyMemory) take(n int64) bool {
+func (m *bodyMemory) reserve(n int64) bool {
 	if m.used.Add(n) <= m.limit {
 		return true
 	}
@@ -46,7 +46,7 @@ func (m *bodyMemory) take(n int64) bool {
 	return false
 }
 
-func (m *bodyMemory) give(n int64) {
+func (m *bodyMemory) release(n int64) {
 	if n > 0 {
 		m.used.Add(-n)
 	}
@@ -79,7 +79,7 @@ func (s *Server) readBody(ctx *fasthttp.RequestCtx) (body string, counted int64,
 			}
 			grown := min(2*cap(buf), most)
 			n := int64(grown - cap(buf))
-			if !s.bodies.take(n) {
+			if !s.bodies.reserve(n) {
 				return "", counted, errBodyMemory
 			}
 			counted += n

@@ -56,11 +56,11 @@ func testBodyMemory(t *testing.T, serve server) {
 
 	c := s.Dial()
 	r := c.Do("POST", "/v1/keys/b", part)
-	fronttest.Check(t, r, 503, `{"errorCode":503,"message":"Service Unavailable","cause":"the bodies of all requests under way are too large together; nothing was done. The limit is set by -max-body-memory"}`)
+	fronttest.Check(t, r, 503, `{"errorCode":503,"message":"Service Unavailable","cause":"the bodies of all requests in flight are too large together; nothing was done. The limit is set by -max-body-memory"}`)
 	if !r.Close {
 		t.Error("the answer does not say that the connection ends")
 	}
-	c.Ended()
+	c.WantClosed()
 	c = s.Dial()
 	c.Set("/b", "value="+strings.Repeat("x", httpfront.FirstBody-6))
 

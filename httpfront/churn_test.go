@@ -22,9 +22,9 @@ func testResetsLeaveNothing(t *testing.T, serve server) {
 	mode := func(*httpfront.Config) {}
 	connections := 3000
 	if s.TLS != nil {
-		mode, connections = fronttest.OverTLS, 600 // a handshake takes long
+		mode, connections = fronttest.WithTLS, 600 // a handshake takes long
 	}
-	p := serveMachines(t, s, io.Discard, mode)
+	p := servePeerPort(t, s, io.Discard, mode)
 	const few = 5 // of the test itself: its connection, and the goroutine that looks for idle workers
 	const form = "Host: x\r\nContent-Type: " + httpfront.TypeForm + "\r\n"
 	stages := []struct {

@@ -12,10 +12,10 @@ import (
 	"etcd/listen"
 )
 
-// accepting wraps the connections that a port accepts in a conn.
-type accepting struct{ net.Listener }
+// connListener wraps the connections that a port accepts in a conn.
+type connListener struct{ net.Listener }
 
-func (a accepting) Accept() (net.Conn, error) {
+func (a connListener) Accept() (net.Conn, error) {
 	c, err := a.Listener.Accept()
 	if err != nil {
 		return nil, err
@@ -29,12 +29,12 @@ type conn struct {
 	*listen.Conn
 	session *session
 
-	early   []byte // read ahead; Read returns it first
-	gotLine bool   // a line has arrived since the last request: an error is not in the request line
-	drained bool   // Read gets nothing new, so that a buffered reader above returns only what it has
-	chunked bool   // a chunked body is being read
-	unread  int    // bytes that it may still take, chunk sizes and extensions included
-	first   bool   // fasthttp has not announced the first request yet
+	readAhead   []byte // read ahead; Read returns it first
+	gotLine     bool   // a line has arrived since the last request: an error is not in the request line
+	drained     bool   // Read gets nothing new, so that a buffered reader above returns only what it has
+	chunked     bool   // a chunked body is being read
+	unread      int    // bytes that it may still take, chunk sizes and extensions included
+	awaitsFirst bool   // fasthttp has not announced the first request yet
 	// parked runs when fasthttp closes the connection, instead: fasthttp closes every
 	// connection that was hijacked.
 	parked  func()
@@ -45,10 +45,10 @@ type conn struct {
 var errDrained = errors.New("httpfront: drained")
 
 func (c *conn) Read(p []byte) (int, error) {
-	if len(c.early) > 0 {
-		n := copy(p, c.early)
-		c.early = c.early[n:]
-		c.SetQuiet(false)
+	if len(c.readAhead) > 0 {
+		n := copy(p, c.readAhead)
+		c.readAhead = c.readAhead[n:]
+		c.SetIdle(false)
 		return n, nil
 	}
 	if c.drained {
@@ -70,10 +70,10 @@ func (c *conn) reclaim(hijacked io.Reader) error {
 	early, err := io.ReadAll(hijacked)
 	c.drained = false
 	if !errors.Is(err, errDrained) {
-		return errors.Join(errors.New("httpfront: a hijacked connection did not end where it should"), err)
+		return errors.Join(errors.New("httpfront: reading ahead on a hijacked connection did not end where it should"), err)
 	}
 	if len(early) > 0 {
-		c.early = early
+		c.readAhead = early
 	}
 	return nil
 }
@@ -104,22 +104,22 @@ func connState(nc net.Conn, state fasthttp.ConnState) {
 	}
 	switch state {
 	case fasthttp.StateNew:
-		c.beQuiet()
+		c.beIdle()
 	case fasthttp.StateIdle:
-		c.SetQuiet(true)
+		c.SetIdle(true)
 	case fasthttp.StateActive:
-		if !c.first {
-			c.SetQuiet(false)
+		if !c.awaitsFirst {
+			c.SetIdle(false)
 		}
-		c.first = false
+		c.awaitsFirst = false
 	case fasthttp.StateHijacked:
-		c.LetIn()
+		c.Admit()
 	}
 }
 
-// beQuiet marks the connection as quiet: it is about to wait for its first request, or for
+// beIdle marks the connection as idle: it is about to wait for its first request, or for
 // the first one after a watch.
-func (c *conn) beQuiet() {
-	c.first = true
-	c.SetQuiet(true)
+func (c *conn) beIdle() {
+	c.awaitsFirst = true
+	c.SetIdle(true)
 }

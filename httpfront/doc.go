@@ -1,6 +1,5 @@
 // Package httpfront is the HTTP engine of a machine: what all APIs over HTTP have in common.
-// Each of them is a package that gives it routes: v1, ops, and peerfront for the port for
-// machines.
+// Each of them is a package that gives it routes: v1, ops, and peerfront for the peer port.
 //
 // It owns reading requests, one session actor per connection, the requests to the machine
 // (see [Exchange]) and the deadlines of their answers, parking a connection for a watch,

@@ -4,10 +4,10 @@ package httpfront
 // run it with the routes of the APIs.
 
 const (
-	MaxEarly  = maxEarly
-	MaxURI    = maxURI
-	MaxHeader = maxHeader
-	FirstBody = firstBody
+	MaxReadAhead = maxReadAhead
+	MaxURI       = maxURI
+	MaxHeader    = maxHeader
+	FirstBody    = firstBody
 )
 
 // LongAgo is the deadline that interrupts the Read of a watch.

@@ -18,8 +18,8 @@ const (
 	// maxFields bounds the fields of a form; a body of nothing but "&a&a" would take many
 	// times its length.
 	maxFields = 100
-	// maxNamed bounds, in bytes, how much of a client's name or type an error repeats.
-	maxNamed = 64
+	// maxQuoted bounds, in bytes, how much of a client's name or type an error repeats.
+	maxQuoted = 64
 )
 
 // Form holds the parameters of a request: those of the body before those of the
@@ -46,7 +46,7 @@ func readForm(header *fasthttp.RequestHeader, body, query string) (Form, error) 
 	var f Form
 	if body != "" {
 		if coding := header.ContentEncoding(); len(coding) > 0 && !bytes.EqualFold(coding, []byte("identity")) {
-			return nil, fmt.Errorf("a body in Content-Encoding %s is not understood", named(string(coding)))
+			return nil, fmt.Errorf("a body in Content-Encoding %s is not understood", quoted(string(coding)))
 		}
 		var err error
 		if f, err = readFields(string(header.ContentType()), body); err != nil {
@@ -77,7 +77,7 @@ func readFields(contentType, body string) (Form, error) {
 	case "":
 		return nil, errors.New("a body without Content-Type is not understood; send a form: " + TypeForm + " or multipart/form-data")
 	}
-	return nil, fmt.Errorf("a body of type %s is not understood; send a form: %s or multipart/form-data", named(mediaType), TypeForm)
+	return nil, fmt.Errorf("a body of type %s is not understood; send a form: %s or multipart/form-data", quoted(mediaType), TypeForm)
 }
 
 // appendPairs adds the pairs of an urlencoded string.
@@ -91,22 +91,22 @@ func appendPairs(f Form, encoded string) (Form, error) {
 		rawName, rawValue, _ := strings.Cut(pair, "=")
 		name, err := url.QueryUnescape(rawName)
 		if err != nil {
-			return nil, fmt.Errorf("the name of field %s has %w", named(rawName), badEscape(err))
+			return nil, fmt.Errorf("the name of field %s has %w", quoted(rawName), escapeError(err))
 		}
 		value, err := url.QueryUnescape(rawValue)
 		if err != nil {
-			return nil, fmt.Errorf("%s has %w", named(name), badEscape(err))
+			return nil, fmt.Errorf("%s has %w", quoted(name), escapeError(err))
 		}
 		if len(f) == maxFields {
-			return nil, errManyFields
+			return nil, errTooManyFields
 		}
 		f = append(f, Field{name, value})
 	}
 	return f, nil
 }
 
-// badEscape is the error of [url.QueryUnescape] in words for clients.
-func badEscape(err error) error {
+// escapeError is the error of [url.QueryUnescape] in words for clients.
+func escapeError(err error) error {
 	escape := "%"
 	if bad, ok := errors.AsType[url.EscapeError](err); ok {
 		escape = string(bad)
@@ -114,7 +114,7 @@ func badEscape(err error) error {
 	return fmt.Errorf("the invalid escape %q; a %% is sent as %%25 (curl: --data-urlencode, with -G for the query)", escape)
 }
 
-var errManyFields = fmt.Errorf("more than %d fields", maxFields)
+var errTooManyFields = fmt.Errorf("more than %d fields", maxFields)
 
 // readMultipart reads the fields of a multipart body.
 func readMultipart(r *multipart.Reader) (Form, error) {
@@ -134,29 +134,29 @@ func readMultipart(r *multipart.Reader) (Form, error) {
 		case err != nil || name == "":
 			return nil, errors.New("a part of the multipart body has no name")
 		case isFile:
-			return nil, fmt.Errorf("%s is a file and not a field (curl: --data-urlencode '%s@file' sends what is in a file as a field)", named(name), bounded(name))
+			return nil, fmt.Errorf("%s is a file and not a field (curl: --data-urlencode '%s@file' sends what is in a file as a field)", quoted(name), truncated(name))
 		case len(f) == maxFields:
-			return nil, errManyFields
+			return nil, errTooManyFields
 		}
 		switch coding := part.Header.Get("Content-Transfer-Encoding"); strings.ToLower(coding) {
 		case "", "7bit", "8bit", "binary": // quoted-printable is decoded and not seen here
 		default:
-			return nil, fmt.Errorf("%s is in Content-Transfer-Encoding %s, which is not understood", named(name), named(coding))
+			return nil, fmt.Errorf("%s is in Content-Transfer-Encoding %s, which is not understood", quoted(name), quoted(coding))
 		}
 		value, err := io.ReadAll(part)
 		if err != nil {
-			return nil, fmt.Errorf("%s breaks off or is badly encoded", named(name))
+			return nil, fmt.Errorf("%s breaks off or is badly encoded", quoted(name))
 		}
 		f = append(f, Field{name, string(value)})
 	}
 }
 
-// named quotes what a client sent, or its beginning.
-func named(s string) string { return strconv.Quote(bounded(s)) }
+// quoted quotes what a client sent, or its beginning.
+func quoted(s string) string { return strconv.Quote(truncated(s)) }
 
-func bounded(s string) string {
-	if len(s) > maxNamed {
-		return s[:maxNamed] + "..."
+func truncated(s string) string {
+	if len(s) > maxQuoted {
+		return s[:maxQuoted] + "..."
 	}
 	return s
 }

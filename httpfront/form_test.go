@@ -79,7 +79,7 @@ func TestUnreadableForm(t *testing.T) {
 		{"no hex digits", TypeForm, "value=a%zzb", "", []string{`"value"`, `"%zz"`}},
 		{"escape in a name", TypeForm, "value=1&prev%Value=a", "", []string{"name", `"prev%Value"`}},
 		{"escape in a field nobody asks for", TypeForm, "value=1&x=%", "", []string{`"x"`}},
-		{"escape behind a long name", TypeForm, long + "=%", "", []string{long[:maxNamed] + "..."}},
+		{"escape behind a long name", TypeForm, long + "=%", "", []string{long[:maxQuoted] + "..."}},
 		{"JSON", "application/json; charset=utf-8", `{"value":"a"}`, "value=n", []string{`"application/json"`, TypeForm}},
 		{"text", "text/plain", "prevValue=wrong", "value=n", []string{`"text/plain"`}},
 		{"other multipart", "multipart/mixed; boundary=XX", whole, "", []string{`"multipart/mixed"`}},
@@ -164,7 +164,7 @@ func FuzzForm(f *testing.F) {
 		}
 
 		got, err := appendPairs(nil, query)
-		if want, wantErr := url.ParseQuery(strings.ReplaceAll(query, ";", "%3B")); !errors.Is(err, errManyFields) {
+		if want, wantErr := url.ParseQuery(strings.ReplaceAll(query, ";", "%3B")); !errors.Is(err, errTooManyFields) {
 			if (err == nil) != (wantErr == nil) {
 				t.Fatalf("%q: %v, net/url has %v", query, err, wantErr)
 			}

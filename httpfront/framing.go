@@ -14,20 +14,20 @@ var (
 
 	// errVersion is a request in a version of HTTP that is not supported. fasthttp accepts
 	// anything that looks like a version.
-	errVersion = errors.New("httpfront: another version of HTTP")
+	errVersion = errors.New("httpfront: unsupported version of HTTP")
 	// errExpectation is a request with an expectation other than 100-continue.
-	errExpectation = errors.New("httpfront: it is not known what the client expects")
+	errExpectation = errors.New("httpfront: unsupported expectation")
 )
 
-// continues is the only value of Expect that is supported.
-const continues = "100-continue"
+// expectContinue is the only value of Expect that is supported.
+const expectContinue = "100-continue"
 
-func speaksVersion(h *fasthttp.RequestHeader) bool {
+func supportsVersion(h *fasthttp.RequestHeader) bool {
 	version := string(h.Protocol())
 	return version == "HTTP/1.1" || version == "HTTP/1.0"
 }
 
-func expectsSomething(h *fasthttp.RequestHeader) bool {
+func hasExpectation(h *fasthttp.RequestHeader) bool {
 	for _, value := range h.PeekAll(fasthttp.HeaderExpect) {
 		if len(value) > 0 {
 			return true
@@ -36,16 +36,16 @@ func expectsSomething(h *fasthttp.RequestHeader) bool {
 	return false
 }
 
-// expectsMore reports whether a client expects anything but 100-continue. It looks at the
-// header as it was sent, not as heedExpectation has rewritten it.
-func expectsMore(h *fasthttp.RequestHeader) bool {
+// hasUnsupportedExpectation reports whether a client expects anything but 100-continue. It looks at the
+// header as it was sent, not as normalizeExpect has rewritten it.
+func hasUnsupportedExpectation(h *fasthttp.RequestHeader) bool {
 	for line := range bytes.SplitSeq(h.RawHeaders(), []byte{'\n'}) {
 		name, value, _ := bytes.Cut(line, []byte{':'})
 		if !bytes.EqualFold(name, []byte(fasthttp.HeaderExpect)) {
 			continue
 		}
 		for expectation := range bytes.SplitSeq(value, []byte{','}) {
-			if e := bytes.Trim(expectation, " \t\r"); len(e) > 0 && !bytes.EqualFold(e, []byte(continues)) {
+			if e := bytes.Trim(expectation, " \t\r"); len(e) > 0 && !bytes.EqualFold(e, []byte(expectContinue)) {
 				return true
 			}
 		}

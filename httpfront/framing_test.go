@@ -133,9 +133,9 @@ func testFraming(t *testing.T, serve server) {
 	clients := serve(t)
 	mode := func(*httpfront.Config) {}
 	if clients.TLS != nil {
-		mode = fronttest.OverTLS
+		mode = fronttest.WithTLS
 	}
-	peers := serveMachines(t, clients, io.Discard, mode)
+	peers := servePeerPort(t, clients, io.Discard, mode)
 	for _, test := range framing {
 		for _, port := range []struct {
 			name, path string
@@ -150,7 +150,7 @@ func testFraming(t *testing.T, serve server) {
 				if r.Status != want || !r.Close || !strings.HasPrefix(r.Body, fmt.Sprintf(`{"errorCode":%d,`, want)) {
 					t.Errorf("%d %s, close %v", r.Status, r.Body, r.Close)
 				}
-				c.Ended()
+				c.WantClosed()
 			})
 		}
 	}
@@ -202,6 +202,6 @@ func TestConnectionClose(t *testing.T) {
 		if r := c.Reply("GET"); r.Status != 200 || !r.Close {
 			t.Errorf("Connection: %s: %d, close %v", connection, r.Status, r.Close)
 		}
-		c.Ended()
+		c.WantClosed()
 	}
 }

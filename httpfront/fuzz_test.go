@@ -121,7 +121,7 @@ func FuzzRequest(f *testing.F) {
 		"POST /v1/keys/a HTTP/1.1\r\nHost: x\r\nContent-Type: multipart/form-data; boundary=XX\r\nContent-Length: 200\r\n\r\n" + "--XX\r\nContent-Disposition: form-data; name=\"value\"\r\n\r\nv\r\n--XX--\r\n",
 		"GET /v1/keys/a HTTP/1.1\r\nHost: x\r\nConnection: close\r\nX:\x00\r\n y\r\n\r\n",
 		"GET /v1/watch/a HTTP/1.0\r\n\r\nGET",
-		fronttest.RawRequest("GET", "/v1/watch/a", "") + strings.Repeat("x", httpfront.MaxEarly+1),
+		fronttest.RawRequest("GET", "/v1/watch/a", "") + strings.Repeat("x", httpfront.MaxReadAhead+1),
 		"\r\n\r\nGET / HTTP/9.9\n\n", "GET", "", "\x16\x03\x01\x02\x00", strings.Repeat("a", 4000),
 	} {
 		f.Add([]byte(seed))
@@ -143,7 +143,7 @@ func FuzzRequest(f *testing.F) {
 			t.Errorf("%v\nin %q", err, got)
 		}
 		healthy(t)
-		for deadline := time.Now().Add(fronttest.Patience); s.Machine.Watchers() > 0; healthy(t) {
+		for deadline := time.Now().Add(fronttest.Timeout); s.Machine.Watchers() > 0; healthy(t) {
 			if time.Now().After(deadline) {
 				t.Fatalf("%d watchers stay", s.Machine.Watchers())
 			}
@@ -158,7 +158,7 @@ func FuzzRequest(f *testing.F) {
 func exchange(t *testing.T, l *memoryListener, raw []byte) []byte {
 	conn := l.dial()
 	defer conn.Close()
-	if err := conn.SetDeadline(time.Now().Add(fronttest.Patience)); err != nil {
+	if err := conn.SetDeadline(time.Now().Add(fronttest.Timeout)); err != nil {
 		t.Fatal(err)
 	}
 	sent := make(chan struct{})
@@ -175,7 +175,7 @@ func exchange(t *testing.T, l *memoryListener, raw []byte) []byte {
 	return got
 }
 
-// Whatever is sent to the port for machines, well-formed answers come back and then EOF, the
+// Whatever is sent to the peer port, well-formed answers come back and then EOF, the
 // members stay the same unless a valid request to join was sent, and the next machine is
 // served.
 func FuzzPeerPort(f *testing.F) {
@@ -196,7 +196,7 @@ func FuzzPeerPort(f *testing.F) {
 	}
 	l := newMemoryListener()
 	s := serveOn(f, newMemoryListener())
-	s.Beside(l, io.Discard, config(nil), machineRoutes())
+	s.ServePeerPort(l, io.Discard, config(nil), peerRoutes())
 	f.Fuzz(func(t *testing.T, raw []byte) {
 		got := exchange(t, l, raw)
 		if !bytes.Contains(got, []byte("HTTP/1.1 101 ")) { // then come frames

@@ -23,7 +23,7 @@ func clientRoutes(clock *fronttest.Clock) []httpfront.Route {
 	})
 }
 
-func machineRoutes() []httpfront.Route {
+func peerRoutes() []httpfront.Route {
 	return slices.Concat(peerfront.Routes(peerfront.Config{}, ops.Cluster()), ops.Version("v9"))
 }
 
@@ -44,7 +44,7 @@ func inBothModes(t *testing.T, test func(t *testing.T, serve server)) {
 	t.Run("tls", func(t *testing.T) {
 		test(t, func(t testing.TB, edit ...func(*httpfront.Config)) *fronttest.Server {
 			t.Helper()
-			return serve(t, append(edit, fronttest.OverTLS)...)
+			return serve(t, append(edit, fronttest.WithTLS)...)
 		})
 	})
 }
@@ -59,8 +59,8 @@ func serveOn(t testing.TB, l net.Listener, edit ...func(*httpfront.Config)) *fro
 	return fronttest.Serve(t, l, config(edit), clientRoutes)
 }
 
-// serveMachines serves a port for machines, with the machine of s.
-func serveMachines(t testing.TB, s *fronttest.Server, log io.Writer, edit ...func(*httpfront.Config)) *fronttest.Server {
+// servePeerPort serves a peer port, with the machine of s.
+func servePeerPort(t testing.TB, s *fronttest.Server, log io.Writer, edit ...func(*httpfront.Config)) *fronttest.Server {
 	t.Helper()
-	return s.Beside(fronttest.Loopback(t), log, config(edit), machineRoutes())
+	return s.ServePeerPort(fronttest.Loopback(t), log, config(edit), peerRoutes())
 }

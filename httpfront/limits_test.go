@@ -26,7 +26,7 @@ func testConnectionLimit(t *testing.T, serve server) {
 		if !r.Close {
 			t.Error("the answer does not say that the connection ends")
 		}
-		c.Ended()
+		c.WantClosed()
 	}
 	if n := s.Refused(); n != 3 {
 		t.Errorf("%d refusals were counted, want 3", n)
@@ -38,7 +38,7 @@ func testConnectionLimit(t *testing.T, serve server) {
 	for _, c := range open[:2] {
 		_ = c.Close() // one of them watches
 	}
-	for deadline := time.Now().Add(fronttest.Patience); s.Open() > 1; open[2].Get("/version") {
+	for deadline := time.Now().Add(fronttest.Timeout); s.Open() > 1; open[2].Get("/version") {
 		if time.Now().After(deadline) {
 			t.Fatal("closed connections are still counted")
 		}
@@ -64,7 +64,7 @@ func testRefusedBody(t *testing.T, serve server) {
 				t.Fatalf("sending: %v", err)
 			}
 			fronttest.Check(t, c.Reply("POST"), 413, want)
-			c.Ended()
+			c.WantClosed()
 		})
 	}
 	c := s.Dial()
@@ -106,7 +106,7 @@ func testLongRequests(t *testing.T, serve server) {
 				t.Errorf("%d %s, want %d", r.Status, r.Body, test.status)
 			}
 			if test.ends {
-				c.Ended()
+				c.WantClosed()
 			} else {
 				fronttest.Check(t, c.Get("/version"), 200, "etcd v9")
 			}
@@ -126,9 +126,9 @@ func testHandlerPanics(t *testing.T, serve server) {
 	if !r.Close {
 		t.Error("the answer does not say that the connection ends")
 	}
-	c.Ended()
+	c.WantClosed()
 	log := s.Log.Take()
-	for _, part := range []string{"made its handler panic", "panic=\"it is broken\"", "uri=/panics", "method=GET", "stack="} {
+	for _, part := range []string{"panic in the handler", "panic=\"it is broken\"", "uri=/panics", "method=GET", "stack="} {
 		if !strings.Contains(log, part) {
 			t.Errorf("the log lacks %q:\n%s", part, log)
 		}

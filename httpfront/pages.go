@@ -10,24 +10,24 @@ import (
 	"github.com/valyala/fasthttp"
 )
 
-// pages decides what web pages may do at a port. Every page that is open in a browser can send
+// pagePolicy decides what web pages may do at a port. Every page that is open in a browser can send
 // requests to whatever that computer reaches, localhost included. The browser says in headers
 // that no page can forge which page it is: Origin and Sec-Fetch-Site, or, when the page's own
 // name resolves to this machine (DNS rebinding), that name in Host. Clients other than browsers
 // send neither of the first two.
-type pages struct {
-	peers     bool // this is the port for machines
-	every     bool // all pages may use this port
-	scheme    string
-	own       string              // origin of the pages of this port, at its advertised address
-	permitted map[string][]header // by origin, the headers that let its pages read an answer
-	others    []header            // the headers of all other answers
+type pagePolicy struct {
+	peer           bool // this is the peer port
+	anyOrigin      bool // all pages may use this port
+	scheme         string
+	ownOrigin      string              // origin of the pages of this port, at its advertised address
+	allowed        map[string][]header // by origin, the headers that let its pages read an answer
+	defaultHeaders []header            // the headers of all other answers
 
 	checkHost bool
 	hosts     map[string]bool // names of this machine
-	everyHost bool            // every name is one of this machine
+	anyHost   bool            // every name is one of this machine
 
-	foreign, wrongHost *Error
+	foreignPage, wrongHost *Error
 }
 
 var (
@@ -46,31 +46,31 @@ var varyOrigin = header{fasthttp.HeaderVary, fasthttp.HeaderOrigin}
 // standardPorts are left out of an origin.
 var standardPorts = map[string]string{"http": ":80", "https": ":443"}
 
-func newPages(cfg *Config) *pages {
-	p := &pages{
-		peers:     cfg.Machines,
+func newPagePolicy(cfg *Config) *pagePolicy {
+	p := &pagePolicy{
+		peer:      cfg.Peer,
 		scheme:    cfg.scheme(),
 		checkHost: cfg.CheckHost,
 		hosts:     map[string]bool{"localhost": true, "127.0.0.1": true, "::1": true},
-		wrongHost: HTTPError(http.StatusForbidden, "the name in Host is none of this machine: ask for localhost, for an IP address, or for the host of "+cfg.URL+
+		wrongHost: HTTPError(http.StatusForbidden, "the name in Host is not one of this machine: use localhost, an IP address, or the host of "+cfg.URL+
 			", or start it with -host-whitelist and that name"),
 	}
 	for _, host := range cfg.Hosts {
-		p.everyHost = p.everyHost || host == "*"
+		p.anyHost = p.anyHost || host == "*"
 		p.hosts[strings.ToLower(host)] = true
 	}
 	if u, err := url.Parse(strings.ToLower(cfg.URL)); err == nil && u.Host != "" {
 		p.hosts[u.Hostname()] = true
-		p.own = u.Scheme + "://" + strings.TrimSuffix(u.Host, standardPorts[u.Scheme])
+		p.ownOrigin = u.Scheme + "://" + strings.TrimSuffix(u.Host, standardPorts[u.Scheme])
 	}
-	if cfg.Machines {
-		p.foreign = HTTPError(http.StatusForbidden, "this port is for the other machines of the cluster, and not for web pages")
+	if cfg.Peer {
+		p.foreignPage = HTTPError(http.StatusForbidden, "this port is for the other machines of the cluster, and not for web pages")
 		return p
 	}
-	p.foreign = HTTPError(http.StatusForbidden,
+	p.foreignPage = HTTPError(http.StatusForbidden,
 		"pages of other origins may use this machine only if it is started with -cors and theirs, such as -cors http://example.com")
-	p.others = []header{varyOrigin}
-	p.permitted = make(map[string][]header)
+	p.defaultHeaders = []header{varyOrigin}
+	p.allowed = make(map[string][]header)
 	for _, origin := range cfg.CORS {
 		headers := []header{
 			{fasthttp.HeaderAccessControlAllowOrigin, origin},
@@ -79,9 +79,9 @@ func newPages(cfg *Config) *pages {
 			varyOrigin,
 		}
 		if origin == "*" {
-			p.every, p.others = true, headers
+			p.anyOrigin, p.defaultHeaders = true, headers
 		} else {
-			p.permitted[origin] = headers
+			p.allowed[origin] = headers
 		}
 	}
 	return p
@@ -89,22 +89,22 @@ func newPages(cfg *Config) *pages {
 
 // refuse returns the error for a request that is not served because of the page that has sent
 // it; nil if it may be served.
-func (p *pages) refuse(ctx *fasthttp.RequestCtx) *Error {
+func (p *pagePolicy) refuse(ctx *fasthttp.RequestCtx) *Error {
 	h := &ctx.Request.Header
 	host := h.Host()
 	if uri := h.RequestURI(); len(uri) > 0 && uri[0] != '/' {
 		host = ctx.URI().Host() // that of an absolute URL, which takes precedence over Host
 	}
-	if p.checkHost && !p.named(host) {
+	if p.checkHost && !p.isOwnHost(host) {
 		return p.wrongHost
 	}
 	origin := h.PeekCanonical(headerOrigin)
 	switch {
-	case p.every:
+	case p.anyOrigin:
 		return nil
 	case len(origin) > 0:
-		if p.peers || !p.mayUse(string(origin), host) {
-			return p.foreign
+		if p.peer || !p.allows(string(origin), host) {
+			return p.foreignPage
 		}
 		return nil
 	}
@@ -114,29 +114,29 @@ func (p *pages) refuse(ctx *fasthttp.RequestCtx) *Error {
 	case "", "none":
 		return nil
 	case "same-origin":
-		if !p.peers {
+		if !p.peer {
 			return nil
 		}
 	}
-	if p.peers || !isLink(h) {
-		return p.foreign
+	if p.peer || !isNavigation(h) {
+		return p.foreignPage
 	}
 	return nil
 }
 
-// mayUse reports whether pages of an origin may use this port: those that the port itself has
+// allows reports whether pages of an origin may use this port: those that the port itself has
 // served, under a name of this machine, and those that -cors permits.
-func (p *pages) mayUse(origin string, host []byte) bool {
-	if _, ok := p.permitted[origin]; ok || origin == p.own {
+func (p *pagePolicy) allows(origin string, host []byte) bool {
+	if _, ok := p.allowed[origin]; ok || origin == p.ownOrigin {
 		return true
 	}
-	return p.named(host) && origin == p.scheme+"://"+strings.ToLower(string(host))
+	return p.isOwnHost(host) && origin == p.scheme+"://"+strings.ToLower(string(host))
 }
 
-// named reports whether host, as in a URL, is this machine. Any IP address is: a page has one
+// isOwnHost reports whether host, as in a URL, is this machine. Any IP address is: a page has one
 // as its host only if it was served from there.
-func (p *pages) named(host []byte) bool {
-	if p.everyHost || len(host) == 0 { // a browser always sends Host
+func (p *pagePolicy) isOwnHost(host []byte) bool {
+	if p.anyHost || len(host) == 0 { // a browser always sends Host
 		return true
 	}
 	name := host
@@ -153,20 +153,20 @@ func (p *pages) named(host []byte) bool {
 	return err == nil || p.hosts[plain]
 }
 
-// isLink reports whether a browser follows a link, and shows the answer in a window of its own.
-func isLink(h *fasthttp.RequestHeader) bool {
+// isNavigation reports whether a browser follows a link, and shows the answer in a window of its own.
+func isNavigation(h *fasthttp.RequestHeader) bool {
 	return h.IsGet() && string(h.PeekCanonical(headerSecFetchMode)) == "navigate" &&
 		string(h.PeekCanonical(headerSecFetchDest)) == "document"
 }
 
 // headers returns those that go with every answer to a request.
-func (p *pages) headers(h *fasthttp.RequestHeader) []header {
-	if len(p.permitted) > 0 {
-		if headers, ok := p.permitted[string(h.PeekCanonical(headerOrigin))]; ok {
+func (p *pagePolicy) headers(h *fasthttp.RequestHeader) []header {
+	if len(p.allowed) > 0 {
+		if headers, ok := p.allowed[string(h.PeekCanonical(headerOrigin))]; ok {
 			return headers
 		}
 	}
-	return p.others
+	return p.defaultHeaders
 }
 
 func setHeaders(resp *fasthttp.Response, headers []header) {

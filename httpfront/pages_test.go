@@ -61,14 +61,14 @@ var browserRequests = []struct {
 func headerLines(headers string) string { return strings.ReplaceAll(headers, "|", "\r\n") + "\r\n" }
 
 // The client port serves all clients other than browsers, and in a browser only permitted pages;
-// the port for machines serves no pages. A refused request has changed nothing.
+// the peer port serves no pages. A refused request has changed nothing.
 func TestPages(t *testing.T) {
 	const url = "http://etcd.example:4001"
 	edit := func(c *httpfront.Config) {
 		c.URL, c.Hosts, c.CORS = url, []string{"www.example"}, []string{"http://a.example"}
 	}
 	s := serve(t, edit)
-	p := serveMachines(t, s, io.Discard, edit)
+	p := servePeerPort(t, s, io.Discard, edit)
 	s.Dial().Set("/a", "value=before")
 	for _, test := range browserRequests {
 		t.Run(test.name, func(t *testing.T) {
@@ -88,7 +88,7 @@ func TestPages(t *testing.T) {
 				t.Errorf("refused: %d %s", r.Status, r.Body)
 			case !test.served:
 				fronttest.Check(t, r, 403, foreignPage)
-				c.Ended()
+				c.WantClosed()
 			}
 			if r.Header.Get("Vary") != "Origin" {
 				t.Errorf("Vary is %q", r.Header["Vary"])
@@ -100,9 +100,9 @@ func TestPages(t *testing.T) {
 			browser := strings.Contains(strings.ToLower(test.headers), "origin:") || strings.Contains(test.headers, "Sec-Fetch-Site:") && !strings.Contains(test.headers, "none")
 			if browser {
 				fronttest.Check(t, r, 403, `{"errorCode":403,"message":"Forbidden","cause":"this port is for the other machines of the cluster, and not for web pages"}`)
-				c.Ended()
+				c.WantClosed()
 			} else if r.Status == 403 {
-				t.Errorf("the port for other machines: %d %s", r.Status, r.Body)
+				t.Errorf("the peer port: %d %s", r.Status, r.Body)
 			}
 		})
 	}
@@ -118,10 +118,10 @@ func testPagesAnywhere(t *testing.T, serve server) {
 	s := serve(t)
 	mode := func(*httpfront.Config) {}
 	if s.TLS != nil {
-		mode = fronttest.OverTLS
+		mode = fronttest.WithTLS
 	}
-	p := serveMachines(t, s, io.Discard, mode)
-	for port, routes := range map[*fronttest.Server][]httpfront.Route{s: clientRoutes(s.Clock), p: machineRoutes()} {
+	p := servePeerPort(t, s, io.Discard, mode)
+	for port, routes := range map[*fronttest.Server][]httpfront.Route{s: clientRoutes(s.Clock), p: peerRoutes()} {
 		for _, route := range append(routes, httpfront.Route{Path: "/nowhere"}, httpfront.Route{Path: "/%zz"}) {
 			for _, method := range []string{"GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS", "PATCH"} {
 				c := port.Dial()
@@ -138,7 +138,7 @@ func testPagesAnywhere(t *testing.T, serve server) {
 	c := s.Dial()
 	c.Send("POST /v1/keys/a HTTP/1.1\r\nHost: x\r\nOrigin: http://evil.example\r\nContent-Length: 7\r\nExpect: 100-continue\r\n\r\n")
 	fronttest.Check(t, c.Reply("POST"), 403, foreignPage)
-	c.Ended()
+	c.WantClosed()
 }
 
 // A page that -cors permits can read every answer, errors included, and its preflight requests
@@ -267,9 +267,9 @@ func TestHostHeader(t *testing.T) {
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			s := serve(t, test.edit)
-			p := serveMachines(t, s, io.Discard, test.edit)
+			p := servePeerPort(t, s, io.Discard, test.edit)
 			for _, port := range []*fronttest.Server{s, p} {
-				wrong := `{"errorCode":403,"message":"Forbidden","cause":"the name in Host is none of this machine: ask for localhost, for an IP address, or for the host of ` +
+				wrong := `{"errorCode":403,"message":"Forbidden","cause":"the name in Host is not one of this machine: use localhost, an IP address, or the host of ` +
 					config([]func(*httpfront.Config){test.edit}).URL + `, or start it with -host-whitelist and that name"}`
 				for _, host := range test.served {
 					c := port.Dial()
@@ -281,14 +281,14 @@ func TestHostHeader(t *testing.T) {
 						c := port.Dial()
 						c.Send("%s HTTP/1.1\r\nHost: %s\r\n\r\n", line, host)
 						fronttest.Check(t, c.Reply("GET"), http.StatusForbidden, wrong)
-						c.Ended()
+						c.WantClosed()
 					}
 				}
 			}
 		})
 	}
 	s := serve(t, func(c *httpfront.Config) { c.CheckHost, c.URL = true, "http://etcd.example:4001" })
-	const wrong = `{"errorCode":403,"message":"Forbidden","cause":"the name in Host is none of this machine: ask for localhost, for an IP address, or for the host of http://etcd.example:4001, or start it with -host-whitelist and that name"}`
+	const wrong = `{"errorCode":403,"message":"Forbidden","cause":"the name in Host is not one of this machine: use localhost, an IP address, or the host of http://etcd.example:4001, or start it with -host-whitelist and that name"}`
 	for request, want := range map[string]string{
 		"GET /version HTTP/1.0\r\n\r\n":                                                   "etcd v9",
 		"GET http://localhost/version HTTP/1.1\r\nHost: evil.example\r\n\r\n":             "etcd v9",

@@ -47,7 +47,7 @@ func unescape(raw []byte) (string, error) {
 		if i+2 >= len(raw) {
 			return "", errEscape
 		}
-		high, low := fromHex(raw[i+1]), fromHex(raw[i+2])
+		high, low := unhex(raw[i+1]), unhex(raw[i+2])
 		if high < 0 || low < 0 {
 			return "", errEscape
 		}
@@ -57,7 +57,7 @@ func unescape(raw []byte) (string, error) {
 	return string(out), nil
 }
 
-func fromHex(c byte) int {
+func unhex(c byte) int {
 	switch {
 	case '0' <= c && c <= '9':
 		return int(c - '0')
@@ -69,9 +69,9 @@ func fromHex(c byte) int {
 	return -1
 }
 
-// under cuts prefix off a clean path: "/v1/keys/a" under "/v1/keys" is "/a", and
+// trimRoute cuts prefix off a clean path: "/v1/keys/a" under "/v1/keys" is "/a", and
 // "/v1/keys" itself is the root. ok is false if clean is not under prefix.
-func under(clean, prefix string) (key string, ok bool) {
+func trimRoute(clean, prefix string) (key string, ok bool) {
 	rest, ok := strings.CutPrefix(clean, prefix)
 	switch {
 	case !ok:

@@ -68,7 +68,7 @@ func TestUnder(t *testing.T) {
 		{"/", "", false},
 	}
 	for _, test := range tests {
-		if key, ok := under(test.clean, "/v1/keys"); key != test.key || ok != test.ok {
+		if key, ok := trimRoute(test.clean, "/v1/keys"); key != test.key || ok != test.ok {
 			t.Errorf("under(%q) = %q, %v; want %q, %v", test.clean, key, ok, test.key, test.ok)
 		}
 	}

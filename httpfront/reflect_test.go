@@ -15,7 +15,7 @@ import (
 // that a terminal would obey are escaped wherever an answer repeats them.
 func TestNothingIsReflected(t *testing.T) {
 	s := serve(t, func(c *httpfront.Config) { c.CORS = []string{"http://good.example"} })
-	p := serveMachines(t, s, io.Discard)
+	p := servePeerPort(t, s, io.Discard)
 	const mark = "mArk"
 	const key = "%0d%0aX-" + mark + ":%20" + mark + "%1b[2J%0d%0a%0d%0a" + mark
 	marked := "Origin: http://" + mark + ".example\r\nX-" + mark + ": " + mark + "\r\nAccept: text/" + mark + "\r\nAccept-Encoding: " + mark +
@@ -26,7 +26,7 @@ func TestNothingIsReflected(t *testing.T) {
 		name   string
 		server *fronttest.Server
 		routes []httpfront.Route
-	}{{"clients", s, clientRoutes(s.Clock)}, {"peers", p, machineRoutes()}} {
+	}{{"clients", s, clientRoutes(s.Clock)}, {"peers", p, peerRoutes()}} {
 		paths := []string{"/" + key, "//" + key, "/v1/keys/_etcd/" + key, "/v1/watch/" + key + "?index=" + key, "/v1/keys/a?ttl=" + key, "*", "http://" + mark + "/" + key, "/%zz" + mark}
 		for _, r := range port.routes {
 			paths = append(paths, r.Path, r.Path+"?"+key+"="+key)

@@ -37,7 +37,7 @@ func (s *Server) handle(ctx *fasthttp.RequestCtx) {
 	defer func() {
 		// fasthttp does not recover, and one bad request must not end the machine.
 		if p := recover(); p != nil {
-			s.log.Error("a request made its handler panic; please report this message",
+			s.log.Error("panic in the handler of a request; please report this message",
 				"method", string(ctx.Method()), "uri", string(ctx.RequestURI()), "panic", p, "stack", string(debug.Stack()))
 			NewError(apierror.RaftInternal, "internal error").Write(&ctx.Response)
 			ctx.SetConnectionClose()
@@ -54,11 +54,11 @@ func (s *Server) handle(ctx *fasthttp.RequestCtx) {
 
 func (s *Server) answer(ctx *fasthttp.RequestCtx) Answer {
 	c := ctx.Conn().(*conn)
-	if refusal := s.unwelcome(ctx); refusal != nil {
+	if refusal := s.refuseByHeader(ctx); refusal != nil {
 		return refusal
 	}
 	body, counted, err := s.readBody(ctx)
-	defer s.bodies.give(counted)
+	defer s.bodies.release(counted)
 	if err != nil {
 		return s.unreadable(ctx, err)
 	}
@@ -78,7 +78,7 @@ func (s *Server) answer(ctx *fasthttp.RequestCtx) Answer {
 	x := &Exchange{ctx: ctx, server: s, Deadline: time.Now().Add(s.cfg.RequestTimeout), Path: clean, Slash: slash, query: query, Body: body}
 	for i := range s.routes {
 		route := &s.routes[i]
-		key, ok := under(clean, route.Path)
+		key, ok := trimRoute(clean, route.Path)
 		if ok && (route.Tree || key == "/") {
 			x.Key = key
 			return route.serve(x)

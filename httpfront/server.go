@@ -29,13 +29,13 @@ const (
 	writeTimeout = time.Minute      // writing an answer
 	idleTimeout  = 10 * time.Minute // between two requests of a connection
 
-	// machineTime replaces these timeouts at a port for machines: it bounds reading a request,
+	// peerTimeout replaces these timeouts at a peer port: it bounds reading a request,
 	// a TLS handshake included; the wait for the next request of a connection; and writing an
 	// answer. Streams and snapshots have deadlines of their own.
-	machineTime = 5 * time.Second
-	// maxDismissed bounds the requests there that are still being served although their
-	// connections were dismissed, and no longer count.
-	maxDismissed = 256
+	peerTimeout = 5 * time.Second
+	// maxEvicted bounds the requests there that are still being served although their
+	// connections were evicted, and no longer count.
+	maxEvicted = 256
 
 	// stopGrace is how long connections stay open at a stop, for requests that were sent
 	// before it and have not arrived yet.
@@ -44,23 +44,23 @@ const (
 
 // Config is the configuration of a port.
 type Config struct {
-	// Machines means that the port is for the other machines of the cluster: it serves no web
+	// Peer marks the peer port, which is for the other machines of the cluster: it serves no web
 	// pages, and its timeouts are shorter.
-	Machines bool
+	Peer bool
 	// URL is the address that is advertised for this port.
 	URL string
 	// Hosts are the names that requests may have in Host, besides localhost, IP addresses and
 	// the host of URL; "*" stands for all. CheckHost refuses requests with any other.
 	Hosts     []string
 	CheckHost bool
-	// CORS lists the origins whose pages may use the API; "*" stands for all. At a port for
-	// machines it is ignored.
+	// CORS lists the origins whose pages may use the API; "*" stands for all. At the peer
+	// port it is ignored.
 	CORS []string
 	// MaxConnections bounds open connections, watches included.
 	MaxConnections int
-	// MaxNewcomers bounds those of them, at a port for machines, that were not let in yet. It
+	// MaxPending bounds those of them, at a peer port, that were not admitted yet. It
 	// is less than MaxConnections.
-	MaxNewcomers int
+	MaxPending int
 	// MaxBody bounds the body of a request, in bytes.
 	MaxBody int
 	// MaxBodyMemory bounds the bytes of the bodies of all requests in flight, beyond the
@@ -80,7 +80,7 @@ type Server struct {
 	log    *slog.Logger
 	http   *fasthttp.Server
 	routes []Route
-	pages  *pages
+	pages  *pagePolicy
 
 	// Set by Attach before attached is closed, and not to be used before that.
 	attached chan struct{}
@@ -104,16 +104,16 @@ type Server struct {
 // New returns the server of a port, with the given routes. It can serve before there is a
 // machine, see Attach.
 func New(cfg Config, routes []Route) *Server {
-	if cfg.Machines {
+	if cfg.Peer {
 		cfg.CORS = nil
 	} else {
-		cfg.MaxNewcomers = 0
+		cfg.MaxPending = 0
 	}
 	s := &Server{
 		cfg:      cfg,
 		log:      cfg.Log,
 		routes:   routes,
-		pages:    newPages(&cfg),
+		pages:    newPagePolicy(&cfg),
 		attached: make(chan struct{}),
 		stopped:  make(chan struct{}),
 		// Sessions only pass an answer on, so they do it on the goroutine of its sender.
@@ -124,14 +124,14 @@ func New(cfg Config, routes []Route) *Server {
 		renders:    make(chan struct{}, max(1, runtime.GOMAXPROCS(0)/2)),
 	}
 	s.port = listen.NewPort(listen.Config{
-		MaxConnections: cfg.MaxConnections, MaxNewcomers: cfg.MaxNewcomers, TLS: cfg.TLS, Machines: cfg.Machines,
-		Crowded: s.writeCrowded, Log: cfg.Log,
+		MaxConnections: cfg.MaxConnections, MaxPending: cfg.MaxPending, TLS: cfg.TLS, Peer: cfg.Peer,
+		WriteRefusal: s.writeRefusal, Log: cfg.Log,
 	})
 	s.http = &fasthttp.Server{
 		Handler:                      s.handle,
 		ErrorHandler:                 s.badRequest,
 		Logger:                       fasthttpLogger{cfg.Log},
-		HeaderReceived:               heedExpectation,
+		HeaderReceived:               normalizeExpect,
 		ExpectHandler:                s.expectBody,
 		ReadBufferSize:               maxHeader,
 		StreamRequestBody:            true,
@@ -145,11 +145,11 @@ func New(cfg Config, routes []Route) *Server {
 		NoDefaultServerHeader:        true,
 		ConnState:                    connState,
 	}
-	if cfg.Machines {
-		s.http.ReadTimeout, s.http.WriteTimeout, s.http.IdleTimeout = machineTime, machineTime, machineTime
-		// Connections that were dismissed while a request was served no longer count at the
+	if cfg.Peer {
+		s.http.ReadTimeout, s.http.WriteTimeout, s.http.IdleTimeout = peerTimeout, peerTimeout, peerTimeout
+		// Connections that were evicted while a request was served no longer count at the
 		// port, but fasthttp counts them until the request ends, which takes bounded time.
-		s.http.Concurrency += maxDismissed
+		s.http.Concurrency += maxEvicted
 	}
 	return s
 }
@@ -160,7 +160,7 @@ func New(cfg Config, routes []Route) *Server {
 // and joining a cluster may take forever.
 func (s *Server) Attach(machine *actors.Machine) {
 	kind := "session"
-	if s.cfg.Machines {
+	if s.cfg.Peer {
 		kind = "peersession"
 	}
 	sessions := machine.Kind(kind)
@@ -197,7 +197,7 @@ func (s *Server) waitForMachine(deadline time.Time) bool {
 
 // Serve serves the connections of l until Shutdown, and returns nil then.
 func (s *Server) Serve(l net.Listener) error {
-	return s.http.Serve(accepting{s.port.Listen(l)})
+	return s.http.Serve(connListener{s.port.Listen(l)})
 }
 
 // Shutdown stops accepting connections, lets requests in flight finish, ends all watches
@@ -214,7 +214,7 @@ func (s *Server) Shutdown(ctx context.Context) error {
 	case <-time.After(stopGrace):
 	case <-ctx.Done():
 	}
-	s.port.CloseQuiet()
+	s.port.CloseIdle()
 	err := s.http.ShutdownWithContext(ctx)
 	answered := make(chan struct{})
 	go func() {
@@ -229,11 +229,11 @@ func (s *Server) Shutdown(ctx context.Context) error {
 	}
 }
 
-// writeCrowded writes the answer to a connection that is one too many.
-func (s *Server) writeCrowded(to io.Writer) error {
+// writeRefusal writes the answer to a connection that is one too many.
+func (s *Server) writeRefusal(to io.Writer) error {
 	resp := fasthttp.AcquireResponse()
 	defer fasthttp.ReleaseResponse(resp)
-	setHeaders(resp, s.pages.others)
+	setHeaders(resp, s.pages.defaultHeaders)
 	HTTPError(http.StatusServiceUnavailable, "too many connections").Write(resp)
 	resp.SetConnectionClose()
 	_, err := resp.WriteTo(to)

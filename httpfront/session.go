@@ -25,21 +25,21 @@ type session struct {
 
 	expected atomic.Uint64      // ID of the request in flight; 0: none
 	answers  chan actors.Answer // holds the answer to the request in flight; nil: none came in time
-	alarm    alarm              // the timeout of that answer
+	timer    waitTimer          // the timeout of that answer
 
 	// reading: a watch waits in Read, which an answer has to interrupt. The lock is held
 	// while that is done, so that it cannot interrupt a later Read instead.
 	mu      sync.Mutex
 	reading bool
 	// hijackDone takes the last hijack out of the count.
-	hijackDone func()
+	hijackEnd func()
 }
 
 // sessionOf returns the session of a connection, and starts one if it has none.
 func (s *Server) sessionOf(c *conn) *session {
 	if c.session == nil {
 		session := &session{server: s, conn: c, answers: make(chan actors.Answer, 1)}
-		session.alarm.ring = session.giveUp
+		session.timer.onFire = session.onTimeout
 		session.pid = s.root.Spawn(actor.PropsFromProducer(
 			func() actor.Actor { return session },
 			actor.WithMailbox(s.mailbox),
@@ -57,9 +57,9 @@ func (s *session) stop() {
 		s.server.root.Send(s.server.machine.Hub, &actors.Unwatch{Subscriber: id})
 	}
 	s.server.root.Stop(s.pid)
-	s.alarm.stop()
+	s.timer.stop()
 	s.mu.Lock()
-	done := s.hijackDone
+	done := s.hijackEnd
 	s.mu.Unlock()
 	if done != nil {
 		done()
@@ -98,16 +98,16 @@ func (s *session) expect() uint64 {
 // comes before the deadline. All waits of a session are here, except that of a watch for
 // its event.
 func (s *session) ask(to *actor.PID, message any, deadline time.Time) actors.Answer {
-	s.alarm.begin(s.expected.Load(), deadline)
+	s.timer.begin(s.expected.Load(), deadline)
 	s.server.root.Send(to, message)
 	answer := <-s.answers
-	s.alarm.end()
+	s.timer.end()
 	return answer
 }
 
-// giveUp ends a wait whose deadline has passed, unless the answer is about to be passed on.
-func (s *session) giveUp() {
-	if id, over := s.alarm.rings(); over && s.expected.CompareAndSwap(id, 0) {
+// onTimeout ends a wait whose deadline has passed, unless the answer is about to be passed on.
+func (s *session) onTimeout() {
+	if id, over := s.timer.fired(); over && s.expected.CompareAndSwap(id, 0) {
 		s.answers <- nil
 	}
 }

@@ -16,8 +16,8 @@ const (
 	// overwritten since it was taken.
 	// A request over it has cost the store a view all the same, one a batch at most.
 	maxViews = 64
-	// maxViewTime bounds how long a view is held, however slow its client is.
-	maxViewTime = 30 * time.Second
+	// viewTimeout bounds how long a view is held, however slow its client is.
+	viewTimeout = 30 * time.Second
 	// A piece of a body ends when it has pieceBytes, or has taken pieceTime. Between two
 	// pieces the renderer yields to other goroutines.
 	pieceBytes = 16 << 10
@@ -28,7 +28,7 @@ const (
 	workTime = 5 * pieceTime
 )
 
-var errViewHeld = errors.New("the client has taken too long to read its answer")
+var errViewTimeout = errors.New("the client has taken too long to read its answer")
 
 // Stream answers with a body in JSON that is rendered from a view of the state, piece by
 // piece, while it is sent. render starts from the beginning, and returns a function that
@@ -44,7 +44,7 @@ func (x *Exchange) Stream(render func() (next func(piece []byte) (_ []byte, more
 	st := s.stream(x.ctx.Conn(), render())
 	// Clients that do not know chunks, or get only the header, have to be told the length first.
 	if head := x.Header(); !head.IsHead() && head.IsHTTP11() {
-		return streamed{st, -1}
+		return streamAnswer{st, -1}
 	}
 	size, rendered := 0, false
 	defer func() {
@@ -52,61 +52,61 @@ func (x *Exchange) Stream(render func() (next func(piece []byte) (_ []byte, more
 			st.release()
 		}
 	}()
-	for !st.over {
-		if time.Now().After(st.until) {
+	for !st.done {
+		if time.Now().After(st.deadline) {
 			return RetryLater{HTTPError(http.StatusServiceUnavailable, "the directory takes too long to list")}
 		}
 		st.render()
 		size += len(st.rest)
 	}
 	rendered = true
-	st.rest, st.over, st.next = nil, false, render()
-	return streamed{st, size}
+	st.rest, st.done, st.next = nil, false, render()
+	return streamAnswer{st, size}
 }
 
 func (s *Server) stream(conn net.Conn, next func([]byte) ([]byte, bool)) *stream {
-	return &stream{conn: conn, server: s, next: next, until: time.Now().Add(maxViewTime)}
+	return &stream{conn: conn, server: s, next: next, deadline: time.Now().Add(viewTimeout)}
 }
 
 // Views returns how many views of the state this port holds, to render answers from them.
 func (x *Exchange) Views() int { return len(x.server.views) }
 
-// streamed is an answer whose body is rendered while it is sent.
-type streamed struct {
+// streamAnswer is an answer whose body is rendered while it is sent.
+type streamAnswer struct {
 	stream *stream
 	size   int // of the body in bytes, -1 if unknown
 }
 
-func (a streamed) Write(resp *fasthttp.Response) {
+func (a streamAnswer) Write(resp *fasthttp.Response) {
 	resp.Header.SetContentType(TypeJSON)
 	resp.SetBodyStream(a.stream, a.size)
 }
 
 // stream is a body that is rendered while it is read.
 type stream struct {
-	conn   net.Conn
-	server *Server
-	next   func([]byte) ([]byte, bool)
-	until  time.Time
-	piece  []byte
-	rest   []byte        // of the piece: not read yet
-	worked time.Duration // since the last sleep
-	over   bool          // no piece follows
-	begun  bool
+	conn     net.Conn
+	server   *Server
+	next     func([]byte) ([]byte, bool)
+	deadline time.Time
+	piece    []byte
+	rest     []byte        // of the piece: not read yet
+	worked   time.Duration // since the last sleep
+	done     bool          // no piece follows
+	started  bool
 }
 
 func (s *stream) Read(p []byte) (int, error) {
-	if !s.begun {
-		s.begun = true
+	if !s.started {
+		s.started = true
 		// An error means that the connection is closed, which the next write says as well.
-		_ = s.conn.SetWriteDeadline(s.until)
+		_ = s.conn.SetWriteDeadline(s.deadline)
 	}
 	for len(s.rest) == 0 {
-		if s.over {
+		if s.done {
 			return 0, io.EOF
 		}
-		if time.Now().After(s.until) {
-			return 0, errViewHeld
+		if time.Now().After(s.deadline) {
+			return 0, errViewTimeout
 		}
 		s.render()
 	}
@@ -124,10 +124,10 @@ func (s *stream) render() {
 	}()
 	s.piece = s.piece[:0]
 	began := time.Now()
-	for !s.over && len(s.piece) < pieceBytes && time.Since(began) < pieceTime {
+	for !s.done && len(s.piece) < pieceBytes && time.Since(began) < pieceTime {
 		var more bool
 		s.piece, more = s.next(s.piece)
-		s.over = !more
+		s.done = !more
 	}
 	s.rest = s.piece
 	if s.worked += time.Since(began); s.worked >= workTime {

@@ -16,7 +16,7 @@ import (
 // is not taken for that of the next request on the connection.
 func TestAStoreThatDoesNotAnswer(t *testing.T) {
 	s := serve(t, func(c *httpfront.Config) { c.RequestTimeout = 100 * time.Millisecond })
-	p := serveMachines(t, s, io.Discard, func(c *httpfront.Config) { c.RequestTimeout = 100 * time.Millisecond })
+	p := servePeerPort(t, s, io.Discard, func(c *httpfront.Config) { c.RequestTimeout = 100 * time.Millisecond })
 	s.Dial().Set("/a", "value=1")
 	const busy = `{"errorCode":300,"message":"Raft Internal Error","cause":"this machine has not answered within the request timeout: it is busy reading, or receiving, its state"}`
 	unknown := `{"errorCode":300,"message":"Raft Internal Error","cause":"the outcome is unknown: the change may still take effect"}`

@@ -17,7 +17,7 @@ import (
 // The answer to plain HTTP at a TLS port says what to do; nothing is logged for the
 // operator, because anybody can do that.
 func TestPlainOnTLSPort(t *testing.T) {
-	s := serve(t, fronttest.OverTLS)
+	s := serve(t, fronttest.WithTLS)
 	for name, raw := range map[string]string{
 		"GET":  fronttest.RawRequest("GET", "/v1/keys/a", ""),
 		"POST": fronttest.RawRequest("POST", "/v1/keys/a", "value="+strings.Repeat("x", 60_000)),
@@ -30,7 +30,7 @@ func TestPlainOnTLSPort(t *testing.T) {
 			if !r.Close {
 				t.Error("the answer does not say that the connection ends")
 			}
-			c.Ended()
+			c.WantClosed()
 		})
 	}
 	fronttest.Check(t, s.Dial().Get("/version"), 200, "etcd v9")
@@ -49,7 +49,7 @@ func TestTLSOnPlainPort(t *testing.T) {
 
 // Bytes that are neither HTTP nor TLS end the connection; nothing is logged for the operator.
 func TestNoiseOnTLSPort(t *testing.T) {
-	s := serve(t, fronttest.OverTLS)
+	s := serve(t, fronttest.WithTLS)
 	for _, noise := range []string{"\x00\x01\x02\x03\x04\x05", "\x16\x03\x01\x00\x05hello", "\x80\x2e\x01\x00\x02", "\x16\x03"} {
 		c := s.DialAs(nil)
 		c.Send("%s", noise)
@@ -66,7 +66,7 @@ func TestNoiseOnTLSPort(t *testing.T) {
 // A client without the right certificate can read why it is refused, although it has
 // already sent a request; nothing is logged for the operator.
 func TestClientCertificates(t *testing.T) {
-	s := serve(t, fronttest.Mutual)
+	s := serve(t, fronttest.WithClientCerts)
 	foreign, own := certtest.New("foreign").Issue("client").TLS(), fronttest.CA().Issue("client").TLS()
 	for _, version := range []uint16{tls.VersionTLS12, tls.VersionTLS13} {
 		for _, test := range []struct {
@@ -103,7 +103,7 @@ func TestClientCertificates(t *testing.T) {
 
 // A client that stalls in its handshake delays no other, and counts as a connection.
 func TestSilentHandshake(t *testing.T) {
-	s := serve(t, fronttest.OverTLS, func(c *httpfront.Config) { c.MaxConnections = 2 })
+	s := serve(t, fronttest.WithTLS, func(c *httpfront.Config) { c.MaxConnections = 2 })
 	silent := s.DialAs(nil)
 	silent.Send("\x16\x03\x01")
 	c := s.Dial()
@@ -111,7 +111,7 @@ func TestSilentHandshake(t *testing.T) {
 	fronttest.Check(t, s.Dial().Get("/version"), 503, `{"errorCode":503,"message":"Service Unavailable","cause":"too many connections"}`)
 	s.Log.Take() // it says that the port is full
 	_ = silent.Close()
-	for deadline := time.Now().Add(fronttest.Patience); s.Open() > 1; c.Get("/version") {
+	for deadline := time.Now().Add(fronttest.Timeout); s.Open() > 1; c.Get("/version") {
 		if time.Now().After(deadline) {
 			t.Fatal("the closed connection is still counted")
 		}
@@ -130,12 +130,12 @@ func testHalfClosed(t *testing.T, serve server) {
 	}
 	fronttest.Check(t, c.Reply("POST"), 200, `{"action":"SET","key":"/a","value":"1","newKey":true,"index":3}`)
 	fronttest.Check(t, c.Reply("GET"), 200, "etcd v9")
-	c.Ended()
+	c.WantClosed()
 }
 
 // The peer port logs once that a machine speaks another protocol, or cannot be verified. A
 // check whether the port is open is not logged.
-func TestStrangersOnPeerPort(t *testing.T) {
+func TestWrongProtocolOnPeerPort(t *testing.T) {
 	plain := func(p *fronttest.Server) { p.DialAs(nil).Get("/version") }
 	secured := func(p *fronttest.Server) {
 		c := p.DialAs(&tls.Config{RootCAs: fronttest.CA().Pool()})
@@ -146,7 +146,7 @@ func TestStrangersOnPeerPort(t *testing.T) {
 		if err := c.Conn.(*net.TCPConn).CloseWrite(); err != nil {
 			t.Fatal(err)
 		}
-		c.Ended()
+		c.WantClosed()
 	}
 	giveUp := func(p *fronttest.Server) {
 		c := p.DialAs(nil)
@@ -162,16 +162,16 @@ func TestStrangersOnPeerPort(t *testing.T) {
 		message string
 		warn    bool
 	}{
-		{"plain machine", fronttest.Mutual, plain, "plain HTTP on a port that speaks only TLS", true},
+		{"plain machine", fronttest.WithClientCerts, plain, "plain HTTP on a port that speaks only TLS", true},
 		{"machine over TLS", func(*httpfront.Config) {}, secured, "a TLS handshake on a port that speaks plain HTTP", true},
-		{"machine without certificate", fronttest.Mutual, secured, "TLS handshake failed", true},
-		{"knock", fronttest.Mutual, knock, "TLS handshake failed", false},
-		{"dial that is given up", fronttest.Mutual, giveUp, "TLS handshake failed", false},
+		{"machine without certificate", fronttest.WithClientCerts, secured, "TLS handshake failed", true},
+		{"knock", fronttest.WithClientCerts, knock, "TLS handshake failed", false},
+		{"dial that is given up", fronttest.WithClientCerts, giveUp, "TLS handshake failed", false},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			s := serve(t)
-			log := &fronttest.Records{}
-			p := serveMachines(t, s, log, test.mode)
+			log := &fronttest.LogBuffer{}
+			p := servePeerPort(t, s, log, test.mode)
 			text := ""
 			for visits := range 3 {
 				test.visit(p)

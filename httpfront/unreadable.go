@@ -19,25 +19,25 @@ func (s *Server) badRequest(ctx *fasthttp.RequestCtx, err error) {
 	s.unreadable(ctx, err).Write(&ctx.Response)
 }
 
-// heedExpectation makes fasthttp call expectBody before it waits for a body, whatever the
+// normalizeExpect makes fasthttp call expectBody before it waits for a body, whatever the
 // client expects and however it spells that. A client of HTTP/1.0 is not sent 100-continue: it
 // would take that for the answer.
-func heedExpectation(h *fasthttp.RequestHeader) (unchanged fasthttp.RequestConfig) {
+func normalizeExpect(h *fasthttp.RequestHeader) (unchanged fasthttp.RequestConfig) {
 	switch {
 	case !h.IsHTTP11():
 		h.Del(fasthttp.HeaderExpect)
-	case expectsSomething(h):
-		h.Set(fasthttp.HeaderExpect, continues)
+	case hasExpectation(h):
+		h.Set(fasthttp.HeaderExpect, expectContinue)
 	}
 	return unchanged
 }
 
 // expectBody decides whether a client that has sent Expect is told to send its body.
 func (s *Server) expectBody(ctx *fasthttp.RequestCtx) (status int) {
-	refusal := s.unwelcome(ctx)
+	refusal := s.refuseByHeader(ctx)
 	switch {
 	case refusal != nil:
-	case expectsMore(&ctx.Request.Header):
+	case hasUnsupportedExpectation(&ctx.Request.Header):
 		refusal = s.unreadable(ctx, errExpectation)
 	case ctx.Request.Header.ContentLength() > s.cfg.MaxBody:
 		refusal = s.unreadable(ctx, errBodyTooLong)
@@ -49,21 +49,21 @@ func (s *Server) expectBody(ctx *fasthttp.RequestCtx) (status int) {
 	return refusal.Status
 }
 
-// unwelcome refuses a request that must not even be read to its end.
-func (s *Server) unwelcome(ctx *fasthttp.RequestCtx) *Error {
-	if refusal := s.unclear(ctx); refusal != nil {
+// refuseByHeader refuses a request that must not even be read to its end.
+func (s *Server) refuseByHeader(ctx *fasthttp.RequestCtx) *Error {
+	if refusal := s.refuseFraming(ctx); refusal != nil {
 		return refusal
 	}
 	refusal := s.pages.refuse(ctx)
 	if refusal != nil {
-		endWithAnswer(ctx)
+		closeAfterAnswer(ctx)
 	}
 	return refusal
 }
 
-// unclear refuses a request in an unsupported version of HTTP, and one whose end is ambiguous.
-func (s *Server) unclear(ctx *fasthttp.RequestCtx) *Error {
-	if !speaksVersion(&ctx.Request.Header) {
+// refuseFraming refuses a request in an unsupported version of HTTP, and one whose end is ambiguous.
+func (s *Server) refuseFraming(ctx *fasthttp.RequestCtx) *Error {
+	if !supportsVersion(&ctx.Request.Header) {
 		return s.unreadable(ctx, errVersion)
 	}
 	why := ambiguous(&ctx.Request.Header)
@@ -75,8 +75,8 @@ func (s *Server) unclear(ctx *fasthttp.RequestCtx) *Error {
 	return refusal
 }
 
-// endWithAnswer closes the connection after the answer. The rest of the request is discarded.
-func endWithAnswer(ctx *fasthttp.RequestCtx) {
+// closeAfterAnswer closes the connection after the answer. The rest of the request is discarded.
+func closeAfterAnswer(ctx *fasthttp.RequestCtx) {
 	ctx.Conn().(*conn).Linger()
 	ctx.SetConnectionClose()
 }
@@ -84,13 +84,13 @@ func endWithAnswer(ctx *fasthttp.RequestCtx) {
 // unreadable returns the error for a request that cannot be read. Its connection ends,
 // because it is unknown where the next request begins.
 func (s *Server) unreadable(ctx *fasthttp.RequestCtx, err error) *Error {
-	endWithAnswer(ctx)
+	closeAfterAnswer(ctx)
 	var (
 		small  *fasthttp.ErrSmallBuffer
 		netErr net.Error
 	)
 	switch {
-	case errors.Is(err, listen.ErrPlain) && s.cfg.Machines:
+	case errors.Is(err, listen.ErrPlain) && s.cfg.Peer:
 		return HTTPError(http.StatusBadRequest, "this port speaks only TLS; the machines of this cluster are started with -serverCert and -serverKey")
 	case errors.Is(err, listen.ErrPlain):
 		return HTTPError(http.StatusBadRequest, "this port speaks only TLS; ask with https://")
@@ -100,13 +100,13 @@ func (s *Server) unreadable(ctx *fasthttp.RequestCtx, err error) *Error {
 		return HTTPError(http.StatusHTTPVersionNotSupported, "this server speaks HTTP/1.1 and HTTP/1.0")
 	case errors.Is(err, errExpectation):
 		return HTTPError(http.StatusExpectationFailed, "this server can only be expected to send 100-continue")
-	case errors.Is(err, errBodyTooLong) && s.cfg.Machines:
+	case errors.Is(err, errBodyTooLong) && s.cfg.Peer:
 		return HTTPError(http.StatusRequestEntityTooLarge, fmt.Sprintf("this port is for the other machines of the cluster, which send at most %d bytes", s.cfg.MaxBody))
 	case errors.Is(err, errBodyTooLong):
 		return HTTPError(http.StatusRequestEntityTooLarge, "the limit is set by -max-body")
 	case errors.Is(err, errBodyMemory):
 		return HTTPError(http.StatusServiceUnavailable,
-			"the bodies of all requests under way are too large together; nothing was done. The limit is set by -max-body-memory")
+			"the bodies of all requests in flight are too large together; nothing was done. The limit is set by -max-body-memory")
 	case errors.As(err, &small) && !ctx.Conn().(*conn).gotLine:
 		return uriTooLong()
 	case errors.As(err, &small):

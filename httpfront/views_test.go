@@ -35,7 +35,7 @@ func TestAViewIsNotHeldLonger(t *testing.T) {
 				st := s.stream(ours, func(piece []byte) ([]byte, bool) { return append(piece, "endless"...), true })
 				began := time.Now()
 				_, err := io.Copy(struct{ io.Writer }{ours}, struct{ io.Reader }{st})
-				if held := time.Since(began); held != maxViewTime || !errors.Is(err, os.ErrDeadlineExceeded) && !errors.Is(err, errViewHeld) {
+				if held := time.Since(began); held != viewTimeout || !errors.Is(err, os.ErrDeadlineExceeded) && !errors.Is(err, errViewTimeout) {
 					t.Errorf("the view was held for %v, %v", held, err)
 				}
 				if err := errors.Join(st.Close(), st.Close(), ours.Close(), client.Close()); err != nil {

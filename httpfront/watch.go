@@ -17,9 +17,9 @@ import (
 )
 
 const (
-	// maxEarly bounds the bytes that a client may send while its watch waits. They have to be
+	// maxReadAhead bounds the bytes that a client may send while its watch waits. They have to be
 	// read, because only a Read shows that the client has gone; more end the connection.
-	maxEarly = 4096
+	maxReadAhead = 4096
 	// watchWriteTimeout bounds writing the answer to a watch.
 	watchWriteTimeout = 30 * time.Second
 )
@@ -42,7 +42,7 @@ func (x *Exchange) Watch(w watch.Watcher, render func(watch.Delivery) Answer) An
 		s.conn.parked = func() {
 			defer done()
 			if s.await(keepAlive, headers, render) && !s.server.stopping.Load() {
-				s.conn.beQuiet()
+				s.conn.beIdle()
 				_ = s.server.http.ServeConn(s.conn) // its errors are the client's, as in Serve
 				return
 			}
@@ -60,7 +60,7 @@ func (s *session) countHijack() (done func()) {
 	done = sync.OnceFunc(s.server.hijacked.Done)
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.hijackDone = done
+	s.hijackEnd = done
 	return done
 }
 
@@ -69,15 +69,15 @@ func (s *session) countHijack() (done func()) {
 func (s *session) await(keepAlive bool, headers []header, render func(watch.Delivery) Answer) (goOn bool) {
 	defer func() {
 		if p := recover(); p != nil {
-			s.server.log.Error("a watch made its answer panic; please report this message", "panic", p, "stack", string(debug.Stack()))
+			s.server.log.Error("panic while answering a watch; please report this message", "panic", p, "stack", string(debug.Stack()))
 			goOn = false
 		}
 	}()
 	var a Answer
-	reply, err := s.awaitReply()
+	reply, err := s.awaitEvent()
 	switch {
-	case errors.Is(err, errEarly):
-		a = HTTPError(http.StatusBadRequest, "more than "+strconv.Itoa(maxEarly)+" bytes behind a watch that waits")
+	case errors.Is(err, errReadAhead):
+		a = HTTPError(http.StatusBadRequest, "more than "+strconv.Itoa(maxReadAhead)+" bytes sent behind a waiting watch")
 		keepAlive = false
 		s.conn.Linger()
 	case err != nil:
@@ -102,19 +102,19 @@ func (s *session) await(keepAlive bool, headers []header, render func(watch.Deli
 	return keepAlive
 }
 
-// errEarly is a client that has sent too much while its watch waited.
-var errEarly = errors.New("httpfront: too much behind a watch")
+// errReadAhead is a client that has sent too much while its watch waited.
+var errReadAhead = errors.New("httpfront: too many bytes behind a waiting watch")
 
-// awaitReply waits for the reply in Read, so that it notices when the client has gone, which
-// is an error. Another is errEarly.
-func (s *session) awaitReply() (*actors.WatchReply, error) {
+// awaitEvent waits for the reply in Read, so that it notices when the client has gone, which
+// is an error. Another is errReadAhead.
+func (s *session) awaitEvent() (*actors.WatchReply, error) {
 	s.setReading(true)
-	reply, err := s.readUntilReply()
+	reply, err := s.readUntilEvent()
 	s.setReading(false)
 	return reply, errors.Join(err, s.conn.SetReadDeadline(time.Time{}))
 }
 
-func (s *session) readUntilReply() (*actors.WatchReply, error) {
+func (s *session) readUntilEvent() (*actors.WatchReply, error) {
 	var buf [256]byte
 	for {
 		select {
@@ -122,11 +122,11 @@ func (s *session) readUntilReply() (*actors.WatchReply, error) {
 			return r.(*actors.WatchReply), nil
 		default:
 		}
-		if len(s.conn.early) > maxEarly {
-			return nil, errEarly
+		if len(s.conn.readAhead) > maxReadAhead {
+			return nil, errReadAhead
 		}
 		n, err := s.conn.Conn.Read(buf[:])
-		s.conn.early = append(s.conn.early, buf[:n]...)
+		s.conn.readAhead = append(s.conn.readAhead, buf[:n]...)
 		if err != nil && !errors.Is(err, os.ErrDeadlineExceeded) {
 			return nil, err
 		}

@@ -25,7 +25,7 @@ import (
 func TestWatchGivesTheConnectionBack(t *testing.T) { inBothModes(t, testWatchGivesTheConnectionBack) }
 
 func testWatchGivesTheConnectionBack(t *testing.T, serve server) {
-	many := slices.Repeat([]string{"/version"}, httpfront.MaxEarly/len(fronttest.RawRequest("GET", "/version", "")))
+	many := slices.Repeat([]string{"/version"}, httpfront.MaxReadAhead/len(fronttest.RawRequest("GET", "/version", "")))
 	for _, test := range []struct {
 		name          string
 		behind, later []string
@@ -49,7 +49,7 @@ func testWatchGivesTheConnectionBack(t *testing.T, serve server) {
 				return all
 			}
 			c.Send("%s", fronttest.RawRequest("GET", "/v1/watch/a", "")+join(test.behind))
-			s.Watchers(1)
+			s.WaitForWatchers(1)
 			if len(test.later) > 0 {
 				c.Send("%s", join(test.later))
 			}
@@ -62,13 +62,13 @@ func testWatchGivesTheConnectionBack(t *testing.T, serve server) {
 				case strings.HasPrefix(target, "/v1/keys"):
 					fronttest.Check(t, c.Reply("GET"), 200, `{"action":"GET","key":"/a","value":"1","index":3}`)
 				default:
-					s.Watchers(1)
+					s.WaitForWatchers(1)
 					want = writer.Set("/a", "value=2")
 					fronttest.Check(t, c.Reply("GET"), 200, want)
 				}
 			}
 			fronttest.Check(t, c.Get("/version"), 200, "etcd v9")
-			s.Watchers(0)
+			s.WaitForWatchers(0)
 		})
 	}
 }
@@ -79,22 +79,22 @@ func TestTooMuchBehindAWatch(t *testing.T) { inBothModes(t, testTooMuchBehindAWa
 
 func testTooMuchBehindAWatch(t *testing.T, serve server) {
 	s := serve(t)
-	watching, much := fronttest.RawRequest("GET", "/v1/watch/a", ""), strings.Repeat("x", httpfront.MaxEarly+1)
+	watching, much := fronttest.RawRequest("GET", "/v1/watch/a", ""), strings.Repeat("x", httpfront.MaxReadAhead+1)
 	for _, later := range []bool{false, true} {
 		c := s.Dial()
 		if later {
 			c.Send("%s", watching)
-			s.Watchers(1)
+			s.WaitForWatchers(1)
 			c.Send("%s", much)
 		} else {
 			c.Send("%s", watching+much)
 		}
 		r := c.Reply("GET")
-		fronttest.Check(t, r, 400, `{"errorCode":400,"message":"Bad Request","cause":"more than 4096 bytes behind a watch that waits"}`)
+		fronttest.Check(t, r, 400, `{"errorCode":400,"message":"Bad Request","cause":"more than 4096 bytes sent behind a waiting watch"}`)
 		if !r.Close {
 			t.Error("the answer does not say that the connection ends")
 		}
-		c.Ended()
+		c.WantClosed()
 	}
 	for range 20 {
 		c := s.Dial()
@@ -133,13 +133,13 @@ func testWatchFrom(t *testing.T, serve server) {
 	fronttest.Check(t, c.Get("/v1/watch/a?index=4"), 200, want)
 	fronttest.Check(t, c.Do("GET", "/v1/watch/a", "index=4"), 200, want)
 	c.Send("%s", fronttest.RawRequest("POST", "/v1/watch/", "index=7")) // to come
-	s.Watchers(1)
+	s.WaitForWatchers(1)
 	writer.Set("/a/b", "value=3")
 	writer.Set("/ab", "value=4")
 	want = writer.Set("/c", "value=5")
 	fronttest.Check(t, c.Reply("POST"), 200, want)
 	c.Send("%s", fronttest.RawRequest("POST", "/v1/watch/a", "index=0")) // as if without
-	s.Watchers(1)
+	s.WaitForWatchers(1)
 	writer.Set("/ab", "value=6")
 	want = writer.Set("/a/_hidden", "value=7")
 	fronttest.Check(t, c.Reply("POST"), 200, want)
@@ -165,14 +165,14 @@ func testWatchThenClose(t *testing.T, serve server) {
 	} {
 		c := s.Dial()
 		c.Send("%s", head)
-		s.Watchers(1)
+		s.WaitForWatchers(1)
 		want := writer.Set("/a", fmt.Sprintf("value=%d", i))
 		r := c.Reply("GET")
 		fronttest.Check(t, r, 200, want)
 		if !r.Close {
 			t.Error("the answer does not say that the connection ends")
 		}
-		c.Ended()
+		c.WantClosed()
 	}
 }
 
@@ -190,7 +190,7 @@ func testWatcherLeaves(t *testing.T, serve server) {
 		t.Run(name, func(t *testing.T) {
 			c := s.Dial()
 			c.Send("%s", fronttest.RawRequest("GET", "/v1/watch/a", "")+fronttest.RawRequest("GET", "/version", ""))
-			s.Watchers(1)
+			s.WaitForWatchers(1)
 			tcp := c.Conn
 			if secured, ok := tcp.(*tls.Conn); ok {
 				tcp = secured.NetConn()
@@ -198,7 +198,7 @@ func testWatcherLeaves(t *testing.T, serve server) {
 			if err := leave(c.Conn, tcp.(*net.TCPConn)); err != nil {
 				t.Fatal(err)
 			}
-			s.Watchers(0)
+			s.WaitForWatchers(0)
 		})
 	}
 	s.Dial().Set("/a", "value=1") // delivers to nobody
@@ -218,7 +218,7 @@ func testShutdownAnswersWatches(t *testing.T, serve server) {
 		c.Send("%s", fronttest.RawRequest("GET", fmt.Sprintf("/v1/watch/%d", i), ""))
 		watching = append(watching, c)
 	}
-	s.Watchers(10)
+	s.WaitForWatchers(10)
 	if err := s.Stop(); err != nil {
 		t.Errorf("shutdown: %v", err)
 	}
@@ -228,9 +228,9 @@ func testShutdownAnswersWatches(t *testing.T, serve server) {
 		if !r.Close {
 			t.Error("the answer does not say that the connection ends")
 		}
-		c.Ended()
+		c.WantClosed()
 	}
-	idle.Ended()
+	idle.WantClosed()
 	if n := s.Open(); n != 0 {
 		t.Errorf("%d connections are left", n)
 	}
@@ -416,6 +416,6 @@ func TestWatchOfABrokenConnection(t *testing.T) {
 	// The answer to the first is written only when the second has been handled.
 	c.Send("%s", fronttest.RawRequest("GET", "/version", "")+fronttest.RawRequest("GET", "/v1/watch/a", ""))
 	<-broken
-	s.Watchers(0)
+	s.WaitForWatchers(0)
 	s.Eventually("the connection is given up", func() bool { return s.Open() == 1 })
 }

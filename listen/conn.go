@@ -11,11 +11,11 @@ import (
 	"time"
 )
 
-// lingerTime and lingerBytes bound how much of a refused request is read and discarded, so
+// lingerTimeout and lingerBytes bound how much of a refused request is read and discarded, so
 // that the client reads the answer instead of seeing its connection reset.
 const (
-	lingerTime  = time.Second
-	lingerBytes = 64 << 20
+	lingerTimeout = time.Second
+	lingerBytes   = 64 << 20
 )
 
 // Conn is a connection to a port. Its first Read does the handshake if the port has TLS, and
@@ -24,9 +24,9 @@ const (
 type Conn struct {
 	net.Conn
 	port    *Port
-	greeted bool // something has been read
+	hasRead bool // something has been read
 	linger  atomic.Bool
-	quiet   atomic.Bool
+	idle    atomic.Bool
 	counted atomic.Bool // in Port.open
 	host    netip.Prefix
 	closing sync.Once
@@ -34,11 +34,11 @@ type Conn struct {
 
 func (c *Conn) Read(p []byte) (int, error) {
 	n, err := c.Conn.Read(p)
-	if !c.greeted {
+	if !c.hasRead {
 		n, err = c.firstRead(p[:n], err)
 	}
 	if n > 0 {
-		c.quiet.Store(false)
+		c.idle.Store(false)
 	}
 	return n, err
 }
@@ -46,9 +46,9 @@ func (c *Conn) Read(p []byte) (int, error) {
 // firstRead examines the result of a connection's first Read, reports a client that does not
 // speak the port's protocol, and returns what Read is to return.
 func (c *Conn) firstRead(first []byte, err error) (int, error) {
-	c.greeted = true
+	c.hasRead = true
 	failed, isHandshake := errors.AsType[handshakeError](err)
-	_, isSecured := c.Conn.(*secured)
+	_, overTLS := c.Conn.(*tlsConn)
 	switch {
 	case isHandshake:
 		c.port.Report(c, handshakeFault(failed.error), failed.error)
@@ -56,7 +56,7 @@ func (c *Conn) firstRead(first []byte, err error) (int, error) {
 		return 0, io.EOF
 	case errors.Is(err, ErrPlain):
 		c.port.Report(c, plainOnTLS, nil)
-	case !isSecured && len(first) > 0 && first[0] == recordHandshake:
+	case !overTLS && len(first) > 0 && first[0] == recordTypeHandshake:
 		c.port.Report(c, tlsOnPlain, nil)
 		return 0, ErrTLS
 	}
@@ -65,7 +65,7 @@ func (c *Conn) firstRead(first []byte, err error) (int, error) {
 
 // TLS returns the state of the connection after the handshake; ok is false without TLS.
 func (c *Conn) TLS() (state tls.ConnectionState, ok bool) {
-	s, ok := c.Conn.(*secured)
+	s, ok := c.Conn.(*tlsConn)
 	if !ok {
 		return state, false
 	}
@@ -76,22 +76,22 @@ func (c *Conn) TLS() (state tls.ConnectionState, ok bool) {
 // read its answer.
 func (c *Conn) Linger() { c.linger.Store(true) }
 
-// SetQuiet sets whether the connection is idle, waiting for a request. Reading anything
+// SetIdle sets whether the connection is idle, waiting for a request. Reading anything
 // ends that.
-func (c *Conn) SetQuiet(quiet bool) { c.quiet.Store(quiet) }
+func (c *Conn) SetIdle(idle bool) { c.idle.Store(idle) }
 
-// LetIn marks the dialer as admitted: the connection is no newcomer any more.
-func (c *Conn) LetIn() { c.port.newcomers.remove(c) }
+// Admit marks the dialer as admitted: the connection is no longer pending.
+func (c *Conn) Admit() { c.port.pending.remove(c) }
 
 // Close closes the connection.
 func (c *Conn) Close() (err error) {
 	c.closing.Do(func() {
 		if c.linger.Load() {
-			c.drainRefused()
+			c.discardRest()
 		}
 		err = c.Conn.Close()
 		c.port.conns.Delete(c)
-		c.port.newcomers.remove(c)
+		c.port.pending.remove(c)
 		c.uncount()
 	})
 	return err
@@ -104,10 +104,10 @@ func (c *Conn) uncount() {
 	}
 }
 
-func (c *Conn) drainRefused() {
+func (c *Conn) discardRest() {
 	half, ok := c.Conn.(interface{ CloseWrite() error })
-	if !ok || half.CloseWrite() != nil || c.Conn.SetReadDeadline(time.Now().Add(lingerTime)) != nil {
+	if !ok || half.CloseWrite() != nil || c.Conn.SetReadDeadline(time.Now().Add(lingerTimeout)) != nil {
 		return
 	}
-	_, _ = io.CopyN(io.Discard, wire(c.Conn), lingerBytes) // whatever ends it, the next step is to close
+	_, _ = io.CopyN(io.Discard, rawConn(c.Conn), lingerBytes) // whatever ends it, the next step is to close
 }

@@ -7,8 +7,8 @@
 // It promises that
 //   - no more connections are open than the port may have. One over the limit is told so, if
 //     that costs next to nothing, before anything is read from it;
-//   - at a port for machines there is always room for a newcomer, a connection whose dialer
-//     has not been identified yet: the oldest newcomer of the host with the most is evicted;
+//   - at a peer port there is always room for a pending connection, one whose dialer
+//     has not been admitted yet: the oldest of the host with the most is evicted;
 //   - no connection waits for the handshake of another;
 //   - running out of descriptors ends nothing, and what anybody can provoke is logged
 //     at a rate limit.

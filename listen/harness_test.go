@@ -58,8 +58,8 @@ func open(t testing.TB, l net.Listener, cfg Config) *testPort {
 	t.Helper()
 	p := &testPort{t: t, log: &records{}, stopped: make(chan struct{})}
 	cfg.Log = slog.New(slog.NewTextHandler(p.log, &slog.HandlerOptions{Level: slog.LevelWarn}))
-	cfg.Crowded = func(to io.Writer) error {
-		_, err := io.WriteString(to, "crowded")
+	cfg.WriteRefusal = func(to io.Writer) error {
+		_, err := io.WriteString(to, "too many")
 		return err
 	}
 	p.Port = NewPort(cfg)
@@ -72,7 +72,7 @@ func open(t testing.TB, l net.Listener, cfg Config) *testPort {
 			if err != nil {
 				return
 			}
-			c.(*Conn).SetQuiet(true)
+			c.(*Conn).SetIdle(true)
 			conns.Go(func() {
 				_, _ = io.WriteString(c, "hello")
 				_, _ = io.Copy(io.Discard, c)
@@ -83,7 +83,7 @@ func open(t testing.TB, l net.Listener, cfg Config) *testPort {
 	t.Cleanup(func() {
 		p.Drain()
 		<-p.stopped
-		p.CloseQuiet()
+		p.CloseIdle()
 		conns.Wait()
 		if n := p.Open(); n != 0 {
 			t.Errorf("%d connections are still counted", n)

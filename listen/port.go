@@ -12,50 +12,50 @@ import (
 	"time"
 )
 
-// drainTime is how long a listener goes on accepting while it drains.
-const drainTime = 20 * time.Millisecond
+// drainTimeout is how long a listener goes on accepting while it drains.
+const drainTimeout = 20 * time.Millisecond
 
 // Config is what a port needs.
 type Config struct {
 	// MaxConnections bounds open connections.
 	MaxConnections int
-	// MaxNewcomers bounds those of them whose dialer has not been admitted yet; 0: they are
+	// MaxPending bounds those of them whose dialer has not been admitted yet; 0: they are
 	// not counted. It is less than MaxConnections.
-	MaxNewcomers int
+	MaxPending int
 	// TLS is the configuration of the port; nil for none.
 	TLS *tls.Config
-	// Machines marks the port for the other machines of the cluster: anybody else who
+	// Peer marks the peer port: anybody but the other machines of the cluster who
 	// connects, or a machine that speaks another protocol, is worth a warning.
-	Machines bool
-	// Crowded writes the answer to a connection over the limit.
-	Crowded func(io.Writer) error
-	Log     *slog.Logger
+	Peer bool
+	// WriteRefusal writes the answer to a connection over the limit.
+	WriteRefusal func(io.Writer) error
+	Log          *slog.Logger
 }
 
 // Port is the state that all connections to one address share. It exists before its
 // listener, and has at most one.
 type Port struct {
-	cfg       Config
-	log       *slog.Logger
-	strangers *strangers
-	newcomers newcomers
-	listener  atomic.Pointer[listener]
-	open      atomic.Int64
-	refused   atomic.Int64
-	conns     sync.Map // *Conn of each open connection
+	cfg      Config
+	log      *slog.Logger
+	faults   *faultLog
+	pending  pendingConns
+	listener atomic.Pointer[listener]
+	open     atomic.Int64
+	refused  atomic.Int64
+	conns    sync.Map // *Conn of each open connection
 }
 
 // NewPort returns a port that does not listen yet.
 func NewPort(cfg Config) *Port {
 	return &Port{
 		cfg: cfg, log: cfg.Log,
-		strangers: newStrangers(cfg.Log, cfg.Machines), newcomers: newcomers{limit: cfg.MaxNewcomers},
+		faults: newFaultLog(cfg.Log, cfg.Peer), pending: pendingConns{limit: cfg.MaxPending},
 	}
 }
 
 // Listen returns a listener that accepts the connections of l, each as a *Conn.
 func (p *Port) Listen(l net.Listener) net.Listener {
-	wrapped := &listener{Listener: l, port: p, closed: make(chan struct{}), telling: make(chan struct{}, maxTelling)}
+	wrapped := &listener{Listener: l, port: p, closed: make(chan struct{}), refusing: make(chan struct{}, maxRefusing)}
 	p.listener.Store(wrapped)
 	return wrapped
 }
@@ -74,10 +74,10 @@ func (p *Port) Drain() {
 	}
 }
 
-// CloseQuiet closes the connections on which no request is in flight.
-func (p *Port) CloseQuiet() {
+// CloseIdle closes the connections on which no request is in flight.
+func (p *Port) CloseIdle() {
 	p.conns.Range(func(key, _ any) bool {
-		if c := key.(*Conn); c.quiet.Load() {
+		if c := key.(*Conn); c.idle.Load() {
 			_ = c.Close() // there is nobody to tell
 		}
 		return true
@@ -86,18 +86,18 @@ func (p *Port) CloseQuiet() {
 
 // Report logs a client that does not speak the port's protocol; warnings are rate limited per
 // fault and host.
-func (p *Port) Report(c net.Conn, f Fault, err error) { p.strangers.log(c, f, err) }
+func (p *Port) Report(c net.Conn, f Fault, err error) { p.faults.log(c, f, err) }
 
 // listener returns Conns and refuses connections over the limit.
 type listener struct {
 	net.Listener
-	port    *Port
-	closing sync.Once
-	closed  chan struct{}
-	swept   []net.Conn    // accepted just before closing
-	scarce  seldom        // logging that there are no descriptors
-	crowded seldom        // logging that there are too many connections
-	telling chan struct{} // holds one for each connection that is being told that it is over the limit
+	port         *Port
+	closing      sync.Once
+	closed       chan struct{}
+	swept        []net.Conn    // accepted just before closing
+	exhaustedLog logLimiter    // logging that there are no descriptors
+	limitLog     logLimiter    // logging that there are too many connections
+	refusing     chan struct{} // holds one for each connection that is being told that it is over the limit
 }
 
 // Close may be called more than once: a stop closes the listener, and then fasthttp does.
@@ -112,7 +112,7 @@ func (l *listener) Close() (err error) {
 // drain closes the listener once all queued connections were accepted.
 func (l *listener) drain() {
 	tcp, ok := l.Listener.(*net.TCPListener)
-	if !ok || tcp.SetDeadline(time.Now().Add(drainTime)) != nil {
+	if !ok || tcp.SetDeadline(time.Now().Add(drainTimeout)) != nil {
 		_ = l.Close() // it may be closed already
 	}
 	<-l.closed
@@ -126,8 +126,8 @@ func (l *listener) accept() (net.Conn, error) {
 		return c, nil
 	}
 	c, err := l.Listener.Accept()
-	for isScarce(err) {
-		if !l.waitForRoom(err) {
+	for isExhausted(err) {
+		if !l.backOff(err) {
 			return nil, net.ErrClosed
 		}
 		c, err = l.Listener.Accept()
@@ -152,21 +152,21 @@ func (l *listener) Accept() (net.Conn, error) {
 			l.refuse(c)
 			continue
 		}
-		wrapped := &Conn{Conn: l.dress(c), port: l.port}
+		wrapped := &Conn{Conn: l.wrap(c), port: l.port}
 		wrapped.counted.Store(true)
-		wrapped.quiet.Store(true) // nothing was read
+		wrapped.idle.Store(true) // nothing was read
 		l.port.conns.Store(wrapped, nil)
-		if surplus := l.port.newcomers.add(wrapped); surplus != nil {
-			l.dismiss(surplus)
+		if victim := l.port.pending.add(wrapped); victim != nil {
+			l.evict(victim)
 		}
 		return wrapped, nil
 	}
 }
 
-// dress puts TLS on a connection if this port has it.
-func (l *listener) dress(c net.Conn) net.Conn {
+// wrap puts TLS on a connection if this port has it.
+func (l *listener) wrap(c net.Conn) net.Conn {
 	if l.port.cfg.TLS == nil {
 		return c
 	}
-	return secure(c, l.port.cfg.TLS)
+	return newTLSConn(c, l.port.cfg.TLS)
 }

@@ -15,7 +15,7 @@ func TestOneTooMany(t *testing.T) {
 	p.greeted(l)
 	for range 3 {
 		c := p.dial(l)
-		p.reads(c, "crowded")
+		p.reads(c, "too many")
 		if rest, err := io.ReadAll(c); err != nil || len(rest) > 0 {
 			t.Errorf("it goes on with %q, %v", rest, err)
 		}

@@ -8,15 +8,15 @@ import (
 )
 
 const (
-	// maxTelling bounds the connections that are open only to be told that there are too
+	// maxRefusing bounds the connections that are open only to be told that there are too
 	// many. They are over the limit, so they use descriptors that the machine reserves for
 	// its log and for its peers.
-	maxTelling = 32
-	// tellTime bounds telling one of them.
-	tellTime = time.Second
-	// dismissTime bounds writing the answer to a connection that is not waited for. The
+	maxRefusing = 32
+	// refuseTimeout bounds telling one of them.
+	refuseTimeout = time.Second
+	// refusalWriteTimeout bounds writing the answer to a connection that is not waited for. The
 	// answer fits into the send buffer of any new connection, so the write does not block.
-	dismissTime = 5 * time.Millisecond
+	refusalWriteTimeout = 5 * time.Millisecond
 )
 
 // refuse closes a connection that is over the limit. A few at a time are given time to read
@@ -24,43 +24,43 @@ const (
 // handshake, so it only sees its connection close.
 func (l *listener) refuse(raw net.Conn) {
 	refused := l.port.refused.Add(1)
-	if l.crowded.due() {
+	if l.limitLog.allow() {
 		hint := "raise -max-connections and the limit of open files (ulimit -n), or look for who opens so many"
-		if l.port.cfg.Machines {
+		if l.port.cfg.Peer {
 			hint = "only the machines of the cluster should connect to this port; look for who else does"
 		}
 		l.port.log.Warn("too many connections: new ones are refused with a 503; "+hint,
 			"address", l.Addr().String(), "limit", l.port.cfg.MaxConnections, "refused", refused)
 	}
 	select {
-	case l.telling <- struct{}{}:
+	case l.refusing <- struct{}{}:
 		go func() {
-			defer func() { <-l.telling }()
-			l.tell(raw)
+			defer func() { <-l.refusing }()
+			l.refuseGracefully(raw)
 		}()
 	default:
-		if l.port.cfg.TLS == nil && raw.SetWriteDeadline(time.Now().Add(dismissTime)) == nil {
-			_ = l.port.cfg.Crowded(raw) // it is refused either way
+		if l.port.cfg.TLS == nil && raw.SetWriteDeadline(time.Now().Add(refusalWriteTimeout)) == nil {
+			_ = l.port.cfg.WriteRefusal(raw) // it is refused either way
 		}
 		_ = raw.Close()
 	}
 }
 
-// tell answers a connection that is over the limit. It waits a moment for what its client
+// refuseGracefully answers a connection that is over the limit. It waits a moment for what its client
 // sends, because a connection that is closed with bytes unread is reset, and the client
 // may not get to read the answer.
-func (l *listener) tell(raw net.Conn) {
-	c := l.dress(raw)
+func (l *listener) refuseGracefully(raw net.Conn) {
+	c := l.wrap(raw)
 	defer c.Close()
-	if raw.SetDeadline(time.Now().Add(tellTime)) != nil {
+	if raw.SetDeadline(time.Now().Add(refuseTimeout)) != nil {
 		return
 	}
-	if s, ok := c.(*secured); ok {
-		if err := s.shake(); err != nil && !errors.Is(err, ErrPlain) {
+	if s, ok := c.(*tlsConn); ok {
+		if err := s.handshake(); err != nil && !errors.Is(err, ErrPlain) {
 			return
 		}
 	}
-	if l.port.cfg.Crowded(c) != nil {
+	if l.port.cfg.WriteRefusal(c) != nil {
 		return
 	}
 	if half, ok := c.(interface{ CloseWrite() error }); ok && half.CloseWrite() == nil {

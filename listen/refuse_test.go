@@ -28,7 +28,7 @@ func TestManyOverTheLimit(t *testing.T) {
 				in = tls.Client(in, &tls.Config{RootCAs: testCA().Pool(), ServerName: "127.0.0.1"})
 			}
 			p.reads(in, "hello")
-			const many = 5 * maxTelling
+			const many = 5 * maxRefusing
 			for range many {
 				p.dial(l)
 			}
@@ -39,7 +39,7 @@ func TestManyOverTheLimit(t *testing.T) {
 			}
 			// Besides the one that is served and those that are told, one may be accepted
 			// and not checked yet.
-			if most := l.most.Load(); most > 1+maxTelling+1 {
+			if most := l.most.Load(); most > 1+maxRefusing+1 {
 				t.Errorf("%d connections were held at a time", most)
 			}
 		})
@@ -47,16 +47,16 @@ func TestManyOverTheLimit(t *testing.T) {
 }
 
 // Without TLS everybody over the limit is told, however many there are.
-func TestCrowd(t *testing.T) {
+func TestAllOverTheLimit(t *testing.T) {
 	l := loopback(t)
 	p := open(t, l, Config{MaxConnections: 1})
 	p.greeted(l)
-	crowd := make([]net.Conn, 3*maxTelling)
-	for i := range crowd {
-		crowd[i] = p.dial(l)
+	conns := make([]net.Conn, 3*maxRefusing)
+	for i := range conns {
+		conns[i] = p.dial(l)
 	}
-	for _, c := range crowd {
-		if told, err := io.ReadAll(c); err != nil || string(told) != "crowded" {
+	for _, c := range conns {
+		if told, err := io.ReadAll(c); err != nil || string(told) != "too many" {
 			t.Errorf("told %q, %v", told, err)
 		}
 	}

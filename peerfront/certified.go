@@ -8,24 +8,24 @@ import (
 	"etcd/transport"
 )
 
-// Faults for which the port for machines refuses a machine.
+// Faults for which the peer port refuses a machine.
 
 var (
-	refusedScheme      = listen.Fault{What: "refused a machine that wants to join", Hint: "; start it like the machines of this cluster, with -serverCert and -serverKey or without"}
+	refusedScheme      = listen.Fault{What: "refused a request to join", Hint: "; start it like the machines of this cluster, with -serverCert and -serverKey or without"}
 	refusedCertificate = listen.Fault{What: "refused a machine for its certificate"} // the error says what to do
 )
 
-// visitor is the sender of a request, with the fault of its certificate at the last check.
-type visitor struct {
+// caller is the sender of a request, with the fault of its certificate at the last check.
+type caller struct {
 	x     *httpfront.Exchange
 	check func(state tls.ConnectionState, host string) error // of [Config]
 	fault error
 }
 
-func (f *front) visitor(x *httpfront.Exchange) *visitor { return &visitor{x: x, check: f.certified} }
+func (f *front) caller(x *httpfront.Exchange) *caller { return &caller{x: x, check: f.certified} }
 
 // certified returns the check of the connection's certificate; nil if machines need none.
-func (v *visitor) certified() transport.Certified {
+func (v *caller) certified() transport.Certified {
 	state, ok := v.x.Conn().TLS()
 	if !ok || v.check == nil {
 		return nil
@@ -36,8 +36,8 @@ func (v *visitor) certified() transport.Certified {
 	}
 }
 
-// refused logs that a machine was refused for its certificate, if that was the answer.
-func (v *visitor) refused() {
+// reportRefusal logs that a machine was refused for its certificate, if that was the answer.
+func (v *caller) reportRefusal() {
 	if v.x.Fasthttp().Response.StatusCode() == transport.StatusUncertified {
 		v.x.Report(refusedCertificate, v.fault)
 	}
@@ -46,7 +46,7 @@ func (v *visitor) refused() {
 // membersOnly restricts a handler to machines whose certificate names the host of a member.
 func (f *front) membersOnly(h httpfront.Handler) httpfront.Handler {
 	return func(x *httpfront.Exchange) httpfront.Answer {
-		if err := x.Machine().Inbox.Belongs(f.visitor(x).certified(), ""); err != nil {
+		if err := x.Machine().Inbox.Belongs(f.caller(x).certified(), ""); err != nil {
 			return uncertified(x, err)
 		}
 		return h(x)

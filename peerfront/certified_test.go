@@ -18,8 +18,8 @@ import (
 	"etcd/transport"
 )
 
-// A certificate of the CA that is not one of a machine gives no access to the port for
-// machines: the client is told why, and so is the operator, once.
+// A certificate of the CA that is not one of a machine gives no access to the peer
+// port: the client is told why, and so is the operator, once.
 func TestCertificateOfAClientOnPeerPort(t *testing.T) {
 	shown := func(pair certtest.Pair) *tls.Config {
 		return &tls.Config{RootCAs: fronttest.CA().Pool(), Certificates: []tls.Certificate{pair.TLS()}}
@@ -46,8 +46,8 @@ func TestCertificateOfAClientOnPeerPort(t *testing.T) {
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			s := serve(t)
-			log := &fronttest.Records{}
-			p := servePeers(t, s, log, demanding)
+			log := &fronttest.LogBuffer{}
+			p := servePeers(t, s, log, requiring)
 			for range 3 {
 				c := p.DialAs(alice)
 				c.Send("%s", test.raw)
@@ -75,7 +75,7 @@ func TestCertificateOfAClientOnPeerPort(t *testing.T) {
 // Routes that tell nothing about the cluster are open to any certificate of the CA.
 func TestVersionOnPeerPort(t *testing.T) {
 	s := serve(t)
-	p := servePeers(t, s, io.Discard, demanding)
+	p := servePeers(t, s, io.Discard, requiring)
 	alice := fronttest.CA().Issue("alice", func(c *x509.Certificate) { c.DNSNames, c.IPAddresses = nil, nil })
 	c := p.DialAs(&tls.Config{RootCAs: fronttest.CA().Pool(), Certificates: []tls.Certificate{alice.TLS()}})
 	if r := c.Get("/version"); r.Status != 200 || r.Body != "etcd v9" {
@@ -86,12 +86,12 @@ func TestVersionOnPeerPort(t *testing.T) {
 // A machine that is refused for its certificate does not retry.
 func TestJoinWithAnothersCertificate(t *testing.T) {
 	s := serve(t)
-	p := servePeers(t, s, io.Discard, demanding)
+	p := servePeers(t, s, io.Discard, requiring)
 	pair := fronttest.CA().Issue("n5", func(c *x509.Certificate) { c.DNSNames, c.IPAddresses = []string{"n5.example.com"}, nil })
 	dial := (&tls.Dialer{Config: &tls.Config{RootCAs: fronttest.CA().Pool(), Certificates: []tls.Certificate{pair.TLS()}}})
 	ask := func(host string) error {
 		seeds := Seeds{Dial: func(ctx context.Context, addr string) (net.Conn, error) { return dial.DialContext(ctx, "tcp", addr) }}
-		_, err := seeds.joinThrough(t.Context(), p.Addr, JoinRequest{MemberID: 5, Name: "n5", PeerURL: "https://" + host + ":7005", ClientURL: "https://" + host + ":4005", Understood: actors.Understood()})
+		_, err := seeds.joinVia(t.Context(), p.Addr, JoinRequest{MemberID: 5, Name: "n5", PeerURL: "https://" + host + ":7005", ClientURL: "https://" + host + ":4005", Understood: actors.Understood()})
 		return err
 	}
 	if err := ask("127.0.0.1"); !errors.Is(err, ErrUncertified) || errors.Is(err, ErrRefused) || !strings.Contains(err.Error(), "not the certificate of 127.0.0.1") {

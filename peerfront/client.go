@@ -25,8 +25,8 @@ const (
 	joinPath = "/join"
 	// maxJoinAnswer bounds the answer to a request to join.
 	maxJoinAnswer = 1 << 20
-	// maxWhy bounds how much of the reason for a refusal is quoted.
-	maxWhy = 1 << 10
+	// maxReason bounds how much of the reason for a refusal is quoted.
+	maxReason = 1 << 10
 )
 
 // JoinRequest asks a member to add a machine to its cluster. It is idempotent: a retry with
@@ -57,17 +57,17 @@ var (
 	ErrUncertified = errors.New("the cluster refuses the certificate of this machine")
 	// ErrNoMember says that the address is not that of a member's peer port: a retry there
 	// does not help.
-	ErrNoMember = errors.New("is none that can be joined")
+	ErrNoMember = errors.New("cannot be joined")
 )
 
-// joinThrough asks the member at addr (host:port of its peer port), over TLS if that is
+// joinVia asks the member at addr (host:port of its peer port), over TLS if that is
 // what the cluster speaks.
-func (s Seeds) joinThrough(ctx context.Context, addr string, ask JoinRequest) (*JoinAnswer, error) {
-	body, err := json.Marshal(ask)
+func (s Seeds) joinVia(ctx context.Context, addr string, request JoinRequest) (*JoinAnswer, error) {
+	body, err := json.Marshal(request)
 	if err != nil {
 		return nil, err
 	}
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, endpoint.Scheme(ask.PeerURL)+"://"+addr+joinPath, bytes.NewReader(body))
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, endpoint.Scheme(request.PeerURL)+"://"+addr+joinPath, bytes.NewReader(body))
 	if err != nil {
 		return nil, err
 	}
@@ -90,9 +90,9 @@ func (s Seeds) joinThrough(ctx context.Context, addr string, ask JoinRequest) (*
 	if resp.StatusCode != http.StatusOK {
 		refusal := apierror.Error{Message: strings.TrimSpace(string(data))}
 		_ = json.Unmarshal(data, &refusal) // otherwise the text says what it says
-		why := strings.TrimSpace(refusal.Message + " " + refusal.Cause)
-		why = why[:min(len(why), maxWhy)]
-		err := fmt.Errorf("%s answers %d: %s", addr, cmp.Or(refusal.Code, resp.StatusCode), why)
+		reason := strings.TrimSpace(refusal.Message + " " + refusal.Cause)
+		reason = reason[:min(len(reason), maxReason)]
+		err := fmt.Errorf("%s answers %d: %s", addr, cmp.Or(refusal.Code, resp.StatusCode), reason)
 		switch {
 		case resp.StatusCode >= http.StatusInternalServerError:
 			return nil, err
@@ -101,11 +101,11 @@ func (s Seeds) joinThrough(ctx context.Context, addr string, ask JoinRequest) (*
 		case refusal.Code == http.StatusConflict, refusal.Code == http.StatusGone, refusal.Code == apierror.MaxMachines, refusal.Code == apierror.InvalidField:
 			return nil, fmt.Errorf("%w: %w", ErrRefused, err)
 		}
-		return nil, fmt.Errorf("%s %w: it answers %d: %s", addr, ErrNoMember, resp.StatusCode, why)
+		return nil, fmt.Errorf("%s %w: it answers %d: %s", addr, ErrNoMember, resp.StatusCode, reason)
 	}
 	answer := &JoinAnswer{}
 	if err := json.Unmarshal(data, answer); err != nil {
-		return nil, fmt.Errorf("%s %w: it answers what makes no sense: %w", addr, ErrNoMember, err)
+		return nil, fmt.Errorf("%s %w: its answer is malformed: %w", addr, ErrNoMember, err)
 	}
 	// Members that an earlier version has added could not be reached either.
 	answer.Members = slices.DeleteFunc(answer.Members, func(m store.Member) bool {

@@ -16,13 +16,13 @@ import (
 
 func TestMain(m *testing.M) { fronttest.Main(m) }
 
-// setup is what a test changes of the port for machines.
+// setup is what a test changes of the peer port.
 type setup struct {
 	httpfront.Config
 	front *front
 }
 
-// serve serves the port for clients.
+// serve serves the client port.
 func serve(t testing.TB) *fronttest.Server {
 	t.Helper()
 	return fronttest.Serve(t, fronttest.Loopback(t), fronttest.Config(), func(clock *fronttest.Clock) []httpfront.Route {
@@ -30,13 +30,13 @@ func serve(t testing.TB) *fronttest.Server {
 	})
 }
 
-// peers is the port for machines.
+// peers is the peer port.
 type peers struct {
 	*fronttest.Server
 	*front
 }
 
-// servePeers serves the port for machines beside that of s, with its machine.
+// servePeers serves the peer port beside that of s, with its machine.
 func servePeers(t testing.TB, s *fronttest.Server, log io.Writer, edit ...func(*setup)) peers {
 	t.Helper()
 	return servePeersOn(t, s, fronttest.Loopback(t), log, edit...)
@@ -48,14 +48,14 @@ func servePeersOn(t testing.TB, s *fronttest.Server, l net.Listener, log io.Writ
 	for _, e := range edit {
 		e(&all)
 	}
-	return peers{s.Beside(l, log, all.Config, append(all.front.routes(ops.Cluster()), ops.Version("v9")...)), all.front}
+	return peers{s.ServePeerPort(l, log, all.Config, append(all.front.routes(ops.Cluster()), ops.Version("v9")...)), all.front}
 }
 
-func overTLS(s *setup) { fronttest.OverTLS(&s.Config) }
+func overTLS(s *setup) { fronttest.WithTLS(&s.Config) }
 
-// demanding makes a server demand certificates of the CA, and check whom they name.
-func demanding(s *setup) {
-	fronttest.Mutual(&s.Config)
+// requiring makes a server demand certificates of the CA, and check whom they name.
+func requiring(s *setup) {
+	fronttest.WithClientCerts(&s.Config)
 	s.front.certified = func(state tls.ConnectionState, host string) error {
 		if err := state.PeerCertificates[0].VerifyHostname(host); err != nil {
 			return errors.New("not the certificate of " + host)

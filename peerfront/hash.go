@@ -16,10 +16,10 @@ import (
 	"etcd/store"
 )
 
-// hashes computes the hash of the state for one request at a time, since it reads all of it.
+// hashCache computes the hash of the state for one request at a time, since it reads all of it.
 // Requests that arrive meanwhile wait for it, and get the same hash if nothing was written.
-type hashes struct {
-	turn  chan struct{} // holds one while a request has its turn, which owns the other fields
+type hashCache struct {
+	lock  chan struct{} // holds one while a request computes, which owns the other fields
 	index uint64
 	sum   string // of the state after index; empty: none was computed
 }
@@ -31,10 +31,10 @@ func (f *front) stateHash(x *httpfront.Exchange) httpfront.Answer {
 	wait := time.NewTimer(time.Until(x.Deadline))
 	defer wait.Stop()
 	select {
-	case h.turn <- struct{}{}:
-		defer func() { <-h.turn }()
+	case h.lock <- struct{}{}:
+		defer func() { <-h.lock }()
 	case <-wait.C:
-		return httpfront.RetryLater{Error: httpfront.HTTPError(http.StatusServiceUnavailable, "others ask for the hash of a large state; ask again")}
+		return httpfront.RetryLater{Error: httpfront.HTTPError(http.StatusServiceUnavailable, "the hash of a large state is being computed for other requests; retry")}
 	}
 	state, err := x.Freeze()
 	if err != nil {
@@ -57,7 +57,7 @@ func (f *front) stateHash(x *httpfront.Exchange) httpfront.Answer {
 // Where machines are verified by certificates, membersOnly has checked them instead.
 func (f *front) fromMembersHost(h httpfront.Handler) httpfront.Handler {
 	return func(x *httpfront.Exchange) httpfront.Answer {
-		if f.visitor(x).certified() == nil && !f.isMembersHost(x.Conn().RemoteAddr(), x.Machine().Inbox.Members()) {
+		if f.caller(x).certified() == nil && !f.isMembersHost(x.Conn().RemoteAddr(), x.Machine().Inbox.Members()) {
 			return httpfront.HTTPError(http.StatusForbidden,
 				"this is for the machines of the cluster: ask on the host of this machine, or on that of another member")
 		}
@@ -80,36 +80,36 @@ func (f *front) isMembersHost(remote net.Addr, members []store.Member) bool {
 			hosts = append(hosts, host)
 		}
 	}
-	return slices.Contains(f.memberIPs.of(hosts), ip)
+	return slices.Contains(f.memberIPs.resolve(hosts), ip)
 }
 
 // Limits of resolving the hosts of members, so that refused clients cannot make this machine
 // query a name server all the time.
 const (
-	lookUpTime  = 2 * time.Second
-	lookUpAgain = 10 * time.Second
+	lookupTimeout = 2 * time.Second
+	lookupTTL     = 10 * time.Second
 )
 
 // memberIPs caches the addresses of the members' hosts.
 type memberIPs struct {
-	lookUp func(ctx context.Context, host string) ([]netip.Addr, error)
+	lookup func(ctx context.Context, host string) ([]netip.Addr, error)
 	now    func() time.Time
 
-	mu    sync.Mutex
-	hosts []string
-	ips   []netip.Addr // of these
-	until time.Time
+	mu      sync.Mutex
+	hosts   []string
+	ips     []netip.Addr // of these
+	expires time.Time
 }
 
-// of returns the addresses of hosts, which may be addresses themselves. A name that is not
+// resolve returns the addresses of hosts, which may be addresses themselves. A name that is not
 // resolved in time has none.
-func (m *memberIPs) of(hosts []string) []netip.Addr {
+func (m *memberIPs) resolve(hosts []string) []netip.Addr {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if slices.Equal(hosts, m.hosts) && m.now().Before(m.until) {
+	if slices.Equal(hosts, m.hosts) && m.now().Before(m.expires) {
 		return m.ips
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), lookUpTime)
+	ctx, cancel := context.WithTimeout(context.Background(), lookupTimeout)
 	defer cancel()
 	m.hosts, m.ips = hosts, nil
 	for _, host := range hosts {
@@ -117,11 +117,11 @@ func (m *memberIPs) of(hosts []string) []netip.Addr {
 			m.ips = append(m.ips, ip.Unmap().WithZone(""))
 			continue
 		}
-		found, _ := m.lookUp(ctx, host) // a member that does not resolve cannot be told from a stranger
+		found, _ := m.lookup(ctx, host) // a member that does not resolve cannot be told from a stranger
 		for _, ip := range found {
 			m.ips = append(m.ips, ip.Unmap().WithZone(""))
 		}
 	}
-	m.until = m.now().Add(lookUpAgain)
+	m.expires = m.now().Add(lookupTTL)
 	return m.ips
 }

@@ -82,7 +82,7 @@ func TestHashIsForMembers(t *testing.T) {
 				}
 				return []netip.Addr{netip.MustParseAddr("192.0.2.6"), netip.MustParseAddr("::ffff:192.0.2.7")}, nil
 			}
-			p := servePeersOn(t, s, elsewhere{fronttest.Loopback(t), c.remote}, io.Discard, func(s *setup) { s.front.memberIPs.lookUp = lookUp })
+			p := servePeersOn(t, s, elsewhere{fronttest.Loopback(t), c.remote}, io.Discard, func(s *setup) { s.front.memberIPs.lookup = lookUp })
 			r := p.Dial().Get("/hash")
 			if r.Status != c.status {
 				t.Errorf("%d %s", r.Status, r.Body)
@@ -98,20 +98,20 @@ func TestHashIsForMembers(t *testing.T) {
 // Looking up names is rate limited, however often strangers ask.
 func TestMembersAreLookedUpNowAndThen(t *testing.T) {
 	now, lookUps := time.Unix(0, 0), 0
-	m := memberIPs{now: func() time.Time { return now }, lookUp: func(context.Context, string) ([]netip.Addr, error) {
+	m := memberIPs{now: func() time.Time { return now }, lookup: func(context.Context, string) ([]netip.Addr, error) {
 		lookUps++
 		return []netip.Addr{netip.MustParseAddr("192.0.2.1")}, nil
 	}}
 	want := func(n int, hosts ...string) {
 		t.Helper()
-		if ips := m.of(hosts); lookUps != n || !slices.Contains(ips, netip.MustParseAddr("192.0.2.1")) {
+		if ips := m.resolve(hosts); lookUps != n || !slices.Contains(ips, netip.MustParseAddr("192.0.2.1")) {
 			t.Errorf("%d names were looked up, want %d; found %v", lookUps, n, ips)
 		}
 	}
 	want(2, "m1", "m2", "192.0.2.2")
 	want(2, "m1", "m2", "192.0.2.2")
 	want(3, "m1")
-	now = now.Add(lookUpAgain)
+	now = now.Add(lookupTTL)
 	want(4, "m1")
 }
 
@@ -134,12 +134,12 @@ func TestHashIsComputedOnce(t *testing.T) {
 	if r := p.Dial().Get("/hash"); r.Status != 200 || strings.Contains(r.Body, "kept") || r.Body == first.Body {
 		t.Errorf("of another state %s, and before %s", r.Body, first.Body)
 	}
-	p.hashes.turn <- struct{}{} // another request has its turn, for long
+	p.hashes.lock <- struct{}{} // another request has its turn, for long
 	r := p.Dial().Get("/hash")
 	if r.Status != 503 || r.Header.Get("Retry-After") != "1" || !strings.Contains(r.Body, `"errorCode":503`) {
 		t.Errorf("who waited too long gets %d %v %s", r.Status, r.Header, r.Body)
 	}
-	<-p.hashes.turn
+	<-p.hashes.lock
 	if r := p.Dial().Get("/hash"); r.Status != 200 {
 		t.Errorf("afterwards %d %s", r.Status, r.Body)
 	}

@@ -21,41 +21,41 @@ import (
 func (f *front) join(x *httpfront.Exchange) httpfront.Answer {
 	mediaType, _, err := mime.ParseMediaType(string(x.Header().ContentType()))
 	if err != nil || mediaType != httpfront.TypeJSON {
-		return httpfront.HTTPError(http.StatusUnsupportedMediaType, "a machine asks to join in "+httpfront.TypeJSON)
+		return httpfront.HTTPError(http.StatusUnsupportedMediaType, "a request to join must be "+httpfront.TypeJSON)
 	}
-	var ask JoinRequest
-	if err := json.Unmarshal([]byte(x.Body), &ask); err != nil || ask.MemberID == 0 || ask.MemberID >= 1<<63 {
-		return httpfront.NewError(apierror.InvalidField, `a machine asks to join with a JSON object that has "memberId" (a decimal number in quotes), "name", "peerUrl" and "clientUrl"`)
+	var request JoinRequest
+	if err := json.Unmarshal([]byte(x.Body), &request); err != nil || request.MemberID == 0 || request.MemberID >= 1<<63 {
+		return httpfront.NewError(apierror.InvalidField, `a request to join is a JSON object with "memberId" (a decimal number in quotes), "name", "peerUrl" and "clientUrl"`)
 	}
-	if err := endpoint.CheckMember(ask.Name, ask.PeerURL, ask.ClientURL); err != nil {
+	if err := endpoint.CheckMember(request.Name, request.PeerURL, request.ClientURL); err != nil {
 		return httpfront.NewError(apierror.InvalidField, err.Error())
 	}
-	if theirs, ours := endpoint.Scheme(ask.PeerURL), x.Scheme(); theirs != ours {
-		x.Report(refusedScheme, fmt.Errorf("%s at %s; the machines of this cluster reach each other by %s", ask.Name, ask.PeerURL, ours))
+	if theirs, ours := endpoint.Scheme(request.PeerURL), x.Scheme(); theirs != ours {
+		x.Report(refusedScheme, fmt.Errorf("%s at %s; the machines of this cluster reach each other by %s", request.Name, request.PeerURL, ours))
 		return httpfront.HTTPError(http.StatusConflict, fmt.Sprintf(
 			"the machines of this cluster reach each other by %s, and this one only by %s; start it like them, with -serverCert and -serverKey or without", ours, theirs))
 	}
-	if certified := f.visitor(x).certified(); certified != nil {
-		if err := certified(endpoint.HostOfURL(ask.PeerURL)); err != nil {
+	if certified := f.caller(x).certified(); certified != nil {
+		if err := certified(endpoint.HostOfURL(request.PeerURL)); err != nil {
 			return uncertified(x, err)
 		}
 	}
 	if err := x.Sync(); err != nil {
 		return httpfront.Unserved(err)
 	}
-	member := store.Member{ID: ask.MemberID, Name: ask.Name, PeerURL: ask.PeerURL, ClientURL: ask.ClientURL}
+	member := store.Member{ID: request.MemberID, Name: request.Name, PeerURL: request.PeerURL, ClientURL: request.ClientURL}
 	status, err := x.Status()
 	if err != nil {
 		return httpfront.Unserved(err)
 	}
-	if err := actors.CheckUnderstood(ask.Understood, status.Version); err != nil {
+	if err := actors.CheckUnderstood(request.Understood, status.Version); err != nil {
 		return httpfront.HTTPError(http.StatusConflict, err.Error())
 	}
 	if !slices.Contains(status.Members, member) { // otherwise this is a retry
-		if refused := checkApart(member, status.Members); refused != nil {
+		if refused := checkReachable(member, status.Members); refused != nil {
 			return refused
 		}
-		reply := x.Join(member, ask.Understood.Commands)
+		reply := x.Join(member, request.Understood.Commands)
 		if errors.As(reply.Err, new(*raftnode.TakenError)) {
 			_ = x.Sync() // this machine may not have applied yet whose it is
 		}
@@ -67,16 +67,16 @@ func (f *front) join(x *httpfront.Exchange) httpfront.Answer {
 			return httpfront.Unserved(err)
 		}
 		if reply.Err != nil {
-			return refusedJoin(reply.Err, status.Raft.MemberID, status.Members)
+			return joinError(reply.Err, status.Raft.MemberID, status.Members)
 		}
 	}
 	return httpfront.Document{Value: JoinAnswer{ClusterID: x.Machine().ClusterID, Term: status.Raft.Term, Members: status.Members}}
 }
 
-// checkApart refuses a machine that could not reach the members, or they it, because one
+// checkReachable refuses a machine that could not reach the members, or they it, because one
 // of them is at an address such as 0.0.0.0, which means another machine on every host.
 // The member that is asked checks it, because it runs on one of the hosts.
-func checkApart(joining store.Member, members []store.Member) httpfront.Answer {
+func checkReachable(joining store.Member, members []store.Member) httpfront.Answer {
 	nowhere := func(host string) bool { return host != "" && endpoint.Unspecified(host) }
 	for _, m := range members {
 		its, theirs := endpoint.HostOfURL(joining.PeerURL), endpoint.HostOfURL(m.PeerURL)
@@ -92,9 +92,9 @@ func checkApart(joining store.Member, members []store.Member) httpfront.Answer {
 	return nil
 }
 
-// refusedJoin returns why the leader does not add a machine, for people. asked is the member
+// joinError returns why the leader does not add a machine, for people. asked is the member
 // that answers.
-func refusedJoin(err error, asked uint64, members []store.Member) httpfront.Answer {
+func joinError(err error, asked uint64, members []store.Member) httpfront.Answer {
 	if errors.Is(err, raftnode.ErrRemoved) {
 		return httpfront.HTTPError(http.StatusGone, "this machine was removed from the cluster; wipe its data directory (-f) and let it join again")
 	}
@@ -107,7 +107,7 @@ func refusedJoin(err error, asked uint64, members []store.Member) httpfront.Answ
 	}
 	by, own := memberOf(taken.By, members), memberOf(asked, members)
 	if by.Name == "" {
-		return httpfront.HTTPError(http.StatusConflict, fmt.Sprintf("%v, and this machine does not know more of it yet: ask again", taken))
+		return httpfront.HTTPError(http.StatusConflict, fmt.Sprintf("%v, and this machine does not know that member yet: retry", taken))
 	}
 	has := fmt.Sprintf("%v: member %s has the name %s and the addresses %s and %s",
 		taken.Err, actors.MemberID(by.ID), by.Name, by.PeerURL, by.ClientURL)
@@ -129,12 +129,12 @@ func memberOf(id uint64, members []store.Member) store.Member {
 	return store.Member{ID: id}
 }
 
-// misdirected tells a machine that has dialled the port for clients which one to dial.
+// misdirected tells a machine that has dialled the client port which one to dial.
 func misdirected(x *httpfront.Exchange) httpfront.Answer {
 	status, err := x.Status()
 	if err != nil {
 		return httpfront.Unserved(err)
 	}
 	own := memberOf(status.Raft.MemberID, status.Members)
-	return httpfront.HTTPError(http.StatusMisdirectedRequest, "this is the port for clients; other machines reach this one at "+own.PeerURL+", so give that to -C")
+	return httpfront.HTTPError(http.StatusMisdirectedRequest, "this is the client port; other machines reach this one at "+own.PeerURL+", so give that to -C")
 }

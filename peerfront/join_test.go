@@ -101,7 +101,7 @@ func TestJoinInJSONOnly(t *testing.T) {
 		c := p.Dial()
 		c.Send("POST %s HTTP/1.1\r\nHost: x\r\n%sContent-Length: %d\r\n\r\n%s", joinPath, test.contentType, len(body), body)
 		r := c.Reply("POST")
-		if r.Status != test.status || r.Status == 415 && r.Body != `{"errorCode":415,"message":"Unsupported Media Type","cause":"a machine asks to join in application/json"}` {
+		if r.Status != test.status || r.Status == 415 && r.Body != `{"errorCode":415,"message":"Unsupported Media Type","cause":"a request to join must be application/json"}` {
 			t.Errorf("%q: %d %s, want %d", test.contentType, r.Status, r.Body, test.status)
 		}
 		if n := len(s.Status().Members); test.status == 415 && n != 1 {
@@ -113,7 +113,7 @@ func TestJoinInJSONOnly(t *testing.T) {
 // An invalid request to join is answered with what to send, and retries do not fill the log.
 func TestJoinAskedWrongly(t *testing.T) {
 	s := serve(t)
-	log := &fronttest.Records{}
+	log := &fronttest.LogBuffer{}
 	p := servePeers(t, s, log)
 	for range 20 {
 		r := p.Dial().Do("POST", joinPath, `{"memberId":"21","name":"n","peerUrl":"https://127.0.0.1:7021","clientUrl":"http://127.0.0.1:4021","understood":{"protocol":"4","commands":"1-2","snapshots":"1-2"}}`)
@@ -122,11 +122,11 @@ func TestJoinAskedWrongly(t *testing.T) {
 		}
 	}
 	text := log.Take()
-	if n := strings.Count(text, "level=WARN"); n != 1 || !strings.Contains(text, "refused a machine that wants to join; start it like") {
+	if n := strings.Count(text, "level=WARN"); n != 1 || !strings.Contains(text, "refused a request to join; start it like") {
 		t.Errorf("%d warnings:\n%s", n, text)
 	}
 	for _, body := range []string{"{", "{}", `{"memberId":21}`, `{"memberId":"0"}`, `{"memberId":"9223372036854775808"}`} {
-		fronttest.Check(t, p.Dial().Do("POST", joinPath, body), 400, `{"errorCode":209,"message":"Invalid field","cause":"a machine asks to join with a JSON object that has`+
+		fronttest.Check(t, p.Dial().Do("POST", joinPath, body), 400, `{"errorCode":209,"message":"Invalid field","cause":"a request to join is a JSON object with`+
 			` \"memberId\" (a decimal number in quotes), \"name\", \"peerUrl\" and \"clientUrl\""}`)
 	}
 	fronttest.Check(t, p.Dial().Do("POST", joinPath, "{"+strings.Repeat(" ", 100_000)), 413, `{"errorCode":413,"message":"Request Entity Too Large","cause":"this port is for the other machines of the cluster, which send at most 65536 bytes"}`)
@@ -136,7 +136,7 @@ func TestJoinAskedWrongly(t *testing.T) {
 // with the field and the reason, are not quoted, and do not become an entry.
 func TestJoinWithOddNamesAndURLs(t *testing.T) {
 	s := serve(t)
-	var log fronttest.Records
+	var log fronttest.LogBuffer
 	p := servePeers(t, s, &log)
 	before := s.Status().Raft.Applied
 	const good = "http://127.0.0.1:7021"

@@ -12,7 +12,7 @@ import (
 	"etcd/transport"
 )
 
-// Config is the configuration of the port for machines.
+// Config is the configuration of the peer port.
 type Config struct {
 	// Certified checks whether the certificate of a machine that has been verified in a
 	// handshake names a host. Its error is for people at both ends. Nil if machines are not
@@ -23,26 +23,26 @@ type Config struct {
 // front is the state that the handlers share.
 type front struct {
 	certified func(state tls.ConnectionState, host string) error
-	asking    chan struct{} // holds one for each request of fewAtATime
-	hashes    hashes
+	inFlight  chan struct{} // holds one for each request of limitInFlight
+	hashes    hashCache
 	memberIPs memberIPs
 }
 
 func newFront(cfg Config) *front {
 	return &front{
 		certified: cfg.Certified,
-		asking:    make(chan struct{}, maxAsking),
-		hashes:    hashes{turn: make(chan struct{}, 1)},
+		inFlight:  make(chan struct{}, maxInFlight),
+		hashes:    hashCache{lock: make(chan struct{}, 1)},
 		memberIPs: memberIPs{
 			now: time.Now,
-			lookUp: func(ctx context.Context, host string) ([]netip.Addr, error) {
+			lookup: func(ctx context.Context, host string) ([]netip.Addr, error) {
 				return net.DefaultResolver.LookupNetIP(ctx, "ip", host)
 			},
 		},
 	}
 }
 
-// Routes returns the routes of the port for machines. cluster are routes of other packages
+// Routes returns the routes of the peer port. cluster are routes of other packages
 // that are served there as well, to members only and a few requests at a time.
 func Routes(cfg Config, cluster []httpfront.Route) []httpfront.Route {
 	return newFront(cfg).routes(cluster)
@@ -53,13 +53,13 @@ func (f *front) routes(cluster []httpfront.Route) []httpfront.Route {
 		{Path: transport.StreamPath, Methods: map[string]httpfront.Handler{http.MethodGet: f.acceptStream}},
 		{Path: transport.SnapshotPath, Methods: map[string]httpfront.Handler{http.MethodPost: f.acceptSnapshot}},
 		{Path: transport.PresencePath, Methods: httpfront.Get(f.presence)},
-		{Path: joinPath, Methods: map[string]httpfront.Handler{http.MethodPost: f.fewAtATime(f.join)}},
+		{Path: joinPath, Methods: map[string]httpfront.Handler{http.MethodPost: f.limitInFlight(f.join)}},
 		{Path: "/hash", Methods: httpfront.Get(f.membersOnly(f.fromMembersHost(f.stateHash)))},
 	}
 	for _, r := range cluster {
 		methods := make(map[string]httpfront.Handler, len(r.Methods))
 		for method, h := range r.Methods {
-			methods[method] = f.membersOnly(f.fewAtATime(h))
+			methods[method] = f.membersOnly(f.limitInFlight(h))
 		}
 		r.Methods = methods
 		routes = append(routes, r)
@@ -67,7 +67,7 @@ func (f *front) routes(cluster []httpfront.Route) []httpfront.Route {
 	return routes
 }
 
-// Misdirected returns the routes by which the port for clients tells machines that have
+// Misdirected returns the routes by which the client port tells machines that have
 // dialled it which port to dial.
 func Misdirected() []httpfront.Route {
 	return []httpfront.Route{

@@ -25,7 +25,7 @@ func TestJoinByAnotherProtocol(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := serve(t)
-			log := &fronttest.Records{}
+			log := &fronttest.LogBuffer{}
 			p := servePeers(t, s, log, test.mode)
 			body := `{"memberId":"5","name":"n5","peerUrl":"` + test.theirs + `://127.0.0.1:7005","clientUrl":"http://127.0.0.1:4005","understood":{"protocol":"4","commands":"1-2","snapshots":"1-2"}}`
 			r := p.Dial().Do("POST", joinPath, body)
@@ -47,7 +47,7 @@ func TestJoinOverTLS(t *testing.T) {
 	dial := func(ctx context.Context, addr string) (net.Conn, error) {
 		return (&tls.Dialer{Config: &tls.Config{RootCAs: fronttest.CA().Pool()}}).DialContext(ctx, "tcp", addr)
 	}
-	answer, err := Seeds{Dial: dial}.joinThrough(t.Context(), p.Addr, JoinRequest{MemberID: 5, Name: "n5", PeerURL: "https://127.0.0.1:7005", ClientURL: "https://127.0.0.1:4005", Understood: actors.Understood()})
+	answer, err := Seeds{Dial: dial}.joinVia(t.Context(), p.Addr, JoinRequest{MemberID: 5, Name: "n5", PeerURL: "https://127.0.0.1:7005", ClientURL: "https://127.0.0.1:4005", Understood: actors.Understood()})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -10,12 +10,12 @@ import (
 	"time"
 )
 
-// joinPause is the pause between two rounds of asking all seeds.
-const joinPause = time.Second
+// joinInterval is the pause between two rounds of asking all seeds.
+const joinInterval = time.Second
 
 var (
 	// ErrNoSeed says that no seed can be joined, however often this machine retries.
-	ErrNoSeed = errors.New("no machine of -C lets this one join")
+	ErrNoSeed = errors.New("no machine of -C can be joined")
 	// ErrPlain is what a Dial fails with if the peer does not speak TLS and this machine
 	// does: a retry there does not help.
 	ErrPlain = errors.New("speaks plain HTTP with other machines, and this machine TLS; start both with -serverCert and -serverKey, or both without")
@@ -33,20 +33,20 @@ type Seeds struct {
 // Join asks one seed after the other until one lets this machine join, the cluster has
 // refused it (ErrRefused, ErrUncertified), or a retry would not help (ErrNoSeed). It fails
 // after the last round, or when ctx ends.
-func (s Seeds) Join(ctx context.Context, ask JoinRequest) (*JoinAnswer, error) {
-	var faults []string
-	for try := range s.Rounds {
-		if try > 0 {
+func (s Seeds) Join(ctx context.Context, request JoinRequest) (*JoinAnswer, error) {
+	var failures []string
+	for round := range s.Rounds {
+		if round > 0 {
 			select {
-			case <-time.After(joinPause):
+			case <-time.After(joinInterval):
 			case <-ctx.Done():
 			}
 		}
-		faults = faults[:0]
-		hopeless := 0
+		failures = failures[:0]
+		permanent := 0
 		for _, addr := range s.Addrs {
 			attempt, cancel := context.WithTimeout(ctx, s.Timeout)
-			answer, err := s.joinThrough(attempt, addr, ask)
+			answer, err := s.joinVia(attempt, addr, request)
 			cancel()
 			if ctx.Err() != nil {
 				return nil, ctx.Err()
@@ -59,14 +59,14 @@ func (s Seeds) Join(ctx context.Context, ask JoinRequest) (*JoinAnswer, error) {
 				return nil, err
 			}
 			if errors.Is(err, ErrNoMember) || errors.Is(err, ErrPlain) {
-				hopeless++
+				permanent++
 			}
-			faults = append(faults, err.Error())
-			s.Log.Warn("cannot join yet", "try", try+1, "of", s.Rounds, "error", err)
+			failures = append(failures, err.Error())
+			s.Log.Warn("cannot join yet", "round", round+1, "of", s.Rounds, "error", err)
 		}
-		if hopeless == len(s.Addrs) {
-			return nil, fmt.Errorf("%w: %s", ErrNoSeed, strings.Join(faults, "; "))
+		if permanent == len(s.Addrs) {
+			return nil, fmt.Errorf("%w: %s", ErrNoSeed, strings.Join(failures, "; "))
 		}
 	}
-	return nil, fmt.Errorf("no machine of %s lets this one join: %s", strings.Join(s.Addrs, ","), strings.Join(faults, "; "))
+	return nil, fmt.Errorf("cannot join through any machine of %s: %s", strings.Join(s.Addrs, ","), strings.Join(failures, "; "))
 }

@@ -29,19 +29,19 @@ const (
 
 // autoTLS returns the files of a self-signed certificate for the client port, and makes them
 // if there are none that are usable. The directory is locked.
-func autoTLS(p *place, host string, log *slog.Logger) (credentials.Files, error) {
+func autoTLS(p *dataDir, host string, log *slog.Logger) (credentials.Files, error) {
 	files := credentials.Files{Flags: "-client", Cert: filepath.Join(p.path, autoTLSCert), Key: filepath.Join(p.path, autoTLSKey)}
 	fault, err := pairFault(p.fsys, host, time.Now())
 	if err != nil || fault == "" {
 		return files, err
 	}
-	log.Info("making a certificate for the client port, which clients accept with its file as their CA", "file", files.Cert, "because", fault)
+	log.Info("making a self-signed certificate for the client port; clients verify it with this file as their CA", "file", files.Cert, "because", fault)
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
 		return files, err
 	}
 	template := &x509.Certificate{
-		SerialNumber: new(big.Int).SetUint64(random()),
+		SerialNumber: new(big.Int).SetUint64(randomID()),
 		Subject:      pkix.Name{CommonName: autoTLSName},
 		NotBefore:    time.Now().Add(-time.Hour), // clocks differ
 		NotAfter:     time.Now().Add(autoTLSLife),
@@ -99,15 +99,15 @@ func pairFault(fsys vfs.FS, host string, now time.Time) (string, error) {
 	_, err = tls.X509KeyPair(certPEM, keyPEM)
 	switch {
 	case cert == nil || err != nil:
-		return "what is there is damaged, or does not fit together", nil
+		return "the existing pair is damaged or does not match", nil
 	case !private:
-		return "others than this machine could read or write the key that is there", nil
+		return "other users could read or write the existing key", nil
 	case now.Before(cert.NotBefore):
-		return "the one that is there is not valid yet", nil
+		return "the existing one is not valid yet", nil
 	case cert.NotAfter.Sub(now) <= autoTLSSpare:
-		return "the one that is there expires soon, or has expired", nil
+		return "the existing one has expired or expires soon", nil
 	case cert.VerifyHostname(host) != nil:
-		return "the one that is there is for other hosts", nil
+		return "the existing one is for other hosts", nil
 	}
 	return "", nil
 }

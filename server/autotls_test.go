@@ -43,7 +43,7 @@ func TestAutoTLSPair(t *testing.T) {
 		{name: "years later", now: now.AddDate(2, 0, 0), fault: "expire"},
 		{name: "years before", now: now.AddDate(-2, 0, 0), fault: "not valid yet"},
 	} {
-		dir := dataDir(t)
+		dir := tempDataDir(t)
 		at, files := madePair(t, dir)
 		if test.change != nil {
 			if err := test.change(files.Cert, files.Key); err != nil {
@@ -77,7 +77,7 @@ func TestAutoTLSPair(t *testing.T) {
 // nor a pair that another user has left is used or overwritten.
 func TestAutoTLSOfSomebodyElse(t *testing.T) {
 	pair := certtest.New("CA").Issue("127.0.0.1")
-	dir := dataDir(t)
+	dir := tempDataDir(t)
 	lay(t, dir, map[string]string{autoTLSCert: string(pair.Cert), autoTLSKey: string(pair.Key)})
 	before := contents(t, dir)
 	if err := takeAll(t, dir, false); err == nil || !strings.Contains(err.Error(), "-clientCert") || !strings.Contains(err.Error(), autoTLSKey) {
@@ -92,7 +92,7 @@ func TestAutoTLSOfSomebodyElse(t *testing.T) {
 	if os.Geteuid() != 0 {
 		return // nobody but root can give files away
 	}
-	dir = dataDir(t)
+	dir = tempDataDir(t)
 	_, files := madePair(t, dir)
 	planted, err := os.ReadFile(files.Cert)
 	if err != nil {
@@ -120,13 +120,13 @@ func TestAutoTLSOfSomebodyElse(t *testing.T) {
 }
 
 // madePair makes a pair of certificate and key in a data directory.
-func madePair(t *testing.T, dir string) (*place, credentials.Files) {
+func madePair(t *testing.T, dir string) (*dataDir, credentials.Files) {
 	t.Helper()
 	fsys, err := vfs.Dir(dir)
 	if err != nil {
 		t.Fatal(err)
 	}
-	at := &place{path: dir, fsys: fsys}
+	at := &dataDir{path: dir, fsys: fsys}
 	files, err := autoTLS(at, "127.0.0.1", quiet)
 	if err != nil {
 		t.Fatal(err)

@@ -15,8 +15,8 @@ import (
 // anything is touched.
 func (c *Config) Validate() error {
 	switch {
-	case c.RequestTimeout < minRequestTime || c.RequestTimeout > maxRequestTime:
-		return fmt.Errorf("-request-timeout %s: want %s to %s", c.RequestTimeout, minRequestTime, maxRequestTime)
+	case c.RequestTimeout < minRequestTimeout || c.RequestTimeout > maxRequestTimeout:
+		return fmt.Errorf("-request-timeout %s: want %s to %s", c.RequestTimeout, minRequestTimeout, maxRequestTimeout)
 	case c.Heartbeat < minHeartbeat || c.Heartbeat > maxHeartbeat:
 		return fmt.Errorf("-heartbeat %s: want %s to %s", c.Heartbeat, minHeartbeat, maxHeartbeat)
 	case c.Election < 5*c.Heartbeat || c.Election > 100*c.Heartbeat:
@@ -24,13 +24,13 @@ func (c *Config) Validate() error {
 	case c.MaxMembers < 1 || c.MaxMembers > maxMembersLimit:
 		return fmt.Errorf("-maxsize %d: want 1 to %d", c.MaxMembers, maxMembersLimit)
 	case c.AutoTLS && c.ClientTLS.Given():
-		return errors.New("-auto-tls and -clientCert, -clientKey, -clientCAFile or -clientCRLFile exclude each other")
+		return errors.New("-auto-tls and -clientCert, -clientKey, -clientCAFile or -clientCRLFile are mutually exclusive")
 	case len(c.AllowedCN) > 0 && len(c.AllowedHostname) > 0:
-		return errors.New("-serverAllowedCN and -serverAllowedHostname exclude each other: one or the other is demanded of machines")
+		return errors.New("-serverAllowedCN and -serverAllowedHostname are mutually exclusive")
 	case len(c.AllowedCN)+len(c.AllowedHostname) > 0 && c.PeerTLS.CA == "":
-		return errors.New("-serverAllowedCN and -serverAllowedHostname demand something of certificates that are verified: give -serverCAFile, too")
+		return errors.New("-serverAllowedCN and -serverAllowedHostname need certificates that are verified: give -serverCAFile, too")
 	case c.ForceNewCluster && c.StartOver:
-		return errors.New("-force-new-cluster keeps the data and -f deletes it: they exclude each other")
+		return errors.New("-force-new-cluster keeps the data and -f deletes it: they are mutually exclusive")
 	case c.JoinRetries < 1:
 		return fmt.Errorf("-r %d: want at least 1", c.JoinRetries)
 	case c.MaxBody < 1 || c.MaxBody > maxBodyLimit:
@@ -52,7 +52,7 @@ func (c *Config) Validate() error {
 			return fmt.Errorf("-host-whitelist %q: %w", host, err)
 		}
 	}
-	known := c.completed(stored{})
+	known := c.withDefaults(stored{})
 	if err := known.checkAddresses(); err != nil {
 		return err
 	}
@@ -110,18 +110,18 @@ func (c *Config) checkAddresses() error {
 			return fmt.Errorf("%s %q: %w", addr.flag, addr.value, err)
 		}
 	}
-	if clients, peers := c.advertised(c.ClientAddr), c.advertised(c.PeerAddr); clash(clients, peers) {
-		return fmt.Errorf("-c %s and -s %s are one address, and clients and machines need one each: give them different ports", clients, peers)
+	if clients, peers := c.advertised(c.ClientAddr), c.advertised(c.PeerAddr); conflict(clients, peers) {
+		return fmt.Errorf("-c %s and -s %s are the same address, and clients and peers need one each: give them different ports", clients, peers)
 	}
 	clients, peers := c.listenAddr(c.ClientListen, c.ClientAddr), c.listenAddr(c.PeerListen, c.PeerAddr)
-	if clash(clients, peers) {
+	if conflict(clients, peers) {
 		return fmt.Errorf("this machine cannot listen at %s for clients and at %s for other machines: give them different ports (-c, -s, -cl, -sl)", clients, peers)
 	}
 	return nil
 }
 
-// clash reports whether two addresses cannot both be listened at.
-func clash(a, b string) bool {
+// conflict reports whether two addresses cannot both be listened at.
+func conflict(a, b string) bool {
 	hostA, portA, _ := net.SplitHostPort(a)
 	hostB, portB, _ := net.SplitHostPort(b)
 	return portA == portB && portA != "0" && (hostA == hostB || endpoint.Unspecified(hostA) || endpoint.Unspecified(hostB))
@@ -175,12 +175,12 @@ func ParseSeed(seed, host string) (string, error) {
 func (c *Config) checkName() error {
 	if c.Name != "" {
 		if err := endpoint.CheckName(c.Name); err != nil {
-			return fmt.Errorf("-n %q: this cannot be a name: %w", c.Name, err)
+			return fmt.Errorf("-n %q: not a valid name: %w", c.Name, err)
 		}
 		return nil
 	}
 	if err := endpoint.CheckName(c.machineName()); err != nil {
-		return fmt.Errorf("the name of this machine would be %s, and cannot be: %w; give it one with -n", c.machineName(), err)
+		return fmt.Errorf("the name of this machine would be %s, which is not valid: %w; give it one with -n", c.machineName(), err)
 	}
 	return nil
 }
@@ -200,7 +200,7 @@ func hostPort(addr, host string) (string, error) {
 	}
 	n, err := strconv.ParseUint(port, 10, 16)
 	if err != nil {
-		return "", fmt.Errorf("%w, and %q is no port: ports are numbers up to 65535", want, port)
+		return "", fmt.Errorf("%w, and %q is not a port: ports are numbers up to 65535", want, port)
 	}
 	if h == "" {
 		h = host

@@ -52,8 +52,8 @@ type Config struct {
 	CORS           []string      // (-cors) origins whose pages may use the API, or *
 	HostWhitelist  []string      // (-host-whitelist) further names by which clients may call this machine, or *
 
-	ClientTLS       credentials.Files // (-clientCert and so on) for the port for clients
-	PeerTLS         credentials.Files // (-serverCert and so on) for the port for other machines, both ways
+	ClientTLS       credentials.Files // (-clientCert and so on) for the client port
+	PeerTLS         credentials.Files // (-serverCert and so on) for the peer port, both ways
 	AutoTLS         bool              // (-auto-tls) make the certificate for clients in the data directory
 	AllowedCN       []string          // (-serverAllowedCN) common names, one of which a machine's certificate must have
 	AllowedHostname []string          // (-serverAllowedHostname) host names, one of which a machine's certificate must have
@@ -72,22 +72,22 @@ const (
 
 // Bounds of the configuration. A limit of 0 connections stands for "as many as open files allow".
 const (
-	minHeartbeat    = 10 * time.Millisecond
-	maxHeartbeat    = 10 * time.Second
-	maxMembersLimit = store.MaxMembers
-	maxHistory      = store.MaxHistory
-	maxBodyLimit    = store.MaxValue
-	maxRequestTime  = 10 * time.Minute
-	minRequestTime  = time.Second
-	reservedFiles   = 256 // open files that are not client connections, at least
+	minHeartbeat      = 10 * time.Millisecond
+	maxHeartbeat      = 10 * time.Second
+	maxMembersLimit   = store.MaxMembers
+	maxHistory        = store.MaxHistory
+	maxBodyLimit      = store.MaxValue
+	maxRequestTimeout = 10 * time.Minute
+	minRequestTimeout = time.Second
+	reservedFiles     = 256 // open files that are not client connections, at least
 )
 
 // The open files that connections with other machines need. A member has two streams and
 // sometimes a snapshot in each direction, and may open one before the one that it supersedes
 // has ended.
 const (
-	peerConnections      = 32 // at the port for machines: joins and requests
-	newcomersPerMember   = 2  // all of them may dial at once
+	peerConnections      = 32 // at the peer port: joins and requests
+	pendingPerMember     = 2  // all of them may dial at once
 	connectionsPerMember = 4  // at that port
 	filesPerMember       = 10 // in both directions, with a share of peerConnections
 )
@@ -112,9 +112,9 @@ func Defaults() Config {
 	}
 }
 
-// completed returns the configuration with the remembered values and the defaults for what
+// withDefaults returns the configuration with the remembered values and the defaults for what
 // was not given.
-func (c *Config) completed(s stored) *Config {
+func (c *Config) withDefaults(s stored) *Config {
 	with := *c
 	with.Name = cmp.Or(c.Name, s.Name)
 	with.ClientAddr = cmp.Or(c.ClientAddr, s.ClientAddr, DefaultClientAddr)

@@ -15,39 +15,39 @@ import (
 	"etcd/witness"
 )
 
-// place is a data directory as a start finds it.
-type place struct {
-	path   string
-	shared bool     // others may write in it
-	fsys   vfs.FS   // nil while there is no directory
-	made   []string // the missing directories that this start creates, innermost first
-	strays []string // the files of others in it, if this program has never run there
+// dataDir is a data directory as a start finds it.
+type dataDir struct {
+	path    string
+	shared  bool     // others may write in it
+	fsys    vfs.FS   // nil while there is no directory
+	created []string // the missing directories that this start creates, innermost first
+	foreign []string // the files of others in it, if this program has never run there
 }
 
 // inspect examines a data directory without creating anything, and refuses one that is not of
 // this program, or not safe from other users. shared says that these are trusted with it.
-func inspect(path string, shared, startOver bool) (*place, error) {
-	p := &place{path: path, shared: shared}
+func inspect(path string, shared, startOver bool) (*dataDir, error) {
+	p := &dataDir{path: path, shared: shared}
 	if info, err := os.Stat(path); err == nil && !info.IsDir() {
 		return nil, errors.New("this is not a directory; name another one with -d")
 	}
 	if !shared {
 		if err := vfs.CheckDir(path); err != nil {
-			return nil, bare(err)
+			return nil, withoutPath(err)
 		}
 	}
 	for dir := filepath.Clean(path); ; dir = filepath.Dir(dir) {
 		if _, err := os.Lstat(dir); !errors.Is(err, fs.ErrNotExist) {
 			break
 		}
-		p.made = append(p.made, dir)
+		p.created = append(p.created, dir)
 	}
-	if len(p.made) > 0 {
+	if len(p.created) > 0 {
 		return p, nil
 	}
-	found, err := recognise(os.DirFS(path))
+	found, err := detectOtherEtcd(os.DirFS(path))
 	if err != nil {
-		return nil, bare(err)
+		return nil, withoutPath(err)
 	}
 	if found != "" {
 		return nil, fmt.Errorf("this is %s, which this version does not read. Nothing was changed, and -f deletes none of it. "+
@@ -59,7 +59,7 @@ func inspect(path string, shared, startOver bool) (*place, error) {
 	if err := errors.Join(wal.Check(p.fsys), witness.Check(p.fsys)); err != nil {
 		return nil, err
 	}
-	s, err := load(p.fsys)
+	s, err := loadStored(p.fsys)
 	if err != nil {
 		return nil, err
 	}
@@ -74,13 +74,13 @@ func inspect(path string, shared, startOver bool) (*place, error) {
 			"Put back what was moved or deleted. If it is lost for good and the cluster has other members, remove this machine through one " +
 			"of them (GET /v2/members, DELETE /v2/members/ID) and start it once with -f and -C; if it was alone, -f starts an empty cluster")
 	default:
-		p.strays = slices.DeleteFunc(names, isOwn)
+		p.foreign = slices.DeleteFunc(names, isOwn)
 	}
 	return p, nil
 }
 
-// bare returns an error without the path, which the caller adds itself.
-func bare(err error) error {
+// withoutPath returns an error without the path, which the caller adds itself.
+func withoutPath(err error) error {
 	if of, ok := errors.AsType[*fs.PathError](err); ok {
 		return of.Err
 	}
@@ -99,8 +99,8 @@ func isOwn(name string) bool {
 		slices.Contains(ownFiles, name) || name == "lost+found"
 }
 
-// recognise names the other version of etcd to which a directory belongs; "" if to none.
-func recognise(dir fs.FS) (found string, err error) {
+// detectOtherEtcd names the other version of etcd to which a directory belongs; "" if to none.
+func detectOtherEtcd(dir fs.FS) (found string, err error) {
 	entries, err := fs.ReadDir(dir, ".")
 	if err != nil {
 		return "", err
@@ -136,7 +136,7 @@ func recognise(dir fs.FS) (found string, err error) {
 }
 
 // open opens the directory, creating it if it is missing.
-func (p *place) open() (err error) {
+func (p *dataDir) open() (err error) {
 	if p.shared {
 		p.fsys, err = vfs.SharedDir(p.path)
 	} else {
@@ -145,9 +145,9 @@ func (p *place) open() (err error) {
 	return err
 }
 
-// take creates the directory if it is missing, and locks it against other processes until
+// acquire creates the directory if it is missing, and locks it against other processes until
 // the result is closed. Nothing else is written before.
-func (p *place) take() (io.Closer, error) {
+func (p *dataDir) acquire() (io.Closer, error) {
 	if p.fsys == nil {
 		if err := p.open(); err != nil {
 			return nil, err
@@ -164,28 +164,28 @@ func (p *place) take() (io.Closer, error) {
 }
 
 // warn logs what is suspicious about the directory but no reason to refuse it.
-func (p *place) warn(log *slog.Logger) {
+func (p *dataDir) warn(log *slog.Logger) {
 	if p.shared {
 		if err := vfs.CheckDir(p.path); err != nil {
-			log.Warn("-trust-data-dir: others decide what this machine holds and does", "because", err)
+			log.Warn("-trust-data-dir: other users can change what this machine holds and does", "because", err)
 		}
 	}
-	if len(p.strays) > 0 {
+	if len(p.foreign) > 0 {
 		log.Warn("the data directory is new to this machine, and not empty: is it the right one? What was there is left alone",
-			"data", p.path, "files", len(p.strays), "one", p.strays[0])
+			"data", p.path, "files", len(p.foreign), "one", p.foreign[0])
 	}
 }
 
 // discard removes what a refused start has left in a directory that it created: nobody has
 // become a member with it.
-func (p *place) discard() {
-	if len(p.made) == 0 || p.fsys == nil {
+func (p *dataDir) discard() {
+	if len(p.created) == 0 || p.fsys == nil {
 		return
 	}
 	for _, name := range append(slices.Clone(ownFiles), wal.LockName) {
 		_ = p.fsys.Remove(name) // a directory that is not empty stays
 	}
-	for _, dir := range p.made {
+	for _, dir := range p.created {
 		if os.Remove(dir) != nil {
 			return
 		}

@@ -15,8 +15,8 @@ import (
 
 const storedWhole = `{"name":"a","clientAddr":"","peerAddr":""}`
 
-// dataDir returns an empty directory, in which nobody else can write whatever the umask is.
-func dataDir(t *testing.T) string {
+// tempDataDir returns an empty directory, in which nobody else can write whatever the umask is.
+func tempDataDir(t *testing.T) string {
 	t.Helper()
 	dir := filepath.Join(t.TempDir(), "data")
 	if err := os.Mkdir(dir, 0o700); err != nil {
@@ -113,7 +113,7 @@ func TestInspect(t *testing.T) {
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
-			dir := dataDir(t)
+			dir := tempDataDir(t)
 			lay(t, dir, test.files)
 			before := contents(t, dir)
 			for _, startOver := range []bool{false, true} {
@@ -146,7 +146,7 @@ func takeAll(t *testing.T, dir string, shared bool) (err error) {
 	if err != nil {
 		return err
 	}
-	lock, err := p.take()
+	lock, err := p.acquire()
 	if err != nil {
 		return err
 	}
@@ -165,7 +165,7 @@ func TestStartOverDeletesOnlyItsOwn(t *testing.T) {
 		"witness": "etcdwit1 damaged", "config.json": storedWhole,
 	}
 	others := map[string]string{"a.wallet": "1", "notes.txt": "2", "lost+found/": "", "b.snap.tmp": "3", "config.json.tmp": "4", "wal.d/x.wal": "5"}
-	dir := dataDir(t)
+	dir := tempDataDir(t)
 	lay(t, dir, own)
 	lay(t, dir, others)
 	startOver := func() error {
@@ -173,7 +173,7 @@ func TestStartOverDeletesOnlyItsOwn(t *testing.T) {
 		if err != nil {
 			return err
 		}
-		lock, err := p.take()
+		lock, err := p.acquire()
 		if err != nil {
 			return err
 		}
@@ -210,7 +210,7 @@ func TestStartOverDeletesOnlyItsOwn(t *testing.T) {
 
 // TestLockedFirst checks that a start which finds the directory in use writes nothing.
 func TestLockedFirst(t *testing.T) {
-	dir := dataDir(t)
+	dir := tempDataDir(t)
 	fsys, err := vfs.Dir(dir)
 	if err != nil {
 		t.Fatal(err)
@@ -232,7 +232,7 @@ func TestLockedFirst(t *testing.T) {
 // TestLockKeepsContent checks that the content of a file called lock is kept: it may be
 // somebody else's.
 func TestLockKeepsContent(t *testing.T) {
-	dir := dataDir(t)
+	dir := tempDataDir(t)
 	lay(t, dir, map[string]string{"lock": "a pid, perhaps"})
 	if err := takeAll(t, dir, false); err != nil {
 		t.Fatal(err)
@@ -246,13 +246,13 @@ func TestLockKeepsContent(t *testing.T) {
 func TestDiscard(t *testing.T) {
 	above := t.TempDir()
 	path := filepath.Join(above, "a", "b")
-	use := func() *place {
+	use := func() *dataDir {
 		t.Helper()
 		p, err := inspect(path, false, false)
 		if err != nil {
 			t.Fatal(err)
 		}
-		lock, err := p.take()
+		lock, err := p.acquire()
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -16,22 +16,22 @@ import (
 	"etcd/transport"
 )
 
-// askTime bounds how long -force-new-cluster waits for the other members, all of which are
+// probeTimeout bounds how long -force-new-cluster waits for the other members, all of which are
 // asked at once.
-const askTime = 3 * time.Second
+const probeTimeout = 3 * time.Second
 
 // forceNewCluster carries out -force-new-cluster: it refounds the cluster with this machine
 // as its only member and the data of the one before. A flag that stays on the command line
 // does nothing at later starts, neither while the machine is alone nor once its cluster has grown.
-func forceNewCluster(ctx context.Context, p *place, disk *actors.Disk, addr string, dial dialer, log *slog.Logger) error {
+func forceNewCluster(ctx context.Context, p *dataDir, disk *actors.Disk, addr string, dial dialer, log *slog.Logger) error {
 	switch {
 	case disk.New || disk.Joining():
-		return errors.New("-force-new-cluster: there is no data here to go on with; start it where a member of the cluster has its data")
+		return errors.New("-force-new-cluster: there is no data here to continue with; start it where a member of the cluster has its data")
 	case disk.Alone():
 		log.Warn("-force-new-cluster changes nothing: this machine is the only member of its cluster already. Leave it out")
 		return nil
 	}
-	s, err := load(p.fsys)
+	s, err := loadStored(p.fsys)
 	if err != nil {
 		return err
 	}
@@ -47,8 +47,8 @@ func forceNewCluster(ctx context.Context, p *place, disk *actors.Disk, addr stri
 	if err != nil {
 		return fmt.Errorf("-force-new-cluster: %w", err)
 	}
-	former, cluster := disk.Identity, random()
-	present := answering(ctx, transport.Config{ClusterID: former.ClusterID, MemberID: former.MemberID, Addr: addr, Dial: dial, Dead: askTime}, refounding)
+	former, cluster := disk.Identity, randomID()
+	present := reachableVoters(ctx, transport.Config{ClusterID: former.ClusterID, MemberID: former.MemberID, Addr: addr, Dial: dial, Dead: probeTimeout}, refounding)
 	if ctx.Err() != nil {
 		return ctx.Err()
 	}
@@ -57,13 +57,13 @@ func forceNewCluster(ctx context.Context, p *place, disk *actors.Disk, addr stri
 		voting++
 	}
 	if majority := len(refounding.Voters)/2 + 1; voting >= majority {
-		return fmt.Errorf("-force-new-cluster is for a majority that is lost for good, and it is not: of %d voters these run besides this machine: %s. Nothing was changed. "+
-			"Start this machine without the flag. To give up the cluster of the others all the same, stop them first", len(refounding.Voters), describe(present))
+		return fmt.Errorf("-force-new-cluster is for a majority that is lost for good, and it is not: of %d voters these are running besides this machine: %s. Nothing was changed. "+
+			"Start this machine without the flag. To give up the cluster of the others all the same, stop them first", len(refounding.Voters), describeMembers(present))
 	}
 	// Before the change, because there is no way back and a crash may follow it.
 	log.Warn("-force-new-cluster: THIS MACHINE BECOMES A CLUSTER OF ITS OWN, with all data up to the last entry it has. "+
-		"What only the others had is lost. They are no members any more and must not be started with their data again",
-		"lastEntry", disk.LastIndex(), "without", describe(refounding.Without),
+		"What only the others had is lost. They are no longer members and must not be started with their data again",
+		"lastEntry", disk.LastIndex(), "without", describeMembers(refounding.Without),
 		"cluster", actors.MemberID(cluster), "formerCluster", actors.MemberID(former.ClusterID))
 	if err := refounding.CarryOut(cluster); err != nil {
 		return fmt.Errorf("-force-new-cluster: %w", err)
@@ -72,9 +72,9 @@ func forceNewCluster(ctx context.Context, p *place, disk *actors.Disk, addr stri
 	return nil
 }
 
-// sayRefounded logs that -force-new-cluster was carried out at an earlier start, which may
+// logRefounded logs that -force-new-cluster was carried out at an earlier start, which may
 // have crashed before it logged that itself.
-func sayRefounded(log *slog.Logger, disk *actors.Disk) {
+func logRefounded(log *slog.Logger, disk *actors.Disk) {
 	if disk.Identity.FormerClusterID == 0 || !disk.Alone() {
 		return
 	}
@@ -82,41 +82,41 @@ func sayRefounded(log *slog.Logger, disk *actors.Disk) {
 	for _, id := range disk.Former() {
 		without = append(without, actors.MemberID(id))
 	}
-	log.Warn("THIS MACHINE IS A CLUSTER OF ITS OWN since -force-new-cluster was carried out. The others are no members any more and must not be started with their data again",
+	log.Warn("THIS MACHINE IS A CLUSTER OF ITS OWN since -force-new-cluster was carried out. The others are no longer members and must not be started with their data again",
 		"without", strings.Join(without, ", "),
 		"cluster", actors.MemberID(disk.Identity.ClusterID), "formerCluster", actors.MemberID(disk.Identity.FormerClusterID))
 }
 
-// answering returns the other voters that answer at the address in this machine's data.
-func answering(ctx context.Context, self transport.Config, r *actors.Refounding) []store.Member {
-	runs := make([]bool, len(r.Without))
-	var asking sync.WaitGroup
+// reachableVoters returns the other voters that answer at the address in this machine's data.
+func reachableVoters(ctx context.Context, self transport.Config, r *actors.Refounding) []store.Member {
+	reachable := make([]bool, len(r.Without))
+	var probes sync.WaitGroup
 	for i, m := range r.Without {
 		if slices.Contains(r.Voters, m.ID) {
-			asking.Go(func() {
+			probes.Go(func() {
 				addr, err := endpoint.Address(m.PeerURL)
 				if err != nil {
 					return // added by an earlier version; nobody has ever reached it there
 				}
 				p, err := transport.Ask(ctx, self, addr, "")
 				refused, _ := errors.AsType[*transport.RefusedError](err)
-				runs[i] = err == nil && p.Member == m.ID ||
+				reachable[i] = err == nil && p.Member == m.ID ||
 					refused != nil && refused.Status == transport.StatusUncertified // by a machine of this cluster
 			})
 		}
 	}
-	asking.Wait()
+	probes.Wait()
 	var present []store.Member
 	for i, m := range r.Without {
-		if runs[i] {
+		if reachable[i] {
 			present = append(present, m)
 		}
 	}
 	return present
 }
 
-// describe names members for people.
-func describe(members []store.Member) string {
+// describeMembers names members for people.
+func describeMembers(members []store.Member) string {
 	names := make([]string, len(members))
 	for i, m := range members {
 		names[i] = fmt.Sprintf("%s (%s, %s)", m.Name, actors.MemberID(m.ID), m.PeerURL)

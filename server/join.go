@@ -17,13 +17,13 @@ import (
 	"etcd/wal"
 )
 
-// machines returns those of -C or -CF, host:port each, which this machine dials by scheme.
-func (c *Config) machines(scheme string) ([]string, error) {
+// seeds returns those of -C or -CF, host:port each, which this machine dials by scheme.
+func (c *Config) seeds(scheme string) ([]string, error) {
 	addrs := make([]string, len(c.Join))
 	for i, seed := range c.Join {
 		given, addr, ok := strings.Cut(seed, "://")
 		if ok && given != scheme {
-			return nil, fmt.Errorf("-C %s: this machine reaches others only by %s; -serverCert and -serverKey decide, and are the same for all machines of a cluster", seed, scheme)
+			return nil, fmt.Errorf("-C %s: this machine dials peers only by %s; -serverCert and -serverKey decide, and are the same for all machines of a cluster", seed, scheme)
 		}
 		if !ok {
 			addr = seed
@@ -33,29 +33,29 @@ func (c *Config) machines(scheme string) ([]string, error) {
 	return addrs, nil
 }
 
-// others returns the machines of -C or -CF without this one, which listens at own.
-func (c *Config) others(scheme string, own net.Listener, log *slog.Logger) ([]string, error) {
-	addrs, err := c.machines(scheme)
+// otherSeeds returns the machines of -C or -CF without this one, which listens at own.
+func (c *Config) otherSeeds(scheme string, own net.Listener, log *slog.Logger) ([]string, error) {
+	addrs, err := c.seeds(scheme)
 	if err != nil {
 		return nil, err
 	}
-	advertised := c.reached(c.PeerAddr, own)
+	advertised := c.advertisedAs(c.PeerAddr, own)
 	_, ownPort, _ := net.SplitHostPort(own.Addr().String())
 	others := slices.DeleteFunc(slices.Clone(addrs), func(addr string) bool {
 		host, port, _ := net.SplitHostPort(addr)
-		return addr == advertised || addr == own.Addr().String() || port == ownPort && listensFor(own, host)
+		return addr == advertised || addr == own.Addr().String() || port == ownPort && listensOn(own, host)
 	})
 	switch {
 	case len(addrs) > 0 && len(others) == 0:
 		return nil, fmt.Errorf("-C %s is this machine itself: name another machine of the cluster to join, or leave -C out to found one", strings.Join(addrs, ","))
 	case len(others) < len(addrs):
-		log.Warn("-C names this machine itself, too; the others are asked", "addrs", strings.Join(addrs, ","))
+		log.Warn("-C names this machine itself, too; only the others are asked", "addrs", strings.Join(addrs, ","))
 	}
 	return others, nil
 }
 
-// listensFor reports whether dialling host reaches a listener of this host.
-func listensFor(own net.Listener, host string) bool {
+// listensOn reports whether dialling host reaches a listener of this host.
+func listensOn(own net.Listener, host string) bool {
 	at, ok := own.Addr().(*net.TCPAddr)
 	if !ok || !endpoint.OnThisHost(host) {
 		return false
@@ -64,42 +64,42 @@ func listensFor(own net.Listener, host string) bool {
 	return at.IP.IsUnspecified() || ip == nil && at.IP.IsLoopback() || ip.Equal(at.IP) || ip != nil && ip.IsUnspecified()
 }
 
-// known is what a start knows of the other members before it has contacted any.
-type known struct {
+// knownPeers is what a start knows of the other members before it has contacted any.
+type knownPeers struct {
 	seeds []store.Member // as learnt when joining
 	hints []string       // where other members may be, host:port
 }
 
-// establish gives an empty data directory its identity: that of a cluster of its own,
+// foundOrJoin gives an empty data directory its identity: that of a cluster of its own,
 // or of a machine that joins. To one that is a member already, -C says where others may be.
-func establish(ctx context.Context, c *Config, disk *actors.Disk, p *place, member store.Member, tls security, peers net.Listener, log *slog.Logger) (known, error) {
-	addrs, err := c.others(scheme(tls.peers), peers, log)
+func foundOrJoin(ctx context.Context, c *Config, disk *actors.Disk, p *dataDir, member store.Member, tls security, peers net.Listener, log *slog.Logger) (knownPeers, error) {
+	addrs, err := c.otherSeeds(scheme(tls.peers), peers, log)
 	switch {
 	case err != nil:
-		return known{}, err
+		return knownPeers{}, err
 	case !disk.New && !disk.Joining():
 		return hints(disk, p.path, addrs, log)
 	case disk.Joining() && len(addrs) == 0:
-		return known{}, errors.New("this machine has begun to join a cluster and has not got its data yet: start it with -C")
+		return knownPeers{}, errors.New("this machine has begun to join a cluster and has not received its data yet: start it with -C")
 	case len(addrs) == 0:
-		return known{}, disk.Create(wal.Identity{ClusterID: random(), MemberID: random()})
+		return knownPeers{}, disk.Create(wal.Identity{ClusterID: randomID(), MemberID: randomID()})
 	}
 	if unspecified(member.PeerURL) {
 		for _, addr := range addrs {
 			if host, _, err := net.SplitHostPort(addr); err == nil && !endpoint.OnThisHost(host) {
-				return known{}, fmt.Errorf("-C %s is on another host, and machines there cannot reach this one at %s: advertise an address with -h or -s, and listen at all with -sl",
+				return knownPeers{}, fmt.Errorf("-C %s is on another host, and machines there cannot reach this one at %s: advertise an address with -h or -s, and listen on all with -sl",
 					addr, member.PeerURL)
 			}
 		}
 	}
 	id, dial := disk.Identity.MemberID, tls.dial
 	if disk.New {
-		s, err := load(p.fsys)
+		s, err := loadStored(p.fsys)
 		if err != nil {
-			return known{}, err
+			return knownPeers{}, err
 		}
 		if s.Joining == 0 {
-			s.Joining = random()
+			s.Joining = randomID()
 		}
 		id = s.Joining
 		// Stored before any member learns of it, so that a crash in the middle does
@@ -121,29 +121,29 @@ func establish(ctx context.Context, c *Config, disk *actors.Disk, p *place, memb
 		Understood: actors.Understood(),
 	})
 	if err != nil {
-		return known{}, err
+		return knownPeers{}, err
 	}
 	if !disk.New && answer.ClusterID != disk.Identity.ClusterID {
-		return known{}, fmt.Errorf("this machine has begun to join cluster %016x, and %s is cluster %016x: start over with -f", disk.Identity.ClusterID, strings.Join(addrs, ","), answer.ClusterID)
+		return knownPeers{}, fmt.Errorf("this machine has begun to join cluster %016x, and %s is cluster %016x: start over with -f", disk.Identity.ClusterID, strings.Join(addrs, ","), answer.ClusterID)
 	}
 	if disk.New {
 		err = disk.CreateJoined(wal.Identity{ClusterID: answer.ClusterID, MemberID: id}, answer.Term)
 	}
-	return known{seeds: answer.Members}, err
+	return knownPeers{seeds: answer.Members}, err
 }
 
 // hints is what -C means to a machine whose directory belongs to a cluster already.
-func hints(disk *actors.Disk, dir string, addrs []string, log *slog.Logger) (known, error) {
+func hints(disk *actors.Disk, dir string, addrs []string, log *slog.Logger) (knownPeers, error) {
 	switch {
 	case len(addrs) == 0:
 	case disk.Founder():
-		return known{}, fmt.Errorf("this machine has founded a cluster of its own, with the data in %s, and -C asks it to join another one. "+
+		return knownPeers{}, fmt.Errorf("this machine has founded a cluster of its own, with the data in %s, and -C asks it to join another one. "+
 			"To keep that data, start it without -C. To DELETE it and join, start this machine as before, -C included, with -f added once", dir)
 	case disk.Alone():
 		log.Warn("-C is ignored: this machine is the only member of its cluster; leave it out", "addrs", strings.Join(addrs, ","))
 		addrs = nil
 	}
-	return known{hints: addrs}, nil
+	return knownPeers{hints: addrs}, nil
 }
 
 // unspecified reports whether a URL names no machine, such as http://0.0.0.0:7001.
@@ -153,8 +153,8 @@ func unspecified(memberURL string) bool {
 
 // mayBeMember reports whether a start that ended with err before this machine had joined may
 // have made it a member all the same: then its ID must not be forgotten.
-func mayBeMember(p *place, err error) bool {
-	s, readErr := load(p.fsys)
+func mayBeMember(p *dataDir, err error) bool {
+	s, readErr := loadStored(p.fsys)
 	return (readErr != nil || s.Joining != 0) && !errors.Is(err, peerfront.ErrRefused) && !errors.Is(err, peerfront.ErrNoSeed)
 }
 

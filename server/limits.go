@@ -7,10 +7,10 @@ import (
 )
 
 const (
-	mostConnections = 1 << 20 // whatever the limit of open files allows
-	// fewConnections is how many client connections a machine should at least be able to
+	maxConnections = 1 << 20 // whatever the limit of open files allows
+	// wantedConnections is how many client connections a machine should at least be able to
 	// serve: those of a small cluster, each client with a few watches.
-	fewConnections = 500
+	wantedConnections = 500
 	// maxPeerBody bounds the body of a request from another machine over HTTP, in bytes.
 	// Entries and snapshots go over streams.
 	maxPeerBody = 64 << 10
@@ -19,9 +19,9 @@ const (
 // connectionLimit reserves some of the open files for the machine itself: without them
 // it could neither write its log nor reach its peers.
 func (c *Config) connectionLimit(files uint64) int {
-	most := mostConnections
+	most := maxConnections
 	if files <= uint64(most) {
-		most = max(1, int(files)-c.ownFiles())
+		most = max(1, int(files)-c.reservedOpenFiles())
 	}
 	if c.MaxConnections > 0 {
 		return min(c.MaxConnections, most)
@@ -29,16 +29,16 @@ func (c *Config) connectionLimit(files uint64) int {
 	return most
 }
 
-// ownFiles returns how many open files are reserved for what is not a client connection.
-func (c *Config) ownFiles() int { return max(reservedFiles, filesPerMember*c.MaxMembers) }
+// reservedOpenFiles returns how many open files are reserved for what is not a client connection.
+func (c *Config) reservedOpenFiles() int { return max(reservedFiles, filesPerMember*c.MaxMembers) }
 
-// fewFiles describes a limit of open files that is too low for the configured connections,
-// or for fewConnections if none are configured; "" if it is not.
-func (c *Config) fewFiles(files uint64) string {
+// fileLimitWarning describes a limit of open files that is too low for the configured connections,
+// or for wantedConnections if none are configured; "" if it is not.
+func (c *Config) fileLimitWarning(files uint64) string {
 	limit := c.connectionLimit(files)
-	want := min(c.MaxConnections, mostConnections)
+	want := min(c.MaxConnections, maxConnections)
 	if c.MaxConnections == 0 {
-		want = fewConnections
+		want = wantedConnections
 	}
 	if limit >= want {
 		return ""
@@ -48,16 +48,16 @@ func (c *Config) fewFiles(files uint64) string {
 		asked = fmt.Sprintf(", not the %d of -max-connections", c.MaxConnections)
 	}
 	return fmt.Sprintf("the limit of open files is low: %d leave room for %d client connections%s; raise it to %d or more (ulimit -n, LimitNOFILE of systemd)",
-		files, limit, asked, want+c.ownFiles())
+		files, limit, asked, want+c.reservedOpenFiles())
 }
 
-// forPeers bounds the connections at the port for other machines by what these need, so
+// peerConfig bounds the connections at the peer port by what these need, so
 // that they and all clients together stay within the open files, and the size of their
 // requests.
-func (c *Config) forPeers(cfg httpfront.Config) httpfront.Config {
-	cfg.Machines = true
-	cfg.MaxNewcomers = peerConnections + newcomersPerMember*c.MaxMembers
-	cfg.MaxConnections = cfg.MaxNewcomers + connectionsPerMember*c.MaxMembers
+func (c *Config) peerConfig(cfg httpfront.Config) httpfront.Config {
+	cfg.Peer = true
+	cfg.MaxPending = peerConnections + pendingPerMember*c.MaxMembers
+	cfg.MaxConnections = cfg.MaxPending + connectionsPerMember*c.MaxMembers
 	cfg.MaxBody = maxPeerBody
 	return cfg
 }

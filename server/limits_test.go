@@ -15,8 +15,8 @@ func TestOpenFiles(t *testing.T) {
 		warning     string // a part of it
 	}{
 		{"plenty", 1 << 20, 0, 9, 1<<20 - 256, ""},
-		{"no limit", 1 << 63, 0, 9, mostConnections, ""},
-		{"no limit, and more than can be", 1 << 63, 1 << 24, 9, mostConnections, ""},
+		{"no limit", 1 << 63, 0, 9, maxConnections, ""},
+		{"no limit, and more than can be", 1 << 63, 1 << 24, 9, maxConnections, ""},
 		{"what is usual", 1024, 0, 9, 768, ""},
 		{"enough for what was asked", 300, 40, 9, 40, ""},
 		{"low", 300, 0, 9, 44, "300 leave room for 44 client connections; raise it to 756 or more (ulimit -n"},
@@ -28,7 +28,7 @@ func TestOpenFiles(t *testing.T) {
 		if got := c.connectionLimit(test.files); got != test.limit {
 			t.Errorf("%s: limit %d, want %d", test.name, got, test.limit)
 		}
-		if got := c.fewFiles(test.files); (got == "") != (test.warning == "") || !strings.Contains(got, test.warning) {
+		if got := c.fileLimitWarning(test.files); (got == "") != (test.warning == "") || !strings.Contains(got, test.warning) {
 			t.Errorf("%s: %q lacks %q", test.name, got, test.warning)
 		}
 	}

@@ -12,24 +12,24 @@ import (
 
 // listen opens a port. One flag has the advertised address, another the one to listen at if
 // that differs.
-func listen(told, listens, addr string) (net.Listener, error) {
+func listen(advertiseFlag, listenFlag, addr string) (net.Listener, error) {
 	l, err := net.Listen("tcp", addr)
 	switch {
-	case errors.Is(err, errInUse):
-		return nil, fmt.Errorf("%s %s: another process listens there already; stop it, or choose another port", told, addr)
-	case errors.Is(err, errNotHere):
+	case errors.Is(err, errAddrInUse):
+		return nil, fmt.Errorf("%s %s: another process listens there already; stop it, or choose another port", advertiseFlag, addr)
+	case errors.Is(err, errAddrNotAvailable):
 		return nil, fmt.Errorf("%s %s: this host does not have that address; if others reach it there all the same, say with %s where to listen, such as 0.0.0.0:PORT",
-			told, addr, listens)
+			advertiseFlag, addr, listenFlag)
 	case errors.Is(err, errNotPermitted):
-		return nil, fmt.Errorf("%s %s: not permitted; choose a port from 1024 on", told, addr)
+		return nil, fmt.Errorf("%s %s: not permitted; choose a port from 1024 on", advertiseFlag, addr)
 	case err != nil:
-		return nil, fmt.Errorf("%s %s: %w", told, addr, err)
+		return nil, fmt.Errorf("%s %s: %w", advertiseFlag, addr, err)
 	}
 	return l, nil
 }
 
-// reached returns an address as it is advertised, with the port that the kernel chose for 0.
-func (c *Config) reached(addr string, l net.Listener) string {
+// advertisedAs returns an address as it is advertised, with the port that the kernel chose for 0.
+func (c *Config) advertisedAs(addr string, l net.Listener) string {
 	host, port, err := net.SplitHostPort(c.advertised(addr))
 	if err == nil && port == "0" {
 		if tcp, ok := l.Addr().(*net.TCPAddr); ok {
@@ -46,9 +46,9 @@ func onLoopback(l net.Listener) bool {
 	return ok && tcp.IP.IsLoopback()
 }
 
-// hosts returns the names of this machine besides that of the advertised address: those of the
+// allowedHosts returns the names of this machine besides that of the advertised address: those of the
 // command line, and the one at which it listens, if that differs.
-func (c *Config) hosts(listen string) []string {
+func (c *Config) allowedHosts(listen string) []string {
 	hosts := slices.Clone(c.HostWhitelist)
 	if listen != "" {
 		if host, _, err := net.SplitHostPort(c.advertised(listen)); err == nil {
@@ -58,11 +58,11 @@ func (c *Config) hosts(listen string) []string {
 	return hosts
 }
 
-// warnOpen warns if machines on other hosts reach this one without TLS: only the network keeps
+// warnPeerPortOpen warns if machines on other hosts reach this one without TLS: only the network keeps
 // strangers away then. TLS that verifies nobody is warned about elsewhere.
-func warnOpen(log *slog.Logger, peers net.Listener, overTLS bool) {
+func warnPeerPortOpen(log *slog.Logger, peers net.Listener, overTLS bool) {
 	if !overTLS && !onLoopback(peers) {
-		log.Warn("the port for machines can be reached from other hosts without TLS: whoever reaches it can join the cluster, and then read and change everything; "+
+		log.Warn("the peer port can be reached from other hosts without TLS: whoever reaches it can join the cluster, and then read and change everything; "+
 			"keep it on a trusted network, or start all machines with -serverCert, -serverKey and -serverCAFile; see docs/security.md", "address", peers.Addr().String())
 	}
 }
@@ -70,11 +70,11 @@ func warnOpen(log *slog.Logger, peers net.Listener, overTLS bool) {
 // warnUnspecified warns if an advertised address names no machine, such as 0.0.0.0.
 func warnUnspecified(log *slog.Logger, member store.Member) {
 	if unspecified(member.ClientURL) {
-		log.Warn("clients on other hosts cannot use the address that they are told for this machine; advertise one with -h or -c, and listen at all with -cl",
-			"told", member.ClientURL)
+		log.Warn("clients on other hosts cannot use the advertised address of this machine; advertise another one with -h or -c, and listen on all with -cl",
+			"advertised", member.ClientURL)
 	}
 	if unspecified(member.PeerURL) {
-		log.Warn("only machines on this host can form a cluster with this one: those on other hosts cannot use the address that they are told; "+
-			"advertise one with -h or -s, and listen at all with -sl", "told", member.PeerURL)
+		log.Warn("only machines on this host can form a cluster with this one: those on other hosts cannot use its advertised address; "+
+			"advertise another one with -h or -s, and listen on all with -sl", "advertised", member.PeerURL)
 	}
 }

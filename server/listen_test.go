@@ -17,7 +17,7 @@ type listensAt struct {
 
 func (l listensAt) Addr() net.Addr { return &net.TCPAddr{IP: net.ParseIP(l.ip), Port: 7001} }
 
-// A machine warns at its start if strangers may reach its port for machines, and only then.
+// A machine warns at its start if strangers may reach its peer port, and only then.
 func TestWarnOpen(t *testing.T) {
 	for _, test := range []struct {
 		addr    string
@@ -33,7 +33,7 @@ func TestWarnOpen(t *testing.T) {
 		{"10.0.0.1", true, false},
 	} {
 		var out bytes.Buffer
-		warnOpen(slog.New(slog.NewTextHandler(&out, nil)), listensAt{ip: test.addr}, test.overTLS)
+		warnPeerPortOpen(slog.New(slog.NewTextHandler(&out, nil)), listensAt{ip: test.addr}, test.overTLS)
 		if log := out.String(); strings.Contains(log, "level=WARN") != test.warns || test.warns && !strings.Contains(log, "-serverCAFile") {
 			t.Errorf("at %s, over TLS %t: %q", test.addr, test.overTLS, log)
 		}
@@ -45,7 +45,7 @@ func TestWarnOpen(t *testing.T) {
 func TestNames(t *testing.T) {
 	c := Defaults()
 	c.HostWhitelist = append(make([]string, 0, 8), "a.example", "*")
-	clients, peers := c.hosts("b.example:4001"), c.hosts("c.example:7001")
+	clients, peers := c.allowedHosts("b.example:4001"), c.allowedHosts("c.example:7001")
 	if !slices.Equal(clients, []string{"a.example", "*", "b.example"}) || !slices.Equal(peers, []string{"a.example", "*", "c.example"}) {
 		t.Errorf("this machine is called %q by clients, and %q by machines", clients, peers)
 	}

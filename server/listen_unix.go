@@ -6,7 +6,7 @@ import "syscall"
 
 // Why a port cannot be opened.
 const (
-	errInUse        = syscall.EADDRINUSE
-	errNotHere      = syscall.EADDRNOTAVAIL // the address is not one of this host's
-	errNotPermitted = syscall.EACCES
+	errAddrInUse        = syscall.EADDRINUSE
+	errAddrNotAvailable = syscall.EADDRNOTAVAIL // the address is not one of this host's
+	errNotPermitted     = syscall.EACCES
 )

@@ -4,7 +4,7 @@ import "golang.org/x/sys/windows"
 
 // Why a port cannot be opened.
 const (
-	errInUse        = windows.WSAEADDRINUSE
-	errNotHere      = windows.WSAEADDRNOTAVAIL // the address is not one of this host's
-	errNotPermitted = windows.WSAEACCES
+	errAddrInUse        = windows.WSAEADDRINUSE
+	errAddrNotAvailable = windows.WSAEADDRNOTAVAIL // the address is not one of this host's
+	errNotPermitted     = windows.WSAEACCES
 )

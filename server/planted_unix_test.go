@@ -143,8 +143,8 @@ func TestSafeDirectory(t *testing.T) {
 			if (err == nil) != (says == "") || err != nil && !strings.Contains(err.Error(), says) {
 				t.Errorf("%v, want %q", err, says)
 			}
-			if err != nil && !strings.Contains(insisting(err).Error(), "-trust-data-dir") {
-				t.Errorf("how to insist is missing: %v", insisting(err))
+			if err != nil && !strings.Contains(withOverride(err).Error(), "-trust-data-dir") {
+				t.Errorf("how to insist is missing: %v", withOverride(err))
 			}
 			if after := contents(t, above); !maps.Equal(before, after) {
 				t.Errorf("it was changed:\n%v\n%v", before, after)
@@ -195,7 +195,7 @@ func TestFilesOfOthers(t *testing.T) {
 		{"writable", 0o666, 0, "chmod 600 "},
 		{"of somebody else", 0o600, 12345, "chown "},
 	} {
-		dir := dataDir(t)
+		dir := tempDataDir(t)
 		lay(t, dir, map[string]string{"0000000000000001.wal": "etcdwal\n", "config.json": storedWhole})
 		path := filepath.Join(dir, "0000000000000001.wal")
 		if err := os.Chmod(path, test.mode); err != nil {

@@ -49,7 +49,7 @@ func readFile(fsys vfs.FS, name string) (data []byte, private bool, err error) {
 
 // replaceFile writes a file atomically, replacing one of the same name.
 func replaceFile(fsys vfs.FS, name string, data []byte) error {
-	temp := fmt.Sprintf("%s.%016x%s", name, random(), tempSuffix)
+	temp := fmt.Sprintf("%s.%016x%s", name, randomID(), tempSuffix)
 	return vfs.Replace(fsys, temp, name, func(f vfs.File) error {
 		_, err := f.WriteAt(data, 0)
 		return err

@@ -22,13 +22,13 @@ import (
 // and are given the machine once it runs.
 type fronts struct {
 	clients, peers *httpfront.Server
-	ended          chan error // a server has ended
+	failed         chan error // a server has ended
 }
 
 func startFronts(c *Config, member store.Member, clients, peers net.Listener, tls security, clock func() raftnode.Reading) *fronts {
 	cfg := httpfront.Config{
 		URL:            member.ClientURL,
-		Hosts:          c.hosts(c.ClientListen),
+		Hosts:          c.allowedHosts(c.ClientListen),
 		CheckHost:      onLoopback(clients) || len(c.HostWhitelist) > 0,
 		CORS:           c.CORS,
 		MaxConnections: c.connectionLimit(openFiles()),
@@ -38,7 +38,7 @@ func startFronts(c *Config, member store.Member, clients, peers net.Listener, tl
 		TLS:            serverTLS(tls.clients),
 		Log:            c.Log,
 	}
-	f := &fronts{ended: make(chan error, 2)}
+	f := &fronts{failed: make(chan error, 2)}
 	f.clients = httpfront.New(cfg, slices.Concat(
 		v1.Routes(v1.Config{LocalReads: c.LocalReads}),
 		ops.Routes(ops.Config{
@@ -47,30 +47,30 @@ func startFronts(c *Config, member store.Member, clients, peers net.Listener, tl
 		peerfront.Misdirected(),
 	))
 	cfg.TLS = serverTLS(tls.peers)
-	cfg.URL, cfg.Hosts, cfg.CheckHost = member.PeerURL, c.hosts(c.PeerListen), onLoopback(peers)
-	f.peers = httpfront.New(c.forPeers(cfg), slices.Concat(
+	cfg.URL, cfg.Hosts, cfg.CheckHost = member.PeerURL, c.allowedHosts(c.PeerListen), onLoopback(peers)
+	f.peers = httpfront.New(c.peerConfig(cfg), slices.Concat(
 		peerfront.Routes(peerfront.Config{Certified: tls.certified()}, ops.Cluster()), ops.Version(Version),
 	))
-	go func() { f.ended <- f.clients.Serve(clients) }()
-	go func() { f.ended <- f.peers.Serve(peers) }()
+	go func() { f.failed <- f.clients.Serve(clients) }()
+	go func() { f.failed <- f.peers.Serve(peers) }()
 	return f
 }
 
 func (f *fronts) stopClients(ctx context.Context, log *slog.Logger) {
 	if err := f.clients.Shutdown(ctx); err != nil {
-		log.Warn("some clients were cut off", "error", err)
+		log.Warn("some client connections were cut off", "error", err)
 	}
 }
 
 func (f *fronts) stopPeers(ctx context.Context, log *slog.Logger) {
 	if err := f.peers.Shutdown(ctx); err != nil {
-		log.Warn("some machines were cut off", "error", err)
+		log.Warn("some peer connections were cut off", "error", err)
 	}
 }
 
 // stop stops both servers while there is no machine yet.
 func (f *fronts) stop(log *slog.Logger) {
-	ctx, cancel := context.WithTimeout(context.Background(), stopTime)
+	ctx, cancel := context.WithTimeout(context.Background(), stopTimeout)
 	defer cancel()
 	f.stopClients(ctx, log)
 	f.stopPeers(ctx, log)
@@ -78,7 +78,7 @@ func (f *fronts) stop(log *slog.Logger) {
 
 // serve runs the machine of a data directory until stopping ends, or until it no longer
 // belongs to its cluster.
-func serve(stopping context.Context, p *place, machine *actors.Machine, f *fronts, addr net.Addr, log *slog.Logger) error {
+func serve(stopping context.Context, p *dataDir, machine *actors.Machine, f *fronts, addr net.Addr, log *slog.Logger) error {
 	ready := machine.Ready
 	for {
 		select {
@@ -88,20 +88,20 @@ func serve(stopping context.Context, p *place, machine *actors.Machine, f *front
 		case <-stopping.Done():
 			return stopServing(machine, f, log)
 		case gone := <-machine.Gone:
-			return depart(gone, machine, p, f, log)
-		case err := <-f.ended:
+			return stopDeparted(gone, machine, p, f, log)
+		case err := <-f.failed:
 			return errors.Join(fmt.Errorf("serving: %w", err), stopMachine(machine))
 		}
 	}
 }
 
-// depart stops a machine that must not go on. That is a failure unless it was intended:
+// stopDeparted stops a machine that must not go on. That is a failure unless it was intended:
 // unless the machine was removed while it served.
-func depart(gone actors.Departure, machine *actors.Machine, p *place, f *fronts, log *slog.Logger) error {
+func stopDeparted(gone actors.Departure, machine *actors.Machine, p *dataDir, f *fronts, log *slog.Logger) error {
 	wasReady := machine.IsReady()
 	err := stopServing(machine, f, log)
 	if gone.Removed || gone.Lost {
-		err = errors.Join(err, noteUseless(p.fsys))
+		err = errors.Join(err, markUseless(p.fsys))
 	}
 	switch {
 	case !gone.Removed:
@@ -116,9 +116,9 @@ func depart(gone actors.Departure, machine *actors.Machine, p *place, f *fronts,
 // stopServing stops in the order that clients notice least: leadership is transferred
 // first, then the requests in flight are drained.
 func stopServing(machine *actors.Machine, f *fronts, log *slog.Logger) error {
-	ctx, cancel := context.WithTimeout(context.Background(), stopTime)
+	ctx, cancel := context.WithTimeout(context.Background(), stopTimeout)
 	defer cancel()
-	handOver, done := context.WithTimeout(ctx, handOverTime)
+	handOver, done := context.WithTimeout(ctx, transferTimeout)
 	machine.HandOver(handOver)
 	done()
 	f.stopClients(ctx, log)
@@ -134,7 +134,7 @@ func stopServing(machine *actors.Machine, f *fronts, log *slog.Logger) error {
 // stopMachine stops the actors. That is bounded as well: with a disk that hangs they would
 // never stop.
 func stopMachine(machine *actors.Machine) error {
-	ctx, cancel := context.WithTimeout(context.Background(), actorStopTime)
+	ctx, cancel := context.WithTimeout(context.Background(), actorStopTimeout)
 	defer cancel()
 	if err := machine.Stop(ctx); err != nil {
 		return fmt.Errorf("stopping: %w", err)

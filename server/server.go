@@ -26,15 +26,15 @@ const Version = "v1.0.0"
 // larger.
 const snapshotBytes = 64 << 20
 
-// auditEvery is how often the machines of a cluster compare their states.
-const auditEvery = 5 * time.Minute
+// auditInterval is how often the machines of a cluster compare their states.
+const auditInterval = 5 * time.Minute
 
-// stopTime bounds draining at a stop: requests that have not been answered by then are cut
-// off. Stopping the actors gets actorStopTime on top.
+// stopTimeout bounds draining at a stop: requests that have not been answered by then are cut
+// off. Stopping the actors gets actorStopTimeout on top.
 const (
-	stopTime      = 4 * time.Second
-	handOverTime  = time.Second
-	actorStopTime = time.Second
+	stopTimeout      = 4 * time.Second
+	transferTimeout  = time.Second
+	actorStopTimeout = time.Second
 )
 
 // Run runs a machine until ctx ends, and then stops it within a few seconds. It returns nil
@@ -53,12 +53,12 @@ func Run(ctx context.Context, cfg Config) error {
 	})
 	defer reading() // after an error there is nothing to be stopped any more
 
-	dir := cfg.completed(stored{}).directory()
+	dir := cfg.withDefaults(stored{}).directory()
 	place, err := inspect(dir, cfg.TrustDataDir, cfg.StartOver)
 	if err != nil {
-		return fmt.Errorf("data directory %s: %w", dir, insisting(err))
+		return fmt.Errorf("data directory %s: %w", dir, withOverride(err))
 	}
-	c, err := cfg.complete(place)
+	c, err := cfg.withStored(place)
 	if err != nil {
 		return err
 	}
@@ -72,9 +72,9 @@ func Run(ctx context.Context, cfg Config) error {
 		return err
 	}
 	defer peers.Close()
-	lock, err := place.take()
+	lock, err := place.acquire()
 	if err != nil {
-		return fmt.Errorf("data directory %s: %w", dir, insisting(err))
+		return fmt.Errorf("data directory %s: %w", dir, withOverride(err))
 	}
 	tls, err := c.security(place, log)
 	if err != nil {
@@ -83,32 +83,32 @@ func Run(ctx context.Context, cfg Config) error {
 	}
 	member := store.Member{
 		Name:      c.machineName(),
-		PeerURL:   endpoint.URL(scheme(tls.peers), c.reached(c.PeerAddr, peers)),
-		ClientURL: endpoint.URL(scheme(tls.clients), c.reached(c.ClientAddr, clients)),
+		PeerURL:   endpoint.URL(scheme(tls.peers), c.advertisedAs(c.PeerAddr, peers)),
+		ClientURL: endpoint.URL(scheme(tls.clients), c.advertisedAs(c.ClientAddr, clients)),
 	}
 	clock := newClock()
 	fronts := startFronts(c, member, clients, peers, tls, clock)
 	place.warn(log)
 	disk, err := openDisk(c, place, lock, log)
 	if err != nil {
-		return errors.Join(fmt.Errorf("data directory %s: %w", dir, insisting(err)), lock.Close())
+		return errors.Join(fmt.Errorf("data directory %s: %w", dir, withOverride(err)), lock.Close())
 	}
 	log.Info("etcd is starting", "version", Version, "name", member.Name, "data", dir,
 		"clients", member.ClientURL, "peers", member.PeerURL)
-	if few := c.fewFiles(openFiles()); few != "" {
+	if few := c.fileLimitWarning(openFiles()); few != "" {
 		log.Warn(few)
 	}
-	logFound(log, disk)
+	logRecovery(log, disk)
 	if err := disk.Skip(c.SkipEntries); err != nil {
 		return errors.Join(fmt.Errorf("-skip-entry: %w", err), disk.Close())
 	}
 	warnUnspecified(log, member)
-	warnOpen(log, peers, tls.peers != nil)
+	warnPeerPortOpen(log, peers, tls.peers != nil)
 	if !reading() {
 		select {} // the process ends
 	}
 	if c.ForceNewCluster {
-		if err := forceNewCluster(ctx, place, disk, c.reached(c.PeerAddr, peers), tls.dial, log); err != nil {
+		if err := forceNewCluster(ctx, place, disk, c.advertisedAs(c.PeerAddr, peers), tls.dial, log); err != nil {
 			place.discard()
 			if errors.Is(err, context.Canceled) {
 				log.Info("stopped before -force-new-cluster was carried out: nothing was changed")
@@ -117,7 +117,7 @@ func Run(ctx context.Context, cfg Config) error {
 			return errors.Join(err, disk.Close())
 		}
 	}
-	others, err := establish(ctx, c, disk, place, member, tls, peers, log)
+	others, err := foundOrJoin(ctx, c, disk, place, member, tls, peers, log)
 	if err != nil {
 		if !mayBeMember(place, err) {
 			place.discard()
@@ -131,12 +131,12 @@ func Run(ctx context.Context, cfg Config) error {
 	}
 	host := actors.Process(tls.dial)
 	host.Exit = c.Exit
-	machine, err := actors.Start(machineConfig(c, member, others, host, clock, log), disk)
+	machine, err := actors.Start(actorsConfig(c, member, others, host, clock, log), disk)
 	if err != nil {
 		return errors.Join(err, disk.Close())
 	}
 	s := stored{
-		Name: c.Name, ClientAddr: c.reached(c.ClientAddr, clients), PeerAddr: c.reached(c.PeerAddr, peers),
+		Name: c.Name, ClientAddr: c.advertisedAs(c.ClientAddr, clients), PeerAddr: c.advertisedAs(c.PeerAddr, peers),
 		MayForce: disk.Identity.FormerClusterID != 0 && !c.ForceNewCluster,
 	}
 	if err := s.save(place.fsys); err != nil {
@@ -152,7 +152,7 @@ func Run(ctx context.Context, cfg Config) error {
 
 // openDisk opens the data directory, after wiping it if the command line says so. The lock
 // goes with the disk.
-func openDisk(c *Config, p *place, lock io.Closer, log *slog.Logger) (*actors.Disk, error) {
+func openDisk(c *Config, p *dataDir, lock io.Closer, log *slog.Logger) (*actors.Disk, error) {
 	if c.StartOver {
 		if err := wipe(p.path, p.fsys, log); err != nil {
 			return nil, err
@@ -161,16 +161,16 @@ func openDisk(c *Config, p *place, lock io.Closer, log *slog.Logger) (*actors.Di
 	return actors.ReadDisk(p.fsys, lock, wal.Options{})
 }
 
-// insisting adds to an error how to override it, if that is possible.
-func insisting(err error) error {
+// withOverride adds to an error how to override it, if that is possible.
+func withOverride(err error) error {
 	if _, ok := errors.AsType[*vfs.UnsafeError](err); ok {
 		return fmt.Errorf("%w. To use it as it is, and trust whoever can write there with all data and with this machine, add -trust-data-dir", err)
 	}
 	return err
 }
 
-// logFound logs what was found in the data directory.
-func logFound(log *slog.Logger, disk *actors.Disk) {
+// logRecovery logs what was found in the data directory.
+func logRecovery(log *slog.Logger, disk *actors.Disk) {
 	if disk.New {
 		log.Info("the data directory is new")
 		return
@@ -184,15 +184,15 @@ func logFound(log *slog.Logger, disk *actors.Disk) {
 			"file", found.Torn.File, "offset", found.Torn.Offset, "bytes", found.Torn.Bytes)
 	}
 	if disk.Forgotten != nil {
-		log.Warn("what the other machines have on disk is not known: this one will not notice that one of them was restored from a backup, "+
-			"until it has heard of them again", "error", disk.Forgotten)
+		log.Warn("the witness file cannot be used: this machine will not notice a member that was restored from a backup "+
+			"until it has heard from it again", "error", disk.Forgotten)
 	}
-	sayRefounded(log, disk)
+	logRefounded(log, disk)
 	log.Info("recovered", "index", disk.LastIndex(), "snapshot", found.Snapshot.GetIndex(),
 		"entries", disk.LastIndex()-found.Snapshot.GetIndex(), "term", found.HardState.GetTerm())
 }
 
-func machineConfig(c *Config, member store.Member, others known, host actors.Host, clock func() raftnode.Reading, log *slog.Logger) actors.Config {
+func actorsConfig(c *Config, member store.Member, others knownPeers, host actors.Host, clock func() raftnode.Reading, log *slog.Logger) actors.Config {
 	bytes := uint64(snapshotBytes)
 	if c.NoSnapshots {
 		bytes = 0
@@ -206,10 +206,10 @@ func machineConfig(c *Config, member store.Member, others known, host actors.Hos
 		Host:            host,
 		Seeds:           others.seeds,
 		Hints:           others.hints,
-		AuditEvery:      auditEvery,
+		AuditEvery:      auditInterval,
 		Clock:           clock,
-		Nonce:           random(),
-		Secret:          secret(),
+		Nonce:           randomID(),
+		Secret:          randomSecret(),
 		Log:             log,
 		Raft: raftnode.Config{
 			HeartbeatTicks:  1,
@@ -218,7 +218,7 @@ func machineConfig(c *Config, member store.Member, others known, host actors.Hos
 			MaxMembers:      c.MaxMembers,
 			SnapshotEntries: c.SnapshotEntries,
 			SnapshotBytes:   bytes,
-			FirstProposalID: random(),
+			FirstProposalID: randomID(),
 			Log:             log,
 		},
 	}
@@ -234,15 +234,15 @@ func newClock() func() raftnode.Reading {
 	}
 }
 
-// secret returns random bytes that nobody can guess.
-func secret() []byte {
+// randomSecret returns random bytes that nobody can guess.
+func randomSecret() []byte {
 	b := make([]byte, 32)
 	_, _ = rand.Read(b) // never fails
 	return b
 }
 
-// random returns a random number other than 0 and those that Raft reserves.
-func random() uint64 {
+// randomID returns a random number other than 0 and those that Raft reserves.
+func randomID() uint64 {
 	var b [8]byte
 	for {
 		_, _ = rand.Read(b[:]) // never fails

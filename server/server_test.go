@@ -43,7 +43,7 @@ func run(t *testing.T, cfg Config) (addr string, stop func() error) {
 // TestRun checks that a machine that was stopped goes on with its data, in the same process.
 func TestRun(t *testing.T) {
 	cfg := Defaults()
-	cfg.ClientAddr, cfg.PeerAddr, cfg.DataDir = "0", "0", dataDir(t)
+	cfg.ClientAddr, cfg.PeerAddr, cfg.DataDir = "0", "0", tempDataDir(t)
 	addr, stop := run(t, cfg)
 	answer, err := http.Post("http://"+addr+"/v1/keys/a", "application/x-www-form-urlencoded", strings.NewReader("value=1"))
 	if err != nil {

@@ -26,7 +26,7 @@ func wipe(dir string, fsys vfs.FS, log *slog.Logger) error {
 		if err := disk.Close(); err != nil {
 			return err
 		}
-		s, err := load(fsys)
+		s, err := loadStored(fsys)
 		useless := err == nil && s.Useless || !slices.Contains(members, self)
 		if len(members) > 1 && !useless {
 			id, named := actors.MemberID(self), ""

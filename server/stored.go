@@ -28,16 +28,16 @@ type stored struct {
 
 const storedFile = "config.json"
 
-// complete fills in from what is stored whatever was not given.
-func (c *Config) complete(p *place) (*Config, error) {
+// withStored fills in from what is stored whatever was not given.
+func (c *Config) withStored(p *dataDir) (*Config, error) {
 	if c.IgnoreStored || c.StartOver || p.fsys == nil {
-		return c.completed(stored{}), nil
+		return c.withDefaults(stored{}), nil
 	}
-	s, err := load(p.fsys)
+	s, err := loadStored(p.fsys)
 	if err != nil {
 		return nil, err
 	}
-	with := c.completed(s)
+	with := c.withDefaults(s)
 	err = with.checkAddresses() // the stored ones as well
 	if err == nil {
 		err = with.checkName()
@@ -48,9 +48,9 @@ func (c *Config) complete(p *place) (*Config, error) {
 	return with, nil
 }
 
-// load reads what is stored, the zero value if there is no such file. It fails if the file
+// loadStored reads what is stored, the zero value if there is no such file. It fails if the file
 // is not of this program.
-func load(fsys vfs.FS) (stored, error) {
+func loadStored(fsys vfs.FS) (stored, error) {
 	data, _, err := readFile(fsys, storedFile)
 	if err != nil || data == nil {
 		return stored{}, err
@@ -65,7 +65,7 @@ func parseStored(data []byte) (s stored, err error) {
 	}
 	var has map[string]json.RawMessage
 	if err := json.Unmarshal(data, &has); err != nil {
-		return foreign("it is no JSON object")
+		return foreign("it is not a JSON object")
 	}
 	for _, name := range []string{"name", "clientAddr", "peerAddr"} {
 		if has[name] == nil {
@@ -92,9 +92,9 @@ func (s stored) save(fsys vfs.FS) error {
 	return replaceFile(fsys, storedFile, data)
 }
 
-// noteUseless stores that the data of this machine is of no use any more.
-func noteUseless(fsys vfs.FS) error {
-	s, err := load(fsys)
+// markUseless stores that the data of this machine is of no use any more.
+func markUseless(fsys vfs.FS) error {
+	s, err := loadStored(fsys)
 	if err != nil {
 		return err
 	}

@@ -24,7 +24,7 @@ func TestStored(t *testing.T) {
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
-			dir := dataDir(t)
+			dir := tempDataDir(t)
 			path := filepath.Join(dir, storedFile)
 			var err error
 			switch test.stored {
@@ -39,11 +39,11 @@ func TestStored(t *testing.T) {
 			}
 			c := Defaults()
 			c.ClientAddr, c.PeerAddr = test.given.ClientAddr, test.given.PeerAddr
-			p := &place{path: dir}
+			p := &dataDir{path: dir}
 			if err := p.open(); err != nil {
 				t.Fatal(err)
 			}
-			_, err = c.complete(p)
+			_, err = c.withStored(p)
 			switch {
 			case (err == nil) != (test.says == ""):
 				t.Errorf("the error is %v", err)

@@ -14,9 +14,9 @@ import (
 	"etcd/peerfront"
 )
 
-// checkFilesEvery is how often certificate files are checked on a machine to which nobody
+// checkFilesInterval is how often certificate files are checked on a machine to which nobody
 // connects.
-const checkFilesEvery = time.Minute
+const checkFilesInterval = time.Minute
 
 // security is the TLS of the two ports; nil for plain HTTP.
 type security struct {
@@ -24,7 +24,7 @@ type security struct {
 }
 
 // security reads the certificate files, and makes them if that is asked for.
-func (c *Config) security(p *place, log *slog.Logger) (security, error) {
+func (c *Config) security(p *dataDir, log *slog.Logger) (security, error) {
 	if c.AutoTLS {
 		host, _, err := net.SplitHostPort(c.advertised(c.ClientAddr))
 		if err != nil {
@@ -61,14 +61,14 @@ func (c *Config) security(p *place, log *slog.Logger) (security, error) {
 		log.Info("TLS is on", "cert", side.files.Cert, "address", side.addr, "expires", (*side.to).NotAfter().UTC(), "verifies", (*side.to).Verifies())
 	}
 	if s.peers != nil && !s.peers.Verifies() {
-		log.Warn("the machines encrypt what they tell each other, and do not verify who they talk to: whoever reaches the peer port can join; give all of them a -serverCAFile")
+		log.Warn("peers encrypt their connections and do not verify each other: whoever reaches the peer port can join; give all of them a -serverCAFile")
 	}
 	return s, nil
 }
 
 // watch checks the files for changes until ctx ends.
 func (s security) watch(ctx context.Context) {
-	every := time.NewTicker(checkFilesEvery)
+	every := time.NewTicker(checkFilesInterval)
 	defer every.Stop()
 	for {
 		select {

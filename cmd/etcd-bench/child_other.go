@@ -4,5 +4,5 @@ package main
 
 import "syscall"
 
-// endsWithUs does nothing here: a server outlives this process if it is killed.
-func endsWithUs() *syscall.SysProcAttr { return nil }
+// killWithParent does nothing here: a server outlives this process if it is killed.
+func killWithParent() *syscall.SysProcAttr { return nil }

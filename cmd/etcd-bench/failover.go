@@ -20,38 +20,38 @@ const (
 	heartbeat = 100 * time.Millisecond
 	election  = time.Second
 
-	probeEvery    = 5 * time.Millisecond // a new write to each survivor
-	failoverLimit = 30 * time.Second
-	settle        = time.Second // between a restart and the next kill, and up to a heartbeat more
+	probeEvery      = 5 * time.Millisecond // a new write to each survivor
+	failoverTimeout = 30 * time.Second
+	settleTime      = time.Second // between a restart and the next kill, and up to a heartbeat more
 )
 
-// group is a cluster of machines of one kind.
-type group struct {
+// cluster is a cluster of machines of one kind.
+type cluster struct {
 	name    string
 	base    string
 	path    string
 	members []*target
 	args    [][]string // of each member
 	peers   []string
-	leads   func(g *group, i int) bool // reports whether a member leads
-	times   []time.Duration            // from kill to write, one for each run
+	leads   func(g *cluster, i int) bool // reports whether a member leads
+	times   []time.Duration              // from kill to write, one for each run
 }
 
 // measureFailover kills the leaders of both clusters in turns and writes the
 // table to out.
 func measureFailover(base, ours, other string, runs int, out io.Writer) error {
-	groups := []*group{newOurs(base, ours)}
-	if isThere(other) {
-		groups = append(groups, newOther(base, other))
+	clusters := []*cluster{newOurs(base, ours)}
+	if isAvailable(other) {
+		clusters = append(clusters, newOther(base, other))
 	}
-	for _, g := range groups {
+	for _, g := range clusters {
 		defer g.stop()
 		if err := g.start(); err != nil {
 			return err
 		}
 	}
 	for range runs {
-		for _, g := range groups {
+		for _, g := range clusters {
 			took, err := g.failover()
 			if err != nil {
 				return fmt.Errorf("%s: %w", g.name, err)
@@ -63,7 +63,7 @@ func measureFailover(base, ours, other string, runs int, out io.Writer) error {
 		runs, machines, heartbeat, election)
 	fmt.Fprintln(out, "| server | best ms | median ms | worst ms |")
 	fmt.Fprintln(out, "|---|---:|---:|---:|")
-	for _, g := range groups {
+	for _, g := range clusters {
 		slices.Sort(g.times)
 		fmt.Fprintf(out, "| %s | %d | %d | %d |\n", g.name, g.times[0].Milliseconds(),
 			g.times[len(g.times)/2].Milliseconds(), g.times[len(g.times)-1].Milliseconds())
@@ -72,8 +72,8 @@ func measureFailover(base, ours, other string, runs int, out io.Writer) error {
 }
 
 // newOurs prepares machines of this project.
-func newOurs(base, path string) *group {
-	g := &group{name: "ours", base: base, path: path, leads: func(g *group, i int) bool {
+func newOurs(base, path string) *cluster {
+	g := &cluster{name: "ours", base: base, path: path, leads: func(g *cluster, i int) bool {
 		body, err := g.get(i, "/leader")
 		return err == nil && string(body) == g.peers[i]
 	}}
@@ -84,8 +84,8 @@ func newOurs(base, path string) *group {
 }
 
 // newOther prepares machines of etcd 3.4.
-func newOther(base, path string) *group {
-	g := &group{name: "etcd 3.4", base: base, path: path, leads: func(g *group, i int) bool {
+func newOther(base, path string) *cluster {
+	g := &cluster{name: "etcd 3.4", base: base, path: path, leads: func(g *cluster, i int) bool {
 		body, err := g.get(i, "/v2/stats/self")
 		var stats struct{ State string }
 		return err == nil && json.Unmarshal(body, &stats) == nil && stats.State == "StateLeader"
@@ -97,7 +97,7 @@ func newOther(base, path string) *group {
 }
 
 // start chooses the addresses and starts all machines for the first time.
-func (g *group) start() error {
+func (g *cluster) start() error {
 	var initial []string
 	for _, t := range g.members {
 		client, peer, err := freeAddresses()
@@ -132,7 +132,7 @@ func (g *group) start() error {
 		}
 	}
 	for _, t := range g.members {
-		if err := t.await(); err != nil {
+		if err := t.waitReady(); err != nil {
 			return err
 		}
 	}
@@ -140,7 +140,7 @@ func (g *group) start() error {
 }
 
 // stop ends all machines that were started.
-func (g *group) stop() {
+func (g *cluster) stop() {
 	for _, t := range g.members {
 		if t.exited != nil {
 			t.stop()
@@ -149,13 +149,13 @@ func (g *group) stop() {
 }
 
 // get asks one machine for a page.
-func (g *group) get(i int, path string) ([]byte, error) {
+func (g *cluster) get(i int, path string) ([]byte, error) {
 	c, err := load{}.connect(g.members[i])
 	if err != nil {
 		return nil, err
 	}
 	defer c.Close()
-	c.SetDeadline(time.Now().Add(answerLimit))
+	c.SetDeadline(time.Now().Add(answerTimeout))
 	if _, err := fmt.Fprintf(c, "GET %s HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n", path); err != nil {
 		return nil, err
 	}
@@ -170,8 +170,8 @@ func (g *group) get(i int, path string) ([]byte, error) {
 
 // failover kills the leader, returns how long it takes until a survivor has
 // acknowledged a write, and makes the cluster whole again.
-func (g *group) failover() (time.Duration, error) {
-	<-time.After(settle + rand.N(heartbeat))
+func (g *cluster) failover() (time.Duration, error) {
+	<-time.After(settleTime + rand.N(heartbeat))
 	leader := -1
 	for i := range g.members {
 		if g.leads(g, i) {
@@ -179,7 +179,7 @@ func (g *group) failover() (time.Duration, error) {
 		}
 	}
 	if leader < 0 {
-		return 0, errors.New("no machine says that it leads")
+		return 0, errors.New("no machine says that it is the leader")
 	}
 	dead := g.members[leader]
 	begin := time.Now()
@@ -194,17 +194,17 @@ func (g *group) failover() (time.Duration, error) {
 	if err := dead.launch(g.base, g.path, g.args[leader]...); err != nil {
 		return 0, err
 	}
-	return took, dead.await()
+	return took, dead.waitReady()
 }
 
 // firstWrite returns when a survivor acknowledges a write. New writes are sent
 // all the time, because one that was sent too early may wait for a leader that
 // is dead.
-func (g *group) firstWrite(begin time.Time, dead *target) (time.Duration, error) {
+func (g *cluster) firstWrite(begin time.Time, dead *target) (time.Duration, error) {
 	acknowledged := make(chan time.Duration, 1)
 	tick := time.NewTicker(probeEvery)
 	defer tick.Stop()
-	limit := time.After(failoverLimit)
+	limit := time.After(failoverTimeout)
 	for {
 		for _, t := range g.members {
 			if t == dead {
@@ -216,7 +216,7 @@ func (g *group) firstWrite(begin time.Time, dead *target) (time.Duration, error)
 					return
 				}
 				defer c.Close()
-				c.SetDeadline(time.Now().Add(failoverLimit))
+				c.SetDeadline(time.Now().Add(failoverTimeout))
 				if c.request(write, 0) == nil {
 					select {
 					case acknowledged <- time.Since(begin):
@@ -230,7 +230,7 @@ func (g *group) firstWrite(begin time.Time, dead *target) (time.Duration, error)
 			return took, nil
 		case <-tick.C:
 		case <-limit:
-			return 0, fmt.Errorf("no write is acknowledged within %s", failoverLimit)
+			return 0, fmt.Errorf("no write is acknowledged within %s", failoverTimeout)
 		}
 	}
 }

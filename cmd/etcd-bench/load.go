@@ -79,7 +79,7 @@ func (r *result) percentile(p float64) float64 {
 func (l load) fill(t *target) error {
 	errs := make(chan error, l.connections)
 	for i := range l.connections {
-		go func() { errs <- l.fillShare(t, i) }()
+		go func() { errs <- l.fillPart(t, i) }()
 	}
 	var all error
 	for range l.connections {
@@ -88,8 +88,8 @@ func (l load) fill(t *target) error {
 	return all
 }
 
-// fillShare writes every key whose number leaves the given remainder.
-func (l load) fillShare(t *target, remainder int) error {
+// fillPart writes every key whose number leaves the given remainder.
+func (l load) fillPart(t *target, remainder int) error {
 	c, err := l.connect(t)
 	if err != nil {
 		return err

@@ -36,7 +36,7 @@ func run(args []string, out io.Writer) error {
 	rounds := flags.Int("rounds", 3, "how often each measurement is repeated")
 	failovers := flags.Int("failover", 0, "instead, kill the leader of three machines so many `times` and measure until the next write")
 	snapshots := flags.Int("snapshots", 0, "instead, measure this project's server while it writes snapshots of a state of so many `MiB`")
-	reconnect := flags.Int("reconnect", 0, "instead, let so many `clients` come back with watches from an old index, and measure the delivery of a fresh event meanwhile")
+	reconnect := flags.Int("reconnect", 0, "instead, let so many `clients` reconnect with watches from an old index, and measure the delivery of a fresh event meanwhile")
 	listings := flags.Int("listings", 0, "instead, measure writes to a directory of so many `children` while it is being listed")
 	overTLS := flags.Bool("tls", false, "instead, compare this project's server over TLS with itself over plain HTTP")
 	watches := flags.Int("watches", 5000, "with -tls, number of idle watches")
@@ -118,7 +118,7 @@ func startAll(base, ours, other string) ([]*target, error) {
 		return nil, err
 	}
 	targets := []*target{t}
-	if !isThere(other) {
+	if !isAvailable(other) {
 		return targets, nil
 	}
 	t, err = startOther(base, other)
@@ -128,8 +128,8 @@ func startAll(base, ours, other string) ([]*target, error) {
 	return append(targets, t), nil
 }
 
-// isThere reports whether there is a server to compare with.
-func isThere(other string) bool {
+// isAvailable reports whether there is a server to compare with.
+func isAvailable(other string) bool {
 	if other == "" {
 		return false
 	}

@@ -14,11 +14,11 @@ const (
 	// keys whose events are timed. Each of those has a watch from before.
 	quietKey, firstProbe = 1 << 30, 1<<30 + 1
 	probes               = 200
-	// settling is how long to wait until the watches are open.
-	settling = time.Second
-	// missed is how many events are written before the clients reconnect. The server keeps
+	// watchSettleTime is how long to wait until the watches are open.
+	watchSettleTime = time.Second
+	// missedEvents is how many events are written before the clients reconnect. The server keeps
 	// the last 100,000.
-	missed = 90_000
+	missedEvents = 90_000
 )
 
 // measureReconnect lets clients reconnect at once, each with a watch of a quiet key from an
@@ -30,7 +30,7 @@ func measureReconnect(base, ours string, l load, clients int, period time.Durati
 		return err
 	}
 	defer t.stop()
-	l.keys = missed
+	l.keys = missedEvents
 	if err := l.fill(t); err != nil {
 		return fmt.Errorf("writing the events: %w", err)
 	}
@@ -38,9 +38,9 @@ func measureReconnect(base, ours string, l load, clients int, period time.Durati
 	if err != nil {
 		return err
 	}
-	crowd, err := l.dialAll(t, clients)
+	reconnecting, err := l.dialAll(t, clients)
 	defer func() {
-		for _, c := range crowd {
+		for _, c := range reconnecting {
 			c.Close()
 		}
 	}()
@@ -52,7 +52,7 @@ func measureReconnect(base, ours string, l load, clients int, period time.Durati
 		return err
 	}
 	during, err := measureProbes(l, t, period, func() error {
-		return forAll(crowd, func(c *client) error { return c.send("GET", watchPath(quietKey)+"?index=3") })
+		return forAll(reconnecting, func(c *client) error { return c.send("GET", watchPath(quietKey)+"?index=3") })
 	})
 	if err != nil {
 		return err
@@ -70,12 +70,12 @@ func measureReconnect(base, ours string, l load, clients int, period time.Durati
 	if err := writer.request(write, quietKey); err != nil {
 		return err
 	}
-	if err := forAll(crowd, (*client).readAnswer); err != nil {
-		return fmt.Errorf("a client that came back hears nothing: %w", err)
+	if err := forAll(reconnecting, (*client).readAnswer); err != nil {
+		return fmt.Errorf("a reconnected client gets no event: %w", err)
 	}
 	last := time.Since(begin)
-	fmt.Fprintf(out, "%d clients come back with an index %d events back\n\n"+
-		"| | events | p50 ms | p99 ms | longest ms |\n|---|---:|---:|---:|---:|\n", clients, missed)
+	fmt.Fprintf(out, "%d clients reconnect with an index %d events back\n\n"+
+		"| | events | p50 ms | p99 ms | longest ms |\n|---|---:|---:|---:|---:|\n", clients, missedEvents)
 	for _, row := range []struct {
 		name string
 		*result
@@ -138,7 +138,7 @@ func measureProbes(l load, t *target, period time.Duration, meanwhile func() err
 			return r, err
 		}
 	}
-	time.Sleep(settling)
+	time.Sleep(watchSettleTime)
 	done := make(chan error, 1)
 	go func() { done <- meanwhile() }()
 	begin := time.Now()

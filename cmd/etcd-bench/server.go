@@ -29,11 +29,11 @@ type target struct {
 }
 
 const (
-	startLimit = 10 * time.Second
-	stopLimit  = 10 * time.Second
+	startTimeout = 10 * time.Second
+	stopTimeout  = 10 * time.Second
 
-	// answerLimit bounds one request to a server that may be unable to answer.
-	answerLimit = 2 * time.Second
+	// answerTimeout bounds one request to a server that may be unable to answer.
+	answerTimeout = 2 * time.Second
 
 	// clockTick is the unit of CPU times in /proc on Linux.
 	clockTick = 10 * time.Millisecond
@@ -87,7 +87,7 @@ func (t *target) start(base, path string, args ...string) error {
 	if err := t.launch(base, path, args...); err != nil {
 		return err
 	}
-	return t.await()
+	return t.waitReady()
 }
 
 // launch runs the server. Its output goes to a file, after that of earlier
@@ -101,7 +101,7 @@ func (t *target) launch(base, path string, args ...string) error {
 	defer log.Close()
 	t.cmd = exec.Command(path, args...)
 	t.cmd.Stdout, t.cmd.Stderr = log, log
-	t.cmd.SysProcAttr = endsWithUs()
+	t.cmd.SysProcAttr = killWithParent()
 	if err := t.cmd.Start(); err != nil {
 		return err
 	}
@@ -113,11 +113,11 @@ func (t *target) launch(base, path string, args ...string) error {
 	return nil
 }
 
-// await returns when the server answers, and stops it if it does not.
-func (t *target) await() error {
+// waitReady returns when the server answers, and stops it if it does not.
+func (t *target) waitReady() error {
 	tick := time.NewTicker(20 * time.Millisecond)
 	defer tick.Stop()
-	limit := time.After(startLimit)
+	limit := time.After(startTimeout)
 	for {
 		select {
 		case <-tick.C:
@@ -141,7 +141,7 @@ func (t *target) answers() bool {
 		return false
 	}
 	defer c.Close()
-	c.SetDeadline(time.Now().Add(answerLimit))
+	c.SetDeadline(time.Now().Add(answerTimeout))
 	return c.request(write, 0) == nil
 }
 
@@ -150,7 +150,7 @@ func (t *target) stop() {
 	t.cmd.Process.Signal(syscall.SIGTERM)
 	select {
 	case <-t.exited:
-	case <-time.After(stopLimit):
+	case <-time.After(stopTimeout):
 		t.cmd.Process.Kill()
 		<-t.exited
 	}

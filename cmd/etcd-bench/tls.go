@@ -166,7 +166,7 @@ func (t *target) resident() (int, error) {
 	_, rest, _ := bytes.Cut(status, []byte("VmRSS:"))
 	fields := bytes.Fields(rest)
 	if len(fields) == 0 {
-		return 0, errors.New("/proc tells no VmRSS")
+		return 0, errors.New("/proc has no VmRSS")
 	}
 	kib, err := strconv.Atoi(string(fields[0]))
 	return kib << 10, err

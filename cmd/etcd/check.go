@@ -20,7 +20,7 @@ func (c *config) check() error {
 	case c.reads != "linearizable" && c.reads != "local":
 		return errUsage{fmt.Errorf("-reads %q: want linearizable or local", c.reads)}
 	case c.join != "" && c.joinFile != "":
-		return errUsage{errors.New("-C and -CF exclude each other")}
+		return errUsage{errors.New("-C and -CF are mutually exclusive")}
 	case m.SnapshotEntries == 0 && c.given["snapshot-count"]:
 		return errUsage{errors.New("-snapshot-count 0: want at least 1; -snapshot=false turns snapshots off")}
 	}
@@ -34,7 +34,7 @@ func (c *config) check() error {
 		{"-serverAllowedCN", c.allowedCN, &m.AllowedCN}, {"-serverAllowedHostname", c.allowedHostname, &m.AllowedHostname},
 		{"-cors", c.cors, &m.CORS}, {"-host-whitelist", c.hostWhitelist, &m.HostWhitelist},
 	} {
-		if *list.to = listed(list.given); list.given != "" && len(*list.to) == 0 {
+		if *list.to = splitList(list.given); list.given != "" && len(*list.to) == 0 {
 			return errUsage{fmt.Errorf("%s %q names nothing: name something, or leave it out", list.flag, list.given)}
 		}
 	}
@@ -67,7 +67,7 @@ func (c *config) readIdentity() error {
 	}
 	if c.given["n"] {
 		if err := endpoint.CheckName(c.machine.Name); err != nil {
-			return fmt.Errorf("-n %q: this cannot be a name: %w", c.machine.Name, err)
+			return fmt.Errorf("-n %q: not a valid name: %w", c.machine.Name, err)
 		}
 	}
 	return nil
@@ -75,7 +75,7 @@ func (c *config) readIdentity() error {
 
 // readSkips reads the indexes of -skip-entry.
 func (c *config) readSkips() error {
-	for _, text := range listed(c.skipEntry) {
+	for _, text := range splitList(c.skipEntry) {
 		index, err := strconv.ParseUint(text, 10, 64)
 		if err != nil || index == 0 {
 			return fmt.Errorf("-skip-entry %q: want indexes of entries of the log, comma separated", c.skipEntry)
@@ -111,8 +111,8 @@ func (c *config) readSeeds() error {
 	return nil
 }
 
-// listed returns the elements of a comma-separated flag.
-func listed(value string) []string {
+// splitList returns the elements of a comma-separated flag.
+func splitList(value string) []string {
 	var parts []string
 	for part := range strings.SplitSeq(value, ",") {
 		if part = strings.TrimSpace(part); part != "" {

@@ -61,7 +61,7 @@ func parseConfig(args, environ []string, out io.Writer) (*config, error) {
 			printHelp(out, fs)
 			return nil, err
 		}
-		return nil, errUsage{hinted(fs, err)}
+		return nil, errUsage{withHint(fs, err)}
 	}
 	if fs.NArg() > 0 {
 		return nil, errUsage{fmt.Errorf("unexpected argument %q", fs.Arg(0))}
@@ -121,7 +121,7 @@ func (c *config) flags() *flag.FlagSet {
 	fs.StringVar(&c.reads, "reads", "linearizable", "how reads are served unless they say so: linearizable or local")
 	durationVar(fs, &m.RequestTimeout, "request-timeout", m.RequestTimeout, "how long a request waits for the cluster, 1s to 10m")
 	fs.IntVar(&m.MaxBody, "max-body", m.MaxBody, "longest request body in `bytes`")
-	fs.Int64Var(&m.MaxBodyMemory, "max-body-memory", m.MaxBodyMemory, "most memory in `bytes` for the bodies of all requests under way, beyond the first 4096 of each")
+	fs.Int64Var(&m.MaxBodyMemory, "max-body-memory", m.MaxBodyMemory, "most memory in `bytes` for the bodies of all requests in flight, beyond the first 4096 of each")
 	fs.IntVar(&m.MaxConnections, "max-connections", m.MaxConnections, "most open client `connections`, watches included (default, and at most: what the limit of open files allows)")
 	fs.StringVar(&c.cors, "cors", "", "`origins` whose web pages may use the API, such as http://example.com, comma separated; * for all")
 	fs.StringVar(&c.hostWhitelist, "host-whitelist", "", "more `hosts` by which clients may call this machine than localhost, IP addresses and the host of -c, comma separated; * for all. Others are refused if this is given, or a port listens on a loopback address only")

@@ -52,7 +52,7 @@ func TestRefusedFlags(t *testing.T) {
 		{"-cors https://X.example:443", "", []string{"-cors", "write https://x.example"}},
 		{"-cors x.example", "", []string{"-cors", "http://example.com"}},
 		{"-serverAllowedCN a", "", []string{"-serverCAFile"}},
-		{"-serverAllowedCN a -serverAllowedHostname b -serverCAFile ca", "", []string{"exclude each other"}},
+		{"-serverAllowedCN a -serverAllowedHostname b -serverCAFile ca", "", []string{"mutually exclusive"}},
 		{"-serverAllowedCN , -serverCAFile ca", "", []string{"-serverAllowedCN", "names nothing"}},
 		{"-host-whitelist ,", "", []string{"-host-whitelist", "names nothing"}},
 		{"-peer-cert-allowed-cn a", "", []string{"here it is -serverAllowedCN"}},

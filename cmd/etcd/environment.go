@@ -30,9 +30,9 @@ func envNames(flagName string) []string {
 	return []string{"ETCD_" + strings.ToUpper(strings.ReplaceAll(flagName, "-", "_"))}
 }
 
-// elsewhere maps flags of later versions of etcd to the flags of this program that do the
+// etcdFlags maps flags of later versions of etcd to the flags of this program that do the
 // same.
-var elsewhere = map[string]string{
+var etcdFlags = map[string]string{
 	"name":                        "n",
 	"data-dir":                    "d",
 	"listen-client-urls":          "cl",
@@ -62,23 +62,23 @@ var elsewhere = map[string]string{
 
 var badValue = regexp.MustCompile(`for (?:flag )?-(\S+): parse error$`)
 
-// hinted adds what the errors of package flag leave out: which flag was probably meant, or
+// withHint adds what the errors of package flag leave out: which flag was probably meant, or
 // what kind of value it takes.
-func hinted(fs *flag.FlagSet, err error) error {
+func withHint(fs *flag.FlagSet, err error) error {
 	if _, name, found := strings.Cut(err.Error(), "flag provided but not defined: -"); found {
-		if here := elsewhere[name]; here != "" {
+		if here := etcdFlags[name]; here != "" {
 			return fmt.Errorf("there is no flag -%s; here it is -%s", name, here)
 		}
 		return fmt.Errorf("there is no flag -%s", name)
 	}
 	if m := badValue.FindStringSubmatch(err.Error()); m != nil {
-		return fmt.Errorf("%s: want %s", strings.TrimSuffix(err.Error(), ": parse error"), kind(fs.Lookup(m[1])))
+		return fmt.Errorf("%s: want %s", strings.TrimSuffix(err.Error(), ": parse error"), valueKind(fs.Lookup(m[1])))
 	}
 	return err
 }
 
-// kind describes the type of a flag's value, for people.
-func kind(f *flag.Flag) string {
+// valueKind describes the type of a flag's value, for people.
+func valueKind(f *flag.Flag) string {
 	if f == nil {
 		return "another value"
 	}
@@ -119,7 +119,7 @@ func (c *config) readEnvironment(fs *flag.FlagSet, environ []string) error {
 			default:
 				if setErr := fs.Set(f.Name, value); setErr != nil {
 					if setErr.Error() == "parse error" {
-						setErr = errors.New("want " + kind(f))
+						setErr = errors.New("want " + valueKind(f))
 					}
 					err = errUsage{fmt.Errorf("%s=%q: %w", name, value, setErr)}
 				}
@@ -140,7 +140,7 @@ func (c *config) warnUnknown(log *slog.Logger) {
 	for _, name := range c.unknown {
 		args := []any{"variable", name}
 		flagName := strings.ToLower(strings.ReplaceAll(strings.TrimPrefix(name, "ETCD_"), "_", "-"))
-		if here := elsewhere[flagName]; here != "" {
+		if here := etcdFlags[flagName]; here != "" {
 			args = append(args, "instead", envNames(here)[0])
 		}
 		log.Warn("this environment variable sets nothing here and is ignored; etcd -help lists those that do", args...)

@@ -13,10 +13,10 @@ import (
 )
 
 const (
-	// maxPendingLog bounds the backlog of log lines, in bytes.
-	maxPendingLog = 1 << 20
-	// flushTime bounds how long the exit of the process waits for its last log lines.
-	flushTime = 500 * time.Millisecond
+	// maxLogBacklog bounds the backlog of log lines, in bytes.
+	maxLogBacklog = 1 << 20
+	// flushTimeout bounds how long the exit of the process waits for its last log lines.
+	flushTimeout = 500 * time.Millisecond
 )
 
 // logWriter writes lines so that no caller ever blocks or fails because of their destination:
@@ -27,26 +27,26 @@ type logWriter struct {
 	out   io.Writer
 	limit int // of pending, in bytes
 
-	mu      sync.Mutex
-	pending []byte        // whole lines
-	unsaid  uint64        // lost lines that no line has reported yet
-	lost    uint64        // lost lines since the start
-	torn    bool          // the last line was written in part
-	idle    chan struct{} // nil while nothing is written; closed when the backlog is drained
+	mu         sync.Mutex
+	backlog    []byte        // whole lines
+	unreported uint64        // lost lines that no line has reported yet
+	lost       uint64        // lost lines since the start
+	partial    bool          // the last line was written in part
+	idle       chan struct{} // nil while nothing is written; closed when the backlog is drained
 }
 
 func newLogWriter(out io.Writer, limit int) *logWriter { return &logWriter{out: out, limit: limit} }
 
 // Write takes one whole line. It never fails and never blocks.
 func (w *logWriter) Write(p []byte) (int, error) {
-	line := visible(p)
+	line := escaped(p)
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if len(w.pending)+len(line) > w.limit {
-		w.lose(line)
+	if len(w.backlog)+len(line) > w.limit {
+		w.countLost(line)
 		return len(p), nil
 	}
-	w.pending = append(w.pending, line...)
+	w.backlog = append(w.backlog, line...)
 	if w.idle == nil {
 		w.idle = make(chan struct{})
 		go w.drain(w.idle)
@@ -54,33 +54,33 @@ func (w *logWriter) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// visible escapes control characters and line breaks within a line. Its text may be from a
+// escaped escapes control characters and line breaks within a line. Its text may be from a
 // stranger, and slog quotes most of it, but not all: the last words of a process do not go
 // through slog.
-func visible(line []byte) []byte {
+func escaped(line []byte) []byte {
 	text, ended := bytes.CutSuffix(line, []byte{'\n'})
-	shown := make([]byte, 0, len(line))
+	out := make([]byte, 0, len(line))
 	for len(text) > 0 {
 		r, size := utf8.DecodeRune(text)
 		if unicode.IsPrint(r) && (r != utf8.RuneError || size > 1) {
-			shown = append(shown, text[:size]...)
+			out = append(out, text[:size]...)
 		} else {
 			quoted := strconv.AppendQuote(nil, string(text[:size]))
-			shown = append(shown, quoted[1:len(quoted)-1]...)
+			out = append(out, quoted[1:len(quoted)-1]...)
 		}
 		text = text[size:]
 	}
 	if ended {
-		shown = append(shown, '\n')
+		out = append(out, '\n')
 	}
-	return shown
+	return out
 }
 
-// lose counts dropped lines. w.mu is held.
-func (w *logWriter) lose(lines []byte) {
+// countLost counts dropped lines. w.mu is held.
+func (w *logWriter) countLost(lines []byte) {
 	n := uint64(bytes.Count(lines, []byte{'\n'}))
 	w.lost += n
-	w.unsaid += n
+	w.unreported += n
 }
 
 // drain writes pending lines until there are none.
@@ -88,40 +88,40 @@ func (w *logWriter) drain(idle chan<- struct{}) {
 	defer close(idle)
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	for len(w.pending) > 0 {
-		lines, unsaid, torn := w.pending, w.unsaid, w.torn
-		w.pending = nil
+	for len(w.backlog) > 0 {
+		lines, unreported, partial := w.backlog, w.unreported, w.partial
+		w.backlog = nil
 		w.mu.Unlock()
-		n, err := w.write(lines, unsaid, torn)
+		n, err := w.write(lines, unreported, partial)
 		w.mu.Lock()
 		if err == nil {
-			w.unsaid -= unsaid
+			w.unreported -= unreported
 		}
 		if n > 0 {
-			w.torn = lines[n-1] != '\n'
+			w.partial = lines[n-1] != '\n'
 		}
-		w.lose(lines[n:])
+		w.countLost(lines[n:])
 	}
 	w.idle = nil
 }
 
 // write writes lines, after ending a torn one, and before the line that reports lost ones. It
 // returns how many bytes of lines were written.
-func (w *logWriter) write(lines []byte, unsaid uint64, torn bool) (int, error) {
-	if torn {
+func (w *logWriter) write(lines []byte, unreported uint64, partial bool) (int, error) {
+	if partial {
 		if _, err := w.out.Write([]byte{'\n'}); err != nil {
 			return 0, err
 		}
 	}
 	n, err := w.out.Write(lines)
-	if err == nil && unsaid > 0 {
-		_, err = w.out.Write(lossLine(unsaid))
+	if err == nil && unreported > 0 {
+		_, err = w.out.Write(lostLine(unreported))
 	}
 	return n, err
 }
 
-// lossLine returns the line that reports lost ones.
-func lossLine(n uint64) []byte {
+// lostLine returns the line that reports lost ones.
+func lostLine(n uint64) []byte {
 	var line bytes.Buffer
 	slog.New(slog.NewTextHandler(&line, nil)).Warn("log lines are missing before this one: they could not be written", "lines", n)
 	return line.Bytes()
@@ -148,9 +148,9 @@ func (w *logWriter) lostLines() uint64 {
 	return w.lost
 }
 
-// exit ends the process once its last lines are written, or after flushTime.
+// exit ends the process once its last lines are written, or after flushTimeout.
 func (w *logWriter) exit(code int) {
-	w.flush(flushTime)
+	w.flush(flushTimeout)
 	os.Exit(code)
 }
 

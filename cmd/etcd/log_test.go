@@ -85,7 +85,7 @@ func TestLogFails(t *testing.T) {
 		}
 		out.room = 1 << 20
 		write("line 4")
-		want := "line 1\nline\nline 4\n" + string(lossLine(2))
+		want := "line 1\nline\nline 4\n" + string(lostLine(2))
 		if got := out.String(); got != want {
 			t.Errorf("the reader gets\n%swant\n%s", got, want)
 		}
@@ -110,7 +110,7 @@ func TestLogShowsEverything(t *testing.T) {
 	stdlog.Print(evil)
 	const lines = 3
 	w.flush(time.Second)
-	fmt.Fprintf(w, "etcd: %s\n", inOneLine(errors.Join(errors.New(evil), errors.New("b"))))
+	fmt.Fprintf(w, "etcd: %s\n", oneLine(errors.Join(errors.New(evil), errors.New("b"))))
 	w.flush(time.Second)
 	got := out.String()
 	if n := strings.Count(got, "\n"); n != lines+1 || !strings.HasSuffix(got, "\n") {

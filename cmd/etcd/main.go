@@ -11,19 +11,19 @@ import (
 )
 
 func main() {
-	outliveWriting()
-	stderr := newLogWriter(os.Stderr, maxPendingLog)
-	stderr.exit(start(os.Args[1:], stderr))
+	ignoreWriteSignals()
+	stderr := newLogWriter(os.Stderr, maxLogBacklog)
+	stderr.exit(execute(os.Args[1:], stderr))
 }
 
-// start carries out the command line and returns the exit code.
-func start(args []string, stderr *logWriter) int {
+// execute carries out the command line and returns the exit code.
+func execute(args []string, stderr *logWriter) int {
 	c, err := parseConfig(args, os.Environ(), os.Stdout)
 	switch {
 	case errors.Is(err, flag.ErrHelp):
 		return 0
 	case errors.As(err, new(errUsage)):
-		fmt.Fprintf(stderr, "etcd: %s (see etcd -help)\n", inOneLine(err))
+		fmt.Fprintf(stderr, "etcd: %s (see etcd -help)\n", oneLine(err))
 		return 2
 	case err == nil && c.version:
 		fmt.Println("etcd " + server.Version)
@@ -33,14 +33,14 @@ func start(args []string, stderr *logWriter) int {
 		err = run(c, stderr)
 	}
 	if err != nil {
-		fmt.Fprintf(stderr, "etcd: %s\n", inOneLine(err))
+		fmt.Fprintf(stderr, "etcd: %s\n", oneLine(err))
 		return 1
 	}
 	return 0
 }
 
-// inOneLine renders joined errors in one line.
-func inOneLine(err error) string { return strings.ReplaceAll(err.Error(), "\n", "; ") }
+// oneLine renders joined errors in one line.
+func oneLine(err error) string { return strings.ReplaceAll(err.Error(), "\n", "; ") }
 
 // run runs a machine until a signal stops it.
 func run(c *config, stderr *logWriter) error {

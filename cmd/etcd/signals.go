@@ -9,9 +9,9 @@ import (
 	"time"
 )
 
-// sameStop is how long after a signal to stop further ones count as the same: timeout(1)
+// repeatWindow is how long after a signal to stop further ones count as the same: timeout(1)
 // signals the process, and then its process group.
-const sameStop = time.Second
+const repeatWindow = time.Second
 
 // stopSignal is the cause with which the context of stopSignals ends.
 type stopSignal struct{ os.Signal }
@@ -27,22 +27,22 @@ func stopSignals(log *slog.Logger, exit func(code int)) context.Context {
 		signal.Notify(signals, syscall.SIGHUP)
 	}
 	stopping, stop := context.WithCancelCause(context.Background())
-	go obey(signals, hasTerminal(), stop, log, exit)
+	go handleSignals(signals, hasTerminal(), stop, log, exit)
 	return stopping
 }
 
-// obey handles signals until the channel is closed.
-func obey(signals <-chan os.Signal, terminal bool, stop context.CancelCauseFunc, log *slog.Logger, exit func(code int)) {
-	var asked time.Time
+// handleSignals handles signals until the channel is closed.
+func handleSignals(signals <-chan os.Signal, terminal bool, stop context.CancelCauseFunc, log *slog.Logger, exit func(code int)) {
+	var stoppedAt time.Time
 	for sig := range signals {
 		switch {
 		case sig == syscall.SIGHUP && !terminal:
-			log.Info("SIGHUP changes nothing: the log goes to stderr, and certificates are read again by themselves; SIGTERM stops this machine")
-		case asked.IsZero():
-			asked = time.Now()
-			log.Info("stopping: requests under way are answered first", "signal", sig.String())
+			log.Info("SIGHUP changes nothing: the log goes to stderr, and certificates are reloaded automatically; SIGTERM stops this machine")
+		case stoppedAt.IsZero():
+			stoppedAt = time.Now()
+			log.Info("stopping: draining the requests in flight", "signal", sig.String())
 			stop(stopSignal{sig})
-		case sig == syscall.SIGHUP, time.Since(asked) < sameStop:
+		case sig == syscall.SIGHUP, time.Since(stoppedAt) < repeatWindow:
 		default:
 			log.Warn("stopped at once by a second signal", "signal", sig.String())
 			exit(1)

@@ -42,7 +42,7 @@ func TestObey(t *testing.T) {
 				signals := make(chan os.Signal)
 				stopping, stop := context.WithCancelCause(context.Background())
 				exited := false
-				go obey(signals, test.terminal, stop, slog.New(slog.NewTextHandler(io.Discard, nil)), func(code int) {
+				go handleSignals(signals, test.terminal, stop, slog.New(slog.NewTextHandler(io.Discard, nil)), func(code int) {
 					exited = true
 					if code != 1 {
 						t.Errorf("exit code %d, want 1", code)

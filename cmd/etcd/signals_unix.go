@@ -8,10 +8,10 @@ import (
 	"syscall"
 )
 
-// outliveWriting keeps the signals that a write can raise from ending or stopping the process:
+// ignoreWriteSignals keeps the signals that a write can raise from ending or stopping the process:
 // a write to a pipe without a reader, or to a terminal from the background (stty tostop). The
 // write itself fails or succeeds like any other.
-func outliveWriting() { signal.Ignore(syscall.SIGPIPE, syscall.SIGTTOU) }
+func ignoreWriteSignals() { signal.Ignore(syscall.SIGPIPE, syscall.SIGTTOU) }
 
 // hasTerminal reports whether the process has a controlling terminal, which may hang up.
 func hasTerminal() bool {

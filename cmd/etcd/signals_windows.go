@@ -1,7 +1,7 @@
 package main
 
-// outliveWriting has nothing to do: a write raises no signal here.
-func outliveWriting() {}
+// ignoreWriteSignals has nothing to do: a write raises no signal here.
+func ignoreWriteSignals() {}
 
 // hasTerminal does not matter: there is no SIGHUP. When the console is closed, the user logs
 // off or the system shuts down, the process gets what the runtime of Go calls SIGTERM, and

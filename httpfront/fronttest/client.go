@@ -24,7 +24,7 @@ type Client struct {
 func NewClient(t testing.TB, conn net.Conn) *Client {
 	t.Helper()
 	t.Cleanup(func() { _ = conn.Close() })
-	if err := conn.SetDeadline(time.Now().Add(2 * Patience)); err != nil {
+	if err := conn.SetDeadline(time.Now().Add(2 * Timeout)); err != nil {
 		t.Fatal(err)
 	}
 	return &Client{conn, t, bufio.NewReader(conn)}
@@ -100,8 +100,8 @@ func (c *Client) Set(key, body string) string {
 	return r.Body
 }
 
-// Ended fails the test unless the server has closed the connection.
-func (c *Client) Ended() {
+// WantClosed fails the test unless the server has closed the connection.
+func (c *Client) WantClosed() {
 	c.T.Helper()
 	if rest, err := io.ReadAll(c.In); err != nil || len(rest) > 0 {
 		c.T.Errorf("the connection goes on with %q, %v; want its end", rest, err)

@@ -22,8 +22,8 @@ import (
 	"etcd/wal/vfs"
 )
 
-// Patience bounds every wait of a test for something that must happen.
-const Patience = time.Minute
+// Timeout bounds every wait of a test for something that must happen.
+const Timeout = time.Minute
 
 // Main runs the tests of a package, and fails them if they leak goroutines.
 func Main(m *testing.M) {
@@ -60,20 +60,20 @@ func (c *Clock) Reading() raftnode.Reading {
 // Add advances the clock.
 func (c *Clock) Add(d time.Duration) { c.now.Add(uint64(d)) }
 
-// Records keeps what is logged.
-type Records struct {
+// LogBuffer keeps what is logged.
+type LogBuffer struct {
 	mu  sync.Mutex
 	buf bytes.Buffer
 }
 
-func (r *Records) Write(p []byte) (int, error) {
+func (r *LogBuffer) Write(p []byte) (int, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return r.buf.Write(p)
 }
 
 // Take returns what was logged since the last Take.
-func (r *Records) Take() string {
+func (r *LogBuffer) Take() string {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	s := r.buf.String()
@@ -120,7 +120,7 @@ func StartMachine(t testing.TB, clock func() raftnode.Reading) *actors.Machine {
 	})
 	select {
 	case <-machine.Ready:
-	case <-time.After(Patience):
+	case <-time.After(Timeout):
 		t.Fatal("the machine did not become ready")
 	}
 	return machine
@@ -140,31 +140,31 @@ func ask[A actors.Answer](t testing.TB, m *actors.Machine, to *actor.PID, reques
 	select {
 	case a := <-answers:
 		return a
-	case <-time.After(Patience):
+	case <-time.After(Timeout):
 		t.Fatal("the machine does not answer")
 		panic("not reached")
 	}
 }
 
-// Block blocks the store actor of a machine until letGo is called: it has it answer an actor
+// Block blocks the store actor of a machine until release is called: it has it answer an actor
 // on a synchronized dispatcher, as sessions are. Such an actor receives on the goroutine of the
 // sender, and this one does not return.
-func Block(t testing.TB, m *actors.Machine) (letGo func()) {
+func Block(t testing.TB, m *actors.Machine) (release func()) {
 	t.Helper()
-	blocked, free := make(chan struct{}), make(chan struct{})
+	blocked, released := make(chan struct{}), make(chan struct{})
 	root := m.System.Root
 	pid := root.Spawn(actor.PropsFromFunc(func(ctx actor.Context) {
 		if _, ok := ctx.Message().(*actors.ReadReply); ok {
 			close(blocked)
-			<-free
+			<-released
 		}
 	}, actor.WithDispatcher(actor.NewSynchronizedDispatcher(1))))
 	root.Send(m.Store, &actors.Read{ReplyTo: pid, Path: "/"})
 	<-blocked
-	letGo = sync.OnceFunc(func() {
-		close(free)
+	release = sync.OnceFunc(func() {
+		close(released)
 		root.Stop(pid)
 	})
-	t.Cleanup(letGo)
-	return letGo
+	t.Cleanup(release)
+	return release
 }

@@ -26,14 +26,14 @@ type Server struct {
 	Addr    string
 	Clock   *Clock // of the machine
 	Machine *actors.Machine
-	Log     *Records
+	Log     *LogBuffer
 	TLS     *tls.Config // of clients; nil: plain HTTP
 	Stop    func() error
 }
 
 // Config returns a configuration with limits that a test can reach.
 func Config() httpfront.Config {
-	return httpfront.Config{MaxConnections: 1000, MaxBody: 64 << 10, MaxBodyMemory: 256 << 10, RequestTimeout: Patience}
+	return httpfront.Config{MaxConnections: 1000, MaxBody: 64 << 10, MaxBodyMemory: 256 << 10, RequestTimeout: Timeout}
 }
 
 // Loopback listens on a port that the kernel chooses.
@@ -49,22 +49,22 @@ func Loopback(t testing.TB) net.Listener {
 // CA returns the authority that signs the certificates of these tests.
 var CA = sync.OnceValue(func() *certtest.CA { return certtest.New("test") })
 
-// OverTLS configures a server for TLS.
-func OverTLS(c *httpfront.Config) {
+// WithTLS configures a server for TLS.
+func WithTLS(c *httpfront.Config) {
 	c.TLS = &tls.Config{Certificates: []tls.Certificate{CA().Issue("server").TLS()}}
 }
 
-// Mutual configures a server for TLS with client certificates.
-func Mutual(c *httpfront.Config) {
-	OverTLS(c)
+// WithClientCerts configures a server for TLS with client certificates.
+func WithClientCerts(c *httpfront.Config) {
+	WithTLS(c)
 	c.TLS.ClientAuth, c.TLS.ClientCAs = tls.RequireAndVerifyClientCert, CA().Pool()
 }
 
-// Serve starts a machine and serves a port for clients, whose routes may read the clock of
+// Serve starts a machine and serves a client port, whose routes may read the clock of
 // the machine. The test fails if the server logs anything that the test does not take.
 func Serve(t testing.TB, l net.Listener, cfg httpfront.Config, routes func(*Clock) []httpfront.Route) *Server {
 	t.Helper()
-	clock, log := NewClock(), &Records{}
+	clock, log := NewClock(), &LogBuffer{}
 	if cfg.Log == nil {
 		cfg.Log = slog.New(slog.NewTextHandler(log, &slog.HandlerOptions{Level: slog.LevelWarn}))
 	}
@@ -78,10 +78,10 @@ func Serve(t testing.TB, l net.Listener, cfg httpfront.Config, routes func(*Cloc
 	return s
 }
 
-// Beside serves a port for machines, with the machine of s, and logs everything to log.
-func (s *Server) Beside(l net.Listener, log io.Writer, cfg httpfront.Config, routes []httpfront.Route) *Server {
+// ServePeerPort serves a peer port, with the machine of s, and logs everything to log.
+func (s *Server) ServePeerPort(l net.Listener, log io.Writer, cfg httpfront.Config, routes []httpfront.Route) *Server {
 	s.T.Helper()
-	cfg.Machines = true
+	cfg.Peer = true
 	cfg.Log = slog.New(slog.NewTextHandler(log, &slog.HandlerOptions{Level: slog.LevelDebug}))
 	p := serve(s.T, l, s.Machine, cfg, routes)
 	p.Clock = s.Clock
@@ -98,7 +98,7 @@ func serve(t testing.TB, l net.Listener, machine *actors.Machine, cfg httpfront.
 	served := make(chan error, 1)
 	go func() { served <- s.Server.Serve(l) }()
 	s.Stop = sync.OnceValue(func() error {
-		ctx, cancel := context.WithTimeout(context.Background(), Patience)
+		ctx, cancel := context.WithTimeout(context.Background(), Timeout)
 		defer cancel()
 		return errors.Join(s.Shutdown(ctx), <-served)
 	})
@@ -128,15 +128,15 @@ func (s *Server) Eventually(what string, ok func() bool) {
 	s.T.Helper()
 	c := s.Dial()
 	defer c.Close()
-	for deadline := time.Now().Add(Patience); !ok(); c.Get("/version") {
+	for deadline := time.Now().Add(Timeout); !ok(); c.Get("/version") {
 		if time.Now().After(deadline) {
 			s.T.Fatalf("never: %s", what)
 		}
 	}
 }
 
-// Watchers waits until there are n watchers.
-func (s *Server) Watchers(n int64) {
+// WaitForWatchers waits until there are n watchers.
+func (s *Server) WaitForWatchers(n int64) {
 	s.T.Helper()
 	s.Eventually(fmt.Sprintf("%d watchers", n), func() bool { return s.Machine.Watchers() == n })
 }

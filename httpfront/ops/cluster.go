@@ -45,7 +45,7 @@ func leaderAnswer(x *httpfront.Exchange, render func(url string) (told string, o
 	}
 	told, ok := render(m.PeerURL)
 	if !ok {
-		return httpfront.NewError(apierror.RaftInternal, "the address of the leader cannot be told: it is none of a machine")
+		return httpfront.NewError(apierror.RaftInternal, "the peer URL of the leader is invalid")
 	}
 	return httpfront.Text(told)
 }

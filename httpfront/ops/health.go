@@ -11,9 +11,9 @@ import (
 	"etcd/raftnode"
 )
 
-// healthTime bounds how long a health check may take. Clients that check health do not wait
+// healthTimeout bounds how long a health check may take. Clients that check health do not wait
 // longer than a second, as a rule.
-const healthTime = time.Second
+const healthTimeout = time.Second
 
 const noLeaderReason = "RAFT NO LEADER"
 
@@ -38,7 +38,7 @@ func health(x *httpfront.Exchange) httpfront.Answer {
 	if x.Machine() == nil {
 		return unhealthy(noLeaderReason)
 	}
-	if limit := time.Now().Add(healthTime); limit.Before(x.Deadline) {
+	if limit := time.Now().Add(healthTimeout); limit.Before(x.Deadline) {
 		x.Deadline = limit
 	}
 	x.Start()

@@ -24,20 +24,20 @@ type ops struct {
 	started logtime.Time
 }
 
-// Routes returns all routes of the package, for the port for clients.
+// Routes returns all routes of the package, for the client port.
 func Routes(cfg Config) []httpfront.Route {
 	o := &ops{cfg: cfg, started: cfg.Clock()}
 	routes := append(Cluster(), Version(cfg.Version)...)
 	return append(routes, []httpfront.Route{
 		{Path: "/v1/leader", Methods: httpfront.Get(leaderURL)},
-		{Path: "/v1/machines", Methods: httpfront.Get(fromStatus(machineURLs))},
+		{Path: "/v1/machines", Methods: httpfront.Get(withStatus(machineURLs))},
 		{Path: "/v2/members", Tree: true, Methods: map[string]httpfront.Handler{
 			http.MethodGet: listMembers, http.MethodHead: listMembers, http.MethodDelete: removeMember,
 		}},
-		{Path: "/stats", Methods: httpfront.Get(fromStatus(stats))},
-		{Path: "/v1/stats/store", Methods: httpfront.Get(fromStatus(storeStats))},
-		{Path: "/v1/stats/self", Methods: httpfront.Get(fromStatus(o.selfStats))},
-		{Path: "/v1/stats/leader", Methods: httpfront.Get(fromStatus(leaderStats))},
+		{Path: "/stats", Methods: httpfront.Get(withStatus(stats))},
+		{Path: "/v1/stats/store", Methods: httpfront.Get(withStatus(storeStats))},
+		{Path: "/v1/stats/self", Methods: httpfront.Get(withStatus(o.selfStats))},
+		{Path: "/v1/stats/leader", Methods: httpfront.Get(withStatus(leaderStats))},
 		{Path: "/health", Methods: httpfront.Get(health), Early: true},
 	}...)
 }
@@ -46,7 +46,7 @@ func Routes(cfg Config) []httpfront.Route {
 func Cluster() []httpfront.Route {
 	return []httpfront.Route{
 		{Path: "/leader", Methods: httpfront.Get(leader)},
-		{Path: "/machines", Methods: httpfront.Get(fromStatus(machines))},
+		{Path: "/machines", Methods: httpfront.Get(withStatus(machines))},
 	}
 }
 
@@ -59,13 +59,13 @@ func Version(version string) []httpfront.Route {
 	}
 }
 
-// fromStatus returns a handler whose answer is made from the status of the machine.
-func fromStatus(tell func(*httpfront.Exchange, *actors.StatusReply) httpfront.Answer) httpfront.Handler {
+// withStatus returns a handler whose answer is made from the status of the machine.
+func withStatus(render func(*httpfront.Exchange, *actors.StatusReply) httpfront.Answer) httpfront.Handler {
 	return func(x *httpfront.Exchange) httpfront.Answer {
 		status, err := x.Status()
 		if err != nil {
 			return httpfront.Unserved(err)
 		}
-		return tell(x, status)
+		return render(x, status)
 	}
 }

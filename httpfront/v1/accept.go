@@ -10,13 +10,13 @@ import (
 	"etcd/httpfront"
 )
 
-const typeBytes = "application/octet-stream"
+const typeOctets = "application/octet-stream"
 
-// rawType returns the media type in which a client wants the bare value, or "" if it wants
+// rawMediaType returns the media type in which a client wants the bare value, or "" if it wants
 // JSON. It gets JSON unless it prefers one of the two others: by a higher quality, or
 // because it names it and accepts JSON only by a wildcard. "*/*" is JSON, and so is
 // "application/json, text/plain, */*", the default of libraries that understand both.
-func rawType(h *fasthttp.RequestHeader) string {
+func rawMediaType(h *fasthttp.RequestHeader) string {
 	lines := h.PeekAll(fasthttp.HeaderAccept)
 	if len(lines) == 0 || len(lines) == 1 && string(lines[0]) == "*/*" {
 		return ""
@@ -28,24 +28,24 @@ func rawType(h *fasthttp.RequestHeader) string {
 		q := quality(params)
 		switch strings.ToLower(strings.TrimSpace(name)) {
 		case httpfront.TypeJSON:
-			json.hears(3, q)
+			json.update(3, q)
 		case "text/plain":
-			text.hears(3, q)
-		case typeBytes:
-			octets.hears(3, q)
+			text.update(3, q)
+		case typeOctets:
+			octets.update(3, q)
 		case "application/*":
-			json.hears(2, q)
+			json.update(2, q)
 		case "text/*":
-			text.hears(2, q)
+			text.update(2, q)
 		case "*/*":
-			json.hears(1, q)
+			json.update(1, q)
 		}
 	}
 	raw, mediaType := text, "text/plain"
-	if octets.over(text) {
-		raw, mediaType = octets, typeBytes
+	if octets.beats(text) {
+		raw, mediaType = octets, typeOctets
 	}
-	if !raw.over(json) {
+	if !raw.beats(json) {
 		return ""
 	}
 	return mediaType
@@ -54,24 +54,24 @@ func rawType(h *fasthttp.RequestHeader) string {
 // preference is how much a client wants a media type: the quality of the most specific range
 // that includes it (3: by name, 2: application/* or text/*, 1: */*, 0: none).
 type preference struct {
-	specific int
-	quality  float64
+	specificity int
+	quality     float64
 }
 
-func (p *preference) hears(specific int, quality float64) {
-	if specific > p.specific {
+func (p *preference) update(specific int, quality float64) {
+	if specific > p.specificity {
 		*p = preference{specific, quality}
 	}
 }
 
-func (p preference) over(other preference) bool {
+func (p preference) beats(other preference) bool {
 	switch {
 	case p.quality == 0:
 		return false
 	case p.quality != other.quality:
 		return p.quality > other.quality
 	}
-	return p.specific > other.specific
+	return p.specificity > other.specificity
 }
 
 // quality returns the q of a media range; 1 if there is none or it is invalid.
@@ -87,10 +87,10 @@ func quality(params string) float64 {
 	return 1
 }
 
-// bare answers with the value of a key and nothing else, byte for byte.
-type bare struct{ mediaType, value string }
+// rawValue answers with the value of a key and nothing else, byte for byte.
+type rawValue struct{ mediaType, value string }
 
-func (b bare) Write(resp *fasthttp.Response) {
+func (b rawValue) Write(resp *fasthttp.Response) {
 	resp.Header.SetContentType(b.mediaType)
 	resp.Header.Set(fasthttp.HeaderXContentTypeOptions, "nosniff") // a value may look like a web page
 	resp.SetBodyString(b.value)

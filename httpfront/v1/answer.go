@@ -27,16 +27,16 @@ type keyAnswer struct {
 	Index      uint64     `json:"index"`
 }
 
-// listed returns a key as a read answers it.
-func listed(n *tree.Node, index uint64, now logtime.Time) keyAnswer {
+// nodeAnswer returns a key as a read answers it.
+func nodeAnswer(n *tree.Node, index uint64, now logtime.Time) keyAnswer {
 	a := keyAnswer{Action: "GET", Key: n.Path, Dir: n.Dir, Value: n.Value, Index: index}
 	a.expires(n.Deadline, now)
 	return a
 }
 
-// listing renders the children of a directory, which must have some, as one array: one of them,
+// renderListing renders the children of a directory, which must have some, as one array: one of them,
 // which may be large, with each call.
-func listing(view *store.View, dir string, now logtime.Time) func(piece []byte) (_ []byte, more bool) {
+func renderListing(view *store.View, dir string, now logtime.Time) func(piece []byte) (_ []byte, more bool) {
 	const page = 16
 	var children []*tree.Node
 	last, before := "", byte('[')
@@ -49,29 +49,29 @@ func listing(view *store.View, dir string, now logtime.Time) func(piece []byte) 
 		}
 		child := children[0]
 		children = children[1:]
-		piece = appendListed(append(piece, before), child, view.Index(), now)
+		piece = appendNode(append(piece, before), child, view.Index(), now)
 		before, last = ',', child.Path
 		return piece, true
 	}
 }
 
-// appendListed appends what listed returns, in JSON. Most keys are plain, and those are rendered
+// appendNode appends what nodeAnswer returns, in JSON. Most keys are plain, and those are rendered
 // without reflection, in a third of the time.
-func appendListed(to []byte, n *tree.Node, index uint64, now logtime.Time) []byte {
-	if n.Deadline == 0 && !n.Dir && n.Value != "" && plain(n.Path) && plain(n.Value) {
+func appendNode(to []byte, n *tree.Node, index uint64, now logtime.Time) []byte {
+	if n.Deadline == 0 && !n.Dir && n.Value != "" && needsNoEscape(n.Path) && needsNoEscape(n.Value) {
 		to = append(append(to, `{"action":"GET","key":"`...), n.Path...)
 		to = append(append(to, `","value":"`...), n.Value...)
 		return append(strconv.AppendUint(append(to, `","index":`...), index, 10), '}')
 	}
-	text, err := json.Marshal(listed(n, index, now))
+	text, err := json.Marshal(nodeAnswer(n, index, now))
 	if err != nil {
 		panic(err) // it is one of our own types, which always marshal
 	}
 	return append(to, text...)
 }
 
-// plain reports whether text needs no escapes in a JSON string.
-func plain(text string) bool {
+// needsNoEscape reports whether text needs no escapes in a JSON string.
+func needsNoEscape(text string) bool {
 	for i := range len(text) {
 		switch c := text[i]; {
 		case c < ' ', c > '~', c == '"', c == '\\', c == '<', c == '>', c == '&':
@@ -81,8 +81,8 @@ func plain(text string) bool {
 	return true
 }
 
-// changed returns an event as a write and a watch answer it.
-func changed(e *tree.Event, now logtime.Time) keyAnswer {
+// eventAnswer returns an event as a write and a watch answer it.
+func eventAnswer(e *tree.Event, now logtime.Time) keyAnswer {
 	a := keyAnswer{Key: e.Node.Path, Dir: e.Node.Dir, Index: e.Index}
 	if e.Prev != nil {
 		a.PrevValue = e.Prev.Value
@@ -113,12 +113,12 @@ func (a *keyAnswer) expires(deadline, now logtime.Time) {
 	}
 }
 
-// watched is the answer to a watch. now is called only for an event.
-func watched(d watch.Delivery, now func() logtime.Time) httpfront.Answer {
+// watchAnswer is the answer to a watch. now is called only for an event.
+func watchAnswer(d watch.Delivery, now func() logtime.Time) httpfront.Answer {
 	var cleared *watch.ClearedError
 	switch {
 	case d.Err == nil:
-		return httpfront.Document{Value: changed(d.Event, now())}
+		return httpfront.Document{Value: eventAnswer(d.Event, now())}
 	case errors.As(d.Err, &cleared):
 		return httpfront.NewError(apierror.IndexCleared, cleared.Error())
 	}

@@ -32,18 +32,18 @@ func TestKeyAnswers(t *testing.T) {
 	five := now.Add(5 * time.Second)
 	whole := logtime.Of(time.Date(2026, 1, 2, 3, 4, 10, 0, time.UTC))
 	event := func(action tree.Action, node, prev *tree.Node) keyAnswer {
-		return changed(&tree.Event{Index: 9, Action: action, Node: node, Prev: prev}, now)
+		return eventAnswer(&tree.Event{Index: 9, Action: action, Node: node, Prev: prev}, now)
 	}
 	tests := []struct {
 		name string
 		got  keyAnswer
 		want string
 	}{
-		{"get", listed(file("v", 0), 9, now), `{"action":"GET","key":"/a","value":"v","index":9}`},
-		{"get with ttl", listed(file("v", five), 9, now), `{"action":"GET","key":"/a","value":"v",` + expiration + `,"ttl":4,"index":9}`},
-		{"get of what is due", listed(file("v", now), 9, now), `{"action":"GET","key":"/a","value":"v","expiration":"2026-01-02T03:04:05.000000006Z","index":9}`},
-		{"get of a directory", listed(&tree.Node{Path: "/d", Dir: true}, 9, now), `{"action":"GET","key":"/d","dir":true,"index":9}`},
-		{"whole seconds", listed(file("v", whole), 9, now), `{"action":"GET","key":"/a","value":"v","expiration":"2026-01-02T03:04:10Z","ttl":4,"index":9}`},
+		{"get", nodeAnswer(file("v", 0), 9, now), `{"action":"GET","key":"/a","value":"v","index":9}`},
+		{"get with ttl", nodeAnswer(file("v", five), 9, now), `{"action":"GET","key":"/a","value":"v",` + expiration + `,"ttl":4,"index":9}`},
+		{"get of what is due", nodeAnswer(file("v", now), 9, now), `{"action":"GET","key":"/a","value":"v","expiration":"2026-01-02T03:04:05.000000006Z","index":9}`},
+		{"get of a directory", nodeAnswer(&tree.Node{Path: "/d", Dir: true}, 9, now), `{"action":"GET","key":"/d","dir":true,"index":9}`},
+		{"whole seconds", nodeAnswer(file("v", whole), 9, now), `{"action":"GET","key":"/a","value":"v","expiration":"2026-01-02T03:04:10Z","ttl":4,"index":9}`},
 		{"first set", event(tree.ActionSet, file("v", 0), nil), `{"action":"SET","key":"/a","value":"v","newKey":true,"index":9}`},
 		{"set again", event(tree.ActionSet, file("v", 0), file("old", five)), `{"action":"SET","key":"/a","prevValue":"old","value":"v","index":9}`},
 		{"all fields", event(tree.ActionSet, file("v", five), file("old", 0)), `{"action":"SET","key":"/a","prevValue":"old","value":"v",` + expiration + `,"ttl":4,"index":9}`},
@@ -97,7 +97,7 @@ func TestWatchErrors(t *testing.T) {
 		{&watch.ClearedError{Oldest: 7, Requested: 3}, `400 {"errorCode":401,"message":"The event in requested index is outdated and cleared","cause":"the requested history has been cleared [7/3]"}`},
 		{actors.ErrClosing, `500 {"errorCode":500,"message":"watcher is cleared due to etcd recovery","cause":"the machine is shutting down"}`},
 	} {
-		status, _, body := rendered(watched(watch.Delivery{Err: test.err, Last: true}, nil))
+		status, _, body := rendered(watchAnswer(watch.Delivery{Err: test.err, Last: true}, nil))
 		if got := fmt.Sprint(status, " ", body); got != test.want {
 			t.Errorf("got  %s\nwant %s", got, test.want)
 		}

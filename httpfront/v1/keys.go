@@ -17,10 +17,10 @@ import (
 // maxTTL is the longest time to live, in seconds.
 const maxTTL = int64(logtime.MaxTTL / time.Second)
 
-// written returns the key as the client wrote it: without the slash at its beginning,
+// keyAsSent returns the key as the client wrote it: without the slash at its beginning,
 // with the one at its end. The servers of 2013 name it so in the error when a test-and-set
 // finds no file to test.
-func written(x *httpfront.Exchange) string {
+func keyAsSent(x *httpfront.Exchange) string {
 	key := strings.TrimPrefix(x.Key, "/")
 	if x.Slash && key != "" {
 		key += "/"
@@ -40,19 +40,19 @@ func (a *api) getKey(x *httpfront.Exchange) httpfront.Answer {
 	case reply.Failure != nil:
 		return httpfront.NewError(apierror.KeyNotFound, x.Key)
 	case !reply.Node.Dir:
-		if mediaType := rawType(x.Header()); mediaType != "" {
-			return bare{mediaType, reply.Node.Value}
+		if mediaType := rawMediaType(x.Header()); mediaType != "" {
+			return rawValue{mediaType, reply.Node.Value}
 		}
-		return httpfront.Document{Value: listed(reply.Node, reply.Index, x.Machine().LogTime())}
+		return httpfront.Document{Value: nodeAnswer(reply.Node, reply.Index, x.Machine().LogTime())}
 	}
 	now := x.Machine().LogTime()
 	if reply.View != nil {
 		dir := x.Key
-		return x.Stream(func() func([]byte) ([]byte, bool) { return listing(reply.View, dir, now) })
+		return x.Stream(func() func([]byte) ([]byte, bool) { return renderListing(reply.View, dir, now) })
 	}
 	list := make([]keyAnswer, len(reply.Children))
 	for i, child := range reply.Children {
-		list[i] = listed(child, reply.Index, now)
+		list[i] = nodeAnswer(child, reply.Index, now)
 	}
 	return httpfront.Document{Value: list}
 }
@@ -102,7 +102,7 @@ func setKey(x *httpfront.Exchange) httpfront.Answer {
 	if value == "" {
 		return httpfront.NewError(apierror.ValueRequired, "Set")
 	}
-	ttl, bad := ttlOf(f)
+	ttl, bad := parseTTL(f)
 	if bad != nil {
 		return bad
 	}
@@ -119,7 +119,7 @@ func setKey(x *httpfront.Exchange) httpfront.Answer {
 	case reply.Err != nil:
 		return httpfront.Unserved(reply.Err)
 	case reply.Result.Failure == nil:
-		return httpfront.Document{Value: changed(reply.Result.Event, x.Machine().LogTime())}
+		return httpfront.Document{Value: eventAnswer(reply.Result.Event, x.Machine().LogTime())}
 	}
 	return setFailure(x, reply.Result.Failure, prev, ttl != nil && *ttl <= 0)
 }
@@ -150,7 +150,7 @@ func setFailure(x *httpfront.Exchange, f *tree.Failure, prev string, over bool) 
 		}
 	default:
 		if prev != "" {
-			return httpfront.NewError(apierror.KeyNotFound, written(x))
+			return httpfront.NewError(apierror.KeyNotFound, keyAsSent(x))
 		}
 		if over {
 			return httpfront.NewError(apierror.KeyNotFound, x.Key)
@@ -159,8 +159,8 @@ func setFailure(x *httpfront.Exchange, f *tree.Failure, prev string, over bool) 
 	return httpfront.NewError(apierror.NotFile, x.Key)
 }
 
-// ttlOf returns the time to live in seconds, nil for none.
-func ttlOf(f httpfront.Form) (*int64, *httpfront.Error) {
+// parseTTL returns the time to live in seconds, nil for none.
+func parseTTL(f httpfront.Form) (*int64, *httpfront.Error) {
 	value, _ := f.Get("ttl")
 	if value == "" {
 		return nil, nil
@@ -191,7 +191,7 @@ func deleteKey(x *httpfront.Exchange) httpfront.Answer {
 	case reply.Err != nil:
 		return httpfront.Unserved(reply.Err)
 	case reply.Result.Failure == nil:
-		return httpfront.Document{Value: changed(reply.Result.Event, x.Machine().LogTime())}
+		return httpfront.Document{Value: eventAnswer(reply.Result.Event, x.Machine().LogTime())}
 	}
 	switch reply.Result.Failure.Code {
 	case tree.KeyNotFound, tree.NotDir:
@@ -228,5 +228,5 @@ func (a *api) watchKey(x *httpfront.Exchange) httpfront.Answer {
 	}
 	w := watch.Watcher{Path: x.Key, Since: index, Recursive: true, Hidden: true}
 	now := x.Machine().LogTime
-	return x.Watch(w, func(d watch.Delivery) httpfront.Answer { return watched(d, now) })
+	return x.Watch(w, func(d watch.Delivery) httpfront.Answer { return watchAnswer(d, now) })
 }

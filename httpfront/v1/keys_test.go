@@ -148,7 +148,7 @@ func TestTTL(t *testing.T) {
 		{"-9223372036854775808", -9223372036854775808, false}, {"-9223372036854775809", 0, true},
 		{" 5", 0, true}, {"5 ", 0, true}, {"1.5", 0, true}, {"1e3", 0, true}, {"0x10", 0, true}, {"1_000", 0, true}, {"five", 0, true},
 	} {
-		ttl, bad := ttlOf(httpfront.Form{{Name: "ttl", Value: test.value}})
+		ttl, bad := parseTTL(httpfront.Form{{Name: "ttl", Value: test.value}})
 		switch {
 		case test.bad:
 			if bad == nil || bad.Code != apierror.TTLNaN || ttl != nil {

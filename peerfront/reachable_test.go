@@ -6,9 +6,9 @@ import (
 	"etcd/store"
 )
 
-// TestCheckApart checks which machines are refused because an address means another machine
+// TestCheckReachable checks which machines are refused because an address means another machine
 // on another host.
-func TestCheckApart(t *testing.T) {
+func TestCheckReachable(t *testing.T) {
 	const here, nowhere, there = "http://127.0.0.1:7001", "http://0.0.0.0:7001", "http://192.0.2.1:7001"
 	for _, test := range []struct {
 		joining, member string
@@ -27,7 +27,7 @@ func TestCheckApart(t *testing.T) {
 		{there, nowhere, true},
 		{"http://a.example:7001", "http://[::]:7001", true},
 	} {
-		got := checkApart(store.Member{PeerURL: test.joining}, []store.Member{{PeerURL: here}, {PeerURL: test.member}})
+		got := checkReachable(store.Member{PeerURL: test.joining}, []store.Member{{PeerURL: here}, {PeerURL: test.member}})
 		if (got != nil) != test.refused {
 			t.Errorf("%s joins %s: %v", test.joining, test.member, got)
 		}

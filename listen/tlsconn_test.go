@@ -21,13 +21,13 @@ func TestHandshakeTimeout(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		client, server := net.Pipe()
 		defer client.Close()
-		c := secure(server, &tls.Config{Certificates: []tls.Certificate{testCA().Issue("server").TLS()}})
+		c := newTLSConn(server, &tls.Config{Certificates: []tls.Certificate{testCA().Issue("server").TLS()}})
 		defer c.Close()
 		_, err := c.Read(make([]byte, 1))
 		if failed, ok := errors.AsType[handshakeError](err); !ok || !errors.Is(failed.error, context.DeadlineExceeded) {
 			t.Errorf("got %v", err)
 		}
-		if _, err := client.Write([]byte{recordHandshake}); err == nil {
+		if _, err := client.Write([]byte{recordTypeHandshake}); err == nil {
 			t.Error("the connection is still open")
 		}
 	})
@@ -36,12 +36,12 @@ func TestHandshakeTimeout(t *testing.T) {
 // Closing does not wait for a client that no longer reads: a stop closes one idle connection
 // after the other.
 func TestCloseDoesNotWait(t *testing.T) {
-	for name, closing := range map[string]func(*secured) error{"close": (*secured).Close, "half": (*secured).CloseWrite} {
+	for name, closing := range map[string]func(*tlsConn) error{"close": (*tlsConn).Close, "half": (*tlsConn).CloseWrite} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				client, server := net.Pipe()
 				defer client.Close()
-				c := secure(server, &tls.Config{
+				c := newTLSConn(server, &tls.Config{
 					Certificates:           []tls.Certificate{testCA().Issue("server").TLS()},
 					SessionTicketsDisabled: true, // the client would have to read them
 				})
@@ -50,12 +50,12 @@ func TestCloseDoesNotWait(t *testing.T) {
 				go func() {
 					shaken <- tls.Client(client, &tls.Config{InsecureSkipVerify: true}).Handshake()
 				}()
-				if err := errors.Join(c.shake(), <-shaken); err != nil {
+				if err := errors.Join(c.handshake(), <-shaken); err != nil {
 					t.Fatal(err)
 				}
 				start := time.Now()
 				_ = closing(c)
-				if took := time.Since(start); took > closeTime {
+				if took := time.Since(start); took > closeTimeout {
 					t.Errorf("it took %v", took)
 				}
 			})

@@ -9,14 +9,14 @@ import (
 	"etcd/httpfront/fronttest"
 )
 
-// Idle connections that were not let in do not block the port for machines, and the log says
+// Idle connections that were not admitted do not block the peer port, and the log says
 // once who opens so many.
-func TestIdleConnectionsAtThePortForMachines(t *testing.T) {
+func TestIdleConnectionsAtThePeerPort(t *testing.T) {
 	s := serve(t)
-	for name, mode := range map[string]func(*httpfront.Config){"plain": func(*httpfront.Config) {}, "tls": fronttest.OverTLS} {
+	for name, mode := range map[string]func(*httpfront.Config){"plain": func(*httpfront.Config) {}, "tls": fronttest.WithTLS} {
 		t.Run(name, func(t *testing.T) {
-			log := &fronttest.Records{}
-			p := serveMachines(t, s, log, mode, func(c *httpfront.Config) { c.MaxNewcomers, c.MaxConnections = 3, 6 })
+			log := &fronttest.LogBuffer{}
+			p := servePeerPort(t, s, log, mode, func(c *httpfront.Config) { c.MaxPending, c.MaxConnections = 3, 6 })
 			if name == "tls" {
 				p.TLS = &tls.Config{RootCAs: fronttest.CA().Pool()}
 			}
@@ -29,7 +29,7 @@ func TestIdleConnectionsAtThePortForMachines(t *testing.T) {
 				if name == "plain" {
 					fronttest.Check(t, c.Reply("GET"), 503, `{"errorCode":503,"message":"Service Unavailable","cause":"too many connections"}`)
 				}
-				c.Ended()
+				c.WantClosed()
 			}
 			text := log.Take()
 			if strings.Count(text, "level=WARN") != 1 || !strings.Contains(text, "limit=3") || !strings.Contains(text, "host=127.0.0.1") {

@@ -8,13 +8,13 @@ import (
 
 // Of many waits, one after the other, only the one whose deadline passes is ended, and at its
 // deadline.
-func TestAlarm(t *testing.T) {
+func TestWaitTimer(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		var a alarm
+		var a waitTimer
 		ended := make(map[uint64]time.Duration)
 		start := time.Now()
-		a.ring = func() {
-			if id, over := a.rings(); over {
+		a.onFire = func() {
+			if id, over := a.fired(); over {
 				ended[id] = time.Since(start)
 			}
 		}

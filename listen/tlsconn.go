@@ -11,12 +11,12 @@ import (
 )
 
 const (
-	// handshakeTime bounds a TLS handshake.
-	handshakeTime = 10 * time.Second
-	// closeTime bounds sending a client the alert that its connection ends.
-	closeTime = 50 * time.Millisecond
-	// recordHandshake is the first byte of a TLS connection.
-	recordHandshake = 0x16
+	// handshakeTimeout bounds a TLS handshake.
+	handshakeTimeout = 10 * time.Second
+	// closeTimeout bounds sending a client the alert that its connection ends.
+	closeTimeout = 50 * time.Millisecond
+	// recordTypeHandshake is the first byte of a TLS connection.
+	recordTypeHandshake = 0x16
 )
 
 var (
@@ -30,32 +30,32 @@ var (
 // handshakeError is a TLS handshake that failed. Its client cannot be answered.
 type handshakeError struct{ error }
 
-// secured is a connection to a TLS port. Its first Read does the handshake, so that
+// tlsConn is a connection to a TLS port. Its first Read does the handshake, so that
 // only the goroutine that serves the connection waits for it.
-type secured struct {
+type tlsConn struct {
 	*tls.Conn
 	raw   net.Conn
 	done  bool        // the handshake; of the goroutine that reads
 	plain atomic.Bool // the client does not speak TLS: it is answered in the clear
 }
 
-func secure(raw net.Conn, cfg *tls.Config) *secured {
-	return &secured{Conn: tls.Server(raw, cfg), raw: raw}
+func newTLSConn(raw net.Conn, cfg *tls.Config) *tlsConn {
+	return &tlsConn{Conn: tls.Server(raw, cfg), raw: raw}
 }
 
 // Read returns ErrPlain if the client begins with plain HTTP, and a handshakeError if the
 // handshake fails otherwise.
-func (s *secured) Read(p []byte) (int, error) {
+func (s *tlsConn) Read(p []byte) (int, error) {
 	if !s.done {
-		if err := s.shake(); err != nil {
+		if err := s.handshake(); err != nil {
 			return 0, err
 		}
 	}
 	return s.Conn.Read(p)
 }
 
-func (s *secured) shake() error {
-	ctx, cancel := context.WithTimeout(context.Background(), handshakeTime)
+func (s *tlsConn) handshake() error {
+	ctx, cancel := context.WithTimeout(context.Background(), handshakeTimeout)
 	defer cancel()
 	err := s.HandshakeContext(ctx)
 	s.done = err == nil
@@ -76,7 +76,7 @@ func beginsHTTP(b []byte) bool {
 }
 
 // Write encrypts p, except for a client that speaks plain HTTP.
-func (s *secured) Write(p []byte) (int, error) {
+func (s *tlsConn) Write(p []byte) (int, error) {
 	if s.plain.Load() {
 		return s.raw.Write(p)
 	}
@@ -84,8 +84,8 @@ func (s *secured) Write(p []byte) (int, error) {
 }
 
 // CloseWrite closes the sending direction, however far the handshake has come.
-func (s *secured) CloseWrite() error {
-	defer s.bounded()()
+func (s *tlsConn) CloseWrite() error {
+	defer s.boundClose()()
 	_ = s.Conn.CloseWrite() // without a handshake there is nothing to end
 	half, ok := s.raw.(interface{ CloseWrite() error })
 	if !ok {
@@ -95,22 +95,22 @@ func (s *secured) CloseWrite() error {
 }
 
 // Close closes the connection, after an alert if the client takes that at once.
-func (s *secured) Close() error {
-	defer s.bounded()()
+func (s *tlsConn) Close() error {
+	defer s.boundClose()()
 	return s.Conn.Close()
 }
 
-// bounded cuts the connection after closeTime, unless the returned function is called before.
+// boundClose cuts the connection after closeTimeout, unless the returned function is called before.
 // crypto/tls gives a client that no longer reads five seconds for the alert, and a caller
 // that closes many connections would wait for one after the other.
-func (s *secured) bounded() (enough func()) {
-	cut := time.AfterFunc(closeTime, func() { _ = s.raw.Close() }) // it may be closed already
+func (s *tlsConn) boundClose() (stop func()) {
+	cut := time.AfterFunc(closeTimeout, func() { _ = s.raw.Close() }) // it may be closed already
 	return func() { cut.Stop() }
 }
 
-// wire returns the connection below TLS, or c itself without TLS.
-func wire(c net.Conn) net.Conn {
-	if s, ok := c.(*secured); ok {
+// rawConn returns the connection below TLS, or c itself without TLS.
+func rawConn(c net.Conn) net.Conn {
+	if s, ok := c.(*tlsConn); ok {
 		return s.raw
 	}
 	return c

@@ -16,50 +16,50 @@ func (f from) RemoteAddr() net.Addr {
 	return &net.TCPAddr{IP: net.ParseIP(f.addr), Port: 4711}
 }
 
-// comers are newcomers in a test, each of which has a name.
-type comers struct {
-	n    newcomers
+// pendingTest is the pending connections of a test, each of which has a name.
+type pendingTest struct {
+	n    pendingConns
 	all  map[*Conn]string
 	gone []string
 }
 
-func (c *comers) come(addr, name string) *Conn {
+func (c *pendingTest) dial(addr, name string) *Conn {
 	one := &Conn{Conn: from{addr: addr}}
 	c.all[one] = name
-	if surplus := c.n.add(one); surplus != nil {
-		c.gone = append(c.gone, c.all[surplus])
+	if victim := c.n.add(one); victim != nil {
+		c.gone = append(c.gone, c.all[victim])
 	}
 	return one
 }
 
 // A host that opens many connections gets its own evicted, however many hosts do; those of
 // other hosts, and those that were admitted, stay.
-func TestNewcomers(t *testing.T) {
-	c := &comers{n: newcomers{limit: 4}, all: make(map[*Conn]string)}
-	c.come("10.0.0.1", "member")
+func TestPending(t *testing.T) {
+	c := &pendingTest{n: pendingConns{limit: 4}, all: make(map[*Conn]string)}
+	c.dial("10.0.0.1", "member")
 	for _, name := range []string{"a1", "a2", "a3", "a4", "a5"} {
-		c.come("10.6.6.6", name)
+		c.dial("10.6.6.6", name)
 	}
 	if want := []string{"a1", "a2"}; !slices.Equal(c.gone, want) {
 		t.Errorf("after five of one host %v have gone, want %v", c.gone, want)
 	}
 	c.gone = nil
 	for _, name := range []string{"b1", "b2", "b3"} {
-		c.come("2001:db8::"+name, name) // one network
+		c.dial("2001:db8::"+name, name) // one network
 	}
 	if want := []string{"a3", "a4", "b1"}; !slices.Equal(c.gone, want) {
 		t.Errorf("after three of another host %v have gone, want %v", c.gone, want)
 	}
 	c.gone = nil
-	in := c.come("10.0.0.2", "second member")
+	in := c.dial("10.0.0.2", "second member")
 	c.n.remove(in) // it was admitted
 	for _, addr := range []string{"10.0.1.1", "10.0.1.2", "10.0.1.3", "10.0.1.4", "10.0.1.5"} {
-		c.come(addr, addr)
+		c.dial(addr, addr)
 	}
 	if slices.Contains(c.gone, "second member") {
 		t.Error("a connection over which somebody was let in has gone")
 	}
-	if len(c.n.here) != 4 {
-		t.Errorf("%d are counted, want 4", len(c.n.here))
+	if len(c.n.conns) != 4 {
+		t.Errorf("%d are counted, want 4", len(c.n.conns))
 	}
 }

@@ -9,20 +9,20 @@ import (
 	"testing"
 )
 
-// scarceListener has no descriptor for the first connections.
-type scarceListener struct {
+// exhaustedListener has no descriptor for the first connections.
+type exhaustedListener struct {
 	net.Listener
 	left  atomic.Int64
 	tried chan struct{} // receives after a failed accept
 }
 
-func newScarceListener(t *testing.T, times int64) *scarceListener {
-	l := &scarceListener{Listener: loopback(t), tried: make(chan struct{}, 1)}
+func newExhaustedListener(t *testing.T, times int64) *exhaustedListener {
+	l := &exhaustedListener{Listener: loopback(t), tried: make(chan struct{}, 1)}
 	l.left.Store(times)
 	return l
 }
 
-func (l *scarceListener) Accept() (net.Conn, error) {
+func (l *exhaustedListener) Accept() (net.Conn, error) {
 	if l.left.Add(-1) >= 0 {
 		select {
 		case l.tried <- struct{}{}:
@@ -35,8 +35,8 @@ func (l *scarceListener) Accept() (net.Conn, error) {
 
 // A port that is out of descriptors serves again once there are some, and logs what to do
 // once.
-func TestScarceDescriptors(t *testing.T) {
-	l := newScarceListener(t, 3)
+func TestDescriptorsExhausted(t *testing.T) {
+	l := newExhaustedListener(t, 3)
 	p := open(t, l, Config{MaxConnections: 10})
 	p.greeted(l)
 	if log := p.log.take(); strings.Count(log, "level=ERROR") != 1 || !strings.Contains(log, "ulimit -n") || !strings.Contains(log, "too many open files") {
@@ -45,8 +45,8 @@ func TestScarceDescriptors(t *testing.T) {
 }
 
 // A port that waits for descriptors can be stopped.
-func TestStopWhileScarce(t *testing.T) {
-	l := newScarceListener(t, 1<<40)
+func TestStopWhileExhausted(t *testing.T) {
+	l := newExhaustedListener(t, 1<<40)
 	p := open(t, l, Config{MaxConnections: 10})
 	<-l.tried
 	p.Drain()
