@@ -121,6 +121,7 @@ func (m *machine) start(establish func(l *life, disk *actors.Disk) ([]store.Memb
 		sim: sim, s: sim.scheduler, m: m, number: sim.lives, disk: m.disk, started: sim.now, older: m.older,
 	}
 	m.life = l
+	sim.judge.starts(l)
 	m.disk.Inject = l.operate
 	boot := l.newTask("boot", func() bool {
 		l.boot(establish)

@@ -77,7 +77,7 @@ func newOracle(sim *Sim) *oracle {
 		issued: make(map[string]int), applied: make(map[string]int),
 		leaders: make(map[uint64]uint64), votes: make(map[[2]uint64]uint64), appended: make(map[[2]uint64]uint64),
 		hashes: make(map[uint64][sha256.Size]byte), changes: make(map[uint64][]*raftpb.ConfChange),
-		times: times{sent: make(map[string]time.Duration), due: make(map[string]time.Duration)},
+		times: times{sent: make(map[string]time.Duration), due: make(map[string]time.Duration), apart: make(map[*life]bool)},
 	}
 	for _, path := range o.paths {
 		o.look(path)
@@ -182,6 +182,7 @@ func (o *oracle) apply(l *life, e *raftnode.Entry) {
 		}
 	}
 	l.position = at + 1
+	o.followsTime(l, e)
 	if at < len(o.log) {
 		known := &o.log[at]
 		if known.index != e.Index || known.now != e.Now || !bytes.Equal(known.command, e.Command) {

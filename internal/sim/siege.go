@@ -90,6 +90,8 @@ func (g *siege) logged(_ *life, r slog.Record) {
 }
 
 // remembers implements [judge].
+func (g *siege) starts(*life) {}
+
 func (g *siege) remembers(*machine, *raftpb.HardState) {}
 
 // up reports whether the machine runs.

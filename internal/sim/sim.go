@@ -70,6 +70,8 @@ type Sim struct {
 
 // judge observes the machines, and fails the run when they do what they must not.
 type judge interface {
+	// starts sees a process when it starts.
+	starts(l *life)
 	// observe sees a message before the actor of the machine that handles it.
 	observe(l *life, kind string, message any)
 	// logged sees a line of its log.

@@ -1,6 +1,7 @@
 package sim
 
 import (
+	"maps"
 	"slices"
 	"time"
 
@@ -19,8 +20,7 @@ type times struct {
 	due    map[string]time.Duration // earliest time at which a key may expire
 	latest uint64                   // latest time in the log
 	own    logtime.Time             // time of the log when a leader last took it from its wall clock
-	owner  *life                    // that leader
-	apart  []*life                  // members that knew another time then
+	apart  map[*life]bool           // processes that may still know the time from before that
 }
 
 // checkTime checks that the time of the log does not run backwards, and that no key expires
@@ -71,14 +71,16 @@ func ttlOf(command []byte) (ttl time.Duration, ok bool) {
 func (o *oracle) ownClock(l *life) {
 	o.sim.count("time taken from a wall clock")
 	o.times.own = l.machine.LogTime() // entries already in its log may be committed later
-	o.times.owner = l
 	clear(o.times.due)
+	clear(o.times.apart)
 	ready, members := 0, o.store.Members()
 	for _, m := range o.sim.machines {
 		isMember := slices.ContainsFunc(members, func(member store.Member) bool { return member.ID == m.memberID })
 		if isMember && m.life != nil && m.life != l && m.life.ready() {
 			ready++
-			o.times.apart = append(o.times.apart, m.life)
+		}
+		if m.life != nil && m.life != l {
+			o.times.apart[m.life] = true
 		}
 	}
 	if n := len(members); n > 2 && ready >= n-1 || 2*(ready-1) > n {
@@ -86,19 +88,29 @@ func (o *oracle) ownClock(l *life) {
 	}
 }
 
-// timesApart reports whether a member may still know the time of the log from before a leader
+// timesApart reports whether a process may still know the time of the log from before a leader
 // took it from its wall clock. If all that have heard of the new one are restarted or gone, the
 // next leader has only the old one to go on from, and keys that were set meanwhile expire early
 // or late: docs/operations.md has that case.
 func (o *oracle) timesApart() bool {
-	owner := o.times.owner
-	o.times.apart = slices.DeleteFunc(o.times.apart, func(l *life) bool {
-		if l.m.life != l {
-			return true
-		}
-		return owner.m.life == owner && owner.machine.LogTime().Sub(l.machine.LogTime()).Abs() < 20*time.Millisecond
-	})
+	maps.DeleteFunc(o.times.apart, func(l *life, _ bool) bool { return l.m.life != l })
 	return len(o.times.apart) > 0
+}
+
+// starts implements [judge]: the process may hear the old time before the new one.
+func (o *oracle) starts(l *life) {
+	if o.timesApart() {
+		o.times.apart[l] = true
+	}
+}
+
+// followsTime handles an entry that a process applies. One that was stamped after a leader took
+// the time from its wall clock, and was not known to be committed when the process started, has
+// come with that time.
+func (o *oracle) followsTime(l *life, e *raftnode.Entry) {
+	if logtime.Time(e.Now) > o.times.own && e.Index > l.known {
+		delete(o.times.apart, l)
+	}
 }
 
 // stale reports whether a key is overdue by more than 5 s, by the time of the log.
