@@ -122,6 +122,9 @@ func (s *Sim) wouldMiss(m *machine, before *crashfs.Disk) bool {
 		return false
 	}
 	defer d.Close()
+	if d.Alone() { // it would serve alone, as docs/operations.md says
+		return false
+	}
 	for _, other := range s.machines {
 		if other == m || !other.member {
 			continue

@@ -89,9 +89,10 @@ func (g *siege) logged(_ *life, r slog.Record) {
 	}
 }
 
-// remembers implements [judge].
+// starts implements [judge].
 func (g *siege) starts(*life) {}
 
+// remembers implements [judge].
 func (g *siege) remembers(*machine, *raftpb.HardState) {}
 
 // up reports whether the machine runs.
