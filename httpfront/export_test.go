@@ -10,9 +10,6 @@ const (
 	FirstBody    = firstBody
 )
 
-// LongAgo is the deadline that interrupts the Read of a watch.
-var LongAgo = longAgo
-
 // Open returns how many connections are open.
 func (s *Server) Open() int64 { return s.port.Open() }
 

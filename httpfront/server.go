@@ -98,7 +98,10 @@ type Server struct {
 	bodies   bodyMemory
 	views    chan struct{}  // a semaphore: the views that are being rendered
 	renders  chan struct{}  // a semaphore: the goroutines that are rendering a piece
-	hijacked sync.WaitGroup // connections that were hijacked for a watch
+	poller   listen.Poller  // of the connections that are parked
+	idles    idleConns      // those of them that wait for a request
+	unserved sync.WaitGroup // connections in use that fasthttp does not count: they are parked for a watch, or were parked
+	rendered atomic.Pointer[rendered]
 }
 
 // New returns the server of a port, with the given routes. It can serve before there is a
@@ -195,9 +198,16 @@ func (s *Server) waitForMachine(deadline time.Time) bool {
 	return false
 }
 
+// newPoller makes the poller of a server. The tests have another one.
+var newPoller = listen.NewPoller
+
 // Serve serves the connections of l until Shutdown, and returns nil then.
 func (s *Server) Serve(l net.Listener) error {
-	return s.http.Serve(connListener{s.port.Listen(l)})
+	var err error
+	if s.poller, err = newPoller(); err != nil {
+		s.log.Warn("each idle connection and each watch takes a goroutine", "error", err)
+	}
+	return s.http.Serve(connListener{s.port.Listen(l), s})
 }
 
 // Shutdown stops accepting connections, lets requests in flight finish, ends all watches
@@ -214,19 +224,23 @@ func (s *Server) Shutdown(ctx context.Context) error {
 	case <-time.After(stopGrace):
 	case <-ctx.Done():
 	}
+	s.idles.close()
 	s.port.CloseIdle()
 	err := s.http.ShutdownWithContext(ctx)
 	answered := make(chan struct{})
 	go func() {
-		s.hijacked.Wait()
+		s.unserved.Wait()
 		close(answered)
 	}()
 	select {
 	case <-answered:
-		return err
 	case <-ctx.Done():
-		return errors.Join(err, ctx.Err())
+		err = errors.Join(err, ctx.Err())
 	}
+	if s.poller != nil {
+		err = errors.Join(err, s.poller.Close())
+	}
+	return err
 }
 
 // writeRefusal writes the answer to a connection that is one too many.

@@ -13,11 +13,8 @@ import (
 	"testing"
 	"time"
 
-	"etcd/actors"
 	"etcd/httpfront"
 	"etcd/httpfront/fronttest"
-	"etcd/store"
-	"etcd/store/storepb"
 )
 
 // The connection of a watch is kept alive after its answer, and the requests that its client
@@ -347,58 +344,6 @@ func (c *hookConn) SetReadDeadline(at time.Time) error {
 		return c.onDeadline(at, c.TCPConn.SetReadDeadline)
 	}
 	return c.TCPConn.SetReadDeadline(at)
-}
-
-// A watch is answered and its connection kept alive, even if the session is delayed
-// between handing over the event and waking the reader, which was woken by something else:
-// the late wake-up must not interrupt a later read.
-func TestSlowWakeUp(t *testing.T) {
-	waking, slept, woken := make(chan struct{}), make(chan struct{}), make(chan struct{})
-	reading := make(chan struct{}, 100)
-	var once sync.Once
-	l := &hookListener{fronttest.Loopback(t), func(c *hookConn) {
-		c.onRead = func() { reading <- struct{}{} }
-		c.onDeadline = func(at time.Time, set func(time.Time) error) (err error) {
-			if !at.Equal(httpfront.LongAgo) {
-				return set(at)
-			}
-			once.Do(func() {
-				close(waking)
-				<-slept
-				err = set(at)
-				close(woken)
-			})
-			return err
-		}
-	}}
-	s := serveOn(t, l)
-	c := s.Dial()
-	c.Send("%s", fronttest.RawRequest("GET", "/v1/watch/a", ""))
-	<-reading
-	<-reading // of the watch
-	s.Machine.System.Root.Send(s.Machine.Raft, &actors.Propose{Command: store.Encode(&storepb.Command{
-		Kind: &storepb.Command_Set{Set: &storepb.Set{Path: "/a", Value: []byte("1")}},
-	})})
-	<-waking
-	c.Send("%s", fronttest.RawRequest("GET", "/version", "")) // wakes the reader
-	answered := make(chan struct{})
-	go func() {
-		// Without an answer the delivery goes on after a while, as it would anyway.
-		select {
-		case <-answered:
-		case <-time.After(100 * time.Millisecond):
-		}
-		close(slept)
-	}()
-	first := c.Reply("GET")
-	second := c.Reply("GET")
-	close(answered)
-	fronttest.Check(t, first, 200, `{"action":"SET","key":"/a","value":"1","newKey":true,"index":3}`)
-	fronttest.Check(t, second, 200, "etcd v9")
-	<-woken
-	for range 3 {
-		fronttest.Check(t, c.Get("/version"), 200, "etcd v9")
-	}
 }
 
 // A watch whose connection breaks before the hijack leaves no watcher behind.
