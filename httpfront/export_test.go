@@ -1,5 +1,7 @@
 package httpfront
 
+import "etcd/listen"
+
 // The internals of the engine that its tests look at. They are in a package of their own, to
 // run it with the routes of the APIs.
 
@@ -9,6 +11,13 @@ const (
 	MaxHeader    = maxHeader
 	FirstBody    = firstBody
 )
+
+// UsePoller makes servers use another poller until undo is called.
+func UsePoller(p listen.Poller) (undo func()) {
+	before := newPoller
+	newPoller = func() (listen.Poller, error) { return p, nil }
+	return func() { newPoller = before }
+}
 
 // Open returns how many connections are open.
 func (s *Server) Open() int64 { return s.port.Open() }

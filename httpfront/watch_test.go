@@ -19,7 +19,7 @@ import (
 
 // The connection of a watch is kept alive after its answer, and the requests that its client
 // has sent after the watch, at once or while it was waiting, are answered in order.
-func TestWatchGivesTheConnectionBack(t *testing.T) { inBothModes(t, testWatchGivesTheConnectionBack) }
+func TestWatchGivesTheConnectionBack(t *testing.T) { inAllModes(t, testWatchGivesTheConnectionBack) }
 
 func testWatchGivesTheConnectionBack(t *testing.T, serve server) {
 	many := slices.Repeat([]string{"/version"}, httpfront.MaxReadAhead/len(fronttest.RawRequest("GET", "/version", "")))
@@ -72,7 +72,7 @@ func testWatchGivesTheConnectionBack(t *testing.T, serve server) {
 
 // A client that sends more after its watch than can be kept gets an error, and its
 // connection is closed and its watcher removed: the server could not notice that it has gone.
-func TestTooMuchBehindAWatch(t *testing.T) { inBothModes(t, testTooMuchBehindAWatch) }
+func TestTooMuchBehindAWatch(t *testing.T) { inAllModes(t, testTooMuchBehindAWatch) }
 
 func testTooMuchBehindAWatch(t *testing.T, serve server) {
 	s := serve(t)
@@ -103,7 +103,7 @@ func testTooMuchBehindAWatch(t *testing.T, serve server) {
 
 // A watch whose event is there already, many times on one connection: the answer may
 // come before, during and after the hijack of the connection.
-func TestWatchHistoryOverAndOver(t *testing.T) { inBothModes(t, testWatchHistoryOverAndOver) }
+func TestWatchHistoryOverAndOver(t *testing.T) { inAllModes(t, testWatchHistoryOverAndOver) }
 
 func testWatchHistoryOverAndOver(t *testing.T, serve server) {
 	s := serve(t)
@@ -119,7 +119,7 @@ func testWatchHistoryOverAndOver(t *testing.T, serve server) {
 	}
 }
 
-func TestWatchFrom(t *testing.T) { inBothModes(t, testWatchFrom) }
+func TestWatchFrom(t *testing.T) { inAllModes(t, testWatchFrom) }
 
 func testWatchFrom(t *testing.T, serve server) {
 	s := serve(t)
@@ -151,7 +151,7 @@ func testWatchFrom(t *testing.T, serve server) {
 
 // An event reaches a watcher that has asked for the connection to be closed, and one that
 // speaks HTTP/1.0; then the connection is closed.
-func TestWatchThenClose(t *testing.T) { inBothModes(t, testWatchThenClose) }
+func TestWatchThenClose(t *testing.T) { inAllModes(t, testWatchThenClose) }
 
 func testWatchThenClose(t *testing.T, serve server) {
 	s := serve(t)
@@ -174,7 +174,7 @@ func testWatchThenClose(t *testing.T, serve server) {
 }
 
 // When a client goes, however it goes, its watcher is removed.
-func TestWatcherLeaves(t *testing.T) { inBothModes(t, testWatcherLeaves) }
+func TestWatcherLeaves(t *testing.T) { inAllModes(t, testWatcherLeaves) }
 
 func testWatcherLeaves(t *testing.T, serve server) {
 	s := serve(t)
@@ -203,7 +203,7 @@ func testWatcherLeaves(t *testing.T, serve server) {
 }
 
 // At a stop every watcher gets an error that says so, and its connection is closed.
-func TestShutdownAnswersWatches(t *testing.T) { inBothModes(t, testShutdownAnswersWatches) }
+func TestShutdownAnswersWatches(t *testing.T) { inAllModes(t, testShutdownAnswersWatches) }
 
 func testShutdownAnswersWatches(t *testing.T, serve server) {
 	s := serve(t)
@@ -235,7 +235,7 @@ func testShutdownAnswersWatches(t *testing.T, serve server) {
 
 // At a stop under load each request is answered in full or its connection is closed, and an
 // acknowledged write is in the store.
-func TestShutdownUnderLoad(t *testing.T) { inBothModes(t, testShutdownUnderLoad) }
+func TestShutdownUnderLoad(t *testing.T) { inAllModes(t, testShutdownUnderLoad) }
 
 func testShutdownUnderLoad(t *testing.T, serve server) {
 	s := serve(t)
@@ -285,7 +285,7 @@ func testShutdownUnderLoad(t *testing.T, serve server) {
 }
 
 // Shutdown gives up waiting when it is told to.
-func TestShutdownTimeout(t *testing.T) { inBothModes(t, testShutdownTimeout) }
+func TestShutdownTimeout(t *testing.T) { inAllModes(t, testShutdownTimeout) }
 
 func testShutdownTimeout(t *testing.T, serve server) {
 	s := serve(t)

@@ -33,7 +33,7 @@ type Conn struct {
 
 	polled bool   // it is known to an epoll, by fd
 	fd     int    // its descriptor then
-	peeked *peek  // what was read ahead, see [peeks]; nil: nothing
+	peeked *peek  // what was read ahead, see [Peeks]; nil: nothing
 	rest   []byte // of what was written without waiting
 }
 

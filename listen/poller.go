@@ -20,8 +20,8 @@ type Poller interface {
 	Close() error
 }
 
-// peeks is the poller of systems that have no other, and of connections without a descriptor.
-type peeks struct{}
+// Peeks is the poller of systems that have no other, and of connections without a descriptor.
+type Peeks struct{}
 
 // peek reads the first byte of a connection ahead, on a goroutine of its own. Who reads the
 // connection next gets the byte, or the error.
@@ -33,7 +33,7 @@ type peek struct {
 }
 
 // Arm implements [Poller].
-func (peeks) Arm(c *Conn, r Readable) error {
+func (Peeks) Arm(c *Conn, r Readable) error {
 	p := &peek{done: make(chan struct{})}
 	c.peeked = p
 	go func() {
@@ -45,7 +45,7 @@ func (peeks) Arm(c *Conn, r Readable) error {
 }
 
 // Forget implements [Poller]. The goroutine ends when the connection is closed.
-func (peeks) Forget(*Conn) {}
+func (Peeks) Forget(*Conn) {}
 
 // Close implements [Poller].
-func (peeks) Close() error { return nil }
+func (Peeks) Close() error { return nil }

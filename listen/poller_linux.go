@@ -38,7 +38,7 @@ type armed struct {
 func NewPoller() (Poller, error) {
 	p, err := newEpoll()
 	if err != nil {
-		return peeks{}, err
+		return Peeks{}, err
 	}
 	return p, nil
 }
@@ -63,7 +63,7 @@ func newEpoll() (*epoll, error) {
 func (p *epoll) Arm(c *Conn, r Readable) error {
 	s, ok := rawConn(c.Conn).(syscall.Conn)
 	if !ok {
-		return peeks{}.Arm(c, r)
+		return Peeks{}.Arm(c, r)
 	}
 	raw, err := s.SyscallConn()
 	if err != nil {
@@ -144,8 +144,12 @@ func (p *epoll) take(e unix.EpollEvent) Readable {
 // Close implements [Poller].
 func (p *epoll) Close() error {
 	p.mu.Lock()
+	closed := p.fd < 0
 	p.fd = -1
 	p.mu.Unlock()
+	if closed {
+		return nil
+	}
 	err := p.file.Close()
 	<-p.over
 	return err

@@ -3,4 +3,4 @@
 package listen
 
 // NewPoller returns the poller of this system.
-func NewPoller() (Poller, error) { return peeks{}, nil }
+func NewPoller() (Poller, error) { return Peeks{}, nil }
