@@ -23,7 +23,12 @@ func (c *Conn) TryRead(p []byte) (n int, err error) {
 	s, overTLS := c.Conn.(*tlsConn)
 	switch {
 	case c.peeked != nil:
-		return c.takePeeked(p)
+		select {
+		case <-c.peeked.done:
+			return c.takePeeked(p)
+		default:
+			return 0, nil
+		}
 	case overTLS:
 		s.below.read.Store(true)
 		n, err = s.Conn.Read(p)
