@@ -32,6 +32,7 @@ type conn struct {
 	server  *Server
 	session *session
 	parking
+	place *place // since it was parked; nil: it was not
 
 	readAhead   []byte // read ahead; Read returns it first
 	gotLine     bool   // a line has arrived since the last request: an error is not in the request line
@@ -59,6 +60,7 @@ func (c *conn) Read(p []byte) (int, error) {
 	if c.chunked && c.unread <= 0 {
 		return 0, errChunks
 	}
+	c.place.beforeRead()
 	n, err := c.Conn.Read(p)
 	if c.shortened {
 		if err = c.endWait(n, err); err != nil {

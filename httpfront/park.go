@@ -175,13 +175,10 @@ func (c *conn) Readable() {
 	}
 }
 
-// serve has fasthttp serve the connection again. The caller holds mu.
+// serve has fasthttp serve the connection again, as soon as there is a place. The caller holds mu.
 func (c *conn) serve() {
 	c.phase, c.readable = serving, false
-	go func() {
-		c.beIdle()
-		_ = c.server.http.ServeConn(c) // its errors are the client's, as in Serve
-	}()
+	c.server.waking.add(c)
 }
 
 // parkForWatch parks the connection until the event of its watch.

@@ -100,6 +100,7 @@ type Server struct {
 	renders  chan struct{}  // a semaphore: the goroutines that are rendering a piece
 	poller   listen.Poller  // of the connections that are parked
 	idles    idleConns      // those of them that wait for a request
+	waking   waking         // those whose request has arrived
 	unserved sync.WaitGroup // connections in use that fasthttp does not count: they are parked for a watch, or were parked
 	rendered atomic.Pointer[rendered]
 }
@@ -126,6 +127,10 @@ func New(cfg Config, routes []Route) *Server {
 		views:      make(chan struct{}, maxViews),
 		renders:    make(chan struct{}, max(1, runtime.GOMAXPROCS(0)/2)),
 	}
+	s.waking = waking{free: maxWaking, serve: func(c *conn) {
+		c.beIdle()
+		_ = s.http.ServeConn(c) // its errors are the client's, as in Serve
+	}}
 	s.port = listen.NewPort(listen.Config{
 		MaxConnections: cfg.MaxConnections, MaxPending: cfg.MaxPending, TLS: cfg.TLS, Peer: cfg.Peer,
 		WriteRefusal: s.writeRefusal, Log: cfg.Log,
