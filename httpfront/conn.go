@@ -48,6 +48,9 @@ type conn struct {
 var errDrained = errors.New("httpfront: drained")
 
 func (c *conn) Read(p []byte) (int, error) {
+	if !c.drained {
+		c.place.beforeRead()
+	}
 	if len(c.readAhead) > 0 {
 		n := copy(p, c.readAhead)
 		c.readAhead = c.readAhead[n:]
@@ -60,7 +63,6 @@ func (c *conn) Read(p []byte) (int, error) {
 	if c.chunked && c.unread <= 0 {
 		return 0, errChunks
 	}
-	c.place.beforeRead()
 	n, err := c.Conn.Read(p)
 	if c.shortened {
 		if err = c.endWait(n, err); err != nil {
