@@ -7,6 +7,7 @@ import "etcd/listen"
 
 const (
 	MaxReadAhead = maxReadAhead
+	MaxWaking    = maxWaking
 	MaxURI       = maxURI
 	MaxHeader    = maxHeader
 	FirstBody    = firstBody
