@@ -120,7 +120,8 @@ func New(cfg Config, routes []Route) *Server {
 		pages:    newPagePolicy(&cfg),
 		attached: make(chan struct{}),
 		stopped:  make(chan struct{}),
-		// Sessions only pass an answer on, so they do it on the goroutine of its sender.
+		// Sessions only pass an answer on, or write it without waiting, so they do it on the
+		// goroutine of its sender.
 		dispatcher: actor.NewSynchronizedDispatcher(1),
 		supervisor: actors.StopOnPanic(cfg.Log),
 		bodies:     bodyMemory{limit: cfg.MaxBodyMemory},
