@@ -45,7 +45,7 @@ func TestAnnouncedBodies(t *testing.T) {
 
 // Beyond -max-body-memory bodies are refused, but small ones are not, and what a request
 // has taken is given back when it has ended, however it ended.
-func TestBodyMemory(t *testing.T) { inBothModes(t, testBodyMemory) }
+func TestBodyMemory(t *testing.T) { inAllModes(t, testBodyMemory) }
 
 func testBodyMemory(t *testing.T, serve server) {
 	const long = 60_000

@@ -15,7 +15,7 @@ import (
 
 // Connections that are reset, at whatever stage of a request, leak nothing: no goroutine,
 // descriptor, session, watcher, or byte that is counted as a body's.
-func TestResetsLeaveNothing(t *testing.T) { inBothModes(t, testResetsLeaveNothing) }
+func TestResetsLeaveNothing(t *testing.T) { inAllModes(t, testResetsLeaveNothing) }
 
 func testResetsLeaveNothing(t *testing.T, serve server) {
 	s := serve(t)

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"io"
 	"net"
-	"sync"
 
 	"github.com/valyala/fasthttp"
 
@@ -13,21 +12,27 @@ import (
 )
 
 // connListener wraps the connections that a port accepts in a conn.
-type connListener struct{ net.Listener }
+type connListener struct {
+	net.Listener
+	server *Server
+}
 
 func (a connListener) Accept() (net.Conn, error) {
 	c, err := a.Listener.Accept()
 	if err != nil {
 		return nil, err
 	}
-	return &conn{Conn: c.(*listen.Conn)}, nil
+	return &conn{Conn: c.(*listen.Conn), server: a.server}, nil
 }
 
 // conn is a client's connection. It adds to that of the port its session, a buffer for bytes
 // that were read ahead and are read again, and a bound on what a chunked body may take.
 type conn struct {
 	*listen.Conn
+	server  *Server
 	session *session
+	parking
+	place *place // since it was parked; nil: it was not
 
 	readAhead   []byte // read ahead; Read returns it first
 	gotLine     bool   // a line has arrived since the last request: an error is not in the request line
@@ -35,16 +40,17 @@ type conn struct {
 	chunked     bool   // a chunked body is being read
 	unread      int    // bytes that it may still take, chunk sizes and extensions included
 	awaitsFirst bool   // fasthttp has not announced the first request yet
-	// parked runs when fasthttp closes the connection, instead: fasthttp closes every
-	// connection that was hijacked.
-	parked  func()
-	closing sync.Once
+	served      bool   // a request was, so it may be parked until the next one
+	shortened   bool   // the deadline of Read is that of parking
 }
 
 // errDrained ends reading from a buffered reader above a drained conn.
 var errDrained = errors.New("httpfront: drained")
 
 func (c *conn) Read(p []byte) (int, error) {
+	if !c.drained {
+		c.place.beforeRead()
+	}
 	if len(c.readAhead) > 0 {
 		n := copy(p, c.readAhead)
 		c.readAhead = c.readAhead[n:]
@@ -58,6 +64,11 @@ func (c *conn) Read(p []byte) (int, error) {
 		return 0, errChunks
 	}
 	n, err := c.Conn.Read(p)
+	if c.shortened {
+		if err = c.endWait(n, err); err != nil {
+			return n, err
+		}
+	}
 	c.unread -= n
 	c.gotLine = c.gotLine || bytes.IndexByte(p[:n], '\n') >= 0
 	return n, err
@@ -78,23 +89,6 @@ func (c *conn) reclaim(hijacked io.Reader) error {
 	return nil
 }
 
-// Close ends the session of the connection, and closes it. When fasthttp closes a connection
-// that was hijacked for a watch, it has released everything of its own: then the connection
-// stays open, and the watch begins to wait, on a goroutine of its own.
-func (c *conn) Close() error {
-	if parked := c.parked; parked != nil {
-		c.parked = nil
-		go parked()
-		return nil
-	}
-	c.closing.Do(func() {
-		if c.session != nil {
-			c.session.stop()
-		}
-	})
-	return c.Conn.Close()
-}
-
 // connState keeps track of whether a connection has a request in flight. fasthttp announces
 // the first one before a byte of it has arrived; that one begins when something is read.
 func connState(nc net.Conn, state fasthttp.ConnState) {
@@ -106,6 +100,7 @@ func connState(nc net.Conn, state fasthttp.ConnState) {
 	case fasthttp.StateNew:
 		c.beIdle()
 	case fasthttp.StateIdle:
+		c.served = true
 		c.SetIdle(true)
 	case fasthttp.StateActive:
 		if !c.awaitsFirst {

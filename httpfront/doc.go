@@ -9,9 +9,9 @@
 // It promises that
 //   - every request gets exactly one answer, a bad one an error in the JSON shape of
 //     the API, and nothing is applied after such an error;
-//   - a watch costs one parked goroutine and no buffers while it is idle, gives its
-//     connection back to keep-alive after the answer, and is gone within a second
-//     when its client is;
+//   - a watch that waits, and a connection that waits for its next request for longer than a
+//     second, cost no goroutine and no buffers where the system has a poller; a watch gives its
+//     connection back to keep-alive after the answer, and is gone when its client is;
 //   - whatever a client controls has a limit.
 //
 // # The life of a connection
@@ -25,7 +25,8 @@
 // one request in flight at a time.
 //
 // A watch hijacks the connection from fasthttp, because a handler that waits cannot see
-// that its client has gone. From then on one goroutine waits in Read. When the session
-// actor receives the event it ends that Read by moving its deadline to the past; the
-// goroutine writes the answer and hands the connection back to fasthttp.
+// that its client has gone. Fasthttp closes what it lets go of: then the connection is parked
+// (see park.go), and the poller of the port says when its client has sent something or has gone.
+// When the session actor receives the event, it writes the answer without waiting; only if
+// the socket is full a goroutine goes on. Then the connection is parked until its next request.
 package httpfront

@@ -1,17 +1,24 @@
 package httpfront
 
+import "etcd/listen"
+
 // The internals of the engine that its tests look at. They are in a package of their own, to
 // run it with the routes of the APIs.
 
 const (
 	MaxReadAhead = maxReadAhead
+	MaxWaking    = maxWaking
 	MaxURI       = maxURI
 	MaxHeader    = maxHeader
 	FirstBody    = firstBody
 )
 
-// LongAgo is the deadline that interrupts the Read of a watch.
-var LongAgo = longAgo
+// UsePoller makes servers use another poller until undo is called.
+func UsePoller(p listen.Poller) (undo func()) {
+	before := newPoller
+	newPoller = func() (listen.Poller, error) { return p, nil }
+	return func() { newPoller = before }
+}
 
 // Open returns how many connections are open.
 func (s *Server) Open() int64 { return s.port.Open() }

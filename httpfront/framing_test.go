@@ -127,7 +127,7 @@ var framing = []struct {
 
 // If it is not certain where a request ends, it is refused and its connection closed:
 // nothing that follows may be taken for another request.
-func TestFraming(t *testing.T) { inBothModes(t, testFraming) }
+func TestFraming(t *testing.T) { inAllModes(t, testFraming) }
 
 func testFraming(t *testing.T, serve server) {
 	clients := serve(t)
@@ -158,7 +158,7 @@ func testFraming(t *testing.T, serve server) {
 }
 
 // A request that looks strange but has an unambiguous end is served, and so is the next.
-func TestClearFraming(t *testing.T) { inBothModes(t, testClearFraming) }
+func TestClearFraming(t *testing.T) { inAllModes(t, testClearFraming) }
 
 func testClearFraming(t *testing.T, serve server) {
 	s := serve(t)

@@ -10,6 +10,7 @@ import (
 	"etcd/httpfront/fronttest"
 	"etcd/httpfront/ops"
 	"etcd/httpfront/v1"
+	"etcd/listen"
 	"etcd/peerfront"
 )
 
@@ -38,14 +39,19 @@ func config(edit []func(*httpfront.Config)) httpfront.Config {
 // server starts a server for a test, which runs in two modes.
 type server func(t testing.TB, edit ...func(*httpfront.Config)) *fronttest.Server
 
-// inBothModes runs a test with plain HTTP and over TLS.
-func inBothModes(t *testing.T, test func(t *testing.T, serve server)) {
+// inAllModes runs a test with plain HTTP and over TLS, and without the poller that only some
+// systems have.
+func inAllModes(t *testing.T, test func(t *testing.T, serve server)) {
 	t.Run("plain", func(t *testing.T) { test(t, serve) })
 	t.Run("tls", func(t *testing.T) {
 		test(t, func(t testing.TB, edit ...func(*httpfront.Config)) *fronttest.Server {
 			t.Helper()
 			return serve(t, append(edit, fronttest.WithTLS)...)
 		})
+	})
+	t.Run("without a poller", func(t *testing.T) {
+		defer httpfront.UsePoller(listen.Peeks{})()
+		test(t, serve)
 	})
 }
 

@@ -10,7 +10,7 @@ import (
 	"etcd/httpfront/fronttest"
 )
 
-func TestConnectionLimit(t *testing.T) { inBothModes(t, testConnectionLimit) }
+func TestConnectionLimit(t *testing.T) { inAllModes(t, testConnectionLimit) }
 
 func testConnectionLimit(t *testing.T, serve server) {
 	s := serve(t, func(c *httpfront.Config) { c.MaxConnections = 3 })
@@ -48,7 +48,7 @@ func testConnectionLimit(t *testing.T, serve server) {
 
 // A client whose body is refused can read why, although it was still sending, and the
 // connection is closed.
-func TestRefusedBody(t *testing.T) { inBothModes(t, testRefusedBody) }
+func TestRefusedBody(t *testing.T) { inAllModes(t, testRefusedBody) }
 
 func testRefusedBody(t *testing.T, serve server) {
 	s := serve(t)
@@ -79,7 +79,7 @@ type zeros struct{}
 
 func (zeros) Read(p []byte) (int, error) { clear(p); return len(p), nil }
 
-func TestLongRequests(t *testing.T) { inBothModes(t, testLongRequests) }
+func TestLongRequests(t *testing.T) { inAllModes(t, testLongRequests) }
 
 func testLongRequests(t *testing.T, serve server) {
 	s := serve(t)
@@ -115,7 +115,7 @@ func testLongRequests(t *testing.T, serve server) {
 }
 
 // A request that makes its handler panic fails, and affects no other client.
-func TestHandlerPanics(t *testing.T) { inBothModes(t, testHandlerPanics) }
+func TestHandlerPanics(t *testing.T) { inAllModes(t, testHandlerPanics) }
 
 func testHandlerPanics(t *testing.T, serve server) {
 	s := serve(t)

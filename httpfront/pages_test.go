@@ -112,7 +112,7 @@ func TestPages(t *testing.T) {
 }
 
 // A page is refused whatever it requests.
-func TestPagesAnywhere(t *testing.T) { inBothModes(t, testPagesAnywhere) }
+func TestPagesAnywhere(t *testing.T) { inAllModes(t, testPagesAnywhere) }
 
 func testPagesAnywhere(t *testing.T, serve server) {
 	s := serve(t)

@@ -98,7 +98,11 @@ type Server struct {
 	bodies   bodyMemory
 	views    chan struct{}  // a semaphore: the views that are being rendered
 	renders  chan struct{}  // a semaphore: the goroutines that are rendering a piece
-	hijacked sync.WaitGroup // connections that were hijacked for a watch
+	poller   listen.Poller  // of the connections that are parked
+	idles    idleConns      // those of them that wait for a request
+	waking   waking         // those whose request has arrived
+	unserved sync.WaitGroup // connections in use that fasthttp does not count: they are parked for a watch, or were parked
+	rendered atomic.Pointer[rendered]
 }
 
 // New returns the server of a port, with the given routes. It can serve before there is a
@@ -116,13 +120,18 @@ func New(cfg Config, routes []Route) *Server {
 		pages:    newPagePolicy(&cfg),
 		attached: make(chan struct{}),
 		stopped:  make(chan struct{}),
-		// Sessions only pass an answer on, so they do it on the goroutine of its sender.
+		// Sessions only pass an answer on, or write it without waiting, so they do it on the
+		// goroutine of its sender.
 		dispatcher: actor.NewSynchronizedDispatcher(1),
 		supervisor: actors.StopOnPanic(cfg.Log),
 		bodies:     bodyMemory{limit: cfg.MaxBodyMemory},
 		views:      make(chan struct{}, maxViews),
 		renders:    make(chan struct{}, max(1, runtime.GOMAXPROCS(0)/2)),
 	}
+	s.waking = waking{free: maxWaking, serve: func(c *conn) {
+		c.beIdle()
+		_ = s.http.ServeConn(c) // its errors are the client's, as in Serve
+	}}
 	s.port = listen.NewPort(listen.Config{
 		MaxConnections: cfg.MaxConnections, MaxPending: cfg.MaxPending, TLS: cfg.TLS, Peer: cfg.Peer,
 		WriteRefusal: s.writeRefusal, Log: cfg.Log,
@@ -195,9 +204,16 @@ func (s *Server) waitForMachine(deadline time.Time) bool {
 	return false
 }
 
+// newPoller makes the poller of a server. The tests have another one.
+var newPoller = listen.NewPoller
+
 // Serve serves the connections of l until Shutdown, and returns nil then.
 func (s *Server) Serve(l net.Listener) error {
-	return s.http.Serve(connListener{s.port.Listen(l)})
+	var err error
+	if s.poller, err = newPoller(); err != nil {
+		s.log.Warn("each idle connection and each watch takes a goroutine", "error", err)
+	}
+	return s.http.Serve(connListener{s.port.Listen(l), s})
 }
 
 // Shutdown stops accepting connections, lets requests in flight finish, ends all watches
@@ -214,19 +230,23 @@ func (s *Server) Shutdown(ctx context.Context) error {
 	case <-time.After(stopGrace):
 	case <-ctx.Done():
 	}
+	s.idles.close()
 	s.port.CloseIdle()
 	err := s.http.ShutdownWithContext(ctx)
 	answered := make(chan struct{})
 	go func() {
-		s.hijacked.Wait()
+		s.unserved.Wait()
 		close(answered)
 	}()
 	select {
 	case <-answered:
-		return err
 	case <-ctx.Done():
-		return errors.Join(err, ctx.Err())
+		err = errors.Join(err, ctx.Err())
 	}
+	if s.poller != nil {
+		err = errors.Join(err, s.poller.Close())
+	}
+	return err
 }
 
 // writeRefusal writes the answer to a connection that is one too many.

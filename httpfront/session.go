@@ -1,7 +1,6 @@
 package httpfront
 
 import (
-	"sync"
 	"sync/atomic"
 	"time"
 
@@ -9,9 +8,6 @@ import (
 
 	"etcd/actors"
 )
-
-// longAgo, as a deadline, interrupts a blocked Read.
-var longAgo = time.Unix(1, 0)
 
 // session is the actor of one connection. It receives the answers to its requests;
 // the goroutine that serves the connection waits for them.
@@ -26,13 +22,6 @@ type session struct {
 	expected atomic.Uint64      // ID of the request in flight; 0: none
 	answers  chan actors.Answer // holds the answer to the request in flight; nil: none came in time
 	timer    waitTimer          // the timeout of that answer
-
-	// reading: a watch waits in Read, which an answer has to interrupt. The lock is held
-	// while that is done, so that it cannot interrupt a later Read instead.
-	mu      sync.Mutex
-	reading bool
-	// hijackDone takes the last hijack out of the count.
-	hijackEnd func()
 }
 
 // sessionOf returns the session of a connection, and starts one if it has none.
@@ -58,12 +47,6 @@ func (s *session) stop() {
 	}
 	s.server.root.Stop(s.pid)
 	s.timer.stop()
-	s.mu.Lock()
-	done := s.hijackEnd
-	s.mu.Unlock()
-	if done != nil {
-		done()
-	}
 }
 
 // Receive passes the answer to the request in flight on; any other is late, and dropped.
@@ -72,19 +55,11 @@ func (s *session) Receive(ctx actor.Context) {
 	if !ok || !s.expected.CompareAndSwap(answer.Answers(), 0) {
 		return
 	}
-	s.answers <- answer
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.reading {
-		// An error means that the connection is closed, which ends the Read as well.
-		_ = s.conn.SetReadDeadline(longAgo)
+	if reply, ok := answer.(*actors.WatchReply); ok {
+		s.conn.deliver(reply)
+		return
 	}
-}
-
-func (s *session) setReading(reading bool) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.reading = reading
+	s.answers <- answer
 }
 
 // expect begins a request and returns its ID.

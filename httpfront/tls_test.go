@@ -119,7 +119,7 @@ func TestSilentHandshake(t *testing.T) {
 }
 
 // A client that has closed its sending side still gets its answers.
-func TestHalfClosed(t *testing.T) { inBothModes(t, testHalfClosed) }
+func TestHalfClosed(t *testing.T) { inAllModes(t, testHalfClosed) }
 
 func testHalfClosed(t *testing.T, serve server) {
 	s := serve(t)

@@ -1,91 +1,158 @@
 package httpfront
 
 import (
+	"bytes"
 	"errors"
 	"net"
-	"net/http"
-	"os"
 	"runtime/debug"
-	"strconv"
-	"sync"
 	"time"
 
 	"github.com/valyala/fasthttp"
 
 	"etcd/actors"
+	"etcd/store/tree"
 	"etcd/watch"
 )
 
-const (
-	// maxReadAhead bounds the bytes that a client may send while its watch waits. They have to be
-	// read, because only a Read shows that the client has gone; more end the connection.
-	maxReadAhead = 4096
-	// watchWriteTimeout bounds writing the answer to a watch.
-	watchWriteTimeout = 30 * time.Second
-)
+// watchWriteTimeout bounds writing the answer to a watch.
+const watchWriteTimeout = 30 * time.Second
+
+// EventRenderer makes the answers to watches of one API. Equal renderers make equal answers of
+// the same event.
+type EventRenderer interface {
+	Render(m *actors.Machine, d watch.Delivery) Answer
+}
+
+// parkedWatch is the watch of a parked connection.
+type parkedWatch struct {
+	renderer  EventRenderer
+	headers   []header // of the answer
+	keepAlive bool
+	tooMuch   bool // the client has sent too much behind it
+}
 
 // Watch registers a watcher, hijacks the connection from fasthttp and parks it until the
-// event comes. render makes the answer of it. The handler returns what Watch returns.
-func (x *Exchange) Watch(w watch.Watcher, render func(watch.Delivery) Answer) Answer {
-	s, ctx := x.session, x.ctx
+// event comes, of which the renderer makes the answer. The handler returns what Watch returns.
+func (x *Exchange) Watch(w watch.Watcher, renderer EventRenderer) Answer {
+	s, ctx, c := x.session, x.ctx, x.session.conn
+	c.beginWatch(&parkedWatch{
+		renderer:  renderer,
+		headers:   s.server.pages.headers(&ctx.Request.Header),
+		keepAlive: !wantsClose(&ctx.Request.Header) && ctx.Request.Header.IsHTTP11(),
+	})
 	s.server.root.Send(s.server.machine.Hub, &actors.Watch{ReplyTo: s.pid, Subscriber: s.expect(), Watcher: w})
-	// ctx is not valid outside this call.
-	headers := s.server.pages.headers(&ctx.Request.Header)
-	keepAlive := !wantsClose(&ctx.Request.Header) && ctx.Request.Header.IsHTTP11()
 	ctx.HijackSetNoResponse(true)
-	done := s.countHijack()
 	ctx.Hijack(func(hijacked net.Conn) {
-		if err := s.conn.reclaim(hijacked); err != nil {
+		if err := c.reclaim(hijacked); err != nil {
 			s.server.log.Error("cannot take over a connection for a watch", "error", err)
 			return // fasthttp closes it
 		}
-		s.conn.parked = func() {
-			defer done()
-			if s.await(keepAlive, headers, render) && !s.server.stopping.Load() {
-				s.conn.beIdle()
-				_ = s.server.http.ServeConn(s.conn) // its errors are the client's, as in Serve
-				return
-			}
-			_ = s.conn.Close() // there is nobody left to tell
-		}
+		c.next = watching
 	})
 	return nil
 }
 
-// countHijack counts the connection as hijacked until done is called, or until it is
-// closed: fasthttp may find it broken and never hand it over. The count overlaps with that
-// of fasthttp, so that a stop never sees the connection uncounted.
-func (s *session) countHijack() (done func()) {
-	s.server.hijacked.Add(1)
-	done = sync.OnceFunc(s.server.hijacked.Done)
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.hijackEnd = done
-	return done
+// beginWatch prepares for the event, which may come before the connection is parked. It is
+// counted from now on, so that a stop never sees the connection uncounted.
+func (c *conn) beginWatch(w *parkedWatch) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.watch, c.reply = w, nil
+	c.count()
 }
 
-// await waits for the event and answers. It reports whether the connection can serve
-// another request.
-func (s *session) await(keepAlive bool, headers []header, render func(watch.Delivery) Answer) (goOn bool) {
+// deliver takes the event of the watch. It does not block.
+func (c *conn) deliver(reply *actors.WatchReply) {
+	c.mu.Lock()
+	c.reply = reply
+	parked := c.phase == watching
+	if parked {
+		c.phase = answering
+	}
+	c.mu.Unlock()
+	if parked {
+		c.answer()
+	}
+}
+
+// answer writes the answer to the watch as far as that does not block, and leaves the rest to
+// a goroutine.
+func (c *conn) answer() {
+	data, keepAlive := c.renderAnswer()
+	all, err := c.TryWrite(data)
+	if err != nil || all {
+		c.answered(err == nil && keepAlive)
+		return
+	}
+	go func() {
+		err := errors.Join(c.SetWriteDeadline(time.Now().Add(watchWriteTimeout)), c.Flush())
+		c.answered(err == nil && keepAlive)
+	}()
+}
+
+// answered goes on after the answer to a watch.
+func (c *conn) answered(keepAlive bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.watch, c.reply = nil, nil
+	switch {
+	case !keepAlive:
+		c.endSoon()
+	case len(c.readAhead) > 0 || c.readable:
+		c.serve()
+	case !c.beIdleParked():
+		c.endSoon()
+	}
+}
+
+// renderAnswer returns the answer to the watch, and whether the connection is kept alive.
+func (c *conn) renderAnswer() (data []byte, keepAlive bool) {
 	defer func() {
 		if p := recover(); p != nil {
-			s.server.log.Error("panic while answering a watch; please report this message", "panic", p, "stack", string(debug.Stack()))
-			goOn = false
+			c.server.log.Error("panic while answering a watch; please report this message", "panic", p, "stack", string(debug.Stack()))
+			data, keepAlive = nil, false
 		}
 	}()
-	var a Answer
-	reply, err := s.awaitEvent()
-	switch {
-	case errors.Is(err, errReadAhead):
-		a = HTTPError(http.StatusBadRequest, "more than "+strconv.Itoa(maxReadAhead)+" bytes sent behind a waiting watch")
-		keepAlive = false
-		s.conn.Linger()
-	case err != nil:
-		return false
-	default:
-		a = render(reply.Deliveries[0])
+	w := c.watch
+	if w.tooMuch {
+		c.Linger()
+		return appendAnswer(tooMuchAhead(), w.headers, false), false
 	}
-	keepAlive = keepAlive && !s.server.stopping.Load()
+	keepAlive = w.keepAlive && !c.server.stopping.Load()
+	return c.server.renderEvent(w, c.reply.Deliveries[0], keepAlive), keepAlive
+}
+
+// rendered is an answer that was rendered for one watch, and is the same for others.
+type rendered struct {
+	event     *tree.Event
+	renderer  EventRenderer
+	headers   *header
+	keepAlive bool
+	at        time.Time
+	data      []byte
+}
+
+// renderedFor is how long a rendered answer is used: it has a date, and what is left of a TTL.
+const renderedFor = 100 * time.Millisecond
+
+// renderEvent renders the answer to a watch, or returns one that was just rendered for another
+// watch.
+func (s *Server) renderEvent(w *parkedWatch, d watch.Delivery, keepAlive bool) []byte {
+	if d.Event == nil {
+		return appendAnswer(w.renderer.Render(s.machine, d), w.headers, keepAlive)
+	}
+	last, now := s.rendered.Load(), time.Now()
+	if last != nil && last.event == d.Event && last.renderer == w.renderer && last.headers == &w.headers[0] &&
+		last.keepAlive == keepAlive && now.Sub(last.at) < renderedFor {
+		return last.data
+	}
+	data := appendAnswer(w.renderer.Render(s.machine, d), w.headers, keepAlive)
+	s.rendered.Store(&rendered{event: d.Event, renderer: w.renderer, headers: &w.headers[0], keepAlive: keepAlive, at: now, data: data})
+	return data
+}
+
+// appendAnswer returns an answer as it is sent.
+func appendAnswer(a Answer, headers []header, keepAlive bool) []byte {
 	resp := fasthttp.AcquireResponse()
 	defer fasthttp.ReleaseResponse(resp)
 	setHeaders(resp, headers)
@@ -93,42 +160,7 @@ func (s *session) await(keepAlive bool, headers []header, render func(watch.Deli
 	if !keepAlive {
 		resp.SetConnectionClose()
 	}
-	if s.conn.SetWriteDeadline(time.Now().Add(watchWriteTimeout)) != nil {
-		return false
-	}
-	if _, err := resp.WriteTo(s.conn); err != nil {
-		return false
-	}
-	return keepAlive
-}
-
-// errReadAhead is a client that has sent too much while its watch waited.
-var errReadAhead = errors.New("httpfront: too many bytes behind a waiting watch")
-
-// awaitEvent waits for the reply in Read, so that it notices when the client has gone, which
-// is an error. Another is errReadAhead.
-func (s *session) awaitEvent() (*actors.WatchReply, error) {
-	s.setReading(true)
-	reply, err := s.readUntilEvent()
-	s.setReading(false)
-	return reply, errors.Join(err, s.conn.SetReadDeadline(time.Time{}))
-}
-
-func (s *session) readUntilEvent() (*actors.WatchReply, error) {
-	var buf [256]byte
-	for {
-		select {
-		case r := <-s.answers:
-			return r.(*actors.WatchReply), nil
-		default:
-		}
-		if len(s.conn.readAhead) > maxReadAhead {
-			return nil, errReadAhead
-		}
-		n, err := s.conn.Conn.Read(buf[:])
-		s.conn.readAhead = append(s.conn.readAhead, buf[:n]...)
-		if err != nil && !errors.Is(err, os.ErrDeadlineExceeded) {
-			return nil, err
-		}
-	}
+	var b bytes.Buffer
+	_, _ = resp.WriteTo(&b) // a buffer takes everything
+	return b.Bytes()
 }

@@ -13,16 +13,13 @@ import (
 	"testing"
 	"time"
 
-	"etcd/actors"
 	"etcd/httpfront"
 	"etcd/httpfront/fronttest"
-	"etcd/store"
-	"etcd/store/storepb"
 )
 
 // The connection of a watch is kept alive after its answer, and the requests that its client
 // has sent after the watch, at once or while it was waiting, are answered in order.
-func TestWatchGivesTheConnectionBack(t *testing.T) { inBothModes(t, testWatchGivesTheConnectionBack) }
+func TestWatchGivesTheConnectionBack(t *testing.T) { inAllModes(t, testWatchGivesTheConnectionBack) }
 
 func testWatchGivesTheConnectionBack(t *testing.T, serve server) {
 	many := slices.Repeat([]string{"/version"}, httpfront.MaxReadAhead/len(fronttest.RawRequest("GET", "/version", "")))
@@ -75,7 +72,7 @@ func testWatchGivesTheConnectionBack(t *testing.T, serve server) {
 
 // A client that sends more after its watch than can be kept gets an error, and its
 // connection is closed and its watcher removed: the server could not notice that it has gone.
-func TestTooMuchBehindAWatch(t *testing.T) { inBothModes(t, testTooMuchBehindAWatch) }
+func TestTooMuchBehindAWatch(t *testing.T) { inAllModes(t, testTooMuchBehindAWatch) }
 
 func testTooMuchBehindAWatch(t *testing.T, serve server) {
 	s := serve(t)
@@ -106,7 +103,7 @@ func testTooMuchBehindAWatch(t *testing.T, serve server) {
 
 // A watch whose event is there already, many times on one connection: the answer may
 // come before, during and after the hijack of the connection.
-func TestWatchHistoryOverAndOver(t *testing.T) { inBothModes(t, testWatchHistoryOverAndOver) }
+func TestWatchHistoryOverAndOver(t *testing.T) { inAllModes(t, testWatchHistoryOverAndOver) }
 
 func testWatchHistoryOverAndOver(t *testing.T, serve server) {
 	s := serve(t)
@@ -122,7 +119,7 @@ func testWatchHistoryOverAndOver(t *testing.T, serve server) {
 	}
 }
 
-func TestWatchFrom(t *testing.T) { inBothModes(t, testWatchFrom) }
+func TestWatchFrom(t *testing.T) { inAllModes(t, testWatchFrom) }
 
 func testWatchFrom(t *testing.T, serve server) {
 	s := serve(t)
@@ -154,7 +151,7 @@ func testWatchFrom(t *testing.T, serve server) {
 
 // An event reaches a watcher that has asked for the connection to be closed, and one that
 // speaks HTTP/1.0; then the connection is closed.
-func TestWatchThenClose(t *testing.T) { inBothModes(t, testWatchThenClose) }
+func TestWatchThenClose(t *testing.T) { inAllModes(t, testWatchThenClose) }
 
 func testWatchThenClose(t *testing.T, serve server) {
 	s := serve(t)
@@ -177,7 +174,7 @@ func testWatchThenClose(t *testing.T, serve server) {
 }
 
 // When a client goes, however it goes, its watcher is removed.
-func TestWatcherLeaves(t *testing.T) { inBothModes(t, testWatcherLeaves) }
+func TestWatcherLeaves(t *testing.T) { inAllModes(t, testWatcherLeaves) }
 
 func testWatcherLeaves(t *testing.T, serve server) {
 	s := serve(t)
@@ -206,7 +203,7 @@ func testWatcherLeaves(t *testing.T, serve server) {
 }
 
 // At a stop every watcher gets an error that says so, and its connection is closed.
-func TestShutdownAnswersWatches(t *testing.T) { inBothModes(t, testShutdownAnswersWatches) }
+func TestShutdownAnswersWatches(t *testing.T) { inAllModes(t, testShutdownAnswersWatches) }
 
 func testShutdownAnswersWatches(t *testing.T, serve server) {
 	s := serve(t)
@@ -238,7 +235,7 @@ func testShutdownAnswersWatches(t *testing.T, serve server) {
 
 // At a stop under load each request is answered in full or its connection is closed, and an
 // acknowledged write is in the store.
-func TestShutdownUnderLoad(t *testing.T) { inBothModes(t, testShutdownUnderLoad) }
+func TestShutdownUnderLoad(t *testing.T) { inAllModes(t, testShutdownUnderLoad) }
 
 func testShutdownUnderLoad(t *testing.T, serve server) {
 	s := serve(t)
@@ -288,7 +285,7 @@ func testShutdownUnderLoad(t *testing.T, serve server) {
 }
 
 // Shutdown gives up waiting when it is told to.
-func TestShutdownTimeout(t *testing.T) { inBothModes(t, testShutdownTimeout) }
+func TestShutdownTimeout(t *testing.T) { inAllModes(t, testShutdownTimeout) }
 
 func testShutdownTimeout(t *testing.T, serve server) {
 	s := serve(t)
@@ -347,58 +344,6 @@ func (c *hookConn) SetReadDeadline(at time.Time) error {
 		return c.onDeadline(at, c.TCPConn.SetReadDeadline)
 	}
 	return c.TCPConn.SetReadDeadline(at)
-}
-
-// A watch is answered and its connection kept alive, even if the session is delayed
-// between handing over the event and waking the reader, which was woken by something else:
-// the late wake-up must not interrupt a later read.
-func TestSlowWakeUp(t *testing.T) {
-	waking, slept, woken := make(chan struct{}), make(chan struct{}), make(chan struct{})
-	reading := make(chan struct{}, 100)
-	var once sync.Once
-	l := &hookListener{fronttest.Loopback(t), func(c *hookConn) {
-		c.onRead = func() { reading <- struct{}{} }
-		c.onDeadline = func(at time.Time, set func(time.Time) error) (err error) {
-			if !at.Equal(httpfront.LongAgo) {
-				return set(at)
-			}
-			once.Do(func() {
-				close(waking)
-				<-slept
-				err = set(at)
-				close(woken)
-			})
-			return err
-		}
-	}}
-	s := serveOn(t, l)
-	c := s.Dial()
-	c.Send("%s", fronttest.RawRequest("GET", "/v1/watch/a", ""))
-	<-reading
-	<-reading // of the watch
-	s.Machine.System.Root.Send(s.Machine.Raft, &actors.Propose{Command: store.Encode(&storepb.Command{
-		Kind: &storepb.Command_Set{Set: &storepb.Set{Path: "/a", Value: []byte("1")}},
-	})})
-	<-waking
-	c.Send("%s", fronttest.RawRequest("GET", "/version", "")) // wakes the reader
-	answered := make(chan struct{})
-	go func() {
-		// Without an answer the delivery goes on after a while, as it would anyway.
-		select {
-		case <-answered:
-		case <-time.After(100 * time.Millisecond):
-		}
-		close(slept)
-	}()
-	first := c.Reply("GET")
-	second := c.Reply("GET")
-	close(answered)
-	fronttest.Check(t, first, 200, `{"action":"SET","key":"/a","value":"1","newKey":true,"index":3}`)
-	fronttest.Check(t, second, 200, "etcd v9")
-	<-woken
-	for range 3 {
-		fronttest.Check(t, c.Get("/version"), 200, "etcd v9")
-	}
 }
 
 // A watch whose connection breaks before the hijack leaves no watcher behind.

@@ -30,9 +30,30 @@ type Conn struct {
 	counted atomic.Bool // in Port.open
 	host    netip.Prefix
 	closing sync.Once
+
+	polled bool   // it is known to an epoll, by fd
+	fd     int    // its descriptor then
+	peeked *peek  // what was read ahead, see [Peeks]; nil: nothing
+	rest   []byte // of what was written without waiting
 }
 
 func (c *Conn) Read(p []byte) (int, error) {
+	if c.peeked != nil {
+		<-c.peeked.done
+		return c.takePeeked(p)
+	}
+	return c.read(p)
+}
+
+// takePeeked returns what was read ahead.
+func (c *Conn) takePeeked(p []byte) (int, error) {
+	ahead := c.peeked
+	c.peeked = nil
+	return copy(p, ahead.got[:ahead.n]), ahead.err
+}
+
+// read reads from the connection, behind what was read ahead.
+func (c *Conn) read(p []byte) (int, error) {
 	n, err := c.Conn.Read(p)
 	if !c.hasRead {
 		n, err = c.firstRead(p[:n], err)
@@ -79,6 +100,9 @@ func (c *Conn) Linger() { c.linger.Store(true) }
 // SetIdle sets whether the connection is idle, waiting for a request. Reading anything
 // ends that.
 func (c *Conn) SetIdle(idle bool) { c.idle.Store(idle) }
+
+// Idle reports whether the connection waits for a request.
+func (c *Conn) Idle() bool { return c.idle.Load() }
 
 // Admit marks the dialer as admitted: the connection is no longer pending.
 func (c *Conn) Admit() { c.port.pending.remove(c) }

@@ -1,8 +1,8 @@
 // Package listen is what a machine's ports have in common, independent of their protocols.
 //
 // It owns accepting and counting connections, TLS and its handshakes, what is done about too
-// many connections and about clients that do not speak the port's protocol, and stopping
-// without losing clients that are connected already.
+// many connections and about clients that do not speak the port's protocol, stopping
+// without losing clients that are connected already, and polling connections that nobody reads.
 //
 // It promises that
 //   - no more connections are open than the port may have. One over the limit is told so, if

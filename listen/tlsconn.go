@@ -35,12 +35,14 @@ type handshakeError struct{ error }
 type tlsConn struct {
 	*tls.Conn
 	raw   net.Conn
-	done  bool        // the handshake; of the goroutine that reads
-	plain atomic.Bool // the client does not speak TLS: it is answered in the clear
+	below *nonblocking // between TLS and raw
+	done  bool         // the handshake; of the goroutine that reads
+	plain atomic.Bool  // the client does not speak TLS: it is answered in the clear
 }
 
 func newTLSConn(raw net.Conn, cfg *tls.Config) *tlsConn {
-	return &tlsConn{Conn: tls.Server(raw, cfg), raw: raw}
+	below := &nonblocking{Conn: raw}
+	return &tlsConn{Conn: tls.Server(below, cfg), raw: raw, below: below}
 }
 
 // Read returns ErrPlain if the client begins with plain HTTP, and a handshakeError if the

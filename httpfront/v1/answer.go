@@ -6,6 +6,7 @@ import (
 	"strconv"
 	"time"
 
+	"etcd/actors"
 	"etcd/apierror"
 	"etcd/httpfront"
 	"etcd/store"
@@ -111,6 +112,14 @@ func (a *keyAnswer) expires(deadline, now logtime.Time) {
 	if deadline > now {
 		a.TTL = int64((deadline - now - 1) / logtime.Time(time.Second))
 	}
+}
+
+// eventRenderer makes the answers to watches.
+type eventRenderer struct{}
+
+// Render implements [httpfront.EventRenderer].
+func (eventRenderer) Render(m *actors.Machine, d watch.Delivery) httpfront.Answer {
+	return watchAnswer(d, m.LogTime)
 }
 
 // watchAnswer is the answer to a watch. now is called only for an event.

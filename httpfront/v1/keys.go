@@ -227,6 +227,5 @@ func (a *api) watchKey(x *httpfront.Exchange) httpfront.Answer {
 		}
 	}
 	w := watch.Watcher{Path: x.Key, Since: index, Recursive: true, Hidden: true}
-	now := x.Machine().LogTime
-	return x.Watch(w, func(d watch.Delivery) httpfront.Answer { return watchAnswer(d, now) })
+	return x.Watch(w, eventRenderer{})
 }

@@ -1,0 +1,224 @@
+package httpfront
+
+import (
+	"errors"
+	"io"
+	"net/http"
+	"os"
+	"sync"
+	"time"
+
+	"etcd/actors"
+)
+
+// A connection on which nobody reads is parked: fasthttp has let go of it, so it has no goroutine
+// and no buffers, and the poller says when something arrives. It is parked for a watch until its
+// event, and between two requests if the next does not come at once.
+
+const (
+	// parkAfter is how long the goroutine of a connection waits for the next request.
+	parkAfter = time.Second
+	// maxReadAhead bounds the bytes that a client may send while its watch waits. They have to
+	// be read, because only that shows that the client has gone; more end the connection.
+	maxReadAhead = 4096
+)
+
+// phase is what happens on a connection.
+type phase uint8
+
+const (
+	serving   phase = iota // fasthttp reads requests and answers them
+	watching               // parked until the event of its watch
+	answering              // somebody writes that
+	idle                   // parked until the next request
+	ended                  // closed
+)
+
+// parking is the part of a connection that is about being parked.
+type parking struct {
+	// next is the phase that Close begins instead of closing, because fasthttp closes whatever
+	// it lets go of; serving: none. It belongs to the goroutine that serves the connection.
+	next phase
+
+	mu       sync.Mutex
+	phase    phase
+	armed    bool // the poller is going to call Readable
+	readable bool // it has, while the event was written
+	counted  bool // in Server.unserved
+	watch    *parkedWatch
+	reply    *actors.WatchReply // the event; nil: it has not come
+
+	idleSince          time.Time
+	idlePrev, idleNext *conn // in Server.idles
+}
+
+// SetReadDeadline sets the deadline of Read. Where fasthttp is about to wait for the next
+// request, it is earlier.
+func (c *conn) SetReadDeadline(t time.Time) error {
+	c.shortened = c.served && c.Idle() && !c.server.cfg.Peer
+	if c.shortened {
+		t = time.Now().Add(parkAfter)
+	}
+	return c.Conn.SetReadDeadline(t)
+}
+
+// endWait ends the wait for the next request: n bytes of it have arrived, or there is an error.
+// When that is the deadline, it is parked.
+func (c *conn) endWait(n int, err error) error {
+	switch {
+	case n > 0:
+		c.shortened = false
+		if !c.awaitsFirst {
+			return err // fasthttp sets a deadline itself
+		}
+		return errors.Join(err, c.Conn.SetReadDeadline(time.Now().Add(readTimeout)))
+	case errors.Is(err, os.ErrDeadlineExceeded):
+		c.next = idle
+		return io.EOF // for which fasthttp has no answer
+	}
+	return err
+}
+
+// Close closes the connection, unless it is to be parked.
+func (c *conn) Close() error {
+	next := c.next
+	c.next = serving
+	switch next {
+	case watching:
+		c.parkForWatch()
+		return nil
+	case idle:
+		c.mu.Lock()
+		parked := c.beIdleParked()
+		c.mu.Unlock()
+		if parked {
+			return nil
+		}
+	}
+	return c.end()
+}
+
+// end closes the connection for good.
+func (c *conn) end() error {
+	c.mu.Lock()
+	over := c.phase == ended
+	c.phase = ended
+	c.server.idles.remove(c)
+	c.uncount()
+	c.mu.Unlock()
+	if over {
+		return nil
+	}
+	c.server.poller.Forget(c.Conn)
+	if c.session != nil {
+		c.session.stop()
+	}
+	return c.Conn.Close()
+}
+
+// endSoon is end for goroutines that must not wait for a client to take the end of its TLS.
+func (c *conn) endSoon() {
+	go func() { _ = c.end() }() // there is nobody left to tell
+}
+
+// count counts the connection in Server.unserved. The caller holds mu.
+func (c *conn) count() {
+	if !c.counted {
+		c.counted = true
+		c.server.unserved.Add(1)
+	}
+}
+
+// uncount undoes count. The caller holds mu.
+func (c *conn) uncount() {
+	if c.counted {
+		c.counted = false
+		c.server.unserved.Done()
+	}
+}
+
+// beIdleParked parks the connection until its next request, and reports whether it could. The
+// caller holds mu.
+func (c *conn) beIdleParked() bool {
+	if !c.server.idles.add(c) {
+		return false
+	}
+	c.phase = idle
+	c.SetIdle(true)
+	c.uncount()
+	return c.arm() == nil
+}
+
+// arm has Readable called. The caller holds mu.
+func (c *conn) arm() error {
+	if c.armed {
+		return nil
+	}
+	c.armed = true
+	return c.server.poller.Arm(c.Conn, c)
+}
+
+// Readable implements [listen.Readable].
+func (c *conn) Readable() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.armed = false
+	switch c.phase {
+	case watching:
+		c.readWhileWatching()
+	case answering:
+		c.readable = true
+	case idle:
+		if c.server.idles.take(c) { // otherwise the server stops, and ends it
+			c.serve()
+		}
+	}
+}
+
+// serve has fasthttp serve the connection again, as soon as there is a place. The caller holds mu.
+func (c *conn) serve() {
+	c.phase, c.readable = serving, false
+	c.server.waking.add(c)
+}
+
+// parkForWatch parks the connection until the event of its watch.
+func (c *conn) parkForWatch() {
+	c.mu.Lock()
+	if c.reply != nil { // it has come already
+		c.phase = answering
+		c.mu.Unlock()
+		c.answer()
+		return
+	}
+	c.phase = watching
+	c.readWhileWatching()
+	c.mu.Unlock()
+}
+
+// readWhileWatching reads what the client has sent behind its watch, and arms the poller for
+// more. The caller holds mu.
+func (c *conn) readWhileWatching() {
+	var buf [256]byte
+	for len(c.readAhead) <= maxReadAhead {
+		n, err := c.TryRead(buf[:])
+		c.readAhead = append(c.readAhead, buf[:n]...)
+		if err == nil && n == 0 {
+			err = c.arm()
+			if err == nil {
+				return
+			}
+		}
+		if err != nil {
+			c.endSoon()
+			return
+		}
+	}
+	c.phase = answering
+	c.watch.tooMuch = true
+	go c.answer()
+}
+
+// tooMuchAhead is the answer to a client that sends too much behind its watch.
+func tooMuchAhead() *Error {
+	return HTTPError(http.StatusBadRequest, "more than 4096 bytes sent behind a waiting watch")
+}

@@ -1,0 +1,95 @@
+package httpfront_test
+
+import (
+	"fmt"
+	"runtime"
+	"strings"
+	"testing"
+
+	"etcd/httpfront"
+	"etcd/httpfront/fronttest"
+)
+
+// A connection that sends no request for a while, and one whose watch waits, have no goroutine.
+// They go on when something arrives.
+func TestParkedConnectionsHaveNoGoroutine(t *testing.T) {
+	for name, mode := range map[string]func(*httpfront.Config){"plain": func(*httpfront.Config) {}, "tls": fronttest.WithTLS} {
+		t.Run(name, func(t *testing.T) {
+			s := serve(t, mode)
+			const many = 100
+			before := runtime.NumGoroutine()
+			var idle, watching []*fronttest.Client
+			for range many {
+				c := s.Dial()
+				fronttest.Check(t, c.Get("/version"), 200, "etcd v9")
+				idle = append(idle, c)
+				c = s.Dial()
+				c.Send("%s", fronttest.RawRequest("GET", "/v1/watch/a", ""))
+				watching = append(watching, c)
+			}
+			s.WaitForWatchers(many)
+			s.Eventually("the goroutines end", func() bool { return runtime.NumGoroutine() < before+many/2 })
+			want := s.Dial().Set("/a", "value=1")
+			for range 2 {
+				for i, c := range idle {
+					fronttest.Check(t, c.Get("/version"), 200, "etcd v9")
+					if want != "" {
+						fronttest.Check(t, watching[i].Reply("GET"), 200, want)
+					}
+					fronttest.Check(t, watching[i].Get("/version"), 200, "etcd v9")
+				}
+				want = ""
+				s.Eventually("the goroutines end again", func() bool { return runtime.NumGoroutine() < before+many/2 })
+			}
+		})
+	}
+}
+
+// Parked clients that send half of a request hold up no others.
+func TestHalfRequestsOfParkedConnections(t *testing.T) {
+	s := serve(t)
+	clients := make([]*fronttest.Client, 4*httpfront.MaxWaking)
+	for i := range clients {
+		clients[i] = s.Dial()
+		clients[i].Send("%s", fronttest.RawRequest("GET", "/v1/watch/a", ""))
+	}
+	s.WaitForWatchers(int64(len(clients)))
+	want := s.Dial().Set("/a", "value=1")
+	for _, c := range clients {
+		fronttest.Check(t, c.Reply("GET"), 200, want)
+	}
+	for _, c := range clients[1:] {
+		c.Send("GET /ver")
+	}
+	fronttest.Check(t, clients[0].Get("/version"), 200, "etcd v9")
+	for _, c := range clients[1:] {
+		c.Send("sion HTTP/1.1\r\nHost: x\r\n\r\n")
+	}
+	for _, c := range clients[1:] {
+		fronttest.Check(t, c.Reply("GET"), 200, "etcd v9")
+	}
+}
+
+// A watcher that never reads costs the others nothing: they get every event, and it gets what
+// was sent when it reads after all.
+func TestAWatcherThatDoesNotRead(t *testing.T) { inAllModes(t, testAWatcherThatDoesNotRead) }
+
+func testAWatcherThatDoesNotRead(t *testing.T, serve server) {
+	s := serve(t, func(c *httpfront.Config) { c.MaxBody, c.MaxBodyMemory = 16<<20, 64<<20 })
+	watching := fronttest.RawRequest("GET", "/v1/watch/a", "")
+	deaf, other, writer := s.Dial(), s.Dial(), s.Dial()
+	deaf.Send("%s", watching)
+	other.Send("%s", watching)
+	s.WaitForWatchers(2)
+	large := strings.Repeat("x", 12<<20) // more than the buffers of a socket hold
+	first := writer.Set("/a", "value="+large)
+	fronttest.Check(t, other.Reply("GET"), 200, first)
+	for i := range 5 {
+		other.Send("%s", watching)
+		s.WaitForWatchers(1)
+		want := writer.Set("/a", fmt.Sprintf("value=%d", i))
+		fronttest.Check(t, other.Reply("GET"), 200, want)
+	}
+	fronttest.Check(t, deaf.Reply("GET"), 200, first)
+	fronttest.Check(t, deaf.Get("/version"), 200, "etcd v9")
+}

@@ -1,0 +1,51 @@
+package listen
+
+// Readable is told when its connection can be read.
+type Readable interface {
+	// Readable is called on a goroutine that tells others as well, so it must not block.
+	Readable()
+}
+
+// Poller tells when connections that nobody reads can be read, where the system allows that
+// without a goroutine for each of them.
+type Poller interface {
+	// Arm has Readable called once, as soon as c can be read or its client has gone; soon, if
+	// that is so already. Whoever arms c again has read it since, and what its TLS has read
+	// ahead does not count: see [Conn.TryRead].
+	Arm(c *Conn, r Readable) error
+	// Forget is called before a connection that may be armed is closed. A call of Readable may
+	// be under way.
+	Forget(c *Conn)
+	// Close ends the calls. Connections that are armed stay open.
+	Close() error
+}
+
+// Peeks is the poller of systems that have no other, and of connections without a descriptor.
+type Peeks struct{}
+
+// peek reads the first byte of a connection ahead, on a goroutine of its own. Who reads the
+// connection next gets the byte, or the error.
+type peek struct {
+	done chan struct{} // closed when the rest is set
+	got  [1]byte
+	n    int
+	err  error
+}
+
+// Arm implements [Poller].
+func (Peeks) Arm(c *Conn, r Readable) error {
+	p := &peek{done: make(chan struct{})}
+	c.peeked = p
+	go func() {
+		p.n, p.err = c.read(p.got[:])
+		close(p.done)
+		r.Readable()
+	}()
+	return nil
+}
+
+// Forget implements [Poller]. The goroutine ends when the connection is closed.
+func (Peeks) Forget(*Conn) {}
+
+// Close implements [Poller].
+func (Peeks) Close() error { return nil }

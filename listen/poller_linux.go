@@ -1,0 +1,156 @@
+package listen
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"sync"
+	"syscall"
+
+	"golang.org/x/sys/unix"
+)
+
+// readiness is how many connections are taken from the kernel at a time.
+const readiness = 128
+
+// epoll is a poller with a descriptor of its own, on which one goroutine waits as on any
+// connection. Each connection is told of once each time that it is armed, see epoll(7) about
+// EPOLLONESHOT.
+type epoll struct {
+	file *os.File
+	raw  syscall.RawConn
+	over chan struct{} // closed when the goroutine has ended
+
+	mu    sync.Mutex
+	fd    int     // of file; -1: it is closed
+	armed []armed // by descriptor
+}
+
+// armed is a connection that was armed, at its descriptor.
+type armed struct {
+	reader Readable // nil: none is armed
+	// turn tells what was armed at this descriptor from what is.
+	turn int32
+}
+
+// NewPoller returns the poller of this system. It is always one that can be used: the error
+// says why it is not the one that it should be.
+func NewPoller() (Poller, error) {
+	p, err := newEpoll()
+	if err != nil {
+		return Peeks{}, err
+	}
+	return p, nil
+}
+
+func newEpoll() (*epoll, error) {
+	fd, err := unix.EpollCreate1(unix.EPOLL_CLOEXEC)
+	if err == nil {
+		err = unix.SetNonblock(fd, true) // so that the runtime can wait for it
+	}
+	if err != nil {
+		return nil, fmt.Errorf("listen: epoll: %w", err)
+	}
+	p := &epoll{file: os.NewFile(uintptr(fd), "epoll"), fd: fd, over: make(chan struct{})}
+	if p.raw, err = p.file.SyscallConn(); err != nil {
+		return nil, errors.Join(fmt.Errorf("listen: epoll: %w", err), p.file.Close())
+	}
+	go p.tell()
+	return p, nil
+}
+
+// Arm implements [Poller].
+func (p *epoll) Arm(c *Conn, r Readable) error {
+	s, ok := rawConn(c.Conn).(syscall.Conn)
+	if !ok {
+		return Peeks{}.Arm(c, r)
+	}
+	raw, err := s.SyscallConn()
+	if err != nil {
+		return err
+	}
+	if controlErr := raw.Control(func(fd uintptr) { err = p.arm(c, int(fd), r) }); controlErr != nil {
+		return controlErr
+	}
+	return err
+}
+
+func (p *epoll) arm(c *Conn, fd int, r Readable) error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if fd >= len(p.armed) {
+		p.armed = append(p.armed, make([]armed, fd+1-len(p.armed))...)
+	}
+	at := &p.armed[fd]
+	at.turn++
+	at.reader = r
+	operation := unix.EPOLL_CTL_MOD
+	if !c.polled {
+		c.polled, operation = true, unix.EPOLL_CTL_ADD
+	}
+	err := unix.EpollCtl(p.fd, operation, fd, &unix.EpollEvent{Events: unix.EPOLLIN | unix.EPOLLRDHUP | unix.EPOLLONESHOT, Fd: int32(fd), Pad: at.turn})
+	if err != nil {
+		at.reader = nil
+		return fmt.Errorf("listen: epoll: %w", err)
+	}
+	c.fd = fd
+	return nil
+}
+
+// Forget implements [Poller].
+func (p *epoll) Forget(c *Conn) {
+	if !c.polled {
+		return
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.armed[c.fd] = armed{turn: p.armed[c.fd].turn}
+}
+
+// tell tells of connections until the poller is closed.
+func (p *epoll) tell() {
+	defer close(p.over)
+	events := make([]unix.EpollEvent, readiness)
+	for {
+		var n int
+		err := p.raw.Read(func(fd uintptr) bool {
+			var err error
+			n, err = unix.EpollWait(int(fd), events, 0)
+			return n > 0 || err != nil && !errors.Is(err, unix.EINTR)
+		})
+		if err != nil {
+			return // it was closed
+		}
+		for _, e := range events[:max(0, n)] {
+			if r := p.take(e); r != nil {
+				r.Readable()
+			}
+		}
+	}
+}
+
+func (p *epoll) take(e unix.EpollEvent) Readable {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	at := &p.armed[e.Fd]
+	if at.turn != e.Pad {
+		return nil
+	}
+	r := at.reader
+	at.reader = nil
+	return r
+}
+
+// Close implements [Poller].
+func (p *epoll) Close() error {
+	p.mu.Lock()
+	closed := p.fd < 0
+	p.fd = -1
+	p.mu.Unlock()
+	if closed {
+		return nil
+	}
+	err := p.file.Close()
+	<-p.over
+	return err
+}

@@ -1,0 +1,120 @@
+package listen
+
+import (
+	"errors"
+	"net"
+	"sync"
+	"sync/atomic"
+)
+
+// errWouldBlock is a read or write that was not done, because it would have had to wait. TLS
+// goes on after errors that say of themselves that they are temporary.
+var errWouldBlock net.Error = wouldBlock{}
+
+type wouldBlock struct{}
+
+func (wouldBlock) Error() string   { return "listen: it would block" }
+func (wouldBlock) Timeout() bool   { return true }
+func (wouldBlock) Temporary() bool { return true }
+
+// TryRead reads what has arrived, without waiting for more: if there is nothing, it returns 0
+// and no error. Where there is no poller, that is one byte at most.
+func (c *Conn) TryRead(p []byte) (n int, err error) {
+	s, overTLS := c.Conn.(*tlsConn)
+	switch {
+	case c.peeked != nil:
+		select {
+		case <-c.peeked.done:
+			return c.takePeeked(p)
+		default:
+			return 0, nil
+		}
+	case overTLS:
+		s.below.read.Store(true)
+		n, err = s.Conn.Read(p)
+		s.below.read.Store(false)
+	default:
+		n, err = tryRead(c.Conn, p)
+	}
+	if errors.Is(err, errWouldBlock) {
+		err = nil
+	}
+	return n, err
+}
+
+// TryWrite writes what it can of p without waiting, and reports whether that was all. If not,
+// the rest is written by Flush, and p must not change before.
+func (c *Conn) TryWrite(p []byte) (all bool, err error) {
+	if s, ok := c.Conn.(*tlsConn); ok {
+		s.below.write.Store(true)
+		_, err = s.Conn.Write(p)
+		s.below.write.Store(false)
+		return s.below.empty(), err
+	}
+	n, err := tryWrite(c.Conn, p)
+	if errors.Is(err, errWouldBlock) {
+		err = nil
+	}
+	c.rest = p[n:]
+	return len(c.rest) == 0, err
+}
+
+// Flush writes the rest of what TryWrite was given, and waits for that.
+func (c *Conn) Flush() error {
+	if s, ok := c.Conn.(*tlsConn); ok {
+		return s.below.flush()
+	}
+	rest := c.rest
+	c.rest = nil
+	_, err := c.Conn.Write(rest)
+	return err
+}
+
+// nonblocking is a connection below TLS that does not wait while one of its switches is on.
+// What cannot be written at once is kept.
+type nonblocking struct {
+	net.Conn
+	read, write atomic.Bool
+
+	mu   sync.Mutex
+	rest []byte
+}
+
+func (u *nonblocking) Read(p []byte) (int, error) {
+	if u.read.Load() {
+		return tryRead(u.Conn, p)
+	}
+	return u.Conn.Read(p)
+}
+
+func (u *nonblocking) Write(p []byte) (int, error) {
+	if !u.write.Load() {
+		return u.Conn.Write(p)
+	}
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	n := 0
+	if len(u.rest) == 0 {
+		var err error
+		if n, err = tryWrite(u.Conn, p); err != nil && !errors.Is(err, errWouldBlock) {
+			return n, err
+		}
+	}
+	u.rest = append(u.rest, p[n:]...)
+	return len(p), nil
+}
+
+func (u *nonblocking) empty() bool {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	return len(u.rest) == 0
+}
+
+func (u *nonblocking) flush() error {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	rest := u.rest
+	u.rest = nil
+	_, err := u.Conn.Write(rest)
+	return err
+}
