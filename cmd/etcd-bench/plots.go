@@ -58,13 +58,14 @@ func (r *report) plot(dir string) error {
 		if err := plotutil.AddLinePoints(p, lines...); err != nil {
 			return fmt.Errorf("plot %s: %w", d.file, err)
 		}
-		// Room for the legend, which is drawn over the lines.
+		p.X.Max *= 1.03 // room for half of the last label in another font
 		if d.logX {
 			p.X.Scale = plot.LogScale{}
 		}
 		if d.ticks != nil {
 			p.X.Tick.Marker = plot.ConstantTicks(d.ticks(curves))
 		}
+		// Room for the legend, which is drawn over the lines.
 		if d.logY {
 			p.Y.Scale, p.Y.Tick.Marker = plot.LogScale{}, plot.LogTicks{Prec: -1}
 			p.Y.Max *= 5
