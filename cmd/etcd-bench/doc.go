@@ -1,39 +1,23 @@
-// Command etcd-bench measures this etcd beside another one on the same machine in
-// the same run.
+// Command etcd-bench measures this project's server beside others on the same computer in the
+// same run.
 //
-// It starts both servers with their data on one filesystem, loads the same
-// keys into them and then lets a number of keep-alive connections send one
-// request after the other, in turns: write, linearizable read and local read
-// against ours, then against the other, round after round. It prints a
-// markdown table of throughput, latency and CPU time of the server process
-// per request, with ratios.
+//	go run ./cmd/etcd-bench -json report.json -plots plots
 //
-// With -failover it starts three machines of each, kills the leaders of both in turns, again
-// and again, and measures the time from the kill to the first write that a survivor
-// acknowledges. Heartbeats and election timeouts are the same for both.
+// builds the server, starts it and what is installed of etcd 3.4 with its v2 API (Debian:
+// etcd-server) and ZooKeeper 3.8 (Debian: zookeeper), and does the same work with each in turns.
+// For requests, a bare fasthttp server with a constant answer, in a process of its own, is the
+// ceiling. It prints tables with all ratios, and what it wants to reach. -quick shows in less than
+// a minute that everything works; -work takes only some of the work; -help has all sizes.
 //
-// With -reconnect it starts ours alone, writes 90,000 events, lets that many clients
-// reconnect at once with a watch from before them, and measures how long a fresh event of
-// another key takes to reach its watcher meanwhile.
+// One file is one thing: server.go a cluster of processes, their CPU time and memory; system.go and
+// zookeeper.go how each kind of server is started; http.go and zookeeper.go its clients; report.go,
+// targets.go and plots.go what is written; each other one a workload of workloads.go.
 //
-// With -listings it starts ours alone, makes a directory of that many children, and measures
-// writes to it alone and beside two clients that list it in a loop.
+// It promises that the load generator is cheap: it runs on one processor, and answers over HTTP are
+// only scanned for their end. (The client of ZooKeeper is a library, and dearer.) CPU time
+// is that of all processes of a cluster, threads that have ended included.
 //
-// With -tls it measures this project's server over TLS beside the same over plain
-// HTTP: the operations above, the CPU time that a new connection costs, with and
-// without a session to resume, and by how much the server's memory grows with idle
-// watches.
-//
-// With -snapshots it loads a state of that many MiB and then writes 1.3 times as much over it. It
-// measures the writes while a snapshot is being written and between snapshots, and the write
-// amplification: how many bytes go to the disk for each byte of a value.
-//
-// The other server is Debian's etcd 3.4 with its v2 API (package
-// etcd-server); without it only ours is measured. See run.sh for the usual
-// call and -help for the parameters.
-//
-// It promises that the load generator is cheap: requests are made in advance
-// and answers are only scanned for their end, on one processor. It must never
-// be compared across machines or runs: only the ratios of one run mean
-// something.
+// It must never be compared across computers or runs: only the ratios of one run mean something.
+// It must not ask more of one server than of another: each acknowledges a write when it is on the
+// disk of a majority, and a linearizable read sees all that was acknowledged before.
 package main

@@ -9,68 +9,59 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
-	"time"
 )
 
 // listers is how many clients list the directory, each in a loop.
 const listers = 2
 
-// measureListings makes a directory with the given number of children and measures writes to
-// it, alone and while it is being listed.
-func measureListings(base, ours string, l load, children, rounds int, period time.Duration, out io.Writer) error {
-	t, err := startOurs(base, ours, "ours", nil)
-	if err != nil {
-		return err
-	}
-	defer t.stop()
-	l.keys = children
-	if err := l.fill(t); err != nil {
-		return fmt.Errorf("making the directory: %w", err)
-	}
-	var alone, beside result
-	var lists int64
-	for range rounds {
-		r, err := l.measure(t, write, period)
-		if err != nil {
-			return err
+// besideListings makes a directory with many children and measures writes to it, alone and
+// while it is being listed.
+func (b *bench) besideListings() error {
+	return b.alone(named(b.systems, ours), func(c *cluster) error {
+		l := load{connections: typical, keys: b.children, size: b.size}
+		if err := l.fill(c); err != nil {
+			return fmt.Errorf("making the directory: %w", err)
 		}
-		alone.add(r)
-		stop := listAll(t)
-		r, err = l.measure(t, write, period)
-		n, failed := stop()
-		if err := errors.Join(err, failed); err != nil {
-			return err
+		var alone, beside result
+		var total int64
+		for round := range b.rounds {
+			b.say("%d children, round %d of %d", b.children, round+1, b.rounds)
+			r, err := l.measure(c, write, b.period)
+			if err != nil {
+				return err
+			}
+			alone.add(r)
+			stop := listAll(c)
+			r, err = l.measure(c, write, b.period)
+			n, failed := stop()
+			if err := errors.Join(err, failed); err != nil {
+				return err
+			}
+			total += n
+			beside.add(r)
 		}
-		lists += n
-		beside.add(r)
-	}
-	fmt.Fprintf(out, "a directory of %d children, values of %d bytes, %d connections that write, %d clients that list, %.1f lists/s\n\n",
-		children, l.size, l.connections, listers, float64(lists)/beside.elapsed.Seconds())
-	fmt.Fprintln(out, "| writes | op/s | p50 ms | p99 ms | p99.9 ms | max ms |\n|---|---:|---:|---:|---:|---:|")
-	for _, row := range []struct {
-		name string
-		r    *result
-	}{{"alone", &alone}, {"beside listings", &beside}} {
-		fmt.Fprintf(out, "| %s | %.0f | %.2f | %.2f | %.2f | %.2f |\n", row.name, row.r.rate(),
-			row.r.percentile(50), row.r.percentile(99), row.r.percentile(99.9), row.r.percentile(100))
-	}
-	fmt.Fprintf(out, "| ratio | %.2f | %.1f | %.1f | %.1f | %.1f |\n", beside.rate()/alone.rate(),
-		beside.percentile(50)/alone.percentile(50), beside.percentile(99)/alone.percentile(99),
-		beside.percentile(99.9)/alone.percentile(99.9), beside.percentile(100)/alone.percentile(100))
-	return nil
+		at := params{Machines: 1, Connections: typical, Keys: b.children}
+		values := beside.requestMetrics()
+		values[lists] = float64(total) / beside.elapsed.Seconds()
+		delete(values, cpuPerOp) // it includes the listings
+		b.report.add(figure{Work: workListings, System: fmt.Sprintf("ours, beside %d clients that list it", listers), At: at, Values: values, Latencies: beside.distribution()})
+		b.report.add(figure{Work: workListings, System: "ours, alone", At: at, Values: alone.requestMetrics(), Latencies: alone.distribution()})
+		return nil
+	})
 }
 
 // listAll lists the directory of the keys in a loop until stop is called, which returns the
 // number of listings.
-func listAll(t *target) (stop func() (lists int64, err error)) {
+func listAll(c *cluster) (stop func() (lists int64, err error)) {
 	ctx, cancel := context.WithCancel(context.Background())
+	url := "http://" + c.members[0].clients + strings.TrimSuffix(c.http.keys, "/")
 	var lists atomic.Int64
 	errs := make(chan error, listers)
 	var wg sync.WaitGroup
 	for range listers {
 		wg.Go(func() {
 			for {
-				err := list(ctx, "http://"+t.address+strings.TrimSuffix(t.prefix, "/"))
+				err := listOnce(ctx, url)
 				if ctx.Err() != nil {
 					return
 				}
@@ -90,7 +81,7 @@ func listAll(t *target) (stop func() (lists int64, err error)) {
 	}
 }
 
-func list(ctx context.Context, url string) error {
+func listOnce(ctx context.Context, url string) error {
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
 	if err != nil {
 		return err

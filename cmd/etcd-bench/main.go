@@ -6,162 +6,217 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"runtime"
+	"slices"
+	"strings"
 	"time"
 )
 
 func main() {
-	if err := run(os.Args[1:], os.Stdout); err != nil {
-		if errors.Is(err, flag.ErrHelp) {
-			return
-		}
+	err := run(os.Args[1:], os.Stdout, os.Stderr)
+	if err != nil && !errors.Is(err, flag.ErrHelp) {
 		fmt.Fprintln(os.Stderr, "etcd-bench:", err)
 		os.Exit(1)
 	}
 }
 
-// run carries out the measurement that the arguments describe and writes the
-// table to out.
-func run(args []string, out io.Writer) error {
-	flags := flag.NewFlagSet("etcd-bench", flag.ContinueOnError)
-	ours := flags.String("ours", "./etcd", "`path` of this project's server")
-	other := flags.String("other", "etcd", "`path` of etcd 3.4, empty to leave it out")
-	dir := flags.String("dir", "", "`directory` for the data of both servers (default: a temporary one)")
-	connections := flags.Int("connections", 64, "keep-alive connections")
-	keys := flags.Int("keys", 10000, "number of keys that requests choose from")
-	size := flags.Int("size", 128, "bytes per value")
-	period := flags.Duration("time", 4*time.Second, "how long each measurement takes")
-	rounds := flags.Int("rounds", 3, "how often each measurement is repeated")
-	failovers := flags.Int("failover", 0, "instead, kill the leader of three machines so many `times` and measure until the next write")
-	snapshots := flags.Int("snapshots", 0, "instead, measure this project's server while it writes snapshots of a state of so many `MiB`")
-	reconnect := flags.Int("reconnect", 0, "instead, let so many `clients` reconnect with watches from an old index, and measure the delivery of a fresh event meanwhile")
-	listings := flags.Int("listings", 0, "instead, measure writes to a directory of so many `children` while it is being listed")
-	overTLS := flags.Bool("tls", false, "instead, compare this project's server over TLS with itself over plain HTTP")
-	watches := flags.Int("watches", 5000, "with -tls, number of idle watches")
-	if err := flags.Parse(args); err != nil {
-		return err
+// run carries out the measurements that the arguments describe, writes tables to out and says
+// on progress what it does.
+func run(args []string, out, progress io.Writer) error {
+	if len(args) > 0 && args[0] == constantAnswer {
+		return serveConstant(args[1:])
 	}
-	if *connections < 1 || *keys < 1 || *size < 1 || *rounds < 1 || *period <= 0 || *failovers < 0 || *snapshots < 0 || *reconnect < 0 || *listings < 0 || *watches < 1 || flags.NArg() > 0 {
-		return errors.New("numbers must be positive, and there are no arguments but flags")
+	o, err := parse(args, progress)
+	if err != nil {
+		return err
 	}
 	// The servers need the machine more than the generator does.
 	runtime.GOMAXPROCS(1)
 
-	base, err := os.MkdirTemp(*dir, "bench-")
+	base, err := os.MkdirTemp(o.dir, "bench-")
 	if err != nil {
 		return err
 	}
 	defer os.RemoveAll(base)
-	if *failovers > 0 {
-		return measureFailover(base, *ours, *other, *failovers, out)
+	b := &bench{options: o, base: base, progress: progress, begin: time.Now()}
+	var missing []string
+	if b.systems, missing, err = installed(o, base); err != nil {
+		return err
 	}
-	if *snapshots > 0 {
-		return measureSnapshots(base, *ours, *snapshots, load{connections: *connections, size: *size}, out)
+	for _, m := range missing {
+		b.say("not measured: %s", m)
 	}
-	if *reconnect > 0 {
-		return measureReconnect(base, *ours, load{connections: *connections, size: *size}, *reconnect, *period, out)
+	b.report = report{Settings: o.String(), Versions: map[string]string{}, Missing: missing}
+	for _, s := range b.systems {
+		b.report.Versions[s.name] = s.versionOf()
 	}
-	if *listings > 0 {
-		return measureListings(base, *ours, load{connections: *connections, size: *size}, *listings, *rounds, *period, out)
-	}
-	start := func() ([]*target, error) { return startAll(base, *ours, *other) }
-	if *overTLS {
-		start = func() ([]*target, error) { return startBoth(base, *ours) }
-	}
-	targets, err := start()
-	defer func() {
-		for _, t := range targets {
-			t.stop()
+	for i, w := range o.work {
+		b.doing = fmt.Sprintf("%d/%d %s", i+1, len(o.work), w.name)
+		b.say("begins")
+		if err := w.run(b); err != nil {
+			return fmt.Errorf("%s: %w", w.name, err)
 		}
-	}()
+	}
+	b.doing = ""
+	b.say("done")
+	b.report.finish()
+	b.report.writeTables(out)
+	if o.json != "" {
+		err = errors.Join(err, writeFile(o.json, b.report.writeJSON))
+	}
+	if o.plots != "" {
+		err = errors.Join(err, b.report.plot(o.plots))
+	}
+	return err
+}
+
+func writeFile(path string, write func(io.Writer) error) error {
+	f, err := os.Create(path)
 	if err != nil {
 		return err
 	}
-	l := load{connections: *connections, keys: *keys, size: *size}
-	for _, t := range targets {
-		if err := l.fill(t); err != nil {
-			return fmt.Errorf("%s: loading the keys: %w", t.name, err)
-		}
-	}
-	results := make([][]result, len(operations))
-	for i := range results {
-		results[i] = make([]result, len(targets))
-	}
-	for range *rounds {
-		for i, op := range operations {
-			for j, t := range targets {
-				r, err := l.measure(t, op, *period)
-				if err != nil {
-					return fmt.Errorf("%s: %s: %w", t.name, op, err)
-				}
-				results[i][j].add(r)
-			}
-		}
-	}
-	fmt.Fprintf(out, "%d connections, %d keys, values of %d bytes, %d rounds of %s, %d processors\n\n",
-		*connections, *keys, *size, *rounds, *period, runtime.NumCPU())
-	printTable(out, targets, results)
-	if *overTLS {
-		idle := filepath.Join(base, "idle")
-		return errors.Join(measureConnections(targets, *period, out), os.Mkdir(idle, 0o700), measureIdle(idle, *ours, *watches, out))
-	}
-	return nil
+	return errors.Join(write(f), f.Close())
 }
 
-// startAll starts the servers to compare. If it fails, it returns those it has
-// started.
-func startAll(base, ours, other string) ([]*target, error) {
-	t, err := startOurs(base, ours, "ours", nil)
-	if err != nil {
+// bench is one run.
+type bench struct {
+	*options
+	base     string // directory of all data
+	systems  []*system
+	report   report
+	progress io.Writer
+	begin    time.Time
+	doing    string
+}
+
+// say tells whoever waits what is going on.
+func (b *bench) say(format string, args ...any) {
+	fmt.Fprintf(b.progress, "%7s  %s  %s\n", time.Since(b.begin).Round(time.Second), b.doing, fmt.Sprintf(format, args...))
+}
+
+// options are what the command line says.
+type options struct {
+	work        []workload
+	connections []int
+	machines    []int
+	keys, size  int
+	period      time.Duration
+	rounds      int
+	fanOut      int   // watchers of one key
+	idle        []int // watchers, connections
+	sparse      int   // watchers of as many keys
+	data        []int // numbers of keys
+	expiring    int
+	failovers   int
+	snapshots   int // MiB
+	reconnect   int // clients
+	children    int
+
+	ours, etcd, zookeeper string
+	dir, json, plots      string
+}
+
+// A full run takes about three quarters of an hour, a quick one shows that everything works.
+var (
+	full = options{
+		connections: []int{1, 64, 256}, machines: []int{1, 3}, keys: 10_000, size: 64, period: 3 * time.Second, rounds: 3,
+		fanOut: 10_000, idle: []int{1000, 5000, 10_000}, sparse: 15_000, data: []int{10_000, 100_000, 500_000, 2_000_000},
+		expiring: 20_000, failovers: 20, snapshots: 1024, reconnect: 10_000, children: 100_000,
+	}
+	quick = options{
+		connections: []int{1, 8}, machines: []int{1}, keys: 100, size: 64, period: 50 * time.Millisecond, rounds: 1,
+		fanOut: 50, idle: []int{50, 100}, sparse: 50, data: []int{100, 1000},
+		expiring: 50, failovers: 1, snapshots: 1, reconnect: 20, children: 500,
+	}
+)
+
+// largestBeside is the largest data set that is measured of others as well: they need many
+// times the memory.
+const largestBeside = 500_000
+
+// parse reads the command line.
+func parse(args []string, help io.Writer) (*options, error) {
+	o := full
+	for _, a := range args {
+		if a == "-quick" || a == "--quick" {
+			o = quick
+		}
+	}
+	flags := flag.NewFlagSet("etcd-bench", flag.ContinueOnError)
+	flags.SetOutput(help)
+	work := flags.String("work", "all", "what to measure, comma separated: "+workNames())
+	flags.Bool("quick", false, "only show that everything works: small sizes, short times, no figures worth comparing")
+	flags.Func("connections", "`numbers` of keep-alive connections, comma separated (default "+joined(o.connections)+")", list(&o.connections))
+	flags.Func("machines", "`numbers` of machines of a cluster, comma separated (default "+joined(o.machines)+")", list(&o.machines))
+	flags.IntVar(&o.keys, "keys", o.keys, "number of keys that requests choose from")
+	flags.IntVar(&o.size, "size", o.size, "bytes per value")
+	flags.DurationVar(&o.period, "time", o.period, "how long each measurement takes")
+	flags.IntVar(&o.rounds, "rounds", o.rounds, "how often each measurement is repeated")
+	flags.IntVar(&o.fanOut, "fanout", o.fanOut, "`watchers` of one key")
+	flags.Func("idle", "`numbers` of idle watchers and connections, comma separated (default "+joined(o.idle)+")", list(&o.idle))
+	flags.IntVar(&o.sparse, "sparse", o.sparse, "`watchers` of as many keys, beside which others are written")
+	flags.Func("data", "`numbers` of keys of data sets, comma separated (default "+joined(o.data)+")", list(&o.data))
+	flags.IntVar(&o.expiring, "expiring", o.expiring, "`keys` that expire at once")
+	flags.IntVar(&o.failovers, "failovers", o.failovers, "how many `times` a leader is killed")
+	flags.IntVar(&o.snapshots, "snapshots", o.snapshots, "`MiB` of the state of which snapshots are written")
+	flags.IntVar(&o.reconnect, "reconnect", o.reconnect, "`clients` that come back at once")
+	flags.IntVar(&o.children, "children", o.children, "`children` of the directory that is listed")
+	flags.StringVar(&o.ours, "ours", "", "`path` of this project's server (default: build it)")
+	flags.StringVar(&o.etcd, "etcd", "etcd", "`path` of etcd 3.4, empty to leave it out")
+	flags.StringVar(&o.zookeeper, "zookeeper", "/usr/share/java/zookeeper.jar", "`path` of the jar of ZooKeeper 3.8, empty to leave it out")
+	flags.StringVar(&o.dir, "dir", "", "`directory` for the data of all servers (default: a temporary one)")
+	flags.StringVar(&o.json, "json", "", "`file` for all figures as JSON")
+	flags.StringVar(&o.plots, "plots", "", "`directory` for plots as SVG")
+	if err := flags.Parse(args); err != nil {
 		return nil, err
 	}
-	targets := []*target{t}
-	if !isAvailable(other) {
-		return targets, nil
+	if flags.NArg() > 0 {
+		return nil, fmt.Errorf("there are no arguments but flags: %q", flags.Arg(0))
 	}
-	t, err = startOther(base, other)
-	if err != nil {
-		return targets, err
+	counts := slices.Concat(o.connections, o.machines, o.idle, o.data,
+		[]int{o.keys, o.size, o.rounds, o.fanOut, o.sparse, o.expiring, o.failovers, o.snapshots, o.reconnect, o.children})
+	if slices.Min(counts) < 1 || o.period <= 0 {
+		return nil, errors.New("numbers and times must be positive")
 	}
-	return append(targets, t), nil
-}
-
-// isAvailable reports whether there is a server to compare with.
-func isAvailable(other string) bool {
-	if other == "" {
-		return false
-	}
-	if _, err := exec.LookPath(other); err != nil {
-		fmt.Fprintf(os.Stderr, "etcd-bench: no %s to compare with (Debian: apt-get install etcd-server); measuring ours alone\n", other)
-		return false
-	}
-	return true
-}
-
-// printTable writes one row for each operation; ratios are ours to the
-// other's.
-func printTable(out io.Writer, targets []*target, results [][]result) {
-	if len(targets) == 1 {
-		fmt.Fprintln(out, "| operation | op/s | p50 ms | p99 ms | p99.9 ms | server CPU µs/op |")
-		fmt.Fprintln(out, "|---|---:|---:|---:|---:|---:|")
-		for i, op := range operations {
-			r := &results[i][0]
-			fmt.Fprintf(out, "| %s | %.0f | %.2f | %.2f | %.2f | %.1f |\n", op, r.rate(),
-				r.percentile(50), r.percentile(99), r.percentile(99.9), r.cpuPerOp())
+	if o.plots != "" {
+		if err := os.MkdirAll(o.plots, 0o755); err != nil {
+			return nil, err
 		}
-		return
 	}
-	fmt.Fprintf(out, "| operation | op/s %s | op/s %s | ratio | p50 / p99 / p99.9 ms %[1]s | p50 / p99 / p99.9 ms %[2]s | CPU µs/op %[1]s | CPU µs/op %[2]s | ratio |\n",
-		targets[0].name, targets[1].name)
-	fmt.Fprintln(out, "|---|---:|---:|---:|---:|---:|---:|---:|---:|")
-	for i, op := range operations {
-		a, b := &results[i][0], &results[i][1]
-		fmt.Fprintf(out, "| %s | %.0f | %.0f | %.2f | %.2f / %.2f / %.2f | %.2f / %.2f / %.2f | %.1f | %.1f | %.2f |\n", op,
-			a.rate(), b.rate(), a.rate()/b.rate(),
-			a.percentile(50), a.percentile(99), a.percentile(99.9),
-			b.percentile(50), b.percentile(99), b.percentile(99.9),
-			a.cpuPerOp(), b.cpuPerOp(), a.cpuPerOp()/b.cpuPerOp())
+	var err error
+	o.work, err = chosen(*work)
+	return &o, err
+}
+
+func (o *options) String() string {
+	return fmt.Sprintf("Values of %d bytes, %s keys, %d rounds of %s, %d processors, %s/%s. Servers and load generator share the processors.\n",
+		o.size, grouped(o.keys), o.rounds, o.period, runtime.NumCPU(), runtime.GOOS, runtime.GOARCH)
+}
+
+// list parses numbers.
+func list(into *[]int) func(string) error {
+	return func(text string) error {
+		var all []int
+		for _, part := range strings.Split(text, ",") {
+			var n int
+			if _, err := fmt.Sscan(part, &n); err != nil {
+				return fmt.Errorf("%q is no number", part)
+			}
+			all = append(all, n)
+		}
+		*into = all
+		return nil
 	}
 }
+
+func joined(numbers []int) string {
+	var parts []string
+	for _, n := range numbers {
+		parts = append(parts, fmt.Sprint(n))
+	}
+	return strings.Join(parts, ",")
+}
+
+// dataDir returns a path for files of the bench itself.
+func (b *bench) path(name string) string { return filepath.Join(b.base, name) }

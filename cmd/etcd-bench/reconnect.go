@@ -1,120 +1,79 @@
 package main
 
 import (
-	"errors"
 	"fmt"
-	"io"
 	"strconv"
-	"sync"
 	"time"
 )
 
 const (
-	// quietKey is the key that all reconnecting clients watch, firstProbe the first of the
-	// keys whose events are timed. Each of those has a watch from before.
-	quietKey, firstProbe = 1 << 30, 1<<30 + 1
-	probes               = 200
-	// watchSettleTime is how long to wait until the watches are open.
-	watchSettleTime = time.Second
-	// missedEvents is how many events are written before the clients reconnect. The server keeps
-	// the last 100,000.
-	missedEvents = 90_000
+	// quietKey is the key that all reconnecting clients watch.
+	quietKey = watchedKey - 1
+	// missedMost is how many events at most are written before the clients reconnect. The server
+	// keeps the last 100,000.
+	missedMost = 90_000
 )
 
-// measureReconnect lets clients reconnect at once, each with a watch of a quiet key from an
-// index many events back. It prints how long writes of another key take meanwhile, and how
-// long after the answer the event reaches its watcher, beside the figures from before.
-func measureReconnect(base, ours string, l load, clients int, period time.Duration, out io.Writer) error {
-	t, err := startOurs(base, ours, "ours", nil, "-max-connections", strconv.Itoa(clients+2*probes))
-	if err != nil {
-		return err
-	}
-	defer t.stop()
-	l.keys = missedEvents
-	if err := l.fill(t); err != nil {
-		return fmt.Errorf("writing the events: %w", err)
-	}
-	before, err := measureProbes(l, t, period, func() error { return nil })
-	if err != nil {
-		return err
-	}
-	reconnecting, err := l.dialAll(t, clients)
-	defer func() {
-		for _, c := range reconnecting {
-			c.Close()
+// reconnecting lets clients reconnect at once, each with a watch of a quiet key from an index
+// many events back. It measures how long writes of other keys take meanwhile, and how long their
+// events take to reach their watchers, beside the figures from before.
+func (b *bench) reconnecting() error {
+	return b.alone(named(b.systems, ours), func(c *cluster) error {
+		missed := min(missedMost, 9*b.reconnect)
+		b.say("%d events", missed)
+		if err := (load{connections: typical, keys: missed, size: b.size}).fill(c); err != nil {
+			return fmt.Errorf("writing the events: %w", err)
 		}
-	}()
-	if err != nil {
-		return err
-	}
-	cpu, err := t.cpu()
-	if err != nil {
-		return err
-	}
-	during, err := measureProbes(l, t, period, func() error {
-		return forAll(reconnecting, func(c *client) error { return c.send("GET", watchPath(quietKey)+"?index=3") })
-	})
-	if err != nil {
-		return err
-	}
-	after, err := t.cpu()
-	if err != nil {
-		return err
-	}
-	begin := time.Now()
-	writer, err := l.connect(t)
-	if err != nil {
-		return err
-	}
-	defer writer.Close()
-	if err := writer.request(write, quietKey); err != nil {
-		return err
-	}
-	if err := forAll(reconnecting, (*client).readAnswer); err != nil {
-		return fmt.Errorf("a reconnected client gets no event: %w", err)
-	}
-	last := time.Since(begin)
-	fmt.Fprintf(out, "%d clients reconnect with an index %d events back\n\n"+
-		"| | events | p50 ms | p99 ms | longest ms |\n|---|---:|---:|---:|---:|\n", clients, missedEvents)
-	for _, row := range []struct {
-		name string
-		*result
-	}{
-		{"write of another key, before", &before.writes}, {"write, meanwhile", &during.writes},
-		{"from its answer to its watcher, before", &before.events}, {"the same meanwhile", &during.events},
-	} {
-		fmt.Fprintf(out, "| %s | %d | %.2f | %.2f | %.2f |\n", row.name, len(row.latencies), row.percentile(50), row.percentile(99), row.percentile(100))
-	}
-	fmt.Fprintf(out, "\nServer CPU meanwhile: %v (%v of wall time). The event that ends all their watches reaches the last of them after %v.\n",
-		after-cpu, period, last.Round(time.Millisecond))
-	return nil
-}
-
-// dialAll opens the given number of connections. If it fails, it returns those it has opened.
-func (l load) dialAll(t *target, n int) (all []*client, err error) {
-	for range n {
-		c, err := l.connect(t)
+		before, err := b.measureProbes(c, func() error { return nil })
 		if err != nil {
-			return all, err
+			return err
 		}
-		all = append(all, c)
-	}
-	return all, nil
-}
-
-// forAll calls a function for all clients, a few of them at a time.
-func forAll(clients []*client, do func(*client) error) error {
-	errs := make([]error, dialers)
-	var wg sync.WaitGroup
-	for i := range dialers {
-		wg.Go(func() {
-			for at := i; at < len(clients) && errs[i] == nil; at += dialers {
-				errs[i] = do(clients[at])
-			}
+		crowd, err := c.dial(b.reconnect, b.size)
+		if err != nil {
+			return err
+		}
+		defer crowd.Close()
+		b.say("%d clients come back", b.reconnect)
+		during, err := b.measureProbes(c, func() error {
+			return crowd.each(func(_ int, one client) error {
+				return one.(*httpClient).get(c.http.watch(quietKey) + "?index=3")
+			})
 		})
-	}
-	wg.Wait()
-	return errors.Join(errs...)
+		if err != nil {
+			return err
+		}
+		writer, err := c.dial(1, b.size)
+		if err != nil {
+			return err
+		}
+		defer writer.Close()
+		begin := time.Now()
+		if err := writer[0].do(write, quietKey); err != nil {
+			return err
+		}
+		err = crowd.each(func(_ int, one client) error {
+			one.SetDeadline(begin.Add(overtime))
+			return one.event()
+		})
+		if err != nil {
+			return fmt.Errorf("a client that came back hears nothing: %w", err)
+		}
+		lastHears := float64(time.Since(begin).Microseconds()) / 1000
+		at := params{Machines: 1, Watchers: b.reconnect, Keys: missed}
+		for _, part := range []struct {
+			work, name string
+			r          *result
+		}{
+			{workReconnect, "ours, meanwhile", &during.writes}, {workReconnect, "ours, before", &before.writes},
+			{workReconnectEvents, "ours, meanwhile", &during.events}, {workReconnectEvents, "ours, before", &before.events},
+		} {
+			values := map[metric]float64{p50: part.r.percentile(50), p99: part.r.percentile(99), worst: part.r.percentile(100)}
+			b.report.add(figure{Work: part.work, System: part.name, At: at, Values: values, Latencies: part.r.distribution()})
+		}
+		b.report.note(workReconnect, "Each with a watch from an index that many keys back. Then an event that all of them watch reaches the last of them after "+
+			strconv.FormatFloat(lastHears, 'f', 0, 64)+" ms.")
+		return nil
+	})
 }
 
 // probed is how long writes took, and how long after the answer their events arrived.
@@ -122,40 +81,36 @@ type probed struct{ writes, events result }
 
 // measureProbes writes keys one after the other, each of which has a watcher from before,
 // while the load to be measured runs.
-func measureProbes(l load, t *target, period time.Duration, meanwhile func() error) (r probed, err error) {
-	clients, err := l.dialAll(t, probes+1)
-	defer func() {
-		for _, c := range clients {
-			c.Close()
-		}
-	}()
+func (b *bench) measureProbes(c *cluster, meanwhile func() error) (r probed, err error) {
+	all, err := c.dial(probes+1, b.size)
 	if err != nil {
 		return r, err
 	}
-	writer, watchers := clients[probes], clients[:probes]
-	for i, c := range watchers {
-		if err := c.send("GET", watchPath(firstProbe+i)); err != nil {
-			return r, err
-		}
+	defer all.Close()
+	writer, watchers := all[probes], all[:probes]
+	err = watchers.each(func(i int, one client) error { return one.watch(watchedKey + i) })
+	if err != nil {
+		return r, err
 	}
-	time.Sleep(watchSettleTime)
+	if err := c.awaitWatches(len(watchers)); err != nil {
+		return r, err
+	}
 	done := make(chan error, 1)
 	go func() { done <- meanwhile() }()
 	begin := time.Now()
-	for i, c := range watchers {
-		time.Sleep(time.Until(begin.Add(period / probes * time.Duration(i))))
+	for i, one := range watchers {
+		time.Sleep(time.Until(begin.Add(b.period / probes * time.Duration(i))))
 		sent := time.Now()
-		if err := writer.request(write, firstProbe+i); err != nil {
+		one.SetDeadline(sent.Add(overtime))
+		if err := writer.do(write, watchedKey+i); err != nil {
 			return r, err
 		}
 		answered := time.Now()
-		if err := c.readAnswer(); err != nil {
+		if err := one.event(); err != nil {
 			return r, err
 		}
-		r.writes.latencies = append(r.writes.latencies, uint32(answered.Sub(sent).Microseconds()))
-		r.events.latencies = append(r.events.latencies, uint32(time.Since(answered).Microseconds()))
+		r.writes.latencies = append(r.writes.latencies, microseconds(answered.Sub(sent)))
+		r.events.latencies = append(r.events.latencies, microseconds(time.Since(answered)))
 	}
 	return r, <-done
 }
-
-func watchPath(key int) string { return "/v1/watch/bench/" + strconv.Itoa(key) }

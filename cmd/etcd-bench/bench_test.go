@@ -1,0 +1,77 @@
+package main
+
+import (
+	"bytes"
+	"encoding/json"
+	"io"
+	"os"
+	"path/filepath"
+	"slices"
+	"testing"
+)
+
+func TestMain(m *testing.M) {
+	if len(os.Args) > 1 && os.Args[1] == constantAnswer {
+		main() // the ceiling is this program, started again
+	}
+	os.Exit(m.Run())
+}
+
+// A quick run measures ours in every kind of work there is, and says what is not installed.
+func TestQuick(t *testing.T) {
+	dir := t.TempDir()
+	file, plots := filepath.Join(dir, "report.json"), filepath.Join(dir, "plots")
+	var out bytes.Buffer
+	err := run([]string{"-quick", "-etcd", "no-such-etcd", "-zookeeper", filepath.Join(dir, "no-such.jar"), "-dir", dir, "-json", file, "-plots", plots},
+		&out, t.Output())
+	if err != nil {
+		t.Fatal(err)
+	}
+	text, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var r report
+	if err := json.Unmarshal(text, &r); err != nil {
+		t.Fatal(err)
+	}
+	if len(r.Missing) != 2 {
+		t.Errorf("two servers are not installed, and the report says %q", r.Missing)
+	}
+	for _, work := range []string{workWrites, workLocalReads, workLinearizableReads, workMixed, "TLS: " + workWrites, workDials, workIdleTLSWatchers,
+		workFanOut, workBesideWatchers, workSparse, workIdleWatchers, workIdleConnections, workExpiry, workBigData, workRestart, workFailover,
+		workSnapshots, workReconnect, workListings} {
+		if !slices.Contains(r.works(), work) {
+			t.Errorf("there is no figure of %q", work)
+		}
+		if !bytes.Contains(out.Bytes(), []byte("## "+work)) {
+			t.Errorf("there is no table of %q", work)
+		}
+	}
+	for _, f := range r.find(workWrites, params{Machines: 1, Connections: 8}) {
+		if f.Values[throughput] <= 0 || f.Values[cpuPerOp] <= 0 || f.Values[p999] < f.Values[p50] || len(f.Latencies) == 0 {
+			t.Errorf("writes: %+v", f)
+		}
+	}
+	if _, measured := r.value(workWrites, params{Machines: 1, Connections: 8}, fasthttp, throughput); !measured {
+		t.Error("the ceiling is not measured")
+	}
+	if files, err := filepath.Glob(filepath.Join(plots, "*.svg")); err != nil || len(files) != len(plotters)-1 {
+		t.Errorf("%d plots instead of %d, all but the one of three machines: %v", len(files), len(plotters)-1, err)
+	}
+}
+
+func TestCommandLine(t *testing.T) {
+	for _, bad := range [][]string{{"-work", "nothing"}, {"-connections", "1,x"}, {"-connections", "0"}, {"-time", "0s"}, {"stray"}} {
+		if _, err := parse(bad, io.Discard); err == nil {
+			t.Errorf("%q is accepted", bad)
+		}
+	}
+	o, err := parse([]string{"-work", "reads,idle", "-connections", "2,3"}, io.Discard)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(o.work) != 2 || o.work[0].name != "reads" || !slices.Equal(o.connections, []int{2, 3}) || !slices.Equal(o.idle, full.idle) {
+		t.Errorf("%+v", o)
+	}
+}
