@@ -26,8 +26,19 @@ func (x *Exchange) raftDeadline() time.Time {
 	return x.Deadline.Add(max(time.Second, x.server.cfg.RequestTimeout/10))
 }
 
-// ask sends a request that was begun with expect, and waits for its answer until the deadline.
-func ask[A actors.Answer](x *Exchange, to *actor.PID, message any, deadline time.Time) (answer A, err error) {
+// ask sends a request that was begun with expect. then makes the answer of what comes until the
+// deadline, or of nil. A direct request does not wait for that: then is called when it has come.
+func (x *Exchange) ask(to *actor.PID, message any, deadline time.Time, then func(actors.Answer) Answer) Answer {
+	if x.direct == nil {
+		return then(x.session.ask(to, message, deadline))
+	}
+	x.direct.then = then
+	x.session.send(to, message, deadline)
+	return nil
+}
+
+// wait sends a request that was begun with expect, and waits for its answer until the deadline.
+func wait[A actors.Answer](x *Exchange, to *actor.PID, message any, deadline time.Time) (answer A, err error) {
 	a := x.session.ask(to, message, deadline)
 	if a == nil {
 		return answer, ErrNoAnswer
@@ -37,16 +48,23 @@ func ask[A actors.Answer](x *Exchange, to *actor.PID, message any, deadline time
 
 // change requests a change. If no answer comes, the change may take effect all the same.
 func (x *Exchange) change(message any) *actors.Proposed {
-	reply, err := ask[*actors.Proposed](x, x.server.machine.Raft, message, x.raftDeadline())
+	reply, err := wait[*actors.Proposed](x, x.server.machine.Raft, message, x.raftDeadline())
 	if err != nil {
 		return &actors.Proposed{Err: raftnode.ErrUnknownOutcome}
 	}
 	return reply
 }
 
-// Propose proposes a command, encoded by [store.Encode], and waits until it is applied.
-func (x *Exchange) Propose(command []byte) *actors.Proposed {
-	return x.change(&actors.Propose{ID: x.session.expect(), ReplyTo: x.session.pid, Command: command})
+// Propose proposes a command, encoded by [store.Encode]. then makes the answer when it is
+// applied, or has failed. The handler returns what Propose returns.
+func (x *Exchange) Propose(command []byte, then func(*actors.Proposed) Answer) Answer {
+	message := &actors.Propose{ID: x.session.expect(), ReplyTo: x.session.pid, Command: command}
+	return x.ask(x.server.machine.Raft, message, x.raftDeadline(), func(a actors.Answer) Answer {
+		if a == nil {
+			return then(&actors.Proposed{Err: raftnode.ErrUnknownOutcome})
+		}
+		return then(a.(*actors.Proposed))
+	})
 }
 
 // Join adds a member, or updates its name, URLs and commands.
@@ -59,17 +77,32 @@ func (x *Exchange) Leave(member uint64) *actors.Proposed {
 	return x.change(&actors.Leave{ID: x.session.expect(), ReplyTo: x.session.pid, Member: member})
 }
 
-// Read reads a key, from local state or linearizably.
-func (x *Exchange) Read(path string, local bool) *actors.ReadReply {
+// Read reads a key, from local state or linearizably. then makes the answer of what is there.
+// The handler returns what Read returns.
+func (x *Exchange) Read(path string, local bool, then func(*actors.ReadReply) Answer) Answer {
 	of, deadline := x.server.machine.Raft, x.raftDeadline()
 	if local {
 		of, deadline = x.server.machine.Store, x.Deadline
 	}
-	reply, err := ask[*actors.ReadReply](x, of, &actors.Read{ID: x.session.expect(), ReplyTo: x.session.pid, Path: path}, deadline)
-	if err != nil {
-		return &actors.ReadReply{Err: err}
-	}
-	return reply
+	message := &actors.Read{ID: x.session.expect(), ReplyTo: x.session.pid, Path: path}
+	return x.ask(of, message, deadline, func(a actors.Answer) Answer {
+		if a == nil {
+			return then(&actors.ReadReply{Err: ErrNoAnswer})
+		}
+		return then(a.(*actors.ReadReply))
+	})
+}
+
+// AfterSync goes on with then when local state has every write that was acknowledged before the
+// call, or with an error. The handler returns what AfterSync returns.
+func (x *Exchange) AfterSync(then func(error) Answer) Answer {
+	message := &actors.Sync{ID: x.session.expect(), ReplyTo: x.session.pid}
+	return x.ask(x.server.machine.Raft, message, x.raftDeadline(), func(a actors.Answer) Answer {
+		if a == nil {
+			return then(ErrNoAnswer)
+		}
+		return then(a.(*actors.Synced).Err)
+	})
 }
 
 // Sync waits until local state has every write that was acknowledged before the call.
@@ -77,7 +110,7 @@ func (x *Exchange) Sync() error { return x.SyncUntil(x.raftDeadline()) }
 
 // SyncUntil is Sync with a deadline, which may come before the timeout of the raft core.
 func (x *Exchange) SyncUntil(deadline time.Time) error {
-	reply, err := ask[*actors.Synced](x, x.server.machine.Raft, &actors.Sync{ID: x.session.expect(), ReplyTo: x.session.pid}, deadline)
+	reply, err := wait[*actors.Synced](x, x.server.machine.Raft, &actors.Sync{ID: x.session.expect(), ReplyTo: x.session.pid}, deadline)
 	if err != nil {
 		return err
 	}
@@ -86,7 +119,7 @@ func (x *Exchange) SyncUntil(deadline time.Time) error {
 
 // Freeze returns a view of the state as it is on this machine.
 func (x *Exchange) Freeze() (*store.View, error) {
-	reply, err := ask[*actors.Frozen](x, x.server.machine.Store, &actors.Freeze{ID: x.session.expect(), ReplyTo: x.session.pid}, x.Deadline)
+	reply, err := wait[*actors.Frozen](x, x.server.machine.Store, &actors.Freeze{ID: x.session.expect(), ReplyTo: x.session.pid}, x.Deadline)
 	if err != nil {
 		return nil, err
 	}
@@ -95,7 +128,7 @@ func (x *Exchange) Freeze() (*store.View, error) {
 
 // Status returns a summary of this machine, from local knowledge.
 func (x *Exchange) Status() (*actors.StatusReply, error) {
-	reply, err := ask[*actors.StatusReply](x, x.server.machine.Raft, &actors.Status{ID: x.session.expect(), ReplyTo: x.session.pid}, x.Deadline)
+	reply, err := wait[*actors.StatusReply](x, x.server.machine.Raft, &actors.Status{ID: x.session.expect(), ReplyTo: x.session.pid}, x.Deadline)
 	if err != nil {
 		return nil, err
 	}
@@ -104,7 +137,7 @@ func (x *Exchange) Status() (*actors.StatusReply, error) {
 
 // Leader returns the ID of the leader, as far as this machine knows; 0 if it knows of none.
 func (x *Exchange) Leader() (uint64, error) {
-	reply, err := ask[*actors.LeaderReply](x, x.server.machine.Raft, &actors.AskLeader{ID: x.session.expect(), ReplyTo: x.session.pid}, x.Deadline)
+	reply, err := wait[*actors.LeaderReply](x, x.server.machine.Raft, &actors.AskLeader{ID: x.session.expect(), ReplyTo: x.session.pid}, x.Deadline)
 	if err != nil {
 		return 0, err
 	}

@@ -14,8 +14,8 @@ import (
 // it. An API is built on it, on [Route] and on [Answer]:
 //
 //   - parse: Path, Slash, [Exchange.Key], [Exchange.Form], Body, [Exchange.Header];
-//   - ask: [Exchange.Read], [Exchange.Propose] and the others in ask.go, each of which waits
-//     for its answer, until a deadline;
+//   - ask: [Exchange.Read], [Exchange.Propose] and the others in ask.go, each of which has
+//     a deadline for its answer;
 //   - park: [Exchange.Watch].
 //
 // It is valid only during the call of its handler; what renders the answer of a watch later
@@ -36,10 +36,11 @@ type Exchange struct {
 	ctx     *fasthttp.RequestCtx
 	server  *Server
 	session *session // nil until Start
+	direct  *direct  // nil: fasthttp serves the request
 }
 
-// Handler answers a request. It returns nil if the request has been answered already, or its
-// connection was hijacked for a watch.
+// Handler answers a request. It returns nil if the request has been answered already, or is
+// answered later, see [Exchange.Read] and [Exchange.Watch].
 type Handler func(x *Exchange) Answer
 
 // Header returns the header of the request.

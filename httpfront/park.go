@@ -28,6 +28,8 @@ type phase uint8
 
 const (
 	serving   phase = iota // fasthttp reads requests and answers them
+	handling               // a part of the handler of a direct request runs, or its answer is being written
+	waiting                // a direct request waits for what it has asked for
 	watching               // parked until the event of its watch
 	answering              // somebody writes that
 	idle                   // parked until the next request
@@ -43,10 +45,12 @@ type parking struct {
 	mu       sync.Mutex
 	phase    phase
 	armed    bool // the poller is going to call Readable
-	readable bool // it has, while the event was written
+	readable bool // it has, while an answer was written
 	counted  bool // in Server.unserved
 	watch    *parkedWatch
-	reply    *actors.WatchReply // the event; nil: it has not come
+	inFlight *direct       // while waiting
+	reply    actors.Answer // the event, or what a direct request has asked for; nil: it has not come
+	lost     bool          // what a direct request has asked for has not come in time
 
 	idleSince          time.Time
 	idlePrev, idleNext *conn // in Server.idles
@@ -88,6 +92,9 @@ func (c *conn) Close() error {
 		c.parkForWatch()
 		return nil
 	case idle:
+		if c.SetDeadline(time.Time{}) != nil { // those of fasthttp would hold for TryRead and TryWrite
+			break
+		}
 		c.mu.Lock()
 		parked := c.beIdleParked()
 		c.mu.Unlock()
@@ -161,18 +168,21 @@ func (c *conn) arm() error {
 // Readable implements [listen.Readable].
 func (c *conn) Readable() {
 	c.mu.Lock()
-	defer c.mu.Unlock()
 	c.armed = false
 	switch c.phase {
 	case watching:
 		c.readWhileWatching()
-	case answering:
+	case handling, waiting, answering:
 		c.readable = true
 	case idle:
 		if c.server.idles.take(c) { // otherwise the server stops, and ends it
-			c.serve()
+			c.phase, c.readable = handling, false
+			c.mu.Unlock()
+			c.serveDirectly()
+			return
 		}
 	}
+	c.mu.Unlock()
 }
 
 // serve has fasthttp serve the connection again, as soon as there is a place. The caller holds mu.

@@ -100,7 +100,8 @@ type Server struct {
 	renders  chan struct{}  // a semaphore: the goroutines that are rendering a piece
 	poller   listen.Poller  // of the connections that are parked
 	idles    idleConns      // those of them that wait for a request
-	waking   waking         // those whose request has arrived
+	waking   waking         // those whose request has arrived, and is not direct
+	directs  sync.Pool      // *direct
 	unserved sync.WaitGroup // connections in use that fasthttp does not count: they are parked for a watch, or were parked
 	rendered atomic.Pointer[rendered]
 }
@@ -127,6 +128,7 @@ func New(cfg Config, routes []Route) *Server {
 		bodies:     bodyMemory{limit: cfg.MaxBodyMemory},
 		views:      make(chan struct{}, maxViews),
 		renders:    make(chan struct{}, max(1, runtime.GOMAXPROCS(0)/2)),
+		directs:    sync.Pool{New: func() any { return newDirect() }},
 	}
 	s.waking = waking{free: maxWaking, serve: func(c *conn) {
 		c.beIdle()

@@ -20,7 +20,8 @@ type session struct {
 	pid    *actor.PID
 
 	expected atomic.Uint64      // ID of the request in flight; 0: none
-	answers  chan actors.Answer // holds the answer to the request in flight; nil: none came in time
+	direct   bool               // the answer is for a direct request
+	answers  chan actors.Answer // holds the answer to any other; nil: none came in time
 	timer    waitTimer          // the timeout of that answer
 }
 
@@ -55,8 +56,13 @@ func (s *session) Receive(ctx actor.Context) {
 	if !ok || !s.expected.CompareAndSwap(answer.Answers(), 0) {
 		return
 	}
-	if reply, ok := answer.(*actors.WatchReply); ok {
-		s.conn.deliver(reply)
+	s.pass(answer)
+}
+
+// pass passes the answer to the request in flight on; nil: none came in time.
+func (s *session) pass(answer actors.Answer) {
+	if _, event := answer.(*actors.WatchReply); event || s.direct {
+		s.conn.deliver(answer)
 		return
 	}
 	s.answers <- answer
@@ -73,6 +79,7 @@ func (s *session) expect() uint64 {
 // comes before the deadline. All waits of a session are here, except that of a watch for
 // its event.
 func (s *session) ask(to *actor.PID, message any, deadline time.Time) actors.Answer {
+	s.direct = false
 	s.timer.begin(s.expected.Load(), deadline)
 	s.server.root.Send(to, message)
 	answer := <-s.answers
@@ -80,9 +87,17 @@ func (s *session) ask(to *actor.PID, message any, deadline time.Time) actors.Ans
 	return answer
 }
 
+// send sends the request of a direct one, that was begun with expect. Its answer, or nil if
+// none comes before the deadline, goes to the connection.
+func (s *session) send(to *actor.PID, message any, deadline time.Time) {
+	s.direct = true
+	s.timer.begin(s.expected.Load(), deadline)
+	s.server.root.Send(to, message)
+}
+
 // onTimeout ends a wait whose deadline has passed, unless the answer is about to be passed on.
 func (s *session) onTimeout() {
 	if id, over := s.timer.fired(); over && s.expected.CompareAndSwap(id, 0) {
-		s.answers <- nil
+		s.pass(nil)
 	}
 }

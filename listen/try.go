@@ -37,7 +37,10 @@ func (c *Conn) TryRead(p []byte) (n int, err error) {
 		n, err = tryRead(c.Conn, p)
 	}
 	if errors.Is(err, errWouldBlock) {
-		err = nil
+		return n, nil
+	}
+	if !c.hasRead {
+		return c.firstRead(p[:n], err)
 	}
 	return n, err
 }

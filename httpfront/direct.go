@@ -1,0 +1,315 @@
+package httpfront
+
+import (
+	"bufio"
+	"bytes"
+	"errors"
+	"io"
+	"runtime/debug"
+	"time"
+	"unsafe"
+
+	"github.com/valyala/fasthttp"
+
+	"etcd/actors"
+	"etcd/apierror"
+	"etcd/listen"
+)
+
+// A direct request has arrived whole on a parked connection, and its route is direct: whoever
+// learns that it has arrived reads it and sends its message, and whoever has the answer writes it.
+// Neither waits, so there is no goroutine to wake and none to park, and no deadline to set.
+// Everything else is left to fasthttp, with the bytes that were read: requests of other routes, large
+// ones, half ones, and whatever is answered with an error before its handler is called.
+
+// maxDirect bounds a direct request, in bytes.
+const maxDirect = 4096
+
+// direct is a direct request in flight.
+type direct struct {
+	conn    *conn
+	ctx     fasthttp.RequestCtx
+	x       Exchange
+	handler Handler
+	then    func(actors.Answer) Answer // makes the answer of what the handler has asked for
+
+	reader bufio.Reader // of what has arrived
+	data   []byte       // a copy of that
+	out    bytes.Buffer
+	writer bufio.Writer // into out
+}
+
+func newDirect() *direct {
+	d := &direct{}
+	d.reader = *bufio.NewReaderSize(nil, maxDirect)
+	d.writer = *bufio.NewWriterSize(&d.out, 512)
+	return d
+}
+
+// arrived reads what has arrived on a connection, once: what was read ahead first.
+type arrived struct {
+	conn *conn
+	done bool
+}
+
+func (a *arrived) Read(p []byte) (n int, err error) {
+	if a.done {
+		return 0, errDrained
+	}
+	a.done = true
+	if c := a.conn; len(c.readAhead) > 0 {
+		n = copy(p, c.readAhead)
+		c.readAhead = c.readAhead[n:]
+		return n, nil
+	}
+	if n, err = a.conn.TryRead(p); n == 0 && err == nil {
+		err = errDrained
+	}
+	return n, err
+}
+
+// serveDirectly serves the request of a parked connection, whose phase is handling.
+func (c *conn) serveDirectly() {
+	d := c.server.directs.Get().(*direct)
+	d.conn = c
+	d.reader.Reset(&arrived{conn: c})
+	_, err := d.reader.Peek(1)
+	if err != nil {
+		d.release()
+		c.nothingArrived(err)
+		return
+	}
+	data, _ := d.reader.Peek(d.reader.Buffered()) // they are there
+	d.data = append(d.data[:0], data...)          // fasthttp changes what it parses
+	if !d.parse() {
+		c.readAhead = append(bytes.Clone(d.data), c.readAhead...)
+		d.release()
+		c.mu.Lock()
+		c.serve()
+		c.mu.Unlock()
+		return
+	}
+	if rest := d.reader.Buffered(); rest > 0 {
+		c.readAhead = append(bytes.Clone(d.data[len(d.data)-rest:]), c.readAhead...)
+	}
+	c.SetIdle(false)
+	d.handle()
+}
+
+// nothingArrived goes on after a connection could not be read.
+func (c *conn) nothingArrived(err error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	switch {
+	case errors.Is(err, errDrained):
+		if !c.beIdleParked() {
+			c.endSoon()
+		}
+	case errors.Is(err, listen.ErrTLS):
+		c.failed = err
+		c.serve() // fasthttp answers it
+	default:
+		c.endSoon()
+	}
+}
+
+// parse reads a request, and reports whether it is a direct one.
+func (d *direct) parse() bool {
+	c, s := d.conn, d.conn.server
+	d.ctx.Request.Reset()
+	d.ctx.Response.Reset()
+	d.ctx.Init2(c, s.http.Logger, false)
+	h := &d.ctx.Request.Header
+	if h.Read(&d.reader) != nil || !h.IsHTTP11() {
+		return false
+	}
+	length := h.ContentLength() // negative if unknown
+	switch {
+	case h.IsGet():
+		if length > 0 || length == -1 {
+			return false
+		}
+		length = 0
+	case h.IsPost(), h.IsPut(), h.IsDelete():
+		if length == -1 {
+			return false
+		}
+		length = max(0, length)
+	default:
+		return false
+	}
+	uri := h.RequestURI()
+	if d.reader.Buffered() < length || length > s.cfg.MaxBody || hasExpectation(h) || s.stopping.Load() || !s.isAttached() ||
+		uri[0] != '/' || hasControls(uri) || !c.checkHost(h.Host()) || ambiguous(h) != "" || s.pages.refuse(&d.ctx) != nil {
+		return false
+	}
+	rawPath, query := target(&d.ctx, uri)
+	path, slash, err := cleanPath(rawPath)
+	if err != nil {
+		return false
+	}
+	d.x = Exchange{ctx: &d.ctx, server: s, direct: d, Path: path, Slash: slash, query: query}
+	route := s.findRoute(&d.x)
+	if route == nil || !route.Direct {
+		return false
+	}
+	d.handler = route.Methods[string(h.Method())]
+	if d.handler == nil {
+		return false
+	}
+	if length > 0 {
+		body := make([]byte, length)
+		_, _ = io.ReadFull(&d.reader, body) // they are there
+		d.x.Body = unsafe.String(unsafe.SliceData(body), length)
+	}
+	return true
+}
+
+// hasControls reports whether a request target has bytes that no target may have.
+func hasControls(uri []byte) bool {
+	return bytes.IndexFunc(uri, func(r rune) bool { return r < ' ' || r == 0x7f }) >= 0
+}
+
+// checkHost reports whether the host of a request is valid. It is the same for all requests of
+// most connections.
+func (c *conn) checkHost(host []byte) bool {
+	if string(host) == c.validHost {
+		return true
+	}
+	var uri fasthttp.URI
+	if uri.Parse(host, []byte{'/'}) != nil {
+		return false
+	}
+	c.validHost = string(host)
+	return true
+}
+
+// handle calls the handler.
+func (d *direct) handle() {
+	c := d.conn
+	d.then = nil
+	d.x.Deadline = time.Now().Add(c.server.cfg.RequestTimeout)
+	d.x.session = c.server.sessionOf(c)
+	d.proceed(d.call(func() Answer { return d.handler(&d.x) }))
+}
+
+// proceed goes on after a part of the request: with its answer, or, if there is none, when what
+// was asked for has come.
+func (d *direct) proceed(a Answer) {
+	c := d.conn
+	if a != nil {
+		d.answer(a)
+		return
+	}
+	c.mu.Lock()
+	switch {
+	case c.watch != nil:
+		d.release()
+		c.mu.Unlock()
+		c.parkForWatch()
+	case c.reply != nil || c.lost:
+		c.mu.Unlock()
+		d.resume()
+	default:
+		c.phase = waiting
+		c.inFlight = d
+		c.mu.Unlock()
+	}
+}
+
+// resume goes on with what has come for the request.
+func (d *direct) resume() {
+	c, then := d.conn, d.then
+	reply := c.reply
+	c.reply, c.lost = nil, false
+	d.then = nil
+	d.proceed(d.call(func() Answer { return then(reply) }))
+}
+
+// call calls a part of the handler, and returns an error if that panics.
+func (d *direct) call(part func() Answer) (a Answer) {
+	defer func() {
+		if p := recover(); p != nil {
+			d.conn.server.log.Error("panic in the handler of a request; please report this message",
+				"method", string(d.ctx.Method()), "uri", string(d.ctx.RequestURI()), "panic", p, "stack", string(debug.Stack()))
+			d.ctx.SetConnectionClose()
+			a = NewError(apierror.RaftInternal, "internal error")
+		}
+	}()
+	return part()
+}
+
+// answer writes the answer, as far as that does not block, and leaves the rest to a goroutine.
+func (d *direct) answer(a Answer) {
+	c, s, resp := d.conn, d.conn.server, &d.ctx.Response
+	setHeaders(resp, s.pages.headers(&d.ctx.Request.Header))
+	a.Write(resp)
+	if s.stopping.Load() || wantsClose(&d.ctx.Request.Header) {
+		resp.SetConnectionClose()
+	}
+	if resp.IsBodyStream() {
+		go d.stream()
+		return
+	}
+	d.out.Reset()
+	d.writer.Reset(&d.out)
+	_ = resp.Write(&d.writer) // a buffer takes everything
+	_ = d.writer.Flush()
+	all, err := c.TryWrite(d.out.Bytes())
+	if err != nil || all {
+		d.answered(err)
+		return
+	}
+	go func() {
+		d.answered(errors.Join(c.SetWriteDeadline(time.Now().Add(writeTimeout)), c.Flush()))
+	}()
+}
+
+// stream writes an answer that is rendered while it is sent.
+func (d *direct) stream() {
+	d.writer.Reset(d.conn)
+	err := d.conn.SetWriteDeadline(time.Now().Add(writeTimeout))
+	if err == nil {
+		err = errors.Join(d.ctx.Response.Write(&d.writer), d.writer.Flush())
+	}
+	d.answered(err)
+}
+
+// answered goes on after the answer.
+func (d *direct) answered(err error) {
+	c := d.conn
+	keepAlive := err == nil && !d.ctx.Response.ConnectionClose()
+	d.release()
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	switch {
+	case !keepAlive:
+		c.endSoon()
+	case len(c.readAhead) > 0 || c.readable:
+		c.phase, c.readable = handling, false
+		go c.serveDirectly()
+	case !c.beIdleParked():
+		c.endSoon()
+	}
+}
+
+// release gives back what a request needs.
+func (d *direct) release() {
+	s := d.conn.server
+	d.conn, d.then, d.handler, d.x = nil, nil, nil, Exchange{}
+	_ = d.ctx.Response.CloseBodyStream() // there is none, or its end is written
+	s.directs.Put(d)
+}
+
+// parkNew parks a connection that has just been accepted.
+func (c *conn) parkNew() {
+	c.mu.Lock()
+	parked := c.beIdleParked()
+	c.mu.Unlock()
+	if !parked {
+		c.endSoon()
+	}
+}
+
+// isDirect reports whether the connections of this port are parked from the beginning.
+func (s *Server) isDirect() bool { return !s.cfg.Peer && s.cfg.TLS == nil }
