@@ -62,7 +62,11 @@ func (a *arrived) Read(p []byte) (n int, err error) {
 		c.readAhead = c.readAhead[n:]
 		return n, nil
 	}
-	if n, err = a.conn.TryRead(p); n == 0 && err == nil {
+	n, err = a.conn.TryRead(p)
+	switch {
+	case n == len(p):
+		a.conn.more = true
+	case n == 0 && err == nil:
 		err = errDrained
 	}
 	return n, err
@@ -285,8 +289,8 @@ func (d *direct) answered(err error) {
 	switch {
 	case !keepAlive:
 		c.endSoon()
-	case len(c.readAhead) > 0 || c.readable:
-		c.phase, c.readable = handling, false
+	case len(c.readAhead) > 0 || c.readable || c.more:
+		c.phase, c.readable, c.more = handling, false, false
 		go c.serveDirectly()
 	case !c.beIdleParked():
 		c.endSoon()

@@ -153,16 +153,22 @@ func (c *conn) beIdleParked() bool {
 	c.phase = idle
 	c.SetIdle(true)
 	c.uncount()
-	return c.arm() == nil
+	arrived, err := c.arm()
+	if arrived && c.server.idles.take(c) {
+		c.phase, c.readable = handling, false
+		go c.serveDirectly()
+	}
+	return err == nil
 }
 
-// arm has Readable called. The caller holds mu.
-func (c *conn) arm() error {
+// arm has Readable called, unless something may have arrived. The caller holds mu.
+func (c *conn) arm() (arrived bool, err error) {
 	if c.armed {
-		return nil
+		return false, nil
 	}
-	c.armed = true
-	return c.server.poller.Arm(c.Conn, c)
+	arrived, err = c.server.poller.Arm(c.Conn, c)
+	c.armed = !arrived && err == nil
+	return arrived, err
 }
 
 // Readable implements [listen.Readable].
@@ -213,8 +219,8 @@ func (c *conn) readWhileWatching() {
 		n, err := c.TryRead(buf[:])
 		c.readAhead = append(c.readAhead, buf[:n]...)
 		if err == nil && n == 0 {
-			err = c.arm()
-			if err == nil {
+			var arrived bool
+			if arrived, err = c.arm(); err == nil && !arrived {
 				return
 			}
 		}

@@ -14,22 +14,23 @@ import (
 const readiness = 128
 
 // epoll is a poller with a descriptor of its own, on which one goroutine waits as on any
-// connection. Each connection is told of once each time that it is armed, see epoll(7) about
-// EPOLLONESHOT.
+// connection. The kernel tells of a connection each time that something arrives, see epoll(7)
+// about EPOLLET, so arming it again takes no call.
 type epoll struct {
 	file *os.File
 	raw  syscall.RawConn
 	over chan struct{} // closed when the goroutine has ended
 
-	mu    sync.Mutex
-	fd    int     // of file; -1: it is closed
-	armed []armed // by descriptor
+	mu     sync.Mutex
+	fd     int      // of file; -1: it is closed
+	polled []polled // by descriptor
 }
 
-// armed is a connection that was armed, at its descriptor.
-type armed struct {
-	reader Readable // nil: none is armed
-	// turn tells what was armed at this descriptor from what is.
+// polled is a connection that the kernel tells of, at its descriptor.
+type polled struct {
+	reader  Readable // nil: it is not armed
+	arrived bool     // something has, since it was armed last
+	// turn tells the connections apart that have had this descriptor.
 	turn int32
 }
 
@@ -60,41 +61,52 @@ func newEpoll() (*epoll, error) {
 }
 
 // Arm implements [Poller].
-func (p *epoll) Arm(c *Conn, r Readable) error {
+func (p *epoll) Arm(c *Conn, r Readable) (arrived bool, err error) {
+	if c.polled {
+		return p.arm(c, r), nil
+	}
 	s, ok := rawConn(c.Conn).(syscall.Conn)
 	if !ok {
 		return Peeks{}.Arm(c, r)
 	}
 	raw, err := s.SyscallConn()
 	if err != nil {
-		return err
+		return false, err
 	}
-	if controlErr := raw.Control(func(fd uintptr) { err = p.arm(c, int(fd), r) }); controlErr != nil {
-		return controlErr
+	if controlErr := raw.Control(func(fd uintptr) { err = p.add(c, int(fd), r) }); controlErr != nil {
+		return false, controlErr
 	}
-	return err
+	return false, err
 }
 
-func (p *epoll) arm(c *Conn, fd int, r Readable) error {
+// add arms a connection for the first time: the kernel tells of it at once if something has arrived.
+func (p *epoll) add(c *Conn, fd int, r Readable) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if fd >= len(p.armed) {
-		p.armed = append(p.armed, make([]armed, fd+1-len(p.armed))...)
+	if fd >= len(p.polled) {
+		p.polled = append(p.polled, make([]polled, fd+1-len(p.polled))...)
 	}
-	at := &p.armed[fd]
-	at.turn++
-	at.reader = r
-	operation := unix.EPOLL_CTL_MOD
-	if !c.polled {
-		c.polled, operation = true, unix.EPOLL_CTL_ADD
-	}
-	err := unix.EpollCtl(p.fd, operation, fd, &unix.EpollEvent{Events: unix.EPOLLIN | unix.EPOLLRDHUP | unix.EPOLLONESHOT, Fd: int32(fd), Pad: at.turn})
-	if err != nil {
+	at := &p.polled[fd]
+	*at = polled{reader: r, turn: at.turn + 1}
+	event := unix.EpollEvent{Events: unix.EPOLLIN | unix.EPOLLRDHUP | unix.EPOLLET&(1<<32-1), Fd: int32(fd), Pad: at.turn}
+	if err := unix.EpollCtl(p.fd, unix.EPOLL_CTL_ADD, fd, &event); err != nil {
 		at.reader = nil
 		return fmt.Errorf("listen: epoll: %w", err)
 	}
-	c.fd = fd
+	c.polled, c.fd = true, fd
 	return nil
+}
+
+func (p *epoll) arm(c *Conn, r Readable) (arrived bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	at := &p.polled[c.fd]
+	if at.arrived {
+		at.arrived = false
+		return true
+	}
+	at.reader = r
+	return false
 }
 
 // Forget implements [Poller].
@@ -104,7 +116,7 @@ func (p *epoll) Forget(c *Conn) {
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.armed[c.fd] = armed{turn: p.armed[c.fd].turn}
+	p.polled[c.fd] = polled{turn: p.polled[c.fd].turn + 1}
 }
 
 // tell tells of connections until the poller is closed.
@@ -132,12 +144,12 @@ func (p *epoll) tell() {
 func (p *epoll) take(e unix.EpollEvent) Readable {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	at := &p.armed[e.Fd]
+	at := &p.polled[e.Fd]
 	if at.turn != e.Pad {
 		return nil
 	}
 	r := at.reader
-	at.reader = nil
+	at.reader, at.arrived = nil, r == nil
 	return r
 }
 
