@@ -82,6 +82,9 @@ func (x *Exchange) Leave(member uint64) *actors.Proposed {
 func (x *Exchange) Read(path string, local bool, then func(*actors.ReadReply) Answer) Answer {
 	of, deadline := x.server.machine.Raft, x.raftDeadline()
 	if local {
+		if reply, ok := x.server.machine.ReadLocal(path); ok {
+			return then(reply)
+		}
 		of, deadline = x.server.machine.Store, x.Deadline
 	}
 	message := &actors.Read{ID: x.session.expect(), ReplyTo: x.session.pid, Path: path}
