@@ -9,6 +9,8 @@ import (
 	"os"
 	"syscall"
 
+	"unsafe"
+
 	"golang.org/x/sys/unix"
 )
 
@@ -23,7 +25,7 @@ func tryRead(c net.Conn, p []byte) (n int, err error) {
 		return 0, err
 	}
 	if waitErr := raw.Read(func(fd uintptr) bool {
-		n, err = once("read", func() (int, error) { return unix.Read(int(fd), p) })
+		n, err = once("read", func() (int, error) { return rawCall(unix.SYS_READ, fd, p) })
 		return true // whatever came of it: it does not wait
 	}); waitErr != nil {
 		return 0, waitErr
@@ -45,7 +47,7 @@ func tryWrite(c net.Conn, p []byte) (n int, err error) {
 		return 0, err
 	}
 	if waitErr := raw.Write(func(fd uintptr) bool {
-		n, err = once("write", func() (int, error) { return unix.Write(int(fd), p) })
+		n, err = once("write", func() (int, error) { return rawCall(unix.SYS_WRITE, fd, p) })
 		return true
 	}); waitErr != nil {
 		return 0, waitErr
@@ -66,4 +68,12 @@ func once(name string, call func() (int, error)) (int, error) {
 			return 0, os.NewSyscallError(name, err)
 		}
 	}
+}
+
+func rawCall(trap, fd uintptr, p []byte) (int, error) {
+	n, _, errno := unix.RawSyscall(trap, fd, uintptr(unsafe.Pointer(unsafe.SliceData(p))), uintptr(len(p)))
+	if errno != 0 {
+		return 0, errno
+	}
+	return int(n), nil
 }
