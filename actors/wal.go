@@ -2,7 +2,6 @@ package actors
 
 import (
 	"runtime"
-
 	"sync/atomic"
 
 	"github.com/asynkron/protoactor-go/actor"

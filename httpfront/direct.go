@@ -33,10 +33,11 @@ type direct struct {
 	handler Handler
 	then    func(actors.Answer) Answer // makes the answer of what the handler has asked for
 
-	reader bufio.Reader // of what has arrived
-	data   []byte       // a copy of that
-	out    bytes.Buffer
-	writer bufio.Writer // into out
+	arrived arrived
+	reader  bufio.Reader // of that
+	data    []byte       // a copy of that
+	out     bytes.Buffer
+	writer  bufio.Writer // into out
 }
 
 func newDirect() *direct {
@@ -76,7 +77,8 @@ func (a *arrived) Read(p []byte) (n int, err error) {
 func (c *conn) serveDirectly() {
 	d := c.server.directs.Get().(*direct)
 	d.conn = c
-	d.reader.Reset(&arrived{conn: c})
+	d.arrived = arrived{conn: c}
+	d.reader.Reset(&d.arrived)
 	_, err := d.reader.Peek(1)
 	if err != nil {
 		d.release()

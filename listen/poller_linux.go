@@ -65,6 +65,11 @@ func (p *epoll) Arm(c *Conn, r Readable) (arrived bool, err error) {
 	if c.polled {
 		return p.arm(c, r), nil
 	}
+	return p.armFirst(c, r)
+}
+
+// armFirst arms a connection of which the kernel does not know.
+func (p *epoll) armFirst(c *Conn, r Readable) (arrived bool, err error) {
 	s, ok := rawConn(c.Conn).(syscall.Conn)
 	if !ok {
 		return Peeks{}.Arm(c, r)
@@ -79,7 +84,7 @@ func (p *epoll) Arm(c *Conn, r Readable) (arrived bool, err error) {
 	return false, err
 }
 
-// add arms a connection for the first time: the kernel tells of it at once if something has arrived.
+// add has the kernel tell of a connection: at once, if something has arrived.
 func (p *epoll) add(c *Conn, fd int, r Readable) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
