@@ -137,6 +137,9 @@ func setCommand(key, value string, ttl *int64, condition *storepb.Condition) []b
 			Delete: &storepb.Delete{Path: key, Condition: condition},
 		}})
 	}
+	if ttl == nil && condition == nil {
+		return store.EncodeSet(key, value)
+	}
 	set := &storepb.Set{Path: key, Value: []byte(value), Condition: condition}
 	if ttl != nil {
 		set.TtlNs = new(*ttl * int64(time.Second))
