@@ -88,7 +88,6 @@ type Server struct {
 	root     *actor.RootContext
 	mailbox  actor.MailboxProducer
 
-	dispatcher actor.Dispatcher
 	supervisor actor.SupervisorStrategy
 
 	port     *listen.Port
@@ -115,15 +114,12 @@ func New(cfg Config, routes []Route) *Server {
 		cfg.MaxPending = 0
 	}
 	s := &Server{
-		cfg:      cfg,
-		log:      cfg.Log,
-		routes:   routes,
-		pages:    newPagePolicy(&cfg),
-		attached: make(chan struct{}),
-		stopped:  make(chan struct{}),
-		// Sessions only pass an answer on, or write it without waiting, so they do it on the
-		// goroutine of its sender.
-		dispatcher: actor.NewSynchronizedDispatcher(1),
+		cfg:        cfg,
+		log:        cfg.Log,
+		routes:     routes,
+		pages:      newPagePolicy(&cfg),
+		attached:   make(chan struct{}),
+		stopped:    make(chan struct{}),
 		supervisor: actors.StopOnPanic(cfg.Log),
 		bodies:     bodyMemory{limit: cfg.MaxBodyMemory},
 		views:      make(chan struct{}, maxViews),
@@ -176,7 +172,9 @@ func (s *Server) Attach(machine *actors.Machine) {
 	}
 	sessions := machine.Kind(kind)
 	sessions.Untimed = true // they only pass an answer on
-	s.machine, s.root, s.mailbox = machine, machine.System.Root, sessions.Mailbox()
+	// Sessions only pass an answer on, or write it without waiting, so they do it on the
+	// goroutine of its sender.
+	s.machine, s.root, s.mailbox = machine, machine.System.Root, sessions.Inline()
 	close(s.attached)
 }
 

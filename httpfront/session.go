@@ -33,7 +33,6 @@ func (s *Server) sessionOf(c *conn) *session {
 		session.pid = s.root.Spawn(actor.PropsFromProducer(
 			func() actor.Actor { return session },
 			actor.WithMailbox(s.mailbox),
-			actor.WithDispatcher(s.dispatcher),
 			actor.WithGuardian(s.supervisor),
 		))
 		c.session = session
