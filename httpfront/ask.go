@@ -26,15 +26,43 @@ func (x *Exchange) raftDeadline() time.Time {
 	return x.Deadline.Add(max(time.Second, x.server.cfg.RequestTimeout/10))
 }
 
-// ask sends a request that was begun with expect. then makes the answer of what comes until the
-// deadline, or of nil. A direct request does not wait for that: then is called when it has come.
-func (x *Exchange) ask(to *actor.PID, message any, deadline time.Time, then func(actors.Answer) Answer) Answer {
+// The handler goes on with one of these when what it has asked for has come.
+type (
+	proposed func(x *Exchange, reply *actors.Proposed) Answer
+	read     func(x *Exchange, reply *actors.ReadReply) Answer
+	synced   func(x *Exchange, err error) Answer
+)
+
+// ask sends a request that was begun with expect. The handler goes on with then, which is one
+// of the above, when the answer has come. Only a direct request does not wait for that.
+func (x *Exchange) ask(to *actor.PID, message any, deadline time.Time, then any) Answer {
 	if x.direct == nil {
-		return then(x.session.ask(to, message, deadline))
+		return x.goOn(then, x.session.ask(to, message, deadline))
 	}
 	x.direct.then = then
 	x.session.send(to, message, deadline)
 	return nil
+}
+
+// goOn calls then with what has come; nil: nothing came before the deadline.
+func (x *Exchange) goOn(then any, came actors.Answer) Answer {
+	switch then := then.(type) {
+	case proposed:
+		if came == nil { // it may take effect all the same
+			return then(x, &actors.Proposed{Err: raftnode.ErrUnknownOutcome})
+		}
+		return then(x, came.(*actors.Proposed))
+	case read:
+		if came == nil {
+			return then(x, &actors.ReadReply{Err: ErrNoAnswer})
+		}
+		return then(x, came.(*actors.ReadReply))
+	default:
+		if came == nil {
+			return then.(synced)(x, ErrNoAnswer)
+		}
+		return then.(synced)(x, came.(*actors.Synced).Err)
+	}
 }
 
 // wait sends a request that was begun with expect, and waits for its answer until the deadline.
@@ -57,14 +85,9 @@ func (x *Exchange) change(message any) *actors.Proposed {
 
 // Propose proposes a command, encoded by [store.Encode]. then makes the answer when it is
 // applied, or has failed. The handler returns what Propose returns.
-func (x *Exchange) Propose(command []byte, then func(*actors.Proposed) Answer) Answer {
+func (x *Exchange) Propose(command []byte, then func(x *Exchange, reply *actors.Proposed) Answer) Answer {
 	message := &actors.Propose{ID: x.session.expect(), ReplyTo: x.session.pid, Command: command}
-	return x.ask(x.server.machine.Raft, message, x.raftDeadline(), func(a actors.Answer) Answer {
-		if a == nil {
-			return then(&actors.Proposed{Err: raftnode.ErrUnknownOutcome})
-		}
-		return then(a.(*actors.Proposed))
-	})
+	return x.ask(x.server.machine.Raft, message, x.raftDeadline(), proposed(then))
 }
 
 // Join adds a member, or updates its name, URLs and commands.
@@ -79,33 +102,23 @@ func (x *Exchange) Leave(member uint64) *actors.Proposed {
 
 // Read reads a key, from local state or linearizably. then makes the answer of what is there.
 // The handler returns what Read returns.
-func (x *Exchange) Read(path string, local bool, then func(*actors.ReadReply) Answer) Answer {
+func (x *Exchange) Read(path string, local bool, then func(x *Exchange, reply *actors.ReadReply) Answer) Answer {
 	of, deadline := x.server.machine.Raft, x.raftDeadline()
 	if local {
 		if reply, ok := x.server.machine.ReadLocal(path); ok {
-			return then(reply)
+			return then(x, reply)
 		}
 		of, deadline = x.server.machine.Store, x.Deadline
 	}
 	message := &actors.Read{ID: x.session.expect(), ReplyTo: x.session.pid, Path: path}
-	return x.ask(of, message, deadline, func(a actors.Answer) Answer {
-		if a == nil {
-			return then(&actors.ReadReply{Err: ErrNoAnswer})
-		}
-		return then(a.(*actors.ReadReply))
-	})
+	return x.ask(of, message, deadline, read(then))
 }
 
 // AfterSync goes on with then when local state has every write that was acknowledged before the
 // call, or with an error. The handler returns what AfterSync returns.
-func (x *Exchange) AfterSync(then func(error) Answer) Answer {
+func (x *Exchange) AfterSync(then func(x *Exchange, err error) Answer) Answer {
 	message := &actors.Sync{ID: x.session.expect(), ReplyTo: x.session.pid}
-	return x.ask(x.server.machine.Raft, message, x.raftDeadline(), func(a actors.Answer) Answer {
-		if a == nil {
-			return then(ErrNoAnswer)
-		}
-		return then(a.(*actors.Synced).Err)
-	})
+	return x.ask(x.server.machine.Raft, message, x.raftDeadline(), synced(then))
 }
 
 // Sync waits until local state has every write that was acknowledged before the call.

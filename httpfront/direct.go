@@ -4,7 +4,6 @@ import (
 	"bufio"
 	"bytes"
 	"errors"
-	"io"
 	"runtime/debug"
 	"time"
 	"unsafe"
@@ -31,7 +30,7 @@ type direct struct {
 	ctx     fasthttp.RequestCtx
 	x       Exchange
 	handler Handler
-	then    func(actors.Answer) Answer // makes the answer of what the handler has asked for
+	then    any // with what the handler goes on, see [Exchange.ask]
 
 	arrived arrived
 	reader  bufio.Reader // of that
@@ -149,12 +148,12 @@ func (d *direct) parse() bool {
 		uri[0] != '/' || hasControls(uri) || !c.checkHost(h.Host()) || ambiguous(h) != "" || s.pages.refuse(&d.ctx) != nil {
 		return false
 	}
-	rawPath, query := target(&d.ctx, uri)
+	rawPath, query, _ := bytes.Cut(uri, []byte{'?'})
 	path, slash, err := cleanPath(rawPath)
 	if err != nil {
 		return false
 	}
-	d.x = Exchange{ctx: &d.ctx, server: s, direct: d, Path: path, Slash: slash, query: query}
+	d.x = Exchange{ctx: &d.ctx, server: s, direct: d, Path: path, Slash: slash, query: untilRelease(query)}
 	route := s.findRoute(&d.x)
 	if route == nil || !route.Direct {
 		return false
@@ -164,12 +163,15 @@ func (d *direct) parse() bool {
 		return false
 	}
 	if length > 0 {
-		body := make([]byte, length)
-		_, _ = io.ReadFull(&d.reader, body) // they are there
-		d.x.Body = unsafe.String(unsafe.SliceData(body), length)
+		body, _ := d.reader.Peek(length) // they are there
+		_, _ = d.reader.Discard(length)
+		d.x.Body = untilRelease(body)
 	}
 	return true
 }
+
+// untilRelease returns bytes of a request as a string, which is valid until the request is released.
+func untilRelease(b []byte) string { return unsafe.String(unsafe.SliceData(b), len(b)) }
 
 // hasControls reports whether a request target has bytes that no target may have.
 func hasControls(uri []byte) bool {
@@ -196,7 +198,7 @@ func (d *direct) handle() {
 	d.then = nil
 	d.x.Deadline = time.Now().Add(c.server.cfg.RequestTimeout)
 	d.x.session = c.server.sessionOf(c)
-	d.proceed(d.call(func() Answer { return d.handler(&d.x) }))
+	d.proceed(d.call(nil, nil))
 }
 
 // proceed goes on after a part of the request: with its answer, or, if there is none, when what
@@ -229,11 +231,11 @@ func (d *direct) resume() {
 	reply := c.reply
 	c.reply, c.lost = nil, false
 	d.then = nil
-	d.proceed(d.call(func() Answer { return then(reply) }))
+	d.proceed(d.call(then, reply))
 }
 
-// call calls a part of the handler, and returns an error if that panics.
-func (d *direct) call(part func() Answer) (a Answer) {
+// call calls the handler, or goes on with then, and returns an error if that panics.
+func (d *direct) call(then any, came actors.Answer) (a Answer) {
 	defer func() {
 		if p := recover(); p != nil {
 			d.conn.server.log.Error("panic in the handler of a request; please report this message",
@@ -242,7 +244,10 @@ func (d *direct) call(part func() Answer) (a Answer) {
 			a = NewError(apierror.RaftInternal, "internal error")
 		}
 	}()
-	return part()
+	if then == nil {
+		return d.handler(&d.x)
+	}
+	return d.x.goOn(then, came)
 }
 
 // answer writes the answer, as far as that does not block, and leaves the rest to a goroutine.

@@ -28,11 +28,12 @@ type Exchange struct {
 	// "/a", and "/v1/keys" itself is "/".
 	Key string
 	// Body is the whole body.
-	Body string
+	Body string // valid as long as the exchange, unlike Path and Key
 	// Deadline is when the request times out. A watch waits for its event without one.
 	Deadline time.Time
 
 	query   string
+	fields  [4]Field // room for a form
 	ctx     *fasthttp.RequestCtx
 	server  *Server
 	session *session // nil until Start
@@ -49,9 +50,10 @@ func (x *Exchange) Header() *fasthttp.RequestHeader { return &x.ctx.Request.Head
 // Plain reports whether the request has neither a query nor a body, so that its form is empty.
 func (x *Exchange) Plain() bool { return x.query == "" && x.Body == "" }
 
-// Form returns the parameters of the request. The error is in the shape of the API.
+// Form returns the parameters of the request, which are valid as long as the exchange. The
+// error is in the shape of the API.
 func (x *Exchange) Form() (Form, *Error) {
-	f, err := readForm(&x.ctx.Request.Header, x.Body, x.query)
+	f, err := readForm(x.fields[:0], &x.ctx.Request.Header, x.Body, x.query)
 	if err != nil {
 		return nil, NewError(apierror.InvalidForm, err.Error())
 	}

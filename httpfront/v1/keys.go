@@ -34,7 +34,7 @@ func (a *api) getKey(x *httpfront.Exchange) httpfront.Answer {
 	if bad != nil {
 		return bad
 	}
-	return x.Read(x.Key, local, func(reply *actors.ReadReply) httpfront.Answer { return keyRead(x, reply) })
+	return x.Read(x.Key, local, keyRead)
 }
 
 // keyRead is the answer to a request for a key.
@@ -48,18 +48,19 @@ func keyRead(x *httpfront.Exchange, reply *actors.ReadReply) httpfront.Answer {
 		if mediaType := rawMediaType(x.Header()); mediaType != "" {
 			return rawValue{mediaType, reply.Node.Value}
 		}
-		return httpfront.Document{Value: nodeAnswer(reply.Node, reply.Index, x.Machine().LogTime())}
+		answer := nodeAnswer(reply.Node, reply.Index, x.Machine().LogTime())
+		return &answer
 	}
 	now := x.Machine().LogTime()
 	if reply.View != nil {
 		dir := x.Key
 		return x.Stream(func() func([]byte) ([]byte, bool) { return renderListing(reply.View, dir, now) })
 	}
-	list := make([]keyAnswer, len(reply.Children))
+	list := make(listAnswer, len(reply.Children))
 	for i, child := range reply.Children {
 		list[i] = nodeAnswer(child, reply.Index, now)
 	}
-	return httpfront.Document{Value: list}
+	return list
 }
 
 // local reports whether the client accepts local state.
@@ -119,12 +120,13 @@ func setKey(x *httpfront.Exchange) httpfront.Answer {
 	case tested:
 		condition = &storepb.Condition{Exist: new(false)}
 	}
-	return x.Propose(setCommand(key, value, ttl, condition), func(reply *actors.Proposed) httpfront.Answer {
+	return x.Propose(setCommand(key, value, ttl, condition), func(x *httpfront.Exchange, reply *actors.Proposed) httpfront.Answer {
 		switch {
 		case reply.Err != nil:
 			return httpfront.Unserved(reply.Err)
 		case reply.Result.Failure == nil:
-			return httpfront.Document{Value: eventAnswer(reply.Result.Event, x.Machine().LogTime())}
+			answer := eventAnswer(reply.Result.Event, x.Machine().LogTime())
+			return &answer
 		}
 		return setFailure(x, reply.Result.Failure, prev, ttl != nil && *ttl <= 0)
 	})
@@ -194,19 +196,23 @@ func deleteKey(x *httpfront.Exchange) httpfront.Answer {
 		return httpfront.NewError(apierror.InvalidForm, "prevValue is no condition of a DELETE in this API; nothing was deleted")
 	}
 	command := store.Encode(&storepb.Command{Kind: &storepb.Command_Delete{Delete: &storepb.Delete{Path: key}}})
-	return x.Propose(command, func(reply *actors.Proposed) httpfront.Answer {
-		switch {
-		case reply.Err != nil:
-			return httpfront.Unserved(reply.Err)
-		case reply.Result.Failure == nil:
-			return httpfront.Document{Value: eventAnswer(reply.Result.Event, x.Machine().LogTime())}
-		}
-		switch reply.Result.Failure.Code {
-		case tree.KeyNotFound, tree.NotDir:
-			return httpfront.NewError(apierror.KeyNotFound, key)
-		}
-		return httpfront.NewError(apierror.NotFile, key)
-	})
+	return x.Propose(command, keyDeleted)
+}
+
+// keyDeleted is the answer to a request to delete a key.
+func keyDeleted(x *httpfront.Exchange, reply *actors.Proposed) httpfront.Answer {
+	switch {
+	case reply.Err != nil:
+		return httpfront.Unserved(reply.Err)
+	case reply.Result.Failure == nil:
+		answer := eventAnswer(reply.Result.Event, x.Machine().LogTime())
+		return &answer
+	}
+	switch reply.Result.Failure.Code {
+	case tree.KeyNotFound, tree.NotDir:
+		return httpfront.NewError(apierror.KeyNotFound, x.Key)
+	}
+	return httpfront.NewError(apierror.NotFile, x.Key)
 }
 
 // watchKey waits for the first event with the given index or a later one; without an
@@ -234,7 +240,7 @@ func (a *api) watchKey(x *httpfront.Exchange) httpfront.Answer {
 	if index > 0 || local && x.Machine().IsReady() {
 		return x.Watch(w, eventRenderer{})
 	}
-	return x.AfterSync(func(err error) httpfront.Answer {
+	return x.AfterSync(func(x *httpfront.Exchange, err error) httpfront.Answer {
 		if err != nil {
 			return httpfront.Unserved(err)
 		}
