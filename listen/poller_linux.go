@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"runtime"
 	"sync"
 	"syscall"
 
@@ -13,8 +14,7 @@ import (
 // readiness is how many connections are taken from the kernel at a time.
 const readiness = 128
 
-// epoll is a poller with a descriptor of its own, on which one goroutine waits as on any
-// connection. The kernel tells of a connection each time that something arrives, see epoll(7)
+// epoll is a descriptor on which one goroutine waits, as on any connection, for some of the others. The kernel tells of a connection each time that something arrives, see epoll(7)
 // about EPOLLET, so arming it again takes no call.
 type epoll struct {
 	file *os.File
@@ -37,11 +37,58 @@ type polled struct {
 // NewPoller returns the poller of this system. It is always one that can be used: the error
 // says why it is not the one that it should be.
 func NewPoller() (Poller, error) {
-	p, err := newEpoll()
-	if err != nil {
-		return Peeks{}, err
+	all := make(epolls, max(1, runtime.GOMAXPROCS(0)/2))
+	for i := range all {
+		var err error
+		if all[i], err = newEpoll(); err != nil {
+			return Peeks{}, errors.Join(err, all[:i].Close())
+		}
 	}
-	return p, nil
+	return all, nil
+}
+
+// epolls share the connections, so that no single goroutine has to tell of all of them.
+type epolls []*epoll
+
+// Arm implements [Poller].
+func (all epolls) Arm(c *Conn, r Readable) (arrived bool, err error) {
+	if c.polled {
+		return all.of(c.fd).arm(c, r), nil
+	}
+	return all.armFirst(c, r)
+}
+
+// armFirst arms a connection of which the kernel does not know.
+func (all epolls) armFirst(c *Conn, r Readable) (arrived bool, err error) {
+	s, ok := rawConn(c.Conn).(syscall.Conn)
+	if !ok {
+		return Peeks{}.Arm(c, r)
+	}
+	raw, err := s.SyscallConn()
+	if err != nil {
+		return false, err
+	}
+	if controlErr := raw.Control(func(fd uintptr) { err = all.of(int(fd)).add(c, int(fd), r) }); controlErr != nil {
+		return false, controlErr
+	}
+	return false, err
+}
+
+func (all epolls) of(fd int) *epoll { return all[fd%len(all)] }
+
+// Forget implements [Poller].
+func (all epolls) Forget(c *Conn) {
+	if c.polled {
+		all.of(c.fd).forget(c)
+	}
+}
+
+// Close implements [Poller].
+func (all epolls) Close() (err error) {
+	for _, p := range all {
+		err = errors.Join(err, p.close())
+	}
+	return err
 }
 
 func newEpoll() (*epoll, error) {
@@ -58,30 +105,6 @@ func newEpoll() (*epoll, error) {
 	}
 	go p.tell()
 	return p, nil
-}
-
-// Arm implements [Poller].
-func (p *epoll) Arm(c *Conn, r Readable) (arrived bool, err error) {
-	if c.polled {
-		return p.arm(c, r), nil
-	}
-	return p.armFirst(c, r)
-}
-
-// armFirst arms a connection of which the kernel does not know.
-func (p *epoll) armFirst(c *Conn, r Readable) (arrived bool, err error) {
-	s, ok := rawConn(c.Conn).(syscall.Conn)
-	if !ok {
-		return Peeks{}.Arm(c, r)
-	}
-	raw, err := s.SyscallConn()
-	if err != nil {
-		return false, err
-	}
-	if controlErr := raw.Control(func(fd uintptr) { err = p.add(c, int(fd), r) }); controlErr != nil {
-		return false, controlErr
-	}
-	return false, err
 }
 
 // add has the kernel tell of a connection: at once, if something has arrived.
@@ -114,11 +137,7 @@ func (p *epoll) arm(c *Conn, r Readable) (arrived bool) {
 	return false
 }
 
-// Forget implements [Poller].
-func (p *epoll) Forget(c *Conn) {
-	if !c.polled {
-		return
-	}
+func (p *epoll) forget(c *Conn) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.polled[c.fd] = polled{turn: p.polled[c.fd].turn + 1}
@@ -158,8 +177,7 @@ func (p *epoll) take(e unix.EpollEvent) Readable {
 	return r
 }
 
-// Close implements [Poller].
-func (p *epoll) Close() error {
+func (p *epoll) close() error {
 	p.mu.Lock()
 	closed := p.fd < 0
 	p.fd = -1
