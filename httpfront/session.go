@@ -21,14 +21,14 @@ type session struct {
 
 	expected atomic.Uint64      // ID of the request in flight; 0: none
 	direct   bool               // the answer is for a direct request
-	answers  chan actors.Answer // holds the answer to any other; nil: none came in time
+	answers  chan actors.Answer // holds the answer to any other, or nil if none came in time; made when it is needed
 	timer    waitTimer          // the timeout of that answer
 }
 
 // sessionOf returns the session of a connection, and starts one if it has none.
 func (s *Server) sessionOf(c *conn) *session {
 	if c.session == nil {
-		session := &session{server: s, conn: c, answers: make(chan actors.Answer, 1)}
+		session := &session{server: s, conn: c}
 		session.timer.onFire = session.onTimeout
 		session.pid = s.root.Spawn(actor.PropsFromProducer(
 			func() actor.Actor { return session },
@@ -79,6 +79,9 @@ func (s *session) expect() uint64 {
 // its event.
 func (s *session) ask(to *actor.PID, message any, deadline time.Time) actors.Answer {
 	s.direct = false
+	if s.answers == nil {
+		s.answers = make(chan actors.Answer, 1)
+	}
 	s.timer.begin(s.expected.Load(), deadline)
 	s.server.root.Send(to, message)
 	answer := <-s.answers
