@@ -44,6 +44,16 @@ func (x *Exchange) ask(to *actor.PID, message any, deadline time.Time, then any)
 	return nil
 }
 
+// have goes on with what is there already.
+func (x *Exchange) have(came actors.Answer, then any) Answer {
+	if x.direct == nil || isLight(came) {
+		return x.goOn(then, came)
+	}
+	x.direct.then = then
+	x.direct.conn.deliver(came)
+	return nil
+}
+
 // goOn calls then with what has come; nil: nothing came before the deadline.
 func (x *Exchange) goOn(then any, came actors.Answer) Answer {
 	switch then := then.(type) {
@@ -106,7 +116,7 @@ func (x *Exchange) Read(path string, local bool, then func(x *Exchange, reply *a
 	of, deadline := x.server.machine.Raft, x.raftDeadline()
 	if local {
 		if reply, ok := x.server.machine.ReadLocal(path); ok {
-			return then(x, reply)
+			return x.have(reply, read(then))
 		}
 		of, deadline = x.server.machine.Store, x.Deadline
 	}

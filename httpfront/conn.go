@@ -24,10 +24,9 @@ func (a connListener) Accept() (net.Conn, error) {
 			return nil, err
 		}
 		c := &conn{Conn: accepted.(*listen.Conn), server: a.server}
-		if !a.server.isDirect() {
+		if !c.parkNew() {
 			return c, nil
 		}
-		c.parkNew()
 	}
 }
 

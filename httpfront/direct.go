@@ -21,8 +21,15 @@ import (
 // Everything else is left to fasthttp, with the bytes that were read: requests of other routes, large
 // ones, half ones, and whatever is answered with an error before its handler is called.
 
-// maxDirect bounds a direct request, in bytes.
-const maxDirect = 4096
+const (
+	// maxDirect bounds a direct request, in bytes.
+	maxDirect = 4096
+	// maxLight bounds, in bytes, the values in an answer that is rendered by whoever has it, be that
+	// the store actor. Others get a goroutine.
+	maxLight = 16 << 10
+	// maxRoom bounds the bytes that are kept to render the next answer in.
+	maxRoom = 64 << 10
+)
 
 // direct is a direct request in flight.
 type direct struct {
@@ -121,9 +128,7 @@ func (c *conn) nothingArrived(err error) {
 // parse reads a request, and reports whether it is a direct one.
 func (d *direct) parse() bool {
 	c, s := d.conn, d.conn.server
-	d.ctx.Request.Reset()
-	d.ctx.Response.Reset()
-	d.ctx.Init2(c, s.http.Logger, false)
+	d.ctx.Init2(c, s.http.Logger, true)
 	h := &d.ctx.Request.Header
 	if h.Read(&d.reader) != nil || !h.IsHTTP11() {
 		return false
@@ -175,7 +180,12 @@ func untilRelease(b []byte) string { return unsafe.String(unsafe.SliceData(b), l
 
 // hasControls reports whether a request target has bytes that no target may have.
 func hasControls(uri []byte) bool {
-	return bytes.IndexFunc(uri, func(r rune) bool { return r < ' ' || r == 0x7f }) >= 0
+	for _, b := range uri {
+		if b < ' ' || b == 0x7f {
+			return true
+		}
+	}
+	return false
 }
 
 // checkHost reports whether the host of a request is valid. It is the same for all requests of
@@ -195,18 +205,17 @@ func (c *conn) checkHost(host []byte) bool {
 // handle calls the handler.
 func (d *direct) handle() {
 	c := d.conn
-	d.then = nil
 	d.x.Deadline = time.Now().Add(c.server.cfg.RequestTimeout)
 	d.x.session = c.server.sessionOf(c)
-	d.proceed(d.call(nil, nil))
+	d.proceed(d.render(nil, nil))
 }
 
-// proceed goes on after a part of the request: with its answer, or, if there is none, when what
-// was asked for has come.
-func (d *direct) proceed(a Answer) {
+// proceed goes on after a part of the handler: with the answer that it has rendered, or else when
+// what was asked for has come.
+func (d *direct) proceed(rendered bool) {
 	c := d.conn
-	if a != nil {
-		d.answer(a)
+	if rendered {
+		d.answer()
 		return
 	}
 	c.mu.Lock()
@@ -227,37 +236,77 @@ func (d *direct) proceed(a Answer) {
 
 // resume goes on with what has come for the request.
 func (d *direct) resume() {
+	if isLight(d.conn.reply) {
+		d.goOn()
+	} else {
+		go d.goOn()
+	}
+}
+
+func (d *direct) goOn() {
 	c, then := d.conn, d.then
 	reply := c.reply
 	c.reply, c.lost = nil, false
 	d.then = nil
-	d.proceed(d.call(then, reply))
+	d.proceed(d.render(then, reply))
 }
 
-// call calls the handler, or goes on with then, and returns an error if that panics.
-func (d *direct) call(then any, came actors.Answer) (a Answer) {
+// isLight reports whether an answer is made of a reply in next to no time.
+func isLight(reply actors.Answer) bool {
+	switch r := reply.(type) {
+	case *actors.ReadReply:
+		return r.View == nil && len(r.Children) == 0 && (r.Node == nil || len(r.Node.Value) <= maxLight)
+	case *actors.Proposed:
+		size := 0
+		if e := r.Result.Event; e != nil {
+			size = len(e.Node.Value)
+			if e.Prev != nil {
+				size += len(e.Prev.Value)
+			}
+		}
+		if f := r.Result.Failure; f != nil && f.Node != nil {
+			size = len(f.Node.Value)
+		}
+		return size <= maxLight
+	}
+	return true
+}
+
+// render calls the handler, or goes on with then, and renders its answer, if there is one; an error
+// if that panics.
+func (d *direct) render(then any, came actors.Answer) (rendered bool) {
+	s, resp := d.conn.server, &d.ctx.Response
 	defer func() {
 		if p := recover(); p != nil {
-			d.conn.server.log.Error("panic in the handler of a request; please report this message",
+			s.log.Error("panic in the handler of a request; please report this message",
 				"method", string(d.ctx.Method()), "uri", string(d.ctx.RequestURI()), "panic", p, "stack", string(debug.Stack()))
-			d.ctx.SetConnectionClose()
-			a = NewError(apierror.RaftInternal, "internal error")
+			resp.Reset()
+			setHeaders(resp, s.pages.defaultHeaders)
+			NewError(apierror.RaftInternal, "internal error").Write(resp)
+			resp.SetConnectionClose()
+			rendered = true
 		}
 	}()
+	var a Answer
 	if then == nil {
-		return d.handler(&d.x)
+		a = d.handler(&d.x)
+	} else {
+		a = d.x.goOn(then, came)
 	}
-	return d.x.goOn(then, came)
-}
-
-// answer writes the answer, as far as that does not block, and leaves the rest to a goroutine.
-func (d *direct) answer(a Answer) {
-	c, s, resp := d.conn, d.conn.server, &d.ctx.Response
+	if a == nil {
+		return false
+	}
 	setHeaders(resp, s.pages.headers(&d.ctx.Request.Header))
 	a.Write(resp)
 	if s.stopping.Load() || wantsClose(&d.ctx.Request.Header) {
 		resp.SetConnectionClose()
 	}
+	return true
+}
+
+// answer writes the answer, as far as that does not block, and leaves the rest to a goroutine.
+func (d *direct) answer() {
+	c, resp := d.conn, &d.ctx.Response
 	if resp.IsBodyStream() {
 		go d.stream()
 		return
@@ -308,19 +357,26 @@ func (d *direct) answered(err error) {
 func (d *direct) release() {
 	s := d.conn.server
 	d.conn, d.then, d.handler, d.x = nil, nil, nil, Exchange{}
-	_ = d.ctx.Response.CloseBodyStream() // there is none, or its end is written
+	d.ctx.Request.Reset()
+	d.ctx.Response.Reset()
+	if d.out.Cap() > maxRoom {
+		d.out = bytes.Buffer{}
+	}
 	s.directs.Put(d)
 }
 
-// parkNew parks a connection that has just been accepted.
-func (c *conn) parkNew() {
-	c.mu.Lock()
-	parked := c.beIdleParked()
-	c.mu.Unlock()
-	if !parked {
-		c.endSoon()
+// parkNew parks a connection that has just been accepted, if its port and this system allow that.
+func (c *conn) parkNew() (parked bool) {
+	s := c.server
+	if _, peeks := s.poller.(listen.Peeks); peeks || s.cfg.Peer || s.cfg.TLS != nil {
+		return false
 	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if !c.beIdleParked() {
+		s.idles.remove(c)
+		c.phase = serving
+		return false
+	}
+	return true
 }
-
-// isDirect reports whether the connections of this port are parked from the beginning.
-func (s *Server) isDirect() bool { return !s.cfg.Peer && s.cfg.TLS == nil }

@@ -88,7 +88,11 @@ func (a *keyAnswer) append(to []byte) []byte {
 func (a *keyAnswer) Write(resp *fasthttp.Response) {
 	var room [512]byte
 	resp.Header.SetContentType(httpfront.TypeJSON)
-	resp.AppendBody(a.append(room[:0]))
+	if text := a.append(room[:0]); len(text) > len(room) {
+		resp.SetBodyRaw(text)
+	} else {
+		resp.AppendBody(text)
+	}
 }
 
 // listAnswer is the answer about the children of a directory.
