@@ -138,5 +138,5 @@ func testHandlerPanics(t *testing.T, serve server) {
 	}
 	fronttest.Check(t, beside.Get("/version"), 200, "etcd v9")
 	fronttest.Check(t, beside.Get("/v1/keys/a"), 200, `{"action":"GET","key":"/a","value":"1","index":3}`)
-	s.Eventually("the connection is given up", func() bool { return s.Open() == 1 })
+	s.Eventually("the connection is given up", func() bool { return s.Open() == 2 })
 }

@@ -5,18 +5,19 @@ import (
 	"io"
 	"net/http"
 	"os"
+	"strconv"
 	"sync"
 	"time"
 
 	"etcd/actors"
 )
 
-// A connection on which nobody reads is parked: fasthttp has let go of it, so it has no goroutine
-// and no buffers, and the poller says when something arrives. It is parked for a watch until its
-// event, and between two requests if the next does not come at once.
+// A connection on which nobody reads is parked: it has no goroutine and no buffers, and the poller
+// says when something arrives. It is parked for a watch until its event, and for its next request:
+// at once, or, if fasthttp serves it, when that does not come at once.
 
 const (
-	// parkAfter is how long the goroutine of a connection waits for the next request.
+	// parkAfter is how long a goroutine of fasthttp waits for the next request.
 	parkAfter = time.Second
 	// maxReadAhead bounds the bytes that a client may send while its watch waits. They have to
 	// be read, because only that shows that the client has gone; more end the connection.
@@ -236,5 +237,5 @@ func (c *conn) readWhileWatching() {
 
 // tooMuchAhead is the answer to a client that sends too much behind its watch.
 func tooMuchAhead() *Error {
-	return HTTPError(http.StatusBadRequest, "more than 4096 bytes sent behind a waiting watch")
+	return HTTPError(http.StatusBadRequest, "more than "+strconv.Itoa(maxReadAhead)+" bytes sent behind a waiting watch")
 }

@@ -9,8 +9,8 @@ import (
 	"etcd/actors"
 )
 
-// session is the actor of one connection. It receives the answers to its requests;
-// the goroutine that serves the connection waits for them.
+// session is the actor of one connection. It receives the answers to its requests, and goes on
+// with those that are direct; for others a goroutine waits.
 //
 // Its messages are handled on the goroutine of their sender, so Receive does nothing
 // that could block.
