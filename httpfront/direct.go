@@ -126,7 +126,12 @@ func (c *conn) nothingArrived(err error) {
 }
 
 // parse reads a request, and reports whether it is a direct one.
-func (d *direct) parse() bool {
+func (d *direct) parse() (ok bool) {
+	defer func() {
+		if recover() != nil {
+			ok = false // whoever serves it instead will see it again, and report it
+		}
+	}()
 	c, s := d.conn, d.conn.server
 	d.ctx.Init2(c, s.http.Logger, true)
 	h := &d.ctx.Request.Header

@@ -18,8 +18,8 @@ import (
 //     a deadline for its answer;
 //   - park: [Exchange.Watch].
 //
-// It is valid only during the call of its handler; what renders the answer of a watch later
-// must not keep it.
+// It is valid until the request is answered, or its connection is parked for a watch; what renders
+// the answer of a watch later must not keep it.
 type Exchange struct {
 	// Path is clean. Slash means that the client wrote it with a slash at its end.
 	Path  string
@@ -27,8 +27,9 @@ type Exchange struct {
 	// Key is the part of the path below that of the route: "/v1/keys/a" below "/v1/keys" is
 	// "/a", and "/v1/keys" itself is "/".
 	Key string
-	// Body is the whole body.
-	Body string // valid as long as the exchange, unlike Path and Key
+	// Body is the whole body. Unlike Path and Key, and like what Form returns, it is only valid as
+	// long as the exchange.
+	Body string
 	// Deadline is when the request times out. A watch waits for its event without one.
 	Deadline time.Time
 

@@ -75,8 +75,7 @@ func (s *session) expect() uint64 {
 }
 
 // ask sends a request that was begun with expect and waits for its answer; nil if none
-// comes before the deadline. All waits of a session are here, except that of a watch for
-// its event.
+// comes before the deadline. It is the one place where a goroutine waits for an actor.
 func (s *session) ask(to *actor.PID, message any, deadline time.Time) actors.Answer {
 	s.direct = false
 	if s.answers == nil {
