@@ -56,29 +56,41 @@ func TestDirectAnswersAreTheSame(t *testing.T) {
 		"POST /v1/keys/a HTTP/1.1\r\n" + host + "Content-Type: text/plain\r\nContent-Length: 7\r\n\r\nvalue=1",
 		"GET /v1/keys/d/b HTTP/1.1\r\n" + host + "Connection: close\r\n\r\n",
 	}
-	direct := serve(t)
-	defer httpfront.UsePoller(listen.Peeks{})() // with which nothing arrives whole
-	whole := serve(t)
-	for _, request := range requests {
-		method, _, _ := strings.Cut(request, " ")
-		var answers [2]string
-		for i, s := range []*fronttest.Server{direct, whole} {
-			c := s.Dial()
-			for range 2 { // the connection is kept alive, or not
-				c.Send("%s", request)
-				r, err := fronttest.ReadReply(c.In, method)
-				if err != nil {
-					answers[i] += "the end\n"
-					break
-				}
-				r.Header.Del("Date")
-				answers[i] += fmt.Sprintf("%+v\n", r)
+	answers := make(map[string][]string) // by mode, in the order of the requests
+	answer := func(mode string) {
+		t.Run(mode, func(t *testing.T) {
+			s := serve(t)
+			for _, request := range requests {
+				answers[mode] = append(answers[mode], twice(s.Dial(), request))
 			}
-		}
-		if answers[0] != answers[1] {
-			t.Errorf("%.200q is answered directly with\n%.2000s\notherwise with\n%.2000s", request, answers[0], answers[1])
+		})
+	}
+	answer("directly")
+	func() {
+		defer httpfront.UsePoller(listen.Peeks{})() // with which nothing arrives whole
+		answer("otherwise")
+	}()
+	for i, request := range requests {
+		if a, b := answers["directly"][i], answers["otherwise"][i]; a != b {
+			t.Errorf("%.200q is answered directly with\n%.2000s\notherwise with\n%.2000s", request, a, b)
 		}
 	}
+}
+
+// twice sends a request two times, and returns the answers, without their dates.
+func twice(c *fronttest.Client, request string) (answers string) {
+	c.T.Helper()
+	method, _, _ := strings.Cut(request, " ")
+	for range 2 { // the connection is kept alive, or not
+		c.Send("%s", request)
+		r, err := fronttest.ReadReply(c.In, method)
+		if err != nil {
+			return answers + "the end"
+		}
+		r.Header.Del("Date")
+		answers += fmt.Sprintf("%+v\n", r)
+	}
+	return answers
 }
 
 // Requests that a client sends without waiting for answers are answered in their order.
