@@ -105,7 +105,7 @@ func BenchmarkOneShots(b *testing.B) {
 	m := start(b, b.TempDir())
 	kind := m.Kind("session")
 	kind.Untimed = true
-	mailbox, dispatcher := kind.Mailbox(), actor.NewSynchronizedDispatcher(1)
+	mailbox := kind.Inline()
 	var left atomic.Int64
 	all := make(chan struct{})
 	sessions := make([]*actor.PID, n)
@@ -114,7 +114,7 @@ func BenchmarkOneShots(b *testing.B) {
 			if _, ok := ctx.Message().(*WatchReply); ok && left.Add(-1) == 0 {
 				all <- struct{}{}
 			}
-		}, actor.WithMailbox(mailbox), actor.WithDispatcher(dispatcher)))
+		}, actor.WithMailbox(mailbox)))
 	}
 	subscriber, index := uint64(0), uint64(1<<40)
 	b.ReportAllocs()

@@ -101,6 +101,7 @@ type Machine struct {
 	host     Host
 	disk     *Disk
 	time     *logTime
+	local    *localState
 	running  runningKinds
 	stopping context.Context // ends when the machine begins to stop
 	cancel   context.CancelFunc
@@ -137,7 +138,8 @@ func Start(cfg Config, disk *Disk) (*Machine, error) {
 		}
 	}
 
-	m := &Machine{System: newSystem(cfg.Log), ClusterID: disk.Identity.ClusterID, host: cfg.Host, disk: disk, time: &logTime{clock: cfg.Clock}}
+	local := &localState{maxChildren: cmp.Or(cfg.MaxChildren, MaxChildren)}
+	m := &Machine{System: newSystem(cfg.Log), ClusterID: disk.Identity.ClusterID, host: cfg.Host, disk: disk, time: &logTime{clock: cfg.Clock}, local: local}
 	reach := disk.Reach()
 	m.durable.Store(&reach)
 	m.book.Store(disk.book)
@@ -183,8 +185,7 @@ func Start(cfg Config, disk *Disk) (*Machine, error) {
 		{&all.reaper, "reaper", &reaperActor{clock: m.time.now, afterFunc: cfg.Host.AfterFunc}},
 		{&all.store, "store", &storeActor{
 			store: disk.store, snapshots: disk.snapshots, early: disk.startupQueue(), audits: auditPoint{every: cfg.AuditEvery},
-			maxChildren: cmp.Or(cfg.MaxChildren, MaxChildren),
-			log:         cfg.Log, fatal: fatal,
+			shared: m.local, log: cfg.Log, fatal: fatal,
 		}},
 		{&all.raft, "raft", &raftActor{
 			node: node, clock: cfg.Clock, time: m.time, watch: clockWatch{log: cfg.Log}, log: cfg.Log, peers: peers, names: names, fatal: fatal,
@@ -313,6 +314,16 @@ func (m *Machine) IsReady() bool {
 	default:
 		return false
 	}
+}
+
+// ReadLocal reads a key from local state, on the goroutine of its caller. ok is false if
+// the store actor has to be asked.
+func (m *Machine) ReadLocal(path string) (reply *ReadReply, ok bool) {
+	view := m.local.view.Load()
+	if view == nil {
+		return nil, false
+	}
+	return m.local.read(view, path, func() *store.View { return view }), true
 }
 
 // LogTime is the time of the log, as far as this machine knows it: deadlines are moments

@@ -17,14 +17,6 @@ import (
 // a million keys with one deadline do not crowd out everything else.
 const maxExpiredPerRound = 1000
 
-// MaxChildren is how many children of a directory the store actor lists itself, if their
-// values have maxListed bytes at most. The reader of a larger one gets a view: listing it here
-// would delay all writes, and the whole answer would be in memory at once.
-const (
-	MaxChildren = 256
-	maxListed   = 1 << 20
-)
-
 // storeActor owns the state machine: it applies, answers, and tells the hub and
 // the reaper what has changed.
 type storeActor struct {
@@ -41,7 +33,8 @@ type storeActor struct {
 	audits    auditPoint
 	early     startupQueue
 
-	maxChildren int // of a directory that it lists itself
+	shared     *localState
+	localReads int // since the state has changed
 
 	to *pids
 
@@ -103,10 +96,14 @@ func (s *storeActor) local(ctx actor.Context, request Request) {
 	switch m := request.(type) {
 	case *Read:
 		s.read(ctx, m)
+		if s.localReads++; s.localReads == sharedAfter {
+			s.shared.view.Store(s.currentView())
+		}
 	case *status:
 		answer := m.known
 		answer.Members, answer.Removed, answer.HistoryLimit = s.store.Members(), s.store.Removed(), s.store.HistoryLimit()
 		answer.Version, answer.MaxMembers, answer.Counts = s.store.Version(), s.store.MaxMembers(), s.counts
+		answer.Counts.GetsSuccess, answer.Counts.GetsFail = s.shared.found.Load(), s.shared.failed.Load()
 		reply(ctx, m, &answer)
 	}
 }
@@ -121,7 +118,7 @@ func (s *storeActor) recovered(ctx actor.Context) {
 // apply applies a batch of entries. The hub gets the events before any caller is
 // answered: a watch that starts after an answer must not see that answer's event.
 func (s *storeActor) apply(ctx actor.Context, m *raftnode.Apply) {
-	s.view = nil
+	s.changes()
 	results := make([]store.Result, len(m.Entries))
 	var events []*tree.Event
 	members := false
@@ -168,7 +165,8 @@ func (s *storeActor) install(ctx actor.Context, m *install) {
 			"Look at the disk, then start it again; if that fails, wipe the data directory and let the machine join again",
 			"index", m.meta.GetIndex(), "error", err)
 	}
-	s.store, s.view = state, nil
+	s.changes()
+	s.store = state
 	s.log.Info("installed a snapshot of the leader", "index", m.meta.GetIndex())
 	ctx.Send(s.to.snapshotter, &snapshotInstalled{index: m.meta.GetIndex()})
 	ctx.Send(s.to.hub, &replaced{history: state.History()})
@@ -210,27 +208,17 @@ func (s *storeActor) sendDeadline(ctx actor.Context) {
 	}
 }
 
-func (s *storeActor) read(ctx actor.Context, m *Read) {
-	answer := &ReadReply{ID: m.ID, Index: s.store.Index()}
-	answer.Node, answer.Failure = s.store.Get(m.Path)
-	if answer.Node != nil && answer.Node.Dir {
-		answer.Children = s.store.Children(m.Path, "", s.maxChildren+1)
-		if len(answer.Children) > s.maxChildren || size(answer.Children) > maxListed {
-			answer.Children, answer.View = nil, s.currentView()
-		}
+// changes takes back the views of the state, which is about to change.
+func (s *storeActor) changes() {
+	s.view = nil
+	if s.localReads > 0 {
+		s.localReads = 0
+		s.shared.view.Store(nil)
 	}
-	if answer.Failure == nil {
-		s.counts.GetsSuccess++
-	} else {
-		s.counts.GetsFail++
-	}
-	reply(ctx, m, answer)
 }
 
-// size returns how many bytes the values of nodes have.
-func size(nodes []*tree.Node) (n int) {
-	for _, node := range nodes {
-		n += len(node.Value)
-	}
-	return n
+func (s *storeActor) read(ctx actor.Context, m *Read) {
+	answer := s.shared.read(s.store, m.Path, s.currentView)
+	answer.ID = m.ID
+	reply(ctx, m, answer)
 }

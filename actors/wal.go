@@ -1,6 +1,7 @@
 package actors
 
 import (
+	"runtime"
 	"sync/atomic"
 
 	"github.com/asynkron/protoactor-go/actor"
@@ -59,6 +60,8 @@ func (w *walActor) Receive(ctx actor.Context) {
 	case *segmentPrepared:
 		w.log.TakeSpare(m.spare)
 	case flush:
+		// Whoever is about to send more does so now. With nothing else to do this takes no time.
+		runtime.Gosched()
 		w.sync(ctx)
 	case *actor.Stopping:
 		if err := w.log.Close(); err != nil {

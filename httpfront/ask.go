@@ -26,8 +26,57 @@ func (x *Exchange) raftDeadline() time.Time {
 	return x.Deadline.Add(max(time.Second, x.server.cfg.RequestTimeout/10))
 }
 
-// ask sends a request that was begun with expect, and waits for its answer until the deadline.
-func ask[A actors.Answer](x *Exchange, to *actor.PID, message any, deadline time.Time) (answer A, err error) {
+// The handler goes on with one of these when what it has asked for has come.
+type (
+	proposed func(x *Exchange, reply *actors.Proposed) Answer
+	read     func(x *Exchange, reply *actors.ReadReply) Answer
+	synced   func(x *Exchange, err error) Answer
+)
+
+// ask sends a request that was begun with expect. The handler goes on with then, which is one
+// of the above, when the answer has come. Only a direct request does not wait for that.
+func (x *Exchange) ask(to *actor.PID, message any, deadline time.Time, then any) Answer {
+	if x.direct == nil {
+		return x.goOn(then, x.session.ask(to, message, deadline))
+	}
+	x.direct.then = then
+	x.session.send(to, message, deadline)
+	return nil
+}
+
+// have goes on with what is there already.
+func (x *Exchange) have(came actors.Answer, then any) Answer {
+	if x.direct == nil || isLight(came) {
+		return x.goOn(then, came)
+	}
+	x.direct.then = then
+	x.direct.conn.deliver(came)
+	return nil
+}
+
+// goOn calls then with what has come; nil: nothing came before the deadline.
+func (x *Exchange) goOn(then any, came actors.Answer) Answer {
+	switch then := then.(type) {
+	case proposed:
+		if came == nil { // it may take effect all the same
+			return then(x, &actors.Proposed{Err: raftnode.ErrUnknownOutcome})
+		}
+		return then(x, came.(*actors.Proposed))
+	case read:
+		if came == nil {
+			return then(x, &actors.ReadReply{Err: ErrNoAnswer})
+		}
+		return then(x, came.(*actors.ReadReply))
+	default:
+		if came == nil {
+			return then.(synced)(x, ErrNoAnswer)
+		}
+		return then.(synced)(x, came.(*actors.Synced).Err)
+	}
+}
+
+// wait sends a request that was begun with expect, and waits for its answer until the deadline.
+func wait[A actors.Answer](x *Exchange, to *actor.PID, message any, deadline time.Time) (answer A, err error) {
 	a := x.session.ask(to, message, deadline)
 	if a == nil {
 		return answer, ErrNoAnswer
@@ -37,16 +86,18 @@ func ask[A actors.Answer](x *Exchange, to *actor.PID, message any, deadline time
 
 // change requests a change. If no answer comes, the change may take effect all the same.
 func (x *Exchange) change(message any) *actors.Proposed {
-	reply, err := ask[*actors.Proposed](x, x.server.machine.Raft, message, x.raftDeadline())
+	reply, err := wait[*actors.Proposed](x, x.server.machine.Raft, message, x.raftDeadline())
 	if err != nil {
 		return &actors.Proposed{Err: raftnode.ErrUnknownOutcome}
 	}
 	return reply
 }
 
-// Propose proposes a command, encoded by [store.Encode], and waits until it is applied.
-func (x *Exchange) Propose(command []byte) *actors.Proposed {
-	return x.change(&actors.Propose{ID: x.session.expect(), ReplyTo: x.session.pid, Command: command})
+// Propose proposes a command, encoded by [store.Encode]. then makes the answer when it is
+// applied, or has failed. The handler returns what Propose returns.
+func (x *Exchange) Propose(command []byte, then func(x *Exchange, reply *actors.Proposed) Answer) Answer {
+	message := &actors.Propose{ID: x.session.expect(), ReplyTo: x.session.pid, Command: command}
+	return x.ask(x.server.machine.Raft, message, x.raftDeadline(), proposed(then))
 }
 
 // Join adds a member, or updates its name, URLs and commands.
@@ -59,17 +110,25 @@ func (x *Exchange) Leave(member uint64) *actors.Proposed {
 	return x.change(&actors.Leave{ID: x.session.expect(), ReplyTo: x.session.pid, Member: member})
 }
 
-// Read reads a key, from local state or linearizably.
-func (x *Exchange) Read(path string, local bool) *actors.ReadReply {
+// Read reads a key, from local state or linearizably. then makes the answer of what is there.
+// The handler returns what Read returns.
+func (x *Exchange) Read(path string, local bool, then func(x *Exchange, reply *actors.ReadReply) Answer) Answer {
 	of, deadline := x.server.machine.Raft, x.raftDeadline()
 	if local {
+		if reply, ok := x.server.machine.ReadLocal(path); ok {
+			return x.have(reply, read(then))
+		}
 		of, deadline = x.server.machine.Store, x.Deadline
 	}
-	reply, err := ask[*actors.ReadReply](x, of, &actors.Read{ID: x.session.expect(), ReplyTo: x.session.pid, Path: path}, deadline)
-	if err != nil {
-		return &actors.ReadReply{Err: err}
-	}
-	return reply
+	message := &actors.Read{ID: x.session.expect(), ReplyTo: x.session.pid, Path: path}
+	return x.ask(of, message, deadline, read(then))
+}
+
+// AfterSync goes on with then when local state has every write that was acknowledged before the
+// call, or with an error. The handler returns what AfterSync returns.
+func (x *Exchange) AfterSync(then func(x *Exchange, err error) Answer) Answer {
+	message := &actors.Sync{ID: x.session.expect(), ReplyTo: x.session.pid}
+	return x.ask(x.server.machine.Raft, message, x.raftDeadline(), synced(then))
 }
 
 // Sync waits until local state has every write that was acknowledged before the call.
@@ -77,7 +136,7 @@ func (x *Exchange) Sync() error { return x.SyncUntil(x.raftDeadline()) }
 
 // SyncUntil is Sync with a deadline, which may come before the timeout of the raft core.
 func (x *Exchange) SyncUntil(deadline time.Time) error {
-	reply, err := ask[*actors.Synced](x, x.server.machine.Raft, &actors.Sync{ID: x.session.expect(), ReplyTo: x.session.pid}, deadline)
+	reply, err := wait[*actors.Synced](x, x.server.machine.Raft, &actors.Sync{ID: x.session.expect(), ReplyTo: x.session.pid}, deadline)
 	if err != nil {
 		return err
 	}
@@ -86,7 +145,7 @@ func (x *Exchange) SyncUntil(deadline time.Time) error {
 
 // Freeze returns a view of the state as it is on this machine.
 func (x *Exchange) Freeze() (*store.View, error) {
-	reply, err := ask[*actors.Frozen](x, x.server.machine.Store, &actors.Freeze{ID: x.session.expect(), ReplyTo: x.session.pid}, x.Deadline)
+	reply, err := wait[*actors.Frozen](x, x.server.machine.Store, &actors.Freeze{ID: x.session.expect(), ReplyTo: x.session.pid}, x.Deadline)
 	if err != nil {
 		return nil, err
 	}
@@ -95,7 +154,7 @@ func (x *Exchange) Freeze() (*store.View, error) {
 
 // Status returns a summary of this machine, from local knowledge.
 func (x *Exchange) Status() (*actors.StatusReply, error) {
-	reply, err := ask[*actors.StatusReply](x, x.server.machine.Raft, &actors.Status{ID: x.session.expect(), ReplyTo: x.session.pid}, x.Deadline)
+	reply, err := wait[*actors.StatusReply](x, x.server.machine.Raft, &actors.Status{ID: x.session.expect(), ReplyTo: x.session.pid}, x.Deadline)
 	if err != nil {
 		return nil, err
 	}
@@ -104,7 +163,7 @@ func (x *Exchange) Status() (*actors.StatusReply, error) {
 
 // Leader returns the ID of the leader, as far as this machine knows; 0 if it knows of none.
 func (x *Exchange) Leader() (uint64, error) {
-	reply, err := ask[*actors.LeaderReply](x, x.server.machine.Raft, &actors.AskLeader{ID: x.session.expect(), ReplyTo: x.session.pid}, x.Deadline)
+	reply, err := wait[*actors.LeaderReply](x, x.server.machine.Raft, &actors.AskLeader{ID: x.session.expect(), ReplyTo: x.session.pid}, x.Deadline)
 	if err != nil {
 		return 0, err
 	}

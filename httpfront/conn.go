@@ -18,11 +18,16 @@ type connListener struct {
 }
 
 func (a connListener) Accept() (net.Conn, error) {
-	c, err := a.Listener.Accept()
-	if err != nil {
-		return nil, err
+	for {
+		accepted, err := a.Listener.Accept()
+		if err != nil {
+			return nil, err
+		}
+		c := &conn{Conn: accepted.(*listen.Conn), server: a.server}
+		if !c.parkNew() {
+			return c, nil
+		}
 	}
-	return &conn{Conn: c.(*listen.Conn), server: a.server}, nil
 }
 
 // conn is a client's connection. It adds to that of the port its session, a buffer for bytes
@@ -35,6 +40,9 @@ type conn struct {
 	place *place // since it was parked; nil: it was not
 
 	readAhead   []byte // read ahead; Read returns it first
+	failed      error  // and then this
+	more        bool   // all that was asked for was read, so there may be more
+	validHost   string // the host of its last direct request
 	gotLine     bool   // a line has arrived since the last request: an error is not in the request line
 	drained     bool   // Read gets nothing new, so that a buffered reader above returns only what it has
 	chunked     bool   // a chunked body is being read
@@ -51,19 +59,21 @@ func (c *conn) Read(p []byte) (int, error) {
 	if !c.drained {
 		c.place.beforeRead()
 	}
-	if len(c.readAhead) > 0 {
-		n := copy(p, c.readAhead)
+	n, err := 0, error(nil)
+	switch {
+	case c.chunked && c.unread <= 0:
+		return 0, errChunks
+	case len(c.readAhead) > 0:
+		n = copy(p, c.readAhead)
 		c.readAhead = c.readAhead[n:]
 		c.SetIdle(false)
-		return n, nil
-	}
-	if c.drained {
+	case c.drained:
 		return 0, errDrained
+	case c.failed != nil:
+		return 0, c.failed
+	default:
+		n, err = c.Conn.Read(p)
 	}
-	if c.chunked && c.unread <= 0 {
-		return 0, errChunks
-	}
-	n, err := c.Conn.Read(p)
 	if c.shortened {
 		if err = c.endWait(n, err); err != nil {
 			return n, err

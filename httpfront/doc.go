@@ -9,9 +9,9 @@
 // It promises that
 //   - every request gets exactly one answer, a bad one an error in the JSON shape of
 //     the API, and nothing is applied after such an error;
-//   - a watch that waits, and a connection that waits for its next request for longer than a
-//     second, cost no goroutine and no buffers where the system has a poller; a watch gives its
-//     connection back to keep-alive after the answer, and is gone when its client is;
+//   - a connection that waits, for a request or for the event of a watch, costs no goroutine and
+//     no buffers where the system has a poller; a watch gives its connection back to keep-alive
+//     after the answer, and is gone when its client is;
 //   - whatever a client controls has a limit.
 //
 // # The life of a connection
@@ -19,14 +19,15 @@
 // Every connection of the port (see package listen) is wrapped in a conn, which gets a
 // session when its first request needs one. With TLS the first Read does the handshake; what
 // is said here of reads and deadlines holds for both.
-// fasthttp parses the header of a request and calls the handler. That reads the body to
-// its end, in memory that grows with what arrives, or ends the connection; it sends one
-// message and waits for the session actor to receive the answer. A session therefore has
-// one request in flight at a time.
+// It is parked (see park.go) until the poller of the port says that something has arrived. If that
+// is a whole request, and its route is direct, it is served on the spot (see direct.go): the
+// handler sends one message, and when the session actor receives the answer, it goes on with the
+// handler and writes what that returns, without waiting. A session therefore has one
+// request in flight at a time.
 //
-// A watch hijacks the connection from fasthttp, because a handler that waits cannot see
-// that its client has gone. Fasthttp closes what it lets go of: then the connection is parked
-// (see park.go), and the poller of the port says when its client has sent something or has gone.
-// When the session actor receives the event, it writes the answer without waiting; only if
-// the socket is full a goroutine goes on. Then the connection is parked until its next request.
+// Everything else is served by fasthttp, on a goroutine: it parses the header and calls the handler,
+// the body is read to its end, in memory that grows with what arrives, and the handler waits for
+// the session actor to receive the answer. A watch hijacks the connection from fasthttp,
+// because a handler that waits cannot see that its client has gone. Fasthttp closes what it lets go
+// of: then the connection is parked.
 package httpfront

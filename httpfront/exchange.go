@@ -14,12 +14,12 @@ import (
 // it. An API is built on it, on [Route] and on [Answer]:
 //
 //   - parse: Path, Slash, [Exchange.Key], [Exchange.Form], Body, [Exchange.Header];
-//   - ask: [Exchange.Read], [Exchange.Propose] and the others in ask.go, each of which waits
-//     for its answer, until a deadline;
+//   - ask: [Exchange.Read], [Exchange.Propose] and the others in ask.go, each of which has
+//     a deadline for its answer;
 //   - park: [Exchange.Watch].
 //
-// It is valid only during the call of its handler; what renders the answer of a watch later
-// must not keep it.
+// It is valid until the request is answered, or its connection is parked for a watch; what renders
+// the answer of a watch later must not keep it.
 type Exchange struct {
 	// Path is clean. Slash means that the client wrote it with a slash at its end.
 	Path  string
@@ -27,19 +27,22 @@ type Exchange struct {
 	// Key is the part of the path below that of the route: "/v1/keys/a" below "/v1/keys" is
 	// "/a", and "/v1/keys" itself is "/".
 	Key string
-	// Body is the whole body.
+	// Body is the whole body. Unlike Path and Key, and like what Form returns, it is only valid as
+	// long as the exchange.
 	Body string
 	// Deadline is when the request times out. A watch waits for its event without one.
 	Deadline time.Time
 
 	query   string
+	fields  [4]Field // room for a form
 	ctx     *fasthttp.RequestCtx
 	server  *Server
 	session *session // nil until Start
+	direct  *direct  // nil: fasthttp serves the request
 }
 
-// Handler answers a request. It returns nil if the request has been answered already, or its
-// connection was hijacked for a watch.
+// Handler answers a request. It returns nil if the request has been answered already, or is
+// answered later, see [Exchange.Read] and [Exchange.Watch].
 type Handler func(x *Exchange) Answer
 
 // Header returns the header of the request.
@@ -48,9 +51,10 @@ func (x *Exchange) Header() *fasthttp.RequestHeader { return &x.ctx.Request.Head
 // Plain reports whether the request has neither a query nor a body, so that its form is empty.
 func (x *Exchange) Plain() bool { return x.query == "" && x.Body == "" }
 
-// Form returns the parameters of the request. The error is in the shape of the API.
+// Form returns the parameters of the request, which are valid as long as the exchange. The
+// error is in the shape of the API.
 func (x *Exchange) Form() (Form, *Error) {
-	f, err := readForm(&x.ctx.Request.Header, x.Body, x.query)
+	f, err := readForm(x.fields[:0], &x.ctx.Request.Header, x.Body, x.query)
 	if err != nil {
 		return nil, NewError(apierror.InvalidForm, err.Error())
 	}

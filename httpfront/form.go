@@ -39,17 +39,16 @@ func (f Form) Get(name string) (value string, ok bool) {
 	return "", false
 }
 
-// readForm collects the parameters of a request. Whatever it cannot read whole is an
+// readForm appends to f the parameters of a request. Whatever it cannot read whole is an
 // error that names it: to drop a condition or a time to live would make it a different
 // request.
-func readForm(header *fasthttp.RequestHeader, body, query string) (Form, error) {
-	var f Form
+func readForm(f Form, header *fasthttp.RequestHeader, body, query string) (Form, error) {
 	if body != "" {
 		if coding := header.ContentEncoding(); len(coding) > 0 && !bytes.EqualFold(coding, []byte("identity")) {
 			return nil, fmt.Errorf("a body in Content-Encoding %s is not understood", quoted(string(coding)))
 		}
 		var err error
-		if f, err = readFields(string(header.ContentType()), body); err != nil {
+		if f, err = readFields(f, header.ContentType(), body); err != nil {
 			return nil, err
 		}
 	}
@@ -59,19 +58,19 @@ func readForm(header *fasthttp.RequestHeader, body, query string) (Form, error) 
 // TypeForm is the type of the bodies that curl and nearly all clients send.
 const TypeForm = "application/x-www-form-urlencoded"
 
-func readFields(contentType, body string) (Form, error) {
-	mediaType, boundary := contentType, ""
-	if contentType != TypeForm { // not worth parsing
+func readFields(f Form, contentType []byte, body string) (Form, error) {
+	mediaType, boundary := TypeForm, ""
+	if string(contentType) != TypeForm { // not worth parsing
 		var params map[string]string
 		var err error
-		if mediaType, params, err = mime.ParseMediaType(contentType); err != nil {
-			mediaType = contentType
+		if mediaType, params, err = mime.ParseMediaType(string(contentType)); err != nil {
+			mediaType = string(contentType)
 		}
 		boundary = params["boundary"]
 	}
 	switch mediaType {
 	case TypeForm:
-		return appendPairs(nil, body)
+		return appendPairs(f, body)
 	case "multipart/form-data":
 		return readMultipart(multipart.NewReader(strings.NewReader(body), boundary))
 	case "":

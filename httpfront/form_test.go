@@ -28,7 +28,7 @@ func readTestForm(contentType, body, query string) (Form, error) {
 	if contentType != "" {
 		header.SetContentType(contentType)
 	}
-	return readForm(&header, body, query)
+	return readForm(nil, &header, body, query)
 }
 
 func TestReadForm(t *testing.T) {
@@ -128,11 +128,11 @@ func TestCompressedForm(t *testing.T) {
 	var header fasthttp.RequestHeader
 	header.SetContentType(TypeForm)
 	header.SetContentEncoding("gzip")
-	if f, err := readForm(&header, "value=1", ""); err == nil || !strings.Contains(err.Error(), `"gzip"`) {
+	if f, err := readForm(nil, &header, "value=1", ""); err == nil || !strings.Contains(err.Error(), `"gzip"`) {
 		t.Errorf("got %q, %v", f, err)
 	}
 	header.SetContentEncoding("Identity")
-	if f, err := readForm(&header, "value=1", ""); err != nil || len(f) != 1 {
+	if f, err := readForm(nil, &header, "value=1", ""); err != nil || len(f) != 1 {
 		t.Errorf("got %q, %v", f, err)
 	}
 }
@@ -184,7 +184,7 @@ func FuzzForm(f *testing.F) {
 			t.Fatal("cannot write a multipart body")
 		}
 		sent := Form{{"value", body}, {"ttl", query}}
-		if got, err := readFields(w.FormDataContentType(), b.String()); err != nil || !slices.Equal(got, sent) {
+		if got, err := readFields(nil, []byte(w.FormDataContentType()), b.String()); err != nil || !slices.Equal(got, sent) {
 			t.Errorf("multipart: got %q, %v, want %q", got, err, sent)
 		}
 	})

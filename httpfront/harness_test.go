@@ -21,6 +21,10 @@ func TestMain(m *testing.M) { fronttest.Main(m) }
 func clientRoutes(clock *fronttest.Clock) []httpfront.Route {
 	return slices.Concat(v1.Routes(v1.Config{}), ops.Routes(ops.Config{Version: "v9", Clock: clock.Read}), peerfront.Misdirected(), []httpfront.Route{
 		{Path: "/panics", Methods: httpfront.Get(func(*httpfront.Exchange) httpfront.Answer { panic("it is broken") })},
+		{Path: "/panics/directly", Direct: true, Methods: httpfront.Get(func(*httpfront.Exchange) httpfront.Answer { panic("it is broken") })},
+		{Path: "/panics/later", Direct: true, Methods: httpfront.Get(func(x *httpfront.Exchange) httpfront.Answer {
+			return x.AfterSync(func(*httpfront.Exchange, error) httpfront.Answer { panic("it is broken") })
+		})},
 	})
 }
 

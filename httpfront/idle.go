@@ -10,7 +10,8 @@ import (
 type idleConns struct {
 	mu          sync.Mutex
 	first, last *conn
-	timer       *time.Timer // runs while there are any
+	timer       *time.Timer
+	runs        bool // the timer does, as long as there are any, and perhaps a little longer
 	closed      bool
 }
 
@@ -24,7 +25,9 @@ func (l *idleConns) add(c *conn) bool {
 	c.idleSince, c.idlePrev = time.Now(), l.last
 	if l.last == nil {
 		l.first = c
-		l.wake(idleTimeout)
+		if !l.runs {
+			l.wake(idleTimeout)
+		}
 	} else {
 		l.last.idleNext = c
 	}
@@ -71,6 +74,7 @@ func (l *idleConns) drop(c *conn) {
 }
 
 func (l *idleConns) wake(in time.Duration) {
+	l.runs = true
 	if l.timer == nil {
 		l.timer = time.AfterFunc(in, l.expire)
 		return
@@ -89,6 +93,7 @@ func (l *idleConns) expire() {
 func (l *idleConns) overdue(since time.Time) (all []*conn) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	l.runs = false
 	for l.first != nil && !l.first.idleSince.After(since) {
 		all = append(all, l.first)
 		l.drop(l.first)

@@ -119,18 +119,21 @@ func TestHandlerPanics(t *testing.T) { inAllModes(t, testHandlerPanics) }
 
 func testHandlerPanics(t *testing.T, serve server) {
 	s := serve(t)
-	c, beside := s.Dial(), s.Dial()
-	c.Set("/a", "value=1")
-	r := c.Get("/panics")
-	fronttest.Check(t, r, 500, `{"errorCode":300,"message":"Raft Internal Error","cause":"internal error"}`)
-	if !r.Close {
-		t.Error("the answer does not say that the connection ends")
-	}
-	c.WantClosed()
-	log := s.Log.Take()
-	for _, part := range []string{"panic in the handler", "panic=\"it is broken\"", "uri=/panics", "method=GET", "stack="} {
-		if !strings.Contains(log, part) {
-			t.Errorf("the log lacks %q:\n%s", part, log)
+	beside := s.Dial()
+	beside.Set("/a", "value=1")
+	for _, path := range []string{"/panics", "/panics/directly", "/panics/later"} {
+		c := s.Dial()
+		r := c.Get(path)
+		fronttest.Check(t, r, 500, `{"errorCode":300,"message":"Raft Internal Error","cause":"internal error"}`)
+		if !r.Close {
+			t.Errorf("the answer to %s does not say that the connection ends", path)
+		}
+		c.WantClosed()
+		log := s.Log.Take()
+		for _, part := range []string{"panic in the handler", "panic=\"it is broken\"", "uri=" + path, "method=GET", "stack="} {
+			if !strings.Contains(log, part) {
+				t.Errorf("the log lacks %q:\n%s", part, log)
+			}
 		}
 	}
 	fronttest.Check(t, beside.Get("/version"), 200, "etcd v9")

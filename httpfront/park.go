@@ -5,18 +5,19 @@ import (
 	"io"
 	"net/http"
 	"os"
+	"strconv"
 	"sync"
 	"time"
 
 	"etcd/actors"
 )
 
-// A connection on which nobody reads is parked: fasthttp has let go of it, so it has no goroutine
-// and no buffers, and the poller says when something arrives. It is parked for a watch until its
-// event, and between two requests if the next does not come at once.
+// A connection on which nobody reads is parked: it has no goroutine and no buffers, and the poller
+// says when something arrives. It is parked for a watch until its event, and for its next request:
+// at once, or, if fasthttp serves it, when that does not come at once.
 
 const (
-	// parkAfter is how long the goroutine of a connection waits for the next request.
+	// parkAfter is how long a goroutine of fasthttp waits for the next request.
 	parkAfter = time.Second
 	// maxReadAhead bounds the bytes that a client may send while its watch waits. They have to
 	// be read, because only that shows that the client has gone; more end the connection.
@@ -28,6 +29,8 @@ type phase uint8
 
 const (
 	serving   phase = iota // fasthttp reads requests and answers them
+	handling               // a part of the handler of a direct request runs, or its answer is being written
+	waiting                // a direct request waits for what it has asked for
 	watching               // parked until the event of its watch
 	answering              // somebody writes that
 	idle                   // parked until the next request
@@ -43,10 +46,12 @@ type parking struct {
 	mu       sync.Mutex
 	phase    phase
 	armed    bool // the poller is going to call Readable
-	readable bool // it has, while the event was written
+	readable bool // it has, while an answer was written
 	counted  bool // in Server.unserved
 	watch    *parkedWatch
-	reply    *actors.WatchReply // the event; nil: it has not come
+	inFlight *direct       // while waiting
+	reply    actors.Answer // the event, or what a direct request has asked for; nil: it has not come
+	lost     bool          // what a direct request has asked for has not come in time
 
 	idleSince          time.Time
 	idlePrev, idleNext *conn // in Server.idles
@@ -88,6 +93,9 @@ func (c *conn) Close() error {
 		c.parkForWatch()
 		return nil
 	case idle:
+		if c.SetDeadline(time.Time{}) != nil { // those of fasthttp would hold for TryRead and TryWrite
+			break
+		}
 		c.mu.Lock()
 		parked := c.beIdleParked()
 		c.mu.Unlock()
@@ -146,33 +154,42 @@ func (c *conn) beIdleParked() bool {
 	c.phase = idle
 	c.SetIdle(true)
 	c.uncount()
-	return c.arm() == nil
+	arrived, err := c.arm()
+	if arrived && c.server.idles.take(c) {
+		c.phase, c.readable = handling, false
+		go c.serveDirectly()
+	}
+	return err == nil
 }
 
-// arm has Readable called. The caller holds mu.
-func (c *conn) arm() error {
+// arm has Readable called, unless something may have arrived. The caller holds mu.
+func (c *conn) arm() (arrived bool, err error) {
 	if c.armed {
-		return nil
+		return false, nil
 	}
-	c.armed = true
-	return c.server.poller.Arm(c.Conn, c)
+	arrived, err = c.server.poller.Arm(c.Conn, c)
+	c.armed = !arrived && err == nil
+	return arrived, err
 }
 
 // Readable implements [listen.Readable].
 func (c *conn) Readable() {
 	c.mu.Lock()
-	defer c.mu.Unlock()
 	c.armed = false
 	switch c.phase {
 	case watching:
 		c.readWhileWatching()
-	case answering:
+	case handling, waiting, answering:
 		c.readable = true
 	case idle:
 		if c.server.idles.take(c) { // otherwise the server stops, and ends it
-			c.serve()
+			c.phase, c.readable = handling, false
+			c.mu.Unlock()
+			c.serveDirectly()
+			return
 		}
 	}
+	c.mu.Unlock()
 }
 
 // serve has fasthttp serve the connection again, as soon as there is a place. The caller holds mu.
@@ -203,8 +220,8 @@ func (c *conn) readWhileWatching() {
 		n, err := c.TryRead(buf[:])
 		c.readAhead = append(c.readAhead, buf[:n]...)
 		if err == nil && n == 0 {
-			err = c.arm()
-			if err == nil {
+			var arrived bool
+			if arrived, err = c.arm(); err == nil && !arrived {
 				return
 			}
 		}
@@ -220,5 +237,5 @@ func (c *conn) readWhileWatching() {
 
 // tooMuchAhead is the answer to a client that sends too much behind its watch.
 func tooMuchAhead() *Error {
-	return HTTPError(http.StatusBadRequest, "more than 4096 bytes sent behind a waiting watch")
+	return HTTPError(http.StatusBadRequest, "more than "+strconv.Itoa(maxReadAhead)+" bytes sent behind a waiting watch")
 }

@@ -25,6 +25,9 @@ type Route struct {
 	Methods map[string]Handler
 	// Early routes are also served before there is a machine.
 	Early bool
+	// Direct routes have handlers that do not wait: all they ask for are Read, Propose, AfterSync
+	// and Watch, whose results they return. So they need no goroutine, see direct.go.
+	Direct bool
 }
 
 // Get returns the methods of a route that can only be read.
@@ -76,15 +79,24 @@ func (s *Server) answer(ctx *fasthttp.RequestCtx) Answer {
 		return NewError(apierror.InvalidField, err.Error())
 	}
 	x := &Exchange{ctx: ctx, server: s, Deadline: time.Now().Add(s.cfg.RequestTimeout), Path: clean, Slash: slash, query: query, Body: body}
+	route := s.findRoute(x)
+	if route == nil {
+		return NotFound(x)
+	}
+	return route.serve(x)
+}
+
+// findRoute returns the route of a request, and sets its key; nil: there is none.
+func (s *Server) findRoute(x *Exchange) *Route {
 	for i := range s.routes {
 		route := &s.routes[i]
-		key, ok := trimRoute(clean, route.Path)
+		key, ok := trimRoute(x.Path, route.Path)
 		if ok && (route.Tree || key == "/") {
 			x.Key = key
-			return route.serve(x)
+			return route
 		}
 	}
-	return NotFound(x)
+	return nil
 }
 
 // NotFound is the answer if there is nothing at the path of a request.

@@ -88,7 +88,6 @@ type Server struct {
 	root     *actor.RootContext
 	mailbox  actor.MailboxProducer
 
-	dispatcher actor.Dispatcher
 	supervisor actor.SupervisorStrategy
 
 	port     *listen.Port
@@ -100,7 +99,8 @@ type Server struct {
 	renders  chan struct{}  // a semaphore: the goroutines that are rendering a piece
 	poller   listen.Poller  // of the connections that are parked
 	idles    idleConns      // those of them that wait for a request
-	waking   waking         // those whose request has arrived
+	waking   waking         // those whose request has arrived, and is not direct
+	directs  sync.Pool      // *direct
 	unserved sync.WaitGroup // connections in use that fasthttp does not count: they are parked for a watch, or were parked
 	rendered atomic.Pointer[rendered]
 }
@@ -114,19 +114,17 @@ func New(cfg Config, routes []Route) *Server {
 		cfg.MaxPending = 0
 	}
 	s := &Server{
-		cfg:      cfg,
-		log:      cfg.Log,
-		routes:   routes,
-		pages:    newPagePolicy(&cfg),
-		attached: make(chan struct{}),
-		stopped:  make(chan struct{}),
-		// Sessions only pass an answer on, or write it without waiting, so they do it on the
-		// goroutine of its sender.
-		dispatcher: actor.NewSynchronizedDispatcher(1),
+		cfg:        cfg,
+		log:        cfg.Log,
+		routes:     routes,
+		pages:      newPagePolicy(&cfg),
+		attached:   make(chan struct{}),
+		stopped:    make(chan struct{}),
 		supervisor: actors.StopOnPanic(cfg.Log),
 		bodies:     bodyMemory{limit: cfg.MaxBodyMemory},
 		views:      make(chan struct{}, maxViews),
 		renders:    make(chan struct{}, max(1, runtime.GOMAXPROCS(0)/2)),
+		directs:    sync.Pool{New: func() any { return newDirect() }},
 	}
 	s.waking = waking{free: maxWaking, serve: func(c *conn) {
 		c.beIdle()
@@ -174,7 +172,9 @@ func (s *Server) Attach(machine *actors.Machine) {
 	}
 	sessions := machine.Kind(kind)
 	sessions.Untimed = true // they only pass an answer on
-	s.machine, s.root, s.mailbox = machine, machine.System.Root, sessions.Mailbox()
+	// Sessions only pass an answer on, or write it without waiting, so they do it on the
+	// goroutine of its sender.
+	s.machine, s.root, s.mailbox = machine, machine.System.Root, sessions.Inline()
 	close(s.attached)
 }
 

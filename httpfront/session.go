@@ -9,8 +9,8 @@ import (
 	"etcd/actors"
 )
 
-// session is the actor of one connection. It receives the answers to its requests;
-// the goroutine that serves the connection waits for them.
+// session is the actor of one connection. It receives the answers to its requests, and goes on
+// with those that are direct; for others a goroutine waits.
 //
 // Its messages are handled on the goroutine of their sender, so Receive does nothing
 // that could block.
@@ -20,19 +20,19 @@ type session struct {
 	pid    *actor.PID
 
 	expected atomic.Uint64      // ID of the request in flight; 0: none
-	answers  chan actors.Answer // holds the answer to the request in flight; nil: none came in time
+	direct   bool               // the answer is for a direct request
+	answers  chan actors.Answer // holds the answer to any other, or nil if none came in time; made when it is needed
 	timer    waitTimer          // the timeout of that answer
 }
 
 // sessionOf returns the session of a connection, and starts one if it has none.
 func (s *Server) sessionOf(c *conn) *session {
 	if c.session == nil {
-		session := &session{server: s, conn: c, answers: make(chan actors.Answer, 1)}
+		session := &session{server: s, conn: c}
 		session.timer.onFire = session.onTimeout
 		session.pid = s.root.Spawn(actor.PropsFromProducer(
 			func() actor.Actor { return session },
 			actor.WithMailbox(s.mailbox),
-			actor.WithDispatcher(s.dispatcher),
 			actor.WithGuardian(s.supervisor),
 		))
 		c.session = session
@@ -55,8 +55,13 @@ func (s *session) Receive(ctx actor.Context) {
 	if !ok || !s.expected.CompareAndSwap(answer.Answers(), 0) {
 		return
 	}
-	if reply, ok := answer.(*actors.WatchReply); ok {
-		s.conn.deliver(reply)
+	s.pass(answer)
+}
+
+// pass passes the answer to the request in flight on; nil: none came in time.
+func (s *session) pass(answer actors.Answer) {
+	if _, event := answer.(*actors.WatchReply); event || s.direct {
+		s.conn.deliver(answer)
 		return
 	}
 	s.answers <- answer
@@ -70,9 +75,12 @@ func (s *session) expect() uint64 {
 }
 
 // ask sends a request that was begun with expect and waits for its answer; nil if none
-// comes before the deadline. All waits of a session are here, except that of a watch for
-// its event.
+// comes before the deadline. It is the one place where a goroutine waits for an actor.
 func (s *session) ask(to *actor.PID, message any, deadline time.Time) actors.Answer {
+	s.direct = false
+	if s.answers == nil {
+		s.answers = make(chan actors.Answer, 1)
+	}
 	s.timer.begin(s.expected.Load(), deadline)
 	s.server.root.Send(to, message)
 	answer := <-s.answers
@@ -80,9 +88,17 @@ func (s *session) ask(to *actor.PID, message any, deadline time.Time) actors.Ans
 	return answer
 }
 
+// send sends the request of a direct one, that was begun with expect. Its answer, or nil if
+// none comes before the deadline, goes to the connection.
+func (s *session) send(to *actor.PID, message any, deadline time.Time) {
+	s.direct = true
+	s.timer.begin(s.expected.Load(), deadline)
+	s.server.root.Send(to, message)
+}
+
 // onTimeout ends a wait whose deadline has passed, unless the answer is about to be passed on.
 func (s *session) onTimeout() {
 	if id, over := s.timer.fired(); over && s.expected.CompareAndSwap(id, 0) {
-		s.answers <- nil
+		s.pass(nil)
 	}
 }

@@ -35,12 +35,16 @@ type parkedWatch struct {
 // event comes, of which the renderer makes the answer. The handler returns what Watch returns.
 func (x *Exchange) Watch(w watch.Watcher, renderer EventRenderer) Answer {
 	s, ctx, c := x.session, x.ctx, x.session.conn
-	c.beginWatch(&parkedWatch{
+	parked := &parkedWatch{
 		renderer:  renderer,
 		headers:   s.server.pages.headers(&ctx.Request.Header),
 		keepAlive: !wantsClose(&ctx.Request.Header) && ctx.Request.Header.IsHTTP11(),
-	})
+	}
+	c.beginWatch(parked)
 	s.server.root.Send(s.server.machine.Hub, &actors.Watch{ReplyTo: s.pid, Subscriber: s.expect(), Watcher: w})
+	if x.direct != nil {
+		return nil
+	}
 	ctx.HijackSetNoResponse(true)
 	ctx.Hijack(func(hijacked net.Conn) {
 		if err := c.reclaim(hijacked); err != nil {
@@ -61,17 +65,24 @@ func (c *conn) beginWatch(w *parkedWatch) {
 	c.count()
 }
 
-// deliver takes the event of the watch. It does not block.
-func (c *conn) deliver(reply *actors.WatchReply) {
+// deliver takes the event of the watch, or what a direct request has asked for; nil: it has not
+// come in time. It does not block.
+func (c *conn) deliver(reply actors.Answer) {
 	c.mu.Lock()
-	c.reply = reply
-	parked := c.phase == watching
-	if parked {
+	c.reply, c.lost = reply, reply == nil
+	before := c.phase
+	switch before {
+	case watching:
 		c.phase = answering
+	case waiting:
+		c.phase = handling
 	}
 	c.mu.Unlock()
-	if parked {
+	switch before {
+	case watching:
 		c.answer()
+	case waiting:
+		c.inFlight.resume()
 	}
 }
 
@@ -119,7 +130,7 @@ func (c *conn) renderAnswer() (data []byte, keepAlive bool) {
 		return appendAnswer(tooMuchAhead(), w.headers, false), false
 	}
 	keepAlive = w.keepAlive && !c.server.stopping.Load()
-	return c.server.renderEvent(w, c.reply.Deliveries[0], keepAlive), keepAlive
+	return c.server.renderEvent(w, c.reply.(*actors.WatchReply).Deliveries[0], keepAlive), keepAlive
 }
 
 // rendered is an answer that was rendered for one watch, and is the same for others.

@@ -31,6 +31,8 @@ type Conn struct {
 	host    netip.Prefix
 	closing sync.Once
 
+	descriptor *descriptor // nil: it has TLS, or cannot be used without waiting
+
 	polled bool   // it is known to an epoll, by fd
 	fd     int    // its descriptor then
 	peeked *peek  // what was read ahead, see [Peeks]; nil: nothing

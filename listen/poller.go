@@ -9,10 +9,11 @@ type Readable interface {
 // Poller tells when connections that nobody reads can be read, where the system allows that
 // without a goroutine for each of them.
 type Poller interface {
-	// Arm has Readable called once, as soon as c can be read or its client has gone; soon, if
-	// that is so already. Whoever arms c again has read it since, and what its TLS has read
+	// Arm has Readable called once, as soon as something arrives on c or its client goes. If
+	// that may have happened since the last call, arrived is true and Readable is not called.
+	// Whoever arms c has read all that had arrived before the last call; what its TLS has read
 	// ahead does not count: see [Conn.TryRead].
-	Arm(c *Conn, r Readable) error
+	Arm(c *Conn, r Readable) (arrived bool, err error)
 	// Forget is called before a connection that may be armed is closed. A call of Readable may
 	// be under way.
 	Forget(c *Conn)
@@ -33,7 +34,7 @@ type peek struct {
 }
 
 // Arm implements [Poller].
-func (Peeks) Arm(c *Conn, r Readable) error {
+func (Peeks) Arm(c *Conn, r Readable) (arrived bool, err error) {
 	p := &peek{done: make(chan struct{})}
 	c.peeked = p
 	go func() {
@@ -41,7 +42,7 @@ func (Peeks) Arm(c *Conn, r Readable) error {
 		close(p.done)
 		r.Readable()
 	}()
-	return nil
+	return false, nil
 }
 
 // Forget implements [Poller]. The goroutine ends when the connection is closed.

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"runtime"
 	"sync"
 	"syscall"
 
@@ -13,34 +14,81 @@ import (
 // readiness is how many connections are taken from the kernel at a time.
 const readiness = 128
 
-// epoll is a poller with a descriptor of its own, on which one goroutine waits as on any
-// connection. Each connection is told of once each time that it is armed, see epoll(7) about
-// EPOLLONESHOT.
+// epoll is a descriptor on which one goroutine waits, as on any connection, for some of the others. The kernel tells of a connection each time that something arrives, see epoll(7)
+// about EPOLLET, so arming it again takes no call.
 type epoll struct {
 	file *os.File
 	raw  syscall.RawConn
 	over chan struct{} // closed when the goroutine has ended
 
-	mu    sync.Mutex
-	fd    int     // of file; -1: it is closed
-	armed []armed // by descriptor
+	mu     sync.Mutex
+	fd     int      // of file; -1: it is closed
+	polled []polled // by descriptor
 }
 
-// armed is a connection that was armed, at its descriptor.
-type armed struct {
-	reader Readable // nil: none is armed
-	// turn tells what was armed at this descriptor from what is.
+// polled is a connection that the kernel tells of, at its descriptor.
+type polled struct {
+	reader  Readable // nil: it is not armed
+	arrived bool     // something has, since it was armed last
+	// turn tells the connections apart that have had this descriptor.
 	turn int32
 }
 
 // NewPoller returns the poller of this system. It is always one that can be used: the error
 // says why it is not the one that it should be.
 func NewPoller() (Poller, error) {
-	p, err := newEpoll()
-	if err != nil {
-		return Peeks{}, err
+	all := make(epolls, max(1, runtime.GOMAXPROCS(0)/2))
+	for i := range all {
+		var err error
+		if all[i], err = newEpoll(); err != nil {
+			return Peeks{}, errors.Join(err, all[:i].Close())
+		}
 	}
-	return p, nil
+	return all, nil
+}
+
+// epolls share the connections, so that no single goroutine has to tell of all of them.
+type epolls []*epoll
+
+// Arm implements [Poller].
+func (all epolls) Arm(c *Conn, r Readable) (arrived bool, err error) {
+	if c.polled {
+		return all.of(c.fd).arm(c, r), nil
+	}
+	return all.armFirst(c, r)
+}
+
+// armFirst arms a connection of which the kernel does not know.
+func (all epolls) armFirst(c *Conn, r Readable) (arrived bool, err error) {
+	s, ok := rawConn(c.Conn).(syscall.Conn)
+	if !ok {
+		return Peeks{}.Arm(c, r)
+	}
+	raw, err := s.SyscallConn()
+	if err != nil {
+		return false, err
+	}
+	if controlErr := raw.Control(func(fd uintptr) { err = all.of(int(fd)).add(c, int(fd), r) }); controlErr != nil {
+		return false, controlErr
+	}
+	return false, err
+}
+
+func (all epolls) of(fd int) *epoll { return all[fd%len(all)] }
+
+// Forget implements [Poller].
+func (all epolls) Forget(c *Conn) {
+	if c.polled {
+		all.of(c.fd).forget(c)
+	}
+}
+
+// Close implements [Poller].
+func (all epolls) Close() (err error) {
+	for _, p := range all {
+		err = errors.Join(err, p.close())
+	}
+	return err
 }
 
 func newEpoll() (*epoll, error) {
@@ -59,52 +107,40 @@ func newEpoll() (*epoll, error) {
 	return p, nil
 }
 
-// Arm implements [Poller].
-func (p *epoll) Arm(c *Conn, r Readable) error {
-	s, ok := rawConn(c.Conn).(syscall.Conn)
-	if !ok {
-		return Peeks{}.Arm(c, r)
-	}
-	raw, err := s.SyscallConn()
-	if err != nil {
-		return err
-	}
-	if controlErr := raw.Control(func(fd uintptr) { err = p.arm(c, int(fd), r) }); controlErr != nil {
-		return controlErr
-	}
-	return err
-}
-
-func (p *epoll) arm(c *Conn, fd int, r Readable) error {
+// add has the kernel tell of a connection: at once, if something has arrived.
+func (p *epoll) add(c *Conn, fd int, r Readable) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if fd >= len(p.armed) {
-		p.armed = append(p.armed, make([]armed, fd+1-len(p.armed))...)
+	if fd >= len(p.polled) {
+		p.polled = append(p.polled, make([]polled, fd+1-len(p.polled))...)
 	}
-	at := &p.armed[fd]
-	at.turn++
-	at.reader = r
-	operation := unix.EPOLL_CTL_MOD
-	if !c.polled {
-		c.polled, operation = true, unix.EPOLL_CTL_ADD
-	}
-	err := unix.EpollCtl(p.fd, operation, fd, &unix.EpollEvent{Events: unix.EPOLLIN | unix.EPOLLRDHUP | unix.EPOLLONESHOT, Fd: int32(fd), Pad: at.turn})
-	if err != nil {
+	at := &p.polled[fd]
+	*at = polled{reader: r, turn: at.turn + 1}
+	event := unix.EpollEvent{Events: unix.EPOLLIN | unix.EPOLLRDHUP | unix.EPOLLET&(1<<32-1), Fd: int32(fd), Pad: at.turn}
+	if err := unix.EpollCtl(p.fd, unix.EPOLL_CTL_ADD, fd, &event); err != nil {
 		at.reader = nil
 		return fmt.Errorf("listen: epoll: %w", err)
 	}
-	c.fd = fd
+	c.polled, c.fd = true, fd
 	return nil
 }
 
-// Forget implements [Poller].
-func (p *epoll) Forget(c *Conn) {
-	if !c.polled {
-		return
-	}
+func (p *epoll) arm(c *Conn, r Readable) (arrived bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.armed[c.fd] = armed{turn: p.armed[c.fd].turn}
+	at := &p.polled[c.fd]
+	if at.arrived {
+		at.arrived = false
+		return true
+	}
+	at.reader = r
+	return false
+}
+
+func (p *epoll) forget(c *Conn) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.polled[c.fd] = polled{turn: p.polled[c.fd].turn + 1}
 }
 
 // tell tells of connections until the poller is closed.
@@ -132,17 +168,16 @@ func (p *epoll) tell() {
 func (p *epoll) take(e unix.EpollEvent) Readable {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	at := &p.armed[e.Fd]
+	at := &p.polled[e.Fd]
 	if at.turn != e.Pad {
 		return nil
 	}
 	r := at.reader
-	at.reader = nil
+	at.reader, at.arrived = nil, r == nil
 	return r
 }
 
-// Close implements [Poller].
-func (p *epoll) Close() error {
+func (p *epoll) close() error {
 	p.mu.Lock()
 	closed := p.fd < 0
 	p.fd = -1

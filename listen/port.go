@@ -153,6 +153,9 @@ func (l *listener) Accept() (net.Conn, error) {
 			continue
 		}
 		wrapped := &Conn{Conn: l.wrap(c), port: l.port}
+		if l.port.cfg.TLS == nil {
+			wrapped.descriptor = newDescriptor(c)
+		}
 		wrapped.counted.Store(true)
 		wrapped.idle.Store(true) // nothing was read
 		l.port.conns.Store(wrapped, nil)

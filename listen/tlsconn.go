@@ -41,7 +41,7 @@ type tlsConn struct {
 }
 
 func newTLSConn(raw net.Conn, cfg *tls.Config) *tlsConn {
-	below := &nonblocking{Conn: raw}
+	below := &nonblocking{Conn: raw, descriptor: newDescriptor(raw)}
 	return &tlsConn{Conn: tls.Server(below, cfg), raw: raw, below: below}
 }
 

@@ -34,10 +34,13 @@ func (c *Conn) TryRead(p []byte) (n int, err error) {
 		n, err = s.Conn.Read(p)
 		s.below.read.Store(false)
 	default:
-		n, err = tryRead(c.Conn, p)
+		n, err = c.descriptor.tryRead(p)
 	}
 	if errors.Is(err, errWouldBlock) {
-		err = nil
+		return n, nil
+	}
+	if !c.hasRead {
+		return c.firstRead(p[:n], err)
 	}
 	return n, err
 }
@@ -51,7 +54,7 @@ func (c *Conn) TryWrite(p []byte) (all bool, err error) {
 		s.below.write.Store(false)
 		return s.below.empty(), err
 	}
-	n, err := tryWrite(c.Conn, p)
+	n, err := c.descriptor.tryWrite(p)
 	if errors.Is(err, errWouldBlock) {
 		err = nil
 	}
@@ -74,6 +77,7 @@ func (c *Conn) Flush() error {
 // What cannot be written at once is kept.
 type nonblocking struct {
 	net.Conn
+	descriptor  *descriptor
 	read, write atomic.Bool
 
 	mu   sync.Mutex
@@ -82,7 +86,7 @@ type nonblocking struct {
 
 func (u *nonblocking) Read(p []byte) (int, error) {
 	if u.read.Load() {
-		return tryRead(u.Conn, p)
+		return u.descriptor.tryRead(p)
 	}
 	return u.Conn.Read(p)
 }
@@ -96,7 +100,7 @@ func (u *nonblocking) Write(p []byte) (int, error) {
 	n := 0
 	if len(u.rest) == 0 {
 		var err error
-		if n, err = tryWrite(u.Conn, p); err != nil && !errors.Is(err, errWouldBlock) {
+		if n, err = u.descriptor.tryWrite(p); err != nil && !errors.Is(err, errWouldBlock) {
 			return n, err
 		}
 	}

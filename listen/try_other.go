@@ -4,8 +4,10 @@ package listen
 
 import "net"
 
-// tryRead reads nothing: this system cannot do so without waiting.
-func tryRead(net.Conn, []byte) (int, error) { return 0, errWouldBlock }
+// descriptor is what makes calls that do not wait. There are none on this system.
+type descriptor struct{}
 
-// tryWrite writes nothing: this system cannot do so without waiting.
-func tryWrite(net.Conn, []byte) (int, error) { return 0, errWouldBlock }
+func newDescriptor(net.Conn) *descriptor { return nil }
+
+func (*descriptor) tryRead([]byte) (int, error)  { return 0, errWouldBlock }
+func (*descriptor) tryWrite([]byte) (int, error) { return 0, errWouldBlock }

@@ -25,12 +25,14 @@ const (
 )
 
 func encodeEntry(id, now uint64, command []byte) []byte {
-	b := make([]byte, envelopeSize+len(command))
-	b[0] = envelopeVersion
-	binary.LittleEndian.PutUint64(b[1:], id)
-	binary.LittleEndian.PutUint64(b[9:], now)
-	copy(b[envelopeSize:], command)
-	return b
+	return appendEnvelope(make([]byte, 0, envelopeSize+len(command)), id, now, command)
+}
+
+func appendEnvelope(to []byte, id, now uint64, command []byte) []byte {
+	to = append(to, envelopeVersion)
+	to = binary.LittleEndian.AppendUint64(to, id)
+	to = binary.LittleEndian.AppendUint64(to, now)
+	return append(to, command...)
 }
 
 // content is what an entry of the log carries.

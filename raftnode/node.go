@@ -135,6 +135,7 @@ type Node struct {
 	committed committed      // in flight to the state machine
 	snapshots snapshots      // when they are due, and who is sent one
 	proposals proposals      // of this machine, and forwarded ones that wait
+	batch     entryBatch     // of those, as they are given to Raft
 	origins   origins        // of what was forwarded to this leader
 	reads     reads          // that wait, and their ReadIndexes
 

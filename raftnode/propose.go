@@ -90,14 +90,39 @@ func (n *Node) proposeCommands(batch []*proposal, now uint64) {
 		}
 		return
 	}
-	entries := make([]*raftpb.Entry, len(batch))
-	for i, p := range batch {
-		entries[i] = &raftpb.Entry{Data: encodeEntry(n.entryID(p), now, p.command)}
-	}
-	err := n.step(entries...)
+	err := n.step(n.batch.fill(len(batch), func(i int, data []byte) []byte {
+		p := batch[i]
+		return appendEnvelope(data, n.entryID(p), now, p.command)
+	})...)
 	for _, p := range batch {
 		n.stepped(p, err)
 	}
+}
+
+// entryBatch is room for the entries of a batch, which Raft copies.
+type entryBatch struct {
+	entries []*raftpb.Entry
+	data    []byte
+}
+
+// maxBatchRoom bounds the bytes that are kept for the next batch.
+const maxBatchRoom = 1 << 20
+
+// fill returns n entries, valid until the next call, to each of which add has appended its data.
+func (b *entryBatch) fill(n int, add func(i int, data []byte) []byte) []*raftpb.Entry {
+	if cap(b.data) > maxBatchRoom {
+		b.data = nil
+	}
+	b.data = b.data[:0]
+	for i := range n {
+		if i == len(b.entries) {
+			b.entries = append(b.entries, &raftpb.Entry{})
+		}
+		begin := len(b.data)
+		b.data = add(i, b.data)
+		b.entries[i].Data = b.data[begin:len(b.data):len(b.data)]
+	}
+	return b.entries[:n]
 }
 
 // stepped ends the wait of a proposal that was given to Raft.

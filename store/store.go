@@ -20,6 +20,8 @@ type Store struct {
 
 	version    uint32 // of the cluster
 	maxMembers uint32 // 0: the log does not say
+
+	set storepb.Set // that is being applied, if it was decoded by hand
 }
 
 // New returns a store to which nothing was applied.
@@ -46,6 +48,10 @@ type Result struct {
 func (s *Store) Apply(index uint64, now logtime.Time, command []byte) (Result, error) {
 	if index <= s.index {
 		return Result{}, fmt.Errorf("store: command %d is not after command %d", index, s.index)
+	}
+	if decodeSet(command, &s.set) {
+		s.index, s.time = index, max(s.time, now)
+		return Result{Index: index, Outcome: s.tree.Set(s.index, s.time, &s.set)}, nil
 	}
 	c, err := decode(command)
 	if errors.Is(err, ErrNewer) && !errors.As(err, new(*VersionError)) {

@@ -38,6 +38,9 @@ func (s *Store) View() *View {
 // Index returns the index of the last command in the view.
 func (v *View) Index() uint64 { return v.index }
 
+// Get returns the node at a clean path. It fails with KeyNotFound or NotDir.
+func (v *View) Get(path string) (*tree.Node, *tree.Failure) { return v.tree.Get(path) }
+
 // Children returns the nodes directly in a directory, page by page, see
 // [tree.View.Children].
 func (v *View) Children(path, after string, limit int) []*tree.Node {

@@ -6,6 +6,8 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/valyala/fasthttp"
+
 	"etcd/actors"
 	"etcd/apierror"
 	"etcd/httpfront"
@@ -50,25 +52,74 @@ func renderListing(view *store.View, dir string, now logtime.Time) func(piece []
 		}
 		child := children[0]
 		children = children[1:]
-		piece = appendNode(append(piece, before), child, view.Index(), now)
+		answer := nodeAnswer(child, view.Index(), now)
+		piece = answer.append(append(piece, before))
 		before, last = ',', child.Path
 		return piece, true
 	}
 }
 
-// appendNode appends what nodeAnswer returns, in JSON. Most keys are plain, and those are rendered
-// without reflection, in a third of the time.
-func appendNode(to []byte, n *tree.Node, index uint64, now logtime.Time) []byte {
-	if n.Deadline == 0 && !n.Dir && n.Value != "" && needsNoEscape(n.Path) && needsNoEscape(n.Value) {
-		to = append(append(to, `{"action":"GET","key":"`...), n.Path...)
-		to = append(append(to, `","value":"`...), n.Value...)
-		return append(strconv.AppendUint(append(to, `","index":`...), index, 10), '}')
+// append appends the answer in JSON, as encoding/json does, in a tenth of its time.
+func (a *keyAnswer) append(to []byte) []byte {
+	to = append(append(to, `{"action":"`...), a.Action...)
+	to = appendString(append(to, `","key":`...), a.Key)
+	if a.Dir {
+		to = append(to, `,"dir":true`...)
 	}
-	text, err := json.Marshal(nodeAnswer(n, index, now))
+	if a.PrevValue != "" {
+		to = appendString(append(to, `,"prevValue":`...), a.PrevValue)
+	}
+	if a.Value != "" {
+		to = appendString(append(to, `,"value":`...), a.Value)
+	}
+	if a.NewKey {
+		to = append(to, `,"newKey":true`...)
+	}
+	if a.Expiration != nil {
+		to = append(a.Expiration.AppendFormat(append(to, `,"expiration":"`...), time.RFC3339Nano), '"')
+	}
+	if a.TTL != 0 {
+		to = strconv.AppendInt(append(to, `,"ttl":`...), a.TTL, 10)
+	}
+	return append(strconv.AppendUint(append(to, `,"index":`...), a.Index, 10), '}')
+}
+
+// Write implements [httpfront.Answer].
+func (a *keyAnswer) Write(resp *fasthttp.Response) {
+	var room [512]byte
+	resp.Header.SetContentType(httpfront.TypeJSON)
+	if text := a.append(room[:0]); len(text) > len(room) {
+		resp.SetBodyRaw(text)
+	} else {
+		resp.AppendBody(text)
+	}
+}
+
+// listAnswer is the answer about the children of a directory.
+type listAnswer []keyAnswer
+
+func (l listAnswer) Write(resp *fasthttp.Response) {
+	text := []byte{'['}
+	for i := range l {
+		if i > 0 {
+			text = append(text, ',')
+		}
+		text = l[i].append(text)
+	}
+	resp.Header.SetContentType(httpfront.TypeJSON)
+	resp.SetBodyRaw(append(text, ']'))
+}
+
+// appendString appends a string in JSON.
+func appendString(to []byte, text string) []byte {
+	if needsNoEscape(text) {
+		return append(append(append(to, '"'), text...), '"')
+	}
+	escaped, err := json.Marshal(text)
 	if err != nil {
-		panic(err) // it is one of our own types, which always marshal
+		panic(err) // every string can be marshalled
 	}
-	return append(to, text...)
+	return append(to, escaped...)
 }
 
 // needsNoEscape reports whether text needs no escapes in a JSON string.
@@ -127,7 +178,8 @@ func watchAnswer(d watch.Delivery, now func() logtime.Time) httpfront.Answer {
 	var cleared *watch.ClearedError
 	switch {
 	case d.Err == nil:
-		return httpfront.Document{Value: eventAnswer(d.Event, now())}
+		answer := eventAnswer(d.Event, now())
+		return &answer
 	case errors.As(d.Err, &cleared):
 		return httpfront.NewError(apierror.IndexCleared, cleared.Error())
 	}

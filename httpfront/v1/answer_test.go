@@ -1,11 +1,13 @@
 package v1
 
 import (
+	"encoding/json"
 	"fmt"
 	"testing"
 	"time"
 
 	"github.com/valyala/fasthttp"
+	"pgregory.net/rapid"
 
 	"etcd/actors"
 	"etcd/httpfront"
@@ -58,12 +60,33 @@ func TestKeyAnswers(t *testing.T) {
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
-			status, contentType, body := rendered(httpfront.Document{Value: test.got})
+			status, contentType, body := rendered(&test.got)
 			if status != 200 || contentType != httpfront.TypeJSON || body != test.want {
 				t.Errorf("got  %d %s %s\nwant 200 %s %s", status, contentType, body, httpfront.TypeJSON, test.want)
 			}
 		})
 	}
+}
+
+// Answers are rendered by hand as encoding/json renders them.
+func TestKeyAnswersAreJSON(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		a := keyAnswer{
+			Action: rapid.SampledFrom([]string{"GET", "SET", "DELETE"}).Draw(t, "action"), Key: rapid.String().Draw(t, "key"),
+			Dir: rapid.Bool().Draw(t, "dir"), PrevValue: rapid.String().Draw(t, "prev"), Value: rapid.String().Draw(t, "value"),
+			NewKey: rapid.Bool().Draw(t, "new"), TTL: rapid.Int64().Draw(t, "ttl"), Index: rapid.Uint64().Draw(t, "index"),
+		}
+		if rapid.Bool().Draw(t, "expires") {
+			a.Expiration = new(time.Unix(rapid.Int64Range(0, 1<<37).Draw(t, "seconds"), rapid.Int64Range(0, 999_999_999).Draw(t, "ns")).UTC())
+		}
+		want, err := json.Marshal(a)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := a.append(nil); string(got) != string(want) {
+			t.Fatalf("got  %s\nwant %s", got, want)
+		}
+	})
 }
 
 // The time to live counts down: N seconds show as N-1 from the first moment on.

@@ -5,6 +5,7 @@ import (
 	"strings"
 	"time"
 
+	"etcd/actors"
 	"etcd/apierror"
 	"etcd/httpfront"
 	"etcd/store"
@@ -33,7 +34,11 @@ func (a *api) getKey(x *httpfront.Exchange) httpfront.Answer {
 	if bad != nil {
 		return bad
 	}
-	reply := x.Read(x.Key, local)
+	return x.Read(x.Key, local, keyRead)
+}
+
+// keyRead is the answer to a request for a key.
+func keyRead(x *httpfront.Exchange, reply *actors.ReadReply) httpfront.Answer {
 	switch {
 	case reply.Err != nil:
 		return httpfront.Unserved(reply.Err)
@@ -43,18 +48,19 @@ func (a *api) getKey(x *httpfront.Exchange) httpfront.Answer {
 		if mediaType := rawMediaType(x.Header()); mediaType != "" {
 			return rawValue{mediaType, reply.Node.Value}
 		}
-		return httpfront.Document{Value: nodeAnswer(reply.Node, reply.Index, x.Machine().LogTime())}
+		answer := nodeAnswer(reply.Node, reply.Index, x.Machine().LogTime())
+		return &answer
 	}
 	now := x.Machine().LogTime()
 	if reply.View != nil {
 		dir := x.Key
 		return x.Stream(func() func([]byte) ([]byte, bool) { return renderListing(reply.View, dir, now) })
 	}
-	list := make([]keyAnswer, len(reply.Children))
+	list := make(listAnswer, len(reply.Children))
 	for i, child := range reply.Children {
 		list[i] = nodeAnswer(child, reply.Index, now)
 	}
-	return httpfront.Document{Value: list}
+	return list
 }
 
 // local reports whether the client accepts local state.
@@ -114,14 +120,16 @@ func setKey(x *httpfront.Exchange) httpfront.Answer {
 	case tested:
 		condition = &storepb.Condition{Exist: new(false)}
 	}
-	reply := x.Propose(setCommand(key, value, ttl, condition))
-	switch {
-	case reply.Err != nil:
-		return httpfront.Unserved(reply.Err)
-	case reply.Result.Failure == nil:
-		return httpfront.Document{Value: eventAnswer(reply.Result.Event, x.Machine().LogTime())}
-	}
-	return setFailure(x, reply.Result.Failure, prev, ttl != nil && *ttl <= 0)
+	return x.Propose(setCommand(key, value, ttl, condition), func(x *httpfront.Exchange, reply *actors.Proposed) httpfront.Answer {
+		switch {
+		case reply.Err != nil:
+			return httpfront.Unserved(reply.Err)
+		case reply.Result.Failure == nil:
+			answer := eventAnswer(reply.Result.Event, x.Machine().LogTime())
+			return &answer
+		}
+		return setFailure(x, reply.Result.Failure, prev, ttl != nil && *ttl <= 0)
+	})
 }
 
 // setCommand returns a Set, or a Delete if the time to live is zero or negative.
@@ -130,6 +138,9 @@ func setCommand(key, value string, ttl *int64, condition *storepb.Condition) []b
 		return store.Encode(&storepb.Command{Kind: &storepb.Command_Delete{
 			Delete: &storepb.Delete{Path: key, Condition: condition},
 		}})
+	}
+	if ttl == nil && condition == nil {
+		return store.EncodeSet(key, value)
 	}
 	set := &storepb.Set{Path: key, Value: []byte(value), Condition: condition}
 	if ttl != nil {
@@ -184,20 +195,24 @@ func deleteKey(x *httpfront.Exchange) httpfront.Answer {
 	if _, tested := f.Get("prevValue"); tested {
 		return httpfront.NewError(apierror.InvalidForm, "prevValue is no condition of a DELETE in this API; nothing was deleted")
 	}
-	reply := x.Propose(store.Encode(&storepb.Command{Kind: &storepb.Command_Delete{
-		Delete: &storepb.Delete{Path: key},
-	}}))
+	command := store.Encode(&storepb.Command{Kind: &storepb.Command_Delete{Delete: &storepb.Delete{Path: key}}})
+	return x.Propose(command, keyDeleted)
+}
+
+// keyDeleted is the answer to a request to delete a key.
+func keyDeleted(x *httpfront.Exchange, reply *actors.Proposed) httpfront.Answer {
 	switch {
 	case reply.Err != nil:
 		return httpfront.Unserved(reply.Err)
 	case reply.Result.Failure == nil:
-		return httpfront.Document{Value: eventAnswer(reply.Result.Event, x.Machine().LogTime())}
+		answer := eventAnswer(reply.Result.Event, x.Machine().LogTime())
+		return &answer
 	}
 	switch reply.Result.Failure.Code {
 	case tree.KeyNotFound, tree.NotDir:
-		return httpfront.NewError(apierror.KeyNotFound, key)
+		return httpfront.NewError(apierror.KeyNotFound, x.Key)
 	}
-	return httpfront.NewError(apierror.NotFile, key)
+	return httpfront.NewError(apierror.NotFile, x.Key)
 }
 
 // watchKey waits for the first event with the given index or a later one; without an
@@ -221,11 +236,14 @@ func (a *api) watchKey(x *httpfront.Exchange) httpfront.Answer {
 	// Where "next" begins has to be linearizable: on any machine, after all writes that were
 	// acknowledged before. And even for a local read, events that were acknowledged before the
 	// machine started are not new, although it may not have applied them yet.
-	if index == 0 && (!local || !x.Machine().IsReady()) {
-		if err := x.Sync(); err != nil {
+	w := watch.Watcher{Path: x.Key, Since: index, Recursive: true, Hidden: true}
+	if index > 0 || local && x.Machine().IsReady() {
+		return x.Watch(w, eventRenderer{})
+	}
+	return x.AfterSync(func(x *httpfront.Exchange, err error) httpfront.Answer {
+		if err != nil {
 			return httpfront.Unserved(err)
 		}
-	}
-	w := watch.Watcher{Path: x.Key, Since: index, Recursive: true, Hidden: true}
-	return x.Watch(w, eventRenderer{})
+		return x.Watch(w, eventRenderer{})
+	})
 }

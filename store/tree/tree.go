@@ -23,12 +23,7 @@ type Tree struct {
 func New() *Tree { return &Tree{history: recorder{limit: DefaultHistoryLimit}} }
 
 // Get returns the node at a clean path. It fails with KeyNotFound or NotDir.
-func (t *Tree) Get(path string) (*Node, *Failure) {
-	if node := t.find(path); node != nil {
-		return node, nil
-	}
-	return nil, t.missing(path)
-}
+func (t *Tree) Get(path string) (*Node, *Failure) { return t.nodes.lookUp(path) }
 
 // NextDeadline returns the earliest deadline, 0 if nothing expires.
 func (t *Tree) NextDeadline() logtime.Time { return t.nodes.earliest() }
@@ -51,27 +46,41 @@ func (t *Tree) SetHistoryLimit(limit int) {
 }
 
 // find returns the node at path, nil if there is none.
-func (t *Tree) find(path string) *Node {
-	if path == "/" {
-		return rootNode
-	}
-	return t.nodes.get(path)
-}
+func (t *Tree) find(path string) *Node { return t.nodes.find(path) }
 
 // above returns the deepest node that exists on the way to path, which does
 // not itself exist.
-func (t *Tree) above(path string) *Node {
+func (t *Tree) above(path string) *Node { return t.nodes.above(path) }
+
+// missing explains why there is nothing at path.
+func (t *Tree) missing(path string) *Failure { return t.nodes.missing(path) }
+
+// lookUp returns the node at path, or explains why there is nothing.
+func (b *btree) lookUp(path string) (*Node, *Failure) {
+	if node := b.find(path); node != nil {
+		return node, nil
+	}
+	return nil, b.missing(path)
+}
+
+func (b *btree) find(path string) *Node {
+	if path == "/" {
+		return rootNode
+	}
+	return b.get(path)
+}
+
+func (b *btree) above(path string) *Node {
 	for {
 		path = Parent(path)
-		if node := t.find(path); node != nil {
+		if node := b.find(path); node != nil {
 			return node
 		}
 	}
 }
 
-// missing explains why there is nothing at path.
-func (t *Tree) missing(path string) *Failure {
-	above := t.above(path)
+func (b *btree) missing(path string) *Failure {
+	above := b.above(path)
 	if !above.Dir {
 		return &Failure{Code: NotDir, Path: above.Path, Node: above}
 	}

@@ -1,0 +1,387 @@
+package httpfront
+
+import (
+	"bufio"
+	"bytes"
+	"errors"
+	"runtime/debug"
+	"time"
+	"unsafe"
+
+	"github.com/valyala/fasthttp"
+
+	"etcd/actors"
+	"etcd/apierror"
+	"etcd/listen"
+)
+
+// A direct request has arrived whole on a parked connection, and its route is direct: whoever
+// learns that it has arrived reads it and sends its message, and whoever has the answer writes it.
+// Neither waits, so there is no goroutine to wake and none to park, and no deadline to set.
+// Everything else is left to fasthttp, with the bytes that were read: requests of other routes, large
+// ones, half ones, and whatever is answered with an error before its handler is called.
+
+const (
+	// maxDirect bounds a direct request, in bytes.
+	maxDirect = 4096
+	// maxLight bounds, in bytes, the values in an answer that is rendered by whoever has it, be that
+	// the store actor. Others get a goroutine.
+	maxLight = 16 << 10
+	// maxRoom bounds the bytes that are kept to render the next answer in.
+	maxRoom = 64 << 10
+)
+
+// direct is a direct request in flight.
+type direct struct {
+	conn    *conn
+	ctx     fasthttp.RequestCtx
+	x       Exchange
+	handler Handler
+	then    any // with what the handler goes on, see [Exchange.ask]
+
+	arrived arrived
+	reader  bufio.Reader // of that
+	data    []byte       // a copy of that
+	out     bytes.Buffer
+	writer  bufio.Writer // into out
+}
+
+func newDirect() *direct {
+	d := &direct{}
+	d.reader = *bufio.NewReaderSize(nil, maxDirect)
+	d.writer = *bufio.NewWriterSize(&d.out, 512)
+	return d
+}
+
+// arrived reads what has arrived on a connection, once: what was read ahead first.
+type arrived struct {
+	conn *conn
+	done bool
+}
+
+func (a *arrived) Read(p []byte) (n int, err error) {
+	if a.done {
+		return 0, errDrained
+	}
+	a.done = true
+	if c := a.conn; len(c.readAhead) > 0 {
+		n = copy(p, c.readAhead)
+		c.readAhead = c.readAhead[n:]
+		return n, nil
+	}
+	n, err = a.conn.TryRead(p)
+	switch {
+	case n == len(p):
+		a.conn.more = true
+	case n == 0 && err == nil:
+		err = errDrained
+	}
+	return n, err
+}
+
+// serveDirectly serves the request of a parked connection, whose phase is handling.
+func (c *conn) serveDirectly() {
+	d := c.server.directs.Get().(*direct)
+	d.conn = c
+	d.arrived = arrived{conn: c}
+	d.reader.Reset(&d.arrived)
+	_, err := d.reader.Peek(1)
+	if err != nil {
+		d.release()
+		c.nothingArrived(err)
+		return
+	}
+	data, _ := d.reader.Peek(d.reader.Buffered()) // they are there
+	d.data = append(d.data[:0], data...)          // fasthttp changes what it parses
+	if !d.parse() {
+		c.readAhead = append(bytes.Clone(d.data), c.readAhead...)
+		d.release()
+		c.mu.Lock()
+		c.serve()
+		c.mu.Unlock()
+		return
+	}
+	if rest := d.reader.Buffered(); rest > 0 {
+		c.readAhead = append(bytes.Clone(d.data[len(d.data)-rest:]), c.readAhead...)
+	}
+	c.SetIdle(false)
+	d.handle()
+}
+
+// nothingArrived goes on after a connection could not be read.
+func (c *conn) nothingArrived(err error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	switch {
+	case errors.Is(err, errDrained):
+		if !c.beIdleParked() {
+			c.endSoon()
+		}
+	case errors.Is(err, listen.ErrTLS):
+		c.failed = err
+		c.serve() // fasthttp answers it
+	default:
+		c.endSoon()
+	}
+}
+
+// parse reads a request, and reports whether it is a direct one.
+func (d *direct) parse() (ok bool) {
+	defer func() {
+		if recover() != nil {
+			ok = false // whoever serves it instead will see it again, and report it
+		}
+	}()
+	c, s := d.conn, d.conn.server
+	d.ctx.Init2(c, s.http.Logger, true)
+	h := &d.ctx.Request.Header
+	if h.Read(&d.reader) != nil || !h.IsHTTP11() {
+		return false
+	}
+	length := h.ContentLength() // negative if unknown
+	switch {
+	case h.IsGet():
+		if length > 0 || length == -1 {
+			return false
+		}
+		length = 0
+	case h.IsPost(), h.IsPut(), h.IsDelete():
+		if length == -1 {
+			return false
+		}
+		length = max(0, length)
+	default:
+		return false
+	}
+	uri := h.RequestURI()
+	if d.reader.Buffered() < length || length > s.cfg.MaxBody || hasExpectation(h) || s.stopping.Load() || !s.isAttached() ||
+		uri[0] != '/' || hasControls(uri) || !c.checkHost(h.Host()) || ambiguous(h) != "" || s.pages.refuse(&d.ctx) != nil {
+		return false
+	}
+	rawPath, query, _ := bytes.Cut(uri, []byte{'?'})
+	path, slash, err := cleanPath(rawPath)
+	if err != nil {
+		return false
+	}
+	d.x = Exchange{ctx: &d.ctx, server: s, direct: d, Path: path, Slash: slash, query: untilRelease(query)}
+	route := s.findRoute(&d.x)
+	if route == nil || !route.Direct {
+		return false
+	}
+	d.handler = route.Methods[string(h.Method())]
+	if d.handler == nil {
+		return false
+	}
+	if length > 0 {
+		body, _ := d.reader.Peek(length) // they are there
+		_, _ = d.reader.Discard(length)
+		d.x.Body = untilRelease(body)
+	}
+	return true
+}
+
+// untilRelease returns bytes of a request as a string, which is valid until the request is released.
+func untilRelease(b []byte) string { return unsafe.String(unsafe.SliceData(b), len(b)) }
+
+// hasControls reports whether a request target has bytes that no target may have.
+func hasControls(uri []byte) bool {
+	for _, b := range uri {
+		if b < ' ' || b == 0x7f {
+			return true
+		}
+	}
+	return false
+}
+
+// checkHost reports whether the host of a request is valid. It is the same for all requests of
+// most connections.
+func (c *conn) checkHost(host []byte) bool {
+	if string(host) == c.validHost {
+		return true
+	}
+	var uri fasthttp.URI
+	if uri.Parse(host, []byte{'/'}) != nil {
+		return false
+	}
+	c.validHost = string(host)
+	return true
+}
+
+// handle calls the handler.
+func (d *direct) handle() {
+	c := d.conn
+	d.x.Deadline = time.Now().Add(c.server.cfg.RequestTimeout)
+	d.x.session = c.server.sessionOf(c)
+	d.proceed(d.render(nil, nil))
+}
+
+// proceed goes on after a part of the handler: with the answer that it has rendered, or else when
+// what was asked for has come.
+func (d *direct) proceed(rendered bool) {
+	c := d.conn
+	if rendered {
+		d.answer()
+		return
+	}
+	c.mu.Lock()
+	switch {
+	case c.watch != nil:
+		d.release()
+		c.mu.Unlock()
+		c.parkForWatch()
+	case c.reply != nil || c.lost:
+		c.mu.Unlock()
+		d.resume()
+	default:
+		c.phase = waiting
+		c.inFlight = d
+		c.mu.Unlock()
+	}
+}
+
+// resume goes on with what has come for the request.
+func (d *direct) resume() {
+	if isLight(d.conn.reply) {
+		d.goOn()
+	} else {
+		go d.goOn()
+	}
+}
+
+func (d *direct) goOn() {
+	c, then := d.conn, d.then
+	reply := c.reply
+	c.reply, c.lost = nil, false
+	d.then = nil
+	d.proceed(d.render(then, reply))
+}
+
+// isLight reports whether an answer is made of a reply in next to no time.
+func isLight(reply actors.Answer) bool {
+	switch r := reply.(type) {
+	case *actors.ReadReply:
+		return r.View == nil && len(r.Children) == 0 && (r.Node == nil || len(r.Node.Value) <= maxLight)
+	case *actors.Proposed:
+		size := 0
+		if e := r.Result.Event; e != nil {
+			size = len(e.Node.Value)
+			if e.Prev != nil {
+				size += len(e.Prev.Value)
+			}
+		}
+		if f := r.Result.Failure; f != nil && f.Node != nil {
+			size = len(f.Node.Value)
+		}
+		return size <= maxLight
+	}
+	return true
+}
+
+// render calls the handler, or goes on with then, and renders its answer, if there is one; an error
+// if that panics.
+func (d *direct) render(then any, came actors.Answer) (rendered bool) {
+	s, resp := d.conn.server, &d.ctx.Response
+	defer func() {
+		if p := recover(); p != nil {
+			s.log.Error("panic in the handler of a request; please report this message",
+				"method", string(d.ctx.Method()), "uri", string(d.ctx.RequestURI()), "panic", p, "stack", string(debug.Stack()))
+			resp.Reset()
+			setHeaders(resp, s.pages.defaultHeaders)
+			NewError(apierror.RaftInternal, "internal error").Write(resp)
+			resp.SetConnectionClose()
+			rendered = true
+		}
+	}()
+	var a Answer
+	if then == nil {
+		a = d.handler(&d.x)
+	} else {
+		a = d.x.goOn(then, came)
+	}
+	if a == nil {
+		return false
+	}
+	setHeaders(resp, s.pages.headers(&d.ctx.Request.Header))
+	a.Write(resp)
+	if s.stopping.Load() || wantsClose(&d.ctx.Request.Header) {
+		resp.SetConnectionClose()
+	}
+	return true
+}
+
+// answer writes the answer, as far as that does not block, and leaves the rest to a goroutine.
+func (d *direct) answer() {
+	c, resp := d.conn, &d.ctx.Response
+	if resp.IsBodyStream() {
+		go d.stream()
+		return
+	}
+	d.out.Reset()
+	d.writer.Reset(&d.out)
+	_ = resp.Write(&d.writer) // a buffer takes everything
+	_ = d.writer.Flush()
+	all, err := c.TryWrite(d.out.Bytes())
+	if err != nil || all {
+		d.answered(err)
+		return
+	}
+	go func() {
+		d.answered(errors.Join(c.SetWriteDeadline(time.Now().Add(writeTimeout)), c.Flush()))
+	}()
+}
+
+// stream writes an answer that is rendered while it is sent.
+func (d *direct) stream() {
+	d.writer.Reset(d.conn)
+	err := d.conn.SetWriteDeadline(time.Now().Add(writeTimeout))
+	if err == nil {
+		err = errors.Join(d.ctx.Response.Write(&d.writer), d.writer.Flush())
+	}
+	d.answered(err)
+}
+
+// answered goes on after the answer.
+func (d *direct) answered(err error) {
+	c := d.conn
+	keepAlive := err == nil && !d.ctx.Response.ConnectionClose()
+	d.release()
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	switch {
+	case !keepAlive:
+		c.endSoon()
+	case len(c.readAhead) > 0 || c.readable || c.more:
+		c.phase, c.readable, c.more = handling, false, false
+		go c.serveDirectly()
+	case !c.beIdleParked():
+		c.endSoon()
+	}
+}
+
+// release gives back what a request needs.
+func (d *direct) release() {
+	s := d.conn.server
+	d.conn, d.then, d.handler, d.x = nil, nil, nil, Exchange{}
+	d.ctx.Request.Reset()
+	d.ctx.Response.Reset()
+	if d.out.Cap() > maxRoom {
+		d.out = bytes.Buffer{}
+	}
+	s.directs.Put(d)
+}
+
+// parkNew parks a connection that has just been accepted, if its port and this system allow that.
+func (c *conn) parkNew() (parked bool) {
+	s := c.server
+	if _, peeks := s.poller.(listen.Peeks); peeks || s.cfg.Peer || s.cfg.TLS != nil {
+		return false
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if !c.beIdleParked() {
+		s.idles.remove(c)
+		c.phase = serving
+		return false
+	}
+	return true
+}

@@ -1,0 +1,69 @@
+package store
+
+import (
+	"unicode/utf8"
+
+	"google.golang.org/protobuf/encoding/protowire"
+
+	"etcd/store/storepb"
+	"etcd/store/tree"
+)
+
+// Most commands set a value, and nothing else. Those are encoded and decoded by hand: the bytes are the
+// same, at a tenth of the allocations.
+
+const (
+	fieldSet   protowire.Number = 1 // of Command
+	fieldPath  protowire.Number = 1 // of Set
+	fieldValue protowire.Number = 3
+)
+
+// EncodeSet returns what Encode returns for a Set of a value, without a time to live or a
+// condition.
+func EncodeSet(path, value string) []byte {
+	if !tree.Clean(path) || !utf8.ValidString(path) {
+		panic("store: encode command: the path is not clean")
+	}
+	tags := protowire.SizeTag(fieldPath) + protowire.SizeTag(fieldValue)
+	size := tags + protowire.SizeBytes(len(path)) + protowire.SizeBytes(len(value))
+	if value == "" {
+		size = protowire.SizeTag(fieldPath) + protowire.SizeBytes(len(path))
+	}
+	b := make([]byte, 0, protowire.SizeTag(fieldSet)+protowire.SizeBytes(size))
+	b = protowire.AppendVarint(protowire.AppendTag(b, fieldSet, protowire.BytesType), uint64(size))
+	b = protowire.AppendString(protowire.AppendTag(b, fieldPath, protowire.BytesType), path)
+	if value == "" {
+		return b
+	}
+	return protowire.AppendString(protowire.AppendTag(b, fieldValue, protowire.BytesType), value)
+}
+
+// decodeSet decodes into m what EncodeSet has encoded. Everything else is left to decode: ok is
+// false.
+func decodeSet(data []byte, m *storepb.Set) (ok bool) {
+	set, rest := field(data, fieldSet)
+	if set == nil || len(rest) > 0 {
+		return false
+	}
+	path, rest := field(set, fieldPath)
+	value, rest := field(rest, fieldValue)
+	if path == nil || value == nil || len(rest) > 0 || !utf8.Valid(path) {
+		return false
+	}
+	m.Path, m.Value = string(path), append([]byte(nil), value...)
+	return tree.Clean(m.Path)
+}
+
+// field returns the bytes of a field that comes first in a message, and what follows it; nil if
+// another one does.
+func field(message []byte, of protowire.Number) (content, rest []byte) {
+	number, kind, n := protowire.ConsumeTag(message)
+	if n < 0 || number != of || kind != protowire.BytesType {
+		return nil, message
+	}
+	content, size := protowire.ConsumeBytes(message[n:])
+	if size < 0 {
+		return nil, message
+	}
+	return content, message[n+size:]
+}
