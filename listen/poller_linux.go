@@ -14,8 +14,9 @@ import (
 // readiness is how many connections are taken from the kernel at a time.
 const readiness = 128
 
-// epoll is a descriptor on which one goroutine waits, as on any connection, for some of the others. The kernel tells of a connection each time that something arrives, see epoll(7)
-// about EPOLLET, so arming it again takes no call.
+// epoll is a descriptor on which one goroutine waits, as on any connection, for some of the
+// others. The kernel tells of a connection each time that something arrives, see epoll(7) about
+// EPOLLET, so arming it again takes no call.
 type epoll struct {
 	file *os.File
 	raw  syscall.RawConn
