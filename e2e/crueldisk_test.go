@@ -146,7 +146,7 @@ func (d *smallDisk) noSnapshot() {
 func (d *smallDisk) noSegment() {
 	o, s := d.o, d.s
 	o.t.Helper()
-	d.fill(6 << 20)
+	d.fill(7 << 20) // several snapshots, which writers make fast
 	// The value of a test-and-set whose test fails is in the log and nowhere else.
 	o.write(s, "/filler", "small")
 	filler := post("/v1/keys/filler", "value", strings.Repeat("x", 8<<20), "prevValue", "other")
@@ -155,7 +155,7 @@ func (d *smallDisk) noSegment() {
 			o.t.Fatalf("%s has written 1,600 MiB to a small disk", s.name)
 		}
 		exchange(o.c.others(s)[0].client, filler) // may fail when the machine ends
-		d.retake(6 << 20)
+		d.retake(7 << 20)
 	}
 	o.mustEnd(s, append(whatToDo, "no space left on device", "segment")...)
 	o.mustAccept(o.c.others(s)...)

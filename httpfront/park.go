@@ -39,12 +39,11 @@ const (
 
 // parking is the part of a connection that is about being parked.
 type parking struct {
+	mu    sync.Mutex
+	phase phase
 	// next is the phase that Close begins instead of closing, because fasthttp closes whatever
-	// it lets go of; serving: none. It belongs to the goroutine that serves the connection.
-	next phase
-
-	mu       sync.Mutex
-	phase    phase
+	// it lets go of; serving: none.
+	next     phase
 	armed    bool // the poller is going to call Readable
 	readable bool // it has, while an answer was written
 	counted  bool // in Server.unserved
@@ -78,16 +77,25 @@ func (c *conn) endWait(n int, err error) error {
 		}
 		return errors.Join(err, c.Conn.SetReadDeadline(time.Now().Add(readTimeout)))
 	case errors.Is(err, os.ErrDeadlineExceeded):
-		c.next = idle
+		c.parkNext(idle)
 		return io.EOF // for which fasthttp has no answer
 	}
 	return err
 }
 
-// Close closes the connection, unless it is to be parked.
+// parkNext has Close park the connection.
+func (c *conn) parkNext(next phase) {
+	c.mu.Lock()
+	c.next = next
+	c.mu.Unlock()
+}
+
+// Close closes the connection, unless it is to be parked. At the peer port others close it too.
 func (c *conn) Close() error {
+	c.mu.Lock()
 	next := c.next
 	c.next = serving
+	c.mu.Unlock()
 	switch next {
 	case watching:
 		c.parkForWatch()

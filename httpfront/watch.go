@@ -51,7 +51,7 @@ func (x *Exchange) Watch(w watch.Watcher, renderer EventRenderer) Answer {
 			s.server.log.Error("cannot take over a connection for a watch", "error", err)
 			return // fasthttp closes it
 		}
-		c.next = watching
+		c.parkNext(watching)
 	})
 	return nil
 }
