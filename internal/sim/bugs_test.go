@@ -56,7 +56,7 @@ var bugs = []bug{
 	{"answer before the log is replayed", 20, []edit{{"actors/startup.go", `	if e.done {`, `	if e.done || true {`}}},
 	{"promote a learner early", 60, []edit{{"raftnode/confchange.go", `pr.RecentActive && pr.Match+promoteLag >= commit && pr.Match > 0`, `pr.RecentActive && commit > 0`}}},
 	{"drop the members from the snapshot", 20, []edit{{"raftnode/compaction.go", `ConfState: proto.Clone(n.members.conf).(*raftpb.ConfState),`, `ConfState: proto.Clone(&raftpb.ConfState{}).(*raftpb.ConfState),`}}},
-	{"keep a view for the next batch", 20, []edit{{"actors/store.go", `	s.view = nil
+	{"keep a view for the next batch", 20, []edit{{"actors/store.go", `	s.changes()
 	results`, `	results`}}},
 	{"deliver an event before the history has it", 20, []edit{
 		{"watch/hub.go", `	h.history = history
