@@ -16,7 +16,7 @@ const (
 	refuseTimeout = time.Second
 	// refusalWriteTimeout bounds writing the answer to a connection that is not waited for. The
 	// answer fits into the send buffer of any new connection, so the write does not block.
-	refusalWriteTimeout = 5 * time.Millisecond
+	refusalWriteTimeout = 50 * time.Millisecond
 )
 
 // refuse closes a connection that is over the limit. A few at a time are given time to read
