@@ -4,14 +4,12 @@ import (
 	"bufio"
 	"bytes"
 	"errors"
-	"runtime/debug"
 	"time"
 	"unsafe"
 
 	"github.com/valyala/fasthttp"
 
 	"etcd/actors"
-	"etcd/apierror"
 	"etcd/listen"
 )
 
@@ -283,12 +281,7 @@ func (d *direct) render(then any, came actors.Answer) (rendered bool) {
 	s, resp := d.conn.server, &d.ctx.Response
 	defer func() {
 		if p := recover(); p != nil {
-			s.log.Error("panic in the handler of a request; please report this message",
-				"method", string(d.ctx.Method()), "uri", string(d.ctx.RequestURI()), "panic", p, "stack", string(debug.Stack()))
-			resp.Reset()
-			setHeaders(resp, s.pages.defaultHeaders)
-			NewError(apierror.RaftInternal, "internal error").Write(resp)
-			resp.SetConnectionClose()
+			s.answerPanic(&d.ctx, p)
 			rendered = true
 		}
 	}()

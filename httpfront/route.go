@@ -40,10 +40,7 @@ func (s *Server) handle(ctx *fasthttp.RequestCtx) {
 	defer func() {
 		// fasthttp does not recover, and one bad request must not end the machine.
 		if p := recover(); p != nil {
-			s.log.Error("panic in the handler of a request; please report this message",
-				"method", string(ctx.Method()), "uri", string(ctx.RequestURI()), "panic", p, "stack", string(debug.Stack()))
-			NewError(apierror.RaftInternal, "internal error").Write(&ctx.Response)
-			ctx.SetConnectionClose()
+			s.answerPanic(ctx, p)
 		}
 	}()
 	setHeaders(&ctx.Response, s.pages.headers(&ctx.Request.Header))
@@ -53,6 +50,16 @@ func (s *Server) handle(ctx *fasthttp.RequestCtx) {
 	if s.stopping.Load() || wantsClose(&ctx.Request.Header) {
 		ctx.SetConnectionClose()
 	}
+}
+
+// answerPanic reports a panic of a handler, and answers its request.
+func (s *Server) answerPanic(ctx *fasthttp.RequestCtx, p any) {
+	s.log.Error("panic in the handler of a request; please report this message",
+		"method", string(ctx.Method()), "uri", string(ctx.RequestURI()), "panic", p, "stack", string(debug.Stack()))
+	ctx.Response.Reset()
+	setHeaders(&ctx.Response, s.pages.headers(&ctx.Request.Header))
+	NewError(apierror.RaftInternal, "internal error").Write(&ctx.Response)
+	ctx.SetConnectionClose()
 }
 
 func (s *Server) answer(ctx *fasthttp.RequestCtx) Answer {
