@@ -7,6 +7,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -78,20 +79,6 @@ func (d *smallDisk) fill(free int64) {
 	}
 }
 
-// retake takes the space that the machine has freed since fill, by removing what a snapshot
-// covers, and never more than that.
-func (d *smallDisk) retake(free int64) {
-	d.o.t.Helper()
-	f, err := os.OpenFile(filepath.Join(d.path, "ballast"), os.O_WRONLY, 0)
-	if err != nil {
-		d.o.t.Fatal(err)
-	}
-	defer f.Close()
-	if err := takeSpace(f, free); err != nil && !isFull(err) { // the machine may have taken the space first
-		d.o.t.Fatal(err)
-	}
-}
-
 // clean frees the space again.
 func (d *smallDisk) clean() {
 	d.o.t.Helper()
@@ -117,9 +104,8 @@ func (o *ordeal) fillDisk() {
 	s := o.any()
 	d := o.moveToSmallDisk(s, smallSize)
 	for _, role := range o.roles() {
-		for _, lacks := range variants(o, 1, []func(*smallDisk){(*smallDisk).noSnapshot, (*smallDisk).noSegment, (*smallDisk).noSnapshotFromLeader}) {
-			o.makeRole(s, role)
-			lacks(d)
+		for _, lacks := range variants(o, 1, []func(*smallDisk, string){(*smallDisk).noSnapshot, (*smallDisk).noSegment, (*smallDisk).noSnapshotFromLeader}) {
+			lacks(d, role)
 			o.mustAccept(s)
 		}
 	}
@@ -127,9 +113,10 @@ func (o *ordeal) fillDisk() {
 }
 
 // noSnapshot leaves no space for a snapshot.
-func (d *smallDisk) noSnapshot() {
+func (d *smallDisk) noSnapshot(role string) {
 	o, s := d.o, d.s
 	o.t.Helper()
+	o.makeRole(s, role)
 	d.fill(0)
 	o.mustEnd(s, append(whatToDo, "no space left on device")...)
 	o.mustAccept(o.c.others(s)...)
@@ -142,15 +129,20 @@ func (d *smallDisk) noSnapshot() {
 	s.start()
 }
 
-// noSegment leaves space for snapshots, but not for a segment that a large write needs.
-func (d *smallDisk) noSegment() {
+// noSegment leaves no space for a segment that a large write needs. The machine writes no
+// snapshots, for which there would be no space either.
+func (d *smallDisk) noSegment(role string) {
 	o, s := d.o, d.s
 	o.t.Helper()
+	args := s.args
+	s.stop()
+	s.args = append(slices.Clone(args), "-snapshot-count", "1000000")
+	s.start()
+	o.makeRole(s, role)
 	// The race detector holds up a whole process while it looks at a large value:
 	// with 8 MiB the others would take the machine for dead, and never get it through.
 	const large = 2 << 20
-	const room = large - 64<<10 // for several snapshots, which writers make fast
-	d.fill(room)
+	d.fill(large / 2)
 	// The value of a test-and-set whose test fails is in the log and nowhere else.
 	o.write(s, "/filler", "small")
 	filler := post("/v1/keys/filler", "value", strings.Repeat("x", large), "prevValue", "other")
@@ -159,19 +151,20 @@ func (d *smallDisk) noSegment() {
 			o.t.Fatalf("%s has written 400 MiB to a small disk", s.name)
 		}
 		exchange(o.c.others(s)[0].client, filler) // may fail when the machine ends
-		d.retake(room)
 	}
 	o.mustEnd(s, append(whatToDo, "no space left on device", "segment")...)
 	o.mustAccept(o.c.others(s)...)
 	d.clean()
+	s.args = args
 	s.start()
 }
 
 // noSnapshotFromLeader leaves no space for the snapshot that the machine needs
 // to catch up.
-func (d *smallDisk) noSnapshotFromLeader() {
+func (d *smallDisk) noSnapshotFromLeader(role string) {
 	o, s := d.o, d.s
 	o.t.Helper()
+	o.makeRole(s, role)
 	o.leaveBehind(s)
 	d.fill(0)
 	s.launch()

@@ -1,7 +1,6 @@
 package e2e
 
 import (
-	"io"
 	"os"
 	"syscall"
 )
@@ -19,19 +18,3 @@ func unmount(path string) error { return syscall.Unmount(path, 0) }
 
 // detach unmounts a file system that may be in use, or unmounted already.
 func detach(path string) { _ = syscall.Unmount(path, syscall.MNT_DETACH) }
-
-// takeSpace extends a file by the free space of its file system but for free bytes.
-func takeSpace(f *os.File, free int64) error {
-	size, err := f.Seek(0, io.SeekEnd)
-	if err != nil {
-		return err
-	}
-	var st syscall.Statfs_t
-	if err := syscall.Fstatfs(int(f.Fd()), &st); err != nil {
-		return err
-	}
-	if more := int64(st.Bavail)*st.Bsize - free; more > 0 {
-		return syscall.Fallocate(int(f.Fd()), 0, size, more)
-	}
-	return nil
-}

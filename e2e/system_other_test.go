@@ -4,7 +4,6 @@ package e2e
 
 import (
 	"errors"
-	"os"
 	"syscall"
 )
 
@@ -16,4 +15,3 @@ func canMount() bool                  { return false }
 func mountTmpfs(string, string) error { return errors.ErrUnsupported }
 func unmount(string) error            { return errors.ErrUnsupported }
 func detach(string)                   {}
-func takeSpace(*os.File, int64) error { return errors.ErrUnsupported }
