@@ -393,6 +393,8 @@ type (
 	// unreachable: peer -> raft. Messages to the member may have been lost, and it does not
 	// answer any more.
 	unreachable struct{ member uint64 }
+	// gone: peer -> raft. Nothing listens any more where the member was.
+	gone struct{ member uint64 }
 	// welcomed: peer -> raft. The member has welcomed this process.
 	welcomed struct{ member uint64 }
 	// contested: peer -> raft. The member is connected to another process with the identity

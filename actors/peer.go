@@ -2,9 +2,11 @@ package actors
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
+	"syscall"
 	"time"
 
 	"github.com/asynkron/protoactor-go/actor"
@@ -110,6 +112,9 @@ func (p *peerActor) start(ctx actor.Context) {
 				p.log.Log(p.ctx, level, "no connection to a member; retrying", "member", MemberID(p.member), "stream", class, "error", err)
 				level = slog.LevelDebug
 				root.Send(p.raft, &unreachable{member: p.member})
+				if errors.Is(err, syscall.ECONNREFUSED) {
+					root.Send(p.raft, &gone{member: p.member})
+				}
 			},
 			Refused: func(addr string, status int, message string) {
 				if status != statusUnproven && !p.inbox.trusts(p.member, addr) {

@@ -161,6 +161,8 @@ func (r *raftActor) Receive(ctx actor.Context) {
 		if r.leads {
 			r.followers.Unreachable(m.member)
 		}
+	case *gone:
+		r.node.Gone(m.member)
 	case *refounded:
 		if r.abandonment.note(m.member) {
 			r.log.Error("a member has left this cluster: it was made a cluster of its own, with its data (-force-new-cluster). "+

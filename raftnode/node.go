@@ -209,6 +209,7 @@ func (n *Node) Bootstrap(command []byte) error {
 func (n *Node) Tick() {
 	n.ticks++
 	n.tickRaft()
+	n.succeed()
 	n.countLeaderless()
 	n.proposals.retryRejected()
 	n.retryUnsent()

@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"os"
 	"sync"
+	"syscall"
 	"time"
 )
 
@@ -330,8 +331,11 @@ func readPongs(conn *upgraded) (got bool, err error) {
 func (s *Sender) failed(addr string, err error) {
 	what := "down"
 	refused, isRefusal := errors.AsType[*RefusedError](err)
-	if isRefusal {
+	switch {
+	case isRefusal:
 		what = refused.Error()
+	case errors.Is(err, syscall.ECONNREFUSED):
+		what = "nothing listens"
 	}
 	if what == s.reported && time.Since(s.reportedAt) < s.cfg.Dead {
 		return

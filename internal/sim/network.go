@@ -8,6 +8,7 @@ import (
 	"io"
 	"math/rand/v2"
 	"slices"
+	"syscall"
 	"testing/iotest"
 	"time"
 
@@ -43,7 +44,7 @@ type weather struct {
 
 var (
 	errCut     = errors.New("i/o timeout")
-	errRefused = errors.New("connection refused")
+	errRefused = syscall.ECONNREFUSED // nothing listens there
 	// errElsewhere is the answer at an address where another machine listens by now.
 	errElsewhere = errors.New("another machine or cluster")
 	errReset     = errors.New("connection reset by peer")
