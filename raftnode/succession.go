@@ -31,7 +31,7 @@ func (n *Node) succeed() {
 		return
 	}
 	n.role.campaignAt = 0
-	if n.role.leader == raft.None && n.mayCampaign() {
+	if n.raw.BasicStatus().Lead == raft.None && n.mayCampaign() {
 		_ = n.raw.Campaign() // otherwise the election timeout is waited for
 	}
 }
