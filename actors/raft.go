@@ -162,7 +162,9 @@ func (r *raftActor) Receive(ctx actor.Context) {
 			r.followers.Unreachable(m.member)
 		}
 	case *gone:
-		r.node.Gone(m.member)
+		if r.node.Gone(m.member) {
+			r.log.Info(LeaderGone, "leader", MemberID(m.member))
+		}
 	case *refounded:
 		if r.abandonment.note(m.member) {
 			r.log.Error("a member has left this cluster: it was made a cluster of its own, with its data (-force-new-cluster). "+
@@ -345,11 +347,13 @@ func (r *raftActor) logLeaderless(l *raftnode.Leaderless) {
 		"members", list(l.Reached), "missing", list(l.Missing))
 }
 
-// Logged by a machine whose log is full, and by a leader whose disk is too slow.
+// Logged by a machine whose log is full, by a leader whose disk is too slow, and by a follower
+// that need not wait for its leader.
 const (
 	LogFull = "the log is full until the next snapshot is on disk: a leader refuses writes meanwhile, a follower falls behind. " +
 		"If this happens again, the disk is too slow for what is written"
-	SlowDisk = "the disk has not answered for an election timeout: handing over the leadership"
+	SlowDisk   = "the disk has not answered for an election timeout: handing over the leadership"
+	LeaderGone = "nothing listens any more where the leader was: electing another"
 )
 
 func (r *raftActor) logFullness(f *raftnode.Fullness) {

@@ -10,12 +10,13 @@ func (s *Sim) count(what string) { s.counts[what]++ }
 
 // logged maps log messages that show a rare path to the names under which they are counted.
 var logged = map[string]string{
-	actors.LogFull:                                      "log full",
-	actors.SlowDisk:                                     "leader steps down: slow disk",
-	"installed a snapshot of the leader":                "state replaced by a snapshot",
-	"snapshot written":                                  "snapshot written",
-	actors.LessThanAcknowledged:                         "member refused that has lost entries",
-	actors.FoundStranger:                                "unknown machine confirmed",
+	actors.LogFull:                       "log full",
+	actors.SlowDisk:                      "leader steps down: slow disk",
+	actors.LeaderGone:                    "leader gone",
+	"installed a snapshot of the leader": "state replaced by a snapshot",
+	"snapshot written":                   "snapshot written",
+	actors.LessThanAcknowledged:          "member refused that has lost entries",
+	actors.FoundStranger:                 "unknown machine confirmed",
 	"announcing the name and addresses of this machine": "machine announced",
 }
 

@@ -131,7 +131,7 @@ func TestSeedsAreRepeatable(t *testing.T) {
 var rare = []string{
 	"append rejected", "bit flipped", "claim confirmed", "claim confirmed elsewhere", "claim unanswered", "damage to the last record", "damage without effect",
 	"damaged snapshot passed over", "directory listed from a view", "directory restored", "disk full", "disk lost", "fsync failed", "history cleared",
-	"history lost by a snapshot", "join refused: removed", "key expired", "leader steps down: slow disk", "leader transfer",
+	"history lost by a snapshot", "join refused: removed", "key expired", "leader gone", "leader steps down: slow disk", "leader transfer",
 	"learner added", "learner promoted", "log full", "machine replaced", "member joined", "member removed", "message on a severed link",
 	"killed after voting", "killed while syncing", "message late", "message lost", "message duplicated", "power cut during a write", "pre-vote",
 	"process ended: disk fails", "unsynced writes kept in memory after a failed sync", "read index of a follower", "read refused", "removal refused",
