@@ -36,7 +36,7 @@ func (b *bench) failoverTimes() error {
 		b.report.add(figure{Work: workFailover, System: c.name, At: params{Machines: machines}, Latencies: r.distribution(),
 			Values: map[metric]float64{events: float64(len(r.latencies)), best: r.percentile(0), p50: r.percentile(50), worst: r.percentile(100)}})
 	}
-	b.report.note(workFailover, fmt.Sprintf("Ours and etcd with a heartbeat of %s and an election timeout of %s; ZooKeeper, which notices that the connection to its leader ends, with a tick of %[2]s.", heartbeat, election))
+	b.report.note(workFailover, fmt.Sprintf("Ours and etcd with a heartbeat of %s and an election timeout of %s, ZooKeeper with a tick of %[2]s. Ours and ZooKeeper notice that the process of the leader is gone.", heartbeat, election))
 	return nil
 }
 
