@@ -105,7 +105,7 @@ func send(ctx actor.Context, batches []watch.Batch) {
 const writers = 4
 
 // writerActor hands out what is ready for subscribers. Sessions receive it on the goroutine
-// of the writer, and only pass it on: each connection has a goroutine that writes to it.
+// of the writer, and write it as far as their connection takes it without waiting.
 type writerActor struct{ to *pids }
 
 func (w *writerActor) Receive(ctx actor.Context) {

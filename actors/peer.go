@@ -2,11 +2,9 @@ package actors
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"log/slog"
-	"syscall"
 	"time"
 
 	"github.com/asynkron/protoactor-go/actor"
@@ -112,10 +110,8 @@ func (p *peerActor) start(ctx actor.Context) {
 				p.log.Log(p.ctx, level, "no connection to a member; retrying", "member", MemberID(p.member), "stream", class, "error", err)
 				level = slog.LevelDebug
 				root.Send(p.raft, &unreachable{member: p.member})
-				if errors.Is(err, syscall.ECONNREFUSED) {
-					root.Send(p.raft, &gone{member: p.member})
-				}
 			},
+			Gone: func() { root.Send(p.raft, &gone{member: p.member}) },
 			Refused: func(addr string, status int, message string) {
 				if status != statusUnproven && !p.inbox.trusts(p.member, addr) {
 					// A process that only claims to be the member must not end this machine.

@@ -41,7 +41,7 @@ type conn struct {
 
 	readAhead   []byte // read ahead; Read returns it first
 	failed      error  // and then this
-	more        bool   // a direct request was read from a full buffer, so there may be more
+	more        bool   // not all that had arrived with a direct request may have been read
 	validHost   string // the host of its last direct request
 	gotLine     bool   // a line has arrived since the last request: an error is not in the request line
 	drained     bool   // Read gets nothing new, so that a buffered reader above returns only what it has

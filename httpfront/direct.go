@@ -68,12 +68,10 @@ func (a *arrived) Read(p []byte) (n int, err error) {
 		return n, nil
 	}
 	n, err = a.conn.TryRead(p)
-	switch {
-	case n == len(p):
-		a.conn.more = true
-	case n == 0 && err == nil:
-		err = errDrained
+	if n == 0 && err == nil {
+		return 0, errDrained
 	}
+	a.conn.more = n == len(p) || a.conn.server.cfg.TLS != nil
 	return n, err
 }
 
@@ -313,30 +311,34 @@ func (d *direct) answer() {
 	d.writer.Reset(&d.out)
 	_ = resp.Write(&d.writer) // a buffer takes everything
 	_ = d.writer.Flush()
+	keepAlive := !resp.ConnectionClose()
 	all, err := c.TryWrite(d.out.Bytes())
 	if err != nil || all {
-		d.answered(err)
+		d.answered(err == nil && keepAlive)
 		return
 	}
+	resp.Reset() // a client that is slow to read takes the memory of one answer, not of two
 	go func() {
-		d.answered(errors.Join(c.SetWriteDeadline(time.Now().Add(writeTimeout)), c.Flush()))
+		err := c.flush(writeTimeout)
+		d.answered(err == nil && keepAlive)
 	}()
 }
 
 // stream writes an answer that is rendered while it is sent.
 func (d *direct) stream() {
-	d.writer.Reset(d.conn)
-	err := d.conn.SetWriteDeadline(time.Now().Add(writeTimeout))
+	c, resp := d.conn, &d.ctx.Response
+	d.writer.Reset(c)
+	keepAlive := !resp.ConnectionClose()
+	err := c.SetWriteDeadline(time.Now().Add(writeTimeout))
 	if err == nil {
-		err = errors.Join(d.ctx.Response.Write(&d.writer), d.writer.Flush())
+		err = errors.Join(resp.Write(&d.writer), d.writer.Flush(), c.SetWriteDeadline(time.Time{}))
 	}
-	d.answered(err)
+	d.answered(err == nil && keepAlive)
 }
 
 // answered goes on after the answer.
-func (d *direct) answered(err error) {
+func (d *direct) answered(keepAlive bool) {
 	c := d.conn
-	keepAlive := err == nil && !d.ctx.Response.ConnectionClose()
 	d.release()
 	c.mu.Lock()
 	defer c.mu.Unlock()

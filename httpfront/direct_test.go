@@ -1,9 +1,13 @@
 package httpfront_test
 
 import (
+	"crypto/tls"
 	"fmt"
+	"net"
 	"strings"
+	"sync/atomic"
 	"testing"
+	"time"
 
 	"etcd/httpfront"
 	"etcd/httpfront/fronttest"
@@ -133,4 +137,107 @@ func TestLocalReadsSeeWhatWasAcknowledged(t *testing.T) {
 			}
 		}
 	}
+}
+
+// Two requests over TLS that arrive at once, each in a record of its own, are both answered.
+func TestPipelinedRecords(t *testing.T) {
+	s := serve(t, fronttest.WithTLS)
+	raw, err := net.Dial("tcp", s.Addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	cfg := s.TLS.Clone()
+	cfg.ServerName = "127.0.0.1"
+	cork := &corked{Conn: raw}
+	c := fronttest.NewClient(t, tls.Client(cork, cfg))
+	c.Send("%s", fronttest.RawRequest("GET", "/v1/watch/a", ""))
+	s.WaitForWatchers(1)
+	set := s.Dial().Set("/a", "value=1")
+	fronttest.Check(t, c.Reply("GET"), 200, set) // and now it is parked
+	for range 3 {
+		cork.wait = true
+		c.Send("%s", fronttest.RawRequest("GET", "/v1/keys/a", ""))
+		cork.wait = false
+		c.Send("%s", fronttest.RawRequest("GET", "/v1/keys/a", ""))
+		for range 2 {
+			fronttest.Check(t, c.Reply("GET"), 200, `{"action":"GET","key":"/a","value":"1","index":3}`)
+		}
+	}
+}
+
+// corked is a connection that keeps what is written, as long as it is to wait.
+type corked struct {
+	net.Conn
+	wait bool
+	kept []byte
+}
+
+func (c *corked) Write(p []byte) (int, error) {
+	c.kept = append(c.kept, p...)
+	if c.wait {
+		return len(p), nil
+	}
+	_, err := c.Conn.Write(c.kept)
+	c.kept = nil
+	return len(p), err
+}
+
+// The time to write an answer does not go on when it is written: the next answer may be due
+// much later.
+func TestWriteDeadlinesEnd(t *testing.T) {
+	l := &deadlines{Listener: fronttest.Loopback(t)}
+	s := serveOn(t, l, func(c *httpfront.Config) { c.MaxBody, c.MaxBodyMemory = 16<<20, 64<<20 })
+	writer := s.Dial()
+	for i := range 300 {
+		writer.Set(fmt.Sprintf("/d/%d", i), "value=1")
+	}
+	large := writer.Set("/large", "value="+strings.Repeat("x", 12<<20)) // more than the buffers of a socket hold
+	for name, answer := range map[string]func(c *fronttest.Client){
+		"a listing":     func(c *fronttest.Client) { c.Get("/v1/keys/d") },
+		"a large value": func(c *fronttest.Client) { c.Get("/v1/keys/large") },
+		"a large event": func(c *fronttest.Client) {
+			fronttest.Check(t, c.Get("/v1/watch/large?index="+large[strings.LastIndex(large, ":")+1:len(large)-1]), 200, large)
+		},
+	} {
+		c := s.Dial()
+		fronttest.Check(t, c.Get("/v1/keys/d/1"), 200, `{"action":"GET","key":"/d/1","value":"1","index":303}`)
+		served := l.last.Load()
+		before := served.set.Load()
+		answer(c)
+		if served.set.Load() == before {
+			t.Errorf("%s: no deadline was set", name)
+		}
+		s.Eventually("the deadline is over after "+name, func() bool { return served.until.Load() == 0 })
+	}
+}
+
+// deadlines is a listener whose connections say until when they may be written to.
+type deadlines struct {
+	net.Listener
+	last atomic.Pointer[deadlined]
+}
+
+func (l *deadlines) Accept() (net.Conn, error) {
+	c, err := l.Listener.Accept()
+	if err != nil {
+		return nil, err
+	}
+	d := &deadlined{TCPConn: c.(*net.TCPConn)}
+	l.last.Store(d)
+	return d, nil
+}
+
+type deadlined struct {
+	*net.TCPConn
+	set   atomic.Int64 // how often
+	until atomic.Int64 // 0: for ever
+}
+
+func (d *deadlined) SetWriteDeadline(t time.Time) error {
+	d.set.Add(1)
+	d.until.Store(0)
+	if !t.IsZero() {
+		d.until.Store(t.UnixNano())
+	}
+	return d.TCPConn.SetWriteDeadline(t)
 }

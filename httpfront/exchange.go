@@ -87,9 +87,13 @@ func (x *Exchange) Machine() *actors.Machine {
 // machine was there before the deadline. Handlers of early routes call it before they ask for
 // anything; for all others it has been called.
 func (x *Exchange) Start() bool {
-	if !x.server.waitForMachine(x.Deadline) {
-		return false
+	c := x.ctx.Conn().(*conn)
+	if !x.server.isAttached() {
+		c.place.leave()
+		if !x.server.waitForMachine(x.Deadline) {
+			return false
+		}
 	}
-	x.session = x.server.sessionOf(x.ctx.Conn().(*conn))
+	x.session = x.server.sessionOf(c)
 	return true
 }

@@ -34,7 +34,6 @@ const (
 	watching               // parked until the event of its watch
 	answering              // somebody writes that
 	idle                   // parked until the next request
-	ended                  // closed
 )
 
 // parking is the part of a connection that is about being parked.
@@ -44,6 +43,7 @@ type parking struct {
 	// next is the phase that Close begins instead of closing, because fasthttp closes whatever
 	// it lets go of; serving: none.
 	next     phase
+	ended    bool // it is closed, whatever goes on in its phase
 	armed    bool // the poller is going to call Readable
 	readable bool // it has, while an answer was written
 	counted  bool // in Server.unserved
@@ -83,11 +83,24 @@ func (c *conn) endWait(n int, err error) error {
 	return err
 }
 
-// parkNext has Close park the connection.
+// parkNext has Close park the connection. Its place belongs to the goroutine that serves it now.
 func (c *conn) parkNext(next phase) {
+	c.place = nil
 	c.mu.Lock()
 	c.next = next
 	c.mu.Unlock()
+}
+
+// Write writes an answer of fasthttp.
+func (c *conn) Write(p []byte) (int, error) {
+	c.place.leave()
+	return c.Conn.Write(p)
+}
+
+// flush writes the rest of what TryWrite was given, within a time.
+func (c *conn) flush(within time.Duration) error {
+	// A deadline would hold for what TryWrite is given next.
+	return errors.Join(c.SetWriteDeadline(time.Now().Add(within)), c.Flush(), c.SetWriteDeadline(time.Time{}))
 }
 
 // Close closes the connection, unless it is to be parked. At the peer port others close it too.
@@ -117,8 +130,8 @@ func (c *conn) Close() error {
 // end closes the connection for good.
 func (c *conn) end() error {
 	c.mu.Lock()
-	over := c.phase == ended
-	c.phase = ended
+	over := c.ended
+	c.ended = true
 	c.server.idles.remove(c)
 	c.uncount()
 	c.mu.Unlock()
@@ -156,7 +169,7 @@ func (c *conn) uncount() {
 // beIdleParked parks the connection until its next request, and reports whether it could. The
 // caller holds mu.
 func (c *conn) beIdleParked() bool {
-	if !c.server.idles.add(c) {
+	if c.ended || !c.server.idles.add(c) {
 		return false
 	}
 	c.phase = idle
@@ -234,6 +247,7 @@ func (c *conn) readWhileWatching() {
 			}
 		}
 		if err != nil {
+			c.phase = answering // there is nobody left to answer
 			c.endSoon()
 			return
 		}

@@ -2,6 +2,7 @@ package httpfront_test
 
 import (
 	"fmt"
+	"log/slog"
 	"runtime"
 	"strings"
 	"testing"
@@ -67,6 +68,38 @@ func TestHalfRequestsOfParkedConnections(t *testing.T) {
 	}
 	for _, c := range clients[1:] {
 		fronttest.Check(t, c.Reply("GET"), 200, "etcd v9")
+	}
+}
+
+// Clients that wait for the machine, or do not read their answers, hold up no others.
+func TestWaitingClientsHoldUpNobody(t *testing.T) {
+	clock := fronttest.NewClock()
+	machine := fronttest.StartMachine(t, clock.Reading)
+	cfg := fronttest.Config()
+	cfg.RequestTimeout, cfg.Log = fronttest.Timeout, slog.New(slog.DiscardHandler)
+	cfg.MaxBody, cfg.MaxBodyMemory = 16<<20, 64<<20
+	s := fronttest.ServeWithout(t, fronttest.Loopback(t), cfg, clientRoutes(clock))
+	clients := make([]*fronttest.Client, 2*httpfront.MaxWaking)
+	for i := range clients {
+		clients[i] = s.Dial()
+		clients[i].Send("%s", fronttest.RawRequest("GET", "/v1/keys/a", ""))
+	}
+	fronttest.Check(t, s.Dial().Get("/version"), 200, "etcd v9")
+	s.Attach(machine)
+	for _, c := range clients {
+		if r := c.Reply("GET"); r.Status != 404 {
+			t.Fatalf("%d %s", r.Status, r.Body)
+		}
+	}
+	large := "value=" + strings.Repeat("x", 8<<20) // more than the buffers of a socket hold
+	if r := s.Dial().Do("POST", "/v1/keys/a", large); r.Status != 200 {
+		t.Fatalf("%d %s", r.Status, r.Body)
+	}
+	for _, c := range clients[:httpfront.MaxWaking] {
+		c.Send("GET /v1/keys/a HTTP/1.0\r\n\r\n")
+	}
+	for _, c := range clients[httpfront.MaxWaking:] {
+		fronttest.Check(t, c.Get("/version"), 200, "etcd v9")
 	}
 }
 

@@ -171,9 +171,9 @@ func (s *Server) Attach(machine *actors.Machine) {
 		kind = "peersession"
 	}
 	sessions := machine.Kind(kind)
-	sessions.Untimed = true // they only pass an answer on
-	// Sessions only pass an answer on, or write it without waiting, so they do it on the
-	// goroutine of its sender.
+	// Sessions only pass an answer on, or write it without waiting, so they do it on the goroutine
+	// of its sender, whose time it is.
+	sessions.Untimed = true
 	s.machine, s.root, s.mailbox = machine, machine.System.Root, sessions.Inline()
 	close(s.attached)
 }
@@ -190,9 +190,6 @@ func (s *Server) isAttached() bool {
 // waitForMachine waits for the machine until the deadline or a stop, and reports whether
 // there is one.
 func (s *Server) waitForMachine(deadline time.Time) bool {
-	if s.isAttached() {
-		return true
-	}
 	timeout := time.NewTimer(time.Until(deadline))
 	defer timeout.Stop()
 	select {

@@ -83,6 +83,7 @@ func (s *session) ask(to *actor.PID, message any, deadline time.Time) actors.Ans
 	}
 	s.timer.begin(s.expected.Load(), deadline)
 	s.server.root.Send(to, message)
+	s.conn.place.leave()
 	answer := <-s.answers
 	s.timer.end()
 	return answer

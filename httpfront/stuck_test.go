@@ -74,11 +74,7 @@ func TestBeforeThereIsAMachine(t *testing.T) {
 	cfg := fronttest.Config()
 	cfg.RequestTimeout = 100 * time.Millisecond
 	cfg.Log = slog.New(slog.DiscardHandler)
-	l := fronttest.Loopback(t)
-	s := &fronttest.Server{Server: httpfront.New(cfg, clientRoutes(clock)), T: t, Addr: l.Addr().String()}
-	served := make(chan error, 1)
-	go func() { served <- s.Serve(l) }()
-
+	s := fronttest.ServeWithout(t, fronttest.Loopback(t), cfg, clientRoutes(clock))
 	c := s.Dial()
 	fronttest.Check(t, c.Get("/version"), 200, "etcd v9")
 	fronttest.Check(t, c.Get("/health"), 503, `{"health":"false","reason":"RAFT NO LEADER"}`)
@@ -90,10 +86,4 @@ func TestBeforeThereIsAMachine(t *testing.T) {
 	s.Attach(machine)
 	fronttest.Check(t, c.Get("/machines"), 200, "127.0.0.1:4001")
 	fronttest.Check(t, c.Get("/health"), 200, `{"health":"true"}`)
-	if err := s.Shutdown(t.Context()); err != nil {
-		t.Error(err)
-	}
-	if err := <-served; err != nil {
-		t.Error(err)
-	}
 }

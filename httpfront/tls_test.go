@@ -131,6 +131,15 @@ func testHalfClosed(t *testing.T, serve server) {
 	fronttest.Check(t, c.Reply("POST"), 200, `{"action":"SET","key":"/a","value":"1","newKey":true,"index":3}`)
 	fronttest.Check(t, c.Reply("GET"), 200, "etcd v9")
 	c.WantClosed()
+	for range 20 { // with luck the request and the end come at once
+		c := s.Dial()
+		c.Send("%s", fronttest.RawRequest("GET", "/v1/keys/a", ""))
+		if err := c.Conn.(interface{ CloseWrite() error }).CloseWrite(); err != nil {
+			t.Fatal(err)
+		}
+		fronttest.Check(t, c.Reply("GET"), 200, `{"action":"GET","key":"/a","value":"1","index":3}`)
+		c.WantClosed()
+	}
 }
 
 // The peer port logs once that a machine speaks another protocol, or cannot be verified. A

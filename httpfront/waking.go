@@ -1,6 +1,9 @@
 package httpfront
 
-import "sync"
+import (
+	"slices"
+	"sync"
+)
 
 // maxWaking bounds the connections that are served at once because their next request has
 // arrived while they were parked. Without it thousands that wake together, because an event has
@@ -20,8 +23,9 @@ type waking struct {
 }
 
 // place is what a connection has while it is served for a request that has arrived. It leaves
-// the place when its goroutine begins to wait for the client, so that clients which send half a
-// request hold up nobody. The place belongs to that goroutine.
+// the place when its goroutine begins to wait: for the client, so that one which sends half a
+// request or does not read its answer holds up nobody, or for the machine. The place belongs to
+// that goroutine.
 type place struct {
 	of   *waking
 	read bool // the connection was read once: what had arrived
@@ -65,19 +69,28 @@ func (w *waking) following() *conn {
 	c := w.queue[w.next]
 	w.queue[w.next] = nil
 	w.next++
+	if w.next > len(w.queue)/2 { // it may never be empty
+		w.queue, w.next = slices.Delete(w.queue, 0, w.next), 0
+	}
 	return c
 }
 
 // beforeRead leaves the place if the connection is about to be read again.
 func (p *place) beforeRead() {
-	switch {
-	case p == nil || p.left:
-	case !p.read:
+	if p != nil && !p.read {
 		p.read = true
-	default:
-		p.left = true
-		if c := p.of.following(); c != nil {
-			go p.of.work(c)
-		}
+		return
+	}
+	p.leave()
+}
+
+// leave leaves the place to the connection that is served next.
+func (p *place) leave() {
+	if p == nil || p.left {
+		return
+	}
+	p.left = true
+	if c := p.of.following(); c != nil {
+		go p.of.work(c)
 	}
 }

@@ -2,7 +2,6 @@ package httpfront
 
 import (
 	"bytes"
-	"errors"
 	"net"
 	"runtime/debug"
 	"time"
@@ -82,7 +81,9 @@ func (c *conn) deliver(reply actors.Answer) {
 	case watching:
 		c.answer()
 	case waiting:
-		c.inFlight.resume()
+		d := c.inFlight
+		c.inFlight = nil // it goes back to its pool
+		d.resume()
 	}
 }
 
@@ -96,7 +97,7 @@ func (c *conn) answer() {
 		return
 	}
 	go func() {
-		err := errors.Join(c.SetWriteDeadline(time.Now().Add(watchWriteTimeout)), c.Flush())
+		err := c.flush(watchWriteTimeout)
 		c.answered(err == nil && keepAlive)
 	}()
 }

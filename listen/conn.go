@@ -35,6 +35,7 @@ type Conn struct {
 
 	polled bool   // it is known to an epoll, by fd
 	fd     int    // its descriptor then
+	turn   int32  // and its turn to have that
 	peeked *peek  // what was read ahead, see [Peeks]; nil: nothing
 	rest   []byte // of what was written without waiting
 }

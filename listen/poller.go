@@ -11,8 +11,8 @@ type Readable interface {
 type Poller interface {
 	// Arm has Readable called once, as soon as something arrives on c or its client goes. If
 	// that may have happened since the last call, arrived is true and Readable is not called.
-	// Whoever arms c has read all that had arrived before the last call; what its TLS has read
-	// ahead does not count: see [Conn.TryRead].
+	// Whoever arms c has read all that had arrived before the last call, and what its TLS has
+	// read ahead: see [Conn.TryRead].
 	Arm(c *Conn, r Readable) (arrived bool, err error)
 	// Forget is called before a connection that may be armed is closed. A call of Readable may
 	// be under way.

@@ -117,6 +117,7 @@ func (p *epoll) add(c *Conn, fd int, r Readable) error {
 	}
 	at := &p.polled[fd]
 	*at = polled{reader: r, turn: at.turn + 1}
+	c.turn = at.turn
 	event := unix.EpollEvent{Events: unix.EPOLLIN | unix.EPOLLRDHUP | unix.EPOLLET&(1<<32-1), Fd: int32(fd), Pad: at.turn}
 	if err := unix.EpollCtl(p.fd, unix.EPOLL_CTL_ADD, fd, &event); err != nil {
 		at.reader = nil
@@ -130,7 +131,10 @@ func (p *epoll) arm(c *Conn, r Readable) (arrived bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	at := &p.polled[c.fd]
-	if at.arrived {
+	switch {
+	case at.turn != c.turn: // c is closed, and another connection may have the descriptor
+		return false
+	case at.arrived:
 		at.arrived = false
 		return true
 	}
@@ -141,7 +145,9 @@ func (p *epoll) arm(c *Conn, r Readable) (arrived bool) {
 func (p *epoll) forget(c *Conn) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.polled[c.fd] = polled{turn: p.polled[c.fd].turn + 1}
+	if at := &p.polled[c.fd]; at.turn == c.turn {
+		*at = polled{turn: at.turn + 1}
+	}
 }
 
 // tell tells of connections until the poller is closed.
@@ -174,7 +180,9 @@ func (p *epoll) take(e unix.EpollEvent) Readable {
 		return nil
 	}
 	r := at.reader
-	at.reader, at.arrived = nil, r == nil
+	// The kernel does not tell again that the client has gone, which may come with its last bytes.
+	gone := e.Events&(unix.EPOLLRDHUP|unix.EPOLLHUP|unix.EPOLLERR) != 0
+	at.reader, at.arrived = nil, r == nil || gone
 	return r
 }
 

@@ -2,6 +2,7 @@ package listen
 
 import (
 	"crypto/tls"
+	"errors"
 	"io"
 	"log/slog"
 	"net"
@@ -118,6 +119,22 @@ func TestTryWrite(t *testing.T) {
 				t.Fatal(err)
 			}
 		})
+	}
+}
+
+// What TLS has to write while it reads, as when its client asks for new keys again and again, does
+// not wait for a client that does not read: that is the end.
+func TestReadingOverTLSDoesNotWait(t *testing.T) {
+	c, _ := connected(t, &tls.Config{Certificates: []tls.Certificate{testCA().Issue("server").TLS()}})
+	below := c.Conn.(*tlsConn).below
+	below.read.Store(true) // as if the writes came from a read
+	for piece := make([]byte, 64<<10); below.empty(); {
+		if _, err := below.Write(piece); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if n, err := c.TryRead(make([]byte, 10)); n > 0 || !errors.Is(err, errTLSUnread) {
+		t.Errorf("read %d bytes, %v", n, err)
 	}
 }
 

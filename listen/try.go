@@ -17,8 +17,13 @@ func (wouldBlock) Error() string   { return "listen: it would block" }
 func (wouldBlock) Timeout() bool   { return true }
 func (wouldBlock) Temporary() bool { return true }
 
+// errTLSUnread ends a connection whose client has TLS answer, as to a request for new keys, and
+// does not read the answers.
+var errTLSUnread = errors.New("listen: the client does not read what its TLS has asked for")
+
 // TryRead reads what has arrived, without waiting for more: if there is nothing, it returns 0
-// and no error. Where there is no poller, that is one byte at most.
+// and no error. Where there is no poller, that is one byte at most; of TLS it is one record at
+// most, so there may be more, of which the poller does not tell.
 func (c *Conn) TryRead(p []byte) (n int, err error) {
 	s, overTLS := c.Conn.(*tlsConn)
 	switch {
@@ -33,6 +38,9 @@ func (c *Conn) TryRead(p []byte) (n int, err error) {
 		s.below.read.Store(true)
 		n, err = s.Conn.Read(p)
 		s.below.read.Store(false)
+		if !s.below.empty() {
+			return n, errTLSUnread
+		}
 	default:
 		n, err = c.descriptor.tryRead(p)
 	}
@@ -73,8 +81,8 @@ func (c *Conn) Flush() error {
 	return err
 }
 
-// nonblocking is a connection below TLS that does not wait while one of its switches is on.
-// What cannot be written at once is kept.
+// nonblocking is a connection below TLS that does not wait while one of its switches is on:
+// reading may write as well. What cannot be written at once is kept.
 type nonblocking struct {
 	net.Conn
 	descriptor  *descriptor
@@ -92,7 +100,7 @@ func (u *nonblocking) Read(p []byte) (int, error) {
 }
 
 func (u *nonblocking) Write(p []byte) (int, error) {
-	if !u.write.Load() {
+	if !u.write.Load() && !u.read.Load() {
 		return u.Conn.Write(p)
 	}
 	u.mu.Lock()

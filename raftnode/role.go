@@ -8,6 +8,6 @@ type role struct {
 	since      int    // tick at which it began to
 	reported   Leader // what Work reported last
 	leaderless int    // ticks without a leader
-	campaignAt int    // tick at which this machine campaigns, because the leader is gone; 0: never
+	succession succession
 	firstTerm  uint64 // that of the log at the start
 }

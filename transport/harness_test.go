@@ -205,15 +205,17 @@ type dialler struct {
 	*Sender
 	up      chan time.Time
 	down    chan error
+	gone    chan time.Time
 	refused chan RefusedError
 }
 
 func startSender(t testing.TB, cfg Config, addr string, class Class, limit int) *dialler {
 	t.Helper()
-	d := &dialler{up: make(chan time.Time, 1000), down: make(chan error, 1000), refused: make(chan RefusedError, 1000)}
+	d := &dialler{up: make(chan time.Time, 1000), down: make(chan error, 1000), gone: make(chan time.Time, 1000), refused: make(chan RefusedError, 1000)}
 	d.Sender = NewSender(cfg, bob, addr, class, limit, Events{
 		Up:      func() { d.up <- time.Now() },
 		Down:    func(err error) { d.down <- err },
+		Gone:    func() { d.gone <- time.Now() },
 		Refused: func(_ string, status int, message string) { d.refused <- RefusedError{status, message} },
 	})
 	t.Cleanup(d.Close)

@@ -33,6 +33,9 @@ type Events struct {
 	// once when that starts, and at most once per [Config.Dead] while it goes on. It is
 	// not called for Close.
 	Down func(err error)
+	// Gone is called, besides Down, when nothing listens any more where the stream was
+	// accepted: once, until that is established again.
+	Gone func()
 	// Refused is called instead of Down when the member itself, at addr, refused the
 	// handshake, and not something else that listens there; see [RefusedError]. The Sender
 	// keeps retrying until it is closed.
@@ -74,6 +77,7 @@ type Sender struct {
 	spare   []byte // memory for the next pending
 
 	reported   string // what the last report was about
+	wasUp      bool   // it was established, and Gone not called since
 	reportedAt time.Time
 }
 
@@ -199,7 +203,7 @@ func (s *Sender) attempt(ctx context.Context, addr string) (proven bool) {
 	s.mu.Lock()
 	s.stats.Connected = true
 	s.mu.Unlock()
-	s.reported = ""
+	s.reported, s.wasUp = "", true
 	if s.events.Up != nil {
 		s.events.Up()
 	}
@@ -331,11 +335,14 @@ func readPongs(conn *upgraded) (got bool, err error) {
 func (s *Sender) failed(addr string, err error) {
 	what := "down"
 	refused, isRefusal := errors.AsType[*RefusedError](err)
-	switch {
-	case isRefusal:
+	if isRefusal {
 		what = refused.Error()
-	case errors.Is(err, syscall.ECONNREFUSED):
-		what = "nothing listens"
+	}
+	if s.wasUp && errors.Is(err, syscall.ECONNREFUSED) {
+		s.wasUp = false
+		if s.events.Gone != nil {
+			s.events.Gone()
+		}
 	}
 	if what == s.reported && time.Since(s.reportedAt) < s.cfg.Dead {
 		return

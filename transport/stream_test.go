@@ -151,6 +151,7 @@ func TestReconnectsAfterRestart(t *testing.T) {
 	receive(t, m.frames, "a frame")
 	m.stop()
 	receive(t, d.down, "the loss of the stream")
+	receive(t, d.gone, "that nothing listens there")
 	if d.Send(Frame{Kind: KindRaft}) || d.Stats().Connected {
 		t.Error("frames are taken without a connection")
 	}
@@ -159,6 +160,9 @@ func TestReconnectsAfterRestart(t *testing.T) {
 	d.mustSend(t, "two")
 	if f := receive(t, again.frames, "a frame"); string(f.Payload) != "two" {
 		t.Errorf("got %q", f.Payload)
+	}
+	if len(d.gone) > 0 {
+		t.Error("it was said again that nothing listens")
 	}
 }
 

@@ -90,11 +90,19 @@ func (s *Server) ServePeerPort(l net.Listener, log io.Writer, cfg httpfront.Conf
 
 func serve(t testing.TB, l net.Listener, machine *actors.Machine, cfg httpfront.Config, routes []httpfront.Route) *Server {
 	t.Helper()
-	s := &Server{Server: httpfront.New(cfg, routes), T: t, Addr: l.Addr().String(), Machine: machine}
+	s := ServeWithout(t, l, cfg, routes)
+	s.Machine = machine
+	s.Attach(machine)
+	return s
+}
+
+// ServeWithout serves a client port that has no machine before Attach.
+func ServeWithout(t testing.TB, l net.Listener, cfg httpfront.Config, routes []httpfront.Route) *Server {
+	t.Helper()
+	s := &Server{Server: httpfront.New(cfg, routes), T: t, Addr: l.Addr().String()}
 	if cfg.TLS != nil {
 		s.TLS = &tls.Config{RootCAs: CA().Pool()}
 	}
-	s.Attach(machine)
 	served := make(chan error, 1)
 	go func() { served <- s.Server.Serve(l) }()
 	s.Stop = sync.OnceValue(func() error {

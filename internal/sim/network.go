@@ -8,7 +8,6 @@ import (
 	"io"
 	"math/rand/v2"
 	"slices"
-	"syscall"
 	"testing/iotest"
 	"time"
 
@@ -44,7 +43,7 @@ type weather struct {
 
 var (
 	errCut     = errors.New("i/o timeout")
-	errRefused = syscall.ECONNREFUSED // nothing listens there
+	errRefused = errors.New("connection refused")
 	// errElsewhere is the answer at an address where another machine listens by now.
 	errElsewhere = errors.New("another machine or cluster")
 	errReset     = errors.New("connection reset by peer")
@@ -83,6 +82,7 @@ type stream struct {
 	self    transport.Config
 	member  uint64
 	addr    string
+	wasUp   bool // and Gone was not called since
 	class   transport.Class
 	limit   int // of the bytes in flight
 	queued  int
@@ -117,6 +117,10 @@ func (st *stream) connect() {
 	target := w.machineAt(st.addr)
 	switch {
 	case target == nil || target.life == nil || target.life.machine == nil:
+		if st.wasUp {
+			st.wasUp = false
+			st.events.Gone()
+		}
 		st.events.Down(errRefused)
 	case !w.passes(st.from.m, target) || !w.passes(target, st.from.m) || target.life.paused:
 		st.events.Down(errCut)
@@ -142,6 +146,7 @@ func (st *stream) connect() {
 		st.number++
 		st.to = target.life
 		st.arrival = st.from.s.now
+		st.wasUp = true
 		st.events.Up()
 		return
 	}
