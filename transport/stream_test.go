@@ -152,6 +152,7 @@ func TestReconnectsAfterRestart(t *testing.T) {
 	m.stop()
 	receive(t, d.down, "the loss of the stream")
 	receive(t, d.gone, "that nothing listens there")
+	receive(t, d.down, "another attempt")
 	if d.Send(Frame{Kind: KindRaft}) || d.Stats().Connected {
 		t.Error("frames are taken without a connection")
 	}
