@@ -25,6 +25,7 @@ type replay struct {
 	low         uint64          // lowest entry index in the record being read, 0 if it has none
 
 	data    []byte // of the segment being read
+	dirty   int64  // what of data may not be zeros
 	final   []byte // the last record of the segment being read, nil if there is none
 	finalAt int64  // its offset
 	torn    *TornTail
@@ -61,8 +62,7 @@ func (rp *replay) segment(fsys vfs.FS, l *Log, seq uint64, last bool) error {
 	if err != nil {
 		return fmt.Errorf("wal: segment %s: %w", name, err)
 	}
-	data := rp.room(size)
-	clear(data[used:])
+	data := rp.room(size, used)
 	if err := readFull(f, data[:used], 0); err != nil {
 		return fmt.Errorf("wal: segment %s: %w", name, err)
 	}
@@ -84,11 +84,16 @@ func (rp *replay) segment(fsys vfs.FS, l *Log, seq uint64, last bool) error {
 	return nil
 }
 
-// room returns size bytes of memory, which all segments share.
-func (rp *replay) room(size int64) []byte {
+// room returns size bytes of memory, which all segments share: zeros from used on. Of those only
+// what the segment before has left is cleared: new memory is zeros, and most of it is never touched.
+func (rp *replay) room(size, used int64) []byte {
 	if int64(cap(rp.data)) < size {
-		rp.data = make([]byte, size)
+		rp.data, rp.dirty = make([]byte, size), 0
 	}
+	if used < rp.dirty {
+		clear(rp.data[used:rp.dirty])
+	}
+	rp.dirty = used
 	return rp.data[:size]
 }
 
