@@ -4,15 +4,7 @@ import "testing"
 
 // A connection that was closed does nothing to the one that has its descriptor now.
 func TestPollerAfterTheEnd(t *testing.T) {
-	poller, err := NewPoller()
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() {
-		if err := poller.Close(); err != nil {
-			t.Error(err)
-		}
-	}()
+	poller := nativePoller(t)
 	c, client := connected(t, nil)
 	readable, never := make(told, 2), make(told, 2)
 	if _, err := poller.Arm(c, readable); err != nil {

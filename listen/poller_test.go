@@ -17,15 +17,7 @@ func (c told) Readable() { c <- struct{}{} }
 // A connection is told of once each time that it is armed: when something arrives, at once if
 // that is there, and when its client goes. What was read ahead is not lost.
 func TestPollers(t *testing.T) {
-	native, err := NewPoller()
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() {
-		if err := native.Close(); err != nil {
-			t.Error(err)
-		}
-	}()
+	native := nativePoller(t)
 	secured := &tls.Config{Certificates: []tls.Certificate{testCA().Issue("server").TLS()}}
 	for _, test := range []struct {
 		name   string
@@ -75,6 +67,21 @@ func TestPollers(t *testing.T) {
 			}
 		})
 	}
+}
+
+// nativePoller returns the poller of this system, for the time of a test.
+func nativePoller(t *testing.T) Poller {
+	t.Helper()
+	p, err := NewPoller()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := p.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return p
 }
 
 // drain reads n bytes as they can be had without waiting.

@@ -77,8 +77,8 @@ type Sender struct {
 	spare   []byte // memory for the next pending
 
 	reported   string // what the last report was about
-	wasUp      bool   // it was established, and Gone not called since
 	reportedAt time.Time
+	wasUp      bool // it was established, and Gone not called since
 }
 
 var errMoved = errors.New("the address of the member changed")
