@@ -74,7 +74,7 @@ func ReadDisk(fsys vfs.FS, lock io.Closer, opts wal.Options) (*Disk, error) {
 func (d *Disk) read() (err error) {
 	opts := d.opts
 	if opts.Keep == 0 {
-		opts.Keep = raftnode.DefaultMaxInMemory
+		opts.Keep = raftnode.MaxAtStart
 	}
 	opts.Restore = func(body io.Reader) error {
 		s, err := store.Restore(body)

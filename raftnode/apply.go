@@ -120,6 +120,7 @@ func (n *Node) handOut(m *raftpb.Message) {
 		}
 	}
 	n.committed.handedOut = last.GetIndex()
+	n.storage.NoteHandedOut(n.committed.handedOut)
 	n.work.Apply = apply
 	n.requestSnapshot()
 }

@@ -57,12 +57,12 @@ func termsOf(entries []*raftpb.Entry) (terms []raftnode.Term) {
 	return terms
 }
 
-// newest returns the last entries, as many as a start keeps in memory.
+// newest returns the last entries, as many as a start gives to the core: more than stay in memory.
 func newest(entries []*raftpb.Entry, cfg raftnode.Config) []*raftpb.Entry {
 	if cfg.MaxInMemory == 0 {
 		return entries
 	}
-	return entries[max(0, len(entries)-cfg.MaxInMemory/200):]
+	return entries[max(0, len(entries)-cfg.MaxInMemory/50):]
 }
 
 // state is what a start recovers: the newest snapshot and the entries after it. A snapshot is

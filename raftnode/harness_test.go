@@ -63,6 +63,7 @@ type machine struct {
 	applied   uint64
 	snapshot  *snapshot // requested, and not reported as durable yet
 	leader    raftnode.Leader
+	readBack  []uint64 // the first entry of each time
 	skipped   []raftnode.Skipped
 	fullness  []raftnode.Fullness
 	// unappliable is the entry at which the process had to end.
@@ -290,6 +291,7 @@ func (m *machine) accept(w raftnode.Work) {
 		m.acceptApply(w.Apply)
 	}
 	if r := w.ReadBack; r != nil {
+		m.readBack = append(m.readBack, r.From)
 		if err := m.node.ReadBackDone(r.From, m.disk.read(r)); err != nil {
 			m.t.Fatalf("%v", err)
 		}

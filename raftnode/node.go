@@ -52,8 +52,13 @@ const (
 	maxWaitingBytes     = 64 << 20 // the commands of these proposals; one alone may have more
 )
 
-// DefaultMaxInMemory is the default bound of the entries in memory, in bytes.
-const DefaultMaxInMemory = 64 << 20
+// DefaultMaxInMemory is the default bound of the entries in memory, in bytes. The garbage
+// collector leaves as much room again, and has to look at each of them.
+const DefaultMaxInMemory = 16 << 20
+
+// MaxAtStart is how many bytes of entries a start should give to New, counted alike: those are
+// applied without another read, and then count against MaxInMemory.
+const MaxAtStart = 64 << 20
 
 // Config describes one machine. All fields are required unless said otherwise.
 type Config struct {

@@ -1,6 +1,7 @@
 package raftnode_test
 
 import (
+	"slices"
 	"testing"
 
 	"go.etcd.io/raft/v3/raftpb"
@@ -46,15 +47,23 @@ func TestLaggingFollowersGetEntriesFromDisk(t *testing.T) {
 	}
 }
 
-// A start applies entries that are only on disk.
+// A start applies entries that are only on disk. Those that are in memory stay there until they
+// are applied.
 func TestStartReadsBackEntries(t *testing.T) {
 	m := written(t, 100, forgetful)
 	want := len(m.state)
 	m.crash(len(m.wal))
-	if first := m.node.FirstInMemory(); first < 80 {
+	if first := m.node.FirstInMemory(); first < 80 || first > 85 {
 		t.Fatalf("the entries from %d on are in memory", first)
 	}
+	atStart := m.node.FirstInMemory()
 	m.settle()
+	if len(m.readBack) == 0 || slices.Max(m.readBack) >= atStart {
+		t.Errorf("entries were read back from %d on, those from %d on were in memory", m.readBack, atStart)
+	}
+	if first := m.node.FirstInMemory(); first < 95 {
+		t.Errorf("the entries from %d on are still in memory", first)
+	}
 	if len(m.state) != want {
 		t.Fatalf("%d commands are applied, want %d", len(m.state), want)
 	}

@@ -47,6 +47,7 @@ type storage struct {
 	bytes    int             // of memory that they take
 	maxBytes int             // bounds bytes
 	unused   int             // entries that were dropped from the front and are still in the array
+	replay   uint64          // the last entry found at the start, until it is handed out: 0
 
 	back readBack
 }
@@ -66,6 +67,9 @@ func newStorage(state State, maxBytes int) (*storage, error) {
 	}
 	if len(state.Terms) > 0 {
 		s.restoreTerms(state)
+	}
+	if n := len(state.Entries); n > 0 {
+		s.replay = state.Entries[n-1].GetIndex()
 	}
 	if err := s.Append(state.Entries); err != nil {
 		return nil, err
@@ -127,12 +131,29 @@ func (s *storage) Append(entries []*raftpb.Entry) error {
 		s.bytes += footprint(e)
 	}
 	s.tail, s.last = append(s.tail, entries...), index+uint64(len(entries))-1
+	s.shrink()
+	return nil
+}
+
+// NoteHandedOut notes that the entries up to index were handed out for application.
+func (s *storage) NoteHandedOut(index uint64) {
+	if s.replay > 0 && index >= s.replay {
+		s.replay = 0
+		s.shrink()
+	}
+}
+
+// shrink evicts the oldest entries from the tail until it is within its bound. What was in memory
+// at the start stays until it was handed out, or it would have to be read once more.
+func (s *storage) shrink() {
+	if s.replay > 0 {
+		return
+	}
 	n := 0
 	for ; s.bytes > s.maxBytes && n < len(s.tail)-1; n++ {
 		s.bytes -= footprint(s.tail[n])
 	}
 	s.evict(n)
-	return nil
 }
 
 func (s *storage) maxRun() uint64 { return min(maxRun, uint64(s.maxBytes)/4) }
@@ -150,7 +171,7 @@ func (s *storage) truncate(index uint64) {
 	s.tail = s.tail[:kept:kept]
 	s.total = s.totalBefore(index)
 	s.runs = s.runs[:sort.Search(len(s.runs), func(i int) bool { return s.runs[i].first >= index })]
-	s.last = index - 1
+	s.last, s.replay = index-1, min(s.replay, index-1)
 	s.back.truncate(index)
 }
 
@@ -201,7 +222,7 @@ func (s *storage) ApplySnapshot(meta *raftpb.SnapshotMetadata, size uint64) erro
 	s.snapshot, s.size = meta, size
 	s.first, s.prevTerm, s.last = index+1, meta.GetTerm(), index
 	s.runs, s.total, s.snapshotTotal = nil, 0, 0
-	s.tail, s.bytes, s.unused = nil, 0, 0
+	s.tail, s.bytes, s.unused, s.replay = nil, 0, 0, 0
 	s.back.truncate(0)
 	return nil
 }

@@ -46,6 +46,9 @@ func Run(ctx context.Context, cfg Config) error {
 		return err
 	}
 	log := cfg.Log
+	running, ended := context.WithCancel(context.Background())
+	defer ended()
+	go boundGarbage(running)
 	// Reading a directory can take long, and may end anywhere.
 	reading := context.AfterFunc(ctx, func() {
 		log.Info("stopped before it had read its data")
@@ -142,9 +145,7 @@ func Run(ctx context.Context, cfg Config) error {
 	if err := s.save(place.fsys); err != nil {
 		return errors.Join(err, stopMachine(machine))
 	}
-	watching, enough := context.WithCancel(context.Background())
-	defer enough()
-	go tls.watch(watching)
+	go tls.watch(running)
 	fronts.clients.Attach(machine)
 	fronts.peers.Attach(machine)
 	return serve(ctx, place, machine, fronts, clients.Addr(), log)

@@ -50,7 +50,10 @@ func decodeSet(data []byte, m *storepb.Set) (ok bool) {
 	if path == nil || value == nil || len(rest) > 0 || !utf8.Valid(path) {
 		return false
 	}
-	m.Path, m.Value = string(path), append([]byte(nil), value...)
+	// One piece of memory for both, which live as long as each other in the tree: its nodes are
+	// most of what the garbage collector has to look at.
+	both := append(append(make([]byte, 0, len(path)+len(value)), path...), value...)
+	m.Path, m.Value = storepb.Owned(both[:len(path)]), both[len(path):]
 	return tree.Clean(m.Path)
 }
 

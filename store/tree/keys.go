@@ -2,6 +2,7 @@ package tree
 
 import (
 	"fmt"
+	"strings"
 	"time"
 
 	"etcd/store/logtime"
@@ -60,7 +61,8 @@ func (t *Tree) set(index uint64, now logtime.Time, m *storepb.Set) Outcome {
 		return refuse(&Failure{Code: NotFile, Path: path, Node: old})
 	}
 
-	node := &Node{Path: old.Path, Value: value, Created: old.Created, Modified: index, Deadline: deadline}
+	// Not the path of old, which shares memory with its value.
+	node := &Node{Path: path, Value: value, Created: old.Created, Modified: index, Deadline: deadline}
 	action := ActionUpdate
 	switch {
 	case hasCompare(c):
@@ -112,7 +114,8 @@ func (t *Tree) makeParents(index uint64, path string) *Failure {
 		return &Failure{Code: NotDir, Path: above.Path, Node: above}
 	}
 	for dir := child(above.Path, path); dir != path; dir = child(dir, path) {
-		t.nodes.put(&Node{Path: dir, Dir: true, Created: index, Modified: index})
+		// A copy, since path shares memory with the value.
+		t.nodes.put(&Node{Path: strings.Clone(dir), Dir: true, Created: index, Modified: index})
 	}
 	return nil
 }
