@@ -2,12 +2,15 @@ package store
 
 import (
 	"bytes"
+	"math"
 	"testing"
 
 	"google.golang.org/protobuf/proto"
 	"pgregory.net/rapid"
 
+	"etcd/store/logtime"
 	"etcd/store/storepb"
+	"etcd/store/tree"
 )
 
 // What is encoded by hand are the bytes that the library makes, and both are read alike.
@@ -44,6 +47,56 @@ func FuzzPlainSet(f *testing.F) {
 		c, err := decode(data)
 		if err != nil || !proto.Equal(c.GetSet(), &m) {
 			t.Errorf("%x is %v by hand, and %v, %v for the library", data, &m, c, err)
+		}
+	})
+}
+
+// A node that is decoded by hand is the one that the library decodes, and files are decoded by hand.
+func TestPlainNode(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		want := tree.Node{
+			Path:     "/" + rapid.StringMatching(`[a-zä]{1,300}(/[a-z]{1,3})?`).Draw(t, "path"),
+			Value:    string(rapid.SliceOf(rapid.Byte()).Draw(t, "value")),
+			Created:  rapid.Uint64().Draw(t, "created"),
+			Modified: rapid.Uint64().Draw(t, "modified"),
+			Deadline: logtime.Time(rapid.SampledFrom([]uint64{0, 1, math.MaxUint64}).Draw(t, "deadline")),
+		}
+		var m storepb.Node
+		encodeNode(&m, &want)
+		data, err := encoding.Marshal(&m)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var got tree.Node
+		if ok := decodePlainNode(data, &got); ok != (want.Value != "") || ok && got != want {
+			t.Fatalf("decoded %v, %t; want %v", got, ok, want)
+		}
+	})
+}
+
+// What is decoded by hand, the library decodes alike, whatever the bytes are.
+func FuzzPlainNode(f *testing.F) {
+	for _, m := range []*storepb.Node{
+		{Path: "/a", Value: []byte("v"), CreatedIndex: 1, ModifiedIndex: 2, Deadline: 3},
+		{Path: "/a", Dir: true, ModifiedIndex: 2},
+	} {
+		data, err := encoding.Marshal(m)
+		if err != nil {
+			f.Fatal(err)
+		}
+		f.Add(data)
+	}
+	f.Fuzz(func(t *testing.T, data []byte) {
+		var got tree.Node
+		if !decodePlainNode(data, &got) {
+			return
+		}
+		var m storepb.Node
+		if err := proto.Unmarshal(data, &m); err != nil {
+			t.Fatalf("%x is %v by hand, and %v for the library", data, got, err)
+		}
+		if want, err := decodeNode(&m); err != nil || got != *want {
+			t.Errorf("%x is %v by hand, and %v, %v for the library", data, got, want, err)
 		}
 	})
 }

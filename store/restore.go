@@ -6,6 +6,8 @@ import (
 	"io"
 	"math"
 
+	"google.golang.org/protobuf/proto"
+
 	"etcd/store/logtime"
 	"etcd/store/storepb"
 	"etcd/store/tree"
@@ -141,12 +143,19 @@ func (s *Store) restoreMember(in *messageReader) error {
 }
 
 func restoreNode(in *messageReader, loader *tree.Loader) error {
-	m := new(storepb.Node)
-	if err := in.read(m); err != nil {
+	data, err := in.next()
+	if err != nil {
 		return err
 	}
-	node, err := decodeNode(m)
-	if err != nil {
+	node := new(tree.Node)
+	if decodePlainNode(data, node) {
+		return loader.Node(node)
+	}
+	m := new(storepb.Node)
+	if err := proto.Unmarshal(data, m); err != nil {
+		return err
+	}
+	if node, err = decodeNode(m); err != nil {
 		return err
 	}
 	return loader.Node(node)

@@ -112,7 +112,19 @@ func (s *checksumReader) ReadByte() (byte, error) {
 	return b, err
 }
 
-// next reads the bytes of a message. The end of the stream is an error.
+// take reads n bytes, which fit into the buffer of the reader, and are valid until the next read.
+func (s *checksumReader) take(n int) ([]byte, error) {
+	b, err := s.r.Peek(n)
+	if err != nil {
+		return nil, err
+	}
+	s.sum = crc32.Update(s.sum, castagnoli, b)
+	_, err = s.r.Discard(n)
+	return b, err
+}
+
+// next reads the bytes of a message, which are valid until the next read. The end of the stream is an
+// error.
 func (m *messageReader) next() ([]byte, error) {
 	size, err := binary.ReadUvarint(m.r)
 	if err != nil {
@@ -120,6 +132,10 @@ func (m *messageReader) next() ([]byte, error) {
 	}
 	if size > maxMessage {
 		return nil, fmt.Errorf("message of %d bytes is too large", size)
+	}
+	if size <= uint64(m.r.r.Size()) {
+		data, err := m.r.take(int(size))
+		return data, unexpectedEOF(err)
 	}
 	// The buffer grows with what is there, not with what the length claims.
 	m.buf.Reset()
