@@ -86,14 +86,18 @@ func (a *keyAnswer) append(to []byte) []byte {
 
 // Write implements [httpfront.Answer].
 func (a *keyAnswer) Write(resp *fasthttp.Response) {
-	var room [512]byte
 	resp.Header.SetContentType(httpfront.TypeJSON)
-	if text := a.append(room[:0]); len(text) > len(room) {
-		resp.SetBodyRaw(text)
-	} else {
-		resp.AppendBody(text)
+	if len(a.Key)+len(a.PrevValue)+len(a.Value) > maxCopied {
+		resp.SetBodyRaw(a.append(nil))
+		return
 	}
+	var room [2 * maxCopied]byte // on the stack
+	resp.AppendBody(a.append(room[:0]))
 }
+
+// maxCopied bounds the key and the values, in bytes, of an answer that is copied into the memory of
+// the response.
+const maxCopied = 256
 
 // listAnswer is the answer about the children of a directory.
 type listAnswer []keyAnswer
