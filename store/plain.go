@@ -66,24 +66,21 @@ func together(path, value []byte) (string, []byte) {
 	return storepb.Owned(both[:len(path)]), both[len(path):]
 }
 
-// decodePlainNode decodes into node the message of a file as it is in a snapshot. Everything else is
-// left to decodeNode: ok is false. As there, the node may still be invalid.
-func decodePlainNode(data []byte, node *tree.Node) (ok bool) {
+// decodePlainNode decodes the message of a file as it is in a snapshot. Everything else is left to
+// decodeNode: ok is false. As there, the node may still be invalid.
+func decodePlainNode(data []byte) (node *tree.Node, ok bool) {
 	path, rest := field(data, fieldPath)
 	value, rest := field(rest, fieldValue)
-	if path == nil || value == nil || !utf8.Valid(path) {
-		return false
+	created, rest := varintField(rest, fieldCreated)
+	modified, rest := varintField(rest, fieldModified)
+	deadline, rest := varintField(rest, fieldDeadline)
+	if path == nil || value == nil || len(rest) > 0 || !utf8.Valid(path) {
+		return nil, false
 	}
-	var deadline uint64
-	node.Created, rest = varintField(rest, fieldCreated)
-	node.Modified, rest = varintField(rest, fieldModified)
-	deadline, rest = varintField(rest, fieldDeadline)
-	if len(rest) > 0 {
-		return false
-	}
-	both, content := together(path, value)
-	node.Path, node.Value, node.Deadline = both, storepb.Owned(content), logtime.Time(deadline)
-	return true
+	name, content := together(path, value)
+	return &tree.Node{
+		Path: name, Value: storepb.Owned(content), Created: created, Modified: modified, Deadline: logtime.Time(deadline),
+	}, true
 }
 
 // varintField returns a number that comes first in a message, and what follows it; 0 if another field

@@ -67,8 +67,7 @@ func TestPlainNode(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		var got tree.Node
-		if ok := decodePlainNode(data, &got); ok != (want.Value != "") || ok && got != want {
+		if got, ok := decodePlainNode(data); ok != (want.Value != "") || ok && *got != want {
 			t.Fatalf("decoded %v, %t; want %v", got, ok, want)
 		}
 	})
@@ -87,15 +86,15 @@ func FuzzPlainNode(f *testing.F) {
 		f.Add(data)
 	}
 	f.Fuzz(func(t *testing.T, data []byte) {
-		var got tree.Node
-		if !decodePlainNode(data, &got) {
+		got, ok := decodePlainNode(data)
+		if !ok {
 			return
 		}
 		var m storepb.Node
 		if err := proto.Unmarshal(data, &m); err != nil {
 			t.Fatalf("%x is %v by hand, and %v for the library", data, got, err)
 		}
-		if want, err := decodeNode(&m); err != nil || got != *want {
+		if want, err := decodeNode(&m); err != nil || *got != *want {
 			t.Errorf("%x is %v by hand, and %v, %v for the library", data, got, want, err)
 		}
 	})

@@ -147,15 +147,15 @@ func restoreNode(in *messageReader, loader *tree.Loader) error {
 	if err != nil {
 		return err
 	}
-	node := new(tree.Node)
-	if decodePlainNode(data, node) {
+	if node, ok := decodePlainNode(data); ok {
 		return loader.Node(node)
 	}
 	m := new(storepb.Node)
 	if err := proto.Unmarshal(data, m); err != nil {
 		return err
 	}
-	if node, err = decodeNode(m); err != nil {
+	node, err := decodeNode(m)
+	if err != nil {
 		return err
 	}
 	return loader.Node(node)
