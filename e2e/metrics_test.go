@@ -16,6 +16,7 @@ import (
 
 	dto "github.com/prometheus/client_model/go"
 	"github.com/prometheus/common/expfmt"
+	"github.com/prometheus/common/model"
 
 	"etcd/credentials/certtest"
 )
@@ -38,16 +39,16 @@ var notIdiomatic = map[string]string{
 type metricFamilies map[string]*dto.MetricFamily
 
 // scrape returns what a machine serves at /metrics, parsed and as text.
-func (s *server) scrape() (metricFamilies, string) {
-	s.t.Helper()
-	answer := s.do(get("/metrics"))
-	if contentType := answer.header.Get("Content-Type"); answer.status != 200 || !strings.HasPrefix(contentType, "text/plain") {
-		s.t.Fatalf("/metrics of %s: %d %s %s", s.name, answer.status, contentType, answer.body)
+func (s *server) scrape(t *testing.T) (metricFamilies, string) {
+	t.Helper()
+	answer, err := exchange(s.client, get("/metrics"))
+	if err != nil || answer.status != 200 || !strings.HasPrefix(answer.header.Get("Content-Type"), "text/plain") {
+		t.Fatalf("/metrics of %s: %v, %+v", s.name, err, answer)
 	}
-	var parser expfmt.TextParser
+	parser := expfmt.NewTextParser(model.LegacyValidation)
 	families, err := parser.TextToMetricFamilies(strings.NewReader(answer.body))
 	if err != nil {
-		s.t.Fatalf("/metrics of %s: %v", s.name, err)
+		t.Fatalf("/metrics of %s: %v", s.name, err)
 	}
 	return families, answer.body
 }
@@ -87,7 +88,7 @@ type documentedMetric struct {
 	labels []string // sorted
 }
 
-var documentedLine = regexp.MustCompile("(?m)^\\| `((?:etcd|os)_[a-z0-9_]+)` \\| ([a-z]+) \\| ([^|]*) \\| ")
+var documentedLine = regexp.MustCompile("(?m)^\\| `((?:etcd|os)_[a-z0-9_]+)` \\| ([a-z]+) \\|([^|]*)\\|")
 
 // documentedMetrics returns the metrics that docs/operations.md lists.
 func documentedMetrics(t *testing.T) map[string]documentedMetric {
@@ -359,7 +360,7 @@ func TestMetricsOfContrib(t *testing.T) {
 			// A round trip to a member is measured some time after it has connected.
 			var differences []string
 			if !holdsSoon(func() bool {
-				served, _ := s.scrape()
+				served, _ := s.scrape(t)
 				differences = served.undocumented(documented)
 				return len(differences) == 0
 			}) {
@@ -369,7 +370,7 @@ func TestMetricsOfContrib(t *testing.T) {
 	})
 	t.Run("queries", func(t *testing.T) {
 		for _, s := range c.members {
-			served, _ := s.scrape()
+			served, _ := s.scrape(t)
 			for _, q := range queries(t) {
 				if missing := served.unserved(q); len(missing) > 0 {
 					t.Errorf("%s names what %s does not serve: %s", q.where, s.name, strings.Join(missing, ", "))
@@ -379,7 +380,7 @@ func TestMetricsOfContrib(t *testing.T) {
 	})
 	t.Run("promtool check metrics", func(t *testing.T) {
 		needPrometheus(t)
-		_, text := c.leader().scrape()
+		_, text := c.leader().scrape(t)
 		said, _ := promtool(t, strings.NewReader(text), "check", "metrics")
 		complained := map[string]bool{}
 		for line := range strings.Lines(said) {
