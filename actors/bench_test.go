@@ -103,8 +103,7 @@ func BenchmarkDelivery(b *testing.B) {
 func BenchmarkOneShots(b *testing.B) {
 	const n = 50_000
 	m := start(b, b.TempDir())
-	kind := m.Kind("session")
-	kind.Untimed = true
+	kind := m.UntimedKind("session")
 	mailbox := kind.Inline()
 	var left atomic.Int64
 	all := make(chan struct{})

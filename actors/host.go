@@ -58,6 +58,8 @@ type Stream interface {
 	Send(frame transport.Frame) bool
 	// SetAddr changes the address at which the member listens.
 	SetAddr(addr string)
+	// Stats returns its counters. It may be called from any goroutine.
+	Stats() transport.Stats
 	Close()
 }
 

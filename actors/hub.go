@@ -2,7 +2,6 @@ package actors
 
 import (
 	"slices"
-	"sync/atomic"
 
 	"github.com/asynkron/protoactor-go/actor"
 
@@ -12,9 +11,9 @@ import (
 // hubActor holds the watches. It only decides: writers hand out what is ready, and the
 // catch-up actor scans the history.
 type hubActor struct {
-	hub      *watch.Hub
-	watchers *atomic.Int64 // how many watches, for other goroutines
-	closing  bool
+	hub     *watch.Hub
+	metrics *metrics
+	closing bool
 
 	to   *pids
 	idle []*actor.PID // writers that hand out nothing
@@ -45,6 +44,7 @@ func (h *hubActor) Receive(ctx actor.Context) {
 		return
 	}
 	h.dispatch(ctx)
+	h.metrics.hub.set(h.hub.Stats())
 }
 
 func (h *hubActor) add(ctx actor.Context, m *Watch) {
@@ -52,7 +52,9 @@ func (h *hubActor) add(ctx actor.Context, m *Watch) {
 		replyFailed(ctx, m, ErrClosing)
 		return
 	}
+	h.metrics.watchRequests.Add(1)
 	if err := h.hub.Add(m.Subscriber, m.ReplyTo, m.Watcher); err != nil {
+		h.metrics.watchesLost.Add(1)
 		replyFailed(ctx, m, err)
 	}
 }
@@ -82,19 +84,20 @@ func (h *hubActor) dispatch(ctx actor.Context) {
 func (h *hubActor) close(ctx actor.Context) {
 	h.closing = true
 	for batches := h.hub.Next(batchesPerWriter); batches != nil; batches = h.hub.Next(batchesPerWriter) {
-		send(ctx, batches)
+		send(ctx, h.metrics, batches)
 	}
 	all := h.hub.Clear(ErrClosing)
 	h.count()
-	send(ctx, all)
+	send(ctx, h.metrics, all)
 }
 
 // count publishes how many watches there are, before a client learns that its own has ended.
-func (h *hubActor) count() { h.watchers.Store(int64(h.hub.Len())) }
+func (h *hubActor) count() { h.metrics.watchers.Store(int64(h.hub.Len())) }
 
-func send(ctx actor.Context, batches []watch.Batch) {
+func send(ctx actor.Context, metrics *metrics, batches []watch.Batch) {
 	replies := make([]WatchReply, len(batches))
 	for i, b := range batches {
+		metrics.countDeliveries(b.Deliveries)
 		replies[i] = WatchReply{ID: b.Subscriber, Deliveries: b.Deliveries, More: !b.Last}
 		ctx.Send(b.Token.(*actor.PID), &replies[i])
 	}
@@ -106,14 +109,17 @@ const writers = 4
 
 // writerActor hands out what is ready for subscribers. Sessions receive it on the goroutine
 // of the writer, and write it as far as their connection takes it without waiting.
-type writerActor struct{ to *pids }
+type writerActor struct {
+	metrics *metrics
+	to      *pids
+}
 
 func (w *writerActor) Receive(ctx actor.Context) {
 	switch m := ctx.Message().(type) {
 	case *pids:
 		w.to = m
 	case *handOut:
-		send(ctx, m.batches)
+		send(ctx, w.metrics, m.batches)
 		ctx.Send(w.to.hub, &handedOut{writer: ctx.Self()})
 	}
 }

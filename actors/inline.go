@@ -10,7 +10,10 @@ import (
 // a time, so that nobody has to be woken. Their actors do nothing that could block. A message
 // that comes while another is handled is left to whoever does that.
 func (k *Kind) Inline() actor.MailboxProducer {
-	return func() actor.Mailbox { return &inlineMailbox{kind: k} }
+	return func() actor.Mailbox {
+		k.started.Add(1)
+		return &inlineMailbox{kind: k}
+	}
 }
 
 type inlineMailbox struct {
@@ -36,7 +39,7 @@ func (m *inlineMailbox) UserMessageCount() int {
 }
 
 func (m *inlineMailbox) PostUserMessage(message any) {
-	m.kind.posted.Add(1)
+	m.kind.post()
 	m.mu.Lock()
 	if m.handling || m.suspended {
 		m.user = append(m.user, message)

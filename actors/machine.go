@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"slices"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -97,7 +98,6 @@ type Machine struct {
 	durable  atomic.Pointer[wal.Reach]    // of the log
 	book     atomic.Pointer[witness.Book] // what is known of the other members' disks
 	order    []*actor.PID                 // of spawning
-	watchers atomic.Int64
 	host     Host
 	disk     *Disk
 	time     *logTime
@@ -105,7 +105,10 @@ type Machine struct {
 	running  runningKinds
 	stopping context.Context // ends when the machine begins to stop
 	cancel   context.CancelFunc
-	kinds    []*Kind
+	metrics  *metrics
+
+	kindsMu sync.Mutex
+	kinds   []*Kind
 }
 
 // Start starts the actors of a machine. A machine whose log is empty becomes the
@@ -139,7 +142,7 @@ func Start(cfg Config, disk *Disk) (*Machine, error) {
 	}
 
 	local := &localState{maxChildren: cmp.Or(cfg.MaxChildren, MaxChildren)}
-	m := &Machine{System: newSystem(cfg.Log), ClusterID: disk.Identity.ClusterID, host: cfg.Host, disk: disk, time: &logTime{clock: cfg.Clock}, local: local}
+	m := &Machine{System: newSystem(cfg.Log), ClusterID: disk.Identity.ClusterID, host: cfg.Host, disk: disk, time: &logTime{clock: cfg.Clock}, local: local, metrics: newMetrics()}
 	reach := disk.Reach()
 	m.durable.Store(&reach)
 	m.book.Store(disk.book)
@@ -167,28 +170,28 @@ func Start(cfg Config, disk *Disk) (*Machine, error) {
 		kind string
 		core actor.Actor
 	}{
-		{&all.wal, "wal", &walActor{log: disk.log, durable: &m.durable, fatal: fatal}},
+		{&all.wal, "wal", &walActor{log: disk.log, durable: &m.durable, metrics: m.metrics, fatal: fatal}},
 		{&all.segments, "segments", &segmentActor{fsys: disk.fsys, opts: disk.opts, fatal: fatal}},
 		{&all.snapshotter, "snapshotter", &snapshotActor{
-			snapshots: disk.snapshots, logger: cfg.Log, fatal: fatal, stopping: m.stopping, applied: disk.snapshotIndex(),
+			snapshots: disk.snapshots, logger: cfg.Log, fatal: fatal, stopping: m.stopping, applied: disk.snapshotIndex(), metrics: m.metrics,
 		}},
-		{&all.receiver, "receiver", &receiverActor{snapshots: disk.snapshots, logger: cfg.Log, fatal: fatal}},
+		{&all.receiver, "receiver", &receiverActor{snapshots: disk.snapshots, logger: cfg.Log, metrics: m.metrics, fatal: fatal}},
 		{&all.witness, "witness", &witnessActor{
 			identity: disk.Identity, fsys: disk.fsys, afterFunc: cfg.Host.AfterFunc,
 			book: &m.book, durable: &m.durable, log: cfg.Log, fatal: fatal,
 		}},
 		{&all.catchUp, "catchup", &catchUpActor{}},
-		{&all.hub, "hub", &hubActor{hub: watch.NewHub(disk.store.History()), watchers: &m.watchers}},
+		{&all.hub, "hub", &hubActor{hub: watch.NewHub(disk.store.History()), metrics: m.metrics}},
 		{&all.auditor, "auditor", &auditorActor{
 			log: cfg.Log, own: make(map[uint64]stateHash), theirs: make(map[uint64]*peerHashes),
 		}},
 		{&all.reaper, "reaper", &reaperActor{clock: m.time.now, afterFunc: cfg.Host.AfterFunc}},
 		{&all.store, "store", &storeActor{
 			store: disk.store, snapshots: disk.snapshots, early: disk.startupQueue(), audits: auditPoint{every: cfg.AuditEvery},
-			shared: m.local, log: cfg.Log, fatal: fatal,
+			shared: m.local, clock: m.time.now, metrics: m.metrics, log: cfg.Log, fatal: fatal,
 		}},
 		{&all.raft, "raft", &raftActor{
-			node: node, clock: cfg.Clock, time: m.time, watch: clockWatch{log: cfg.Log}, log: cfg.Log, peers: peers, names: names, fatal: fatal,
+			node: node, clock: cfg.Clock, time: m.time, watch: clockWatch{log: cfg.Log}, log: cfg.Log, peers: peers, names: names, metrics: m.metrics, fatal: fatal,
 			patience:    cfg.Tick * time.Duration(cfg.Raft.RequestTicks),
 			probation:   witness.NewProbation(cfg.Raft.ElectionTicks, rivalPatience*cfg.Raft.ElectionTicks, disk.LastIndex() == 0),
 			abandonment: newAbandonment(abandonedPatience * cfg.Raft.ElectionTicks),
@@ -213,7 +216,7 @@ func Start(cfg Config, disk *Disk) (*Machine, error) {
 	}
 	writing := m.Kind("writer")
 	for i := range writers {
-		pid, err := m.spawn(writing, fmt.Sprint("writer", i), &writerActor{}, supervisor)
+		pid, err := m.spawn(writing, fmt.Sprint("writer", i), &writerActor{metrics: m.metrics}, supervisor)
 		if err != nil {
 			return nil, err
 		}
@@ -268,7 +271,7 @@ func (m *Machine) connect(cfg Config, to *pids) (*peers, Network) {
 		actors: make(map[uint64]*peer),
 		spawn: func(member uint64, addr string) *actor.PID {
 			core := &peerActor{
-				member: member, addr: addr, network: network,
+				member: member, addr: addr, network: network, links: &m.metrics.links,
 				snapshots: m.disk.snapshots, raft: to.raft, inbox: m.Inbox,
 				pause: cfg.Tick * time.Duration(cfg.Raft.ElectionTicks), afterFunc: cfg.Host.AfterFunc, log: cfg.Log,
 			}
@@ -301,8 +304,18 @@ func (h atLeastWarn) Enabled(ctx context.Context, level slog.Level) bool {
 
 // Kind makes the counters of one kind of actor. Call it once for each kind.
 func (m *Machine) Kind(name string) *Kind {
-	k := &Kind{Name: name, base: m.host.Mailbox(name)}
+	k := newKind(name, m.host.Mailbox(name))
+	m.kindsMu.Lock()
+	defer m.kindsMu.Unlock()
 	m.kinds = append(m.kinds, k)
+	return k
+}
+
+// UntimedKind is Kind for actors whose work is less than reading the clock twice: how long they
+// take is not counted.
+func (m *Machine) UntimedKind(name string) *Kind {
+	k := m.Kind(name)
+	k.handling = nil
 	return k
 }
 
@@ -331,7 +344,7 @@ func (m *Machine) ReadLocal(path string) (reply *ReadReply, ok bool) {
 func (m *Machine) LogTime() logtime.Time { return m.time.now() }
 
 // Watchers is the number of watchers at this moment.
-func (m *Machine) Watchers() int64 { return m.watchers.Load() }
+func (m *Machine) Watchers() int64 { return m.metrics.watchers.Load() }
 
 func (m *Machine) spawn(kind *Kind, name string, core actor.Actor, supervisor actor.SupervisorStrategy) (*actor.PID, error) {
 	m.running.add(kind.Name)

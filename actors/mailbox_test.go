@@ -7,12 +7,13 @@ import (
 	"time"
 
 	"github.com/asynkron/protoactor-go/actor"
+	dto "github.com/prometheus/client_model/go"
 )
 
 func TestMailboxCounts(t *testing.T) {
 	system := newSystem(slog.New(slog.DiscardHandler))
 	defer system.Shutdown()
-	kind := &Kind{Name: "test", base: actor.Unbounded()}
+	kind := newKind("test", actor.Unbounded())
 	mailbox := kind.Mailbox()
 	entered, leave := make(chan struct{}), make(chan struct{})
 	spawn := func() *actor.PID {
@@ -40,8 +41,11 @@ func TestMailboxCounts(t *testing.T) {
 	<-entered
 	<-entered
 	check(6, 2) // of both mailboxes; one each is being handled
-	if kind.Busy() != 0 {
-		t.Errorf("busy for %v before the first message was handled", kind.Busy())
+	if n, _ := handled(t, kind); n != 0 {
+		t.Errorf("%d messages timed before the first was handled", n)
+	}
+	if running := kind.Running(); running != 2 {
+		t.Errorf("%d actors run, want 2", running)
 	}
 	const held = 2 * time.Millisecond
 	<-time.After(held)
@@ -54,9 +58,22 @@ func TestMailboxCounts(t *testing.T) {
 	stop(t, system, a)
 	stop(t, system, b)
 	check(0, 8) // a stop is not a user message
-	if kind.Busy() < 2*held {
-		t.Errorf("busy for %v, want at least %v", kind.Busy(), 2*held)
+	if n, sum := handled(t, kind); n != 8 || sum < 2*held {
+		t.Errorf("%d messages in %v, want 8 in at least %v", n, sum, 2*held)
 	}
+	if running := kind.Running(); running != 0 {
+		t.Errorf("%d actors run, want none", running)
+	}
+}
+
+// handled returns how many messages were timed, and the sum of their times.
+func handled(t *testing.T, kind *Kind) (n uint64, sum time.Duration) {
+	t.Helper()
+	var m dto.Metric
+	if err := kind.handling.Write(&m); err != nil {
+		t.Fatal(err)
+	}
+	return m.Histogram.GetSampleCount(), time.Duration(m.Histogram.GetSampleSum() * float64(time.Second))
 }
 
 func stop(t *testing.T, system *actor.ActorSystem, pid *actor.PID) {

@@ -104,6 +104,7 @@ type (
 		ID     uint64
 		Result store.Result
 		Err    error
+		Times  Times
 	}
 	// ReadReply is a key as it was when all commands up to Index were applied.
 	// Children are those of a directory; if it has more than MaxChildren there is a View
@@ -111,6 +112,7 @@ type (
 	// why there is no such key.
 	ReadReply struct {
 		ID       uint64
+		Answered logtime.Time // when it was; 0: it did not wait for anything
 		Index    uint64
 		Node     *tree.Node
 		Children []*tree.Node
@@ -163,6 +165,13 @@ type (
 		More       bool
 	}
 )
+
+// Times are moments in the life of a command, in the time of the log.
+type Times struct {
+	Logged   logtime.Time // the leader took it into its log
+	Applying logtime.Time // this machine began to apply it
+	Answered logtime.Time // it was applied
+}
 
 // Member returns the member with an ID, if there is one.
 func (s *StatusReply) Member(id uint64) (m store.Member, ok bool) {

@@ -31,6 +31,7 @@ type peerActor struct {
 	member    uint64
 	addr      string
 	network   Network
+	links     *links
 	snapshots *wal.Snapshots
 	raft      *actor.PID
 	inbox     *Inbox
@@ -87,6 +88,7 @@ func (p *peerActor) Receive(ctx actor.Context) {
 		}
 		p.control.Close()
 		p.bulk.Close()
+		p.links.remove(p.member)
 	}
 }
 
@@ -145,8 +147,13 @@ func (p *peerActor) start(ctx actor.Context) {
 			},
 		}
 	}
-	p.control = p.network.Stream(p.member, p.addr, transport.Control, controlQueueBytes, events(transport.Control))
+	link := newLink(p.member)
+	control := events(transport.Control) // bulk ahead of a ping is no part of the round trip
+	control.RoundTrip = func(took time.Duration) { link.roundTrip.Observe(took.Seconds()) }
+	p.control = p.network.Stream(p.member, p.addr, transport.Control, controlQueueBytes, control)
 	p.bulk = p.network.Stream(p.member, p.addr, transport.Bulk, bulkQueueBytes, events(transport.Bulk))
+	link.control, link.bulk = p.control, p.bulk
+	p.links.add(p.member, link)
 }
 
 func (p *peerActor) sendFrame(ctx actor.Context, frame transport.Frame) {

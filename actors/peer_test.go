@@ -38,8 +38,9 @@ func (s *fakeStream) Send(f transport.Frame) bool {
 	return !s.full
 }
 
-func (s *fakeStream) SetAddr(string) {}
-func (s *fakeStream) Close()         {}
+func (s *fakeStream) SetAddr(string)         {}
+func (s *fakeStream) Stats() transport.Stats { return transport.Stats{} }
+func (s *fakeStream) Close()                 {}
 
 const at7 = "192.0.2.7:7001"
 
@@ -58,7 +59,7 @@ func TestFullPeerQueues(t *testing.T) {
 	raft := newProbe(t, system)
 	network := fakeNetwork{transport.Control: {}, transport.Bulk: {full: true}}
 	peer := system.Root.Spawn(actor.PropsFromProducer(func() actor.Actor {
-		return &peerActor{member: 7, network: network, raft: raft.pid, inbox: knowing7(), log: slog.New(slog.DiscardHandler)}
+		return &peerActor{member: 7, network: network, links: &links{}, raft: raft.pid, inbox: knowing7(), log: slog.New(slog.DiscardHandler)}
 	}))
 	reject := transport.Frame{Kind: transport.KindReject, Payload: []byte("no")}
 	system.Root.Send(peer, &outgoing{frames: []transport.Frame{reject, {Kind: transport.KindForward, Payload: []byte("do")}}})
@@ -89,7 +90,7 @@ func TestRejectionWaitsForRoom(t *testing.T) {
 	raft := newProbe(t, system)
 	network := fakeNetwork{transport.Control: {full: true}, transport.Bulk: {full: true}}
 	peer := system.Root.Spawn(actor.PropsFromProducer(func() actor.Actor {
-		return &peerActor{member: 7, network: network, raft: raft.pid, inbox: knowing7(), log: slog.New(slog.DiscardHandler)}
+		return &peerActor{member: 7, network: network, links: &links{}, raft: raft.pid, inbox: knowing7(), log: slog.New(slog.DiscardHandler)}
 	}))
 	reject := transport.Frame{Kind: transport.KindReject, Payload: []byte("no")}
 	forward := transport.Frame{Kind: transport.KindForward, Payload: []byte("do")}
@@ -116,7 +117,7 @@ func TestRefusals(t *testing.T) {
 	raft := newProbe(t, system)
 	network := fakeNetwork{transport.Control: {}, transport.Bulk: {full: true}}
 	peer := system.Root.Spawn(actor.PropsFromProducer(func() actor.Actor {
-		return &peerActor{member: 7, network: network, raft: raft.pid, inbox: knowing7(), log: slog.New(slog.DiscardHandler)}
+		return &peerActor{member: 7, network: network, links: &links{}, raft: raft.pid, inbox: knowing7(), log: slog.New(slog.DiscardHandler)}
 	}))
 	system.Root.Send(peer, &outgoing{frames: []transport.Frame{{Kind: transport.KindForward}}}) // it has started when this comes back
 	next[*undelivered](raft)

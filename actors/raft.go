@@ -38,10 +38,11 @@ type raftActor struct {
 	patience    time.Duration      // after which an answer of theirs counts as lost
 	handingOver []chan<- struct{}
 
-	peers *peers
-	names *names
-	fatal fatal
-	gone  func(d Departure) // called when this machine must not go on
+	peers   *peers
+	names   *names
+	metrics *metrics
+	fatal   fatal
+	gone    func(d Departure) // called when this machine must not go on
 
 	probation   *witness.Probation
 	abandonment abandonment
@@ -73,6 +74,7 @@ func (r *raftActor) Receive(ctx actor.Context) {
 		r.must(r.node.ReadBackDone(m.from, m.entries))
 	case tick:
 		r.node.Tick()
+		r.metrics.raft.set(r.node.Status())
 		mono := r.clock().Mono
 		r.followers.Expire(mono - min(mono, uint64(r.patience)))
 		if r.probation.Tick() {
@@ -269,6 +271,7 @@ func (r *raftActor) work(ctx actor.Context) {
 			ctx.Send(r.to.store, &takeSnapshot{meta: work.TakeSnapshot})
 		}
 		for _, f := range work.Failed {
+			r.metrics.countFailure(f.Token)
 			replyFailed(ctx, f.Token, f.Err)
 		}
 		if work.Removed {
@@ -309,6 +312,9 @@ func (r *raftActor) status(request *Status) *status {
 
 func (r *raftActor) leaderChanged(ctx actor.Context, leader *raftnode.Leader) {
 	if leader.ID != r.leader {
+		if leader.ID != 0 {
+			r.metrics.leaderChanges.Add(1)
+		}
 		r.leader, r.leaderSince = leader.ID, logtime.Time(r.clock().Mono)
 	}
 	switch {
@@ -320,6 +326,7 @@ func (r *raftActor) leaderChanged(ctx actor.Context, leader *raftnode.Leader) {
 		r.log.Info("another machine leads the cluster", "leader", MemberID(leader.ID), "term", leader.Term)
 	}
 	r.leads = leader.Self
+	r.metrics.raft.set(r.node.Status())
 	r.followers.Reset()
 	ctx.Send(r.to.reaper, leader)
 	if !leader.Self && leader.ID != 0 {
@@ -357,6 +364,7 @@ const (
 )
 
 func (r *raftActor) logFullness(f *raftnode.Fullness) {
+	r.metrics.logFull.Store(f.Full)
 	if f.Full {
 		r.log.Warn(LogFull, "bytes", f.Bytes)
 		return

@@ -30,10 +30,10 @@ func reply(ctx actor.Context, to Request, answer Answer) {
 
 // replyApplied answers a request that was proposed, if there is one: an entry may come from
 // another machine, or from before the start.
-func replyApplied(ctx actor.Context, token any, result store.Result) {
+func replyApplied(ctx actor.Context, token any, result store.Result, times Times) {
 	if request, ok := token.(Request); ok {
 		_, id := request.Asker()
-		reply(ctx, request, &Proposed{ID: id, Result: result})
+		reply(ctx, request, &Proposed{ID: id, Result: result, Times: times})
 	}
 }
 

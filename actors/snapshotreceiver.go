@@ -23,6 +23,7 @@ import (
 type receiverActor struct {
 	snapshots *wal.Snapshots
 	logger    *slog.Logger
+	metrics   *metrics
 	fatal     fatal
 
 	to *pids
@@ -43,6 +44,8 @@ func (r *receiverActor) Receive(ctx actor.Context) {
 }
 
 func (r *receiverActor) receive(ctx actor.Context, m *receiveSnapshot) error {
+	r.metrics.receiving.Store(true)
+	defer r.metrics.receiving.Store(false)
 	start, index := time.Now(), m.meta.GetIndex()
 	ctx.Send(r.to.store, &restored{}) // drops the last one: two states in memory are enough
 	body := &watched{r: m.body}

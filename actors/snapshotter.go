@@ -23,6 +23,7 @@ type snapshotActor struct {
 	fatal     fatal
 	stopping  context.Context // ends the snapshot under way
 	applied   uint64          // index up to which the store has applied, as far as known here
+	metrics   *metrics
 
 	to *pids
 }
@@ -51,7 +52,9 @@ func (s *snapshotActor) write(ctx actor.Context, m *writeSnapshot) {
 	})
 	switch {
 	case err == nil:
-		s.logger.Info("snapshot written", "index", m.meta.GetIndex(), "bytes", size, "took", time.Since(start))
+		took := time.Since(start)
+		s.metrics.snapshotSaved(took, size)
+		s.logger.Info("snapshot written", "index", m.meta.GetIndex(), "bytes", size, "took", took)
 		ctx.Send(s.to.wal, &snapshotWritten{meta: m.meta, size: uint64(size)})
 	case errors.Is(err, errStopping):
 		s.logger.Info("abandoned a snapshot: this machine stops, and the log still has its entries",

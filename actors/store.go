@@ -35,6 +35,8 @@ type storeActor struct {
 
 	shared     *localState
 	localReads int // since the state has changed
+	clock      func() logtime.Time
+	metrics    *metrics
 
 	to *pids
 
@@ -47,10 +49,11 @@ func (s *storeActor) Receive(ctx actor.Context) {
 		s.apply(ctx, m)
 	case *release:
 		s.recovered(ctx)
+		now := s.clock()
 		for _, token := range m.tokens {
 			switch request := token.(type) {
 			case *Read:
-				s.read(ctx, request)
+				s.read(ctx, request, now)
 			case *Sync:
 				reply(ctx, request, &Synced{ID: request.ID})
 			}
@@ -72,6 +75,7 @@ func (s *storeActor) Receive(ctx actor.Context) {
 	case *pids:
 		s.to = m
 	case begin:
+		s.publishState()
 		s.sendDeadline(ctx)
 		s.sendMembers(ctx)
 		if s.early.caughtUp(s.early.base) {
@@ -95,7 +99,7 @@ func (s *storeActor) local(ctx actor.Context, request Request) {
 	}
 	switch m := request.(type) {
 	case *Read:
-		s.read(ctx, m)
+		s.read(ctx, m, 0)
 		if s.localReads++; s.localReads == sharedAfter {
 			s.shared.view.Store(s.currentView())
 		}
@@ -119,6 +123,7 @@ func (s *storeActor) recovered(ctx actor.Context) {
 // answered: a watch that starts after an answer must not see that answer's event.
 func (s *storeActor) apply(ctx actor.Context, m *raftnode.Apply) {
 	s.changes()
+	began := s.clock()
 	results := make([]store.Result, len(m.Entries))
 	var events []*tree.Event
 	members := false
@@ -140,8 +145,11 @@ func (s *storeActor) apply(ctx actor.Context, m *raftnode.Apply) {
 	if len(events) > 0 {
 		ctx.Send(s.to.hub, &published{events: events, history: s.store.History()})
 	}
+	answered := s.clock()
+	s.metrics.applied(began, answered)
+	s.publishState()
 	for i, e := range m.Entries {
-		replyApplied(ctx, e.Token, results[i])
+		replyApplied(ctx, e.Token, results[i], Times{Logged: logtime.Time(e.Now), Applying: began, Answered: answered})
 	}
 	if members {
 		s.sendMembers(ctx)
@@ -167,6 +175,7 @@ func (s *storeActor) install(ctx actor.Context, m *install) {
 	}
 	s.changes()
 	s.store = state
+	s.publishState()
 	s.log.Info("installed a snapshot of the leader", "index", m.meta.GetIndex())
 	ctx.Send(s.to.snapshotter, &snapshotInstalled{index: m.meta.GetIndex()})
 	ctx.Send(s.to.hub, &replaced{history: state.History()})
@@ -217,8 +226,16 @@ func (s *storeActor) changes() {
 	}
 }
 
-func (s *storeActor) read(ctx actor.Context, m *Read) {
+// publishState publishes what metrics say of the state.
+func (s *storeActor) publishState() {
+	s.metrics.state.set(stateTotals{
+		Totals: s.store.Totals(), counts: s.counts, history: s.store.History().Len(), historyLimit: s.store.HistoryLimit(),
+		historyBytes: s.store.HistoryBytes(), version: s.store.Version(),
+	})
+}
+
+func (s *storeActor) read(ctx actor.Context, m *Read, now logtime.Time) {
 	answer := s.shared.read(s.store, m.Path, s.currentView)
-	answer.ID = m.ID
+	answer.ID, answer.Answered = m.ID, now
 	reply(ctx, m, answer)
 }

@@ -16,6 +16,7 @@ import (
 type walActor struct {
 	log     *wal.Log
 	durable *atomic.Pointer[wal.Reach] // how far the log reaches, for other goroutines
+	metrics *metrics
 	fatal   fatal
 
 	to *pids
@@ -49,6 +50,7 @@ func (w *walActor) Receive(ctx actor.Context) {
 			w.fail("cannot release obsolete log segments", err)
 		}
 		if len(released) > 0 {
+			w.metrics.disk.segments.Store(int64(w.log.Segments()))
 			ctx.Send(w.to.segments, &removeSegments{released: released})
 		}
 	case *raftnode.ReadBack:
@@ -79,8 +81,12 @@ func (w *walActor) flushSoon(ctx actor.Context) {
 
 func (w *walActor) sync(ctx actor.Context) {
 	w.flushing = false
-	if err := w.log.Sync(); err != nil {
-		w.fail("cannot write the log", err)
+	if w.log.Buffered() {
+		began := w.metrics.disk.begin()
+		if err := w.log.Sync(); err != nil {
+			w.fail("cannot write the log", err)
+		}
+		w.metrics.disk.end(began, w.log)
 	}
 	reach := w.log.Durable()
 	w.durable.Store(&reach)

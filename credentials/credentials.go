@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"sync"
 	"time"
 )
@@ -186,6 +187,23 @@ func (c *Credentials) Verifies() bool { return c.cfg.CA != "" }
 
 // NotAfter is when the certificate of this machine expires.
 func (c *Credentials) NotAfter() time.Time { return c.current(false).cert.Leaf.NotAfter }
+
+// Expiry says when a file can no longer be used.
+type Expiry struct {
+	File     string
+	NotAfter time.Time
+}
+
+// Expiries returns when the certificate, and the first one of the CA file, expire.
+func (c *Credentials) Expiries() []Expiry {
+	now := c.current(false)
+	all := []Expiry{{c.cfg.Cert, now.cert.Leaf.NotAfter}}
+	if len(now.cas) > 0 {
+		first := slices.MinFunc(now.cas, func(a, b *x509.Certificate) int { return a.NotAfter.Compare(b.NotAfter) })
+		all = append(all, Expiry{c.cfg.CA, first.NotAfter})
+	}
+	return all
+}
 
 // Check reloads the files, changed or not, and logs once a day what expires soon. Call it
 // periodically, for machines to which nobody connects.

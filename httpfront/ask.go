@@ -61,12 +61,16 @@ func (x *Exchange) goOn(then any, came actors.Answer) Answer {
 		if came == nil { // it may take effect all the same
 			return then(x, &actors.Proposed{Err: raftnode.ErrUnknownOutcome})
 		}
-		return then(x, came.(*actors.Proposed))
+		reply := came.(*actors.Proposed)
+		x.times = reply.Times
+		return then(x, reply)
 	case read:
 		if came == nil {
 			return then(x, &actors.ReadReply{Err: ErrNoAnswer})
 		}
-		return then(x, came.(*actors.ReadReply))
+		reply := came.(*actors.ReadReply)
+		x.times = actors.Times{Answered: reply.Answered}
+		return then(x, reply)
 	default:
 		if came == nil {
 			return then.(synced)(x, ErrNoAnswer)

@@ -31,11 +31,11 @@ const (
 
 // direct is a direct request in flight.
 type direct struct {
-	conn    *conn
-	ctx     fasthttp.RequestCtx
-	x       Exchange
-	handler Handler
-	then    any // with what the handler goes on, see [Exchange.ask]
+	conn   *conn
+	ctx    fasthttp.RequestCtx
+	x      Exchange
+	then   any // with what the handler goes on, see [Exchange.ask]
+	status int // of the answer
 
 	arrived arrived
 	reader  bufio.Reader // of that
@@ -164,8 +164,8 @@ func (d *direct) parse() (ok bool) {
 	if route == nil || !route.Direct {
 		return false
 	}
-	d.handler = route.Methods[string(h.Method())]
-	if d.handler == nil {
+	d.x.operation = route.operations[string(h.Method())]
+	if d.x.operation == nil {
 		return false
 	}
 	if length > 0 {
@@ -206,7 +206,8 @@ func (c *conn) checkHost(host []byte) bool {
 // handle calls the handler.
 func (d *direct) handle() {
 	c := d.conn
-	d.x.Deadline = time.Now().Add(c.server.cfg.RequestTimeout)
+	d.x.arrived = time.Now()
+	d.x.Deadline = d.x.arrived.Add(c.server.cfg.RequestTimeout)
 	d.x.session = c.server.sessionOf(c)
 	d.proceed(d.render(nil, nil))
 }
@@ -285,7 +286,7 @@ func (d *direct) render(then any, came actors.Answer) (rendered bool) {
 	}()
 	var a Answer
 	if then == nil {
-		a = d.handler(&d.x)
+		a = d.x.operation.handler(&d.x)
 	} else {
 		a = d.x.goOn(then, came)
 	}
@@ -303,6 +304,7 @@ func (d *direct) render(then any, came actors.Answer) (rendered bool) {
 // answer writes the answer, as far as that does not block, and leaves the rest to a goroutine.
 func (d *direct) answer() {
 	c, resp := d.conn, &d.ctx.Response
+	d.status = resp.StatusCode()
 	if resp.IsBodyStream() {
 		go d.stream()
 		return
@@ -339,6 +341,7 @@ func (d *direct) stream() {
 // answered goes on after the answer.
 func (d *direct) answered(keepAlive bool) {
 	c := d.conn
+	d.x.finish(d.status)
 	d.release()
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -356,7 +359,7 @@ func (d *direct) answered(keepAlive bool) {
 // release gives back what a request needs.
 func (d *direct) release() {
 	s := d.conn.server
-	d.conn, d.then, d.handler, d.x = nil, nil, nil, Exchange{}
+	d.conn, d.then, d.x = nil, nil, Exchange{}
 	d.ctx.Request.Reset()
 	d.ctx.Response.Reset()
 	if d.out.Cap() > maxRoom {

@@ -39,6 +39,11 @@ type Exchange struct {
 	server  *Server
 	session *session // nil until Start
 	direct  *direct  // nil: fasthttp serves the request
+
+	arrived   time.Time
+	operation *operation
+	times     actors.Times // of what was asked for
+	parked    bool         // for a watch, which counts itself
 }
 
 // Handler answers a request. It returns nil if the request has been answered already, or is

@@ -25,6 +25,11 @@ type Route struct {
 	Methods map[string]Handler
 	// Early routes are also served before there is a machine.
 	Early bool
+	// API is the name of the API, for metrics: "v1", "ops". See [Of].
+	API string
+	// Waits says that answers of these routes wait for an event: how long they take says nothing
+	// about this machine.
+	Waits bool
 	// Direct routes have handlers that do not wait: all they ask for are Read, Propose, AfterSync
 	// and Watch, whose results they return. So they need no goroutine, see direct.go.
 	Direct bool
@@ -35,16 +40,46 @@ func Get(h Handler) map[string]Handler {
 	return map[string]Handler{http.MethodGet: h, http.MethodHead: h}
 }
 
+// Of names the API of routes.
+func Of(api string, routes []Route) []Route {
+	for i := range routes {
+		routes[i].API = api
+	}
+	return routes
+}
+
+// served is a route as a server has it: with its operations by method.
+type served struct {
+	Route
+	operations map[string]*operation
+}
+
+// serveRoutes prepares routes for serving.
+func serveRoutes(routes []Route, m *metrics) []served {
+	all := make([]served, len(routes))
+	for i, r := range routes {
+		all[i] = served{r, make(map[string]*operation, len(r.Methods))}
+		for method, h := range r.Methods {
+			all[i].operations[method] = m.operation(r, method, h)
+		}
+	}
+	return all
+}
+
 // handle is called by fasthttp for every request.
 func (s *Server) handle(ctx *fasthttp.RequestCtx) {
+	x := &Exchange{ctx: ctx, server: s, arrived: time.Now(), operation: s.metrics.unrouted}
 	defer func() {
 		// fasthttp does not recover, and one bad request must not end the machine.
 		if p := recover(); p != nil {
 			s.answerPanic(ctx, p)
 		}
+		if !x.parked {
+			x.finish(ctx.Response.StatusCode())
+		}
 	}()
 	setHeaders(&ctx.Response, s.pages.headers(&ctx.Request.Header))
-	if a := s.answer(ctx); a != nil {
+	if a := s.answer(x); a != nil {
 		a.Write(&ctx.Response)
 	}
 	if s.stopping.Load() || wantsClose(&ctx.Request.Header) {
@@ -62,7 +97,8 @@ func (s *Server) answerPanic(ctx *fasthttp.RequestCtx, p any) {
 	ctx.SetConnectionClose()
 }
 
-func (s *Server) answer(ctx *fasthttp.RequestCtx) Answer {
+func (s *Server) answer(x *Exchange) Answer {
+	ctx := x.ctx
 	c := ctx.Conn().(*conn)
 	if refusal := s.refuseByHeader(ctx); refusal != nil {
 		return refusal
@@ -85,7 +121,7 @@ func (s *Server) answer(ctx *fasthttp.RequestCtx) Answer {
 	if err != nil {
 		return NewError(apierror.InvalidField, err.Error())
 	}
-	x := &Exchange{ctx: ctx, server: s, Deadline: time.Now().Add(s.cfg.RequestTimeout), Path: clean, Slash: slash, query: query, Body: body}
+	x.Deadline, x.Path, x.Slash, x.query, x.Body = time.Now().Add(s.cfg.RequestTimeout), clean, slash, query, body
 	route := s.findRoute(x)
 	if route == nil {
 		return NotFound(x)
@@ -94,7 +130,7 @@ func (s *Server) answer(ctx *fasthttp.RequestCtx) Answer {
 }
 
 // findRoute returns the route of a request, and sets its key; nil: there is none.
-func (s *Server) findRoute(x *Exchange) *Route {
+func (s *Server) findRoute(x *Exchange) *served {
 	for i := range s.routes {
 		route := &s.routes[i]
 		key, ok := trimRoute(x.Path, route.Path)
@@ -123,13 +159,14 @@ func target(ctx *fasthttp.RequestCtx, uri []byte) (rawPath []byte, query string)
 	return ctx.URI().PathOriginal(), string(ctx.URI().QueryString())
 }
 
-func (route *Route) serve(x *Exchange) Answer {
+func (route *served) serve(x *Exchange) Answer {
 	method := string(x.ctx.Method())
-	if h, ok := route.Methods[method]; ok {
+	if operation, ok := route.operations[method]; ok {
+		x.operation = operation
 		if !route.Early && !x.Start() {
 			return NewError(apierror.LeaderElect, "this machine is still starting: it reads its data, or waits for the cluster that it is to join")
 		}
-		return h(x)
+		return operation.handler(x)
 	}
 	allow := make([]string, 0, len(route.Methods))
 	for m := range route.Methods {

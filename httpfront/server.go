@@ -1,6 +1,7 @@
 package httpfront
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"errors"
@@ -44,6 +45,8 @@ const (
 
 // Config is the configuration of a port.
 type Config struct {
+	// Port is the name of the port, for metrics: "client" if it is empty, "peer" at a peer port.
+	Port string
 	// Peer marks the peer port, which is for the other machines of the cluster: it serves no web
 	// pages, and its timeouts are shorter.
 	Peer bool
@@ -69,6 +72,8 @@ type Config struct {
 	// RequestTimeout is how long a request may take, except for a watch that waits for its
 	// event. It is the same as the request timeout that raftnode has in ticks.
 	RequestTimeout time.Duration
+	// Slow is how long a request may take before it is logged; 0: none is.
+	Slow time.Duration
 	// TLS is the configuration of the port; nil for plain HTTP.
 	TLS *tls.Config
 	Log *slog.Logger
@@ -76,11 +81,13 @@ type Config struct {
 
 // Server serves one port.
 type Server struct {
-	cfg    Config
-	log    *slog.Logger
-	http   *fasthttp.Server
-	routes []Route
-	pages  *pagePolicy
+	cfg     Config
+	log     *slog.Logger
+	slow    *slog.Logger // of slow requests, bounded
+	http    *fasthttp.Server
+	routes  []served
+	pages   *pagePolicy
+	metrics *metrics
 
 	// Set by Attach before attached is closed, and not to be used before that.
 	attached chan struct{}
@@ -108,15 +115,19 @@ type Server struct {
 // New returns the server of a port, with the given routes. It can serve before there is a
 // machine, see Attach.
 func New(cfg Config, routes []Route) *Server {
+	cfg.Port = cmp.Or(cfg.Port, "client")
 	if cfg.Peer {
-		cfg.CORS = nil
+		cfg.CORS, cfg.Port = nil, "peer"
 	} else {
 		cfg.MaxPending = 0
 	}
+	metrics := newMetrics(cfg.Port)
 	s := &Server{
 		cfg:        cfg,
 		log:        cfg.Log,
-		routes:     routes,
+		slow:       slowLog(cfg.Log),
+		routes:     serveRoutes(routes, metrics),
+		metrics:    metrics,
 		pages:      newPagePolicy(&cfg),
 		attached:   make(chan struct{}),
 		stopped:    make(chan struct{}),
@@ -167,13 +178,12 @@ func New(cfg Config, routes []Route) *Server {
 // and joining a cluster may take forever.
 func (s *Server) Attach(machine *actors.Machine) {
 	kind := "session"
-	if s.cfg.Peer {
-		kind = "peersession"
+	if s.cfg.Port != "client" {
+		kind = s.cfg.Port + kind
 	}
-	sessions := machine.Kind(kind)
 	// Sessions only pass an answer on, or write it without waiting, so they do it on the goroutine
 	// of its sender, whose time it is.
-	sessions.Untimed = true
+	sessions := machine.UntimedKind(kind)
 	s.machine, s.root, s.mailbox = machine, machine.System.Root, sessions.Inline()
 	close(s.attached)
 }

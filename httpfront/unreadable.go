@@ -16,7 +16,9 @@ import (
 // badRequest answers a request that fasthttp could not read.
 func (s *Server) badRequest(ctx *fasthttp.RequestCtx, err error) {
 	setHeaders(&ctx.Response, s.pages.headers(&ctx.Request.Header))
-	s.unreadable(ctx, err).Write(&ctx.Response)
+	answer := s.unreadable(ctx, err)
+	s.metrics.unrouted.count(answer.Status)
+	answer.Write(&ctx.Response)
 }
 
 // normalizeExpect makes fasthttp call expectBody before it waits for a body, whatever the
@@ -45,6 +47,7 @@ func (s *Server) expectBody(ctx *fasthttp.RequestCtx) (status int) {
 		return http.StatusContinue
 	}
 	setHeaders(&ctx.Response, s.pages.headers(&ctx.Request.Header))
+	s.metrics.unrouted.count(refusal.Status)
 	refusal.Write(&ctx.Response)
 	return refusal.Status
 }

@@ -3,6 +3,7 @@ package httpfront
 import (
 	"bytes"
 	"net"
+	"net/http"
 	"runtime/debug"
 	"time"
 
@@ -25,6 +26,7 @@ type EventRenderer interface {
 // parkedWatch is the watch of a parked connection.
 type parkedWatch struct {
 	renderer  EventRenderer
+	operation *operation
 	headers   []header // of the answer
 	keepAlive bool
 	tooMuch   bool // the client has sent too much behind it
@@ -34,8 +36,10 @@ type parkedWatch struct {
 // event comes, of which the renderer makes the answer. The handler returns what Watch returns.
 func (x *Exchange) Watch(w watch.Watcher, renderer EventRenderer) Answer {
 	s, ctx, c := x.session, x.ctx, x.session.conn
+	x.parked = true
 	parked := &parkedWatch{
 		renderer:  renderer,
+		operation: x.operation,
 		headers:   s.server.pages.headers(&ctx.Request.Header),
 		keepAlive: !wantsClose(&ctx.Request.Header) && ctx.Request.Header.IsHTTP11(),
 	}
@@ -128,7 +132,7 @@ func (c *conn) renderAnswer() (data []byte, keepAlive bool) {
 	w := c.watch
 	if w.tooMuch {
 		c.Linger()
-		return appendAnswer(tooMuchAhead(), w.headers, false), false
+		return w.render(tooMuchAhead(), false), false
 	}
 	keepAlive = w.keepAlive && !c.server.stopping.Load()
 	return c.server.renderEvent(w, c.reply.(*actors.WatchReply).Deliveries[0], keepAlive), keepAlive
@@ -151,27 +155,29 @@ const renderedFor = 100 * time.Millisecond
 // watch.
 func (s *Server) renderEvent(w *parkedWatch, d watch.Delivery, keepAlive bool) []byte {
 	if d.Event == nil {
-		return appendAnswer(w.renderer.Render(s.machine, d), w.headers, keepAlive)
+		return w.render(w.renderer.Render(s.machine, d), keepAlive)
 	}
 	last, now := s.rendered.Load(), time.Now()
 	if last != nil && last.event == d.Event && last.renderer == w.renderer && last.headers == &w.headers[0] &&
 		last.keepAlive == keepAlive && now.Sub(last.at) < renderedFor {
+		w.operation.count(http.StatusOK)
 		return last.data
 	}
-	data := appendAnswer(w.renderer.Render(s.machine, d), w.headers, keepAlive)
+	data := w.render(w.renderer.Render(s.machine, d), keepAlive)
 	s.rendered.Store(&rendered{event: d.Event, renderer: w.renderer, headers: &w.headers[0], keepAlive: keepAlive, at: now, data: data})
 	return data
 }
 
-// appendAnswer returns an answer as it is sent.
-func appendAnswer(a Answer, headers []header, keepAlive bool) []byte {
+// render returns an answer as it is sent, and counts it.
+func (w *parkedWatch) render(a Answer, keepAlive bool) []byte {
 	resp := fasthttp.AcquireResponse()
 	defer fasthttp.ReleaseResponse(resp)
-	setHeaders(resp, headers)
+	setHeaders(resp, w.headers)
 	a.Write(resp)
 	if !keepAlive {
 		resp.SetConnectionClose()
 	}
+	w.operation.count(resp.StatusCode())
 	var b bytes.Buffer
 	_, _ = resp.WriteTo(&b) // a buffer takes everything
 	return b.Bytes()

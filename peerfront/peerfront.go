@@ -64,16 +64,16 @@ func (f *front) routes(cluster []httpfront.Route) []httpfront.Route {
 		r.Methods = methods
 		routes = append(routes, r)
 	}
-	return routes
+	return httpfront.Of("peer", routes)
 }
 
 // Misdirected returns the routes by which the client port tells machines that have
 // dialled it which port to dial.
 func Misdirected() []httpfront.Route {
-	return []httpfront.Route{
+	return httpfront.Of("peer", []httpfront.Route{
 		{Path: transport.PresencePath, Methods: httpfront.Get(misdirected)},
 		{Path: joinPath, Methods: map[string]httpfront.Handler{
 			http.MethodGet: httpfront.NotFound, http.MethodHead: httpfront.NotFound, http.MethodPost: misdirected,
 		}},
-	}
+	})
 }

@@ -255,6 +255,8 @@ type Status struct {
 	Learners []uint64
 	// State is Raft's role: StateFollower, StateCandidate, StateLeader, StatePreCandidate.
 	State raft.StateType
+	// Pending is how many proposals wait for a leader, or to be committed.
+	Pending int
 }
 
 // Status returns the present state.
@@ -269,6 +271,7 @@ func (n *Node) Status() Status {
 		Voters:   slices.Sorted(maps.Keys(n.raw.Status().Config.Voters.IDs())),
 		Learners: slices.Clone(n.members.learners()),
 		State:    s.RaftState,
+		Pending:  n.proposals.count,
 	}
 }
 

@@ -33,6 +33,10 @@ func (c *Config) Validate() error {
 		return errors.New("-force-new-cluster keeps the data and -f deletes it: they are mutually exclusive")
 	case c.JoinRetries < 1:
 		return fmt.Errorf("-r %d: want at least 1", c.JoinRetries)
+	case c.Slow < 0:
+		return fmt.Errorf("-slow %s: want a time, or 0 for no log of slow requests", c.Slow)
+	case c.Pprof && c.MetricsListen == "":
+		return errors.New("-pprof serves profiles at the metrics listener: give -metrics, too")
 	case c.MaxBody < 1 || c.MaxBody > maxBodyLimit:
 		return fmt.Errorf("-max-body %d: want 1 to %d", c.MaxBody, maxBodyLimit)
 	case c.MaxBodyMemory < int64(c.MaxBody):
@@ -105,6 +109,7 @@ func (c *Config) checkAddresses() error {
 		needed      bool
 	}{
 		{"-c", c.ClientAddr, true}, {"-s", c.PeerAddr, true}, {"-cl", c.ClientListen, false}, {"-sl", c.PeerListen, false},
+		{"-metrics", c.MetricsListen, false},
 	} {
 		if _, err := hostPort(addr.value, c.Host); (addr.needed || addr.value != "") && err != nil {
 			return fmt.Errorf("%s %q: %w", addr.flag, addr.value, err)
@@ -116,6 +121,12 @@ func (c *Config) checkAddresses() error {
 	clients, peers := c.listenAddr(c.ClientListen, c.ClientAddr), c.listenAddr(c.PeerListen, c.PeerAddr)
 	if conflict(clients, peers) {
 		return fmt.Errorf("this machine cannot listen at %s for clients and at %s for other machines: give them different ports (-c, -s, -cl, -sl)", clients, peers)
+	}
+	if c.MetricsListen == "" {
+		return nil
+	}
+	if metrics := c.advertised(c.MetricsListen); conflict(metrics, clients) || conflict(metrics, peers) {
+		return fmt.Errorf("-metrics %s is where this machine listens for clients or for other machines: give it a port of its own; clients' port serves /metrics as well", metrics)
 	}
 	return nil
 }

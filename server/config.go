@@ -25,6 +25,9 @@ type Config struct {
 	ClientListen string // (-cl) where to listen for clients, if not at ClientAddr
 	PeerListen   string // (-sl) where to listen for other machines, if not at PeerAddr
 
+	MetricsListen string // (-metrics) where to serve metrics and probes as well; empty: nowhere else than to clients
+	Pprof         bool   // (-pprof) serve profiles there
+
 	DataDir         string // (-d) empty: made from the name
 	TrustDataDir    bool   // (-trust-data-dir) use it even if others can write in it
 	IgnoreStored    bool   // (-i) ignore the configuration that the data directory remembers
@@ -46,6 +49,7 @@ type Config struct {
 
 	LocalReads     bool          // (-reads) serve reads from local state unless a request says otherwise
 	RequestTimeout time.Duration // (-request-timeout) how long a request waits for the cluster, 1 s to 10 min
+	Slow           time.Duration // (-slow) after which a request is logged; 0: none is
 	MaxBody        int           // (-max-body) longest request body in bytes
 	MaxBodyMemory  int64         // (-max-body-memory) bytes for the bodies of all requests in flight
 	MaxConnections int           // (-max-connections) client connections; 0: what open files allow
@@ -60,6 +64,7 @@ type Config struct {
 
 	// What the process provides to the machine.
 	Log          *slog.Logger
+	LogLevel     *slog.LevelVar // of Log, which can be changed at the metrics listener
 	LostLogLines func() uint64  // log lines that could not be written since the start
 	Exit         func(code int) // ends the process; does not return
 }
@@ -102,11 +107,13 @@ func Defaults() Config {
 		Election:       time.Second,
 		History:        100_000,
 		RequestTimeout: 5 * time.Second,
+		Slow:           200 * time.Millisecond,
 		MaxBody:        10 << 20,
 		MaxBodyMemory:  256 << 20,
 		ClientTLS:      credentials.Files{Flags: "-client"},
 		PeerTLS:        credentials.Files{Flags: "-server"},
 		Log:            slog.Default(),
+		LogLevel:       &slog.LevelVar{},
 		LostLogLines:   func() uint64 { return 0 },
 		Exit:           os.Exit,
 	}

@@ -2,7 +2,9 @@ package server
 
 import (
 	"fmt"
+	"net"
 
+	"etcd/endpoint"
 	"etcd/httpfront"
 )
 
@@ -55,9 +57,21 @@ func (c *Config) fileLimitWarning(files uint64) string {
 // that they and all clients together stay within the open files, and the size of their
 // requests.
 func (c *Config) peerConfig(cfg httpfront.Config) httpfront.Config {
-	cfg.Peer = true
+	cfg.Peer, cfg.Slow = true, 0
 	cfg.MaxPending = peerConnections + pendingPerMember*c.MaxMembers
 	cfg.MaxConnections = cfg.MaxPending + connectionsPerMember*c.MaxMembers
 	cfg.MaxBody = maxPeerBody
+	return cfg
+}
+
+// maxMetricsConnections bounds the connections to the metrics listener.
+const maxMetricsConnections = 32
+
+// metricsConfig returns the configuration of the metrics listener. It speaks plain HTTP, for no web
+// page.
+func (c *Config) metricsConfig(cfg httpfront.Config, l net.Listener) httpfront.Config {
+	cfg.Port, cfg.TLS, cfg.CORS, cfg.Slow = "metrics", nil, nil, 0
+	cfg.URL, cfg.CheckHost = endpoint.URL("http", c.advertised(c.MetricsListen)), onLoopback(l) || len(c.HostWhitelist) > 0
+	cfg.MaxConnections, cfg.MaxBody = maxMetricsConnections, maxPeerBody
 	return cfg
 }

@@ -28,6 +28,37 @@ func listen(advertiseFlag, listenFlag, addr string) (net.Listener, error) {
 	return l, nil
 }
 
+// ports are the listeners of a machine.
+type ports struct{ clients, peers, metrics net.Listener } // metrics may be nil
+
+// listenAll opens all ports.
+func (c *Config) listenAll() (p ports, err error) {
+	if p.clients, err = listen("-c", "-cl", c.listenAddr(c.ClientListen, c.ClientAddr)); err != nil {
+		return ports{}, err
+	}
+	if p.peers, err = listen("-s", "-sl", c.listenAddr(c.PeerListen, c.PeerAddr)); err != nil {
+		p.close()
+		return ports{}, err
+	}
+	if c.MetricsListen == "" {
+		return p, nil
+	}
+	if p.metrics, err = listen("-metrics", "-metrics", c.advertised(c.MetricsListen)); err != nil {
+		p.close()
+		return ports{}, err
+	}
+	return p, nil
+}
+
+// close closes those that are open. A listener that a server has closed already is no error.
+func (p ports) close() {
+	for _, l := range []net.Listener{p.clients, p.peers, p.metrics} {
+		if l != nil {
+			_ = l.Close()
+		}
+	}
+}
+
 // advertisedAs returns an address as it is advertised, with the port that the kernel chose for 0.
 func (c *Config) advertisedAs(addr string, l net.Listener) string {
 	host, port, err := net.SplitHostPort(c.advertised(addr))

@@ -8,6 +8,8 @@ import (
 	"net"
 	"slices"
 
+	"github.com/prometheus/client_golang/prometheus"
+
 	"etcd/actors"
 	"etcd/httpfront"
 	"etcd/httpfront/ops"
@@ -18,42 +20,64 @@ import (
 	"etcd/store/logtime"
 )
 
-// fronts are the servers at the two ports. They serve from the start of the process,
+// fronts are the servers at the ports. They serve from the start of the process,
 // and are given the machine once it runs.
 type fronts struct {
 	clients, peers *httpfront.Server
+	metrics        *httpfront.Server // nil without -metrics
+	registry       *prometheus.Registry
 	failed         chan error // a server has ended
 }
 
-func startFronts(c *Config, member store.Member, clients, peers net.Listener, tls security, clock func() raftnode.Reading) *fronts {
+func startFronts(c *Config, member store.Member, ports ports, tls security, clock func() raftnode.Reading) *fronts {
 	cfg := httpfront.Config{
 		URL:            member.ClientURL,
 		Hosts:          c.allowedHosts(c.ClientListen),
-		CheckHost:      onLoopback(clients) || len(c.HostWhitelist) > 0,
+		CheckHost:      onLoopback(ports.clients) || len(c.HostWhitelist) > 0,
 		CORS:           c.CORS,
 		MaxConnections: c.connectionLimit(openFiles()),
 		MaxBody:        c.MaxBody,
 		MaxBodyMemory:  c.MaxBodyMemory,
 		RequestTimeout: c.RequestTimeout,
+		Slow:           c.Slow,
 		TLS:            serverTLS(tls.clients),
 		Log:            c.Log,
 	}
-	f := &fronts{failed: make(chan error, 2)}
+	f := &fronts{registry: c.newRegistry(tls), failed: make(chan error, 3)}
+	operating := ops.Config{
+		Version: Version, Clock: func() logtime.Time { return logtime.Time(clock().Mono) }, LostLogLines: c.LostLogLines,
+		Metrics: f.registry, Log: c.Log, LogLevel: c.LogLevel, Pprof: c.Pprof,
+	}
 	f.clients = httpfront.New(cfg, slices.Concat(
-		v1.Routes(v1.Config{LocalReads: c.LocalReads}),
-		ops.Routes(ops.Config{
-			Version: Version, Clock: func() logtime.Time { return logtime.Time(clock().Mono) }, LostLogLines: c.LostLogLines,
-		}),
-		peerfront.Misdirected(),
+		v1.Routes(v1.Config{LocalReads: c.LocalReads}), ops.Routes(operating), peerfront.Misdirected(),
 	))
-	cfg.TLS = serverTLS(tls.peers)
-	cfg.URL, cfg.Hosts, cfg.CheckHost = member.PeerURL, c.allowedHosts(c.PeerListen), onLoopback(peers)
-	f.peers = httpfront.New(c.peerConfig(cfg), slices.Concat(
+	peers := cfg
+	peers.TLS = serverTLS(tls.peers)
+	peers.URL, peers.Hosts, peers.CheckHost = member.PeerURL, c.allowedHosts(c.PeerListen), onLoopback(ports.peers)
+	f.peers = httpfront.New(c.peerConfig(peers), slices.Concat(
 		peerfront.Routes(peerfront.Config{Certified: tls.certified()}, ops.Cluster()), ops.Version(Version),
 	))
-	go func() { f.failed <- f.clients.Serve(clients) }()
-	go func() { f.failed <- f.peers.Serve(peers) }()
+	all := httpfront.Collector{f.clients, f.peers}
+	if ports.metrics != nil {
+		f.metrics = httpfront.New(c.metricsConfig(cfg, ports.metrics), ops.Admin(operating))
+		all = append(all, f.metrics)
+		go func() { f.failed <- f.metrics.Serve(ports.metrics) }()
+		c.Log.Info("serving metrics", "addr", ports.metrics.Addr().String(), "pprof", c.Pprof)
+	}
+	f.registry.MustRegister(all)
+	go func() { f.failed <- f.clients.Serve(ports.clients) }()
+	go func() { f.failed <- f.peers.Serve(ports.peers) }()
 	return f
+}
+
+// attach gives all servers the machine.
+func (f *fronts) attach(machine *actors.Machine) {
+	f.registry.MustRegister(machine)
+	f.clients.Attach(machine)
+	f.peers.Attach(machine)
+	if f.metrics != nil {
+		f.metrics.Attach(machine)
+	}
 }
 
 func (f *fronts) stopClients(ctx context.Context, log *slog.Logger) {
@@ -65,6 +89,12 @@ func (f *fronts) stopClients(ctx context.Context, log *slog.Logger) {
 func (f *fronts) stopPeers(ctx context.Context, log *slog.Logger) {
 	if err := f.peers.Shutdown(ctx); err != nil {
 		log.Warn("some peer connections were cut off", "error", err)
+	}
+	if f.metrics == nil {
+		return
+	}
+	if err := f.metrics.Shutdown(ctx); err != nil {
+		log.Warn("some connections to the metrics listener were cut off", "error", err)
 	}
 }
 

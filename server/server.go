@@ -65,16 +65,11 @@ func Run(ctx context.Context, cfg Config) error {
 	if err != nil {
 		return err
 	}
-	clients, err := listen("-c", "-cl", c.listenAddr(c.ClientListen, c.ClientAddr))
+	ports, err := c.listenAll()
 	if err != nil {
 		return err
 	}
-	defer clients.Close()
-	peers, err := listen("-s", "-sl", c.listenAddr(c.PeerListen, c.PeerAddr))
-	if err != nil {
-		return err
-	}
-	defer peers.Close()
+	defer ports.close()
 	lock, err := place.acquire()
 	if err != nil {
 		return fmt.Errorf("data directory %s: %w", dir, withOverride(err))
@@ -86,11 +81,11 @@ func Run(ctx context.Context, cfg Config) error {
 	}
 	member := store.Member{
 		Name:      c.machineName(),
-		PeerURL:   endpoint.URL(scheme(tls.peers), c.advertisedAs(c.PeerAddr, peers)),
-		ClientURL: endpoint.URL(scheme(tls.clients), c.advertisedAs(c.ClientAddr, clients)),
+		PeerURL:   endpoint.URL(scheme(tls.peers), c.advertisedAs(c.PeerAddr, ports.peers)),
+		ClientURL: endpoint.URL(scheme(tls.clients), c.advertisedAs(c.ClientAddr, ports.clients)),
 	}
 	clock := newClock()
-	fronts := startFronts(c, member, clients, peers, tls, clock)
+	fronts := startFronts(c, member, ports, tls, clock)
 	place.warn(log)
 	disk, err := openDisk(c, place, lock, log)
 	if err != nil {
@@ -106,12 +101,12 @@ func Run(ctx context.Context, cfg Config) error {
 		return errors.Join(fmt.Errorf("-skip-entry: %w", err), disk.Close())
 	}
 	warnUnspecified(log, member)
-	warnPeerPortOpen(log, peers, tls.peers != nil)
+	warnPeerPortOpen(log, ports.peers, tls.peers != nil)
 	if !reading() {
 		select {} // the process ends
 	}
 	if c.ForceNewCluster {
-		if err := forceNewCluster(ctx, place, disk, c.advertisedAs(c.PeerAddr, peers), tls.dial, log); err != nil {
+		if err := forceNewCluster(ctx, place, disk, c.advertisedAs(c.PeerAddr, ports.peers), tls.dial, log); err != nil {
 			place.discard()
 			if errors.Is(err, context.Canceled) {
 				log.Info("stopped before -force-new-cluster was carried out: nothing was changed")
@@ -120,7 +115,7 @@ func Run(ctx context.Context, cfg Config) error {
 			return errors.Join(err, disk.Close())
 		}
 	}
-	others, err := foundOrJoin(ctx, c, disk, place, member, tls, peers, log)
+	others, err := foundOrJoin(ctx, c, disk, place, member, tls, ports.peers, log)
 	if err != nil {
 		if !mayBeMember(place, err) {
 			place.discard()
@@ -139,16 +134,15 @@ func Run(ctx context.Context, cfg Config) error {
 		return errors.Join(err, disk.Close())
 	}
 	s := stored{
-		Name: c.Name, ClientAddr: c.advertisedAs(c.ClientAddr, clients), PeerAddr: c.advertisedAs(c.PeerAddr, peers),
+		Name: c.Name, ClientAddr: c.advertisedAs(c.ClientAddr, ports.clients), PeerAddr: c.advertisedAs(c.PeerAddr, ports.peers),
 		MayForce: disk.Identity.FormerClusterID != 0 && !c.ForceNewCluster,
 	}
 	if err := s.save(place.fsys); err != nil {
 		return errors.Join(err, stopMachine(machine))
 	}
 	go tls.watch(running)
-	fronts.clients.Attach(machine)
-	fronts.peers.Attach(machine)
-	return serve(ctx, place, machine, fronts, clients.Addr(), log)
+	fronts.attach(machine)
+	return serve(ctx, place, machine, fronts, ports.clients.Addr(), log)
 }
 
 // openDisk opens the data directory, after wiping it if the command line says so. The lock

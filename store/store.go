@@ -135,5 +135,11 @@ func (s *Store) Expired(now logtime.Time, limit int) [][]byte {
 // time.
 func (s *Store) History() tree.History { return s.tree.History() }
 
+// Totals returns sums over all keys and directories, in constant time.
+func (s *Store) Totals() tree.Totals { return s.tree.Totals() }
+
+// HistoryBytes returns how many bytes of the history count against [tree.MaxHistoryBytes].
+func (s *Store) HistoryBytes() int { return s.tree.HistoryBytes() }
+
 // HistoryLimit returns the number of events the history may hold.
 func (s *Store) HistoryLimit() int { return s.tree.HistoryLimit() }

@@ -32,9 +32,10 @@
 // the API. The member that was dialled identifies itself either way: it repeats the cluster
 // ID of the request, and the IDs of both members. A machine that is not that member tells
 // no IDs. After 101 the dialer may still refuse the peer. From then on the connection
-// carries frames (see [AppendFrame]). The dialer sends a ping when it had nothing to send
-// for [Config.Heartbeat]. The accepting side writes nothing but pongs: one whenever bytes
-// arrive, or were handled, and the last pong is half a heartbeat old. A pong thus confirms progress, and a receiver that
+// carries frames (see [AppendFrame]). The dialer sends a ping every [Config.Heartbeat], with
+// the time in it. The accepting side writes nothing but pongs: one for each ping, which repeats
+// that time, so that the dialer learns how long the round trip took; and one without whenever
+// bytes arrive, or were handled, and the last pong is half a heartbeat old. A pong thus confirms progress, and a receiver that
 // is slow but working is not taken for dead.
 //
 // A snapshot starts likewise, with "POST /raft/snapshot". After 101 come a frame with

@@ -207,16 +207,19 @@ type dialler struct {
 	down    chan error
 	gone    chan time.Time
 	refused chan RefusedError
+	trips   chan time.Duration
 }
 
 func startSender(t testing.TB, cfg Config, addr string, class Class, limit int) *dialler {
 	t.Helper()
-	d := &dialler{up: make(chan time.Time, 1000), down: make(chan error, 1000), gone: make(chan time.Time, 1000), refused: make(chan RefusedError, 1000)}
+	d := &dialler{up: make(chan time.Time, 1000), down: make(chan error, 1000), gone: make(chan time.Time, 1000), refused: make(chan RefusedError, 1000), trips: make(chan time.Duration, 100_000)}
 	d.Sender = NewSender(cfg, bob, addr, class, limit, Events{
 		Up:      func() { d.up <- time.Now() },
 		Down:    func(err error) { d.down <- err },
 		Gone:    func() { d.gone <- time.Now() },
 		Refused: func(_ string, status int, message string) { d.refused <- RefusedError{status, message} },
+
+		RoundTrip: func(took time.Duration) { d.trips <- took },
 	})
 	t.Cleanup(d.Close)
 	return d

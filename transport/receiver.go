@@ -11,6 +11,7 @@ import (
 	"net/netip"
 	"strconv"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/valyala/fasthttp"
@@ -59,7 +60,8 @@ type Receiver struct {
 	closed    bool
 	drops     uint64 // calls of Drop so far
 	streams   map[streamID]*stream
-	receiving *stream // the snapshot under way
+	received  map[uint64]*atomic.Uint64 // bytes over streams, by member
+	receiving *stream                   // the snapshot under way
 	refusals  allowances[refusal]
 	running   sync.WaitGroup
 
@@ -93,7 +95,7 @@ func NewReceiver(cfg Config, admit Admit, ask func(ctx context.Context, addr, to
 	deliver func(from uint64, f Frame) error) *Receiver {
 	return &Receiver{
 		cfg: cfg, admit: admit, ask: ask, deliver: deliver, started: time.Now(),
-		streams: map[streamID]*stream{}, refusals: allowances[refusal]{burst: 1, every: refusalEvery, most: maxRefusals},
+		streams: map[streamID]*stream{}, received: map[uint64]*atomic.Uint64{}, refusals: allowances[refusal]{burst: 1, every: refusalEvery, most: maxRefusals},
 		asking: map[askID]*asking{}, askingFor: map[netip.Prefix]int{},
 		claims: allowances[netip.Prefix]{burst: claimBurst, every: max(cfg.Dead/10, time.Millisecond), most: maxClaimants},
 	}
@@ -279,7 +281,7 @@ func (r *Receiver) take(st *stream, drops uint64, hijacked net.Conn, serve func(
 
 // serveStream delivers the frames of a stream until it ends.
 func (r *Receiver) serveStream(st *stream, conn *timedConn) error {
-	progress := &progress{timedConn: conn, every: r.cfg.Heartbeat / 2}
+	progress := &progress{timedConn: conn, every: r.cfg.Heartbeat / 2, received: r.receivedFrom(st.from)}
 	in := bufio.NewReaderSize(progress, readBuffer)
 	for {
 		f, err := ReadFrame(in, MaxFrame)
@@ -288,6 +290,11 @@ func (r *Receiver) serveStream(st *stream, conn *timedConn) error {
 		}
 		switch f.Kind {
 		case kindPing:
+			if len(f.Payload) == maxPing {
+				if err := progress.pong(f.Payload); err != nil {
+					return err
+				}
+			}
 		case KindRaft, KindForward, KindReject, KindHash, KindReach, KindRefusal:
 			if err := r.deliver(st.from, f); err != nil {
 				return err
@@ -301,17 +308,34 @@ func (r *Receiver) serveStream(st *stream, conn *timedConn) error {
 	}
 }
 
+// receivedFrom returns the counter of the bytes that a member has sent over streams.
+func (r *Receiver) receivedFrom(member uint64) *atomic.Uint64 {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	n := r.received[member]
+	if n == nil {
+		n = &atomic.Uint64{}
+		r.received[member] = n
+	}
+	return n
+}
+
+// Received returns how many bytes a member has sent over streams since the start.
+func (r *Receiver) Received(member uint64) uint64 { return r.receivedFrom(member).Load() }
+
 // progress is the accepting side of a stream, which sends the dialer a pong whenever
 // it makes progress.
 type progress struct {
 	*timedConn
-	every time.Duration
-	last  time.Time
-	pong  []byte
+	every    time.Duration
+	last     time.Time
+	room     []byte // for a pong
+	received *atomic.Uint64
 }
 
 func (p *progress) Read(b []byte) (int, error) {
 	n, err := p.timedConn.Read(b)
+	p.received.Add(uint64(n))
 	if err != nil {
 		return n, err
 	}
@@ -320,13 +344,17 @@ func (p *progress) Read(b []byte) (int, error) {
 
 // confirm sends a pong, unless the last one is recent.
 func (p *progress) confirm() error {
-	now := time.Now()
-	if now.Sub(p.last) < p.every {
+	if time.Since(p.last) < p.every {
 		return nil
 	}
-	p.last = now
-	p.pong = AppendFrame(p.pong[:0], Frame{Kind: kindPong})
-	_, err := p.Write(p.pong)
+	return p.pong(nil)
+}
+
+// pong sends one, with the payload of the ping that it answers.
+func (p *progress) pong(payload []byte) error {
+	p.last = time.Now()
+	p.room = AppendFrame(p.room[:0], Frame{Kind: kindPong, Payload: payload})
+	_, err := p.Write(p.room)
 	return err
 }
 

@@ -40,6 +40,9 @@ type Events struct {
 	// handshake, and not something else that listens there; see [RefusedError]. The Sender
 	// keeps retrying until it is closed.
 	Refused func(addr string, status int, message string)
+	// RoundTrip is called with the time from a ping to its answer, at most once per
+	// [Config.Heartbeat], from a goroutine of its own.
+	RoundTrip func(took time.Duration)
 }
 
 // Stats are the counters of a Sender since it was made.
@@ -51,6 +54,8 @@ type Stats struct {
 	// Dropped counts frames that Send refused and those lost in the queue of a broken
 	// connection.
 	Dropped uint64
+	// Disconnects counts established streams that were lost.
+	Disconnects uint64
 }
 
 // Sender keeps one outgoing stream of a class to one member alive. It has a
@@ -210,12 +215,13 @@ func (s *Sender) attempt(ctx context.Context, addr string) (proven bool) {
 
 	conn.budget.N = math.MaxInt64
 	read := make(chan bool)
+	pings := &pings{base: time.Now()}
 	go func() {
-		got, err := readPongs(conn)
+		got, err := s.readPongs(conn, pings)
 		cancel(s.silence(err))
 		read <- got
 	}()
-	err = s.write(ctx, conn)
+	err = s.write(ctx, conn, pings)
 	cancel(s.silence(err))
 	_ = conn.Close() // whatever it says, there is nothing left to save
 	proven = <-read
@@ -226,20 +232,21 @@ func (s *Sender) attempt(ctx context.Context, addr string) (proven bool) {
 	s.pending, s.frames, s.queued = nil, 0, 0
 	s.mu.Unlock()
 	if reason := context.Cause(ctx); !errors.Is(reason, context.Canceled) {
+		s.mu.Lock()
+		s.stats.Disconnects++
+		s.mu.Unlock()
 		s.failed(addr, reason)
 	}
 	return proven
 }
 
-// write sends what is queued on conn, and pings when there is nothing, until ctx or
-// the connection ends.
-func (s *Sender) write(ctx context.Context, conn *upgraded) error {
-	ping := AppendFrame(nil, Frame{Kind: kindPing})
-	if _, err := conn.Write(ping); err != nil {
+// write sends what is queued on conn, and pings, until ctx or the connection ends.
+func (s *Sender) write(ctx context.Context, conn *upgraded, pings *pings) error {
+	if err := pings.send(conn); err != nil {
 		return err
 	}
-	idle := time.NewTicker(s.cfg.Heartbeat)
-	defer idle.Stop()
+	beat := time.NewTicker(s.cfg.Heartbeat)
+	defer beat.Stop()
 	for {
 		batch, frames := s.take()
 		if err := s.writeBatch(conn, batch, frames); err != nil {
@@ -247,13 +254,20 @@ func (s *Sender) write(ctx context.Context, conn *upgraded) error {
 		}
 		s.release(batch)
 		if len(batch) > 0 {
+			select {
+			case <-beat.C: // the round trip under load is of interest as well
+				if err := pings.send(conn); err != nil {
+					return err
+				}
+			default:
+			}
 			continue
 		}
 		select {
 		case <-s.wake:
-		case <-idle.C:
+		case <-beat.C:
 			s.trim()
-			if _, err := conn.Write(ping); err != nil {
+			if err := pings.send(conn); err != nil {
 				return err
 			}
 		case <-ctx.Done():
@@ -318,9 +332,9 @@ func (s *Sender) writeBatch(conn *upgraded, batch []byte, frames uint64) error {
 }
 
 // readPongs reads until the connection ends. It reports whether anything arrived.
-func readPongs(conn *upgraded) (got bool, err error) {
+func (s *Sender) readPongs(conn *upgraded, pings *pings) (got bool, err error) {
 	for {
-		f, err := ReadFrame(conn.r, 0)
+		f, err := ReadFrame(conn.r, maxPing)
 		if err != nil {
 			return got, noEOF(err)
 		}
@@ -328,6 +342,9 @@ func readPongs(conn *upgraded) (got bool, err error) {
 			return got, fmt.Errorf("a frame of kind %d is not for this side of a stream", f.Kind)
 		}
 		got = true
+		if took, ok := pings.answered(f.Payload); ok && s.events.RoundTrip != nil {
+			s.events.RoundTrip(took)
+		}
 	}
 }
 

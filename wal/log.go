@@ -72,6 +72,7 @@ type Log struct {
 	pending logState
 	durable logState // what is on disk; pending is ahead of it by buf
 	history history  // follows pending
+	written uint64   // bytes since the log was opened
 	err     error
 
 	spare        *Spare // becomes the next segment
@@ -180,6 +181,12 @@ func (l *Log) Durable() Reach {
 	}
 }
 
+// Written returns how many bytes of records were written since the log was opened.
+func (l *Log) Written() uint64 { return l.written }
+
+// Segments returns how many segment files the log has.
+func (l *Log) Segments() int { return len(l.segments) }
+
 // Buffered reports whether Sync has something to write.
 func (l *Log) Buffered() bool { return len(l.buf) > recordHeaderSize }
 
@@ -227,6 +234,7 @@ func (l *Log) write() error {
 	}
 	l.place()
 	l.offset += int64(size)
+	l.written += uint64(size)
 	l.chain = chain
 	current := &l.segments[len(l.segments)-1]
 	current.top = max(current.top, l.top)

@@ -18,6 +18,7 @@ const (
 type CatchUp struct {
 	view      tree.History
 	at, end   uint64 // index of the next event to scan, and of the first one after the view
+	lag       uint64 // end - at when it began
 	subs      []*catchUpSub
 	running   int                         // subscribers that have not stopped yet
 	paths     paths[*catchUpWatch]        // all watches, if they are many
@@ -75,7 +76,7 @@ func (h *Hub) CatchUp() *CatchUp {
 	if len(c.subs) == 0 {
 		return nil
 	}
-	c.running = len(c.subs)
+	c.running, c.lag = len(c.subs), c.end-c.at
 	all := make([]catchUpWatch, 0, watches)
 	for _, r := range c.subs {
 		first := len(all)

@@ -4,11 +4,13 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"log/slog"
 	"os"
 	"strconv"
 	"strings"
 
 	"etcd/endpoint"
+	"etcd/httpfront/ops"
 	"etcd/server"
 )
 
@@ -23,6 +25,11 @@ func (c *config) check() error {
 		return errUsage{errors.New("-C and -CF are mutually exclusive")}
 	case m.SnapshotEntries == 0 && c.given["snapshot-count"]:
 		return errUsage{errors.New("-snapshot-count 0: want at least 1; -snapshot=false turns snapshots off")}
+	case c.logFormat != "text" && c.logFormat != "json":
+		return errUsage{fmt.Errorf("-log-format %q: want text or json", c.logFormat)}
+	}
+	if err := c.readLogLevel(); err != nil {
+		return errUsage{err}
 	}
 	m.LocalReads = c.reads == "local"
 	m.NoSnapshots = !c.snapshot
@@ -48,6 +55,22 @@ func (c *config) check() error {
 		return errUsage{err}
 	}
 	return c.readSeeds()
+}
+
+// readLogLevel reads -log-level, -v and -vv.
+func (c *config) readLogLevel() error {
+	level, err := ops.ParseLevel(c.logLevel)
+	if err != nil {
+		return fmt.Errorf("-log-level: %w", err)
+	}
+	if c.verbose || c.veryVerbose {
+		if c.given["log-level"] && level != slog.LevelDebug {
+			return errors.New("-v and -vv are -log-level debug: leave one of them out")
+		}
+		level = slog.LevelDebug
+	}
+	c.machine.LogLevel.Set(level)
+	return nil
 }
 
 // readIdentity reads the flags that default to what the data directory remembers. One that is

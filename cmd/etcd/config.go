@@ -23,6 +23,7 @@ type config struct {
 	allowedCN, allowedHostname string
 
 	verbose, veryVerbose bool
+	logLevel, logFormat  string
 	version              bool
 
 	given   map[string]bool // flags set by the command line or the environment
@@ -45,7 +46,8 @@ var flagGroups = []flagGroup{
 	}},
 	{"Data", []string{"m", "snapshot", "snapshot-count", "skip-entry"}},
 	{"Requests", []string{"reads", "request-timeout", "max-body", "max-body-memory", "max-connections", "cors", "host-whitelist"}},
-	{"Logs and help", []string{"v", "vv", "version", "help"}},
+	{"Watching it", []string{"metrics", "pprof", "slow"}},
+	{"Logs and help", []string{"log-level", "log-format", "v", "vv", "version", "help"}},
 }
 
 // errUsage is a command line that cannot be run.
@@ -126,7 +128,13 @@ func (c *config) flags() *flag.FlagSet {
 	fs.StringVar(&c.cors, "cors", "", "`origins` whose web pages may use the API, such as http://example.com, comma separated; * for all")
 	fs.StringVar(&c.hostWhitelist, "host-whitelist", "", "more `hosts` by which clients may call this machine than localhost, IP addresses and the host of -c, comma separated; * for all. Others are refused if this is given, or a port listens on a loopback address only")
 
-	fs.BoolVar(&c.verbose, "v", false, "log more")
+	fs.StringVar(&m.MetricsListen, "metrics", "", "listen `address` for /metrics, /health, /livez, /readyz and /debug/log-level, in plain HTTP; clients' port serves them as well, but for the last")
+	fs.BoolVar(&m.Pprof, "pprof", false, "serve profiles of this process at /debug/pprof/ of -metrics")
+	durationVar(fs, &m.Slow, "slow", m.Slow, "log requests that take this `time` or longer, with where it went; 0s for none")
+
+	fs.StringVar(&c.logLevel, "log-level", "info", "log what is at least at this `level`: debug, info, warn or error")
+	fs.StringVar(&c.logFormat, "log-format", "text", "`format` of log lines: text or json")
+	fs.BoolVar(&c.verbose, "v", false, "log more: -log-level debug")
 	fs.BoolVar(&c.veryVerbose, "vv", false, "log everything, with the place in the source")
 	fs.BoolVar(&c.version, "version", false, "print the version and exit")
 	return fs

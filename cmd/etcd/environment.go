@@ -54,6 +54,8 @@ var etcdFlags = map[string]string{
 	"peer-crl-file":               "serverCRLFile",
 	"peer-cert-allowed-cn":        "serverAllowedCN",
 	"peer-cert-allowed-hostname":  "serverAllowedHostname",
+	"listen-metrics-urls":         "metrics",
+	"enable-pprof":                "pprof",
 	"addr":                        "c",
 	"peer-addr":                   "s",
 	"peers":                       "C",

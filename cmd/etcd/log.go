@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"fmt"
 	"io"
 	"log/slog"
 	"os"
@@ -9,6 +10,7 @@ import (
 	"sync"
 	"time"
 	"unicode"
+	"unicode/utf16"
 	"unicode/utf8"
 )
 
@@ -25,7 +27,8 @@ const (
 // lost. Its methods may be called from any goroutine.
 type logWriter struct {
 	out   io.Writer
-	limit int // of pending, in bytes
+	limit int  // of pending, in bytes
+	json  bool // lines are JSON; set before the first one
 
 	mu         sync.Mutex
 	backlog    []byte        // whole lines
@@ -39,7 +42,7 @@ func newLogWriter(out io.Writer, limit int) *logWriter { return &logWriter{out: 
 
 // Write takes one whole line. It never fails and never blocks.
 func (w *logWriter) Write(p []byte) (int, error) {
-	line := escaped(p)
+	line := escaped(p, w.json)
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if len(w.backlog)+len(line) > w.limit {
@@ -56,14 +59,18 @@ func (w *logWriter) Write(p []byte) (int, error) {
 
 // escaped escapes control characters and line breaks within a line. Its text may be from a
 // stranger, and slog quotes most of it, but not all: the last words of a process do not go
-// through slog.
-func escaped(line []byte) []byte {
+// through slog. In JSON the escapes are those of JSON.
+func escaped(line []byte, json bool) []byte {
 	text, ended := bytes.CutSuffix(line, []byte{'\n'})
 	out := make([]byte, 0, len(line))
 	for len(text) > 0 {
 		r, size := utf8.DecodeRune(text)
 		if unicode.IsPrint(r) && (r != utf8.RuneError || size > 1) {
 			out = append(out, text[:size]...)
+		} else if json {
+			for _, unit := range utf16.AppendRune(nil, r) {
+				out = fmt.Appendf(out, `\u%04x`, unit)
+			}
 		} else {
 			quoted := strconv.AppendQuote(nil, string(text[:size]))
 			out = append(out, quoted[1:len(quoted)-1]...)
@@ -115,15 +122,15 @@ func (w *logWriter) write(lines []byte, unreported uint64, partial bool) (int, e
 	}
 	n, err := w.out.Write(lines)
 	if err == nil && unreported > 0 {
-		_, err = w.out.Write(lostLine(unreported))
+		_, err = w.out.Write(lostLine(unreported, w.json))
 	}
 	return n, err
 }
 
 // lostLine returns the line that reports lost ones.
-func lostLine(n uint64) []byte {
+func lostLine(n uint64, json bool) []byte {
 	var line bytes.Buffer
-	slog.New(slog.NewTextHandler(&line, nil)).Warn("log lines are missing before this one: they could not be written", "lines", n)
+	slog.New(newHandler(&line, json, nil)).Warn("log lines are missing before this one: they could not be written", "lines", n)
 	return line.Bytes()
 }
 
@@ -155,13 +162,25 @@ func (w *logWriter) exit(code int) {
 }
 
 // newLog returns the log of this process. What libraries log on their own goes there as well.
-func newLog(c *config, to io.Writer) *slog.Logger {
-	opts := &slog.HandlerOptions{Level: slog.LevelInfo}
-	if c.verbose || c.veryVerbose {
-		opts.Level = slog.LevelDebug
-		opts.AddSource = c.veryVerbose
-	}
-	log := slog.New(slog.NewTextHandler(to, opts))
+func newLog(c *config, to *logWriter) *slog.Logger {
+	to.json = c.logFormat == "json"
+	log := slog.New(newHandler(to, to.json, &slog.HandlerOptions{Level: c.machine.LogLevel, AddSource: c.veryVerbose}))
 	slog.SetDefault(log)
 	return log
+}
+
+func newHandler(to io.Writer, json bool, opts *slog.HandlerOptions) slog.Handler {
+	if json {
+		return slog.NewJSONHandler(to, opts)
+	}
+	return slog.NewTextHandler(to, opts)
+}
+
+// lastWords says why the process ends.
+func (w *logWriter) lastWords(why string) {
+	if w.json {
+		slog.New(newHandler(w, true, nil)).Error("etcd: " + why)
+		return
+	}
+	fmt.Fprintf(w, "etcd: %s\n", why)
 }

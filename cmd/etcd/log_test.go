@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"encoding/json"
 	"errors"
 	"fmt"
 	stdlog "log"
@@ -12,6 +13,8 @@ import (
 	"time"
 	"unicode"
 	"unicode/utf8"
+
+	"etcd/server"
 )
 
 // reader is the destination of a log. It takes room bytes, and is stuck while blocked is open.
@@ -85,7 +88,7 @@ func TestLogFails(t *testing.T) {
 		}
 		out.room = 1 << 20
 		write("line 4")
-		want := "line 1\nline\nline 4\n" + string(lostLine(2))
+		want := "line 1\nline\nline 4\n" + string(lostLine(2, false))
 		if got := out.String(); got != want {
 			t.Errorf("the reader gets\n%swant\n%s", got, want)
 		}
@@ -99,27 +102,39 @@ func TestLogFails(t *testing.T) {
 // terminal does not obey it and it cannot pass for a line of its own, whichever way it gets
 // there.
 func TestLogShowsEverything(t *testing.T) {
-	const evil = "a\x1b[2J\r\ntime=0 level=ERROR msg=forged\u202e\u009b2J\u2028\x00\xff\x7f"
-	var out bytes.Buffer
-	w := newLogWriter(&out, 1<<20)
-	log := newLog(&config{}, w)
-	was := slog.Default()
-	defer slog.SetDefault(was)
-	log.Info(evil, evil, evil, "bytes", []byte(evil), "error", errors.New(evil), slog.Group(evil, evil, evil), "any", struct{ A string }{evil})
-	log.With(evil, evil).WithGroup(evil).Info("m", "a", evil)
-	stdlog.Print(evil)
-	const lines = 3
-	w.flush(time.Second)
-	fmt.Fprintf(w, "etcd: %s\n", oneLine(errors.Join(errors.New(evil), errors.New("b"))))
-	w.flush(time.Second)
-	got := out.String()
-	if n := strings.Count(got, "\n"); n != lines+1 || !strings.HasSuffix(got, "\n") {
-		t.Errorf("%d lines, want %d:\n%q", n, lines+1, got)
-	}
-	if at := strings.IndexFunc(strings.ReplaceAll(got, "\n", ""), func(r rune) bool { return !unicode.IsPrint(r) || r == utf8.RuneError }); at >= 0 {
-		t.Errorf("raw at %d:\n%q", at, got)
-	}
-	if want := `etcd: a\x1b[2J\r; time=0 level=ERROR msg=forged\u202e\u009b2J\u2028\x00\xff\x7f; b` + "\n"; !strings.HasSuffix(got, want) {
-		t.Errorf("the last words are\n%swant\n%s", got[strings.LastIndex(strings.TrimSuffix(got, "\n"), "\n")+1:], want)
+	const evil = "a\x1b[2J\r\ntime=0 level=ERROR msg=forged\u202e\u009b2J\u2028\U000e0001\x00\xff\x7f"
+	for format, lastWords := range map[string]string{
+		"text": `etcd: a\x1b[2J\r; time=0 level=ERROR msg=forged\u202e\u009b2J\u2028\U000e0001\x00\xff\x7f; b` + "\n",
+		"json": `"etcd: a\u001b[2J\r; time=0 level=ERROR msg=forged\u202e\u009b2J\u2028\udb40\udc01\u0000\ufffd\u007f; b"}` + "\n",
+	} {
+		t.Run(format, func(t *testing.T) {
+			var out bytes.Buffer
+			w := newLogWriter(&out, 1<<20)
+			log := newLog(&config{logFormat: format, machine: server.Defaults()}, w)
+			was := slog.Default()
+			defer slog.SetDefault(was)
+			log.Info(evil, evil, evil, "bytes", []byte(evil), "error", errors.New(evil), slog.Group(evil, evil, evil), "any", struct{ A string }{evil})
+			log.With(evil, evil).WithGroup(evil).Info("m", "a", evil)
+			stdlog.Print(evil)
+			const lines = 3
+			w.flush(time.Second)
+			w.lastWords(oneLine(errors.Join(errors.New(evil), errors.New("b"))))
+			w.flush(time.Second)
+			got := out.String()
+			if n := strings.Count(got, "\n"); n != lines+1 || !strings.HasSuffix(got, "\n") {
+				t.Errorf("%d lines, want %d:\n%q", n, lines+1, got)
+			}
+			if at := strings.IndexFunc(strings.ReplaceAll(got, "\n", ""), func(r rune) bool { return !unicode.IsPrint(r) || r == utf8.RuneError }); at >= 0 {
+				t.Errorf("raw at %d:\n%q", at, got)
+			}
+			if !strings.HasSuffix(got, lastWords) {
+				t.Errorf("the last words are\n%swant\n%s", got[strings.LastIndex(strings.TrimSuffix(got, "\n"), "\n")+1:], lastWords)
+			}
+			for line := range strings.Lines(got) {
+				if format == "json" && !json.Valid([]byte(line)) {
+					t.Errorf("no JSON: %s", line)
+				}
+			}
+		})
 	}
 }

@@ -23,7 +23,7 @@ func execute(args []string, stderr *logWriter) int {
 	case errors.Is(err, flag.ErrHelp):
 		return 0
 	case errors.As(err, new(errUsage)):
-		fmt.Fprintf(stderr, "etcd: %s (see etcd -help)\n", oneLine(err))
+		stderr.lastWords(oneLine(err) + " (see etcd -help)")
 		return 2
 	case err == nil && c.version:
 		fmt.Println("etcd " + server.Version)
@@ -33,7 +33,7 @@ func execute(args []string, stderr *logWriter) int {
 		err = run(c, stderr)
 	}
 	if err != nil {
-		fmt.Fprintf(stderr, "etcd: %s\n", oneLine(err))
+		stderr.lastWords(oneLine(err))
 		return 1
 	}
 	return 0

@@ -1,7 +1,10 @@
 package ops
 
 import (
+	"log/slog"
 	"net/http"
+
+	"github.com/prometheus/client_golang/prometheus"
 
 	"etcd/actors"
 	"etcd/httpfront"
@@ -17,6 +20,13 @@ type Config struct {
 	Clock func() logtime.Time
 	// LostLogLines returns how many log lines could not be written; nil if none can be lost.
 	LostLogLines func() uint64
+	// Metrics are what /metrics serves.
+	Metrics prometheus.Gatherer
+	// Log and LogLevel are the log of the process and its level, for Admin.
+	Log      *slog.Logger
+	LogLevel *slog.LevelVar
+	// Pprof has Admin serve profiles.
+	Pprof bool
 }
 
 type ops struct {
@@ -24,11 +34,13 @@ type ops struct {
 	started logtime.Time
 }
 
-// Routes returns all routes of the package, for the client port.
+func newOps(cfg Config) *ops { return &ops{cfg: cfg, started: cfg.Clock()} }
+
+// Routes returns the routes of the client port.
 func Routes(cfg Config) []httpfront.Route {
-	o := &ops{cfg: cfg, started: cfg.Clock()}
-	routes := append(Cluster(), Version(cfg.Version)...)
-	return append(routes, []httpfront.Route{
+	o := newOps(cfg)
+	routes := append(append(Cluster(), Version(cfg.Version)...), o.probes()...)
+	return httpfront.Of("ops", append(routes, []httpfront.Route{
 		{Path: "/v1/leader", Methods: httpfront.Get(leaderURL)},
 		{Path: "/v1/machines", Methods: httpfront.Get(withStatus(machineURLs))},
 		{Path: "/v2/members", Tree: true, Methods: map[string]httpfront.Handler{
@@ -38,8 +50,17 @@ func Routes(cfg Config) []httpfront.Route {
 		{Path: "/v1/stats/store", Methods: httpfront.Get(withStatus(storeStats))},
 		{Path: "/v1/stats/self", Methods: httpfront.Get(withStatus(o.selfStats))},
 		{Path: "/v1/stats/leader", Methods: httpfront.Get(withStatus(leaderStats))},
+	}...))
+}
+
+// probes returns the routes that tell how the machine is.
+func (o *ops) probes() []httpfront.Route {
+	return []httpfront.Route{
+		{Path: "/metrics", Methods: httpfront.Get(o.metrics), Early: true},
 		{Path: "/health", Methods: httpfront.Get(health), Early: true},
-	}...)
+		{Path: "/livez", Methods: httpfront.Get(probe(liveness)), Early: true},
+		{Path: "/readyz", Methods: httpfront.Get(probe(readiness)), Early: true},
+	}
 }
 
 // Cluster returns the routes for the machines of the cluster and for its leader.
@@ -53,10 +74,10 @@ func Cluster() []httpfront.Route {
 // Version returns the routes for the version, which are served from the start of the process.
 func Version(version string) []httpfront.Route {
 	say := httpfront.Get(func(*httpfront.Exchange) httpfront.Answer { return httpfront.Text("etcd " + version) })
-	return []httpfront.Route{
+	return httpfront.Of("ops", []httpfront.Route{
 		{Path: "/version", Methods: say, Early: true},
 		{Path: "/", Methods: say, Early: true},
-	}
+	})
 }
 
 // withStatus returns a handler whose answer is made from the status of the machine.

@@ -17,12 +17,12 @@ type api struct{ localReads bool }
 // Routes returns the routes of the API: /v1/keys, /v1/get and /v1/watch.
 func Routes(cfg Config) []httpfront.Route {
 	a := &api{localReads: cfg.LocalReads}
-	return []httpfront.Route{
+	return httpfront.Of("v1", []httpfront.Route{
 		{Path: "/v1/keys", Tree: true, Direct: true, Methods: map[string]httpfront.Handler{
 			http.MethodGet: a.getKey, http.MethodHead: a.getKey,
 			http.MethodPost: setKey, http.MethodPut: setKey, http.MethodDelete: deleteKey,
 		}},
 		{Path: "/v1/get", Tree: true, Direct: true, Methods: httpfront.Get(a.getKey)},
-		{Path: "/v1/watch", Tree: true, Direct: true, Methods: map[string]httpfront.Handler{http.MethodGet: a.watchKey, http.MethodPost: a.watchKey}},
-	}
+		{Path: "/v1/watch", Tree: true, Direct: true, Waits: true, Methods: map[string]httpfront.Handler{http.MethodGet: a.watchKey, http.MethodPost: a.watchKey}},
+	})
 }

@@ -243,6 +243,9 @@ func (st *stream) SetAddr(addr string) {
 	}
 }
 
+// Stats implements [actors.Stream]. Nobody looks at metrics here.
+func (st *stream) Stats() transport.Stats { return transport.Stats{} }
+
 // Close implements [actors.Stream].
 func (st *stream) Close() {
 	st.closed = true

@@ -29,7 +29,7 @@ type btree struct {
 // same depth, and none but the root is empty.
 type page struct {
 	epoch    uint64
-	size     int          // nodes in it and below it
+	totals   Totals       // of the nodes in it and below it
 	earliest logtime.Time // deadline in it and below it, 0 if there is none
 	n        int
 	items    [maxItems + 1]*Node // one more than may stay, until the page is split
@@ -42,12 +42,12 @@ func (b *btree) view() btree {
 	return btree{root: b.root}
 }
 
-// len returns the number of nodes.
-func (b *btree) len() int {
+// totals returns those of all nodes.
+func (b *btree) totals() Totals {
 	if b.root == nil {
-		return 0
+		return Totals{}
 	}
-	return b.root.size
+	return b.root.totals
 }
 
 // earliest returns the earliest deadline, 0 if nothing expires.
@@ -150,10 +150,7 @@ func (b *btree) insert(p *page, node *Node) (old *Node) {
 			b.split(p, i, node)
 		}
 	}
-	if old == nil {
-		p.size++
-	}
-	p.updateEarliest(old, node)
+	p.update(old, node)
 	return old
 }
 
@@ -202,8 +199,7 @@ func (b *btree) removeFrom(p *page, path string) (gone *Node) {
 		gone = b.removeFrom(b.ownChild(p, i), path)
 		b.rebalance(p, i)
 	}
-	p.size--
-	p.updateEarliest(gone, nil)
+	p.update(gone, nil)
 	return gone
 }
 
@@ -214,8 +210,7 @@ func (b *btree) removeLast(p *page) (gone *Node) {
 		gone = b.removeLast(b.ownChild(p, p.n))
 		b.rebalance(p, p.n)
 	}
-	p.size--
-	p.updateEarliest(gone, nil)
+	p.update(gone, nil)
 	return gone
 }
 
@@ -247,7 +242,7 @@ type cut struct {
 	spare []*Node
 }
 
-// cutFrom cuts p; if its size is 0 afterwards, no node is left in it or below it. Pages at the
+// cutFrom cuts p; if its totals say 0 afterwards, no node is left in it or below it. Pages at the
 // edges may be left with a single child. An empty path is no limit.
 func (b *btree) cutFrom(p *page, from, to string, c *cut) {
 	defer p.recompute()
@@ -264,7 +259,7 @@ func (b *btree) cutFrom(p *page, from, to string, c *cut) {
 	}
 	if i == j {
 		child := b.ownChild(p, i)
-		if b.cutFrom(child, from, to, c); child.size == 0 {
+		if b.cutFrom(child, from, to, c); child.totals.Nodes == 0 {
 			p.dropChild(i, c)
 		}
 		return
@@ -274,12 +269,12 @@ func (b *btree) cutFrom(p *page, from, to string, c *cut) {
 	if from != "" {
 		child := b.ownChild(p, i)
 		b.cutFrom(child, from, "", c)
-		left = child.size > 0
+		left = child.totals.Nodes > 0
 	}
 	if to != "" {
 		child := b.ownChild(p, j)
 		b.cutFrom(child, "", to, c)
-		right = child.size > 0
+		right = child.totals.Nodes > 0
 	}
 	p.removeItems(i+1, j)
 	p.removeChildren(i+1, j)
@@ -327,7 +322,7 @@ func (b *btree) rebalancePath(path string) {
 // shrinkRoot replaces the root by its child while that is its only one.
 func (b *btree) shrinkRoot() {
 	for b.root != nil && b.root.n == 0 {
-		if b.root.size == 0 {
+		if b.root.totals.Nodes == 0 {
 			b.root = nil
 			return
 		}
@@ -419,21 +414,27 @@ func (p *page) removeChildren(i, j int) {
 	clear(p.children[p.n+1 : before])
 }
 
-// updateEarliest updates the earliest deadline after node has replaced old; either may be nil.
-func (p *page) updateEarliest(old, node *Node) {
-	if old != nil && old.Deadline != 0 && old.Deadline == p.earliest {
-		p.recompute()
-		return
+// update updates what the page knows of the nodes in it and below it after node has replaced old;
+// either may be nil.
+func (p *page) update(old, node *Node) {
+	if old != nil {
+		p.totals.count(old, -1)
+		if old.Deadline != 0 && old.Deadline == p.earliest {
+			p.recompute()
+			return
+		}
 	}
 	if node != nil {
+		p.totals.count(node, 1)
 		p.earliest = earlier(p.earliest, node.Deadline)
 	}
 }
 
 // recompute counts the nodes in and below the page, and looks for their earliest deadline.
 func (p *page) recompute() {
-	p.size, p.earliest = p.n, 0
+	p.totals, p.earliest = Totals{}, 0
 	for _, node := range p.items[:p.n] {
+		p.totals.count(node, 1)
 		p.earliest = earlier(p.earliest, node.Deadline)
 	}
 	if p.children == nil {
@@ -441,7 +442,7 @@ func (p *page) recompute() {
 	}
 	for _, child := range p.children[:p.n+1] {
 		if child != nil {
-			p.size += child.size
+			p.totals.add(child.totals)
 			p.earliest = earlier(p.earliest, child.earliest)
 		}
 	}

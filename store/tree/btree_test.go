@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 	"testing"
 
 	"pgregory.net/rapid"
@@ -40,9 +41,9 @@ func (b *btree) check(t *rapid.T) {
 				}
 			}
 		}
-		size, earliest := p.size, p.earliest
-		if p.recompute(); p.size != size || p.earliest != earliest {
-			t.Fatalf("a page says %d nodes and deadline %d, and has %d and %d", size, earliest, p.size, p.earliest)
+		totals, earliest := p.totals, p.earliest
+		if p.recompute(); p.totals != totals || p.earliest != earliest {
+			t.Fatalf("a page says %+v and deadline %d, and has %+v and %d", totals, earliest, p.totals, p.earliest)
 		}
 	}
 	look(b.root, 0)
@@ -56,7 +57,10 @@ func inOrder(model map[string]*Node) []*Node {
 }
 
 func drawNode(t *rapid.T) *Node {
-	node := &Node{Path: drawKey(t)}
+	node := &Node{Path: drawKey(t), Dir: rapid.Bool().Draw(t, "directory")}
+	if !node.Dir {
+		node.Value = strings.Repeat("v", rapid.IntRange(0, 3).Draw(t, "length"))
+	}
 	if rapid.Bool().Draw(t, "expires") {
 		node.Deadline = logtime.Time(rapid.IntRange(1, 9).Draw(t, "deadline"))
 	}
@@ -130,8 +134,8 @@ func TestBTreeMatchesMap(t *testing.T) {
 			},
 			"": func(t *rapid.T) {
 				b.check(t)
-				if got := slices.Collect(b.from("")); !slices.Equal(got, inOrder(model)) || b.len() != len(model) {
-					t.Fatalf("the tree has %d nodes and says %d, want %d", len(got), b.len(), len(model))
+				if got := slices.Collect(b.from("")); !slices.Equal(got, inOrder(model)) || b.totals().Nodes != len(model) {
+					t.Fatalf("the tree has %d nodes and says %d, want %d", len(got), b.totals().Nodes, len(model))
 				}
 				for _, m := range views {
 					if got := slices.Collect(m.view.from("")); !slices.Equal(got, m.nodes) {
@@ -152,8 +156,8 @@ func TestCutCopiesOnlyEdges(t *testing.T) {
 	}
 	view := b.view()
 	b.cut("010000", "190000")
-	if b.len() != 20_000 || view.len() != 200_000 {
-		t.Fatalf("%d of %d nodes are left", b.len(), view.len())
+	if b.totals().Nodes != 20_000 || view.totals().Nodes != 200_000 {
+		t.Fatalf("%d of %d nodes are left", b.totals().Nodes, view.totals().Nodes)
 	}
 	copied := 0
 	var count func(p *page)

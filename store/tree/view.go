@@ -17,7 +17,7 @@ func (t *Tree) View() *View {
 }
 
 // Len returns the number of nodes, without the root.
-func (v *View) Len() int { return v.nodes.len() }
+func (v *View) Len() int { return v.nodes.totals().Nodes }
 
 // Nodes returns all nodes but the root, in the order of their paths.
 func (v *View) Nodes() iter.Seq[*Node] { return v.nodes.from("") }

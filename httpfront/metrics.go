@@ -1,0 +1,107 @@
+package httpfront
+
+import (
+	"strconv"
+	"sync/atomic"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+)
+
+// requestBuckets are the upper bounds of those of the times that requests take, in seconds.
+var requestBuckets = []float64{.0002, .0005, .001, .002, .005, .01, .02, .05, .1, .2, .5, 1, 2, 5, 10}
+
+// metrics counts the requests to one port.
+type metrics struct {
+	operations []*operation
+	unrouted   *operation // requests that are refused before it is known what they ask for
+	times      *prometheus.HistogramVec
+	slow       atomic.Uint64
+}
+
+func newMetrics(port string) *metrics {
+	m := &metrics{times: prometheus.NewHistogramVec(prometheus.HistogramOpts{
+		Name: "etcd_http_request_duration_seconds", Help: "How long requests take until their answer is written, but for those that wait for an event.",
+		Buckets: requestBuckets, ConstLabels: prometheus.Labels{"port": port},
+	}, []string{"api", "operation"})}
+	m.unrouted = &operation{api: "none", name: "none"}
+	m.operations = []*operation{m.unrouted}
+	return m
+}
+
+const (
+	minStatus = 100
+	maxStatus = 599
+)
+
+// operation is a method of a route.
+type operation struct {
+	api, name string
+	handler   Handler
+	times     prometheus.Observer // nil: they say nothing
+	codes     [maxStatus - minStatus + 1]atomic.Uint64
+}
+
+func (m *metrics) operation(r Route, method string, h Handler) *operation {
+	o := &operation{api: r.API, name: method + " " + r.Path, handler: h}
+	if !r.Waits {
+		o.times = m.times.WithLabelValues(o.api, o.name)
+	}
+	m.operations = append(m.operations, o)
+	return o
+}
+
+// count counts an answer by its status.
+func (o *operation) count(status int) {
+	if status >= minStatus && status <= maxStatus {
+		o.codes[status-minStatus].Add(1)
+	}
+}
+
+// finish counts the request, which was answered with a status, and logs it if it was slow.
+func (x *Exchange) finish(status int) {
+	x.operation.count(status)
+	if x.operation.times == nil {
+		return
+	}
+	took := time.Since(x.arrived)
+	x.operation.times.Observe(took.Seconds())
+	if slow := x.server.cfg.Slow; slow > 0 && took >= slow {
+		x.server.metrics.slow.Add(1)
+		x.logSlow(status, took)
+	}
+}
+
+var (
+	requestsDesc    = prometheus.NewDesc("etcd_http_requests_total", "Requests that were answered.", []string{"port", "api", "operation", "code"}, nil)
+	slowDesc        = prometheus.NewDesc("etcd_http_slow_requests_total", "Requests that took longer than -slow.", nil, nil)
+	connectionsDesc = prometheus.NewDesc("etcd_http_connections", "Open connections.", []string{"port", "protocol"}, nil)
+	refusedDesc     = prometheus.NewDesc("etcd_http_connections_refused_total", "Connections that were refused because there were too many.", []string{"port"}, nil)
+	viewsDesc       = prometheus.NewDesc("etcd_store_views", "Views of the state that are held for listings of large directories.", nil, nil)
+)
+
+// Collector collects the metrics of all ports of a machine, that for clients first.
+type Collector []*Server
+
+// Describe implements [prometheus.Collector]. It describes nothing: the operations are not its own.
+func (c Collector) Describe(chan<- *prometheus.Desc) {}
+
+// Collect implements [prometheus.Collector].
+func (c Collector) Collect(ch chan<- prometheus.Metric) {
+	var slow uint64
+	for _, s := range c {
+		slow += s.metrics.slow.Load()
+		ch <- prometheus.MustNewConstMetric(connectionsDesc, prometheus.GaugeValue, float64(s.port.Open()), s.cfg.Port, s.cfg.scheme())
+		ch <- prometheus.MustNewConstMetric(refusedDesc, prometheus.CounterValue, float64(s.port.Refused()), s.cfg.Port)
+		s.metrics.times.Collect(ch)
+		for _, o := range s.metrics.operations {
+			for i := range o.codes {
+				if n := o.codes[i].Load(); n > 0 {
+					ch <- prometheus.MustNewConstMetric(requestsDesc, prometheus.CounterValue, float64(n), s.cfg.Port, o.api, o.name, strconv.Itoa(minStatus+i))
+				}
+			}
+		}
+	}
+	ch <- prometheus.MustNewConstMetric(slowDesc, prometheus.CounterValue, float64(slow))
+	ch <- prometheus.MustNewConstMetric(viewsDesc, prometheus.GaugeValue, float64(len(c[0].views)))
+}

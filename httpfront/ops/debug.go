@@ -1,0 +1,50 @@
+package ops
+
+import (
+	"log/slog"
+	"net/http"
+	"strings"
+
+	"github.com/valyala/fasthttp/pprofhandler"
+
+	"etcd/apierror"
+	"etcd/httpfront"
+)
+
+// What is served at the metrics listener only: its port is for those who run the machine.
+
+// Admin returns the routes of the metrics listener.
+func Admin(cfg Config) []httpfront.Route {
+	o := newOps(cfg)
+	routes := append(Version(cfg.Version), o.probes()...)
+	routes = append(routes, httpfront.Route{Path: "/debug/log-level", Early: true, Methods: map[string]httpfront.Handler{
+		http.MethodGet: o.logLevel, http.MethodHead: o.logLevel, http.MethodPut: o.setLogLevel,
+	}})
+	if cfg.Pprof {
+		routes = append(routes, httpfront.Route{Path: "/debug/pprof", Tree: true, Early: true, Methods: httpfront.Get(profile)})
+	}
+	return httpfront.Of("ops", routes)
+}
+
+func (o *ops) logLevel(*httpfront.Exchange) httpfront.Answer {
+	return httpfront.Text(strings.ToLower(o.cfg.LogLevel.Level().String()))
+}
+
+// setLogLevel sets the level below which nothing is logged, for as long as the process runs.
+func (o *ops) setLogLevel(x *httpfront.Exchange) httpfront.Answer {
+	level, err := ParseLevel(strings.TrimSpace(x.Body))
+	if err != nil {
+		return httpfront.NewError(apierror.InvalidField, err.Error())
+	}
+	if before := o.cfg.LogLevel.Level(); before != level {
+		o.cfg.LogLevel.Set(level)
+		o.cfg.Log.Log(x.Fasthttp(), max(before, level, slog.LevelInfo), "the log level was changed", "from", before, "to", level, "by", x.Conn().RemoteAddr())
+	}
+	return o.logLevel(x)
+}
+
+// profile serves the profiles of package runtime/pprof.
+func profile(x *httpfront.Exchange) httpfront.Answer {
+	pprofhandler.PprofHandler(x.Fasthttp())
+	return nil
+}
