@@ -122,8 +122,8 @@ func (s *storeActor) recovered(ctx actor.Context) {
 // apply applies a batch of entries. The hub gets the events before any caller is
 // answered: a watch that starts after an answer must not see that answer's event.
 func (s *storeActor) apply(ctx actor.Context, m *raftnode.Apply) {
-	s.changes()
 	began := s.clock()
+	s.changes()
 	results := make([]store.Result, len(m.Entries))
 	var events []*tree.Event
 	members := false

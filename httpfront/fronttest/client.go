@@ -108,6 +108,14 @@ func (c *Client) WantClosed() {
 	}
 }
 
+// CheckText is Check for an answer in plain text, whatever it begins with.
+func CheckText(t testing.TB, got Reply, status int, body string) {
+	t.Helper()
+	if ct := got.Header.Get("Content-Type"); got.Status != status || got.Body != body || ct != httpfront.TypeText {
+		t.Errorf("got  %d %s %q\nwant %d %s %q", got.Status, ct, got.Body, status, httpfront.TypeText, body)
+	}
+}
+
 // Check fails the test if an answer has another status or body, or the wrong content type.
 func Check(t testing.TB, got Reply, status int, body string) {
 	t.Helper()

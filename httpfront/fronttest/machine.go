@@ -72,6 +72,11 @@ func (r *LogBuffer) Write(p []byte) (int, error) {
 	return r.buf.Write(p)
 }
 
+// Logger returns a log into the buffer, from level debug on.
+func (r *LogBuffer) Logger() *slog.Logger {
+	return slog.New(slog.NewTextHandler(r, &slog.HandlerOptions{Level: slog.LevelDebug}))
+}
+
 // Take returns what was logged since the last Take.
 func (r *LogBuffer) Take() string {
 	r.mu.Lock()

@@ -99,6 +99,9 @@ func serve(t testing.TB, l net.Listener, machine *actors.Machine, cfg httpfront.
 // ServeWithout serves a client port that has no machine before Attach.
 func ServeWithout(t testing.TB, l net.Listener, cfg httpfront.Config, routes []httpfront.Route) *Server {
 	t.Helper()
+	if cfg.Log == nil {
+		cfg.Log = slog.New(slog.DiscardHandler)
+	}
 	s := &Server{Server: httpfront.New(cfg, routes), T: t, Addr: l.Addr().String()}
 	if cfg.TLS != nil {
 		s.TLS = &tls.Config{RootCAs: CA().Pool()}

@@ -45,6 +45,9 @@ func (o *ops) setLogLevel(x *httpfront.Exchange) httpfront.Answer {
 
 // profile serves the profiles of package runtime/pprof.
 func profile(x *httpfront.Exchange) httpfront.Answer {
+	if x.Key == "/" {
+		x.Fasthttp().URI().SetPath(x.Path) // the library refuses the slash at its end, which the links of its page need
+	}
 	pprofhandler.PprofHandler(x.Fasthttp())
 	return nil
 }
