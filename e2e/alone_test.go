@@ -64,6 +64,7 @@ func TestRestartWithoutAMajority(t *testing.T) {
 
 	s.launched()
 	s.want(get("/health"), 503, noLeader)
+	s.want(get("/livez"), 200, "ok")
 	waitUntil(t, "the data directory is read", func() bool { return s.do(get("/machines")).status == 200 })
 	if answer := s.do(get("/machines")); !strings.HasPrefix(answer.body, s.client) || strings.Count(answer.body, ",") != 2 {
 		t.Errorf("/machines: %d %s", answer.status, answer.body)

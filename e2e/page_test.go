@@ -44,7 +44,7 @@ type backgroundCommand struct {
 // pagePorts are the ports that pages use, 4001 and 7001 being the defaults.
 var pagePorts = []string{
 	"4001", "4002", "4003", "4004", "7001", "7002", "7003", "7004",
-	"4011", "4012", "4013", "4014", "7011", "7012", "7013", "7014",
+	"4011", "4012", "4013", "4014", "7011", "7012", "7013", "7014", "2381",
 }
 
 func newPageRun(t *testing.T, page string) *pageRun {

@@ -17,8 +17,8 @@ import (
 // is stopped at its end.
 //
 // A command that begins with `./etcd` or `etcd` runs the built server. It gets
-// free ports instead of the defaults; ports 4001 to 4004, 4011 to 4014, 7001 to 7004 and
-// 7011 to 7014 are replaced by free ones in commands and back in outputs. Of expiration
+// free ports instead of the defaults; ports 4001 to 4004, 4011 to 4014, 7001 to 7004,
+// 7011 to 7014 and 2381 are replaced by free ones in commands and back in outputs. Of expiration
 // fields only the presence is compared, and any member ID (16 hexadecimal digits) is like
 // any other.
 //

@@ -31,6 +31,13 @@ func TestStopWithAHungDisk(t *testing.T) {
 		t.Fatal(err)
 	}
 	tr.waitFor("fdatasync(", 1)
+	waitUntil(t, "it is not ready", func() bool {
+		answer, err := exchange(s.client, get("/readyz"))
+		return err == nil && answer.status == 503 && strings.Contains(answer.body, "[-]disk failed: a write to the log has waited for the disk for ")
+	})
+	if answer, err := exchange(s.client, get("/livez?verbose")); err != nil || answer.status != 200 || answer.body != "[+]raft ok\n[+]disk ok\n" {
+		t.Errorf("/livez: %d %s %v", answer.status, answer.body, err)
+	}
 	began := time.Now()
 	s.proc.signal(syscall.SIGTERM)
 	waitUntil(t, "it gives up", func() bool { return strings.Contains(s.proc.stderr(), "cut off: ") })
