@@ -46,7 +46,12 @@ func (s sink) send(kind prometheus.ValueType, name, help string, value float64, 
 	for pair := range slices.Chunk(labels, 2) {
 		names, values = append(names, pair[0]), append(values, pair[1])
 	}
-	s.ch <- prometheus.MustNewConstMetric(prometheus.NewDesc(name, help, names, nil), kind, value, values...)
+	desc := prometheus.NewDesc(name, help, names, nil)
+	metric, err := prometheus.NewConstMetric(desc, kind, value, values...)
+	if err != nil {
+		metric = prometheus.NewInvalidMetric(desc, err) // nothing recovers a panic here
+	}
+	s.ch <- metric
 }
 
 func (m *Machine) collectRaft(s sink) {

@@ -303,19 +303,20 @@ func (h atLeastWarn) Enabled(ctx context.Context, level slog.Level) bool {
 }
 
 // Kind makes the counters of one kind of actor. Call it once for each kind.
-func (m *Machine) Kind(name string) *Kind {
-	k := newKind(name, m.host.Mailbox(name))
-	m.kindsMu.Lock()
-	defer m.kindsMu.Unlock()
-	m.kinds = append(m.kinds, k)
-	return k
-}
+func (m *Machine) Kind(name string) *Kind { return m.addKind(newKind(name, m.host.Mailbox(name))) }
 
 // UntimedKind is Kind for actors whose work is less than reading the clock twice: how long they
 // take is not counted.
 func (m *Machine) UntimedKind(name string) *Kind {
-	k := m.Kind(name)
+	k := newKind(name, m.host.Mailbox(name))
 	k.handling = nil
+	return m.addKind(k)
+}
+
+func (m *Machine) addKind(k *Kind) *Kind {
+	m.kindsMu.Lock()
+	defer m.kindsMu.Unlock()
+	m.kinds = append(m.kinds, k)
 	return k
 }
 

@@ -15,18 +15,12 @@ var requestBuckets = []float64{.0002, .0005, .001, .002, .005, .01, .02, .05, .1
 type metrics struct {
 	operations []*operation
 	unrouted   *operation // requests that are refused before it is known what they ask for
-	times      *prometheus.HistogramVec
 	slow       atomic.Uint64
 }
 
-func newMetrics(port string) *metrics {
-	m := &metrics{times: prometheus.NewHistogramVec(prometheus.HistogramOpts{
-		Name: "etcd_http_request_duration_seconds", Help: "How long requests take until their answer is written, but for those that wait for an event.",
-		Buckets: requestBuckets, ConstLabels: prometheus.Labels{"port": port},
-	}, []string{"api", "operation"})}
-	m.unrouted = &operation{api: "none", name: "none"}
-	m.operations = []*operation{m.unrouted}
-	return m
+func newMetrics() *metrics {
+	unrouted := &operation{api: "none", name: "none"}
+	return &metrics{unrouted: unrouted, operations: []*operation{unrouted}}
 }
 
 const (
@@ -38,14 +32,17 @@ const (
 type operation struct {
 	api, name string
 	handler   Handler
-	times     prometheus.Observer // nil: they say nothing
+	times     prometheus.Histogram // nil: they say nothing
 	codes     [maxStatus - minStatus + 1]atomic.Uint64
 }
 
-func (m *metrics) operation(r Route, method string, h Handler) *operation {
+func (m *metrics) operation(port string, r Route, method string, h Handler) *operation {
 	o := &operation{api: r.API, name: method + " " + r.Path, handler: h}
 	if !r.Waits {
-		o.times = m.times.WithLabelValues(o.api, o.name)
+		o.times = prometheus.NewHistogram(prometheus.HistogramOpts{
+			Name: "etcd_http_request_duration_seconds", Help: "How long requests take until their answer is written, but for those that wait for an event.",
+			Buckets: requestBuckets, ConstLabels: prometheus.Labels{"port": port, "api": o.api, "operation": o.name},
+		})
 	}
 	m.operations = append(m.operations, o)
 	return o
@@ -93,12 +90,16 @@ func (c Collector) Collect(ch chan<- prometheus.Metric) {
 		slow += s.metrics.slow.Load()
 		ch <- prometheus.MustNewConstMetric(connectionsDesc, prometheus.GaugeValue, float64(s.port.Open()), s.cfg.Port, s.cfg.scheme())
 		ch <- prometheus.MustNewConstMetric(refusedDesc, prometheus.CounterValue, float64(s.port.Refused()), s.cfg.Port)
-		s.metrics.times.Collect(ch)
 		for _, o := range s.metrics.operations {
+			asked := false // most operations never are
 			for i := range o.codes {
 				if n := o.codes[i].Load(); n > 0 {
+					asked = true
 					ch <- prometheus.MustNewConstMetric(requestsDesc, prometheus.CounterValue, float64(n), s.cfg.Port, o.api, o.name, strconv.Itoa(minStatus+i))
 				}
+			}
+			if asked && o.times != nil {
+				ch <- o.times
 			}
 		}
 	}

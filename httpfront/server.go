@@ -121,12 +121,12 @@ func New(cfg Config, routes []Route) *Server {
 	} else {
 		cfg.MaxPending = 0
 	}
-	metrics := newMetrics(cfg.Port)
+	metrics := newMetrics()
 	s := &Server{
 		cfg:        cfg,
 		log:        cfg.Log,
 		slow:       slowLog(cfg.Log),
-		routes:     serveRoutes(routes, metrics),
+		routes:     serveRoutes(cfg.Port, routes, metrics),
 		metrics:    metrics,
 		pages:      newPagePolicy(&cfg),
 		attached:   make(chan struct{}),

@@ -4,6 +4,7 @@ import (
 	"os"
 	"runtime"
 	"runtime/debug"
+	"strings"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -77,7 +78,7 @@ func (s security) Collect(ch chan<- prometheus.Metric) {
 			continue
 		}
 		for _, file := range c.Expiries() {
-			ch <- prometheus.MustNewConstMetric(certificateDesc, prometheus.GaugeValue, time.Until(file.NotAfter).Seconds(), port, file.File)
+			ch <- prometheus.MustNewConstMetric(certificateDesc, prometheus.GaugeValue, time.Until(file.NotAfter).Seconds(), port, strings.ToValidUTF8(file.File, "\ufffd"))
 		}
 	}
 }
