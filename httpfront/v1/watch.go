@@ -1,0 +1,187 @@
+package v1
+
+import (
+	"errors"
+	"strconv"
+	"strings"
+	"time"
+
+	"etcd/actors"
+	"etcd/apierror"
+	"etcd/httpfront"
+	"etcd/store/logtime"
+	"etcd/watch"
+)
+
+const (
+	// maxTimeout is how long a watch may be told to wait, in seconds.
+	maxTimeout = 86400
+	// maxKeys bounds the keys of a stream, besides that in its path.
+	maxKeys = 100
+)
+
+// watchRequest is what a client wants to watch.
+type watchRequest struct {
+	prefixes []string // none is below another
+	since    uint64   // index of the first event; 0: the next
+	local    bool     // "next" is that of local state
+	timeout  time.Duration
+	stream   httpfront.StreamFormat // nil: one event
+}
+
+// watchKey waits for the first event with the given index or a later one; without an
+// index, which a POST must have, for the next. A stream goes on from there.
+func (a *api) watchKey(x *httpfront.Exchange) httpfront.Answer {
+	w, bad := a.parseWatch(x)
+	if bad != nil {
+		return bad
+	}
+	// Where "next" begins has to be linearizable: on any machine, after all writes that were
+	// acknowledged before. And even for a local read, events that were acknowledged before the
+	// machine started are not new, although it may not have applied them yet.
+	if w.since > 0 || w.local && x.Machine().IsReady() {
+		return w.begin(x)
+	}
+	return x.AfterSync(func(x *httpfront.Exchange, err error) httpfront.Answer {
+		if err != nil {
+			return httpfront.Unserved(err)
+		}
+		return w.begin(x)
+	})
+}
+
+func (w *watchRequest) begin(x *httpfront.Exchange) httpfront.Answer {
+	watchers := make([]watch.Watcher, len(w.prefixes))
+	for i, prefix := range w.prefixes {
+		watchers[i] = watch.Watcher{ID: uint64(i), Path: prefix, Since: w.since, Recursive: true, Hidden: true, Stream: w.stream != nil}
+	}
+	if w.stream != nil {
+		return x.Follow(watchers, w.stream)
+	}
+	return x.Watch(watchers[0], eventRenderer{}, w.timeout)
+}
+
+func (a *api) parseWatch(x *httpfront.Exchange) (w watchRequest, bad *httpfront.Error) {
+	f, bad := x.Form()
+	if bad != nil {
+		return w, bad
+	}
+	if w.stream, bad = streamFormat(f, x.Header()); bad != nil {
+		return w, bad
+	}
+	if value, given := f.Get("index"); given || x.Header().IsPost() {
+		var err error
+		if w.since, err = strconv.ParseUint(value, 10, 64); err != nil {
+			return w, httpfront.NewError(apierror.IndexNaN, "Watch From Index")
+		}
+	}
+	if w.stream != nil {
+		if bad = w.resume(string(x.Header().Peek("Last-Event-ID"))); bad != nil {
+			return w, bad
+		}
+	}
+	if w.local, bad = a.wantsLocal(f); bad != nil {
+		return w, bad
+	}
+	if w.timeout, bad = parseTimeout(f); bad != nil {
+		return w, bad
+	}
+	if w.timeout > 0 && w.stream != nil {
+		return w, httpfront.NewError(apierror.InvalidField, "a stream has no timeout; its heartbeats show that it is alive")
+	}
+	bad = w.parsePrefixes(x.Key, f)
+	return w, bad
+}
+
+// resume has the stream begin after the last event that its client has seen.
+func (w *watchRequest) resume(lastID string) *httpfront.Error {
+	if lastID == "" {
+		return nil
+	}
+	last, err := strconv.ParseUint(lastID, 10, 64)
+	if err != nil || last+1 == 0 {
+		return httpfront.NewError(apierror.IndexNaN, "Last-Event-ID")
+	}
+	w.since = last + 1
+	return nil
+}
+
+func parseTimeout(f httpfront.Form) (time.Duration, *httpfront.Error) {
+	value, given := f.Get("timeout")
+	if !given {
+		return 0, nil
+	}
+	seconds, err := strconv.ParseFloat(value, 64)
+	if err != nil || strings.Trim(value, "0123456789.") != "" || seconds <= 0 || seconds > maxTimeout {
+		return 0, httpfront.NewError(apierror.InvalidField, "timeout is a number of seconds, more than 0 and at most "+strconv.Itoa(maxTimeout))
+	}
+	return max(time.Millisecond, time.Duration(seconds*float64(time.Second))), nil
+}
+
+// parsePrefixes leaves out what is below another one, which includes it.
+func (w *watchRequest) parsePrefixes(key string, f httpfront.Form) *httpfront.Error {
+	w.prefixes = []string{key}
+	sent := 0
+	for _, field := range f {
+		if field.Name != "key" {
+			continue
+		}
+		prefix, err := httpfront.CleanKey(field.Value)
+		switch sent++; {
+		case w.stream == nil:
+			return httpfront.NewError(apierror.InvalidField, "several keys need stream=true")
+		case field.Value == "":
+			return httpfront.NewError(apierror.InvalidField, "key is empty; the root is /")
+		case err != nil:
+			return httpfront.NewError(apierror.InvalidField, "key: "+err.Error())
+		case sent > maxKeys:
+			return httpfront.NewError(apierror.InvalidField, "more than "+strconv.Itoa(maxKeys)+" keys")
+		}
+		w.add(prefix)
+	}
+	return nil
+}
+
+func (w *watchRequest) add(prefix string) {
+	kept := w.prefixes[:0]
+	for _, other := range w.prefixes {
+		if includes(other, prefix) {
+			return // so nothing was left out for it either
+		}
+		if !includes(prefix, other) {
+			kept = append(kept, other)
+		}
+	}
+	w.prefixes = append(kept, prefix)
+}
+
+// includes reports whether a prefix is, or is above, another one.
+func includes(prefix, other string) bool {
+	return prefix == "/" || other == prefix || strings.HasPrefix(other, prefix+"/")
+}
+
+// eventRenderer makes the answers to watches.
+type eventRenderer struct{}
+
+// Render implements [httpfront.EventRenderer].
+func (eventRenderer) Render(m *actors.Machine, d watch.Delivery) httpfront.Answer {
+	return watchAnswer(d, m.LogTime)
+}
+
+// watchAnswer is the answer to a watch. now is called only for an event.
+func watchAnswer(d watch.Delivery, now func() logtime.Time) httpfront.Answer {
+	if d.Err == nil {
+		answer := eventAnswer(d.Event, now())
+		return &answer
+	}
+	return watchError(d.Err)
+}
+
+// watchError is the error of a watch that has ended without an event.
+func watchError(err error) *httpfront.Error {
+	var cleared *watch.ClearedError
+	if errors.As(err, &cleared) {
+		return httpfront.NewError(apierror.IndexCleared, cleared.Error())
+	}
+	return httpfront.NewError(apierror.WatcherCleared, err.Error())
+}
