@@ -56,7 +56,6 @@ type following struct {
 	format  StreamFormat
 	chunked bool
 
-	since  uint64 // the index from which events were asked for; 0: new ones
 	begun  bool   // its header was rendered
 	over   bool   // its last piece was
 	index  uint64 // up to which it has, or has told, everything
@@ -75,7 +74,7 @@ type following struct {
 func (x *Exchange) Follow(watchers []watch.Watcher, format StreamFormat) Answer {
 	f := &following{
 		conn: x.session.conn, id: x.session.expect(), format: format,
-		chunked: x.Header().IsHTTP11(), since: watchers[0].Since,
+		chunked: x.Header().IsHTTP11(),
 	}
 	return x.park(&parkedWatch{following: f}, &actors.Watch{Subscriber: f.id, Watcher: watchers[0], Others: watchers[1:], Beat: true})
 }
@@ -173,10 +172,10 @@ func (c *conn) told(err error) {
 // take takes a batch that has come.
 func (f *following) take(reply *actors.WatchReply) {
 	f.batch, f.upTo, f.goesOn, f.news = reply.Deliveries, reply.Index, reply.More, false
-	switch {
+	switch from := f.conn.watch.from; {
 	case f.begun:
-	case f.since > 0:
-		f.index = f.since - 1
+	case from > 0:
+		f.index = from - 1
 	case len(f.batch) > 0 && f.batch[0].Event != nil:
 		f.index = f.batch[0].Event.Index - 1
 	default:

@@ -33,6 +33,7 @@ type parkedWatch struct {
 	renderer  EventRenderer
 	headers   []header // of the answer
 	keepAlive bool
+	from      uint64     // the index from which events were asked for; 0: new ones
 	tooMuch   bool       // the client has sent too much behind it
 	following *following // nil: it ends with its first event
 }
@@ -52,6 +53,7 @@ func (x *Exchange) Watch(w watch.Watcher, renderer EventRenderer, timeout time.D
 // park sends a watch to the hub, and parks the connection for it.
 func (x *Exchange) park(parked *parkedWatch, message *actors.Watch) Answer {
 	s, ctx, c := x.session, x.ctx, x.session.conn
+	parked.from = message.Watcher.Since
 	parked.headers = s.server.pages.headers(&ctx.Request.Header)
 	parked.keepAlive = !wantsClose(&ctx.Request.Header) && ctx.Request.Header.IsHTTP11()
 	c.beginWatch(parked)
@@ -155,7 +157,7 @@ func (c *conn) renderAnswer() (data []byte, keepAlive bool) {
 	keepAlive = w.keepAlive && !c.server.stopping.Load()
 	reply := c.reply.(*actors.WatchReply)
 	if len(reply.Deliveries) == 0 {
-		return appendAnswer(quiet{reply.Index}, w.headers, keepAlive), keepAlive
+		return appendAnswer(quiet{max(reply.Index+1, w.from) - 1}, w.headers, keepAlive), keepAlive
 	}
 	return c.server.renderEvent(w, reply.Deliveries[0], keepAlive), keepAlive
 }
