@@ -13,12 +13,8 @@ import (
 	"etcd/watch"
 )
 
-const (
-	// maxTimeout is how long a watch may be told to wait, in seconds.
-	maxTimeout = 86400
-	// maxKeys bounds the keys of a stream, besides that in its path.
-	maxKeys = 100
-)
+// maxTimeout is how long a watch may be told to wait, in seconds.
+const maxTimeout = 86400
 
 // watchRequest is what a client wants to watch.
 type watchRequest struct {
@@ -118,24 +114,21 @@ func parseTimeout(f httpfront.Form) (time.Duration, *httpfront.Error) {
 	return max(time.Millisecond, time.Duration(seconds*float64(time.Second))), nil
 }
 
-// parsePrefixes leaves out what is below another one, which includes it.
+// parsePrefixes leaves out what is below another one, which includes it. A form bounds how many there are.
 func (w *watchRequest) parsePrefixes(key string, f httpfront.Form) *httpfront.Error {
 	w.prefixes = []string{key}
-	sent := 0
 	for _, field := range f {
 		if field.Name != "key" {
 			continue
 		}
 		prefix, err := httpfront.CleanKey(field.Value)
-		switch sent++; {
+		switch {
 		case w.stream == nil:
 			return httpfront.NewError(apierror.InvalidField, "several keys need stream=true")
 		case field.Value == "":
 			return httpfront.NewError(apierror.InvalidField, "key is empty; the root is /")
 		case err != nil:
 			return httpfront.NewError(apierror.InvalidField, "key: "+err.Error())
-		case sent > maxKeys:
-			return httpfront.NewError(apierror.InvalidField, "more than "+strconv.Itoa(maxKeys)+" keys")
 		}
 		w.add(prefix)
 	}
