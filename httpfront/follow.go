@@ -68,15 +68,15 @@ type following struct {
 	prev, next *following // in beats
 }
 
-// Follow registers watchers that begin at one moment, takes the connection out of fasthttp and
-// writes their events to it, each once, until the client leaves. The handler returns what Follow
-// returns.
-func (x *Exchange) Follow(watchers []watch.Watcher, format StreamFormat) Answer {
+// Follow registers a watcher and others that begin at the same moment, takes the connection out of
+// fasthttp and writes their events to it, each once, until the client leaves. The handler returns
+// what Follow returns.
+func (x *Exchange) Follow(w watch.Watcher, others []watch.Watcher, format StreamFormat) Answer {
 	f := &following{
 		conn: x.session.conn, id: x.session.expect(), format: format,
 		chunked: x.Header().IsHTTP11(),
 	}
-	return x.park(&parkedWatch{following: f}, &actors.Watch{Subscriber: f.id, Watcher: watchers[0], Others: watchers[1:], Beat: true})
+	return x.park(&parkedWatch{following: f}, &actors.Watch{Subscriber: f.id, Watcher: w, Others: others, Beat: true})
 }
 
 // tell writes what has come for a stream: the first piece as far as that does not block. It leaves

@@ -20,7 +20,6 @@ type session struct {
 	pid    *actor.PID
 
 	expected atomic.Uint64      // ID of the request in flight; 0: none
-	limited  atomic.Uint64      // ID of the last watch with a time limit
 	direct   bool               // the answer is for a direct request
 	answers  chan actors.Answer // holds the answer to any other, or nil if none came in time; made when it is needed
 	timer    waitTimer          // the timeout of that answer
@@ -115,7 +114,6 @@ func (s *session) send(to *actor.PID, message any, deadline time.Time) {
 // giveUpAfter limits the time of a watch that was begun with expect. It is the hub that ends it, so
 // that an event which comes at that moment is either delivered, or is after the index of the answer.
 func (s *session) giveUpAfter(id uint64, timeout time.Duration) {
-	s.limited.Store(id)
 	s.timer.begin(id, time.Now().Add(timeout))
 }
 
@@ -123,7 +121,7 @@ func (s *session) giveUpAfter(id uint64, timeout time.Duration) {
 func (s *session) onTimeout() {
 	switch id, over := s.timer.fired(); {
 	case !over:
-	case id == s.limited.Load():
+	case s.conn.watches():
 		s.server.root.Send(s.server.machine.Hub, &actors.GiveUp{Subscriber: id})
 	case s.expected.CompareAndSwap(id, 0):
 		s.pass(nil)

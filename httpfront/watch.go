@@ -82,6 +82,13 @@ func (c *conn) beginWatch(w *parkedWatch) {
 	c.count()
 }
 
+// watches reports whether a watch is in flight.
+func (c *conn) watches() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.watch != nil
+}
+
 // deliver takes the event of the watch, or what a direct request has asked for; nil: it has not
 // come in time. It does not block.
 func (c *conn) deliver(reply actors.Answer) {

@@ -18,11 +18,11 @@ const maxTimeout = 86400
 
 // watchRequest is what a client wants to watch.
 type watchRequest struct {
-	prefixes []string // none is below another
-	since    uint64   // index of the first event; 0: the next
-	local    bool     // "next" is that of local state
-	timeout  time.Duration
-	stream   httpfront.StreamFormat // nil: one event
+	watch.Watcher
+	keys    []string // if there is more than one, all of them; none is below another
+	local   bool     // "next" is that of local state
+	timeout time.Duration
+	format  httpfront.StreamFormat // of a stream
 }
 
 // watchKey waits for the first event with the given index or a later one; without an
@@ -35,7 +35,7 @@ func (a *api) watchKey(x *httpfront.Exchange) httpfront.Answer {
 	// Where "next" begins has to be linearizable: on any machine, after all writes that were
 	// acknowledged before. And even for a local read, events that were acknowledged before the
 	// machine started are not new, although it may not have applied them yet.
-	if w.since > 0 || w.local && x.Machine().IsReady() {
+	if w.Since > 0 || w.local && x.Machine().IsReady() {
 		return w.begin(x)
 	}
 	return x.AfterSync(func(x *httpfront.Exchange, err error) httpfront.Answer {
@@ -47,31 +47,39 @@ func (a *api) watchKey(x *httpfront.Exchange) httpfront.Answer {
 }
 
 func (w *watchRequest) begin(x *httpfront.Exchange) httpfront.Answer {
-	watchers := make([]watch.Watcher, len(w.prefixes))
-	for i, prefix := range w.prefixes {
-		watchers[i] = watch.Watcher{ID: uint64(i), Path: prefix, Since: w.since, Recursive: true, Hidden: true, Stream: w.stream != nil}
+	if !w.Stream {
+		return x.Watch(w.Watcher, eventRenderer{}, w.timeout)
 	}
-	if w.stream != nil {
-		return x.Follow(watchers, w.stream)
+	var others []watch.Watcher
+	for i, key := range w.keys {
+		if i == 0 {
+			w.Path = key
+			continue
+		}
+		other := w.Watcher
+		other.ID, other.Path = uint64(i), key
+		others = append(others, other)
 	}
-	return x.Watch(watchers[0], eventRenderer{}, w.timeout)
+	return x.Follow(w.Watcher, others, w.format)
 }
 
 func (a *api) parseWatch(x *httpfront.Exchange) (w watchRequest, bad *httpfront.Error) {
+	w.Watcher = watch.Watcher{Path: x.Key, Recursive: true, Hidden: true}
 	f, bad := x.Form()
 	if bad != nil {
 		return w, bad
 	}
-	if w.stream, bad = streamFormat(f, x.Header()); bad != nil {
+	if w.format, bad = streamFormat(f, x.Header()); bad != nil {
 		return w, bad
 	}
+	w.Stream = w.format != nil
 	if value, given := f.Get("index"); given || x.Header().IsPost() {
 		var err error
-		if w.since, err = strconv.ParseUint(value, 10, 64); err != nil {
+		if w.Since, err = strconv.ParseUint(value, 10, 64); err != nil {
 			return w, httpfront.NewError(apierror.IndexNaN, "Watch From Index")
 		}
 	}
-	if w.stream != nil {
+	if w.Stream {
 		if bad = w.resume(string(x.Header().Peek("Last-Event-ID"))); bad != nil {
 			return w, bad
 		}
@@ -82,10 +90,10 @@ func (a *api) parseWatch(x *httpfront.Exchange) (w watchRequest, bad *httpfront.
 	if w.timeout, bad = parseTimeout(f); bad != nil {
 		return w, bad
 	}
-	if w.timeout > 0 && w.stream != nil {
+	if w.timeout > 0 && w.Stream {
 		return w, httpfront.NewError(apierror.InvalidField, "a stream has no timeout; its heartbeats show that it is alive")
 	}
-	bad = w.parsePrefixes(x.Key, f)
+	bad = w.parseKeys(f)
 	return w, bad
 }
 
@@ -98,7 +106,7 @@ func (w *watchRequest) resume(lastID string) *httpfront.Error {
 	if err != nil || last+1 == 0 {
 		return httpfront.NewError(apierror.IndexNaN, "Last-Event-ID")
 	}
-	w.since = last + 1
+	w.Since = last + 1
 	return nil
 }
 
@@ -114,43 +122,46 @@ func parseTimeout(f httpfront.Form) (time.Duration, *httpfront.Error) {
 	return max(time.Millisecond, time.Duration(seconds*float64(time.Second))), nil
 }
 
-// parsePrefixes leaves out what is below another one, which includes it. A form bounds how many there are.
-func (w *watchRequest) parsePrefixes(key string, f httpfront.Form) *httpfront.Error {
-	w.prefixes = []string{key}
+// parseKeys adds the keys beside that of the path. A form bounds how many there are.
+func (w *watchRequest) parseKeys(f httpfront.Form) *httpfront.Error {
 	for _, field := range f {
 		if field.Name != "key" {
 			continue
 		}
-		prefix, err := httpfront.CleanKey(field.Value)
+		key, err := httpfront.CleanKey(field.Value)
 		switch {
-		case w.stream == nil:
+		case !w.Stream:
 			return httpfront.NewError(apierror.InvalidField, "several keys need stream=true")
 		case field.Value == "":
 			return httpfront.NewError(apierror.InvalidField, "key is empty; the root is /")
 		case err != nil:
 			return httpfront.NewError(apierror.InvalidField, "key: "+err.Error())
 		}
-		w.add(prefix)
+		if w.keys == nil {
+			w.keys = []string{w.Path}
+		}
+		w.keys = addKey(w.keys, key)
 	}
 	return nil
 }
 
-func (w *watchRequest) add(prefix string) {
-	kept := w.prefixes[:0]
-	for _, other := range w.prefixes {
-		if includes(other, prefix) {
-			return // so nothing was left out for it either
+// addKey adds a key to a stream, and leaves out what is below another key, which includes it.
+func addKey(keys []string, key string) []string {
+	kept := keys[:0]
+	for _, other := range keys {
+		if includes(other, key) {
+			return keys // so nothing was left out for it either
 		}
-		if !includes(prefix, other) {
+		if !includes(key, other) {
 			kept = append(kept, other)
 		}
 	}
-	w.prefixes = append(kept, prefix)
+	return append(kept, key)
 }
 
-// includes reports whether a prefix is, or is above, another one.
-func includes(prefix, other string) bool {
-	return prefix == "/" || other == prefix || strings.HasPrefix(other, prefix+"/")
+// includes reports whether a key is, or is above, another one.
+func includes(key, other string) bool {
+	return key == "/" || other == key || strings.HasPrefix(other, key+"/")
 }
 
 // eventRenderer makes the answers to watches.

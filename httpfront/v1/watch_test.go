@@ -60,7 +60,7 @@ func TestBadWatches(t *testing.T) {
 }
 
 // A stream has no more watches than it needs.
-func TestPrefixes(t *testing.T) {
+func TestKeysOfAStream(t *testing.T) {
 	for _, test := range []struct{ sent, want []string }{
 		{[]string{"/a"}, []string{"/a"}},
 		{[]string{"/a", "/a"}, []string{"/a"}},
@@ -69,12 +69,12 @@ func TestPrefixes(t *testing.T) {
 		{[]string{"/a", "/b/c", "/"}, []string{"/"}},
 		{[]string{"/", "/a"}, []string{"/"}},
 	} {
-		w := watchRequest{prefixes: []string{test.sent[0]}}
-		for _, prefix := range test.sent[1:] {
-			w.add(prefix)
+		var keys []string
+		for _, key := range test.sent {
+			keys = addKey(keys, key)
 		}
-		if !slices.Equal(w.prefixes, test.want) {
-			t.Errorf("of %q it watches %q, want %q", test.sent, w.prefixes, test.want)
+		if !slices.Equal(keys, test.want) {
+			t.Errorf("of %q it watches %q, want %q", test.sent, keys, test.want)
 		}
 	}
 }
