@@ -25,8 +25,8 @@ type Route struct {
 	Methods map[string]Handler
 	// Early routes are also served before there is a machine.
 	Early bool
-	// Direct routes have handlers that do not wait: all they ask for are Read, Propose, AfterSync
-	// and Watch, whose results they return. So they need no goroutine, see direct.go.
+	// Direct routes have handlers that do not wait: all they ask for are Read, Propose, AfterSync,
+	// Watch and Follow, whose results they return. So they need no goroutine, see direct.go.
 	Direct bool
 }
 
