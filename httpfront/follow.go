@@ -253,11 +253,14 @@ func (f *following) renderBatch(p *piece) {
 	}
 	before := len(to)
 	to = append(to, make([]byte, sizeRoom)...)
-	if !f.begun && (len(f.batch) == 0 || f.batch[0].Err == nil) {
-		to = f.format.AppendStart(to, f.index)
-		f.news = true
+	if !f.begun {
+		f.begun = true
+		_ = f.conn.LimitSilence(f.conn.server.deadAfter) // without it a dead client is noticed later
+		if len(f.batch) == 0 || f.batch[0].Err == nil {
+			to = f.format.AppendStart(to, f.index)
+			f.news = true
+		}
 	}
-	f.begun = true
 	for len(f.batch) > 0 && len(to) < pieceBytes {
 		d := f.batch[0]
 		f.batch = f.batch[1:]

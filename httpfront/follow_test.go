@@ -366,6 +366,26 @@ func testShutdownEndsStreams(t *testing.T, serve server) {
 	}
 }
 
+// A client that does not read its stream does not hold up a stop.
+func TestShutdownWithADeafFollower(t *testing.T) { inAllModes(t, testShutdownWithADeafFollower) }
+
+func testShutdownWithADeafFollower(t *testing.T, serve server) {
+	s := serve(t, func(c *httpfront.Config) { c.MaxBody, c.MaxBodyMemory = 16<<20, 64<<20 })
+	follow(s.Dial(), "/v1/watch/a?stream=true").line()
+	c := s.Dial()
+	other := follow(c, "/v1/watch/a?stream=true")
+	other.line()
+	large := s.Dial().Set("/a", "value="+strings.Repeat("x", 12<<20)) // more than the buffers of a socket hold
+	other.want(large)
+	begin := time.Now()
+	if err := s.Stop(); err != nil {
+		t.Errorf("shutdown: %v", err)
+	}
+	if took := time.Since(begin); took > fronttest.Timeout/4 {
+		t.Errorf("the stop has taken %s", took)
+	}
+}
+
 // Clients that do not know chunks get the stream up to the end of the connection.
 func TestFollowInHTTP10(t *testing.T) { inAllModes(t, testFollowInHTTP10) }
 
