@@ -30,6 +30,10 @@ func (h *hubActor) Receive(ctx actor.Context) {
 		h.hub.Remove(m.Subscriber)
 	case *Written:
 		h.hub.Written(m.Subscriber)
+	case *Beat:
+		h.hub.Beat(m.Subscriber)
+	case *GiveUp:
+		h.hub.GiveUp(m.Subscriber)
 	case *published:
 		h.hub.Publish(m.events, m.history)
 	case *replaced:
@@ -52,10 +56,20 @@ func (h *hubActor) add(ctx actor.Context, m *Watch) {
 		replyFailed(ctx, m, ErrClosing)
 		return
 	}
-	h.metrics.watchRequests.Add(1)
-	if err := h.hub.Add(m.Subscriber, m.ReplyTo, m.Watcher); err != nil {
+	h.metrics.watchRequests.Add(uint64(1 + len(m.Others)))
+	err := h.hub.Add(m.Subscriber, m.ReplyTo, m.Watcher)
+	for i := 0; err == nil && i < len(m.Others); i++ {
+		err = h.hub.Add(m.Subscriber, m.ReplyTo, m.Others[i])
+	}
+	switch {
+	case err != nil:
 		h.metrics.watchesLost.Add(1)
-		replyFailed(ctx, m, err)
+		h.hub.Remove(m.Subscriber)
+		failed := m.failed(err)
+		failed.Index = h.hub.Index()
+		reply(ctx, m, failed)
+	case m.Beat:
+		h.hub.Beat(m.Subscriber)
 	}
 }
 
@@ -98,7 +112,7 @@ func send(ctx actor.Context, metrics *metrics, batches []watch.Batch) {
 	replies := make([]WatchReply, len(batches))
 	for i, b := range batches {
 		metrics.countDeliveries(b.Deliveries)
-		replies[i] = WatchReply{ID: b.Subscriber, Deliveries: b.Deliveries, More: !b.Last}
+		replies[i] = WatchReply{ID: b.Subscriber, Deliveries: b.Deliveries, Index: b.Index, More: !b.Last}
 		ctx.Send(b.Token.(*actor.PID), &replies[i])
 	}
 }

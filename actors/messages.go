@@ -81,13 +81,22 @@ type (
 		ID      uint64
 		ReplyTo *actor.PID
 	}
-	// Watch asks the hub for events, for a subscriber that begins with its first watch.
-	// Answered with WatchReply.
+	// Watch asks the hub for events, for a new subscriber. Answered with WatchReply.
 	Watch struct {
 		ReplyTo    *actor.PID
 		Subscriber uint64 // unique, and never used again
 		Watcher    watch.Watcher
+		// Others begin at the same moment: all of them and Watcher, or none.
+		Others []watch.Watcher
+		// Beat asks for a first WatchReply as soon as the history has been searched, even if there
+		// is no event yet.
+		Beat bool
 	}
+	// Beat asks the hub for a sign of life: a WatchReply, without deliveries if there are none.
+	Beat struct{ Subscriber uint64 }
+	// GiveUp ends the watches of a subscriber that has waited long enough. An event that is on its
+	// way is delivered; otherwise the last WatchReply has no deliveries.
+	GiveUp struct{ Subscriber uint64 }
 	// Unwatch cancels all watches of a subscriber. It is not answered, and an event in
 	// flight may still arrive.
 	Unwatch struct{ Subscriber uint64 }
@@ -162,7 +171,10 @@ type (
 	WatchReply struct {
 		ID         uint64 // the subscriber
 		Deliveries []watch.Delivery
-		More       bool
+		// Index is that of [watch.Batch]; of an error the index of the newest event, except that
+		// ErrClosing, which may overtake deliveries, has none.
+		Index uint64
+		More  bool
 	}
 )
 

@@ -64,7 +64,9 @@ func (m *Status) Failed(err error) Answer  { return &StatusReply{ID: m.ID, Err: 
 func (m *status) Failed(err error) Answer  { return m.request.Failed(err) }
 
 // Failed implements [Request].
-func (m *Watch) Failed(err error) Answer {
+func (m *Watch) Failed(err error) Answer { return m.failed(err) }
+
+func (m *Watch) failed(err error) *WatchReply {
 	return &WatchReply{ID: m.Subscriber, Deliveries: []watch.Delivery{{Watch: m.Watcher.ID, Err: err, Last: true}}}
 }
 

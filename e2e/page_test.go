@@ -8,6 +8,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -37,8 +38,26 @@ type pageServer struct {
 // backgroundCommand is a command that runs while the document goes on.
 type backgroundCommand struct {
 	process *process
-	stdout  strings.Builder
+	stdout  sharedText
 	checked bool
+}
+
+// sharedText is what a command has printed so far.
+type sharedText struct {
+	mu   sync.Mutex
+	text strings.Builder
+}
+
+func (s *sharedText) Write(p []byte) (int, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.text.Write(p)
+}
+
+func (s *sharedText) String() string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.text.String()
 }
 
 // pagePorts are the ports that pages use, 4001 and 7001 being the defaults.
@@ -87,6 +106,7 @@ func (r *pageRun) block(b pageBlock) {
 	r.t.Helper()
 	name, isBackground := strings.CutPrefix(b.directive, "background ")
 	output, isOutput := strings.CutPrefix(b.directive, "output of ")
+	soFar, isSoFar := strings.CutPrefix(b.directive, "output so far of ")
 	switch {
 	case b.directive == "ci":
 		for _, command := range b.commands {
@@ -118,6 +138,8 @@ func (r *pageRun) block(b pageBlock) {
 		r.startBackground(name, b)
 	case isOutput:
 		r.finish(output, b)
+	case isSoFar:
+		r.interrupt(soFar, b)
 	case b.directive == "until" && b.output != nil:
 		r.until(b)
 	case b.directive == "fails":
@@ -324,6 +346,23 @@ func (r *pageRun) finish(name string, b pageBlock) {
 	}
 	r.compare(b, normalise(r.back.Replace(c.stdout.String())))
 	c.checked = true
+}
+
+// interrupt waits until a command in the background has printed what is shown, and ends it.
+func (r *pageRun) interrupt(name string, b pageBlock) {
+	r.t.Helper()
+	c := r.background[name]
+	if c == nil {
+		r.t.Fatalf("%s:%d: nothing called %q runs in the background", r.page, b.line, name)
+	}
+	printed := func() string { return normalise(r.back.Replace(c.stdout.String())) }
+	for limit := time.Now().Add(untilLimit); printed() != normalise(*b.output) && time.Now().Before(limit); {
+		pause(r.t, 10*time.Millisecond)
+	}
+	r.compare(b, printed())
+	c.checked = true
+	c.process.signal(syscall.SIGKILL)
+	c.process.waitExit(stopLimit)
 }
 
 // carryOut runs blocks in order and stops what they started.

@@ -38,6 +38,8 @@ import (
 //	<!-- test: background NAME -->    start the one command of the block and go on
 //	<!-- test: output of NAME -->     before a json or text block: what that command has printed
 //	                                  when it ended
+//	<!-- test: output so far of NAME --> the same of one that goes on: it is ended when it has
+//	                                  printed what is shown
 //	<!-- test: until -->              repeat the block until its output is as shown
 //	<!-- test: fails -->              the one command of the block has to fail; the last line
 //	                                  that it prints, on stdout or stderr, is as shown
@@ -92,7 +94,7 @@ func parsePage(text string) ([]pageBlock, error) {
 			case fence == "```sh":
 				blocks = append(blocks, pageBlock{line: start, section: section, commands: splitCommands(body), directive: directive})
 				directive, next = "", len(blocks)-1
-			case isOutput && strings.HasPrefix(directive, "output of "):
+			case isOutput && (strings.HasPrefix(directive, "output of ") || strings.HasPrefix(directive, "output so far of ")):
 				blocks = append(blocks, pageBlock{line: start, section: section, directive: directive, output: new(strings.Join(body, "\n"))})
 				directive = ""
 			case isOutput && directive == "" && last >= 0:
@@ -154,6 +156,7 @@ func TestParsePage(t *testing.T) {
 		{"servers", "<!-- test: kill leader -->\n<!-- test: kill servers -->\n<!-- test: server 7002 ends -->\n", 3, false},
 		{"one server", "<!-- test: stop server 7002 -->\n<!-- test: kill server 7002 -->\n<!-- test: server 7002 ends with 1 -->\n", 3, false},
 		{"output of another", "<!-- test: output of w -->\n```json\n{}\n```\n", 1, false},
+		{"output so far", "<!-- test: output so far of w -->\n```json\n{}\n```\n", 1, false},
 		{"other block", "```go\nfunc\n```\n", 0, false},
 		{"directive before text", "<!-- test: until -->\ntext\n" + block, 0, true},
 		{"directive before output", block + "<!-- test: until -->\n```json\n{}\n```\n", 0, true},

@@ -12,6 +12,8 @@
 //   - a connection that waits, for a request or for the event of a watch, costs no goroutine and
 //     no buffers where the system has a poller; a watch gives its connection back to keep-alive
 //     after the answer, and is gone when its client is;
+//   - a stream has each event once, and nothing that it says of an index is wrong; a reader that is
+//     slow costs no other anything, one that is dead is cut off;
 //   - whatever a client controls has a limit.
 //
 // # The life of a connection
@@ -29,5 +31,6 @@
 // the body is read to its end, in memory that grows with what arrives, and the handler waits for
 // the session actor to receive the answer. A watch hijacks the connection from fasthttp,
 // because a handler that waits cannot see that its client has gone. Fasthttp closes what it lets go
-// of: then the connection is parked.
+// of: then the connection is parked. A stream (see follow.go) is parked again after each batch of
+// events, and asks the hub for a sign of life when it has written nothing for a while (see beats.go).
 package httpfront

@@ -16,7 +16,7 @@ import (
 //   - parse: Path, Slash, [Exchange.Key], [Exchange.Form], Body, [Exchange.Header];
 //   - ask: [Exchange.Read], [Exchange.Propose] and the others in ask.go, each of which has
 //     a deadline for its answer;
-//   - park: [Exchange.Watch].
+//   - park: [Exchange.Watch], [Exchange.Follow].
 //
 // It is valid until the request is answered, or its connection is parked for a watch; what renders
 // the answer of a watch later must not keep it.

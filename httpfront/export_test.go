@@ -1,6 +1,10 @@
 package httpfront
 
-import "etcd/listen"
+import (
+	"time"
+
+	"etcd/listen"
+)
 
 // The internals of the engine that its tests look at. They are in a package of their own, to
 // run it with the routes of the APIs.
@@ -31,3 +35,10 @@ func (s *Server) BodyBytes() int64 { return s.bodies.used.Load() }
 
 // Requests returns how many requests were made to the machine.
 func (s *Server) Requests() uint64 { return s.lastID.Load() }
+
+// UseStreamTimes makes servers use other times for streams until undo is called.
+func UseStreamTimes(heartbeatEvery, deadAfter time.Duration) (undo func()) {
+	before := streamTimes
+	streamTimes.heartbeatEvery, streamTimes.deadAfter = heartbeatEvery, deadAfter
+	return func() { streamTimes = before }
+}

@@ -100,7 +100,9 @@ func (c *conn) Write(p []byte) (int, error) {
 // flush writes the rest of what TryWrite was given, within a time.
 func (c *conn) flush(within time.Duration) error {
 	// A deadline would hold for what TryWrite is given next.
-	return errors.Join(c.SetWriteDeadline(time.Now().Add(within)), c.Flush(), c.SetWriteDeadline(time.Time{}))
+	err := c.SetWriteDeadline(time.Now().Add(within))
+	_, flushErr := c.Flush()
+	return errors.Join(err, flushErr, c.SetWriteDeadline(time.Time{}))
 }
 
 // Close closes the connection, unless it is to be parked. At the peer port others close it too.
@@ -133,6 +135,9 @@ func (c *conn) end() error {
 	over := c.ended
 	c.ended = true
 	c.server.idles.remove(c)
+	if c.watch != nil && c.watch.following != nil {
+		c.server.beats.remove(c.watch.following)
+	}
 	c.uncount()
 	c.mu.Unlock()
 	if over {

@@ -11,6 +11,7 @@ var (
 	errEscape = errors.New("invalid escape in the path")
 	errUTF8   = errors.New("the path is not valid UTF-8")
 	errNUL    = errors.New("the path contains NUL")
+	errLong   = errors.New("the path is too long")
 )
 
 // cleanPath decodes the path of a request line and cleans it: empty, "." and ".."
@@ -21,16 +22,32 @@ func cleanPath(raw []byte) (clean string, slash bool, err error) {
 	if err != nil {
 		return "", false, err
 	}
-	if !utf8.ValidString(p) {
-		return "", false, errUTF8
-	}
-	if strings.IndexByte(p, 0) >= 0 {
-		return "", false, errNUL
-	}
 	if p == "" || p[0] != '/' {
 		p = "/" + p
 	}
-	return path.Clean(p), strings.HasSuffix(p, "/"), nil
+	if clean, err = cleaned(p); err != nil {
+		return "", false, err
+	}
+	return clean, strings.HasSuffix(p, "/"), nil
+}
+
+// CleanKey cleans a key that a client has sent in a parameter, as if it were in the path. It is valid
+// when the exchange is over.
+func CleanKey(key string) (string, error) {
+	if len(key) > maxURI {
+		return "", errLong
+	}
+	return cleaned("/" + key)
+}
+
+func cleaned(p string) (string, error) {
+	switch {
+	case !utf8.ValidString(p):
+		return "", errUTF8
+	case strings.IndexByte(p, 0) >= 0:
+		return "", errNUL
+	}
+	return path.Clean(p), nil
 }
 
 // unescape decodes percent escapes.

@@ -30,8 +30,8 @@ type Route struct {
 	// Waits says that answers of these routes wait for an event: how long they take says nothing
 	// about this machine.
 	Waits bool
-	// Direct routes have handlers that do not wait: all they ask for are Read, Propose, AfterSync
-	// and Watch, whose results they return. So they need no goroutine, see direct.go.
+	// Direct routes have handlers that do not wait: all they ask for are Read, Propose, AfterSync,
+	// Watch and Follow, whose results they return. So they need no goroutine, see direct.go.
 	Direct bool
 }
 

@@ -110,6 +110,11 @@ type Server struct {
 	directs  sync.Pool      // *direct
 	unserved sync.WaitGroup // connections in use that fasthttp does not count: they are parked for a watch, or were parked
 	rendered atomic.Pointer[rendered]
+
+	beats     beats         // of the streams
+	deadAfter time.Duration // a client that takes nothing of its stream
+	pieces    sync.Pool     // *piece
+	shared    [sharedEvents]atomic.Pointer[sharedEvent]
 }
 
 // New returns the server of a port, with the given routes. It can serve before there is a
@@ -136,7 +141,12 @@ func New(cfg Config, routes []Route) *Server {
 		views:      make(chan struct{}, maxViews),
 		renders:    make(chan struct{}, max(1, runtime.GOMAXPROCS(0)/2)),
 		directs:    sync.Pool{New: func() any { return newDirect() }},
+		pieces:     sync.Pool{New: newPiece},
+		deadAfter:  streamTimes.deadAfter,
 	}
+	s.beats = beats{every: streamTimes.heartbeatEvery, ask: func(subscriber uint64) {
+		s.root.Send(s.machine.Hub, &actors.Beat{Subscriber: subscriber})
+	}}
 	s.waking = waking{free: maxWaking, serve: func(c *conn) {
 		c.beIdle()
 		_ = s.http.ServeConn(c) // its errors are the client's, as in Serve
@@ -238,6 +248,7 @@ func (s *Server) Shutdown(ctx context.Context) error {
 	case <-ctx.Done():
 	}
 	s.idles.close()
+	s.beats.close()
 	s.port.CloseIdle()
 	err := s.http.ShutdownWithContext(ctx)
 	answered := make(chan struct{})

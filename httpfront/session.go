@@ -42,20 +42,34 @@ func (s *Server) sessionOf(c *conn) *session {
 
 // stop ends the session, and the watch that its client has abandoned.
 func (s *session) stop() {
-	if id := s.expected.Load(); id != 0 {
-		s.server.root.Send(s.server.machine.Hub, &actors.Unwatch{Subscriber: id})
-	}
+	s.abandon()
 	s.server.root.Stop(s.pid)
 	s.timer.stop()
+}
+
+// abandon ends the watch in flight, if there is one.
+func (s *session) abandon() {
+	if id := s.expected.Swap(0); id != 0 {
+		s.server.root.Send(s.server.machine.Hub, &actors.Unwatch{Subscriber: id})
+	}
 }
 
 // Receive passes the answer to the request in flight on; any other is late, and dropped.
 func (s *session) Receive(ctx actor.Context) {
 	answer, ok := ctx.Message().(actors.Answer)
-	if !ok || !s.expected.CompareAndSwap(answer.Answers(), 0) {
+	if !ok {
 		return
 	}
-	s.pass(answer)
+	id := answer.Answers()
+	if event, ok := answer.(*actors.WatchReply); ok && event.More {
+		if s.expected.Load() == id {
+			s.pass(answer)
+		}
+		return
+	}
+	if s.expected.CompareAndSwap(id, 0) {
+		s.pass(answer)
+	}
 }
 
 // pass passes the answer to the request in flight on; nil: none came in time.
@@ -97,9 +111,19 @@ func (s *session) send(to *actor.PID, message any, deadline time.Time) {
 	s.server.root.Send(to, message)
 }
 
+// giveUpAfter limits the time of a watch that was begun with expect. It is the hub that ends it, so
+// that an event which comes at that moment is either delivered, or is after the index of the answer.
+func (s *session) giveUpAfter(id uint64, timeout time.Duration) {
+	s.timer.begin(id, time.Now().Add(timeout))
+}
+
 // onTimeout ends a wait whose deadline has passed, unless the answer is about to be passed on.
 func (s *session) onTimeout() {
-	if id, over := s.timer.fired(); over && s.expected.CompareAndSwap(id, 0) {
+	switch id, over := s.timer.fired(); {
+	case !over:
+	case s.conn.watches():
+		s.server.root.Send(s.server.machine.Hub, &actors.GiveUp{Subscriber: id})
+	case s.expected.CompareAndSwap(id, 0):
 		s.pass(nil)
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"net"
 	"net/http"
 	"runtime/debug"
+	"strconv"
 	"time"
 
 	"github.com/valyala/fasthttp"
@@ -23,28 +24,43 @@ type EventRenderer interface {
 	Render(m *actors.Machine, d watch.Delivery) Answer
 }
 
+// HeaderIndex is the header with an index from which a client that has nothing in its hands may go
+// on: a watch from the next one misses nothing.
+const HeaderIndex = "X-Etcd-Index"
+
 // parkedWatch is the watch of a parked connection.
 type parkedWatch struct {
 	renderer  EventRenderer
 	operation *operation
 	headers   []header // of the answer
 	keepAlive bool
-	tooMuch   bool // the client has sent too much behind it
+	from      uint64     // the index from which events were asked for; 0: new ones
+	tooMuch   bool       // the client has sent too much behind it
+	following *following // nil: it ends with its first event
 }
 
 // Watch registers a watcher, hijacks the connection from fasthttp and parks it until the
-// event comes, of which the renderer makes the answer. The handler returns what Watch returns.
-func (x *Exchange) Watch(w watch.Watcher, renderer EventRenderer) Answer {
+// event comes, of which the renderer makes the answer; or until a time is over, 0 for none, which
+// is answered with a 204. The handler returns what Watch returns.
+func (x *Exchange) Watch(w watch.Watcher, renderer EventRenderer, timeout time.Duration) Answer {
+	id := x.session.expect()
+	answer := x.park(&parkedWatch{renderer: renderer}, &actors.Watch{Subscriber: id, Watcher: w})
+	if timeout > 0 { // the hub must not hear of that first
+		x.session.giveUpAfter(id, timeout)
+	}
+	return answer
+}
+
+// park sends a watch to the hub, and parks the connection for it.
+func (x *Exchange) park(parked *parkedWatch, message *actors.Watch) Answer {
 	s, ctx, c := x.session, x.ctx, x.session.conn
 	x.parked = true
-	parked := &parkedWatch{
-		renderer:  renderer,
-		operation: x.operation,
-		headers:   s.server.pages.headers(&ctx.Request.Header),
-		keepAlive: !wantsClose(&ctx.Request.Header) && ctx.Request.Header.IsHTTP11(),
-	}
+	parked.operation, parked.from = x.operation, message.Watcher.Since
+	parked.headers = s.server.pages.headers(&ctx.Request.Header)
+	parked.keepAlive = !wantsClose(&ctx.Request.Header) && ctx.Request.Header.IsHTTP11()
 	c.beginWatch(parked)
-	s.server.root.Send(s.server.machine.Hub, &actors.Watch{ReplyTo: s.pid, Subscriber: s.expect(), Watcher: w})
+	message.ReplyTo = s.pid
+	s.server.root.Send(s.server.machine.Hub, message)
 	if x.direct != nil {
 		return nil
 	}
@@ -68,6 +84,13 @@ func (c *conn) beginWatch(w *parkedWatch) {
 	c.count()
 }
 
+// watches reports whether a watch is in flight.
+func (c *conn) watches() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.watch != nil
+}
+
 // deliver takes the event of the watch, or what a direct request has asked for; nil: it has not
 // come in time. It does not block.
 func (c *conn) deliver(reply actors.Answer) {
@@ -79,6 +102,8 @@ func (c *conn) deliver(reply actors.Answer) {
 		c.phase = answering
 	case waiting:
 		c.phase = handling
+	case answering: // the last of a stream, at a stop, and a slow client must not hold that up
+		_ = c.SetWriteDeadline(time.Now().Add(lastWords)) // without it that takes a little longer
 	}
 	c.mu.Unlock()
 	switch before {
@@ -94,6 +119,10 @@ func (c *conn) deliver(reply actors.Answer) {
 // answer writes the answer to the watch as far as that does not block, and leaves the rest to
 // a goroutine.
 func (c *conn) answer() {
+	if c.watch.following != nil {
+		c.tell()
+		return
+	}
 	data, keepAlive := c.renderAnswer()
 	all, err := c.TryWrite(data)
 	if err != nil || all {
@@ -135,7 +164,24 @@ func (c *conn) renderAnswer() (data []byte, keepAlive bool) {
 		return w.render(tooMuchAhead(), false), false
 	}
 	keepAlive = w.keepAlive && !c.server.stopping.Load()
-	return c.server.renderEvent(w, c.reply.(*actors.WatchReply).Deliveries[0], keepAlive), keepAlive
+	reply := c.reply.(*actors.WatchReply)
+	if len(reply.Deliveries) == 0 {
+		return w.render(quiet{max(reply.Index+1, w.from) - 1}, keepAlive), keepAlive
+	}
+	return c.server.renderEvent(w, reply.Deliveries[0], keepAlive), keepAlive
+}
+
+// quiet is the answer to a watch whose time was over before there was an event. Nothing has
+// happened up to its index.
+type quiet struct{ index uint64 }
+
+func (a quiet) Write(resp *fasthttp.Response) {
+	resp.SetStatusCode(http.StatusNoContent)
+	setIndex(&resp.Header, a.index)
+}
+
+func setIndex(h *fasthttp.ResponseHeader, index uint64) {
+	h.Set(HeaderIndex, strconv.FormatUint(index, 10))
 }
 
 // rendered is an answer that was rendered for one watch, and is the same for others.

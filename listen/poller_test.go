@@ -6,7 +6,9 @@ import (
 	"io"
 	"log/slog"
 	"net"
+	"os"
 	"testing"
+	"time"
 )
 
 // told is a Readable that tells a channel.
@@ -117,8 +119,20 @@ func TestTryWrite(t *testing.T) {
 			if all || err != nil {
 				t.Fatalf("all at once: %t, %v", all, err)
 			}
+			if err := c.SetWriteDeadline(time.Now().Add(time.Millisecond)); err != nil {
+				t.Fatal(err)
+			}
+			if _, err := c.Flush(); !errors.Is(err, os.ErrDeadlineExceeded) {
+				t.Fatalf("flushed to a client that does not read: %v", err)
+			}
+			if err := c.SetWriteDeadline(time.Time{}); err != nil {
+				t.Fatal(err)
+			}
 			flushed := make(chan error)
-			go func() { flushed <- c.Flush() }()
+			go func() {
+				_, err := c.Flush()
+				flushed <- err
+			}()
 			if n, err := io.CopyN(io.Discard, client, int64(len("small")+len(large))); err != nil {
 				t.Fatalf("%d bytes have come: %v", n, err)
 			}

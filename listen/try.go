@@ -66,19 +66,24 @@ func (c *Conn) TryWrite(p []byte) (all bool, err error) {
 	if errors.Is(err, errWouldBlock) {
 		err = nil
 	}
-	c.rest = p[n:]
-	return len(c.rest) == 0, err
+	c.rest = nil
+	if n < len(p) {
+		c.rest = p[n:]
+	}
+	return c.rest == nil, err
 }
 
-// Flush writes the rest of what TryWrite was given, and waits for that.
-func (c *Conn) Flush() error {
+// Flush writes the rest of what TryWrite was given, and waits for that. It returns how many bytes of it
+// the client's side has taken. After a write deadline it may be called again, for what is left.
+func (c *Conn) Flush() (n int, err error) {
 	if s, ok := c.Conn.(*tlsConn); ok {
 		return s.below.flush()
 	}
-	rest := c.rest
-	c.rest = nil
-	_, err := c.Conn.Write(rest)
-	return err
+	n, err = c.Conn.Write(c.rest)
+	if c.rest = c.rest[n:]; len(c.rest) == 0 {
+		c.rest = nil
+	}
+	return n, err
 }
 
 // nonblocking is a connection below TLS that does not wait while one of its switches is on:
@@ -122,11 +127,12 @@ func (u *nonblocking) empty() bool {
 	return len(u.rest) == 0
 }
 
-func (u *nonblocking) flush() error {
+func (u *nonblocking) flush() (n int, err error) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
-	rest := u.rest
-	u.rest = nil
-	_, err := u.Conn.Write(rest)
-	return err
+	n, err = u.Conn.Write(u.rest)
+	if u.rest = u.rest[n:]; len(u.rest) == 0 {
+		u.rest = nil
+	}
+	return n, err
 }

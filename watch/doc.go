@@ -16,6 +16,8 @@
 //   - a watch from an index gets every matching event from that index on, in order, once,
 //     or is told that the history no longer reaches back that far;
 //   - a watch without an index gets the events that are published after it was added;
+//   - what a batch says of the events up to its index is true, so that its subscriber may go on from
+//     there at another machine;
 //   - a subscriber that does not take its deliveries costs a cursor, and delays no other;
 //   - an event costs work for the watches that match it, and the removal of a directory for
 //     those below it, not for others;

@@ -37,6 +37,9 @@ func (h *Hub) Len() int { return h.watches }
 // next returns the index of the first event that was not published yet, or less.
 func (h *Hub) next() uint64 { return end(h.history) }
 
+// Index returns the index up to which every event was published.
+func (h *Hub) Index() uint64 { return h.next() - 1 }
+
 func end(history tree.History) uint64 { return max(history.Last(), history.Cleared()) + 1 }
 
 // Add adds a watch to a subscriber; the first one also adds the subscriber. token goes
@@ -92,6 +95,26 @@ func (h *Hub) enqueue(s *subscriber) {
 		h.due.push(s)
 	case s.state == behind:
 		h.waiting.push(s)
+	case s.beat || s.over:
+		h.due.push(s)
+	}
+}
+
+// Beat asks for a sign of life: a batch of the subscriber, without deliveries if there are none, as
+// soon as it has caught up. A batch that a writer has is one.
+func (h *Hub) Beat(id uint64) {
+	if s := h.subs[id]; s != nil && !s.writing {
+		s.beat = true
+		h.enqueue(s)
+	}
+}
+
+// GiveUp ends the watches of a subscriber as soon as it has caught up and nothing is left to be
+// delivered: with a last batch without deliveries, unless a delivery is the last.
+func (h *Hub) GiveUp(id uint64) {
+	if s := h.subs[id]; s != nil {
+		s.over = true
+		h.enqueue(s)
 	}
 }
 
@@ -102,10 +125,14 @@ func (h *Hub) Remove(id uint64) {
 	if s == nil {
 		return
 	}
+	h.endAll(s)
+	h.forget(s)
+}
+
+func (h *Hub) endAll(s *subscriber) {
 	for s.watches != nil {
 		h.end(s.watches)
 	}
-	h.forget(s)
 }
 
 // end removes a watch.
@@ -184,6 +211,10 @@ type Batch struct {
 	Subscriber uint64
 	Token      any
 	Deliveries []Delivery
+	// Index is where the subscriber may go on elsewhere: with this batch it has all events up to
+	// that index, inclusive, that the watches want which it still has. Of a last batch it is the index
+	// of the event that has ended the last watch, or else that of the newest event.
+	Index uint64
 	// Last means that the subscriber has no watches any more and is forgotten. Otherwise
 	// it gets no other batch until Written is called.
 	Last bool
@@ -210,7 +241,8 @@ func (h *Hub) takeDone(batches []Batch) []Batch {
 		s := h.done.first
 		s.dequeue()
 		deliveries[i] = Delivery{Watch: s.watches.ID, Event: s.watches.final, Last: true}
-		batches = append(batches, Batch{Subscriber: s.id, Token: s.token, Deliveries: deliveries[i : i+1 : i+1], Last: true})
+		batches = append(batches, Batch{Subscriber: s.id, Token: s.token, Deliveries: deliveries[i : i+1 : i+1],
+			Index: s.watches.final.Index, Last: true})
 	}
 	return batches
 }
@@ -219,7 +251,7 @@ func (h *Hub) takeDone(batches []Batch) []Batch {
 func (h *Hub) take(s *subscriber) Batch {
 	s.dequeue()
 	b := Batch{Subscriber: s.id, Token: s.token, Deliveries: s.ready}
-	s.ready = nil
+	s.ready, s.beat = nil, false
 	for _, d := range b.Deliveries {
 		w := d.w
 		if d.Event != nil {
@@ -229,12 +261,29 @@ func (h *Hub) take(s *subscriber) Batch {
 			h.end(w)
 		}
 	}
+	if s.over && len(b.Deliveries) == 0 {
+		h.endAll(s)
+	}
+	b.Index = h.has(s, b.Deliveries)
 	if b.Last = s.watches == nil; b.Last {
 		h.forget(s)
 	} else {
 		s.writing = true
 	}
 	return b
+}
+
+// has returns the Index of a batch of s, whose ready list is empty now.
+func (h *Hub) has(s *subscriber, batch []Delivery) uint64 {
+	switch {
+	case s.watches == nil:
+		if n := len(batch); n > 0 && batch[n-1].Event != nil {
+			return batch[n-1].Event.Index
+		}
+	case s.state == behind:
+		return s.cursor - 1
+	}
+	return h.Index()
 }
 
 // Written tells the hub that the batch of a subscriber was written.

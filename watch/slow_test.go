@@ -23,6 +23,8 @@ type slow struct {
 	// By watch; a watch that was removed or lost is not expected to get anything more.
 	expected map[uint64]*expectation
 	sub      map[uint64]uint64 // the subscriber of a watch
+	has      map[uint64]uint64 // the index up to which a watch was told that it has everything
+	over     map[uint64]bool   // subscribers that were given up
 	nextID   uint64
 }
 
@@ -58,6 +60,11 @@ func (s *slow) take() bool {
 		s.t.Fatalf("subscriber %d gets more before the last was written", b.Subscriber)
 	}
 	before := len(s.lost)
+	for _, d := range b.Deliveries {
+		if d.Event != nil && d.Event.Index <= s.has[d.Watch] {
+			s.t.Fatalf("watch %d gets event %d, and was told that it has all up to %d", d.Watch, d.Event.Index, s.has[d.Watch])
+		}
+	}
 	s.deliver(b)
 	if !b.Last {
 		s.writing = append(s.writing, b.Subscriber)
@@ -69,7 +76,46 @@ func (s *slow) take() bool {
 			}
 		}
 	}
+	s.checkIndex(b)
 	return true
+}
+
+// checkIndex checks that the watches of a subscriber have got what its batch says.
+func (s *slow) checkIndex(b watch.Batch) {
+	newest := max(s.history.Last(), s.history.Cleared())
+	if n := len(b.Deliveries); b.Last && n > 0 { // there may be a new subscriber with this ID
+		want := newest
+		if e := b.Deliveries[n-1].Event; e != nil {
+			want = e.Index
+		}
+		if b.Index != want {
+			s.t.Fatalf("the last batch of subscriber %d has index %d, want %d", b.Subscriber, b.Index, want)
+		}
+		return
+	}
+	for id, x := range s.expected {
+		if s.sub[id] != b.Subscriber || x.removed >= 0 {
+			continue
+		}
+		want := slices.DeleteFunc(x.events(s.published), func(g got) bool { return g.index > b.Index })
+		if got := s.got[id]; len(got) < len(want) || !slices.Equal(got[:len(want)], want) {
+			s.t.Fatalf("%+v of subscriber %d is told that it has all up to %d: it has %v, and not %v", x.Watcher, b.Subscriber, b.Index, got, want)
+		}
+		s.has[id] = max(s.has[id], b.Index)
+		if b.Last && len(b.Deliveries) == 0 { // it was given up
+			delete(s.expected, id)
+		}
+	}
+	if len(b.Deliveries) > 0 {
+		return
+	}
+	if b.Index != newest {
+		s.t.Fatalf("a sign of life says %d, and the newest event is %d", b.Index, newest)
+	}
+	if b.Last && !s.over[b.Subscriber] {
+		s.t.Fatalf("the watches of subscriber %d are ended, and nobody has given it up", b.Subscriber)
+	}
+	delete(s.asked, b.Subscriber)
 }
 
 // checkLost checks that a watch which ends with an error may really have lost an event.
@@ -115,7 +161,8 @@ func (s *slow) end() {
 // every event that it wants, in order, once, or the error that some are gone.
 func TestSlowSubscribersMissNoEvent(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		s := &slow{feed: newFeed(t), t: t, expected: map[uint64]*expectation{}, sub: map[uint64]uint64{}}
+		s := &slow{feed: newFeed(t), t: t, expected: map[uint64]*expectation{}, sub: map[uint64]uint64{},
+			has: map[uint64]uint64{}, over: map[uint64]bool{}}
 		t.Repeat(map[string]func(*rapid.T){
 			"set":    func(t *rapid.T) { s.apply(set(drawPath(t))) },
 			"remove": func(t *rapid.T) { s.apply(remove(drawPath(t))) },
@@ -141,6 +188,16 @@ func TestSlowSubscribersMissNoEvent(t *testing.T) {
 					}
 				}
 				s.writing = slices.DeleteFunc(s.writing, func(id uint64) bool { return id == sub })
+			},
+			"beat": func(t *rapid.T) {
+				sub := rapid.Uint64Range(1, 4).Draw(t, "subscriber")
+				s.asked[sub] = true
+				s.hub.Beat(sub)
+			},
+			"give up": func(t *rapid.T) {
+				sub := rapid.Uint64Range(1, 4).Draw(t, "subscriber")
+				s.asked[sub], s.over[sub] = true, true
+				s.hub.GiveUp(sub)
 			},
 			"take":   func(*rapid.T) { s.take() },
 			"take 2": func(*rapid.T) { s.take() },

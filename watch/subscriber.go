@@ -16,6 +16,9 @@ type subscriber struct {
 	// another.
 	writing bool
 	gone    bool
+	// beat: it wants a batch as soon as it is current, even one without deliveries. over: then it is
+	// to end with that.
+	beat, over bool
 	// overflowed: while it was catching up, its ready list overflowed and was dropped.
 	overflowed bool
 

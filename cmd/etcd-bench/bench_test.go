@@ -39,7 +39,7 @@ func TestQuick(t *testing.T) {
 		t.Errorf("two servers are not installed, and the report says %q", r.Missing)
 	}
 	for _, work := range []string{workWrites, workLocalReads, workLinearizableReads, workMixed, "TLS: " + workWrites, workDials, workIdleTLSWatchers,
-		workFanOut, workBesideWatchers, workSparse, workIdleWatchers, workIdleConnections, workExpiry, workBigData, workRestart, workFailover,
+		workFanOut, workBesideWatchers, workSparse, workIdleWatchers, workIdleStreams, workIdleConnections, workExpiry, workBigData, workRestart, workFailover,
 		workSnapshots, workReconnect, workListings} {
 		if !slices.Contains(r.works(), work) {
 			t.Errorf("there is no figure of %q", work)

@@ -23,15 +23,21 @@ var idleKinds = []idleKind{
 	}},
 }
 
-// idleClients measures by how much memory grows with watches that hear nothing, and with
-// connections that were used once.
+// idleStream is a watch that goes on after an event, as only this project's server has it.
+var idleStream = idleKind{workIdleStreams, perWatcher, func(n int) params { return params{Machines: 1, Watchers: n} }, func(one client, i int) error {
+	c := one.(*httpClient)
+	return c.get(c.dialect.watch(watchedKey+i) + "?stream=true")
+}}
+
+// idleClients measures by how much memory grows with watches and streams that hear nothing, and
+// with connections that were used once.
 func (b *bench) idleClients() error {
 	for _, kind := range idleKinds {
 		if err := b.measureIdle(kind, b.systems); err != nil {
 			return err
 		}
 	}
-	return nil
+	return b.measureIdle(idleStream, named(b.systems, ours))
 }
 
 func (b *bench) measureIdle(kind idleKind, systems []*system) error {

@@ -39,6 +39,7 @@ const (
 	workBesideWatchers    = "Writes beside idle watchers"
 	workSparse            = "Many watchers, each of its own key, few of which change"
 	workIdleWatchers      = "Idle watchers"
+	workIdleStreams       = "Idle streams"
 	workIdleConnections   = "Idle keep-alive connections"
 	workExpiry            = "Mass expiry"
 	workBigData           = "Data sets: writes, memory, restart"

@@ -51,6 +51,24 @@ func rawMediaType(h *fasthttp.RequestHeader) string {
 	return mediaType
 }
 
+// acceptsEvents reports whether a client wants server-sent events: it names their type, and wants
+// no JSON more than that.
+func acceptsEvents(h *fasthttp.RequestHeader) bool {
+	var events, json preference
+	for _, line := range h.PeekAll(fasthttp.HeaderAccept) {
+		for part := range strings.SplitSeq(string(line), ",") {
+			name, params, _ := strings.Cut(part, ";")
+			switch strings.ToLower(strings.TrimSpace(name)) {
+			case typeEvents:
+				events.update(3, quality(params))
+			case httpfront.TypeJSON:
+				json.update(3, quality(params))
+			}
+		}
+	}
+	return events.beats(json)
+}
+
 // preference is how much a client wants a media type: the quality of the most specific range
 // that includes it (3: by name, 2: application/* or text/*, 1: */*, 0: none).
 type preference struct {

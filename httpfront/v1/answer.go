@@ -2,19 +2,15 @@ package v1
 
 import (
 	"encoding/json"
-	"errors"
 	"strconv"
 	"time"
 
 	"github.com/valyala/fasthttp"
 
-	"etcd/actors"
-	"etcd/apierror"
 	"etcd/httpfront"
 	"etcd/store"
 	"etcd/store/logtime"
 	"etcd/store/tree"
-	"etcd/watch"
 )
 
 // keyAnswer is the answer about one key, with the fields in the order of the API.
@@ -167,25 +163,4 @@ func (a *keyAnswer) expires(deadline, now logtime.Time) {
 	if deadline > now {
 		a.TTL = int64((deadline - now - 1) / logtime.Time(time.Second))
 	}
-}
-
-// eventRenderer makes the answers to watches.
-type eventRenderer struct{}
-
-// Render implements [httpfront.EventRenderer].
-func (eventRenderer) Render(m *actors.Machine, d watch.Delivery) httpfront.Answer {
-	return watchAnswer(d, m.LogTime)
-}
-
-// watchAnswer is the answer to a watch. now is called only for an event.
-func watchAnswer(d watch.Delivery, now func() logtime.Time) httpfront.Answer {
-	var cleared *watch.ClearedError
-	switch {
-	case d.Err == nil:
-		answer := eventAnswer(d.Event, now())
-		return &answer
-	case errors.As(d.Err, &cleared):
-		return httpfront.NewError(apierror.IndexCleared, cleared.Error())
-	}
-	return httpfront.NewError(apierror.WatcherCleared, d.Err.Error())
 }

@@ -12,7 +12,6 @@ import (
 	"etcd/store/logtime"
 	"etcd/store/storepb"
 	"etcd/store/tree"
-	"etcd/watch"
 )
 
 // maxTTL is the longest time to live, in seconds.
@@ -213,37 +212,4 @@ func keyDeleted(x *httpfront.Exchange, reply *actors.Proposed) httpfront.Answer 
 		return httpfront.NewError(apierror.KeyNotFound, x.Key)
 	}
 	return httpfront.NewError(apierror.NotFile, x.Key)
-}
-
-// watchKey waits for the first event with the given index or a later one; without an
-// index, which a POST must have, for the next.
-func (a *api) watchKey(x *httpfront.Exchange) httpfront.Answer {
-	f, bad := x.Form()
-	if bad != nil {
-		return bad
-	}
-	var index uint64
-	if value, given := f.Get("index"); given || x.Header().IsPost() {
-		var err error
-		if index, err = strconv.ParseUint(value, 10, 64); err != nil {
-			return httpfront.NewError(apierror.IndexNaN, "Watch From Index")
-		}
-	}
-	local, bad := a.wantsLocal(f)
-	if bad != nil {
-		return bad
-	}
-	// Where "next" begins has to be linearizable: on any machine, after all writes that were
-	// acknowledged before. And even for a local read, events that were acknowledged before the
-	// machine started are not new, although it may not have applied them yet.
-	w := watch.Watcher{Path: x.Key, Since: index, Recursive: true, Hidden: true}
-	if index > 0 || local && x.Machine().IsReady() {
-		return x.Watch(w, eventRenderer{})
-	}
-	return x.AfterSync(func(x *httpfront.Exchange, err error) httpfront.Answer {
-		if err != nil {
-			return httpfront.Unserved(err)
-		}
-		return x.Watch(w, eventRenderer{})
-	})
 }

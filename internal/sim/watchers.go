@@ -13,6 +13,9 @@ import (
 	"etcd/watch"
 )
 
+// beatEvery is how long after a reply a watcher asks for a sign of life.
+const beatEvery = 2 * time.Second
+
 // maxStall is how long a watcher may stall.
 const maxStall = 10 * time.Second
 
@@ -75,7 +78,7 @@ func (w *watcher) register(l *life) {
 		w.sim.after(time.Duration(w.rnd.Int64N(int64(20*time.Second))), func() { w.leave(l) })
 	}
 	w.id = l.session.call(l.machine.Hub, func(id uint64, replyTo *actor.PID) any {
-		return &actors.Watch{ReplyTo: replyTo, Subscriber: id, Watcher: watch.Watcher{
+		return &actors.Watch{ReplyTo: replyTo, Subscriber: id, Beat: w.stream, Watcher: watch.Watcher{
 			Path: w.path, Since: w.next, Recursive: w.recursive, Hidden: true, Stream: w.stream,
 		}}
 	}, 0, func(reply any) {
@@ -120,6 +123,10 @@ func (w *watcher) take(reply *actors.WatchReply) {
 			return
 		}
 	}
+	if len(reply.Deliveries) == 0 {
+		w.sim.count("watcher gets a sign of life")
+	}
+	w.resumable(reply.Index)
 	if len(reply.Deliveries) == watch.MaxReady {
 		w.sim.count("watcher gets a full ready list")
 	}
@@ -132,6 +139,11 @@ func (w *watcher) take(reply *actors.WatchReply) {
 	w.sim.after(pause, func() {
 		if !l.dead {
 			l.machine.System.Root.Send(l.machine.Hub, &actors.Written{Subscriber: reply.ID})
+		}
+	})
+	w.sim.after(pause+beatEvery, func() {
+		if !l.dead && w.life == l {
+			l.machine.System.Root.Send(l.machine.Hub, &actors.Beat{Subscriber: reply.ID})
 		}
 	})
 }
@@ -188,17 +200,28 @@ func (w *watcher) see(event *tree.Event) {
 	w.next = event.Index + 1
 }
 
-// behind reports whether there are events that w has not seen.
-func (w *watcher) behind() bool {
-	if w.next == 0 {
-		return false
-	}
-	for ; w.read < len(w.sim.oracle.events); w.read++ {
-		if e := w.sim.oracle.events[w.read]; w.wants(e) && e.Index >= w.next {
-			return true
+// resumable checks that w has seen all events up to an index, after which it goes on when it is
+// connected again.
+func (w *watcher) resumable(index uint64) {
+	if w.next > 0 {
+		if e := w.following(); e != nil && e.Index <= index {
+			w.sim.fail("a watcher of %s on %s is told that it has all up to %d, and has not seen %s", w.path, w.life, index, describe(e))
 		}
 	}
-	return false
+	w.next = max(w.next, index+1)
+}
+
+// behind reports whether there are events that w has not seen.
+func (w *watcher) behind() bool { return w.next > 0 && w.following() != nil }
+
+// following returns the next event that w has to see; nil: none has happened yet.
+func (w *watcher) following() *tree.Event {
+	for ; w.read < len(w.sim.oracle.events); w.read++ {
+		if e := w.sim.oracle.events[w.read]; w.wants(e) && e.Index >= w.next {
+			return e
+		}
+	}
+	return nil
 }
 
 // wants reports whether an event matches, by the API: at the path, below it if the watch is
