@@ -136,7 +136,8 @@ func (m *Machine) collectWatches(s sink) {
 	s.gauge("etcd_watch_subscribers", subscribers, float64(hub.Subscribers-hub.Behind-hub.CatchingUp), "state", "current")
 	s.gauge("etcd_watch_subscribers", subscribers, float64(hub.Behind), "state", "behind")
 	s.gauge("etcd_watch_subscribers", subscribers, float64(hub.CatchingUp), "state", "catching_up")
-	s.gauge("etcd_watch_lag_entries", "Entries by which the subscriber that was furthest behind lagged when it began to catch up.", float64(hub.Lag))
+	s.gauge("etcd_watch_lag_entries", "Entries by which the subscriber that was furthest behind lagged at the scrape before.", float64(m.metrics.watchLag.Load()))
+	m.System.Root.Send(m.Hub, reportLag{})
 	s.counter("etcd_watch_events_delivered_total", "Events that were delivered to watches.", m.metrics.eventsDelivered.Load())
 	s.counter("etcd_watch_lost_total", "Watches that were refused, or have ended, because the history no longer had their events.", m.metrics.watchesLost.Load())
 }

@@ -42,6 +42,9 @@ func (h *hubActor) Receive(ctx actor.Context) {
 		h.hub.CaughtUp(m)
 	case *handedOut:
 		h.idle = append(h.idle, m.writer)
+	case reportLag:
+		h.metrics.watchLag.Store(h.hub.Lag())
+		return
 	case closeWatches:
 		h.close(ctx)
 	default:

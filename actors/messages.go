@@ -271,6 +271,9 @@ type (
 	// *watch.CatchUp: hub -> catch-up, which sends it to itself until the scan is complete,
 	// and then back.
 
+	// reportLag: Machine -> hub, which publishes how far subscribers are behind.
+	reportLag struct{}
+
 	// closeWatches: Machine -> hub. Answers all watchers, present and future, with
 	// ErrClosing.
 	closeWatches struct{}

@@ -29,6 +29,7 @@ type metrics struct {
 	leaderChanges, proposalsFailed, readsFailed, slowApplies atomic.Uint64
 	watchRequests, eventsDelivered, watchesLost              atomic.Uint64
 	watchers                                                 atomic.Int64
+	watchLag                                                 atomic.Uint64 // in entries, as of the last scrape
 	logFull                                                  atomic.Bool
 	receiving                                                atomic.Bool // a snapshot of the leader
 

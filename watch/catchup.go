@@ -18,7 +18,6 @@ const (
 type CatchUp struct {
 	view      tree.History
 	at, end   uint64 // index of the next event to scan, and of the first one after the view
-	lag       uint64 // end - at when it began
 	subs      []*catchUpSub
 	running   int                         // subscribers that have not stopped yet
 	paths     paths[*catchUpWatch]        // all watches, if they are many
@@ -66,7 +65,7 @@ func (h *Hub) CatchUp() *CatchUp {
 			h.enqueue(s)
 			continue
 		}
-		s.state = catchingUp
+		h.become(s, catchingUp)
 		c.at = min(c.at, s.cursor)
 		c.subs = append(c.subs, &catchUpSub{catchUp: c, sub: s})
 		for w := s.watches; w != nil; w = w.next {
@@ -76,7 +75,7 @@ func (h *Hub) CatchUp() *CatchUp {
 	if len(c.subs) == 0 {
 		return nil
 	}
-	c.running, c.lag = len(c.subs), c.end-c.at
+	c.running = len(c.subs)
 	all := make([]catchUpWatch, 0, watches)
 	for _, r := range c.subs {
 		first := len(all)
@@ -211,14 +210,15 @@ func (h *Hub) handBack(s *subscriber, found []Delivery, cursor uint64, more bool
 		late = late || w.late
 	}
 	if !more && !late && !s.overflowed && len(found)+len(published) <= MaxReady {
-		s.state = current
+		h.become(s, current)
 		for _, d := range published {
 			h.offer(d.w, d.Event)
 		}
 		h.enqueue(s)
 		return
 	}
-	s.state, s.cursor, s.overflowed = behind, cursor, false
+	h.become(s, behind)
+	s.cursor, s.overflowed = cursor, false
 	if late {
 		h.rewindLate(s)
 	}

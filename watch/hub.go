@@ -14,6 +14,7 @@ type Hub struct {
 	subs    map[uint64]*subscriber
 	paths   paths[*watcher]
 	watches int
+	states  [3]int // how many subscribers are in each state
 
 	// done: their only watch has its last event, and they are forgotten but for that delivery.
 	// due: they have deliveries ready, and no writer has a batch of theirs. waiting: they have
@@ -56,6 +57,7 @@ func (h *Hub) Add(id uint64, token any, watch Watcher) error {
 	if s == nil {
 		s = &subscriber{id: id, token: token}
 		h.subs[id] = s
+		h.states[current]++
 	}
 	w := &watcher{Watcher: watch, from: cmp.Or(watch.Since, next)}
 	w.entry.value = w
@@ -76,7 +78,7 @@ func (h *Hub) rewind(s *subscriber, w *watcher, next uint64) {
 		return
 	case current:
 		s.dequeue()
-		s.fallBehind(next)
+		h.fallBehind(s, next)
 	}
 	for other := s.watches; other != nil; other = other.next {
 		if other != w { // the others got, or did not want, the events before the cursor
@@ -151,6 +153,7 @@ func (h *Hub) forget(s *subscriber) {
 	s.gone = true
 	s.dequeue()
 	delete(h.subs, s.id)
+	h.states[s.state]--
 }
 
 // Publish offers new events to the watches. history includes them, as its newest.
@@ -194,7 +197,7 @@ func (h *Hub) overflow(s *subscriber) {
 		return
 	}
 	s.dequeue()
-	s.fallBehind(h.next())
+	h.fallBehind(s, h.next())
 	h.enqueue(s)
 }
 
@@ -315,7 +318,7 @@ func (h *Hub) Replace(history tree.History, lost error) {
 			continue
 		case current:
 			s.dequeue()
-			s.fallBehind(next)
+			h.fallBehind(s, next)
 		}
 		h.endCleared(s, func(uint64) error { return lost })
 		h.enqueue(s)

@@ -4,19 +4,31 @@ package watch
 type Stats struct {
 	// Watches is how many there are.
 	Watches int
-	// Subscribers is how many have watches: Behind of them wait to catch up, CatchingUp are
-	// doing so, and all others are current.
+	// Subscribers is how many have watches: Behind of them wait to catch up, or are slow to take what
+	// they have missed; CatchingUp are being served from the history; all others are current.
 	Subscribers, Behind, CatchingUp int
-	// Lag is how many entries the subscriber that was furthest behind had to catch up with when
-	// the pass under way began; 0 if there is none.
-	Lag uint64
 }
 
 // Stats returns the present ones, in constant time.
 func (h *Hub) Stats() Stats {
-	s := Stats{Watches: h.watches, Subscribers: len(h.subs), Behind: h.waiting.len}
-	if h.catchUp != nil {
-		s.CatchingUp, s.Lag = len(h.catchUp.subs), h.catchUp.lag
+	return Stats{Watches: h.watches, Subscribers: len(h.subs), Behind: h.states[behind], CatchingUp: h.states[catchingUp]}
+}
+
+// Lag returns how many entries there are from the first event that any subscriber may have missed to
+// the newest one; 0 if all are current. It looks at all subscribers.
+func (h *Hub) Lag() (most uint64) {
+	next := h.next()
+	for _, s := range h.subs {
+		if s.state != current && s.cursor < next {
+			most = max(most, next-s.cursor)
+		}
 	}
-	return s
+	return most
+}
+
+// become changes the state of a subscriber.
+func (h *Hub) become(s *subscriber, state state) {
+	h.states[s.state]--
+	h.states[state]++
+	s.state = state
 }

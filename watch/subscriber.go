@@ -87,8 +87,9 @@ func (s *subscriber) hasOnly(w *watcher) bool {
 
 // fallBehind drops the ready list of s, which has to catch up from the first event on it, or
 // from next, the index of the first event that it has not been offered.
-func (s *subscriber) fallBehind(next uint64) {
-	s.state, s.cursor = behind, next
+func (h *Hub) fallBehind(s *subscriber, next uint64) {
+	h.become(s, behind)
+	s.cursor = next
 	if len(s.ready) > 0 {
 		s.cursor = s.ready[0].Event.Index
 	}
