@@ -278,6 +278,9 @@ func TestFollowFromTooLongAgo(t *testing.T) {
 	const message = `{"errorCode":401,"message":"The event in requested index is outdated and cleared",` + cause
 	fronttest.Check(t, c.Get("/v1/watch/a?stream=true&index=5"), 400, message+"}")
 	f := follow(c, "/v1/watch/a", "Accept: text/event-stream", "Last-Event-ID: 4")
+	if got := f.header.Get("X-Etcd-Index"); got != "1012" {
+		t.Errorf("X-Etcd-Index: %s", got)
+	}
 	if got, want := f.block(), "id: 1012\nretry: 1000\nevent: gone\ndata: "+message+`,"index":1012}`; got != want {
 		t.Errorf("got  %s\nwant %s", got, want)
 	}

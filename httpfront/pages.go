@@ -75,7 +75,8 @@ func newPagePolicy(cfg *Config) *pagePolicy {
 		headers := []header{
 			{fasthttp.HeaderAccessControlAllowOrigin, origin},
 			{fasthttp.HeaderAccessControlAllowMethods, "POST, GET, OPTIONS, PUT, DELETE"},
-			{fasthttp.HeaderAccessControlAllowHeaders, "accept, content-type"},
+			{fasthttp.HeaderAccessControlAllowHeaders, "accept, content-type, last-event-id"},
+			{fasthttp.HeaderAccessControlExposeHeaders, HeaderIndex},
 			varyOrigin,
 		}
 		if origin == "*" {

@@ -115,6 +115,7 @@ type Server struct {
 	deadAfter time.Duration // a client that takes nothing of its stream
 	pieces    sync.Pool     // *piece
 	shared    [sharedEvents]atomic.Pointer[sharedEvent]
+	large     atomic.Pointer[sharedEvent] // a chunk
 }
 
 // New returns the server of a port, with the given routes. It can serve before there is a
