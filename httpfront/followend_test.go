@@ -142,7 +142,7 @@ func testFollowInHTTP10(t *testing.T, serve server) {
 
 // A client that takes nothing of its stream is given up. One that reads slowly is not.
 func TestDeadFollower(t *testing.T) {
-	defer httpfront.UseStreamTimes(time.Minute, 400*time.Millisecond)()
+	defer httpfront.UseStreamTimes(time.Minute, time.Second)()
 	inAllModes(t, func(t *testing.T, serve server) {
 		s := serve(t, func(c *httpfront.Config) { c.MaxBody, c.MaxBodyMemory = 16<<20, 64<<20 })
 		writer, dead, slow := s.Dial(), s.Dial(), s.Dial()
@@ -159,7 +159,7 @@ func TestDeadFollower(t *testing.T) {
 		read := 0
 		for s.Machine.Watchers() > 1 {
 			<-tick.C
-			n, err := io.ReadFull(f.body, make([]byte, 16<<10))
+			n, err := io.ReadFull(f.body, make([]byte, 32<<10))
 			if read += n; err != nil {
 				t.Fatal(err)
 			}
