@@ -90,7 +90,9 @@ func (f *following) renderBatch(p *piece) {
 	empty := len(to)
 	if !f.begun {
 		f.begun = true
-		_ = f.conn.LimitSilence(f.conn.server.deadAfter) // without it a dead client is noticed later
+		// Of a client that only does not read flushAsTaken decides, so that this comes later. Without it
+		// one that has vanished is noticed much later.
+		_ = f.conn.LimitSilence(2 * f.conn.server.deadAfter)
 		if len(f.batch) == 0 || f.batch[0].Err == nil {
 			to = f.format.AppendStart(to, f.index)
 			f.news = true
