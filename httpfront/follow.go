@@ -45,6 +45,7 @@ func Lost(err error) bool { return !errors.Is(err, actors.ErrClosing) }
 
 // following is a stream in flight.
 type following struct {
+	parkedWatch
 	conn    *conn
 	id      uint64 // of the subscriber
 	format  StreamFormat
@@ -70,13 +71,13 @@ func (x *Exchange) Follow(w watch.Watcher, others []watch.Watcher, format Stream
 		conn: x.session.conn, id: x.session.expect(), format: format,
 		chunked: x.Header().IsHTTP11(),
 	}
-	return x.park(&parkedWatch{following: f}, &actors.Watch{Subscriber: f.id, Watcher: w, Others: others, Beat: true})
+	return x.park(&f.parkedWatch, f, &actors.Watch{Subscriber: f.id, Watcher: w, Others: others, Beat: true})
 }
 
 // tell writes what has come for a stream: the first piece as far as that does not block. It leaves
 // the rest to a goroutine.
 func (c *conn) tell() {
-	f := c.watch.following
+	f := c.stream
 	c.server.beats.remove(f)
 	c.mu.Lock()
 	reply, _ := c.reply.(*actors.WatchReply)
@@ -106,7 +107,7 @@ func (c *conn) tellRest(p *piece, all bool) {
 		if err != nil || !p.more {
 			break
 		}
-		c.watch.following.render(p)
+		c.stream.render(p)
 		all, err = c.TryWrite(p.data)
 	}
 	c.server.putPiece(p)
@@ -138,13 +139,13 @@ func (c *conn) flushAsTaken() error {
 
 // told goes on after a batch was written, or could not be.
 func (c *conn) told(err error) {
-	f := c.watch.following
+	f := c.stream
 	if err != nil || f.over {
 		f.batch = nil
 		if f.goesOn { // for other watchers of the stream, which ends
 			c.session.abandon()
 		}
-		c.answered(err == nil && c.watch.keepAlive && !c.server.stopping.Load())
+		c.answered(err == nil && f.keepAlive && !c.server.stopping.Load())
 		return
 	}
 	c.mu.Lock()
@@ -166,10 +167,10 @@ func (c *conn) told(err error) {
 // take takes a batch that has come.
 func (f *following) take(reply *actors.WatchReply) {
 	f.batch, f.upTo, f.goesOn, f.news = reply.Deliveries, reply.Index, reply.More, false
-	switch from := f.conn.watch.from; {
+	switch {
 	case f.begun:
-	case from > 0:
-		f.index = from - 1
+	case f.from > 0:
+		f.index = f.from - 1
 	case len(f.batch) > 0 && f.batch[0].Event != nil:
 		f.index = f.batch[0].Event.Index - 1
 	default:

@@ -19,9 +19,9 @@ type pagePolicy struct {
 	peer           bool // this is the peer port
 	anyOrigin      bool // all pages may use this port
 	scheme         string
-	ownOrigin      string              // origin of the pages of this port, at its advertised address
-	allowed        map[string][]header // by origin, the headers that let its pages read an answer
-	defaultHeaders []header            // the headers of all other answers
+	ownOrigin      string             // origin of the pages of this port, at its advertised address
+	allowed        map[string]headers // by origin, the headers that let its pages read an answer
+	defaultHeaders headers            // the headers of all other answers
 
 	checkHost bool
 	hosts     map[string]bool // names of this machine
@@ -39,6 +39,10 @@ var (
 
 // header is a header of an answer.
 type header struct{ name, value string }
+
+// headers are those that go with an answer. There are few of them, and many that have the same; nil:
+// none.
+type headers *[]header
 
 // varyOrigin keeps a cache from giving one page the answer to another.
 var varyOrigin = header{fasthttp.HeaderVary, fasthttp.HeaderOrigin}
@@ -69,10 +73,10 @@ func newPagePolicy(cfg *Config) *pagePolicy {
 	}
 	p.foreignPage = HTTPError(http.StatusForbidden,
 		"pages of other origins may use this machine only if it is started with -cors and theirs, such as -cors http://example.com")
-	p.defaultHeaders = []header{varyOrigin}
-	p.allowed = make(map[string][]header)
+	p.defaultHeaders = &[]header{varyOrigin}
+	p.allowed = make(map[string]headers)
 	for _, origin := range cfg.CORS {
-		headers := []header{
+		headers := &[]header{
 			{fasthttp.HeaderAccessControlAllowOrigin, origin},
 			{fasthttp.HeaderAccessControlAllowMethods, "POST, GET, OPTIONS, PUT, DELETE"},
 			{fasthttp.HeaderAccessControlAllowHeaders, "accept, content-type, last-event-id"},
@@ -161,7 +165,7 @@ func isNavigation(h *fasthttp.RequestHeader) bool {
 }
 
 // headers returns those that go with every answer to a request.
-func (p *pagePolicy) headers(h *fasthttp.RequestHeader) []header {
+func (p *pagePolicy) headers(h *fasthttp.RequestHeader) headers {
 	if len(p.allowed) > 0 {
 		if headers, ok := p.allowed[string(h.PeekCanonical(headerOrigin))]; ok {
 			return headers
@@ -170,8 +174,11 @@ func (p *pagePolicy) headers(h *fasthttp.RequestHeader) []header {
 	return p.defaultHeaders
 }
 
-func setHeaders(resp *fasthttp.Response, headers []header) {
-	for _, h := range headers {
+func setHeaders(resp *fasthttp.Response, all headers) {
+	if all == nil {
+		return
+	}
+	for _, h := range *all {
 		resp.Header.Set(h.name, h.value)
 	}
 }

@@ -48,6 +48,7 @@ type parking struct {
 	readable bool // it has, while an answer was written
 	counted  bool // in Server.unserved
 	watch    *parkedWatch
+	stream   *following    // that watch, if it goes on after its first event
 	inFlight *direct       // while waiting
 	reply    actors.Answer // the event, or what a direct request has asked for; nil: it has not come
 	lost     bool          // what a direct request has asked for has not come in time
@@ -135,8 +136,8 @@ func (c *conn) end() error {
 	over := c.ended
 	c.ended = true
 	c.server.idles.remove(c)
-	if c.watch != nil && c.watch.following != nil {
-		c.server.beats.remove(c.watch.following)
+	if c.stream != nil {
+		c.server.beats.remove(c.stream)
 	}
 	c.uncount()
 	c.mu.Unlock()

@@ -41,13 +41,13 @@ func (f *following) render(p *piece) {
 			f.breakOff(p)
 		}
 	}()
-	if c.watch.tooMuch && f.begun {
+	if f.tooMuch && f.begun {
 		f.breakOff(p)
 		return
 	}
 	if !f.begun {
 		if refusal := f.refusal(); refusal != nil {
-			p.data = c.watch.render(refusal, c.watch.keepAlive && !c.server.stopping.Load())
+			p.data = f.parkedWatch.render(refusal, f.keepAlive && !c.server.stopping.Load())
 			p.more, f.over = false, true
 			return
 		}
@@ -58,9 +58,9 @@ func (f *following) render(p *piece) {
 // refusal returns the answer to a request whose stream cannot begin; nil: it can.
 func (f *following) refusal() Answer {
 	switch {
-	case f.conn.watch.tooMuch:
+	case f.tooMuch:
 		f.conn.Linger()
-		f.conn.watch.keepAlive = false
+		f.keepAlive = false
 		return tooMuchAhead()
 	case len(f.batch) > 0 && f.batch[0].Err != nil:
 		err := f.batch[0].Err
@@ -72,7 +72,7 @@ func (f *following) refusal() Answer {
 // breakOff ends the stream where it is, which its client can see.
 func (f *following) breakOff(p *piece) {
 	p.data, p.more = nil, false
-	f.conn.watch.keepAlive, f.over = false, true
+	f.keepAlive, f.over = false, true
 }
 
 // renderBatch renders a piece of the batch.
@@ -151,7 +151,7 @@ func (f *following) resumeAfter(err error) uint64 {
 func (f *following) appendHeader(to []byte) []byte {
 	resp := fasthttp.AcquireResponse()
 	defer fasthttp.ReleaseResponse(resp)
-	w := f.conn.watch
+	w := &f.parkedWatch
 	w.operation.count(http.StatusOK)
 	setHeaders(resp, w.headers)
 	h := &resp.Header

@@ -32,11 +32,10 @@ const HeaderIndex = "X-Etcd-Index"
 type parkedWatch struct {
 	renderer  EventRenderer
 	operation *operation
-	headers   []header // of the answer
+	headers   headers // of the answer
 	keepAlive bool
-	from      uint64     // the index from which events were asked for; 0: new ones
-	tooMuch   bool       // the client has sent too much behind it
-	following *following // nil: it ends with its first event
+	from      uint64 // the index from which events were asked for; 0: new ones
+	tooMuch   bool   // the client has sent too much behind it
 }
 
 // Watch registers a watcher, hijacks the connection from fasthttp and parks it until the
@@ -44,21 +43,22 @@ type parkedWatch struct {
 // is answered with a 204. The handler returns what Watch returns.
 func (x *Exchange) Watch(w watch.Watcher, renderer EventRenderer, timeout time.Duration) Answer {
 	id := x.session.expect()
-	answer := x.park(&parkedWatch{renderer: renderer}, &actors.Watch{Subscriber: id, Watcher: w})
+	answer := x.park(&parkedWatch{renderer: renderer}, nil, &actors.Watch{Subscriber: id, Watcher: w})
 	if timeout > 0 { // the hub must not hear of that first
 		x.session.giveUpAfter(id, timeout)
 	}
 	return answer
 }
 
-// park sends a watch to the hub, and parks the connection for it.
-func (x *Exchange) park(parked *parkedWatch, message *actors.Watch) Answer {
+// park sends a watch to the hub, and parks the connection for it. stream is nil if the watch ends with
+// its first event.
+func (x *Exchange) park(parked *parkedWatch, stream *following, message *actors.Watch) Answer {
 	s, ctx, c := x.session, x.ctx, x.session.conn
 	x.parked = true
 	parked.operation, parked.from = x.operation, message.Watcher.Since
 	parked.headers = s.server.pages.headers(&ctx.Request.Header)
 	parked.keepAlive = !wantsClose(&ctx.Request.Header) && ctx.Request.Header.IsHTTP11()
-	c.beginWatch(parked)
+	c.beginWatch(parked, stream)
 	message.ReplyTo = s.pid
 	s.server.root.Send(s.server.machine.Hub, message)
 	if x.direct != nil {
@@ -77,10 +77,10 @@ func (x *Exchange) park(parked *parkedWatch, message *actors.Watch) Answer {
 
 // beginWatch prepares for the event, which may come before the connection is parked. It is
 // counted from now on, so that a stop never sees the connection uncounted.
-func (c *conn) beginWatch(w *parkedWatch) {
+func (c *conn) beginWatch(w *parkedWatch, stream *following) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.watch, c.reply = w, nil
+	c.watch, c.stream, c.reply = w, stream, nil
 	c.count()
 }
 
@@ -119,7 +119,7 @@ func (c *conn) deliver(reply actors.Answer) {
 // answer writes the answer to the watch as far as that does not block, and leaves the rest to
 // a goroutine.
 func (c *conn) answer() {
-	if c.watch.following != nil {
+	if c.stream != nil {
 		c.tell()
 		return
 	}
@@ -139,7 +139,7 @@ func (c *conn) answer() {
 func (c *conn) answered(keepAlive bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.watch, c.reply = nil, nil
+	c.watch, c.stream, c.reply = nil, nil, nil
 	switch {
 	case !keepAlive:
 		c.endSoon()
@@ -188,7 +188,7 @@ func setIndex(h *fasthttp.ResponseHeader, index uint64) {
 type rendered struct {
 	event     *tree.Event
 	renderer  EventRenderer
-	headers   *header
+	headers   headers
 	keepAlive bool
 	at        time.Time
 	data      []byte
@@ -204,13 +204,13 @@ func (s *Server) renderEvent(w *parkedWatch, d watch.Delivery, keepAlive bool) [
 		return w.render(w.renderer.Render(s.machine, d), keepAlive)
 	}
 	last, now := s.rendered.Load(), time.Now()
-	if last != nil && last.event == d.Event && last.renderer == w.renderer && last.headers == &w.headers[0] &&
+	if last != nil && last.event == d.Event && last.renderer == w.renderer && last.headers == w.headers &&
 		last.keepAlive == keepAlive && now.Sub(last.at) < renderedFor {
 		w.operation.count(http.StatusOK)
 		return last.data
 	}
 	data := w.render(w.renderer.Render(s.machine, d), keepAlive)
-	s.rendered.Store(&rendered{event: d.Event, renderer: w.renderer, headers: &w.headers[0], keepAlive: keepAlive, at: now, data: data})
+	s.rendered.Store(&rendered{event: d.Event, renderer: w.renderer, headers: w.headers, keepAlive: keepAlive, at: now, data: data})
 	return data
 }
 
