@@ -40,7 +40,7 @@ type metrics struct {
 
 func newMetrics() *metrics {
 	return &metrics{
-		disk: diskWrites{base: time.Now(), times: prometheus.NewHistogram(prometheus.HistogramOpts{
+		disk: diskWrites{times: prometheus.NewHistogram(prometheus.HistogramOpts{
 			Name: "etcd_disk_wal_fsync_duration_seconds", Help: "How long it takes to write a batch to the log and fdatasync it.",
 			Buckets: prometheus.ExponentialBuckets(0.0005, 2, 15),
 		})},
@@ -116,22 +116,21 @@ func (m *metrics) snapshotSaved(took time.Duration, bytes int64) {
 
 // diskWrites counts writes to the log.
 type diskWrites struct {
-	base     time.Time
 	times    prometheus.Histogram
-	began    atomic.Int64 // when the write under way did, since base; 0: there is none
+	began    atomic.Int64 // when the write under way did, since epoch; 0: there is none
 	bytes    atomic.Uint64
 	segments atomic.Int64
 }
 
 func (d *diskWrites) begin() (began time.Duration) {
-	began = time.Since(d.base)
+	began = time.Since(epoch)
 	d.began.Store(int64(began))
 	return began
 }
 
 func (d *diskWrites) end(began time.Duration, log *wal.Log) {
 	d.began.Store(0)
-	d.times.Observe((time.Since(d.base) - began).Seconds())
+	d.times.Observe((time.Since(epoch) - began).Seconds())
 	d.bytes.Store(log.Written())
 	d.segments.Store(int64(log.Segments()))
 }
@@ -142,7 +141,7 @@ func (d *diskWrites) waiting() time.Duration {
 	if began == 0 {
 		return 0
 	}
-	return time.Since(d.base) - time.Duration(began)
+	return time.Since(epoch) - time.Duration(began)
 }
 
 // DiskWait returns how long the write to the log that is under way has taken so far; 0 if there is

@@ -159,7 +159,7 @@ func (d *direct) parse() (ok bool) {
 	if err != nil {
 		return false
 	}
-	d.x = Exchange{ctx: &d.ctx, server: s, direct: d, Path: path, Slash: slash, query: untilRelease(query)}
+	d.x.ctx, d.x.server, d.x.direct, d.x.Path, d.x.Slash, d.x.query = &d.ctx, s, d, path, slash, untilRelease(query)
 	route := s.findRoute(&d.x)
 	if route == nil || !route.Direct {
 		return false
