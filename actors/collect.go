@@ -94,7 +94,7 @@ func (m *Machine) collectKinds(s sink) {
 	for _, k := range kinds {
 		depth := k.Depth()
 		s.gauge("etcd_actor_mailbox_depth", "Messages that wait in the mailboxes of a kind of actor.", float64(depth), "kind", k.Name)
-		s.gauge("etcd_actor_mailbox_peak", "The highest depth of the last one to two minutes.", float64(k.peak.read(now, depth)), "kind", k.Name)
+		s.gauge("etcd_actor_mailbox_peak", "The highest depth of the last one to two minutes, and since the last scrape.", float64(k.peak.read(now, depth)), "kind", k.Name)
 		s.counter("etcd_actor_messages_received_total", "Messages that were handled.", uint64(k.Received()), "kind", k.Name)
 		s.gauge("etcd_actor_running", "Actors that run.", float64(k.Running()), "kind", k.Name)
 		s.counter("etcd_actor_started_total", "Actors that have started.", k.started.Load(), "kind", k.Name)
@@ -137,7 +137,9 @@ func (m *Machine) collectWatches(s sink) {
 	s.gauge("etcd_watch_subscribers", subscribers, float64(hub.Behind), "state", "behind")
 	s.gauge("etcd_watch_subscribers", subscribers, float64(hub.CatchingUp), "state", "catching_up")
 	s.gauge("etcd_watch_lag_entries", "Entries by which the subscriber that was furthest behind lagged at the scrape before.", float64(m.metrics.watchLag.Load()))
-	m.System.Root.Send(m.Hub, reportLag{})
+	if m.metrics.lagAsked.CompareAndSwap(false, true) {
+		m.System.Root.Send(m.Hub, reportLag{})
+	}
 	s.counter("etcd_watch_events_delivered_total", "Events that were delivered to watches.", m.metrics.eventsDelivered.Load())
 	s.counter("etcd_watch_lost_total", "Watches that were refused, or have ended, because the history no longer had their events.", m.metrics.watchesLost.Load())
 }

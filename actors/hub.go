@@ -44,6 +44,7 @@ func (h *hubActor) Receive(ctx actor.Context) {
 		h.idle = append(h.idle, m.writer)
 	case reportLag:
 		h.metrics.watchLag.Store(h.hub.Lag())
+		h.metrics.lagAsked.Store(false)
 		return
 	case closeWatches:
 		h.close(ctx)
@@ -66,7 +67,7 @@ func (h *hubActor) add(ctx actor.Context, m *Watch) {
 	}
 	switch {
 	case err != nil:
-		h.metrics.watchesLost.Add(1)
+		h.metrics.watchesLost.Add(uint64(1 + len(m.Others)))
 		h.hub.Remove(m.Subscriber)
 		failed := m.failed(err)
 		failed.Index = h.hub.Index()

@@ -145,6 +145,7 @@ func Start(cfg Config, disk *Disk) (*Machine, error) {
 	m := &Machine{System: newSystem(cfg.Log), ClusterID: disk.Identity.ClusterID, host: cfg.Host, disk: disk, time: &logTime{clock: cfg.Clock}, local: local, metrics: newMetrics()}
 	reach := disk.Reach()
 	m.durable.Store(&reach)
+	m.metrics.disk.segments.Store(int64(disk.log.Segments()))
 	m.book.Store(disk.book)
 	m.stopping, m.cancel = context.WithCancel(context.Background())
 	all := &pids{}

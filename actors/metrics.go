@@ -30,6 +30,7 @@ type metrics struct {
 	watchRequests, eventsDelivered, watchesLost              atomic.Uint64
 	watchers                                                 atomic.Int64
 	watchLag                                                 atomic.Uint64 // in entries, as of the last scrape
+	lagAsked                                                 atomic.Bool   // the hub is going to tell it
 	logFull                                                  atomic.Bool
 	receiving                                                atomic.Bool // a snapshot of the leader
 
@@ -97,14 +98,17 @@ func (m *metrics) countFailure(token any) {
 }
 
 func (m *metrics) countDeliveries(deliveries []watch.Delivery) {
-	m.eventsDelivered.Add(uint64(len(deliveries)))
+	events := 0
 	for i := range deliveries {
-		if err := deliveries[i].Err; err != nil {
-			m.eventsDelivered.Add(^uint64(0))
-			if errors.Is(err, ErrHistoryLost) || errors.As(err, new(*watch.ClearedError)) {
-				m.watchesLost.Add(1)
-			}
+		switch err := deliveries[i].Err; {
+		case err == nil:
+			events++
+		case errors.Is(err, ErrHistoryLost) || errors.As(err, new(*watch.ClearedError)):
+			m.watchesLost.Add(1)
 		}
+	}
+	if events > 0 {
+		m.eventsDelivered.Add(uint64(events))
 	}
 }
 

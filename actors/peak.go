@@ -10,7 +10,7 @@ import (
 // metrics are scraped, as a rule, so that no scrape misses one, whoever else scrapes.
 const peakWindow = time.Minute
 
-// peak is the highest value of the last one or two peakWindows.
+// peak is the highest value of the last one or two peakWindows, and since it was last read.
 type peak struct {
 	highest atomic.Int64 // in the current window
 
@@ -33,11 +33,7 @@ func (p *peak) note(value int64) {
 func (p *peak) read(now time.Time, present int64) int64 {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	switch since := now.Sub(p.began); {
-	case since >= 2*peakWindow:
-		p.highest.Store(present) // nobody has read it in the window before
-		p.previous, p.began = 0, now
-	case since >= peakWindow:
+	if now.Sub(p.began) >= peakWindow {
 		p.previous, p.began = p.highest.Swap(present), now
 	}
 	return max(p.previous, p.highest.Load(), present)

@@ -25,6 +25,7 @@ func TestPeak(t *testing.T) {
 	read(119*time.Second, 0, 7)
 	read(120*time.Second, 0, 4) // the 7 is two windows old
 	p.note(9)
-	read(300*time.Second, 5, 5) // nobody has read it for long: the 9 may be as old as that
-	read(301*time.Second, 6, 6)
+	read(300*time.Second, 5, 9) // nobody has read it since
+	read(301*time.Second, 6, 9)
+	read(360*time.Second, 1, 5)
 }

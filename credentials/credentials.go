@@ -194,15 +194,24 @@ type Expiry struct {
 	NotAfter time.Time
 }
 
-// Expiries returns when the certificate, and the first one of the CA file, expire.
+// Expiries returns for each file of certificates when the first one in it expires. What has expired
+// of a bundle of CAs is of no use to anybody, and does not count.
 func (c *Credentials) Expiries() []Expiry {
 	now := c.current(false)
-	all := []Expiry{{c.cfg.Cert, now.cert.Leaf.NotAfter}}
-	if len(now.cas) > 0 {
-		first := slices.MinFunc(now.cas, func(a, b *x509.Certificate) int { return a.NotAfter.Compare(b.NotAfter) })
-		all = append(all, Expiry{c.cfg.CA, first.NotAfter})
+	own := Expiry{c.cfg.Cert, firstExpiry(now.chain)}
+	valid := slices.DeleteFunc(slices.Clone(now.cas), func(ca *x509.Certificate) bool { return ca.NotAfter.Before(c.cfg.Now()) })
+	switch {
+	case len(valid) == 0:
+	case c.cfg.CA == c.cfg.Cert:
+		own.NotAfter = firstExpiry(append(valid, now.chain...))
+	default:
+		return []Expiry{own, {c.cfg.CA, firstExpiry(valid)}}
 	}
-	return all
+	return []Expiry{own}
+}
+
+func firstExpiry(certs []*x509.Certificate) time.Time {
+	return slices.MinFunc(certs, func(a, b *x509.Certificate) int { return a.NotAfter.Compare(b.NotAfter) }).NotAfter
 }
 
 // Check reloads the files, changed or not, and logs once a day what expires soon. Call it

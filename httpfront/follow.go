@@ -59,8 +59,22 @@ type following struct {
 	upTo   uint64 // the index of that
 	goesOn bool   // the hub has more
 
+	ended      bool // it no longer counts
 	lastWrite  time.Time
 	prev, next *following // in beats
+}
+
+// endStream ends the stream of a connection, if it has one. The caller holds mu.
+func (c *conn) endStream() {
+	f := c.stream
+	if f == nil || f.ended {
+		return
+	}
+	f.ended = true
+	c.server.beats.remove(f)
+	if c.server.streams.Add(-1) == 0 {
+		c.server.dropShared()
+	}
 }
 
 // Follow registers a watcher and others that begin at the same moment, takes the connection out of
@@ -71,6 +85,7 @@ func (x *Exchange) Follow(w watch.Watcher, others []watch.Watcher, format Stream
 		conn: x.session.conn, id: x.session.expect(), format: format,
 		chunked: x.Header().IsHTTP11(),
 	}
+	x.server.streams.Add(1)
 	return x.park(&f.parkedWatch, f, &actors.Watch{Subscriber: f.id, Watcher: w, Others: others, Beat: true})
 }
 
@@ -87,9 +102,14 @@ func (c *conn) tell() {
 		f.take(reply)
 	}
 	p := c.server.pieces.Get().(*piece)
+	if len(f.batch) > 0 && f.batch[0].Event != nil && isLarge(f.batch[0].Event) {
+		p.more = true
+		go c.tellRest(p, true) // whoever has brought the batch has others to serve
+		return
+	}
 	f.render(p)
-	all, err := c.TryWrite(p.data)
-	if err == nil && (!all || p.more) {
+	all, err := c.writePart(p)
+	if err == nil && (!all || len(p.data) > 0 || p.more) {
 		go c.tellRest(p, all)
 		return
 	}
@@ -104,14 +124,31 @@ func (c *conn) tellRest(p *piece, all bool) {
 		if !all {
 			err = c.flushAsTaken()
 		}
-		if err != nil || !p.more {
+		if err != nil || len(p.data) == 0 && !p.more {
 			break
 		}
-		c.stream.render(p)
-		all, err = c.TryWrite(p.data)
+		if len(p.data) == 0 {
+			c.stream.render(p)
+		}
+		if all, err = c.writePart(p); err != nil {
+			break
+		}
 	}
 	c.server.putPiece(p)
 	c.told(err)
+}
+
+// maxEncrypted bounds what is encrypted for one client before it has taken it, in bytes.
+const maxEncrypted = 64 << 10
+
+// writePart writes the next part of a piece as far as that does not block.
+func (c *conn) writePart(p *piece) (all bool, err error) {
+	part := p.data
+	if c.server.cfg.TLS != nil {
+		part = part[:min(len(part), maxEncrypted)]
+	}
+	p.data = p.data[len(part):]
+	return c.TryWrite(part)
 }
 
 // flushAsTaken writes the rest of what TryWrite was given, as long as the client takes any of it.

@@ -271,7 +271,7 @@ func TestFollowFromTooLongAgo(t *testing.T) {
 	}
 	const cause = `"cause":"the requested history has been cleared [13/5]"`
 	const message = `{"errorCode":401,"message":"The event in requested index is outdated and cleared",` + cause
-	fronttest.Check(t, c.Get("/v1/watch/a?stream=true&index=5"), 400, message+"}")
+	fronttest.Check(t, c.Get("/v1/watch/a?stream=true&index=5"), 400, message+`,"index":1012}`)
 	f := follow(c, "/v1/watch/a", "Accept: text/event-stream", "Last-Event-ID: 4")
 	if got := f.header.Get("X-Etcd-Index"); got != "1012" {
 		t.Errorf("X-Etcd-Index: %s", got)

@@ -31,7 +31,7 @@ const (
 	serving   phase = iota // fasthttp reads requests and answers them
 	handling               // a part of the handler of a direct request runs, or its answer is being written
 	waiting                // a direct request waits for what it has asked for
-	watching               // parked until the event of its watch
+	watching               // parked until the event, or the next events of its stream
 	answering              // somebody writes that
 	idle                   // parked until the next request
 )
@@ -50,7 +50,7 @@ type parking struct {
 	watch    *parkedWatch
 	stream   *following    // that watch, if it goes on after its first event
 	inFlight *direct       // while waiting
-	reply    actors.Answer // the event, or what a direct request has asked for; nil: it has not come
+	reply    actors.Answer // the events, or what a direct request has asked for; nil: it has not come
 	lost     bool          // what a direct request has asked for has not come in time
 
 	idleSince          time.Time
@@ -136,9 +136,7 @@ func (c *conn) end() error {
 	over := c.ended
 	c.ended = true
 	c.server.idles.remove(c)
-	if c.stream != nil {
-		c.server.beats.remove(c.stream)
-	}
+	c.endStream()
 	c.uncount()
 	c.mu.Unlock()
 	if over {

@@ -47,7 +47,7 @@ func (f *following) render(p *piece) {
 	}
 	if !f.begun {
 		if refusal := f.refusal(); refusal != nil {
-			p.data = f.parkedWatch.render(refusal, f.keepAlive && !c.server.stopping.Load())
+			p.data = f.respond(refusal, f.keepAlive && !c.server.stopping.Load())
 			p.more, f.over = false, true
 			return
 		}
@@ -87,7 +87,7 @@ func (f *following) renderBatch(p *piece) {
 	}
 	before := len(to)
 	to = append(to, make([]byte, sizeRoom)...)
-	empty := len(to)
+	first := !f.begun // its header comes first
 	if !f.begun {
 		f.begun = true
 		// Of a client that only does not read flushAsTaken decides, so that this comes later. Without it
@@ -98,15 +98,14 @@ func (f *following) renderBatch(p *piece) {
 			f.news = true
 		}
 	}
-events:
 	for len(f.batch) > 0 && len(to) < pieceBytes {
 		d := f.batch[0]
 		if f.chunked && d.Event != nil && isLarge(d.Event) && d.Event.Index > f.index {
-			if len(to) == empty {
+			if !first && len(to) == sizeRoom {
 				f.renderLarge(p, d.Event, now)
 				return
 			}
-			break events
+			break
 		}
 		f.batch = f.batch[1:]
 		switch {

@@ -116,6 +116,7 @@ type Server struct {
 	pieces    sync.Pool     // *piece
 	shared    [sharedEvents]atomic.Pointer[sharedEvent]
 	large     atomic.Pointer[sharedEvent] // a chunk
+	streams   atomic.Int64                // those that share them
 }
 
 // New returns the server of a port, with the given routes. It can serve before there is a

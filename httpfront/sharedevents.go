@@ -59,3 +59,11 @@ func (s *Server) largeChunk(format StreamFormat, e *tree.Event, now time.Time) [
 	s.large.Store(&sharedEvent{event: e, format: format, at: now, data: data})
 	return data
 }
+
+// dropShared drops what was rendered for streams that have ended.
+func (s *Server) dropShared() {
+	for i := range s.shared {
+		s.shared[i].Store(nil)
+	}
+	s.large.Store(nil)
+}

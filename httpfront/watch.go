@@ -139,6 +139,7 @@ func (c *conn) answer() {
 func (c *conn) answered(keepAlive bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	c.endStream()
 	c.watch, c.stream, c.reply = nil, nil, nil
 	switch {
 	case !keepAlive:
@@ -161,12 +162,12 @@ func (c *conn) renderAnswer() (data []byte, keepAlive bool) {
 	w := c.watch
 	if w.tooMuch {
 		c.Linger()
-		return w.render(tooMuchAhead(), false), false
+		return w.respond(tooMuchAhead(), false), false
 	}
 	keepAlive = w.keepAlive && !c.server.stopping.Load()
 	reply := c.reply.(*actors.WatchReply)
 	if len(reply.Deliveries) == 0 {
-		return w.render(quiet{max(reply.Index+1, w.from) - 1}, keepAlive), keepAlive
+		return w.respond(quiet{max(reply.Index+1, w.from) - 1}, keepAlive), keepAlive
 	}
 	return c.server.renderEvent(w, reply.Deliveries[0], keepAlive), keepAlive
 }
@@ -201,7 +202,7 @@ const renderedFor = 100 * time.Millisecond
 // watch.
 func (s *Server) renderEvent(w *parkedWatch, d watch.Delivery, keepAlive bool) []byte {
 	if d.Event == nil {
-		return w.render(w.renderer.Render(s.machine, d), keepAlive)
+		return w.respond(w.renderer.Render(s.machine, d), keepAlive)
 	}
 	last, now := s.rendered.Load(), time.Now()
 	if last != nil && last.event == d.Event && last.renderer == w.renderer && last.headers == w.headers &&
@@ -209,13 +210,13 @@ func (s *Server) renderEvent(w *parkedWatch, d watch.Delivery, keepAlive bool) [
 		w.operation.count(http.StatusOK)
 		return last.data
 	}
-	data := w.render(w.renderer.Render(s.machine, d), keepAlive)
+	data := w.respond(w.renderer.Render(s.machine, d), keepAlive)
 	s.rendered.Store(&rendered{event: d.Event, renderer: w.renderer, headers: w.headers, keepAlive: keepAlive, at: now, data: data})
 	return data
 }
 
-// render returns an answer as it is sent, and counts it.
-func (w *parkedWatch) render(a Answer, keepAlive bool) []byte {
+// respond returns an answer as it is sent, and counts it.
+func (w *parkedWatch) respond(a Answer, keepAlive bool) []byte {
 	resp := fasthttp.AcquireResponse()
 	defer fasthttp.ReleaseResponse(resp)
 	setHeaders(resp, w.headers)

@@ -86,6 +86,7 @@ func (f *fronts) stopClients(ctx context.Context, log *slog.Logger) {
 	}
 }
 
+// stopPeers stops what is not for clients: they are gone by then.
 func (f *fronts) stopPeers(ctx context.Context, log *slog.Logger) {
 	if err := f.peers.Shutdown(ctx); err != nil {
 		log.Warn("some peer connections were cut off", "error", err)
@@ -98,7 +99,7 @@ func (f *fronts) stopPeers(ctx context.Context, log *slog.Logger) {
 	}
 }
 
-// stop stops both servers while there is no machine yet.
+// stop stops all servers while there is no machine yet.
 func (f *fronts) stop(log *slog.Logger) {
 	ctx, cancel := context.WithTimeout(context.Background(), stopTimeout)
 	defer cancel()

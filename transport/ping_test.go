@@ -1,17 +1,20 @@
 package transport
 
 import (
+	"bufio"
 	"encoding/binary"
+	"net"
+	"net/http"
 	"testing"
 	"time"
 )
 
 func TestRoundTrips(t *testing.T) {
 	m := startMachine(t, machineConfig{Config: testConfig(bob)})
-	d := connect(t, testConfig(alice), m.addr, Control, 1<<20)
 	began := time.Now()
+	d := connect(t, testConfig(alice), m.addr, Control, 1<<20)
 	for range 3 {
-		if took := receive(t, d.trips, "a round trip"); took <= 0 || took > time.Since(began)+time.Minute {
+		if took := receive(t, d.trips, "a round trip"); took <= 0 || took > time.Since(began) {
 			t.Errorf("a round trip took %s", took)
 		}
 	}
@@ -45,5 +48,31 @@ func TestForgedPongs(t *testing.T) {
 	}
 	if _, ok := p.answered(seven); ok {
 		t.Error("it counts twice")
+	}
+}
+
+// A machine of a version that does not measure round trips gets pongs that it can read.
+func TestPingsWithoutTime(t *testing.T) {
+	m := startMachine(t, machineConfig{Config: testConfig(bob)})
+	conn, err := net.Dial("tcp", m.addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	if err := conn.SetDeadline(time.Now().Add(patience)); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := conn.Write(requestOf(http.MethodGet, StreamPath, Control, nil)); err != nil {
+		t.Fatal(err)
+	}
+	in := bufio.NewReader(conn)
+	if resp, err := http.ReadResponse(in, nil); err != nil || resp.StatusCode != http.StatusSwitchingProtocols {
+		t.Fatalf("%+v, %v", resp, err)
+	}
+	if _, err := conn.Write(AppendFrame(nil, Frame{Kind: kindPing})); err != nil {
+		t.Fatal(err)
+	}
+	if f, err := ReadFrame(in, 0); err != nil || f.Kind != kindPong {
+		t.Fatalf("%+v, %v; want a pong without a payload", f, err)
 	}
 }

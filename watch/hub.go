@@ -103,9 +103,9 @@ func (h *Hub) enqueue(s *subscriber) {
 }
 
 // Beat asks for a sign of life: a batch of the subscriber, without deliveries if there are none, as
-// soon as it has caught up. A batch that a writer has is one.
+// soon as it has caught up and a batch that a writer has is written.
 func (h *Hub) Beat(id uint64) {
-	if s := h.subs[id]; s != nil && !s.writing {
+	if s := h.subs[id]; s != nil {
 		s.beat = true
 		h.enqueue(s)
 	}

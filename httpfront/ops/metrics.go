@@ -10,11 +10,21 @@ import (
 	"etcd/httpfront"
 )
 
-// metrics answers a scrape, in Prometheus' text format.
+// maxScrapes bounds the scrapes at a time.
+const maxScrapes = 4
+
+// metrics answers a scrape, in Prometheus' text format. A metric that is broken must not hide the
+// others.
 func (o *ops) metrics(*httpfront.Exchange) httpfront.Answer {
+	select {
+	case o.scrapes <- struct{}{}:
+		defer func() { <-o.scrapes }()
+	default:
+		return httpfront.RetryLater{Error: httpfront.HTTPError(http.StatusServiceUnavailable, "too many scrapes at a time")}
+	}
 	families, err := o.cfg.Metrics.Gather()
 	if err != nil {
-		return httpfront.HTTPError(http.StatusInternalServerError, "the metrics cannot be gathered: "+err.Error())
+		o.cfg.Log.Error("some metrics cannot be gathered; please report this message", "error", err)
 	}
 	return scraped(families)
 }

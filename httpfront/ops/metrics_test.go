@@ -87,15 +87,56 @@ func TestMetrics(t *testing.T) {
 	}
 }
 
+// brokenGatherer has one metric, and one that is broken.
 type brokenGatherer struct{}
 
-func (brokenGatherer) Gather() ([]*dto.MetricFamily, error) { return nil, errors.New("broken") }
+func (brokenGatherer) Gather() ([]*dto.MetricFamily, error) {
+	return []*dto.MetricFamily{{
+		Name: new("good"), Type: dto.MetricType_GAUGE.Enum(), Metric: []*dto.Metric{{Gauge: &dto.Gauge{Value: new(1.0)}}},
+	}}, errors.New("broken")
+}
 
-func TestMetricsThatCannotBeGathered(t *testing.T) {
+func TestBrokenMetrics(t *testing.T) {
 	cfg := testConfig(fronttest.NewClock())
-	cfg.Metrics = brokenGatherer{}
+	var log fronttest.LogBuffer
+	cfg.Metrics, cfg.Log = brokenGatherer{}, log.Logger()
 	s := fronttest.ServeWithout(t, fronttest.Loopback(t), fronttest.Config(), Routes(cfg))
-	fronttest.Check(t, s.Dial().Get("/metrics"), 500, `{"errorCode":500,"message":"Internal Server Error","cause":"the metrics cannot be gathered: broken"}`)
+	if r := s.Dial().Get("/metrics"); r.Status != 200 || r.Body != "# TYPE good gauge\ngood 1\n" {
+		t.Errorf("%d %q", r.Status, r.Body)
+	}
+	if said := log.Take(); !strings.Contains(said, "some metrics cannot be gathered") || !strings.Contains(said, "broken") {
+		t.Errorf("logged %q", said)
+	}
+}
+
+// slowGatherer waits until it may go on.
+type slowGatherer struct{ entered, leave chan struct{} }
+
+func (g slowGatherer) Gather() ([]*dto.MetricFamily, error) {
+	g.entered <- struct{}{}
+	<-g.leave
+	return nil, nil
+}
+
+func TestTooManyScrapes(t *testing.T) {
+	cfg := testConfig(fronttest.NewClock())
+	g := slowGatherer{make(chan struct{}), make(chan struct{})}
+	cfg.Metrics = g
+	s := fronttest.ServeWithout(t, fronttest.Loopback(t), fronttest.Config(), Routes(cfg))
+	var scrapers []*fronttest.Client
+	for range maxScrapes {
+		c := s.Dial()
+		c.Send("%s", fronttest.RawRequest("GET", "/metrics", ""))
+		<-g.entered
+		scrapers = append(scrapers, c)
+	}
+	fronttest.Check(t, s.Dial().Get("/metrics"), 503, `{"errorCode":503,"message":"Service Unavailable","cause":"too many scrapes at a time"}`)
+	close(g.leave)
+	for _, c := range scrapers {
+		if r := c.Reply("GET"); r.Status != 200 {
+			t.Errorf("%d %s", r.Status, r.Body)
+		}
+	}
 }
 
 func TestAdmin(t *testing.T) {

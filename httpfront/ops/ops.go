@@ -22,7 +22,7 @@ type Config struct {
 	LostLogLines func() uint64
 	// Metrics are what /metrics serves.
 	Metrics prometheus.Gatherer
-	// Log and LogLevel are the log of the process and its level, for Admin.
+	// Log and LogLevel are the log of the process and its level.
 	Log      *slog.Logger
 	LogLevel *slog.LevelVar
 	// Pprof has Admin serve profiles.
@@ -32,9 +32,12 @@ type Config struct {
 type ops struct {
 	cfg     Config
 	started logtime.Time
+	scrapes chan struct{} // a semaphore
 }
 
-func newOps(cfg Config) *ops { return &ops{cfg: cfg, started: cfg.Clock()} }
+func newOps(cfg Config) *ops {
+	return &ops{cfg: cfg, started: cfg.Clock(), scrapes: make(chan struct{}, maxScrapes)}
+}
 
 // Routes returns the routes of the client port.
 func Routes(cfg Config) []httpfront.Route {

@@ -9,6 +9,7 @@ import (
 
 	"github.com/valyala/fasthttp"
 
+	"etcd/actors"
 	"etcd/httpfront"
 	"etcd/raftnode"
 )
@@ -23,10 +24,11 @@ const (
 	deadDiskWait = 30 * time.Second
 )
 
-// check is one of a probe. Its error says what is wrong, and what to do.
+// check is one of a probe. Its error says what is wrong, and what to do. m is nil if there is no
+// machine yet.
 type check struct {
 	name string
-	run  func(x *httpfront.Exchange) error
+	run  func(x *httpfront.Exchange, m *actors.Machine) error
 }
 
 var (
@@ -46,13 +48,14 @@ func probe(checks []check) httpfront.Handler {
 		if limit := time.Now().Add(healthTimeout); limit.Before(x.Deadline) {
 			x.Deadline = limit
 		}
-		if x.Machine() != nil {
+		m := x.Machine() // it may come while the checks run
+		if m != nil {
 			x.Start()
 		}
 		var lines strings.Builder
 		failed := false
 		for _, c := range checks {
-			err := c.run(x)
+			err := c.run(x, m)
 			failed = failed || err != nil
 			switch {
 			case err != nil:
@@ -83,8 +86,8 @@ func (a probed) Write(resp *fasthttp.Response) {
 }
 
 // raftAnswers checks that the raft actor is at work. A machine that has none yet reads its data.
-func raftAnswers(x *httpfront.Exchange) error {
-	if x.Machine() == nil {
+func raftAnswers(x *httpfront.Exchange, m *actors.Machine) error {
+	if m == nil {
 		return nil
 	}
 	if _, err := x.Leader(); err != nil {
@@ -94,9 +97,9 @@ func raftAnswers(x *httpfront.Exchange) error {
 }
 
 // diskAnswers checks that no write to the log has waited for too long.
-func diskAnswers(most time.Duration) func(*httpfront.Exchange) error {
-	return func(x *httpfront.Exchange) error {
-		if m := x.Machine(); m != nil && m.DiskWait() > most {
+func diskAnswers(most time.Duration) func(*httpfront.Exchange, *actors.Machine) error {
+	return func(_ *httpfront.Exchange, m *actors.Machine) error {
+		if m != nil && m.DiskWait() > most {
 			return fmt.Errorf("a write to the log has waited for the disk for %s: look at the disk (slow? failing? frozen?)", m.DiskWait().Round(time.Second))
 		}
 		return nil
@@ -106,8 +109,8 @@ func diskAnswers(most time.Duration) func(*httpfront.Exchange) error {
 var errStarting = errors.New("this machine is still starting: it reads its data, or waits for the cluster that it is to join; its log says which")
 
 // dataIsThere checks that everything committed before the start is applied.
-func dataIsThere(x *httpfront.Exchange) error {
-	if m := x.Machine(); m == nil || !m.IsReady() {
+func dataIsThere(_ *httpfront.Exchange, m *actors.Machine) error {
+	if m == nil || !m.IsReady() {
 		return errStarting
 	}
 	return nil
@@ -115,8 +118,8 @@ func dataIsThere(x *httpfront.Exchange) error {
 
 var errNoLeader = errors.New("no leader is known: too few members can reach each other, or an election is under way; the log of this machine says which members are missing")
 
-func leaderIsKnown(x *httpfront.Exchange) error {
-	if x.Machine() == nil {
+func leaderIsKnown(x *httpfront.Exchange, m *actors.Machine) error {
+	if m == nil {
 		return errStarting
 	}
 	leader, err := x.Leader()
@@ -130,8 +133,8 @@ func leaderIsKnown(x *httpfront.Exchange) error {
 }
 
 // canRead checks that a linearizable read is served. Without a leader it is not tried.
-func canRead(x *httpfront.Exchange) error {
-	if err := leaderIsKnown(x); err != nil {
+func canRead(x *httpfront.Exchange, m *actors.Machine) error {
+	if err := leaderIsKnown(x, m); err != nil {
 		return err
 	}
 	err := x.SyncUntil(x.Deadline)
@@ -146,8 +149,8 @@ func canRead(x *httpfront.Exchange) error {
 	return nil
 }
 
-func logHasRoom(x *httpfront.Exchange) error {
-	if m := x.Machine(); m != nil && m.LogFull() {
+func logHasRoom(_ *httpfront.Exchange, m *actors.Machine) error {
+	if m != nil && m.LogFull() {
 		return errors.New("the log is full until the next snapshot is on disk: the disk is too slow for what is written")
 	}
 	return nil

@@ -66,7 +66,21 @@ func (lines) AppendError(to []byte, err error, index uint64) []byte {
 	return append(appendStreamError(to, err, index), '\n')
 }
 
-func (lines) Refuse(err error, _ uint64) httpfront.Answer { return watchError(err) }
+// Refuse implements [httpfront.StreamFormat].
+func (lines) Refuse(err error, index uint64) httpfront.Answer {
+	return streamRefusal{watchError(err).Status, newStreamError(err, index)}
+}
+
+// streamRefusal is the answer to a request whose stream does not begin.
+type streamRefusal struct {
+	status int
+	error  streamError
+}
+
+func (a streamRefusal) Write(resp *fasthttp.Response) {
+	resp.SetStatusCode(a.status)
+	httpfront.WriteJSON(resp, a.error)
+}
 
 // serverSent is a stream of server-sent events, as the HTML standard has them. The ID of each is its
 // index. A heartbeat is a comment, and an ID without data: a browser remembers it and shows it to
@@ -117,12 +131,16 @@ type streamError struct {
 	Index uint64 `json:"index,omitempty"` // after which the client can go on
 }
 
-func appendStreamError(to []byte, err error, index uint64) []byte {
+func newStreamError(err error, index uint64) streamError {
 	e := streamError{Error: watchError(err).Error, Index: index}
 	if httpfront.Lost(err) { // however that has happened, it is the same to the client
 		e.Error = apierror.New(apierror.IndexCleared, e.Cause)
 	}
-	text, marshalErr := json.Marshal(e)
+	return e
+}
+
+func appendStreamError(to []byte, err error, index uint64) []byte {
+	text, marshalErr := json.Marshal(newStreamError(err, index))
 	if marshalErr != nil {
 		panic(marshalErr) // of our own types, which always marshal
 	}
