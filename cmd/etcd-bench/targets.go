@@ -29,7 +29,6 @@ var targets = []target{
 	{"local read, server CPU, 64 connections, to bare fasthttp", 1.4, false, ratioTo(workLocalReads, params{Machines: 1, Connections: 64}, cpuPerOp, fasthttp)},
 	{"linearizable read, server CPU, 64 connections, to etcd 3.4", 0.25, false, ratioTo(workLinearizableReads, params{Machines: 1, Connections: 64}, cpuPerOp, etcd34)},
 	{"idle watch, bytes", 4000, false, absolute(workIdleWatchers, params{Machines: 1, Watchers: 10_000}, perWatcher)},
-	{"idle stream, bytes", 4000, false, absolute(workIdleStreams, params{Machines: 1, Watchers: 10_000}, perWatcher)},
 	{"idle keep-alive connection, bytes", 6000, false, absolute(workIdleConnections, params{Machines: 1, Idle: 10_000}, perIdle)},
 	{"event to one of 10,000 watchers of a key, server CPU, to etcd 3.4", 0.30, false, ratioTo(workFanOut, params{Machines: 1, Watchers: 10_000}, cpuPerEvent, etcd34)},
 	{"the last of 10,000 watchers hears, time, to etcd 3.4", 0.4, false, ratioTo(workFanOut, params{Machines: 1, Watchers: 10_000}, last, etcd34)},
