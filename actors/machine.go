@@ -189,7 +189,7 @@ func Start(cfg Config, disk *Disk) (*Machine, error) {
 		{&all.reaper, "reaper", &reaperActor{clock: m.time.now, afterFunc: cfg.Host.AfterFunc}},
 		{&all.store, "store", &storeActor{
 			store: disk.store, snapshots: disk.snapshots, early: disk.startupQueue(), audits: auditPoint{every: cfg.AuditEvery},
-			shared: m.local, clock: m.time.now, metrics: m.metrics, log: cfg.Log, fatal: fatal,
+			shared: m.local, logTime: m.time.now, metrics: m.metrics, log: cfg.Log, fatal: fatal,
 		}},
 		{&all.raft, "raft", &raftActor{
 			node: node, clock: cfg.Clock, time: m.time, watch: clockWatch{log: cfg.Log}, log: cfg.Log, peers: peers, names: names, metrics: m.metrics, fatal: fatal,

@@ -35,7 +35,7 @@ type storeActor struct {
 
 	shared     *localState
 	localReads int // since the state has changed
-	clock      func() logtime.Time
+	logTime    func() logtime.Time
 	metrics    *metrics
 
 	to *pids
@@ -49,7 +49,7 @@ func (s *storeActor) Receive(ctx actor.Context) {
 		s.apply(ctx, m)
 	case *release:
 		s.recovered(ctx)
-		now := s.clock()
+		now := s.logTime()
 		for _, token := range m.tokens {
 			switch request := token.(type) {
 			case *Read:
@@ -122,7 +122,7 @@ func (s *storeActor) recovered(ctx actor.Context) {
 // apply applies a batch of entries. The hub gets the events before any caller is
 // answered: a watch that starts after an answer must not see that answer's event.
 func (s *storeActor) apply(ctx actor.Context, m *raftnode.Apply) {
-	began := s.clock()
+	began := s.logTime()
 	s.changes()
 	results := make([]store.Result, len(m.Entries))
 	var events []*tree.Event
@@ -145,7 +145,7 @@ func (s *storeActor) apply(ctx actor.Context, m *raftnode.Apply) {
 	if len(events) > 0 {
 		ctx.Send(s.to.hub, &published{events: events, history: s.store.History()})
 	}
-	answered := s.clock()
+	answered := s.logTime()
 	s.metrics.applied(began, answered)
 	s.publishState()
 	for i, e := range m.Entries {

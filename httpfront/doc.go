@@ -32,5 +32,5 @@
 // the session actor to receive the answer. A watch hijacks the connection from fasthttp,
 // because a handler that waits cannot see that its client has gone. Fasthttp closes what it lets go
 // of: then the connection is parked. A stream (see follow.go) is parked again after each batch of
-// events, and asks the hub for a sign of life when it has written nothing for a while (see beats.go).
+// events, and asks the hub for a sign of life when it has written nothing for a while (see aging.go).
 package httpfront

@@ -59,10 +59,19 @@ type following struct {
 	upTo   uint64 // the index of that
 	goesOn bool   // the hub has more
 
-	ended      bool // it no longer counts
-	lastWrite  time.Time
-	prev, next *following // in beats
+	ended bool                   // it no longer counts
+	quiet agingLinks[*following] // in Server.quiet
 }
+
+func (f *following) agingLinks() *agingLinks[*following] { return &f.quiet }
+
+// streamTimes are the times of streams. The tests have others.
+var streamTimes = struct {
+	// heartbeatEvery is how long nothing may be written to a stream. It is less than what proxies wait.
+	heartbeatEvery time.Duration
+	// deadAfter is how long a client may take nothing at all of what is written to its stream.
+	deadAfter time.Duration
+}{15 * time.Second, time.Minute}
 
 // endStream ends the stream of a connection, if it has one. The caller holds mu.
 func (c *conn) endStream() {
@@ -71,7 +80,7 @@ func (c *conn) endStream() {
 		return
 	}
 	f.ended = true
-	c.server.beats.remove(f)
+	c.server.quiet.remove(f)
 	if c.server.streams.Add(-1) == 0 {
 		c.server.dropShared()
 	}
@@ -93,7 +102,7 @@ func (x *Exchange) Follow(w watch.Watcher, others []watch.Watcher, format Stream
 // the rest to a goroutine.
 func (c *conn) tell() {
 	f := c.stream
-	c.server.beats.remove(f)
+	c.server.quiet.remove(f)
 	c.mu.Lock()
 	reply, _ := c.reply.(*actors.WatchReply)
 	c.reply = nil
@@ -192,7 +201,7 @@ func (c *conn) told(err error) {
 		return
 	}
 	c.phase = watching
-	c.server.beats.add(f)
+	c.server.quiet.add(f)
 	if !c.armed {
 		c.readable = false
 		c.readWhileWatching()

@@ -53,9 +53,10 @@ type parking struct {
 	reply    actors.Answer // the events, or what a direct request has asked for; nil: it has not come
 	lost     bool          // what a direct request has asked for has not come in time
 
-	idleSince          time.Time
-	idlePrev, idleNext *conn // in Server.idles
+	links agingLinks[*conn] // in Server.idles
 }
+
+func (c *conn) agingLinks() *agingLinks[*conn] { return &c.links }
 
 // SetReadDeadline sets the deadline of Read. Where fasthttp is about to wait for the next
 // request, it is earlier.
@@ -180,7 +181,7 @@ func (c *conn) beIdleParked() bool {
 	c.SetIdle(true)
 	c.uncount()
 	arrived, err := c.arm()
-	if arrived && c.server.idles.take(c) {
+	if arrived && c.server.idles.take(c, c.count) {
 		c.phase, c.readable = handling, false
 		go c.serveDirectly()
 	}
@@ -207,7 +208,7 @@ func (c *conn) Readable() {
 	case handling, waiting, answering:
 		c.readable = true
 	case idle:
-		if c.server.idles.take(c) { // otherwise the server stops, and ends it
+		if c.server.idles.take(c, c.count) { // otherwise the server stops, and ends it
 			c.phase, c.readable = handling, false
 			c.mu.Unlock()
 			c.serveDirectly()

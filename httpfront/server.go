@@ -105,15 +105,15 @@ type Server struct {
 	views    chan struct{}  // a semaphore: the views that are being rendered
 	renders  chan struct{}  // a semaphore: the goroutines that are rendering a piece
 	poller   listen.Poller  // of the connections that are parked
-	idles    idleConns      // those of them that wait for a request
+	idles    aging[*conn]   // those of them that wait for a request
 	waking   waking         // those whose request has arrived, and is not direct
 	directs  sync.Pool      // *direct
 	unserved sync.WaitGroup // connections in use that fasthttp does not count: they are parked for a watch, or were parked
 	rendered atomic.Pointer[rendered]
 
-	beats     beats         // of the streams
-	deadAfter time.Duration // a client that takes nothing of its stream
-	pieces    sync.Pool     // *piece
+	quiet     aging[*following] // streams to which nothing is being written
+	deadAfter time.Duration     // a client that takes nothing of its stream
+	pieces    sync.Pool         // *piece
 	shared    [sharedEvents]atomic.Pointer[sharedEvent]
 	large     atomic.Pointer[sharedEvent] // a chunk
 	streams   atomic.Int64                // those that share them
@@ -146,8 +146,9 @@ func New(cfg Config, routes []Route) *Server {
 		pieces:     sync.Pool{New: newPiece},
 		deadAfter:  streamTimes.deadAfter,
 	}
-	s.beats = beats{every: streamTimes.heartbeatEvery, ask: func(subscriber uint64) {
-		s.root.Send(s.machine.Hub, &actors.Beat{Subscriber: subscriber})
+	s.idles = aging[*conn]{after: idleTimeout, due: func(c *conn) { _ = c.end() }} // there is nobody left to tell
+	s.quiet = aging[*following]{after: streamTimes.heartbeatEvery, due: func(f *following) {
+		s.root.Send(s.machine.Hub, &actors.Beat{Subscriber: f.id}) // what that leads to is written, and adds it again
 	}}
 	s.waking = waking{free: maxWaking, serve: func(c *conn) {
 		c.beIdle()
@@ -249,8 +250,10 @@ func (s *Server) Shutdown(ctx context.Context) error {
 	case <-time.After(stopGrace):
 	case <-ctx.Done():
 	}
-	s.idles.close()
-	s.beats.close()
+	for _, c := range s.idles.close() {
+		_ = c.end() // there is nobody left to tell
+	}
+	s.quiet.close()
 	s.port.CloseIdle()
 	err := s.http.ShutdownWithContext(ctx)
 	answered := make(chan struct{})

@@ -7,10 +7,10 @@ import (
 	"time"
 )
 
-// Those that have been idle for too long are removed, oldest first, whichever others have left.
-func TestIdleConnsAreOverdue(t *testing.T) {
+// Those that have waited for too long are removed, oldest first, whichever others have left.
+func TestAging(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		var l idleConns
+		l := aging[*conn]{after: time.Hour}
 		all := make([]*conn, 6)
 		for i := range all {
 			all[i] = &conn{}
@@ -26,7 +26,7 @@ func TestIdleConnsAreOverdue(t *testing.T) {
 			t.Errorf("%d are overdue, want the second and third", len(got))
 		}
 		l.remove(all[5])
-		if l.take(all[5]) {
+		if l.take(all[5], func() { t.Error("it counts as taken") }) {
 			t.Error("one that was removed is taken")
 		}
 		if got := l.overdue(time.Now()); !slices.Equal(got, all[4:5]) {
