@@ -131,7 +131,7 @@ func (m *Machine) collectState(s sink) {
 func (m *Machine) collectWatches(s sink) {
 	hub := m.metrics.hub.get()
 	const subscribers = "Connections with watches: current ones, those that wait to catch up, and those that do."
-	s.gauge("etcd_debugging_store_watchers", "Watches.", float64(m.Watchers()))
+	s.gauge("etcd_debugging_store_watchers", "Watches.", float64(hub.Watches))
 	s.counter("etcd_debugging_store_watch_requests_total", "Watches that were asked for.", m.metrics.watchRequests.Load())
 	s.gauge("etcd_watch_subscribers", subscribers, float64(hub.Subscribers-hub.Behind-hub.CatchingUp), "state", "current")
 	s.gauge("etcd_watch_subscribers", subscribers, float64(hub.Behind), "state", "behind")

@@ -52,7 +52,6 @@ func (h *hubActor) Receive(ctx actor.Context) {
 		return
 	}
 	h.dispatch(ctx)
-	h.metrics.hub.set(h.hub.Stats())
 }
 
 func (h *hubActor) add(ctx actor.Context, m *Watch) {
@@ -109,8 +108,8 @@ func (h *hubActor) close(ctx actor.Context) {
 	send(ctx, h.metrics, all)
 }
 
-// count publishes how many watches there are, before a client learns that its own has ended.
-func (h *hubActor) count() { h.metrics.watchers.Store(int64(h.hub.Len())) }
+// count publishes how the subscribers are doing, before a client learns that its own watch has ended.
+func (h *hubActor) count() { h.metrics.hub.set(h.hub.Stats()) }
 
 func send(ctx actor.Context, metrics *metrics, batches []watch.Batch) {
 	replies := make([]WatchReply, len(batches))

@@ -346,7 +346,7 @@ func (m *Machine) ReadLocal(path string) (reply *ReadReply, ok bool) {
 func (m *Machine) LogTime() logtime.Time { return m.time.now() }
 
 // Watchers is the number of watchers at this moment.
-func (m *Machine) Watchers() int64 { return m.metrics.watchers.Load() }
+func (m *Machine) Watchers() int64 { return int64(m.metrics.hub.get().Watches) }
 
 func (m *Machine) spawn(kind *Kind, name string, core actor.Actor, supervisor actor.SupervisorStrategy) (*actor.PID, error) {
 	m.running.add(kind.Name)

@@ -28,7 +28,6 @@ type metrics struct {
 
 	leaderChanges, proposalsFailed, readsFailed, slowApplies atomic.Uint64
 	watchRequests, eventsDelivered, watchesLost              atomic.Uint64
-	watchers                                                 atomic.Int64
 	watchLag                                                 atomic.Uint64 // in entries, as of the last scrape
 	lagAsked                                                 atomic.Bool   // the hub is going to tell it
 	logFull                                                  atomic.Bool

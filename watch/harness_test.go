@@ -154,8 +154,8 @@ func (f *feed) want(id uint64, indexes ...uint64) {
 
 func (f *feed) wantLen(n int) {
 	f.t.Helper()
-	if f.hub.Len() != n {
-		f.t.Fatalf("there are %d watchers, want %d", f.hub.Len(), n)
+	if f.hub.Stats().Watches != n {
+		f.t.Fatalf("there are %d watchers, want %d", f.hub.Stats().Watches, n)
 	}
 }
 

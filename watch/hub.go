@@ -32,9 +32,6 @@ func NewHub(history tree.History) *Hub {
 	}
 }
 
-// Len returns how many watches there are.
-func (h *Hub) Len() int { return h.watches }
-
 // next returns the index of the first event that was not published yet, or less.
 func (h *Hub) next() uint64 { return end(h.history) }
 

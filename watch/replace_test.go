@@ -91,7 +91,7 @@ func TestReplace(t *testing.T) {
 				t.Fatalf("lost: %v", lost)
 			}
 			f.want(1, c.want...)
-			if got := f.hub.Len() == 1; got != c.stays {
+			if got := f.hub.Stats().Watches == 1; got != c.stays {
 				t.Fatalf("it stays: %t", got)
 			}
 			// Later events are delivered as before.
