@@ -16,11 +16,10 @@ func TestSlowRequests(t *testing.T) {
 		var log fronttest.LogBuffer
 		s := serve(t, func(c *httpfront.Config) { c.Slow, c.Log = time.Nanosecond, log.Logger() })
 		watching := s.Dial()
-		watching.Send("%s", fronttest.RawRequest("GET", "/v1/watch/a", ""))
-		s.WaitForWatchers(1)
+		watching.Send("%s", fronttest.RawRequest("POST", "/v1/watch/a", "index=1")) // whether it comes before the event or after it
 		c := s.Dial()
 		c.Set("/a", "value=secret")
-		watching.Reply("GET")
+		watching.Reply("POST")
 		c.Get("/v1/keys/none")
 		c.Get("/v1/keys/a?quorum=false")
 		c.Get("/version") // a request is logged before the next one of its connection is served
