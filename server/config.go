@@ -34,6 +34,17 @@ type Config struct {
 	StartOver       bool   // (-f) delete all data first
 	ForceNewCluster bool   // (-force-new-cluster) refound: go on alone with the data of a cluster that lost its quorum
 
+	// How a cluster is founded by several machines at once, or joined by one that was added to it
+	// before. They count only while the data directory is new.
+	InitialCluster      string   // (-initial-cluster) NAME=URL, comma separated; empty: as -C says
+	InitialClusterToken string   // (-initial-cluster-token) tells clusters with the same addresses apart
+	InitialPeerURLs     []string // (-initial-advertise-peer-urls) of this machine, instead of PeerAddr
+	JoinExisting        bool     // (-initial-cluster-state existing) the cluster exists, and this machine was added to it
+	Discovery           string   // (-discovery) the URL of a token of a discovery service that has the list
+	DiscoveryProxy      string   // (-discovery-proxy) the HTTP proxy to it
+	DiscoverySRV        string   // (-discovery-srv) the domain whose SRV records are the list
+	DiscoverySRVName    string   // (-discovery-srv-name) the suffix of their service names
+
 	Join        []string      // (-C) machines of the cluster to join, as ParseSeed returns them; none: found one
 	JoinRetries int           // (-r) how many rounds of asking all of them
 	MaxMembers  int           // (-maxsize) of the cluster, at most
