@@ -19,7 +19,7 @@ var encoding = proto.MarshalOptions{Deterministic: true}
 //   - exactly one kind,
 //   - clean absolute paths in valid UTF-8,
 //   - times to live that are not negative,
-//   - members with an id and a name that is a single path component.
+//   - members with an id, and a name that is empty or a single path component.
 func Encode(c *storepb.Command) []byte {
 	if err := check(c); err != nil {
 		panic(fmt.Sprintf("store: encode command: %v", err))
@@ -111,7 +111,7 @@ func checkMember(m proto.Message, member *storepb.Member) error {
 	if member.GetId() == 0 {
 		return errors.New("member without an ID")
 	}
-	if name := member.GetName(); strings.Contains(name, "/") || !tree.Clean("/"+name) || name == "" {
+	if name := member.GetName(); name != "" && (strings.Contains(name, "/") || !tree.Clean("/"+name)) {
 		return fmt.Errorf("member name %.100q is not a path component", name)
 	}
 	return nil

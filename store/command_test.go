@@ -26,7 +26,6 @@ func TestApplyRefusesInvalidCommands(t *testing.T) {
 		"no kind":             {},
 		"member without id":   setMember(&storepb.Member{Name: "a"}),
 		"no member":           bootstrap(nil, 1),
-		"member without name": setMember(&storepb.Member{Id: 1}),
 		"member dot":          setMember(&storepb.Member{Id: 1, Name: ".."}),
 		"member slash":        setMember(&storepb.Member{Id: 1, Name: "a/b"}),
 		"negative ttl":        set("/a", "1", ttl(-1)),

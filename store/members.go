@@ -16,11 +16,11 @@ type Member struct {
 	// ID is its Raft id.
 	ID uint64
 	// Name is unique: the leader ensures that, not the store. It is also the name of a
-	// file.
+	// file. A member that has not told it yet has none.
 	Name string
 	// PeerURL is where other machines reach it.
 	PeerURL string
-	// ClientURL is where clients reach it.
+	// ClientURL is where clients reach it; empty as long as the member has not told it.
 	ClientURL string
 }
 
@@ -93,6 +93,9 @@ func (s *Store) setMember(m *storepb.Member) tree.Outcome {
 	if file := s.orphanedFile(former); file != "" {
 		s.tree.Unlink(file)
 	}
+	if member.Name == "" || member.ClientURL == "" && s.version >= VersionOfFounders {
+		return tree.Outcome{} // clients cannot use it yet
+	}
 	outcome := s.tree.Set(s.index, s.time, &storepb.Set{Path: member.path(), Value: []byte(member.value())})
 	return tree.Outcome{Event: outcome.Event, Published: outcome.Published}
 }
@@ -119,7 +122,7 @@ func (s *Store) removeMember(id uint64) tree.Outcome {
 // orphanedFile returns the path of the file of a former member, "" if there is none or a
 // present member has its name.
 func (s *Store) orphanedFile(former Member) string {
-	if former.ID == 0 || slices.ContainsFunc(s.members, func(m Member) bool { return m.Name == former.Name }) {
+	if former.Name == "" || slices.ContainsFunc(s.members, func(m Member) bool { return m.Name == former.Name }) {
 		return ""
 	}
 	if file, _ := s.tree.Get(former.path()); file == nil || file.Dir {

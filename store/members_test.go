@@ -45,6 +45,29 @@ func TestMemberFiles(t *testing.T) {
 	}
 }
 
+// A member shows among the keys once it has told its name and where clients reach it.
+func TestMembersThatHaveNotToldAll(t *testing.T) {
+	founder := bootstrap(&storepb.Member{Id: 1 << 63, Name: "a", PeerUrl: "http://a:7001"}, 10)
+	founder.GetBootstrap().Version = store.VersionOfFounders
+	steps := []step{
+		{founder, "nothing"},
+		{setMember(&storepb.Member{Id: 2, PeerUrl: "http://b:7001"}), "nothing"},
+		{setMember(member(1<<63, "a")), `set /_etcd/machines/a="raft=http://a:7001&etcd=http://a:4001" 3/3`},
+		{setMember(&storepb.Member{Id: 3, PeerUrl: "http://c:7001"}), "nothing"},
+		{removeMember(3), "nothing"},
+	}
+	s := store.New()
+	for i, step := range steps {
+		if got := show(apply(t, s, uint64(i+1), 0, step.command)); got != step.want {
+			t.Errorf("command %d\n got: %s\nwant: %s", i+1, got, step.want)
+		}
+	}
+	want := []store.Member{{ID: 2, PeerURL: "http://b:7001"}, {ID: 1 << 63, Name: "a", PeerURL: "http://a:7001", ClientURL: "http://a:4001"}}
+	if got := restore(t, snapshot(t, s.View())).Members(); !reflect.DeepEqual(got, want) {
+		t.Errorf("members are %v, want %v", got, want)
+	}
+}
+
 func TestMembersAreSortedCopies(t *testing.T) {
 	s := filled(t, setMember(member(3, "c")), setMember(member(1, "a")), setMember(member(2, "b")))
 	var names []string

@@ -76,7 +76,7 @@ func (s *Store) dispatch(c *storepb.Command) tree.Outcome {
 		return s.tree.Expire(s.index, s.time, kind.Expire)
 	case *storepb.Command_Bootstrap:
 		s.tree.SetHistoryLimit(int(kind.Bootstrap.GetHistoryLimit()))
-		s.raise(kind.Bootstrap.GetVersion(), kind.Bootstrap.GetMaxMembers())
+		s.raise(kind.Bootstrap.GetVersion(), kind.Bootstrap.GetMaxMembers(), nil)
 		return s.setMember(kind.Bootstrap.GetMember())
 	case *storepb.Command_SetMember:
 		return s.setMember(kind.SetMember.GetMember())
@@ -88,7 +88,7 @@ func (s *Store) dispatch(c *storepb.Command) tree.Outcome {
 			s.maxMembers = most
 		}
 	case *storepb.Command_Raise:
-		s.raise(kind.Raise.GetVersion(), kind.Raise.GetMaxMembers())
+		s.raise(kind.Raise.GetVersion(), kind.Raise.GetMaxMembers(), kind.Raise.HistoryLimit)
 	}
 	return tree.Outcome{}
 }

@@ -13,13 +13,17 @@ import (
 // Commands are the versions of a cluster that this package understands: it knows every
 // command and every field that may be in the log of such a cluster. The log of a cluster of
 // version 1 does not mention versions.
-var Commands = version.Range{Min: 1, Max: 2}
+var Commands = version.Range{Min: 1, Max: 3}
 
 // The versions that introduced something. What is new in one is sent only when the cluster has
 // that version.
 const (
 	// VersionOfVersions introduced Raise, versions in SetMember and a replicated MaxMembers.
 	VersionOfVersions = 2
+	// VersionOfFounders introduced members that have not told their name or their client URL yet,
+	// member IDs from 2^63 on, and a history limit in Raise: what clusters have that several
+	// machines found together.
+	VersionOfFounders = 3
 )
 
 // Snapshots are the formats of snapshots that this package reads. It writes the last.
@@ -31,11 +35,16 @@ func (s *Store) Version() uint32 { return s.version }
 // MaxMembers returns how many machines the cluster may have, 0 if the log does not say.
 func (s *Store) MaxMembers() int { return int(s.maxMembers) }
 
-// raise gives the cluster a version, unless its own is higher: it never falls.
-func (s *Store) raise(to, maxMembers uint32) {
+// raise gives the cluster a version, unless its own is higher: it never falls. A cluster without a
+// member limit also gets that, and the history limit unless it is nil.
+func (s *Store) raise(to, maxMembers uint32, historyLimit *uint32) {
 	s.version = max(s.version, to, 1)
-	if s.maxMembers == 0 {
-		s.maxMembers = maxMembers
+	if s.maxMembers > 0 {
+		return
+	}
+	s.maxMembers = maxMembers
+	if historyLimit != nil {
+		s.tree.SetHistoryLimit(int(*historyLimit))
 	}
 }
 

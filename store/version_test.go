@@ -27,6 +27,23 @@ func limit(members uint32) *storepb.Command {
 	return c
 }
 
+// A cluster whose founders agree on nothing but a list gets its limits from the first leader, and no
+// others later.
+func TestFirstLimits(t *testing.T) {
+	settle := raise(3, 7)
+	settle.GetRaise().HistoryLimit = new(uint32(2))
+	s := filled(t, founded(3, 0), settle)
+	if s.MaxMembers() != 7 || s.HistoryLimit() != 2 {
+		t.Errorf("at most %d members, %d events", s.MaxMembers(), s.HistoryLimit())
+	}
+	again := raise(3, 9)
+	again.GetRaise().HistoryLimit = new(uint32(9))
+	apply(t, s, s.Index()+1, 0, again)
+	if s.MaxMembers() != 7 || s.HistoryLimit() != 2 {
+		t.Errorf("another leader has changed the limits: at most %d members, %d events", s.MaxMembers(), s.HistoryLimit())
+	}
+}
+
 // What the cluster has agreed on is in its log, and stays in snapshots.
 func TestVersionAndLimits(t *testing.T) {
 	for name, test := range map[string]struct {
@@ -62,10 +79,10 @@ func TestNewerVersions(t *testing.T) {
 		given   uint32
 		says    string
 	}{
-		"raised":                        {raise(3, 0), 3, "the cluster has version 3, and this program understands 1-2: start a program that understands 3"},
-		"raised, with an unknown field": {newer(raise(4, 0)), 4, "unknown fields; the cluster has version 2, and this program understands 1-2"},
-		"founded":                       {founded(9, 0), 9, "the cluster has version 9, and this program understands 1-2"},
-		"unknown field":                 {newer(set("/a", "1")), 0, "unknown fields; the cluster has version 2, and this program understands 1-2"},
+		"raised":                        {raise(4, 0), 4, "the cluster has version 4, and this program understands 1-3: start a program that understands 4"},
+		"raised, with an unknown field": {newer(raise(5, 0)), 5, "unknown fields; the cluster has version 2, and this program understands 1-3"},
+		"founded":                       {founded(9, 0), 9, "the cluster has version 9, and this program understands 1-3"},
+		"unknown field":                 {newer(set("/a", "1")), 0, "unknown fields; the cluster has version 2, and this program understands 1-3"},
 		"of a known version":            {raise(2, 0), 2, ""},
 		"founded before":                {founded(0, 0), 1, ""},
 	} {

@@ -654,8 +654,9 @@ func (x *Expire) GetDeadline() uint64 {
 
 // Bootstrap is the first command of a cluster.
 type Bootstrap struct {
-	state  protoimpl.MessageState `protogen:"open.v1"`
-	Member *Member                `protobuf:"bytes,1,opt,name=member,proto3" json:"member,omitempty"`
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The machine that founds it, or the first of those that found it together.
+	Member *Member `protobuf:"bytes,1,opt,name=member,proto3" json:"member,omitempty"`
 	// Number of events kept for watchers; 0 keeps none.
 	HistoryLimit uint32 `protobuf:"varint,2,opt,name=history_limit,json=historyLimit,proto3" json:"history_limit,omitempty"`
 	// The version of the cluster; 0, before version 2, is 1.
@@ -730,7 +731,10 @@ type Raise struct {
 	state   protoimpl.MessageState `protogen:"open.v1"`
 	Version uint32                 `protobuf:"varint,1,opt,name=version,proto3" json:"version,omitempty"`
 	// As in Bootstrap, for a cluster that has none yet; 0 gives it none.
-	MaxMembers    uint32 `protobuf:"varint,2,opt,name=max_members,json=maxMembers,proto3" json:"max_members,omitempty"`
+	MaxMembers uint32 `protobuf:"varint,2,opt,name=max_members,json=maxMembers,proto3" json:"max_members,omitempty"`
+	// As in Bootstrap, for a cluster that has no member limit yet; absent leaves
+	// it as it is. Version 3.
+	HistoryLimit  *uint32 `protobuf:"varint,3,opt,name=history_limit,json=historyLimit,proto3,oneof" json:"history_limit,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -775,6 +779,13 @@ func (x *Raise) GetVersion() uint32 {
 func (x *Raise) GetMaxMembers() uint32 {
 	if x != nil {
 		return x.MaxMembers
+	}
+	return 0
+}
+
+func (x *Raise) GetHistoryLimit() uint32 {
+	if x != nil && x.HistoryLimit != nil {
+		return *x.HistoryLimit
 	}
 	return 0
 }
@@ -991,11 +1002,14 @@ func (x *Configure) GetMaxMembers() uint32 {
 // Member is a machine of the cluster.
 type Member struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Never 0, never used again after the machine was removed.
+	// Never 0, never used again after the machine was removed. From version 3 on
+	// it may be 2^63 and more.
 	Id uint64 `protobuf:"varint,1,opt,name=id,proto3" json:"id,omitempty"`
-	// One path component: not empty, without a slash, not "." or "..".
-	Name          string `protobuf:"bytes,2,opt,name=name,proto3" json:"name,omitempty"`
-	PeerUrl       string `protobuf:"bytes,3,opt,name=peer_url,json=peerUrl,proto3" json:"peer_url,omitempty"`
+	// One path component: without a slash, not "." or "..". Empty, from version 3
+	// on, as long as the machine has not told it.
+	Name    string `protobuf:"bytes,2,opt,name=name,proto3" json:"name,omitempty"`
+	PeerUrl string `protobuf:"bytes,3,opt,name=peer_url,json=peerUrl,proto3" json:"peer_url,omitempty"`
+	// Empty, from version 3 on, as long as the machine has not told it.
 	ClientUrl     string `protobuf:"bytes,4,opt,name=client_url,json=clientUrl,proto3" json:"client_url,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -1574,11 +1588,13 @@ const file_store_storepb_store_proto_rawDesc = "" +
 	"\rhistory_limit\x18\x02 \x01(\rR\fhistoryLimit\x12\x18\n" +
 	"\aversion\x18\x03 \x01(\rR\aversion\x12\x1f\n" +
 	"\vmax_members\x18\x04 \x01(\rR\n" +
-	"maxMembers\"B\n" +
+	"maxMembers\"~\n" +
 	"\x05Raise\x12\x18\n" +
 	"\aversion\x18\x01 \x01(\rR\aversion\x12\x1f\n" +
 	"\vmax_members\x18\x02 \x01(\rR\n" +
-	"maxMembers\"o\n" +
+	"maxMembers\x12(\n" +
+	"\rhistory_limit\x18\x03 \x01(\rH\x00R\fhistoryLimit\x88\x01\x01B\x10\n" +
+	"\x0e_history_limit\"o\n" +
 	"\tSetMember\x12*\n" +
 	"\x06member\x18\x01 \x01(\v2\x12.etcd.store.MemberR\x06member\x126\n" +
 	"\vunderstands\x18\x02 \x01(\v2\x14.etcd.store.VersionsR\vunderstands\".\n" +
@@ -1724,6 +1740,7 @@ func file_store_storepb_store_proto_init() {
 	file_store_storepb_store_proto_msgTypes[1].OneofWrappers = []any{}
 	file_store_storepb_store_proto_msgTypes[2].OneofWrappers = []any{}
 	file_store_storepb_store_proto_msgTypes[3].OneofWrappers = []any{}
+	file_store_storepb_store_proto_msgTypes[7].OneofWrappers = []any{}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
