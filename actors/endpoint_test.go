@@ -22,11 +22,13 @@ func TestInvalidMembersAreRefused(t *testing.T) {
 			Member: &storepb.Member{Id: 7, Name: name, PeerUrl: peers, ClientUrl: clients},
 		}}})
 	}
-	if m, _, err := describe(raftnode.KindAdd, command("n", good, good)); err != nil || m.ID != 7 {
-		t.Errorf("%+v, %v", m, err)
+	for _, fine := range [][]byte{command("n", good, good), command("", good, "")} {
+		if m, _, err := describe(raftnode.KindAdd, fine); err != nil || m.ID != 7 {
+			t.Errorf("%+v, %v", m, err)
+		}
 	}
 	for _, bad := range [][]byte{
-		command("a,b", good, good), command("n", "http://a:1\r\nX: y", good), command("n", good, "http://a:1,b:2"), command("n", good, ""),
+		command("a,b", good, good), command("n", "http://a:1\r\nX: y", good), command("n", good, "http://a:1,b:2"), command("n", good, ""), command("", good, good), command("", "", ""),
 	} {
 		if m, _, err := describe(raftnode.KindAdd, bad); err == nil {
 			t.Errorf("%+v is accepted", m)

@@ -83,7 +83,7 @@ func testConfig() Config {
 		Clock: running,
 		Log:   log,
 		Raft: raftnode.Config{
-			HeartbeatTicks: 1, ElectionTicks: 10, RequestTicks: 2000,
+			HeartbeatTicks: 1, ElectionTicks: 10, RequestTicks: 2000, MaxMembers: 9,
 			SnapshotEntries: 0, SnapshotBytes: 64 << 20,
 			FirstProposalID: uint64(time.Now().UnixNano()), Log: log,
 		},

@@ -49,6 +49,10 @@ type Config struct {
 	Clock func() raftnode.Reading
 	// Host is what the actors run on.
 	Host Host
+	// Founders are the members with which a new cluster begins, in the order of their IDs, without
+	// client URLs: the same on all of them. If there are none, this machine founds it alone. A
+	// machine that has a log does not need them.
+	Founders []store.Member
 	// Nonce is a random number that tells this process from others with the identity of the
 	// machine.
 	Nonce uint64
@@ -111,8 +115,8 @@ type Machine struct {
 	kinds   []*Kind
 }
 
-// Start starts the actors of a machine. A machine whose log is empty becomes the
-// only member of a new cluster.
+// Start starts the actors of a machine. A machine whose log is empty, and that has not joined a
+// cluster, founds one, alone or with Config.Founders.
 func Start(cfg Config, disk *Disk) (*Machine, error) {
 	cfg.Member.ID = disk.Identity.MemberID
 	cfg.Raft.MemberID = disk.Identity.MemberID
@@ -124,7 +128,7 @@ func Start(cfg Config, disk *Disk) (*Machine, error) {
 		cfg.Commands = store.Commands
 	}
 	cfg.Raft.Commands = cfg.Commands
-	cfg.Raft.RaiseTo = func(to uint32) []byte { return raiseCommand(to, cfg.Raft.MaxMembers) }
+	cfg.Raft.RaiseTo = func(to, from uint32) []byte { return raiseCommand(cfg, to, from) }
 	cfg.Raft.Skip = disk.skip
 	most, err := disk.snapshotBytes()
 	if err != nil {
@@ -136,7 +140,7 @@ func Start(cfg Config, disk *Disk) (*Machine, error) {
 		return nil, err
 	}
 	if disk.fresh() {
-		if err := node.Bootstrap(bootstrapCommand(cfg)); err != nil {
+		if err := node.Bootstrap(founders(cfg)); err != nil {
 			return nil, err
 		}
 	}
@@ -437,6 +441,8 @@ func describe(kind raftnode.ProposalKind, command []byte) (raftnode.Member, vers
 	case err != nil:
 	case m.Removes != (kind == raftnode.KindRemove):
 		err = errors.New("actors: the command is not that of its conf change")
+	case !m.Removes && m.Name == "" && m.ClientURL == "": // it was not started yet
+		err = endpoint.CheckURL(m.PeerURL)
 	case !m.Removes:
 		err = endpoint.CheckMember(m.Name, m.PeerURL, m.ClientURL)
 	}

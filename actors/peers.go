@@ -73,7 +73,7 @@ func (ps *peers) set(ctx actor.Context, m *membership) {
 
 // warnInvalid logs once what is wrong with a member that an earlier version has accepted.
 func (ps *peers) warnInvalid(m store.Member) {
-	err := endpoint.CheckMember(m.Name, m.PeerURL, m.ClientURL)
+	err := endpoint.CheckListed(m.Name, m.PeerURL, m.ClientURL)
 	if err == nil || m.ID == ps.self || ps.faulty[m.ID] {
 		return
 	}
@@ -110,6 +110,7 @@ func (ps *peers) publish(ctx actor.Context) {
 func (m *membership) roster() raftnode.Roster {
 	r := rosterOf(m.members, m.removed)
 	r.Version, r.MaxMembers = m.version, m.maxMembers
+	r.Unlimited = m.version >= store.VersionOfFounders && m.maxMembers == 0
 	return r
 }
 

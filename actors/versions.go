@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/http"
 
+	"etcd/raftnode"
 	"etcd/store"
 	"etcd/store/storepb"
 	"etcd/transport"
@@ -44,8 +45,28 @@ func formatRange(r version.Range) string {
 	return r.String()
 }
 
-// bootstrapCommand returns the first command of a cluster. Apply goes by its settings from there
-// on, whatever the flags of a machine say.
+// founders returns the members with which a cluster begins, and their commands.
+func founders(cfg Config) []raftnode.Founder {
+	if len(cfg.Founders) == 0 {
+		return []raftnode.Founder{{ID: cfg.Member.ID, Command: bootstrapCommand(cfg)}}
+	}
+	// Nothing of this machine may be in these: the others write the same. The limits follow from
+	// the first leader, see raiseCommand, and so do later versions.
+	all := make([]raftnode.Founder, len(cfg.Founders))
+	for i, m := range cfg.Founders {
+		command := setMemberCommand(m, version.Range{}, store.VersionOfFounders)
+		if i == 0 {
+			command = store.Encode(&storepb.Command{Kind: &storepb.Command_Bootstrap{Bootstrap: &storepb.Bootstrap{
+				HistoryLimit: store.FirstHistory, Version: store.VersionOfFounders, Member: memberMessage(m),
+			}}})
+		}
+		all[i] = raftnode.Founder{ID: m.ID, Command: command}
+	}
+	return all
+}
+
+// bootstrapCommand returns the first command of a cluster that this machine founds alone. Apply goes
+// by its settings from there on, whatever the flags of a machine say.
 func bootstrapCommand(cfg Config) []byte {
 	b := &storepb.Bootstrap{HistoryLimit: cfg.HistoryLimit, Member: memberMessage(cfg.Member)}
 	if cfg.Commands.Max >= store.VersionOfVersions {
@@ -54,11 +75,14 @@ func bootstrapCommand(cfg Config) []byte {
 	return store.Encode(&storepb.Command{Kind: &storepb.Command_Bootstrap{Bootstrap: b}})
 }
 
-// raiseCommand raises the version of the cluster, and gives it a member limit if it has none.
-func raiseCommand(to uint32, maxMembers int) []byte {
-	return store.Encode(&storepb.Command{Kind: &storepb.Command_Raise{Raise: &storepb.Raise{
-		Version: to, MaxMembers: uint32(maxMembers),
-	}}})
+// raiseCommand raises the version of the cluster, and gives it a member limit if it has none. If it
+// has the version already, it lacks all limits: its founders have not agreed on any.
+func raiseCommand(cfg Config, to, from uint32) []byte {
+	r := &storepb.Raise{Version: to, MaxMembers: uint32(cfg.Raft.MaxMembers)}
+	if to == from {
+		r.HistoryLimit = &cfg.HistoryLimit
+	}
+	return store.Encode(&storepb.Command{Kind: &storepb.Command_Raise{Raise: r}})
 }
 
 // setMemberCommand adds or changes a member; cluster is the version of the cluster.

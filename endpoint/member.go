@@ -1,6 +1,7 @@
 package endpoint
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"strconv"
@@ -41,6 +42,13 @@ func CheckName(name string) error {
 		}
 	}
 	return nil
+}
+
+// CheckListed is CheckMember for one that a cluster lists: as long as it has not told its name or its
+// client URL, they are empty.
+func CheckListed(name, peerURL, clientURL string) error {
+	const any, anyURL = "any", "http://any:1"
+	return CheckMember(cmp.Or(name, any), peerURL, cmp.Or(clientURL, anyURL))
 }
 
 // CheckMember returns what is wrong with what a machine says about itself, and in which

@@ -109,7 +109,7 @@ func (s Seeds) joinVia(ctx context.Context, addr string, request JoinRequest) (*
 	}
 	// Members that an earlier version has added could not be reached either.
 	answer.Members = slices.DeleteFunc(answer.Members, func(m store.Member) bool {
-		return endpoint.CheckMember(m.Name, m.PeerURL, m.ClientURL) != nil
+		return endpoint.CheckListed(m.Name, m.PeerURL, m.ClientURL) != nil
 	})
 	return answer, nil
 }

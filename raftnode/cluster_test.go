@@ -48,16 +48,20 @@ type cluster struct {
 	leaders map[uint64]uint64 // by term
 }
 
-// newCluster starts a machine that is a cluster of its own.
-func newCluster(t reporter, tune ...func(*raftnode.Config)) *cluster {
-	t.Helper()
-	c := &cluster{
+func emptyCluster(t reporter, tune ...func(*raftnode.Config)) *cluster {
+	return &cluster{
 		t: t, tune: tune, cut: map[[2]uint64]bool{}, streams: map[[2]uint64]uint64{}, answers: map[*ticket]answer{}, refused: map[string]bool{},
 		where: map[string]uint64{}, stamps: map[uint64]uint64{}, leaders: map[uint64]uint64{}, retained: 2,
 	}
+}
+
+// newCluster starts a machine that is a cluster of its own.
+func newCluster(t reporter, tune ...func(*raftnode.Config)) *cluster {
+	t.Helper()
+	c := emptyCluster(t, tune...)
 	s := c.machine()
 	s.start()
-	if err := s.node.Bootstrap([]byte(bootstrap)); err != nil {
+	if err := s.node.Bootstrap([]raftnode.Founder{{ID: s.id, Command: []byte(bootstrap)}}); err != nil {
 		t.Fatalf("%v", err)
 	}
 	c.settle()

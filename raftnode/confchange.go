@@ -12,8 +12,12 @@ import (
 // promoteLag is how many entries a learner may lag behind the commit index and still be promoted.
 const promoteLag = 64
 
-// reservedIDs is the first reserved ID: Raft uses some of those from here on itself.
-const reservedIDs = 1 << 63
+// reservedIDs is the first reserved ID: Raft uses those from here on itself.
+const reservedIDs = raft.LocalApplyThread
+
+// founderIDs is the first ID that only a member has which was there from the beginning: programs
+// from before there were such members take it for reserved.
+const founderIDs = 1 << 63
 
 // mayChange reports whether a conf change may be proposed: one at a time, and only when this
 // leader has applied all changes of its predecessors. Then what is checked here still holds
@@ -36,7 +40,7 @@ func (n *Node) proposeChange(p *proposal, now uint64) {
 
 // newConfChange returns the conf change that a proposal asks for, or why it must not happen.
 func (n *Node) newConfChange(p *proposal) (*raftpb.ConfChange, error) {
-	if p.member == raft.None || p.member >= reservedIDs {
+	if p.member == raft.None || p.member >= founderIDs && !n.members.has(p.member) {
 		return nil, ErrReservedID
 	}
 	m, commands, err := n.cfg.Describe(p.kind, p.command)

@@ -134,7 +134,7 @@ func (m *machine) start() {
 	}
 	m.node = node
 	if m.reported == 0 {
-		if err := node.Bootstrap([]byte(bootstrap)); err != nil {
+		if err := node.Bootstrap([]raftnode.Founder{{ID: m.cfg.MemberID, Command: []byte(bootstrap)}}); err != nil {
 			m.t.Fatalf("%v", err)
 		}
 	}

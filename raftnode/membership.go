@@ -97,7 +97,8 @@ func (m *membership) applied(index uint64) {
 // stepDown forgets the change in flight: this machine does not lead any more, and whether it
 // is committed is up to the next leader.
 func (m *membership) stepDown() {
-	m.changing, m.changeIndex, m.versions.raising = false, 0, 0
+	m.changing, m.changeIndex = false, 0
+	m.versions.raising, m.versions.pending = 0, false
 }
 
 // checkChange returns why Raft cannot carry out a conf change.

@@ -36,8 +36,8 @@ var (
 	// ErrBadCommand: the leader does not understand the command, or no client may ask for it.
 	// It was not proposed.
 	ErrBadCommand = errors.New("the leader refuses the command: it is malformed, too long, or of a version that the leader does not know")
-	// ErrReservedID: a member cannot have this ID.
-	ErrReservedID = errors.New("member IDs are from 1 to 2^63-1")
+	// ErrReservedID: a machine cannot become a member with this ID.
+	ErrReservedID = errors.New("the IDs of new members are from 1 to 2^63-1")
 )
 
 // Limits of one machine. They bound memory, not behaviour, so they are not flags.
@@ -85,8 +85,9 @@ type Config struct {
 	MaxMembers int
 	// Commands are the versions of a cluster that this program understands.
 	Commands version.Range
-	// RaiseTo returns the command that gives the cluster a version.
-	RaiseTo func(version uint32) []byte
+	// RaiseTo returns the command that gives the cluster a version. If that is the one it has, the
+	// command is to give it the limits that it lacks.
+	RaiseTo func(version, from uint32) []byte
 	// Describe returns the member that a command of KindAdd describes, or the ID of the one
 	// that a command of KindRemove removes. commands are the versions of a cluster that the
 	// member says it understands; zero if it does not say. It fails if the command does
@@ -199,12 +200,21 @@ func New(cfg Config, state State, now Reading) (*Node, error) {
 	return n, nil
 }
 
-// Bootstrap starts a new cluster of which this machine is the only member. The
-// command becomes part of the entry that adds it, index 1. It is an error to
-// bootstrap a machine whose log is not empty.
-func (n *Node) Bootstrap(command []byte) error {
-	peer := raft.Peer{ID: n.cfg.MemberID, Context: encodeEntry(0, 0, command)}
-	if err := n.raw.Bootstrap([]raft.Peer{peer}); err != nil {
+// Founder is a member from the beginning. Command becomes part of the entry that adds it.
+type Founder struct {
+	ID      uint64
+	Command []byte
+}
+
+// Bootstrap starts a new cluster. Its members are the founders, who have the entries from index 1
+// on, in their order: all of them must call this alike. It is an error to bootstrap a machine whose
+// log is not empty.
+func (n *Node) Bootstrap(founders []Founder) error {
+	peers := make([]raft.Peer, len(founders))
+	for i, f := range founders {
+		peers[i] = raft.Peer{ID: f.ID, Context: encodeEntry(0, 0, f.Command)}
+	}
+	if err := n.raw.Bootstrap(peers); err != nil {
 		return fmt.Errorf("raftnode: bootstrap: %w", err)
 	}
 	return nil

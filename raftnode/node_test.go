@@ -268,7 +268,7 @@ func TestUncommittedLogIsBounded(t *testing.T) {
 func TestBootstrapNeedsEmptyLog(t *testing.T) {
 	m := leading(t)
 	m.crash(0)
-	if err := m.node.Bootstrap([]byte("again")); err == nil {
+	if err := m.node.Bootstrap([]raftnode.Founder{{ID: m.cfg.MemberID, Command: []byte("again")}}); err == nil {
 		t.Fatal("a second bootstrap is accepted")
 	}
 	m.settle()

@@ -55,6 +55,8 @@ type Roster struct {
 	Version uint32
 	// MaxMembers bounds the size of the cluster, 0 if nothing is agreed on.
 	MaxMembers int
+	// Unlimited says that the founders have not agreed on limits: the leader proposes its own.
+	Unlimited bool
 }
 
 // SetRoster sets who the members are. It has to be called before [Node.Applied] of

@@ -61,7 +61,12 @@ func rosterOf(log []record) (r raftnode.Roster) {
 		if e.command == bootstrap {
 			r.Members, r.Version = []raftnode.Member{{ID: 1, Name: "m1", PeerURL: "p1", ClientURL: "c1"}}, 1
 		}
-		_, _ = fmt.Sscanf(e.command, "raise %d", &r.Version) // no match for most commands
+		if e.command == firstFounder {
+			r.Version, r.Unlimited = 1, true
+		}
+		if n, _ := fmt.Sscanf(e.command, "raise %d", &r.Version); n == 1 { // no match for most commands
+			r.Unlimited = false
+		}
 		added, _, notAdded := describe(raftnode.KindAdd, []byte(e.command))
 		removed, _, notRemoved := describe(raftnode.KindRemove, []byte(e.command))
 		id := max(added.ID, removed.ID)

@@ -26,6 +26,7 @@ type versions struct {
 	ranges  map[uint64]version.Range // which versions of a cluster members understand
 	due     uint32                   // what the next call of Work raises the version to, 0 for nothing
 	raising uint32                   // what was proposed by this leader and is not applied yet, 0 for nothing
+	pending bool                     // a raise was proposed by this leader and is not handed out yet
 }
 
 // Understands notes which versions of a cluster the program of a member understands, according
@@ -51,10 +52,14 @@ func (n *Node) scheduleRaise() {
 // raisable returns the version that the cluster could have instead of a lower one, 0 if there
 // is none: all members, those without a vote too, are alive and have told this process that
 // they understand it. A dead one may come back with an older program. own is what this
-// machine understands.
+// machine understands. A cluster that has the version but not the limits that come with it, because its
+// founders did not agree on any, gets those at once.
 func (m *membership) raisable(own version.Range, alive func(id uint64) bool) uint32 {
-	if m.roster.Version == 0 {
+	switch {
+	case m.roster.Version == 0:
 		return 0
+	case m.roster.Unlimited:
+		return m.roster.Version
 	}
 	common := own
 	for _, id := range m.all() {
@@ -83,15 +88,16 @@ func (n *Node) raise(now uint64) {
 	if to == 0 || !n.role.leads || !n.mayChange() || n.transferring() {
 		return
 	}
-	if n.step(&raftpb.Entry{Data: encodeEntry(raiseID, now, n.cfg.RaiseTo(to))}) == nil {
+	if n.step(&raftpb.Entry{Data: encodeEntry(raiseID, now, n.cfg.RaiseTo(to, n.members.roster.Version))}) == nil {
 		n.members.noteProposed()
-		v.raising = to
+		v.raising, v.pending = to, true
 	}
 }
 
 // noteRaise notes the index of an entry that raises the version, when it is handed out.
 func (m *membership) noteRaise(index, id uint64) {
-	if id == raiseID && m.versions.raising > 0 {
+	if id == raiseID && m.versions.pending {
+		m.versions.pending = false
 		m.noteHandedOut(index)
 	}
 }

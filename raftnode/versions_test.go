@@ -9,7 +9,7 @@ import (
 	"etcd/version"
 )
 
-func raiseTo(v uint32) []byte { return fmt.Appendf(nil, "raise %d", v) }
+func raiseTo(to, _ uint32) []byte { return fmt.Appendf(nil, "raise %d", to) }
 
 // understands returns the range of a program that knows all versions up to last.
 func understands(last uint32) version.Range { return version.Range{Min: 1, Max: last} }

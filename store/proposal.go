@@ -20,6 +20,9 @@ const (
 	MaxPath = 16 << 10
 	// MaxHistory bounds how many events may be kept for watchers.
 	MaxHistory = 1 << 24
+	// FirstHistory is how many events a cluster keeps whose founders have not agreed on a number,
+	// until its first leader says one.
+	FirstHistory = 100_000
 	// MaxMembers bounds how many machines a cluster may be configured to have.
 	MaxMembers = 99
 	// maxMemberText bounds the name of a member and its addresses, in bytes each.
