@@ -35,7 +35,7 @@ func (c *Config) Validate() error {
 		return fmt.Errorf("-r %d: want at least 1", c.JoinRetries)
 	case c.Slow < 0:
 		return fmt.Errorf("-slow %s: want a time, or 0 for no log of slow requests", c.Slow)
-	case c.Pprof && c.MetricsListen == "":
+	case c.Pprof && len(c.MetricsListen) == 0:
 		return errors.New("-pprof serves profiles at the metrics listener: give -metrics, too")
 	case c.MaxBody < 1 || c.MaxBody > maxBodyLimit:
 		return fmt.Errorf("-max-body %d: want 1 to %d", c.MaxBody, maxBodyLimit)
@@ -104,15 +104,17 @@ func (c *Config) checkAddresses() error {
 	if err := checkHost(c.Host); err != nil {
 		return fmt.Errorf("-h %q: %w", c.Host, err)
 	}
-	for _, addr := range []struct {
-		flag, value string
-		needed      bool
+	for _, addrs := range []struct {
+		flag   string
+		values []string
 	}{
-		{"-c", c.ClientAddr, true}, {"-s", c.PeerAddr, true}, {"-cl", c.ClientListen, false}, {"-sl", c.PeerListen, false},
-		{"-metrics", c.MetricsListen, false},
+		{"-c", []string{c.ClientAddr}}, {"-s", []string{c.PeerAddr}},
+		{"-cl", c.ClientListen}, {"-sl", c.PeerListen}, {"-metrics", c.MetricsListen},
 	} {
-		if _, err := hostPort(addr.value, c.Host); (addr.needed || addr.value != "") && err != nil {
-			return fmt.Errorf("%s %q: %w", addr.flag, addr.value, err)
+		for _, addr := range addrs.values {
+			if _, err := hostPort(addr, c.Host); err != nil {
+				return fmt.Errorf("%s %q: %w", addrs.flag, addr, err)
+			}
 		}
 	}
 	if clients, peers := c.advertised(c.ClientAddr), c.advertised(c.PeerAddr); conflict(clients, peers) {
@@ -122,10 +124,10 @@ func (c *Config) checkAddresses() error {
 	if conflict(clients, peers) {
 		return fmt.Errorf("this machine cannot listen at %s for clients and at %s for other machines: give them different ports (-c, -s, -cl, -sl)", clients, peers)
 	}
-	if c.MetricsListen == "" {
+	if len(c.MetricsListen) == 0 {
 		return nil
 	}
-	if metrics := c.advertised(c.MetricsListen); conflict(metrics, clients) || conflict(metrics, peers) {
+	if metrics := c.advertised(c.MetricsListen[0]); conflict(metrics, clients) || conflict(metrics, peers) {
 		return fmt.Errorf("-metrics %s is where this machine listens for clients or for other machines: give it a port of its own; clients' port serves /metrics as well", metrics)
 	}
 	return nil

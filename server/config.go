@@ -12,8 +12,9 @@ import (
 )
 
 // Config is the configuration of a machine. Defaults has a value for every field that needs
-// one. An address is a port, :port or host:port; a port of 0 is chosen by the kernel. Errors
-// name a field by its flag, which is in parentheses here: that is what operators know.
+// one. An address is a port, :port or host:port; a port of 0 is chosen by the kernel. Where to
+// listen may be a URL as well, http://host:port or https://host:port. Errors name a field by its
+// flag, which is in parentheses here: that is what operators know.
 type Config struct {
 	// Name, ClientAddr and PeerAddr default to what the data directory remembers from the
 	// start before; the name of a new machine defaults to its peer address.
@@ -21,12 +22,13 @@ type Config struct {
 	ClientAddr string // (-c) advertised to clients, DefaultClientAddr if nothing is remembered
 	PeerAddr   string // (-s) advertised to other machines, DefaultPeerAddr if nothing is remembered
 
-	Host         string // (-h) of addresses without a host
-	ClientListen string // (-cl) where to listen for clients, if not at ClientAddr
-	PeerListen   string // (-sl) where to listen for other machines, if not at PeerAddr
+	Host         string   // (-h) of addresses without a host
+	ClientListen []string // (-cl) where to listen for clients, if not at ClientAddr
+	PeerListen   []string // (-sl) where to listen for other machines, if not at PeerAddr
+	ClientURLs   []string // (-advertise-client-urls) advertised to clients as they are, instead of ClientAddr
 
-	MetricsListen string // (-metrics) where to serve metrics and probes as well; empty: nowhere else than to clients
-	Pprof         bool   // (-pprof) serve profiles there
+	MetricsListen []string // (-metrics) where to serve metrics and probes as well; empty: nowhere else than to clients
+	Pprof         bool     // (-pprof) serve profiles there
 
 	DataDir         string // (-d) empty: made from the name
 	TrustDataDir    bool   // (-trust-data-dir) use it even if others can write in it
@@ -70,6 +72,11 @@ type Config struct {
 	ClientTLS       credentials.Files // (-clientCert and so on) for the client port
 	PeerTLS         credentials.Files // (-serverCert and so on) for the peer port, both ways
 	AutoTLS         bool              // (-auto-tls) make the certificate for clients in the data directory
+	PeerAutoTLS     bool              // (-peer-auto-tls) the same for other machines, which do not verify it
+	SelfSignedYears uint              // (-self-signed-cert-validity) of certificates that are made, in years; 0: one
+	CipherSuites    []string          // (-cipher-suites) of TLS 1.2, by the names of crypto/tls; empty: those with forward secrecy
+	TLSMinVersion   string            // (-tls-min-version) TLS1.2 or TLS1.3; empty: TLS1.2
+	TLSMaxVersion   string            // (-tls-max-version) the same; empty: the newest
 	AllowedCN       []string          // (-serverAllowedCN) common names, one of which a machine's certificate must have
 	AllowedHostname []string          // (-serverAllowedHostname) host names, one of which a machine's certificate must have
 
@@ -165,9 +172,9 @@ func (c *Config) advertised(addr string) string {
 }
 
 // listenAddr returns where to listen for those who are told addr.
-func (c *Config) listenAddr(listen, addr string) string {
-	if listen != "" {
-		return c.advertised(listen)
+func (c *Config) listenAddr(listen []string, addr string) string {
+	if len(listen) > 0 {
+		return c.advertised(listen[0])
 	}
 	return c.advertised(addr)
 }

@@ -71,7 +71,7 @@ const maxMetricsConnections = 32
 // page.
 func (c *Config) metricsConfig(cfg httpfront.Config, l net.Listener) httpfront.Config {
 	cfg.Port, cfg.TLS, cfg.CORS, cfg.Slow = "metrics", nil, nil, 0
-	cfg.URL, cfg.CheckHost = endpoint.URL("http", c.advertised(c.MetricsListen)), onLoopback(l) || len(c.HostWhitelist) > 0
+	cfg.URL, cfg.CheckHost = endpoint.URL("http", c.advertised(c.MetricsListen[0])), onLoopback(l) || len(c.HostWhitelist) > 0
 	cfg.MaxConnections, cfg.MaxBody = maxMetricsConnections, maxPeerBody
 	return cfg
 }

@@ -40,10 +40,10 @@ func (c *Config) listenAll() (p ports, err error) {
 		p.close()
 		return ports{}, err
 	}
-	if c.MetricsListen == "" {
+	if len(c.MetricsListen) == 0 {
 		return p, nil
 	}
-	if p.metrics, err = listen("-metrics", "-metrics", c.advertised(c.MetricsListen)); err != nil {
+	if p.metrics, err = listen("-metrics", "-metrics", c.advertised(c.MetricsListen[0])); err != nil {
 		p.close()
 		return ports{}, err
 	}
@@ -78,11 +78,11 @@ func onLoopback(l net.Listener) bool {
 }
 
 // allowedHosts returns the names of this machine besides that of the advertised address: those of the
-// command line, and the one at which it listens, if that differs.
-func (c *Config) allowedHosts(listen string) []string {
+// command line, and those at which it listens, if they differ.
+func (c *Config) allowedHosts(listen []string) []string {
 	hosts := slices.Clone(c.HostWhitelist)
-	if listen != "" {
-		if host, _, err := net.SplitHostPort(c.advertised(listen)); err == nil {
+	for _, addr := range listen {
+		if host, _, err := net.SplitHostPort(c.advertised(addr)); err == nil {
 			hosts = append(hosts, host)
 		}
 	}

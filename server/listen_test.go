@@ -45,7 +45,7 @@ func TestWarnOpen(t *testing.T) {
 func TestNames(t *testing.T) {
 	c := Defaults()
 	c.HostWhitelist = append(make([]string, 0, 8), "a.example", "*")
-	clients, peers := c.allowedHosts("b.example:4001"), c.allowedHosts("c.example:7001")
+	clients, peers := c.allowedHosts([]string{"b.example:4001"}), c.allowedHosts([]string{"c.example:7001"})
 	if !slices.Equal(clients, []string{"a.example", "*", "b.example"}) || !slices.Equal(peers, []string{"a.example", "*", "c.example"}) {
 		t.Errorf("this machine is called %q by clients, and %q by machines", clients, peers)
 	}

@@ -39,6 +39,7 @@ func (c *config) check() error {
 		to          *[]string
 	}{
 		{"-serverAllowedCN", c.allowedCN, &m.AllowedCN}, {"-serverAllowedHostname", c.allowedHostname, &m.AllowedHostname},
+		{"-cl", c.clientListen, &m.ClientListen}, {"-sl", c.peerListen, &m.PeerListen}, {"-metrics", c.metricsListen, &m.MetricsListen},
 		{"-cors", c.cors, &m.CORS}, {"-host-whitelist", c.hostWhitelist, &m.HostWhitelist},
 	} {
 		if *list.to = splitList(list.given); list.given != "" && len(*list.to) == 0 {

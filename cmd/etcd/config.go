@@ -15,6 +15,8 @@ type config struct {
 
 	// Flags that check has to parse for the machine's configuration.
 	clientAddr, peerAddr       string
+	clientListen, peerListen   string
+	metricsListen              string
 	join, joinFile             string
 	snapshot                   bool
 	skipEntry                  string
@@ -93,8 +95,8 @@ func (c *config) flags() *flag.FlagSet {
 	fs.StringVar(&c.clientAddr, "c", server.DefaultClientAddr, "client `address`")
 	fs.StringVar(&c.peerAddr, "s", server.DefaultPeerAddr, "`address` for the other machines. Keep it on a trusted network, or use -serverCAFile: see docs/security.md")
 	fs.StringVar(&m.Host, "h", m.Host, "`host` that bare ports bind and advertise; 0.0.0.0 for all interfaces")
-	fs.StringVar(&m.ClientListen, "cl", "", "listen `address` for clients, if it differs from -c")
-	fs.StringVar(&m.PeerListen, "sl", "", "listen `address` for the other machines, if it differs from -s; as for that, strangers must not reach it without TLS")
+	fs.StringVar(&c.clientListen, "cl", "", "listen `addresses` for clients, comma separated, if they differ from -c")
+	fs.StringVar(&c.peerListen, "sl", "", "listen `addresses` for the other machines, comma separated, if they differ from -s; as for that, strangers must not reach it without TLS")
 
 	fs.StringVar(&c.join, "C", "", "join the cluster of these `machines` (host:peerport or https://host:peerport, comma separated); any member will do. A member looks for the others there, if they are not where it knows them")
 	fs.StringVar(&c.joinFile, "CF", "", "like -C, from a `file`")
@@ -128,7 +130,7 @@ func (c *config) flags() *flag.FlagSet {
 	fs.StringVar(&c.cors, "cors", "", "`origins` whose web pages may use the API, such as http://example.com, comma separated; * for all")
 	fs.StringVar(&c.hostWhitelist, "host-whitelist", "", "more `hosts` by which clients may call this machine than localhost, IP addresses and the host of -c, comma separated; * for all. Others are refused if this is given, or a port listens on a loopback address only")
 
-	fs.StringVar(&m.MetricsListen, "metrics", "", "listen `address` for /metrics, /health, /livez, /readyz and /debug/log-level, in plain HTTP; clients' port serves them as well, but for the last")
+	fs.StringVar(&c.metricsListen, "metrics", "", "listen `addresses`, comma separated, for /metrics, /health, /livez, /readyz and /debug/log-level, in plain HTTP; clients' port serves them as well, but for the last")
 	fs.BoolVar(&m.Pprof, "pprof", false, "serve profiles of this process at /debug/pprof/ of -metrics")
 	durationVar(fs, &m.Slow, "slow", m.Slow, "log requests that take this `time` or longer, with where it went; 0s for none")
 
