@@ -49,9 +49,9 @@ type Config struct {
 	Clock func() raftnode.Reading
 	// Host is what the actors run on.
 	Host Host
-	// Founders are the members with which a new cluster begins, in the order of their IDs, without
-	// client URLs: the same on all of them. If there are none, this machine founds it alone. A
-	// machine that has a log does not need them.
+	// Founders are the members with which a new cluster begins, in the order of their IDs: the same
+	// on all of them, as far as IDs and peer URLs go; the rest is not used. If there are none, this
+	// machine founds it alone. A machine that has a log does not need them.
 	Founders []store.Member
 	// Nonce is a random number that tells this process from others with the identity of the
 	// machine.
@@ -139,7 +139,7 @@ func Start(cfg Config, disk *Disk) (*Machine, error) {
 	if err != nil {
 		return nil, err
 	}
-	if disk.fresh() {
+	if disk.Founding() {
 		if err := node.Bootstrap(founders(cfg)); err != nil {
 			return nil, err
 		}

@@ -84,6 +84,21 @@ func (in *Inbox) trusts(member uint64, addr string) bool {
 	return in.addressBook.Load().places[member].isTrusted(addr)
 }
 
+// HasRun reports whether this machine knows of a member that it has run: it was connected, or
+// has told the cluster where clients reach it. removed says that it was a member and is none.
+func (in *Inbox) HasRun(member uint64) (has, removed bool) {
+	if in.addressBook.Load().isRemoved(member) {
+		return true, true
+	}
+	has = in.book.Load().Knows(member)
+	if members := in.members.Load(); members != nil {
+		for _, m := range *members {
+			has = has || m.ID == member && m.ClientURL != ""
+		}
+	}
+	return has, false
+}
+
 // proven returns the nonce of the process that was last proven to be a member, and whether
 // that process is believed.
 func (in *Inbox) proven(member uint64) (nonce uint64, believed bool) {

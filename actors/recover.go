@@ -158,8 +158,8 @@ func (d *Disk) Joining() bool {
 	return d.Found != nil && d.LastIndex() == 0 && d.Found.HardState.GetTerm() > 0
 }
 
-// fresh reports whether this machine founds a cluster.
-func (d *Disk) fresh() bool { return d.LastIndex() == 0 && !d.Joining() }
+// Founding reports whether this machine founds a cluster, and has not begun its log yet.
+func (d *Disk) Founding() bool { return d.LastIndex() == 0 && !d.Joining() }
 
 func restore(snapshots *wal.Snapshots, meta *raftpb.SnapshotMetadata) (*store.Store, error) {
 	body, _, err := snapshots.Open(meta.GetIndex(), meta.GetTerm())

@@ -54,6 +54,7 @@ func founders(cfg Config) []raftnode.Founder {
 	// the first leader, see raiseCommand, and so do later versions.
 	all := make([]raftnode.Founder, len(cfg.Founders))
 	for i, m := range cfg.Founders {
+		m.Name, m.ClientURL = "", "" // it announces them itself
 		command := setMemberCommand(m, version.Range{}, store.VersionOfFounders)
 		if i == 0 {
 			command = store.Encode(&storepb.Command{Kind: &storepb.Command_Bootstrap{Bootstrap: &storepb.Bootstrap{

@@ -18,6 +18,7 @@ import (
 // Cluster is what follows from a list of founders and a token.
 type Cluster struct {
 	ID      uint64
+	Token   string
 	Members []store.Member // in the order of their IDs, without client URLs; one at least
 }
 
@@ -30,7 +31,7 @@ func Parse(list, token string) (Cluster, error) {
 	if len(list) > maxList {
 		return Cluster{}, fmt.Errorf("it is longer than %d bytes", maxList)
 	}
-	var c Cluster
+	c := Cluster{Token: token}
 	for entry := range strings.SplitSeq(list, ",") {
 		if entry = strings.TrimSpace(entry); entry == "" {
 			continue
@@ -116,6 +117,15 @@ func (c Cluster) find(is func(store.Member) bool) (store.Member, bool) {
 		return store.Member{}, false
 	}
 	return c.Members[at], true
+}
+
+// PeerURLs returns those of all members.
+func (c Cluster) PeerURLs() []string {
+	urls := make([]string, len(c.Members))
+	for i, m := range c.Members {
+		urls[i] = m.PeerURL
+	}
+	return urls
 }
 
 // String is the list, in the order of the names.

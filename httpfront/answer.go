@@ -39,6 +39,14 @@ type NoContent struct{}
 
 func (NoContent) Write(resp *fasthttp.Response) { resp.SetStatusCode(http.StatusNoContent) }
 
+// Created is an answer in JSON for what was made by the request.
+type Created struct{ Value any }
+
+func (c Created) Write(resp *fasthttp.Response) {
+	resp.SetStatusCode(http.StatusCreated)
+	WriteJSON(resp, c.Value)
+}
+
 // Document is an answer in JSON.
 type Document struct{ Value any }
 

@@ -44,7 +44,7 @@ func servePeers(t testing.TB, s *fronttest.Server, log io.Writer, edit ...func(*
 
 func servePeersOn(t testing.TB, s *fronttest.Server, l net.Listener, log io.Writer, edit ...func(*setup)) peers {
 	t.Helper()
-	all := setup{fronttest.Config(), newFront(Config{})}
+	all := setup{fronttest.Config(), newFront(Config{Founding: &Founding{}})}
 	for _, e := range edit {
 		e(&all)
 	}

@@ -16,12 +16,20 @@ import (
 	"etcd/store"
 )
 
-// join adds a machine to the cluster, through any member. The request needs a content type
-// that a form in a web page cannot send, and a script only after a CORS preflight.
-func (f *front) join(x *httpfront.Exchange) httpfront.Answer {
+// wantJSON refuses a request of another content type: JSON is one that a form in a web page cannot
+// send, and a script only after a CORS preflight.
+func wantJSON(x *httpfront.Exchange, to string) httpfront.Answer {
 	mediaType, _, err := mime.ParseMediaType(string(x.Header().ContentType()))
 	if err != nil || mediaType != httpfront.TypeJSON {
-		return httpfront.HTTPError(http.StatusUnsupportedMediaType, "a request to join must be "+httpfront.TypeJSON)
+		return httpfront.HTTPError(http.StatusUnsupportedMediaType, "a request "+to+" must be "+httpfront.TypeJSON)
+	}
+	return nil
+}
+
+// join adds a machine to the cluster, through any member.
+func (f *front) join(x *httpfront.Exchange) httpfront.Answer {
+	if refused := wantJSON(x, "to join"); refused != nil {
+		return refused
 	}
 	var request JoinRequest
 	if err := json.Unmarshal([]byte(x.Body), &request); err != nil || request.MemberID == 0 || request.MemberID >= 1<<63 {
@@ -30,15 +38,8 @@ func (f *front) join(x *httpfront.Exchange) httpfront.Answer {
 	if err := endpoint.CheckMember(request.Name, request.PeerURL, request.ClientURL); err != nil {
 		return httpfront.NewError(apierror.InvalidField, err.Error())
 	}
-	if theirs, ours := endpoint.Scheme(request.PeerURL), x.Scheme(); theirs != ours {
-		x.Report(refusedScheme, fmt.Errorf("%s at %s; the machines of this cluster reach each other by %s", request.Name, request.PeerURL, ours))
-		return httpfront.HTTPError(http.StatusConflict, fmt.Sprintf(
-			"the machines of this cluster reach each other by %s, and this one only by %s; start it like them, with -serverCert and -serverKey or without", ours, theirs))
-	}
-	if certified := f.caller(x).certified(); certified != nil {
-		if err := certified(endpoint.HostOfURL(request.PeerURL)); err != nil {
-			return uncertified(x, err)
-		}
+	if refused := f.refuseCaller(x, request.PeerURL, request.Name+" at "+request.PeerURL); refused != nil {
+		return refused
 	}
 	if err := x.Sync(); err != nil {
 		return httpfront.Unserved(err)

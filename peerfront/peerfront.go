@@ -18,11 +18,14 @@ type Config struct {
 	// handshake names a host. Its error is for people at both ends. Nil if machines are not
 	// verified.
 	Certified func(state tls.ConnectionState, host string) error
+	// Founding is what this machine tells others as long as it has no data.
+	Founding *Founding
 }
 
 // front is the state that the handlers share.
 type front struct {
 	certified func(state tls.ConnectionState, host string) error
+	founding  *Founding
 	inFlight  chan struct{} // holds one for each request of limitInFlight
 	hashes    hashCache
 	memberIPs memberIPs
@@ -31,6 +34,7 @@ type front struct {
 func newFront(cfg Config) *front {
 	return &front{
 		certified: cfg.Certified,
+		founding:  cfg.Founding,
 		inFlight:  make(chan struct{}, maxInFlight),
 		hashes:    hashCache{lock: make(chan struct{}, 1)},
 		memberIPs: memberIPs{
@@ -54,6 +58,8 @@ func (f *front) routes(cluster []httpfront.Route) []httpfront.Route {
 		{Path: transport.SnapshotPath, Methods: map[string]httpfront.Handler{http.MethodPost: f.acceptSnapshot}},
 		{Path: transport.PresencePath, Methods: httpfront.Get(f.presence)},
 		{Path: joinPath, Methods: map[string]httpfront.Handler{http.MethodPost: f.limitInFlight(f.join)}},
+		{Path: assignedPath, Methods: map[string]httpfront.Handler{http.MethodPost: f.limitInFlight(f.assigned)}},
+		{Path: foundersPath, Early: true, Methods: map[string]httpfront.Handler{http.MethodPost: f.limitInFlight(f.founders)}},
 		{Path: "/hash", Methods: httpfront.Get(f.membersOnly(f.fromMembersHost(f.stateHash)))},
 	}
 	for _, r := range cluster {

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"net"
 	"strings"
 	"time"
 )
@@ -24,7 +23,7 @@ var (
 // Seeds are the machines that are asked to let this one join.
 type Seeds struct {
 	Addrs   []string // of their peer ports, host:port
-	Dial    func(ctx context.Context, addr string) (net.Conn, error)
+	Dial    Dial
 	Rounds  int           // how often each is asked
 	Timeout time.Duration // of one request
 	Log     *slog.Logger
@@ -33,7 +32,20 @@ type Seeds struct {
 // Join asks one seed after the other until one lets this machine join, the cluster has
 // refused it (ErrRefused, ErrUncertified), or a retry would not help (ErrNoSeed). It fails
 // after the last round, or when ctx ends.
-func (s Seeds) Join(ctx context.Context, request JoinRequest) (*JoinAnswer, error) {
+func (s Seeds) Join(ctx context.Context, request JoinRequest) (answer *JoinAnswer, err error) {
+	err = s.untilOne(ctx, "cannot join yet", func(ctx context.Context, addr string) error {
+		answer, err = s.joinVia(ctx, addr, request)
+		if err == nil {
+			s.Log.Info("joining the cluster", "through", addr, "members", len(answer.Members))
+		}
+		return err
+	})
+	return answer, err
+}
+
+// untilOne asks one seed after the other until one gives what is asked for. ask returns the errors
+// that Join does.
+func (s Seeds) untilOne(ctx context.Context, notYet string, ask func(ctx context.Context, addr string) error) error {
 	var failures []string
 	for round := range s.Rounds {
 		if round > 0 {
@@ -46,27 +58,22 @@ func (s Seeds) Join(ctx context.Context, request JoinRequest) (*JoinAnswer, erro
 		permanent := 0
 		for _, addr := range s.Addrs {
 			attempt, cancel := context.WithTimeout(ctx, s.Timeout)
-			answer, err := s.joinVia(attempt, addr, request)
+			err := ask(attempt, addr)
 			cancel()
-			if ctx.Err() != nil {
-				return nil, ctx.Err()
-			}
-			if err == nil {
-				s.Log.Info("joining the cluster", "through", addr, "members", len(answer.Members))
-				return answer, nil
-			}
-			if errors.Is(err, ErrRefused) || errors.Is(err, ErrUncertified) {
-				return nil, err
-			}
-			if errors.Is(err, ErrNoMember) || errors.Is(err, ErrPlain) {
+			switch {
+			case ctx.Err() != nil:
+				return ctx.Err()
+			case err == nil, errors.Is(err, ErrRefused), errors.Is(err, ErrUncertified):
+				return err
+			case errors.Is(err, ErrNoMember), errors.Is(err, ErrPlain):
 				permanent++
 			}
 			failures = append(failures, err.Error())
-			s.Log.Warn("cannot join yet", "round", round+1, "of", s.Rounds, "error", err)
+			s.Log.Warn(notYet, "round", round+1, "of", s.Rounds, "error", err)
 		}
 		if permanent == len(s.Addrs) {
-			return nil, fmt.Errorf("%w: %s", ErrNoSeed, strings.Join(failures, "; "))
+			return fmt.Errorf("%w: %s", ErrNoSeed, strings.Join(failures, "; "))
 		}
 	}
-	return nil, fmt.Errorf("cannot join through any machine of %s: %s", strings.Join(s.Addrs, ","), strings.Join(failures, "; "))
+	return fmt.Errorf("cannot join through any machine of %s: %s", strings.Join(s.Addrs, ","), strings.Join(failures, "; "))
 }

@@ -63,6 +63,9 @@ func (c *Config) Validate() error {
 	if err := known.checkName(); err != nil {
 		return err
 	}
+	if err := c.checkFounders(); err != nil {
+		return err
+	}
 	for _, seed := range c.Join {
 		if _, err := ParseSeed(seed, c.Host); err != nil {
 			return fmt.Errorf("-C: %w", err)

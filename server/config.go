@@ -141,9 +141,14 @@ func Defaults() Config {
 // was not given.
 func (c *Config) withDefaults(s stored) *Config {
 	with := *c
-	with.Name = cmp.Or(c.Name, s.Name)
+	if with.Name = cmp.Or(c.Name, s.Name); with.Name == "" && c.givesFounders() {
+		with.Name = defaultName
+	}
 	with.ClientAddr = cmp.Or(c.ClientAddr, s.ClientAddr, DefaultClientAddr)
 	with.PeerAddr = cmp.Or(c.PeerAddr, s.PeerAddr, DefaultPeerAddr)
+	if url := c.initialURL(with.Name); url != "" && s.PeerAddr == "" {
+		with.PeerAddr = strings.SplitN(url, "://", 2)[1]
+	}
 	return &with
 }
 

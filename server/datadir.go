@@ -90,7 +90,7 @@ func withoutPath(err error) error {
 // hasRun reports whether these files are of a machine that was a member of a cluster.
 func hasRun(names []string, s stored) bool {
 	return slices.Contains(names, witness.FileName) || slices.ContainsFunc(names, wal.IsDamaged) ||
-		slices.Contains(names, storedFile) && s.Joining == 0
+		slices.Contains(names, storedFile) && s.Joining == 0 && s.Founders == ""
 }
 
 // isOwn reports whether a name is one that this program uses, or that every filesystem has.

@@ -11,19 +11,20 @@ import (
 	"time"
 
 	"etcd/actors"
+	"etcd/bootstrap"
 	"etcd/endpoint"
 	"etcd/peerfront"
 	"etcd/store"
 	"etcd/wal"
 )
 
-// seeds returns those of -C or -CF, host:port each, which this machine dials by scheme.
-func (c *Config) seeds(scheme string) ([]string, error) {
-	addrs := make([]string, len(c.Join))
-	for i, seed := range c.Join {
+// withoutScheme returns seeds as host:port each. This machine dials peers only by the given scheme.
+func withoutScheme(flag string, seeds []string, scheme string) ([]string, error) {
+	addrs := make([]string, len(seeds))
+	for i, seed := range seeds {
 		given, addr, ok := strings.Cut(seed, "://")
 		if ok && given != scheme {
-			return nil, fmt.Errorf("-C %s: this machine dials peers only by %s; -serverCert and -serverKey decide, and are the same for all machines of a cluster", seed, scheme)
+			return nil, fmt.Errorf("%s %s: this machine dials peers only by %s; -serverCert and -serverKey decide, and are the same for all machines of a cluster", flag, seed, scheme)
 		}
 		if !ok {
 			addr = seed
@@ -33,9 +34,9 @@ func (c *Config) seeds(scheme string) ([]string, error) {
 	return addrs, nil
 }
 
-// otherSeeds returns the machines of -C or -CF without this one, which listens at own.
-func (c *Config) otherSeeds(scheme string, own net.Listener, log *slog.Logger) ([]string, error) {
-	addrs, err := c.seeds(scheme)
+// otherSeeds returns the machines to join without this one, which listens at own.
+func (c *Config) otherSeeds(flag string, seeds []string, scheme string, own net.Listener, log *slog.Logger) ([]string, error) {
+	addrs, err := withoutScheme(flag, seeds, scheme)
 	if err != nil {
 		return nil, err
 	}
@@ -47,8 +48,8 @@ func (c *Config) otherSeeds(scheme string, own net.Listener, log *slog.Logger) (
 	})
 	switch {
 	case len(addrs) > 0 && len(others) == 0:
-		return nil, fmt.Errorf("-C %s is this machine itself: name another machine of the cluster to join, or leave -C out to found one", strings.Join(addrs, ","))
-	case len(others) < len(addrs):
+		return nil, fmt.Errorf("%s %s is this machine itself: name another machine of the cluster to join, or leave it out to found one", flag, strings.Join(addrs, ","))
+	case len(others) < len(addrs) && !c.JoinExisting:
 		log.Warn("-C names this machine itself, too; only the others are asked", "addrs", strings.Join(addrs, ","))
 	}
 	return others, nil
@@ -66,46 +67,78 @@ func listensOn(own net.Listener, host string) bool {
 
 // knownPeers is what a start knows of the other members before it has contacted any.
 type knownPeers struct {
-	seeds []store.Member // as learnt when joining
-	hints []string       // where other members may be, host:port
+	founders bootstrap.Cluster // with which this machine begins the log; none: alone, or it has one
+	seeds    []store.Member    // as learnt when joining
+	hints    []string          // where other members may be, host:port
 }
 
-// foundOrJoin gives an empty data directory its identity: that of a cluster of its own,
-// or of a machine that joins. To one that is a member already, -C says where others may be.
-func foundOrJoin(ctx context.Context, c *Config, disk *actors.Disk, p *dataDir, member store.Member, tls security, peers net.Listener, log *slog.Logger) (knownPeers, error) {
-	addrs, err := c.otherSeeds(scheme(tls.peers), peers, log)
+// foundOrJoin gives an empty data directory its identity: that of a cluster that this machine founds,
+// alone or with others, or of a machine that joins one. To one that is a member already, -C says
+// where others may be, and the flags for a new cluster nothing.
+func foundOrJoin(ctx context.Context, c *Config, disk *actors.Disk, p *dataDir, member store.Member, tls security, peers net.Listener,
+	founding *peerfront.Founding, log *slog.Logger) (knownPeers, error) {
+	begins := disk.New || disk.Joining()
+	if disk.Founding() && !disk.New {
+		founders, err := storedFounders(disk, p)
+		return knownPeers{founders: founders}, err
+	}
+	if disk.New && c.givesFounders() && !c.JoinExisting {
+		return c.found(ctx, disk, p, member, tls, founding, log)
+	}
+	flag, seeds := "-C", c.Join
+	if begins && c.JoinExisting {
+		cluster, err := c.founders(ctx, member, log)
+		if err != nil {
+			return knownPeers{}, err
+		}
+		flag, seeds = "--initial-cluster", cluster.PeerURLs()
+	}
+	addrs, err := c.otherSeeds(flag, seeds, scheme(tls.peers), peers, log)
 	switch {
 	case err != nil:
 		return knownPeers{}, err
-	case !disk.New && !disk.Joining():
+	case !begins:
 		return hints(disk, p.path, addrs, log)
 	case disk.Joining() && len(addrs) == 0:
-		return knownPeers{}, errors.New("this machine has begun to join a cluster and has not received its data yet: start it with -C")
+		return knownPeers{}, errors.New("this machine has begun to join a cluster and has not received its data yet: start it with -C, " +
+			"or with --initial-cluster and --initial-cluster-state existing")
 	case len(addrs) == 0:
 		return knownPeers{}, disk.Create(wal.Identity{ClusterID: randomID(), MemberID: randomID()})
 	}
 	if unspecified(member.PeerURL) {
 		for _, addr := range addrs {
 			if host, _, err := net.SplitHostPort(addr); err == nil && !endpoint.OnThisHost(host) {
-				return knownPeers{}, fmt.Errorf("-C %s is on another host, and machines there cannot reach this one at %s: advertise an address with -h or -s, and listen on all with -sl",
-					addr, member.PeerURL)
+				return knownPeers{}, fmt.Errorf("%s %s is on another host, and machines there cannot reach this one at %s: advertise an address with -h or -s, and listen on all with -sl",
+					flag, addr, member.PeerURL)
 			}
 		}
 	}
-	id, dial := disk.Identity.MemberID, tls.dial
+	return c.join(ctx, disk, p, member, addrs, tls.dial, log)
+}
+
+// join lets this machine join through one of the members at addrs.
+func (c *Config) join(ctx context.Context, disk *actors.Disk, p *dataDir, member store.Member, addrs []string, dial dialer, log *slog.Logger) (knownPeers, error) {
+	via := peerfront.Seeds{Addrs: addrs, Dial: dial, Rounds: c.JoinRetries, Timeout: c.RequestTimeout + time.Second, Log: log}
+	id := disk.Identity.MemberID
 	if disk.New {
 		s, err := loadStored(p.fsys)
 		if err != nil {
 			return knownPeers{}, err
 		}
-		if s.Joining == 0 {
+		switch {
+		case s.Joining != 0:
+		case c.JoinExisting:
+			if s.Joining, err = via.Assigned(ctx, member.PeerURL); err != nil {
+				return knownPeers{}, err
+			}
+		default:
 			s.Joining = randomID()
 		}
 		id = s.Joining
 		// Stored before any member learns of it, so that a crash in the middle does
 		// not leave behind a member whose ID this machine has lost.
-		dial = func(ctx context.Context, addr string) (net.Conn, error) {
-			conn, err := tls.dial(ctx, addr)
+		via.Dial = func(ctx context.Context, addr string) (net.Conn, error) {
+			conn, err := dial(ctx, addr)
 			if err != nil {
 				return nil, err
 			}
@@ -115,8 +148,7 @@ func foundOrJoin(ctx context.Context, c *Config, disk *actors.Disk, p *dataDir, 
 			return conn, nil
 		}
 	}
-	seeds := peerfront.Seeds{Addrs: addrs, Dial: dial, Rounds: c.JoinRetries, Timeout: c.RequestTimeout + time.Second, Log: log}
-	answer, err := seeds.Join(ctx, peerfront.JoinRequest{
+	answer, err := via.Join(ctx, peerfront.JoinRequest{
 		MemberID: id, Name: member.Name, PeerURL: member.PeerURL, ClientURL: member.ClientURL,
 		Understood: actors.Understood(),
 	})

@@ -29,7 +29,7 @@ type fronts struct {
 	failed         chan error // a server has ended
 }
 
-func startFronts(c *Config, member store.Member, ports ports, tls security, clock func() raftnode.Reading) *fronts {
+func startFronts(c *Config, member store.Member, ports ports, tls security, founding *peerfront.Founding, clock func() raftnode.Reading) *fronts {
 	cfg := httpfront.Config{
 		URL:            member.ClientURL,
 		Hosts:          c.allowedHosts(c.ClientListen),
@@ -46,7 +46,7 @@ func startFronts(c *Config, member store.Member, ports ports, tls security, cloc
 	f := &fronts{registry: c.newRegistry(tls), failed: make(chan error, 3)}
 	operating := ops.Config{
 		Version: Version, Clock: func() logtime.Time { return logtime.Time(clock().Mono) }, LostLogLines: c.LostLogLines,
-		Metrics: f.registry, Log: c.Log, LogLevel: c.LogLevel, Pprof: c.Pprof,
+		NewID: randomID, Metrics: f.registry, Log: c.Log, LogLevel: c.LogLevel, Pprof: c.Pprof,
 	}
 	f.clients = httpfront.New(cfg, slices.Concat(
 		v1.Routes(v1.Config{LocalReads: c.LocalReads}), ops.Routes(operating), peerfront.Misdirected(),
@@ -55,7 +55,7 @@ func startFronts(c *Config, member store.Member, ports ports, tls security, cloc
 	peers.TLS = serverTLS(tls.peers)
 	peers.URL, peers.Hosts, peers.CheckHost = member.PeerURL, c.allowedHosts(c.PeerListen), onLoopback(ports.peers)
 	f.peers = httpfront.New(c.peerConfig(peers), slices.Concat(
-		peerfront.Routes(peerfront.Config{Certified: tls.certified()}, ops.Cluster()), ops.Version(Version),
+		peerfront.Routes(peerfront.Config{Certified: tls.certified(), Founding: founding}, ops.Cluster()), ops.Version(Version),
 	))
 	all := httpfront.Collector{f.clients, f.peers}
 	if ports.metrics != nil {
@@ -115,6 +115,9 @@ func serve(stopping context.Context, p *dataDir, machine *actors.Machine, f *fro
 		select {
 		case <-ready:
 			ready = nil
+			if err := forgetFounders(p); err != nil {
+				return errors.Join(err, stopServing(machine, f, log))
+			}
 			log.Info("serving clients", "addr", addr.String())
 		case <-stopping.Done():
 			return stopServing(machine, f, log)

@@ -12,6 +12,7 @@ import (
 
 	"etcd/actors"
 	"etcd/endpoint"
+	"etcd/peerfront"
 	"etcd/raftnode"
 	"etcd/store"
 	"etcd/store/logtime"
@@ -85,7 +86,8 @@ func Run(ctx context.Context, cfg Config) error {
 		ClientURL: endpoint.URL(scheme(tls.clients), c.advertisedAs(c.ClientAddr, ports.clients)),
 	}
 	clock := newClock()
-	fronts := startFronts(c, member, ports, tls, clock)
+	founding := &peerfront.Founding{}
+	fronts := startFronts(c, member, ports, tls, founding, clock)
 	place.warn(log)
 	disk, err := openDisk(c, place, lock, log)
 	if err != nil {
@@ -115,14 +117,14 @@ func Run(ctx context.Context, cfg Config) error {
 			return errors.Join(err, disk.Close())
 		}
 	}
-	others, err := foundOrJoin(ctx, c, disk, place, member, tls, ports.peers, log)
+	others, err := foundOrJoin(ctx, c, disk, place, member, tls, ports.peers, founding, log)
 	if err != nil {
 		if !mayBeMember(place, err) {
 			place.discard()
 		}
 		if errors.Is(err, context.Canceled) {
 			fronts.stop(log)
-			log.Info("stopped before it had joined the cluster")
+			log.Info("stopped before it was a member of a cluster")
 			err = nil
 		}
 		return errors.Join(err, disk.Close())
@@ -136,6 +138,9 @@ func Run(ctx context.Context, cfg Config) error {
 	s := stored{
 		Name: c.Name, ClientAddr: c.advertisedAs(c.ClientAddr, ports.clients), PeerAddr: c.advertisedAs(c.PeerAddr, ports.peers),
 		MayForce: disk.Identity.FormerClusterID != 0 && !c.ForceNewCluster,
+	}
+	if len(others.founders.Members) > 0 {
+		s.Founders, s.Token = others.founders.String(), others.founders.Token
 	}
 	if err := s.save(place.fsys); err != nil {
 		return errors.Join(err, stopMachine(machine))
@@ -199,6 +204,7 @@ func actorsConfig(c *Config, member store.Member, others knownPeers, host actors
 		SetMaxMembers:   c.SetMaxMembers,
 		Tick:            c.Heartbeat,
 		Host:            host,
+		Founders:        others.founders.Members,
 		Seeds:           others.seeds,
 		Hints:           others.hints,
 		AuditEvery:      auditInterval,

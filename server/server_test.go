@@ -21,23 +21,60 @@ func (l lines) Write(line []byte) (int, error) {
 // run runs a machine and returns where it serves clients, and how to stop it.
 func run(t *testing.T, cfg Config) (addr string, stop func() error) {
 	t.Helper()
-	log := make(lines, 1000) // more than a start and a stop log
-	cfg.Log = slog.New(slog.NewTextHandler(log, nil))
-	cfg.Exit = func(code int) { panic("the machine ends the process") }
+	return begin(cfg).serving(t)
+}
+
+// running is a machine.
+type running struct {
+	log   lines
+	stop  context.CancelFunc
+	ended chan error
+}
+
+func begin(cfg Config) *running {
 	ctx, cancel := context.WithCancel(context.Background())
-	ended := make(chan error, 1)
-	go func() { ended <- Run(ctx, cfg) }()
+	r := &running{log: make(lines, 1000), stop: cancel, ended: make(chan error, 1)} // more than a start and a stop log
+	cfg.Log = slog.New(slog.NewTextHandler(r.log, nil))
+	cfg.Exit = func(code int) { panic("the machine ends the process") }
+	go func() { r.ended <- Run(ctx, cfg) }()
+	return r
+}
+
+// serving waits until the machine serves clients.
+func (r *running) serving(t *testing.T) (addr string, stop func() error) {
+	t.Helper()
 	for {
 		select {
-		case line := <-log:
+		case line := <-r.log:
 			if _, after, serving := strings.Cut(line, `msg="serving clients" addr=`); serving {
-				return after, func() error { cancel(); return <-ended }
+				return after, r.end
 			}
-		case err := <-ended:
-			cancel()
+		case err := <-r.ended:
+			r.stop()
 			t.Fatalf("the machine ends before it serves: %v", err)
 		}
 	}
+}
+
+// logged waits until a line of the log has some text.
+func (r *running) logged(t *testing.T, text string) {
+	t.Helper()
+	for {
+		select {
+		case line := <-r.log:
+			if strings.Contains(line, text) {
+				return
+			}
+		case err := <-r.ended:
+			r.stop()
+			t.Fatalf("the machine ends before it logs %s: %v", text, err)
+		}
+	}
+}
+
+func (r *running) end() error {
+	r.stop()
+	return <-r.ended
 }
 
 // TestRun checks that a machine that was stopped goes on with its data, in the same process.

@@ -18,6 +18,10 @@ type stored struct {
 	PeerAddr   string `json:"peerAddr"`
 	// Joining is the member ID with which this machine has asked to join.
 	Joining uint64 `json:"joining,omitempty,string"`
+	// Founders and Token are the list and the token with which this machine founds a cluster, as
+	// long as its first entries are not durable.
+	Founders string `json:"founders,omitempty"`
+	Token    string `json:"token,omitempty"`
 	// Useless says that this machine learnt that it is no longer a member, or that its data
 	// is not what it had acknowledged.
 	Useless bool `json:"useless,omitempty"`

@@ -144,6 +144,13 @@ func (b *Book) Forget(members []uint64) *Book {
 	return next
 }
 
+// Knows reports whether a process of a member was ever welcomed, as far as is remembered.
+func (b *Book) Knows(member uint64) bool {
+	_, recorded := b.records[member]
+	_, met := b.met[member]
+	return recorded || met
+}
+
 // Record returns what is remembered of a member.
 func (b *Book) Record(member uint64) Record { return b.records[member] }
 

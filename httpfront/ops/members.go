@@ -1,14 +1,19 @@
 package ops
 
 import (
+	"encoding/json"
 	"errors"
+	"mime"
 	"net/http"
 	"slices"
 	"strconv"
 
 	"etcd/actors"
+	"etcd/endpoint"
 	"etcd/httpfront"
 	"etcd/raftnode"
+	"etcd/store"
+	"etcd/version"
 )
 
 // The members of the cluster, as in the v2 API.
@@ -21,6 +26,14 @@ type memberAnswer struct {
 	Learner    bool     `json:"learner,omitempty"` // it has no vote yet
 }
 
+func newMemberAnswer(m store.Member) memberAnswer {
+	a := memberAnswer{ID: actors.MemberID(m.ID), Name: m.Name, PeerURLs: []string{m.PeerURL}, ClientURLs: []string{}}
+	if m.ClientURL != "" { // it was started
+		a.ClientURLs = []string{m.ClientURL}
+	}
+	return a
+}
+
 func listMembers(x *httpfront.Exchange) httpfront.Answer {
 	if x.Key != "/" {
 		return httpfront.NotFound(x)
@@ -31,14 +44,48 @@ func listMembers(x *httpfront.Exchange) httpfront.Answer {
 	}
 	list := make([]memberAnswer, len(status.Members))
 	for i, m := range status.Members {
-		list[i] = memberAnswer{
-			ID: actors.MemberID(m.ID), Name: m.Name, PeerURLs: []string{m.PeerURL}, ClientURLs: []string{m.ClientURL},
-			Learner: slices.Contains(status.Raft.Learners, m.ID),
-		}
+		list[i] = newMemberAnswer(m)
+		list[i].Learner = slices.Contains(status.Raft.Learners, m.ID)
 	}
 	return httpfront.Document{Value: struct {
 		Members []memberAnswer `json:"members"`
 	}{list}}
+}
+
+// addMember adds a machine that will be started with --initial-cluster-state existing. It has no
+// vote before it has caught up, so a machine that never comes costs the cluster nothing.
+func (o *ops) addMember(x *httpfront.Exchange) httpfront.Answer {
+	if x.Key != "/" {
+		return httpfront.NotFound(x)
+	}
+	if mediaType, _, err := mime.ParseMediaType(string(x.Header().ContentType())); err != nil || mediaType != httpfront.TypeJSON {
+		return httpfront.HTTPError(http.StatusUnsupportedMediaType, "a request to add a member must be "+httpfront.TypeJSON)
+	}
+	var request struct {
+		PeerURLs []string `json:"peerURLs"`
+	}
+	if err := json.Unmarshal([]byte(x.Body), &request); err != nil || len(request.PeerURLs) != 1 {
+		return httpfront.HTTPError(http.StatusBadRequest, `want a JSON object with one peer URL, such as {"peerURLs":["http://10.0.0.10:2380"]}`)
+	}
+	m := store.Member{ID: o.cfg.NewID(), PeerURL: request.PeerURLs[0]}
+	if err := endpoint.CheckURL(m.PeerURL); err != nil {
+		return httpfront.HTTPError(http.StatusBadRequest, "peerURLs: "+err.Error())
+	}
+	status, err := x.Status()
+	switch {
+	case err != nil:
+		return httpfront.Unserved(err)
+	case status.Version < store.VersionOfFounders:
+		return httpfront.HTTPError(http.StatusConflict, "a member of this cluster runs an older program, which does not know members that were not started yet: update it first, or start the new machine with -C")
+	}
+	reply := x.Join(m, version.Range{})
+	switch {
+	case errors.As(reply.Err, new(*raftnode.TakenError)):
+		return httpfront.HTTPError(http.StatusConflict, reply.Err.Error())
+	case reply.Err != nil:
+		return httpfront.Unserved(reply.Err)
+	}
+	return httpfront.Created{Value: newMemberAnswer(m)}
 }
 
 // removeMember removes a member for good. The answer is 410 if it was removed already, as in

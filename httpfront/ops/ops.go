@@ -18,6 +18,8 @@ type Config struct {
 	// Clock returns the time since 1970, and measures durations: it does not jump while the
 	// process runs.
 	Clock func() logtime.Time
+	// NewID returns a random ID for a member that is added.
+	NewID func() uint64
 	// LostLogLines returns how many log lines could not be written; nil if none can be lost.
 	LostLogLines func() uint64
 	// Metrics are what /metrics serves.
@@ -47,7 +49,7 @@ func Routes(cfg Config) []httpfront.Route {
 		{Path: "/v1/leader", Methods: httpfront.Get(leaderURL)},
 		{Path: "/v1/machines", Methods: httpfront.Get(withStatus(machineURLs))},
 		{Path: "/v2/members", Tree: true, Methods: map[string]httpfront.Handler{
-			http.MethodGet: listMembers, http.MethodHead: listMembers, http.MethodDelete: removeMember,
+			http.MethodGet: listMembers, http.MethodHead: listMembers, http.MethodPost: o.addMember, http.MethodDelete: removeMember,
 		}},
 		{Path: "/stats", Methods: httpfront.Get(withStatus(stats))},
 		{Path: "/v1/stats/store", Methods: httpfront.Get(withStatus(storeStats))},

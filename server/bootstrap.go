@@ -1,0 +1,135 @@
+package server
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+
+	"etcd/actors"
+	"etcd/bootstrap"
+	"etcd/endpoint"
+	"etcd/peerfront"
+	"etcd/store"
+	"etcd/wal"
+)
+
+// What a machine is and belongs to that is started with today's flags for a new cluster, as in etcd.
+const (
+	defaultName  = "default"
+	defaultToken = "etcd-cluster"
+)
+
+// givesFounders reports whether the command line says who founds the cluster, in a way of today.
+// Otherwise a machine with an empty directory founds one alone, or joins one by -C.
+func (c *Config) givesFounders() bool {
+	return c.InitialCluster != "" || c.InitialClusterToken != "" || len(c.InitialPeerURLs) > 0 || c.JoinExisting ||
+		c.Discovery != "" || c.DiscoverySRV != ""
+}
+
+func (c *Config) token() string { return cmp.Or(c.InitialClusterToken, defaultToken) }
+
+// initialURL returns the peer URL of this machine by the command line, empty if it does not say: that
+// with its name in the list, if it is not given alone.
+func (c *Config) initialURL(name string) string {
+	if len(c.InitialPeerURLs) > 0 {
+		return c.InitialPeerURLs[0]
+	}
+	list, err := bootstrap.Parse(c.InitialCluster, c.token())
+	if err != nil {
+		return "" // with an empty directory that is an error, see founders
+	}
+	own, _ := list.Named(name)
+	return own.PeerURL
+}
+
+// checkFounders refuses what cannot be meant, whatever the data directory holds.
+func (c *Config) checkFounders() error {
+	if len(c.Join) > 0 && c.givesFounders() {
+		return errors.New("-C joins a cluster, and --initial-cluster and the like say with whom to found one: they are mutually exclusive")
+	}
+	if c.JoinExisting && c.InitialCluster == "" && c.Discovery == "" && c.DiscoverySRV == "" {
+		return errors.New("--initial-cluster-state existing needs --initial-cluster, the list of the members")
+	}
+	return nil
+}
+
+// founders returns the machines that found the cluster, or that are in it, by the command line.
+func (c *Config) founders(ctx context.Context, member store.Member, log *slog.Logger) (bootstrap.Cluster, error) {
+	flag, list := "--initial-cluster", c.InitialCluster
+	if list == "" {
+		list = bootstrap.Format([]store.Member{member})
+	}
+	cluster, err := bootstrap.Parse(list, c.token())
+	if err != nil {
+		return cluster, fmt.Errorf("%s: %w", flag, err)
+	}
+	own, found := cluster.Named(member.Name)
+	switch {
+	case found && own.PeerURL != member.PeerURL:
+		return cluster, fmt.Errorf("%s has %s at %s, and this machine, which has that name, is at %s: give both the same URL (--initial-advertise-peer-urls, -s), "+
+			"and certificates for peers if it is https", flag, own.Name, own.PeerURL, member.PeerURL)
+	case found:
+		return cluster, nil
+	}
+	if at, ok := cluster.At(member.PeerURL); ok {
+		return cluster, fmt.Errorf("%s calls this machine, at %s, %s: start it with --name %[3]s", flag, member.PeerURL, at.Name)
+	}
+	return cluster, fmt.Errorf("%s has no %q, which is the name of this machine: give --name one of its names, or add the machine to it: %s", flag, member.Name, cluster)
+}
+
+// found gives an empty data directory its identity in a cluster that this machine founds with others.
+func (c *Config) found(ctx context.Context, disk *actors.Disk, p *dataDir, member store.Member, tls security, founding *peerfront.Founding, log *slog.Logger) (knownPeers, error) {
+	cluster, err := c.founders(ctx, member, log)
+	if err != nil {
+		return knownPeers{}, err
+	}
+	self, _ := cluster.Named(member.Name)
+	founding.Begin(cluster)
+	others := peerfront.Founders{Cluster: cluster, Self: self, Dial: tls.dial, Timeout: c.RequestTimeout, Log: log}
+	if err := others.Agree(ctx); err != nil {
+		return knownPeers{}, err
+	}
+	address, err := endpoint.Address(self.PeerURL)
+	if err != nil {
+		return knownPeers{}, err
+	}
+	// Stored before the log is there, so that a crash before its first entries are durable does not
+	// leave a machine that does not know with whom it founds a cluster.
+	s := stored{Name: self.Name, PeerAddr: address, Founders: cluster.String(), Token: cluster.Token}
+	if err := s.save(p.fsys); err != nil {
+		return knownPeers{}, err
+	}
+	log.Info("founding a cluster", "cluster", actors.MemberID(cluster.ID), "member", actors.MemberID(self.ID), "members", cluster.String())
+	return knownPeers{founders: cluster}, disk.Create(wal.Identity{ClusterID: cluster.ID, MemberID: self.ID})
+}
+
+// storedFounders returns the founders of a machine that has created its log and crashed before its
+// first entries were durable; none if it founds the cluster alone.
+func storedFounders(disk *actors.Disk, p *dataDir) (bootstrap.Cluster, error) {
+	s, err := loadStored(p.fsys)
+	if err != nil || s.Founders == "" {
+		return bootstrap.Cluster{}, err
+	}
+	cluster, err := bootstrap.Parse(s.Founders, s.Token)
+	if err != nil {
+		return cluster, fmt.Errorf("%s: founders: %w", storedFile, err)
+	}
+	if cluster.ID != disk.Identity.ClusterID {
+		return cluster, fmt.Errorf("%s has the founders of cluster %s, and the log is of cluster %s: put back the file that belongs to it",
+			storedFile, actors.MemberID(cluster.ID), actors.MemberID(disk.Identity.ClusterID))
+	}
+	return cluster, nil
+}
+
+// forgetFounders notes that the first entries are durable: from now on the log says who is a member,
+// and a directory without one is that of a machine which has lost it.
+func forgetFounders(p *dataDir) error {
+	s, err := loadStored(p.fsys)
+	if err != nil || s.Founders == "" {
+		return err
+	}
+	s.Founders, s.Token = "", ""
+	return s.save(p.fsys)
+}

@@ -1,0 +1,224 @@
+package server
+
+import (
+	"fmt"
+	"net"
+	"net/http"
+	"os"
+	"strings"
+	"testing"
+)
+
+// infra returns the configurations of n machines that found a cluster together.
+func infra(t *testing.T, n int) []Config {
+	t.Helper()
+	all := make([]Config, n)
+	var list []string
+	for i := range all {
+		l, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer l.Close() // all at once, so that no two have the same port
+		all[i] = Defaults()
+		all[i].Name, all[i].DataDir, all[i].ClientAddr = fmt.Sprint("infra", i), tempDataDir(t), "0"
+		all[i].PeerAddr = l.Addr().String()
+		list = append(list, all[i].Name+"=http://"+all[i].PeerAddr)
+	}
+	for i := range all {
+		all[i].InitialCluster, all[i].InitialClusterToken = strings.Join(list, ","), "test"
+	}
+	return all
+}
+
+func put(t *testing.T, addr, value string) {
+	t.Helper()
+	answer, err := http.Post("http://"+addr+"/v1/keys/a", "application/x-www-form-urlencoded", strings.NewReader("value="+value))
+	if err != nil {
+		t.Fatal(err)
+	}
+	_ = answer.Body.Close()
+	if answer.StatusCode != http.StatusOK {
+		t.Fatalf("put: %s", answer.Status)
+	}
+}
+
+// Machines with the same list are one cluster in whatever order they start, also when one comes after
+// the others serve, and when all are started again, with or without the list.
+func TestFoundersInEveryOrder(t *testing.T) {
+	for _, order := range [][]int{{0, 1, 2}, {0, 2, 1}, {1, 0, 2}, {1, 2, 0}, {2, 0, 1}, {2, 1, 0}} {
+		t.Run(fmt.Sprint(order), func(t *testing.T) {
+			t.Parallel()
+			all := infra(t, 3)
+			first, second := begin(all[order[0]]), begin(all[order[1]])
+			addr, _ := first.serving(t)
+			second.serving(t)
+			put(t, addr, "1")
+			third := begin(all[order[2]])
+			addr, _ = third.serving(t)
+			put(t, addr, "2")
+			for _, r := range []*running{third, second, first} {
+				if err := r.end(); err != nil {
+					t.Fatal(err)
+				}
+			}
+			all[0].InitialCluster, all[0].InitialClusterToken = "", ""
+			all[1].InitialCluster = "infra1=http://127.0.0.1:1"
+			for i := range all {
+				all[i].PeerAddr = ""
+			}
+			var again []*running
+			for _, cfg := range all {
+				again = append(again, begin(cfg))
+			}
+			for _, r := range again {
+				addr, _ = r.serving(t)
+				put(t, addr, "3")
+			}
+			for _, r := range again {
+				r.stop()
+			}
+			for _, r := range again {
+				if err := <-r.ended; err != nil {
+					t.Error(err)
+				}
+			}
+		})
+	}
+}
+
+// A machine with a list that the others do not have does not get into their cluster, whether it is
+// there first or last, and cannot hold them up.
+func TestFounderWithAnotherList(t *testing.T) {
+	for _, last := range []bool{false, true} {
+		t.Run(fmt.Sprintf("last=%t", last), func(t *testing.T) {
+			t.Parallel()
+			all := infra(t, 3)
+			wrong := all[2]
+			wrong.InitialClusterToken = "other"
+			var odd *running
+			if !last {
+				odd = begin(wrong)
+				odd.logged(t, "waiting for a majority")
+			}
+			first, second := begin(all[0]), begin(all[1])
+			addr, stopFirst := first.serving(t)
+			_, stopSecond := second.serving(t)
+			put(t, addr, "1")
+			if last {
+				odd = begin(wrong)
+			}
+			if err := <-odd.ended; err == nil || !strings.Contains(err.Error(), "--initial-cluster-token differs") {
+				t.Errorf("it ends with %v", err)
+			}
+			right := begin(all[2])
+			_, stopThird := right.serving(t)
+			for _, stop := range []func() error{stopThird, stopSecond, stopFirst} {
+				if err := stop(); err != nil {
+					t.Error(err)
+				}
+			}
+		})
+	}
+}
+
+// A member that comes back without its data is refused, and told how it is replaced; that works.
+func TestWipedFounder(t *testing.T) {
+	all := infra(t, 3)
+	var machines []*running
+	var addr string
+	for _, cfg := range all {
+		machines = append(machines, begin(cfg))
+	}
+	for _, r := range machines {
+		addr, _ = r.serving(t)
+	}
+	put(t, addr, "1")
+	if err := machines[0].end(); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.RemoveAll(all[0].DataDir); err != nil {
+		t.Fatal(err)
+	}
+	err := <-begin(all[0]).ended
+	if err == nil || !strings.Contains(err.Error(), "has already been bootstrapped") {
+		t.Fatalf("it ends with %v", err)
+	}
+	if _, err := os.Stat(all[0].DataDir); !os.IsNotExist(err) {
+		t.Errorf("its directory was left behind: %v", err)
+	}
+	for _, request := range commandsIn(t, err.Error()) {
+		answer, err := http.DefaultClient.Do(request)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_ = answer.Body.Close()
+		if answer.StatusCode/100 != 2 {
+			t.Fatalf("%s %s: %s", request.Method, request.URL, answer.Status)
+		}
+	}
+	all[0].JoinExisting = true
+	addr, stop := begin(all[0]).serving(t)
+	put(t, addr, "2")
+	if err := stop(); err != nil {
+		t.Error(err)
+	}
+	for _, r := range machines[1:] {
+		if err := r.end(); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+// commandsIn returns the requests that an error tells to send with curl.
+func commandsIn(t *testing.T, text string) []*http.Request {
+	t.Helper()
+	var requests []*http.Request
+	for command := range strings.SplitSeq(text, "(curl ") {
+		command, _, isCommand := strings.Cut(command, ")")
+		if !isCommand || !strings.Contains(command, "/v2/members") {
+			continue
+		}
+		words := strings.Fields(command)
+		method, url, body := http.MethodPost, words[0], strings.Trim(words[len(words)-1], "'")
+		if words[0] == "-X" {
+			method, url, body = words[1], words[2], ""
+		}
+		request, err := http.NewRequest(method, url, strings.NewReader(body))
+		if err != nil {
+			t.Fatal(err)
+		}
+		request.Header.Set("Content-Type", "application/json")
+		requests = append(requests, request)
+	}
+	if len(requests) != 2 {
+		t.Fatalf("%d commands in %s", len(requests), text)
+	}
+	return requests
+}
+
+// A list that cannot be meant is refused before anything is written.
+func TestRefusedFounders(t *testing.T) {
+	for _, test := range []struct {
+		name  string
+		wrong func(*Config)
+		says  string
+	}{
+		{"another name", func(c *Config) { c.Name = "x" }, "calls this machine"},
+		{"not in the list", func(c *Config) { c.Name, c.PeerAddr = "x", "127.0.0.1:1" }, `has no "x"`},
+		{"another address", func(c *Config) { c.InitialPeerURLs, c.PeerAddr = []string{"http://127.0.0.1:1"}, "" }, "give both the same URL"},
+		{"https without a certificate", func(c *Config) { c.InitialCluster = strings.ReplaceAll(c.InitialCluster, "http:", "https:") }, "certificates for peers"},
+		{"no list", func(c *Config) { c.InitialCluster = "x" }, "NAME=URL"},
+		{"existing without a list", func(c *Config) { c.InitialCluster, c.JoinExisting = "", true }, "needs --initial-cluster"},
+		{"two ways", func(c *Config) { c.Join = []string{"127.0.0.1:1"} }, "mutually exclusive"},
+	} {
+		cfg := infra(t, 1)[0]
+		test.wrong(&cfg)
+		if err := <-begin(cfg).ended; err == nil || !strings.Contains(err.Error(), test.says) {
+			t.Errorf("%s: %v does not say %q", test.name, err, test.says)
+		}
+		if entries, err := os.ReadDir(cfg.DataDir); err == nil && len(entries) > 1 {
+			t.Errorf("%s: %v was left behind", test.name, entries)
+		}
+	}
+}
