@@ -87,7 +87,7 @@ type Config struct {
 	LostLogLines func() uint64  // log lines that could not be written since the start
 	Exit         func(code int) // ends the process; does not return
 
-	todaysPort bool // nobody says where to listen for clients, so it is at todaysClientPort, too
+	spare string // nobody says where to listen for clients, so it is here as well, if that is possible
 }
 
 // The addresses of a machine unless the configuration or the data directory has others.
@@ -96,7 +96,7 @@ const (
 	DefaultPeerAddr   = "7001"
 
 	defaultHost      = "127.0.0.1"
-	todaysClientPort = "2379"
+	todaysClientPort = "2379" // of later versions of etcd
 )
 
 // Bounds of the configuration. A limit of 0 connections stands for "as many as open files allow".
@@ -157,8 +157,9 @@ func (c *Config) withDefaults(s stored) *Config {
 		with.PeerAddr, with.PeerListen = addressOf(c.InitialPeerURLs, c.PeerListen)
 	}
 	standard := net.JoinHostPort(defaultHost, DefaultClientAddr)
-	with.todaysPort = c.ClientAddr == "" && len(with.ClientListen) == 0 && c.Host == defaultHost &&
-		(s.ClientAddr == "" || s.ClientAddr == standard)
+	if c.ClientAddr == "" && len(with.ClientListen) == 0 && c.Host == defaultHost && (s.ClientAddr == "" || s.ClientAddr == standard) {
+		with.spare = net.JoinHostPort(defaultHost, todaysClientPort)
+	}
 	return &with
 }
 

@@ -122,8 +122,8 @@ func (c *Config) sites() (s sites, err error) {
 	if err := s.checkDistinct(); err != nil {
 		return sites{}, err
 	}
-	if c.todaysPort {
-		spare := site{addr: net.JoinHostPort(defaultHost, todaysClientPort), spare: true}
+	if c.spare != "" {
+		spare := site{addr: c.spare, spare: true}
 		if !slices.ContainsFunc(slices.Concat(s.peers, s.metrics), func(other site) bool { return conflict(other.addr, spare.addr) }) {
 			s.clients = append(s.clients, spare)
 		}
