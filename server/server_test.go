@@ -18,8 +18,9 @@ func (l lines) Write(line []byte) (int, error) {
 	return len(line), nil
 }
 
-// run runs a machine and returns where it serves clients, and how to stop it.
-func run(t *testing.T, cfg Config) (addr string, stop func() error) {
+// run runs a machine and returns where it serves clients, and how to stop it. What it logs until then is
+// added to logs.
+func run(t *testing.T, cfg Config, logs *string) (addr string, stop func() error) {
 	t.Helper()
 	log := make(lines, 1000) // more than a start and a stop log
 	cfg.Log = slog.New(slog.NewTextHandler(log, nil))
@@ -30,6 +31,7 @@ func run(t *testing.T, cfg Config) (addr string, stop func() error) {
 	for {
 		select {
 		case line := <-log:
+			*logs += line + "\n"
 			if _, after, serving := strings.Cut(line, `msg="serving clients" addr=`); serving {
 				return after, func() error { cancel(); return <-ended }
 			}
@@ -44,7 +46,7 @@ func run(t *testing.T, cfg Config) (addr string, stop func() error) {
 func TestRun(t *testing.T) {
 	cfg := Defaults()
 	cfg.ClientAddr, cfg.PeerAddr, cfg.DataDir = "0", "0", tempDataDir(t)
-	addr, stop := run(t, cfg)
+	addr, stop := run(t, cfg, new(string))
 	answer, err := http.Post("http://"+addr+"/v1/keys/a", "application/x-www-form-urlencoded", strings.NewReader("value=1"))
 	if err != nil {
 		t.Fatal(err)
@@ -53,7 +55,7 @@ func TestRun(t *testing.T) {
 	if err := stop(); err != nil {
 		t.Fatalf("the first stop: %v", err)
 	}
-	addr, stop = run(t, cfg)
+	addr, stop = run(t, cfg, new(string))
 	answer, err = http.Get("http://" + addr + "/v1/keys/a")
 	if err != nil {
 		t.Fatal(err)

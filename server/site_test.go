@@ -106,7 +106,9 @@ func TestRefusedSites(t *testing.T) {
 		{clients("https://127.0.0.1:2379"), []string{"--listen-client-urls https://127.0.0.1:2379", "--cert-file", "--auto-tls"}},
 		{peers("https://127.0.0.1:2380"), []string{"--listen-peer-urls https://127.0.0.1:2380", "--peer-cert-file", "--peer-auto-tls"}},
 		{metrics("https://127.0.0.1:2381"), []string{"--listen-metrics-urls", "--cert-file"}},
-		{func(c *Config) { c.PeerTLS.Cert, c.PeerListen = "x", []string{"https://127.0.0.1:1", "http://127.0.0.1:2"} }, []string{"--listen-peer-urls", "same scheme"}},
+		{func(c *Config) {
+			c.PeerTLS.Cert, c.PeerListen = "x", []string{"https://127.0.0.1:1", "http://127.0.0.1:2"}
+		}, []string{"--listen-peer-urls", "same scheme"}},
 		{func(c *Config) { c.PeerTLS.Cert, c.PeerListen = "x", []string{"1", "http://127.0.0.1:2"} }, []string{"--listen-peer-urls", "same scheme"}},
 		{clients("foo"), []string{`-cl "foo"`, "host:port"}},
 		{clients("ftp://127.0.0.1:1"), []string{"--listen-client-urls", "http:// or https:// or unix://"}},
