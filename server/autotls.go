@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"etcd/credentials"
+	"etcd/endpoint"
 	"etcd/wal/vfs"
 )
 
@@ -60,7 +61,7 @@ func (c *Config) selfSignedLife() time.Duration {
 func namesOf(advertised string, at []site) []string {
 	names := []string{advertised}
 	for _, s := range at {
-		if host := s.host(); host != "" && !slices.Contains(names, host) {
+		if host := s.host(); !endpoint.Unspecified(host) && !slices.Contains(names, host) {
 			names = append(names, host)
 		}
 	}

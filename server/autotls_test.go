@@ -119,6 +119,35 @@ func TestAutoTLSOfSomebodyElse(t *testing.T) {
 	}
 }
 
+// A certificate is made for every host that leads to this machine, and for as long as was asked for.
+func TestAutoTLSNames(t *testing.T) {
+	for _, pair := range []selfSigned{clientPair, peerPair} {
+		at, _ := madePair(t, tempDataDir(t))
+		hosts := namesOf("a.example", []site{
+			{addr: "10.0.0.1:1", scheme: "https"}, {addr: "a.example:2", scheme: "https"}, {addr: "0.0.0.0:3", scheme: "https"}, {addr: "/run/x.sock", scheme: "unix"},
+		})
+		files, err := pair.ensure(at, hosts, 3*year, quiet)
+		if err != nil {
+			t.Fatal(err)
+		}
+		made, err := tls.LoadX509KeyPair(files.Cert, files.Key)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, host := range []string{"localhost", "127.0.0.1", "a.example", "10.0.0.1"} {
+			if err := made.Leaf.VerifyHostname(host); err != nil {
+				t.Errorf("%s: %v", pair.flag, err)
+			}
+		}
+		if years := time.Until(made.Leaf.NotAfter).Hours() / year.Hours(); years < 2.9 || years > 3 {
+			t.Errorf("%s: it is valid for %.1f years", pair.flag, years)
+		}
+		if len(made.Leaf.IPAddresses) != 3 {
+			t.Errorf("%s: it names %v", pair.flag, made.Leaf.IPAddresses)
+		}
+	}
+}
+
 // madePair makes a pair of certificate and key in a data directory.
 func madePair(t *testing.T, dir string) (*dataDir, credentials.Files) {
 	t.Helper()

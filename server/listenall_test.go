@@ -2,6 +2,7 @@ package server
 
 import (
 	"bytes"
+	"context"
 	"crypto/tls"
 	"io"
 	"log/slog"
@@ -60,7 +61,9 @@ func get(t *testing.T, client *http.Client, url string) string {
 func trusting(t *testing.T, socket string) *http.Client {
 	transport := &http.Transport{TLSClientConfig: &tls.Config{InsecureSkipVerify: true}}
 	if socket != "" {
-		transport.Dial = func(string, string) (net.Conn, error) { return net.Dial("unix", socket) }
+		transport.DialContext = func(ctx context.Context, _, _ string) (net.Conn, error) {
+			return new(net.Dialer).DialContext(ctx, "unix", socket)
+		}
 	}
 	t.Cleanup(transport.CloseIdleConnections)
 	return &http.Client{Transport: transport}
@@ -119,6 +122,19 @@ func TestMixOfListeners(t *testing.T) {
 	}
 	if info, err := os.Lstat(socket); err != nil || info.Mode().Type() != os.ModeSocket {
 		t.Errorf("the socket is %v, %v", info, err)
+	}
+}
+
+// A machine that serves clients at a socket only has no port for what it advertises with port 0, and
+// runs all the same.
+func TestSocketOnly(t *testing.T) {
+	socket := socketPath(t)
+	cfg := Defaults()
+	cfg.ClientListen, cfg.ClientURLs, cfg.DataDir = []string{"unix://" + socket}, []string{"http://127.0.0.111:0"}, tempDataDir(t)
+	cfg.PeerListen = []string{"http://127.0.0.1:0"}
+	runLogged(t, cfg)
+	if got := get(t, trusting(t, socket), "http://any.example/health"); !strings.Contains(got, `"true"`) {
+		t.Errorf("its health is %q", got)
 	}
 }
 
