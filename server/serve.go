@@ -40,7 +40,7 @@ func startFronts(c *Config, member store.Member, ports ports, tls security, cloc
 		MaxBodyMemory:  c.MaxBodyMemory,
 		RequestTimeout: c.RequestTimeout,
 		Slow:           c.Slow,
-		TLS:            serverTLS(tls.clients),
+		TLS:            ports.clients.tls(tls.clients),
 		Log:            c.Log,
 	}
 	f := &fronts{registry: c.newRegistry(tls), failed: make(chan error, 3)}
@@ -55,14 +55,14 @@ func startFronts(c *Config, member store.Member, ports ports, tls security, cloc
 	}
 	f.clients = httpfront.New(cfg, routes)
 	peers := cfg
-	peers.TLS = serverTLS(tls.peers)
+	peers.TLS = ports.peers.tls(tls.peers)
 	peers.URL, peers.Hosts, peers.CheckHost = member.PeerURL, c.allowedHosts(ports.peers), false
 	f.peers = httpfront.New(c.peerConfig(peers), slices.Concat(
 		peerfront.Routes(peerfront.Config{Certified: tls.certified()}, ops.Cluster()), ops.Version(Version),
 	))
 	all := httpfront.Collector{f.clients, f.peers}
 	if len(ports.metrics) > 0 {
-		f.metrics = httpfront.New(c.metricsConfig(cfg, ports.metrics), ops.Admin(operating))
+		f.metrics = httpfront.New(c.metricsConfig(cfg, ports.metrics, tls), ops.Admin(operating))
 		all = append(all, f.metrics)
 		go func() { f.failed <- f.metrics.Serve(ports.metrics.served()...) }()
 	}

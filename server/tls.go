@@ -116,9 +116,9 @@ func scheme(c *credentials.Credentials) string {
 	return "https"
 }
 
-// serverTLS returns the TLS configuration of a port.
-func serverTLS(c *credentials.Credentials) *tls.Config {
-	if c == nil {
+// tls returns the TLS configuration of listeners; nil if all are plain.
+func (all listeners) tls(c *credentials.Credentials) *tls.Config {
+	if !slices.ContainsFunc(all, func(l opened) bool { return l.scheme == "https" }) {
 		return nil
 	}
 	return c.Server()
