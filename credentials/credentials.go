@@ -34,6 +34,21 @@ var suites = []uint16{
 	tls.TLS_ECDHE_RSA_WITH_CHACHA20_POLY1305_SHA256,
 }
 
+// Limits are what may be used of TLS. The zero value stands for what is safe.
+type Limits struct {
+	Suites                 []uint16 // of TLS 1.2; nil: those with forward secrecy and authenticated encryption
+	MinVersion, MaxVersion uint16   // 0: from TLS 1.2 on
+}
+
+// apply sets the limits of a configuration.
+func (l Limits) apply(to *tls.Config) *tls.Config {
+	to.MinVersion, to.MaxVersion, to.CipherSuites = max(l.MinVersion, tls.VersionTLS12), l.MaxVersion, l.Suites
+	if l.Suites == nil {
+		to.CipherSuites = suites
+	}
+	return to
+}
+
 // Config describes one set of credentials.
 type Config struct {
 	Files
@@ -47,6 +62,8 @@ type Config struct {
 	// AllowedHostname the names or IP addresses one of which they have to name. If either is
 	// given, it is demanded instead of the host of the machine, by both sides.
 	AllowedCN, AllowedHostname []string
+	// Limits are those of both directions.
+	Limits Limits
 	// Now is the wall time.
 	Now func() time.Time
 	Log *slog.Logger
@@ -98,13 +115,11 @@ func Load(cfg Config) (*Credentials, error) {
 }
 
 func (cfg Config) generation(c content, p *parsed) *generation {
-	g := &generation{parsed: p, digest: c.digest(), server: &tls.Config{
-		MinVersion:   tls.VersionTLS12,
-		CipherSuites: suites,
+	g := &generation{parsed: p, digest: c.digest(), server: cfg.Limits.apply(&tls.Config{
 		NextProtos:   []string{"http/1.1"},
 		Certificates: []tls.Certificate{p.cert},
 		Time:         cfg.Now,
-	}}
+	})}
 	if p.cas != nil {
 		g.roots = pool(p.cas)
 		g.server.ClientCAs = g.roots
@@ -144,18 +159,16 @@ func (c *Credentials) Server() *tls.Config {
 // host, a name or an IP address. Without a CA the other side is not verified.
 func (c *Credentials) Client(host string) *tls.Config {
 	g := c.current(false)
-	cfg := &tls.Config{
-		MinVersion:   tls.VersionTLS12,
-		CipherSuites: suites,
-		ServerName:   host,
-		Time:         c.cfg.Now,
+	cfg := c.cfg.Limits.apply(&tls.Config{
+		ServerName: host,
+		Time:       c.cfg.Now,
 		// crypto/tls would demand the host even if a flag demands something else instead.
 		InsecureSkipVerify: true,
 		// It is shown even to a machine that would not accept it, which then says why.
 		GetClientCertificate: func(*tls.CertificateRequestInfo) (*tls.Certificate, error) {
 			return &g.cert, nil
 		},
-	}
+	})
 	if g.roots != nil {
 		cfg.VerifyConnection = func(state tls.ConnectionState) error { return c.cfg.verify(g, state, host) }
 	}

@@ -168,3 +168,38 @@ func TestConcurrentReload(t *testing.T) {
 		t.Errorf("expired %v ago", -left)
 	}
 }
+
+// What may be used of TLS can be limited, in both directions.
+func TestLimits(t *testing.T) {
+	ca := certtest.New("ca")
+	limited := func(l Limits) *side {
+		pair := ca.Issue("machine")
+		s, cfg := newSide(t, pair.Cert, pair.Key, nil)
+		cfg.Limits = l
+		s.load(cfg)
+		return s
+	}
+	const suite = tls.TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384
+	free := limited(Limits{})
+	from13, to12 := limited(Limits{MinVersion: tls.VersionTLS13}), limited(Limits{MaxVersion: tls.VersionTLS12, Suites: []uint16{suite}})
+	for _, test := range []struct {
+		name           string
+		server, client *side
+		version        uint16 // 0: refused
+	}{
+		{"none", free, free, tls.VersionTLS13},
+		{"the server to 1.2", to12, free, tls.VersionTLS12},
+		{"the client to 1.2", free, to12, tls.VersionTLS12},
+		{"the server from 1.3 on", from13, free, tls.VersionTLS13},
+		{"different versions", from13, to12, 0},
+		{"different versions, the other way", to12, from13, 0},
+	} {
+		seen, _, err := dial(t, test.server.Server(), test.client.Client("127.0.0.1"))
+		if (err == nil) != (test.version != 0) || seen.Version != test.version {
+			t.Errorf("%s: %s, %v", test.name, tls.VersionName(seen.Version), err)
+		}
+		if seen.Version == tls.VersionTLS12 && seen.CipherSuite != suite {
+			t.Errorf("%s: the suite is %s", test.name, tls.CipherSuiteName(seen.CipherSuite))
+		}
+	}
+}

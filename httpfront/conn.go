@@ -14,7 +14,8 @@ import (
 // connListener wraps the connections that a port accepts in a conn.
 type connListener struct {
 	net.Listener
-	server *Server
+	server    *Server
+	checkHost bool
 }
 
 func (a connListener) Accept() (net.Conn, error) {
@@ -23,7 +24,7 @@ func (a connListener) Accept() (net.Conn, error) {
 		if err != nil {
 			return nil, err
 		}
-		c := &conn{Conn: accepted.(*listen.Conn), server: a.server}
+		c := &conn{Conn: accepted.(*listen.Conn), server: a.server, checksHost: a.checkHost}
 		if !c.parkNew() {
 			return c, nil
 		}
@@ -47,6 +48,7 @@ type conn struct {
 	drained     bool   // Read gets nothing new, so that a buffered reader above returns only what it has
 	chunked     bool   // a chunked body is being read
 	unread      int    // bytes that it may still take, chunk sizes and extensions included
+	checksHost  bool   // a request that calls this machine by a name of others is refused
 	awaitsFirst bool   // fasthttp has not announced the first request yet
 	served      bool   // a request was, so it may be parked until the next one
 	shortened   bool   // the deadline of Read is that of parking

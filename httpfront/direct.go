@@ -71,7 +71,7 @@ func (a *arrived) Read(p []byte) (n int, err error) {
 	if n == 0 && err == nil {
 		return 0, errDrained
 	}
-	a.conn.more = n == len(p) || a.conn.server.cfg.TLS != nil
+	a.conn.more = n == len(p) || a.conn.OverTLS()
 	return n, err
 }
 
@@ -371,7 +371,7 @@ func (d *direct) release() {
 // parkNew parks a connection that has just been accepted, if its port and this system allow that.
 func (c *conn) parkNew() (parked bool) {
 	s := c.server
-	if _, peeks := s.poller.(listen.Peeks); peeks || s.cfg.Peer || s.cfg.TLS != nil {
+	if _, peeks := s.poller.(listen.Peeks); peeks || s.cfg.Peer || c.OverTLS() {
 		return false
 	}
 	c.mu.Lock()

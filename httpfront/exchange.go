@@ -66,8 +66,8 @@ func (x *Exchange) Form() (Form, *Error) {
 	return f, nil
 }
 
-// Scheme returns the scheme of the URLs of this port.
-func (x *Exchange) Scheme() string { return x.server.cfg.scheme() }
+// Scheme returns the scheme of the URLs of the listener that the request has reached.
+func (x *Exchange) Scheme() string { return x.ctx.Conn().(*conn).scheme() }
 
 // Conn returns the connection on which the request has arrived.
 func (x *Exchange) Conn() *listen.Conn { return x.ctx.Conn().(*conn).Conn }

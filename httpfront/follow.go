@@ -153,7 +153,7 @@ const maxEncrypted = 64 << 10
 // writePart writes the next part of a piece as far as that does not block.
 func (c *conn) writePart(p *piece) (all bool, err error) {
 	part := p.data
-	if c.server.cfg.TLS != nil {
+	if c.OverTLS() {
 		part = part[:min(len(part), maxEncrypted)]
 	}
 	p.data = p.data[len(part):]

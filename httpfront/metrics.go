@@ -88,7 +88,14 @@ func (c Collector) Collect(ch chan<- prometheus.Metric) {
 	var slow uint64
 	for _, s := range c {
 		slow += s.metrics.slow.Load()
-		ch <- prometheus.MustNewConstMetric(connectionsDesc, prometheus.GaugeValue, float64(s.port.Open()), s.cfg.Port, s.cfg.scheme())
+		overTLS := s.port.OpenOverTLS()
+		if s.cfg.TLS != nil {
+			ch <- prometheus.MustNewConstMetric(connectionsDesc, prometheus.GaugeValue, float64(overTLS), s.cfg.Port, "https")
+		}
+		if s.cfg.TLS == nil || s.plain.Load() {
+			plain := max(0, s.port.Open()-overTLS)
+			ch <- prometheus.MustNewConstMetric(connectionsDesc, prometheus.GaugeValue, float64(plain), s.cfg.Port, "http")
+		}
 		ch <- prometheus.MustNewConstMetric(refusedDesc, prometheus.CounterValue, float64(s.port.Refused()), s.cfg.Port)
 		for _, o := range s.metrics.operations {
 			asked := false // most operations never are

@@ -16,16 +16,14 @@ import (
 // name resolves to this machine (DNS rebinding), that name in Host. Clients other than browsers
 // send neither of the first two.
 type pagePolicy struct {
-	peer           bool // this is the peer port
-	anyOrigin      bool // all pages may use this port
-	scheme         string
+	peer           bool               // this is the peer port
+	anyOrigin      bool               // all pages may use this port
 	ownOrigin      string             // origin of the pages of this port, at its advertised address
 	allowed        map[string]headers // by origin, the headers that let its pages read an answer
 	defaultHeaders headers            // the headers of all other answers
 
-	checkHost bool
-	hosts     map[string]bool // names of this machine
-	anyHost   bool            // every name is one of this machine
+	hosts   map[string]bool // names of this machine
+	anyHost bool            // every name is one of this machine
 
 	foreignPage, wrongHost *Error
 }
@@ -52,10 +50,8 @@ var standardPorts = map[string]string{"http": ":80", "https": ":443"}
 
 func newPagePolicy(cfg *Config) *pagePolicy {
 	p := &pagePolicy{
-		peer:      cfg.Peer,
-		scheme:    cfg.scheme(),
-		checkHost: cfg.CheckHost,
-		hosts:     map[string]bool{"localhost": true, "127.0.0.1": true, "::1": true},
+		peer:  cfg.Peer,
+		hosts: map[string]bool{"localhost": true, "127.0.0.1": true, "::1": true},
 		wrongHost: HTTPError(http.StatusForbidden, "the name in Host is not one of this machine: use localhost, an IP address, or the host of "+cfg.URL+
 			", or start it with -host-whitelist and that name"),
 	}
@@ -100,7 +96,8 @@ func (p *pagePolicy) refuse(ctx *fasthttp.RequestCtx) *Error {
 	if uri := h.RequestURI(); len(uri) > 0 && uri[0] != '/' {
 		host = ctx.URI().Host() // that of an absolute URL, which takes precedence over Host
 	}
-	if p.checkHost && !p.isOwnHost(host) {
+	c := ctx.Conn().(*conn)
+	if c.checksHost && !p.isOwnHost(host) {
 		return p.wrongHost
 	}
 	origin := h.PeekCanonical(headerOrigin)
@@ -108,7 +105,7 @@ func (p *pagePolicy) refuse(ctx *fasthttp.RequestCtx) *Error {
 	case p.anyOrigin:
 		return nil
 	case len(origin) > 0:
-		if p.peer || !p.allows(string(origin), host) {
+		if p.peer || !p.allows(string(origin), c.scheme(), host) {
 			return p.foreignPage
 		}
 		return nil
@@ -131,11 +128,11 @@ func (p *pagePolicy) refuse(ctx *fasthttp.RequestCtx) *Error {
 
 // allows reports whether pages of an origin may use this port: those that the port itself has
 // served, under a name of this machine, and those that -cors permits.
-func (p *pagePolicy) allows(origin string, host []byte) bool {
+func (p *pagePolicy) allows(origin, scheme string, host []byte) bool {
 	if _, ok := p.allowed[origin]; ok || origin == p.ownOrigin {
 		return true
 	}
-	return p.isOwnHost(host) && origin == p.scheme+"://"+strings.ToLower(string(host))
+	return p.isOwnHost(host) && origin == scheme+"://"+strings.ToLower(string(host))
 }
 
 // isOwnHost reports whether host, as in a URL, is this machine. Any IP address is: a page has one
@@ -183,9 +180,9 @@ func setHeaders(resp *fasthttp.Response, all headers) {
 	}
 }
 
-// scheme returns the scheme of the URLs of this port.
-func (c *Config) scheme() string {
-	if c.TLS != nil {
+// scheme returns the scheme of the URLs of the listener of a connection.
+func (c *conn) scheme() string {
+	if c.OverTLS() {
 		return "https"
 	}
 	return "http"

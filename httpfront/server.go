@@ -53,7 +53,8 @@ type Config struct {
 	// URL is the address that is advertised for this port.
 	URL string
 	// Hosts are the names that requests may have in Host, besides localhost, IP addresses and
-	// the host of URL; "*" stands for all. CheckHost refuses requests with any other.
+	// the host of URL; "*" stands for all. CheckHost refuses requests with any other, at all
+	// listeners.
 	Hosts     []string
 	CheckHost bool
 	// CORS lists the origins whose pages may use the API; "*" stands for all. At the peer
@@ -74,12 +75,21 @@ type Config struct {
 	RequestTimeout time.Duration
 	// Slow is how long a request may take before it is logged; 0: none is.
 	Slow time.Duration
-	// TLS is the configuration of the port; nil for plain HTTP.
+	// TLS is the configuration of the listeners that are not plain; nil: all of them are.
 	TLS *tls.Config
 	Log *slog.Logger
 }
 
-// Server serves one port.
+// Listener is one of the listeners of a port.
+type Listener struct {
+	net.Listener
+	// Plain says that it serves plain HTTP, also if the port has TLS.
+	Plain bool
+	// CheckHost refuses requests there with any other name in Host than those of the port.
+	CheckHost bool
+}
+
+// Server serves one port, at all addresses that it has.
 type Server struct {
 	cfg     Config
 	log     *slog.Logger
@@ -100,6 +110,7 @@ type Server struct {
 	port     *listen.Port
 	stopping atomic.Bool
 	stopped  chan struct{} // closed with stopping
+	plain    atomic.Bool   // a listener is plain
 	lastID   atomic.Uint64
 	bodies   bodyMemory
 	views    chan struct{}  // a semaphore: the views that are being rendered
@@ -155,7 +166,7 @@ func New(cfg Config, routes []Route) *Server {
 		_ = s.http.ServeConn(c) // its errors are the client's, as in Serve
 	}}
 	s.port = listen.NewPort(listen.Config{
-		MaxConnections: cfg.MaxConnections, MaxPending: cfg.MaxPending, TLS: cfg.TLS, Peer: cfg.Peer,
+		MaxConnections: cfg.MaxConnections, MaxPending: cfg.MaxPending, Peer: cfg.Peer,
 		WriteRefusal: s.writeRefusal, Log: cfg.Log,
 	})
 	s.http = &fasthttp.Server{
@@ -227,13 +238,29 @@ func (s *Server) waitForMachine(deadline time.Time) bool {
 // newPoller makes the poller of a server. The tests have another one.
 var newPoller = listen.NewPoller
 
-// Serve serves the connections of l until Shutdown, and returns nil then.
-func (s *Server) Serve(l net.Listener) error {
+// Serve serves the connections of all listeners until Shutdown, and returns nil then. It is
+// called once.
+func (s *Server) Serve(listeners ...Listener) error {
 	var err error
 	if s.poller, err = newPoller(); err != nil {
 		s.log.Warn("each idle connection and each watch takes a goroutine", "error", err)
 	}
-	return s.http.Serve(connListener{s.port.Listen(l), s})
+	ended := make(chan error, len(listeners))
+	for _, l := range listeners {
+		overTLS := s.cfg.TLS
+		if l.Plain || overTLS == nil {
+			overTLS = nil
+			s.plain.Store(true)
+		}
+		accepting := connListener{s.port.Listen(l.Listener, overTLS), s, l.CheckHost || s.cfg.CheckHost}
+		go func() { ended <- s.http.Serve(accepting) }()
+	}
+	for range listeners {
+		if err := <-ended; err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // Shutdown stops accepting connections, lets requests in flight finish, ends all watches

@@ -18,7 +18,7 @@ const (
 	lingerBytes   = 64 << 20
 )
 
-// Conn is a connection to a port. Its first Read does the handshake if the port has TLS, and
+// Conn is a connection to a port. Its first Read does the handshake if its listener has TLS, and
 // checks whether the client speaks the port's protocol: if not, it returns ErrPlain or ErrTLS,
 // and the client can still be answered.
 type Conn struct {
@@ -72,7 +72,6 @@ func (c *Conn) read(p []byte) (int, error) {
 func (c *Conn) firstRead(first []byte, err error) (int, error) {
 	c.hasRead = true
 	failed, isHandshake := errors.AsType[handshakeError](err)
-	_, overTLS := c.Conn.(*tlsConn)
 	switch {
 	case isHandshake:
 		c.port.Report(c, handshakeFault(failed.error), failed.error)
@@ -80,11 +79,17 @@ func (c *Conn) firstRead(first []byte, err error) (int, error) {
 		return 0, io.EOF
 	case errors.Is(err, ErrPlain):
 		c.port.Report(c, plainOnTLS, nil)
-	case !overTLS && len(first) > 0 && first[0] == recordTypeHandshake:
+	case !c.OverTLS() && len(first) > 0 && first[0] == recordTypeHandshake:
 		c.port.Report(c, tlsOnPlain, nil)
 		return 0, ErrTLS
 	}
 	return len(first), err
+}
+
+// OverTLS reports whether the connection is one to a listener with TLS.
+func (c *Conn) OverTLS() bool {
+	_, ok := c.Conn.(*tlsConn)
+	return ok
 }
 
 // TLS returns the state of the connection after the handshake; ok is false without TLS.
@@ -128,6 +133,9 @@ func (c *Conn) Close() (err error) {
 func (c *Conn) uncount() {
 	if c.counted.CompareAndSwap(true, false) {
 		c.port.open.Add(-1)
+		if c.OverTLS() {
+			c.port.overTLS.Add(-1)
+		}
 	}
 }
 

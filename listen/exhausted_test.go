@@ -37,7 +37,7 @@ func (l *exhaustedListener) Accept() (net.Conn, error) {
 // once.
 func TestDescriptorsExhausted(t *testing.T) {
 	l := newExhaustedListener(t, 3)
-	p := open(t, l, Config{MaxConnections: 10})
+	p := open(t, l, Config{MaxConnections: 10}, nil)
 	p.greeted(l)
 	if log := p.log.take(); strings.Count(log, "level=ERROR") != 1 || !strings.Contains(log, "ulimit -n") || !strings.Contains(log, "too many open files") {
 		t.Errorf("logged:\n%s", log)
@@ -47,7 +47,7 @@ func TestDescriptorsExhausted(t *testing.T) {
 // A port that waits for descriptors can be stopped.
 func TestStopWhileExhausted(t *testing.T) {
 	l := newExhaustedListener(t, 1<<40)
-	p := open(t, l, Config{MaxConnections: 10})
+	p := open(t, l, Config{MaxConnections: 10}, nil)
 	<-l.tried
 	p.Drain()
 	<-p.stopped

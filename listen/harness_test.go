@@ -2,6 +2,7 @@ package listen
 
 import (
 	"bytes"
+	"crypto/tls"
 	"io"
 	"log/slog"
 	"net"
@@ -54,7 +55,7 @@ func loopback(t testing.TB) net.Listener {
 	return l
 }
 
-func open(t testing.TB, l net.Listener, cfg Config) *testPort {
+func open(t testing.TB, l net.Listener, cfg Config, overTLS *tls.Config) *testPort {
 	t.Helper()
 	p := &testPort{t: t, log: &records{}, stopped: make(chan struct{})}
 	cfg.Log = slog.New(slog.NewTextHandler(p.log, &slog.HandlerOptions{Level: slog.LevelWarn}))
@@ -63,7 +64,7 @@ func open(t testing.TB, l net.Listener, cfg Config) *testPort {
 		return err
 	}
 	p.Port = NewPort(cfg)
-	listener := p.Listen(l)
+	listener := p.Listen(l, overTLS)
 	var conns sync.WaitGroup
 	go func() {
 		defer close(p.stopped)
@@ -85,8 +86,8 @@ func open(t testing.TB, l net.Listener, cfg Config) *testPort {
 		<-p.stopped
 		p.CloseIdle()
 		conns.Wait()
-		if n := p.Open(); n != 0 {
-			t.Errorf("%d connections are still counted", n)
+		if n, overTLS := p.Open(), p.OpenOverTLS(); n != 0 || overTLS != 0 {
+			t.Errorf("%d connections are still counted, and %d of TLS", n, overTLS)
 		}
 	})
 	return p

@@ -76,7 +76,7 @@ func (l *listener) evict(c *Conn) {
 	}
 	c.uncount()
 	raw := rawConn(c.Conn)
-	if l.port.cfg.TLS == nil && c.idle.Load() && raw.SetWriteDeadline(time.Now().Add(refusalWriteTimeout)) == nil {
+	if !c.OverTLS() && c.idle.Load() && raw.SetWriteDeadline(time.Now().Add(refusalWriteTimeout)) == nil {
 		_ = l.port.cfg.WriteRefusal(raw) // it ends either way
 	}
 	_ = raw.Close()

@@ -163,8 +163,8 @@ func TestReadingOverTLSDoesNotWait(t *testing.T) {
 func connected(t *testing.T, cfg *tls.Config) (*Conn, net.Conn) {
 	t.Helper()
 	l := loopback(t)
-	port := NewPort(Config{MaxConnections: 1, TLS: cfg, Log: slog.New(slog.DiscardHandler)})
-	listener := port.Listen(l)
+	port := NewPort(Config{MaxConnections: 1, Log: slog.New(slog.DiscardHandler)})
+	listener := port.Listen(l, cfg)
 	t.Cleanup(func() { _ = listener.Close() })
 	client, err := net.Dial("tcp", l.Addr().String())
 	if err != nil {

@@ -7,8 +7,10 @@ import (
 	"log/slog"
 	"net"
 	"os"
+	"slices"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"time"
 )
 
@@ -22,8 +24,6 @@ type Config struct {
 	// MaxPending bounds those of them whose dialer has not been admitted yet; 0: they are
 	// not counted. It is less than MaxConnections.
 	MaxPending int
-	// TLS is the configuration of the port; nil for none.
-	TLS *tls.Config
 	// Peer marks the peer port: anybody but the other machines of the cluster who
 	// connects, or a machine that speaks another protocol, is worth a warning.
 	Peer bool
@@ -32,17 +32,20 @@ type Config struct {
 	Log          *slog.Logger
 }
 
-// Port is the state that all connections to one address share. It exists before its
-// listener, and has at most one.
+// Port is the state that the connections to all addresses of one side of a machine share. It
+// exists before its listeners.
 type Port struct {
-	cfg      Config
-	log      *slog.Logger
-	faults   *faultLog
-	pending  pendingConns
-	listener atomic.Pointer[listener]
-	open     atomic.Int64
-	refused  atomic.Int64
-	conns    sync.Map // *Conn of each open connection
+	cfg     Config
+	log     *slog.Logger
+	faults  *faultLog
+	pending pendingConns
+	open    atomic.Int64
+	overTLS atomic.Int64 // of the open ones
+	refused atomic.Int64
+	conns   sync.Map // *Conn of each open connection
+
+	mu        sync.Mutex
+	listeners []*listener
 }
 
 // NewPort returns a port that does not listen yet.
@@ -53,15 +56,21 @@ func NewPort(cfg Config) *Port {
 	}
 }
 
-// Listen returns a listener that accepts the connections of l, each as a *Conn.
-func (p *Port) Listen(l net.Listener) net.Listener {
-	wrapped := &listener{Listener: l, port: p, closed: make(chan struct{}), refusing: make(chan struct{}, maxRefusing)}
-	p.listener.Store(wrapped)
+// Listen returns a listener that accepts the connections of l, each as a *Conn, with TLS if cfg is
+// not nil.
+func (p *Port) Listen(l net.Listener, cfg *tls.Config) net.Listener {
+	wrapped := &listener{Listener: l, port: p, tls: cfg, closed: make(chan struct{}), refusing: make(chan struct{}, maxRefusing)}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.listeners = append(p.listeners, wrapped)
 	return wrapped
 }
 
 // Open returns the number of open connections.
 func (p *Port) Open() int64 { return p.open.Load() }
+
+// OpenOverTLS returns how many of them have TLS.
+func (p *Port) OpenOverTLS() int64 { return p.overTLS.Load() }
 
 // Refused returns the number of connections that were refused or evicted because of a limit.
 func (p *Port) Refused() int64 { return p.refused.Load() }
@@ -69,9 +78,14 @@ func (p *Port) Refused() int64 { return p.refused.Load() }
 // Drain stops listening after it has accepted the connections that are still in the kernel's
 // queue: the kernel would reset them.
 func (p *Port) Drain() {
-	if l := p.listener.Load(); l != nil {
-		l.drain()
+	p.mu.Lock()
+	listeners := slices.Clone(p.listeners)
+	p.mu.Unlock()
+	var draining sync.WaitGroup
+	for _, l := range listeners {
+		draining.Go(l.drain)
 	}
+	draining.Wait()
 }
 
 // CloseIdle closes the connections on which no request is in flight.
@@ -92,6 +106,7 @@ func (p *Port) Report(c net.Conn, f Fault, err error) { p.faults.log(c, f, err) 
 type listener struct {
 	net.Listener
 	port         *Port
+	tls          *tls.Config // nil for none
 	closing      sync.Once
 	closed       chan struct{}
 	swept        []net.Conn    // accepted just before closing
@@ -109,10 +124,16 @@ func (l *listener) Close() (err error) {
 	return err
 }
 
+// socket is a listener of the system.
+type socket interface {
+	syscall.Conn
+	SetDeadline(time.Time) error
+}
+
 // drain closes the listener once all queued connections were accepted.
 func (l *listener) drain() {
-	tcp, ok := l.Listener.(*net.TCPListener)
-	if !ok || tcp.SetDeadline(time.Now().Add(drainTimeout)) != nil {
+	s, ok := l.Listener.(socket)
+	if !ok || s.SetDeadline(time.Now().Add(drainTimeout)) != nil {
 		_ = l.Close() // it may be closed already
 	}
 	<-l.closed
@@ -153,8 +174,10 @@ func (l *listener) Accept() (net.Conn, error) {
 			continue
 		}
 		wrapped := &Conn{Conn: l.wrap(c), port: l.port}
-		if l.port.cfg.TLS == nil {
+		if l.tls == nil {
 			wrapped.descriptor = newDescriptor(c)
+		} else {
+			l.port.overTLS.Add(1)
 		}
 		wrapped.counted.Store(true)
 		wrapped.idle.Store(true) // nothing was read
@@ -166,10 +189,10 @@ func (l *listener) Accept() (net.Conn, error) {
 	}
 }
 
-// wrap puts TLS on a connection if this port has it.
+// wrap puts TLS on a connection if this listener has it.
 func (l *listener) wrap(c net.Conn) net.Conn {
-	if l.port.cfg.TLS == nil {
+	if l.tls == nil {
 		return c
 	}
-	return newTLSConn(c, l.port.cfg.TLS)
+	return newTLSConn(c, l.tls)
 }

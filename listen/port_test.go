@@ -10,7 +10,7 @@ import (
 // them ends there is room again.
 func TestOneTooMany(t *testing.T) {
 	l := loopback(t)
-	p := open(t, l, Config{MaxConnections: 2})
+	p := open(t, l, Config{MaxConnections: 2}, nil)
 	first := p.greeted(l)
 	p.greeted(l)
 	for range 3 {
@@ -39,7 +39,7 @@ func TestOneTooMany(t *testing.T) {
 // Connections from before a stop are served, however late they are accepted.
 func TestConnectedBeforeTheStop(t *testing.T) {
 	l := loopback(t)
-	p := open(t, l, Config{MaxConnections: 100})
+	p := open(t, l, Config{MaxConnections: 100}, nil)
 	conns := make([]io.Reader, 0, 20)
 	for range cap(conns) {
 		c := p.dial(l)

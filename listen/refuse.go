@@ -39,7 +39,7 @@ func (l *listener) refuse(raw net.Conn) {
 			l.refuseGracefully(raw)
 		}()
 	default:
-		if l.port.cfg.TLS == nil && raw.SetWriteDeadline(time.Now().Add(refusalWriteTimeout)) == nil {
+		if l.tls == nil && raw.SetWriteDeadline(time.Now().Add(refusalWriteTimeout)) == nil {
 			_ = l.port.cfg.WriteRefusal(raw) // it is refused either way
 		}
 		_ = raw.Close()

@@ -21,7 +21,7 @@ func TestManyOverTheLimit(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			l := &stuckListener{Listener: loopback(t), release: make(chan struct{})}
-			p := open(t, l, Config{MaxConnections: 1, TLS: cfg})
+			p := open(t, l, Config{MaxConnections: 1}, cfg)
 			defer close(l.release)
 			in := p.dial(l)
 			if cfg != nil {
@@ -49,7 +49,7 @@ func TestManyOverTheLimit(t *testing.T) {
 // Without TLS everybody over the limit is told, however many there are.
 func TestAllOverTheLimit(t *testing.T) {
 	l := loopback(t)
-	p := open(t, l, Config{MaxConnections: 1})
+	p := open(t, l, Config{MaxConnections: 1}, nil)
 	p.greeted(l)
 	conns := make([]net.Conn, 3*maxRefusing)
 	for i := range conns {

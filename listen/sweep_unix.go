@@ -11,7 +11,7 @@ import (
 // sweep accepts the connections that the kernel has queued, and closes the listener
 // immediately after, because the kernel would reset any that come in between.
 func (l *listener) sweep() {
-	raw, err := l.Listener.(*net.TCPListener).SyscallConn()
+	raw, err := l.Listener.(socket).SyscallConn()
 	if err != nil {
 		return
 	}

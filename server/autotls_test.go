@@ -56,12 +56,12 @@ func TestAutoTLSPair(t *testing.T) {
 		if test.now.IsZero() {
 			test.now = now
 		}
-		fault, err := pairFault(at.fsys, test.host, test.now)
+		fault, err := clientPair.fault(at.fsys, []string{test.host}, test.now)
 		if err != nil || (fault == "") != (test.fault == "") || !strings.Contains(fault, test.fault) {
 			t.Errorf("%s: %q, %v, want %q", test.name, fault, err, test.fault)
 		}
 		// In each case there is a valid one afterwards, and nobody else can read its key.
-		if files, err = autoTLS(at, "127.0.0.1", quiet); err != nil {
+		if files, err = clientPair.ensure(at, []string{"127.0.0.1"}, year, quiet); err != nil {
 			t.Fatal(err)
 		}
 		if _, err := tls.LoadX509KeyPair(files.Cert, files.Key); err != nil {
@@ -78,13 +78,13 @@ func TestAutoTLSPair(t *testing.T) {
 func TestAutoTLSOfSomebodyElse(t *testing.T) {
 	pair := certtest.New("CA").Issue("127.0.0.1")
 	dir := tempDataDir(t)
-	lay(t, dir, map[string]string{autoTLSCert: string(pair.Cert), autoTLSKey: string(pair.Key)})
+	lay(t, dir, map[string]string{clientPair.cert: string(pair.Cert), clientPair.key: string(pair.Key)})
 	before := contents(t, dir)
-	if err := takeAll(t, dir, false); err == nil || !strings.Contains(err.Error(), "-clientCert") || !strings.Contains(err.Error(), autoTLSKey) {
+	if err := takeAll(t, dir, false); err == nil || !strings.Contains(err.Error(), "-clientCert") || !strings.Contains(err.Error(), clientPair.key) {
 		t.Errorf("a certificate of a CA: %v", err)
 	}
 	after := contents(t, dir)
-	for _, name := range []string{autoTLSCert, autoTLSKey} {
+	for _, name := range []string{clientPair.cert, clientPair.key} {
 		if path := filepath.Join(dir, name); after[path] != before[path] {
 			t.Errorf("%s was changed", name)
 		}
@@ -119,6 +119,35 @@ func TestAutoTLSOfSomebodyElse(t *testing.T) {
 	}
 }
 
+// A certificate is made for every host that leads to this machine, and for as long as was asked for.
+func TestAutoTLSNames(t *testing.T) {
+	for _, pair := range []selfSigned{clientPair, peerPair} {
+		at, _ := madePair(t, tempDataDir(t))
+		hosts := namesOf("a.example", []site{
+			{addr: "10.0.0.1:1", scheme: "https"}, {addr: "a.example:2", scheme: "https"}, {addr: "0.0.0.0:3", scheme: "https"}, {addr: "/run/x.sock", scheme: "unix"},
+		})
+		files, err := pair.ensure(at, hosts, 3*year, quiet)
+		if err != nil {
+			t.Fatal(err)
+		}
+		made, err := tls.LoadX509KeyPair(files.Cert, files.Key)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, host := range []string{"localhost", "127.0.0.1", "a.example", "10.0.0.1"} {
+			if err := made.Leaf.VerifyHostname(host); err != nil {
+				t.Errorf("%s: %v", pair.flag, err)
+			}
+		}
+		if years := time.Until(made.Leaf.NotAfter).Hours() / year.Hours(); years < 2.9 || years > 3 {
+			t.Errorf("%s: it is valid for %.1f years", pair.flag, years)
+		}
+		if len(made.Leaf.IPAddresses) != 3 {
+			t.Errorf("%s: it names %v", pair.flag, made.Leaf.IPAddresses)
+		}
+	}
+}
+
 // madePair makes a pair of certificate and key in a data directory.
 func madePair(t *testing.T, dir string) (*dataDir, credentials.Files) {
 	t.Helper()
@@ -127,7 +156,7 @@ func madePair(t *testing.T, dir string) (*dataDir, credentials.Files) {
 		t.Fatal(err)
 	}
 	at := &dataDir{path: dir, fsys: fsys}
-	files, err := autoTLS(at, "127.0.0.1", quiet)
+	files, err := clientPair.ensure(at, []string{"127.0.0.1"}, year, quiet)
 	if err != nil {
 		t.Fatal(err)
 	}

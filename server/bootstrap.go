@@ -30,18 +30,21 @@ func (c *Config) givesFounders() bool {
 
 func (c *Config) token() string { return cmp.Or(c.InitialClusterToken, defaultToken) }
 
-// initialURL returns the peer URL of this machine by the command line, empty if it does not say: that
-// with its name in the list, if it is not given alone.
-func (c *Config) initialURL(name string) string {
-	if len(c.InitialPeerURLs) > 0 {
-		return c.InitialPeerURLs[0]
+// initialURLs returns the peer URL of this machine by the command line, none if that does not say: the
+// one with its name in the list, if no other is given.
+func (c *Config) initialURLs(name string) []string {
+	if len(c.InitialPeerURLs) > 0 || c.PeerAddr != "" {
+		return c.InitialPeerURLs
 	}
 	list, err := bootstrap.Parse(c.InitialCluster, c.token())
 	if err != nil {
-		return "" // with an empty directory that is an error, see founders
+		return nil // with an empty directory that is an error, see founders
 	}
-	own, _ := list.Named(name)
-	return own.PeerURL
+	own, found := list.Named(name)
+	if !found {
+		return nil
+	}
+	return []string{own.PeerURL}
 }
 
 // checkFounders refuses what cannot be meant, whatever the data directory holds.

@@ -51,11 +51,11 @@ func TestFoundersInEveryOrder(t *testing.T) {
 			t.Parallel()
 			all := infra(t, 3)
 			first, second := begin(all[order[0]]), begin(all[order[1]])
-			addr, _ := first.serving(t)
-			second.serving(t)
+			addr, _ := first.serving(t, new(string))
+			second.serving(t, new(string))
 			put(t, addr, "1")
 			third := begin(all[order[2]])
-			addr, _ = third.serving(t)
+			addr, _ = third.serving(t, new(string))
 			put(t, addr, "2")
 			for _, r := range []*running{third, second, first} {
 				if err := r.end(); err != nil {
@@ -72,7 +72,7 @@ func TestFoundersInEveryOrder(t *testing.T) {
 				again = append(again, begin(cfg))
 			}
 			for _, r := range again {
-				addr, _ = r.serving(t)
+				addr, _ = r.serving(t, new(string))
 				put(t, addr, "3")
 			}
 			for _, r := range again {
@@ -102,8 +102,8 @@ func TestFounderWithAnotherList(t *testing.T) {
 				odd.logged(t, "waiting for a majority")
 			}
 			first, second := begin(all[0]), begin(all[1])
-			addr, stopFirst := first.serving(t)
-			_, stopSecond := second.serving(t)
+			addr, stopFirst := first.serving(t, new(string))
+			_, stopSecond := second.serving(t, new(string))
 			put(t, addr, "1")
 			if last {
 				odd = begin(wrong)
@@ -112,7 +112,7 @@ func TestFounderWithAnotherList(t *testing.T) {
 				t.Errorf("it ends with %v", err)
 			}
 			right := begin(all[2])
-			_, stopThird := right.serving(t)
+			_, stopThird := right.serving(t, new(string))
 			for _, stop := range []func() error{stopThird, stopSecond, stopFirst} {
 				if err := stop(); err != nil {
 					t.Error(err)
@@ -131,7 +131,7 @@ func TestWipedFounder(t *testing.T) {
 		machines = append(machines, begin(cfg))
 	}
 	for _, r := range machines {
-		addr, _ = r.serving(t)
+		addr, _ = r.serving(t, new(string))
 	}
 	put(t, addr, "1")
 	if err := machines[0].end(); err != nil {
@@ -158,7 +158,7 @@ func TestWipedFounder(t *testing.T) {
 		}
 	}
 	all[0].JoinExisting = true
-	addr, stop := begin(all[0]).serving(t)
+	addr, stop := begin(all[0]).serving(t, new(string))
 	put(t, addr, "2")
 	if err := stop(); err != nil {
 		t.Error(err)

@@ -25,6 +25,14 @@ func (c *Config) Validate() error {
 		return fmt.Errorf("-maxsize %d: want 1 to %d", c.MaxMembers, maxMembersLimit)
 	case c.AutoTLS && c.ClientTLS.Given():
 		return errors.New("-auto-tls and -clientCert, -clientKey, -clientCAFile or -clientCRLFile are mutually exclusive")
+	case c.PeerAutoTLS && c.PeerTLS.Given():
+		return errors.New("--peer-auto-tls and --peer-cert-file, --peer-key-file, --peer-trusted-ca-file or --peer-crl-file (-serverCert, -serverKey, -serverCAFile, -serverCRLFile) are mutually exclusive")
+	case c.SelfSignedYears > maxSelfSignedYears:
+		return fmt.Errorf("--self-signed-cert-validity %d: want 1 to %d years", c.SelfSignedYears, maxSelfSignedYears)
+	case c.ClientAddr != "" && len(c.ClientURLs) > 0:
+		return errors.New("-c and --advertise-client-urls both say what is advertised to clients: leave one of them out")
+	case len(c.InitialPeerURLs) > 1:
+		return fmt.Errorf("--initial-advertise-peer-urls names %d URLs, and a member has one here: leave the others out", len(c.InitialPeerURLs))
 	case len(c.AllowedCN) > 0 && len(c.AllowedHostname) > 0:
 		return errors.New("-serverAllowedCN and -serverAllowedHostname are mutually exclusive")
 	case len(c.AllowedCN)+len(c.AllowedHostname) > 0 && c.PeerTLS.CA == "":
@@ -35,8 +43,6 @@ func (c *Config) Validate() error {
 		return fmt.Errorf("-r %d: want at least 1", c.JoinRetries)
 	case c.Slow < 0:
 		return fmt.Errorf("-slow %s: want a time, or 0 for no log of slow requests", c.Slow)
-	case c.Pprof && len(c.MetricsListen) == 0:
-		return errors.New("-pprof serves profiles at the metrics listener: give -metrics, too")
 	case c.MaxBody < 1 || c.MaxBody > maxBodyLimit:
 		return fmt.Errorf("-max-body %d: want 1 to %d", c.MaxBody, maxBodyLimit)
 	case c.MaxBodyMemory < int64(c.MaxBody):
@@ -54,6 +60,19 @@ func (c *Config) Validate() error {
 	for _, host := range c.HostWhitelist {
 		if err := checkHost(host); err != nil && host != "*" {
 			return fmt.Errorf("-host-whitelist %q: %w", host, err)
+		}
+	}
+	if _, err := c.tlsLimits(); err != nil {
+		return err
+	}
+	for _, advertised := range []struct {
+		flag string
+		urls []string
+	}{{"--advertise-client-urls", c.ClientURLs}, {"--initial-advertise-peer-urls", c.InitialPeerURLs}} {
+		for _, text := range advertised.urls {
+			if _, _, err := splitURL(text); err != nil {
+				return fmt.Errorf("%s %q: %w", advertised.flag, text, err)
+			}
 		}
 	}
 	known := c.withDefaults(stored{})
@@ -107,40 +126,33 @@ func (c *Config) checkAddresses() error {
 	if err := checkHost(c.Host); err != nil {
 		return fmt.Errorf("-h %q: %w", c.Host, err)
 	}
-	for _, addrs := range []struct {
-		flag   string
-		values []string
-	}{
-		{"-c", []string{c.ClientAddr}}, {"-s", []string{c.PeerAddr}},
-		{"-cl", c.ClientListen}, {"-sl", c.PeerListen}, {"-metrics", c.MetricsListen},
-	} {
-		for _, addr := range addrs.values {
-			if _, err := hostPort(addr, c.Host); err != nil {
-				return fmt.Errorf("%s %q: %w", addrs.flag, addr, err)
-			}
+	for _, addr := range []struct{ flag, value string }{{"-c", c.ClientAddr}, {"-s", c.PeerAddr}} {
+		if _, err := hostPort(addr.value, c.Host); err != nil {
+			return fmt.Errorf("%s %q: %w", addr.flag, addr.value, err)
 		}
 	}
 	if clients, peers := c.advertised(c.ClientAddr), c.advertised(c.PeerAddr); conflict(clients, peers) {
 		return fmt.Errorf("-c %s and -s %s are the same address, and clients and peers need one each: give them different ports", clients, peers)
 	}
-	clients, peers := c.listenAddr(c.ClientListen, c.ClientAddr), c.listenAddr(c.PeerListen, c.PeerAddr)
-	if conflict(clients, peers) {
-		return fmt.Errorf("this machine cannot listen at %s for clients and at %s for other machines: give them different ports (-c, -s, -cl, -sl)", clients, peers)
-	}
-	if len(c.MetricsListen) == 0 {
-		return nil
-	}
-	if metrics := c.advertised(c.MetricsListen[0]); conflict(metrics, clients) || conflict(metrics, peers) {
-		return fmt.Errorf("-metrics %s is where this machine listens for clients or for other machines: give it a port of its own; clients' port serves /metrics as well", metrics)
-	}
-	return nil
+	_, err := c.sites()
+	return err
 }
 
-// conflict reports whether two addresses cannot both be listened at.
-func conflict(a, b string) bool {
-	hostA, portA, _ := net.SplitHostPort(a)
-	hostB, portB, _ := net.SplitHostPort(b)
-	return portA == portB && portA != "0" && (hostA == hostB || endpoint.Unspecified(hostA) || endpoint.Unspecified(hostB))
+// checkInitialPeerURL refuses a peer URL of a new machine whose scheme is not the one it speaks.
+func (c *Config) checkInitialPeerURL() error {
+	if len(c.InitialPeerURLs) == 0 {
+		return nil
+	}
+	at, err := c.sites()
+	if err != nil {
+		return err
+	}
+	advertised, speaks := c.InitialPeerURLs[0], at.peers[0].scheme
+	if given := endpoint.Scheme(advertised); given != speaks {
+		return fmt.Errorf("--initial-advertise-peer-urls %s: this machine speaks %s with other machines; "+
+			"its certificate, or the scheme in --listen-peer-urls, decides that", advertised, speaks)
+	}
+	return nil
 }
 
 func checkHost(host string) error {

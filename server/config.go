@@ -3,6 +3,7 @@ package server
 import (
 	"cmp"
 	"log/slog"
+	"net"
 	"os"
 	"strings"
 	"time"
@@ -13,8 +14,8 @@ import (
 
 // Config is the configuration of a machine. Defaults has a value for every field that needs
 // one. An address is a port, :port or host:port; a port of 0 is chosen by the kernel. Where to
-// listen may be a URL as well, http://host:port or https://host:port. Errors name a field by its
-// flag, which is in parentheses here: that is what operators know.
+// listen may be a URL as well, http://host:port or https://host:port, and unix://path for clients.
+// Errors name a field by its flag, which is in parentheses here: that is what operators know.
 type Config struct {
 	// Name, ClientAddr and PeerAddr default to what the data directory remembers from the
 	// start before; the name of a new machine defaults to its peer address.
@@ -23,12 +24,12 @@ type Config struct {
 	PeerAddr   string // (-s) advertised to other machines, DefaultPeerAddr if nothing is remembered
 
 	Host         string   // (-h) of addresses without a host
-	ClientListen []string // (-cl) where to listen for clients, if not at ClientAddr
-	PeerListen   []string // (-sl) where to listen for other machines, if not at PeerAddr
-	ClientURLs   []string // (-advertise-client-urls) advertised to clients as they are, instead of ClientAddr
+	ClientListen []string // (-cl, --listen-client-urls) where to listen for clients, if not at ClientAddr
+	PeerListen   []string // (-sl, --listen-peer-urls) where to listen for other machines, if not at PeerAddr
+	ClientURLs   []string // (--advertise-client-urls) instead of ClientAddr; members know of the first
 
-	MetricsListen []string // (-metrics) where to serve metrics and probes as well; empty: nowhere else than to clients
-	Pprof         bool     // (-pprof) serve profiles there
+	MetricsListen []string // (-metrics, --listen-metrics-urls) where to serve metrics and probes as well; empty: nowhere else than to clients
+	Pprof         bool     // (-pprof) serve profiles there, or to clients if there is no such listener
 
 	DataDir         string // (-d) empty: made from the name
 	TrustDataDir    bool   // (-trust-data-dir) use it even if others can write in it
@@ -71,12 +72,12 @@ type Config struct {
 
 	ClientTLS       credentials.Files // (-clientCert and so on) for the client port
 	PeerTLS         credentials.Files // (-serverCert and so on) for the peer port, both ways
-	AutoTLS         bool              // (-auto-tls) make the certificate for clients in the data directory
-	PeerAutoTLS     bool              // (-peer-auto-tls) the same for other machines, which do not verify it
-	SelfSignedYears uint              // (-self-signed-cert-validity) of certificates that are made, in years; 0: one
-	CipherSuites    []string          // (-cipher-suites) of TLS 1.2, by the names of crypto/tls; empty: those with forward secrecy
-	TLSMinVersion   string            // (-tls-min-version) TLS1.2 or TLS1.3; empty: TLS1.2
-	TLSMaxVersion   string            // (-tls-max-version) the same; empty: the newest
+	AutoTLS         bool              // (--auto-tls) make the certificate for clients in the data directory
+	PeerAutoTLS     bool              // (--peer-auto-tls) the same for other machines, which do not verify it
+	SelfSignedYears uint              // (--self-signed-cert-validity) of certificates that are made, in years; 0: one
+	CipherSuites    []string          // (--cipher-suites) of TLS 1.2, by the names of crypto/tls; empty: those with forward secrecy
+	TLSMinVersion   string            // (--tls-min-version) TLS1.2 or TLS1.3; empty: TLS1.2
+	TLSMaxVersion   string            // (--tls-max-version) the same; empty: the newest
 	AllowedCN       []string          // (-serverAllowedCN) common names, one of which a machine's certificate must have
 	AllowedHostname []string          // (-serverAllowedHostname) host names, one of which a machine's certificate must have
 
@@ -85,12 +86,17 @@ type Config struct {
 	LogLevel     *slog.LevelVar // of Log, which can be changed at the metrics listener
 	LostLogLines func() uint64  // log lines that could not be written since the start
 	Exit         func(code int) // ends the process; does not return
+
+	spare string // nobody says where to listen for clients, so it is here as well, if that is possible
 }
 
 // The addresses of a machine unless the configuration or the data directory has others.
 const (
 	DefaultClientAddr = "4001"
 	DefaultPeerAddr   = "7001"
+
+	defaultHost      = "127.0.0.1"
+	todaysClientPort = "2379" // of later versions of etcd
 )
 
 // Bounds of the configuration. A limit of 0 connections stands for "as many as open files allow".
@@ -118,7 +124,7 @@ const (
 // Defaults returns the configuration of a cluster of one machine on this host.
 func Defaults() Config {
 	return Config{
-		Host:           "127.0.0.1",
+		Host:           defaultHost,
 		JoinRetries:    10,
 		MaxMembers:     9,
 		Heartbeat:      100 * time.Millisecond,
@@ -146,10 +152,30 @@ func (c *Config) withDefaults(s stored) *Config {
 	}
 	with.ClientAddr = cmp.Or(c.ClientAddr, s.ClientAddr, DefaultClientAddr)
 	with.PeerAddr = cmp.Or(c.PeerAddr, s.PeerAddr, DefaultPeerAddr)
-	if url := c.initialURL(with.Name); url != "" && s.PeerAddr == "" {
-		with.PeerAddr = strings.SplitN(url, "://", 2)[1]
+	if len(c.ClientURLs) > 0 {
+		with.ClientAddr, with.ClientListen = addressOf(c.ClientURLs, c.ClientListen)
+	}
+	if initial := c.initialURLs(with.Name); len(initial) > 0 && s.PeerAddr == "" { // this machine has never run
+		with.PeerAddr, with.PeerListen = addressOf(initial, c.PeerListen)
+	}
+	standard := net.JoinHostPort(defaultHost, DefaultClientAddr)
+	if c.ClientAddr == "" && len(with.ClientListen) == 0 && c.Host == defaultHost && (s.ClientAddr == "" || s.ClientAddr == standard) {
+		with.spare = net.JoinHostPort(defaultHost, todaysClientPort)
 	}
 	return &with
+}
+
+// addressOf returns the address of the first URL, which is valid, and where to listen for those who
+// are told it.
+func addressOf(urls, listen []string) (addr string, at []string) {
+	_, addr, err := splitURL(urls[0])
+	if err != nil {
+		panic(err)
+	}
+	if len(listen) == 0 {
+		listen = urls[:1]
+	}
+	return addr, listen
 }
 
 // directory returns the path of the data directory, which may depend on the name.
@@ -174,12 +200,4 @@ func (c *Config) advertised(addr string) string {
 		panic(err)
 	}
 	return full
-}
-
-// listenAddr returns where to listen for those who are told addr.
-func (c *Config) listenAddr(listen []string, addr string) string {
-	if len(listen) > 0 {
-		return c.advertised(listen[0])
-	}
-	return c.advertised(addr)
 }

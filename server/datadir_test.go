@@ -151,7 +151,7 @@ func takeAll(t *testing.T, dir string, shared bool) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, lock.Close()) }()
-	if _, err := autoTLS(p, "127.0.0.1", quiet); err != nil {
+	if _, err := clientPair.ensure(p, []string{"127.0.0.1"}, year, quiet); err != nil {
 		return err
 	}
 	return stored{Name: "a"}.save(p.fsys)

@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -35,16 +36,14 @@ func withoutScheme(flag string, seeds []string, scheme string) ([]string, error)
 }
 
 // otherSeeds returns the machines to join without this one, which listens at own.
-func (c *Config) otherSeeds(flag string, seeds []string, scheme string, own net.Listener, log *slog.Logger) ([]string, error) {
+func (c *Config) otherSeeds(flag string, seeds []string, scheme string, own listeners, log *slog.Logger) ([]string, error) {
 	addrs, err := withoutScheme(flag, seeds, scheme)
 	if err != nil {
 		return nil, err
 	}
 	advertised := c.advertisedAs(c.PeerAddr, own)
-	_, ownPort, _ := net.SplitHostPort(own.Addr().String())
 	others := slices.DeleteFunc(slices.Clone(addrs), func(addr string) bool {
-		host, port, _ := net.SplitHostPort(addr)
-		return addr == advertised || addr == own.Addr().String() || port == ownPort && listensOn(own, host)
+		return addr == advertised || slices.ContainsFunc(own, func(l opened) bool { return l.reachedAt(addr) })
 	})
 	switch {
 	case len(addrs) > 0 && len(others) == 0:
@@ -55,10 +54,14 @@ func (c *Config) otherSeeds(flag string, seeds []string, scheme string, own net.
 	return others, nil
 }
 
-// listensOn reports whether dialling host reaches a listener of this host.
-func listensOn(own net.Listener, host string) bool {
-	at, ok := own.Addr().(*net.TCPAddr)
-	if !ok || !endpoint.OnThisHost(host) {
+// reachedAt reports whether dialling an address, host:port, reaches a listener.
+func (l opened) reachedAt(addr string) bool {
+	at, ok := l.Addr().(*net.TCPAddr)
+	host, port, err := net.SplitHostPort(addr)
+	switch {
+	case addr == l.Addr().String():
+		return true
+	case !ok || err != nil || port != strconv.Itoa(at.Port) || !endpoint.OnThisHost(host):
 		return false
 	}
 	ip := net.ParseIP(host)
@@ -75,7 +78,7 @@ type knownPeers struct {
 // foundOrJoin gives an empty data directory its identity: that of a cluster that this machine founds,
 // alone or with others, or of a machine that joins one. To one that is a member already, -C says
 // where others may be, and the flags for a new cluster nothing.
-func foundOrJoin(ctx context.Context, c *Config, disk *actors.Disk, p *dataDir, member store.Member, tls security, peers net.Listener,
+func foundOrJoin(ctx context.Context, c *Config, disk *actors.Disk, p *dataDir, member store.Member, tls security, peers listeners,
 	founding *peerfront.Founding, log *slog.Logger) (knownPeers, error) {
 	begins := disk.New || disk.Joining()
 	if disk.Founding() && !disk.New {

@@ -2,9 +2,7 @@ package server
 
 import (
 	"fmt"
-	"net"
 
-	"etcd/endpoint"
 	"etcd/httpfront"
 )
 
@@ -67,11 +65,11 @@ func (c *Config) peerConfig(cfg httpfront.Config) httpfront.Config {
 // maxMetricsConnections bounds the connections to the metrics listener.
 const maxMetricsConnections = 32
 
-// metricsConfig returns the configuration of the metrics listener. It speaks plain HTTP, for no web
-// page.
-func (c *Config) metricsConfig(cfg httpfront.Config, l net.Listener) httpfront.Config {
-	cfg.Port, cfg.TLS, cfg.CORS, cfg.Slow = "metrics", nil, nil, 0
-	cfg.URL, cfg.CheckHost = endpoint.URL("http", c.advertised(c.MetricsListen[0])), onLoopback(l) || len(c.HostWhitelist) > 0
+// metricsConfig returns the configuration of the metrics listeners, which are for no web page. With TLS
+// they have that of clients.
+func (c *Config) metricsConfig(cfg httpfront.Config, at listeners, tls security) httpfront.Config {
+	cfg.Port, cfg.TLS, cfg.CORS, cfg.Slow = "metrics", at.tls(tls.clients), nil, 0
+	cfg.URL, cfg.Hosts = at[0].site.String(), c.allowedHosts(at)
 	cfg.MaxConnections, cfg.MaxBody = maxMetricsConnections, maxPeerBody
 	return cfg
 }

@@ -6,68 +6,139 @@ import (
 	"log/slog"
 	"net"
 	"slices"
+	"strings"
 
+	"etcd/endpoint"
 	"etcd/store"
 )
 
-// listen opens a port. One flag has the advertised address, another the one to listen at if
-// that differs.
-func listen(advertiseFlag, listenFlag, addr string) (net.Listener, error) {
-	l, err := net.Listen("tcp", addr)
+// opened is a port that is open.
+type opened struct {
+	net.Listener
+	site
+}
+
+// listeners are those of one side of a machine, in the order in which they were asked for.
+type listeners []opened
+
+// ports are the listeners of a machine. Others than for metrics have one at least.
+type ports struct{ clients, peers, metrics listeners }
+
+// open opens a port.
+func (s site) open() (net.Listener, error) {
+	if s.scheme == "unix" {
+		return s.openSocket()
+	}
+	l, err := net.Listen("tcp", s.addr)
 	switch {
+	case err != nil && s.spare:
+		return nil, err
 	case errors.Is(err, errAddrInUse):
-		return nil, fmt.Errorf("%s %s: another process listens there already; stop it, or choose another port", advertiseFlag, addr)
+		return nil, fmt.Errorf("%s %s: another process listens there already; stop it, or choose another port", s.flag, s.addr)
 	case errors.Is(err, errAddrNotAvailable):
-		return nil, fmt.Errorf("%s %s: this host does not have that address; if others reach it there all the same, say with %s where to listen, such as 0.0.0.0:PORT",
-			advertiseFlag, addr, listenFlag)
+		return nil, fmt.Errorf("%s %s: this host does not have that address; %s", s.flag, s.addr, s.elsewhere())
 	case errors.Is(err, errNotPermitted):
-		return nil, fmt.Errorf("%s %s: not permitted; choose a port from 1024 on", advertiseFlag, addr)
+		return nil, fmt.Errorf("%s %s: not permitted; choose a port from 1024 on", s.flag, s.addr)
 	case err != nil:
-		return nil, fmt.Errorf("%s %s: %w", advertiseFlag, addr, err)
+		return nil, fmt.Errorf("%s %s: %w", s.flag, s.addr, err)
 	}
 	return l, nil
 }
 
-// ports are the listeners of a machine.
-type ports struct{ clients, peers, metrics net.Listener } // metrics may be nil
+// elsewhere says how to listen at another address than that of a site.
+func (s site) elsewhere() string {
+	const elsewhere = "if others reach it there all the same, say with %s where to listen, such as 0.0.0.0:PORT"
+	switch s.flag {
+	case "-c":
+		return fmt.Sprintf(elsewhere, "-cl")
+	case "-s":
+		return fmt.Sprintf(elsewhere, "-sl")
+	}
+	return "listen at one that it has, or at 0.0.0.0 for all of them"
+}
 
 // listenAll opens all ports.
 func (c *Config) listenAll() (p ports, err error) {
-	if p.clients, err = listen("-c", "-cl", c.listenAddr(c.ClientListen, c.ClientAddr)); err != nil {
+	at, err := c.sites()
+	if err != nil {
 		return ports{}, err
 	}
-	if p.peers, err = listen("-s", "-sl", c.listenAddr(c.PeerListen, c.PeerAddr)); err != nil {
-		p.close()
-		return ports{}, err
-	}
-	if len(c.MetricsListen) == 0 {
-		return p, nil
-	}
-	if p.metrics, err = listen("-metrics", "-metrics", c.advertised(c.MetricsListen[0])); err != nil {
-		p.close()
-		return ports{}, err
+	for _, side := range []struct {
+		sites []site
+		to    *listeners
+	}{{at.clients, &p.clients}, {at.peers, &p.peers}, {at.metrics, &p.metrics}} {
+		for _, site := range side.sites {
+			l, err := site.open()
+			if err != nil && site.spare {
+				c.Log.Warn("clients are not served at the port of later versions of etcd, which cannot be opened; say with -c or --listen-client-urls where to listen",
+					"error", err)
+				continue
+			}
+			if err != nil {
+				p.close()
+				return ports{}, err
+			}
+			*side.to = append(*side.to, opened{l, site})
+		}
 	}
 	return p, nil
 }
 
 // close closes those that are open. A listener that a server has closed already is no error.
 func (p ports) close() {
-	for _, l := range []net.Listener{p.clients, p.peers, p.metrics} {
-		if l != nil {
-			_ = l.Close()
-		}
+	for _, l := range slices.Concat(p.clients, p.peers, p.metrics) {
+		_ = l.Close()
 	}
 }
 
+// log logs where the machine listens, and what of that others are not told.
+func (p ports) log(c *Config) {
+	for _, l := range p.clients {
+		c.Log.Info("listening for clients", "url", l.url())
+	}
+	for _, l := range p.peers {
+		c.Log.Info("listening for other machines", "url", l.url())
+	}
+	for _, l := range p.metrics {
+		c.Log.Info("serving metrics", "addr", l.Addr().String(), "pprof", c.Pprof)
+	}
+	if len(c.ClientURLs) > 1 {
+		c.Log.Info("of the advertised client URLs the list of members has the first; clients can use the others all the same",
+			"listed", c.ClientURLs[0], "others", strings.Join(c.ClientURLs[1:], ","))
+	}
+}
+
+// url returns where a port that is open is reached.
+func (l opened) url() string {
+	at := l.site
+	if at.scheme != "unix" {
+		at.addr = l.Addr().String()
+	}
+	return at.String()
+}
+
 // advertisedAs returns an address as it is advertised, with the port that the kernel chose for 0.
-func (c *Config) advertisedAs(addr string, l net.Listener) string {
+func (c *Config) advertisedAs(addr string, all listeners) string {
 	host, port, err := net.SplitHostPort(c.advertised(addr))
 	if err == nil && port == "0" {
-		if tcp, ok := l.Addr().(*net.TCPAddr); ok {
-			return net.JoinHostPort(host, fmt.Sprint(tcp.Port))
+		for _, l := range all {
+			if tcp, ok := l.Addr().(*net.TCPAddr); ok {
+				return net.JoinHostPort(host, fmt.Sprint(tcp.Port))
+			}
 		}
 	}
 	return c.advertised(addr)
+}
+
+// clientURL returns the URL that is advertised to clients.
+func (c *Config) clientURL(all listeners) string {
+	scheme := all[0].scheme
+	if len(c.ClientURLs) > 0 {
+		scheme = endpoint.Scheme(c.ClientURLs[0])
+	} else if scheme == "unix" {
+		scheme = "http"
+	}
+	return endpoint.URL(scheme, c.advertisedAs(c.ClientAddr, all))
 }
 
 // onLoopback reports whether only this host reaches a port: a request from a page under another
@@ -78,23 +149,38 @@ func onLoopback(l net.Listener) bool {
 }
 
 // allowedHosts returns the names of this machine besides that of the advertised address: those of the
-// command line, and those at which it listens, if they differ.
-func (c *Config) allowedHosts(listen []string) []string {
+// command line, and those at which it listens.
+func (c *Config) allowedHosts(all listeners) []string {
 	hosts := slices.Clone(c.HostWhitelist)
-	for _, addr := range listen {
-		if host, _, err := net.SplitHostPort(c.advertised(addr)); err == nil {
+	for _, l := range all {
+		if host := l.host(); host != "" {
 			hosts = append(hosts, host)
 		}
 	}
 	return hosts
 }
 
+// furtherHosts returns the hosts of the advertised URLs that are not in the list of members.
+func (c *Config) furtherHosts() []string {
+	var hosts []string
+	for _, url := range c.ClientURLs[min(1, len(c.ClientURLs)):] {
+		hosts = append(hosts, endpoint.HostOfURL(url))
+	}
+	return hosts
+}
+
 // warnPeerPortOpen warns if machines on other hosts reach this one without TLS: only the network keeps
 // strangers away then. TLS that verifies nobody is warned about elsewhere.
-func warnPeerPortOpen(log *slog.Logger, peers net.Listener, overTLS bool) {
-	if !overTLS && !onLoopback(peers) {
+func warnPeerPortOpen(log *slog.Logger, peers listeners, overTLS bool) {
+	if overTLS {
+		return
+	}
+	for _, l := range peers {
+		if onLoopback(l) {
+			continue
+		}
 		log.Warn("the peer port can be reached from other hosts without TLS: whoever reaches it can join the cluster, and then read and change everything; "+
-			"keep it on a trusted network, or start all machines with -serverCert, -serverKey and -serverCAFile; see docs/security.md", "address", peers.Addr().String())
+			"keep it on a trusted network, or start all machines with -serverCert, -serverKey and -serverCAFile; see docs/security.md", "address", l.Addr().String())
 	}
 }
 

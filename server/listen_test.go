@@ -33,7 +33,7 @@ func TestWarnOpen(t *testing.T) {
 		{"10.0.0.1", true, false},
 	} {
 		var out bytes.Buffer
-		warnPeerPortOpen(slog.New(slog.NewTextHandler(&out, nil)), listensAt{ip: test.addr}, test.overTLS)
+		warnPeerPortOpen(slog.New(slog.NewTextHandler(&out, nil)), listeners{{Listener: listensAt{ip: test.addr}}}, test.overTLS)
 		if log := out.String(); strings.Contains(log, "level=WARN") != test.warns || test.warns && !strings.Contains(log, "-serverCAFile") {
 			t.Errorf("at %s, over TLS %t: %q", test.addr, test.overTLS, log)
 		}
@@ -45,7 +45,7 @@ func TestWarnOpen(t *testing.T) {
 func TestNames(t *testing.T) {
 	c := Defaults()
 	c.HostWhitelist = append(make([]string, 0, 8), "a.example", "*")
-	clients, peers := c.allowedHosts([]string{"b.example:4001"}), c.allowedHosts([]string{"c.example:7001"})
+	clients, peers := c.allowedHosts(listeners{{site: site{addr: "b.example:4001"}}}), c.allowedHosts(listeners{{site: site{addr: "c.example:7001"}}})
 	if !slices.Equal(clients, []string{"a.example", "*", "b.example"}) || !slices.Equal(peers, []string{"a.example", "*", "c.example"}) {
 		t.Errorf("this machine is called %q by clients, and %q by machines", clients, peers)
 	}

@@ -9,4 +9,5 @@ const (
 	errAddrInUse        = syscall.EADDRINUSE
 	errAddrNotAvailable = syscall.EADDRNOTAVAIL // the address is not one of this host's
 	errNotPermitted     = syscall.EACCES
+	errRefused          = syscall.ECONNREFUSED // nobody listens at a socket
 )

@@ -7,4 +7,5 @@ const (
 	errAddrInUse        = windows.WSAEADDRINUSE
 	errAddrNotAvailable = windows.WSAEADDRNOTAVAIL // the address is not one of this host's
 	errNotPermitted     = windows.WSAEACCES
+	errRefused          = windows.WSAECONNREFUSED // nobody listens at a socket
 )

@@ -80,7 +80,7 @@ func TestPlantedTemporaries(t *testing.T) {
 	if _, ok := found[filepath.Join(dir, "config.json.fedcba9876543210.tmp")]; ok {
 		t.Error("what a crash has left is still there")
 	}
-	for _, name := range []string{storedFile, autoTLSKey, autoTLSCert, "lock"} {
+	for _, name := range []string{storedFile, clientPair.key, clientPair.cert, "lock"} {
 		info, err := os.Lstat(filepath.Join(dir, name))
 		if err != nil || info.Mode() != 0o600 {
 			t.Errorf("%s: %v, %v", name, info, err)

@@ -15,7 +15,7 @@ import (
 const maxOwnFile = 1 << 20
 
 // ownFiles are the names that replaceFile writes.
-var ownFiles = []string{storedFile, autoTLSCert, autoTLSKey}
+var ownFiles = []string{storedFile, clientPair.cert, clientPair.key, peerPair.cert, peerPair.key}
 
 // tempSuffix ends the names under which files are written. The sixteen hexadecimal digits
 // before it are random, so that nobody else can have made a file of that name before.

@@ -32,15 +32,15 @@ type fronts struct {
 func startFronts(c *Config, member store.Member, ports ports, tls security, founding *peerfront.Founding, clock func() raftnode.Reading) *fronts {
 	cfg := httpfront.Config{
 		URL:            member.ClientURL,
-		Hosts:          c.allowedHosts(c.ClientListen),
-		CheckHost:      onLoopback(ports.clients) || len(c.HostWhitelist) > 0,
+		Hosts:          append(c.allowedHosts(ports.clients), c.furtherHosts()...),
+		CheckHost:      len(c.HostWhitelist) > 0,
 		CORS:           c.CORS,
 		MaxConnections: c.connectionLimit(openFiles()),
 		MaxBody:        c.MaxBody,
 		MaxBodyMemory:  c.MaxBodyMemory,
 		RequestTimeout: c.RequestTimeout,
 		Slow:           c.Slow,
-		TLS:            serverTLS(tls.clients),
+		TLS:            ports.clients.tls(tls.clients),
 		Log:            c.Log,
 	}
 	f := &fronts{registry: c.newRegistry(tls), failed: make(chan error, 3)}
@@ -48,26 +48,38 @@ func startFronts(c *Config, member store.Member, ports ports, tls security, foun
 		Version: Version, Clock: func() logtime.Time { return logtime.Time(clock().Mono) }, LostLogLines: c.LostLogLines,
 		NewID: randomID, Metrics: f.registry, Log: c.Log, LogLevel: c.LogLevel, Pprof: c.Pprof,
 	}
-	f.clients = httpfront.New(cfg, slices.Concat(
-		v1.Routes(v1.Config{LocalReads: c.LocalReads}), ops.Routes(operating), peerfront.Misdirected(),
-	))
+	routes := slices.Concat(v1.Routes(v1.Config{LocalReads: c.LocalReads}), ops.Routes(operating), peerfront.Misdirected())
+	if c.Pprof && len(ports.metrics) == 0 {
+		routes = append(routes, ops.Profiles()...)
+		c.Log.Warn("every client can read profiles of this process, and slow it down with them, at /debug/pprof/ of the client port; with -metrics they are served there instead")
+	}
+	f.clients = httpfront.New(cfg, routes)
 	peers := cfg
-	peers.TLS = serverTLS(tls.peers)
-	peers.URL, peers.Hosts, peers.CheckHost = member.PeerURL, c.allowedHosts(c.PeerListen), onLoopback(ports.peers)
+	peers.TLS = ports.peers.tls(tls.peers)
+	peers.URL, peers.Hosts, peers.CheckHost = member.PeerURL, c.allowedHosts(ports.peers), false
 	f.peers = httpfront.New(c.peerConfig(peers), slices.Concat(
 		peerfront.Routes(peerfront.Config{Certified: tls.certified(), Founding: founding}, ops.Cluster()), ops.Version(Version),
 	))
 	all := httpfront.Collector{f.clients, f.peers}
-	if ports.metrics != nil {
-		f.metrics = httpfront.New(c.metricsConfig(cfg, ports.metrics), ops.Admin(operating))
+	if len(ports.metrics) > 0 {
+		f.metrics = httpfront.New(c.metricsConfig(cfg, ports.metrics, tls), ops.Admin(operating))
 		all = append(all, f.metrics)
-		go func() { f.failed <- f.metrics.Serve(ports.metrics) }()
-		c.Log.Info("serving metrics", "addr", ports.metrics.Addr().String(), "pprof", c.Pprof)
+		go func() { f.failed <- f.metrics.Serve(ports.metrics.served()...) }()
 	}
 	f.registry.MustRegister(all)
-	go func() { f.failed <- f.clients.Serve(ports.clients) }()
-	go func() { f.failed <- f.peers.Serve(ports.peers) }()
+	ports.log(c)
+	go func() { f.failed <- f.clients.Serve(ports.clients.served()...) }()
+	go func() { f.failed <- f.peers.Serve(ports.peers.served()...) }()
 	return f
+}
+
+// served returns the listeners as the servers take them.
+func (all listeners) served() []httpfront.Listener {
+	served := make([]httpfront.Listener, len(all))
+	for i, l := range all {
+		served[i] = httpfront.Listener{Listener: l.Listener, Plain: l.scheme != "https", CheckHost: onLoopback(l)}
+	}
+	return served
 }
 
 // attach gives all servers the machine.

@@ -83,7 +83,7 @@ func Run(ctx context.Context, cfg Config) error {
 	member := store.Member{
 		Name:      c.machineName(),
 		PeerURL:   endpoint.URL(scheme(tls.peers), c.advertisedAs(c.PeerAddr, ports.peers)),
-		ClientURL: endpoint.URL(scheme(tls.clients), c.advertisedAs(c.ClientAddr, ports.clients)),
+		ClientURL: c.clientURL(ports.clients),
 	}
 	clock := newClock()
 	founding := &peerfront.Founding{}
@@ -147,7 +147,7 @@ func Run(ctx context.Context, cfg Config) error {
 	}
 	go tls.watch(running)
 	fronts.attach(machine)
-	return serve(ctx, place, machine, fronts, ports.clients.Addr(), log)
+	return serve(ctx, place, machine, fronts, ports.clients[0].Addr(), log)
 }
 
 // openDisk opens the data directory, after wiping it if the command line says so. The lock

@@ -18,10 +18,11 @@ func (l lines) Write(line []byte) (int, error) {
 	return len(line), nil
 }
 
-// run runs a machine and returns where it serves clients, and how to stop it.
-func run(t *testing.T, cfg Config) (addr string, stop func() error) {
+// run runs a machine and returns where it serves clients, and how to stop it. What it logs until then is
+// added to logs.
+func run(t *testing.T, cfg Config, logs *string) (addr string, stop func() error) {
 	t.Helper()
-	return begin(cfg).serving(t)
+	return begin(cfg).serving(t, logs)
 }
 
 // running is a machine.
@@ -33,19 +34,20 @@ type running struct {
 
 func begin(cfg Config) *running {
 	ctx, cancel := context.WithCancel(context.Background())
-	r := &running{log: make(lines, 1000), stop: cancel, ended: make(chan error, 1)} // more than a start and a stop log
+	r := &running{log: make(lines, 10_000), stop: cancel, ended: make(chan error, 1)} // more than a machine logs
 	cfg.Log = slog.New(slog.NewTextHandler(r.log, nil))
 	cfg.Exit = func(code int) { panic("the machine ends the process") }
 	go func() { r.ended <- Run(ctx, cfg) }()
 	return r
 }
 
-// serving waits until the machine serves clients.
-func (r *running) serving(t *testing.T) (addr string, stop func() error) {
+// serving waits until the machine serves clients. What it logs until then is added to logs.
+func (r *running) serving(t *testing.T, logs *string) (addr string, stop func() error) {
 	t.Helper()
 	for {
 		select {
 		case line := <-r.log:
+			*logs += line + "\n"
 			if _, after, serving := strings.Cut(line, `msg="serving clients" addr=`); serving {
 				return after, r.end
 			}
@@ -81,7 +83,7 @@ func (r *running) end() error {
 func TestRun(t *testing.T) {
 	cfg := Defaults()
 	cfg.ClientAddr, cfg.PeerAddr, cfg.DataDir = "0", "0", tempDataDir(t)
-	addr, stop := run(t, cfg)
+	addr, stop := run(t, cfg, new(string))
 	answer, err := http.Post("http://"+addr+"/v1/keys/a", "application/x-www-form-urlencoded", strings.NewReader("value=1"))
 	if err != nil {
 		t.Fatal(err)
@@ -90,7 +92,7 @@ func TestRun(t *testing.T) {
 	if err := stop(); err != nil {
 		t.Fatalf("the first stop: %v", err)
 	}
-	addr, stop = run(t, cfg)
+	addr, stop = run(t, cfg, new(string))
 	answer, err = http.Get("http://" + addr + "/v1/keys/a")
 	if err != nil {
 		t.Fatal(err)

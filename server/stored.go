@@ -35,13 +35,19 @@ const storedFile = "config.json"
 // withStored fills in from what is stored whatever was not given.
 func (c *Config) withStored(p *dataDir) (*Config, error) {
 	if c.IgnoreStored || c.StartOver || p.fsys == nil {
-		return c.withDefaults(stored{}), nil
+		with := c.withDefaults(stored{})
+		return with, with.checkInitialPeerURL()
 	}
 	s, err := loadStored(p.fsys)
 	if err != nil {
 		return nil, err
 	}
 	with := c.withDefaults(s)
+	if s.PeerAddr == "" {
+		if err := with.checkInitialPeerURL(); err != nil {
+			return nil, err
+		}
+	}
 	err = with.checkAddresses() // the stored ones as well
 	if err == nil {
 		err = with.checkName()

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"slices"
 	"time"
 
 	"etcd/credentials"
@@ -24,46 +25,69 @@ type security struct {
 }
 
 // security reads the certificate files, and makes them if that is asked for.
-func (c *Config) security(p *dataDir, log *slog.Logger) (security, error) {
-	if c.AutoTLS {
-		host, _, err := net.SplitHostPort(c.advertised(c.ClientAddr))
-		if err != nil {
-			return security{}, err
-		}
-		if c.ClientTLS, err = autoTLS(p, host, log); err != nil {
-			return security{}, fmt.Errorf("-auto-tls: %w", err)
-		}
+func (c *Config) security(p *dataDir, log *slog.Logger) (s security, err error) {
+	at, err := c.sites()
+	if err != nil {
+		return security{}, err
 	}
-	var s security
-	for _, side := range []struct {
-		files credentials.Files
-		addr  string
-		peer  bool
-		to    **credentials.Credentials
-	}{{c.ClientTLS, c.ClientAddr, false, &s.clients}, {c.PeerTLS, c.PeerAddr, true, &s.peers}} {
-		if !side.files.Given() {
-			continue
-		}
-		host, _, err := net.SplitHostPort(c.advertised(side.addr))
-		if err != nil {
-			return security{}, err
-		}
-		if endpoint.Unspecified(host) {
-			host = "" // it is not advertised
-		}
-		*side.to, err = credentials.Load(credentials.Config{
-			Files: side.files, Peer: side.peer, Host: host, Now: time.Now, Log: log,
-			AllowedCN: c.AllowedCN, AllowedHostname: c.AllowedHostname,
-		})
-		if err != nil {
-			return security{}, err
-		}
-		log.Info("TLS is on", "cert", side.files.Cert, "address", side.addr, "expires", (*side.to).NotAfter().UTC(), "verifies", (*side.to).Verifies())
+	if s.clients, err = c.credentials(p, clientPair, c.AutoTLS, c.ClientTLS, c.ClientAddr, slices.Concat(at.clients, at.metrics), log); err != nil {
+		return security{}, err
+	}
+	if s.peers, err = c.credentials(p, peerPair, c.PeerAutoTLS, c.PeerTLS, c.PeerAddr, at.peers, log); err != nil {
+		return security{}, err
+	}
+	if c.ClientTLS.Given() || c.AutoTLS {
+		warnPlain(at.clients, log)
+	}
+	if c.PeerTLS.Given() || c.PeerAutoTLS {
+		warnPlain(at.peers, log)
 	}
 	if s.peers != nil && !s.peers.Verifies() {
 		log.Warn("peers encrypt their connections and do not verify each other: whoever reaches the peer port can join; give all of them a -serverCAFile")
 	}
 	return s, nil
+}
+
+// credentials returns those of one side, whose address is advertised; nil if it listens without TLS
+// everywhere.
+func (c *Config) credentials(p *dataDir, pair selfSigned, auto bool, files credentials.Files, advertised string, at []site, log *slog.Logger) (*credentials.Credentials, error) {
+	if !overTLS(at) {
+		return nil, nil
+	}
+	host, _, err := net.SplitHostPort(c.advertised(advertised))
+	if err != nil {
+		return nil, err
+	}
+	limits, err := c.tlsLimits()
+	if err != nil {
+		return nil, err
+	}
+	if auto {
+		if files, err = pair.ensure(p, namesOf(host, at), c.selfSignedLife(), log); err != nil {
+			return nil, fmt.Errorf("%s: %w", pair.flag, err)
+		}
+	}
+	if endpoint.Unspecified(host) {
+		host = "" // it is not advertised
+	}
+	loaded, err := credentials.Load(credentials.Config{
+		Files: files, Peer: pair.peer, Host: host, Limits: limits, Now: time.Now, Log: log,
+		AllowedCN: c.AllowedCN, AllowedHostname: c.AllowedHostname,
+	})
+	if err != nil {
+		return nil, err
+	}
+	log.Info("TLS is on", "cert", files.Cert, "address", advertised, "expires", loaded.NotAfter().UTC(), "verifies", loaded.Verifies())
+	return loaded, nil
+}
+
+// warnPlain warns about listeners without TLS on a side that has a certificate.
+func warnPlain(at []site, log *slog.Logger) {
+	for _, s := range at {
+		if s.scheme == "http" {
+			log.Warn("this URL says http, so it is served without TLS although there is a certificate; write https to use that", "url", s.String())
+		}
+	}
 }
 
 // watch checks the files for changes until ctx ends.
@@ -92,9 +116,9 @@ func scheme(c *credentials.Credentials) string {
 	return "https"
 }
 
-// serverTLS returns the TLS configuration of a port.
-func serverTLS(c *credentials.Credentials) *tls.Config {
-	if c == nil {
+// tls returns the TLS configuration of listeners; nil if all are plain.
+func (all listeners) tls(c *credentials.Credentials) *tls.Config {
+	if !slices.ContainsFunc(all, func(l opened) bool { return l.scheme == "https" }) {
 		return nil
 	}
 	return c.Server()

@@ -66,7 +66,6 @@ func TestRefusedFlags(t *testing.T) {
 		{"-metrics foo", "", []string{"-metrics", "host:port"}},
 		{"-metrics 4001", "", []string{"-metrics 127.0.0.1:4001", "a port of its own"}},
 		{"-metrics :7001", "", []string{"-metrics 127.0.0.1:7001", "a port of its own"}},
-		{"-pprof", "", []string{"-pprof", "give -metrics"}},
 		{"-slow -1s", "", []string{"-slow", "0"}},
 		{"-slow 200", "", []string{"-slow", "200ms"}},
 		{"-log-level loud", "", []string{"-log-level", "loud", "debug, info, warn or error"}},

@@ -107,7 +107,7 @@ func ServeWithout(t testing.TB, l net.Listener, cfg httpfront.Config, routes []h
 		s.TLS = &tls.Config{RootCAs: CA().Pool()}
 	}
 	served := make(chan error, 1)
-	go func() { served <- s.Server.Serve(l) }()
+	go func() { served <- s.Server.Serve(httpfront.Listener{Listener: l}) }()
 	s.Stop = sync.OnceValue(func() error {
 		ctx, cancel := context.WithTimeout(context.Background(), Timeout)
 		defer cancel()

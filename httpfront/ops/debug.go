@@ -21,9 +21,14 @@ func Admin(cfg Config) []httpfront.Route {
 		http.MethodGet: o.logLevel, http.MethodHead: o.logLevel, http.MethodPut: o.setLogLevel,
 	}})
 	if cfg.Pprof {
-		routes = append(routes, httpfront.Route{Path: "/debug/pprof", Tree: true, Early: true, Methods: httpfront.Get(profile)})
+		routes = append(routes, Profiles()...)
 	}
 	return httpfront.Of("ops", routes)
+}
+
+// Profiles returns the routes of profiles of this process.
+func Profiles() []httpfront.Route {
+	return httpfront.Of("ops", []httpfront.Route{{Path: "/debug/pprof", Tree: true, Early: true, Methods: httpfront.Get(profile)}})
 }
 
 func (o *ops) logLevel(*httpfront.Exchange) httpfront.Answer {
