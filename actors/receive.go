@@ -84,6 +84,9 @@ func (in *Inbox) trusts(member uint64, addr string) bool {
 	return in.addressBook.Load().places[member].isTrusted(addr)
 }
 
+// Self returns this machine, as the others know it.
+func (in *Inbox) Self() store.Member { return in.self }
+
 // HasRun reports whether this machine knows of a member that it has run: it was connected, or
 // has told the cluster where clients reach it. removed says that it was a member and is none.
 func (in *Inbox) HasRun(member uint64) (has, removed bool) {
@@ -91,10 +94,8 @@ func (in *Inbox) HasRun(member uint64) (has, removed bool) {
 		return true, true
 	}
 	has = in.book.Load().Knows(member)
-	if members := in.members.Load(); members != nil {
-		for _, m := range *members {
-			has = has || m.ID == member && m.ClientURL != ""
-		}
+	for _, m := range in.Members() {
+		has = has || m.ID == member && m.ClientURL != ""
 	}
 	return has, false
 }

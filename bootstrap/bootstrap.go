@@ -131,12 +131,14 @@ func (c Cluster) PeerURLs() []string {
 // String is the list, in the order of the names.
 func (c Cluster) String() string { return Format(c.Members) }
 
-// Format writes a list of members, in the order of their names. One that has not told its name
-// yet has none in it.
+// Format writes a list of members, in the order of their names. Those that have not told their name
+// yet are their URL only.
 func Format(members []store.Member) string {
 	entries := make([]string, len(members))
 	for i, m := range members {
-		entries[i] = m.Name + "=" + m.PeerURL
+		if entries[i] = m.PeerURL; m.Name != "" {
+			entries[i] = m.Name + "=" + m.PeerURL
+		}
 	}
 	slices.Sort(entries)
 	return strings.Join(entries, ",")

@@ -114,9 +114,12 @@ func (f Founders) askAll(ctx context.Context, verdicts map[uint64]verdict) error
 		return ctx.Err()
 	}
 	for i, m := range others {
+		if errs[i] != nil {
+			return errs[i]
+		}
 		verdicts[m.ID] = answers[i]
 	}
-	return errors.Join(errs...)
+	return nil
 }
 
 // ask asks one other founder. An error is final.

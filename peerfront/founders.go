@@ -4,6 +4,8 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
+	"slices"
+	"strings"
 	"sync/atomic"
 
 	"etcd/actors"
@@ -67,30 +69,33 @@ func (f *front) founders(x *httpfront.Exchange) httpfront.Answer {
 	return httpfront.Document{Value: foundersAnswer{}}
 }
 
-// foundersMember is founders for a machine that has data.
+// foundersMember is founders for a machine that has data. It does not ask the cluster: that may have no
+// leader before the one that asks is there.
 func (f *front) foundersMember(x *httpfront.Exchange, request foundersRequest) httpfront.Answer {
-	if !x.Start() {
-		return httpfront.HTTPError(http.StatusServiceUnavailable, "this machine is still starting")
+	m := x.Machine()
+	if m.ClusterID != request.ClusterID {
+		return otherFounders(request.List, bootstrap.Format(m.Inbox.Members()))
 	}
-	status, err := x.Status()
-	if err != nil {
-		return httpfront.Unserved(err)
-	}
-	if x.Machine().ClusterID != request.ClusterID {
-		return otherFounders(request.List, bootstrap.Format(status.Members))
-	}
-	hasRun, removed := x.Machine().Inbox.HasRun(request.MemberID)
-	return httpfront.Document{Value: foundersAnswer{
-		HasRun: hasRun, Removed: removed, ClientURL: memberOf(status.Raft.MemberID, status.Members).ClientURL,
-	}}
+	hasRun, removed := m.Inbox.HasRun(request.MemberID)
+	return httpfront.Document{Value: foundersAnswer{HasRun: hasRun, Removed: removed, ClientURL: m.Inbox.Self().ClientURL}}
 }
 
 // otherFounders tells a machine that it does not belong to the cluster of this one.
 func otherFounders(theirs, ours string) httpfront.Answer {
-	if theirs == ours {
+	if urlsIn(theirs) == urlsIn(ours) {
 		return httpfront.HTTPError(http.StatusConflict, fmt.Sprintf("this machine belongs to another cluster of the same machines (%s): their --initial-cluster-token differs", ours))
 	}
 	return httpfront.HTTPError(http.StatusConflict, fmt.Sprintf("this machine belongs to another cluster, of %s, and not of %s", ours, theirs))
+}
+
+// urlsIn returns a list without the names in it, from which no IDs follow.
+func urlsIn(list string) string {
+	urls := strings.Split(list, ",")
+	for i, entry := range urls {
+		urls[i] = entry[strings.LastIndexByte(entry, '=')+1:]
+	}
+	slices.Sort(urls)
+	return strings.Join(urls, ",")
 }
 
 // refuseCaller refuses a machine that cannot speak with the others of this cluster: one that is
