@@ -123,7 +123,8 @@ func (c *Client) cluster(ctx context.Context, self registration) (string, error)
 	if err != nil {
 		return "", err
 	}
-	registered, known, pause := false, 0, firstPause
+	registered, known := false, 0
+	var pause time.Duration // between a sign of news and the look at them, if there were none before
 	for {
 		all, index, err := c.registry(ctx)
 		if err != nil {
@@ -153,10 +154,10 @@ func (c *Client) cluster(ctx context.Context, self registration) (string, error)
 		}
 		if len(all) > known {
 			c.log.Info("waiting for others to register with "+service, "registered", len(all), "of", size, "members", list)
-			known, pause = len(all), firstPause
+			known, pause = len(all), 0
 		}
 		if c.quiet(ctx, index) {
-			pause = firstPause
+			pause = 0
 			continue
 		}
 		if err := sleep(ctx, pause); err != nil {

@@ -54,7 +54,7 @@ func persist[T any](ctx context.Context, whom string, log *slog.Logger, ask func
 	}
 }
 
-func longer(pause time.Duration) time.Duration { return min(2*pause, longestPause) }
+func longer(pause time.Duration) time.Duration { return max(firstPause, min(2*pause, longestPause)) }
 
 func sleep(ctx context.Context, d time.Duration) error {
 	select {
