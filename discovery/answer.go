@@ -9,14 +9,12 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"etcd/store"
 )
 
-// maxAnswer is in bytes. 99 members with names and URLs of the longest kind need less.
+// maxAnswer is in bytes. As many members as a cluster can have, with the longest names, need less.
 const maxAnswer = 1 << 20
-
-// maxSize is how many members a token may ask for. It is far above what Raft is good for, and
-// there to tell a mistake from a cluster for which nobody would ever see the last member.
-const maxSize = 99
 
 // Error codes of the v2 API.
 const (
@@ -64,11 +62,12 @@ func parseAnswer(status int, body []byte) (*node, error) {
 	return nil, fmt.Errorf("it answers with status %d and %s, as no discovery service does; is this the URL of a token?", status, quote(string(body)))
 }
 
-// parseSize returns how many members the cluster of a token has.
+// parseSize returns how many members the cluster of a token has. For more than a cluster can have,
+// everybody would wait for ever.
 func parseSize(value string) (int, error) {
 	size, err := strconv.Atoi(value)
-	if err != nil || size < 1 || size > maxSize {
-		return 0, fmt.Errorf("_config/size of the token is %s, and must be a number from 1 to %d: make a new token", quote(value), maxSize)
+	if err != nil || size < 1 || size > store.MaxMembers {
+		return 0, fmt.Errorf("_config/size of the token is %s, and must be a number from 1 to %d: make a new token", quote(value), store.MaxMembers)
 	}
 	return size, nil
 }

@@ -294,19 +294,22 @@ func TestNoCluster(t *testing.T) {
 		"not allowed":             {broken(body(401, `{"errorCode":110,"message":"The request requires user authentication"}`)), machine(1), []string{"110", "authentication"}},
 		"endless":                 {broken(body(200, strings.Repeat(" ", maxAnswer+1))), machine(1), []string{"longer than"}},
 		"long word":               {broken(body(404, strings.Repeat("x", 10_000))), machine(1), []string{`xxx"...`}},
-		"name taken":              {with("3", "infra1=http://10.0.0.9:2380"), machine(1), []string{"infra1=http://10.0.0.9:2380", "same name", "has not registered", "-name"}},
-		"URL taken":               {with("3", "x=http://10.0.0.1:2380"), machine(1), []string{"same URL", "-initial-advertise-peer-urls"}},
-		"others with one name":    {with("3", listOf(7), "infra7=http://10.0.0.8:2380"), machine(1), []string{"same name", "new token"}},
-		"others with one URL":     {with("3", listOf(7), "b=http://10.0.0.7:2380"), machine(1), []string{"same URL", "new token"}},
+		"name taken":              {with("3", "infra1=http://10.0.0.9:2380"), machine(1), []string{"name infra1", "http://10.0.0.9:2380", "has not registered", "-name"}},
+		"URL taken":               {with("3", "x=http://10.0.0.1:2380"), machine(1), []string{"same peer URL", "has not registered", "-initial-advertise-peer-urls"}},
+		"others with one name":    {with("3", listOf(7), "infra7=http://10.0.0.8:2380"), machine(1), []string{"name infra7", "http://10.0.0.8:2380", "new token"}},
+		"others with one URL":     {with("3", listOf(7), "b=http://10.0.0.7:2380"), machine(1), []string{"same peer URL", "new token"}},
 		"other without a URL":     {with("3", "infra7"), machine(1), []string{`machine "a"`, `"infra7"`, "NAME=URL"}},
-		"other with a bad URL":    {with("3", "infra7=http://10.0.0.7"), machine(1), []string{"URL is not valid", "port"}},
-		"other with a bad name":   {with("3", "a/b=http://10.0.0.7:2380"), machine(1), []string{"name is not valid", "slash"}},
+		"other with a bad URL":    {with("3", "infra7=http://10.0.0.7"), machine(1), []string{"not a valid peer URL", "port"}},
+		"other with a bad name":   {with("3", "a/b=http://10.0.0.7:2380"), machine(1), []string{"not a valid name", "slash"}},
 		"other with two names":    {with("3", listOf(7, 8)), machine(1), []string{"more than one machine"}},
-		"other with a URL twice":  {with("3", listOf(7, 7)), machine(1), []string{"same URL twice"}},
-		"another name than then":  {with("3", "old=http://10.0.0.10:2380"), Member{ID: 10, Name: "new", PeerURLs: []string{"http://10.0.0.10:2380"}}, []string{`"old=http://10.0.0.10:2380"`, "new=http://10.0.0.10:2380", "as before"}},
+		"other with two URLs":     {with("3", listOf(7)+",infra7=http://10.0.0.8:2380"), machine(1), []string{"one peer URL"}},
+		"other with nothing":      {with("3", ""), machine(1), []string{`machine "a"`, "names no machine"}},
+		"other with a long name":  {with("3", strings.Repeat("x", 10_000)+"=http://10.0.0.7:2380"), machine(1), []string{"longer than"}},
+		"another scheme":          {with("3", "b=https://10.0.0.7:2380"), machine(1), []string{"by another scheme", "has not registered"}},
+		"another name than then":  {with("3", "old=http://10.0.0.10:2380"), Member{ID: 10, Name: "new", PeerURL: "http://10.0.0.10:2380"}, []string{`"old=http://10.0.0.10:2380"`, "new=http://10.0.0.10:2380", "as before"}},
 		"full":                    {with("1", listOf(7)), machine(1), []string{"full"}},
-		"own name with an equals": {with("3"), Member{ID: 1, Name: "a=b", PeerURLs: []string{"http://10.0.0.1:2380"}}, []string{"equals sign", "-name"}},
-		"own URL is bad":          {with("3"), Member{ID: 1, Name: "a", PeerURLs: []string{"http://10.0.0.1"}}, []string{"port", "-initial-advertise-peer-urls"}},
+		"own name with an equals": {with("3"), Member{ID: 1, Name: "a=b", PeerURL: "http://10.0.0.1:2380"}, []string{"equals sign", "-name"}},
+		"own URL is bad":          {with("3"), Member{ID: 1, Name: "a", PeerURL: "http://10.0.0.1"}, []string{"port", "-initial-advertise-peer-urls"}},
 		"no URL":                  {with("3"), Member{ID: 1, Name: "a"}, []string{"-initial-advertise-peer-urls"}},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -330,18 +333,17 @@ func TestNoCluster(t *testing.T) {
 	}
 }
 
-// A machine with several URLs is one member.
-func TestSeveralURLs(t *testing.T) {
+// A machine is registered under its ID, in hexadecimal without leading zeros, as etcd does it.
+func TestRegistration(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s := newRegistry("2")
-		s.has("2", machine(2).value())
+		s := newRegistry("1")
 		c, _ := clientOf(t, s)
-		list, err := c.Cluster(t.Context(), Member{ID: 0xabc, Name: "a", PeerURLs: []string{"http://10.1.0.1:2380", "http://10.0.0.1:2380"}})
-		if want := listOf(2) + ",a=http://10.0.0.1:2380,a=http://10.1.0.1:2380"; err != nil || list != want {
-			t.Errorf("%q, %v; want %q", list, err, want)
+		self := Member{ID: 0xabc, Name: "a", PeerURL: "https://[2001:db8::1]:2380"}
+		if list, err := c.Cluster(t.Context(), self); err != nil || list != "a=https://[2001:db8::1]:2380" {
+			t.Errorf("%q, %v", list, err)
 		}
-		if n := s.asked("PUT " + "http://discovery.example" + token + "/abc?prevExist=false"); n != 1 {
-			t.Errorf("registered %d times under its ID: %s", n, s.registered())
+		if got := s.registered(); got != "abc a=https://[2001:db8::1]:2380" {
+			t.Errorf("registered: %s", got)
 		}
 	})
 }

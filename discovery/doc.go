@@ -1,6 +1,6 @@
-// Package discovery finds the list of initial members of a cluster, NAME=URL,NAME=URL as
-// -initial-cluster has it, where nobody has written it down: with a discovery service
-// ([Client], -discovery) or in DNS ([SRV], -discovery-srv).
+// Package discovery finds the list of the machines that found a cluster together, which package
+// bootstrap reads, where nobody has written it down: with a discovery service ([Client],
+// -discovery) or in DNS ([SRV], -discovery-srv).
 //
 // It owns the protocol of discovery services, which is that of etcd 2 and its v2 API: a token is
 // a directory, in which every machine registers itself once, and the first of them, as many as
@@ -17,5 +17,5 @@
 //   - nobody is registered who could not be a member, as far as the service knows then;
 //   - a context that ends ends everything.
 //
-// It must never decide who a member is once the cluster exists, derive an ID, or write to disk.
+// It must never decide who a member is once the cluster exists, derive an ID, or touch a disk.
 package discovery

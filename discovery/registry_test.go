@@ -178,7 +178,7 @@ func clientOf(t testing.TB, service http.Handler) (*Client, *bytes.Buffer) {
 
 // machine returns the nth machine of a test.
 func machine(n int) Member {
-	return Member{ID: uint64(n), Name: fmt.Sprintf("infra%d", n), PeerURLs: []string{fmt.Sprintf("http://10.0.0.%d:2380", n)}}
+	return Member{ID: uint64(n), Name: fmt.Sprintf("infra%d", n), PeerURL: fmt.Sprintf("http://10.0.0.%d:2380", n)}
 }
 
 // listOf returns the list of the machines of a test, in that order.

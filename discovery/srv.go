@@ -11,6 +11,7 @@ import (
 	"strings"
 
 	"etcd/endpoint"
+	"etcd/store"
 )
 
 // Resolver looks names up; *net.Resolver does.
@@ -128,8 +129,8 @@ func (s *SRV) records(ctx context.Context, service string) ([]target, error) {
 	if err != nil {
 		return nil, fmt.Errorf("cannot look up %s: %w", s.query(service), err)
 	}
-	if len(found) > maxSize {
-		return nil, fmt.Errorf("there are %d records of %s, and a cluster has at most %d members", len(found), s.query(service), maxSize)
+	if len(found) > store.MaxMembers {
+		return nil, fmt.Errorf("there are %d records of %s, and a cluster has at most %d members", len(found), s.query(service), store.MaxMembers)
 	}
 	targets := make([]target, len(found))
 	for i, record := range found {
@@ -145,28 +146,19 @@ func (s *SRV) records(ctx context.Context, service string) ([]target, error) {
 // ownTarget returns which of the targets is this machine: the one at the address that it
 // advertises, or else the one whose name has the same address in DNS.
 func (s *SRV) ownTarget(ctx context.Context, scheme string, targets []target, self Member) (int, error) {
-	var advertised []string // addresses
-	for _, url := range self.PeerURLs {
-		addr, err := endpoint.Address(url)
-		if err != nil {
-			return 0, err
-		}
-		if endpoint.Scheme(url) == scheme {
-			advertised = append(advertised, addr)
-		}
+	advertised, err := endpoint.Address(self.PeerURL)
+	if err != nil {
+		return 0, err
 	}
-	if len(advertised) == 0 {
-		return 0, fmt.Errorf("the members reach each other by %s, as the records say, and this machine advertises %s (-initial-advertise-peer-urls)", scheme, strings.Join(self.PeerURLs, ","))
+	if endpoint.Scheme(self.PeerURL) != scheme {
+		return 0, fmt.Errorf("the members reach each other by %s, as the records say, and this machine advertises %s (-initial-advertise-peer-urls)", scheme, self.PeerURL)
 	}
-	own := indexes(targets, func(t target) bool {
-		return slices.ContainsFunc(advertised, func(addr string) bool { return strings.EqualFold(addr, t.addr()) })
-	})
-	var unresolved []string
-	if len(own) == 0 {
-		var err error
-		if own, unresolved, err = s.byAddress(ctx, targets, advertised); err != nil {
-			return 0, err
-		}
+	if own := slices.IndexFunc(targets, func(t target) bool { return strings.EqualFold(t.addr(), advertised) }); own >= 0 {
+		return own, nil
+	}
+	own, unresolved, err := s.byAddress(ctx, targets, advertised)
+	if err != nil {
+		return 0, err
 	}
 	switch len(own) {
 	case 1:
@@ -177,68 +169,67 @@ func (s *SRV) ownTarget(ctx context.Context, scheme string, targets []target, se
 			because = "; these names have no address: " + strings.Join(unresolved, ", ")
 		}
 		return 0, fmt.Errorf("the members are %s, as the records say, and none of them is at an address that this machine advertises, %s%s: add a record for it, or correct -initial-advertise-peer-urls",
-			addresses(targets), strings.Join(advertised, ", "), because)
+			inWords(targets), advertised, because)
 	}
 	same := make([]target, len(own))
 	for i, index := range own {
 		same[i] = targets[index]
 	}
-	return 0, fmt.Errorf("the records have this machine, which advertises %s, more than once: %s; a member has one record", strings.Join(advertised, ", "), addresses(same))
+	return 0, fmt.Errorf("the records have this machine, which advertises %s, more than once: %s; a member has one record", advertised, inWords(same))
 }
 
-// byAddress returns which targets are at one of the advertised addresses, and the names that
-// nobody knows.
-func (s *SRV) byAddress(ctx context.Context, targets []target, advertised []string) (own []int, unresolved []string, err error) {
-	at := map[string]bool{} // where this machine is: IP address and port
-	resolve := func(host, port string, each func(addr string)) error {
-		ips, err := persist(ctx, "DNS", s.log, func(ctx context.Context) ([]net.IPAddr, error) {
-			ips, err := s.resolver.LookupIPAddr(ctx, host)
-			return ips, classifyLookup(err)
-		})
-		if isNotFound(err) {
-			unresolved = append(unresolved, host)
-			return nil
-		}
-		if err != nil {
-			return fmt.Errorf("cannot look up %s: %w", host, err)
-		}
-		for _, ip := range ips {
-			each(net.JoinHostPort(ip.String(), port))
-		}
-		return nil
+// byAddress returns which targets are at the advertised address once both are looked up, and the
+// names that nobody knows.
+func (s *SRV) byAddress(ctx context.Context, targets []target, advertised string) (own []int, unresolved []string, err error) {
+	host, port, err := net.SplitHostPort(advertised)
+	if err != nil {
+		return nil, nil, err
 	}
-	for _, addr := range advertised {
-		host, port, err := net.SplitHostPort(addr)
-		if err != nil {
-			return nil, nil, err
-		}
-		if err := resolve(host, port, func(addr string) { at[addr] = true }); err != nil {
-			return nil, nil, err
-		}
+	at, err := s.addresses(ctx, host)
+	if err != nil {
+		return nil, nil, err
+	}
+	if len(at) == 0 {
+		unresolved = append(unresolved, host)
 	}
 	for i, t := range targets {
-		is := false
-		if err := resolve(t.host, strconv.Itoa(int(t.port)), func(addr string) { is = is || at[addr] }); err != nil {
+		if strconv.Itoa(int(t.port)) != port {
+			continue
+		}
+		its, err := s.addresses(ctx, t.host)
+		if err != nil {
 			return nil, nil, err
 		}
-		if is {
+		if len(its) == 0 {
+			unresolved = append(unresolved, t.host)
+		}
+		if slices.ContainsFunc(its, func(addr string) bool { return slices.Contains(at, addr) }) {
 			own = append(own, i)
 		}
 	}
 	return own, unresolved, nil
 }
 
-func indexes[T any](all []T, matches func(T) bool) []int {
-	var found []int
-	for i, one := range all {
-		if matches(one) {
-			found = append(found, i)
-		}
+// addresses returns the IP addresses of a host, none if nobody knows it.
+func (s *SRV) addresses(ctx context.Context, host string) ([]string, error) {
+	ips, err := persist(ctx, "DNS", s.log, func(ctx context.Context) ([]net.IPAddr, error) {
+		ips, err := s.resolver.LookupIPAddr(ctx, host)
+		return ips, classifyLookup(err)
+	})
+	if isNotFound(err) {
+		return nil, nil
 	}
-	return found
+	if err != nil {
+		return nil, fmt.Errorf("cannot look up %s: %w", host, err)
+	}
+	all := make([]string, len(ips))
+	for i, ip := range ips {
+		all[i] = ip.String()
+	}
+	return all, nil
 }
 
-func addresses(targets []target) string {
+func inWords(targets []target) string {
 	all := make([]string, len(targets))
 	for i, t := range targets {
 		all[i] = t.addr()

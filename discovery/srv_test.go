@@ -47,6 +47,9 @@ func (d *names) LookupIPAddr(_ context.Context, host string) ([]net.IPAddr, erro
 	if ip := net.ParseIP(host); ip != nil {
 		return []net.IPAddr{{IP: ip}}, nil
 	}
+	if host == "broken" {
+		return nil, &net.DNSError{Err: "invalid name", Name: host}
+	}
 	var found []net.IPAddr
 	for _, ip := range d.hosts[strings.TrimSuffix(host, ".")] {
 		found = append(found, net.IPAddr{IP: net.ParseIP(ip)})
@@ -67,89 +70,93 @@ func TestSRV(t *testing.T) {
 	for what, test := range map[string]struct {
 		records map[string][]string
 		name    string // of the cluster
-		self    []string
+		self    string // its URL
 		called  string // the name of this machine, "me" unless it is given
 		want    string
 		says    []string
 	}{
 		"http": {
-			records: map[string][]string{plain: three}, self: []string{"http://b.example.com:2380"},
+			records: map[string][]string{plain: three}, self: "http://b.example.com:2380",
 			want: "0=http://a.example.com:2380,me=http://b.example.com:2380,2=http://c.example.com:2380",
 		},
 		"https": {
-			records: map[string][]string{secure: three}, self: []string{"https://C.Example.com:2380"},
+			records: map[string][]string{secure: three}, self: "https://C.Example.com:2380",
 			want: "0=https://a.example.com:2380,1=https://b.example.com:2380,me=https://c.example.com:2380",
 		},
 		"named cluster": {
-			records: map[string][]string{"_etcd-server-ssl-east-1._tcp.example.com": three, plain: {"x.example.com.:1"}}, name: "east-1", self: []string{"https://a.example.com:2380"},
+			records: map[string][]string{"_etcd-server-ssl-east-1._tcp.example.com": three, plain: {"x.example.com.:1"}}, name: "east-1", self: "https://a.example.com:2380",
 			want: "me=https://a.example.com:2380,1=https://b.example.com:2380,2=https://c.example.com:2380",
 		},
 		"advertised by address": {
-			records: map[string][]string{plain: three}, self: []string{"http://10.0.0.3:2380"},
+			records: map[string][]string{plain: three}, self: "http://10.0.0.3:2380",
 			want: "0=http://a.example.com:2380,1=http://b.example.com:2380,me=http://c.example.com:2380",
 		},
 		"advertised by IPv6 address": {
-			records: map[string][]string{plain: three}, self: []string{"http://[2001:db8::1]:2380"},
+			records: map[string][]string{plain: three}, self: "http://[2001:db8::1]:2380",
 			want: "me=http://a.example.com:2380,1=http://b.example.com:2380,2=http://c.example.com:2380",
 		},
 		"advertised by another name": {
-			records: map[string][]string{plain: three}, self: []string{"http://alias.example.com:2380"},
+			records: map[string][]string{plain: three}, self: "http://alias.example.com:2380",
 			want: "0=http://a.example.com:2380,me=http://b.example.com:2380,2=http://c.example.com:2380",
 		},
 		"one host": {
-			records: map[string][]string{plain: {"localhost:12380", "localhost:22380", "localhost:22380"}}, self: []string{"http://localhost:22380"},
+			records: map[string][]string{plain: {"localhost:12380", "localhost:22380", "localhost:22380"}}, self: "http://localhost:22380",
 			want: "0=http://localhost:12380,me=http://localhost:22380",
 		},
 		"one machine": {
-			records: map[string][]string{plain: {"10.0.0.7:2380"}}, self: []string{"http://10.0.0.7:2380"},
+			records: map[string][]string{plain: {"10.0.0.7:2380"}}, self: "http://10.0.0.7:2380",
 			want: "me=http://10.0.0.7:2380",
 		},
-		"one of several URLs": {
-			records: map[string][]string{plain: three}, self: []string{"https://b.example.com:2380", "http://10.9.9.9:2380", "http://b.example.com:2380"},
-			want: "0=http://a.example.com:2380,me=http://b.example.com:2380,2=http://c.example.com:2380",
-		},
 		"called like a place": {
-			records: map[string][]string{plain: three}, self: []string{"http://b.example.com:2380"}, called: "0",
+			records: map[string][]string{plain: three}, self: "http://b.example.com:2380", called: "0",
 			want: "3=http://a.example.com:2380,0=http://b.example.com:2380,2=http://c.example.com:2380",
 		},
 		"others have no address yet": {
-			records: map[string][]string{plain: {"a.example.com.:2380", "new.example.com.:2380"}}, self: []string{"http://a.example.com:2380"},
+			records: map[string][]string{plain: {"a.example.com.:2380", "new.example.com.:2380"}}, self: "http://a.example.com:2380",
 			want: "me=http://a.example.com:2380,1=http://new.example.com:2380",
 		},
 		"no records": {
-			self: []string{"http://a.example.com:2380"}, says: []string{"-discovery-srv example.com", plain, secure, "add one"},
+			self: "http://a.example.com:2380", says: []string{"-discovery-srv example.com", plain, secure, "add one"},
 		},
 		"both": {
-			records: map[string][]string{plain: three, secure: three}, self: []string{"https://a.example.com:2380"},
+			records: map[string][]string{plain: three, secure: three}, self: "https://a.example.com:2380",
 			says: []string{plain, secure, "either by https or by http", "remove"},
 		},
 		"another scheme": {
-			records: map[string][]string{secure: three}, self: []string{"http://a.example.com:2380"},
+			records: map[string][]string{secure: three}, self: "http://a.example.com:2380",
 			says: []string{"by https", "advertises http://a.example.com:2380", "-initial-advertise-peer-urls"},
 		},
 		"another port": {
-			records: map[string][]string{plain: three}, self: []string{"http://a.example.com:7001"},
+			records: map[string][]string{plain: three}, self: "http://a.example.com:7001",
 			says: []string{"a.example.com:2380, b.example.com:2380, c.example.com:2380", "advertises, a.example.com:7001", "add a record"},
 		},
 		"names without addresses": {
-			records: map[string][]string{plain: {"x.example.com.:2380", "a.example.com.:2380"}}, self: []string{"http://10.0.0.9:2380"},
+			records: map[string][]string{plain: {"x.example.com.:2380", "a.example.com.:2380"}}, self: "http://10.0.0.9:2380",
 			says: []string{"x.example.com:2380", "10.0.0.9:2380", "no address: x.example.com:"},
 		},
+		"own name without an address": {
+			records: map[string][]string{plain: three}, self: "http://nobody.example.com:2380",
+			says: []string{"advertises, nobody.example.com:2380", "no address: nobody.example.com:"},
+		},
+		"an address cannot be looked up": {
+			records: map[string][]string{plain: {"a.example.com.:2380", "broken.:2380"}}, self: "http://10.0.0.9:2380",
+			says: []string{"cannot look up broken: ", "invalid name"},
+		},
 		"twice": {
-			records: map[string][]string{plain: {"alias.example.com.:2380", "b.example.com.:2380"}}, self: []string{"http://10.0.0.2:2380"},
+			records: map[string][]string{plain: {"alias.example.com.:2380", "b.example.com.:2380"}}, self: "http://10.0.0.2:2380",
 			says: []string{"more than once", "alias.example.com:2380, b.example.com:2380", "one record"},
 		},
 		"not available, as RFC 2782 says it": {
-			records: map[string][]string{plain: {".:0"}}, self: []string{"http://a.example.com:2380"}, says: []string{"not valid"},
+			records: map[string][]string{plain: {".:0"}}, self: "http://a.example.com:2380", says: []string{"not valid"},
 		},
 		"strange target": {
-			records: map[string][]string{plain: {"a\x1bm.:2380"}}, self: []string{"http://a.example.com:2380"}, says: []string{`"a\x1bm`, "not valid"},
+			records: map[string][]string{plain: {"a\x1bm.:2380"}}, self: "http://a.example.com:2380", says: []string{`"a\x1bm`, "not valid"},
 		},
 		"too many": {
-			records: map[string][]string{plain: make100()}, self: []string{"http://a.example.com:2380"}, says: []string{"100 records", "at most 99"},
+			records: map[string][]string{plain: make100()}, self: "http://a.example.com:2380", says: []string{"100 records", "at most 99"},
 		},
 		"own name with an equals": {
-			records: map[string][]string{plain: three}, self: []string{"http://a.example.com:2380"}, called: "a=b", says: []string{"equals sign"},
+			records: map[string][]string{plain: three}, self: "http://a.example.com:2380", called: "a=b", says: []string{"equals sign"},
 		},
 	} {
 		t.Run(what, func(t *testing.T) {
@@ -157,7 +164,7 @@ func TestSRV(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			self := Member{Name: "me", PeerURLs: test.self}
+			self := Member{Name: "me", PeerURL: test.self}
 			if test.called != "" {
 				self.Name = test.called
 			}
@@ -210,7 +217,7 @@ func TestDNSOutOfReach(t *testing.T) {
 				if err != nil {
 					t.Fatal(err)
 				}
-				list, err := s.Cluster(t.Context(), Member{Name: "me", PeerURLs: []string{"http://a:1"}})
+				list, err := s.Cluster(t.Context(), Member{Name: "me", PeerURL: "http://a:1"})
 				if test.says != "" {
 					wantError(t, err, "cannot look up _etcd-server-ssl._tcp.example.com", test.says)
 				} else if err != nil || list != "me=http://a:1" {
