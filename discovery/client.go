@@ -103,6 +103,10 @@ func (e movedError) Error() string {
 	return "it says that it has moved to " + e.where + ": give -discovery the URL to which it has moved"
 }
 
+// Token returns the URL of the token in one form, so that machines to which it was given in another
+// one derive the same IDs from it.
+func (c *Client) Token() string { return c.token }
+
 // Cluster registers this machine, unless it is registered, and returns the list when all members
 // have registered. Only ctx limits how long it waits for them; it gives up earlier if the service
 // does not answer, or when self cannot be one of them.

@@ -156,11 +156,11 @@ func TestURLs(t *testing.T) {
 		{"http://discovery.example:8087/v2/keys/_etcd/registry/abc/", "proxy:3128", ""},
 		{"https://u:p@discovery.example/abc", "https://proxy", ""},
 	} {
-		_, err := NewClient(test.token, test.proxy, slog.New(slog.DiscardHandler))
+		c, err := NewClient(test.token, test.proxy, slog.New(slog.DiscardHandler))
 		if test.says != "" {
 			wantError(t, err, test.says)
-		} else if err != nil {
-			t.Errorf("%s through %s: %v", test.token, test.proxy, err)
+		} else if err != nil || c.Token() != strings.TrimSuffix(test.token, "/") {
+			t.Errorf("%s through %s: %+v, %v", test.token, test.proxy, c, err)
 		}
 	}
 }
