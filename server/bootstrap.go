@@ -6,9 +6,11 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net"
 
 	"etcd/actors"
 	"etcd/bootstrap"
+	"etcd/discovery"
 	"etcd/endpoint"
 	"etcd/peerfront"
 	"etcd/store"
@@ -55,22 +57,33 @@ func (c *Config) checkFounders() error {
 	if c.JoinExisting && c.InitialCluster == "" && c.Discovery == "" && c.DiscoverySRV == "" {
 		return errors.New("--initial-cluster-state existing needs --initial-cluster, the list of the members")
 	}
+	if c.Discovery != "" {
+		if _, err := discovery.NewClient(c.Discovery, c.DiscoveryProxy, c.Log); err != nil {
+			return err
+		}
+	}
+	if c.DiscoverySRV != "" {
+		if _, err := discovery.NewSRV(c.DiscoverySRV, c.DiscoverySRVName, net.DefaultResolver, c.Log); err != nil {
+			return err
+		}
+	}
 	return nil
 }
 
-// founders returns the machines that found the cluster, or that are in it, by the command line.
+// founders returns the machines that found the cluster, or that are in it, by the command line. A
+// discovery service is waited for until ctx ends.
 func (c *Config) founders(ctx context.Context, member store.Member, log *slog.Logger) (bootstrap.Cluster, error) {
-	flag, list := "--initial-cluster", c.InitialCluster
-	if list == "" {
-		list = bootstrap.Format([]store.Member{member})
+	flag, list, token, err := c.initialList(ctx, member, log)
+	if err != nil {
+		return bootstrap.Cluster{}, err
 	}
-	cluster, err := bootstrap.Parse(list, c.token())
+	cluster, err := bootstrap.Parse(list, token)
 	if err != nil {
 		return cluster, fmt.Errorf("%s: %w", flag, err)
 	}
 	own, found := cluster.Named(member.Name)
 	switch {
-	case found && own.PeerURL != member.PeerURL:
+	case found && own.PeerURL != member.PeerURL && (c.DiscoverySRV == "" || endpoint.Scheme(own.PeerURL) != endpoint.Scheme(member.PeerURL)):
 		return cluster, fmt.Errorf("%s has %s at %s, and this machine, which has that name, is at %s: give both the same URL (--initial-advertise-peer-urls, -s), "+
 			"and certificates for peers if it is https", flag, own.Name, own.PeerURL, member.PeerURL)
 	case found:
@@ -80,6 +93,31 @@ func (c *Config) founders(ctx context.Context, member store.Member, log *slog.Lo
 		return cluster, fmt.Errorf("%s calls this machine, at %s, %s: start it with --name %[3]s", flag, member.PeerURL, at.Name)
 	}
 	return cluster, fmt.Errorf("%s has no %q, which is the name of this machine: give --name one of its names, or add the machine to it: %s", flag, member.Name, cluster)
+}
+
+// initialList returns the list of founders, the flag that has led to it, and the token of the cluster.
+func (c *Config) initialList(ctx context.Context, member store.Member, log *slog.Logger) (flag, list, token string, err error) {
+	switch token = c.token(); {
+	case c.Discovery != "":
+		service, err := discovery.NewClient(c.Discovery, c.DiscoveryProxy, log)
+		if err != nil {
+			return "", "", "", err
+		}
+		token = service.Token()
+		list, err := service.Cluster(ctx, discovery.Member{ID: bootstrap.MemberID(member.PeerURL, token), Name: member.Name, PeerURL: member.PeerURL})
+		return "-discovery", list, token, err
+	case c.DiscoverySRV != "":
+		records, err := discovery.NewSRV(c.DiscoverySRV, c.DiscoverySRVName, net.DefaultResolver, log)
+		if err != nil {
+			return "", "", "", err
+		}
+		// The names in it differ from machine to machine, and the URLs do not.
+		list, err := records.Cluster(ctx, discovery.Member{Name: member.Name, PeerURL: member.PeerURL})
+		return "-discovery-srv", list, token, err
+	case c.InitialCluster != "":
+		return "--initial-cluster", c.InitialCluster, token, nil
+	}
+	return "--initial-cluster", bootstrap.Format([]store.Member{member}), token, nil
 }
 
 // found gives an empty data directory its identity in a cluster that this machine founds with others.
@@ -94,7 +132,7 @@ func (c *Config) found(ctx context.Context, disk *actors.Disk, p *dataDir, membe
 	if err := others.Agree(ctx); err != nil {
 		return knownPeers{}, err
 	}
-	address, err := endpoint.Address(self.PeerURL)
+	address, err := endpoint.Address(member.PeerURL)
 	if err != nil {
 		return knownPeers{}, err
 	}
