@@ -83,7 +83,9 @@ var bugs = []bug{
 	return h.Addr`}}},
 	{"reuse a member ID", 50, []edit{{"internal/sim/operator.go", `	o.leave(m.memberID, func(err error, _ bool) {
 		if err != nil && `, `	o.leave(0, func(err error, _ bool) {
-		if err != nil && `}, {"internal/sim/operator.go", `		m.memberID, m.damaged, m.restored, m.served = 0, false, false, false`, `		m.damaged, m.restored, m.served = false, false, false`}}},
+		if err != nil && `}, {"internal/sim/operator.go", `		m.memberID, m.founder, m.damaged, m.restored, m.served = 0, false, false, false, false`, `		m.founder, m.damaged, m.restored, m.served = false, false, false, false`}}},
+	{"found a cluster with limits of its own", 20, []edit{{"actors/versions.go", `HistoryLimit: store.FirstHistory,`, `HistoryLimit: cfg.HistoryLimit,`}}},
+	{"forget with whom a cluster is founded", 60, []edit{{"actors/versions.go", `if len(cfg.Founders) == 0 {`, `if cfg.Raft.FirstProposalID%8 == 0 || len(cfg.Founders) == 0 {`}}},
 	{"let a removed member join", 60, []edit{{"raftnode/roster.go", `if slices.Contains(r.Removed, member.ID) {`, `if member.ID == 0 {`}}},
 	{"truncate a damaged log", 60, []edit{{"wal/replay.go", `after, found := recordAfter(data, h.crc, offset, end); found`, `after, found := recordAfter(data, h.crc, offset, end); found && after == 0`}}},
 	{"forget the vote", 30, []edit{{"raftnode/appends.go", `&raftpb.HardState{Term: m.Term, Vote: m.Vote, Commit: m.Commit}`, `&raftpb.HardState{Term: m.Term, Vote: new(uint64(0)), Commit: m.Commit}`}}},

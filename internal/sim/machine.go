@@ -43,7 +43,8 @@ type machine struct {
 	memberID uint64 // of the last life that had an identity
 	// lastIndex is the index of the last entry or snapshot appended to its log.
 	lastIndex uint64
-	member    bool // it has asked to join, and its removal is not done
+	founder   bool // its member ID is that of a founder
+	member    bool // it has asked to join, or is a founder, and its removal is not done
 	served    bool // it has served clients under its present member ID
 	leaving   bool // its removal for good is in flight
 	removed   bool // its removal is done
@@ -219,7 +220,8 @@ func (l *life) config(disk *actors.Disk, seeds []store.Member) actors.Config {
 	nonce := l.sim.identity.Uint64()
 	return actors.Config{
 		Member:       l.m.asMember(),
-		HistoryLimit: shape.history,
+		HistoryLimit: l.m.history(),
+		Founders:     l.m.founders(),
 		Commands:     l.m.commands(),
 		MaxChildren:  shape.children,
 		Tick:         heartbeat,

@@ -195,7 +195,7 @@ func (o *operator) leaveForReplacement(m *machine) {
 			return
 		}
 		o.sim.count("machine replaced")
-		m.memberID, m.damaged, m.restored, m.served = 0, false, false, false
+		m.memberID, m.founder, m.damaged, m.restored, m.served = 0, false, false, false, false
 		m.allowUp()
 		m.start(o.sim.establish)
 		o.await(m, func() { o.busy = false })
@@ -246,6 +246,9 @@ func (o *operator) leave(id uint64, finished func(err error, sure bool)) {
 // all others join it.
 func (s *Sim) establish(l *life, disk *actors.Disk) ([]store.Member, error) {
 	m := l.m
+	if m.founder {
+		return nil, s.found(l, disk)
+	}
 	if s.founded == 0 {
 		identity := wal.Identity{ClusterID: s.identity.Uint64()>>1 | 1, MemberID: s.identity.Uint64()>>1 | 1}
 		m.memberID = identity.MemberID

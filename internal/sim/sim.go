@@ -11,6 +11,7 @@ import (
 	"go.etcd.io/raft/v3/raftpb"
 
 	"etcd/actors"
+	"etcd/bootstrap"
 	"etcd/internal/history"
 	"etcd/wal/crashfs"
 )
@@ -58,7 +59,8 @@ type Sim struct {
 	workload  *mathrand.Rand // what clients and the operator do
 	diskTimes *mathrand.Rand
 
-	founded    uint64                             // cluster ID, once the first machine serves
+	founded    uint64                             // cluster ID, once the first machine serves, or that of founders
+	founders   bootstrap.Cluster                  // of the machines that found it together
 	voted      func(m *machine, candidate uint64) // called when a machine is asked for its vote; may be nil
 	quiet      bool                               // clients send nothing more
 	lives      int
@@ -98,11 +100,12 @@ type shape struct {
 	weather         weather
 	older           bool // the cluster is founded by the older program
 	children        int  // of a directory that the store actor lists itself
+	together        bool // the machines found the cluster together; otherwise the first founds it, and they join
 }
 
 func newShape(rnd *mathrand.Rand) shape {
 	pick := func(from ...int) int { return from[rnd.IntN(len(from))] }
-	return shape{
+	sh := shape{
 		machines: pick(1, 2, 3, 3, 3, 3, 3, 4, 5, 5),
 		clients:  2 + rnd.IntN(8),
 		watchers: 4 + rnd.IntN(8),
@@ -121,6 +124,8 @@ func newShape(rnd *mathrand.Rand) shape {
 		older:    pick(0, 1) == 1,
 		children: pick(1, 2, 4, actors.MaxChildren),
 	}
+	sh.together = !sh.older && pick(0, 1) == 1 // the older program does not know founders
+	return sh
 }
 
 // The phases of a run: workload and faults until calmFrom; then all faults end, and the
@@ -225,16 +230,14 @@ func (s *Sim) skew(rnd *mathrand.Rand) time.Duration {
 	return time.Duration(rnd.Int64N(int64(s.shape.skew))) - s.shape.skew/2
 }
 
-// start founds the cluster, lets the other machines join, and starts clients and watchers.
+// start founds the cluster, and starts clients and watchers.
 func (s *Sim) start(stream func(uint64) *mathrand.Rand) {
-	first := s.newMachine()
-	first.member = true
-	first.start(s.establish)
 	s.operator.busy = true
-	s.operator.await(first, func() {
-		s.founded = first.life.machine.ClusterID
-		s.grow()
-	})
+	if s.shape.together {
+		s.foundTogether()
+	} else {
+		s.foundAlone()
+	}
 	s.after(0, s.operator.look)
 	for i := range s.shape.clients {
 		c := &client{sim: s, id: i, rnd: stream(100 + uint64(i))}
@@ -248,6 +251,17 @@ func (s *Sim) start(stream func(uint64) *mathrand.Rand) {
 		w.reconnect()
 	}
 	s.after(time.Second, s.compare)
+}
+
+// foundAlone lets the first machine found the cluster, and the others join.
+func (s *Sim) foundAlone() {
+	first := s.newMachine()
+	first.member = true
+	first.start(s.establish)
+	s.operator.await(first, func() {
+		s.founded = first.life.machine.ClusterID
+		s.grow()
+	})
 }
 
 // grow adds machines until the cluster has its planned size.

@@ -130,7 +130,7 @@ func TestSeedsAreRepeatable(t *testing.T) {
 // rare lists the events that have to occur somewhere in the seeds that CI runs.
 var rare = []string{
 	"append rejected", "bit flipped", "claim confirmed", "claim confirmed elsewhere", "claim unanswered", "damage to the last record", "damage without effect",
-	"damaged snapshot passed over", "directory listed from a view", "directory restored", "disk full", "disk lost", "fsync failed", "history cleared",
+	"damaged snapshot passed over", "directory listed from a view", "directory restored", "disk full", "disk lost", "founder comes late", "founder crashes while it founds", "fsync failed", "history cleared",
 	"history lost by a snapshot", "join refused: removed", "key expired", "leader gone", "leader steps down: slow disk", "leader transfer",
 	"learner added", "learner promoted", "log full", "machine replaced", "member joined", "member removed", "message on a severed link",
 	"killed after voting", "killed while syncing", "message late", "message lost", "message duplicated", "power cut during a write", "pre-vote",
