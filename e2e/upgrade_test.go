@@ -21,13 +21,13 @@ func (s *server) replaceProgram(program string) {
 }
 
 // TestUpgrade replaces the program of three machines one by one while clients use them, from
-// every commit that upgrades are supported from to the present program, and to one that
-// understands a later cluster version. As long as one machine runs the old program, the others
-// can be downgraded; after that they refuse to start with it, and say why.
+// every commit that upgrades are supported from to one of the same cluster version, and to the
+// present program, which understands a later one. As long as one machine runs the old program, the
+// others can be downgraded; after that they refuse to start with it, and say why.
 func TestUpgrade(t *testing.T) {
 	t.Parallel()
-	const next = "3" // beyond the present version
-	later := programOfVersion(t, next)
+	const same, next = "2", "3"
+	current, later := programOfVersion(t, same), binary
 	for _, commit := range upgradableFrom(t) {
 		t.Run(commit, func(t *testing.T) {
 			t.Parallel()
@@ -45,8 +45,8 @@ func TestUpgrade(t *testing.T) {
 				waitUntil(t, "load", func() bool { return w.done() >= enough })
 			}
 			goesOn()
-			for _, s := range c.members { // to the present program
-				s.replaceProgram(binary)
+			for _, s := range c.members {
+				s.replaceProgram(current)
 				goesOn()
 			}
 			c.members[0].replaceProgram(old) // and back
