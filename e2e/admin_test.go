@@ -33,7 +33,7 @@ func TestMetricsListener(t *testing.T) {
 		})
 		return found
 	}
-	logged("serving clients")
+	logged("ready to serve client requests")
 	address = logged("serving metrics")["addr"].(string)
 	ask := func(r request) reply {
 		t.Helper()

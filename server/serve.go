@@ -24,7 +24,7 @@ import (
 // and are given the machine once it runs.
 type fronts struct {
 	clients, peers *httpfront.Server
-	metrics        *httpfront.Server // nil without -metrics
+	metrics        *httpfront.Server // nil without -listen-metrics-urls
 	registry       *prometheus.Registry
 	failed         chan error // a server has ended
 }
@@ -130,7 +130,7 @@ func serve(stopping context.Context, p *dataDir, machine *actors.Machine, f *fro
 			if err := forgetFounders(p); err != nil {
 				return errors.Join(err, stopServing(machine, f, log))
 			}
-			log.Info("serving clients", "addr", addr.String())
+			log.Info("ready to serve client requests", "addr", addr.String())
 		case <-stopping.Done():
 			return stopServing(machine, f, log)
 		case gone := <-machine.Gone:
