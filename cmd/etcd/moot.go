@@ -15,7 +15,7 @@ const (
 	onlyProxy    = "it concerns the proxy of etcd 2, which this program has not"
 	onlyTracing  = "this program sends no traces; slow requests are logged with where their time went (--warning-unary-request-duration)"
 	alwaysOn     = "it is always on"
-	alwaysThere  = "it is always served"
+	alwaysThere  = "what there is of the v2 API is always served"
 	followsCA    = "certificates are demanded and verified as soon as there is a CA file, and only then"
 	ownTimeouts  = "streams between machines have deadlines of their own"
 	ofEtcd04     = "it is of etcd 0.4, and etcd 3 ignores it as well"
@@ -67,7 +67,7 @@ func mootSettings() []*setting {
 	bools("every write is synced before it is acknowledged, always", "unsafe-no-fsync")
 
 	bools(alwaysOn, "pre-vote", "strict-reconfig-check")
-	bools("a machine that starts never waits longer for its first election than -election says", "initial-election-tick-advance")
+	bools("how soon a machine that starts may be elected cannot be set", "initial-election-tick-advance")
 	times(ownTimeouts, "raft-read-timeout", "raft-write-timeout")
 	bools("a port belongs to one process here", "socket-reuse-port")
 	bools(alwaysOn, "socket-reuse-address")
@@ -85,7 +85,7 @@ func mootSettings() []*setting {
 	bools(onlyTracing, "enable-distributed-tracing")
 	each(onlyTracing, isAnything, "distributed-tracing-address", "distributed-tracing-service-name", "distributed-tracing-instance-id")
 	each(onlyTracing, isWhole, "distributed-tracing-sampling-rate")
-	times("it warns of slow applying, which etcd_apply_duration_seconds of /metrics shows", "warning-apply-duration")
+	times("batches of entries that take over 100 ms to apply are counted, in etcd_server_slow_apply_total of /metrics", "warning-apply-duration")
 
 	each("lines are those of this program, in the format of -log-format", isLogger, "logger")
 	each("there is one level for all, -log-level", isAnything, "log-package-levels")

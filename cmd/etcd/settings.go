@@ -112,7 +112,7 @@ func (c *config) dataSettings() []*setting {
 func (c *config) requestSettings() []*setting {
 	m := &c.machine
 	return []*setting{
-		{ours: names{"reads"}, group: groupRequests, value: choice{&c.reads, names{"linearizable", "local"}}, usage: "how reads are served unless they say so: `mode` linearizable or local"},
+		{ours: names{"reads"}, group: groupRequests, value: choice{&c.reads, names{"linearizable", "local"}}, usage: "`mode` of reads that do not say theirs: linearizable or local"},
 		{ours: names{"request-timeout"}, group: groupRequests, value: duration{&m.RequestTimeout}, usage: "`time` a request waits for the cluster, 1s to 10m"},
 		{today: names{"max-request-bytes"}, ours: names{"max-body"}, group: groupRequests, value: signed[int]{&m.MaxBody}, usage: "longest request body in `bytes`"},
 		{ours: names{"max-body-memory"}, group: groupRequests, value: signed[int64]{&m.MaxBodyMemory}, usage: "most memory in `bytes` for the bodies of all requests in flight, beyond the first 4096 of each"},
