@@ -71,6 +71,7 @@ func parseConfig(args, environ []string, out io.Writer) (*config, error) {
 				of.ignored = append(of.ignored, g.by)
 			}
 		}
+		of.ignored = append(of.ignored, c.ignored...)
 		of.unknown = c.unknown
 		if err := of.readFile(c.file); err != nil {
 			return nil, err

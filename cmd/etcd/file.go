@@ -56,10 +56,16 @@ func (c *config) readFile(path string) error {
 }
 
 func readBounded(path string) ([]byte, error) {
-	if info, err := os.Stat(path); err == nil && info.Size() > maxFile {
-		return nil, fmt.Errorf("it has %d bytes, and at most %d are read", info.Size(), maxFile)
+	file, err := os.Open(path)
+	if err != nil {
+		return nil, err
 	}
-	return os.ReadFile(path)
+	defer file.Close()
+	data, err := io.ReadAll(io.LimitReader(file, maxFile+1))
+	if err == nil && len(data) > maxFile {
+		err = fmt.Errorf("at most %d bytes are read, and it has more", maxFile)
+	}
+	return data, err
 }
 
 // parseFile sets what a file says, in YAML, of which JSON is a part.

@@ -32,7 +32,7 @@ func (c *config) inWordsGiven(err error) error {
 			}
 		}
 		words["-"+g.key()] = name
-		if g.standsFor != "" {
+		if g.standsFor != "" && !c.isGiven(g.standsFor) {
 			words["-"+g.standsFor] = name
 		}
 	}
