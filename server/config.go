@@ -28,8 +28,8 @@ type Config struct {
 	PeerListen   []string // (-sl, --listen-peer-urls) where to listen for other machines, if not at PeerAddr
 	ClientURLs   []string // (--advertise-client-urls) instead of ClientAddr; members know of the first
 
-	MetricsListen []string // (-metrics, --listen-metrics-urls) where to serve metrics and probes as well; empty: nowhere else than to clients
-	Pprof         bool     // (-pprof) serve profiles there, or to clients if there is no such listener
+	MetricsListen []string // (--listen-metrics-urls) where to serve metrics and probes as well; empty: nowhere else than to clients
+	Pprof         bool     // (--enable-pprof) serve profiles there, or to clients if there is no such listener
 
 	DataDir         string // (-d) empty: made from the name
 	TrustDataDir    bool   // (-trust-data-dir) use it even if others can write in it

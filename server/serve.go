@@ -24,7 +24,7 @@ import (
 // and are given the machine once it runs.
 type fronts struct {
 	clients, peers *httpfront.Server
-	metrics        *httpfront.Server // nil without -listen-metrics-urls
+	metrics        *httpfront.Server // nil without --listen-metrics-urls
 	registry       *prometheus.Registry
 	failed         chan error // a server has ended
 }
@@ -51,7 +51,7 @@ func startFronts(c *Config, member store.Member, ports ports, tls security, foun
 	routes := slices.Concat(v1.Routes(v1.Config{LocalReads: c.LocalReads}), ops.Routes(operating), peerfront.Misdirected())
 	if c.Pprof && len(ports.metrics) == 0 {
 		routes = append(routes, ops.Profiles()...)
-		c.Log.Warn("every client can read profiles of this process, and slow it down with them, at /debug/pprof/ of the client port; with -metrics they are served there instead")
+		c.Log.Warn("every client can read profiles of this process, and slow it down with them, at /debug/pprof/ of the client port; with --listen-metrics-urls they are served there instead")
 	}
 	f.clients = httpfront.New(cfg, routes)
 	peers := cfg
