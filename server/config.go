@@ -86,6 +86,7 @@ type Config struct {
 	LogLevel     *slog.LevelVar // of Log, which can be changed at the metrics listener
 	LostLogLines func() uint64  // log lines that could not be written since the start
 	Exit         func(code int) // ends the process; does not return
+	Ready        func()         // is told once, when the machine serves clients
 
 	spare string // nobody says where to listen for clients, so it is here as well, if that is possible
 }
@@ -140,6 +141,7 @@ func Defaults() Config {
 		LogLevel:       &slog.LevelVar{},
 		LostLogLines:   func() uint64 { return 0 },
 		Exit:           os.Exit,
+		Ready:          func() {},
 	}
 }
 

@@ -120,8 +120,8 @@ func (f *fronts) stop(log *slog.Logger) {
 }
 
 // serve runs the machine of a data directory until stopping ends, or until it no longer
-// belongs to its cluster.
-func serve(stopping context.Context, p *dataDir, machine *actors.Machine, f *fronts, addr net.Addr, log *slog.Logger) error {
+// belongs to its cluster. tell is told when it serves clients.
+func serve(stopping context.Context, p *dataDir, machine *actors.Machine, f *fronts, addr net.Addr, tell func(), log *slog.Logger) error {
 	ready := machine.Ready
 	for {
 		select {
@@ -131,6 +131,7 @@ func serve(stopping context.Context, p *dataDir, machine *actors.Machine, f *fro
 				return errors.Join(err, stopServing(machine, f, log))
 			}
 			log.Info("ready to serve client requests", "addr", addr.String())
+			tell()
 		case <-stopping.Done():
 			return stopServing(machine, f, log)
 		case gone := <-machine.Gone:

@@ -151,7 +151,7 @@ func Run(ctx context.Context, cfg Config) error {
 	}
 	go tls.watch(running)
 	fronts.attach(machine)
-	return serve(ctx, place, machine, fronts, ports.clients[0].Addr(), log)
+	return serve(ctx, place, machine, fronts, ports.clients[0].Addr(), c.Ready, log)
 }
 
 // openDisk opens the data directory, after wiping it if the command line says so. The lock

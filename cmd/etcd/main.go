@@ -58,5 +58,6 @@ func run(c *config, outputs logOutputs) error {
 	c.report(log)
 	machine := c.machine
 	machine.Log, machine.LostLogLines, machine.Exit = log, outputs.lostLines, outputs.exit
+	machine.Ready = func() { notifyReady(os.Getenv("NOTIFY_SOCKET"), log) }
 	return server.Run(stopping, machine)
 }

@@ -224,7 +224,7 @@ func ways(s *setting) map[string]func(c *config, value string) error {
 // said is the configuration of a machine without what the process provides to it.
 func said(c *config) server.Config {
 	m := c.machine
-	m.Log, m.LogLevel, m.LostLogLines, m.Exit = nil, nil, nil, nil
+	m.Log, m.LogLevel, m.LostLogLines, m.Exit, m.Ready = nil, nil, nil, nil, nil
 	return m
 }
 
