@@ -7,11 +7,11 @@ import (
 	"testing"
 )
 
-// TestMetricsListener checks what is served at the listener of -metrics, and only there, and that
+// TestMetricsListener checks what is served at the listener of --listen-metrics-urls, and only there, and that
 // the log is JSON if that is asked for.
 func TestMetricsListener(t *testing.T) {
 	t.Parallel()
-	s := newServer(t, "-metrics", freeAddress(t), "-pprof", "-log-format", "json", "-slow", "1ns")
+	s := newServer(t, "--listen-metrics-urls", freeAddress(t), "--enable-pprof", "-log-format", "json", "-slow", "1ns")
 	s.launch()
 	var address string
 	var lines []map[string]any
@@ -33,7 +33,7 @@ func TestMetricsListener(t *testing.T) {
 		})
 		return found
 	}
-	logged("serving clients")
+	logged("ready to serve client requests")
 	address = logged("serving metrics")["addr"].(string)
 	ask := func(r request) reply {
 		t.Helper()

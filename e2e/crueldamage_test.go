@@ -164,7 +164,7 @@ func (o *ordeal) damageDirectory() {
 		d.inflict(o, s)
 		s.launch()
 		o.mustEnd(s, d.says, "let the member join again")
-		if strings.Contains(s.proc.stderr(), "serving clients") {
+		if strings.Contains(s.proc.stderr(), "ready to serve client requests") {
 			o.t.Errorf("%s: %s has served before it refused:\n%s", d.what, s.name, s.proc.stderr())
 		}
 		restore()

@@ -161,16 +161,16 @@ func TestVersionAndHelp(t *testing.T) {
 	t.Parallel()
 	for _, flag := range []string{"-version", "--version"} {
 		code, stdout, stderr := run(t, nil, flag)
-		if code != 0 || !regexp.MustCompile(`^etcd v?\d+\.\d+\.\d+\S*\n$`).MatchString(stdout) || stderr != "" {
+		if code != 0 || !regexp.MustCompile(`^etcd Version: \d+\.\d+\.\d+\nServer Version: v\d+\.\d+\.\d+\S*\nGit SHA: \S+\nGo Version: go\S.*\nGo OS/Arch: \w+/\w+\n$`).MatchString(stdout) || stderr != "" {
 			t.Errorf("%s: exit code %d, %q, %q", flag, code, stdout, stderr)
 		}
 	}
-	for _, flag := range []string{"-help", "--help"} {
+	for _, flag := range []string{"-help", "--help", "-h"} {
 		code, stdout, stderr := run(t, nil, flag)
 		if code != 0 || stderr != "" {
 			t.Errorf("%s: exit code %d, stderr %q", flag, code, stderr)
 		}
-		for _, word := range []string{"-c", "-s", "-n", "-d", "-m", "-snapshot-count", "-cors", "4001", "7001", "ETCD_"} {
+		for _, word := range []string{"-c", "-s", "-n", "-d", "-m", "--initial-cluster", "-snapshot-count", "-cors", "4001", "7001", "ETCD_"} {
 			if !strings.Contains(stdout, word) {
 				t.Errorf("%s does not mention %s", flag, word)
 			}

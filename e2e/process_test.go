@@ -24,7 +24,7 @@ import (
 // the race detector, on a host that stalls for seconds because others use its disk and
 // processors, everything may take long. Promises about time are checked in simulated time.
 const (
-	startLimit = time.Minute // from exec to "serving clients"
+	startLimit = time.Minute // from exec to "ready to serve client requests"
 	stopLimit  = time.Minute // from SIGTERM to exit
 	waitLimit  = time.Minute // for a condition or an answer
 )
@@ -163,7 +163,7 @@ type process struct {
 
 // servingLine finds the client address in the line a server logs when it
 // begins to serve.
-var servingLine = regexp.MustCompile(`msg="serving clients".*\baddr="?([^"\s]+)`)
+var servingLine = regexp.MustCompile(`msg="ready to serve client requests".*\baddr="?([^"\s]+)`)
 
 // launch starts a command and collects its stderr. The process is killed when
 // the test ends and when the test binary dies; its log is printed if the test

@@ -28,8 +28,8 @@ type Config struct {
 	PeerListen   []string // (-sl, --listen-peer-urls) where to listen for other machines, if not at PeerAddr
 	ClientURLs   []string // (--advertise-client-urls) instead of ClientAddr; members know of the first
 
-	MetricsListen []string // (-metrics, --listen-metrics-urls) where to serve metrics and probes as well; empty: nowhere else than to clients
-	Pprof         bool     // (-pprof) serve profiles there, or to clients if there is no such listener
+	MetricsListen []string // (--listen-metrics-urls) where to serve metrics and probes as well; empty: nowhere else than to clients
+	Pprof         bool     // (--enable-pprof) serve profiles there, or to clients if there is no such listener
 
 	DataDir         string // (-d) empty: made from the name
 	TrustDataDir    bool   // (-trust-data-dir) use it even if others can write in it
@@ -86,6 +86,7 @@ type Config struct {
 	LogLevel     *slog.LevelVar // of Log, which can be changed at the metrics listener
 	LostLogLines func() uint64  // log lines that could not be written since the start
 	Exit         func(code int) // ends the process; does not return
+	Ready        func()         // is told once, when the machine serves clients
 
 	spare string // nobody says where to listen for clients, so it is here as well, if that is possible
 }
@@ -140,6 +141,7 @@ func Defaults() Config {
 		LogLevel:       &slog.LevelVar{},
 		LostLogLines:   func() uint64 { return 0 },
 		Exit:           os.Exit,
+		Ready:          func() {},
 	}
 }
 

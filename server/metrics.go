@@ -22,7 +22,7 @@ func (c *Config) newRegistry(tls security) *prometheus.Registry {
 		constant("etcd_server_version", "The version of this program, as a label.", prometheus.Labels{"server_version": Version}),
 		constant("etcd_server_go_version", "The version of Go that it was built with, as a label.", prometheus.Labels{"server_go_version": runtime.Version()}),
 		constant("etcd_build_info", "How this program was built, in labels.", prometheus.Labels{
-			"version": Version, "revision": revision(), "go_version": runtime.Version(),
+			"version": Version, "revision": Revision(), "go_version": runtime.Version(),
 		}),
 		prometheus.NewCounterFunc(prometheus.CounterOpts{Name: "etcd_log_lines_lost_total", Help: "Log lines that could not be written."},
 			func() float64 { return float64(c.LostLogLines()) }),
@@ -38,8 +38,8 @@ func constant(name, help string, labels prometheus.Labels) prometheus.Collector 
 	return prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: name, Help: help, ConstLabels: labels}, func() float64 { return 1 })
 }
 
-// revision returns the commit that the program was built from, if the build says so.
-func revision() string {
+// Revision returns the commit that the program was built from, if the build says so.
+func Revision() string {
 	info, ok := debug.ReadBuildInfo()
 	if !ok {
 		return ""

@@ -24,7 +24,7 @@ import (
 // and are given the machine once it runs.
 type fronts struct {
 	clients, peers *httpfront.Server
-	metrics        *httpfront.Server // nil without -metrics
+	metrics        *httpfront.Server // nil without --listen-metrics-urls
 	registry       *prometheus.Registry
 	failed         chan error // a server has ended
 }
@@ -51,7 +51,7 @@ func startFronts(c *Config, member store.Member, ports ports, tls security, foun
 	routes := slices.Concat(v1.Routes(v1.Config{LocalReads: c.LocalReads}), ops.Routes(operating), peerfront.Misdirected())
 	if c.Pprof && len(ports.metrics) == 0 {
 		routes = append(routes, ops.Profiles()...)
-		c.Log.Warn("every client can read profiles of this process, and slow it down with them, at /debug/pprof/ of the client port; with -metrics they are served there instead")
+		c.Log.Warn("every client can read profiles of this process, and slow it down with them, at /debug/pprof/ of the client port; with --listen-metrics-urls they are served there instead")
 	}
 	f.clients = httpfront.New(cfg, routes)
 	peers := cfg
@@ -120,8 +120,8 @@ func (f *fronts) stop(log *slog.Logger) {
 }
 
 // serve runs the machine of a data directory until stopping ends, or until it no longer
-// belongs to its cluster.
-func serve(stopping context.Context, p *dataDir, machine *actors.Machine, f *fronts, addr net.Addr, log *slog.Logger) error {
+// belongs to its cluster. tell is told when it serves clients.
+func serve(stopping context.Context, p *dataDir, machine *actors.Machine, f *fronts, addr net.Addr, tell func(), log *slog.Logger) error {
 	ready := machine.Ready
 	for {
 		select {
@@ -130,7 +130,8 @@ func serve(stopping context.Context, p *dataDir, machine *actors.Machine, f *fro
 			if err := forgetFounders(p); err != nil {
 				return errors.Join(err, stopServing(machine, f, log))
 			}
-			log.Info("serving clients", "addr", addr.String())
+			log.Info("ready to serve client requests", "addr", addr.String())
+			tell()
 		case <-stopping.Done():
 			return stopServing(machine, f, log)
 		case gone := <-machine.Gone:

@@ -23,6 +23,10 @@ import (
 // Version is what -version and /version report.
 const Version = "v1.0.0"
 
+// APILevel is the version of etcd whose clients find here what they expect, as far as it is done: parts of
+// the v2 API are served, and nothing of the v3 API is.
+const APILevel = "2.3.8"
+
 // snapshotBytes is how much the log grows before a snapshot is due, unless the last one was
 // larger.
 const snapshotBytes = 64 << 20
@@ -147,7 +151,7 @@ func Run(ctx context.Context, cfg Config) error {
 	}
 	go tls.watch(running)
 	fronts.attach(machine)
-	return serve(ctx, place, machine, fronts, ports.clients[0].Addr(), log)
+	return serve(ctx, place, machine, fronts, ports.clients[0].Addr(), c.Ready, log)
 }
 
 // openDisk opens the data directory, after wiping it if the command line says so. The lock

@@ -48,7 +48,7 @@ func (r *running) serving(t *testing.T, logs *string) (addr string, stop func() 
 		select {
 		case line := <-r.log:
 			*logs += line + "\n"
-			if _, after, serving := strings.Cut(line, `msg="serving clients" addr=`); serving {
+			if _, after, serving := strings.Cut(line, `msg="ready to serve client requests" addr=`); serving {
 				return after, r.end
 			}
 		case err := <-r.ended:

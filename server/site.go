@@ -49,7 +49,7 @@ type side struct {
 var (
 	clientSide  = side{"-cl", "--listen-client-urls", []string{"http", "https", "unix"}}
 	peerSide    = side{"-sl", "--listen-peer-urls", []string{"http", "https"}}
-	metricsSide = side{"-metrics", "--listen-metrics-urls", []string{"http", "https"}}
+	metricsSide = side{"--listen-metrics-urls", "--listen-metrics-urls", []string{"http", "https"}}
 )
 
 // maxSocketPath bounds the path of a socket, in bytes: what systems take.

@@ -122,7 +122,8 @@ func installed(o *options, dir string) (all []*system, missing []string, err err
 	return all, missing, nil
 }
 
-// versionOf returns the first line of what a server says of its version.
+// versionOf returns the first line of what a server says of its version. That of ours says for which
+// etcd it stands in, and the next one what it is.
 func (s *system) versionOf() string {
 	if len(s.version) == 0 {
 		return ""
@@ -130,6 +131,9 @@ func (s *system) versionOf() string {
 	out, err := exec.Command(s.version[0], s.version[1:]...).Output()
 	if err != nil {
 		return "unknown: " + err.Error()
+	}
+	if _, own, found := strings.Cut(string(out), "\nServer Version: "); found {
+		out = []byte("etcd " + own)
 	}
 	line, _, _ := strings.Cut(string(out), "\n")
 	return line

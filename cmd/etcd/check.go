@@ -14,58 +14,39 @@ import (
 	"etcd/server"
 )
 
-// check completes the configuration of the machine from the flags, and refuses one that cannot
-// work before anything is touched.
+// check completes the configuration of the machine from what was given, and refuses one that
+// cannot work before anything is touched.
 func (c *config) check() error {
 	m := &c.machine
-	switch {
-	case c.reads != "linearizable" && c.reads != "local":
-		return errUsage{fmt.Errorf("-reads %q: want linearizable or local", c.reads)}
-	case c.join != "" && c.joinFile != "":
-		return errUsage{errors.New("-C and -CF are mutually exclusive")}
-	case m.SnapshotEntries == 0 && c.given["snapshot-count"]:
+	if m.SnapshotEntries == 0 && c.isGiven("snapshot-count") {
 		return errUsage{errors.New("-snapshot-count 0: want at least 1; -snapshot=false turns snapshots off")}
-	case c.logFormat != "text" && c.logFormat != "json":
-		return errUsage{fmt.Errorf("-log-format %q: want text or json", c.logFormat)}
-	}
-	if err := c.readLogLevel(); err != nil {
-		return errUsage{err}
 	}
 	m.LocalReads = c.reads == "local"
 	m.NoSnapshots = !c.snapshot
-	m.SetHistory, m.SetMaxMembers = c.given["m"], c.given["maxsize"]
-	for _, list := range []struct {
-		flag, given string
-		to          *[]string
-	}{
-		{"-serverAllowedCN", c.allowedCN, &m.AllowedCN}, {"-serverAllowedHostname", c.allowedHostname, &m.AllowedHostname},
-		{"-cl", c.clientListen, &m.ClientListen}, {"-sl", c.peerListen, &m.PeerListen}, {"-metrics", c.metricsListen, &m.MetricsListen},
-		{"-cors", c.cors, &m.CORS}, {"-host-whitelist", c.hostWhitelist, &m.HostWhitelist},
-	} {
-		if *list.to = splitList(list.given); list.given != "" && len(*list.to) == 0 {
-			return errUsage{fmt.Errorf("%s %q names nothing: name something, or leave it out", list.flag, list.given)}
+	m.SetHistory, m.SetMaxMembers = c.isGiven("m"), c.isGiven("maxsize")
+	m.JoinExisting = c.clusterState == "existing"
+	m.ClientListen = append(c.clientListen, c.clientListenHTTP...)
+	for _, read := range []func() error{c.readLogLevel, c.readIdentity, c.checkBootstrap, c.checkTLS, c.readSkips, m.Validate} {
+		if err := read(); err != nil {
+			return errUsage{err}
 		}
-	}
-	if err := c.readIdentity(); err != nil {
-		return errUsage{err}
-	}
-	if err := c.readSkips(); err != nil {
-		return errUsage{err}
-	}
-	if err := m.Validate(); err != nil {
-		return errUsage{err}
 	}
 	return c.readSeeds()
 }
 
-// readLogLevel reads -log-level, -v and -vv.
+// readLogLevel reads --log-level, -v and -vv.
 func (c *config) readLogLevel() error {
-	level, err := ops.ParseLevel(c.logLevel)
+	name := c.logLevel
+	switch name {
+	case "panic", "fatal": // of etcd 3; this program says all that is worse than a warning as an error
+		name = "error"
+	}
+	level, err := ops.ParseLevel(name)
 	if err != nil {
 		return fmt.Errorf("-log-level: %w", err)
 	}
 	if c.verbose || c.veryVerbose {
-		if c.given["log-level"] && level != slog.LevelDebug {
+		if c.isGiven("log-level") && level != slog.LevelDebug {
 			return errors.New("-v and -vv are -log-level debug: leave one of them out")
 		}
 		level = slog.LevelDebug
@@ -74,14 +55,14 @@ func (c *config) readLogLevel() error {
 	return nil
 }
 
-// readIdentity reads the flags that default to what the data directory remembers. One that is
-// given and empty is an error: a script whose variable is not set.
+// readIdentity reads what defaults to what the data directory remembers. A flag that is given and
+// empty is an error: a script whose variable is not set.
 func (c *config) readIdentity() error {
 	for _, addr := range []struct {
 		flag, value string
 		to          *string
 	}{{"c", c.clientAddr, &c.machine.ClientAddr}, {"s", c.peerAddr, &c.machine.PeerAddr}} {
-		if !c.given[addr.flag] {
+		if !c.isGiven(addr.flag) {
 			continue
 		}
 		if addr.value == "" {
@@ -89,7 +70,17 @@ func (c *config) readIdentity() error {
 		}
 		*addr.to = addr.value
 	}
-	if c.given["n"] {
+	for _, g := range c.given {
+		if old := c.givenBy(g.standsFor); g.standsFor != "" && old != "" {
+			return fmt.Errorf("%s and %s both say where this machine is reached: leave one of them out", g.by, old)
+		}
+	}
+	for _, g := range c.given {
+		if g.key() == "cl" && !g.isOurs(g.by) && len(c.clientListen) > 0 && len(c.machine.ClientURLs) == 0 && !c.isGiven("c") {
+			return fmt.Errorf("%s needs --advertise-client-urls: say at which of them clients reach this machine", g.by)
+		}
+	}
+	if c.isGiven("n") {
 		if err := endpoint.CheckName(c.machine.Name); err != nil {
 			return fmt.Errorf("-n %q: not a valid name: %w", c.machine.Name, err)
 		}
@@ -97,12 +88,61 @@ func (c *config) readIdentity() error {
 	return nil
 }
 
+// checkBootstrap refuses more than one way to find the other members.
+func (c *config) checkBootstrap() error {
+	first := ""
+	for _, way := range []struct {
+		key   string
+		given bool
+	}{
+		{"initial-cluster", c.machine.InitialCluster != ""}, {"discovery", c.machine.Discovery != ""},
+		{"discovery-srv", c.machine.DiscoverySRV != ""}, {"C", c.join != ""}, {"CF", c.joinFile != ""},
+	} {
+		switch {
+		case !way.given:
+		case first != "":
+			return fmt.Errorf("-%s and -%s are mutually exclusive: each says which machines the cluster has", first, way.key)
+		default:
+			first = way.key
+		}
+	}
+	if fallback := c.value("discovery-fallback"); fallback == "proxy" && (c.machine.Discovery != "" || c.machine.DiscoverySRV != "") {
+		return errors.New("-discovery-fallback proxy: this program has no proxy to fall back to; write exit, or leave it out")
+	}
+	return nil
+}
+
+// checkTLS refuses to serve more than was asked for.
+func (c *config) checkTLS() error {
+	for _, side := range []struct{ auth, ca, file string }{
+		{"client-cert-auth", "clientCAFile", c.machine.ClientTLS.CA}, {"peer-client-cert-auth", "serverCAFile", c.machine.PeerTLS.CA},
+	} {
+		if on, err := strconv.ParseBool(c.value(side.auth)); err == nil && on && side.file == "" {
+			return fmt.Errorf("--%s needs the CA whose certificates are accepted: give --%s, too", side.auth, strings.TrimPrefix(c.find(side.ca).title(), "--"))
+		}
+	}
+	return nil
+}
+
+// find returns the setting with a key.
+func (c *config) find(key string) *setting {
+	for _, s := range c.settings {
+		if s.key() == key {
+			return s
+		}
+	}
+	panic("no setting " + key)
+}
+
+// value returns the value of a setting.
+func (c *config) value(key string) string { return c.find(key).value.String() }
+
 // readSkips reads the indexes of -skip-entry.
 func (c *config) readSkips() error {
-	for _, text := range splitList(c.skipEntry) {
+	for _, text := range c.skipEntry {
 		index, err := strconv.ParseUint(text, 10, 64)
 		if err != nil || index == 0 {
-			return fmt.Errorf("-skip-entry %q: want indexes of entries of the log, comma separated", c.skipEntry)
+			return fmt.Errorf("-skip-entry %q: want indexes of entries of the log, comma separated", text)
 		}
 		c.machine.SkipEntries = append(c.machine.SkipEntries, index)
 	}
@@ -129,19 +169,8 @@ func (c *config) readSeeds() error {
 		}
 		c.machine.Join = append(c.machine.Join, seed)
 	}
-	if len(c.machine.Join) == 0 && (c.given["C"] || c.given["CF"]) {
+	if len(c.machine.Join) == 0 && (c.isGiven("C") || c.isGiven("CF")) {
 		return errUsage{fmt.Errorf("%s names no machine: name one or more as host:peerport, or leave it out to found a cluster", name)}
 	}
 	return nil
-}
-
-// splitList returns the elements of a comma-separated flag.
-func splitList(value string) []string {
-	var parts []string
-	for part := range strings.SplitSeq(value, ",") {
-		if part = strings.TrimSpace(part); part != "" {
-			parts = append(parts, part)
-		}
-	}
-	return parts
 }

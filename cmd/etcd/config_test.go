@@ -1,10 +1,8 @@
 package main
 
 import (
-	"bytes"
 	"errors"
 	"io"
-	"log/slog"
 	"os"
 	"path/filepath"
 	"slices"
@@ -33,11 +31,11 @@ func TestRefusedFlags(t *testing.T) {
 		{"-CF nosuch", "", []string{"-CF nosuch", "no such file", "host:peerport"}},
 		{"-CF " + empty, "", []string{"-CF", "names no machine"}},
 		{"", "ETCD_JOIN=foo", []string{"-C", "foo:7001"}},
-		{"-heartbeat 100", "", []string{"-heartbeat", "unit", "100ms"}},
-		{"-election 1000", "", []string{"-election", "1000ms"}},
+		{"-heartbeat 100x", "", []string{"-heartbeat", "want a time", "100ms"}},
+		{"-election 1.5", "", []string{"-election", "1.5ms"}},
 		{"-request-timeout 5", "", []string{"-request-timeout", "5s"}},
 		{"-request-timeout soon", "", []string{"-request-timeout", "want a time", "5s"}},
-		{"", "ETCD_HEARTBEAT=100", []string{"ETCD_HEARTBEAT", "100ms"}},
+		{"", "ETCD_HEARTBEAT=soon", []string{"ETCD_HEARTBEAT", "100ms"}},
 		{"-h [::1]", "", []string{"-h", "write ::1"}},
 		{"-h 10.0.0.1:4001", "", []string{"-h", "without a port"}},
 		{"-h http://a", "", []string{"-h", "scheme"}},
@@ -55,7 +53,7 @@ func TestRefusedFlags(t *testing.T) {
 		{"-serverAllowedCN a -serverAllowedHostname b -serverCAFile ca", "", []string{"mutually exclusive"}},
 		{"-serverAllowedCN , -serverCAFile ca", "", []string{"-serverAllowedCN", "names nothing"}},
 		{"-host-whitelist ,", "", []string{"-host-whitelist", "names nothing"}},
-		{"-peer-cert-allowed-cn a", "", []string{"here it is -serverAllowedCN"}},
+		{"-peer-cert-allowed-cn a", "", []string{"--peer-cert-allowed-cn", "give --peer-trusted-ca-file"}},
 		{"-cors http://x:", "", []string{"-cors", "write http://x"}},
 		{"-cors http://x:99999", "", []string{"-cors", "http://x:99999", "port"}},
 		{"-cors http://me@x", "", []string{"-cors", "write http://x"}},
@@ -63,16 +61,18 @@ func TestRefusedFlags(t *testing.T) {
 		{"-host-whitelist http://x", "", []string{"-host-whitelist", "scheme"}},
 		{"-host-whitelist x,y:4001", "", []string{"-host-whitelist", "y:4001", "port"}},
 		{"", "ETCD_HOST_WHITELIST=x/", []string{"-host-whitelist", "x/"}},
-		{"-metrics foo", "", []string{"-metrics", "host:port"}},
-		{"-metrics 4001", "", []string{"-metrics 127.0.0.1:4001", "a port of its own"}},
-		{"-metrics :7001", "", []string{"-metrics 127.0.0.1:7001", "a port of its own"}},
+		{"-metrics 127.0.0.1:2381", "", []string{"--metrics", "basic or extensive", "--listen-metrics-urls"}},
+		{"-listen-metrics-urls foo", "", []string{"--listen-metrics-urls", "host:port"}},
+		{"-listen-metrics-urls 4001", "", []string{"--listen-metrics-urls 127.0.0.1:4001", "a port of its own"}},
+		{"-listen-metrics-urls :7001", "", []string{"--listen-metrics-urls 127.0.0.1:7001", "a port of its own"}},
+		{"-pprof", "", []string{"-pprof", "is it --enable-pprof?"}},
 		{"-slow -1s", "", []string{"-slow", "0"}},
 		{"-slow 200", "", []string{"-slow", "200ms"}},
 		{"-log-level loud", "", []string{"-log-level", "loud", "debug, info, warn or error"}},
 		{"-log-level warn -v", "", []string{"-v", "-log-level"}},
-		{"-log-format xml", "", []string{"-log-format", "text or json"}},
-		{"", "ETCD_LOG_FORMAT=xml", []string{"-log-format", "text or json"}},
-		{"-data-dir /tmp/a", "", []string{"-data-dir", "here it is -d"}},
+		{"-log-format xml", "", []string{"-log-format", "text, json or console"}},
+		{"", "ETCD_LOG_FORMAT=xml", []string{"ETCD_LOG_FORMAT", "text, json or console"}},
+		{"-data-dri /tmp/a", "", []string{"-data-dri", "is it --data-dir?"}},
 		{"-nosuch", "", []string{"there is no flag -nosuch"}},
 		{"-m many", "", []string{`"many"`, "-m", "whole number"}},
 		{"-m -1", "", []string{"-m", "from 0 on"}},
@@ -159,24 +159,5 @@ func TestAcceptedFlags(t *testing.T) {
 func TestVersionOfAnything(t *testing.T) {
 	if c, err := parseConfig([]string{"-version", "-C", "foo"}, []string{"ETCD_M=x"}, io.Discard); err != nil || !c.version {
 		t.Errorf("%+v, %v", c, err)
-	}
-}
-
-// TestUnknownVariables checks that unknown variables with our prefix are reported, each once,
-// and are no error.
-func TestUnknownVariables(t *testing.T) {
-	c, err := parseConfig(nil, []string{
-		"ETCD_PORT=tcp://10.0.0.1:4001", "ETCD_VERSION=v3.5.0", "ETCD_LISTEN_CLIENT_URLS=http://0.0.0.0:2379", "ETCDCTL_API=3", "ETCD_M=7",
-	}, io.Discard)
-	if err != nil || c.version || c.machine.History != 7 || !c.machine.SetHistory {
-		t.Fatalf("%+v, %v", c, err)
-	}
-	var log bytes.Buffer
-	c.warnUnknown(slog.New(slog.NewTextHandler(&log, nil)))
-	lines := strings.Split(strings.TrimSpace(log.String()), "\n")
-	for i, want := range []string{"variable=ETCD_LISTEN_CLIENT_URLS instead=ETCD_CL", "variable=ETCD_PORT", "variable=ETCD_VERSION"} {
-		if len(lines) != 3 || !strings.HasSuffix(lines[i], want) {
-			t.Fatalf("want %q at the end of line %d of\n%s", want, i, log.String())
-		}
 	}
 }

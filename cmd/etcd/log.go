@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
-	"os"
 	"strconv"
 	"sync"
 	"time"
@@ -155,16 +154,13 @@ func (w *logWriter) lostLines() uint64 {
 	return w.lost
 }
 
-// exit ends the process once its last lines are written, or after flushTimeout.
-func (w *logWriter) exit(code int) {
-	w.flush(flushTimeout)
-	os.Exit(code)
-}
-
 // newLog returns the log of this process. What libraries log on their own goes there as well.
-func newLog(c *config, to *logWriter) *slog.Logger {
-	to.json = c.logFormat == "json"
-	log := slog.New(newHandler(to, to.json, &slog.HandlerOptions{Level: c.machine.LogLevel, AddSource: c.veryVerbose}))
+func newLog(c *config, to logOutputs) *slog.Logger {
+	json := c.logFormat == "json"
+	for _, w := range to {
+		w.json = json
+	}
+	log := slog.New(newHandler(to, json, &slog.HandlerOptions{Level: c.machine.LogLevel, AddSource: c.veryVerbose}))
 	slog.SetDefault(log)
 	return log
 }

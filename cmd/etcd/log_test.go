@@ -110,7 +110,7 @@ func TestLogShowsEverything(t *testing.T) {
 		t.Run(format, func(t *testing.T) {
 			var out bytes.Buffer
 			w := newLogWriter(&out, 1<<20)
-			log := newLog(&config{logFormat: format, machine: server.Defaults()}, w)
+			log := newLog(&config{logFormat: format, machine: server.Defaults()}, logOutputs{w})
 			was := slog.Default()
 			defer slog.SetDefault(was)
 			log.Info(evil, evil, evil, "bytes", []byte(evil), "error", errors.New(evil), slog.Group(evil, evil, evil), "any", struct{ A string }{evil})

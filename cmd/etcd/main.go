@@ -3,8 +3,8 @@ package main
 import (
 	"errors"
 	"flag"
-	"fmt"
 	"os"
+	"slices"
 	"strings"
 
 	"etcd/server"
@@ -13,7 +13,8 @@ import (
 func main() {
 	ignoreWriteSignals()
 	stderr := newLogWriter(os.Stderr, maxLogBacklog)
-	stderr.exit(execute(os.Args[1:], stderr))
+	code := execute(os.Args[1:], stderr)
+	logOutputs{stderr}.exit(code)
 }
 
 // execute carries out the command line and returns the exit code.
@@ -25,15 +26,23 @@ func execute(args []string, stderr *logWriter) int {
 	case errors.As(err, new(errUsage)):
 		stderr.lastWords(oneLine(err) + " (see etcd -help)")
 		return 2
-	case err == nil && c.version:
-		fmt.Println("etcd " + server.Version)
+	case err != nil:
+		stderr.lastWords(oneLine(err))
+		return 1
+	case c.version:
+		printVersion(os.Stdout)
 		return 0
 	}
+	outputs, err := openLog(c.logOutputs, stderr)
 	if err == nil {
-		err = run(c, stderr)
+		defer outputs.flush(flushTimeout)
+		err = run(c, outputs)
 	}
 	if err != nil {
-		stderr.lastWords(oneLine(err))
+		if !slices.Contains(outputs, stderr) { // where somebody looks if there is no log
+			outputs = append(outputs, stderr)
+		}
+		outputs.lastWords(oneLine(c.inWordsGiven(err)))
 		return 1
 	}
 	return 0
@@ -43,11 +52,12 @@ func execute(args []string, stderr *logWriter) int {
 func oneLine(err error) string { return strings.ReplaceAll(err.Error(), "\n", "; ") }
 
 // run runs a machine until a signal stops it.
-func run(c *config, stderr *logWriter) error {
-	log := newLog(c, stderr)
-	stopping := stopSignals(log, stderr.exit)
-	c.warnUnknown(log)
+func run(c *config, outputs logOutputs) error {
+	log := newLog(c, outputs)
+	stopping := stopSignals(log, outputs.exit)
+	c.report(log)
 	machine := c.machine
-	machine.Log, machine.LostLogLines, machine.Exit = log, stderr.lostLines, stderr.exit
+	machine.Log, machine.LostLogLines, machine.Exit = log, outputs.lostLines, outputs.exit
+	machine.Ready = func() { notifyReady(os.Getenv("NOTIFY_SOCKET"), log) }
 	return server.Run(stopping, machine)
 }

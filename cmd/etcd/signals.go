@@ -37,7 +37,7 @@ func handleSignals(signals <-chan os.Signal, terminal bool, stop context.CancelC
 	for sig := range signals {
 		switch {
 		case sig == syscall.SIGHUP && !terminal:
-			log.Info("SIGHUP changes nothing: the log goes to stderr, and certificates are reloaded automatically; SIGTERM stops this machine")
+			log.Info("SIGHUP changes nothing: a log file is appended to (rotate it with copytruncate), and certificates are reloaded automatically; SIGTERM stops this machine")
 		case stoppedAt.IsZero():
 			stoppedAt = time.Now()
 			log.Info("stopping: draining the requests in flight", "signal", sig.String())

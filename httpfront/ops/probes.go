@@ -91,7 +91,7 @@ func raftAnswers(x *httpfront.Exchange, m *actors.Machine) error {
 		return nil
 	}
 	if _, err := x.Leader(); err != nil {
-		return errors.New("the raft actor has not answered within a second: this machine is stuck, or far too slow; keep a goroutine profile (-pprof) and restart it")
+		return errors.New("the raft actor has not answered within a second: this machine is stuck, or far too slow; keep a goroutine profile (--enable-pprof) and restart it")
 	}
 	return nil
 }
