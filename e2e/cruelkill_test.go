@@ -61,13 +61,19 @@ func (o *ordeal) killAtCall() {
 // of its threads.
 func (o *ordeal) killedAt(s *server, call int) {
 	o.t.Helper()
+	s.launchToDie(call)
+	if code := s.proc.waitExit(startLimit); code != -1 {
+		o.t.Errorf("%s was to be killed at its call %d to the disk and ended with exit code %d:\n%s", s.name, call, code, s.proc.stderr())
+	}
+}
+
+// launchToDie launches a machine that is killed at the N-th call to the disk of one of its threads.
+func (s *server) launchToDie(call int) {
+	s.t.Helper()
 	s.under = []string{"strace", "-D", "-f", "-o", "/dev/null", "-e", "trace=" + diskCalls,
 		"-e", fmt.Sprintf("inject=%s:signal=KILL:when=%d", diskCalls, call)}
 	s.launch()
 	s.under = nil
-	if code := s.proc.waitExit(startLimit); code != -1 {
-		o.t.Errorf("%s was to be killed at its call %d to the disk and ended with exit code %d:\n%s", s.name, call, code, s.proc.stderr())
-	}
 }
 
 // killAroundSnapshot kills a machine while it receives a snapshot, and then the

@@ -58,16 +58,11 @@ func TestDiscovery(t *testing.T) {
 	c.checkSameState()
 }
 
-// discover launches a machine by today's flags, with a token for a list of members.
+// discover launches a machine with a token for a list of members.
 func (s *server) discover(token string) {
 	s.t.Helper()
-	client, peer := "http://"+s.client, "http://"+s.peer
-	cmd := exec.Command(binary, "--name", s.name, "--data-dir", s.data,
-		"--listen-client-urls", client, "--advertise-client-urls", client,
-		"--listen-peer-urls", peer, "--initial-advertise-peer-urls", peer,
-		"--discovery", token)
-	cmd.Dir = s.dir
-	s.proc = launch(s.t, cmd)
+	s.today, s.args = true, []string{"--discovery", token}
+	s.launch()
 }
 
 // discoveryService is Debian's, with an etcd to store in.

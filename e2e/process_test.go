@@ -40,6 +40,7 @@ type server struct {
 	peer    string                // peer address, host:port, as advertised
 	listen  string                // peer address it listens on, if that is another one
 	args    []string              // further flags
+	today   bool                  // the flags of the harness are those of etcd 3
 	env     []string              // further environment variables, NAME=value
 	program string                // the binary, if it is not the one of this test run
 	under   []string              // a command that runs the binary, with its arguments
@@ -80,6 +81,13 @@ func startServer(t testing.TB, args ...string) *server {
 
 // flags returns the command line of the server.
 func (s *server) flags() []string {
+	if s.today {
+		client, peer := "http://"+s.client, "http://"+s.peer
+		return append([]string{
+			"--name", s.name, "--data-dir", s.data, "--listen-client-urls", client, "--advertise-client-urls", client,
+			"--listen-peer-urls", peer, "--initial-advertise-peer-urls", peer,
+		}, s.args...)
+	}
 	flags := []string{"-n", s.name, "-d", s.data, "-c", s.client, "-s", s.peer}
 	if s.listen != "" {
 		flags = append(flags, "-sl", s.listen)
