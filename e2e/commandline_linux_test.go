@@ -175,7 +175,8 @@ func TestPythonHelper(t *testing.T) {
 	for _, members := range []int{1, 3} {
 		t.Run(strconv.Itoa(members), func(t *testing.T) {
 			t.Parallel()
-			clients, peers := freePorts(t, members), freePorts(t, members)
+			clients := freePorts(t, 2*members)
+			peers := clients + members
 			cmd := python(t, fmt.Sprintf(`
 import sys
 from etcd.tests.integration import helpers
@@ -207,31 +208,24 @@ finally:
 	}
 }
 
-// freePorts returns the first of n free ports in a row.
-func freePorts(t *testing.T, n int) int {
+// freePorts returns the first of n free ports in a row, which this test run has not given away.
+func freePorts(t *testing.T, n int) (first int) {
 	t.Helper()
-	for range 100 {
+	for last, run := 0, 0; run < n; {
 		_, text, err := net.SplitHostPort(freeAddress(t))
 		if err != nil {
 			t.Fatal(err)
 		}
-		first, err := strconv.Atoi(text)
+		port, err := strconv.Atoi(text)
 		if err != nil {
 			t.Fatal(err)
 		}
-		free := true
-		for i := 1; i < n && free; i++ {
-			l, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", first+i))
-			if free = err == nil; free {
-				l.Close()
-			}
+		if run++; port != last+1 {
+			first, run = port, 1
 		}
-		if free {
-			return first
-		}
+		last = port
 	}
-	t.Fatalf("no %d free ports in a row", n)
-	return 0
+	return first
 }
 
 // TestSettingsFile starts a machine by a file, with flags and variables beside it that would make
