@@ -64,6 +64,7 @@ func (s *sharedText) String() string {
 var pagePorts = []string{
 	"4001", "4002", "4003", "4004", "7001", "7002", "7003", "7004",
 	"4011", "4012", "4013", "4014", "7011", "7012", "7013", "7014", "2381",
+	"12380", "22380", "32380", "22379", "32379", "2379",
 }
 
 func newPageRun(t *testing.T, page string) *pageRun {
@@ -91,7 +92,11 @@ func newPageRun(t *testing.T, page string) *pageRun {
 func (r *pageRun) shell(command string) *exec.Cmd {
 	command = r.there.Replace(command)
 	if server := runsServer.FindString(command); server != "" {
-		command = "exec " + binary + r.defaults + " " + strings.TrimPrefix(command, server)
+		defaults := r.defaults
+		if strings.Contains(command, "--listen-client-urls") { // it says all
+			defaults = ""
+		}
+		command = "exec " + binary + defaults + " " + strings.TrimPrefix(command, server)
 	}
 	if strings.HasPrefix(command, "curl ") && !strings.ContainsAny(command, "|;&") {
 		command = "exec " + command
@@ -152,7 +157,7 @@ func (r *pageRun) block(b pageBlock) {
 }
 
 // peerFlag is where a command line says the peer port.
-var peerFlag = regexp.MustCompile(`\s--?s[ =](?:\S*:)?(\d+)`)
+var peerFlag = regexp.MustCompile(`\s--?(?:s|listen-peer-urls)[ =](?:\S*:)?(\d+)`)
 
 // startServers starts all servers of a block together, because they may need
 // each other for a quorum, and waits until they serve.
