@@ -151,7 +151,9 @@ func TestCollisions(t *testing.T) {
 		args string
 		want func(c *config) bool
 	}{
-		{"-heartbeat 200 --election-timeout 2s", func(c *config) bool { return c.machine.Heartbeat == 200*time.Millisecond && c.machine.Election == 2*time.Second }},
+		{"-heartbeat 200 --election-timeout 2s", func(c *config) bool {
+			return c.machine.Heartbeat == 200*time.Millisecond && c.machine.Election == 2*time.Second
+		}},
 		{"-heartbeat 200ms --heartbeat-interval 200", func(c *config) bool { return c.machine.Heartbeat == 200*time.Millisecond }},
 		{"-snapshot=false --snapshot-count 7", func(c *config) bool { return c.machine.NoSnapshots && c.machine.SnapshotEntries == 7 }},
 		{"-max-body 7 --max-request-bytes 7", func(c *config) bool { return c.machine.MaxBody == 7 }},
@@ -161,8 +163,10 @@ func TestCollisions(t *testing.T) {
 			return c.machine.ClientAddr == "4006" && slices.Equal(c.machine.ClientListen, []string{"4005", "4007"})
 		}},
 		{"--cors= --host-whitelist=", func(c *config) bool { return c.machine.CORS == nil && c.machine.HostWhitelist == nil }},
-		{"", func(c *config) bool { return c.machine.CORS == nil && c.machine.HostWhitelist == nil && !c.machine.JoinExisting }},
-		{"--initial-cluster-state existing", func(c *config) bool { return c.machine.JoinExisting }},
+		{"", func(c *config) bool {
+			return c.machine.CORS == nil && c.machine.HostWhitelist == nil && !c.machine.JoinExisting
+		}},
+		{"--initial-cluster-state existing --name a --initial-cluster a=http://127.0.0.1:7001", func(c *config) bool { return c.machine.JoinExisting }},
 		{"-v", func(c *config) bool { return c.machine.LogLevel.Level() == slog.LevelDebug }},
 		{"--debug", func(c *config) bool { return c.machine.LogLevel.Level() == slog.LevelDebug }},
 		{"--log-level fatal", func(c *config) bool { return c.machine.LogLevel.Level() == slog.LevelError }},
