@@ -39,6 +39,7 @@ type pageServer struct {
 type backgroundCommand struct {
 	process *process
 	stdout  sharedText
+	watches string // the address of the server on which it is a watch, if it is one
 	checked bool
 }
 
@@ -321,22 +322,25 @@ func (r *pageRun) startBackground(name string, b pageBlock) {
 		r.t.Fatalf("%s:%d: a block in the background has one command, no output yet, and a name of its own", r.page, b.line)
 	}
 	isWatch := strings.Contains(b.commands[0], "/watch/")
-	n := 0
-	var asked *server
+	c := &backgroundCommand{}
 	if isWatch {
 		_, rest, _ := strings.Cut(r.there.Replace(b.commands[0]), "http://")
-		address, _, _ := strings.Cut(rest, "/")
-		asked = &server{t: r.t, client: address}
-		n = asked.watchers()
+		c.watches, _, _ = strings.Cut(rest, "/")
 	}
-	c := &backgroundCommand{}
 	cmd := r.shell(b.commands[0])
 	cmd.Stdout = &c.stdout
 	c.process = launch(r.t, cmd)
 	r.background[name] = c
-	if isWatch {
-		asked.waitWatchers(n + 1)
+	if !isWatch {
+		return
 	}
+	open := 0 // not by asking: the server may not have noticed yet that an earlier one has ended
+	for _, other := range r.background {
+		if other.watches == c.watches && other.process.runs() {
+			open++
+		}
+	}
+	(&server{t: r.t, client: c.watches}).waitWatchers(open)
 }
 
 // finish waits for a command in the background and compares its output.

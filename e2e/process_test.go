@@ -122,11 +122,13 @@ func (s *server) launch() {
 
 // runs says that the process has been started and has not ended.
 func (s *server) runs() bool {
-	if s.proc == nil {
-		return false
-	}
+	return s.proc != nil && s.proc.runs()
+}
+
+// runs says that the process has not ended.
+func (p *process) runs() bool {
 	select {
-	case <-s.proc.exited:
+	case <-p.exited:
 		return false
 	default:
 		return true
