@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"net"
 
 	"etcd/actors"
 	"etcd/bootstrap"
@@ -63,7 +62,7 @@ func (c *Config) checkFounders() error {
 		}
 	}
 	if c.DiscoverySRV != "" {
-		if _, err := discovery.NewSRV(c.DiscoverySRV, c.DiscoverySRVName, net.DefaultResolver, c.Log); err != nil {
+		if _, err := discovery.NewSRV(c.DiscoverySRV, c.DiscoverySRVName, c.Resolver, c.Log); err != nil {
 			return err
 		}
 	}
@@ -107,7 +106,7 @@ func (c *Config) initialList(ctx context.Context, member store.Member, log *slog
 		list, err := service.Cluster(ctx, discovery.Member{ID: bootstrap.MemberID(member.PeerURL, token), Name: member.Name, PeerURL: member.PeerURL})
 		return "-discovery", list, token, err
 	case c.DiscoverySRV != "":
-		records, err := discovery.NewSRV(c.DiscoverySRV, c.DiscoverySRVName, net.DefaultResolver, log)
+		records, err := discovery.NewSRV(c.DiscoverySRV, c.DiscoverySRVName, c.Resolver, log)
 		if err != nil {
 			return "", "", "", err
 		}

@@ -1,12 +1,18 @@
 package server
 
 import (
+	"context"
 	"fmt"
+	"io"
 	"net"
 	"net/http"
 	"os"
+	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
+
+	"etcd/credentials/certtest"
 )
 
 // infra returns the configurations of n machines that found a cluster together.
@@ -195,6 +201,113 @@ func commandsIn(t *testing.T, text string) []*http.Request {
 		t.Fatalf("%d commands in %s", len(requests), text)
 	}
 	return requests
+}
+
+// Founders may speak TLS with each other, with certificates of one authority or with ones that they make
+// themselves. Who does not is told so.
+func TestFoundersOverTLS(t *testing.T) {
+	for _, made := range []bool{false, true} {
+		t.Run(fmt.Sprintf("made=%t", made), func(t *testing.T) {
+			t.Parallel()
+			ca := certtest.New("machines")
+			all := infra(t, 3)
+			for i := range all {
+				c := &all[i]
+				if c.InitialCluster = strings.ReplaceAll(c.InitialCluster, "http:", "https:"); made {
+					c.PeerAutoTLS = true
+					continue
+				}
+				dir, pair := t.TempDir(), ca.Issue(c.Name)
+				c.PeerTLS.Cert, c.PeerTLS.Key, c.PeerTLS.CA = filepath.Join(dir, "cert"), filepath.Join(dir, "key"), filepath.Join(dir, "ca")
+				for file, content := range map[string][]byte{c.PeerTLS.Cert: pair.Cert, c.PeerTLS.Key: pair.Key, c.PeerTLS.CA: ca.PEM} {
+					if err := os.WriteFile(file, content, 0o600); err != nil {
+						t.Fatal(err)
+					}
+				}
+			}
+			machines := []*running{begin(all[0]), begin(all[1])}
+			for _, r := range machines {
+				r.serving(t, new(string))
+			}
+			plain := all[2]
+			plain.PeerTLS, plain.PeerAutoTLS = Defaults().PeerTLS, false
+			if err := <-begin(plain).ended; err == nil || !strings.Contains(err.Error(), "certificates for peers") {
+				t.Errorf("without TLS it ends with %v", err)
+			}
+			machines = append(machines, begin(all[2]))
+			addr, _ := machines[2].serving(t, new(string))
+			put(t, addr, "1")
+			for _, r := range machines {
+				r.stop()
+			}
+			for _, r := range machines {
+				if err := <-r.ended; err != nil {
+					t.Error(err)
+				}
+			}
+		})
+	}
+}
+
+// records is a DNS with the SRV records of one service.
+type records map[string][]*net.SRV
+
+func (r records) LookupSRV(_ context.Context, service, proto, name string) (string, []*net.SRV, error) {
+	query := "_" + service + "._" + proto + "." + name
+	if found := r[query]; found != nil {
+		return query, found, nil
+	}
+	return "", nil, &net.DNSError{Err: "no such host", Name: query, IsNotFound: true}
+}
+
+func (r records) LookupIPAddr(context.Context, string) ([]net.IPAddr, error) {
+	return []net.IPAddr{{IP: net.IPv4(127, 0, 0, 1)}}, nil
+}
+
+// Machines that find each other in DNS are one cluster, although each gives the others names of its
+// own.
+func TestFoundersInDNS(t *testing.T) {
+	all := infra(t, 3)
+	var targets []*net.SRV
+	for _, c := range all {
+		_, port, _ := net.SplitHostPort(c.PeerAddr)
+		n, err := strconv.ParseUint(port, 10, 16)
+		if err != nil {
+			t.Fatal(err)
+		}
+		targets = append(targets, &net.SRV{Target: "localhost.", Port: uint16(n)})
+	}
+	var machines []*running
+	for i := range all {
+		all[i].InitialCluster, all[i].DiscoverySRV = "", "example.com"
+		all[i].Resolver = records{"_etcd-server._tcp.example.com": targets}
+		machines = append(machines, begin(all[i]))
+	}
+	for _, r := range machines {
+		addr, _ := r.serving(t, new(string))
+		put(t, addr, "1")
+		answer, err := http.Get("http://" + addr + "/v2/members")
+		if err != nil {
+			t.Fatal(err)
+		}
+		body, err := io.ReadAll(answer.Body)
+		_ = answer.Body.Close()
+		if err != nil || strings.Count(string(body), "peerURLs") != 3 {
+			t.Errorf("the members are %s (%v)", body, err)
+		}
+	}
+	for _, r := range machines {
+		r.stop()
+	}
+	for _, r := range machines {
+		if err := <-r.ended; err != nil {
+			t.Error(err)
+		}
+	}
+	all[0].DataDir, all[0].Resolver = tempDataDir(t), records{}
+	if err := <-begin(all[0]).ended; err == nil || !strings.Contains(err.Error(), "example.com") {
+		t.Errorf("without records it ends with %v", err)
+	}
 }
 
 // A list that cannot be meant is refused before anything is written.

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"etcd/credentials"
+	"etcd/discovery"
 	"etcd/store"
 )
 
@@ -82,6 +83,7 @@ type Config struct {
 	AllowedHostname []string          // (-serverAllowedHostname) host names, one of which a machine's certificate must have
 
 	// What the process provides to the machine.
+	Resolver     discovery.Resolver // of SRV records
 	Log          *slog.Logger
 	LogLevel     *slog.LevelVar // of Log, which can be changed at the metrics listener
 	LostLogLines func() uint64  // log lines that could not be written since the start
@@ -137,6 +139,7 @@ func Defaults() Config {
 		MaxBodyMemory:  256 << 20,
 		ClientTLS:      credentials.Files{Flags: "-client"},
 		PeerTLS:        credentials.Files{Flags: "-server"},
+		Resolver:       net.DefaultResolver,
 		Log:            slog.Default(),
 		LogLevel:       &slog.LevelVar{},
 		LostLogLines:   func() uint64 { return 0 },
