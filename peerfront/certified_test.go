@@ -40,6 +40,8 @@ func TestCertificateOfAClientOnPeerPort(t *testing.T) {
 		{"snapshot", "POST", handshake("POST", transport.SnapshotPath)},
 		{"presence", "GET", "GET /raft/member HTTP/1.1\r\nHost: x\r\nX-Etcd-Protocol: 4\r\nX-Etcd-Commands: 1-2\r\nX-Etcd-Snapshots: 1-2\r\nX-Etcd-Cluster-Id: 4d\r\nX-Etcd-Peer-Address: 127.0.0.1:7005\r\n\r\n"},
 		{"join", "POST", "POST /join HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: " + strconv.Itoa(len(joining)) + "\r\n\r\n" + joining},
+		{"founders", "POST", fronttest.RawRequest("POST", foundersPath, `{"clusterId":"77","memberId":"5","peerUrl":"https://127.0.0.1:7005"}`)},
+		{"assigned", "POST", fronttest.RawRequest("POST", assignedPath, `{"peerUrl":"https://127.0.0.1:7005"}`)},
 		{"hash", "GET", fronttest.RawRequest("GET", "/hash", "")},
 		{"leader", "GET", fronttest.RawRequest("GET", "/leader", "")},
 		{"machines", "GET", fronttest.RawRequest("GET", "/machines", "")},

@@ -26,7 +26,7 @@ type setup struct {
 func serve(t testing.TB) *fronttest.Server {
 	t.Helper()
 	return fronttest.Serve(t, fronttest.Loopback(t), fronttest.Config(), func(clock *fronttest.Clock) []httpfront.Route {
-		return slices.Concat(v1.Routes(v1.Config{}), ops.Routes(ops.Config{Version: "v9", Clock: clock.Read}), Misdirected())
+		return slices.Concat(v1.Routes(v1.Config{}), ops.Routes(ops.Config{Version: "v9", Clock: clock.Read, NewID: func() uint64 { return 5 }}), Misdirected())
 	})
 }
 
