@@ -80,6 +80,9 @@ func (c *Config) founders(ctx context.Context, member store.Member, log *slog.Lo
 	if err != nil {
 		return cluster, fmt.Errorf("%s: %w", flag, err)
 	}
+	if n := len(cluster.Members); n > c.MaxMembers {
+		return cluster, fmt.Errorf("%s names %d machines, and the cluster may have %d: raise -maxsize on all of them", flag, n, c.MaxMembers)
+	}
 	own, found := cluster.Named(member.Name)
 	switch {
 	case found && own.PeerURL != member.PeerURL && (c.DiscoverySRV == "" || endpoint.Scheme(own.PeerURL) != endpoint.Scheme(member.PeerURL)):

@@ -322,6 +322,7 @@ func TestRefusedFounders(t *testing.T) {
 		{"another address", func(c *Config) { c.InitialPeerURLs, c.PeerAddr = []string{"http://127.0.0.1:1"}, "" }, "give both the same URL"},
 		{"https without a certificate", func(c *Config) { c.InitialCluster = strings.ReplaceAll(c.InitialCluster, "http:", "https:") }, "certificates for peers"},
 		{"no list", func(c *Config) { c.InitialCluster = "x" }, "NAME=URL"},
+		{"too many", func(c *Config) { c.MaxMembers, c.InitialCluster = 1, c.InitialCluster+",x=http://127.0.0.1:1" }, "raise -maxsize"},
 		{"existing without a list", func(c *Config) { c.InitialCluster, c.JoinExisting = "", true }, "needs --initial-cluster"},
 		{"two ways", func(c *Config) { c.Join = []string{"127.0.0.1:1"} }, "mutually exclusive"},
 	} {
