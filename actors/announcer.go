@@ -100,11 +100,15 @@ func (a *announcerActor) sync(ctx actor.Context) {
 
 // announce proposes what the cluster does not know yet. If it knows all, the machine is ready.
 func (a *announcerActor) announce(ctx actor.Context, status *StatusReply) {
+	// The first leader proposes the limits of a cluster that has none. They come before what was given here.
+	unlimited := status.Version >= store.VersionOfFounders && status.MaxMembers == 0
 	switch {
 	case !slices.Contains(status.Members, a.member):
 		a.log.Info("announcing the name and addresses of this machine", "name", a.member.Name,
 			"clients", a.member.ClientURL, "peers", a.member.PeerURL)
 		ctx.Send(a.to.raft, &Join{ReplyTo: ctx.Self(), Member: a.member, Commands: a.commands})
+	case unlimited && (a.historyLimit != nil || a.maxMembers != nil):
+		a.retry(ctx, "this machine waits for the limits of its cluster, to change them", raftnode.ErrNoLeader)
 	case a.historyLimit != nil && int(*a.historyLimit) != status.HistoryLimit:
 		a.log.Info("changing how many events are kept for watchers", "from", status.HistoryLimit, "to", *a.historyLimit)
 		a.configure(ctx, &storepb.Configure{HistoryLimit: *a.historyLimit})

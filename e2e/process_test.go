@@ -172,8 +172,8 @@ type process struct {
 }
 
 // servingLine finds the client address in the line a server logs when it
-// begins to serve.
-var servingLine = regexp.MustCompile(`msg="ready to serve client requests".*\baddr="?([^"\s]+)`)
+// begins to serve, also as older builds say it.
+var servingLine = regexp.MustCompile(`msg="(?:ready to serve client requests|serving clients)".*\baddr="?([^"\s]+)`)
 
 // launch starts a command and collects its stderr. The process is killed when
 // the test ends and when the test binary dies; its log is printed if the test

@@ -142,10 +142,11 @@ func testFollowInHTTP10(t *testing.T, serve server) {
 
 // A client that takes nothing of its stream is given up. One that reads slowly is not.
 func TestDeadFollower(t *testing.T) {
-	defer httpfront.UseStreamTimes(time.Minute, time.Second)()
+	defer httpfront.UseStreamTimes(time.Minute, 2*time.Second)()
 	inAllModes(t, func(t *testing.T, serve server) {
 		s := serve(t, func(c *httpfront.Config) { c.MaxBody, c.MaxBodyMemory = 16<<20, 64<<20 })
 		writer, dead, slow := s.Dial(), s.Dial(), s.Dial()
+		smallBuffer(t, slow.Conn) // with a large one the server sees for seconds that nothing is taken
 		follow(dead, "/v1/watch/a?stream=true").line()
 		f := follow(slow, "/v1/watch/a?stream=true")
 		f.line()
@@ -173,6 +174,17 @@ func TestDeadFollower(t *testing.T) {
 		f.line() // it has the large value as well
 		f.want(writer.Set("/a", "value=1"))
 	})
+}
+
+// smallBuffer has the kernel buffer little of what is received on a connection.
+func smallBuffer(t *testing.T, c net.Conn) {
+	t.Helper()
+	if over, ok := c.(*tls.Conn); ok {
+		c = over.NetConn()
+	}
+	if err := c.(*net.TCPConn).SetReadBuffer(64 << 10); err != nil {
+		t.Fatal(err)
+	}
 }
 
 // A stream that waits for events has no goroutine.

@@ -22,48 +22,45 @@ import (
 var (
 	// ErrBootstrapped says that a machine with an empty data directory has been a member before.
 	ErrBootstrapped = errors.New("has already been bootstrapped")
-	// ErrOtherFounders says that too many machines of the list were given another one.
-	ErrOtherFounders = errors.New("too many machines of the list belong to another cluster")
+	// ErrOtherFounders says that too many machines of the list refuse to found a cluster with this one.
+	ErrOtherFounders = errors.New("too many machines of the list belong to another cluster, or refuse this one")
 )
 
-// startingPatience is for how many rounds a founder waits for machines that are there and read their
-// data: they may know it.
-const startingPatience = 30
+// foundersTimeout bounds one question to another founder, so that one that does not answer holds nobody up.
+const foundersTimeout = 3 * time.Second
 
 // Founders are the machines with which this one founds a cluster.
 type Founders struct {
 	Cluster bootstrap.Cluster
 	Self    store.Member // of Cluster
 	Dial    Dial
-	Timeout time.Duration // of one request
 	Log     *slog.Logger
 }
 
 // verdict is what one founder has answered in the last round.
 type verdict struct {
-	agrees, starting, differs bool
+	agrees, starting, refuses bool
 	says                      string // for people, if it does not agree
 }
 
 // Agree asks the others again and again, until a majority of all founders, this one included, is there
 // and has the same list. Whoever has lost its data is told so: its ID follows from its
 // address, so it would come back as a voter that has forgotten its votes. Agree fails with
-// ErrBootstrapped then, with ErrOtherFounders if no majority can have the same list, with
-// ErrUncertified, or when ctx ends.
+// ErrBootstrapped then, with ErrOtherFounders if no majority can have the same list, or when ctx ends.
 //
-// A minority may start before the others are there, and is believed that it is new: whether that is
-// true only the others could know.
+// One that reads its data may know this one, so it is waited for. Of those that do not answer nobody
+// can say whether they know it.
 func (f Founders) Agree(ctx context.Context) error {
 	all := f.Cluster.Members
 	majority := len(all)/2 + 1
 	verdicts := make(map[uint64]verdict)
 	told := ""
-	for round := 0; ; round++ {
+	for {
 		if err := f.askAll(ctx, verdicts); err != nil {
 			return err
 		}
-		agree, starting, differ := 1, 0, 0
-		var missing []string
+		agree, starting, refuse := 1, 0, 0
+		var missing, states []string
 		for _, m := range all {
 			v, asked := verdicts[m.ID]
 			switch {
@@ -72,26 +69,27 @@ func (f Founders) Agree(ctx context.Context) error {
 				agree++
 			default:
 				missing = append(missing, fmt.Sprintf("%s (%s): %s", m.Name, m.PeerURL, v.says))
+				states = append(states, fmt.Sprint(m.Name, v.starting, v.refuses))
 			}
-			if v.differs {
-				differ++
+			if v.refuses {
+				refuse++
 			}
 			if v.starting {
 				starting++
 			}
 		}
 		switch {
-		case len(all)-differ < majority:
+		case len(all)-refuse < majority:
 			return fmt.Errorf("%w: compare --initial-cluster and --initial-cluster-token of all: %s", ErrOtherFounders, strings.Join(missing, "; "))
-		case agree >= majority && (starting == 0 || round >= startingPatience):
-			if differ > 0 {
-				f.Log.Warn("a machine of --initial-cluster belongs to another cluster: a majority agrees, so this one goes on without it", "because", strings.Join(missing, "; "))
+		case agree >= majority && starting == 0:
+			if refuse > 0 {
+				f.Log.Warn("a machine of --initial-cluster refuses this one: a majority agrees, so it goes on without it", "because", strings.Join(missing, "; "))
 			}
 			return nil
 		}
-		if now := strings.Join(missing, "; "); now != told {
+		if now := strings.Join(states, " "); now != told { // errors differ each time
 			told = now
-			f.Log.Info("waiting for a majority of the machines of --initial-cluster", "there", agree, "of", len(all), "missing", now)
+			f.Log.Info("waiting for a majority of the machines of --initial-cluster, and for those that still start", "there", agree, "of", len(all), "missing", strings.Join(missing, "; "))
 		}
 		select {
 		case <-time.After(joinInterval):
@@ -124,7 +122,7 @@ func (f Founders) askAll(ctx context.Context, verdicts map[uint64]verdict) error
 
 // ask asks one other founder. An error is final.
 func (f Founders) ask(ctx context.Context, other store.Member) (verdict, error) {
-	ctx, cancel := context.WithTimeout(ctx, f.Timeout)
+	ctx, cancel := context.WithTimeout(ctx, foundersTimeout)
 	defer cancel()
 	addr, err := endpoint.Address(other.PeerURL)
 	if err != nil {
@@ -142,10 +140,8 @@ func (f Founders) ask(ctx context.Context, other store.Member) (verdict, error) 
 		switch {
 		case status == http.StatusServiceUnavailable:
 			return verdict{starting: true, says: says}, nil
-		case code == http.StatusConflict:
-			return verdict{differs: true, says: reason}, nil
-		case code == transport.StatusUncertified:
-			return verdict{}, fmt.Errorf("%w: %s %s", ErrUncertified, other.PeerURL, says)
+		case code == http.StatusConflict, code == transport.StatusUncertified:
+			return verdict{refuses: true, says: reason}, nil
 		}
 		return verdict{says: says}, nil
 	}
@@ -155,6 +151,8 @@ func (f Founders) ask(ctx context.Context, other store.Member) (verdict, error) 
 	}
 	id := actors.MemberID(f.Self.ID)
 	switch {
+	case answer.MemberID != other.ID: // its word counts once, and that of this machine not at all
+		return verdict{says: "another machine answers there, member " + actors.MemberID(answer.MemberID)}, nil
 	case answer.Removed:
 		return verdict{}, fmt.Errorf("member %s %w, and was removed from the cluster, says %s: its ID never comes back. To have this machine in the cluster again, add it "+
 			`(curl %s/v2/members -H "Content-Type: application/json" -d '{"peerURLs":["%s"]}') and start it with --initial-cluster-state existing`,

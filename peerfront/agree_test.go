@@ -11,7 +11,6 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
-	"time"
 
 	"etcd/bootstrap"
 )
@@ -23,9 +22,10 @@ func TestAgree(t *testing.T) {
 		status int
 		body   string
 	}
-	agrees, starts := answer{200, `{}`}, answer{503, `{"errorCode":503,"message":"Service Unavailable","cause":"this machine is still starting"}`}
+	agrees, starts := answer{200, `{"memberId":"%d"}`}, answer{503, `{"errorCode":503,"message":"Service Unavailable","cause":"this machine is still starting"}`}
 	differs := answer{409, `{"errorCode":409,"message":"Conflict","cause":"this machine belongs to another cluster"}`}
-	knows, removed := answer{200, `{"hasRun":true,"clientUrl":"http://c"}`}, answer{200, `{"hasRun":true,"removed":true,"clientUrl":"http://c"}`}
+	knows, removed := answer{200, `{"memberId":"%d","hasRun":true,"clientUrl":"http://c"}`}, answer{200, `{"memberId":"%d","hasRun":true,"removed":true,"clientUrl":"http://c"}`}
+	other := answer{200, `{"memberId":"5"}`}
 	strange, misdirected, uncertified := answer{200, `x`}, answer{421, `{"errorCode":421,"cause":"no"}`}, answer{401, `{"errorCode":401,"cause":"no"}`}
 	for _, test := range []struct {
 		name   string
@@ -43,7 +43,9 @@ func TestAgree(t *testing.T) {
 		{"one did not", [][]answer{{agrees}, {starts, agrees}}, nil, ""},
 		{"known", [][]answer{{agrees}, {knows}}, ErrBootstrapped, "curl -X DELETE http://c/v2/members/"},
 		{"removed", [][]answer{{removed}, {agrees}}, ErrBootstrapped, "was removed"},
-		{"refuses the certificate", [][]answer{{agrees}, {uncertified}}, ErrUncertified, ""},
+		{"one refuses the certificate", [][]answer{{agrees}, {uncertified}}, nil, ""},
+		{"both do", [][]answer{{uncertified}, {uncertified}}, ErrOtherFounders, ""},
+		{"another machine is there", [][]answer{{other, agrees}, {other}}, nil, ""},
 		{"both have another list", [][]answer{{differs}, {differs}}, ErrOtherFounders, "compare --initial-cluster"},
 		{"of two, one has another list", [][]answer{{differs}}, ErrOtherFounders, "belongs to another cluster"},
 	} {
@@ -52,10 +54,11 @@ func TestAgree(t *testing.T) {
 			list := "m0=http://127.0.0.1:1"
 			for i, answers := range test.others {
 				var asked atomic.Int64
-				server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+				server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 					a := answers[min(int(asked.Add(1)), len(answers))-1]
 					w.WriteHeader(a.status)
-					_, _ = w.Write([]byte(a.body))
+					url := "http://" + r.Host
+					_, _ = w.Write([]byte(strings.Replace(a.body, "%d", fmt.Sprint(bootstrap.MemberID(url, "t")), 1)))
 				}))
 				t.Cleanup(server.Close)
 				list += fmt.Sprintf(",m%d=%s", i+1, server.URL)
@@ -65,7 +68,7 @@ func TestAgree(t *testing.T) {
 				t.Fatal(err)
 			}
 			self, _ := cluster.Named("m0")
-			f := Founders{Cluster: cluster, Self: self, Timeout: time.Minute, Log: slog.New(slog.DiscardHandler)}
+			f := Founders{Cluster: cluster, Self: self, Log: slog.New(slog.DiscardHandler)}
 			f.Dial = func(ctx context.Context, addr string) (net.Conn, error) {
 				return (&net.Dialer{}).DialContext(ctx, "tcp", addr)
 			}
@@ -86,7 +89,7 @@ func TestAgreeWithNobody(t *testing.T) {
 	self, _ := cluster.Named("m0")
 	ctx, stop := context.WithCancel(t.Context())
 	asked := 0
-	f := Founders{Cluster: cluster, Self: self, Timeout: time.Minute, Log: slog.New(slog.DiscardHandler)}
+	f := Founders{Cluster: cluster, Self: self, Log: slog.New(slog.DiscardHandler)}
 	f.Dial = func(context.Context, string) (net.Conn, error) {
 		if asked++; asked == 2 {
 			stop()

@@ -64,8 +64,9 @@ func (f *front) assigned(x *httpfront.Exchange) httpfront.Answer {
 }
 
 // Assigned asks one seed after the other, as Join does, for the ID that this machine was given when it
-// was added to the cluster. It fails with ErrBootstrapped if the member has run before.
-func (s Seeds) Assigned(ctx context.Context, peerURL string) (id uint64, err error) {
+// was added to the cluster. It fails with ErrBootstrapped if the member has run before, unless it is
+// begun: the one that this machine has begun to be.
+func (s Seeds) Assigned(ctx context.Context, peerURL string, begun uint64) (id uint64, err error) {
 	err = s.untilOne(ctx, "cannot learn the ID of this machine yet", func(ctx context.Context, addr string) error {
 		status, data, err := s.Dial.post(ctx, endpoint.Scheme(peerURL)+"://"+addr+assignedPath, assignedRequest{PeerURL: peerURL})
 		if err != nil {
@@ -78,7 +79,7 @@ func (s Seeds) Assigned(ctx context.Context, peerURL string) (id uint64, err err
 		if err := json.Unmarshal(data, &answer); err != nil || answer.MemberID == 0 {
 			return fmt.Errorf("%s %w: its answer is malformed", addr, ErrNoMember)
 		}
-		if answer.HasRun {
+		if answer.HasRun && answer.MemberID != begun {
 			return fmt.Errorf("%w: member %s %w, and here is no data of it. If its data is in another directory, give that one (-d, --data-dir). If its data is lost, %s",
 				ErrRefused, actors.MemberID(answer.MemberID), ErrBootstrapped, replace(answer.MemberID, peerURL, answer.ClientURL))
 		}

@@ -29,20 +29,24 @@ type foundersRequest struct {
 
 // foundersAnswer is what another machine of the same cluster knows of it.
 type foundersAnswer struct {
-	HasRun  bool `json:"hasRun,omitempty"`  // that it was a member before
-	Removed bool `json:"removed,omitempty"` // that it was removed from the cluster
+	MemberID uint64 `json:"memberId,string"`   // of the one that answers
+	HasRun   bool   `json:"hasRun,omitempty"`  // that it was a member before
+	Removed  bool   `json:"removed,omitempty"` // that it was removed from the cluster
 	// ClientURL is where clients reach the one that answers, empty if it has no data either.
 	ClientURL string `json:"clientUrl,omitempty"`
 }
 
 // Founding is what a machine that has no data yet tells others that have none: which cluster it is
 // about to found with them.
-type Founding struct {
-	cluster atomic.Pointer[bootstrap.Cluster]
+type Founding struct{ begun atomic.Pointer[begun] }
+
+type begun struct {
+	bootstrap.Cluster
+	self uint64 // the ID of this machine
 }
 
-// Begin sets the cluster.
-func (f *Founding) Begin(c bootstrap.Cluster) { f.cluster.Store(&c) }
+// Begin sets the cluster, and the ID of this machine in it.
+func (f *Founding) Begin(c bootstrap.Cluster, self uint64) { f.begun.Store(&begun{c, self}) }
 
 // founders answers a machine that asks before it founds a cluster with this one.
 func (f *front) founders(x *httpfront.Exchange) httpfront.Answer {
@@ -59,14 +63,14 @@ func (f *front) founders(x *httpfront.Exchange) httpfront.Answer {
 	if x.Machine() != nil {
 		return f.foundersMember(x, request)
 	}
-	own := f.founding.cluster.Load()
+	own := f.founding.begun.Load()
 	switch {
 	case own == nil:
 		return httpfront.HTTPError(http.StatusServiceUnavailable, "this machine is still starting")
 	case own.ID != request.ClusterID:
 		return otherFounders(request.List, own.String())
 	}
-	return httpfront.Document{Value: foundersAnswer{}}
+	return httpfront.Document{Value: foundersAnswer{MemberID: own.self}}
 }
 
 // foundersMember is founders for a machine that has data. It does not ask the cluster: that may have no
@@ -77,7 +81,7 @@ func (f *front) foundersMember(x *httpfront.Exchange, request foundersRequest) h
 		return otherFounders(request.List, bootstrap.Format(m.Inbox.Members()))
 	}
 	hasRun, removed := m.Inbox.HasRun(request.MemberID)
-	return httpfront.Document{Value: foundersAnswer{HasRun: hasRun, Removed: removed, ClientURL: m.Inbox.Self().ClientURL}}
+	return httpfront.Document{Value: foundersAnswer{MemberID: m.Inbox.Self().ID, HasRun: hasRun, Removed: removed, ClientURL: m.Inbox.Self().ClientURL}}
 }
 
 // otherFounders tells a machine that it does not belong to the cluster of this one.

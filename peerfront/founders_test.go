@@ -31,9 +31,9 @@ func TestFoundersAreAnswered(t *testing.T) {
 		status int
 		says   string
 	}{
-		"unknown":           {`{"clusterId":"77","memberId":"20",` + from, 200, `{"clientUrl":"http://127.0.0.1:4001"}`},
-		"a member":          {`{"clusterId":"77","memberId":"21",` + from, 200, `{"hasRun":true,"clientUrl":"http://127.0.0.1:4001"}`},
-		"was removed":       {`{"clusterId":"77","memberId":"22",` + from, 200, `{"hasRun":true,"removed":true,"clientUrl":"http://127.0.0.1:4001"}`},
+		"unknown":           {`{"clusterId":"77","memberId":"20",` + from, 200, `{"memberId":"11","clientUrl":"http://127.0.0.1:4001"}`},
+		"a member":          {`{"clusterId":"77","memberId":"21",` + from, 200, `{"memberId":"11","hasRun":true,"clientUrl":"http://127.0.0.1:4001"}`},
+		"was removed":       {`{"clusterId":"77","memberId":"22",` + from, 200, `{"memberId":"11","hasRun":true,"removed":true,"clientUrl":"http://127.0.0.1:4001"}`},
 		"another cluster":   {`{"clusterId":"78","memberId":"20",` + from, 409, "this machine belongs to another cluster, of m1=http://127.0.0.1:7001,"},
 		"by another scheme": {`{"clusterId":"77","memberId":"20","peerUrl":"https://127.0.0.1:7021","list":""}`, 409, "reach each other by http"},
 		"no member":         {`{"clusterId":"77",` + from, 400, "memberId"},

@@ -32,7 +32,7 @@ func (f *front) join(x *httpfront.Exchange) httpfront.Answer {
 		return refused
 	}
 	var request JoinRequest
-	if err := json.Unmarshal([]byte(x.Body), &request); err != nil || request.MemberID == 0 || request.MemberID >= 1<<63 {
+	if err := json.Unmarshal([]byte(x.Body), &request); err != nil || request.MemberID == 0 {
 		return httpfront.NewError(apierror.InvalidField, `a request to join is a JSON object with "memberId" (a decimal number in quotes), "name", "peerUrl" and "clientUrl"`)
 	}
 	if err := endpoint.CheckMember(request.Name, request.PeerURL, request.ClientURL); err != nil {
@@ -102,13 +102,20 @@ func joinError(err error, asked uint64, members []store.Member) httpfront.Answer
 	if errors.Is(err, raftnode.ErrVersion) { // it was raised meanwhile
 		return httpfront.HTTPError(http.StatusConflict, "the version of this cluster was just raised to one that the program of this machine does not understand: start a newer program")
 	}
+	if errors.Is(err, raftnode.ErrReservedID) {
+		return httpfront.NewError(apierror.InvalidField, err.Error())
+	}
 	taken, ok := errors.AsType[*raftnode.TakenError](err)
 	if !ok {
 		return httpfront.Unserved(err)
 	}
 	by, own := memberOf(taken.By, members), memberOf(asked, members)
-	if by.Name == "" {
+	switch {
+	case by.PeerURL == "":
 		return httpfront.HTTPError(http.StatusConflict, fmt.Sprintf("%v, and this machine does not know that member yet: retry", taken))
+	case by.ClientURL == "":
+		return httpfront.HTTPError(http.StatusConflict, fmt.Sprintf("member %s was added for this peer URL, and was not started yet: start this machine with "+
+			"--initial-cluster and --initial-cluster-state existing, and not with -C", actors.MemberID(by.ID)))
 	}
 	has := fmt.Sprintf("%v: member %s has the name %s and the addresses %s and %s",
 		taken.Err, actors.MemberID(by.ID), by.Name, by.PeerURL, by.ClientURL)

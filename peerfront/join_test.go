@@ -125,9 +125,12 @@ func TestJoinAskedWrongly(t *testing.T) {
 	if n := strings.Count(text, "level=WARN"); n != 1 || !strings.Contains(text, "refused a request to join; start it like") {
 		t.Errorf("%d warnings:\n%s", n, text)
 	}
-	for _, body := range []string{"{", "{}", `{"memberId":21}`, `{"memberId":"0"}`, `{"memberId":"9223372036854775808"}`} {
+	for _, body := range []string{"{", "{}", `{"memberId":21}`, `{"memberId":"0"}`} {
 		fronttest.Check(t, p.Dial().Do("POST", joinPath, body), 400, `{"errorCode":209,"message":"Invalid field","cause":"a request to join is a JSON object with`+
 			` \"memberId\" (a decimal number in quotes), \"name\", \"peerUrl\" and \"clientUrl\""}`)
+	}
+	if r := p.Dial().Do("POST", joinPath, `{"memberId":"9223372036854775808","name":"n","peerUrl":"http://127.0.0.1:7021","clientUrl":"http://127.0.0.1:4021","understood":{"protocol":"4","commands":"1-3","snapshots":"1-2"}}`); r.Status != 400 || !strings.Contains(r.Body, "the IDs of new members are from 1 to 2^63-1") {
+		t.Errorf("the ID of a founder that is none: %d %s", r.Status, r.Body)
 	}
 	fronttest.Check(t, p.Dial().Do("POST", joinPath, "{"+strings.Repeat(" ", 100_000)), 413, `{"errorCode":413,"message":"Request Entity Too Large","cause":"this port is for the other machines of the cluster, which send at most 65536 bytes"}`)
 }

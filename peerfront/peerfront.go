@@ -81,5 +81,7 @@ func Misdirected() []httpfront.Route {
 		{Path: joinPath, Methods: map[string]httpfront.Handler{
 			http.MethodGet: httpfront.NotFound, http.MethodHead: httpfront.NotFound, http.MethodPost: misdirected,
 		}},
+		{Path: assignedPath, Methods: map[string]httpfront.Handler{http.MethodPost: misdirected}},
+		{Path: foundersPath, Methods: map[string]httpfront.Handler{http.MethodPost: misdirected}},
 	})
 }

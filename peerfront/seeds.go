@@ -14,7 +14,7 @@ const joinInterval = time.Second
 
 var (
 	// ErrNoSeed says that no seed can be joined, however often this machine retries.
-	ErrNoSeed = errors.New("no machine of -C can be joined")
+	ErrNoSeed = errors.New("none of the given machines can be joined")
 	// ErrPlain is what a Dial fails with if the peer does not speak TLS and this machine
 	// does: a retry there does not help.
 	ErrPlain = errors.New("speaks plain HTTP with other machines, and this machine TLS; start both with -serverCert and -serverKey, or both without")

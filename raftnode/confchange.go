@@ -40,7 +40,7 @@ func (n *Node) proposeChange(p *proposal, now uint64) {
 
 // newConfChange returns the conf change that a proposal asks for, or why it must not happen.
 func (n *Node) newConfChange(p *proposal) (*raftpb.ConfChange, error) {
-	if p.member == raft.None || p.member >= founderIDs && !n.members.has(p.member) {
+	if p.member == raft.None || p.member >= reservedIDs {
 		return nil, ErrReservedID
 	}
 	m, commands, err := n.cfg.Describe(p.kind, p.command)

@@ -85,6 +85,9 @@ func (m *membership) checkAdd(member Member, commands version.Range, maxMembers 
 	if slices.Contains(r.Removed, member.ID) {
 		return ErrRemoved
 	}
+	if member.ID >= founderIDs && !m.has(member.ID) {
+		return ErrReservedID
+	}
 	var former Member
 	for _, other := range r.Members {
 		if other.ID == member.ID {

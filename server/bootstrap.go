@@ -34,7 +34,7 @@ func (c *Config) token() string { return cmp.Or(c.InitialClusterToken, defaultTo
 // initialURLs returns the peer URL of this machine by the command line, none if that does not say: the
 // one with its name in the list, if no other is given.
 func (c *Config) initialURLs(name string) []string {
-	if len(c.InitialPeerURLs) > 0 || c.PeerAddr != "" {
+	if len(c.InitialPeerURLs) > 0 {
 		return c.InitialPeerURLs
 	}
 	list, err := bootstrap.Parse(c.InitialCluster, c.token())
@@ -50,12 +50,6 @@ func (c *Config) initialURLs(name string) []string {
 
 // checkFounders refuses what cannot be meant, whatever the data directory holds.
 func (c *Config) checkFounders() error {
-	if len(c.Join) > 0 && c.givesFounders() {
-		return errors.New("-C joins a cluster, and --initial-cluster and the like say with whom to found one: they are mutually exclusive")
-	}
-	if c.JoinExisting && c.InitialCluster == "" && c.Discovery == "" && c.DiscoverySRV == "" {
-		return errors.New("--initial-cluster-state existing needs --initial-cluster, the list of the members")
-	}
 	if c.Discovery != "" {
 		if _, err := discovery.NewClient(c.Discovery, c.DiscoveryProxy, c.Log); err != nil {
 			return err
@@ -65,6 +59,17 @@ func (c *Config) checkFounders() error {
 		if _, err := discovery.NewSRV(c.DiscoverySRV, c.DiscoverySRVName, c.Resolver, c.Log); err != nil {
 			return err
 		}
+	}
+	return nil
+}
+
+// checkNew refuses what cannot be meant for a new data directory. With data none of it counts.
+func (c *Config) checkNew() error {
+	switch {
+	case len(c.Join) > 0 && c.givesFounders():
+		return errors.New("-C joins a cluster, and --initial-cluster and the like say with whom to found one: they are mutually exclusive")
+	case c.JoinExisting && c.InitialCluster == "" && c.Discovery == "" && c.DiscoverySRV == "":
+		return errors.New("--initial-cluster-state existing needs --initial-cluster, the list of the members")
 	}
 	return nil
 }
@@ -129,8 +134,8 @@ func (c *Config) found(ctx context.Context, disk *actors.Disk, p *dataDir, membe
 		return knownPeers{}, err
 	}
 	self, _ := cluster.Named(member.Name)
-	founding.Begin(cluster)
-	others := peerfront.Founders{Cluster: cluster, Self: self, Dial: tls.dial, Timeout: c.RequestTimeout, Log: log}
+	founding.Begin(cluster, self.ID)
+	others := peerfront.Founders{Cluster: cluster, Self: self, Dial: tls.dial, Log: log}
 	if err := others.Agree(ctx); err != nil {
 		return knownPeers{}, err
 	}
@@ -148,20 +153,27 @@ func (c *Config) found(ctx context.Context, disk *actors.Disk, p *dataDir, membe
 	return knownPeers{founders: cluster}, disk.Create(wal.Identity{ClusterID: cluster.ID, MemberID: self.ID})
 }
 
-// storedFounders returns the founders of a machine that has created its log and crashed before its
-// first entries were durable; none if it founds the cluster alone.
-func storedFounders(disk *actors.Disk, p *dataDir) (bootstrap.Cluster, error) {
+// begunFounders returns the founders of a machine that has created its log and ended before its first
+// entries were durable; none if it founds the cluster alone. With an ID that follows from a list, which
+// others have as well, it must not.
+func (c *Config) begunFounders(ctx context.Context, disk *actors.Disk, p *dataDir, member store.Member, log *slog.Logger) (bootstrap.Cluster, error) {
 	s, err := loadStored(p.fsys)
-	if err != nil || s.Founders == "" {
+	switch {
+	case err != nil:
 		return bootstrap.Cluster{}, err
+	case s.Founders == "" && !c.givesFounders():
+		return bootstrap.Cluster{}, nil
 	}
 	cluster, err := bootstrap.Parse(s.Founders, s.Token)
+	if s.Founders == "" {
+		cluster, err = c.founders(ctx, member, log)
+	}
 	if err != nil {
-		return cluster, fmt.Errorf("%s: founders: %w", storedFile, err)
+		return cluster, err
 	}
 	if cluster.ID != disk.Identity.ClusterID {
-		return cluster, fmt.Errorf("%s has the founders of cluster %s, and the log is of cluster %s: put back the file that belongs to it",
-			storedFile, actors.MemberID(cluster.ID), actors.MemberID(disk.Identity.ClusterID))
+		return cluster, fmt.Errorf("this machine has begun to found cluster %s, and the list of its founders (%s) is of cluster %s. Nothing was changed: give the list and the token "+
+			"with which it was started first, or start over with -f", actors.MemberID(disk.Identity.ClusterID), cluster, actors.MemberID(cluster.ID))
 	}
 	return cluster, nil
 }

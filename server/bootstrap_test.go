@@ -12,7 +12,10 @@ import (
 	"strings"
 	"testing"
 
+	"etcd/bootstrap"
 	"etcd/credentials/certtest"
+	"etcd/wal"
+	"etcd/wal/vfs"
 )
 
 // infra returns the configurations of n machines that found a cluster together.
@@ -286,14 +289,8 @@ func TestFoundersInDNS(t *testing.T) {
 	for _, r := range machines {
 		addr, _ := r.serving(t, new(string))
 		put(t, addr, "1")
-		answer, err := http.Get("http://" + addr + "/v2/members")
-		if err != nil {
-			t.Fatal(err)
-		}
-		body, err := io.ReadAll(answer.Body)
-		_ = answer.Body.Close()
-		if err != nil || strings.Count(string(body), "peerURLs") != 3 {
-			t.Errorf("the members are %s (%v)", body, err)
+		if members := listed(t, addr); members != 3 {
+			t.Errorf("%d members", members)
 		}
 	}
 	for _, r := range machines {
@@ -307,6 +304,117 @@ func TestFoundersInDNS(t *testing.T) {
 	all[0].DataDir, all[0].Resolver = tempDataDir(t), records{}
 	if err := <-begin(all[0]).ended; err == nil || !strings.Contains(err.Error(), "example.com") {
 		t.Errorf("without records it ends with %v", err)
+	}
+}
+
+// A machine that was killed while it founded a cluster goes on with the list that it has stored, and
+// never alone under an ID that the others have as well.
+func TestBegunFounder(t *testing.T) {
+	cluster := func(cfg Config) bootstrap.Cluster {
+		c, err := bootstrap.Parse(cfg.InitialCluster, cfg.InitialClusterToken)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return c
+	}
+	// left is what a crash leaves behind: the list, the log, or both.
+	left := func(cfg Config, list, log bool) {
+		if err := os.MkdirAll(cfg.DataDir, 0o700); err != nil {
+			t.Fatal(err)
+		}
+		fsys, err := vfs.Dir(cfg.DataDir)
+		if err != nil {
+			t.Fatal(err)
+		}
+		c := cluster(cfg)
+		if list {
+			if err := (stored{Name: cfg.Name, PeerAddr: cfg.PeerAddr, Founders: c.String(), Token: c.Token}).save(fsys); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if log {
+			own, _ := c.Named(cfg.Name)
+			l, err := wal.Create(fsys, wal.Identity{ClusterID: c.ID, MemberID: own.ID}, 0, wal.Options{})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := l.Close(); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	for _, test := range []struct{ list, log, flags bool }{{true, false, true}, {true, false, false}, {true, true, true}, {true, true, false}, {false, true, true}} {
+		t.Run(fmt.Sprintf("list=%t,log=%t,flags=%t", test.list, test.log, test.flags), func(t *testing.T) {
+			t.Parallel()
+			all := infra(t, 3)
+			left(all[0], test.list, test.log)
+			if !test.flags {
+				all[0].InitialCluster, all[0].InitialClusterToken = "", ""
+			}
+			first := begin(all[0])
+			second := begin(all[1])
+			first.serving(t, new(string))
+			addr, _ := second.serving(t, new(string))
+			put(t, addr, "1")
+			if members := listed(t, addr); members != 3 {
+				t.Errorf("%d members", members)
+			}
+			for _, r := range []*running{first, second} {
+				r.stop()
+			}
+			for _, r := range []*running{first, second} {
+				if err := <-r.ended; err != nil {
+					t.Error(err)
+				}
+			}
+		})
+	}
+	other := infra(t, 3)[0]
+	left(other, false, true)
+	other.InitialClusterToken = "other"
+	if err := <-begin(other).ended; err == nil || !strings.Contains(err.Error(), "has begun to found cluster") {
+		t.Errorf("with another token it ends with %v", err)
+	}
+}
+
+// listed returns how many members a machine lists.
+func listed(t *testing.T, addr string) int {
+	t.Helper()
+	answer, err := http.Get("http://" + addr + "/v2/members")
+	if err != nil {
+		t.Fatal(err)
+	}
+	body, err := io.ReadAll(answer.Body)
+	_ = answer.Body.Close()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return strings.Count(string(body), "peerURLs")
+}
+
+// A founder may come after the others serve, and be started as a machine that was added: whatever its ID is.
+func TestLateFounderAsExisting(t *testing.T) {
+	for i := range 3 { // every second ID is 2^63 or more
+		t.Run(fmt.Sprint(i), func(t *testing.T) {
+			t.Parallel()
+			all := infra(t, 3)
+			machines := []*running{begin(all[0]), begin(all[1])}
+			for _, r := range machines {
+				r.serving(t, new(string))
+			}
+			all[2].JoinExisting = true
+			machines = append(machines, begin(all[2]))
+			addr, _ := machines[2].serving(t, new(string))
+			put(t, addr, "1")
+			for _, r := range machines {
+				r.stop()
+			}
+			for _, r := range machines {
+				if err := <-r.ended; err != nil {
+					t.Error(err)
+				}
+			}
+		})
 	}
 }
 

@@ -152,7 +152,10 @@ func Defaults() Config {
 // was not given.
 func (c *Config) withDefaults(s stored) *Config {
 	with := *c
-	if with.Name = cmp.Or(c.Name, s.Name); with.Name == "" && c.givesFounders() {
+	if s.Founders != "" && c.InitialCluster == "" && c.Discovery == "" && c.DiscoverySRV == "" && !c.JoinExisting { // it has begun to found a cluster with them
+		with.InitialCluster, with.InitialClusterToken = s.Founders, s.Token
+	}
+	if with.Name = cmp.Or(c.Name, s.Name); with.Name == "" && with.givesFounders() {
 		with.Name = defaultName
 	}
 	with.ClientAddr = cmp.Or(c.ClientAddr, s.ClientAddr, DefaultClientAddr)
@@ -160,7 +163,7 @@ func (c *Config) withDefaults(s stored) *Config {
 	if len(c.ClientURLs) > 0 {
 		with.ClientAddr, with.ClientListen = addressOf(c.ClientURLs, c.ClientListen)
 	}
-	if initial := c.initialURLs(with.Name); len(initial) > 0 && s.PeerAddr == "" { // this machine has never run
+	if initial := with.initialURLs(with.Name); len(initial) > 0 && c.PeerAddr == "" && (s.PeerAddr == "" || s.Founders != "") { // this machine has never run
 		with.PeerAddr, with.PeerListen = addressOf(initial, c.PeerListen)
 	}
 	standard := net.JoinHostPort(defaultHost, DefaultClientAddr)

@@ -182,6 +182,9 @@ func (p *dataDir) discard() {
 	if len(p.created) == 0 || p.fsys == nil {
 		return
 	}
+	if names, err := p.fsys.List(); err != nil || slices.ContainsFunc(names, wal.IsLog) {
+		return // what belongs to a log stays with it
+	}
 	for _, name := range append(slices.Clone(ownFiles), wal.LockName) {
 		_ = p.fsys.Remove(name) // a directory that is not empty stays
 	}

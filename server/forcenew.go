@@ -25,7 +25,7 @@ const probeTimeout = 3 * time.Second
 // does nothing at later starts, neither while the machine is alone nor once its cluster has grown.
 func forceNewCluster(ctx context.Context, p *dataDir, disk *actors.Disk, addr string, dial dialer, log *slog.Logger) error {
 	switch {
-	case disk.New || disk.Joining():
+	case disk.New || disk.Joining() || disk.Founding():
 		return errors.New("-force-new-cluster: there is no data here to continue with; start it where a member of the cluster has its data")
 	case disk.Alone():
 		log.Warn("-force-new-cluster changes nothing: this machine is the only member of its cluster already. Leave it out")

@@ -47,7 +47,7 @@ func (c *Config) otherSeeds(flag string, seeds []string, scheme string, own list
 	})
 	switch {
 	case len(addrs) > 0 && len(others) == 0:
-		return nil, fmt.Errorf("%s %s is this machine itself: name another machine of the cluster to join, or leave it out to found one", flag, strings.Join(addrs, ","))
+		return nil, fmt.Errorf("%s %s is this machine itself: name another machine of the cluster to join, or leave %[1]s out to found one", flag, strings.Join(addrs, ","))
 	case len(others) < len(addrs) && !c.JoinExisting:
 		log.Warn("-C names this machine itself, too; only the others are asked", "addrs", strings.Join(addrs, ","))
 	}
@@ -82,8 +82,13 @@ func foundOrJoin(ctx context.Context, c *Config, disk *actors.Disk, p *dataDir, 
 	founding *peerfront.Founding, log *slog.Logger) (knownPeers, error) {
 	begins := disk.New || disk.Joining()
 	if disk.Founding() && !disk.New {
-		founders, err := storedFounders(disk, p)
+		founders, err := c.begunFounders(ctx, disk, p, member, log)
 		return knownPeers{founders: founders}, err
+	}
+	if begins {
+		if err := c.checkNew(); err != nil {
+			return knownPeers{}, err
+		}
 	}
 	if disk.New && c.givesFounders() && !c.JoinExisting {
 		return c.found(ctx, disk, p, member, tls, founding, log)
@@ -129,12 +134,11 @@ func (c *Config) join(ctx context.Context, disk *actors.Disk, p *dataDir, member
 			return knownPeers{}, err
 		}
 		switch {
-		case s.Joining != 0:
-		case c.JoinExisting:
-			if s.Joining, err = via.Assigned(ctx, member.PeerURL); err != nil {
+		case c.JoinExisting: // what an earlier start has stored may not be a member any more
+			if s.Joining, err = via.Assigned(ctx, member.PeerURL, s.Joining); err != nil {
 				return knownPeers{}, err
 			}
-		default:
+		case s.Joining == 0:
 			s.Joining = randomID()
 		}
 		id = s.Joining

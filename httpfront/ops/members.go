@@ -68,15 +68,27 @@ func (o *ops) addMember(x *httpfront.Exchange) httpfront.Answer {
 		return httpfront.HTTPError(http.StatusBadRequest, `want a JSON object with one peer URL, such as {"peerURLs":["http://10.0.0.10:2380"]}`)
 	}
 	m := store.Member{ID: o.cfg.NewID(), PeerURL: request.PeerURLs[0]}
-	if err := endpoint.CheckURL(m.PeerURL); err != nil {
+	err := endpoint.CheckURL(m.PeerURL)
+	if err == nil && endpoint.Unspecified(endpoint.HostOfURL(m.PeerURL)) {
+		err = errors.New("its host stands for every machine, and the others could not reach this one there")
+	}
+	if err != nil {
 		return httpfront.HTTPError(http.StatusBadRequest, "peerURLs: "+err.Error())
 	}
-	status, err := x.Status()
-	switch {
-	case err != nil:
+	if err := x.Sync(); err != nil {
 		return httpfront.Unserved(err)
+	}
+	status, err := x.Status()
+	if err != nil {
+		return httpfront.Unserved(err)
+	}
+	own, _ := status.Member(status.Raft.MemberID)
+	switch ours := endpoint.Scheme(own.PeerURL); {
+	case endpoint.Scheme(m.PeerURL) != ours:
+		return httpfront.HTTPError(http.StatusBadRequest, "peerURLs: the machines of this cluster reach each other by "+ours)
 	case status.Version < store.VersionOfFounders:
-		return httpfront.HTTPError(http.StatusConflict, "a member of this cluster runs an older program, which does not know members that were not started yet: update it first, or start the new machine with -C")
+		return httpfront.HTTPError(http.StatusConflict, "a member of this cluster runs an older program, which does not know members that were not started yet, or is not running: "+
+			"update, start or remove it first, or start the new machine with -C")
 	}
 	reply := x.Join(m, version.Range{})
 	switch {

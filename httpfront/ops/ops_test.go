@@ -72,6 +72,8 @@ func TestAddMember(t *testing.T) {
 		{"/v2/members", `{"peerURLs":[]}`, 400, "one peer URL"},
 		{"/v2/members", `{`, 400, "JSON"},
 		{"/v2/members", `{"peerURLs":["a:1"]}`, 400, "http://"},
+		{"/v2/members", `{"peerURLs":["https://127.0.0.1:7006"]}`, 400, "reach each other by http"},
+		{"/v2/members", `{"peerURLs":["http://0.0.0.0:7006"]}`, 400, "stands for every machine"},
 		{"/v2/members", "peerURLs=http://127.0.0.1:7006", 415, "application/json"},
 		{"/v2/members/5", body, 404, ""},
 	} {
