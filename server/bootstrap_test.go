@@ -52,6 +52,19 @@ func put(t *testing.T, addr, value string) {
 	}
 }
 
+// endAll stops machines together, so that none waits for those that have gone.
+func endAll(t *testing.T, machines ...*running) {
+	t.Helper()
+	for _, r := range machines {
+		r.stop()
+	}
+	for _, r := range machines {
+		if err := <-r.ended; err != nil {
+			t.Error(err)
+		}
+	}
+}
+
 // Machines with the same list are one cluster in whatever order they start, also when one comes after
 // the others serve, and when all are started again, with or without the list.
 func TestFoundersInEveryOrder(t *testing.T) {
@@ -84,14 +97,7 @@ func TestFoundersInEveryOrder(t *testing.T) {
 				addr, _ = r.serving(t, new(string))
 				put(t, addr, "3")
 			}
-			for _, r := range again {
-				r.stop()
-			}
-			for _, r := range again {
-				if err := <-r.ended; err != nil {
-					t.Error(err)
-				}
-			}
+			endAll(t, again...)
 		})
 	}
 }
@@ -240,14 +246,7 @@ func TestFoundersOverTLS(t *testing.T) {
 			machines = append(machines, begin(all[2]))
 			addr, _ := machines[2].serving(t, new(string))
 			put(t, addr, "1")
-			for _, r := range machines {
-				r.stop()
-			}
-			for _, r := range machines {
-				if err := <-r.ended; err != nil {
-					t.Error(err)
-				}
-			}
+			endAll(t, machines...)
 		})
 	}
 }
@@ -293,14 +292,7 @@ func TestFoundersInDNS(t *testing.T) {
 			t.Errorf("%d members", members)
 		}
 	}
-	for _, r := range machines {
-		r.stop()
-	}
-	for _, r := range machines {
-		if err := <-r.ended; err != nil {
-			t.Error(err)
-		}
-	}
+	endAll(t, machines...)
 	all[0].DataDir, all[0].Resolver = tempDataDir(t), records{}
 	if err := <-begin(all[0]).ended; err == nil || !strings.Contains(err.Error(), "example.com") {
 		t.Errorf("without records it ends with %v", err)
@@ -359,14 +351,7 @@ func TestBegunFounder(t *testing.T) {
 			if members := listed(t, addr); members != 3 {
 				t.Errorf("%d members", members)
 			}
-			for _, r := range []*running{first, second} {
-				r.stop()
-			}
-			for _, r := range []*running{first, second} {
-				if err := <-r.ended; err != nil {
-					t.Error(err)
-				}
-			}
+			endAll(t, first, second)
 		})
 	}
 	other := infra(t, 3)[0]
@@ -392,12 +377,20 @@ func listed(t *testing.T, addr string) int {
 	return strings.Count(string(body), "peerURLs")
 }
 
-// A founder may come after the others serve, and be started as a machine that was added: whatever its ID is.
+// A founder may come after the others serve, and be started as a machine that was added, also if its ID
+// is 2^63 or more.
 func TestLateFounderAsExisting(t *testing.T) {
-	for i := range 3 { // every second ID is 2^63 or more
-		t.Run(fmt.Sprint(i), func(t *testing.T) {
+	for _, high := range []bool{false, true} {
+		t.Run(fmt.Sprintf("high=%t", high), func(t *testing.T) {
 			t.Parallel()
 			all := infra(t, 3)
+			token := 0
+			for url := "http://" + all[2].PeerAddr; bootstrap.MemberID(url, fmt.Sprint(token))>>63 == 1 != high; {
+				token++
+			}
+			for i := range all {
+				all[i].InitialClusterToken = fmt.Sprint(token)
+			}
 			machines := []*running{begin(all[0]), begin(all[1])}
 			for _, r := range machines {
 				r.serving(t, new(string))
@@ -406,14 +399,7 @@ func TestLateFounderAsExisting(t *testing.T) {
 			machines = append(machines, begin(all[2]))
 			addr, _ := machines[2].serving(t, new(string))
 			put(t, addr, "1")
-			for _, r := range machines {
-				r.stop()
-			}
-			for _, r := range machines {
-				if err := <-r.ended; err != nil {
-					t.Error(err)
-				}
-			}
+			endAll(t, machines...)
 		})
 	}
 }
