@@ -39,7 +39,7 @@ const auditInterval = 5 * time.Minute
 const (
 	stopTimeout      = 4 * time.Second
 	transferTimeout  = time.Second
-	actorStopTimeout = time.Second
+	actorStopTimeout = 5 * time.Second // a disk that is busy, and not dead, syncs the log within it
 )
 
 // Run runs a machine until ctx ends, and then stops it within a few seconds. It returns nil
