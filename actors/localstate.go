@@ -31,21 +31,27 @@ type localState struct {
 // state is a store, or a view of one.
 type state interface {
 	Index() uint64
+	Changed() uint64
 	Get(path string) (*tree.Node, *tree.Failure)
 	Children(path, after string, limit int) []*tree.Node
+	Below(path string, limit int) []*tree.Node
 }
 
 // read reads a key of s, of which view returns a view.
-func (l *localState) read(s state, path string, view func() *store.View) *ReadReply {
-	answer := &ReadReply{Index: s.Index()}
-	answer.Node, answer.Failure = s.Get(path)
+func (l *localState) read(s state, m *Read, view func() *store.View) *ReadReply {
+	answer := &ReadReply{Index: s.Index(), Changed: s.Changed()}
+	answer.Node, answer.Failure = s.Get(m.Path)
 	if answer.Failure != nil {
 		l.failed.Add(1)
 		return answer
 	}
 	l.found.Add(1)
 	if answer.Node.Dir {
-		answer.Children = s.Children(path, "", l.maxChildren+1)
+		if m.Deep {
+			answer.Children = s.Below(m.Path, l.maxChildren+1)
+		} else {
+			answer.Children = s.Children(m.Path, "", l.maxChildren+1)
+		}
 		if len(answer.Children) > l.maxChildren || size(answer.Children) > maxListed {
 			answer.Children, answer.View = nil, view()
 		}

@@ -106,6 +106,7 @@ type Machine struct {
 	disk     *Disk
 	time     *logTime
 	local    *localState
+	applied  appliedState
 	running  runningKinds
 	stopping context.Context // ends when the machine begins to stop
 	cancel   context.CancelFunc
@@ -151,6 +152,7 @@ func Start(cfg Config, disk *Disk) (*Machine, error) {
 	m.durable.Store(&reach)
 	m.metrics.disk.segments.Store(int64(disk.log.Segments()))
 	m.book.Store(disk.book)
+	m.applied.now.Store(disk.startsFrom())
 	m.stopping, m.cancel = context.WithCancel(context.Background())
 	all := &pids{}
 	peers, network := m.connect(cfg, all)
@@ -193,7 +195,7 @@ func Start(cfg Config, disk *Disk) (*Machine, error) {
 		{&all.reaper, "reaper", &reaperActor{clock: m.time.now, afterFunc: cfg.Host.AfterFunc}},
 		{&all.store, "store", &storeActor{
 			store: disk.store, snapshots: disk.snapshots, early: disk.startupQueue(), audits: auditPoint{every: cfg.AuditEvery},
-			shared: m.local, logTime: m.time.now, metrics: m.metrics, log: cfg.Log, fatal: fatal,
+			shared: m.local, progress: &m.applied, logTime: m.time.now, metrics: m.metrics, log: cfg.Log, fatal: fatal,
 		}},
 		{&all.raft, "raft", &raftActor{
 			node: node, clock: cfg.Clock, time: m.time, watch: clockWatch{log: cfg.Log}, log: cfg.Log, peers: peers, names: names, metrics: m.metrics, fatal: fatal,
@@ -337,12 +339,12 @@ func (m *Machine) IsReady() bool {
 
 // ReadLocal reads a key from local state, on the goroutine of its caller. ok is false if
 // the store actor has to be asked.
-func (m *Machine) ReadLocal(path string) (reply *ReadReply, ok bool) {
+func (m *Machine) ReadLocal(what *Read) (reply *ReadReply, ok bool) {
 	view := m.local.view.Load()
 	if view == nil {
 		return nil, false
 	}
-	return m.local.read(view, path, func() *store.View { return view }), true
+	return m.local.read(view, what, func() *store.View { return view }), true
 }
 
 // LogTime is the time of the log, as far as this machine knows it: deadlines are moments

@@ -39,6 +39,7 @@ type (
 		ID      uint64
 		ReplyTo *actor.PID
 		Path    string
+		Deep    bool // with everything below it, and not only its children
 	}
 	// Sync asks the raft actor for a moment at which the local state, and the hub,
 	// have every write that was acked before. Answered with Synced.
@@ -123,8 +124,9 @@ type (
 		ID       uint64
 		Answered logtime.Time // when it was; 0: it did not wait for anything
 		Index    uint64
+		Changed  uint64 // index of the last command up to Index that has changed a key
 		Node     *tree.Node
-		Children []*tree.Node
+		Children []*tree.Node // all below it, in the order of their paths, if the Read is deep
 		View     *store.View
 		Failure  *tree.Failure
 		Err      error

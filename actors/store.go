@@ -34,6 +34,7 @@ type storeActor struct {
 	early     startupQueue
 
 	shared     *localState
+	progress   *appliedState
 	localReads int // since the state has changed
 	logTime    func() logtime.Time
 	metrics    *metrics
@@ -148,6 +149,7 @@ func (s *storeActor) apply(ctx actor.Context, m *raftnode.Apply) {
 	answered := s.logTime()
 	s.metrics.applied(began, answered)
 	s.publishState()
+	s.publishApplied(m.Last, m.Term)
 	for i, e := range m.Entries {
 		replyApplied(ctx, e.Token, results[i], Times{Logged: logtime.Time(e.Now), Applying: began, Answered: answered})
 	}
@@ -176,6 +178,7 @@ func (s *storeActor) install(ctx actor.Context, m *install) {
 	s.changes()
 	s.store = state
 	s.publishState()
+	s.publishApplied(m.meta.GetIndex(), m.meta.GetTerm())
 	s.log.Info("installed a snapshot of the leader", "index", m.meta.GetIndex())
 	ctx.Send(s.to.snapshotter, &snapshotInstalled{index: m.meta.GetIndex()})
 	ctx.Send(s.to.hub, &replaced{history: state.History()})
@@ -234,8 +237,13 @@ func (s *storeActor) publishState() {
 	})
 }
 
+// publishApplied publishes how far the state has come.
+func (s *storeActor) publishApplied(last, term uint64) {
+	s.progress.now.Store(&Applied{Changed: s.store.Changed(), Last: last, Term: term, Version: s.store.Version()})
+}
+
 func (s *storeActor) read(ctx actor.Context, m *Read, now logtime.Time) {
-	answer := s.shared.read(s.store, m.Path, s.currentView)
+	answer := s.shared.read(s.store, m, s.currentView)
 	answer.ID, answer.Answered = m.ID, now
 	reply(ctx, m, answer)
 }

@@ -117,14 +117,23 @@ func (x *Exchange) Leave(member uint64) *actors.Proposed {
 // Read reads a key, from local state or linearizably. then makes the answer of what is there.
 // The handler returns what Read returns.
 func (x *Exchange) Read(path string, local bool, then func(x *Exchange, reply *actors.ReadReply) Answer) Answer {
+	return x.read(&actors.Read{Path: path}, local, then)
+}
+
+// ReadDeep is Read with everything below a directory, at whatever depth.
+func (x *Exchange) ReadDeep(path string, local bool, then func(x *Exchange, reply *actors.ReadReply) Answer) Answer {
+	return x.read(&actors.Read{Path: path, Deep: true}, local, then)
+}
+
+func (x *Exchange) read(message *actors.Read, local bool, then func(x *Exchange, reply *actors.ReadReply) Answer) Answer {
 	of, deadline := x.server.machine.Raft, x.raftDeadline()
 	if local {
-		if reply, ok := x.server.machine.ReadLocal(path); ok {
+		if reply, ok := x.server.machine.ReadLocal(message); ok {
 			return x.have(reply, read(then))
 		}
 		of, deadline = x.server.machine.Store, x.Deadline
 	}
-	message := &actors.Read{ID: x.session.expect(), ReplyTo: x.session.pid, Path: path}
+	message.ID, message.ReplyTo = x.session.expect(), x.session.pid
 	return x.ask(of, message, deadline, read(then))
 }
 

@@ -91,7 +91,7 @@ func lastConfChange(m *raftpb.Message) (index uint64) {
 func (n *Node) handOut(m *raftpb.Message) {
 	entries := m.GetEntries()
 	last := entries[len(entries)-1]
-	apply := &Apply{Entries: make([]Entry, 0, len(entries)), Last: last.GetIndex(), response: m.GetResponses()[0]}
+	apply := &Apply{Entries: make([]Entry, 0, len(entries)), Last: last.GetIndex(), Term: last.GetTerm(), response: m.GetResponses()[0]}
 	for _, e := range entries {
 		n.snapshots.entries++
 		n.snapshots.bytes += logBytes(e)

@@ -74,8 +74,8 @@ type Append struct {
 // Apply is a run of committed entries.
 type Apply struct {
 	Entries []Entry
-	// Last is the index of the last entry, including those that carry no command.
-	Last uint64
+	// Last is the index of the last entry, including those that carry no command, and Term its term.
+	Last, Term uint64
 
 	response *raftpb.Message
 }

@@ -97,8 +97,9 @@ func TestCommands(t *testing.T) {
 			{set("/a", "1", ttl(100)), `set /a="1" 3/3 @1100`},
 			{set("/a", "2", exist), `update /a="2" 3/4 was /a="1" 3/3 @1100`},
 			{set("/a", "", exist, ttl(5)), `update /a="" 3/5 @1005 was /a="2" 3/4`},
-			{set("/a", "3", exist, dir), `update /a="3" 3/6 was /a="" 3/5 @1005`},
-		}, []string{`/a="3" 3/6`}},
+			{set("/a", "3", exist, dir), `104 /a because of /a="" 3/5 @1005`},
+			{set("/a", "3", exist, dir, prevValue("")), `compareAndSwap /a="3" 3/7 was /a="" 3/5 @1005`},
+		}, []string{`/a="3" 3/7`}},
 		{"updating a directory changes its deadline only", []step{
 			{set("/d", "", dir), "set /d/ 1/1"},
 			{set("/d", "", dir, exist), "update /d/ 1/2 was /d/ 1/1"},
@@ -150,10 +151,10 @@ func TestCommands(t *testing.T) {
 			{create("/q/r", "x"), `create /q/r/00000000000000000002="x" 2/2`},
 			{create("/q/r", "", dir), `create /q/r/00000000000000000003/ 3/3`},
 			{set("/q/r/00000000000000000005", "x"), `set /q/r/00000000000000000005="x" 4/4`},
-			{create("/q/r", "y"), `105 /q/r/00000000000000000005 because of /q/r/00000000000000000005="x" 4/4`},
+			{create("/q/r", "y"), `create /q/r/00000000000000000006="y" 5/5`},
 		}, []string{
 			`/00000000000000000001="x" 1/1`, "/q/ 2/2", "/q/r/ 2/2", `/q/r/00000000000000000002="x" 2/2`,
-			"/q/r/00000000000000000003/ 3/3", `/q/r/00000000000000000005="x" 4/4`,
+			"/q/r/00000000000000000003/ 3/3", `/q/r/00000000000000000005="x" 4/4`, `/q/r/00000000000000000006="y" 5/5`,
 		}},
 		{"delete a file", []step{
 			{set("/a", "1", ttl(3)), `set /a="1" 1/1 @1003`},

@@ -230,6 +230,8 @@ func (m *model) set(c *storepb.Set, now uint64) string {
 		seen := *old
 		seen.modified = m.index
 		return say(fmt.Sprintf("update %s was %s", seen.text(path), before))
+	case c.GetDir():
+		return fmt.Sprintf("104 %s because of %s", path, before)
 	default:
 		m.write(old, c, now)
 		return say(fmt.Sprintf("update %s was %s", old.text(path), before))
@@ -245,9 +247,11 @@ func (m *model) write(file *modelNode, c *storepb.Set, now uint64) {
 }
 
 func (m *model) create(c *storepb.Create, now uint64) string {
-	path := strings.TrimSuffix(c.GetPath(), "/") + "/" + fmt.Sprintf("%020d", m.index)
-	if old, _ := m.walk(path); old != nil {
-		return fmt.Sprintf("105 %s because of %s", path, old.text(path))
+	var path string
+	for number, taken := m.index, true; taken; number++ {
+		path = strings.TrimSuffix(c.GetPath(), "/") + "/" + fmt.Sprintf("%020d", number)
+		old, _ := m.walk(path)
+		taken = old != nil
 	}
 	node := m.fresh(c.GetDir(), c.GetValue(), c.TtlNs, now)
 	if why := m.hang(path, node); why != "" {

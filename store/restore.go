@@ -37,7 +37,7 @@ func (s *Store) restore(in *messageReader) error {
 	if err := checkUnknown(header); err != nil {
 		return fmt.Errorf("header: %w", err)
 	}
-	s.index, s.time = header.GetIndex(), logtime.Time(header.GetTime())
+	s.index, s.changed, s.time = header.GetIndex(), header.GetIndex(), logtime.Time(header.GetTime())
 	if header.GetFormatVersion() == 1 {
 		return s.restoreFormat1(in, header)
 	}

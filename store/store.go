@@ -13,6 +13,7 @@ import (
 // Store is the state machine. It must be used by one goroutine at a time.
 type Store struct {
 	index   uint64
+	changed uint64       // index of the last command that has changed something
 	time    logtime.Time // of the last command
 	tree    *tree.Tree
 	members []Member // sorted by ID; replaced, never changed
@@ -33,6 +34,8 @@ func New() *Store {
 type Result struct {
 	// Index is the index of the command.
 	Index uint64
+	// Changed is that of the last command that has changed a key, this one included.
+	Changed uint64
 	tree.Outcome
 }
 
@@ -51,7 +54,7 @@ func (s *Store) Apply(index uint64, now logtime.Time, command []byte) (Result, e
 	}
 	if decodeSet(command, &s.set) {
 		s.index, s.time = index, max(s.time, now)
-		return Result{Index: index, Outcome: s.tree.Set(s.index, s.time, &s.set)}, nil
+		return s.result(s.tree.Set(s.index, s.time, &s.set)), nil
 	}
 	c, err := decode(command)
 	if errors.Is(err, ErrNewer) && !errors.As(err, new(*VersionError)) {
@@ -61,7 +64,14 @@ func (s *Store) Apply(index uint64, now logtime.Time, command []byte) (Result, e
 		return Result{}, fmt.Errorf("store: command %d is not understood: %w", index, err)
 	}
 	s.index, s.time = index, max(s.time, now)
-	return Result{Index: index, Outcome: s.dispatch(c)}, nil
+	return s.result(s.dispatch(c)), nil
+}
+
+func (s *Store) result(of tree.Outcome) Result {
+	if of.Event != nil {
+		s.changed = s.index
+	}
+	return Result{Index: s.index, Changed: s.changed, Outcome: of}
 }
 
 func (s *Store) dispatch(c *storepb.Command) tree.Outcome {
@@ -96,11 +106,18 @@ func (s *Store) dispatch(c *storepb.Command) tree.Outcome {
 // Index returns the index of the last command applied, refused ones included.
 func (s *Store) Index() uint64 { return s.index }
 
+// Changed returns the index of the last command that has changed a key. It is that of the snapshot
+// as long as nothing was changed since then.
+func (s *Store) Changed() uint64 { return s.changed }
+
 // Time returns the time of the last command applied, the latest there was.
 func (s *Store) Time() logtime.Time { return s.time }
 
 // Get returns the node at a clean path. It fails with KeyNotFound or NotDir.
 func (s *Store) Get(path string) (*tree.Node, *tree.Failure) { return s.tree.Get(path) }
+
+// Below returns the nodes below a directory, see [tree.Tree.Below].
+func (s *Store) Below(path string, limit int) []*tree.Node { return s.tree.Below(path, limit) }
 
 // Children returns the nodes directly in a directory, page by page, see [tree.Tree.Children].
 func (s *Store) Children(path, after string, limit int) []*tree.Node {

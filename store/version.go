@@ -13,7 +13,7 @@ import (
 // Commands are the versions of a cluster that this package understands: it knows every
 // command and every field that may be in the log of such a cluster. The log of a cluster of
 // version 1 does not mention versions.
-var Commands = version.Range{Min: 1, Max: 3}
+var Commands = version.Range{Min: 1, Max: 4}
 
 // The versions that introduced something. What is new in one is sent only when the cluster has
 // that version.
@@ -24,6 +24,10 @@ const (
 	// member IDs from 2^63 on, and a history limit in Raise: what clusters have that several
 	// machines found together.
 	VersionOfFounders = 3
+	// VersionOfV2 introduced what only the v2 API asks for: in-order keys that skip a name which is
+	// taken, and updates that only a directory takes. Programs before it had no v2 API, so no log of
+	// theirs has a command to which that makes a difference.
+	VersionOfV2 = 4
 )
 
 // Snapshots are the formats of snapshots that this package reads. It writes the last.

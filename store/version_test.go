@@ -79,10 +79,10 @@ func TestNewerVersions(t *testing.T) {
 		given   uint32
 		says    string
 	}{
-		"raised":                        {raise(4, 0), 4, "the cluster has version 4, and this program understands 1-3: start a program that understands 4"},
-		"raised, with an unknown field": {newer(raise(5, 0)), 5, "unknown fields; the cluster has version 2, and this program understands 1-3"},
-		"founded":                       {founded(9, 0), 9, "the cluster has version 9, and this program understands 1-3"},
-		"unknown field":                 {newer(set("/a", "1")), 0, "unknown fields; the cluster has version 2, and this program understands 1-3"},
+		"raised":                        {raise(5, 0), 5, "the cluster has version 5, and this program understands 1-4: start a program that understands 5"},
+		"raised, with an unknown field": {newer(raise(6, 0)), 6, "unknown fields; the cluster has version 2, and this program understands 1-4"},
+		"founded":                       {founded(9, 0), 9, "the cluster has version 9, and this program understands 1-4"},
+		"unknown field":                 {newer(set("/a", "1")), 0, "unknown fields; the cluster has version 2, and this program understands 1-4"},
 		"of a known version":            {raise(2, 0), 2, ""},
 		"founded before":                {founded(0, 0), 1, ""},
 	} {

@@ -17,6 +17,7 @@ const formatVersion = 2
 // goroutine while the store goes on.
 type View struct {
 	index   uint64
+	changed uint64
 	time    logtime.Time
 	members []Member
 	removed []uint64
@@ -30,13 +31,19 @@ type View struct {
 // the store is copied piece by piece when the store changes it.
 func (s *Store) View() *View {
 	return &View{
-		index: s.index, time: s.time, members: s.members, removed: s.removed, tree: s.tree.View(),
+		index: s.index, changed: s.changed, time: s.time, members: s.members, removed: s.removed, tree: s.tree.View(),
 		version: s.version, maxMembers: s.maxMembers,
 	}
 }
 
 // Index returns the index of the last command in the view.
 func (v *View) Index() uint64 { return v.index }
+
+// Changed returns the index of the last command in the view that has changed a key, see [Store.Changed].
+func (v *View) Changed() uint64 { return v.changed }
+
+// Below returns the nodes below a directory, see [tree.Tree.Below].
+func (v *View) Below(path string, limit int) []*tree.Node { return v.tree.Below(path, limit) }
 
 // Get returns the node at a clean path. It fails with KeyNotFound or NotDir.
 func (v *View) Get(path string) (*tree.Node, *tree.Failure) { return v.tree.Get(path) }

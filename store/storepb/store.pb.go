@@ -447,7 +447,8 @@ func (x *Set) GetRefresh() bool {
 	return false
 }
 
-// Create makes a child, named after the index of the command.
+// Create makes a child, named after the index of the command or, from version 4
+// on, if that name is taken, after the next number that is free.
 type Create struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The directory it is made in; missing ones are created.

@@ -60,6 +60,9 @@ func (t *Tree) set(index uint64, now logtime.Time, m *storepb.Set) Outcome {
 		}
 		return refuse(&Failure{Code: NotFile, Path: path, Node: old})
 	}
+	if m.GetDir() && c.GetExist() && !hasCompare(c) {
+		return refuse(&Failure{Code: NotDir, Path: path, Node: old})
+	}
 
 	// Not the path of old, which shares memory with its value.
 	node := &Node{Path: path, Value: value, Created: old.Created, Modified: index, Deadline: deadline}
@@ -132,11 +135,14 @@ func (t *Tree) create(index uint64, now logtime.Time, m *storepb.Create) Outcome
 	if dir == "/" {
 		dir = ""
 	}
-	// The name is as long as the longest index, so that names sort by age.
-	path := fmt.Sprintf("%s/%020d", dir, index)
-	if old := t.find(path); old != nil {
-		return refuse(&Failure{Code: NodeExists, Path: path, Node: old})
+	// The name is as long as the longest index, so that names sort by age. One that somebody has taken
+	// is skipped.
+	name := func(number uint64) string { return fmt.Sprintf("%s/%020d", dir, number) }
+	number := index
+	for t.find(name(number)) != nil {
+		number++
 	}
+	path := name(number)
 	return t.createNode(index, ActionCreate, path, m.GetDir(), storepb.Owned(m.GetValue()), deadline(now, m.TtlNs))
 }
 

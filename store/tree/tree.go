@@ -113,6 +113,22 @@ func (t *Tree) empty(dir *Node) bool {
 	return true
 }
 
+// Below returns the nodes below the directory at a clean path, at whatever depth: the first limit of
+// them in the byte order of their paths, hidden ones included.
+func (t *Tree) Below(path string, limit int) []*Node { return t.nodes.allBelow(path, limit) }
+
+func (b *btree) allBelow(dir string, limit int) []*Node {
+	var nodes []*Node
+	first, end := below(dir)
+	for node := range b.from(first) {
+		if node.Path >= end || len(nodes) == limit {
+			break
+		}
+		nodes = append(nodes, node)
+	}
+	return nodes
+}
+
 // Children returns the nodes directly in the directory at a clean path that come after the one
 // at another path, "" for the first ones: at most limit of them, hidden ones included, sorted by
 // name. There are none in a file or where nothing is.

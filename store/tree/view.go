@@ -31,6 +31,9 @@ func (v *View) HistoryLimit() int { return v.limit }
 // Get returns the node at a clean path. It fails with KeyNotFound or NotDir.
 func (v *View) Get(path string) (*Node, *Failure) { return v.nodes.lookUp(path) }
 
+// Below returns the nodes below the directory at a clean path, see [Tree.Below].
+func (v *View) Below(path string, limit int) []*Node { return v.nodes.allBelow(path, limit) }
+
 // Children returns the nodes directly in the directory at a clean path that come after
 // the one at another path, "" for the first ones: at most limit of them, hidden ones
 // included, sorted by name. After the path of the last one the next page begins.

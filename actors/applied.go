@@ -1,0 +1,32 @@
+package actors
+
+import (
+	"cmp"
+	"sync/atomic"
+)
+
+// Applied is how far a machine had come at some moment. It never changes.
+type Applied struct {
+	// Changed is the index of the last command that has changed a key.
+	Changed uint64
+	// Last is the index of the last entry that was applied, and Term its term.
+	Last, Term uint64
+	// Version is that of the cluster.
+	Version uint32
+}
+
+// appliedState shares how far the store actor has come with all goroutines. It says so after the hub
+// has got the events, and before any caller is answered.
+type appliedState struct{ now atomic.Pointer[Applied] }
+
+// Applied returns how far this machine has come. It may be called from any goroutine.
+func (m *Machine) Applied() Applied { return *m.applied.now.Load() }
+
+// startsFrom returns what a machine that starts from this disk has applied.
+func (d *Disk) startsFrom() *Applied {
+	a := &Applied{Changed: d.store.Changed(), Last: d.snapshotIndex(), Version: d.store.Version()}
+	if d.Found != nil {
+		a.Term = cmp.Or(d.Found.Snapshot.GetTerm(), d.Found.HardState.GetTerm())
+	}
+	return a
+}
