@@ -21,6 +21,7 @@ func NewLoader(index uint64, historyLimit int, cleared uint64) (*Loader, error) 
 	}
 	l := &Loader{tree: New(), index: index}
 	l.tree.history.limit, l.tree.history.cleared = historyLimit, cleared
+	l.tree.traces.forgetUpTo(cleared)
 	return l, nil
 }
 
@@ -66,7 +67,7 @@ func (l *Loader) Event(event Event) error {
 		}
 	}
 	cleared := history.cleared
-	history.record(event)
+	l.tree.traces.note(history.record(event))
 	if history.cleared != cleared {
 		return errors.New("the history exceeds its limits")
 	}
