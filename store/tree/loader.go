@@ -67,10 +67,11 @@ func (l *Loader) Event(event Event) error {
 		}
 	}
 	cleared := history.cleared
-	l.tree.traces.note(history.record(event))
+	recorded := history.record(event)
 	if history.cleared != cleared {
 		return errors.New("the history exceeds its limits")
 	}
+	l.tree.traces.note(recorded)
 	return nil
 }
 
