@@ -18,7 +18,8 @@ type oracle struct {
 	keys       string                     // the path of the keys
 	flags      func(name string) []string // of the server, by the case
 	begin      func(*replay)
-	node       func(body any) object // the part of an answer that is the key
+	node       func(body any) object               // the part of an answer that is the key
+	expired    func(r *replay, missing reply) bool // reports whether it was removed, and is not only due
 	headers    func(r *replay, want expectation, got reply) string
 	// fields compare further fields of an answer than those that all APIs have, or compare these in
 	// another way.
@@ -251,7 +252,8 @@ func (r *replay) sleep(d time.Duration) {
 		}
 		waited = true
 		waitUntil(r.t, key+" expires", func() bool {
-			return r.server.do(get(r.oracle.keys+key)).status == 404
+			answer := r.server.do(get(r.oracle.keys + key))
+			return answer.status == 404 && r.oracle.expired(r, answer)
 		})
 		delete(r.expiring, key)
 	}

@@ -48,6 +48,10 @@ var v2Oracle = &oracle{
 		node, _ := answer.get("node").(object)
 		return node
 	},
+	expired: func(r *replay, missing reply) bool {
+		index, err := strconv.ParseUint(missing.header.Get("X-Etcd-Index"), 10, 64)
+		return err == nil && index > r.indexes.highest
+	},
 	headers: (*replay).headersV2,
 	fields: func(r *replay, s recordedStep) map[string]func(want, got any) string {
 		return map[string]func(want, got any) string{

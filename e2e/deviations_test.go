@@ -36,7 +36,9 @@ type deviation struct {
 	Status *int            `json:"status"` // another status
 	Body   json.RawMessage `json:"body"`   // another body: JSON, or text as a JSON string; "*" in it matches any text
 	Index  *uint64         `json:"index"`  // another index in the recorded answer
-	Open   bool            `json:"open"`   // a watch that stays open although the recorded one was answered
+	// Headers are those that do not follow from the body.
+	Headers map[string]string `json:"headers"`
+	Open    bool              `json:"open"` // a watch that stays open although the recorded one was answered
 	// Answered marks a watch that is answered at once although the recorded one
 	// stayed open.
 	Answered bool `json:"answered"`
@@ -124,6 +126,7 @@ func (d *deviations) expect(name string, number int, s recordedStep, shift int64
 				d.oracle.frame(s, &e)
 			}
 		}
+		maps.Copy(e.headers, dev.Headers)
 		if dev.Index != nil {
 			index := strconv.FormatUint(*dev.Index, 10)
 			e.body = mapFields(e.body, "index", func(any) any { return json.Number(index) })
