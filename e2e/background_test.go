@@ -12,6 +12,7 @@ import (
 type background struct {
 	conn   *conn
 	head   chan struct{} // closed when status and headers have arrived, or nothing will
+	resume chan struct{} // if not nil: the body is not read before it is closed
 	answer chan outcome  // receives once
 
 	mu     sync.Mutex
@@ -29,18 +30,17 @@ type outcome struct {
 // waiting for the answer.
 func (s *server) background(r request) *background {
 	s.t.Helper()
-	b := s.unread(r)
-	go b.read(r.method)
-	return b
+	return s.leaveOpen(r, nil)
 }
 
-// unread sends a request and leaves its answer to b.read.
-func (s *server) unread(r request) *background {
+// leaveOpen is background with a body that is not read before resume is closed, if it is not nil.
+func (s *server) leaveOpen(r request, resume chan struct{}) *background {
 	s.t.Helper()
-	b := &background{conn: s.dial(), head: make(chan struct{}), answer: make(chan outcome, 1)}
+	b := &background{conn: s.dial(), head: make(chan struct{}), resume: resume, answer: make(chan outcome, 1)}
 	if err := b.conn.send(r); err != nil {
 		s.t.Fatalf("%s %s: %v", r.method, r.target, err)
 	}
+	go b.read(r.method)
 	return b
 }
 
@@ -57,6 +57,9 @@ func (b *background) read(method string) {
 	b.start, b.newest = reply{status: resp.StatusCode, header: resp.Header, closes: resp.Close}, time.Now()
 	b.mu.Unlock()
 	close(b.head)
+	if b.resume != nil {
+		<-b.resume
+	}
 	piece := make([]byte, 64<<10)
 	for err == nil {
 		var n int
