@@ -125,7 +125,7 @@ name: %[1]s
 etcd: {hosts: %[2]s}
 restapi: {listen: "%[3]s", connect_address: "%[3]s"}
 bootstrap:
-  dcs: {ttl: 20, loop_wait: 1, retry_timeout: 8, synchronous_mode: true}
+  dcs: {ttl: 15, loop_wait: 1, retry_timeout: 7, synchronous_mode: true}
   initdb: [no-sync, locale: C, encoding: UTF8, auth: trust]
   pg_hba: [host all all 127.0.0.1/32 trust, host replication all 127.0.0.1/32 trust]
 postgresql:
