@@ -84,7 +84,7 @@ func newDatabase(t *testing.T, c *cluster) *database {
 	t.Helper()
 	programs, err := filepath.Glob("/usr/lib/postgresql/*/bin/initdb")
 	if err != nil || len(programs) == 0 {
-		t.Skip("no PostgreSQL server (Debian: apt-get install postgresql)")
+		t.Skip("no PostgreSQL server (Debian: apt-get install postgresql-15)")
 	}
 	owner, err := user.Current()
 	if err == nil && owner.Uid == "0" { // as whom PostgreSQL does not run
@@ -158,18 +158,18 @@ func (n *databaseNode) credential() *syscall.Credential {
 	return &syscall.Credential{Uid: uint32(uid), Gid: uint32(gid), NoSetGroups: os.Getuid() != 0}
 }
 
-// start runs Patroni, which starts PostgreSQL. Both end with the test, however that ends: Patroni stops
-// PostgreSQL when it is asked to end. What starts here counts as running as long as either does.
+// start runs Patroni, which starts PostgreSQL, and stops it when it gets SIGTERM itself: so both end with
+// the test, however that ends. The process counts as running as long as either of them does.
 func (n *databaseNode) start() {
 	n.db.t.Helper()
 	cmd := exec.Command(patroni, "patroni.yml")
 	cmd.Dir, cmd.Env = n.dir, append(os.Environ(), "HOME="+n.dir)
-	proc := launchBy(n.db.t, cmd, func(cmd *exec.Cmd) error {
+	n.proc = launchBy(n.db.t, cmd, func(cmd *exec.Cmd) error {
 		cmd.SysProcAttr.Pdeathsig = syscall.SIGTERM
 		cmd.SysProcAttr.Credential = n.credential()
 		return cmd.Start()
 	})
-	n.proc = proc
+	proc := n.proc
 	n.db.t.Cleanup(func() {
 		proc.signal(syscall.SIGTERM)
 		proc.waitExit(stopLimit)
@@ -195,16 +195,16 @@ func (n *databaseNode) kill() {
 	n.proc.waitExit(stopLimit)
 }
 
+// patroniMember is a node as Patroni shows it.
+type patroniMember struct{ Name, Role string }
+
 // waitRole waits until Patroni shows the node in a role.
 func (n *databaseNode) waitRole(role string) {
 	n.db.t.Helper()
 	waitUntil(n.db.t, fmt.Sprintf("node %s has the role %s", n.name, role), func() bool {
 		answer, err := exchange(n.api, get("/cluster"))
-		var cluster struct {
-			Members []struct{ Name, Role, State string }
-		}
-		return err == nil && json.Unmarshal([]byte(answer.body), &cluster) == nil &&
-			slices.ContainsFunc(cluster.Members, func(m struct{ Name, Role, State string }) bool { return m.Name == n.name && m.Role == role })
+		var shown struct{ Members []patroniMember }
+		return err == nil && json.Unmarshal([]byte(answer.body), &shown) == nil && slices.Contains(shown.Members, patroniMember{n.name, role})
 	})
 }
 
