@@ -60,10 +60,10 @@ func unmarshalStrictly(data []byte, to any) error {
 	return dec.Decode(to)
 }
 
-// reportFlags are our flags for those of the reports.
-var reportFlags = map[string][]string{
-	"cors=*":       {"-cors", "*"},
-	"history=1000": {"-m", "1000"},
+// reportFlags are our flags for those of the reports, and etcd's.
+var reportFlags = map[string]struct{ ours, reference []string }{
+	"cors=*":       {ours: []string{"-cors", "*"}, reference: []string{"--cors=*"}},
+	"history=1000": {ours: []string{"-m", "1000"}}, // etcd has no other
 }
 
 // reportsLikeEtcd are the reports that ask for something better than what etcd does, and get what etcd
@@ -134,24 +134,24 @@ func replayReport(t *testing.T, c report) {
 
 // startReported starts the servers of a report.
 func startReported(t *testing.T, c report) []*server {
-	var flags []string
+	n := max(1, c.Cluster)
+	var ours, others []string
 	for _, name := range c.Server {
-		ours, ok := reportFlags[name]
+		flags, ok := reportFlags[name]
 		if !ok {
 			t.Fatalf("no flag for %q", name)
 		}
-		flags = append(flags, ours...)
-	}
-	n := max(1, c.Cluster)
-	if *reference == "" && n == 1 {
-		return []*server{startServer(t, flags...)}
+		ours, others = append(ours, flags.ours...), append(others, flags.reference...)
 	}
 	var members *cluster
-	if *reference == "" {
-		members = startCluster(t, n, flags...)
-	} else {
-		members = &cluster{t: t, members: newReference(t, n, flags...)}
+	switch {
+	case *reference != "":
+		members = &cluster{t: t, members: newReference(t, n, others...)}
 		members.start(members.members...)
+	case n == 1:
+		return []*server{startServer(t, ours...)}
+	default:
+		members = startCluster(t, n, ours...)
 	}
 	var nodes []*server
 	waitUntil(t, "a leader", func() bool {
