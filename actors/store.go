@@ -164,6 +164,7 @@ func (s *storeActor) apply(ctx actor.Context, m *raftnode.Apply) {
 		}
 		results[i] = result
 	}
+	s.progress.auth.Store(s.store.Auth())
 	if len(events) > 0 {
 		ctx.Send(s.to.hub, &published{events: events, history: s.store.History()})
 	}
@@ -198,6 +199,7 @@ func (s *storeActor) install(ctx actor.Context, m *install) {
 	}
 	s.changes()
 	s.store = state
+	s.progress.auth.Store(state.Auth())
 	s.publishState()
 	s.publishApplied(m.meta.GetIndex(), m.meta.GetTerm())
 	s.log.Info("installed a snapshot of the leader", "index", m.meta.GetIndex())
