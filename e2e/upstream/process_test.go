@@ -1,6 +1,7 @@
 package upstream
 
 import (
+	"encoding/json"
 	"fmt"
 	"io"
 	"net/http"
@@ -124,4 +125,18 @@ func waitUntil(t testing.TB, what string, condition func() bool) {
 		}
 		time.Sleep(5 * time.Millisecond)
 	}
+}
+
+// waitForWatchers waits until a machine counts so many watchers.
+func waitForWatchers(t testing.TB, s *server, n int) {
+	t.Helper()
+	waitUntil(t, fmt.Sprintf("%s has %d watchers", s.name, n), func() bool {
+		var stats struct{ Watchers int }
+		answer, err := http.Get(s.client + "/v2/stats/store")
+		if err != nil {
+			return false
+		}
+		defer answer.Body.Close()
+		return json.NewDecoder(answer.Body).Decode(&stats) == nil && stats.Watchers == n
+	})
 }
