@@ -3,6 +3,8 @@ package actors
 import (
 	"cmp"
 	"sync/atomic"
+
+	"etcd/store/logtime"
 )
 
 // Applied is how far a machine had come at some moment. It never changes.
@@ -11,6 +13,8 @@ type Applied struct {
 	Changed uint64
 	// Last is the index of the last entry that was applied, and Term its term.
 	Last, Term uint64
+	// Time is that of the last command.
+	Time logtime.Time
 	// Version is that of the cluster.
 	Version uint32
 }
@@ -24,7 +28,7 @@ func (m *Machine) Applied() Applied { return *m.applied.now.Load() }
 
 // startsFrom returns what a machine that starts from this disk has applied.
 func (d *Disk) startsFrom() *Applied {
-	a := &Applied{Changed: d.store.Changed(), Last: d.snapshotIndex(), Version: d.store.Version()}
+	a := &Applied{Changed: d.store.Changed(), Last: d.snapshotIndex(), Time: d.store.Time(), Version: d.store.Version()}
 	if d.Found != nil {
 		a.Term = cmp.Or(d.Found.Snapshot.GetTerm(), d.Found.HardState.GetTerm())
 	}

@@ -239,7 +239,7 @@ func (s *storeActor) publishState() {
 
 // publishApplied publishes how far the state has come.
 func (s *storeActor) publishApplied(last, term uint64) {
-	s.progress.now.Store(&Applied{Changed: s.store.Changed(), Last: last, Term: term, Version: s.store.Version()})
+	s.progress.now.Store(&Applied{Changed: s.store.Changed(), Last: last, Term: term, Time: s.store.Time(), Version: s.store.Version()})
 }
 
 func (s *storeActor) read(ctx actor.Context, m *Read, now logtime.Time) {

@@ -36,6 +36,8 @@ type direct struct {
 	x      Exchange
 	then   any // with what the handler goes on, see [Exchange.ask]
 	status int // of the answer
+	// parksLater: the connection is parked for a watch by somebody else.
+	parksLater bool
 
 	arrived arrived
 	reader  bufio.Reader // of that
@@ -151,19 +153,20 @@ func (d *direct) parse() (ok bool) {
 	}
 	uri := h.RequestURI()
 	if d.reader.Buffered() < length || length > s.cfg.MaxBody || hasExpectation(h) || s.stopping.Load() || !s.isAttached() ||
-		uri[0] != '/' || hasControls(uri) || !c.checkHost(h.Host()) || ambiguous(h) != "" || s.pages.refuse(&d.ctx) != nil {
+		uri[0] != '/' || hasControls(uri) || !c.checkHost(h.Host()) || ambiguous(h) != "" || s.refusePage(&d.ctx) != nil {
 		return false
 	}
 	rawPath, query, _ := bytes.Cut(uri, []byte{'?'})
-	path, slash, err := cleanPath(rawPath)
-	if err != nil {
+	clean, err := cleanPath(rawPath)
+	if err != nil || clean.odd != nil {
 		return false
 	}
-	d.x.ctx, d.x.server, d.x.direct, d.x.Path, d.x.Slash, d.x.query = &d.ctx, s, d, path, slash, untilRelease(query)
-	route := s.findRoute(&d.x)
+	d.x.ctx, d.x.server, d.x.direct, d.x.Path, d.x.Slash, d.x.query = &d.ctx, s, d, clean.path, clean.slash, untilRelease(query)
+	route, key := s.findRoute(clean.path)
 	if route == nil || !route.Direct {
 		return false
 	}
+	d.x.Key = key
 	d.x.operation = route.operations[string(h.Method())]
 	if d.x.operation == nil {
 		return false
@@ -222,10 +225,13 @@ func (d *direct) proceed(rendered bool) {
 	}
 	c.mu.Lock()
 	switch {
-	case c.watch != nil:
+	case c.watch != nil, d.parksLater:
+		later := d.parksLater
 		d.release()
 		c.mu.Unlock()
-		c.parkForWatch()
+		if !later {
+			c.parkForWatch()
+		}
 	case c.reply != nil || c.lost:
 		c.mu.Unlock()
 		d.resume()
@@ -359,7 +365,7 @@ func (d *direct) answered(keepAlive bool) {
 // release gives back what a request needs.
 func (d *direct) release() {
 	s := d.conn.server
-	d.conn, d.then, d.x = nil, nil, Exchange{}
+	d.conn, d.then, d.x, d.parksLater = nil, nil, Exchange{}, false
 	d.ctx.Request.Reset()
 	d.ctx.Response.Reset()
 	if d.out.Cap() > maxRoom {

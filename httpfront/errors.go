@@ -58,6 +58,40 @@ func (e *Error) Write(resp *fasthttp.Response) {
 	WriteJSON(resp, e)
 }
 
+// NotAllowed returns a [Route.Other] that answers as the servers of v2 did: in plain text, with the
+// methods in the order in which they had them.
+func NotAllowed(allow string) func(method string) Answer {
+	return func(method string) Answer {
+		if method == http.MethodOptions {
+			return empty{}
+		}
+		return plainError{http.StatusMethodNotAllowed, "Method Not Allowed\n", allow}
+	}
+}
+
+// PlainNotFound answers as the servers of v2 did if there is nothing at the path of a request.
+func PlainNotFound(string) Answer { return plainError{http.StatusNotFound, "404 page not found\n", ""} }
+
+// plainError is an error in plain text.
+type plainError struct {
+	status int
+	text   string
+	allow  string // of a 405
+}
+
+func (e plainError) Write(resp *fasthttp.Response) {
+	resp.SetStatusCode(e.status)
+	if e.allow != "" {
+		resp.Header.Set(fasthttp.HeaderAllow, e.allow)
+	}
+	Text(e.text).Write(resp)
+}
+
+// empty is an answer without a body.
+type empty struct{}
+
+func (empty) Write(resp *fasthttp.Response) { resp.Header.SetNoDefaultContentType(true) }
+
 // RetryLater is an error that goes away by itself: clients are told to retry after a second.
 type RetryLater struct{ *Error }
 

@@ -59,12 +59,20 @@ func (x *Exchange) Plain() bool { return x.query == "" && x.Body == "" }
 // Form returns the parameters of the request, which are valid as long as the exchange. The
 // error is in the shape of the API.
 func (x *Exchange) Form() (Form, *Error) {
-	f, err := readForm(x.fields[:0], &x.ctx.Request.Header, x.Body, x.query)
+	f, err := x.ReadForm()
 	if err != nil {
 		return nil, NewError(apierror.InvalidForm, err.Error())
 	}
 	return f, nil
 }
+
+// ReadForm is Form for an API with errors of its own. One about an escape wraps a [url.EscapeError].
+func (x *Exchange) ReadForm() (Form, error) {
+	return readForm(x.fields[:0], &x.ctx.Request.Header, x.Body, x.query)
+}
+
+// Query returns the query as it was sent. It is valid as long as the exchange.
+func (x *Exchange) Query() string { return x.query }
 
 // Scheme returns the scheme of the URLs of the listener that the request has reached.
 func (x *Exchange) Scheme() string { return x.ctx.Conn().(*conn).scheme() }

@@ -5,6 +5,8 @@ import (
 	"os"
 	"time"
 
+	"github.com/valyala/fasthttp"
+
 	"etcd/actors"
 	"etcd/store/tree"
 	"etcd/watch"
@@ -26,6 +28,10 @@ const (
 // What a function appends is complete: a client that reads it need not wait for more.
 type StreamFormat interface {
 	ContentType() string
+	// Beats says that there are heartbeats.
+	Beats() bool
+	// Cut says that a stream which ends with an error is cut off, so that nobody takes it for whole.
+	Cut() bool
 	// AppendStart appends the first thing in a stream: it has everything after the index.
 	AppendStart(to []byte, index uint64) []byte
 	AppendEvent(to []byte, m *actors.Machine, e *tree.Event) []byte
@@ -36,7 +42,12 @@ type StreamFormat interface {
 	AppendError(to []byte, err error, index uint64) []byte
 	// Refuse returns the answer to a request whose stream cannot begin; nil: it begins nevertheless,
 	// and ends with the error.
-	Refuse(err error, index uint64) Answer
+	Refuse(m *actors.Machine, err error, index uint64) Answer
+}
+
+// StreamHead sets headers of the answer that a stream is.
+type StreamHead interface {
+	SetHeaders(h *fasthttp.ResponseHeader)
 }
 
 // Lost reports whether a stream that ends with err may lack events. Otherwise another machine has
@@ -51,8 +62,11 @@ type following struct {
 	format  StreamFormat
 	chunked bool
 
+	head StreamHead // nil: the usual one
+
 	begun  bool   // its header was rendered
 	over   bool   // its last piece was
+	cut    bool   // it ends before its end
 	index  uint64 // up to which it has, or has told, everything
 	news   bool   // something was rendered of the batch that is being written
 	batch  []watch.Delivery
@@ -87,15 +101,49 @@ func (c *conn) endStream() {
 }
 
 // Follow registers a watcher and others that begin at the same moment, takes the connection out of
-// fasthttp and writes their events to it, each once, until the client leaves. The handler returns
-// what Follow returns.
-func (x *Exchange) Follow(w watch.Watcher, others []watch.Watcher, format StreamFormat) Answer {
+// fasthttp and writes their events to it, each once, until the client leaves or all of them have their
+// last event. head sets the headers of the answer, in which nothing else is said of an index; nil: it
+// has the index after which the events begin. The handler returns what Follow returns.
+func (x *Exchange) Follow(w watch.Watcher, others []watch.Watcher, format StreamFormat, head StreamHead) Answer {
 	f := &following{
-		conn: x.session.conn, id: x.session.expect(), format: format,
+		conn: x.session.conn, id: x.session.expect(), format: format, head: head,
 		chunked: x.Header().IsHTTP11(),
 	}
 	x.server.streams.Add(1)
-	return x.park(&f.parkedWatch, f, &actors.Watch{Subscriber: f.id, Watcher: w, Others: others, Beat: true})
+	// A stream of events to come cannot be refused, so that its header can be sent as soon as the hub
+	// knows of it. The connection is handling the request until then, so no event overtakes it.
+	early := x.direct != nil && head != nil && w.Since == 0 && !format.Beats()
+	message := &actors.Watch{Subscriber: f.id, Watcher: w, Others: others, Beat: !early}
+	if answer := x.park(&f.parkedWatch, f, message); !early {
+		return answer
+	}
+	x.direct.parksLater = !f.sendHeader()
+	return nil
+}
+
+// sendHeader sends the header of a stream before anything else has come, and reports whether the
+// client has taken it. Otherwise its connection is parked as soon as that has happened.
+func (f *following) sendHeader() (sent bool) {
+	c := f.conn
+	p := c.server.pieces.Get().(*piece)
+	p.room = f.appendHeader(p.room[:0])
+	f.begin()
+	all, err := c.TryWrite(p.room)
+	if all || err != nil { // which comes again with the next write
+		c.server.putPiece(p)
+		return true
+	}
+	go func() {
+		err := c.flush(writeTimeout)
+		c.server.putPiece(p)
+		if err != nil {
+			c.session.abandon()
+			c.answered(false)
+			return
+		}
+		c.parkForWatch()
+	}()
+	return false
 }
 
 // tell writes what has come for a stream: the first piece as far as that does not block. It leaves
@@ -201,7 +249,9 @@ func (c *conn) told(err error) {
 		return
 	}
 	c.phase = watching
-	c.server.quiet.add(f)
+	if f.format.Beats() {
+		c.server.quiet.add(f)
+	}
 	if !c.armed {
 		c.readable = false
 		c.readWhileWatching()

@@ -104,13 +104,22 @@ func appendPairs(f Form, encoded string) (Form, error) {
 	return f, nil
 }
 
-// escapeError is the error of [url.QueryUnescape] in words for clients.
+// badEscape is the error of [url.QueryUnescape] in words for clients.
+type badEscape struct{ url.EscapeError }
+
+func (e badEscape) Error() string {
+	return fmt.Sprintf("the invalid escape %q; a %% is sent as %%25 (curl: --data-urlencode, with -G for the query)", string(e.EscapeError))
+}
+
+// Unwrap returns the error of the library.
+func (e badEscape) Unwrap() error { return e.EscapeError }
+
 func escapeError(err error) error {
-	escape := "%"
-	if bad, ok := errors.AsType[url.EscapeError](err); ok {
-		escape = string(bad)
+	bad, ok := errors.AsType[url.EscapeError](err)
+	if !ok {
+		bad = "%"
 	}
-	return fmt.Errorf("the invalid escape %q; a %% is sent as %%25 (curl: --data-urlencode, with -G for the query)", escape)
+	return badEscape{bad}
 }
 
 var errTooManyFields = fmt.Errorf("more than %d fields", maxFields)

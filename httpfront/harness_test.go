@@ -19,7 +19,7 @@ func TestMain(m *testing.M) { fronttest.Main(m) }
 // The engine is tested with all APIs that are built on it, and with handlers that panic.
 
 func clientRoutes(clock *fronttest.Clock) []httpfront.Route {
-	return slices.Concat(v1.Routes(v1.Config{}), ops.Routes(ops.Config{Version: "v9", Clock: clock.Read}), peerfront.Misdirected(), []httpfront.Route{
+	return slices.Concat(v1.Routes(v1.Config{}), ops.Routes(ops.Config{Release: ops.Release{Version: "v9", API: "2.3.8"}, Clock: clock.Read}), peerfront.Misdirected(), []httpfront.Route{
 		{Path: "/panics", Methods: httpfront.Get(func(*httpfront.Exchange) httpfront.Answer { panic("it is broken") })},
 		{Path: "/panics/directly", Direct: true, Methods: httpfront.Get(func(*httpfront.Exchange) httpfront.Answer { panic("it is broken") })},
 		{Path: "/panics/later", Direct: true, Methods: httpfront.Get(func(x *httpfront.Exchange) httpfront.Answer {
@@ -29,7 +29,7 @@ func clientRoutes(clock *fronttest.Clock) []httpfront.Route {
 }
 
 func peerRoutes() []httpfront.Route {
-	return slices.Concat(peerfront.Routes(peerfront.Config{}, ops.Cluster()), ops.Version("v9"))
+	return slices.Concat(peerfront.Routes(peerfront.Config{}, ops.Cluster()), ops.Version(ops.Release{Version: "v9", API: "2.3.8"}))
 }
 
 func config(edit []func(*httpfront.Config)) httpfront.Config {

@@ -35,6 +35,9 @@ var (
 	headerSecFetchDest = []byte("Sec-Fetch-Dest")
 )
 
+// exposedHeaders are those that a page may read of an answer to it.
+var exposedHeaders = strings.Join([]string{HeaderIndex, HeaderRaftIndex, HeaderRaftTerm, HeaderClusterID}, ", ")
+
 // header is a header of an answer.
 type header struct{ name, value string }
 
@@ -75,8 +78,8 @@ func newPagePolicy(cfg *Config) *pagePolicy {
 		headers := &[]header{
 			{fasthttp.HeaderAccessControlAllowOrigin, origin},
 			{fasthttp.HeaderAccessControlAllowMethods, "POST, GET, OPTIONS, PUT, DELETE"},
-			{fasthttp.HeaderAccessControlAllowHeaders, "accept, content-type, last-event-id"},
-			{fasthttp.HeaderAccessControlExposeHeaders, HeaderIndex},
+			{fasthttp.HeaderAccessControlAllowHeaders, "accept, content-type, authorization, last-event-id"},
+			{fasthttp.HeaderAccessControlExposeHeaders, exposedHeaders},
 			varyOrigin,
 		}
 		if origin == "*" {
@@ -86,6 +89,28 @@ func newPagePolicy(cfg *Config) *pagePolicy {
 		}
 	}
 	return p
+}
+
+// refusePage returns the error for a request that is not served because of the page that has sent
+// it; nil if it may be served.
+func (s *Server) refusePage(ctx *fasthttp.RequestCtx) *Error {
+	refusal := s.pages.refuse(ctx)
+	if refusal == nil || refusal != s.pages.foreignPage || s.cfg.Peer {
+		return refusal
+	}
+	h := &ctx.Request.Header
+	if !h.IsGet() && !h.IsHead() || len(h.PeekCanonical(headerOrigin)) == 0 {
+		return refusal
+	}
+	rawPath, _ := target(ctx, h.RequestURI())
+	clean, err := cleanPath(rawPath)
+	if err != nil {
+		return refusal
+	}
+	if route, _ := s.findRoute(clean.path); route == nil || !route.ForeignReads {
+		return refusal
+	}
+	return nil
 }
 
 // refuse returns the error for a request that is not served because of the page that has sent

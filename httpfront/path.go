@@ -14,21 +14,29 @@ var (
 	errLong   = errors.New("the path is too long")
 )
 
+// cleanedPath is the path of a request.
+type cleanedPath struct {
+	path  string // clean, and valid UTF-8
+	slash bool   // it ended in a slash, which is cut off
+	odd   error  // why most routes do not take it; nil: they do
+}
+
 // cleanPath decodes the path of a request line and cleans it: empty, "." and ".."
 // components are resolved, escaped or not, and "%2F" separates like "/". A "+" stays a
-// "+". slash reports whether the path ended in a slash, which is cut off.
-func cleanPath(raw []byte) (clean string, slash bool, err error) {
+// "+".
+func cleanPath(raw []byte) (clean cleanedPath, err error) {
 	p, err := unescape(raw)
 	if err != nil {
-		return "", false, err
+		return cleanedPath{}, err
 	}
 	if p == "" || p[0] != '/' {
 		p = "/" + p
 	}
-	if clean, err = cleaned(p); err != nil {
-		return "", false, err
+	odd := checkKey(p)
+	if errors.Is(odd, errUTF8) {
+		p = string([]rune(p)) // with U+FFFD for each byte that is not
 	}
-	return clean, strings.HasSuffix(p, "/"), nil
+	return cleanedPath{path.Clean(p), strings.HasSuffix(p, "/"), odd}, nil
 }
 
 // CleanKey cleans a key that a client has sent in a parameter, as if it were in the path. It is valid
@@ -37,17 +45,21 @@ func CleanKey(key string) (string, error) {
 	if len(key) > maxURI {
 		return "", errLong
 	}
-	return cleaned("/" + key)
+	if err := checkKey(key); err != nil {
+		return "", err
+	}
+	return path.Clean("/" + key), nil
 }
 
-func cleaned(p string) (string, error) {
+// checkKey returns why most routes do not take a path.
+func checkKey(p string) error {
 	switch {
 	case !utf8.ValidString(p):
-		return "", errUTF8
+		return errUTF8
 	case strings.IndexByte(p, 0) >= 0:
-		return "", errNUL
+		return errNUL
 	}
-	return path.Clean(p), nil
+	return nil
 }
 
 // unescape decodes percent escapes.

@@ -1,6 +1,8 @@
 package httpfront
 
 import (
+	"cmp"
+	"errors"
 	"path"
 	"strings"
 	"testing"
@@ -41,16 +43,16 @@ func TestCleanPath(t *testing.T) {
 		{"/%G0", "", false, errEscape},
 		{"/%0G", "", false, errEscape},
 		{"/%+1", "", false, errEscape},
-		{"/%FF", "", false, errUTF8},
-		{"/\xff", "", false, errUTF8},
-		{"/%ED%A0%80", "", false, errUTF8}, // a surrogate
-		{"/a%00", "", false, errNUL},
-		{"/a\x00", "", false, errNUL},
+		{"/%FF", "/\ufffd", false, errUTF8},
+		{"/a\xff\xfe/", "/a\ufffd\ufffd", true, errUTF8},
+		{"/%ED%A0%80", "/\ufffd\ufffd\ufffd", false, errUTF8}, // a surrogate
+		{"/a%00", "/a\x00", false, errNUL},
+		{"/a\x00", "/a\x00", false, errNUL},
 	}
 	for _, test := range tests {
-		clean, slash, err := cleanPath([]byte(test.raw))
-		if clean != test.clean || slash != test.slash || err != test.err {
-			t.Errorf("cleanPath(%q) = %q, %v, %v; want %q, %v, %v", test.raw, clean, slash, err, test.clean, test.slash, test.err)
+		clean, err := cleanPath([]byte(test.raw))
+		if clean.path != test.clean || clean.slash != test.slash || cmp.Or(err, clean.odd) != test.err {
+			t.Errorf("cleanPath(%q) = %+v, %v; want %q, %v, %v", test.raw, clean, err, test.clean, test.slash, test.err)
 		}
 	}
 }
@@ -82,20 +84,21 @@ func FuzzCleanPath(f *testing.F) {
 		f.Add([]byte(seed))
 	}
 	f.Fuzz(func(t *testing.T, raw []byte) {
-		clean, slash, err := cleanPath(raw)
+		got, err := cleanPath(raw)
+		clean := got.path
 		if err != nil {
-			if clean != "" || slash {
-				t.Errorf("cleanPath(%q) = %q, %v with an error", raw, clean, slash)
+			if got != (cleanedPath{}) {
+				t.Errorf("cleanPath(%q) = %+v with an error", raw, got)
 			}
 			return
 		}
 		switch {
-		case !strings.HasPrefix(clean, "/"), path.Clean(clean) != clean, strings.IndexByte(clean, 0) >= 0, !utf8.ValidString(clean):
-			t.Fatalf("cleanPath(%q) = %q, which is not clean", raw, clean)
+		case !strings.HasPrefix(clean, "/"), path.Clean(clean) != clean, strings.IndexByte(clean, 0) >= 0 && got.odd == nil, !utf8.ValidString(clean):
+			t.Fatalf("cleanPath(%q) = %+v, which is not clean", raw, got)
 		}
-		again, slash, err := cleanPath([]byte(strings.ReplaceAll(clean, "%", "%25")))
-		if again != clean || slash != (clean == "/") || err != nil {
-			t.Errorf("cleanPath of the clean %q = %q, %v, %v", clean, again, slash, err)
+		again, err := cleanPath([]byte(strings.ReplaceAll(clean, "%", "%25")))
+		if again.path != clean || again.slash != (clean == "/") || err != nil || again.odd != nil && !errors.Is(got.odd, errNUL) && !strings.Contains(clean, "\x00") {
+			t.Errorf("cleanPath of the clean %q = %+v, %v", clean, again, err)
 		}
 		// Encode panics if the path is not one that every machine accepts.
 		store.Encode(&storepb.Command{Kind: &storepb.Command_Delete{Delete: &storepb.Delete{Path: clean}}})

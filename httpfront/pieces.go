@@ -64,7 +64,7 @@ func (f *following) refusal() Answer {
 		return tooMuchAhead()
 	case len(f.batch) > 0 && f.batch[0].Err != nil:
 		err := f.batch[0].Err
-		return f.format.Refuse(err, f.resumeAfter(err))
+		return f.format.Refuse(f.conn.server.machine, err, f.resumeAfter(err))
 	}
 	return nil
 }
@@ -89,10 +89,7 @@ func (f *following) renderBatch(p *piece) {
 	to = append(to, make([]byte, sizeRoom)...)
 	first := !f.begun // its header comes first
 	if !f.begun {
-		f.begun = true
-		// Of a client that only does not read flushAsTaken decides, so that this comes later. Without it
-		// one that has vanished is noticed much later.
-		_ = f.conn.LimitSilence(2 * f.conn.server.deadAfter)
+		f.begin()
 		if len(f.batch) == 0 || f.batch[0].Err == nil {
 			to = f.format.AppendStart(to, f.index)
 			f.news = true
@@ -112,6 +109,9 @@ func (f *following) renderBatch(p *piece) {
 		case d.Err != nil:
 			to = f.format.AppendError(to, d.Err, f.resumeAfter(d.Err))
 			f.over, f.batch = true, nil
+			if f.format.Cut() {
+				f.cut, f.keepAlive = true, false
+			}
 		case d.Event.Index > f.index: // otherwise another watcher of the stream had it
 			to = f.conn.server.appendEvent(to, f.format, d.Event, now)
 			f.index, f.news = d.Event.Index, true
@@ -123,9 +123,18 @@ func (f *following) renderBatch(p *piece) {
 		if !f.news {
 			to = f.format.AppendHeartbeat(to, f.index)
 		}
+		f.over = !f.goesOn
 	}
 	to, begin := f.frame(to, before)
 	p.room, p.data = to, to[begin:]
+}
+
+// begin notes that the header was rendered.
+func (f *following) begin() {
+	f.begun, f.head = true, nil
+	// Of a client that only does not read flushAsTaken decides, so that this comes later. Without it
+	// one that has vanished is noticed much later.
+	_ = f.conn.LimitSilence(2 * f.conn.server.deadAfter)
 }
 
 // renderLarge renders the next event of the batch as a piece that is shared with other streams: the
@@ -133,7 +142,7 @@ func (f *following) renderBatch(p *piece) {
 func (f *following) renderLarge(p *piece, e *tree.Event, now time.Time) {
 	p.data = f.conn.server.largeChunk(f.format, e, now)
 	f.batch, f.index, f.news = f.batch[1:], e.Index, true
-	if p.more = len(f.batch) > 0; !p.more {
+	if p.more = len(f.batch) > 0 || !f.goesOn; !p.more {
 		f.batch, f.index = nil, max(f.index, f.upTo)
 	}
 }
@@ -155,8 +164,12 @@ func (f *following) appendHeader(to []byte) []byte {
 	setHeaders(resp, w.headers)
 	h := &resp.Header
 	h.SetContentType(f.format.ContentType())
-	h.Set(fasthttp.HeaderCacheControl, "no-store")
-	setIndex(h, f.index)
+	if f.head != nil {
+		f.head.SetHeaders(h)
+	} else {
+		h.Set(fasthttp.HeaderCacheControl, "no-store")
+		setIndex(h, f.index)
+	}
 	if f.chunked {
 		h.SetContentLength(-1)
 	} else {
@@ -176,7 +189,7 @@ func (f *following) frame(data []byte, before int) (_ []byte, begin int) {
 		head = chunkHead(size)
 		data = append(data, "\r\n"...)
 	}
-	if f.chunked && f.over {
+	if f.chunked && f.over && !f.cut {
 		data = append(data, "0\r\n\r\n"...)
 	}
 	begin = sizeRoom - len(head)

@@ -23,6 +23,14 @@ type Route struct {
 	Path    string
 	Tree    bool // everything below Path too
 	Methods map[string]Handler
+	// Other answers requests of any other method; nil: with the error of v1.
+	Other func(method string) Answer
+	// AnyKey takes keys that are not valid UTF-8, as if each byte that is not were U+FFFD, and those
+	// that contain NUL.
+	AnyKey bool
+	// ForeignReads answers what pages of other origins ask for that changes nothing. They are not told
+	// that they may read the answer.
+	ForeignReads bool
 	// Early routes are also served before there is a machine.
 	Early bool
 	// API is the name of the API, for metrics: "v1", "ops". See [Of].
@@ -117,29 +125,32 @@ func (s *Server) answer(x *Exchange) Answer {
 		return uriTooLong()
 	}
 	rawPath, query := target(ctx, uri)
-	clean, slash, err := cleanPath(rawPath)
+	clean, err := cleanPath(rawPath)
 	if err != nil {
 		return NewError(apierror.InvalidField, err.Error())
 	}
-	x.Deadline, x.Path, x.Slash, x.query, x.Body = time.Now().Add(s.cfg.RequestTimeout), clean, slash, query, body
-	route := s.findRoute(x)
-	if route == nil {
+	x.Deadline, x.Path, x.Slash, x.query, x.Body = time.Now().Add(s.cfg.RequestTimeout), clean.path, clean.slash, query, body
+	route, key := s.findRoute(x.Path)
+	x.Key = key
+	switch {
+	case clean.odd != nil && (route == nil || !route.AnyKey):
+		return NewError(apierror.InvalidField, clean.odd.Error())
+	case route == nil:
 		return NotFound(x)
 	}
 	return route.serve(x)
 }
 
-// findRoute returns the route of a request, and sets its key; nil: there is none.
-func (s *Server) findRoute(x *Exchange) *served {
+// findRoute returns the route of a clean path and the key in it; nil: there is none.
+func (s *Server) findRoute(path string) (route *served, key string) {
 	for i := range s.routes {
 		route := &s.routes[i]
-		key, ok := trimRoute(x.Path, route.Path)
+		key, ok := trimRoute(path, route.Path)
 		if ok && (route.Tree || key == "/") {
-			x.Key = key
-			return route
+			return route, key
 		}
 	}
-	return nil
+	return nil, ""
 }
 
 // NotFound is the answer if there is nothing at the path of a request.
@@ -167,6 +178,9 @@ func (route *served) serve(x *Exchange) Answer {
 			return NewError(apierror.LeaderElect, "this machine is still starting: it reads its data, or waits for the cluster that it is to join")
 		}
 		return operation.handler(x)
+	}
+	if route.Other != nil {
+		return route.Other(method)
 	}
 	allow := make([]string, 0, len(route.Methods))
 	for m := range route.Methods {

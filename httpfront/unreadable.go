@@ -57,7 +57,7 @@ func (s *Server) refuseByHeader(ctx *fasthttp.RequestCtx) *Error {
 	if refusal := s.refuseFraming(ctx); refusal != nil {
 		return refusal
 	}
-	refusal := s.pages.refuse(ctx)
+	refusal := s.refusePage(ctx)
 	if refusal != nil {
 		closeAfterAnswer(ctx)
 	}

@@ -24,9 +24,16 @@ type EventRenderer interface {
 	Render(m *actors.Machine, d watch.Delivery) Answer
 }
 
-// HeaderIndex is the header with an index from which a client that has nothing in its hands may go
-// on: a watch from the next one misses nothing.
-const HeaderIndex = "X-Etcd-Index"
+const (
+	// HeaderIndex is the header with an index from which a client that has nothing in its hands may go
+	// on: a watch from the next one misses nothing.
+	HeaderIndex = "X-Etcd-Index"
+	// HeaderRaftIndex and HeaderRaftTerm are those with the last entry that was applied, and its term.
+	HeaderRaftIndex = "X-Raft-Index"
+	HeaderRaftTerm  = "X-Raft-Term"
+	// HeaderClusterID is that with the ID of the cluster.
+	HeaderClusterID = "X-Etcd-Cluster-Id"
+)
 
 // parkedWatch is the watch of a parked connection.
 type parkedWatch struct {

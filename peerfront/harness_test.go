@@ -12,6 +12,7 @@ import (
 	"etcd/httpfront/fronttest"
 	"etcd/httpfront/ops"
 	"etcd/httpfront/v1"
+	"etcd/httpfront/v2"
 )
 
 func TestMain(m *testing.M) { fronttest.Main(m) }
@@ -26,7 +27,7 @@ type setup struct {
 func serve(t testing.TB) *fronttest.Server {
 	t.Helper()
 	return fronttest.Serve(t, fronttest.Loopback(t), fronttest.Config(), func(clock *fronttest.Clock) []httpfront.Route {
-		return slices.Concat(v1.Routes(v1.Config{}), ops.Routes(ops.Config{Version: "v9", Clock: clock.Read, NewID: func() uint64 { return 5 }}), Misdirected())
+		return slices.Concat(v1.Routes(v1.Config{}), v2.Routes(v2.Config{Clock: clock.Read, NewID: func() uint64 { return 5 }}), ops.Routes(ops.Config{Release: ops.Release{Version: "v9", API: "2.3.8"}, Clock: clock.Read}), Misdirected())
 	})
 }
 
@@ -48,7 +49,7 @@ func servePeersOn(t testing.TB, s *fronttest.Server, l net.Listener, log io.Writ
 	for _, e := range edit {
 		e(&all)
 	}
-	return peers{s.ServePeerPort(l, log, all.Config, append(all.front.routes(ops.Cluster()), ops.Version("v9")...)), all.front}
+	return peers{s.ServePeerPort(l, log, all.Config, append(all.front.routes(ops.Cluster()), ops.Version(ops.Release{Version: "v9", API: "2.3.8"})...)), all.front}
 }
 
 func overTLS(s *setup) { fronttest.WithTLS(&s.Config) }

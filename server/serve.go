@@ -14,6 +14,7 @@ import (
 	"etcd/httpfront"
 	"etcd/httpfront/ops"
 	"etcd/httpfront/v1"
+	"etcd/httpfront/v2"
 	"etcd/peerfront"
 	"etcd/raftnode"
 	"etcd/store"
@@ -44,11 +45,17 @@ func startFronts(c *Config, member store.Member, ports ports, tls security, foun
 		Log:            c.Log,
 	}
 	f := &fronts{registry: c.newRegistry(tls), failed: make(chan error, 3)}
+	monotone := func() logtime.Time { return logtime.Time(clock().Mono) }
+	release := ops.Release{Version: Version, API: APILevel}
 	operating := ops.Config{
-		Version: Version, Clock: func() logtime.Time { return logtime.Time(clock().Mono) }, LostLogLines: c.LostLogLines,
-		NewID: randomID, Metrics: f.registry, Log: c.Log, LogLevel: c.LogLevel, Pprof: c.Pprof,
+		Release: release, Clock: monotone, LostLogLines: c.LostLogLines,
+		Metrics: f.registry, Log: c.Log, LogLevel: c.LogLevel, Pprof: c.Pprof,
 	}
-	routes := slices.Concat(v1.Routes(v1.Config{LocalReads: c.LocalReads}), ops.Routes(operating), peerfront.Misdirected())
+	routes := slices.Concat(
+		v1.Routes(v1.Config{LocalReads: c.LocalReads}),
+		v2.Routes(v2.Config{LocalReads: c.LocalReads, NewID: randomID, Clock: monotone}),
+		ops.Routes(operating), peerfront.Misdirected(),
+	)
 	if c.Pprof && len(ports.metrics) == 0 {
 		routes = append(routes, ops.Profiles()...)
 		c.Log.Warn("every client can read profiles of this process, and slow it down with them, at /debug/pprof/ of the client port; with --listen-metrics-urls they are served there instead")
@@ -58,7 +65,7 @@ func startFronts(c *Config, member store.Member, ports ports, tls security, foun
 	peers.TLS = ports.peers.tls(tls.peers)
 	peers.URL, peers.Hosts, peers.CheckHost = member.PeerURL, c.allowedHosts(ports.peers), false
 	f.peers = httpfront.New(c.peerConfig(peers), slices.Concat(
-		peerfront.Routes(peerfront.Config{Certified: tls.certified(), Founding: founding}, ops.Cluster()), ops.Version(Version),
+		peerfront.Routes(peerfront.Config{Certified: tls.certified(), Founding: founding}, ops.Cluster()), ops.Version(release),
 	))
 	all := httpfront.Collector{f.clients, f.peers}
 	if len(ports.metrics) > 0 {

@@ -24,8 +24,8 @@ type Member struct {
 	ClientURL string
 }
 
-// membersDir holds a file for every member, for clients to see and watch.
-const membersDir = "/_etcd/machines/"
+// MembersDir holds a file for every member, for clients of v1 to see and watch.
+const MembersDir = "/_etcd/machines"
 
 // MemberChange is what a command does to a member.
 type MemberChange struct {
@@ -65,7 +65,7 @@ func memberOf(m *storepb.Member) Member {
 	return Member{ID: m.GetId(), Name: m.GetName(), PeerURL: m.GetPeerUrl(), ClientURL: m.GetClientUrl()}
 }
 
-func (m Member) path() string { return membersDir + m.Name }
+func (m Member) path() string { return MembersDir + "/" + m.Name }
 
 func (m Member) value() string { return "raft=" + m.PeerURL + "&etcd=" + m.ClientURL }
 

@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"etcd/store/storepb"
+	"etcd/store/tree"
 )
 
 // Bounds of a command that is proposed: no request of a client exceeds them. Apply does not
@@ -34,10 +35,9 @@ const (
 var errReserved = errors.New("the path is reserved for etcd itself")
 
 // Reserved reports whether a clean path belongs to etcd itself, so that no command of a client
-// may write there.
+// may write there: that of the files of the members, below it, and the directory that it is in.
 func Reserved(path string) bool {
-	first, _, _ := strings.Cut(path[1:], "/")
-	return first == "_etcd" || first == "ephemeralNodes"
+	return path == tree.Parent(MembersDir) || path == MembersDir || strings.HasPrefix(path, MembersDir+"/")
 }
 
 // CheckProposal returns why a command that another machine has forwarded must not be proposed:

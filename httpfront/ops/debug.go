@@ -16,7 +16,7 @@ import (
 // Admin returns the routes of the metrics listener.
 func Admin(cfg Config) []httpfront.Route {
 	o := newOps(cfg)
-	routes := append(Version(cfg.Version), o.probes()...)
+	routes := append(Version(cfg.Release), o.probes()...)
 	routes = append(routes, httpfront.Route{Path: "/debug/log-level", Early: true, Methods: map[string]httpfront.Handler{
 		http.MethodGet: o.logLevel, http.MethodHead: o.logLevel, http.MethodPut: o.setLogLevel,
 	}})

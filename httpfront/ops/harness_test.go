@@ -22,6 +22,6 @@ func serve(t testing.TB) *fronttest.Server {
 
 func testConfig(clock *fronttest.Clock) Config {
 	return Config{
-		Version: "v9", Clock: clock.Read, NewID: func() uint64 { return 5 }, Metrics: prometheus.NewRegistry(), Log: slog.New(slog.DiscardHandler), LogLevel: &slog.LevelVar{},
+		Release: Release{Version: "v9", API: "2.3.8"}, Clock: clock.Read, Metrics: prometheus.NewRegistry(), Log: slog.New(slog.DiscardHandler), LogLevel: &slog.LevelVar{},
 	}
 }

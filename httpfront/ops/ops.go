@@ -2,7 +2,6 @@ package ops
 
 import (
 	"log/slog"
-	"net/http"
 
 	"github.com/prometheus/client_golang/prometheus"
 
@@ -13,13 +12,10 @@ import (
 
 // Config is what the answers need and the actors of the machine do not know.
 type Config struct {
-	// Version is what /version answers after "etcd ".
-	Version string
+	Release Release
 	// Clock returns the time since 1970, and measures durations: it does not jump while the
 	// process runs.
 	Clock func() logtime.Time
-	// NewID returns a random ID for a member that is added.
-	NewID func() uint64
 	// LostLogLines returns how many log lines could not be written; nil if none can be lost.
 	LostLogLines func() uint64
 	// Metrics are what /metrics serves.
@@ -44,13 +40,10 @@ func newOps(cfg Config) *ops {
 // Routes returns the routes of the client port.
 func Routes(cfg Config) []httpfront.Route {
 	o := newOps(cfg)
-	routes := append(append(Cluster(), Version(cfg.Version)...), o.probes()...)
+	routes := append(append(Cluster(), Version(cfg.Release)...), o.probes()...)
 	return httpfront.Of("ops", append(routes, []httpfront.Route{
 		{Path: "/v1/leader", Methods: httpfront.Get(leaderURL)},
 		{Path: "/v1/machines", Methods: httpfront.Get(withStatus(machineURLs))},
-		{Path: "/v2/members", Tree: true, Methods: map[string]httpfront.Handler{
-			http.MethodGet: listMembers, http.MethodHead: listMembers, http.MethodPost: o.addMember, http.MethodDelete: removeMember,
-		}},
 		{Path: "/stats", Methods: httpfront.Get(withStatus(stats))},
 		{Path: "/v1/stats/store", Methods: httpfront.Get(withStatus(storeStats))},
 		{Path: "/v1/stats/self", Methods: httpfront.Get(withStatus(o.selfStats))},
@@ -74,15 +67,6 @@ func Cluster() []httpfront.Route {
 		{Path: "/leader", Methods: httpfront.Get(leader)},
 		{Path: "/machines", Methods: httpfront.Get(withStatus(machines))},
 	}
-}
-
-// Version returns the routes for the version, which are served from the start of the process.
-func Version(version string) []httpfront.Route {
-	say := httpfront.Get(func(*httpfront.Exchange) httpfront.Answer { return httpfront.Text("etcd " + version) })
-	return httpfront.Of("ops", []httpfront.Route{
-		{Path: "/version", Methods: say, Early: true},
-		{Path: "/", Methods: say, Early: true},
-	})
 }
 
 // withStatus returns a handler whose answer is made from the status of the machine.

@@ -27,8 +27,8 @@ func stats(_ *httpfront.Exchange, status *actors.StatusReply) httpfront.Answer {
 	}}
 }
 
-// storeCounts are the counts of the store, with their names in the API.
-type storeCounts struct {
+// StoreCounts are the counts of the store, with their names in the API.
+type StoreCounts struct {
 	GetsSuccess             uint64 `json:"getsSuccess"`
 	GetsFail                uint64 `json:"getsFail"`
 	SetsSuccess             uint64 `json:"setsSuccess"`
@@ -48,10 +48,10 @@ type storeCounts struct {
 
 func storeStats(x *httpfront.Exchange, status *actors.StatusReply) httpfront.Answer {
 	return httpfront.Document{Value: struct {
-		storeCounts
+		StoreCounts
 		Watchers int64 `json:"watchers"`
 		Views    int   `json:"views"` // held for listings of large directories
-	}{storeCounts(status.Counts), x.Machine().Watchers(), x.Views()}}
+	}{StoreCounts(status.Counts), x.Machine().Watchers(), x.Views()}}
 }
 
 type leaderInfo struct {
@@ -95,22 +95,22 @@ func leaderStats(_ *httpfront.Exchange, status *actors.StatusReply) httpfront.An
 	if !ok {
 		return httpfront.NewError(apierror.LeaderElect, "")
 	}
-	followers := make(map[string]followerAnswer, len(status.Followers))
+	followers := make(map[string]FollowerAnswer, len(status.Followers))
 	for _, f := range status.Followers {
 		name := actors.MemberID(f.Member)
 		if m, ok := status.Member(f.Member); ok {
 			name = m.Name
 		}
-		followers[name] = newFollowerAnswer(f)
+		followers[name] = NewFollowerAnswer(f)
 	}
 	return httpfront.Document{Value: struct {
 		Leader    string                    `json:"leader"`
-		Followers map[string]followerAnswer `json:"followers"`
+		Followers map[string]FollowerAnswer `json:"followers"`
 	}{m.Name, followers}}
 }
 
-// followerAnswer has the fields of etcd 0.x and 2.x. Latencies are in milliseconds.
-type followerAnswer struct {
+// FollowerAnswer has the fields of etcd 0.x and 2.x. Latencies are in milliseconds.
+type FollowerAnswer struct {
 	Latency struct {
 		Current           float64 `json:"current"`
 		Average           float64 `json:"average"`
@@ -124,7 +124,8 @@ type followerAnswer struct {
 	} `json:"counts"`
 }
 
-func newFollowerAnswer(f raftnode.FollowerStats) (a followerAnswer) {
+// NewFollowerAnswer returns the statistics of a follower.
+func NewFollowerAnswer(f raftnode.FollowerStats) (a FollowerAnswer) {
 	ms := func(d time.Duration) float64 { return float64(d) / float64(time.Millisecond) }
 	a.Latency.Current, a.Latency.Average, a.Latency.StandardDeviation = ms(f.Current), ms(f.Average), ms(f.StandardDeviation)
 	a.Latency.Minimum, a.Latency.Maximum = ms(f.Minimum), ms(f.Maximum)

@@ -1,7 +1,6 @@
 package v1
 
 import (
-	"encoding/json"
 	"strconv"
 	"time"
 
@@ -58,15 +57,15 @@ func renderListing(view *store.View, dir string, now logtime.Time) func(piece []
 // append appends the answer in JSON, as encoding/json does, in a tenth of its time.
 func (a *keyAnswer) append(to []byte) []byte {
 	to = append(append(to, `{"action":"`...), a.Action...)
-	to = appendString(append(to, `","key":`...), a.Key)
+	to = httpfront.AppendString(append(to, `","key":`...), a.Key)
 	if a.Dir {
 		to = append(to, `,"dir":true`...)
 	}
 	if a.PrevValue != "" {
-		to = appendString(append(to, `,"prevValue":`...), a.PrevValue)
+		to = httpfront.AppendString(append(to, `,"prevValue":`...), a.PrevValue)
 	}
 	if a.Value != "" {
-		to = appendString(append(to, `,"value":`...), a.Value)
+		to = httpfront.AppendString(append(to, `,"value":`...), a.Value)
 	}
 	if a.NewKey {
 		to = append(to, `,"newKey":true`...)
@@ -108,29 +107,6 @@ func (l listAnswer) Write(resp *fasthttp.Response) {
 	}
 	resp.Header.SetContentType(httpfront.TypeJSON)
 	resp.SetBodyRaw(append(text, ']'))
-}
-
-// appendString appends a string in JSON.
-func appendString(to []byte, text string) []byte {
-	if needsNoEscape(text) {
-		return append(append(append(to, '"'), text...), '"')
-	}
-	escaped, err := json.Marshal(text)
-	if err != nil {
-		panic(err) // every string can be marshalled
-	}
-	return append(to, escaped...)
-}
-
-// needsNoEscape reports whether text needs no escapes in a JSON string.
-func needsNoEscape(text string) bool {
-	for i := range len(text) {
-		switch c := text[i]; {
-		case c < ' ', c > '~', c == '"', c == '\\', c == '<', c == '>', c == '&':
-			return false
-		}
-	}
-	return true
 }
 
 // eventAnswer returns an event as a write and a watch answer it.

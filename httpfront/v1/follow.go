@@ -12,17 +12,14 @@ import (
 	"etcd/store/tree"
 )
 
-const (
-	typeLines  = "application/x-ndjson"
-	typeEvents = "text/event-stream"
-)
+const typeLines = "application/x-ndjson"
 
 // streamFormat returns the format in which the client wants a stream; nil: it wants one event.
 func streamFormat(f httpfront.Form, h *fasthttp.RequestHeader) (httpfront.StreamFormat, *httpfront.Error) {
 	var format httpfront.StreamFormat
-	asked := acceptsEvents(h)
+	asked := httpfront.AcceptsEvents(h)
 	if asked {
-		format = serverSent{}
+		format = httpfront.ServerSent{JSON: eventJSON{}}
 	}
 	value, given := f.Get("stream")
 	if given {
@@ -53,9 +50,12 @@ func (lines) ContentType() string { return typeLines }
 
 func (s lines) AppendStart(to []byte, index uint64) []byte { return s.AppendHeartbeat(to, index) }
 
+func (lines) Beats() bool { return true }
+
+func (lines) Cut() bool { return false }
+
 func (lines) AppendEvent(to []byte, m *actors.Machine, e *tree.Event) []byte {
-	answer := eventAnswer(e, m.LogTime())
-	return append(answer.append(to), '\n')
+	return append(eventJSON{}.AppendEvent(to, m, e), '\n')
 }
 
 func (lines) AppendHeartbeat(to []byte, index uint64) []byte {
@@ -63,11 +63,11 @@ func (lines) AppendHeartbeat(to []byte, index uint64) []byte {
 }
 
 func (lines) AppendError(to []byte, err error, index uint64) []byte {
-	return append(appendStreamError(to, err, index), '\n')
+	return append(eventJSON{}.AppendError(to, err, index), '\n')
 }
 
 // Refuse implements [httpfront.StreamFormat].
-func (lines) Refuse(err error, index uint64) httpfront.Answer {
+func (lines) Refuse(_ *actors.Machine, err error, index uint64) httpfront.Answer {
 	return streamRefusal{watchError(err).Status, newStreamError(err, index)}
 }
 
@@ -80,49 +80,6 @@ type streamRefusal struct {
 func (a streamRefusal) Write(resp *fasthttp.Response) {
 	resp.SetStatusCode(a.status)
 	httpfront.WriteJSON(resp, a.error)
-}
-
-// serverSent is a stream of server-sent events, as the HTML standard has them. The ID of each is its
-// index. A heartbeat is a comment, and an ID without data: a browser remembers it and shows it to
-// nobody.
-type serverSent struct{}
-
-func (serverSent) ContentType() string { return typeEvents }
-
-// AppendStart says as well after how many milliseconds a client should come back.
-func (s serverSent) AppendStart(to []byte, index uint64) []byte {
-	return s.AppendHeartbeat(append(to, "retry: 1000\n"...), index)
-}
-
-func (serverSent) AppendEvent(to []byte, m *actors.Machine, e *tree.Event) []byte {
-	answer := eventAnswer(e, m.LogTime())
-	return append(answer.append(append(appendID(to, e.Index), "data: "...)), "\n\n"...)
-}
-
-func (serverSent) AppendHeartbeat(to []byte, index uint64) []byte {
-	return append(appendID(append(to, ": heartbeat\n"...), index), '\n')
-}
-
-// AppendError names the event "gone" if the client may have missed something, and "closing" if it
-// can just go on at another machine.
-func (serverSent) AppendError(to []byte, err error, index uint64) []byte {
-	name := "closing"
-	if httpfront.Lost(err) {
-		name = "gone"
-	}
-	if index > 0 {
-		to = appendID(to, index)
-	}
-	to = append(append(append(to, "retry: 1000\nevent: "...), name...), "\ndata: "...)
-	return append(appendStreamError(to, err, index), "\n\n"...)
-}
-
-// Refuse implements [httpfront.StreamFormat]: a browser that gets anything but a stream never comes
-// back. With one that ends it does, after the index where it can go on.
-func (serverSent) Refuse(error, uint64) httpfront.Answer { return nil }
-
-func appendID(to []byte, index uint64) []byte {
-	return append(strconv.AppendUint(append(to, "id: "...), index, 10), '\n')
 }
 
 // streamError is the error with which a stream ends.
@@ -139,7 +96,15 @@ func newStreamError(err error, index uint64) streamError {
 	return e
 }
 
-func appendStreamError(to []byte, err error, index uint64) []byte {
+// eventJSON implements [httpfront.EventJSON].
+type eventJSON struct{}
+
+func (eventJSON) AppendEvent(to []byte, m *actors.Machine, e *tree.Event) []byte {
+	answer := eventAnswer(e, m.LogTime())
+	return answer.append(to)
+}
+
+func (eventJSON) AppendError(to []byte, err error, index uint64) []byte {
 	text, marshalErr := json.Marshal(newStreamError(err, index))
 	if marshalErr != nil {
 		panic(marshalErr) // of our own types, which always marshal

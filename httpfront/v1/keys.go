@@ -28,6 +28,12 @@ func keyAsSent(x *httpfront.Exchange) string {
 	return key
 }
 
+// isKeyword reports whether a key is one that the servers of 2013 kept for themselves.
+func isKeyword(key string) bool {
+	first, _, _ := strings.Cut(key[1:], "/")
+	return first == "_etcd" || first == "ephemeralNodes"
+}
+
 func (a *api) getKey(x *httpfront.Exchange) httpfront.Answer {
 	local, bad := a.local(x)
 	if bad != nil {
@@ -44,8 +50,8 @@ func keyRead(x *httpfront.Exchange, reply *actors.ReadReply) httpfront.Answer {
 	case reply.Failure != nil:
 		return httpfront.NewError(apierror.KeyNotFound, x.Key)
 	case !reply.Node.Dir:
-		if mediaType := rawMediaType(x.Header()); mediaType != "" {
-			return rawValue{mediaType, reply.Node.Value}
+		if mediaType := httpfront.RawMediaType(x.Header()); mediaType != "" {
+			return httpfront.RawValue{MediaType: mediaType, Value: reply.Node.Value}
 		}
 		answer := nodeAnswer(reply.Node, reply.Index, x.Machine().LogTime())
 		return &answer
@@ -96,7 +102,7 @@ func (a *api) wantsLocal(f httpfront.Form) (local bool, bad *httpfront.Error) {
 
 func setKey(x *httpfront.Exchange) httpfront.Answer {
 	key := x.Key
-	if store.Reserved(key) {
+	if isKeyword(key) {
 		return httpfront.NewError(apierror.Keyword, "Set")
 	}
 	f, bad := x.Form()
@@ -184,7 +190,7 @@ func parseTTL(f httpfront.Form) (*int64, *httpfront.Error) {
 
 func deleteKey(x *httpfront.Exchange) httpfront.Answer {
 	key := x.Key
-	if store.Reserved(key) {
+	if isKeyword(key) {
 		return httpfront.NewError(apierror.Keyword, "Delete")
 	}
 	f, bad := x.Form()

@@ -60,7 +60,7 @@ func (w *watchRequest) begin(x *httpfront.Exchange) httpfront.Answer {
 		other.ID, other.Path = uint64(i), key
 		others = append(others, other)
 	}
-	return x.Follow(w.Watcher, others, w.format)
+	return x.Follow(w.Watcher, others, w.format, nil)
 }
 
 func (a *api) parseWatch(x *httpfront.Exchange) (w watchRequest, bad *httpfront.Error) {

@@ -5,8 +5,6 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/valyala/fasthttp"
-
 	"etcd/httpfront/fronttest"
 )
 
@@ -79,27 +77,6 @@ func TestKeysOfAStream(t *testing.T) {
 	}
 }
 
-func TestAcceptsEvents(t *testing.T) {
-	for accept, want := range map[string]bool{
-		"":                                    false,
-		"*/*":                                 false,
-		"application/json":                    false,
-		"text/event-stream":                   true, // browsers
-		"Text/Event-Stream; charset=utf-8":    true,
-		"text/event-stream, */*":              true,
-		"application/json, text/event-stream": false, // it understands both
-		"application/json;q=0.9, text/event-stream": true,
-		"text/event-stream;q=0":                     false,
-		"text/*":                                    false,
-	} {
-		var h fasthttp.RequestHeader
-		h.Set("Accept", accept)
-		if got := acceptsEvents(&h); got != want {
-			t.Errorf("Accept: %s asks for a stream: %t, want %t", accept, got, want)
-		}
-	}
-}
-
 // Streams are asked for by stream, or by Accept, and stream is the stronger.
 func TestAskingForAStream(t *testing.T) {
 	s := serve(t, Config{})
@@ -107,9 +84,9 @@ func TestAskingForAStream(t *testing.T) {
 	writer.Set("/a", "value=1")
 	for _, test := range []struct{ query, accept, contentType string }{
 		{"", "", "application/json"},
-		{"", "Accept: text/event-stream\r\n", typeEvents},
+		{"", "Accept: text/event-stream\r\n", "text/event-stream"},
 		{"&stream=true", "", typeLines},
-		{"&stream=1", "Accept: text/event-stream\r\n", typeEvents},
+		{"&stream=1", "Accept: text/event-stream\r\n", "text/event-stream"},
 		{"&stream=false", "Accept: text/event-stream\r\n", "application/json"},
 		{"&stream=true", "Accept: application/json, */*\r\n", typeLines},
 	} {

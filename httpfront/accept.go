@@ -1,4 +1,4 @@
-package v1
+package httpfront
 
 import (
 	"bytes"
@@ -6,17 +6,18 @@ import (
 	"strings"
 
 	"github.com/valyala/fasthttp"
-
-	"etcd/httpfront"
 )
 
-const typeOctets = "application/octet-stream"
+const (
+	typeOctets = "application/octet-stream"
+	typeEvents = "text/event-stream"
+)
 
-// rawMediaType returns the media type in which a client wants the bare value, or "" if it wants
+// RawMediaType returns the media type in which a client wants the bare value, or "" if it wants
 // JSON. It gets JSON unless it prefers one of the two others: by a higher quality, or
 // because it names it and accepts JSON only by a wildcard. "*/*" is JSON, and so is
 // "application/json, text/plain, */*", the default of libraries that understand both.
-func rawMediaType(h *fasthttp.RequestHeader) string {
+func RawMediaType(h *fasthttp.RequestHeader) string {
 	lines := h.PeekAll(fasthttp.HeaderAccept)
 	if len(lines) == 0 || len(lines) == 1 && string(lines[0]) == "*/*" {
 		return ""
@@ -27,7 +28,7 @@ func rawMediaType(h *fasthttp.RequestHeader) string {
 		name, params, _ := strings.Cut(part, ";")
 		q := quality(params)
 		switch strings.ToLower(strings.TrimSpace(name)) {
-		case httpfront.TypeJSON:
+		case TypeJSON:
 			json.update(3, q)
 		case "text/plain":
 			text.update(3, q)
@@ -51,9 +52,9 @@ func rawMediaType(h *fasthttp.RequestHeader) string {
 	return mediaType
 }
 
-// acceptsEvents reports whether a client wants server-sent events: it names their type, and wants
+// AcceptsEvents reports whether a client wants server-sent events: it names their type, and wants
 // no JSON more than that.
-func acceptsEvents(h *fasthttp.RequestHeader) bool {
+func AcceptsEvents(h *fasthttp.RequestHeader) bool {
 	var events, json preference
 	for _, line := range h.PeekAll(fasthttp.HeaderAccept) {
 		for part := range strings.SplitSeq(string(line), ",") {
@@ -61,7 +62,7 @@ func acceptsEvents(h *fasthttp.RequestHeader) bool {
 			switch strings.ToLower(strings.TrimSpace(name)) {
 			case typeEvents:
 				events.update(3, quality(params))
-			case httpfront.TypeJSON:
+			case TypeJSON:
 				json.update(3, quality(params))
 			}
 		}
@@ -105,11 +106,11 @@ func quality(params string) float64 {
 	return 1
 }
 
-// rawValue answers with the value of a key and nothing else, byte for byte.
-type rawValue struct{ mediaType, value string }
+// RawValue answers with the value of a key and nothing else, byte for byte.
+type RawValue struct{ MediaType, Value string }
 
-func (b rawValue) Write(resp *fasthttp.Response) {
-	resp.Header.SetContentType(b.mediaType)
+func (b RawValue) Write(resp *fasthttp.Response) {
+	resp.Header.SetContentType(b.MediaType)
 	resp.Header.Set(fasthttp.HeaderXContentTypeOptions, "nosniff") // a value may look like a web page
-	resp.SetBodyString(b.value)
+	resp.SetBodyString(b.Value)
 }

@@ -1,0 +1,167 @@
+package v2
+
+import (
+	"errors"
+	"net/http"
+	"strconv"
+	"strings"
+	"time"
+
+	"etcd/actors"
+	"etcd/httpfront"
+	"etcd/store/tree"
+	"etcd/watch"
+)
+
+// maxTimeout is how long a watch may be told to wait, in seconds.
+const maxTimeout = 86400
+
+// watchRequest is what a client wants to watch.
+type watchRequest struct {
+	watch.Watcher
+	format  httpfront.StreamFormat
+	timeout time.Duration // 0: none
+}
+
+// watch waits for the first event with the given index or a later one; without an index, for the
+// next. A stream goes on from there.
+func (a *api) watch(x *httpfront.Exchange, p *params) httpfront.Answer {
+	w, bad := parseWatch(x, p)
+	if bad != nil {
+		return bad
+	}
+	// Where "next" begins has to be linearizable: on any machine, after all writes that were
+	// acknowledged before. And even for a local read, events that were acknowledged before the
+	// machine started are not new, although it may not have applied them yet.
+	if w.Since > 0 || p.local && x.Machine().IsReady() {
+		return w.begin(x)
+	}
+	return x.AfterSync(func(x *httpfront.Exchange, err error) httpfront.Answer {
+		if err != nil {
+			return unserved(x, err)
+		}
+		return w.begin(x)
+	})
+}
+
+func (w *watchRequest) begin(x *httpfront.Exchange) httpfront.Answer {
+	if w.timeout > 0 {
+		return x.Watch(w.Watcher, eventRenderer{}, w.timeout)
+	}
+	// All events up to this index were published before the watch is added, so that it begins at a
+	// later one.
+	return x.Follow(w.Watcher, nil, w.format, headOf(x, x.Machine().Applied().Changed))
+}
+
+func parseWatch(x *httpfront.Exchange, p *params) (w *watchRequest, bad *keyError) {
+	w = &watchRequest{
+		Watcher: watch.Watcher{Path: x.Key, Recursive: p.recursive, Since: p.waitIndex, Stream: p.stream},
+		format:  events{},
+	}
+	if httpfront.AcceptsEvents(x.Header()) {
+		w.format, w.Stream = httpfront.ServerSent{JSON: eventJSON{}}, true
+		if bad = w.resume(x); bad != nil {
+			return nil, bad
+		}
+	}
+	value, given := p.form.Get("timeout")
+	if !given {
+		return w, nil
+	}
+	if w.Stream {
+		return nil, newError(x, codeInvalidField, "a stream has no timeout")
+	}
+	seconds, err := strconv.ParseFloat(value, 64)
+	if err != nil || strings.Trim(value, "0123456789.") != "" || seconds <= 0 || seconds > maxTimeout {
+		return nil, newError(x, codeInvalidField, "timeout is a number of seconds, more than 0 and at most "+strconv.Itoa(maxTimeout))
+	}
+	w.timeout = max(time.Millisecond, time.Duration(seconds*float64(time.Second)))
+	return w, nil
+}
+
+// resume has the stream begin after the last event that its client has seen.
+func (w *watchRequest) resume(x *httpfront.Exchange) *keyError {
+	lastID := string(x.Header().Peek("Last-Event-ID"))
+	if lastID == "" {
+		return nil
+	}
+	last, err := strconv.ParseUint(lastID, 10, 64)
+	if err != nil || last+1 == 0 {
+		return newError(x, codeIndexNaN, `invalid value for "Last-Event-ID"`)
+	}
+	w.Since = last + 1
+	return nil
+}
+
+// eventRenderer makes the answers to watches with a timeout.
+type eventRenderer struct{}
+
+// Render implements [httpfront.EventRenderer].
+func (eventRenderer) Render(m *actors.Machine, d watch.Delivery) httpfront.Answer {
+	if d.Err != nil {
+		return watchError(m, d.Err)
+	}
+	e, applied := d.Event, m.Applied()
+	return &keyAnswer{
+		head:   head{changed: applied.Changed, last: applied.Last, term: applied.Term, clusterID: m.ClusterID},
+		action: e.Action.String(), node: e.Node, prev: e.Prev, removed: isRemoval(e.Action), shown: m.LogTime(),
+	}
+}
+
+// watchError is the answer to a watch that cannot begin.
+func watchError(m *actors.Machine, err error) *keyError {
+	e := &keyError{
+		status: http.StatusServiceUnavailable, code: codeWatcherCleared, message: messages[codeWatcherCleared], cause: err.Error(),
+		index: m.Applied().Changed, clusterID: strconv.FormatUint(m.ClusterID, 16), retryAfter: true,
+	}
+	if _, ok := errors.AsType[*watch.ClearedError](err); ok || httpfront.Lost(err) {
+		e.status, e.code, e.message, e.retryAfter = http.StatusBadRequest, codeEventIndexIsGone, messages[codeEventIndexIsGone], false
+	}
+	return e
+}
+
+// events is the answer to a watch: JSON objects, one a line. There are no heartbeats between them,
+// which clients would not expect. It ends with a 401 if events are gone, and in any case is cut off, so
+// that no client takes it for whole.
+type events struct{}
+
+func (events) ContentType() string { return httpfront.TypeJSON }
+
+func (events) Beats() bool { return false }
+
+func (events) Cut() bool { return true }
+
+func (events) AppendStart(to []byte, _ uint64) []byte { return to }
+
+func (events) AppendHeartbeat(to []byte, _ uint64) []byte { return to }
+
+func (events) AppendEvent(to []byte, m *actors.Machine, e *tree.Event) []byte {
+	return append(eventJSON{}.AppendEvent(to, m, e), '\n')
+}
+
+func (events) AppendError(to []byte, err error, index uint64) []byte {
+	if !httpfront.Lost(err) {
+		return to // another machine has what follows
+	}
+	return append(eventJSON{}.AppendError(to, err, index), '\n')
+}
+
+// Refuse implements [httpfront.StreamFormat].
+func (events) Refuse(m *actors.Machine, err error, _ uint64) httpfront.Answer {
+	return watchError(m, err)
+}
+
+// eventJSON implements [httpfront.EventJSON].
+type eventJSON struct{}
+
+func (eventJSON) AppendEvent(to []byte, m *actors.Machine, e *tree.Event) []byte {
+	return appendEvent(to, e, m.LogTime())
+}
+
+func (eventJSON) AppendError(to []byte, err error, index uint64) []byte {
+	e := keyError{code: codeWatcherCleared, message: messages[codeWatcherCleared], cause: err.Error(), index: index}
+	if httpfront.Lost(err) {
+		e.code, e.message = codeEventIndexIsGone, messages[codeEventIndexIsGone]
+	}
+	return e.appendJSON(to)
+}
