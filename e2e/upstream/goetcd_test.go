@@ -11,8 +11,9 @@ import (
 	"github.com/coreos/go-etcd/etcd"
 )
 
-// TestGoEtcd runs the suite of go-etcd 2.0.0 but for TestSync, which panics wherever it runs:
-// it ends with a URL without a scheme, which net/url refuses by now.
+// TestGoEtcd runs the suite of go-etcd 2.0.0, but for two tests that fail whatever the server does:
+// TestSync ends in a panic, as net/url refuses by now its URL without a scheme, and TestSetCurlChan
+// wants the parameters of a request in an order that the client leaves to a map.
 func TestGoEtcd(t *testing.T) {
 	begin(t)
 	urls := []string{"http://localhost:4001", "http://localhost:4002", "http://localhost:4003"} // where the suite expects them
@@ -22,15 +23,15 @@ func TestGoEtcd(t *testing.T) {
 	if out, err := exec.Command("go", "test", "-c", "-o", suite, "github.com/coreos/go-etcd/etcd").CombinedOutput(); err != nil {
 		t.Fatalf("%v\n%s", err, out)
 	}
-	cmd := exec.Command(suite, "-test.v", "-test.skip", "^TestSync$")
+	cmd := exec.Command(suite, "-test.v", "-test.skip", "^(TestSync|TestSetCurlChan)$")
 	cmd.Dir = t.TempDir() // one test leaves a file
-	out, err := cmd.CombinedOutput()
+	out, err := finish(cmd)
 	// The watch tests end by counting the goroutines of the client, of which HTTP in today's Go
 	// has sometimes one more. By then they have seen all that the server does for them.
 	known := regexp.MustCompile(`(?m)^ +watch_test\.go:\d+: Routine numbers differ after watch stop: .*\n--- FAIL: (TestWatch|TestWatchAll) `)
-	tolerated := len(known.FindAll(out, -1))
-	if passed, failed := strings.Count(string(out), "--- PASS: "), strings.Count(string(out), "--- FAIL: "); failed != tolerated || passed+failed != 22 || failed == 0 && err != nil {
-		t.Errorf("%d tests of 22 pass, and %d fail: %v\n%s", passed, failed, err, out)
+	tolerated := len(known.FindAllString(out, -1))
+	if passed, failed := strings.Count(out, "--- PASS: "), strings.Count(out, "--- FAIL: "); failed != tolerated || passed+failed != 21 || failed == 0 && err != nil {
+		t.Errorf("%d tests of 21 pass, and %d fail: %v\n%s", passed, failed, err, out)
 	}
 
 	// What TestSync sees of the server before it panics.

@@ -25,7 +25,10 @@ const reference = "/usr/bin/etcd"
 func TestMain(m *testing.M) {
 	flag.Parse()
 	if os.Getenv(work) != "" {
-		os.Setenv("ETCD_ENABLE_V2", "true") // as Debian's etcd wants to be told
+		// Debian's etcd wants to be told that it has the v2 API, and that members may change
+		// in its first five seconds.
+		os.Setenv("ETCD_ENABLE_V2", "true")
+		os.Setenv("ETCD_STRICT_RECONFIG_CHECK", "false")
 		os.Exit(m.Run())
 	}
 	if exec.Command("unshare", isolated("true")...).Run() != nil {
@@ -53,7 +56,9 @@ func prepareAndRun() (code int, err error) {
 			return 1, fmt.Errorf("%s: %w\n%s", build, err, out)
 		}
 	}
-	fetchNodeEtcd(dir)
+	fetched := make(chan error, 1)
+	go func() { fetched <- fetchNodeEtcd(dir) }()
+	defer func() { err = errors.Join(err, <-fetched) }() // before its directory goes
 	again := exec.Command("unshare", isolated(append(os.Args, "-etcd", *program)...)...)
 	again.Env = append(os.Environ(), work+"="+dir)
 	again.Stdout, again.Stderr = os.Stdout, os.Stderr

@@ -86,10 +86,16 @@ func (s *server) launch(program string, args ...string) {
 	s.t.Cleanup(func() {
 		s.kill()
 		if s.t.Failed() {
-			log, _ := os.ReadFile(s.log)
-			s.t.Logf("%s\n%s", s.cmd, log)
+			s.t.Logf("%s\n%s", s.cmd, s.lastLines())
 		}
 	})
+}
+
+// lastLines returns the end of the log.
+func (s *server) lastLines() string {
+	log, _ := os.ReadFile(s.log)
+	lines := strings.SplitAfter(string(log), "\n")
+	return strings.Join(lines[max(0, len(lines)-30):], "")
 }
 
 func (s *server) waitServing() {
@@ -97,22 +103,37 @@ func (s *server) waitServing() {
 	waitUntil(s.t, s.name+" serves", func() bool {
 		select {
 		case <-s.exited:
-			s.t.Fatalf("%s has ended instead of serving", s.name)
+			s.t.Fatalf("%s has ended instead of serving:\n%s", s.name, s.lastLines())
 		default:
 		}
-		answer, err := http.Get(s.client + "/v2/keys/")
+		rq, _ := http.NewRequest("DELETE", s.client+"/v2/keys/nothing", nil) // HACK
+		answer, err := http.DefaultClient.Do(rq)
 		if err != nil {
 			return false
 		}
 		io.Copy(io.Discard, answer.Body)
 		answer.Body.Close()
-		return answer.StatusCode == http.StatusOK
+		return answer.StatusCode == http.StatusNotFound
 	})
 }
 
 func (s *server) kill() {
 	s.cmd.Process.Kill()
 	<-s.exited
+}
+
+// finish runs a command to its end and returns what it prints.
+func finish(cmd *exec.Cmd) (text string, err error) {
+	var out strings.Builder
+	cmd.Stdout, cmd.Stderr = &out, &out
+	cmd.WaitDelay = time.Second // if a process that it leaves holds its output
+	if err := cmd.Start(); err != nil {
+		return "", err
+	}
+	timer := time.AfterFunc(waitLimit, func() { cmd.Process.Kill() })
+	defer timer.Stop()
+	err = cmd.Wait()
+	return out.String(), err
 }
 
 // waitUntil polls a condition until it holds.

@@ -32,8 +32,8 @@ func TestPythonEtcd(t *testing.T) {
 	cmd := exec.Command("/usr/bin/python3", "-W", "ignore", filepath.Join("testdata", "python.py"),
 		"--verbose", "etcd.tests.integration.test_simple", "etcd.tests.integration.test_ssl")
 	cmd.Env = append(os.Environ(), "PATH="+dir+":"+os.Getenv("PATH"), "OPENSSL_CONF="+openssl)
-	out, err := cmd.CombinedOutput()
-	if err != nil || !strings.Contains(string(out), "\nRan 21 tests in ") {
+	out, err := finish(cmd)
+	if err != nil || !strings.Contains(out, "\nRan 21 tests in ") {
 		t.Errorf("the tests of python-etcd: %v\n%s", err, out)
 	}
 }

@@ -1,0 +1,3 @@
+package upstream
+
+var curl = pkg{"curl", "curl"}
