@@ -15,3 +15,8 @@ func TestEtcdctlMembers(t *testing.T) {
 	begin(t, etcdServer, etcdctl)
 	compare(t, "etcdctl-members.sh", 3)
 }
+
+func TestEtcdctlAuth(t *testing.T) {
+	begin(t, etcdServer, etcdctl)
+	compare(t, "etcdctl-auth.sh", 1)
+}

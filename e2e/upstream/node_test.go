@@ -4,6 +4,8 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
+	"strings"
 	"syscall"
 	"testing"
 )
@@ -42,4 +44,42 @@ func nodeEtcd(t *testing.T) (dir string) {
 		t.Fatalf("npm has not installed node-etcd:\n%s", out)
 	}
 	return dir
+}
+
+// TestNodeEtcd walks through node-etcd, which sees the same with ours as with etcd 3.4.
+func TestNodeEtcd(t *testing.T) {
+	begin(t, append(nodejs, etcdServer)...)
+	compare(t, "node.sh", 1, "NODE="+nodeEtcd(t))
+}
+
+// TestNodeEtcdSuite runs the suite of node-etcd, which answers the requests of the client itself.
+// Here the server answers them: of what it is asked and then makes of the answer, the suite finds
+// right with ours what it finds right with etcd 3.4.
+func TestNodeEtcdSuite(t *testing.T) {
+	begin(t, append(nodejs, etcdServer)...)
+	dir := nodeEtcd(t)
+	var passed [2][]string
+	for i, program := range []string{reference, *program} {
+		s := startCluster(t, program, "http://127.0.0.1:2379")[0] // where the suite expects it
+		cmd := exec.Command("node", "--no-deprecation", filepath.Join("node_modules", "mocha", "bin", "_mocha"), "--exit", "--compilers", "coffee:coffee-script/register",
+			"--timeout", "1500", "--reporter", "tap", filepath.Join("node_modules", "node-etcd", "test"))
+		cmd.Dir = dir
+		cmd.Env = append(os.Environ(), "NOCK_OFF=true")
+		out, err := finish(cmd)
+		for line := range strings.Lines(out) {
+			if name, ok := strings.CutPrefix(line, "ok "); ok {
+				_, name, _ = strings.Cut(strings.TrimSpace(name), " ") // after a number
+				passed[i] = append(passed[i], name)
+			}
+		}
+		if len(passed[i]) < 30 {
+			t.Errorf("with %s pass %d tests: %v\n%s", program, len(passed[i]), err, out)
+		}
+		s.kill()
+	}
+	for _, test := range passed[0] {
+		if !slices.Contains(passed[1], test) {
+			t.Errorf("with ours does not pass: %s", test)
+		}
+	}
 }
