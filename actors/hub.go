@@ -14,6 +14,8 @@ type hubActor struct {
 	hub     *watch.Hub
 	metrics *metrics
 	closing bool
+	// asking are the subscribers whose watch is with the store actor, and whether their time is over.
+	asking map[uint64]bool
 
 	to   *pids
 	idle []*actor.PID // writers that hand out nothing
@@ -26,13 +28,19 @@ func (h *hubActor) Receive(ctx actor.Context) {
 		return
 	case *Watch:
 		h.add(ctx, m)
+	case *reconsidered:
+		h.reconsider(ctx, m)
 	case *Unwatch:
+		delete(h.asking, m.Subscriber)
 		h.hub.Remove(m.Subscriber)
 	case *Written:
 		h.hub.Written(m.Subscriber)
 	case *Beat:
 		h.hub.Beat(m.Subscriber)
 	case *GiveUp:
+		if _, asking := h.asking[m.Subscriber]; asking {
+			h.asking[m.Subscriber] = true
+		}
 		h.hub.GiveUp(m.Subscriber)
 	case *published:
 		h.hub.Publish(m.events, m.history)
@@ -60,19 +68,51 @@ func (h *hubActor) add(ctx actor.Context, m *Watch) {
 		return
 	}
 	h.metrics.watchRequests.Add(uint64(1 + len(m.Others)))
+	if err := h.begin(m); err != nil {
+		h.asking[m.Subscriber] = false
+		ctx.Send(h.to.store, &cleared{watch: m, err: err})
+	}
+}
+
+// begin adds all watches of a new subscriber, or none.
+func (h *hubActor) begin(m *Watch) error {
 	err := h.hub.Add(m.Subscriber, m.ReplyTo, m.Watcher)
 	for i := 0; err == nil && i < len(m.Others); i++ {
 		err = h.hub.Add(m.Subscriber, m.ReplyTo, m.Others[i])
 	}
 	switch {
 	case err != nil:
-		h.metrics.watchesLost.Add(uint64(1 + len(m.Others)))
 		h.hub.Remove(m.Subscriber)
-		failed := m.failed(err)
-		failed.Index = h.hub.Index()
-		reply(ctx, m, failed)
 	case m.Beat:
 		h.hub.Beat(m.Subscriber)
+	}
+	return err
+}
+
+// reconsider begins a watch that the store actor was asked about, unless its client has left meanwhile.
+func (h *hubActor) reconsider(ctx actor.Context, m *reconsidered) {
+	id := m.watch.Subscriber
+	over, asking := h.asking[id]
+	if !asking {
+		return
+	}
+	delete(h.asking, id)
+	err := m.err
+	switch {
+	case h.closing:
+		replyFailed(ctx, m.watch, ErrClosing)
+		return
+	case err == nil:
+		err = h.begin(m.watch)
+	}
+	switch {
+	case err != nil:
+		h.metrics.watchesLost.Add(uint64(1 + len(m.watch.Others)))
+		failed := m.watch.failed(err)
+		failed.Index = h.hub.Index()
+		reply(ctx, m.watch, failed)
+	case over:
+		h.hub.GiveUp(id)
 	}
 }
 

@@ -265,6 +265,17 @@ type (
 		events  []*tree.Event
 		history tree.History
 	}
+	// cleared: hub -> store. A watch asks for events that the history does not have any more.
+	cleared struct {
+		watch *Watch
+		err   error // that says so
+	}
+	// reconsidered: store -> hub. The watch may begin later, because it wants none of those events. It
+	// comes before what the store publishes next. Or err is why it may not.
+	reconsidered struct {
+		watch *Watch
+		err   error
+	}
 	// handOut: hub -> writer. Deliveries for subscribers.
 	handOut struct{ batches []watch.Batch }
 	// handedOut: writer -> hub. It is idle.

@@ -289,10 +289,14 @@ func (s *server) event(r request) event {
 // watchers returns how many watches the server has open.
 func (s *server) watchers() int {
 	s.t.Helper()
+	target := "/v1/stats/store"
+	if s.foreign {
+		target = "/v2/stats/store"
+	}
 	var stats struct{ Watchers *int }
-	answer := s.do(get("/v1/stats/store"))
+	answer := s.do(get(target))
 	if err := json.Unmarshal([]byte(answer.body), &stats); err != nil || stats.Watchers == nil {
-		s.t.Fatalf("/v1/stats/store: no number of watchers in %d %q (%v)", answer.status, answer.body, err)
+		s.t.Fatalf("%s: no number of watchers in %d %q (%v)", target, answer.status, answer.body, err)
 	}
 	return *stats.Watchers
 }
@@ -301,57 +305,4 @@ func (s *server) watchers() int {
 func (s *server) waitWatchers(n int) {
 	s.t.Helper()
 	waitUntil(s.t, fmt.Sprintf("%d open watches", n), func() bool { return s.watchers() == n })
-}
-
-// background is a request that has been sent and whose answer arrives later.
-type background struct {
-	conn   *conn
-	answer chan outcome // receives once
-}
-
-type outcome struct {
-	reply
-	err error
-}
-
-// background sends a request on a connection of its own and returns without
-// waiting for the answer.
-func (s *server) background(r request) *background {
-	s.t.Helper()
-	b := &background{conn: s.dial(), answer: make(chan outcome, 1)}
-	if err := b.conn.send(r); err != nil {
-		s.t.Fatalf("%s %s: %v", r.method, r.target, err)
-	}
-	go func() {
-		answer, err := b.conn.receive(r.method)
-		b.answer <- outcome{answer, err}
-	}()
-	return b
-}
-
-// wait returns the answer, which must come within the usual limit.
-func (b *background) wait(t testing.TB) reply {
-	t.Helper()
-	select {
-	case o := <-b.answer:
-		if o.err != nil {
-			t.Fatalf("no answer to a request in the background: %v", o.err)
-		}
-		return o.reply
-	case <-time.After(waitLimit):
-		t.Fatalf("no answer to a request in the background after %s", waitLimit)
-		return reply{}
-	}
-}
-
-// stillOpen reports whether no answer comes within a short while. It can miss
-// a late one, so callers also check the number of watchers.
-func (b *background) stillOpen() bool {
-	select {
-	case o := <-b.answer:
-		b.answer <- o
-		return false
-	case <-time.After(100 * time.Millisecond):
-		return true
-	}
 }
