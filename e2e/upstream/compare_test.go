@@ -69,7 +69,7 @@ var (
 	memberID = regexp.MustCompile(`\b[0-9a-f]{12,16}\b`)
 	// The index of an answer to a malformed request is 0 in etcd 3.4, and no index of anything.
 	malformed = regexp.MustCompile(`("errorCode":2\d\d,.*"index":)\d+(.*\n.*X-Etcd-Index: )\d+`)
-	index     = regexp.MustCompile(`(?im)(index"?: ?"?|index=|\[1 != | \[|/)(\d{20}|\d{1,6})\b(\]|,|\}|"| |$)`)
+	index     = regexp.MustCompile(`(?i)(?:index"?: ?|index=|\[1 != | \[)\d{1,6}\b|/\d{20}\b`)
 )
 
 // withoutAccidents replaces what differs from cluster to cluster: times, the IDs of members by
@@ -86,16 +86,22 @@ func withoutAccidents(text string) string {
 		return ids[id]
 	})
 	var indexes []int
-	for _, m := range index.FindAllStringSubmatch(text, -1) {
-		n, _ := strconv.Atoi(m[2])
+	for _, found := range index.FindAllString(text, -1) {
+		_, n := splitIndex(found)
 		indexes = append(indexes, n)
 	}
 	slices.Sort(indexes)
 	indexes = slices.Compact(indexes)
-	return index.ReplaceAllStringFunc(text, func(s string) string {
-		m := index.FindStringSubmatch(s)
-		n, _ := strconv.Atoi(m[2])
-		rank, _ := slices.BinarySearch(indexes, n)
-		return fmt.Sprintf("%sI%d%s", m[1], rank, m[3])
+	return index.ReplaceAllStringFunc(text, func(found string) string {
+		before, n := splitIndex(found)
+		order, _ := slices.BinarySearch(indexes, n)
+		return fmt.Sprintf("%sINDEX%d", before, order)
 	})
+}
+
+// splitIndex returns the number at the end of what the expression index has found.
+func splitIndex(found string) (before string, n int) {
+	before = strings.TrimRight(found, "0123456789")
+	n, _ = strconv.Atoi(found[len(before):])
+	return before, n
 }

@@ -1,6 +1,7 @@
 package upstream
 
 import (
+	"context"
 	"errors"
 	"flag"
 	"fmt"
@@ -56,9 +57,13 @@ func prepareAndRun() (code int, err error) {
 			return 1, fmt.Errorf("%s: %w\n%s", build, err, out)
 		}
 	}
+	ctx, cancel := context.WithCancel(context.Background())
 	fetched := make(chan error, 1)
-	go func() { fetched <- fetchNodeEtcd(dir) }()
-	defer func() { err = errors.Join(err, <-fetched) }() // before its directory goes
+	go func() { fetched <- fetchNodeEtcd(ctx, dir) }()
+	defer func() { // before its directory goes
+		cancel()
+		err = errors.Join(err, <-fetched)
+	}()
 	again := exec.Command("unshare", isolated(append(os.Args, "-etcd", *program)...)...)
 	again.Env = append(os.Environ(), work+"="+dir)
 	again.Stdout, again.Stderr = os.Stdout, os.Stderr

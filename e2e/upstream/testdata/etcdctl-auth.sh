@@ -1,7 +1,7 @@
 # The commands of etcdctl with ETCDCTL_API=2 for users and roles. An error ends in an index,
 # which says nothing here.
 export ETCDCTL_API=2 ETCDCTL_ENDPOINTS=$CLIENT0
-etcdctl() { command etcdctl --no-sync "$@" > $DIR/out 2>&1; code=$?; sed 's/ \[[0-9]*\]$//' $DIR/out; echo "exit code $code"; }
+etcdctl() { command etcdctl --no-sync --timeout 30s --total-timeout 60s "$@" > $DIR/out 2>&1; code=$?; sed 's/ \[[0-9]*\]$//' $DIR/out; echo "exit code $code"; }
 
 etcdctl user list
 etcdctl auth enable

@@ -1,7 +1,7 @@
 # The commands of etcdctl with ETCDCTL_API=2 for keys.
 # Each prints its exit code when it is done.
 export ETCDCTL_API=2 ETCDCTL_ENDPOINTS=$CLIENT0
-etcdctl() { command etcdctl "$@" 2>&1; echo "exit code $?"; }
+etcdctl() { command etcdctl --timeout 30s --total-timeout 60s "$@" 2>&1; echo "exit code $?"; }
 watching() { until curl -s $CLIENT0/v2/stats/store | grep -q "\"watchers\":$1}"; do sleep 0.02; done; }
 index() { command etcdctl -o extended get "$1" | sed -n 's/^Modified-Index: //p'; }
 

@@ -28,8 +28,8 @@ class ProcessHelper(helpers.EtcdProcessHelper):
         else:
             connection = http.client.HTTPConnection(*address)
         try:
-            connection.request('DELETE', '/v2/keys/nothing')
-            return connection.getresponse().status == 404
+            connection.request('GET', '/v2/keys/')
+            return connection.getresponse().status == 200
         except ssl.SSLError:  # it wants a certificate
             return True
         except OSError:
