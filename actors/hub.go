@@ -1,6 +1,7 @@
 package actors
 
 import (
+	"errors"
 	"slices"
 
 	"github.com/asynkron/protoactor-go/actor"
@@ -46,6 +47,11 @@ func (h *hubActor) Receive(ctx actor.Context) {
 		h.hub.Publish(m.events, m.history)
 	case *replaced:
 		h.hub.Replace(m.history, ErrHistoryLost)
+	case leaderless:
+		h.hub.Led()
+		if m {
+			h.hub.Leaderless(ErrNoQuorum)
+		}
 	case *watch.CatchUp:
 		h.hub.CaughtUp(m)
 	case *handedOut:
@@ -68,10 +74,23 @@ func (h *hubActor) add(ctx actor.Context, m *Watch) {
 		return
 	}
 	h.metrics.watchRequests.Add(uint64(1 + len(m.Others)))
-	if err := h.begin(m); err != nil {
+	err := h.begin(m)
+	switch {
+	case errors.As(err, new(*watch.ClearedError)):
 		h.asking[m.Subscriber] = false
 		ctx.Send(h.to.store, &cleared{watch: m, err: err})
+	case err != nil:
+		h.refuse(ctx, m, err)
 	}
+}
+
+func (h *hubActor) refuse(ctx actor.Context, m *Watch, err error) {
+	if !errors.Is(err, ErrNoQuorum) {
+		h.metrics.watchesLost.Add(uint64(1 + len(m.Others)))
+	}
+	failed := m.failed(err)
+	failed.Index = h.hub.Index()
+	reply(ctx, m, failed)
 }
 
 // begin adds all watches of a new subscriber, or none.
@@ -107,10 +126,7 @@ func (h *hubActor) reconsider(ctx actor.Context, m *reconsidered) {
 	}
 	switch {
 	case err != nil:
-		h.metrics.watchesLost.Add(uint64(1 + len(m.watch.Others)))
-		failed := m.watch.failed(err)
-		failed.Index = h.hub.Index()
-		reply(ctx, m.watch, failed)
+		h.refuse(ctx, m.watch, err)
 	case over:
 		h.hub.GiveUp(id)
 	}
