@@ -11,11 +11,12 @@ function show(what, err, body, headers) {
   }
 }
 
-// call calls a function and shows what it gives to its callback.
+// call calls a function and shows what it gives to its callback; an argument that is an index is
+// not shown, as it differs from server to server.
 function call(name, ...args) {
   return new Promise((resolve) => {
     etcd[name](...args, (err, body, headers) => {
-      show([name, ...args.filter((arg) => typeof arg !== 'number')].join(' '), err, body, headers);
+      show(name + ' ' + JSON.stringify(args.filter((arg) => typeof arg !== 'number')), err, body, headers);
       resolve(body);
     });
   });
@@ -23,7 +24,7 @@ function call(name, ...args) {
 
 function callSync(name, ...args) {
   const {err, body, headers} = etcd[name](...args);
-  show([name, ...args].join(' '), err, body, headers);
+  show(name + ' ' + JSON.stringify(args), err, body, headers);
 }
 
 const until = (emitter, event) => new Promise((resolve) => emitter.once(event, resolve));
