@@ -1,7 +1,6 @@
 package httpfront_test
 
 import (
-	"net"
 	"runtime"
 	"strings"
 	"testing"
@@ -81,7 +80,7 @@ func testBodyMemory(t *testing.T, serve server) {
 	// Its content is whole, and only the last chunk is missing.
 	half := s.Dial()
 	half.Send("POST /v1/keys/b HTTP/1.1\r\nHost: x\r\nContent-Type: %s\r\nTransfer-Encoding: chunked\r\n\r\n8\r\nvalue=ab\r\n", httpfront.TypeForm)
-	if err := half.Conn.(*net.TCPConn).CloseWrite(); err != nil {
+	if err := half.Conn.(interface{ CloseWrite() error }).CloseWrite(); err != nil {
 		t.Fatal(err)
 	}
 	fronttest.Check(t, half.Reply("POST"), 400, `{"errorCode":210,"message":"Invalid POST form","cause":"unexpected EOF"}`)
