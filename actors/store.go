@@ -11,6 +11,7 @@ import (
 	"etcd/store/logtime"
 	"etcd/store/tree"
 	"etcd/wal"
+	"etcd/watch"
 )
 
 // maxExpiredPerRound bounds how many keys one round of the reaper removes, so that
@@ -67,6 +68,8 @@ func (s *storeActor) Receive(ctx actor.Context) {
 		s.restored = *m
 	case *install:
 		s.install(ctx, m)
+	case *cleared:
+		ctx.Send(s.to.hub, s.reconsider(m))
 	case *Freeze:
 		ctx.Send(m.ReplyTo, &Frozen{ID: m.ID, State: s.currentView()})
 	case *takeSnapshot:
@@ -111,6 +114,24 @@ func (s *storeActor) local(ctx actor.Context, request Request) {
 		answer.Counts.GetsSuccess, answer.Counts.GetsFail = s.shared.found.Load(), s.shared.failed.Load()
 		reply(ctx, m, &answer)
 	}
+}
+
+// reconsider looks whether a watch needs the events that were cleared from the history.
+func (s *storeActor) reconsider(m *cleared) *reconsidered {
+	all := append([]watch.Watcher{m.watch.Watcher}, m.watch.Others...)
+	for i := range all {
+		var ok bool
+		w := &all[i]
+		if w.Since == 0 {
+			continue
+		}
+		if w.Since, ok = s.store.FirstChange(w.Path, w.Recursive, w.Since); !ok {
+			return &reconsidered{watch: m.watch, err: m.err}
+		}
+	}
+	later := *m.watch
+	later.Watcher, later.Others = all[0], all[1:]
+	return &reconsidered{watch: &later}
 }
 
 // recovered answers the requests that came too early.

@@ -50,15 +50,16 @@ func founders(cfg Config) []raftnode.Founder {
 	if len(cfg.Founders) == 0 {
 		return []raftnode.Founder{{ID: cfg.Member.ID, Command: bootstrapCommand(cfg)}}
 	}
-	// Nothing of this machine may be in these: the others write the same. The limits follow from
-	// the first leader, see raiseCommand, and so do later versions.
+	// Nothing of this machine may be in these: the others write the same. So this version stays for ever
+	// that of the first release that founds clusters like this. The limits follow from the first leader,
+	// see raiseCommand, and so do later versions.
 	all := make([]raftnode.Founder, len(cfg.Founders))
 	for i, m := range cfg.Founders {
 		m.Name, m.ClientURL = "", "" // it announces them itself
-		command := setMemberCommand(m, version.Range{}, store.VersionOfFounders)
+		command := setMemberCommand(m, version.Range{}, store.VersionOfV2)
 		if i == 0 {
 			command = store.Encode(&storepb.Command{Kind: &storepb.Command_Bootstrap{Bootstrap: &storepb.Bootstrap{
-				HistoryLimit: store.FirstHistory, Version: store.VersionOfFounders, Member: memberMessage(m),
+				HistoryLimit: store.FirstHistory, Version: store.VersionOfV2, Member: memberMessage(m),
 			}}})
 		}
 		all[i] = raftnode.Founder{ID: m.ID, Command: command}

@@ -52,7 +52,9 @@ type StreamHead interface {
 
 // Lost reports whether a stream that ends with err may lack events. Otherwise another machine has
 // them.
-func Lost(err error) bool { return !errors.Is(err, actors.ErrClosing) }
+func Lost(err error) bool {
+	return !errors.Is(err, actors.ErrClosing) && !errors.Is(err, actors.ErrNoQuorum)
+}
 
 // following is a stream in flight.
 type following struct {

@@ -3,11 +3,13 @@ package httpfront
 import (
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"net/http"
 
 	"github.com/valyala/fasthttp"
 
+	"etcd/apierror"
 	"etcd/listen"
 )
 
@@ -116,6 +118,8 @@ func (s *Server) unreadable(ctx *fasthttp.RequestCtx, err error) *Error {
 		return HTTPError(http.StatusRequestHeaderFieldsTooLarge, "request line and headers are too long")
 	case errors.As(err, &netErr) && netErr.Timeout():
 		return HTTPError(http.StatusRequestTimeout, "the request did not arrive in time")
+	case errors.Is(err, io.ErrUnexpectedEOF): // of a body
+		return NewError(apierror.InvalidForm, err.Error())
 	}
 	return HTTPError(http.StatusBadRequest, "the request cannot be read")
 }

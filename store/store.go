@@ -167,6 +167,11 @@ func (s *Store) Expired(now logtime.Time, limit int) [][]byte {
 // time.
 func (s *Store) History() tree.History { return s.tree.History() }
 
+// FirstChange returns where a watch may begin for which the history is too short, see [tree.Tree.FirstChange].
+func (s *Store) FirstChange(path string, recursive bool, since uint64) (first uint64, ok bool) {
+	return s.tree.FirstChange(path, recursive, since)
+}
+
 // Totals returns sums over all keys and directories, in constant time.
 func (s *Store) Totals() tree.Totals { return s.tree.Totals() }
 

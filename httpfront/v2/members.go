@@ -160,7 +160,7 @@ func join(x *httpfront.Exchange, m store.Member, commands version.Range) httpfro
 	reply := x.Join(m, commands)
 	switch {
 	case errors.As(reply.Err, new(*raftnode.TakenError)):
-		return newHTTPError(x, http.StatusConflict, reply.Err.Error())
+		return newHTTPError(x, http.StatusConflict, "membership: peerURL exists")
 	case reply.Err != nil:
 		return unservedHTTP(x, reply.Err)
 	}

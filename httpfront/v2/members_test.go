@@ -23,7 +23,7 @@ func TestAddMember(t *testing.T) {
 		status       int
 		says         string
 	}{
-		{"/v2/members", `{"peerURLs":["http://127.0.0.1:7001"]}`, 409, "another machine has this peer URL"},
+		{"/v2/members", `{"peerURLs":["http://127.0.0.1:7001"]}`, 409, "membership: peerURL exists"},
 		{"/v2/members", `{"peerURLs":["http://127.0.0.1:1","http://127.0.0.1:2"]}`, 400, "one peer URL"},
 		{"/v2/members", `{"peerURLs":[]}`, 400, "one peer URL"},
 		{"/v2/members", `{`, 400, "JSON"},
