@@ -148,7 +148,7 @@ func TestHead(t *testing.T) {
 	s := startServer(t)
 	s.do(post("/v1/keys/a", "value", "x"))
 	c := s.dial()
-	for _, target := range []string{"/v1/keys/a", "/v1/keys/nosuch", "/v1/keys/", "/version"} {
+	for _, target := range []string{"/v1/keys/a", "/v1/keys/nosuch", "/v1/keys/", "/"} {
 		full := s.do(get(target))
 		head, err := c.roundTrip(request{method: "HEAD", target: target})
 		if err != nil {

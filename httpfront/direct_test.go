@@ -50,7 +50,7 @@ func TestDirectAnswersAreTheSame(t *testing.T) {
 		raw("DELETE", "/v1/keys/d", ""),
 		raw("PATCH", "/v1/keys/a", "value=1"),
 		raw("GET", "/v1/nothing", ""),
-		raw("GET", "/version", ""),
+		raw("GET", "/", ""),
 		"GET /v1/keys/d/b HTTP/1.0\r\nConnection: keep-alive\r\n\r\n",
 		"GET http://x/v1/keys/d/b HTTP/1.1\r\n" + host + "\r\n",
 		"GET /v1/keys/d/b HTTP/1.1\r\n" + host + "Accept: application/octet-stream\r\n\r\n",

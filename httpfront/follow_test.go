@@ -280,5 +280,5 @@ func TestFollowFromTooLongAgo(t *testing.T) {
 		t.Errorf("got  %s\nwant %s", got, want)
 	}
 	f.wantEnd()
-	fronttest.Check(t, c.Get("/version"), 200, "etcd v9")
+	fronttest.Check(t, c.Get("/"), 200, "etcd v9")
 }

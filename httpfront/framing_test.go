@@ -144,7 +144,7 @@ func testFraming(t *testing.T, serve server) {
 			t.Run(test.name+"/"+port.name, func(t *testing.T) {
 				c := port.Dial()
 				head, body, _ := strings.Cut(strings.Replace(test.request, "%s", port.path, 1), "\r\n\r\n")
-				c.Send("%s\r\nContent-Type: %s\r\n\r\n%s%s", head, httpfront.TypeForm, body, fronttest.RawRequest("GET", "/version", ""))
+				c.Send("%s\r\nContent-Type: %s\r\n\r\n%s%s", head, httpfront.TypeForm, body, fronttest.RawRequest("GET", "/", ""))
 				r := c.Reply("POST")
 				want := cmp.Or(test.status, 400)
 				if r.Status != want || !r.Close || !strings.HasPrefix(r.Body, fmt.Sprintf(`{"errorCode":%d,`, want)) {
@@ -180,7 +180,7 @@ func testClearFraming(t *testing.T, serve server) {
 		t.Run(name, func(t *testing.T) {
 			c := s.Dial()
 			c.Set("/a", "value=1")
-			c.Send("%s", request+fronttest.RawRequest("GET", "/version", ""))
+			c.Send("%s", request+fronttest.RawRequest("GET", "/", ""))
 			r := c.Reply("GET")
 			if r.Status == 100 && strings.Contains(request, "HTTP/1.1") {
 				r = c.Reply("GET")
@@ -198,7 +198,7 @@ func TestConnectionClose(t *testing.T) {
 	s := serve(t)
 	for _, connection := range []string{"close", "Close", "keep-alive, close", "TE , CLOSE"} {
 		c := s.Dial()
-		c.Send("GET /version HTTP/1.1\r\nHost: x\r\nConnection: %s\r\n\r\n", connection)
+		c.Send("GET / HTTP/1.1\r\nHost: x\r\nConnection: %s\r\n\r\n", connection)
 		if r := c.Reply("GET"); r.Status != 200 || !r.Close {
 			t.Errorf("Connection: %s: %d, close %v", connection, r.Status, r.Close)
 		}

@@ -16,7 +16,7 @@ func testConnectionLimit(t *testing.T, serve server) {
 	s := serve(t, func(c *httpfront.Config) { c.MaxConnections = 3 })
 	open := []*fronttest.Client{s.Dial(), s.Dial(), s.Dial()}
 	for _, c := range open {
-		c.Get("/version")
+		c.Get("/")
 	}
 	open[0].Send("%s", fronttest.RawRequest("GET", "/v1/watch/a", "")) // counts as before
 	for range 3 {
@@ -34,16 +34,16 @@ func testConnectionLimit(t *testing.T, serve server) {
 	if log := s.Log.Take(); strings.Count(log, "level=WARN") != 1 || !strings.Contains(log, "-max-connections") || !strings.Contains(log, "limit=3") {
 		t.Errorf("three refusals logged:\n%s", log)
 	}
-	fronttest.Check(t, open[1].Get("/version"), 200, "etcd v9") // connections that were accepted stay open
+	fronttest.Check(t, open[1].Get("/"), 200, "etcd v9") // connections that were accepted stay open
 	for _, c := range open[:2] {
 		_ = c.Close() // one of them watches
 	}
-	for deadline := time.Now().Add(fronttest.Timeout); s.Open() > 1; open[2].Get("/version") {
+	for deadline := time.Now().Add(fronttest.Timeout); s.Open() > 1; open[2].Get("/") {
 		if time.Now().After(deadline) {
 			t.Fatal("closed connections are still counted")
 		}
 	}
-	fronttest.Check(t, s.Dial().Get("/version"), 200, "etcd v9")
+	fronttest.Check(t, s.Dial().Get("/"), 200, "etcd v9")
 }
 
 // A client whose body is refused can read why, although it was still sending, and the
@@ -108,7 +108,7 @@ func testLongRequests(t *testing.T, serve server) {
 			if test.ends {
 				c.WantClosed()
 			} else {
-				fronttest.Check(t, c.Get("/version"), 200, "etcd v9")
+				fronttest.Check(t, c.Get("/"), 200, "etcd v9")
 			}
 		})
 	}
@@ -136,7 +136,7 @@ func testHandlerPanics(t *testing.T, serve server) {
 			}
 		}
 	}
-	fronttest.Check(t, beside.Get("/version"), 200, "etcd v9")
+	fronttest.Check(t, beside.Get("/"), 200, "etcd v9")
 	fronttest.Check(t, beside.Get("/v1/keys/a"), 200, `{"action":"GET","key":"/a","value":"1","index":3}`)
 	s.Eventually("the connection is given up", func() bool { return s.Open() == 2 })
 }

@@ -67,13 +67,13 @@ func TestSeveralListeners(t *testing.T) {
 	var open []*fronttest.Client
 	for _, l := range all {
 		c := m.dial(l)
-		c.Send("GET /version HTTP/1.1\r\nHost: localhost\r\n\r\n")
+		c.Send("GET / HTTP/1.1\r\nHost: localhost\r\n\r\n")
 		fronttest.Check(t, c.Reply("GET"), 200, "etcd v9")
 		open = append(open, c)
 	}
 	for _, l := range all {
 		c := m.dial(l)
-		if r := c.Get("/version"); r.Status != 503 {
+		if r := c.Get("/"); r.Status != 503 {
 			t.Errorf("a fourth connection is answered with %d", r.Status)
 		}
 		c.WantClosed()
@@ -132,7 +132,7 @@ func TestPagesByListener(t *testing.T) {
 		if test.origin != "" {
 			origin = "Origin: " + test.origin + "\r\n"
 		}
-		c.Send("GET /version HTTP/1.1\r\nHost: %s\r\n%s\r\n", test.host, origin)
+		c.Send("GET / HTTP/1.1\r\nHost: %s\r\n%s\r\n", test.host, origin)
 		if r := c.Reply("GET"); r.Status != test.status {
 			t.Errorf("a page of %q gets %d from %s, want %d", test.origin, r.Status, test.host, test.status)
 		}

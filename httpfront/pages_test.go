@@ -179,11 +179,11 @@ func TestCrossOrigin(t *testing.T) {
 					t.Errorf("%s: %v", what, r.Header)
 				}
 			}
-			for _, line := range []string{"GET /version", "GET /v1/keys/none", "GET /nowhere", "GET /v1/watch/a?quorum=x", "POST /v1/watch/a?index=3", "PATCH /v1/keys/a"} {
+			for _, line := range []string{"GET /", "GET /v1/keys/none", "GET /nowhere", "GET /v1/watch/a?quorum=x", "POST /v1/watch/a?index=3", "PATCH /v1/keys/a"} {
 				c.Send("%s", line+head+"\r\n")
 				see(line, c.Reply("GET"))
 			}
-			for _, target := range []string{"/v1/keys/a", "/v1/watch/a", "/version", "/nowhere", "/%zz"} {
+			for _, target := range []string{"/v1/keys/a", "/v1/watch/a", "/", "/nowhere", "/%zz"} {
 				c.Send("%s", "OPTIONS "+target+head+"Access-Control-Request-Method: PUT\r\n\r\n")
 				r := c.Reply("OPTIONS")
 				see("OPTIONS "+target, r)
@@ -210,7 +210,7 @@ func TestCrossOrigin(t *testing.T) {
 func TestVary(t *testing.T) {
 	s := serve(t, func(c *httpfront.Config) { c.MaxConnections = 1 })
 	c := s.Dial()
-	c.Get("/version")
+	c.Get("/")
 	crowded := fronttest.NewClient(t, dialRaw(t, s.Addr))
 	if r := crowded.Reply("GET"); r.Status != 503 || r.Header.Get("Vary") != "Origin" {
 		t.Errorf("one too many: %d %v", r.Status, r.Header)
@@ -273,11 +273,11 @@ func TestHostHeader(t *testing.T) {
 					config([]func(*httpfront.Config){test.edit}).URL + `, or start it with -host-whitelist and that name"}`
 				for _, host := range test.served {
 					c := port.Dial()
-					c.Send("GET /version HTTP/1.1\r\nHost: %s\r\n\r\n", host)
+					c.Send("GET / HTTP/1.1\r\nHost: %s\r\n\r\n", host)
 					fronttest.Check(t, c.Reply("GET"), 200, "etcd v9")
 				}
 				for _, host := range test.wrong {
-					for _, line := range []string{"GET /version", "GET /v1/keys/", "POST /join"} {
+					for _, line := range []string{"GET /", "GET /v1/keys/", "POST /join"} {
 						c := port.Dial()
 						c.Send("%s HTTP/1.1\r\nHost: %s\r\n\r\n", line, host)
 						fronttest.Check(t, c.Reply("GET"), http.StatusForbidden, wrong)
@@ -290,12 +290,12 @@ func TestHostHeader(t *testing.T) {
 	s := serve(t, func(c *httpfront.Config) { c.CheckHost, c.URL = true, "http://etcd.example:4001" })
 	const wrong = `{"errorCode":403,"message":"Forbidden","cause":"the name in Host is not one of this machine: use localhost, an IP address, or the host of http://etcd.example:4001, or start it with -host-whitelist and that name"}`
 	for request, want := range map[string]string{
-		"GET /version HTTP/1.0\r\n\r\n":                                                   "etcd v9",
-		"GET http://localhost/version HTTP/1.1\r\nHost: evil.example\r\n\r\n":             "etcd v9",
-		"GET http://evil.example:4001/version HTTP/1.1\r\nHost: localhost\r\n\r\n":        wrong,
-		"GET http://localhost@evil.example:1/version HTTP/1.1\r\nHost: localhost\r\n\r\n": wrong,
-		"GET //evil.example/version HTTP/1.1\r\nHost: localhost\r\n\r\n":                  `{"errorCode":404,"message":"Not Found","cause":"/evil.example/version"}`,
-		"GET //localhost/version HTTP/1.1\r\nHost: evil.example\r\n\r\n":                  wrong,
+		"GET / HTTP/1.0\r\n\r\n": "etcd v9",
+		"GET http://localhost/ HTTP/1.1\r\nHost: evil.example\r\n\r\n":             "etcd v9",
+		"GET http://evil.example:4001/ HTTP/1.1\r\nHost: localhost\r\n\r\n":        wrong,
+		"GET http://localhost@evil.example:1/ HTTP/1.1\r\nHost: localhost\r\n\r\n": wrong,
+		"GET //evil.example/ HTTP/1.1\r\nHost: localhost\r\n\r\n":                  `{"errorCode":404,"message":"Not Found","cause":"/evil.example"}`,
+		"GET //localhost/ HTTP/1.1\r\nHost: evil.example\r\n\r\n":                  wrong,
 	} {
 		c := s.Dial()
 		c.Send("%s", request)

@@ -24,7 +24,7 @@ func TestIdleConnectionsAtThePeerPort(t *testing.T) {
 			for range 20 {
 				idle = append(idle, p.DialAs(nil))
 			}
-			fronttest.Check(t, p.Dial().Get("/version"), 200, "etcd v9")
+			fronttest.Check(t, p.Dial().Get("/"), 200, "etcd v9")
 			for _, c := range idle[:17] {
 				if name == "plain" {
 					fronttest.Check(t, c.Reply("GET"), 503, `{"errorCode":503,"message":"Service Unavailable","cause":"too many connections"}`)
@@ -35,7 +35,7 @@ func TestIdleConnectionsAtThePeerPort(t *testing.T) {
 			if strings.Count(text, "level=WARN") != 1 || !strings.Contains(text, "limit=3") || !strings.Contains(text, "host=127.0.0.1") {
 				t.Errorf("logged:\n%s", text)
 			}
-			fronttest.Check(t, p.Dial().Get("/version"), 200, "etcd v9")
+			fronttest.Check(t, p.Dial().Get("/"), 200, "etcd v9")
 		})
 	}
 }

@@ -35,7 +35,7 @@ func TestRoutes(t *testing.T) {
 		{"POST", "/v1/stats/store", "GET, HEAD"},
 		{"POST", "/v1/stats/self", "GET, HEAD"},
 		{"POST", "/v1/stats/leader", "GET, HEAD"},
-		{"POST", "/version", "GET, HEAD"},
+		{"POST", "/", "GET, HEAD"},
 		{"POST", "/", "GET, HEAD"},
 	} {
 		t.Run(test.method+" "+test.target, func(t *testing.T) {

@@ -34,15 +34,14 @@ func TestAStoreThatDoesNotAnswer(t *testing.T) {
 		{s, "GET", "/leader", "", 500, busy},
 		{s, "GET", "/machines", "", 500, busy},
 		{s, "GET", "/v1/machines", "", 500, busy},
-		{s, "GET", "/v2/members", "", 500, busy},
 		{s, "GET", "/stats", "", 500, busy},
 		{s, "GET", "/v1/stats/store", "", 500, busy},
 		{s, "GET", "/v1/stats/self", "", 500, busy},
 		{s, "GET", "/v1/stats/leader", "", 500, busy},
 		{s, "GET", "/health", "", 503, `{"health":"false","reason":"RANGE ERROR:etcdserver: request timed out"}`},
-		{s, "GET", "/version", "", 200, "etcd v9"},
+		{s, "GET", "/", "", 200, "etcd v9"},
 		{p, "GET", "/hash", "", 500, busy},
-		{p, "POST", "/join", `{"memberId":"5","name":"n5","peerUrl":"http://127.0.0.1:7005","clientUrl":"http://127.0.0.1:4005","understood":{"protocol":"4","commands":"1-3","snapshots":"1-2"}}`, 500, busy},
+		{p, "POST", "/join", `{"memberId":"5","name":"n5","peerUrl":"http://127.0.0.1:7005","clientUrl":"http://127.0.0.1:4005","understood":{"protocol":"4","commands":"1-4","snapshots":"1-2"}}`, 500, busy},
 	}
 	letGo := fronttest.Block(t, s.Machine)
 	clients := make([]*fronttest.Client, len(tests))
@@ -58,7 +57,7 @@ func TestAStoreThatDoesNotAnswer(t *testing.T) {
 	letGo()
 	s.Dial().Get("/v1/keys/a") // after everything that was queued
 	for i, test := range tests {
-		if r := clients[i].Get("/version"); r.Body != "etcd v9" {
+		if r := clients[i].Get("/"); r.Body != "etcd v9" {
 			t.Errorf("after %s %s: %s", test.method, test.target, r.Body)
 		}
 		if test.server == s {
@@ -76,7 +75,7 @@ func TestBeforeThereIsAMachine(t *testing.T) {
 	cfg.Log = slog.New(slog.DiscardHandler)
 	s := fronttest.ServeWithout(t, fronttest.Loopback(t), cfg, clientRoutes(clock))
 	c := s.Dial()
-	fronttest.Check(t, c.Get("/version"), 200, "etcd v9")
+	fronttest.Check(t, c.Get("/"), 200, "etcd v9")
 	fronttest.Check(t, c.Get("/health"), 503, `{"health":"false","reason":"RAFT NO LEADER"}`)
 	for _, target := range []string{"/machines", "/v1/keys/a", "/v1/keys/a?quorum=false", "/v1/watch/a", "/stats"} {
 		if r := c.Get(target); r.Status != http.StatusInternalServerError || !strings.Contains(r.Body, `"errorCode":301`) {

@@ -33,7 +33,7 @@ func TestPlainOnTLSPort(t *testing.T) {
 			c.WantClosed()
 		})
 	}
-	fronttest.Check(t, s.Dial().Get("/version"), 200, "etcd v9")
+	fronttest.Check(t, s.Dial().Get("/"), 200, "etcd v9")
 	s.Eventually("the connections are given up", func() bool { return s.Open() == 2 })
 }
 
@@ -107,11 +107,11 @@ func TestSilentHandshake(t *testing.T) {
 	silent := s.DialAs(nil)
 	silent.Send("\x16\x03\x01")
 	c := s.Dial()
-	fronttest.Check(t, c.Get("/version"), 200, "etcd v9")
-	fronttest.Check(t, s.Dial().Get("/version"), 503, `{"errorCode":503,"message":"Service Unavailable","cause":"too many connections"}`)
+	fronttest.Check(t, c.Get("/"), 200, "etcd v9")
+	fronttest.Check(t, s.Dial().Get("/"), 503, `{"errorCode":503,"message":"Service Unavailable","cause":"too many connections"}`)
 	s.Log.Take() // it says that the port is full
 	_ = silent.Close()
-	for deadline := time.Now().Add(fronttest.Timeout); s.Open() > 1; c.Get("/version") {
+	for deadline := time.Now().Add(fronttest.Timeout); s.Open() > 1; c.Get("/") {
 		if time.Now().After(deadline) {
 			t.Fatal("the closed connection is still counted")
 		}
@@ -124,7 +124,7 @@ func TestHalfClosed(t *testing.T) { inAllModes(t, testHalfClosed) }
 func testHalfClosed(t *testing.T, serve server) {
 	s := serve(t)
 	c := s.Dial()
-	c.Send("%s", fronttest.RawRequest("POST", "/v1/keys/a", "value=1")+fronttest.RawRequest("GET", "/version", ""))
+	c.Send("%s", fronttest.RawRequest("POST", "/v1/keys/a", "value=1")+fronttest.RawRequest("GET", "/", ""))
 	if err := c.Conn.(interface{ CloseWrite() error }).CloseWrite(); err != nil {
 		t.Fatal(err)
 	}
@@ -145,7 +145,7 @@ func testHalfClosed(t *testing.T, serve server) {
 // The peer port logs once that a machine speaks another protocol, or cannot be verified. A
 // check whether the port is open is not logged.
 func TestWrongProtocolOnPeerPort(t *testing.T) {
-	plain := func(p *fronttest.Server) { p.DialAs(nil).Get("/version") }
+	plain := func(p *fronttest.Server) { p.DialAs(nil).Get("/") }
 	secured := func(p *fronttest.Server) {
 		c := p.DialAs(&tls.Config{RootCAs: fronttest.CA().Pool()})
 		_, _ = c.Read(make([]byte, 1)) // it fails, as it should

@@ -22,18 +22,18 @@ import (
 func TestWatchGivesTheConnectionBack(t *testing.T) { inAllModes(t, testWatchGivesTheConnectionBack) }
 
 func testWatchGivesTheConnectionBack(t *testing.T, serve server) {
-	many := slices.Repeat([]string{"/version"}, httpfront.MaxReadAhead/len(fronttest.RawRequest("GET", "/version", "")))
+	many := slices.Repeat([]string{"/"}, httpfront.MaxReadAhead/len(fronttest.RawRequest("GET", "/", "")))
 	for _, test := range []struct {
 		name          string
 		behind, later []string
 	}{
 		{"nothing behind", nil, nil},
-		{"behind", []string{"/version", "/v1/keys/a"}, nil},
-		{"later", nil, []string{"/version", "/v1/keys/a"}},
-		{"both", []string{"/v1/keys/a"}, []string{"/version", "/v1/keys/a"}},
+		{"behind", []string{"/", "/v1/keys/a"}, nil},
+		{"later", nil, []string{"/", "/v1/keys/a"}},
+		{"both", []string{"/v1/keys/a"}, []string{"/", "/v1/keys/a"}},
 		{"a lot behind", many, nil},
 		{"a lot later", nil, many},
-		{"another watch behind", []string{"/v1/watch/a?quorum=false"}, []string{"/version"}},
+		{"another watch behind", []string{"/v1/watch/a?quorum=false"}, []string{"/"}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			s := serve(t)
@@ -54,7 +54,7 @@ func testWatchGivesTheConnectionBack(t *testing.T, serve server) {
 			fronttest.Check(t, c.Reply("GET"), 200, want)
 			for _, target := range append(test.behind, test.later...) {
 				switch {
-				case target == "/version":
+				case target == "/":
 					fronttest.Check(t, c.Reply("GET"), 200, "etcd v9")
 				case strings.HasPrefix(target, "/v1/keys"):
 					fronttest.Check(t, c.Reply("GET"), 200, `{"action":"GET","key":"/a","value":"1","index":3}`)
@@ -64,7 +64,7 @@ func testWatchGivesTheConnectionBack(t *testing.T, serve server) {
 					fronttest.Check(t, c.Reply("GET"), 200, want)
 				}
 			}
-			fronttest.Check(t, c.Get("/version"), 200, "etcd v9")
+			fronttest.Check(t, c.Get("/"), 200, "etcd v9")
 			s.WaitForWatchers(0)
 		})
 	}
@@ -113,7 +113,7 @@ func testWatchHistoryOverAndOver(t *testing.T, serve server) {
 		fronttest.Check(t, c.Do("POST", "/v1/watch/a", "index=3"), 200, want)
 	}
 	for range 500 {
-		c.Send("%s", fronttest.RawRequest("POST", "/v1/watch/a", "index=3")+fronttest.RawRequest("GET", "/version", ""))
+		c.Send("%s", fronttest.RawRequest("POST", "/v1/watch/a", "index=3")+fronttest.RawRequest("GET", "/", ""))
 		fronttest.Check(t, c.Reply("POST"), 200, want)
 		fronttest.Check(t, c.Reply("GET"), 200, "etcd v9")
 	}
@@ -186,7 +186,7 @@ func testWatcherLeaves(t *testing.T, serve server) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			c := s.Dial()
-			c.Send("%s", fronttest.RawRequest("GET", "/v1/watch/a", "")+fronttest.RawRequest("GET", "/version", ""))
+			c.Send("%s", fronttest.RawRequest("GET", "/v1/watch/a", "")+fronttest.RawRequest("GET", "/", ""))
 			s.WaitForWatchers(1)
 			tcp := c.Conn
 			if secured, ok := tcp.(*tls.Conn); ok {
@@ -208,7 +208,7 @@ func TestShutdownAnswersWatches(t *testing.T) { inAllModes(t, testShutdownAnswer
 func testShutdownAnswersWatches(t *testing.T, serve server) {
 	s := serve(t)
 	idle := s.Dial()
-	idle.Get("/version")
+	idle.Get("/")
 	var watching []*fronttest.Client
 	for i := range 10 {
 		c := s.Dial()
@@ -359,7 +359,7 @@ func TestWatchOfABrokenConnection(t *testing.T) {
 	s := serveOn(t, l)
 	c := s.Dial()
 	// The answer to the first is written only when the second has been handled.
-	c.Send("%s", fronttest.RawRequest("GET", "/version", "")+fronttest.RawRequest("GET", "/v1/watch/a", ""))
+	c.Send("%s", fronttest.RawRequest("GET", "/", "")+fronttest.RawRequest("GET", "/v1/watch/a", ""))
 	<-broken
 	s.WaitForWatchers(0)
 	s.Eventually("the connection is given up", func() bool { return s.Open() == 1 })

@@ -32,7 +32,7 @@ func TestCertificateOfAClientOnPeerPort(t *testing.T) {
 			"X-Etcd-Peer-Address: 127.0.0.1:7005\r\nX-Etcd-Reach: \r\nContent-Length: 0\r\n\r\n", method, path, 77, 11,
 			map[string]string{transport.StreamPath: "control", transport.SnapshotPath: "snapshot"}[path])
 	}
-	const joining = `{"memberId":"5","name":"n5","peerUrl":"https://127.0.0.1:7005","clientUrl":"http://127.0.0.1:4005","understood":{"protocol":"4","commands":"1-3","snapshots":"1-2"}}`
+	const joining = `{"memberId":"5","name":"n5","peerUrl":"https://127.0.0.1:7005","clientUrl":"http://127.0.0.1:4005","understood":{"protocol":"4","commands":"1-4","snapshots":"1-2"}}`
 	for _, test := range []struct {
 		name, method, raw string
 	}{
@@ -80,7 +80,7 @@ func TestVersionOnPeerPort(t *testing.T) {
 	p := servePeers(t, s, io.Discard, requiring)
 	alice := fronttest.CA().Issue("alice", func(c *x509.Certificate) { c.DNSNames, c.IPAddresses = nil, nil })
 	c := p.DialAs(&tls.Config{RootCAs: fronttest.CA().Pool(), Certificates: []tls.Certificate{alice.TLS()}})
-	if r := c.Get("/version"); r.Status != 200 || r.Body != "etcd v9" {
+	if r := c.Get("/"); r.Status != 200 || r.Body != "etcd v9" {
 		t.Errorf("%d %s", r.Status, r.Body)
 	}
 }

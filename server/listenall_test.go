@@ -225,7 +225,7 @@ func TestPeerAutoTLS(t *testing.T) {
 	if got := get(t, client, joined.urls("clients")[0]+"/v1/machines"); strings.Count(got, "http://") != 2 {
 		t.Errorf("the machines are %q", got)
 	}
-	if got := get(t, client, peers[0]+"/version"); !strings.HasPrefix(got, "etcd ") {
+	if got := get(t, client, peers[0]+"/"); !strings.HasPrefix(got, "etcd ") {
 		t.Errorf("the peer port answers %q", got)
 	}
 }

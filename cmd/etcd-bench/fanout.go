@@ -18,8 +18,10 @@ type delivery struct {
 }
 
 // fanOutToMany lets many clients watch one key, and writes it.
-func (b *bench) fanOutToMany() error {
-	all, err := b.startAll(b.systems, 1)
+func (b *bench) fanOutToMany() error { return b.tellCrowds(b.systems) }
+
+func (b *bench) tellCrowds(systems []*system) error {
+	all, err := b.startAll(systems, 1)
 	if err != nil {
 		return err
 	}

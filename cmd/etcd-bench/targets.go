@@ -37,6 +37,10 @@ var targets = []target{
 	{"three machines: write, CPU of all, 64 connections, to etcd 3.4", 0.45, false, ratioTo(workWrites, params{Machines: 3, Connections: 64}, cpuPerOp, etcd34)},
 	{"three machines: write, CPU of all, 256 connections, to etcd 3.4", 0.45, false, ratioTo(workWrites, params{Machines: 3, Connections: 256}, cpuPerOp, etcd34)},
 	{"fail-over, median time, to etcd 3.4", 0.7, false, ratioTo(workFailover, params{Machines: machines}, p50, etcd34)},
+	{"v2: write, server CPU, 64 connections, to v1", 1.05, false, v2ToV1(workWrites, params{Machines: 1, Connections: 64}, cpuPerOp)},
+	{"v2: local read, server CPU, 64 connections, to v1", 1.05, false, v2ToV1(workLocalReads, params{Machines: 1, Connections: 64}, cpuPerOp)},
+	{"v2: linearizable read, server CPU, 64 connections, to v1", 1.05, false, v2ToV1(workLinearizableReads, params{Machines: 1, Connections: 64}, cpuPerOp)},
+	{"v2: event to one of 10,000 watchers of a key, server CPU, to v1", 1.05, false, v2ToV1(workFanOut, params{Machines: 1, Watchers: 10_000}, cpuPerEvent)},
 	{"write, server CPU, 64 connections, to ZooKeeper 3.8", 0.85, false, ratioTo(workWrites, params{Machines: 1, Connections: 64}, cpuPerOp, zookeeper38)},
 	{"local read, server CPU, 64 connections, to ZooKeeper 3.8", 0.7, false, ratioTo(workLocalReads, params{Machines: 1, Connections: 64}, cpuPerOp, zookeeper38)},
 	{"2,000,000 keys: bytes per key", 300, false, absolute(workBigData, params{Machines: 1, Connections: 64, Keys: 2_000_000}, perKey)},
@@ -50,6 +54,15 @@ func ratioTo(work string, at params, m metric, other string) func(*report) (floa
 	return func(r *report) (float64, bool) {
 		a, ok := r.value(work, at, ours, m)
 		b, there := r.value(work, at, other, m)
+		return a / b, ok && there && b != 0
+	}
+}
+
+// v2ToV1 measures ours through its v2 API divided by ours through v1, in the run that compares them.
+func v2ToV1(work string, at params, m metric) func(*report) (float64, bool) {
+	return func(r *report) (float64, bool) {
+		a, ok := r.value("v2: "+work, at, oursV2, m)
+		b, there := r.value("v2: "+work, at, ours, m)
 		return a / b, ok && there && b != 0
 	}
 }

@@ -16,6 +16,7 @@ var workloads = []workload{
 	{"writes", func(b *bench) error { return b.requests(write) }},
 	{"reads", func(b *bench) error { return b.requests(localRead, linearizableRead) }},
 	{"mixed", func(b *bench) error { return b.requests(mixed) }},
+	{"v2", (*bench).bothAPIs},
 	{"tls", (*bench).overTLS},
 	{"fanout", (*bench).fanOutToMany},
 	{"sparse", (*bench).besideWatchers},

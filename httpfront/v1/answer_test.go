@@ -3,6 +3,7 @@ package v1
 import (
 	"encoding/json"
 	"fmt"
+	"strings"
 	"testing"
 	"time"
 
@@ -68,6 +69,9 @@ func TestKeyAnswers(t *testing.T) {
 	}
 }
 
+// longEscapes replaces the short escapes that the servers of 2013 did not know.
+var longEscapes = strings.NewReplacer(`\\`, `\\`, `\b`, `\u0008`, `\f`, `\u000c`)
+
 // Answers are rendered by hand as encoding/json renders them.
 func TestKeyAnswersAreJSON(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
@@ -83,7 +87,7 @@ func TestKeyAnswersAreJSON(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if got := a.append(nil); string(got) != string(want) {
+		if got := a.append(nil); string(got) != longEscapes.Replace(string(want)) {
 			t.Fatalf("got  %s\nwant %s", got, want)
 		}
 	})

@@ -1,0 +1,25 @@
+package main
+
+const oursV2 = "ours, v2"
+
+// bothAPIs compares this project's server through its v2 API with itself through v1: one machine,
+// requests, and an event to many watchers.
+func (b *bench) bothAPIs() error {
+	byV1 := named(b.systems, ours)[0]
+	d := *v2
+	d.query = map[operation]string{localRead: "?quorum=false"}
+	byV2 := ownSystem(byV1.version[0], &d)
+	byV2.name = oursV2
+	both := []*system{byV2, byV1}
+	first := len(b.report.Figures)
+	if err := b.requestsTo(both, 1, []int{typical}, []operation{write, localRead, linearizableRead}); err != nil {
+		return err
+	}
+	if err := b.tellCrowds(both); err != nil {
+		return err
+	}
+	for i := range b.report.Figures[first:] {
+		b.report.Figures[first+i].Work = "v2: " + b.report.Figures[first+i].Work
+	}
+	return nil
+}
