@@ -1,8 +1,10 @@
 package e2e
 
 import (
-	"os"
+	"cmp"
 	"net/url"
+	"os"
+	"path"
 	"strconv"
 	"strings"
 
@@ -28,11 +30,11 @@ func (s *sequence) drawWrite(t *rapid.T) v2Request {
 	var params []param
 	switch q.method {
 	case "PUT":
-		params = s.drawPut(t)
+		params = s.drawPut(t, s.lastWritten(q.key()))
 	case "POST":
 		params = s.drawPost(t)
 	default:
-		params = s.drawDelete(t)
+		params = s.drawDelete(t, s.lastWritten(q.key()))
 	}
 	params = s.drawNoise(t, params)
 	if q.method == "DELETE" && !oneIn(t, 12, "has a body") {
@@ -40,7 +42,9 @@ func (s *sequence) drawWrite(t *rapid.T) v2Request {
 	} else {
 		q.query, q.body = drawBody(t, params)
 	}
-	q.rest = drawRest(t)
+	if q.body.isEmpty() || q.body.isForm() { // which one of two badly formed parts is named does not matter
+		q.rest = drawRest(t)
+	}
 	return q
 }
 
@@ -90,13 +94,27 @@ func (s *sequence) drawWatch(t *rapid.T) v2Request {
 	return q
 }
 
+// drawMeanwhile draws what happens while a key is watched.
+func (s *sequence) drawMeanwhile(t *rapid.T, key string) v2Request {
+	if oneIn(t, 4, "above") {
+		return v2Request{method: "DELETE", path: escaped(path.Dir(key)), query: []param{{"recursive", "true"}}}
+	}
+	q := s.drawWrite(t)
+	if oneIn(t, 3, "there") {
+		q.path = escaped(key)
+	}
+	return q
+}
+
 // drawPath draws where a request goes, as it is sent.
 func (s *sequence) drawPath(t *rapid.T) string {
 	names := []string{"a", "b", "ab", "_h", "a", "b", "ab", "a b+c", "é;,=&?#%<"}
 	key := s.base
-	switch where := pick(t, "where", "below", "below", "below", "below", "below", "below", "in order", "base", "root"); {
-	case where == "in order" && len(s.names) > 0:
-		key = rapid.SampledFrom(s.names).Draw(t, "in-order key")
+	switch where := pick(t, "where", "below", "below", "below", "written", "written", "written", "written", "written", "above", "above", "root", "base"); {
+	case where == "written" && len(s.written) > 0:
+		key = rapid.SampledFrom(s.written).Draw(t, "written").key
+	case where == "above" && len(s.written) > 0:
+		key = path.Dir(rapid.SampledFrom(s.written).Draw(t, "written").key)
 	case where == "base":
 	case where == "root" && oneIn(t, 3, "really"):
 		if os.Getenv("DIFF_SELF") != "" {
@@ -114,7 +132,7 @@ func (s *sequence) drawPath(t *rapid.T) string {
 	if os.Getenv("DIFF_SELF") != "" {
 		return sent
 	}
-	switch pick(t, "spelling", append(make([]string, 40), "/", "/", "//", "/x/../", "/./", "%2F", "/%2e/", "end", "up", "bad")...) {
+	switch pick(t, "spelling", append(make([]string, 80), "/", "/", "//", "/x/../", "bad", "/./", "%2F", "/%2e/", "end", "up")...) {
 	case "/":
 		return sent + "/"
 	case "//":
@@ -141,25 +159,37 @@ func (s *sequence) drawKnown(t *rapid.T) string {
 	return strconv.FormatUint(rapid.SampledFrom(s.known()).Draw(t, "index"), 10)
 }
 
+func drawPrevValue(t *rapid.T, last writtenKey) param {
+	return param{"prevValue", pick(t, "prevValue", cmp.Or(last.value, "x"), cmp.Or(last.value, "y"), "x", "z")}
+}
+
+func (s *sequence) drawPrevIndex(t *rapid.T, last writtenKey) param {
+	if last.index == 0 || oneIn(t, 3, "another index") {
+		return param{"prevIndex", s.drawKnown(t)}
+	}
+	return param{"prevIndex", strconv.FormatUint(last.index, 10)}
+}
+
 func drawValue(t *rapid.T) string {
 	return pick(t, "value", "x", "y", "", "<a>&\"\\/", "é\u2028\x01\x7f\t\n", "%+;=")
 }
 
-// drawPut draws the parameters of a PUT that belong together.
-func (s *sequence) drawPut(t *rapid.T) []param {
+// drawPut draws the parameters of a PUT that belong together, for a key that was last written like
+// this.
+func (s *sequence) drawPut(t *rapid.T, last writtenKey) []param {
 	value := param{"value", drawValue(t)}
 	exist := param{"prevExist", pick(t, "prevExist", "true", "false")}
-	switch pick(t, "kind", "set", "set", "exist", "value", "index", "both", "directory", "update directory", "ttl", "refresh", "refresh", "nothing") {
+	switch pick(t, "kind", "set", "set", "exist", "value", "index", "both", "directory", "update directory", "update directory", "ttl", "refresh", "refresh", "nothing") {
 	case "set":
 		return []param{value}
 	case "exist":
 		return []param{value, exist}
 	case "value":
-		return []param{value, {"prevValue", pick(t, "prevValue", "x", "y", "z")}}
+		return []param{value, drawPrevValue(t, last)}
 	case "index":
-		return []param{value, {"prevIndex", s.drawKnown(t)}}
+		return []param{value, s.drawPrevIndex(t, last)}
 	case "both":
-		return []param{value, {"prevIndex", s.drawKnown(t)}, {"prevValue", pick(t, "prevValue", "x", "y")}}
+		return []param{value, s.drawPrevIndex(t, last), drawPrevValue(t, last)}
 	case "directory":
 		return []param{{"dir", "true"}}
 	case "update directory":
@@ -172,9 +202,9 @@ func (s *sequence) drawPut(t *rapid.T) []param {
 		case "exist":
 			p = append(p, exist)
 		case "value":
-			p = append(p, param{"prevValue", pick(t, "prevValue", "x", "y")})
+			p = append(p, drawPrevValue(t, last))
 		case "index":
-			p = append(p, param{"prevIndex", s.drawKnown(t)})
+			p = append(p, s.drawPrevIndex(t, last))
 		}
 		return p
 	}
@@ -192,18 +222,18 @@ func (s *sequence) drawPost(t *rapid.T) []param {
 	return p
 }
 
-func (s *sequence) drawDelete(t *rapid.T) []param {
-	switch pick(t, "kind", "file", "directory", "recursive", "value", "index", "recursive, index") {
+func (s *sequence) drawDelete(t *rapid.T, last writtenKey) []param {
+	switch pick(t, "kind", "file", "recursive", "directory", "recursive", "value", "index", "recursive, index") {
 	case "directory":
 		return []param{{"dir", "true"}}
 	case "recursive":
 		return []param{{"recursive", "true"}}
 	case "value":
-		return []param{{"prevValue", pick(t, "prevValue", "x", "y", "z")}}
+		return []param{drawPrevValue(t, last)}
 	case "index":
-		return []param{{"prevIndex", s.drawKnown(t)}}
+		return []param{s.drawPrevIndex(t, last)}
 	case "recursive, index":
-		return []param{{"recursive", "true"}, {"prevIndex", s.drawKnown(t)}}
+		return []param{{"recursive", "true"}, s.drawPrevIndex(t, last)}
 	}
 	return nil
 }
@@ -219,7 +249,7 @@ func drawTTL(t *rapid.T) param {
 
 // drawNoise adds parameters that do not belong there, are badly formed, unknown, or given twice.
 func (s *sequence) drawNoise(t *rapid.T, p []param) []param {
-	if !oneIn(t, 3, "noise") {
+	if !oneIn(t, 4, "noise") {
 		return p
 	}
 	for range rapid.IntRange(1, 3).Draw(t, "noise parameters") {
@@ -242,7 +272,7 @@ func (s *sequence) drawNoise(t *rapid.T, p []param) []param {
 		case "ttl":
 			q = drawTTL(t)
 		case "unknown":
-			q = param{pick(t, "name", "foo", "Value", "prevexist", "TTL", ""), pick(t, "value", "x", "true", "")}
+			q = param{pick(t, "name", "foo", "Value", "prevexist", "TTL"), pick(t, "value", "x", "true", "")}
 		}
 		at := rapid.IntRange(0, len(p)).Draw(t, "place")
 		p = append(p[:at:at], append([]param{q}, p[at:]...)...)
@@ -260,7 +290,7 @@ func drawBody(t *rapid.T, p []param) (query []param, body v2Body) {
 	case "none":
 		body.contentType = ""
 	case "%zz", "a;b":
-		body.contentType, body.raw = formType, "value="+body.contentType
+		return p, v2Body{contentType: formType, raw: "value=" + body.contentType}
 	}
 	split := 0
 	if oneIn(t, 4, "split") {

@@ -21,7 +21,7 @@ type v2Request struct {
 
 type param struct{ name, value string }
 
-// v2Body is the body of a request. It is a form unless raw is set.
+// v2Body is the body of a request, a form or anything else.
 type v2Body struct {
 	contentType string
 	form        []param
@@ -34,9 +34,14 @@ const (
 	multipartType = "multipart/form-data"
 )
 
-// isForm reports whether every server reads a body as urlencoded parameters.
+// isForm reports whether a body holds parameters.
 func (b v2Body) isForm() bool {
-	return b.raw == "" && (b.contentType == formType || b.contentType == formTypeUTF8)
+	return len(b.form) > 0 && slices.Contains([]string{formType, formTypeUTF8, multipartType}, b.contentType)
+}
+
+// isOther reports whether a body is of a type that is well formed, but no form.
+func (b v2Body) isOther() bool {
+	return !b.isEmpty() && slices.Contains([]string{"", "text/plain", "application/json"}, b.contentType)
 }
 
 func (b v2Body) isEmpty() bool { return b.raw == "" && len(b.form) == 0 }
@@ -94,7 +99,7 @@ func (q v2Request) key() string {
 // one.
 func (q v2Request) get(name string) (value string, given bool) {
 	params := q.query
-	if q.body.raw == "" && q.writes() {
+	if q.writes() {
 		params = slices.Concat(q.body.form, q.query)
 	}
 	for _, p := range params {
@@ -117,17 +122,28 @@ func (q v2Request) writes() bool {
 	return q.method == "PUT" || q.method == "POST" || q.method == "DELETE"
 }
 
-// with returns a request with another query.
-func (q v2Request) with(query ...param) v2Request {
-	q.query = query
-	return q
-}
-
 // without returns a request without a parameter.
 func (q v2Request) without(name string) v2Request {
 	called := func(p param) bool { return p.name == name }
 	q.query = slices.DeleteFunc(slices.Clone(q.query), called)
 	q.body.form = slices.DeleteFunc(slices.Clone(q.body.form), called)
+	return q
+}
+
+// since returns the index at which a watch begins, 0 if it has none.
+func (q v2Request) since() uint64 {
+	text, _ := q.get("waitIndex")
+	index, err := strconv.ParseUint(text, 10, 64)
+	if err != nil {
+		return 0
+	}
+	return index
+}
+
+// from returns a watch that begins at another index.
+func (q v2Request) from(index uint64) v2Request {
+	q = q.without("waitIndex")
+	q.query = append(q.query, param{"waitIndex", strconv.FormatUint(index, 10)})
 	return q
 }
 

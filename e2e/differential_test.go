@@ -4,6 +4,7 @@ import (
 	"flag"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"os"
 	"os/exec"
@@ -40,16 +41,16 @@ func TestDifferentialV2(t *testing.T) {
 		d.ours = &line{address: s.client}
 	}
 	d.referenceWatch, d.oursWatch = &line{address: d.reference.address}, &line{address: d.ours.address}
-	defer func() {
-		for _, l := range []*line{d.reference, d.ours, d.referenceWatch, d.oursWatch} {
-			l.close()
-		}
-	}()
+	defer d.hangUp()
 	start := time.Now()
 	for d.sent < *differentialRequests {
 		rapid.Check(t, d.run)
 	}
 	t.Logf("%d requests in %v", d.sent, time.Since(start))
+	t.Log("F3 ", d.f3)
+	for _, k := range slices.Sorted(maps.Keys(stats)) {
+		t.Log("STAT ", k, " ", stats[k])
+	}
 	for _, difference := range differences {
 		t.Logf("%s: %d", difference, d.used[difference])
 		if d.used[difference] == 0 && *differentialRequests >= enoughRequests {
@@ -90,6 +91,8 @@ func inMemory(t *testing.T) string {
 	return dir
 }
 
+var stats = map[string]int{}
+
 // differential compares two servers.
 type differential struct {
 	reference, ours           *line
@@ -98,6 +101,7 @@ type differential struct {
 	used                      map[*difference]int
 	sent                      int // to ours
 	sequences                 int
+	f3                        int
 	left                      []string // what earlier sequences have left, in terms of the reference
 }
 
@@ -106,13 +110,26 @@ type sequence struct {
 	*differential
 	t        *rapid.T
 	base     string
-	from     int       // known indexes before it
-	begun    time.Time // before its first request
-	names    []string  // in-order keys
-	diverged bool      // the two have not done the same
+	from     int          // known indexes before it
+	begun    time.Time    // before its first request
+	written  []writtenKey // in order
+	diverged bool         // the two have not done the same
+}
+
+// hangUp closes all connections.
+func (d *differential) hangUp() {
+	for _, l := range []*line{d.reference, d.ours, d.referenceWatch, d.oursWatch} {
+		l.close()
+	}
 }
 
 func (d *differential) run(t *rapid.T) {
+	ended := false
+	defer func() {
+		if !ended { // and answers may be on their way
+			d.hangUp()
+		}
+	}()
 	s := &sequence{differential: d, t: t, diverged: true}
 	step := func(act func()) func(*rapid.T) {
 		return func(*rapid.T) {
@@ -129,6 +146,7 @@ func (d *differential) run(t *rapid.T) {
 		"watch": step(func() { s.do(s.drawWatch(t)) }),
 		"take":  step(func() { s.takeName() }),
 	})
+	ended = true
 }
 
 // renew begins anew, in a directory of its own.
@@ -142,11 +160,38 @@ func (s *sequence) renew() {
 	q := v2Request{method: "PUT", path: s.base, query: []param{{"dir", "true"}}}
 	reference, ours := s.both(q, q)
 	if reference.status != http.StatusCreated || ours.status != http.StatusCreated {
-		s.t.Fatalf("%v\n\treference %v\n\tours      %v", q, reference, ours)
+		s.t.Logf("%v\n\treference %v\n\tours      %v", q, reference, ours)
+		s.t.Fatal("a new directory is refused")
 	}
-	s.left, s.names, s.diverged, s.begun = []string{s.base}, nil, false, time.Now()
+	s.left, s.written, s.diverged, s.begun = []string{s.base}, nil, false, time.Now()
 	s.from = len(s.pairs.known)
 	s.pairs.add(reference.index(), ours.index())
+}
+
+// writtenKey is what a request has written.
+type writtenKey struct {
+	key, value string
+	index      uint64
+}
+
+// note remembers what was written.
+func (s *sequence) note(reference v2Answer) {
+	node, _ := reference.get("node").(object)
+	if reference.get("action") == "get" || reference.get("action") == "delete" || node == nil {
+		return
+	}
+	value, _ := node.get("value").(string)
+	s.written = append(s.written, writtenKey{eventKey(reference), value, reference.index()})
+}
+
+// lastWritten returns what was last written to a key, in as far as anything was.
+func (s *sequence) lastWritten(key string) writtenKey {
+	for _, w := range slices.Backward(s.written) {
+		if w.key == key {
+			return w
+		}
+	}
+	return writtenKey{}
 }
 
 // known returns the indexes of the sequence.
@@ -161,22 +206,32 @@ func (s *sequence) both(toReference, toOurs v2Request) (reference, ours v2Answer
 
 func (s *sequence) send(l *line, q v2Request) {
 	if err := l.send(q.request()); err != nil {
-		s.t.Fatalf("%v to %s: %v", q, l.address, err)
+		s.noAnswer(l, q, err)
 	}
 }
 
 func (s *sequence) receive(l *line, q v2Request) v2Answer {
 	answer, err := l.receive(q.method)
 	if err != nil {
-		s.t.Fatalf("%v to %s: %v", q, l.address, err)
+		s.noAnswer(l, q, err)
 	}
 	return s.parse(q, answer)
+}
+
+// noAnswer ends the sequence.
+func (s *sequence) noAnswer(l *line, q v2Request, err error) {
+	s.t.Logf("%v: %v", q, err)
+	if l == s.ours || l == s.oursWatch {
+		s.t.Fatal("no answer from ours")
+	}
+	s.t.Fatal("no answer from the reference")
 }
 
 func (s *sequence) parse(q v2Request, r reply) v2Answer {
 	answer, err := parseV2(r)
 	if err != nil {
-		s.t.Fatalf("%v: %v in %q", q, err, r.body)
+		s.t.Logf("%v: %v in %q", q, err, r.body)
+		s.t.Fatal("an answer is no JSON")
 	}
 	return answer
 }
@@ -192,12 +247,12 @@ func (s *sequence) do(q v2Request) v2Answer {
 		return s.headAndGet(q, toReference)
 	}
 	reference, ours := s.both(toReference, q.forOurs(s.pairs))
-	s.compare(q, reference, ours)
+	s.compare(q, toReference, reference, ours)
 	if q.method == "POST" && reference.status == http.StatusCreated {
 		key := path.Join(toReference.key(), inOrder(reference.index()))
-		s.names = append(s.names, key)
 		s.left = append(s.left, key)
 	}
+	s.note(reference)
 	if ttl, _ := q.get("ttl"); ttl == "0" && q.writes() {
 		s.diverged = true // they need not expire it at the same time
 	}
@@ -218,7 +273,8 @@ func (s *sequence) ask(q v2Request) v2Request {
 		if d.ignores != nil {
 			s.send(s.reference, q)
 			if answer := s.receive(s.reference, q); !d.ignores(answer) {
-				s.t.Fatalf("%v does not show %v\n\treference %v", q, d, answer)
+				s.t.Logf("%v\n\treference %v", q, answer)
+				s.t.Fatalf("the reference does not show %v", d)
 			}
 		}
 		q = other
@@ -226,8 +282,9 @@ func (s *sequence) ask(q v2Request) v2Request {
 	return q
 }
 
-func (s *sequence) compare(q v2Request, reference, ours v2Answer) {
+func (s *sequence) compare(q, toReference v2Request, reference, ours v2Answer) {
 	s.t.Logf("%v\n\treference %v\n\tours      %v", q, reference, ours)
+	stats[fmt.Sprint(q.method, " ", reference.status, " ", reference.code(), " ", reference.get("action"))]++
 	want, newest := reference, s.pairs.newest()
 	if os.Getenv("DIFF_SELF") != "" {
 		ours, _ = differences[0].expect(q, ours, ours, 0)
@@ -237,13 +294,15 @@ func (s *sequence) compare(q v2Request, reference, ours v2Answer) {
 			continue
 		}
 		var applies bool
-		if want, applies = d.expect(q, want, ours, newest); applies {
+		if want, applies = d.expect(toReference, want, ours, newest); applies {
 			s.used[d]++
 			s.diverged = s.diverged || d.diverges && q.writes()
 		}
 	}
 	if diff := (comparer{s.pairs, s.begun}).compare(want, ours); diff != "" {
-		s.t.Fatalf("%v\n%s\n\treference %v\n\tours      %v", q, diff, reference, ours)
+		// Rapid simplifies only what fails in the same words.
+		s.t.Log(diff)
+		s.t.Fatalf("ours has answered %d to a %s, and not as was expected: %d", ours.status, q.method, want.status)
 	}
 }
 
@@ -252,12 +311,13 @@ func (s *sequence) headAndGet(q, toReference v2Request) v2Answer {
 	referenceHead, oursHead := s.both(toReference, q.forOurs(s.pairs))
 	q.method, toReference.method = "GET", "GET"
 	reference, ours := s.both(toReference, q.forOurs(s.pairs))
-	s.compare(q, reference, ours)
+	s.compare(q, toReference, reference, ours)
 	for _, pair := range [][2]v2Answer{{referenceHead, reference}, {oursHead, ours}} {
 		head, get := pair[0], pair[1]
 		head.header, get.header = withoutVarying(head.header), withoutVarying(get.header)
 		if head.status != get.status || head.text != "" || fmt.Sprint(head.header) != fmt.Sprint(get.header) {
-			s.t.Fatalf("%v\nis not as HEAD\n\tGET  %v %v\n\tHEAD %v %v", q, get, get.header, head, head.header)
+			s.t.Logf("GET  %v %v\nHEAD %v %v", get, get.header, head, head.header)
+			s.t.Fatal("HEAD is not as GET")
 		}
 	}
 	return reference
@@ -276,23 +336,45 @@ func (s *sequence) takeName() {
 	if !oneIn(s.t, 20, "really") {
 		return
 	}
-	dir := pick(s.t, "directory", "", "/a", "/b")
-	s.do(v2Request{method: "PUT", path: s.base + dir + "/" + inOrder(s.pairs.newest()+2), query: []param{{"value", "taken"}}})
-	s.do(v2Request{method: "POST", path: s.base + dir, query: []param{{"value", "x"}}})
+	dir := s.base + pick(s.t, "directory", "", "/a", "/b")
+	put := func(key string) (done bool) {
+		answer := s.do(v2Request{method: "PUT", path: key, query: []param{{"value", "taken"}}})
+		return answer.code() == ""
+	}
+	// The index of a request that fails is missing in ours: the one before has to be the last.
+	if put(s.base+"/before") && put(dir+"/"+inOrder(s.pairs.newest()+2)) {
+		s.do(v2Request{method: "POST", path: dir, query: []param{{"value", "x"}}})
+	}
 }
 
 // watch compares two watches. If history does not answer them, the key changes.
 func (s *sequence) watch(q, toReference v2Request) v2Answer {
-	if q.key() == "/" && !q.is("recursive") || q.is("stream") {
+	since := q.since()
+	switch {
+	case q.is("stream"), since > s.pairs.newest()+1, q.key() == "/" && !q.is("recursive"):
 		return v2Answer{} // it would wait for ever
+	case q.key() == "/" && since > 0 && since < s.known()[0]:
+		return v2Answer{} // it would find what was before the sequence
 	}
 	s.send(s.referenceWatch, toReference)
 	s.send(s.oursWatch, q.forOurs(s.pairs))
 	reference, ours := s.head(s.referenceWatch, q), s.head(s.oursWatch, q)
-	// TODO 401
-	if reference.StatusCode == http.StatusOK && ours.StatusCode == http.StatusOK {
+	if reference.StatusCode != http.StatusOK && ours.StatusCode == http.StatusOK {
+		refusal := s.finish(s.referenceWatch, q, reference)
+		if !longHistory.applies(refusal) {
+			s.oursWatch.close()
+			s.compare(q, toReference, refusal, v2Answer{status: ours.StatusCode, header: ours.Header, text: "(waits)"})
+			return refusal
+		}
+		s.used[longHistory]++
+		toReference = toReference.from(s.known()[0])
+		s.send(s.referenceWatch, toReference)
+		reference = s.head(s.referenceWatch, q)
+	}
+	switch waits, oursWaits := reference.StatusCode == http.StatusOK, ours.StatusCode == http.StatusOK; {
+	case waits && oursWaits:
 		for range rapid.SampledFrom([]int{0, 1, 2}).Draw(s.t, "meanwhile") {
-			s.do(s.drawWrite(s.t))
+			s.do(s.drawMeanwhile(s.t, q.key()))
 			if s.diverged {
 				s.referenceWatch.close()
 				s.oursWatch.close()
@@ -300,17 +382,30 @@ func (s *sequence) watch(q, toReference v2Request) v2Answer {
 			}
 		}
 		s.touch(q.key())
+	case waits:
+		s.referenceWatch.close()
+		answer := v2Answer{status: reference.StatusCode, header: reference.Header, text: "(waits)"}
+		s.compare(q, toReference, answer, s.finish(s.oursWatch, q, ours))
+		return answer
 	}
 	fromReference, fromOurs := s.finish(s.referenceWatch, q, reference), s.finish(s.oursWatch, q, ours)
+	if removesAbove(q.key(), fromOurs) && !removesAbove(q.key(), fromReference) {
+		since := toReference.since()
+		if since == 0 {
+			since = fromReference.index() + 1
+		}
+		fromReference.body = s.since(toReference, since).body
+		s.f3++
+	}
 	for {
-		i := slices.IndexFunc(differences, func(d *difference) bool { return d.skips != nil && d.skips(q, fromReference) })
+		i := slices.IndexFunc(differences, func(d *difference) bool { return d.skips != nil && d.skips(toReference, fromReference) })
 		if i < 0 {
 			break
 		}
 		s.used[differences[i]]++
 		fromReference.body = s.after(toReference, fromReference).body
 	}
-	s.compare(q, fromReference, fromOurs)
+	s.compare(q, toReference, fromReference, fromOurs)
 	return fromReference
 }
 
@@ -319,8 +414,16 @@ func (s *sequence) after(q v2Request, event v2Answer) v2Answer {
 	node, _ := event.get("node").(object)
 	var index uint64
 	fmt.Sscan(fmt.Sprint(node.get("modifiedIndex")), &index)
-	q = q.without("waitIndex")
-	q.query = append(q.query, param{"waitIndex", fmt.Sprint(index + 1)})
+	return s.since(q, index+1)
+}
+
+func removesAbove(key string, event v2Answer) bool {
+	node, _ := event.get("node").(object)
+	return event.get("action") == "delete" && node.get("dir") == true && within(key, eventKey(event))
+}
+
+func (s *sequence) since(q v2Request, index uint64) v2Answer {
+	q = q.from(index)
 	s.send(s.reference, q)
 	return s.receive(s.reference, q)
 }
@@ -341,7 +444,7 @@ func (s *sequence) touch(key string) {
 		case "":
 			return
 		default:
-			s.t.Fatalf("%s cannot be changed: %v", key, answer)
+			s.t.Fatal("the watched key cannot be changed")
 		}
 	}
 }
@@ -349,7 +452,7 @@ func (s *sequence) touch(key string) {
 func (s *sequence) head(l *line, q v2Request) *http.Response {
 	resp, err := l.head(q.method)
 	if err != nil {
-		s.t.Fatalf("%v to %s: %v", q, l.address, err)
+		s.noAnswer(l, q, err)
 	}
 	return resp
 }
@@ -357,7 +460,7 @@ func (s *sequence) head(l *line, q v2Request) *http.Response {
 func (s *sequence) finish(l *line, q v2Request, resp *http.Response) v2Answer {
 	answer, err := l.finish(resp)
 	if err != nil {
-		s.t.Fatalf("%v to %s: %v", q, l.address, err)
+		s.noAnswer(l, q, err)
 	}
 	return s.parse(q, answer)
 }
