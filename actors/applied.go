@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"sync/atomic"
 
+	"etcd/store/auth"
 	"etcd/store/logtime"
 )
 
@@ -21,10 +22,17 @@ type Applied struct {
 
 // appliedState shares how far the store actor has come with all goroutines. It says so after the hub
 // has got the events, and before any caller is answered.
-type appliedState struct{ now atomic.Pointer[Applied] }
+type appliedState struct {
+	now  atomic.Pointer[Applied]
+	auth atomic.Pointer[auth.State] // even before the hub has got the events
+}
 
 // Applied returns how far this machine has come. It may be called from any goroutine.
 func (m *Machine) Applied() Applied { return *m.applied.now.Load() }
+
+// Auth returns the users and roles, as far as this machine has applied the log: at least up to what
+// any answer or event of this machine is about. It may be called from any goroutine.
+func (m *Machine) Auth() *auth.State { return m.applied.auth.Load() }
 
 // startsFrom returns what a machine that starts from this disk has applied.
 func (d *Disk) startsFrom() *Applied {

@@ -1,6 +1,7 @@
 package actors
 
 import (
+	"errors"
 	"slices"
 
 	"github.com/asynkron/protoactor-go/actor"
@@ -14,6 +15,8 @@ type hubActor struct {
 	hub     *watch.Hub
 	metrics *metrics
 	closing bool
+	// asking are the subscribers whose watch is with the store actor, and whether their time is over.
+	asking map[uint64]bool
 
 	to   *pids
 	idle []*actor.PID // writers that hand out nothing
@@ -26,18 +29,29 @@ func (h *hubActor) Receive(ctx actor.Context) {
 		return
 	case *Watch:
 		h.add(ctx, m)
+	case *reconsidered:
+		h.reconsider(ctx, m)
 	case *Unwatch:
+		delete(h.asking, m.Subscriber)
 		h.hub.Remove(m.Subscriber)
 	case *Written:
 		h.hub.Written(m.Subscriber)
 	case *Beat:
 		h.hub.Beat(m.Subscriber)
 	case *GiveUp:
+		if _, asking := h.asking[m.Subscriber]; asking {
+			h.asking[m.Subscriber] = true
+		}
 		h.hub.GiveUp(m.Subscriber)
 	case *published:
 		h.hub.Publish(m.events, m.history)
 	case *replaced:
 		h.hub.Replace(m.history, ErrHistoryLost)
+	case leaderless:
+		h.hub.Led()
+		if m {
+			h.hub.Leaderless(ErrNoQuorum)
+		}
 	case *watch.CatchUp:
 		h.hub.CaughtUp(m)
 	case *handedOut:
@@ -60,19 +74,61 @@ func (h *hubActor) add(ctx actor.Context, m *Watch) {
 		return
 	}
 	h.metrics.watchRequests.Add(uint64(1 + len(m.Others)))
+	err := h.begin(m)
+	switch {
+	case errors.As(err, new(*watch.ClearedError)):
+		h.asking[m.Subscriber] = false
+		ctx.Send(h.to.store, &cleared{watch: m, err: err})
+	case err != nil:
+		h.refuse(ctx, m, err)
+	}
+}
+
+func (h *hubActor) refuse(ctx actor.Context, m *Watch, err error) {
+	if !errors.Is(err, ErrNoQuorum) {
+		h.metrics.watchesLost.Add(uint64(1 + len(m.Others)))
+	}
+	failed := m.failed(err)
+	failed.Index = h.hub.Index()
+	reply(ctx, m, failed)
+}
+
+// begin adds all watches of a new subscriber, or none.
+func (h *hubActor) begin(m *Watch) error {
 	err := h.hub.Add(m.Subscriber, m.ReplyTo, m.Watcher)
 	for i := 0; err == nil && i < len(m.Others); i++ {
 		err = h.hub.Add(m.Subscriber, m.ReplyTo, m.Others[i])
 	}
 	switch {
 	case err != nil:
-		h.metrics.watchesLost.Add(uint64(1 + len(m.Others)))
 		h.hub.Remove(m.Subscriber)
-		failed := m.failed(err)
-		failed.Index = h.hub.Index()
-		reply(ctx, m, failed)
 	case m.Beat:
 		h.hub.Beat(m.Subscriber)
+	}
+	return err
+}
+
+// reconsider begins a watch that the store actor was asked about, unless its client has left meanwhile.
+func (h *hubActor) reconsider(ctx actor.Context, m *reconsidered) {
+	id := m.watch.Subscriber
+	over, asking := h.asking[id]
+	if !asking {
+		return
+	}
+	delete(h.asking, id)
+	err := m.err
+	switch {
+	case h.closing:
+		replyFailed(ctx, m.watch, ErrClosing)
+		return
+	case err == nil:
+		err = h.begin(m.watch)
+	}
+	switch {
+	case err != nil:
+		h.refuse(ctx, m.watch, err)
+	case over:
+		h.hub.GiveUp(id)
 	}
 }
 

@@ -153,6 +153,7 @@ func Start(cfg Config, disk *Disk) (*Machine, error) {
 	m.metrics.disk.segments.Store(int64(disk.log.Segments()))
 	m.book.Store(disk.book)
 	m.applied.now.Store(disk.startsFrom())
+	m.applied.auth.Store(disk.store.Auth())
 	m.stopping, m.cancel = context.WithCancel(context.Background())
 	all := &pids{}
 	peers, network := m.connect(cfg, all)
@@ -188,7 +189,7 @@ func Start(cfg Config, disk *Disk) (*Machine, error) {
 			book: &m.book, durable: &m.durable, log: cfg.Log, fatal: fatal,
 		}},
 		{&all.catchUp, "catchup", &catchUpActor{}},
-		{&all.hub, "hub", &hubActor{hub: watch.NewHub(disk.store.History()), metrics: m.metrics}},
+		{&all.hub, "hub", &hubActor{hub: watch.NewHub(disk.store.History()), metrics: m.metrics, asking: make(map[uint64]bool)}},
 		{&all.auditor, "auditor", &auditorActor{
 			log: cfg.Log, own: make(map[uint64]stateHash), theirs: make(map[uint64]*peerHashes),
 		}},

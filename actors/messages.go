@@ -168,7 +168,7 @@ type (
 		Counts     Counts
 	}
 	// WatchReply has the next deliveries of a subscriber, in order: events, and the reasons
-	// why a watch ends without one, which are *watch.ClearedError, ErrHistoryLost and
+	// why a watch ends without one, which are *watch.ClearedError, ErrHistoryLost, ErrNoQuorum and
 	// ErrClosing. More says that others may follow when the subscriber has sent Written.
 	WatchReply struct {
 		ID         uint64 // the subscriber
@@ -199,6 +199,10 @@ func (s *StatusReply) Member(id uint64) (m store.Member, ok bool) {
 // ErrHistoryLost answers watchers whose events were in a part of the log that this
 // machine skipped by installing a snapshot of the leader.
 var ErrHistoryLost = errors.New("this machine has skipped a part of the history: look at the key and watch again")
+
+// ErrNoQuorum answers watchers that need a leader when there has been none for longer than elections
+// take. They have missed nothing, and can go on at another machine.
+var ErrNoQuorum = errors.New("this machine has lost the majority of the cluster: watch at another one")
 
 // ErrClosing answers watchers when the machine shuts down.
 var ErrClosing = errors.New("the machine is shutting down")
@@ -265,6 +269,20 @@ type (
 		events  []*tree.Event
 		history tree.History
 	}
+	// cleared: hub -> store. A watch asks for events that the history does not have any more.
+	cleared struct {
+		watch *Watch
+		err   error // that says so
+	}
+	// reconsidered: store -> hub. The watch may begin later, because it wants none of those events. It
+	// comes before what the store publishes next. Or err is why it may not.
+	reconsidered struct {
+		watch *Watch
+		err   error
+	}
+	// leaderless: raft -> hub. There has been no leader for longer than elections take, or there is one
+	// again.
+	leaderless bool
 	// handOut: hub -> writer. Deliveries for subscribers.
 	handOut struct{ batches []watch.Batch }
 	// handedOut: writer -> hub. It is idle.

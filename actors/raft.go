@@ -225,6 +225,9 @@ func (r *raftActor) work(ctx actor.Context) {
 		}
 		if work.Leaderless != nil {
 			r.logLeaderless(work.Leaderless)
+			if r.leader == 0 { // one may have been found since then
+				ctx.Send(r.to.hub, leaderless(true))
+			}
 		}
 		if work.Fullness != nil {
 			r.logFullness(work.Fullness)
@@ -329,6 +332,9 @@ func (r *raftActor) leaderChanged(ctx actor.Context, leader *raftnode.Leader) {
 	r.metrics.raft.set(r.node.Status())
 	r.followers.Reset()
 	ctx.Send(r.to.reaper, leader)
+	if leader.ID != 0 {
+		ctx.Send(r.to.hub, leaderless(false))
+	}
 	if !leader.Self && leader.ID != 0 {
 		for _, done := range r.handingOver {
 			close(done)

@@ -11,6 +11,7 @@ import (
 	"etcd/store/logtime"
 	"etcd/store/tree"
 	"etcd/wal"
+	"etcd/watch"
 )
 
 // maxExpiredPerRound bounds how many keys one round of the reaper removes, so that
@@ -67,6 +68,8 @@ func (s *storeActor) Receive(ctx actor.Context) {
 		s.restored = *m
 	case *install:
 		s.install(ctx, m)
+	case *cleared:
+		ctx.Send(s.to.hub, s.reconsider(m))
 	case *Freeze:
 		ctx.Send(m.ReplyTo, &Frozen{ID: m.ID, State: s.currentView()})
 	case *takeSnapshot:
@@ -113,6 +116,24 @@ func (s *storeActor) local(ctx actor.Context, request Request) {
 	}
 }
 
+// reconsider looks whether a watch needs the events that were cleared from the history.
+func (s *storeActor) reconsider(m *cleared) *reconsidered {
+	all := append([]watch.Watcher{m.watch.Watcher}, m.watch.Others...)
+	for i := range all {
+		var ok bool
+		w := &all[i]
+		if w.Since == 0 {
+			continue
+		}
+		if w.Since, ok = s.store.FirstChange(w.Path, w.Recursive, w.Since); !ok {
+			return &reconsidered{watch: m.watch, err: m.err}
+		}
+	}
+	later := *m.watch
+	later.Watcher, later.Others = all[0], all[1:]
+	return &reconsidered{watch: &later}
+}
+
 // recovered answers the requests that came too early.
 func (s *storeActor) recovered(ctx actor.Context) {
 	for _, request := range s.early.drain() {
@@ -143,6 +164,7 @@ func (s *storeActor) apply(ctx actor.Context, m *raftnode.Apply) {
 		}
 		results[i] = result
 	}
+	s.progress.auth.Store(s.store.Auth())
 	if len(events) > 0 {
 		ctx.Send(s.to.hub, &published{events: events, history: s.store.History()})
 	}
@@ -177,6 +199,7 @@ func (s *storeActor) install(ctx actor.Context, m *install) {
 	}
 	s.changes()
 	s.store = state
+	s.progress.auth.Store(state.Auth())
 	s.publishState()
 	s.publishApplied(m.meta.GetIndex(), m.meta.GetTerm())
 	s.log.Info("installed a snapshot of the leader", "index", m.meta.GetIndex())

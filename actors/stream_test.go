@@ -53,12 +53,13 @@ func TestStream(t *testing.T) {
 // If one of the watches of a stream cannot begin, none does, and the error is the only reply.
 func TestStreamOfClearedHistory(t *testing.T) {
 	m := start(t, t.TempDir(), func(c *Config) { c.HistoryLimit = 2 })
-	var newest uint64
+	newest := m.set("/b", "x")
+	since := newest
 	for range 5 {
 		newest = m.set("/a", "x")
 	}
 	m.root.Send(m.Hub, &Watch{ReplyTo: m.pid, Subscriber: 1, Beat: true,
-		Watcher: watch.Watcher{Path: "/a", Stream: true}, Others: []watch.Watcher{{ID: 1, Path: "/b", Since: 3, Stream: true}}})
+		Watcher: watch.Watcher{Path: "/a", Stream: true}, Others: []watch.Watcher{{ID: 1, Path: "/b", Since: since, Stream: true}}})
 	reply := next[*WatchReply](m.probe)
 	var cleared *watch.ClearedError
 	if reply.More || reply.Index != newest || len(reply.Deliveries) != 1 || !errors.As(reply.Deliveries[0].Err, &cleared) {

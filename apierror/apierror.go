@@ -15,6 +15,7 @@ const (
 	TestFailed     = 101
 	NotFile        = 102
 	MaxMachines    = 103
+	Unauthorized   = 110
 	ValueRequired  = 200
 	TTLNaN         = 202
 	IndexNaN       = 203
@@ -32,6 +33,7 @@ var messages = map[int]string{
 	TestFailed:     "The given PrevValue is not equal to the value of the key",
 	NotFile:        "Not A File",
 	MaxMachines:    "Reached the max number of machines in the cluster",
+	Unauthorized:   "The request requires user authentication",
 	ValueRequired:  "Value is Required in POST form",
 	TTLNaN:         "The given TTL in POST form is not a number",
 	IndexNaN:       "The given index in POST form is not a number",
@@ -55,6 +57,8 @@ func Status(code int) int {
 	switch code {
 	case KeyNotFound:
 		return http.StatusNotFound
+	case Unauthorized:
+		return http.StatusUnauthorized
 	case RaftInternal, LeaderElect, WatcherCleared:
 		return http.StatusInternalServerError
 	}

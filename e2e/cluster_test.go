@@ -60,7 +60,7 @@ func (c *cluster) start(members ...*server) {
 		s.launch()
 	}
 	for _, s := range members {
-		s.proc.waitServing()
+		s.waitServing()
 	}
 }
 

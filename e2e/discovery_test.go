@@ -15,7 +15,22 @@ import (
 // too many is told so. Started again they need neither the service nor the token.
 func TestDiscovery(t *testing.T) {
 	t.Parallel()
-	service := startDiscoveryService(t)
+	for _, store := range []struct {
+		name  string
+		start func(testing.TB) (address string)
+	}{
+		{"stored in etcd 3.4", startDebianEtcd},
+		{"stored in one of these machines", func(t testing.TB) string { return startServer(t).client }},
+	} {
+		t.Run(store.name, func(t *testing.T) {
+			t.Parallel()
+			checkDiscovery(t, startDiscoveryService(t, store.start))
+		})
+	}
+}
+
+func checkDiscovery(t *testing.T, service *discoveryService) {
+	t.Helper()
 	token := service.newToken(3)
 	machine := func(n int) *server {
 		s := newMachine(t, fmt.Sprintf("infra%d", n))
@@ -72,13 +87,27 @@ type discoveryService struct {
 	proc *process
 }
 
-func startDiscoveryService(t *testing.T) *discoveryService {
+// startDiscoveryService starts the service once what it stores in runs, an etcd with the v2 API.
+func startDiscoveryService(t testing.TB, store func(testing.TB) (address string)) *discoveryService {
 	t.Helper()
-	const needs = "needs Debian's packages etcd-discovery, and etcd-server of a version up to 3.5, which has the v2 API: "
 	program, err := exec.LookPath("discovery.etcd.io")
 	if err != nil {
-		t.Skip(needs, err)
+		t.Skip("needs Debian's package etcd-discovery: ", err)
 	}
+	addr := freeAddress(t)
+	s := &discoveryService{t: t, url: "http://" + addr}
+	s.proc = launch(t, exec.Command(program, "--etcd", "http://"+store(t), "--host", s.url, "--addr", addr))
+	waitUntil(t, "the discovery service makes tokens", func() bool {
+		_, err := s.ask("/new?size=1")
+		return err == nil
+	})
+	return s
+}
+
+// startDebianEtcd starts one machine of the etcd that Debian has, with its v2 API.
+func startDebianEtcd(t testing.TB) (address string) {
+	t.Helper()
+	const needs = "needs Debian's package etcd-server, of a version up to 3.5, which has the v2 API: "
 	etcd, err := exec.LookPath("etcd")
 	if err != nil {
 		t.Skip(needs, err)
@@ -87,17 +116,16 @@ func startDiscoveryService(t *testing.T) *discoveryService {
 	if err != nil || !regexp.MustCompile(`^etcd Version: 3\.[0-5]\.`).Match(version) {
 		t.Skipf("%s%s (%v)", needs, version, err)
 	}
-	client, peer, addr := "http://"+freeAddress(t), "http://"+freeAddress(t), freeAddress(t)
+	address = freeAddress(t)
+	client, peer := "http://"+address, "http://"+freeAddress(t)
 	launch(t, exec.Command(etcd, "--enable-v2", "--data-dir", t.TempDir(),
 		"--listen-client-urls", client, "--advertise-client-urls", client,
 		"--listen-peer-urls", peer, "--initial-advertise-peer-urls", peer, "--initial-cluster", "default="+peer))
-	s := &discoveryService{t: t, url: "http://" + addr}
-	s.proc = launch(t, exec.Command(program, "--etcd", client, "--host", s.url, "--addr", addr))
-	waitUntil(t, "the discovery service makes tokens", func() bool {
-		_, err := s.ask("/new?size=1")
-		return err == nil
+	waitUntil(t, "Debian's etcd serves", func() bool {
+		answer, err := exchange(address, get("/health"))
+		return err == nil && answer.status == 200
 	})
-	return s
+	return address
 }
 
 // newToken returns the URL of a new token for a cluster.

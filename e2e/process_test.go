@@ -43,6 +43,7 @@ type server struct {
 	today   bool                  // the flags of the harness are those of etcd 3
 	env     []string              // further environment variables, NAME=value
 	program string                // the binary, if it is not the one of this test run
+	foreign bool                  // it is an etcd of others, with their log lines and exit codes
 	under   []string              // a command that runs the binary, with its arguments
 	begin   func(*exec.Cmd) error // starts the process in another way than usual
 
@@ -99,7 +100,23 @@ func (s *server) flags() []string {
 func (s *server) start() {
 	s.t.Helper()
 	s.launch()
-	s.client = s.proc.waitServing()
+	s.waitServing()
+}
+
+// waitServing returns once the process serves clients.
+func (s *server) waitServing() {
+	s.t.Helper()
+	if !s.foreign {
+		s.client = s.proc.waitServing()
+		return
+	}
+	waitUntil(s.t, s.name+" is healthy", func() bool {
+		if !s.runs() {
+			s.t.Fatalf("%s has ended:\n%s", s.name, s.proc.stderr())
+		}
+		answer, err := exchange(s.client, get("/health"))
+		return err == nil && answer.status == 200
+	})
 }
 
 // launch runs the process without waiting for anything.
@@ -155,7 +172,7 @@ func (s *server) kill() {
 func (s *server) stop() {
 	s.t.Helper()
 	s.proc.signal(syscall.SIGTERM)
-	if code := s.proc.waitExit(stopLimit); code != 0 {
+	if code := s.proc.waitExit(stopLimit); code != 0 && !s.foreign {
 		s.t.Fatalf("exit code after SIGTERM is %d, want 0", code)
 	}
 }

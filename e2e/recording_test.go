@@ -32,6 +32,7 @@ type recordedStep struct {
 	// A request in the background, and the step that receives its answer.
 	Background      string `json:"background"`
 	AnsweredAlready bool   `json:"answered_already"`
+	HeadersAlready  bool   `json:"headers_already"`
 	Collect         string `json:"collect"`
 
 	Repeated int     `json:"repeated"` // {i} in the request counts from 0
@@ -49,7 +50,7 @@ type recordedRequest struct {
 	Headers   map[string]string `json:"headers"`
 }
 
-// recordedField is a form field, [name, value] in JSON.
+// recordedField is a form field, [name, value] in JSON. A long value is written as what it repeats.
 type recordedField struct{ name, value string }
 
 func (f *recordedField) UnmarshalJSON(data []byte) error {
@@ -64,6 +65,7 @@ func (f *recordedField) UnmarshalJSON(data []byte) error {
 		return nil
 	}
 	var special struct {
+		Prefix string
 		Repeat string
 		Len    int
 		B64    string
@@ -72,7 +74,7 @@ func (f *recordedField) UnmarshalJSON(data []byte) error {
 		return err
 	}
 	if special.Repeat != "" {
-		f.value = strings.Repeat(special.Repeat, special.Len)
+		f.value = special.Prefix + strings.Repeat(special.Repeat, special.Len)
 		return nil
 	}
 	raw, err := base64.StdEncoding.DecodeString(special.B64)
@@ -146,18 +148,18 @@ func (r *recordedRequest) wire(rewrite func(name, value string) string) request 
 	return out
 }
 
-// loadRecording reads a file of recorded cases.
-func loadRecording(path string) ([]recordedCase, error) {
+// loadRecording reads a file of recorded cases, one a line.
+func loadRecording[C any](path string) ([]C, error) {
 	file, err := os.Open(path)
 	if err != nil {
 		return nil, err
 	}
 	defer file.Close()
-	var cases []recordedCase
+	var cases []C
 	lines := bufio.NewScanner(file)
 	lines.Buffer(nil, 1<<20)
 	for lines.Scan() {
-		var c recordedCase
+		var c C
 		if err := json.Unmarshal(lines.Bytes(), &c); err != nil {
 			return nil, fmt.Errorf("%s, case %d: %w", path, len(cases)+1, err)
 		}

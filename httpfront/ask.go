@@ -9,6 +9,7 @@ import (
 	"etcd/actors"
 	"etcd/raftnode"
 	"etcd/store"
+	"etcd/store/tree"
 	"etcd/version"
 )
 
@@ -56,13 +57,20 @@ func (x *Exchange) have(came actors.Answer, then any) Answer {
 
 // goOn calls then with what has come; nil: nothing came before the deadline.
 func (x *Exchange) goOn(then any, came actors.Answer) Answer {
+	x.mayWait = false
 	switch then := then.(type) {
+	case afterCheck:
+		x.mayWait = true
+		return then(x)
 	case proposed:
 		if came == nil { // it may take effect all the same
 			return then(x, &actors.Proposed{Err: raftnode.ErrUnknownOutcome})
 		}
 		reply := came.(*actors.Proposed)
 		x.times = reply.Times
+		if f := reply.Result.Failure; f != nil && f.Code == tree.Unauthorized {
+			return x.proposeAgain(then)
+		}
 		return then(x, reply)
 	case read:
 		if came == nil {
@@ -70,7 +78,7 @@ func (x *Exchange) goOn(then any, came actors.Answer) Answer {
 		}
 		reply := came.(*actors.ReadReply)
 		x.times = actors.Times{Answered: reply.Answered}
-		return then(x, reply)
+		return x.haveRead(then, reply)
 	default:
 		if came == nil {
 			return then.(synced)(x, ErrNoAnswer)
@@ -100,8 +108,21 @@ func (x *Exchange) change(message any) *actors.Proposed {
 // Propose proposes a command, encoded by [store.Encode]. then makes the answer when it is
 // applied, or has failed. The handler returns what Propose returns.
 func (x *Exchange) Propose(command []byte, then func(x *Exchange, reply *actors.Proposed) Answer) Answer {
-	message := &actors.Propose{ID: x.session.expect(), ReplyTo: x.session.pid, Command: command}
+	if err := x.checkCommand(command); err != nil {
+		return x.orWait(err, func(x *Exchange) Answer { return x.Propose(command, then) })
+	}
+	x.command = command
+	message := &actors.Propose{ID: x.session.expect(), ReplyTo: x.session.pid, Command: x.checked(command)}
 	return x.ask(x.server.machine.Raft, message, x.raftDeadline(), proposed(then))
+}
+
+// proposeAgain checks a command once more and proposes it again: users and roles were others when it was
+// to be applied.
+func (x *Exchange) proposeAgain(then proposed) Answer {
+	if x.checks++; x.checks == maxChecks {
+		return then(x, &actors.Proposed{Err: errUnsettled})
+	}
+	return x.Propose(x.command, then)
 }
 
 // Join adds a member, or updates its name, URLs and commands.
@@ -126,6 +147,10 @@ func (x *Exchange) ReadDeep(path string, local bool, then func(x *Exchange, repl
 }
 
 func (x *Exchange) read(message *actors.Read, local bool, then func(x *Exchange, reply *actors.ReadReply) Answer) Answer {
+	x.needed = need{key: message.Path, deep: message.Deep, read: true}
+	if err := x.check(x.needed); err != nil {
+		return x.orWait(err, func(x *Exchange) Answer { return x.read(message, local, then) })
+	}
 	of, deadline := x.server.machine.Raft, x.raftDeadline()
 	if local {
 		if reply, ok := x.server.machine.ReadLocal(message); ok {
@@ -135,6 +160,17 @@ func (x *Exchange) read(message *actors.Read, local bool, then func(x *Exchange,
 	}
 	message.ID, message.ReplyTo = x.session.expect(), x.session.pid
 	return x.ask(of, message, deadline, read(then))
+}
+
+// haveRead goes on with what was read, unless users and roles have changed meanwhile and the client may not
+// read it any more.
+func (x *Exchange) haveRead(then read, reply *actors.ReadReply) Answer {
+	if x.changed() {
+		if err := x.check(x.needed); err != nil {
+			return x.orWait(err, func(x *Exchange) Answer { return x.haveRead(then, reply) })
+		}
+	}
+	return then(x, reply)
 }
 
 // AfterSync goes on with then when local state has every write that was acknowledged before the

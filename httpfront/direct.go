@@ -163,7 +163,7 @@ func (d *direct) parse() (ok bool) {
 	}
 	d.x.ctx, d.x.server, d.x.direct, d.x.Path, d.x.Slash, d.x.query = &d.ctx, s, d, clean.path, clean.slash, untilRelease(query)
 	route, key := s.findRoute(clean.path)
-	if route == nil || !route.Direct {
+	if route == nil || !route.Direct || route.Guard != Open && route.Guard != ByKey || !d.x.isKnown() {
 		return false
 	}
 	d.x.Key = key
@@ -276,6 +276,8 @@ func isLight(reply actors.Answer) bool {
 			size = len(f.Node.Value)
 		}
 		return size <= maxLight
+	case *checkLater:
+		return false
 	}
 	return true
 }

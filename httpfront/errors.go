@@ -7,6 +7,7 @@ import (
 	"github.com/valyala/fasthttp"
 
 	"etcd/apierror"
+	"etcd/passwords"
 	"etcd/raftnode"
 )
 
@@ -44,6 +45,14 @@ func Unserved(err error) *Error {
 		return NewError(apierror.MaxMachines, "")
 	case errors.Is(err, raftnode.ErrLastVoter), errors.Is(err, raftnode.ErrLosesQuorum), errors.Is(err, raftnode.ErrReservedID):
 		return NewError(apierror.InvalidField, err.Error())
+	case errors.Is(err, ErrUnauthorized):
+		return NewError(apierror.Unauthorized, "Insufficient credentials")
+	case errors.Is(err, passwords.ErrBusy):
+		return HTTPError(http.StatusServiceUnavailable, "too many passwords are to be verified; nothing was done")
+	case errors.Is(err, passwords.ErrGuessing):
+		return HTTPError(http.StatusTooManyRequests, "too many wrong passwords have come from this address; nothing was done")
+	case errors.Is(err, errUnsettled):
+		return HTTPError(http.StatusServiceUnavailable, errUnsettled.Error())
 	case errors.Is(err, raftnode.ErrOverloaded):
 		return HTTPError(http.StatusServiceUnavailable, "too many requests are waiting; nothing was done")
 	}

@@ -40,6 +40,13 @@ type Exchange struct {
 	session *session // nil until Start
 	direct  *direct  // nil: fasthttp serves the request
 
+	claim   claim
+	pass    pass
+	needed  need   // for what is being read
+	command []byte // that was proposed
+	checks  int    // how often that was refused because users and roles have changed
+	mayWait bool   // a direct request is on a goroutine of its own
+
 	arrived   time.Time
 	operation *operation
 	times     actors.Times // of what was asked for

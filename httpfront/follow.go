@@ -52,7 +52,9 @@ type StreamHead interface {
 
 // Lost reports whether a stream that ends with err may lack events. Otherwise another machine has
 // them.
-func Lost(err error) bool { return !errors.Is(err, actors.ErrClosing) }
+func Lost(err error) bool {
+	return !errors.Is(err, actors.ErrClosing) && !errors.Is(err, actors.ErrNoQuorum)
+}
 
 // following is a stream in flight.
 type following struct {
@@ -105,8 +107,12 @@ func (c *conn) endStream() {
 // last event. head sets the headers of the answer, in which nothing else is said of an index; nil: it
 // has the index after which the events begin. The handler returns what Follow returns.
 func (x *Exchange) Follow(w watch.Watcher, others []watch.Watcher, format StreamFormat, head StreamHead) Answer {
+	pass, err := x.checkWatch(w, others)
+	if err != nil {
+		return x.orWait(err, func(x *Exchange) Answer { return x.Follow(w, others, format, head) })
+	}
 	f := &following{
-		conn: x.session.conn, id: x.session.expect(), format: format, head: head,
+		parkedWatch: parkedWatch{pass: pass}, conn: x.session.conn, id: x.session.expect(), format: format, head: head,
 		chunked: x.Header().IsHTTP11(),
 	}
 	x.server.streams.Add(1)

@@ -6,6 +6,8 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+
+	"etcd/actors"
 )
 
 // requestBuckets are the upper bounds of those of the times that requests take, in seconds.
@@ -16,6 +18,9 @@ type metrics struct {
 	operations []*operation
 	unrouted   *operation // requests that are refused before it is known what they ask for
 	slow       atomic.Uint64
+
+	// Requests that were refused while users and roles are on.
+	unauthorized, wrongPassword, passwordBusy, passwordGuessing atomic.Uint64
 }
 
 func newMetrics() *metrics {
@@ -32,12 +37,16 @@ const (
 type operation struct {
 	api, name string
 	handler   Handler
+	fail      func(m *actors.Machine, err error) Answer
 	times     prometheus.Histogram // nil: they say nothing
 	codes     [maxStatus - minStatus + 1]atomic.Uint64
 }
 
 func (m *metrics) operation(port string, r Route, method string, h Handler) *operation {
-	o := &operation{api: r.API, name: method + " " + r.Path, handler: h}
+	o := &operation{api: r.API, name: method + " " + r.Path, handler: h, fail: r.Fail}
+	if o.fail == nil {
+		o.fail = func(_ *actors.Machine, err error) Answer { return Unserved(err) }
+	}
 	if !r.Waits {
 		o.times = prometheus.NewHistogram(prometheus.HistogramOpts{
 			Name: "etcd_http_request_duration_seconds", Help: "How long requests take until their answer is written, but for those that wait for an event.",
@@ -52,6 +61,14 @@ func (m *metrics) operation(port string, r Route, method string, h Handler) *ope
 func (o *operation) count(status int) {
 	if status >= minStatus && status <= maxStatus {
 		o.codes[status-minStatus].Add(1)
+	}
+}
+
+// refusals returns how many requests were refused while users and roles are on, by the reason.
+func (m *metrics) refusals() map[string]uint64 {
+	return map[string]uint64{
+		"permission": m.unauthorized.Load(), "password": m.wrongPassword.Load(),
+		"busy": m.passwordBusy.Load(), "guessing": m.passwordGuessing.Load(),
 	}
 }
 
@@ -70,11 +87,12 @@ func (x *Exchange) finish(status int) {
 }
 
 var (
-	requestsDesc    = prometheus.NewDesc("etcd_http_requests_total", "Requests that were answered.", []string{"port", "api", "operation", "code"}, nil)
-	slowDesc        = prometheus.NewDesc("etcd_http_slow_requests_total", "Requests that took longer than -slow.", nil, nil)
-	connectionsDesc = prometheus.NewDesc("etcd_http_connections", "Open connections.", []string{"port", "protocol"}, nil)
-	refusedDesc     = prometheus.NewDesc("etcd_http_connections_refused_total", "Connections that were refused because there were too many.", []string{"port"}, nil)
-	viewsDesc       = prometheus.NewDesc("etcd_store_views", "Views of the state that are held for listings of large directories.", nil, nil)
+	requestsDesc     = prometheus.NewDesc("etcd_http_requests_total", "Requests that were answered.", []string{"port", "api", "operation", "code"}, nil)
+	slowDesc         = prometheus.NewDesc("etcd_http_slow_requests_total", "Requests that took longer than -slow.", nil, nil)
+	connectionsDesc  = prometheus.NewDesc("etcd_http_connections", "Open connections.", []string{"port", "protocol"}, nil)
+	refusedDesc      = prometheus.NewDesc("etcd_http_connections_refused_total", "Connections that were refused because there were too many.", []string{"port"}, nil)
+	unauthorizedDesc = prometheus.NewDesc("etcd_http_unauthorized_total", "Requests that were refused while users and roles are on.", []string{"reason"}, nil)
+	viewsDesc        = prometheus.NewDesc("etcd_store_views", "Views of the state that are held for listings of large directories.", nil, nil)
 )
 
 // Collector collects the metrics of all ports of a machine, that for clients first.
@@ -86,6 +104,9 @@ func (c Collector) Describe(chan<- *prometheus.Desc) {}
 // Collect implements [prometheus.Collector].
 func (c Collector) Collect(ch chan<- prometheus.Metric) {
 	var slow uint64
+	for reason, n := range c[0].metrics.refusals() {
+		ch <- prometheus.MustNewConstMetric(unauthorizedDesc, prometheus.CounterValue, float64(n), reason)
+	}
 	for _, s := range c {
 		slow += s.metrics.slow.Load()
 		overTLS := s.port.OpenOverTLS()

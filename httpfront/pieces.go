@@ -41,7 +41,7 @@ func (f *following) render(p *piece) {
 			f.breakOff(p)
 		}
 	}()
-	if f.tooMuch && f.begun {
+	if f.begun && (f.tooMuch || !f.isPermitted(c.server)) {
 		f.breakOff(p)
 		return
 	}
@@ -62,6 +62,8 @@ func (f *following) refusal() Answer {
 		f.conn.Linger()
 		f.keepAlive = false
 		return tooMuchAhead()
+	case !f.isPermitted(f.conn.server):
+		return f.parkedWatch.refusal(f.conn.server)
 	case len(f.batch) > 0 && f.batch[0].Err != nil:
 		err := f.batch[0].Err
 		return f.format.Refuse(f.conn.server.machine, err, f.resumeAfter(err))

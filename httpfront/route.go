@@ -11,6 +11,7 @@ import (
 
 	"github.com/valyala/fasthttp"
 
+	"etcd/actors"
 	"etcd/apierror"
 )
 
@@ -25,6 +26,11 @@ type Route struct {
 	Methods map[string]Handler
 	// Other answers requests of any other method; nil: with the error of v1.
 	Other func(method string) Answer
+	// Guard says who may use the route while users and roles are on.
+	Guard Guard
+	// Fail returns the answer to a request that failed with err, such as ErrUnauthorized, in the shape of
+	// the API; nil: that of v1.
+	Fail func(m *actors.Machine, err error) Answer
 	// AnyKey takes keys that are not valid UTF-8, as if each byte that is not were U+FFFD, and those
 	// that contain NUL.
 	AnyKey bool
@@ -118,7 +124,7 @@ func (s *Server) answer(x *Exchange) Answer {
 	}
 	c.gotLine = false
 	if ctx.IsOptions() && len(s.cfg.CORS) > 0 {
-		return Text("") // its headers answer a browser that asks for a page what it may send
+		return empty{} // its headers answer a browser that asks for a page what it may send
 	}
 	uri := ctx.Request.Header.RequestURI()
 	if len(uri) > maxURI {
@@ -176,6 +182,9 @@ func (route *served) serve(x *Exchange) Answer {
 		x.operation = operation
 		if !route.Early && !x.Start() {
 			return NewError(apierror.LeaderElect, "this machine is still starting: it reads its data, or waits for the cluster that it is to join")
+		}
+		if refusal := x.guard(&route.Route); refusal != nil {
+			return refusal
 		}
 		return operation.handler(x)
 	}

@@ -20,6 +20,7 @@ import (
 
 	"etcd/actors"
 	"etcd/listen"
+	"etcd/passwords"
 	"etcd/store"
 )
 
@@ -50,6 +51,11 @@ type Config struct {
 	// Peer marks the peer port, which is for the other machines of the cluster: it serves no web
 	// pages, and its timeouts are shorter.
 	Peer bool
+	// Trusted marks a port for those who run the machine: users and roles do not matter there, nor at a
+	// peer port.
+	Trusted bool
+	// Passwords verifies those of the users; nil: one that makes hashes of the default cost.
+	Passwords *passwords.Checker
 	// URL is the address that is advertised for this port.
 	URL string
 	// Hosts are the names that requests may have in Host, besides localhost, IP addresses and
@@ -138,6 +144,9 @@ func New(cfg Config, routes []Route) *Server {
 		cfg.CORS, cfg.Port = nil, "peer"
 	} else {
 		cfg.MaxPending = 0
+	}
+	if cfg.Passwords == nil {
+		cfg.Passwords = passwords.New(passwords.DefaultCost)
 	}
 	metrics := newMetrics()
 	s := &Server{

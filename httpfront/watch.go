@@ -39,7 +39,8 @@ const (
 type parkedWatch struct {
 	renderer  EventRenderer
 	operation *operation
-	headers   headers // of the answer
+	pass      *watchPass // nil: users and roles were off
+	headers   headers    // of the answer
 	keepAlive bool
 	from      uint64 // the index from which events were asked for; 0: new ones
 	tooMuch   bool   // the client has sent too much behind it
@@ -49,8 +50,12 @@ type parkedWatch struct {
 // event comes, of which the renderer makes the answer; or until a time is over, 0 for none, which
 // is answered with a 204. The handler returns what Watch returns.
 func (x *Exchange) Watch(w watch.Watcher, renderer EventRenderer, timeout time.Duration) Answer {
+	pass, err := x.checkWatch(w, nil)
+	if err != nil {
+		return x.orWait(err, func(x *Exchange) Answer { return x.Watch(w, renderer, timeout) })
+	}
 	id := x.session.expect()
-	answer := x.park(&parkedWatch{renderer: renderer}, nil, &actors.Watch{Subscriber: id, Watcher: w})
+	answer := x.park(&parkedWatch{renderer: renderer, pass: pass}, nil, &actors.Watch{Subscriber: id, Watcher: w})
 	if timeout > 0 { // the hub must not hear of that first
 		x.session.giveUpAfter(id, timeout)
 	}
@@ -172,6 +177,9 @@ func (c *conn) renderAnswer() (data []byte, keepAlive bool) {
 		return w.respond(tooMuchAhead(), false), false
 	}
 	keepAlive = w.keepAlive && !c.server.stopping.Load()
+	if !w.isPermitted(c.server) {
+		return w.respond(w.refusal(c.server), keepAlive), keepAlive
+	}
 	reply := c.reply.(*actors.WatchReply)
 	if len(reply.Deliveries) == 0 {
 		return w.respond(quiet{max(reply.Index+1, w.from) - 1}, keepAlive), keepAlive

@@ -77,11 +77,11 @@ func (f *front) routes(cluster []httpfront.Route) []httpfront.Route {
 // dialled it which port to dial.
 func Misdirected() []httpfront.Route {
 	return httpfront.Of("peer", []httpfront.Route{
-		{Path: transport.PresencePath, Methods: httpfront.Get(misdirected)},
-		{Path: joinPath, Methods: map[string]httpfront.Handler{
+		{Path: transport.PresencePath, Guard: httpfront.Open, Methods: httpfront.Get(misdirected)},
+		{Path: joinPath, Guard: httpfront.Open, Methods: map[string]httpfront.Handler{
 			http.MethodGet: httpfront.NotFound, http.MethodHead: httpfront.NotFound, http.MethodPost: misdirected,
 		}},
-		{Path: assignedPath, Methods: map[string]httpfront.Handler{http.MethodPost: misdirected}},
-		{Path: foundersPath, Methods: map[string]httpfront.Handler{http.MethodPost: misdirected}},
+		{Path: assignedPath, Guard: httpfront.Open, Methods: map[string]httpfront.Handler{http.MethodPost: misdirected}},
+		{Path: foundersPath, Guard: httpfront.Open, Methods: map[string]httpfront.Handler{http.MethodPost: misdirected}},
 	})
 }

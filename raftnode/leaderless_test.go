@@ -4,6 +4,8 @@ import (
 	"slices"
 	"testing"
 
+	"go.etcd.io/raft/v3"
+
 	"etcd/raftnode"
 )
 
@@ -42,4 +44,27 @@ func TestLeaderlessIsReportedOnce(t *testing.T) {
 	c.isolate(cut)
 	c.pass(20 * election)
 	reported(2)
+}
+
+// TestLeaderWithoutQuorum checks that a leader does not say that it leads for longer than an election
+// timeout after it was cut off.
+func TestLeaderWithoutQuorum(t *testing.T) {
+	c := grown(repeatable(t), 3)
+	const election = 10
+	cut := c.leader()
+	for offset := range election { // from Raft's checks
+		c.isolate(cut)
+		c.pass(election - 1)
+		if s := cut.node.Status(); s.State != raft.StateLeader || s.Leader != cut.id {
+			t.Fatalf("it was cut off just now and says %+v", s)
+		}
+		c.pass(2)
+		if s := cut.node.Status(); s.State == raft.StateLeader || s.Leader != 0 {
+			t.Fatalf("it was cut off for more than an election timeout and says %+v", s)
+		}
+		c.heal()
+		c.pass(5 * election)
+		c.elect(cut)
+		c.pass(offset + 1)
+	}
 }

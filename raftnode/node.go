@@ -263,7 +263,8 @@ type Status struct {
 	Voters []uint64
 	// Learners are the members without a vote.
 	Learners []uint64
-	// State is Raft's role: StateFollower, StateCandidate, StateLeader, StatePreCandidate.
+	// State is Raft's role: StateFollower, StateCandidate, StateLeader, StatePreCandidate. A leader that
+	// has heard from no majority within an election timeout counts as a follower without a leader.
 	State raft.StateType
 	// Pending is how many proposals wait for a leader, or to be committed.
 	Pending int
@@ -271,18 +272,22 @@ type Status struct {
 
 // Status returns the present state.
 func (n *Node) Status() Status {
-	s := n.raw.BasicStatus()
-	return Status{
+	raw := n.raw.BasicStatus()
+	s := Status{
 		MemberID: n.cfg.MemberID,
 		Leader:   n.role.leader,
 		Term:     n.role.term,
-		Commit:   s.HardState.GetCommit(),
+		Commit:   raw.HardState.GetCommit(),
 		Applied:  n.committed.applied,
 		Voters:   slices.Sorted(maps.Keys(n.raw.Status().Config.Voters.IDs())),
 		Learners: slices.Clone(n.members.learners()),
-		State:    s.RaftState,
+		State:    raw.RaftState,
 		Pending:  n.proposals.count,
 	}
+	if s.State == raft.StateLeader && n.members.losesQuorum(raft.None, n.alive) {
+		s.State, s.Leader = raft.StateFollower, raft.None // Raft notices that at the second election timeout
+	}
+	return s
 }
 
 func (n *Node) fail(token any, err error) {

@@ -158,6 +158,9 @@ func (n *Node) ready(now Reading) {
 		n.proposals.retryRejected()
 		n.reads.retryNow()
 		n.role.leader = rd.SoftState.Lead
+		if n.role.leader != raft.None {
+			n.role.leaderless = 0 // it may be gone again before the next tick
+		}
 		leads := rd.SoftState.RaftState == raft.StateLeader
 		if leads && !n.role.leads {
 			n.role.since = n.ticks

@@ -10,6 +10,7 @@ import (
 
 	"etcd/credentials"
 	"etcd/discovery"
+	"etcd/passwords"
 	"etcd/store"
 )
 
@@ -64,6 +65,7 @@ type Config struct {
 
 	LocalReads     bool          // (-reads) serve reads from local state unless a request says otherwise
 	RequestTimeout time.Duration // (-request-timeout) how long a request waits for the cluster, 1 s to 10 min
+	BcryptCost     int           // (--bcrypt-cost) of the hashes of passwords
 	Slow           time.Duration // (-slow) after which a request is logged; 0: none is
 	MaxBody        int           // (-max-body) longest request body in bytes
 	MaxBodyMemory  int64         // (-max-body-memory) bytes for the bodies of all requests in flight
@@ -134,6 +136,7 @@ func Defaults() Config {
 		Election:       time.Second,
 		History:        100_000,
 		RequestTimeout: 5 * time.Second,
+		BcryptCost:     passwords.DefaultCost,
 		Slow:           200 * time.Millisecond,
 		MaxBody:        10 << 20,
 		MaxBodyMemory:  256 << 20,

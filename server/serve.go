@@ -15,6 +15,7 @@ import (
 	"etcd/httpfront/ops"
 	"etcd/httpfront/v1"
 	"etcd/httpfront/v2"
+	"etcd/passwords"
 	"etcd/peerfront"
 	"etcd/raftnode"
 	"etcd/store"
@@ -41,6 +42,7 @@ func startFronts(c *Config, member store.Member, ports ports, tls security, foun
 		MaxBodyMemory:  c.MaxBodyMemory,
 		RequestTimeout: c.RequestTimeout,
 		Slow:           c.Slow,
+		Passwords:      passwords.New(c.BcryptCost),
 		TLS:            ports.clients.tls(tls.clients),
 		Log:            c.Log,
 	}
@@ -53,7 +55,7 @@ func startFronts(c *Config, member store.Member, ports ports, tls security, foun
 	}
 	routes := slices.Concat(
 		v1.Routes(v1.Config{LocalReads: c.LocalReads}),
-		v2.Routes(v2.Config{LocalReads: c.LocalReads, NewID: randomID, Clock: monotone}),
+		v2.Routes(v2.Config{LocalReads: c.LocalReads, NewID: randomID, Clock: monotone, Log: c.Log}),
 		ops.Routes(operating), peerfront.Misdirected(),
 	)
 	if c.Pprof && len(ports.metrics) == 0 {

@@ -102,6 +102,50 @@ func BenchmarkRemoveDirectory(b *testing.B) {
 	}
 }
 
+// A file that comes and goes: beside a Set, what a removal costs.
+func BenchmarkSetAndRemove(b *testing.B) {
+	s := keys(b, 500_000)
+	apply(b, s, s.Index()+1, 0, configure(tree.DefaultHistoryLimit))
+	var commands [][]byte
+	for i := range 1000 {
+		path := benchPath(i*500) + "-lock"
+		commands = append(commands, store.Encode(set(path, "owner")), store.Encode(remove(path)))
+	}
+	index := s.Index()
+	b.ReportAllocs()
+	for i := 0; b.Loop(); i++ {
+		for j := range 2 {
+			index++
+			if _, err := s.Apply(index, 0, commands[i%1000*2+j]); err != nil {
+				b.Fatal(err)
+			}
+		}
+	}
+}
+
+// Where a watch may begin that asks for one event more than the history has, if it wants none of the
+// events there, fifty, or all.
+func BenchmarkFirstChange(b *testing.B) {
+	s := keys(b, 500_000)
+	apply(b, s, s.Index()+1, 0, configure(tree.DefaultHistoryLimit))
+	for i := range tree.DefaultHistoryLimit + 1 {
+		apply(b, s, s.Index()+1, 0, set(benchPath(250_000+i*2%250_000), "changed"))
+	}
+	for _, c := range []struct {
+		path string
+		ok   bool
+	}{{benchPath(1), true}, {"/bench/00001", true}, {"/bench/00001/missing", true}, {"/bench/03000", true}, {"/bench", false}} {
+		b.Run(c.path[1:], func(b *testing.B) {
+			since := s.History().Cleared()
+			for b.Loop() {
+				if _, ok := s.FirstChange(c.path, true, since); ok != c.ok {
+					b.Fatal(ok)
+				}
+			}
+		})
+	}
+}
+
 func BenchmarkGet(b *testing.B) {
 	s := keys(b, 500_000)
 	path := benchPath(123_456)

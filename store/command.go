@@ -19,7 +19,8 @@ var encoding = proto.MarshalOptions{Deterministic: true}
 //   - exactly one kind,
 //   - clean absolute paths in valid UTF-8,
 //   - times to live that are not negative,
-//   - members with an id, and a name that is empty or a single path component.
+//   - members with an id, and a name that is empty or a single path component,
+//   - users and roles with a name.
 func Encode(c *storepb.Command) []byte {
 	if err := check(c); err != nil {
 		panic(fmt.Sprintf("store: encode command: %v", err))
@@ -87,6 +88,8 @@ func check(c *storepb.Command) error {
 		return checkUnknown(kind.RemoveMember)
 	case *storepb.Command_Configure:
 		return checkUnknown(kind.Configure)
+	case *storepb.Command_Auth:
+		return checkAuth(kind.Auth)
 	}
 	return errNoKind
 }

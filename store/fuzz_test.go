@@ -19,6 +19,7 @@ func FuzzApply(f *testing.F) {
 		set("/a", "1"), set("/d/a", "2", ttl(5), prevValue("1"), prevIndex(3)), set("/d", "", exist, refresh), set("/a", "", missing, dir),
 		create("/d", "x", ttl(1)), remove("/d", recursive, exist), remove("/a", dir, prevValue("")), expire("/a", 2, 1050),
 		bootstrap(member(1, "a"), 3), setMember(member(7, "b")), removeMember(7), configure(0),
+		createUser("root", "h", "a", "b"), createRole("a", "/a*", "/b"), enable(), checked(3)(set("/a", "1")),
 	} {
 		f.Add(store.Encode(c), uint64(2000))
 	}
@@ -58,6 +59,7 @@ func FuzzApply(f *testing.F) {
 func FuzzRestore(f *testing.F) {
 	f.Add(snapshot(f, store.New().View()))
 	f.Add(snapshot(f, varied(f).View()))
+	f.Add(snapshot(f, guarded(f).View()))
 	f.Add(stream(f, &storepb.SnapshotHeader{FormatVersion: 1, Index: 9, Nodes: 1 << 60}))
 	f.Add([]byte{0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff})
 	f.Fuzz(func(t *testing.T, data []byte) {
@@ -72,7 +74,7 @@ func FuzzRestore(f *testing.F) {
 		tree := listing(t, s)
 		if next := s.Index() + 1; next != 0 {
 			for _, n := range s.Children("/", "", math.MaxInt) {
-				if result := apply(t, s, next, 0, remove(n.Path, recursive)); result.Failure != nil {
+				if result := apply(t, s, next, 0, checked(s.Auth().Revision())(remove(n.Path, recursive))); result.Failure != nil {
 					t.Fatal(result.Failure)
 				}
 				if next++; next == 0 {

@@ -16,6 +16,7 @@ import (
 
 const (
 	fieldSet      protowire.Number = 1 // of Command
+	fieldChecked  protowire.Number = 11
 	fieldPath     protowire.Number = 1 // of Set and Node
 	fieldValue    protowire.Number = 3
 	fieldCreated  protowire.Number = 4 // of Node
@@ -43,20 +44,21 @@ func EncodeSet(path, value string) []byte {
 	return protowire.AppendString(protowire.AppendTag(b, fieldValue, protowire.BytesType), value)
 }
 
-// decodeSet decodes into m what EncodeSet has encoded. Everything else is left to decode: ok is
-// false.
-func decodeSet(data []byte, m *storepb.Set) (ok bool) {
+// decodeSet decodes into m what EncodeSet has encoded, and the revision that Checked has added.
+// Everything else is left to decode: ok is false.
+func decodeSet(data []byte, m *storepb.Set) (checked uint64, ok bool) {
 	set, rest := field(data, fieldSet)
+	checked, rest = varintField(rest, fieldChecked)
 	if set == nil || len(rest) > 0 {
-		return false
+		return 0, false
 	}
 	path, rest := field(set, fieldPath)
 	value, rest := field(rest, fieldValue)
 	if path == nil || value == nil || len(rest) > 0 || !utf8.Valid(path) {
-		return false
+		return 0, false
 	}
 	m.Path, m.Value = together(path, value)
-	return tree.Clean(m.Path)
+	return checked, tree.Clean(m.Path)
 }
 
 // together copies a path and a value into one piece of memory. They live as long as each other in the

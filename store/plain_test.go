@@ -28,8 +28,12 @@ func TestPlainSet(t *testing.T) {
 			t.Fatalf("decoded %v, %v; want %v", c, err, want)
 		}
 		var m storepb.Set
-		if ok := decodeSet(data, &m); ok != (value != "") || ok && !proto.Equal(&m, want.GetSet()) {
+		if _, ok := decodeSet(data, &m); ok != (value != "") || ok && !proto.Equal(&m, want.GetSet()) {
 			t.Fatalf("decoded %v, %t; want %v", &m, ok, want.GetSet())
+		}
+		revision := rapid.Uint64().Draw(t, "revision")
+		if checked, ok := decodeSet(Checked(data, revision), &m); ok != (value != "") || ok && (checked != revision || !proto.Equal(&m, want.GetSet())) {
+			t.Fatalf("decoded %v, checked with %d, %t; want %v, %d", &m, checked, ok, want.GetSet(), revision)
 		}
 	})
 }
@@ -38,14 +42,16 @@ func TestPlainSet(t *testing.T) {
 func FuzzPlainSet(f *testing.F) {
 	f.Add(EncodeSet("/a/b", "value"))
 	f.Add(Encode(&storepb.Command{Kind: &storepb.Command_Set{Set: &storepb.Set{Path: "/a", Value: []byte("v"), Dir: true, TtlNs: new(int64)}}}))
+	f.Add(Checked(EncodeSet("/a/b", "value"), 300))
 	f.Add([]byte{0x0a, 0x07, 0x0a, 0x02, '/', 'a', 0x1a, 0x01, 'v'})
 	f.Fuzz(func(t *testing.T, data []byte) {
 		var m storepb.Set
-		if !decodeSet(data, &m) {
+		checked, ok := decodeSet(data, &m)
+		if !ok {
 			return
 		}
 		c, err := decode(data)
-		if err != nil || !proto.Equal(c.GetSet(), &m) {
+		if err != nil || !proto.Equal(c.GetSet(), &m) || c.GetChecked() != checked {
 			t.Errorf("%x is %v by hand, and %v, %v for the library", data, &m, c, err)
 		}
 	})

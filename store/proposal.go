@@ -67,6 +67,8 @@ func CheckProposal(command []byte) error {
 		if most := kind.Configure.GetMaxMembers(); most > MaxMembers {
 			err = fmt.Errorf("member limit %d exceeds the maximum of %d", most, MaxMembers)
 		}
+	case *storepb.Command_Auth:
+		err = checkAuthSize(command)
 	default:
 		err = errors.New("not a command for keys")
 	}

@@ -43,6 +43,14 @@ func TestCheckProposal(t *testing.T) {
 		{"a negative time to live", set("/a", "1", ttl(-1)), false},
 		{"a path that is not clean", set("/a/../b", "1"), false},
 		{"nothing", &storepb.Command{}, false},
+		{"a user", createUser("al", "h", "a"), true},
+		{"a role", createRole("a", "/a*", "/b"), true},
+		{"enabling", enable(), true},
+		{"a checked set", checked(7)(set("/a", "1")), true},
+		{"a user without a name", createUser("", "h"), false},
+		{"a role without a name", createRole("", "/a*", "/b"), false},
+		{"no change of users and roles", &storepb.Command{Kind: &storepb.Command_Auth{Auth: &storepb.Auth{}}}, false},
+		{"too many patterns", createRole("a", strings.Repeat("/a", store.MaxAuthCommand/2), "/b"), false},
 	} {
 		data, err := proto.Marshal(c.command)
 		if err != nil {
@@ -85,6 +93,7 @@ func FuzzCheckProposal(f *testing.F) {
 	for _, c := range []*storepb.Command{
 		set("/a", "1"), set("/d/a", "2", ttl(5), prevValue("1"), prevIndex(3)), create("/d", "x", ttl(1)), remove("/d", recursive, exist),
 		expire("/a", 2, 1050), bootstrap(member(1, "a"), 3), setMember(member(7, "b")), removeMember(7), configure(0), set("/_etcd/x", "1"),
+		createUser("al", "h"), createRole("a", "/a*", "/b"), enable(), checked(7)(remove("/a")),
 	} {
 		f.Add(store.Encode(c))
 	}

@@ -51,6 +51,7 @@ func (s *Store) restore(in *messageReader) error {
 		},
 		nodesSection:  func(count uint64) error { return each(count, func() error { return restoreNode(in, loader) }) },
 		eventsSection: func(count uint64) error { return each(count, func() error { return restoreEvent(in, loader) }) },
+		authSection:   func(count uint64) error { return s.restoreAuth(in, count) },
 	}); err != nil {
 		return err
 	}

@@ -19,16 +19,17 @@ import (
 // checksum, see store.proto. So a program that does not know a section can tell whether it may
 // skip it.
 
-// The sections, in their order. All are required.
+// The sections, in their order. All but the last have to be there.
 const (
 	clusterSection = "cluster"
 	membersSection = "members"
 	treeSection    = "tree"
 	nodesSection   = "nodes"
 	eventsSection  = "events"
+	authSection    = "auth"
 )
 
-var sections = []string{clusterSection, membersSection, treeSection, nodesSection, eventsSection}
+var sections = []string{clusterSection, membersSection, treeSection, nodesSection, eventsSection, authSection}
 
 // maxMessage bounds a message of a snapshot. It is far above what a request
 // can carry.
@@ -171,8 +172,8 @@ func (m *messageReader) readSingle(message proto.Message, count uint64) error {
 }
 
 // sections reads count sections. read has a function for each known one, which reads its
-// messages; all of these have to be there, in their order. Unknown ones are skipped if they
-// are optional.
+// messages; all of these but authSection have to be there, in their order. Unknown ones are
+// skipped if they are optional.
 func (m *messageReader) sections(count uint32, read map[string]func(count uint64) error) error {
 	missing := sections
 	for range count {
@@ -204,7 +205,7 @@ func (m *messageReader) sections(count uint32, read map[string]func(count uint64
 			return fmt.Errorf("section %.40q: %w", name, err)
 		}
 	}
-	if len(missing) > 0 {
+	if len(missing) > 0 && missing[0] != authSection {
 		return fmt.Errorf("section %q is missing", missing[0])
 	}
 	return nil

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 
+	"etcd/store/auth"
 	"etcd/store/logtime"
 	"etcd/store/storepb"
 	"etcd/store/tree"
@@ -21,6 +22,7 @@ type Store struct {
 
 	version    uint32 // of the cluster
 	maxMembers uint32 // 0: the log does not say
+	auth       *auth.State
 
 	set storepb.Set // that is being applied, if it was decoded by hand
 }
@@ -37,6 +39,8 @@ type Result struct {
 	// Changed is that of the last command that has changed a key, this one included.
 	Changed uint64
 	tree.Outcome
+	// Auth is what a command about users and roles did; nil for all others.
+	Auth *auth.Outcome
 }
 
 // Apply carries out the command with the given index, which has to be higher
@@ -52,8 +56,11 @@ func (s *Store) Apply(index uint64, now logtime.Time, command []byte) (Result, e
 	if index <= s.index {
 		return Result{}, fmt.Errorf("store: command %d is not after command %d", index, s.index)
 	}
-	if decodeSet(command, &s.set) {
+	if checked, ok := decodeSet(command, &s.set); ok {
 		s.index, s.time = index, max(s.time, now)
+		if failure := s.unchecked(checked); failure != nil {
+			return s.result(tree.Outcome{Failure: failure}), nil
+		}
 		return s.result(s.tree.Set(s.index, s.time, &s.set)), nil
 	}
 	c, err := decode(command)
@@ -64,6 +71,14 @@ func (s *Store) Apply(index uint64, now logtime.Time, command []byte) (Result, e
 		return Result{}, fmt.Errorf("store: command %d is not understood: %w", index, err)
 	}
 	s.index, s.time = index, max(s.time, now)
+	if failure := s.unchecked(c.GetChecked()); failure != nil && ofClient(c) {
+		return s.result(tree.Outcome{Failure: failure}), nil
+	}
+	if change := c.GetAuth(); change != nil {
+		result := s.result(tree.Outcome{})
+		result.Auth = s.applyAuth(change)
+		return result, nil
+	}
 	return s.result(s.dispatch(c)), nil
 }
 
@@ -151,6 +166,11 @@ func (s *Store) Expired(now logtime.Time, limit int) [][]byte {
 // History returns the events kept for watchers, as they are now, in constant
 // time.
 func (s *Store) History() tree.History { return s.tree.History() }
+
+// FirstChange returns where a watch may begin for which the history is too short, see [tree.Tree.FirstChange].
+func (s *Store) FirstChange(path string, recursive bool, since uint64) (first uint64, ok bool) {
+	return s.tree.FirstChange(path, recursive, since)
+}
 
 // Totals returns sums over all keys and directories, in constant time.
 func (s *Store) Totals() tree.Totals { return s.tree.Totals() }

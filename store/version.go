@@ -25,7 +25,7 @@ const (
 	// machines found together.
 	VersionOfFounders = 3
 	// VersionOfV2 introduced what only the v2 API asks for: in-order keys that skip a name which is
-	// taken, and updates that only a directory takes. Programs before it had no v2 API, so no log of
+	// taken, updates that only a directory takes, and users and roles. Programs before it had no v2 API, so no log of
 	// theirs has a command to which that makes a difference.
 	VersionOfV2 = 4
 )

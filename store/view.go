@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 
+	"etcd/store/auth"
 	"etcd/store/logtime"
 	"etcd/store/storepb"
 	"etcd/store/tree"
@@ -25,6 +26,7 @@ type View struct {
 
 	version    uint32
 	maxMembers uint32
+	auth       *auth.State
 }
 
 // View returns the state as it is now. It takes constant time; what it shares with
@@ -32,7 +34,7 @@ type View struct {
 func (s *Store) View() *View {
 	return &View{
 		index: s.index, changed: s.changed, time: s.time, members: s.members, removed: s.removed, tree: s.tree.View(),
-		version: s.version, maxMembers: s.maxMembers,
+		version: s.version, maxMembers: s.maxMembers, auth: s.auth,
 	}
 }
 
@@ -57,9 +59,13 @@ func (v *View) Children(path, after string, limit int) []*tree.Node {
 // WriteTo writes a snapshot of the view and returns the number of bytes written. Equal
 // states give equal bytes. A checksum of the whole is left to the caller.
 func (v *View) WriteTo(w io.Writer) (int64, error) {
-	history := v.tree.History()
+	history, users := v.tree.History(), v.auth.Message()
+	count := len(sections)
+	if users == nil {
+		count-- // so programs of earlier versions can read it
+	}
 	out := messageWriter{w: bufio.NewWriterSize(w, 1<<16)}
-	out.write(&storepb.SnapshotHeader{FormatVersion: formatVersion, Index: v.index, Time: uint64(v.time), Sections: uint32(len(sections))})
+	out.write(&storepb.SnapshotHeader{FormatVersion: formatVersion, Index: v.index, Time: uint64(v.time), Sections: uint32(count)})
 	out.section(clusterSection, 1)
 	out.write(&storepb.Cluster{Version: v.version, MaxMembers: v.maxMembers, Removed: v.removed})
 	out.endSection()
@@ -97,6 +103,11 @@ func (v *View) WriteTo(w io.Writer) (int64, error) {
 		}
 	}
 	out.endSection()
+	if users != nil {
+		out.section(authSection, 1)
+		out.write(users)
+		out.endSection()
+	}
 	if out.err == nil {
 		out.err = out.w.Flush()
 	}

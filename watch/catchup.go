@@ -205,6 +205,11 @@ func (h *Hub) handBack(s *subscriber, found []Delivery, cursor uint64, more bool
 			d.w.final = d.Event
 		}
 	}
+	if s.ending != nil {
+		h.endWith(s, s.ending)
+		h.enqueue(s)
+		return
+	}
 	late := false
 	for w := s.watches; w != nil; w = w.next {
 		late = late || w.late

@@ -15,6 +15,8 @@ type Hub struct {
 	paths   paths[*watcher]
 	watches int
 	states  [3]int // how many subscribers are in each state
+	// leaderless is the error that ends and refuses watches which need a leader; nil: there is one.
+	leaderless error
 
 	// done: their only watch has its last event, and they are forgotten but for that delivery.
 	// due: they have deliveries ready, and no writer has a batch of theirs. waiting: they have
@@ -42,9 +44,13 @@ func end(history tree.History) uint64 { return max(history.Last(), history.Clear
 
 // Add adds a watch to a subscriber; the first one also adds the subscriber. token goes
 // with its batches. A watch from an index in the past has to catch up; if the history does
-// not reach back that far, the error is a *ClearedError and nothing is added.
+// not reach back that far, the error is a *ClearedError and nothing is added. Neither is a watch that
+// needs a leader while there is none; the error is that of Leaderless.
 func (h *Hub) Add(id uint64, token any, watch Watcher) error {
 	next := h.next()
+	if watch.NeedsLeader && h.leaderless != nil {
+		return h.leaderless
+	}
 	if watch.Since > 0 {
 		if err := clearedError(h.history, watch.Since); err != nil {
 			return err

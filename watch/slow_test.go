@@ -26,6 +26,10 @@ type slow struct {
 	has      map[uint64]uint64 // the index up to which a watch was told that it has everything
 	over     map[uint64]bool   // subscribers that were given up
 	nextID   uint64
+
+	leaderless bool
+	ending     map[uint64]bool // subscribers that may end because there is no leader
+	mustEnd    map[uint64]bool // watches that have to
 }
 
 // add adds a watch to one of a few subscribers.
@@ -38,9 +42,16 @@ func (s *slow) add(t *rapid.T) {
 		Recursive: rapid.Bool().Draw(t, "recursive"),
 		Hidden:    true,
 		Stream:    rapid.IntRange(0, 3).Draw(t, "stream") > 0,
+
+		NeedsLeader: rapid.IntRange(0, 3).Draw(t, "needs a leader") == 0,
 	}, position: len(s.published), removed: -1}
 	sub := rapid.Uint64Range(1, 4).Draw(t, "subscriber")
 	err := s.hub.Add(sub, fmt.Sprintf("token %d", sub), x.Watcher)
+	if refused := s.leaderless && x.NeedsLeader; refused != errors.Is(err, errNoLeader) {
+		t.Fatalf("%+v: %v (leaderless: %t)", x.Watcher, err, s.leaderless)
+	} else if refused {
+		return
+	}
 	if fits := x.Since == 0 || x.Since > s.history.Cleared(); fits != (err == nil) {
 		t.Fatalf("%+v: %v; cleared is %d", x.Watcher, err, s.history.Cleared())
 	}
@@ -118,9 +129,19 @@ func (s *slow) checkIndex(b watch.Batch) {
 	delete(s.asked, b.Subscriber)
 }
 
-// checkLost checks that a watch which ends with an error may really have lost an event.
+// checkLost checks that a watch which ends with an error may really have lost an event, or that there was
+// no leader.
 func (s *slow) checkLost(d watch.Delivery) {
 	x := s.expected[d.Watch]
+	if errors.Is(d.Err, errNoLeader) {
+		has, want := s.got[d.Watch], x.events(s.published)
+		if !s.ending[s.sub[d.Watch]] || len(has) > len(want) || !slices.Equal(has, want[:len(has)]) ||
+			slices.ContainsFunc(has, func(g got) bool { return g.last }) {
+			s.t.Fatalf("%+v of subscriber %d got %v of %v and ends: %v", x.Watcher, s.sub[d.Watch], has, want, d.Err)
+		}
+		x.removed = 0
+		return
+	}
 	var why *watch.ClearedError
 	if errors.As(d.Err, &why) && why.Requested > s.history.Cleared() {
 		s.t.Fatalf("%+v: %v, but only events up to %d are gone", x.Watcher, why, s.history.Cleared())
@@ -135,6 +156,20 @@ func (s *slow) checkLost(d watch.Delivery) {
 	}
 	x.removed = 0
 }
+
+// loseLeader ends the subscribers that need one.
+func (s *slow) loseLeader() {
+	s.leaderless = true
+	s.hub.Leaderless(errNoLeader)
+	for id, x := range s.expected {
+		if x.NeedsLeader && x.removed < 0 {
+			s.ending[s.sub[id]] = true
+			s.mustEnd[id] = x.Stream
+		}
+	}
+}
+
+var errNoLeader = errors.New("no leader")
 
 func (s *slow) written(at int) {
 	s.hub.Written(s.writing[at])
@@ -162,7 +197,7 @@ func (s *slow) end() {
 func TestSlowSubscribersMissNoEvent(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		s := &slow{feed: newFeed(t), t: t, expected: map[uint64]*expectation{}, sub: map[uint64]uint64{},
-			has: map[uint64]uint64{}, over: map[uint64]bool{}}
+			has: map[uint64]uint64{}, over: map[uint64]bool{}, ending: map[uint64]bool{}, mustEnd: map[uint64]bool{}}
 		t.Repeat(map[string]func(*rapid.T){
 			"set":    func(t *rapid.T) { s.apply(set(drawPath(t))) },
 			"remove": func(t *rapid.T) { s.apply(remove(drawPath(t))) },
@@ -219,8 +254,10 @@ func TestSlowSubscribersMissNoEvent(t *testing.T) {
 				s.published = append(s.published, s.events...)
 				s.events = nil
 			},
-			"settle": func(*rapid.T) { s.finish() },
-			"":       func(t *rapid.T) { s.check(false) },
+			"leaderless": func(*rapid.T) { s.loseLeader() },
+			"led":        func(*rapid.T) { s.leaderless = false; s.hub.Led() },
+			"settle":     func(*rapid.T) { s.finish() },
+			"":           func(t *rapid.T) { s.check(false) },
 		})
 		s.finish()
 	})
@@ -238,6 +275,7 @@ func (s *slow) finish() {
 		}
 	}
 	s.check(true)
+	clear(s.ending)
 }
 
 func (s *slow) check(all bool) {
@@ -245,6 +283,9 @@ func (s *slow) check(all bool) {
 	for id, x := range s.expected {
 		if x.removed >= 0 {
 			continue
+		}
+		if all && s.mustEnd[id] {
+			s.t.Fatalf("%+v of subscriber %d goes on without a leader", x.Watcher, s.sub[id])
 		}
 		want := x.events(s.published)
 		if !all {

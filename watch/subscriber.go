@@ -21,6 +21,8 @@ type subscriber struct {
 	beat, over bool
 	// overflowed: while it was catching up, its ready list overflowed and was dropped.
 	overflowed bool
+	// ending is the error with which its watches end when it has caught up; nil: none.
+	ending error
 
 	watches *watcher
 	ready   []Delivery

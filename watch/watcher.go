@@ -23,6 +23,8 @@ type Watcher struct {
 	Hidden bool
 	// Stream keeps the watch after its first event.
 	Stream bool
+	// NeedsLeader ends the watch while there is no leader, see [Hub.Leaderless].
+	NeedsLeader bool
 }
 
 // Delivery is what one watch gets: an event, or the error that ends it. Last means that the

@@ -3,7 +3,6 @@ package main
 import (
 	"encoding/json"
 	"errors"
-	"strconv"
 	"strings"
 	"time"
 )
@@ -49,7 +48,6 @@ func mootSettings() []*setting {
 	each(onlyV3, isOneOf("periodic", "revision"), "auto-compaction-mode")
 	each(onlyV3, isRetention, "auto-compaction-retention")
 	each(onlyV3, isAuthToken, "auth-token")
-	each(onlyV3, isBcryptCost, "bcrypt-cost")
 	each(onlyV3, isFeatureGates, "feature-gates")
 	bools(onlyV3, "enable-grpc-gateway", "experimental-initial-corrupt-check", "experimental-compact-hash-check-enabled",
 		"experimental-enable-lease-checkpoint", "experimental-enable-lease-checkpoint-persist",
@@ -141,13 +139,6 @@ func isRetention(given string) error {
 func isAuthToken(given string) error {
 	if kind, _, _ := strings.Cut(given, ","); kind != "simple" {
 		return errors.New("this version has no such tokens: write simple, or leave it out")
-	}
-	return nil
-}
-
-func isBcryptCost(given string) error {
-	if cost, err := strconv.ParseUint(given, 10, 8); err != nil || cost < 4 || cost > 31 {
-		return errors.New("want a number from 4 to 31")
 	}
 	return nil
 }

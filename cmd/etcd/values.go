@@ -45,6 +45,23 @@ func (v signed[T]) Set(given string) error {
 	return nil
 }
 
+// within is a number between two others, both included.
+type within struct {
+	to        *int
+	low, high int
+}
+
+func (v within) String() string { return strconv.Itoa(*v.to) }
+
+func (v within) Set(given string) error {
+	n, err := strconv.Atoi(given)
+	if err != nil || n < v.low || n > v.high {
+		return fmt.Errorf("want a number from %d to %d", v.low, v.high)
+	}
+	*v.to = n
+	return nil
+}
+
 type unsigned[T uint | uint32 | uint64] struct{ to *T }
 
 func (v unsigned[T]) String() string { return strconv.FormatUint(uint64(*v.to), 10) }

@@ -28,7 +28,7 @@ func Admin(cfg Config) []httpfront.Route {
 
 // Profiles returns the routes of profiles of this process.
 func Profiles() []httpfront.Route {
-	return httpfront.Of("ops", []httpfront.Route{{Path: "/debug/pprof", Tree: true, Early: true, Methods: httpfront.Get(profile)}})
+	return httpfront.Of("ops", []httpfront.Route{{Path: "/debug/pprof", Tree: true, Guard: httpfront.RootOnly, Early: true, Methods: httpfront.Get(profile)}})
 }
 
 func (o *ops) logLevel(*httpfront.Exchange) httpfront.Answer {

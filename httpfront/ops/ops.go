@@ -42,30 +42,30 @@ func Routes(cfg Config) []httpfront.Route {
 	o := newOps(cfg)
 	routes := append(append(Cluster(), Version(cfg.Release)...), o.probes()...)
 	return httpfront.Of("ops", append(routes, []httpfront.Route{
-		{Path: "/v1/leader", Methods: httpfront.Get(leaderURL)},
-		{Path: "/v1/machines", Methods: httpfront.Get(withStatus(machineURLs))},
-		{Path: "/stats", Methods: httpfront.Get(withStatus(stats))},
-		{Path: "/v1/stats/store", Methods: httpfront.Get(withStatus(storeStats))},
-		{Path: "/v1/stats/self", Methods: httpfront.Get(withStatus(o.selfStats))},
-		{Path: "/v1/stats/leader", Methods: httpfront.Get(withStatus(leaderStats))},
+		{Path: "/v1/leader", Guard: httpfront.Open, Methods: httpfront.Get(leaderURL)},
+		{Path: "/v1/machines", Guard: httpfront.Open, Methods: httpfront.Get(withStatus(machineURLs))},
+		{Path: "/stats", Guard: httpfront.Open, Methods: httpfront.Get(withStatus(stats))},
+		{Path: "/v1/stats/store", Guard: httpfront.Open, Methods: httpfront.Get(withStatus(storeStats))},
+		{Path: "/v1/stats/self", Guard: httpfront.Open, Methods: httpfront.Get(withStatus(o.selfStats))},
+		{Path: "/v1/stats/leader", Guard: httpfront.Open, Methods: httpfront.Get(withStatus(leaderStats))},
 	}...))
 }
 
 // probes returns the routes that tell how the machine is.
 func (o *ops) probes() []httpfront.Route {
 	return []httpfront.Route{
-		{Path: "/metrics", Methods: httpfront.Get(o.metrics), Early: true},
-		{Path: "/health", Methods: httpfront.Get(health), Early: true},
-		{Path: "/livez", Methods: httpfront.Get(probe(liveness)), Early: true},
-		{Path: "/readyz", Methods: httpfront.Get(probe(readiness)), Early: true},
+		{Path: "/metrics", Guard: httpfront.Open, Methods: httpfront.Get(o.metrics), Early: true},
+		{Path: "/health", Guard: httpfront.Open, Methods: httpfront.Get(health), Early: true},
+		{Path: "/livez", Guard: httpfront.Open, Methods: httpfront.Get(probe(liveness)), Early: true},
+		{Path: "/readyz", Guard: httpfront.Open, Methods: httpfront.Get(probe(readiness)), Early: true},
 	}
 }
 
 // Cluster returns the routes for the machines of the cluster and for its leader.
 func Cluster() []httpfront.Route {
 	return []httpfront.Route{
-		{Path: "/leader", Methods: httpfront.Get(leader)},
-		{Path: "/machines", Methods: httpfront.Get(withStatus(machines))},
+		{Path: "/leader", Guard: httpfront.Open, Methods: httpfront.Get(leader)},
+		{Path: "/machines", Guard: httpfront.Open, Methods: httpfront.Get(withStatus(machines))},
 	}
 }
 

@@ -18,11 +18,11 @@ type api struct{ localReads bool }
 func Routes(cfg Config) []httpfront.Route {
 	a := &api{localReads: cfg.LocalReads}
 	return httpfront.Of("v1", []httpfront.Route{
-		{Path: "/v1/keys", Tree: true, Direct: true, Methods: map[string]httpfront.Handler{
+		{Path: "/v1/keys", Tree: true, Guard: httpfront.ByKey, Direct: true, Methods: map[string]httpfront.Handler{
 			http.MethodGet: a.getKey, http.MethodHead: a.getKey,
 			http.MethodPost: setKey, http.MethodPut: setKey, http.MethodDelete: deleteKey,
 		}},
-		{Path: "/v1/get", Tree: true, Direct: true, Methods: httpfront.Get(a.getKey)},
-		{Path: "/v1/watch", Tree: true, Direct: true, Waits: true, Methods: map[string]httpfront.Handler{http.MethodGet: a.watchKey, http.MethodPost: a.watchKey}},
+		{Path: "/v1/get", Tree: true, Guard: httpfront.ByKey, Direct: true, Methods: httpfront.Get(a.getKey)},
+		{Path: "/v1/watch", Tree: true, Guard: httpfront.ByKey, Direct: true, Waits: true, Methods: map[string]httpfront.Handler{http.MethodGet: a.watchKey, http.MethodPost: a.watchKey}},
 	})
 }

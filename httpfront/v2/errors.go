@@ -1,6 +1,7 @@
 package v2
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"net/http"
@@ -9,6 +10,7 @@ import (
 
 	"github.com/valyala/fasthttp"
 
+	"etcd/actors"
 	"etcd/httpfront"
 	"etcd/store/storepb"
 	"etcd/store/tree"
@@ -73,14 +75,13 @@ func statusOf(code int) int {
 
 // keyError is the error about a key, as an answer.
 type keyError struct {
-	status        int
-	code          int
-	message       string
-	cause         string
-	index         uint64 // of the last command that has changed a key
-	clusterID     string
-	retryAfter    bool
-	authenticates bool
+	status     int
+	code       int
+	message    string
+	cause      string
+	index      uint64 // of the last command that has changed a key
+	clusterID  string
+	retryAfter bool
 }
 
 func newError(x *httpfront.Exchange, code int, cause string) *keyError {
@@ -120,6 +121,15 @@ func unserved(x *httpfront.Exchange, err error) *keyError {
 	return e
 }
 
+// keyFailed implements [httpfront.Route.Fail] for keys.
+func keyFailed(m *actors.Machine, err error) httpfront.Answer {
+	failed := httpfront.Unserved(err)
+	return &keyError{
+		status: failed.Status, code: failed.Code, message: failed.Message, cause: failed.Cause,
+		index: m.Applied().Changed, clusterID: strconv.FormatUint(m.ClusterID, 16),
+	}
+}
+
 // failure is the answer to a command or a read that the store has refused. condition is that of the
 // command, nil for none.
 func failure(x *httpfront.Exchange, f *tree.Failure, index uint64, condition *storepb.Condition) *keyError {
@@ -151,7 +161,7 @@ func compared(file *tree.Node, c *storepb.Condition) string {
 type httpError struct {
 	status    int
 	message   string
-	clusterID string
+	clusterID string // "": not told, as etcd does if it has not looked at the request yet
 }
 
 func newHTTPError(x *httpfront.Exchange, status int, message string) *httpError {
@@ -162,18 +172,22 @@ func newHTTPError(x *httpfront.Exchange, status int, message string) *httpError 
 func (e *httpError) Write(resp *fasthttp.Response) {
 	resp.SetStatusCode(e.status)
 	resp.Header.SetContentType(httpfront.TypeJSON)
-	resp.Header.Set(httpfront.HeaderClusterID, e.clusterID)
+	if e.clusterID != "" {
+		resp.Header.Set(httpfront.HeaderClusterID, e.clusterID)
+	}
 	resp.SetBodyRaw(append(httpfront.AppendString([]byte(`{"message":`), e.message), '}'))
 }
 
 // unservedHTTP is [unserved] for what is not about keys.
 func unservedHTTP(x *httpfront.Exchange, err error) *httpError {
 	failed := httpfront.Unserved(err)
-	message := failed.Message
-	if failed.Cause != "" {
-		message = failed.Cause
-	}
-	return newHTTPError(x, failed.Status, message)
+	return newHTTPError(x, failed.Status, cmp.Or(failed.Cause, failed.Message))
+}
+
+// failed implements [httpfront.Route.Fail] for what is not about keys.
+func failed(_ *actors.Machine, err error) httpfront.Answer {
+	failed := httpfront.Unserved(err)
+	return &httpError{status: failed.Status, message: cmp.Or(failed.Cause, failed.Message)}
 }
 
 var errSemicolon = errors.New("invalid semicolon separator in query")

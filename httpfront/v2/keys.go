@@ -170,9 +170,11 @@ func isRemoval(a tree.Action) bool {
 // isOfV2 reports whether all members of the cluster know the commands of this API.
 func isOfV2(x *httpfront.Exchange) bool { return x.Machine().Applied().Version >= store.VersionOfV2 }
 
+const tooOldCause = "a member of this cluster runs an older program, which does not know this API, or is not running: update, start or remove it first; nothing was done"
+
 // tooOld is the answer to a command that not every member would understand.
 func tooOld(x *httpfront.Exchange) *keyError {
-	e := newError(x, codeRaftInternal, "a member of this cluster runs an older program, which does not know this API, or is not running: update, start or remove it first; nothing was done")
+	e := newError(x, codeRaftInternal, tooOldCause)
 	e.retryAfter = true
 	return e
 }

@@ -1,6 +1,7 @@
 package v2
 
 import (
+	"log/slog"
 	"net/http"
 	"strconv"
 
@@ -17,6 +18,7 @@ type Config struct {
 	// Clock returns the time since 1970, and measures durations: it does not jump while the
 	// process runs.
 	Clock func() logtime.Time
+	Log   *slog.Logger
 }
 
 type api struct {
@@ -32,20 +34,20 @@ func Routes(cfg Config) []httpfront.Route {
 	}
 	onlyGet := httpfront.NotAllowed("GET")
 	routes := []httpfront.Route{
-		{Path: "/v2/keys", Tree: true, Direct: true, AnyKey: true, ForeignReads: true, Methods: map[string]httpfront.Handler{
+		{Path: "/v2/keys", Tree: true, Guard: httpfront.ByKey, Fail: keyFailed, Direct: true, AnyKey: true, ForeignReads: true, Methods: map[string]httpfront.Handler{
 			http.MethodGet: a.get, http.MethodHead: a.get,
 			http.MethodPut: put, http.MethodPost: post, http.MethodDelete: remove,
 		}, Other: httpfront.NotAllowed("HEAD,GET,PUT,POST,DELETE")},
-		{Path: "/v2/members", Tree: true, Methods: map[string]httpfront.Handler{
+		{Path: "/v2/members", Tree: true, Guard: httpfront.RootChanges, Fail: failed, Methods: map[string]httpfront.Handler{
 			http.MethodGet: getMembers, http.MethodPost: a.addMember, http.MethodDelete: removeMember, http.MethodPut: updateMember,
 		}, Other: httpfront.NotAllowed("GET,POST,DELETE,PUT")},
-		{Path: "/v2/machines", Methods: httpfront.Get(machines), Other: httpfront.NotAllowed("GET,HEAD")},
-		{Path: "/v2/leader", Methods: httpfront.Get(leader), Other: httpfront.NotAllowed("GET,HEAD")},
-		{Path: "/v2/stats/self", Methods: get(a.selfStats), Other: onlyGet},
-		{Path: "/v2/stats/leader", Methods: get(leaderStats), Other: onlyGet},
-		{Path: "/v2/stats/store", Methods: get(storeStats), Other: onlyGet},
-		{Path: "/v2", Tree: true, Other: httpfront.PlainNotFound},
+		{Path: "/v2/machines", Guard: httpfront.Open, Methods: httpfront.Get(machines), Other: httpfront.NotAllowed("GET,HEAD")},
+		{Path: "/v2/leader", Guard: httpfront.Open, Methods: httpfront.Get(leader), Other: httpfront.NotAllowed("GET,HEAD")},
+		{Path: "/v2/stats/self", Guard: httpfront.Open, Methods: get(a.selfStats), Other: onlyGet},
+		{Path: "/v2/stats/leader", Guard: httpfront.Open, Methods: get(leaderStats), Other: onlyGet},
+		{Path: "/v2/stats/store", Guard: httpfront.Open, Methods: get(storeStats), Other: onlyGet},
 	}
+	routes = append(append(routes, a.authRoutes()...), httpfront.Route{Path: "/v2", Tree: true, Other: httpfront.PlainNotFound})
 	return httpfront.Of("v2", routes)
 }
 

@@ -94,10 +94,13 @@ var bugs = []bug{
 	{"propose a forward of any term", 100, []edit{{"raftnode/forward.go", `if !n.role.leads || p.term != n.role.term ||`, `p.term = n.role.term
 	if !n.role.leads ||`}}},
 	{"propose a forward twice", 100, []edit{{"raftnode/forward.go", `if !o.accept(p.originID) {`, `if !o.accept(p.originID) && n.transferring() {`}}},
-	{"leave the history out of a snapshot", 20, []edit{{"store/tree/loader.go", `	history.record(event)
+	{"leave the history out of a snapshot", 20, []edit{{"store/tree/loader.go", `	recorded := history.record(event)
 `, `	history.cleared = event.Index
 	cleared = event.Index
+	recorded := &event
 `}}},
+	{"leave no trace of a removal", 20, []edit{{"store/tree/keys.go", `	t.traces.note(event)
+`, ``}}},
 	{"let a read join a ReadIndex in flight", 20, []edit{{"raftnode/reads.go", `case rs.current == nil && len(rs.next) > 0:`, `case rs.current != nil && len(rs.next) > 0 && rs.join():
 		return nil
 	case rs.current == nil && len(rs.next) > 0:`},

@@ -79,7 +79,7 @@ func (w *watcher) register(l *life) {
 	}
 	w.id = l.session.call(l.machine.Hub, func(id uint64, replyTo *actor.PID) any {
 		return &actors.Watch{ReplyTo: replyTo, Subscriber: id, Beat: w.stream, Watcher: watch.Watcher{
-			Path: w.path, Since: w.next, Recursive: w.recursive, Hidden: true, Stream: w.stream,
+			Path: w.path, Since: w.next, Recursive: w.recursive, Hidden: true, Stream: w.stream, NeedsLeader: w.needsLeader(),
 		}}
 	}, 0, func(reply any) {
 		if w.life != l {
@@ -88,6 +88,9 @@ func (w *watcher) register(l *life) {
 		w.receive(reply)
 	})
 }
+
+// needsLeader reports whether w ends on a machine without a quorum.
+func (w *watcher) needsLeader() bool { return w.recursive }
 
 func (w *watcher) leave(l *life) {
 	if w.life != l || l.dead || w.next == 0 {
@@ -158,6 +161,10 @@ func (w *watcher) lost(err error) {
 			w.sim.fail("%s says that the history from %d on was cleared; there were only %d events since, and %d are kept",
 				w.life, cleared.Requested, since, w.sim.shape.history)
 		}
+	case errors.Is(err, actors.ErrNoQuorum) && w.needsLeader():
+		w.sim.count("watch ended without a quorum")
+		w.reconnect() // it has missed nothing
+		return
 	case errors.Is(err, actors.ErrHistoryLost):
 		w.sim.count("history lost by a snapshot")
 		if w.life.snapshotIndex <= w.life.baseIndex {

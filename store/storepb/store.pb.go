@@ -110,7 +110,12 @@ type Command struct {
 	//	*Command_RemoveMember
 	//	*Command_Configure
 	//	*Command_Raise
-	Kind          isCommand_Kind `protobuf_oneof:"kind"`
+	//	*Command_Auth
+	Kind isCommand_Kind `protobuf_oneof:"kind"`
+	// The revision of the users and roles with which it was checked that the
+	// client may ask for this; 0 if they were off, or if no client asks for it.
+	// Version 4.
+	Checked       uint64 `protobuf:"varint,11,opt,name=checked,proto3" json:"checked,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -233,6 +238,22 @@ func (x *Command) GetRaise() *Raise {
 	return nil
 }
 
+func (x *Command) GetAuth() *Auth {
+	if x != nil {
+		if x, ok := x.Kind.(*Command_Auth); ok {
+			return x.Auth
+		}
+	}
+	return nil
+}
+
+func (x *Command) GetChecked() uint64 {
+	if x != nil {
+		return x.Checked
+	}
+	return 0
+}
+
 type isCommand_Kind interface {
 	isCommand_Kind()
 }
@@ -273,6 +294,10 @@ type Command_Raise struct {
 	Raise *Raise `protobuf:"bytes,9,opt,name=raise,proto3,oneof"` // version 2
 }
 
+type Command_Auth struct {
+	Auth *Auth `protobuf:"bytes,10,opt,name=auth,proto3,oneof"` // version 4
+}
+
 func (*Command_Set) isCommand_Kind() {}
 
 func (*Command_Create) isCommand_Kind() {}
@@ -290,6 +315,8 @@ func (*Command_RemoveMember) isCommand_Kind() {}
 func (*Command_Configure) isCommand_Kind() {}
 
 func (*Command_Raise) isCommand_Kind() {}
+
+func (*Command_Auth) isCommand_Kind() {}
 
 // Condition says what has to be true of a node for a command to change it.
 // What is absent is not asked for.
@@ -1000,6 +1027,676 @@ func (x *Configure) GetMaxMembers() uint32 {
 	return 0
 }
 
+// Auth changes the users and roles, or turns them on or off. All of it is of
+// version 4.
+type Auth struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Types that are valid to be assigned to Change:
+	//
+	//	*Auth_CreateUser
+	//	*Auth_UpdateUser
+	//	*Auth_DeleteUser
+	//	*Auth_CreateRole
+	//	*Auth_UpdateRole
+	//	*Auth_DeleteRole
+	//	*Auth_Enable
+	//	*Auth_Disable
+	Change        isAuth_Change `protobuf_oneof:"change"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Auth) Reset() {
+	*x = Auth{}
+	mi := &file_store_storepb_store_proto_msgTypes[12]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Auth) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Auth) ProtoMessage() {}
+
+func (x *Auth) ProtoReflect() protoreflect.Message {
+	mi := &file_store_storepb_store_proto_msgTypes[12]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Auth.ProtoReflect.Descriptor instead.
+func (*Auth) Descriptor() ([]byte, []int) {
+	return file_store_storepb_store_proto_rawDescGZIP(), []int{12}
+}
+
+func (x *Auth) GetChange() isAuth_Change {
+	if x != nil {
+		return x.Change
+	}
+	return nil
+}
+
+func (x *Auth) GetCreateUser() *CreateUser {
+	if x != nil {
+		if x, ok := x.Change.(*Auth_CreateUser); ok {
+			return x.CreateUser
+		}
+	}
+	return nil
+}
+
+func (x *Auth) GetUpdateUser() *UpdateUser {
+	if x != nil {
+		if x, ok := x.Change.(*Auth_UpdateUser); ok {
+			return x.UpdateUser
+		}
+	}
+	return nil
+}
+
+func (x *Auth) GetDeleteUser() *DeleteUser {
+	if x != nil {
+		if x, ok := x.Change.(*Auth_DeleteUser); ok {
+			return x.DeleteUser
+		}
+	}
+	return nil
+}
+
+func (x *Auth) GetCreateRole() *CreateRole {
+	if x != nil {
+		if x, ok := x.Change.(*Auth_CreateRole); ok {
+			return x.CreateRole
+		}
+	}
+	return nil
+}
+
+func (x *Auth) GetUpdateRole() *UpdateRole {
+	if x != nil {
+		if x, ok := x.Change.(*Auth_UpdateRole); ok {
+			return x.UpdateRole
+		}
+	}
+	return nil
+}
+
+func (x *Auth) GetDeleteRole() *DeleteRole {
+	if x != nil {
+		if x, ok := x.Change.(*Auth_DeleteRole); ok {
+			return x.DeleteRole
+		}
+	}
+	return nil
+}
+
+func (x *Auth) GetEnable() *Enable {
+	if x != nil {
+		if x, ok := x.Change.(*Auth_Enable); ok {
+			return x.Enable
+		}
+	}
+	return nil
+}
+
+func (x *Auth) GetDisable() *Disable {
+	if x != nil {
+		if x, ok := x.Change.(*Auth_Disable); ok {
+			return x.Disable
+		}
+	}
+	return nil
+}
+
+type isAuth_Change interface {
+	isAuth_Change()
+}
+
+type Auth_CreateUser struct {
+	CreateUser *CreateUser `protobuf:"bytes,1,opt,name=create_user,json=createUser,proto3,oneof"`
+}
+
+type Auth_UpdateUser struct {
+	UpdateUser *UpdateUser `protobuf:"bytes,2,opt,name=update_user,json=updateUser,proto3,oneof"`
+}
+
+type Auth_DeleteUser struct {
+	DeleteUser *DeleteUser `protobuf:"bytes,3,opt,name=delete_user,json=deleteUser,proto3,oneof"`
+}
+
+type Auth_CreateRole struct {
+	CreateRole *CreateRole `protobuf:"bytes,4,opt,name=create_role,json=createRole,proto3,oneof"`
+}
+
+type Auth_UpdateRole struct {
+	UpdateRole *UpdateRole `protobuf:"bytes,5,opt,name=update_role,json=updateRole,proto3,oneof"`
+}
+
+type Auth_DeleteRole struct {
+	DeleteRole *DeleteRole `protobuf:"bytes,6,opt,name=delete_role,json=deleteRole,proto3,oneof"`
+}
+
+type Auth_Enable struct {
+	Enable *Enable `protobuf:"bytes,7,opt,name=enable,proto3,oneof"`
+}
+
+type Auth_Disable struct {
+	Disable *Disable `protobuf:"bytes,8,opt,name=disable,proto3,oneof"`
+}
+
+func (*Auth_CreateUser) isAuth_Change() {}
+
+func (*Auth_UpdateUser) isAuth_Change() {}
+
+func (*Auth_DeleteUser) isAuth_Change() {}
+
+func (*Auth_CreateRole) isAuth_Change() {}
+
+func (*Auth_UpdateRole) isAuth_Change() {}
+
+func (*Auth_DeleteRole) isAuth_Change() {}
+
+func (*Auth_Enable) isAuth_Change() {}
+
+func (*Auth_Disable) isAuth_Change() {}
+
+// CreateUser makes a user.
+type CreateUser struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	Name  string                 `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	// Of the password, never empty in a command that succeeds.
+	Hash string `protobuf:"bytes,2,opt,name=hash,proto3" json:"hash,omitempty"`
+	// Absent: none were named.
+	Roles *Strings `protobuf:"bytes,3,opt,name=roles,proto3" json:"roles,omitempty"`
+	// Sets the password of a user that exists.
+	OrUpdate      bool `protobuf:"varint,4,opt,name=or_update,json=orUpdate,proto3" json:"or_update,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *CreateUser) Reset() {
+	*x = CreateUser{}
+	mi := &file_store_storepb_store_proto_msgTypes[13]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *CreateUser) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*CreateUser) ProtoMessage() {}
+
+func (x *CreateUser) ProtoReflect() protoreflect.Message {
+	mi := &file_store_storepb_store_proto_msgTypes[13]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use CreateUser.ProtoReflect.Descriptor instead.
+func (*CreateUser) Descriptor() ([]byte, []int) {
+	return file_store_storepb_store_proto_rawDescGZIP(), []int{13}
+}
+
+func (x *CreateUser) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *CreateUser) GetHash() string {
+	if x != nil {
+		return x.Hash
+	}
+	return ""
+}
+
+func (x *CreateUser) GetRoles() *Strings {
+	if x != nil {
+		return x.Roles
+	}
+	return nil
+}
+
+func (x *CreateUser) GetOrUpdate() bool {
+	if x != nil {
+		return x.OrUpdate
+	}
+	return false
+}
+
+// UpdateUser changes a user.
+type UpdateUser struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	Name  string                 `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	// Of the new password; empty leaves the password as it is.
+	Hash          string   `protobuf:"bytes,2,opt,name=hash,proto3" json:"hash,omitempty"`
+	Grant         []string `protobuf:"bytes,3,rep,name=grant,proto3" json:"grant,omitempty"`
+	Revoke        []string `protobuf:"bytes,4,rep,name=revoke,proto3" json:"revoke,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *UpdateUser) Reset() {
+	*x = UpdateUser{}
+	mi := &file_store_storepb_store_proto_msgTypes[14]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *UpdateUser) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*UpdateUser) ProtoMessage() {}
+
+func (x *UpdateUser) ProtoReflect() protoreflect.Message {
+	mi := &file_store_storepb_store_proto_msgTypes[14]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use UpdateUser.ProtoReflect.Descriptor instead.
+func (*UpdateUser) Descriptor() ([]byte, []int) {
+	return file_store_storepb_store_proto_rawDescGZIP(), []int{14}
+}
+
+func (x *UpdateUser) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *UpdateUser) GetHash() string {
+	if x != nil {
+		return x.Hash
+	}
+	return ""
+}
+
+func (x *UpdateUser) GetGrant() []string {
+	if x != nil {
+		return x.Grant
+	}
+	return nil
+}
+
+func (x *UpdateUser) GetRevoke() []string {
+	if x != nil {
+		return x.Revoke
+	}
+	return nil
+}
+
+// DeleteUser removes a user.
+type DeleteUser struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Name          string                 `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *DeleteUser) Reset() {
+	*x = DeleteUser{}
+	mi := &file_store_storepb_store_proto_msgTypes[15]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *DeleteUser) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*DeleteUser) ProtoMessage() {}
+
+func (x *DeleteUser) ProtoReflect() protoreflect.Message {
+	mi := &file_store_storepb_store_proto_msgTypes[15]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use DeleteUser.ProtoReflect.Descriptor instead.
+func (*DeleteUser) Descriptor() ([]byte, []int) {
+	return file_store_storepb_store_proto_rawDescGZIP(), []int{15}
+}
+
+func (x *DeleteUser) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+// CreateRole makes a role.
+type CreateRole struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	Name  string                 `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	// Patterns of keys; absent: none were named.
+	Read          *Strings `protobuf:"bytes,2,opt,name=read,proto3" json:"read,omitempty"`
+	Write         *Strings `protobuf:"bytes,3,opt,name=write,proto3" json:"write,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *CreateRole) Reset() {
+	*x = CreateRole{}
+	mi := &file_store_storepb_store_proto_msgTypes[16]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *CreateRole) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*CreateRole) ProtoMessage() {}
+
+func (x *CreateRole) ProtoReflect() protoreflect.Message {
+	mi := &file_store_storepb_store_proto_msgTypes[16]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use CreateRole.ProtoReflect.Descriptor instead.
+func (*CreateRole) Descriptor() ([]byte, []int) {
+	return file_store_storepb_store_proto_rawDescGZIP(), []int{16}
+}
+
+func (x *CreateRole) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *CreateRole) GetRead() *Strings {
+	if x != nil {
+		return x.Read
+	}
+	return nil
+}
+
+func (x *CreateRole) GetWrite() *Strings {
+	if x != nil {
+		return x.Write
+	}
+	return nil
+}
+
+// UpdateRole changes a role.
+type UpdateRole struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Name          string                 `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	GrantRead     []string               `protobuf:"bytes,2,rep,name=grant_read,json=grantRead,proto3" json:"grant_read,omitempty"`
+	GrantWrite    []string               `protobuf:"bytes,3,rep,name=grant_write,json=grantWrite,proto3" json:"grant_write,omitempty"`
+	RevokeRead    []string               `protobuf:"bytes,4,rep,name=revoke_read,json=revokeRead,proto3" json:"revoke_read,omitempty"`
+	RevokeWrite   []string               `protobuf:"bytes,5,rep,name=revoke_write,json=revokeWrite,proto3" json:"revoke_write,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *UpdateRole) Reset() {
+	*x = UpdateRole{}
+	mi := &file_store_storepb_store_proto_msgTypes[17]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *UpdateRole) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*UpdateRole) ProtoMessage() {}
+
+func (x *UpdateRole) ProtoReflect() protoreflect.Message {
+	mi := &file_store_storepb_store_proto_msgTypes[17]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use UpdateRole.ProtoReflect.Descriptor instead.
+func (*UpdateRole) Descriptor() ([]byte, []int) {
+	return file_store_storepb_store_proto_rawDescGZIP(), []int{17}
+}
+
+func (x *UpdateRole) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *UpdateRole) GetGrantRead() []string {
+	if x != nil {
+		return x.GrantRead
+	}
+	return nil
+}
+
+func (x *UpdateRole) GetGrantWrite() []string {
+	if x != nil {
+		return x.GrantWrite
+	}
+	return nil
+}
+
+func (x *UpdateRole) GetRevokeRead() []string {
+	if x != nil {
+		return x.RevokeRead
+	}
+	return nil
+}
+
+func (x *UpdateRole) GetRevokeWrite() []string {
+	if x != nil {
+		return x.RevokeWrite
+	}
+	return nil
+}
+
+// DeleteRole removes a role.
+type DeleteRole struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Name          string                 `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *DeleteRole) Reset() {
+	*x = DeleteRole{}
+	mi := &file_store_storepb_store_proto_msgTypes[18]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *DeleteRole) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*DeleteRole) ProtoMessage() {}
+
+func (x *DeleteRole) ProtoReflect() protoreflect.Message {
+	mi := &file_store_storepb_store_proto_msgTypes[18]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use DeleteRole.ProtoReflect.Descriptor instead.
+func (*DeleteRole) Descriptor() ([]byte, []int) {
+	return file_store_storepb_store_proto_rawDescGZIP(), []int{18}
+}
+
+func (x *DeleteRole) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+// Enable turns users and roles on.
+type Enable struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Enable) Reset() {
+	*x = Enable{}
+	mi := &file_store_storepb_store_proto_msgTypes[19]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Enable) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Enable) ProtoMessage() {}
+
+func (x *Enable) ProtoReflect() protoreflect.Message {
+	mi := &file_store_storepb_store_proto_msgTypes[19]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Enable.ProtoReflect.Descriptor instead.
+func (*Enable) Descriptor() ([]byte, []int) {
+	return file_store_storepb_store_proto_rawDescGZIP(), []int{19}
+}
+
+// Disable turns users and roles off.
+type Disable struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Disable) Reset() {
+	*x = Disable{}
+	mi := &file_store_storepb_store_proto_msgTypes[20]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Disable) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Disable) ProtoMessage() {}
+
+func (x *Disable) ProtoReflect() protoreflect.Message {
+	mi := &file_store_storepb_store_proto_msgTypes[20]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Disable.ProtoReflect.Descriptor instead.
+func (*Disable) Descriptor() ([]byte, []int) {
+	return file_store_storepb_store_proto_rawDescGZIP(), []int{20}
+}
+
+// Strings is a list that can be absent, which is not the same as empty.
+type Strings struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Values        []string               `protobuf:"bytes,1,rep,name=values,proto3" json:"values,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Strings) Reset() {
+	*x = Strings{}
+	mi := &file_store_storepb_store_proto_msgTypes[21]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Strings) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Strings) ProtoMessage() {}
+
+func (x *Strings) ProtoReflect() protoreflect.Message {
+	mi := &file_store_storepb_store_proto_msgTypes[21]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Strings.ProtoReflect.Descriptor instead.
+func (*Strings) Descriptor() ([]byte, []int) {
+	return file_store_storepb_store_proto_rawDescGZIP(), []int{21}
+}
+
+func (x *Strings) GetValues() []string {
+	if x != nil {
+		return x.Values
+	}
+	return nil
+}
+
 // Member is a machine of the cluster.
 type Member struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -1018,7 +1715,7 @@ type Member struct {
 
 func (x *Member) Reset() {
 	*x = Member{}
-	mi := &file_store_storepb_store_proto_msgTypes[12]
+	mi := &file_store_storepb_store_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1030,7 +1727,7 @@ func (x *Member) String() string {
 func (*Member) ProtoMessage() {}
 
 func (x *Member) ProtoReflect() protoreflect.Message {
-	mi := &file_store_storepb_store_proto_msgTypes[12]
+	mi := &file_store_storepb_store_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1043,7 +1740,7 @@ func (x *Member) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Member.ProtoReflect.Descriptor instead.
 func (*Member) Descriptor() ([]byte, []int) {
-	return file_store_storepb_store_proto_rawDescGZIP(), []int{12}
+	return file_store_storepb_store_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *Member) GetId() uint64 {
@@ -1102,7 +1799,7 @@ type SnapshotHeader struct {
 
 func (x *SnapshotHeader) Reset() {
 	*x = SnapshotHeader{}
-	mi := &file_store_storepb_store_proto_msgTypes[13]
+	mi := &file_store_storepb_store_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1114,7 +1811,7 @@ func (x *SnapshotHeader) String() string {
 func (*SnapshotHeader) ProtoMessage() {}
 
 func (x *SnapshotHeader) ProtoReflect() protoreflect.Message {
-	mi := &file_store_storepb_store_proto_msgTypes[13]
+	mi := &file_store_storepb_store_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1127,7 +1824,7 @@ func (x *SnapshotHeader) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SnapshotHeader.ProtoReflect.Descriptor instead.
 func (*SnapshotHeader) Descriptor() ([]byte, []int) {
-	return file_store_storepb_store_proto_rawDescGZIP(), []int{13}
+	return file_store_storepb_store_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *SnapshotHeader) GetFormatVersion() uint32 {
@@ -1215,7 +1912,7 @@ type Section struct {
 
 func (x *Section) Reset() {
 	*x = Section{}
-	mi := &file_store_storepb_store_proto_msgTypes[14]
+	mi := &file_store_storepb_store_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1227,7 +1924,7 @@ func (x *Section) String() string {
 func (*Section) ProtoMessage() {}
 
 func (x *Section) ProtoReflect() protoreflect.Message {
-	mi := &file_store_storepb_store_proto_msgTypes[14]
+	mi := &file_store_storepb_store_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1240,7 +1937,7 @@ func (x *Section) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Section.ProtoReflect.Descriptor instead.
 func (*Section) Descriptor() ([]byte, []int) {
-	return file_store_storepb_store_proto_rawDescGZIP(), []int{14}
+	return file_store_storepb_store_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *Section) GetName() string {
@@ -1278,7 +1975,7 @@ type Cluster struct {
 
 func (x *Cluster) Reset() {
 	*x = Cluster{}
-	mi := &file_store_storepb_store_proto_msgTypes[15]
+	mi := &file_store_storepb_store_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1290,7 +1987,7 @@ func (x *Cluster) String() string {
 func (*Cluster) ProtoMessage() {}
 
 func (x *Cluster) ProtoReflect() protoreflect.Message {
-	mi := &file_store_storepb_store_proto_msgTypes[15]
+	mi := &file_store_storepb_store_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1303,7 +2000,7 @@ func (x *Cluster) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Cluster.ProtoReflect.Descriptor instead.
 func (*Cluster) Descriptor() ([]byte, []int) {
-	return file_store_storepb_store_proto_rawDescGZIP(), []int{15}
+	return file_store_storepb_store_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *Cluster) GetVersion() uint32 {
@@ -1339,7 +2036,7 @@ type Tree struct {
 
 func (x *Tree) Reset() {
 	*x = Tree{}
-	mi := &file_store_storepb_store_proto_msgTypes[16]
+	mi := &file_store_storepb_store_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1351,7 +2048,7 @@ func (x *Tree) String() string {
 func (*Tree) ProtoMessage() {}
 
 func (x *Tree) ProtoReflect() protoreflect.Message {
-	mi := &file_store_storepb_store_proto_msgTypes[16]
+	mi := &file_store_storepb_store_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1364,7 +2061,7 @@ func (x *Tree) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Tree.ProtoReflect.Descriptor instead.
 func (*Tree) Descriptor() ([]byte, []int) {
-	return file_store_storepb_store_proto_rawDescGZIP(), []int{16}
+	return file_store_storepb_store_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *Tree) GetHistoryLimit() uint32 {
@@ -1379,6 +2076,210 @@ func (x *Tree) GetHistoryCleared() uint64 {
 		return x.HistoryCleared
 	}
 	return 0
+}
+
+// Users is the users and roles.
+type Users struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Index of the last command that has changed any of this.
+	Revision uint64 `protobuf:"varint,1,opt,name=revision,proto3" json:"revision,omitempty"`
+	Enabled  bool   `protobuf:"varint,2,opt,name=enabled,proto3" json:"enabled,omitempty"`
+	// The role guest was deleted, so that enabling does not make it again.
+	GuestDeleted bool `protobuf:"varint,3,opt,name=guest_deleted,json=guestDeleted,proto3" json:"guest_deleted,omitempty"`
+	// In the byte order of their names.
+	Users         []*User `protobuf:"bytes,4,rep,name=users,proto3" json:"users,omitempty"`
+	Roles         []*Role `protobuf:"bytes,5,rep,name=roles,proto3" json:"roles,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Users) Reset() {
+	*x = Users{}
+	mi := &file_store_storepb_store_proto_msgTypes[27]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Users) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Users) ProtoMessage() {}
+
+func (x *Users) ProtoReflect() protoreflect.Message {
+	mi := &file_store_storepb_store_proto_msgTypes[27]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Users.ProtoReflect.Descriptor instead.
+func (*Users) Descriptor() ([]byte, []int) {
+	return file_store_storepb_store_proto_rawDescGZIP(), []int{27}
+}
+
+func (x *Users) GetRevision() uint64 {
+	if x != nil {
+		return x.Revision
+	}
+	return 0
+}
+
+func (x *Users) GetEnabled() bool {
+	if x != nil {
+		return x.Enabled
+	}
+	return false
+}
+
+func (x *Users) GetGuestDeleted() bool {
+	if x != nil {
+		return x.GuestDeleted
+	}
+	return false
+}
+
+func (x *Users) GetUsers() []*User {
+	if x != nil {
+		return x.Users
+	}
+	return nil
+}
+
+func (x *Users) GetRoles() []*Role {
+	if x != nil {
+		return x.Roles
+	}
+	return nil
+}
+
+// User is a user.
+type User struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	Name  string                 `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	// Of the password.
+	Hash string `protobuf:"bytes,2,opt,name=hash,proto3" json:"hash,omitempty"`
+	// In the order in which they were granted; absent: none ever were.
+	Roles         *Strings `protobuf:"bytes,3,opt,name=roles,proto3" json:"roles,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *User) Reset() {
+	*x = User{}
+	mi := &file_store_storepb_store_proto_msgTypes[28]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *User) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*User) ProtoMessage() {}
+
+func (x *User) ProtoReflect() protoreflect.Message {
+	mi := &file_store_storepb_store_proto_msgTypes[28]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use User.ProtoReflect.Descriptor instead.
+func (*User) Descriptor() ([]byte, []int) {
+	return file_store_storepb_store_proto_rawDescGZIP(), []int{28}
+}
+
+func (x *User) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *User) GetHash() string {
+	if x != nil {
+		return x.Hash
+	}
+	return ""
+}
+
+func (x *User) GetRoles() *Strings {
+	if x != nil {
+		return x.Roles
+	}
+	return nil
+}
+
+// Role is a role.
+type Role struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Name          string                 `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	Read          *Strings               `protobuf:"bytes,2,opt,name=read,proto3" json:"read,omitempty"`
+	Write         *Strings               `protobuf:"bytes,3,opt,name=write,proto3" json:"write,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Role) Reset() {
+	*x = Role{}
+	mi := &file_store_storepb_store_proto_msgTypes[29]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Role) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Role) ProtoMessage() {}
+
+func (x *Role) ProtoReflect() protoreflect.Message {
+	mi := &file_store_storepb_store_proto_msgTypes[29]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Role.ProtoReflect.Descriptor instead.
+func (*Role) Descriptor() ([]byte, []int) {
+	return file_store_storepb_store_proto_rawDescGZIP(), []int{29}
+}
+
+func (x *Role) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *Role) GetRead() *Strings {
+	if x != nil {
+		return x.Read
+	}
+	return nil
+}
+
+func (x *Role) GetWrite() *Strings {
+	if x != nil {
+		return x.Write
+	}
+	return nil
 }
 
 // Node is a file or a directory.
@@ -1397,7 +2298,7 @@ type Node struct {
 
 func (x *Node) Reset() {
 	*x = Node{}
-	mi := &file_store_storepb_store_proto_msgTypes[17]
+	mi := &file_store_storepb_store_proto_msgTypes[30]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1409,7 +2310,7 @@ func (x *Node) String() string {
 func (*Node) ProtoMessage() {}
 
 func (x *Node) ProtoReflect() protoreflect.Message {
-	mi := &file_store_storepb_store_proto_msgTypes[17]
+	mi := &file_store_storepb_store_proto_msgTypes[30]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1422,7 +2323,7 @@ func (x *Node) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Node.ProtoReflect.Descriptor instead.
 func (*Node) Descriptor() ([]byte, []int) {
-	return file_store_storepb_store_proto_rawDescGZIP(), []int{17}
+	return file_store_storepb_store_proto_rawDescGZIP(), []int{30}
 }
 
 func (x *Node) GetPath() string {
@@ -1481,7 +2382,7 @@ type Event struct {
 
 func (x *Event) Reset() {
 	*x = Event{}
-	mi := &file_store_storepb_store_proto_msgTypes[18]
+	mi := &file_store_storepb_store_proto_msgTypes[31]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1493,7 +2394,7 @@ func (x *Event) String() string {
 func (*Event) ProtoMessage() {}
 
 func (x *Event) ProtoReflect() protoreflect.Message {
-	mi := &file_store_storepb_store_proto_msgTypes[18]
+	mi := &file_store_storepb_store_proto_msgTypes[31]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1506,7 +2407,7 @@ func (x *Event) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Event.ProtoReflect.Descriptor instead.
 func (*Event) Descriptor() ([]byte, []int) {
-	return file_store_storepb_store_proto_rawDescGZIP(), []int{18}
+	return file_store_storepb_store_proto_rawDescGZIP(), []int{31}
 }
 
 func (x *Event) GetIndex() uint64 {
@@ -1542,7 +2443,7 @@ var File_store_storepb_store_proto protoreflect.FileDescriptor
 const file_store_storepb_store_proto_rawDesc = "" +
 	"\n" +
 	"\x19store/storepb/store.proto\x12\n" +
-	"etcd.store\"\xd2\x03\n" +
+	"etcd.store\"\x94\x04\n" +
 	"\aCommand\x12#\n" +
 	"\x03set\x18\x01 \x01(\v2\x0f.etcd.store.SetH\x00R\x03set\x12,\n" +
 	"\x06create\x18\x02 \x01(\v2\x12.etcd.store.CreateH\x00R\x06create\x12,\n" +
@@ -1553,7 +2454,10 @@ const file_store_storepb_store_proto_rawDesc = "" +
 	"set_member\x18\x06 \x01(\v2\x15.etcd.store.SetMemberH\x00R\tsetMember\x12?\n" +
 	"\rremove_member\x18\a \x01(\v2\x18.etcd.store.RemoveMemberH\x00R\fremoveMember\x125\n" +
 	"\tconfigure\x18\b \x01(\v2\x15.etcd.store.ConfigureH\x00R\tconfigure\x12)\n" +
-	"\x05raise\x18\t \x01(\v2\x11.etcd.store.RaiseH\x00R\x05raiseB\x06\n" +
+	"\x05raise\x18\t \x01(\v2\x11.etcd.store.RaiseH\x00R\x05raise\x12&\n" +
+	"\x04auth\x18\n" +
+	" \x01(\v2\x10.etcd.store.AuthH\x00R\x04auth\x12\x18\n" +
+	"\achecked\x18\v \x01(\x04R\acheckedB\x06\n" +
 	"\x04kind\"k\n" +
 	"\tCondition\x12\x19\n" +
 	"\x05exist\x18\x01 \x01(\bH\x00R\x05exist\x88\x01\x01\x12\x19\n" +
@@ -1607,7 +2511,60 @@ const file_store_storepb_store_proto_rawDesc = "" +
 	"\tConfigure\x12#\n" +
 	"\rhistory_limit\x18\x01 \x01(\rR\fhistoryLimit\x12\x1f\n" +
 	"\vmax_members\x18\x02 \x01(\rR\n" +
-	"maxMembers\"f\n" +
+	"maxMembers\"\xd1\x03\n" +
+	"\x04Auth\x129\n" +
+	"\vcreate_user\x18\x01 \x01(\v2\x16.etcd.store.CreateUserH\x00R\n" +
+	"createUser\x129\n" +
+	"\vupdate_user\x18\x02 \x01(\v2\x16.etcd.store.UpdateUserH\x00R\n" +
+	"updateUser\x129\n" +
+	"\vdelete_user\x18\x03 \x01(\v2\x16.etcd.store.DeleteUserH\x00R\n" +
+	"deleteUser\x129\n" +
+	"\vcreate_role\x18\x04 \x01(\v2\x16.etcd.store.CreateRoleH\x00R\n" +
+	"createRole\x129\n" +
+	"\vupdate_role\x18\x05 \x01(\v2\x16.etcd.store.UpdateRoleH\x00R\n" +
+	"updateRole\x129\n" +
+	"\vdelete_role\x18\x06 \x01(\v2\x16.etcd.store.DeleteRoleH\x00R\n" +
+	"deleteRole\x12,\n" +
+	"\x06enable\x18\a \x01(\v2\x12.etcd.store.EnableH\x00R\x06enable\x12/\n" +
+	"\adisable\x18\b \x01(\v2\x13.etcd.store.DisableH\x00R\adisableB\b\n" +
+	"\x06change\"|\n" +
+	"\n" +
+	"CreateUser\x12\x12\n" +
+	"\x04name\x18\x01 \x01(\tR\x04name\x12\x12\n" +
+	"\x04hash\x18\x02 \x01(\tR\x04hash\x12)\n" +
+	"\x05roles\x18\x03 \x01(\v2\x13.etcd.store.StringsR\x05roles\x12\x1b\n" +
+	"\tor_update\x18\x04 \x01(\bR\borUpdate\"b\n" +
+	"\n" +
+	"UpdateUser\x12\x12\n" +
+	"\x04name\x18\x01 \x01(\tR\x04name\x12\x12\n" +
+	"\x04hash\x18\x02 \x01(\tR\x04hash\x12\x14\n" +
+	"\x05grant\x18\x03 \x03(\tR\x05grant\x12\x16\n" +
+	"\x06revoke\x18\x04 \x03(\tR\x06revoke\" \n" +
+	"\n" +
+	"DeleteUser\x12\x12\n" +
+	"\x04name\x18\x01 \x01(\tR\x04name\"t\n" +
+	"\n" +
+	"CreateRole\x12\x12\n" +
+	"\x04name\x18\x01 \x01(\tR\x04name\x12'\n" +
+	"\x04read\x18\x02 \x01(\v2\x13.etcd.store.StringsR\x04read\x12)\n" +
+	"\x05write\x18\x03 \x01(\v2\x13.etcd.store.StringsR\x05write\"\xa4\x01\n" +
+	"\n" +
+	"UpdateRole\x12\x12\n" +
+	"\x04name\x18\x01 \x01(\tR\x04name\x12\x1d\n" +
+	"\n" +
+	"grant_read\x18\x02 \x03(\tR\tgrantRead\x12\x1f\n" +
+	"\vgrant_write\x18\x03 \x03(\tR\n" +
+	"grantWrite\x12\x1f\n" +
+	"\vrevoke_read\x18\x04 \x03(\tR\n" +
+	"revokeRead\x12!\n" +
+	"\frevoke_write\x18\x05 \x03(\tR\vrevokeWrite\" \n" +
+	"\n" +
+	"DeleteRole\x12\x12\n" +
+	"\x04name\x18\x01 \x01(\tR\x04name\"\b\n" +
+	"\x06Enable\"\t\n" +
+	"\aDisable\"!\n" +
+	"\aStrings\x12\x16\n" +
+	"\x06values\x18\x01 \x03(\tR\x06values\"f\n" +
 	"\x06Member\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\x04R\x02id\x12\x12\n" +
 	"\x04name\x18\x02 \x01(\tR\x04name\x12\x19\n" +
@@ -1637,7 +2594,21 @@ const file_store_storepb_store_proto_rawDesc = "" +
 	"\aremoved\x18\x03 \x03(\x06R\aremoved\"T\n" +
 	"\x04Tree\x12#\n" +
 	"\rhistory_limit\x18\x01 \x01(\rR\fhistoryLimit\x12'\n" +
-	"\x0fhistory_cleared\x18\x02 \x01(\x04R\x0ehistoryCleared\"\xaa\x01\n" +
+	"\x0fhistory_cleared\x18\x02 \x01(\x04R\x0ehistoryCleared\"\xb2\x01\n" +
+	"\x05Users\x12\x1a\n" +
+	"\brevision\x18\x01 \x01(\x04R\brevision\x12\x18\n" +
+	"\aenabled\x18\x02 \x01(\bR\aenabled\x12#\n" +
+	"\rguest_deleted\x18\x03 \x01(\bR\fguestDeleted\x12&\n" +
+	"\x05users\x18\x04 \x03(\v2\x10.etcd.store.UserR\x05users\x12&\n" +
+	"\x05roles\x18\x05 \x03(\v2\x10.etcd.store.RoleR\x05roles\"Y\n" +
+	"\x04User\x12\x12\n" +
+	"\x04name\x18\x01 \x01(\tR\x04name\x12\x12\n" +
+	"\x04hash\x18\x02 \x01(\tR\x04hash\x12)\n" +
+	"\x05roles\x18\x03 \x01(\v2\x13.etcd.store.StringsR\x05roles\"n\n" +
+	"\x04Role\x12\x12\n" +
+	"\x04name\x18\x01 \x01(\tR\x04name\x12'\n" +
+	"\x04read\x18\x02 \x01(\v2\x13.etcd.store.StringsR\x04read\x12)\n" +
+	"\x05write\x18\x03 \x01(\v2\x13.etcd.store.StringsR\x05write\"\xaa\x01\n" +
 	"\x04Node\x12\x12\n" +
 	"\x04path\x18\x01 \x01(\tR\x04path\x12\x10\n" +
 	"\x03dir\x18\x02 \x01(\bR\x03dir\x12\x14\n" +
@@ -1674,7 +2645,7 @@ func file_store_storepb_store_proto_rawDescGZIP() []byte {
 }
 
 var file_store_storepb_store_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_store_storepb_store_proto_msgTypes = make([]protoimpl.MessageInfo, 19)
+var file_store_storepb_store_proto_msgTypes = make([]protoimpl.MessageInfo, 32)
 var file_store_storepb_store_proto_goTypes = []any{
 	(Action)(0),            // 0: etcd.store.Action
 	(*Command)(nil),        // 1: etcd.store.Command
@@ -1689,13 +2660,26 @@ var file_store_storepb_store_proto_goTypes = []any{
 	(*Versions)(nil),       // 10: etcd.store.Versions
 	(*RemoveMember)(nil),   // 11: etcd.store.RemoveMember
 	(*Configure)(nil),      // 12: etcd.store.Configure
-	(*Member)(nil),         // 13: etcd.store.Member
-	(*SnapshotHeader)(nil), // 14: etcd.store.SnapshotHeader
-	(*Section)(nil),        // 15: etcd.store.Section
-	(*Cluster)(nil),        // 16: etcd.store.Cluster
-	(*Tree)(nil),           // 17: etcd.store.Tree
-	(*Node)(nil),           // 18: etcd.store.Node
-	(*Event)(nil),          // 19: etcd.store.Event
+	(*Auth)(nil),           // 13: etcd.store.Auth
+	(*CreateUser)(nil),     // 14: etcd.store.CreateUser
+	(*UpdateUser)(nil),     // 15: etcd.store.UpdateUser
+	(*DeleteUser)(nil),     // 16: etcd.store.DeleteUser
+	(*CreateRole)(nil),     // 17: etcd.store.CreateRole
+	(*UpdateRole)(nil),     // 18: etcd.store.UpdateRole
+	(*DeleteRole)(nil),     // 19: etcd.store.DeleteRole
+	(*Enable)(nil),         // 20: etcd.store.Enable
+	(*Disable)(nil),        // 21: etcd.store.Disable
+	(*Strings)(nil),        // 22: etcd.store.Strings
+	(*Member)(nil),         // 23: etcd.store.Member
+	(*SnapshotHeader)(nil), // 24: etcd.store.SnapshotHeader
+	(*Section)(nil),        // 25: etcd.store.Section
+	(*Cluster)(nil),        // 26: etcd.store.Cluster
+	(*Tree)(nil),           // 27: etcd.store.Tree
+	(*Users)(nil),          // 28: etcd.store.Users
+	(*User)(nil),           // 29: etcd.store.User
+	(*Role)(nil),           // 30: etcd.store.Role
+	(*Node)(nil),           // 31: etcd.store.Node
+	(*Event)(nil),          // 32: etcd.store.Event
 }
 var file_store_storepb_store_proto_depIdxs = []int32{
 	3,  // 0: etcd.store.Command.set:type_name -> etcd.store.Set
@@ -1707,19 +2691,36 @@ var file_store_storepb_store_proto_depIdxs = []int32{
 	11, // 6: etcd.store.Command.remove_member:type_name -> etcd.store.RemoveMember
 	12, // 7: etcd.store.Command.configure:type_name -> etcd.store.Configure
 	8,  // 8: etcd.store.Command.raise:type_name -> etcd.store.Raise
-	2,  // 9: etcd.store.Set.condition:type_name -> etcd.store.Condition
-	2,  // 10: etcd.store.Delete.condition:type_name -> etcd.store.Condition
-	13, // 11: etcd.store.Bootstrap.member:type_name -> etcd.store.Member
-	13, // 12: etcd.store.SetMember.member:type_name -> etcd.store.Member
-	10, // 13: etcd.store.SetMember.understands:type_name -> etcd.store.Versions
-	0,  // 14: etcd.store.Event.action:type_name -> etcd.store.Action
-	18, // 15: etcd.store.Event.node:type_name -> etcd.store.Node
-	18, // 16: etcd.store.Event.prev:type_name -> etcd.store.Node
-	17, // [17:17] is the sub-list for method output_type
-	17, // [17:17] is the sub-list for method input_type
-	17, // [17:17] is the sub-list for extension type_name
-	17, // [17:17] is the sub-list for extension extendee
-	0,  // [0:17] is the sub-list for field type_name
+	13, // 9: etcd.store.Command.auth:type_name -> etcd.store.Auth
+	2,  // 10: etcd.store.Set.condition:type_name -> etcd.store.Condition
+	2,  // 11: etcd.store.Delete.condition:type_name -> etcd.store.Condition
+	23, // 12: etcd.store.Bootstrap.member:type_name -> etcd.store.Member
+	23, // 13: etcd.store.SetMember.member:type_name -> etcd.store.Member
+	10, // 14: etcd.store.SetMember.understands:type_name -> etcd.store.Versions
+	14, // 15: etcd.store.Auth.create_user:type_name -> etcd.store.CreateUser
+	15, // 16: etcd.store.Auth.update_user:type_name -> etcd.store.UpdateUser
+	16, // 17: etcd.store.Auth.delete_user:type_name -> etcd.store.DeleteUser
+	17, // 18: etcd.store.Auth.create_role:type_name -> etcd.store.CreateRole
+	18, // 19: etcd.store.Auth.update_role:type_name -> etcd.store.UpdateRole
+	19, // 20: etcd.store.Auth.delete_role:type_name -> etcd.store.DeleteRole
+	20, // 21: etcd.store.Auth.enable:type_name -> etcd.store.Enable
+	21, // 22: etcd.store.Auth.disable:type_name -> etcd.store.Disable
+	22, // 23: etcd.store.CreateUser.roles:type_name -> etcd.store.Strings
+	22, // 24: etcd.store.CreateRole.read:type_name -> etcd.store.Strings
+	22, // 25: etcd.store.CreateRole.write:type_name -> etcd.store.Strings
+	29, // 26: etcd.store.Users.users:type_name -> etcd.store.User
+	30, // 27: etcd.store.Users.roles:type_name -> etcd.store.Role
+	22, // 28: etcd.store.User.roles:type_name -> etcd.store.Strings
+	22, // 29: etcd.store.Role.read:type_name -> etcd.store.Strings
+	22, // 30: etcd.store.Role.write:type_name -> etcd.store.Strings
+	0,  // 31: etcd.store.Event.action:type_name -> etcd.store.Action
+	31, // 32: etcd.store.Event.node:type_name -> etcd.store.Node
+	31, // 33: etcd.store.Event.prev:type_name -> etcd.store.Node
+	34, // [34:34] is the sub-list for method output_type
+	34, // [34:34] is the sub-list for method input_type
+	34, // [34:34] is the sub-list for extension type_name
+	34, // [34:34] is the sub-list for extension extendee
+	0,  // [0:34] is the sub-list for field type_name
 }
 
 func init() { file_store_storepb_store_proto_init() }
@@ -1737,18 +2738,29 @@ func file_store_storepb_store_proto_init() {
 		(*Command_RemoveMember)(nil),
 		(*Command_Configure)(nil),
 		(*Command_Raise)(nil),
+		(*Command_Auth)(nil),
 	}
 	file_store_storepb_store_proto_msgTypes[1].OneofWrappers = []any{}
 	file_store_storepb_store_proto_msgTypes[2].OneofWrappers = []any{}
 	file_store_storepb_store_proto_msgTypes[3].OneofWrappers = []any{}
 	file_store_storepb_store_proto_msgTypes[7].OneofWrappers = []any{}
+	file_store_storepb_store_proto_msgTypes[12].OneofWrappers = []any{
+		(*Auth_CreateUser)(nil),
+		(*Auth_UpdateUser)(nil),
+		(*Auth_DeleteUser)(nil),
+		(*Auth_CreateRole)(nil),
+		(*Auth_UpdateRole)(nil),
+		(*Auth_DeleteRole)(nil),
+		(*Auth_Enable)(nil),
+		(*Auth_Disable)(nil),
+	}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_store_storepb_store_proto_rawDesc), len(file_store_storepb_store_proto_rawDesc)),
 			NumEnums:      1,
-			NumMessages:   19,
+			NumMessages:   32,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

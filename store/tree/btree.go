@@ -17,8 +17,8 @@ const minItems = maxItems / 2
 
 // btree is a B-tree of nodes by path. It is copy-on-write: view shares all pages, and a page is
 // copied before its first change after that. A page knows the earliest deadline in and below
-// it, so there is no second index of deadlines, and removing a directory from the tree costs no
-// more than its two edges, whatever is in it.
+// it, and how late it was changed, so there is no second index of these, and removing a directory from
+// the tree costs no more than its two edges, whatever is in it.
 type btree struct {
 	root *page
 	// epoch is that of the pages which no view shares: those may be changed in place.
@@ -31,6 +31,7 @@ type page struct {
 	epoch    uint64
 	totals   Totals       // of the nodes in it and below it
 	earliest logtime.Time // deadline in it and below it, 0 if there is none
+	latest   uint64       // modified index in it and below it, or that of a node that is gone
 	n        int
 	items    [maxItems + 1]*Node // one more than may stay, until the page is split
 	children *[maxItems + 2]*page
@@ -427,15 +428,18 @@ func (p *page) update(old, node *Node) {
 	if node != nil {
 		p.totals.count(node, 1)
 		p.earliest = earlier(p.earliest, node.Deadline)
+		p.latest = max(p.latest, node.Modified)
 	}
 }
 
-// recompute counts the nodes in and below the page, and looks for their earliest deadline.
+// recompute counts the nodes in and below the page, and looks for their earliest deadline and their
+// latest modified index.
 func (p *page) recompute() {
-	p.totals, p.earliest = Totals{}, 0
+	p.totals, p.earliest, p.latest = Totals{}, 0, 0
 	for _, node := range p.items[:p.n] {
 		p.totals.count(node, 1)
 		p.earliest = earlier(p.earliest, node.Deadline)
+		p.latest = max(p.latest, node.Modified)
 	}
 	if p.children == nil {
 		return
@@ -444,6 +448,7 @@ func (p *page) recompute() {
 		if child != nil {
 			p.totals.add(child.totals)
 			p.earliest = earlier(p.earliest, child.earliest)
+			p.latest = max(p.latest, child.latest)
 		}
 	}
 }

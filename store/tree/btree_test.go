@@ -41,10 +41,11 @@ func (b *btree) check(t *rapid.T) {
 				}
 			}
 		}
-		totals, earliest := p.totals, p.earliest
-		if p.recompute(); p.totals != totals || p.earliest != earliest {
-			t.Fatalf("a page says %+v and deadline %d, and has %+v and %d", totals, earliest, p.totals, p.earliest)
+		totals, earliest, latest := p.totals, p.earliest, p.latest
+		if p.recompute(); p.totals != totals || p.earliest != earliest || p.latest > latest {
+			t.Fatalf("a page says %+v, deadline %d and index %d, and has %+v, %d and %d", totals, earliest, latest, p.totals, p.earliest, p.latest)
 		}
+		p.latest = latest
 	}
 	look(b.root, 0)
 	if len(depths) > 1 {
@@ -79,7 +80,10 @@ func TestBTreeMatchesMap(t *testing.T) {
 			nodes []*Node
 		}
 		var views []moment
+		var index uint64
 		put := func(node *Node) {
+			index++
+			node.Modified = index
 			b.put(node)
 			model[node.Path] = node
 		}
@@ -130,6 +134,18 @@ func TestBTreeMatchesMap(t *testing.T) {
 				due = due[:min(len(due), rapid.IntRange(0, 3000).Draw(t, "limit"))]
 				if got := b.due(now, len(due)); !slices.Equal(got, due) {
 					t.Fatalf("%d nodes are due, want %d", len(got), len(due))
+				}
+			},
+			"look for changes": func(t *rapid.T) {
+				from, to, since := drawKey(t), drawKey(t), rapid.Uint64Range(0, index+1).Draw(t, "since")
+				if from > to {
+					from, to = to, from
+				}
+				want := slices.DeleteFunc(inOrder(model), func(n *Node) bool { return n.Path < from || n.Path >= to || n.Modified < since })
+				want = want[:min(len(want), rapid.IntRange(1, 3000).Draw(t, "limit"))]
+				var got []*Node
+				if all := b.modified(from, to, since, func(n *Node) bool { got = append(got, n); return len(got) < len(want) }); !slices.Equal(got, want) {
+					t.Fatalf("from %s to %s %d nodes are of index %d or later, want %d (all: %t)", from, to, len(got), since, len(want), all)
 				}
 			},
 			"": func(t *rapid.T) {

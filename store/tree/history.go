@@ -85,6 +85,17 @@ func (h History) From(index uint64) iter.Seq[*Event] {
 	}
 }
 
+// at returns the event with an index, nil if there is none.
+func (h History) at(index uint64) *Event {
+	for e := range h.From(index) {
+		if e.Index == index {
+			return e
+		}
+		break
+	}
+	return nil
+}
+
 // chunk returns what is left of chunk i; the tail comes after the sealed ones.
 func (h *History) chunk(i int) []Event {
 	chunk := h.tail

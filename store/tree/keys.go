@@ -229,6 +229,7 @@ func refuse(f *Failure) Outcome { return Outcome{Failure: f} }
 // publish records an event and returns the outcome with it.
 func (t *Tree) publish(index uint64, action Action, node, prev *Node) Outcome {
 	event := t.history.record(Event{Index: index, Action: action, Node: node, Prev: prev})
+	t.traces.note(event)
 	return Outcome{Event: event, Published: true}
 }
 

@@ -21,6 +21,7 @@ func NewLoader(index uint64, historyLimit int, cleared uint64) (*Loader, error) 
 	}
 	l := &Loader{tree: New(), index: index}
 	l.tree.history.limit, l.tree.history.cleared = historyLimit, cleared
+	l.tree.traces.forgetUpTo(cleared)
 	return l, nil
 }
 
@@ -66,10 +67,11 @@ func (l *Loader) Event(event Event) error {
 		}
 	}
 	cleared := history.cleared
-	history.record(event)
+	recorded := history.record(event)
 	if history.cleared != cleared {
 		return errors.New("the history exceeds its limits")
 	}
+	l.tree.traces.note(recorded)
 	return nil
 }
 

@@ -90,6 +90,9 @@ const (
 	RootReadOnly Code = 107
 	// DirNotEmpty: the directory has children, and the delete is not recursive.
 	DirNotEmpty Code = 108
+	// Unauthorized: nobody has checked that the client may do this, with the users and roles that
+	// there are when the command is applied.
+	Unauthorized Code = 110
 )
 
 // String describes the code in a few words.
@@ -109,6 +112,8 @@ func (c Code) String() string {
 		return "root is read only"
 	case DirNotEmpty:
 		return "directory not empty"
+	case Unauthorized:
+		return "not authorized"
 	}
 	return fmt.Sprintf("code %d", int(c))
 }
@@ -121,7 +126,7 @@ type Failure struct {
 	// KeyNotFound, the file on the way for NotDir, the requested path
 	// otherwise.
 	Path string
-	// Node is the node in the way, nil for KeyNotFound and RootReadOnly.
+	// Node is the node in the way, nil for KeyNotFound, RootReadOnly and Unauthorized.
 	Node *Node
 }
 

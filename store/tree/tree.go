@@ -17,6 +17,7 @@ var rootNode = &Node{Path: "/", Dir: true}
 type Tree struct {
 	nodes   btree
 	history recorder
+	traces  traces
 }
 
 // New returns an empty tree with DefaultHistoryLimit.
