@@ -3,7 +3,6 @@ package e2e
 import (
 	"cmp"
 	"net/url"
-	"os"
 	"path"
 	"strconv"
 	"strings"
@@ -55,7 +54,7 @@ func (s *sequence) drawRead(t *rapid.T) v2Request {
 	if oneIn(t, 2, "recursive") {
 		q.query = append(q.query, param{"recursive", "true"})
 	}
-	if oneIn(t, 2, "sorted") {
+	if oneIn(t, 3, "sorted") {
 		q.query = append(q.query, param{"sorted", "true"})
 	}
 	q.query = s.drawNoise(t, q.query)
@@ -68,8 +67,13 @@ func (s *sequence) drawRead(t *rapid.T) v2Request {
 
 // drawWatch draws a request that waits.
 func (s *sequence) drawWatch(t *rapid.T) v2Request {
-	q := v2Request{method: "GET", path: s.drawPath(t)}
-	q.query = append(q.query, param{"wait", pick(t, "wait", "true", "1", "T")})
+	q := v2Request{method: "GET", path: s.drawPath(t), query: []param{{"wait", pick(t, "wait", "true", "1", "T")}}}
+	if len(s.written) > 0 && oneIn(t, 4, "near what was written") {
+		last := rapid.SampledFrom(s.written).Draw(t, "written")
+		q.path = escaped(pick(t, "near", path.Dir(last.key), last.key+"b", path.Dir(path.Dir(last.key)), s.base, last.key+"/b"))
+		q.query = append(q.query, param{"waitIndex", strconv.FormatUint(last.index, 10)}, param{"recursive", "true"})
+		return q
+	}
 	if oneIn(t, 2, "recursive") || q.key() == "/" { // the root itself never changes
 		q.query = append(q.query, param{"recursive", "true"})
 	}
@@ -117,9 +121,6 @@ func (s *sequence) drawPath(t *rapid.T) string {
 		key = path.Dir(rapid.SampledFrom(s.written).Draw(t, "written").key)
 	case where == "base":
 	case where == "root" && oneIn(t, 3, "really"):
-		if os.Getenv("DIFF_SELF") != "" {
-			return "/"
-		}
 		return pick(t, "root", "/", "", "//", "/.")
 	default:
 		for range rapid.SampledFrom([]int{1, 2, 1, 3, 2, 4}).Draw(t, "depth") {
@@ -129,9 +130,6 @@ func (s *sequence) drawPath(t *rapid.T) string {
 	asSent := url.URL{Path: key}
 	sent := asSent.EscapedPath()
 	last := strings.LastIndexByte(sent, '/')
-	if os.Getenv("DIFF_SELF") != "" {
-		return sent
-	}
 	switch pick(t, "spelling", append(make([]string, 80), "/", "/", "//", "/x/../", "bad", "/./", "%2F", "/%2e/", "end", "up")...) {
 	case "/":
 		return sent + "/"
@@ -240,9 +238,6 @@ func (s *sequence) drawDelete(t *rapid.T, last writtenKey) []param {
 
 // drawTTL draws times to live that are not over before the test is, or are refused.
 func drawTTL(t *rapid.T) param {
-	if os.Getenv("DIFF_SELF") != "" {
-		return param{"ttl", pick(t, "ttl", "1000", "5000", "100000", "", "0", "-1", "1.5", "x")}
-	}
 	return param{"ttl", pick(t, "ttl", "1000", "5000", "100000", "1000", "3000000000", "", "0", "10000000000", "18446744073709551615",
 		"18446744073709551616", "-1", "1.5", "x")}
 }

@@ -47,19 +47,18 @@ var differences = []*difference{
 	{number: 14, what: "the form of a DELETE, and of a GET", ask: askByQuery},
 	{number: 15, what: "a body that is no form is refused", expect: expectNoForm, diverges: true},
 	{number: 16, what: "an update of a directory does not empty a file", expect: expectNoDirectory, diverges: true},
-	// Not in docs/api-v2.md yet:
-	{what: "a path that cannot be decoded is refused in JSON", expect: expectBadPath},
 	{number: 21, what: "an in-order name that is taken is skipped", expect: expectNextName, diverges: true},
+	{what: "a path that cannot be decoded is refused in JSON", expect: expectBadPath},
+	deepRemoval,
 	{number: 1, what: "the index in the answer to a rejected request", expect: expectIndex},
 }
 
 // longHistory applies to watches for what the reference has forgotten.
 var longHistory = &difference{number: 7, what: "a history of more than 1,000 events"}
 
-func (d *difference) applies(reference v2Answer) bool {
-	cause, _ := reference.get("cause").(string)
-	return reference.code() == "401" && strings.HasPrefix(cause, "the requested history has been cleared [")
-}
+// deepRemoval applies to watches for changes to come. The reference finds that event in its history,
+// too.
+var deepRemoval = &difference{what: "the removal of a directory wakes the watch of any key below it"}
 
 func (d *difference) String() string { return fmt.Sprintf("difference %d, %s", d.number, d.what) }
 
@@ -208,6 +207,26 @@ func expectNextName(q v2Request, reference, _ v2Answer, newest uint64) (v2Answer
 		{"key", path.Join(q.key(), inOrder(newest+2))}, {"value", value}, {"modifiedIndex", index}, {"createdIndex", index},
 	}}}
 	return reference, true
+}
+
+// isCleared reports whether the reference has forgotten what a watch wants.
+func isCleared(reference v2Answer) bool {
+	cause, _ := reference.get("cause").(string)
+	return reference.code() == "401" && strings.HasPrefix(cause, "the requested history has been cleared [")
+}
+
+// removesAbove reports whether an event is the removal of a directory that a key is in.
+func removesAbove(key string, event v2Answer) bool {
+	node, _ := event.get("node").(object)
+	return event.get("action") == "delete" && node.get("dir") == true && within(key, eventKey(event))
+}
+
+// eventIndex returns the index of an event.
+func eventIndex(event v2Answer) uint64 {
+	node, _ := event.get("node").(object)
+	index, _ := node.get("modifiedIndex").(json.Number)
+	n, _ := strconv.ParseUint(string(index), 10, 64)
+	return n
 }
 
 // eventKey returns the key that an event is about.

@@ -26,7 +26,7 @@ import (
 const (
 	startLimit = time.Minute // from exec to "ready to serve client requests"
 	stopLimit  = time.Minute // from SIGTERM to exit
-	waitLimit  = 5*time.Second // for a condition or an answer
+	waitLimit  = time.Minute // for a condition or an answer
 )
 
 // server is one etcd process with a working directory and ports of its own.
