@@ -55,7 +55,7 @@ func (w *watchRequest) begin(x *httpfront.Exchange) httpfront.Answer {
 
 func parseWatch(x *httpfront.Exchange, p *params) (w *watchRequest, bad *keyError) {
 	w = &watchRequest{
-		Watcher: watch.Watcher{Path: x.Key, Recursive: p.recursive, Since: p.waitIndex, Stream: p.stream},
+		Watcher: watch.Watcher{Path: x.Key, Recursive: p.recursive, Since: p.waitIndex, Stream: p.stream, NeedsLeader: true},
 		format:  events{},
 	}
 	if httpfront.AcceptsEvents(x.Header()) {
