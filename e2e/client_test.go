@@ -289,14 +289,10 @@ func (s *server) event(r request) event {
 // watchers returns how many watches the server has open.
 func (s *server) watchers() int {
 	s.t.Helper()
-	target := "/v1/stats/store"
-	if s.foreign {
-		target = "/v2/stats/store"
-	}
 	var stats struct{ Watchers *int }
-	answer := s.do(get(target))
+	answer := s.do(get("/v1/stats/store"))
 	if err := json.Unmarshal([]byte(answer.body), &stats); err != nil || stats.Watchers == nil {
-		s.t.Fatalf("%s: no number of watchers in %d %q (%v)", target, answer.status, answer.body, err)
+		s.t.Fatalf("/v1/stats/store: no number of watchers in %d %q (%v)", answer.status, answer.body, err)
 	}
 	return *stats.Watchers
 }

@@ -2,6 +2,7 @@ package e2e
 
 import (
 	"fmt"
+	"regexp"
 	"strconv"
 	"strings"
 	"sync"
@@ -11,9 +12,10 @@ import (
 
 // oracle is a server whose answers were recorded, and the API in which it gave them.
 type oracle struct {
-	recording  string // the file of its answers
-	deviations string // the file of what this server answers instead
-	document   string // the page that says why
+	recording  string         // the file of its answers
+	deviations string         // the file of what this server answers instead
+	document   string         // the page that says why
+	reason     *regexp.Regexp // what a quotation from it looks like
 	rules      []rule
 	keys       string                     // the path of the keys
 	flags      func(name string) []string // of the server, by the case
@@ -95,19 +97,9 @@ type replay struct {
 	last        uint64 // the highest index seen
 }
 
-// start starts the server for a case.
-func (o *oracle) start(t *testing.T, name string) *server {
-	if *reference == "" {
-		return startServer(t, o.flags(name)...)
-	}
-	s := newReference(t, 1, o.flags(name)...)[0]
-	s.start()
-	return s
-}
-
 func (o *oracle) replay(t *testing.T, c recordedCase, expected *deviations) {
 	r := &replay{
-		t: t, oracle: o, server: o.start(t, c.Name), expected: expected, name: c.Name,
+		t: t, oracle: o, server: startServer(t, o.flags(c.Name)...), expected: expected, name: c.Name,
 		expirations: map[string]string{},
 		set:         map[string]time.Time{},
 		expiring:    map[string]time.Time{},

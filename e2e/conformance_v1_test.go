@@ -20,6 +20,7 @@ var v1Oracle = &oracle{
 	recording:  "testdata/v1-etcd-0.1.0.jsonl",
 	deviations: "testdata/v1-deviations.json",
 	document:   "../docs/api-v1.md",
+	reason:     regexp.MustCompile(`^.{20}`),
 	rules:      v1Rules,
 	keys:       "/v1/keys",
 	flags: func(name string) []string {

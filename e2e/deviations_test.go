@@ -122,9 +122,7 @@ func (d *deviations) expect(name string, number int, s recordedStep, shift int64
 			} else {
 				e.body = body
 			}
-			if d.oracle.frame != nil {
-				d.oracle.frame(s, &e)
-			}
+			d.oracle.frame(s, &e)
 		}
 		maps.Copy(e.headers, dev.Headers)
 		if dev.Index != nil {
@@ -197,8 +195,8 @@ func (o *oracle) loadDeviations(t *testing.T, cases []recordedCase) *deviations 
 		t.Fatal(err)
 	}
 	quoted := func(what, reason string) {
-		if len(reason) < 20 || !strings.Contains(string(doc), reason) {
-			t.Errorf("%s: the reason is not quoted from %s: %q", what, document, reason)
+		if !o.reason.MatchString(reason) || !strings.Contains(string(doc), reason) {
+			t.Errorf("%s: the reason is not quoted as it has to be from %s: %q", what, document, reason)
 		}
 	}
 	for _, r := range rules {

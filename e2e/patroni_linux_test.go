@@ -13,6 +13,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 )
 
 // TestPatroni has Patroni, which uses the v2 API, keep a pair of PostgreSQL servers available with the
@@ -59,7 +60,10 @@ func TestPatroni(t *testing.T) {
 	db.check(a)
 }
 
-const patroni = "/usr/bin/patroni"
+const (
+	patroni = "/usr/bin/patroni"
+	pace    = 50 * time.Millisecond // between two questions, so that they leave some of the processor to the database
+)
 
 // database is a pair of PostgreSQL servers, each run by a Patroni.
 type database struct {
@@ -202,6 +206,7 @@ type patroniMember struct{ Name, Role string }
 func (n *databaseNode) waitRole(role string) {
 	n.db.t.Helper()
 	waitUntil(n.db.t, fmt.Sprintf("node %s has the role %s", n.name, role), func() bool {
+		pause(n.db.t, pace)
 		answer, err := exchange(n.api, get("/cluster"))
 		var shown struct{ Members []patroniMember }
 		return err == nil && json.Unmarshal([]byte(answer.body), &shown) == nil && slices.Contains(shown.Members, patroniMember{n.name, role})
@@ -222,6 +227,7 @@ func (n *databaseNode) query(statement string) (string, error) {
 
 // insert inserts the next number.
 func (db *database) insert(n *databaseNode) error {
+	pause(db.t, pace)
 	db.tried++
 	_, err := n.query(fmt.Sprintf("INSERT INTO kept VALUES (%d)", db.tried))
 	if err == nil {

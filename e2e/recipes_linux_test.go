@@ -94,7 +94,7 @@ func (r recipes) check(t *testing.T, fault func()) {
 // to, or when it comes back from a pause.
 const (
 	works = `curl -sf -X POST "$STORE/begin?$FENCE"; sleep 0.1; curl -sf -X POST "$STORE/end?$FENCE"`
-	stays = `curl -sf -X POST "$STORE/begin?$FENCE"; trap 'curl -sf -X POST "$STORE/end?$FENCE"; exit 0' TERM; while :; do sleep 0.1; done`
+	stays = `trap 'curl -sf -X POST "$STORE/end?$FENCE"; exit 0' TERM; curl -sf -X POST "$STORE/begin?$FENCE"; while :; do sleep 0.1; done`
 )
 
 // checkLock has several commands wait for a lock whose holder something happens to, and checks that
@@ -134,10 +134,14 @@ func (r recipes) checkElection(t *testing.T) {
 	}
 	leader := func(turn int) (*process, uint64) {
 		token := store.waitBegun(turn)
-		shown := r.node("/leaders/leader")
+		var shown recipeNode
+		waitUntil(t, fmt.Sprintf("leader %d is shown, with token %d", turn, token), func() bool {
+			shown = r.node("/leaders/leader")
+			return shown.CreatedIndex == token
+		})
 		p := candidates[shown.Value]
-		if p == nil || shown.CreatedIndex != token {
-			t.Fatalf("leader %d has token %d, but is shown as %+v", turn, token, shown)
+		if p == nil {
+			t.Fatalf("leader %d is shown as %q", turn, shown.Value)
 		}
 		delete(candidates, shown.Value)
 		return p, token

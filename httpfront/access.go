@@ -157,19 +157,19 @@ func (x *Exchange) identify(users *auth.State) error {
 	if u := users.User(c.user); u != nil {
 		hash = u.Hash
 	}
-	known := hash != "" && x.server.cfg.Passwords.Verified(c.user, c.password, hash)
-	if !known && x.direct != nil && !x.mayWait {
+	known, err := x.server.cfg.Passwords.Recall(c.user, c.password, hash)
+	switch {
+	case known:
+	case x.direct != nil && !x.mayWait:
 		return errMayWait
-	}
-	if !known {
+	default:
 		x.session.conn.place.leave()
-		err := x.server.cfg.Passwords.Verify(x.Conn().RemoteAddr().String(), c.user, c.password, hash, x.Deadline)
-		if err != nil {
-			return err
-		}
+		err = x.server.cfg.Passwords.Verify(x.Conn().RemoteAddr().String(), c.user, c.password, hash, x.Deadline)
 	}
-	p.user, p.hash = c.user, hash
-	return nil
+	if err == nil {
+		p.user, p.hash = c.user, hash
+	}
+	return err
 }
 
 // claims reads who the client says it is: basic auth, or else the common name of its certificate.

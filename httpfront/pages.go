@@ -99,7 +99,7 @@ func (s *Server) refusePage(ctx *fasthttp.RequestCtx) *Error {
 		return refusal
 	}
 	h := &ctx.Request.Header
-	if !h.IsGet() && !h.IsHead() || len(h.PeekCanonical(headerOrigin)) == 0 {
+	if !h.IsGet() && !h.IsHead() && !h.IsOptions() || len(h.PeekCanonical(headerOrigin)) == 0 {
 		return refusal
 	}
 	rawPath, _ := target(ctx, h.RequestURI())
@@ -122,7 +122,7 @@ func (p *pagePolicy) refuse(ctx *fasthttp.RequestCtx) *Error {
 		host = ctx.URI().Host() // that of an absolute URL, which takes precedence over Host
 	}
 	c := ctx.Conn().(*conn)
-	if c.checksHost && !p.isOwnHost(host) {
+	if c.checksHost && !p.isOwnHost(host) && !isSingleLabel(host) {
 		return p.wrongHost
 	}
 	origin := h.PeekCanonical(headerOrigin)
@@ -178,6 +178,18 @@ func (p *pagePolicy) isOwnHost(host []byte) bool {
 	plain := strings.TrimSuffix(strings.ToLower(string(name)), ".")
 	_, err := netip.ParseAddr(plain)
 	return err == nil || p.hosts[plain]
+}
+
+// isSingleLabel reports whether host, as in a URL, is a name without a dot. Nobody can have such a name
+// resolved by the computers of others: it is not one of the Internet.
+func isSingleLabel(host []byte) bool {
+	name, _, _ := bytes.Cut(host, []byte{':'})
+	for _, c := range name {
+		if (c < 'a' || c > 'z') && (c < 'A' || c > 'Z') && (c < '0' || c > '9') && c != '-' {
+			return false
+		}
+	}
+	return len(name) > 0
 }
 
 // isNavigation reports whether a browser follows a link, and shows the answer in a window of its own.

@@ -246,6 +246,7 @@ func TestHostHeader(t *testing.T) {
 			[]string{
 				"localhost", "localhost:4001", "LocalHost:5001", "localhost.:4001", "127.0.0.1:4001", "127.0.0.2", "10.0.0.1:80", "0.0.0.0:4001",
 				"[::1]:4001", "[::1]", "[fe80::1%25eth0]:4001", "etcd.example:4001", "etcd.example", "ETCD.example.:1",
+				"x", "node-1:4001",
 			},
 			[]string{
 				"evil.example:4001", "evil.example", "x.localhost:4001", "localhost.evil.example", "x.etcd.example:4001", "127.0.0.1.evil.example:4001",

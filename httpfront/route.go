@@ -124,7 +124,7 @@ func (s *Server) answer(x *Exchange) Answer {
 	}
 	c.gotLine = false
 	if ctx.IsOptions() && len(s.cfg.CORS) > 0 {
-		return Text("") // its headers answer a browser that asks for a page what it may send
+		return empty{} // its headers answer a browser that asks for a page what it may send
 	}
 	uri := ctx.Request.Header.RequestURI()
 	if len(uri) > maxURI {

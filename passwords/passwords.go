@@ -39,11 +39,12 @@ type Checker struct {
 	waiting chan struct{} // a semaphore, the workers included
 	now     func() time.Time
 
-	secret   [32]byte
-	mu       sync.Mutex
-	verified map[[32]byte]time.Time // until when
-	flights  map[[32]byte]*flight
-	wrong    map[string]bucket // by the address
+	secret  [32]byte
+	mu      sync.Mutex
+	right   memory // credentials that were compared
+	wrong   memory
+	flights map[credentials]*flight
+	guesses map[string]bucket // by the address
 }
 
 // New returns a checker that makes hashes of the given cost.
@@ -52,7 +53,7 @@ func New(cost int) *Checker {
 	c := &Checker{
 		cost: cost, now: time.Now,
 		workers: make(chan struct{}, workers), waiting: make(chan struct{}, workers+maxWaiting),
-		verified: make(map[[32]byte]time.Time), flights: make(map[[32]byte]*flight), wrong: make(map[string]bucket),
+		right: make(memory), wrong: make(memory), flights: make(map[credentials]*flight), guesses: make(map[string]bucket),
 	}
 	_, _ = rand.Read(c.secret[:]) // never fails
 	c.dummy = sync.OnceValue(func() string {

@@ -1,6 +1,7 @@
 package v2
 
 import (
+	"log/slog"
 	"testing"
 
 	"etcd/httpfront"
@@ -17,6 +18,6 @@ func serve(t testing.TB, edit ...func(*httpfront.Config)) *fronttest.Server {
 		e(&cfg)
 	}
 	return fronttest.Serve(t, fronttest.Loopback(t), cfg, func(clock *fronttest.Clock) []httpfront.Route {
-		return append(v1.Routes(v1.Config{}), Routes(Config{Clock: clock.Read, NewID: func() uint64 { return 5 }})...)
+		return append(v1.Routes(v1.Config{}), Routes(Config{Clock: clock.Read, NewID: func() uint64 { return 5 }, Log: slog.New(slog.DiscardHandler)})...)
 	})
 }
