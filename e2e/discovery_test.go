@@ -118,7 +118,7 @@ func startDebianEtcd(t testing.TB) (address string) {
 	}
 	address = freeAddress(t)
 	client, peer := "http://"+address, "http://"+freeAddress(t)
-	launch(t, exec.Command(etcd, "--enable-v2", "--data-dir", t.TempDir(),
+	launch(t, exec.Command(etcd, "--enable-v2", "--data-dir", inMemory(t),
 		"--listen-client-urls", client, "--advertise-client-urls", client,
 		"--listen-peer-urls", peer, "--initial-advertise-peer-urls", peer, "--initial-cluster", "default="+peer))
 	waitUntil(t, "Debian's etcd serves", func() bool {

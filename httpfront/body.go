@@ -92,7 +92,7 @@ func (s *Server) readBody(ctx *fasthttp.RequestCtx) (body string, counted int64,
 		case err == nil:
 		case !errors.Is(err, io.EOF):
 			return "", counted, err
-		case length >= 0 && len(buf) < length:
+		case length >= 0 && len(buf) < length, length < 0 && c.noMore: // fasthttp takes that for the last chunk
 			return "", counted, io.ErrUnexpectedEOF
 		default:
 			return unsafe.String(unsafe.SliceData(buf), len(buf)), counted, nil // nobody writes to buf any more

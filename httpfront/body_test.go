@@ -77,6 +77,13 @@ func testBodyMemory(t *testing.T, serve server) {
 	c.Set("/b", part)
 	c.Send("POST /v1/keys/b HTTP/1.1\r\nHost: x\r\nContent-Type: %s\r\nTransfer-Encoding: chunked\r\n\r\nffff\r\n%s\r\nx", httpfront.TypeForm, strings.Repeat("x", 0xffff))
 	fronttest.Check(t, c.Reply("POST"), 400, `{"errorCode":400,"message":"Bad Request","cause":"the request cannot be read"}`)
+	// Its content is whole, and only the last chunk is missing.
+	half := s.Dial()
+	half.Send("POST /v1/keys/b HTTP/1.1\r\nHost: x\r\nContent-Type: %s\r\nTransfer-Encoding: chunked\r\n\r\n8\r\nvalue=ab\r\n", httpfront.TypeForm)
+	if err := half.Conn.(interface{ CloseWrite() error }).CloseWrite(); err != nil {
+		t.Fatal(err)
+	}
+	fronttest.Check(t, half.Reply("POST"), 400, `{"errorCode":210,"message":"Invalid POST form","cause":"unexpected EOF"}`)
 	fronttest.Check(t, s.Dial().Get("/v1/keys/b?quorum=false"), 200, `{"action":"GET","key":"/b","value":"`+part[6:]+`","index":6}`)
 	if n := s.BodyBytes(); n != 0 {
 		t.Errorf("%d bytes are still counted", n)

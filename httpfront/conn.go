@@ -47,6 +47,7 @@ type conn struct {
 	gotLine     bool   // a line has arrived since the last request: an error is not in the request line
 	drained     bool   // Read gets nothing new, so that a buffered reader above returns only what it has
 	chunked     bool   // a chunked body is being read
+	noMore      bool   // the client sends nothing more
 	unread      int    // bytes that it may still take, chunk sizes and extensions included
 	checksHost  bool   // a request that calls this machine by a name of others is refused
 	awaitsFirst bool   // fasthttp has not announced the first request yet
@@ -75,6 +76,7 @@ func (c *conn) Read(p []byte) (int, error) {
 		return 0, c.failed
 	default:
 		n, err = c.Conn.Read(p)
+		c.noMore = errors.Is(err, io.EOF)
 	}
 	if c.shortened {
 		if err = c.endWait(n, err); err != nil {

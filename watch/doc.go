@@ -14,7 +14,7 @@
 //
 // It promises that
 //   - a watch from an index gets every matching event from that index on, in order, once,
-//     or is told that the history no longer reaches back that far;
+//     or is told that the history no longer reaches back that far, or that there is no leader;
 //   - a watch without an index gets the events that are published after it was added;
 //   - what a batch says of the events up to its index is true, so that its subscriber may go on from
 //     there at another machine;

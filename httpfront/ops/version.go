@@ -25,7 +25,7 @@ func Version(r Release) []httpfront.Route {
 		Release string `json:"release"`
 	}{r.API, level + ".0", strings.TrimPrefix(r.Version, "v")}}
 	return httpfront.Of("ops", []httpfront.Route{
-		{Path: "/version", Guard: httpfront.Open, Early: true, Methods: map[string]httpfront.Handler{
+		{Path: "/version", Guard: httpfront.Open, Early: true, ForeignReads: true, Methods: map[string]httpfront.Handler{
 			http.MethodGet: func(x *httpfront.Exchange) httpfront.Answer {
 				if httpfront.RawMediaType(x.Header()) == "text/plain" {
 					return text

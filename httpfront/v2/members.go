@@ -57,7 +57,7 @@ func getMembers(x *httpfront.Exchange) httpfront.Answer {
 	if x.Key != "/" && x.Key != "/leader" {
 		return newHTTPError(x, http.StatusNotFound, "Not found")
 	}
-	status, err := x.Status()
+	status, err := statusWithClients(x)
 	if err != nil {
 		return unservedHTTP(x, err)
 	}
