@@ -3,7 +3,6 @@ package e2e
 import (
 	"encoding/base64"
 	"net/http"
-	"strings"
 	"testing"
 )
 
