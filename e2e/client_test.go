@@ -58,6 +58,13 @@ func post(target string, form ...string) request {
 	}
 }
 
+// put is post with another method.
+func put(target string, form ...string) request {
+	r := post(target, form...)
+	r.method = "PUT"
+	return r
+}
+
 // del is a DELETE request.
 func del(target string) request {
 	return request{method: "DELETE", target: target}

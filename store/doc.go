@@ -1,6 +1,6 @@
 // Package store is the replicated state machine: the tree of keys for the v1
-// and the v2 API (package tree), the members of the cluster, and the snapshot
-// of all that.
+// and the v2 API (package tree), the users and roles (package auth), the members
+// of the cluster, and the snapshot of all that.
 //
 // It owns what a command is. Commands are storepb messages in log order;
 // Apply turns each into a Result with at most one event.

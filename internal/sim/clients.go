@@ -85,7 +85,7 @@ func (c *client) next() {
 	case dice < 70:
 		c.write(r, c.plain(r))
 	default:
-		c.write(r, c.other())
+		c.write(r, c.other(r))
 	}
 }
 
@@ -116,14 +116,17 @@ func (c *client) plain(r *request) *storepb.Command {
 	return &storepb.Command{Kind: &storepb.Command_Set{Set: set}}
 }
 
-// other returns a write to anything else: keys that expire, directories, queues.
-func (c *client) other() *storepb.Command {
+// other returns a write to anything else: keys that expire, directories, queues, users and roles.
+func (c *client) other(r *request) *storepb.Command {
 	key := ttlKeys[c.rnd.IntN(len(ttlKeys))]
 	ttl := int64(time.Duration(1+c.rnd.IntN(8000)) * time.Millisecond)
 	switch c.rnd.IntN(12) {
 	default:
 		return &storepb.Command{Kind: &storepb.Command_Set{Set: &storepb.Set{Path: key, Value: []byte(c.value()), TtlNs: &ttl}}}
 	case 5:
+		if c.changesUsers(r) {
+			return c.userChange()
+		}
 		return &storepb.Command{Kind: &storepb.Command_Set{Set: &storepb.Set{Path: key, Value: []byte(c.value())}}}
 	case 6:
 		return &storepb.Command{Kind: &storepb.Command_Set{Set: &storepb.Set{
@@ -145,7 +148,7 @@ func (c *client) other() *storepb.Command {
 }
 
 func (c *client) write(r *request, command *storepb.Command) {
-	r.command = store.Encode(command)
+	r.command = r.life.checked(store.Encode(command))
 	c.sim.oracle.issue(r.command)
 	r.life.session.propose(r.command, clientPatience, func(reply *actors.Proposed) {
 		c.wrote(r, reply)
@@ -214,7 +217,7 @@ func (r *request) unanswered() {
 
 // conclude records the outcome of a write to a register.
 func (r *request) conclude(result store.Result) {
-	if r.op == nil {
+	if r.op == nil || r.client.isOutdated(result) {
 		return
 	}
 	r.op.Index = result.Index

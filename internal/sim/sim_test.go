@@ -137,9 +137,9 @@ var rare = []string{
 	"process ended: disk fails", "unsynced writes kept in memory after a failed sync", "read index of a follower", "read refused", "removal refused",
 	"removed machine stops by itself", "restored machine refused", "snapshot cut off", "snapshot installed", "snapshot lost in flight", "start from a snapshot",
 	"stranger dials", "stranger claims the identity of its target", "start refused: damage found", "start refused: disk fails", "state replaced by a snapshot", "states compared",
-	"stream refused", "time taken from a wall clock", "torn tail truncated", "unknown machine confirmed", "watch broken", "watch ended without a quorum", "watch moved",
+	"stream refused", "time taken from a wall clock", "torn tail truncated", "unknown machine confirmed", "users and roles changed", "watch broken", "watch ended without a quorum", "watch moved",
 	"watcher gets a full ready list", "watcher gets a sign of life", "watcher stalls", "watchers caught up", "write of unknown outcome",
-	"write refused", "write unanswered",
+	"write checked with former users and roles", "write refused", "write unanswered", "write while users and roles are on",
 }
 
 // enough is how many seeds suffice for every rare event to occur.

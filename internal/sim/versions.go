@@ -82,20 +82,25 @@ func (o *oracle) raises(by *life, to uint32) {
 	o.raised = true
 }
 
-// checkVersion checks that an entry needs no later version than the cluster has before it.
-func (o *oracle) checkVersion(e *raftnode.Entry) {
+// checkVersion checks that an entry needs no later version than the cluster has before it, and returns
+// its command.
+func (o *oracle) checkVersion(e *raftnode.Entry) *storepb.Command {
 	c := new(storepb.Command)
 	if err := proto.Unmarshal(e.Command, c); err != nil {
 		o.sim.fail("entry %d: %v", e.Index, err)
-		return
+		return c
 	}
 	needs := uint32(1)
 	if c.GetSetMember().GetUnderstands() != nil || c.GetConfigure().GetMaxMembers() > 0 {
 		needs = store.VersionOfVersions
 	}
+	if c.GetAuth() != nil || c.GetChecked() > 0 {
+		needs = store.VersionOfV2
+	}
 	if has := max(o.store.Version(), 1); needs > has {
 		o.sim.fail("entry %d needs version %d, and the cluster has %d", e.Index, needs, has)
 	}
+	return c
 }
 
 // observeRaise looks for a raised version in entries that a machine appends.
