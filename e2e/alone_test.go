@@ -17,7 +17,7 @@ func (s *server) launched() {
 	s.t.Helper()
 	s.launch()
 	waitUntil(s.t, "it says which version it is", func() bool {
-		answer, err := exchange(s.client, get("/version"))
+		answer, err := exchange(s.client, get("/"))
 		return err == nil && answer.status == 200 && strings.HasPrefix(answer.body, "etcd ")
 	})
 }

@@ -116,8 +116,8 @@ func (x *Exchange) Follow(w watch.Watcher, others []watch.Watcher, format Stream
 		chunked: x.Header().IsHTTP11(),
 	}
 	x.server.streams.Add(1)
-	// A stream of events to come cannot be refused, so that its header can be sent as soon as the hub
-	// knows of it. The connection is handling the request until then, so no event overtakes it.
+	// Nothing that a stream of events to come needs can be gone, so its header can be sent as soon as the hub
+	// knows of it. If there is no leader, it is cut off then. The connection is handling the request until then, so no event overtakes it.
 	early := x.direct != nil && head != nil && w.Since == 0 && !format.Beats()
 	message := &actors.Watch{Subscriber: f.id, Watcher: w, Others: others, Beat: !early}
 	if answer := x.park(&f.parkedWatch, f, message); !early {

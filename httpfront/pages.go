@@ -24,6 +24,8 @@ type pagePolicy struct {
 
 	hosts   map[string]bool // names of this machine
 	anyHost bool            // every name is one of this machine
+	// onlyOwnHosts: the names of this machine were given, and no others are served.
+	onlyOwnHosts bool
 
 	foreignPage, wrongHost *Error
 }
@@ -53,7 +55,7 @@ var standardPorts = map[string]string{"http": ":80", "https": ":443"}
 
 func newPagePolicy(cfg *Config) *pagePolicy {
 	p := &pagePolicy{
-		peer:  cfg.Peer,
+		peer: cfg.Peer, onlyOwnHosts: cfg.CheckHost,
 		hosts: map[string]bool{"localhost": true, "127.0.0.1": true, "::1": true},
 		wrongHost: HTTPError(http.StatusForbidden, "the name in Host is not one of this machine: use localhost, an IP address, or the host of "+cfg.URL+
 			", or start it with -host-whitelist and that name"),
@@ -122,7 +124,7 @@ func (p *pagePolicy) refuse(ctx *fasthttp.RequestCtx) *Error {
 		host = ctx.URI().Host() // that of an absolute URL, which takes precedence over Host
 	}
 	c := ctx.Conn().(*conn)
-	if c.checksHost && !p.isOwnHost(host) && !isSingleLabel(host) {
+	if c.checksHost && !p.isOwnHost(host) && (p.onlyOwnHosts || !isSingleLabel(host) || len(h.Peek(fasthttp.HeaderAcceptEncoding)) > 0) {
 		return p.wrongHost
 	}
 	origin := h.PeekCanonical(headerOrigin)
@@ -180,8 +182,10 @@ func (p *pagePolicy) isOwnHost(host []byte) bool {
 	return err == nil || p.hosts[plain]
 }
 
-// isSingleLabel reports whether host, as in a URL, is a name without a dot. Nobody can have such a name
-// resolved by the computers of others: it is not one of the Internet.
+// isSingleLabel reports whether host, as in a URL, is a name without a dot. Programs say anything there,
+// such as the name of a container. A page cannot: whoever has such a name resolved to this machine, which
+// takes a neighbour in its network, is given away by Accept-Encoding, which every browser sends, and which
+// no page can leave out.
 func isSingleLabel(host []byte) bool {
 	name, _, _ := bytes.Cut(host, []byte{':'})
 	for _, c := range name {

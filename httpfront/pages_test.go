@@ -126,6 +126,12 @@ func testPagesAnywhere(t *testing.T, serve server) {
 			for _, method := range []string{"GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS", "PATCH"} {
 				c := port.Dial()
 				c.Send("%s %s HTTP/1.1\r\nHost: x\r\nOrigin: http://evil.example\r\nContent-Length: 0\r\n\r\n", method, route.Path)
+				if reads := method == "GET" || method == "HEAD" || method == "OPTIONS"; reads && route.ForeignReads && port == s {
+					if r := c.Reply(method); r.Status == 403 || r.Header.Get("Access-Control-Allow-Origin") != "" {
+						t.Errorf("%s %s, which may be asked for and not read: %d %v", method, route.Path, r.Status, r.Header)
+					}
+					continue
+				}
 				if r := c.Reply(method); r.Status != 403 || !r.Close || method != "HEAD" && !strings.HasPrefix(r.Body, `{"errorCode":403,`) {
 					t.Errorf("%s %s: %d %s", method, route.Path, r.Status, r.Body)
 				}
@@ -246,7 +252,6 @@ func TestHostHeader(t *testing.T) {
 			[]string{
 				"localhost", "localhost:4001", "LocalHost:5001", "localhost.:4001", "127.0.0.1:4001", "127.0.0.2", "10.0.0.1:80", "0.0.0.0:4001",
 				"[::1]:4001", "[::1]", "[fe80::1%25eth0]:4001", "etcd.example:4001", "etcd.example", "ETCD.example.:1",
-				"x", "node-1:4001",
 			},
 			[]string{
 				"evil.example:4001", "evil.example", "x.localhost:4001", "localhost.evil.example", "x.etcd.example:4001", "127.0.0.1.evil.example:4001",

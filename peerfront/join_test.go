@@ -72,8 +72,8 @@ func TestJoinAndRemoveAgain(t *testing.T) {
 	}
 	for range 2 {
 		fronttest.Check(t, asks.Do("POST", joinPath, join), 410, `{"errorCode":410,"message":"Gone","cause":"this machine was removed from the cluster; wipe its data directory (-f) and let it join again"}`)
-		fronttest.Check(t, c.Do("DELETE", "/v2/members/0000000000000015", ""), 410, `{"message":"Member permanently removed: 0000000000000015"}`)
-		fronttest.Check(t, c.Do("DELETE", "/v2/members/0000000000000016", ""), 404, `{"message":"No such member: 0000000000000016"}`)
+		fronttest.Check(t, c.Do("DELETE", "/v2/members/0000000000000015", ""), 410, `{"message":"Member permanently removed: 15"}`)
+		fronttest.Check(t, c.Do("DELETE", "/v2/members/0000000000000016", ""), 404, `{"message":"No such member: 16"}`)
 	}
 }
 

@@ -47,16 +47,24 @@ func (a *api) users(x *httpfront.Exchange) httpfront.Answer {
 	return getUser(x, name)
 }
 
+// maxListed bounds how many patterns of roles a list of all users shows.
+const maxListed = 100_000
+
 // listUsers lists all users. Roles that do not exist are left out.
 func listUsers(x *httpfront.Exchange) httpfront.Answer {
 	users := x.Machine().Auth()
 	var list []userWithRoles
+	patterns := 0
 	for _, name := range users.Users() {
 		u := userWithRoles{User: name}
 		for _, role := range users.User(name).Roles {
 			if r := users.Role(role); r != nil {
 				u.Roles = append(u.Roles, newRoleAnswer(r))
+				patterns += len(r.Read) + len(r.Write)
 			}
+		}
+		if patterns > maxListed {
+			return newHTTPError(x, http.StatusInternalServerError, "auth: the users have too many roles to be listed together: ask for each of them, and for its roles")
 		}
 		list = append(list, u)
 	}

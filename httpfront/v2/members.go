@@ -95,7 +95,7 @@ func (a *api) addMember(x *httpfront.Exchange) httpfront.Answer {
 			"update, start or remove it first, or start the new machine with -C")
 	}
 	m := store.Member{ID: a.cfg.NewID(), PeerURL: url}
-	if bad := join(x, m, version.Range{}); bad != nil {
+	if bad := join(x, m); bad != nil {
 		return bad
 	}
 	return document{value: newMemberAnswer(m), status: http.StatusCreated, clusterID: clusterID(x)}
@@ -113,10 +113,10 @@ func updateMember(x *httpfront.Exchange) httpfront.Answer {
 	}
 	m, ok := status.Member(id)
 	if !ok {
-		return noSuchMember(x, actors.MemberID(id))
+		return noSuchMember(x, strconv.FormatUint(id, 16))
 	}
 	m.PeerURL = url
-	if bad := join(x, m, version.Range{}); bad != nil {
+	if bad := join(x, m); bad != nil {
 		return bad
 	}
 	return httpfront.NoContent{}
@@ -158,8 +158,8 @@ func askedURL(x *httpfront.Exchange) (url string, status *actors.StatusReply, ba
 }
 
 // join adds or updates a member.
-func join(x *httpfront.Exchange, m store.Member, commands version.Range) httpfront.Answer {
-	reply := x.Join(m, commands)
+func join(x *httpfront.Exchange, m store.Member) httpfront.Answer {
+	reply := x.Join(m, version.Range{})
 	switch {
 	case errors.As(reply.Err, new(*raftnode.TakenError)):
 		return newHTTPError(x, http.StatusConflict, "membership: peerURL exists")
@@ -194,9 +194,9 @@ func removeMember(x *httpfront.Exchange) httpfront.Answer {
 	reply := x.Leave(id)
 	switch {
 	case errors.Is(reply.Err, raftnode.ErrRemoved):
-		return newHTTPError(x, http.StatusGone, "Member permanently removed: "+actors.MemberID(id))
+		return newHTTPError(x, http.StatusGone, "Member permanently removed: "+strconv.FormatUint(id, 16))
 	case errors.Is(reply.Err, raftnode.ErrUnknownMember), errors.Is(reply.Err, raftnode.ErrReservedID):
-		return noSuchMember(x, actors.MemberID(id))
+		return noSuchMember(x, strconv.FormatUint(id, 16))
 	case reply.Err != nil:
 		return unservedHTTP(x, reply.Err)
 	}
