@@ -91,7 +91,7 @@ func (s *Store) setMember(m *storepb.Member) tree.Outcome {
 	s.members = members
 
 	if file := s.orphanedFile(former); file != "" {
-		s.tree.Unlink(file)
+		s.tree.Unlink(s.index, file)
 	}
 	if member.Name == "" || member.ClientURL == "" && s.version >= VersionOfFounders {
 		return tree.Outcome{} // clients cannot use it yet

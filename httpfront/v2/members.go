@@ -19,6 +19,8 @@ import (
 	"etcd/version"
 )
 
+var membersNotAllowed = httpfront.NotAllowed("GET,POST,DELETE,PUT")
+
 // memberAnswer is a member as the API shows it.
 type memberAnswer struct {
 	ID         string   `json:"id"`
@@ -170,7 +172,7 @@ func join(x *httpfront.Exchange, m store.Member, commands version.Range) httpfro
 // memberID returns the member in the path of a request.
 func memberID(x *httpfront.Exchange) (uint64, httpfront.Answer) {
 	if x.Key == "/" {
-		return 0, newHTTPError(x, http.StatusMethodNotAllowed, "Method Not Allowed")
+		return 0, membersNotAllowed("")
 	}
 	id, err := strconv.ParseUint(x.Key[1:], 16, 64)
 	if err != nil {

@@ -40,7 +40,7 @@ func Routes(cfg Config) []httpfront.Route {
 		}, Other: httpfront.NotAllowed("HEAD,GET,PUT,POST,DELETE")},
 		{Path: "/v2/members", Tree: true, Guard: httpfront.RootChanges, Fail: failed, Methods: map[string]httpfront.Handler{
 			http.MethodGet: getMembers, http.MethodPost: a.addMember, http.MethodDelete: removeMember, http.MethodPut: updateMember,
-		}, Other: httpfront.NotAllowed("GET,POST,DELETE,PUT")},
+		}, Other: membersNotAllowed},
 		{Path: "/v2/machines", Guard: httpfront.Open, Methods: httpfront.Get(machines), Other: httpfront.NotAllowed("GET,HEAD")},
 		{Path: "/v2/leader", Guard: httpfront.Open, Methods: httpfront.Get(leader), Other: httpfront.NotAllowed("GET,HEAD")},
 		{Path: "/v2/stats/self", Guard: httpfront.Open, Methods: get(a.selfStats), Other: onlyGet},

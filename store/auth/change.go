@@ -14,9 +14,11 @@ const (
 	// those for writing: every request looks at them.
 	maxRoles    = 100
 	maxPatterns = 1000
-	// perUser and perRole are counted besides what their text takes.
+	// perUser, perRole and, for each role of a user and each pattern, perText are counted besides what
+	// their text takes.
 	perUser = 64
 	perRole = 64
+	perText = 16
 )
 
 // Outcome is what a command did to the users and roles.
@@ -246,7 +248,7 @@ func (r *Role) size() int {
 
 func total(texts []string) (n int) {
 	for _, text := range texts {
-		n += len(text)
+		n += perText + len(text)
 	}
 	return n
 }

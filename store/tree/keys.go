@@ -123,6 +123,9 @@ func (t *Tree) makeParents(index uint64, path string) *Failure {
 	return nil
 }
 
+// maxSkipped bounds how many names in a row a Create skips because they are taken.
+const maxSkipped = 1000
+
 // Create carries out a Create.
 func (t *Tree) Create(index uint64, now logtime.Time, m *storepb.Create) Outcome {
 	outcome := t.create(index, now, m)
@@ -136,13 +139,16 @@ func (t *Tree) create(index uint64, now logtime.Time, m *storepb.Create) Outcome
 		dir = ""
 	}
 	// The name is as long as the longest index, so that names sort by age. One that somebody has taken
-	// is skipped.
+	// is skipped, and so many in a row at most: the next command begins one further on.
 	name := func(number uint64) string { return fmt.Sprintf("%s/%020d", dir, number) }
 	number := index
-	for t.find(name(number)) != nil {
+	for t.find(name(number)) != nil && number-index < maxSkipped {
 		number++
 	}
 	path := name(number)
+	if old := t.find(path); old != nil {
+		return refuse(&Failure{Code: NodeExists, Path: path, Node: old})
+	}
 	return t.createNode(index, ActionCreate, path, m.GetDir(), storepb.Owned(m.GetValue()), deadline(now, m.TtlNs))
 }
 
@@ -209,9 +215,10 @@ func (t *Tree) remove(index uint64, action Action, old *Node) Outcome {
 
 // Unlink removes the node at path from the tree without an event, a directory
 // with all that is below it.
-func (t *Tree) Unlink(path string) {
+func (t *Tree) Unlink(index uint64, path string) {
 	if node := t.find(path); node != nil && node != rootNode {
 		t.unlink(node)
+		t.traces.note(&Event{Index: index, Action: ActionDelete, Node: node})
 	}
 }
 
