@@ -32,6 +32,8 @@ type (
 	proposed func(x *Exchange, reply *actors.Proposed) Answer
 	read     func(x *Exchange, reply *actors.ReadReply) Answer
 	synced   func(x *Exchange, err error) Answer
+	// recovered comes when local state has what the disk says is committed.
+	recovered func(x *Exchange, err error) Answer
 )
 
 // ask sends a request that was begun with expect. The handler goes on with then, which is one
@@ -79,6 +81,11 @@ func (x *Exchange) goOn(then any, came actors.Answer) Answer {
 		reply := came.(*actors.ReadReply)
 		x.times = actors.Times{Answered: reply.Answered}
 		return x.haveRead(then, reply)
+	case recovered:
+		if came == nil {
+			return then(x, ErrNoAnswer)
+		}
+		return then(x, came.(*actors.StatusReply).Err)
 	default:
 		if came == nil {
 			return then.(synced)(x, ErrNoAnswer)
@@ -178,6 +185,22 @@ func (x *Exchange) haveRead(then read, reply *actors.ReadReply) Answer {
 func (x *Exchange) AfterSync(then func(x *Exchange, err error) Answer) Answer {
 	message := &actors.Sync{ID: x.session.expect(), ReplyTo: x.session.pid}
 	return x.ask(x.server.machine.Raft, message, x.raftDeadline(), synced(then))
+}
+
+// mustRecover reports whether a machine that has just started may not have applied yet who may do what, as
+// far as its disk knows. Reads wait for that in the store actor.
+func (x *Exchange) mustRecover() bool { return !x.recovered && !x.server.machine.IsReady() }
+
+// afterRecovery goes on with then when that is applied.
+func (x *Exchange) afterRecovery(then func(x *Exchange) Answer) Answer {
+	x.recovered = true
+	message := &actors.Status{ID: x.session.expect(), ReplyTo: x.session.pid}
+	return x.ask(x.server.machine.Raft, message, x.Deadline, recovered(func(x *Exchange, err error) Answer {
+		if err != nil {
+			return x.fail(err)
+		}
+		return then(x)
+	}))
 }
 
 // Sync waits until local state has every write that was acknowledged before the call.

@@ -1,10 +1,10 @@
 // Package httpfront is the HTTP engine of a machine: what all APIs over HTTP have in common.
-// Each of them is a package that gives it routes: v1, ops, and peerfront for the peer port.
+// Each of them is a package that gives it routes: v1, v2, ops, and peerfront for the peer port.
 //
 // It owns reading requests, one session actor per connection, the requests to the machine
 // (see [Exchange]) and the deadlines of their answers, parking a connection for a watch,
-// the errors of v1 and v2, limits on what clients may send, and which web pages may use a
-// port. It must never know an API, a key, or which routes there are.
+// the errors of v1 and v2, limits on what clients may send, which web pages may use a port, and
+// what users may ask for. It must never know an API, a key, or which routes there are.
 //
 // It promises that
 //   - every request gets exactly one answer, a bad one an error in the JSON shape of

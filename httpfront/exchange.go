@@ -47,6 +47,8 @@ type Exchange struct {
 	checks  int    // how often that was refused because users and roles have changed
 	mayWait bool   // a direct request is on a goroutine of its own
 
+	recovered bool // see mustRecover
+
 	arrived   time.Time
 	operation *operation
 	times     actors.Times // of what was asked for

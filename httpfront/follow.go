@@ -107,6 +107,9 @@ func (c *conn) endStream() {
 // last event. head sets the headers of the answer, in which nothing else is said of an index; nil: it
 // has the index after which the events begin. The handler returns what Follow returns.
 func (x *Exchange) Follow(w watch.Watcher, others []watch.Watcher, format StreamFormat, head StreamHead) Answer {
+	if x.mustRecover() {
+		return x.afterRecovery(func(x *Exchange) Answer { return x.Follow(w, others, format, head) })
+	}
 	pass, err := x.checkWatch(w, others)
 	if err != nil {
 		return x.orWait(err, func(x *Exchange) Answer { return x.Follow(w, others, format, head) })

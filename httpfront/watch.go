@@ -50,6 +50,9 @@ type parkedWatch struct {
 // event comes, of which the renderer makes the answer; or until a time is over, 0 for none, which
 // is answered with a 204. The handler returns what Watch returns.
 func (x *Exchange) Watch(w watch.Watcher, renderer EventRenderer, timeout time.Duration) Answer {
+	if x.mustRecover() {
+		return x.afterRecovery(func(x *Exchange) Answer { return x.Watch(w, renderer, timeout) })
+	}
 	pass, err := x.checkWatch(w, nil)
 	if err != nil {
 		return x.orWait(err, func(x *Exchange) Answer { return x.Watch(w, renderer, timeout) })
