@@ -142,7 +142,7 @@ func testFollowInHTTP10(t *testing.T, serve server) {
 
 // A client that takes nothing of its stream is given up. One that reads slowly is not.
 func TestDeadFollower(t *testing.T) {
-	defer httpfront.UseStreamTimes(time.Minute, 2*time.Second)()
+	defer httpfront.UseStreamTimes(time.Minute, 4*time.Second)()
 	inAllModes(t, func(t *testing.T, serve server) {
 		s := serve(t, func(c *httpfront.Config) { c.MaxBody, c.MaxBodyMemory = 16<<20, 64<<20 })
 		writer, dead, slow := s.Dial(), s.Dial(), s.Dial()
@@ -155,7 +155,7 @@ func TestDeadFollower(t *testing.T) {
 		writer.Set("/a", "value="+strings.Repeat("x", size))
 		writer.Set("/a", "value=0")
 		// The slow one is read until the dead one is gone, and then to its end.
-		tick := time.NewTicker(10 * time.Millisecond)
+		tick := time.NewTicker(20 * time.Millisecond)
 		defer tick.Stop()
 		read := 0
 		for s.Machine.Watchers() > 1 {
