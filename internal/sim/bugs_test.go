@@ -114,7 +114,7 @@ func (rs *reads) add(`}}},
 	{"retry a failed fsync", 30, []edit{{"wal/log.go", `	if err := l.file.Sync(); err != nil {
 		return fmt.Errorf("wal: sync`, `	if err := l.file.Sync(); err != nil && l.file.Sync() != nil {
 		return fmt.Errorf("wal: sync`}}},
-	{"only sync at the start what a failed sync left", 60, []edit{{"wal/recover.go", `if rp.final != nil {`, `if rp.final != nil && rp.finalAt < 0 {`}}},
+	{"only sync at the start what a failed sync left", 120, []edit{{"wal/recover.go", `if rp.final != nil {`, `if rp.final != nil && rp.finalAt < 0 {`}}},
 	{"begin a segment without syncing its name", 60, []edit{{"wal/spare.go", `nameSegment(l.fsys, spareName, name)`, `l.fsys.Rename(spareName, name)`}}},
 	{"remove segments out of order", 250, []edit{{"wal/log.go", `		if err == nil {
 			err = fsys.SyncDir()
