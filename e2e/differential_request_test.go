@@ -4,13 +4,11 @@ import (
 	"fmt"
 	"net/url"
 	"path"
-	"regexp"
 	"slices"
 	"strconv"
 )
 
-// v2Request is a request for a key, or several. Its indexes and in-order names are those of the
-// reference.
+// v2Request is a request for a key, in terms of the reference: its indexes, and its in-order names.
 type v2Request struct {
 	method string
 	path   string // below /v2/keys, as it is sent
@@ -122,7 +120,7 @@ func (q v2Request) writes() bool {
 	return q.method == "PUT" || q.method == "POST" || q.method == "DELETE"
 }
 
-// without returns a request without a parameter.
+// without returns a request without a parameter, wherever it is.
 func (q v2Request) without(name string) v2Request {
 	called := func(p param) bool { return p.name == name }
 	q.query = slices.DeleteFunc(slices.Clone(q.query), called)
@@ -147,103 +145,11 @@ func (q v2Request) from(index uint64) v2Request {
 	return q
 }
 
-// forOurs returns a request in our terms.
-func (q v2Request) forOurs(p *indexPairs) v2Request {
-	q.path = p.names(q.path)
-	q.query, q.body.form = p.params(q.query), p.params(q.body.form)
-	return q
-}
-
-// indexPairs says which index of ours belongs to one of the reference. Both rise, but they need not
-// do so in the same steps.
-type indexPairs struct {
-	known []uint64          // the reference's, in order
-	ours  map[uint64]uint64 // by the reference's
-}
-
-// add notes a pair of the newest indexes.
-func (p *indexPairs) add(reference, ours uint64) {
-	p.known = append(p.known, reference)
-	p.ours[reference] = ours
-}
-
-// newest returns the newest index of the reference.
-func (p *indexPairs) newest() uint64 { return p.known[len(p.known)-1] }
-
-// match compares two indexes. A pair that is newer than all others is noted.
-func (p *indexPairs) match(reference, ours uint64) string {
-	if want, ok := p.ours[reference]; ok {
-		if ours != want {
-			return fmt.Sprintf("is %d, want %d", ours, want)
-		}
-		return ""
-	}
-	newest := p.newest()
-	if reference < newest || ours <= p.ours[newest] {
-		return fmt.Sprintf("is %d for %d, when the newest is %d for %d", ours, reference, p.ours[newest], newest)
-	}
-	p.add(reference, ours)
-	return ""
-}
-
-// of returns our index for one of the reference that need not be that of an event.
-func (p *indexPairs) of(reference uint64) uint64 {
-	i, found := slices.BinarySearch(p.known, reference)
-	if !found {
-		i--
-	}
-	const near = 1000
-	if i < 0 || reference-p.known[i] > near {
-		return reference // an invented one
-	}
-	return p.ours[p.known[i]] + reference - p.known[i]
-}
-
-func (p *indexPairs) params(params []param) []param {
-	params = slices.Clone(params)
-	for i, q := range params {
-		if q.name != "prevIndex" && q.name != "waitIndex" {
-			continue
-		}
-		if n, err := strconv.ParseUint(q.value, 10, 64); err == nil {
-			params[i].value = strconv.FormatUint(p.of(n), 10)
-		}
-	}
-	return params
-}
-
-var (
-	inOrderName  = regexp.MustCompile(`\d{20}`)
-	indexCompare = regexp.MustCompile(`\[(\d+) != (\d+)\]`)
-)
-
-// inOrder returns the name that a POST gives at an index.
-func inOrder(index uint64) string { return fmt.Sprintf("%020d", index) }
-
-// names returns a text with in-order names in our terms.
-func (p *indexPairs) names(text string) string {
-	return inOrderName.ReplaceAllStringFunc(text, func(name string) string {
-		n, err := strconv.ParseUint(name, 10, 64)
-		if err != nil {
-			return name
-		}
-		return inOrder(p.of(n))
-	})
-}
-
-// cause returns the cause of an error in our terms.
-func (p *indexPairs) cause(text string) string {
-	text = indexCompare.ReplaceAllStringFunc(text, func(compared string) string {
-		sides := indexCompare.FindStringSubmatch(compared)
-		given, _ := strconv.ParseUint(sides[1], 10, 64) // what is not a number of 64 bits was refused
-		found, _ := strconv.ParseUint(sides[2], 10, 64)
-		return fmt.Sprintf("[%d != %d]", p.of(given), p.of(found))
-	})
-	return p.names(text)
-}
-
 // escaped returns a key as it is sent.
 func escaped(key string) string {
 	u := url.URL{Path: key}
 	return u.EscapedPath()
 }
+
+// inOrder returns the name that a POST gives at an index.
+func inOrder(index uint64) string { return fmt.Sprintf("%020d", index) }

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"encoding/json"
 	"fmt"
+	"net/http"
 	"net/url"
 	"path"
 	"slices"
@@ -14,18 +15,17 @@ import (
 // difference is one of the deliberate differences of docs/api-v2.md, as far as it shows in single
 // answers. It says when it applies, and what ours has to answer then.
 type difference struct {
-	number int // in docs/api-v2.md
-	what   string
+	number int    // of the difference; 0: the page says so elsewhere
+	reason string // quoted from there
 
 	// ask returns the request by which the reference does what ours does for q.
 	ask func(q v2Request) (_ v2Request, applies bool)
-	// ignores reports whether this is what the reference answers to q itself. If it is nil, the
+	// instead reports whether this is what the reference answers to q itself. If it is nil, the
 	// reference is not asked: it would do something else.
-	ignores func(reference v2Answer) bool
+	instead func(reference v2Answer) bool
 
-	// expect returns what ours has to answer, in terms of the reference. newest is the newest index
-	// before the request.
-	expect func(q v2Request, reference, ours v2Answer, newest uint64) (_ v2Answer, applies bool)
+	// expect returns what ours has to answer, in terms of the reference.
+	expect func(s *sequence, q v2Request, reference, ours v2Answer) (_ v2Answer, applies bool)
 	// diverges: the two have not done the same then.
 	diverges bool
 
@@ -34,33 +34,40 @@ type difference struct {
 	skips func(q v2Request, event v2Answer) bool
 }
 
+func (d *difference) String() string { return fmt.Sprintf("difference %d: %s", d.number, d.reason) }
+
+// isIn reports whether the page says so.
+func (d *difference) isIn(page string) bool {
+	return slices.ContainsFunc(strings.Split(page, "\n"), func(line string) bool {
+		return strings.Contains(line, d.reason) && (d.number == 0 || strings.HasPrefix(line, fmt.Sprintf("%d. ", d.number)))
+	})
+}
+
 // They apply in this order.
 var differences = []*difference{
-	{number: 17, what: "paths are cleaned", ask: askCleaned, ignores: isRedirect},
-	{number: 2, what: "lists are sorted", expect: expectSorted},
-	{number: 4, what: "hidden keys are hidden in the history", skips: skipsHidden},
-	{number: 6, what: "a ttl beyond what time can represent", expect: expectTTLRefused, diverges: true},
-	longHistory,
-	{number: 9, what: "wait wins over quorum", ask: askWithoutQuorum, ignores: isNoWatch},
-	{number: 12, what: "the history matches components of paths", skips: skipsSibling},
-	{number: 15, what: "a multipart form is read", ask: askUrlencoded},
-	{number: 14, what: "the form of a DELETE, and of a GET", ask: askByQuery},
-	{number: 15, what: "a body that is no form is refused", expect: expectNoForm, diverges: true},
-	{number: 16, what: "an update of a directory does not empty a file", expect: expectNoDirectory, diverges: true},
-	{number: 21, what: "an in-order name that is taken is skipped", expect: expectNextName, diverges: true},
-	{what: "a path that cannot be decoded is refused in JSON", expect: expectBadPath},
-	deepRemoval,
-	{number: 1, what: "the index in the answer to a rejected request", expect: expectIndex},
+	{number: 17, reason: "are cleaned and the request is served, without a redirect", ask: askCleaned, instead: isRedirect},
+	{number: 9, reason: "`wait=true` waits, whatever `quorum` says", ask: askWithoutQuorum, instead: isNoWatch},
+	{number: 15, reason: "Multipart forms are read", ask: askUrlencoded},
+	{number: 14, reason: "A form in the body of a DELETE counts", ask: askByQuery("DELETE")},
+	{reason: "Parameters come from the query or a form in the body", ask: askByQuery("GET", "HEAD")},
+	{number: 2, reason: "Lists are always sorted", expect: expectSorted},
+	{number: 6, reason: "A `ttl` of more than 292 years is a 400, code 202", expect: expectTTLRefused, diverges: true},
+	{number: 15, reason: "A body of a type that is not a form, without a type", expect: expectNoForm, diverges: true},
+	{number: 16, reason: "`dir=true` with `prevExist=true` of a file is a 400, code 104", expect: expectNoDirectory, diverges: true},
+	{number: 21, reason: "An in-order key skips names that are taken", expect: expectNextName, diverges: true},
+	{reason: "has a path with a bad escape", expect: expectBadEscape},
+	{number: 1, reason: "for a request that was refused before it got to the store too, where etcd says 0", expect: expectIndex},
+	{number: 4, reason: "Hidden keys are hidden from watches that begin in the history", skips: skipsHidden},
+	{number: 12, reason: "Events of the history match by path components", skips: skipsSibling},
+	longHistory, deepRemoval,
 }
 
 // longHistory applies to watches for what the reference has forgotten.
-var longHistory = &difference{number: 7, what: "a history of more than 1,000 events"}
+var longHistory = &difference{number: 7, reason: "The history has 100,000 events or what `-m` says, not 1,000"}
 
-// deepRemoval applies to watches for changes to come. The reference finds that event in its history,
-// too.
-var deepRemoval = &difference{what: "the removal of a directory wakes the watch of any key below it"}
-
-func (d *difference) String() string { return fmt.Sprintf("difference %d, %s", d.number, d.what) }
+// deepRemoval applies to watches for changes to come. The reference finds the removal of a directory in
+// its history, but wakes nobody who waits below for a key that is not there.
+var deepRemoval = &difference{reason: "or of a directory that is removed above it"}
 
 // isServed reports whether an answer comes from the API, not from what decodes requests before.
 func (a v2Answer) isServed() bool { return a.body != nil || a.status == 200 }
@@ -70,39 +77,28 @@ func (a v2Answer) isRefusal() bool {
 	return a.code() != "" && a.get("index") == json.Number("0")
 }
 
-func expectIndex(_ v2Request, reference, _ v2Answer, newest uint64) (v2Answer, bool) {
+func expectIndex(s *sequence, _ v2Request, reference, _ v2Answer) (v2Answer, bool) {
 	if reference.header.Get("X-Etcd-Index") != "0" {
 		return reference, false
 	}
-	index := strconv.FormatUint(newest, 10)
+	index := strconv.FormatUint(s.newest, 10)
 	reference.header = reference.header.Clone()
 	reference.header.Set("X-Etcd-Index", index)
 	reference.body = mapFields(reference.body, "index", func(any) any { return json.Number(index) })
 	return reference, true
 }
 
-func expectSorted(q v2Request, reference, _ v2Answer, _ uint64) (v2Answer, bool) {
-	if q.is("sorted") || reference.get("action") != "get" {
+func expectSorted(_ *sequence, q v2Request, reference, _ v2Answer) (v2Answer, bool) {
+	if q.is("sorted") {
 		return reference, false
 	}
-	changed := false
-	var sorted func(nodes any) any
-	sorted = func(nodes any) any {
-		list := mapFields(nodes, "nodes", sorted).([]any)
-		byKey := func(a, b any) int {
-			return cmp.Compare(a.(object).get("key").(string), b.(object).get("key").(string))
-		}
-		if !slices.IsSortedFunc(list, byKey) {
-			slices.SortFunc(list, byKey)
-			changed = true
-		}
-		return list
-	}
-	reference.body = mapFields(reference.body, "nodes", sorted)
-	return reference, changed
+	sorted := sortNodes(reference.body)
+	differ := compareJSON(reference.body, sorted, "", nil) != ""
+	reference.body = sorted
+	return reference, differ
 }
 
-func expectTTLRefused(q v2Request, reference, _ v2Answer, newest uint64) (v2Answer, bool) {
+func expectTTLRefused(s *sequence, q v2Request, reference, _ v2Answer) (v2Answer, bool) {
 	const longest = (1<<63 - 1) / 1_000_000_000 // seconds
 	text, _ := q.get("ttl")
 	if ttl, err := strconv.ParseUint(text, 10, 64); err != nil || ttl <= longest || q.method != "GET" && !q.writes() {
@@ -112,12 +108,12 @@ func expectTTLRefused(q v2Request, reference, _ v2Answer, newest uint64) (v2Answ
 	case !reference.isServed():
 		return reference, false
 	case !reference.isRefusal():
-	case reference.get("cause") == "invalid value for prevExist", reference.get("cause") == "invalid value for refresh", reference.code() == "211":
-		// which comes later
+	case reference.code() == "211", strings.HasSuffix(reference.cause(), " prevExist"), strings.HasSuffix(reference.cause(), " refresh"):
+		// it comes to them later
 	default:
 		return reference, false
 	}
-	return v2Error(400, 202, "The given TTL in POST form is not a number", `invalid value for "ttl"`, newest), true
+	return reference.refused(202, "The given TTL in POST form is not a number", `invalid value for "ttl"`, s.newest), true
 }
 
 func askWithoutQuorum(q v2Request) (v2Request, bool) {
@@ -131,12 +127,15 @@ func isNoWatch(reference v2Answer) bool {
 	return reference.get("action") == "get" || reference.status >= 400
 }
 
-func askByQuery(q v2Request) (v2Request, bool) {
-	if q.method == "PUT" || q.method == "POST" || !q.body.isForm() {
-		return q, false
+// askByQuery moves the form of a method for which the reference reads none.
+func askByQuery(methods ...string) func(v2Request) (v2Request, bool) {
+	return func(q v2Request) (v2Request, bool) {
+		if !slices.Contains(methods, q.method) || !q.body.isForm() {
+			return q, false
+		}
+		q.query, q.body = slices.Concat(q.body.form, q.query), v2Body{}
+		return q, true
 	}
-	q.query, q.body = slices.Concat(q.body.form, q.query), v2Body{}
-	return q, true
 }
 
 func askUrlencoded(q v2Request) (v2Request, bool) {
@@ -147,26 +146,24 @@ func askUrlencoded(q v2Request) (v2Request, bool) {
 	return q, true
 }
 
-func expectNoForm(q v2Request, reference, ours v2Answer, newest uint64) (v2Answer, bool) {
+func expectNoForm(s *sequence, q v2Request, reference, ours v2Answer) (v2Answer, bool) {
 	withForm := q.method == "PUT" || q.method == "POST" // the reference reads it
 	switch {
 	case !reference.isServed(), !q.writes() && q.method != "GET", q.body.isEmpty(), q.body.isForm(), withForm && !q.body.isOther():
 		return reference, false
 	}
-	cause, _ := ours.get("cause").(string)
-	return v2Error(400, 210, "Invalid POST form", cmp.Or(cause, "something"), newest), true
+	return reference.refused(210, "Invalid POST form", cmp.Or(ours.cause(), "any"), s.newest), true
 }
 
-func expectNoDirectory(q v2Request, reference, ours v2Answer, newest uint64) (v2Answer, bool) {
+func expectNoDirectory(s *sequence, q v2Request, reference, ours v2Answer) (v2Answer, bool) {
 	if q.method != "PUT" || !q.is("dir") || !q.is("prevExist") || reference.get("action") != "update" {
 		return reference, false
 	}
-	node, _ := reference.get("node").(object)
-	if file := node != nil && node.get("dir") == nil; !file && (node != nil || ours.status == 200) { // unless nothing is said about it
-
+	node := reference.node()
+	if node.get("dir") == true || node == nil && ours.status == 200 { // without a node it is not known what there was
 		return reference, false
 	}
-	return v2Error(400, 104, "Not a directory", q.key(), newest), true
+	return reference.refused(104, "Not a directory", q.key(), s.newest), true
 }
 
 func askCleaned(q v2Request) (v2Request, bool) {
@@ -175,64 +172,56 @@ func askCleaned(q v2Request) (v2Request, bool) {
 	if err != nil || path.Clean(sent) == strings.TrimSuffix(sent, "/") || q.method == "OPTIONS" {
 		return q, false
 	}
-	clean := url.URL{Path: q.key()}
-	q.path = clean.EscapedPath()
+	q.path = escaped(q.key())
 	return q, true
 }
 
-func expectBadPath(q v2Request, reference, ours v2Answer, _ uint64) (v2Answer, bool) {
-	if _, err := url.PathUnescape(q.path); err == nil || reference.status != 400 || reference.body != nil {
+func expectBadEscape(_ *sequence, q v2Request, reference, ours v2Answer) (v2Answer, bool) {
+	if _, err := url.PathUnescape(q.path); err == nil || reference.isServed() {
 		return reference, false
 	}
-	if q.method == "HEAD" || ours.code() == "209" && ours.get("message") == "Invalid field" && ours.get("cause") == "invalid escape in the path" {
-		return ours, true
+	reference.header = make(http.Header)
+	reference.header.Set("Content-Type", "application/json")
+	if ours.text != "" { // unless it was a HEAD
+		reference.body, reference.newline = errorBody(209, "Invalid field", "invalid escape in the path"), ours.newline
 	}
-	return reference, false
+	return reference, true
 }
 
 func isRedirect(reference v2Answer) bool { return reference.status == 301 }
 
-func expectNextName(q v2Request, reference, _ v2Answer, newest uint64) (v2Answer, bool) {
-	taken := path.Join(q.key(), inOrder(newest+1))
+func expectNextName(s *sequence, q v2Request, reference, _ v2Answer) (v2Answer, bool) {
+	taken := path.Join(q.key(), inOrder(s.newest+1))
 	if q.method != "POST" || reference.code() != "105" || reference.get("cause") != taken {
 		return reference, false
 	}
 	value, _ := q.get("value")
-	index := json.Number(strconv.FormatUint(newest+1, 10))
-	reference.status, reference.header = 201, reference.header.Clone()
-	reference.header.Set("X-Etcd-Index", string(index))
-	reference.header.Set("X-Raft-Index", string(index))
-	reference.header.Set("X-Raft-Term", "1")
-	reference.body = object{{"action", "create"}, {"node", object{
-		{"key", path.Join(q.key(), inOrder(newest+2))}, {"value", value}, {"modifiedIndex", index}, {"createdIndex", index},
-	}}}
-	return reference, true
+	index := json.Number(strconv.FormatUint(s.newest+1, 10))
+	return reference.with(201, s.newest+1, object{{"action", "create"}, {"node", object{
+		{"key", path.Join(q.key(), inOrder(s.newest+2))}, {"value", value}, {"modifiedIndex", index}, {"createdIndex", index},
+	}}}), true
 }
 
 // isCleared reports whether the reference has forgotten what a watch wants.
 func isCleared(reference v2Answer) bool {
-	cause, _ := reference.get("cause").(string)
-	return reference.code() == "401" && strings.HasPrefix(cause, "the requested history has been cleared [")
+	return reference.code() == "401" && strings.HasPrefix(reference.cause(), "the requested history has been cleared [")
 }
 
 // removesAbove reports whether an event is the removal of a directory that a key is in.
 func removesAbove(key string, event v2Answer) bool {
-	node, _ := event.get("node").(object)
-	return event.get("action") == "delete" && node.get("dir") == true && within(key, eventKey(event))
+	return event.get("action") == "delete" && event.node().get("dir") == true && within(key, eventKey(event))
 }
 
 // eventIndex returns the index of an event.
 func eventIndex(event v2Answer) uint64 {
-	node, _ := event.get("node").(object)
-	index, _ := node.get("modifiedIndex").(json.Number)
+	index, _ := event.node().get("modifiedIndex").(json.Number)
 	n, _ := strconv.ParseUint(string(index), 10, 64)
 	return n
 }
 
 // eventKey returns the key that an event is about.
 func eventKey(event v2Answer) string {
-	node, _ := event.get("node").(object)
-	key, _ := node.get("key").(string)
+	key, _ := event.node().get("key").(string)
 	return key
 }
 
@@ -248,5 +237,5 @@ func skipsHidden(q v2Request, event v2Answer) bool {
 
 func skipsSibling(q v2Request, event v2Answer) bool {
 	watched, changed := q.key(), eventKey(event)
-	return strings.HasPrefix(watched, changed) && watched != changed && !within(watched, changed)
+	return changed != "" && strings.HasPrefix(watched, changed) && watched != changed && !within(watched, changed)
 }

@@ -17,7 +17,7 @@ type sequence struct {
 	t        *rapid.T
 	base     string       // the directory
 	begun    time.Time    // before its first request
-	from     int          // how many indexes were known before
+	first    uint64       // index of the reference when it began
 	written  []writtenKey // in order
 	diverged bool         // the two have not done the same, and another directory is needed
 }
@@ -32,7 +32,7 @@ type writtenKey struct {
 func (s *sequence) renew() {
 	for _, key := range s.left {
 		q := v2Request{method: "DELETE", path: escaped(key), query: []param{{"recursive", "true"}}}
-		s.both(q, q.forOurs(s.pairs))
+		s.both(q, s.comparison().request(q))
 	}
 	s.directories++
 	s.base = fmt.Sprintf("/s%06d", s.directories)
@@ -43,13 +43,15 @@ func (s *sequence) renew() {
 		s.t.Fatal("a new directory is refused")
 	}
 	s.left, s.written, s.diverged, s.begun = []string{s.base}, nil, false, time.Now()
-	s.from = len(s.pairs.known)
-	s.pairs.add(reference.index(), ours.index())
+	s.first, s.newest = reference.index(), reference.index()
+	at, _ := s.indexes.find(s.first) // those that come may have been foreseen
+	s.indexes.pairs = s.indexes.pairs[:at]
+	s.indexes.learn(s.first, ours.index())
 }
 
 // note remembers what was written.
 func (s *sequence) note(reference v2Answer) {
-	node, _ := reference.get("node").(object)
+	node := reference.node()
 	if node == nil || reference.get("action") == "get" {
 		return
 	}
@@ -76,8 +78,13 @@ func (s *sequence) lastWritten(key string) writtenKey {
 	return writtenKey{}
 }
 
-// known returns the indexes of the sequence.
-func (s *sequence) known() []uint64 { return s.pairs.known[s.from:] }
+// known returns the indexes of the sequence, with ours.
+func (s *sequence) known() [][2]uint64 {
+	at, _ := s.indexes.find(s.first)
+	return s.indexes.pairs[at:]
+}
+
+func (s *sequence) comparison() v2Comparison { return v2Comparison{&s.indexes, s.begun} }
 
 // both sends a request to each server.
 func (s *sequence) both(toReference, toOurs v2Request) (reference, ours v2Answer) {
@@ -122,9 +129,9 @@ func (s *sequence) parse(q v2Request, r reply) v2Answer {
 func (s *sequence) do(q v2Request) {
 	toReference := s.ask(q)
 	switch {
-	case q.method == "GET" && q.is("wait"):
+	case q.method == "GET" && toReference.is("wait"):
 		s.watch(q, toReference)
-	case q.method == "HEAD" && !q.is("wait"):
+	case q.method == "HEAD" && !toReference.is("wait"):
 		s.headAndGet(q, toReference)
 	default:
 		s.exchange(q, toReference)
@@ -134,7 +141,7 @@ func (s *sequence) do(q v2Request) {
 // exchange sends a request that is answered at once and compares the answers. It returns that of the
 // reference.
 func (s *sequence) exchange(q, toReference v2Request) v2Answer {
-	reference, ours := s.both(toReference, q.forOurs(s.pairs))
+	reference, ours := s.both(toReference, s.comparison().request(q))
 	s.compare(q, toReference, reference, ours)
 	if q.method == "POST" && reference.status == http.StatusCreated {
 		s.leaves(path.Join(toReference.key(), inOrder(reference.index())))
@@ -157,9 +164,9 @@ func (s *sequence) ask(q v2Request) v2Request {
 			continue
 		}
 		s.used[d]++
-		if d.ignores != nil {
+		if d.instead != nil {
 			s.send(s.reference, q)
-			if answer := s.receive(s.reference, q); !d.ignores(answer) {
+			if answer := s.receive(s.reference, q); !d.instead(answer) {
 				s.t.Logf("%v\n\treference %v", q, answer)
 				s.t.Fatalf("the reference does not show %v", d)
 			}
@@ -172,29 +179,30 @@ func (s *sequence) ask(q v2Request) v2Request {
 func (s *sequence) compare(q, toReference v2Request, reference, ours v2Answer) {
 	s.t.Logf("%v\n\treference %v\n\tours      %v", q, reference, ours)
 	s.compared++
-	want, newest := reference, s.pairs.newest()
+	want := reference
 	for _, d := range differences {
 		if d.expect == nil {
 			continue
 		}
 		var applies bool
-		if want, applies = d.expect(toReference, want, ours, newest); applies {
+		if want, applies = d.expect(s, toReference, want, ours); applies {
 			s.used[d]++
 			s.diverged = s.diverged || d.diverges && q.writes()
 		}
 	}
-	if diff := (comparer{s.pairs, s.begun}).compare(want, ours); diff != "" {
+	if diff := s.comparison().differ(want, ours); diff != "" {
 		// Rapid simplifies only what fails in the same words.
 		s.t.Log(diff)
 		s.t.Fatalf("ours has answered %d to a %s, and not as was expected: %d", ours.status, q.method, want.status)
 	}
+	s.newest = max(s.newest, reference.index())
 }
 
 // headAndGet checks that HEAD answers as GET does, without the body.
 func (s *sequence) headAndGet(q, toReference v2Request) {
-	referenceHead, oursHead := s.both(toReference, q.forOurs(s.pairs))
+	referenceHead, oursHead := s.both(toReference, s.comparison().request(q))
 	q.method, toReference.method = "GET", "GET"
-	reference, ours := s.both(toReference, q.forOurs(s.pairs))
+	reference, ours := s.both(toReference, s.comparison().request(q))
 	s.compare(q, toReference, reference, ours)
 	s.compared++
 	for _, pair := range [][2]v2Answer{{referenceHead, reference}, {oursHead, ours}} {
@@ -220,15 +228,21 @@ func (s *sequence) takeName() {
 	if !oneIn(s.t, 20, "really") {
 		return
 	}
-	dir := s.base + pick(s.t, "directory", "", "/a", "/b")
-	put := func(key string) (done bool) {
-		q := v2Request{method: "PUT", path: key, query: []param{{"value", "taken"}}}
-		answer := s.exchange(q, q)
-		return answer.code() == ""
+	before := v2Request{method: "PUT", path: s.base + "/before", query: []param{{"value", "x"}}}
+	if answer := s.exchange(before, before); answer.code() != "" {
+		return
 	}
-	// The index of a request that fails is missing in ours: the one before has to be the last.
-	if put(s.base+"/before") && put(dir+"/"+inOrder(s.pairs.newest()+2)) {
-		q := v2Request{method: "POST", path: dir, query: []param{{"value", "x"}}}
-		s.exchange(q, q)
+	dir, index := s.base+pick(s.t, "directory", "", "/a", "/b"), s.newest+2
+	for i, q := range []v2Request{
+		{method: "PUT", path: dir + "/" + inOrder(index), query: []param{{"value", "taken"}}},
+		{method: "POST", path: dir, query: []param{{"value", "x"}}},
+	} {
+		foreseen := s.comparison().ours(index - 1 + uint64(i))
+		reference, ours := s.both(q, s.comparison().request(q))
+		if ours.index() != foreseen {
+			s.diverged = true // it was refused, or our log has another entry
+			return
+		}
+		s.compare(q, q, reference, ours)
 	}
 }

@@ -11,15 +11,15 @@ import (
 
 // watch compares two watches. What history does not answer is answered when the key changes.
 func (s *sequence) watch(q, toReference v2Request) {
-	since := q.since()
+	key, since := toReference.key(), toReference.since()
 	switch {
-	case q.is("stream"), since > s.pairs.newest()+1, q.key() == "/" && !q.is("recursive"):
+	case toReference.is("stream"), since > s.newest+1, key == "/" && !toReference.is("recursive"):
 		return // it would not end
-	case q.key() == "/" && since > 0 && since < s.known()[0]:
+	case key == "/" && since > 0 && since < s.first:
 		return // it would find what was before the sequence
 	}
 	s.send(s.referenceWatch, toReference)
-	s.send(s.oursWatch, q.forOurs(s.pairs))
+	s.send(s.oursWatch, s.comparison().request(q))
 	reference, ours := s.head(s.referenceWatch, q), s.head(s.oursWatch, q)
 	if ours.StatusCode == http.StatusOK && reference.StatusCode != http.StatusOK {
 		refusal := s.finish(s.referenceWatch, q, reference)
@@ -29,7 +29,7 @@ func (s *sequence) watch(q, toReference v2Request) {
 			return
 		}
 		s.used[longHistory]++
-		toReference = toReference.from(s.known()[0]) // nothing has happened there before
+		toReference = toReference.from(s.first) // nothing has happened there before
 		s.send(s.referenceWatch, toReference)
 		reference = s.head(s.referenceWatch, q)
 	}
@@ -38,7 +38,7 @@ func (s *sequence) watch(q, toReference v2Request) {
 		s.compare(q, toReference, waiting(reference), s.finish(s.oursWatch, q, ours))
 		return
 	}
-	if ours.StatusCode == http.StatusOK && !s.change(q.key()) {
+	if ours.StatusCode == http.StatusOK && !s.change(key) {
 		s.referenceWatch.close()
 		s.oursWatch.close()
 		return
@@ -49,12 +49,12 @@ func (s *sequence) watch(q, toReference v2Request) {
 
 // waiting returns the answer to a watch that has begun and was not answered.
 func waiting(resp *http.Response) v2Answer {
-	return v2Answer{status: resp.StatusCode, header: resp.Header, text: "(it waits)"}
+	return v2Answer{status: resp.StatusCode, header: resp.Header, text: "(waits)"}
 }
 
 // nextEvent returns the event that ours has to answer to a watch.
 func (s *sequence) nextEvent(q v2Request, reference, ours v2Answer) v2Answer {
-	if removesAbove(s.pairs.names(q.key()), ours) && !removesAbove(q.key(), reference) {
+	if removesAbove(s.comparison().names(q.key()), ours) && !removesAbove(q.key(), reference) {
 		s.used[deepRemoval]++
 		since := q.since()
 		if since == 0 {
@@ -101,8 +101,7 @@ func (s *sequence) change(key string) bool {
 			s.exchange(remove, remove)
 			return true
 		case "104": // there is a file above
-			above, _ := answer.get("cause").(string)
-			remove.path = escaped(above)
+			remove.path = escaped(answer.cause())
 			s.exchange(remove, remove)
 		default:
 			s.t.Fatal("a watched key cannot be changed")

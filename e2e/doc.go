@@ -4,14 +4,15 @@
 // machine or a cluster, with proxies between its machines that disturb the
 // network), a raw HTTP/1.1 client that sends requests byte for byte, and the
 // tests that need real processes: the replay of the answers recorded from etcd
-// 0.1.0 and 3.4.23, and of public reports about etcd's v2 API, the examples of
-// the README and of docs/operations.md, crashes under load, the behaviour of
-// connections, and what a cluster promises while machines crash, stop, restart,
-// join, leave and are partitioned.
+// 0.1.0 and 3.4.23, and of public reports about etcd's v2 API, a comparison of
+// v2 with a running etcd 3.4, the examples of the README and of
+// docs/operations.md, crashes under load, the behaviour of connections, and what
+// a cluster promises while machines crash, stop, restart, join, leave and are
+// partitioned.
 //
 // Histories of clusters are checked for linearizability with Porcupine. Random
-// tests log their seed; -chaos, -chaos.seed, -cruelty, -cruelty.seed and
-// -catchup make tests longer or repeat them. TestCruelty does to the processes
+// tests log their seed; -chaos, -chaos.seed, -cruelty, -cruelty.seed,
+// -catchup and -differential make tests longer or repeat them. TestCruelty does to the processes
 // what the simulation cannot: strace, a small tmpfs, a shifted wall clock
 // (docs/testing.md).
 //
