@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"encoding/json"
 	"fmt"
+	"net/http"
 	"regexp"
 	"slices"
 	"strconv"
@@ -115,25 +116,30 @@ var (
 
 // headersV2 compares the headers of an answer.
 func (r *replay) headersV2(want expectation, got reply) string {
+	return headersDiffer(func(name string) string { return want.headers[name] }, got.header, r.indexes.same)
+}
+
+// headersDiffer says which of the headers is another one than is wanted, "" if none is. Indexes are compared
+// by same.
+func headersDiffer(want func(name string) string, got http.Header, same func(want, got any) string) string {
 	for _, name := range recordedHeaders {
-		wanted, expected := want.headers[name]
-		text, diff := got.header.Get(name), ""
+		w, g, diff := want(name), got.Get(name), ""
 		switch {
-		case !expected && text == "":
-		case !expected || text == "":
-			diff = fmt.Sprintf("is %q, want %q", text, wanted)
+		case w == "" && g == "":
+		case w == "" || g == "":
+			diff = fmt.Sprintf("is %q, want %q", g, w)
 		case name == "X-Etcd-Index":
-			diff = r.indexes.same(wanted, text)
+			diff = same(w, g)
 		case name == "X-Raft-Index" || name == "X-Raft-Term":
-			if !decimal.MatchString(text) {
-				diff = fmt.Sprintf("is %q", text)
+			if !decimal.MatchString(g) {
+				diff = fmt.Sprintf("is %q", g)
 			}
 		case name == "X-Etcd-Cluster-Id":
-			if !hex64.MatchString(text) {
-				diff = fmt.Sprintf("is %q", text)
+			if !hex64.MatchString(g) {
+				diff = fmt.Sprintf("is %q", g)
 			}
-		case wanted != text:
-			diff = fmt.Sprintf("is %q, want %q", text, wanted)
+		case w != g:
+			diff = fmt.Sprintf("is %q, want %q", g, w)
 		}
 		if diff != "" {
 			return name + " " + diff

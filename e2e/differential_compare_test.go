@@ -122,28 +122,8 @@ func (c v2Comparison) differ(want, got v2Answer) string {
 
 // headers compares the headers that say what an answer is, and where the cluster is.
 func (c v2Comparison) headers(want, got http.Header) string {
-	for _, name := range recordedHeaders {
-		w, g, diff := want.Get(name), got.Get(name), ""
-		switch {
-		case w == "" && g == "":
-		case w == "" || g == "":
-			diff = fmt.Sprintf("is %q, want %q", g, w)
-		case name == "X-Etcd-Index":
-			diff = c.indexes.same(w, g)
-		case name == "X-Raft-Index" || name == "X-Raft-Term":
-			if !decimal.MatchString(g) {
-				diff = fmt.Sprintf("is %q", g)
-			}
-		case name == "X-Etcd-Cluster-Id":
-			if !hex64.MatchString(g) {
-				diff = fmt.Sprintf("is %q", g)
-			}
-		case w != g:
-			diff = fmt.Sprintf("is %q, want %q", g, w)
-		}
-		if diff != "" {
-			return name + " " + diff
-		}
+	if diff := headersDiffer(want.Get, got, c.indexes.same); diff != "" {
+		return diff
 	}
 	changed, _ := strconv.ParseUint(got.Get("X-Etcd-Index"), 10, 64)
 	if last, err := strconv.ParseUint(got.Get("X-Raft-Index"), 10, 64); err == nil && last < changed {

@@ -1,6 +1,7 @@
 package v1
 
 import (
+	"cmp"
 	"errors"
 	"strconv"
 	"strings"
@@ -12,9 +13,6 @@ import (
 	"etcd/store/logtime"
 	"etcd/watch"
 )
-
-// maxTimeout is how long a watch may be told to wait, in seconds.
-const maxTimeout = 86400
 
 // watchRequest is what a client wants to watch.
 type watchRequest struct {
@@ -79,47 +77,25 @@ func (a *api) parseWatch(x *httpfront.Exchange) (w watchRequest, bad *httpfront.
 			return w, httpfront.NewError(apierror.IndexNaN, "Watch From Index")
 		}
 	}
+	var err error
 	if w.Stream {
-		if bad = w.resume(string(x.Header().Peek("Last-Event-ID"))); bad != nil {
-			return w, bad
+		since, err := httpfront.ResumesAt(x.Header())
+		if err != nil {
+			return w, httpfront.NewError(apierror.IndexNaN, "Last-Event-ID")
 		}
+		w.Since = cmp.Or(since, w.Since)
 	}
 	if w.local, bad = a.wantsLocal(f); bad != nil {
 		return w, bad
 	}
-	if w.timeout, bad = parseTimeout(f); bad != nil {
-		return w, bad
+	if w.timeout, err = f.WatchTimeout(); err != nil {
+		return w, httpfront.NewError(apierror.InvalidField, err.Error())
 	}
 	if w.timeout > 0 && w.Stream {
 		return w, httpfront.NewError(apierror.InvalidField, "a stream has no timeout; its heartbeats show that it is alive")
 	}
 	bad = w.parseKeys(f)
 	return w, bad
-}
-
-// resume has the stream begin after the last event that its client has seen.
-func (w *watchRequest) resume(lastID string) *httpfront.Error {
-	if lastID == "" {
-		return nil
-	}
-	last, err := strconv.ParseUint(lastID, 10, 64)
-	if err != nil || last+1 == 0 {
-		return httpfront.NewError(apierror.IndexNaN, "Last-Event-ID")
-	}
-	w.Since = last + 1
-	return nil
-}
-
-func parseTimeout(f httpfront.Form) (time.Duration, *httpfront.Error) {
-	value, given := f.Get("timeout")
-	if !given {
-		return 0, nil
-	}
-	seconds, err := strconv.ParseFloat(value, 64)
-	if err != nil || strings.Trim(value, "0123456789.") != "" || seconds <= 0 || seconds > maxTimeout {
-		return 0, httpfront.NewError(apierror.InvalidField, "timeout is a number of seconds, more than 0 and at most "+strconv.Itoa(maxTimeout))
-	}
-	return max(time.Millisecond, time.Duration(seconds*float64(time.Second))), nil
 }
 
 // parseKeys adds the keys beside that of the path. A form bounds how many there are.

@@ -64,16 +64,25 @@ func read(x *httpfront.Exchange, reply *actors.ReadReply, deep bool) httpfront.A
 	return &treeAnswer{head: headOf(x, reply.Changed), tree: renderTree(reply.Node, deep, listed(reply.Node, reply.Children), now)}
 }
 
-// put writes a file or a directory.
-func put(x *httpfront.Exchange) httpfront.Answer {
+// parseWrite reads the parameters of a request that writes a key.
+func parseWrite(x *httpfront.Exchange) (*params, *keyError) {
 	p, bad := parse(x, false)
 	switch {
 	case bad != nil:
-		return bad
+		return nil, bad
 	case store.Reserved(x.Key):
-		return newError(x, codeRootReadOnly, x.Key)
+		return nil, newError(x, codeRootReadOnly, x.Key)
 	case !isOfV2(x):
-		return tooOld(x)
+		return nil, tooOld(x)
+	}
+	return p, nil
+}
+
+// put writes a file or a directory.
+func put(x *httpfront.Exchange) httpfront.Answer {
+	p, bad := parseWrite(x)
+	if bad != nil {
+		return bad
 	}
 	condition := p.condition(true)
 	then := writeAnswer{p.noValueOnSuccess, condition}.answer
@@ -89,14 +98,9 @@ func put(x *httpfront.Exchange) httpfront.Answer {
 
 // post makes an in-order key.
 func post(x *httpfront.Exchange) httpfront.Answer {
-	p, bad := parse(x, false)
-	switch {
-	case bad != nil:
+	p, bad := parseWrite(x)
+	if bad != nil {
 		return bad
-	case store.Reserved(x.Key):
-		return newError(x, codeRootReadOnly, x.Key)
-	case !isOfV2(x):
-		return tooOld(x)
 	}
 	create := &storepb.Create{Path: x.Key, Dir: p.dir, Value: []byte(p.value()), TtlNs: p.ttlNs()}
 	return x.Propose(store.Encode(&storepb.Command{Kind: &storepb.Command_Create{Create: create}}),
@@ -105,14 +109,9 @@ func post(x *httpfront.Exchange) httpfront.Answer {
 
 // remove removes a file or a directory.
 func remove(x *httpfront.Exchange) httpfront.Answer {
-	p, bad := parse(x, false)
-	switch {
-	case bad != nil:
+	p, bad := parseWrite(x)
+	if bad != nil {
 		return bad
-	case store.Reserved(x.Key):
-		return newError(x, codeRootReadOnly, x.Key)
-	case !isOfV2(x):
-		return tooOld(x)
 	}
 	condition := p.condition(false)
 	remove := &storepb.Delete{Path: x.Key, Dir: p.dir, Recursive: p.recursive, Condition: condition}

@@ -1,10 +1,10 @@
 package v2
 
 import (
+	"cmp"
 	"errors"
 	"net/http"
 	"strconv"
-	"strings"
 	"time"
 
 	"etcd/actors"
@@ -12,9 +12,6 @@ import (
 	"etcd/store/tree"
 	"etcd/watch"
 )
-
-// maxTimeout is how long a watch may be told to wait, in seconds.
-const maxTimeout = 86400
 
 // watchRequest is what a client wants to watch.
 type watchRequest struct {
@@ -60,37 +57,20 @@ func parseWatch(x *httpfront.Exchange, p *params) (w *watchRequest, bad *keyErro
 	}
 	if httpfront.AcceptsEvents(x.Header()) {
 		w.format, w.Stream = httpfront.ServerSent{JSON: eventJSON{}}, true
-		if bad = w.resume(x); bad != nil {
-			return nil, bad
+		since, err := httpfront.ResumesAt(x.Header())
+		if err != nil {
+			return nil, newError(x, codeIndexNaN, `invalid value for "Last-Event-ID"`)
 		}
+		w.Since = cmp.Or(since, w.Since)
 	}
-	value, given := p.form.Get("timeout")
-	if !given {
-		return w, nil
-	}
-	if w.Stream {
+	var err error
+	switch w.timeout, err = p.form.WatchTimeout(); {
+	case err != nil:
+		return nil, newError(x, codeInvalidField, err.Error())
+	case w.timeout > 0 && w.Stream:
 		return nil, newError(x, codeInvalidField, "a stream has no timeout")
 	}
-	seconds, err := strconv.ParseFloat(value, 64)
-	if err != nil || strings.Trim(value, "0123456789.") != "" || seconds <= 0 || seconds > maxTimeout {
-		return nil, newError(x, codeInvalidField, "timeout is a number of seconds, more than 0 and at most "+strconv.Itoa(maxTimeout))
-	}
-	w.timeout = max(time.Millisecond, time.Duration(seconds*float64(time.Second)))
 	return w, nil
-}
-
-// resume has the stream begin after the last event that its client has seen.
-func (w *watchRequest) resume(x *httpfront.Exchange) *keyError {
-	lastID := string(x.Header().Peek("Last-Event-ID"))
-	if lastID == "" {
-		return nil
-	}
-	last, err := strconv.ParseUint(lastID, 10, 64)
-	if err != nil || last+1 == 0 {
-		return newError(x, codeIndexNaN, `invalid value for "Last-Event-ID"`)
-	}
-	w.Since = last + 1
-	return nil
 }
 
 // eventRenderer makes the answers to watches with a timeout.
