@@ -49,6 +49,10 @@ func (c *Config) Validate() error {
 		return fmt.Errorf("-max-body-memory %d: want at least -max-body, %d", c.MaxBodyMemory, c.MaxBody)
 	case c.MaxConnections < 0:
 		return fmt.Errorf("-max-connections %d: want at least 1", c.MaxConnections)
+	case c.MaxInFlight < 1:
+		return fmt.Errorf("-max-requests-in-flight %d: want at least 1", c.MaxInFlight)
+	case c.MaxWatchers < 1:
+		return fmt.Errorf("-max-watchers %d: want at least 1", c.MaxWatchers)
 	case c.History > maxHistory:
 		return fmt.Errorf("-m %d: want at most %d", c.History, maxHistory)
 	}
