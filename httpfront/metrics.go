@@ -38,20 +38,20 @@ type operation struct {
 	api, name string
 	handler   Handler
 	fail      func(m *actors.Machine, err error) Answer
-	beyond    int64                // how far the requests in flight may exceed their limit
+	rank      rank
 	times     prometheus.Histogram // nil: they say nothing
 	codes     [maxStatus - minStatus + 1]atomic.Uint64
 }
 
-func (m *metrics) operation(cfg *Config, r Route, method string, h Handler) *operation {
-	o := &operation{api: r.API, name: method + " " + r.Path, handler: h, fail: r.Fail, beyond: r.beyond(method, cfg.MaxInFlight)}
+func (m *metrics) operation(port string, r Route, method string, h Handler) *operation {
+	o := &operation{api: r.API, name: method + " " + r.Path, handler: h, fail: r.Fail, rank: r.rank(method)}
 	if o.fail == nil {
 		o.fail = func(_ *actors.Machine, err error) Answer { return Unserved(err) }
 	}
 	if !r.Waits {
 		o.times = prometheus.NewHistogram(prometheus.HistogramOpts{
 			Name: "etcd_http_request_duration_seconds", Help: "How long requests take until their answer is written, but for those that wait for an event.",
-			Buckets: requestBuckets, ConstLabels: prometheus.Labels{"port": cfg.Port, "api": o.api, "operation": o.name},
+			Buckets: requestBuckets, ConstLabels: prometheus.Labels{"port": port, "api": o.api, "operation": o.name},
 		})
 	}
 	m.operations = append(m.operations, o)
@@ -94,7 +94,7 @@ var (
 	refusedDesc      = prometheus.NewDesc("etcd_http_connections_refused_total", "Connections that were refused because there were too many.", []string{"port"}, nil)
 	unauthorizedDesc = prometheus.NewDesc("etcd_http_unauthorized_total", "Requests that were refused while users and roles are on.", []string{"reason"}, nil)
 	inFlightDesc     = prometheus.NewDesc("etcd_http_requests_in_flight", "Requests that wait for the machine.", nil, nil)
-	maxInFlightDesc  = prometheus.NewDesc("etcd_http_requests_in_flight_limit", "The most of them, but for deletes and probes.", nil, nil)
+	maxInFlightDesc  = prometheus.NewDesc("etcd_http_requests_in_flight_limit", "The most of them, but for those with places of their own.", nil, nil)
 	maxWatchersDesc  = prometheus.NewDesc("etcd_watch_limit", "The most watches there may be.", nil, nil)
 	overloadDesc     = prometheus.NewDesc("etcd_http_overload_total", "Requests that were refused because there was no room for them.", []string{"reason"}, nil)
 	viewsDesc        = prometheus.NewDesc("etcd_store_views", "Views of the state that are held for listings of large directories.", nil, nil)

@@ -5,6 +5,8 @@ import (
 	"net/http"
 	"sync/atomic"
 
+	"github.com/asynkron/protoactor-go/actor"
+
 	"etcd/apierror"
 )
 
@@ -36,28 +38,44 @@ func (a *allowance) take(n, beyond int64) bool {
 
 func (a *allowance) giveBack(n int64) { a.used.Add(-n) }
 
-// What makes room in the state, and what tells an operator how the machine is, has places in flight beyond
-// the limit: a share of it for deletes, and another for probes, which deletes cannot take.
+// rank says what finds a place beyond the limit of requests in flight, and of what else there may be
+// too much without a loss to it: each rank has a share of the limit that those below it cannot take.
+type rank int64
+
 const (
-	reservedShare = 8
-	minReserved   = 16
+	ordinary   rank = iota
+	deletes         // make room in the state
+	localReads      // wait for no other machine, and so not for a quorum
+	probes          // tell an operator how the machine is
+
+	shares   = 8 // one of so many of the limit
+	minShare = 16
 )
 
-// beyond returns how far the requests in flight may exceed their limit with a method of the route.
-func (r *Route) beyond(method string, limit int) int64 {
-	share := int64(max(minReserved, limit/reservedShare))
+// rank returns that of a method of the route.
+func (r *Route) rank(method string) rank {
 	switch {
 	case r.Probe:
-		return 2 * share
+		return probes
 	case method == http.MethodDelete:
-		return share
+		return deletes
 	}
-	return 0
+	return ordinary
 }
 
-// admit counts the request that was begun with expect as in flight, and reports whether it may be sent.
-func (s *session) admit(o *operation) bool {
-	if !s.server.inFlight.take(1, o.beyond) {
+// takePlace counts a request as in flight, and reports whether there was a place for it.
+func (s *Server) takePlace(r rank) bool {
+	return s.inFlight.take(1, int64(r)*max(minShare, s.inFlight.limit/shares))
+}
+
+// admit counts the request that was begun with expect as in flight, and reports whether it may be sent to
+// an actor.
+func (x *Exchange) admit(to *actor.PID) bool {
+	s, r := x.session, x.operation.rank
+	if to == x.server.machine.Store {
+		r = max(r, localReads)
+	}
+	if !x.server.takePlace(r) {
 		s.expected.Store(0)
 		return false
 	}
@@ -77,7 +95,7 @@ func (s *session) settle() {
 func (x *Exchange) await() Answer {
 	s := x.server
 	if !s.isAttached() {
-		if !s.inFlight.take(1, x.operation.beyond) {
+		if !s.takePlace(x.operation.rank) {
 			return Unserved(ErrInFlight)
 		}
 		defer s.inFlight.giveBack(1)

@@ -24,7 +24,7 @@ func checkRefused(t *testing.T, r fronttest.Reply, body string) {
 func TestRequestsInFlight(t *testing.T) { inAllModes(t, testRequestsInFlight) }
 
 func testRequestsInFlight(t *testing.T, serve server) {
-	const limit, reserved = 4, 16
+	const limit, share = 4, 16
 	s := serve(t, func(c *httpfront.Config) { c.MaxInFlight = limit })
 	s.Dial().Set("/a", "value=1")
 	watcher, refused := s.Dial(), s.Dial()
@@ -32,21 +32,23 @@ func testRequestsInFlight(t *testing.T, serve server) {
 	s.WaitForWatchers(1)
 	letGo := fronttest.Block(t, s.Machine)
 	var waiting []*fronttest.Client
-	send := func(n int, method string, target func(i int) string) {
-		for i := range n {
+	send := func(n int, method, target string) {
+		for range n {
 			c := s.Dial()
-			c.Send("%s", fronttest.RawRequest(method, target(i), map[bool]string{true: "value=2"}[method == "POST"]))
+			c.Send("%s", fronttest.RawRequest(method, target, map[bool]string{true: "value=2"}[method == "POST"]))
 			waiting = append(waiting, c)
 		}
 		s.Eventually("they are in flight", func() bool { return s.InFlight() == int64(len(waiting)) })
 	}
-	send(limit, "POST", func(int) string { return "/v1/keys/a" })
+	send(limit, "POST", "/v1/keys/a")
 	checkRefused(t, refused.Do("POST", "/v1/keys/a", "value=3"), inFlight)
-	for _, target := range []string{"/v1/keys/a", "/v1/keys/a?quorum=false", "/v1/watch/b", "/machines", "/v1/stats/self"} {
+	for _, target := range []string{"/v1/keys/a", "/v1/watch/b", "/machines", "/v1/stats/self"} {
 		checkRefused(t, refused.Get(target), inFlight)
 	}
-	send(reserved, "DELETE", func(int) string { return "/v1/keys/none" })
+	send(share, "DELETE", "/v1/keys/none")
 	checkRefused(t, refused.Do("DELETE", "/v1/keys/none", ""), inFlight)
+	send(share, "GET", "/v1/keys/none?quorum=false")
+	checkRefused(t, refused.Get("/v1/keys/none?quorum=false"), inFlight)
 	fronttest.Check(t, s.Dial().Get("/livez"), 200, "ok")
 	fronttest.Check(t, s.Dial().Get("/"), 200, "etcd v9")
 	letGo()

@@ -71,12 +71,12 @@ type served struct {
 }
 
 // serveRoutes prepares routes for serving.
-func serveRoutes(cfg *Config, routes []Route, m *metrics) []served {
+func serveRoutes(port string, routes []Route, m *metrics) []served {
 	all := make([]served, len(routes))
 	for i, r := range routes {
 		all[i] = served{r, make(map[string]*operation, len(r.Methods))}
 		for method, h := range r.Methods {
-			all[i].operations[method] = m.operation(cfg, r, method, h)
+			all[i].operations[method] = m.operation(port, r, method, h)
 		}
 	}
 	return all

@@ -159,7 +159,7 @@ func New(cfg Config, routes []Route) *Server {
 		cfg:        cfg,
 		log:        cfg.Log,
 		slow:       slowLog(cfg.Log),
-		routes:     serveRoutes(&cfg, routes, metrics),
+		routes:     serveRoutes(cfg.Port, routes, metrics),
 		metrics:    metrics,
 		pages:      newPagePolicy(&cfg),
 		attached:   make(chan struct{}),
