@@ -47,7 +47,9 @@ const (
 	deletes         // make room in the state
 	localReads      // wait for no other machine, and so not for a quorum
 	probes          // tell an operator how the machine is
+)
 
+const (
 	shares   = 8 // one of so many of the limit
 	minShare = 16
 )
