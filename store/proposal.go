@@ -27,8 +27,8 @@ const (
 	// FirstHistory is how many events a cluster keeps whose founders have not agreed on a number,
 	// until its first leader says one.
 	FirstHistory = 100_000
-	// MinQuota and MaxQuota bound the quota, in bytes, and DefaultQuota is what a cluster gets if nobody
-	// says anything else.
+	// MinQuota and MaxQuota bound the quota that may be asked for, in bytes, and DefaultQuota is what a
+	// cluster gets if nobody says anything else.
 	MinQuota     = 1 << 20
 	DefaultQuota = 2 << 30
 	MaxQuota     = 1 << 50
@@ -76,8 +76,8 @@ func CheckProposal(command []byte) error {
 			err = fmt.Errorf("member limit %d exceeds the maximum of %d", most, MaxMembers)
 		}
 	case *storepb.Command_SetQuota:
-		if quota := kind.SetQuota.GetBytes(); quota < MinQuota || quota > MaxQuota {
-			err = fmt.Errorf("a quota of %d bytes is not within %d and %d", quota, uint64(MinQuota), uint64(MaxQuota))
+		if quota := kind.SetQuota.GetBytes(); quota > MaxQuota {
+			err = fmt.Errorf("quota of %d bytes exceeds the maximum of %d", quota, uint64(MaxQuota))
 		}
 	case *storepb.Command_Auth:
 		err = checkAuthSize(command)
