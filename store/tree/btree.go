@@ -83,6 +83,21 @@ func (b *btree) from(path string) iter.Seq[*Node] {
 	}
 }
 
+// before returns the last node that comes before a path, nil if there is none.
+func (b *btree) before(path string) (last *Node) {
+	for p := b.root; p != nil; {
+		i, _ := p.search(path)
+		if i > 0 {
+			last = p.items[i-1]
+		}
+		if p.children == nil {
+			break
+		}
+		p = p.children[i]
+	}
+	return last
+}
+
 func (p *page) ascend(path string, yield func(*Node) bool) bool {
 	i := 0
 	if path != "" {
