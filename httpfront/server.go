@@ -39,6 +39,9 @@ const (
 	// connections were evicted, and no longer count.
 	maxEvicted = 256
 
+	// maxReports bounds the bytes that answers about the machine keep in memory, see MaxAnswerMemory.
+	maxReports = 16 << 20
+
 	// stopGrace is how long connections stay open at a stop, for requests that were sent
 	// before it and have not arrived yet.
 	stopGrace = 200 * time.Millisecond
@@ -76,6 +79,9 @@ type Config struct {
 	// MaxBodyMemory bounds the bytes of the bodies of all requests in flight, beyond the
 	// first 4 KiB of each. It is at least MaxBody.
 	MaxBodyMemory int64
+	// MaxAnswerMemory bounds the bytes that answers keep in memory until their clients have taken them,
+	// but for small ones.
+	MaxAnswerMemory int64
 	// RequestTimeout is how long a request may take, except for a watch that waits for its
 	// event. It is the same as the request timeout that raftnode has in ticks.
 	RequestTimeout time.Duration
@@ -119,6 +125,8 @@ type Server struct {
 	plain    atomic.Bool   // a listener is plain
 	lastID   atomic.Uint64
 	bodies   bodyMemory
+	answers  answerMemory
+	reports  answerMemory   // of answers that say how the machine is doing
 	views    chan struct{}  // a semaphore: the views that are being rendered
 	renders  chan struct{}  // a semaphore: the goroutines that are rendering a piece
 	poller   listen.Poller  // of the connections that are parked
@@ -132,8 +140,8 @@ type Server struct {
 	deadAfter time.Duration     // a client that takes nothing of its stream
 	pieces    sync.Pool         // *piece
 	shared    [sharedEvents]atomic.Pointer[sharedEvent]
-	large     atomic.Pointer[sharedEvent] // a chunk
-	streams   atomic.Int64                // those that share them
+	large     atomic.Pointer[sharedEvent]
+	streams   atomic.Int64 // those that share them
 }
 
 // New returns the server of a port, with the given routes. It can serve before there is a
@@ -160,6 +168,8 @@ func New(cfg Config, routes []Route) *Server {
 		stopped:    make(chan struct{}),
 		supervisor: actors.StopOnPanic(cfg.Log),
 		bodies:     bodyMemory{limit: cfg.MaxBodyMemory},
+		answers:    answerMemory{limit: cfg.MaxAnswerMemory},
+		reports:    answerMemory{limit: maxReports},
 		views:      make(chan struct{}, maxViews),
 		renders:    make(chan struct{}, max(1, runtime.GOMAXPROCS(0)/2)),
 		directs:    sync.Pool{New: func() any { return newDirect() }},

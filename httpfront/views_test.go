@@ -32,7 +32,9 @@ func TestAViewIsNotHeldLonger(t *testing.T) {
 					close(done)
 				}()
 				s.views <- struct{}{}
-				st := s.stream(ours, func(piece []byte) ([]byte, bool) { return append(piece, "endless"...), true })
+				st := s.stream(ours, func() Render {
+					return func(to []byte, _ *Gaps) ([]byte, bool) { return append(to, "endless"...), true }
+				})
 				began := time.Now()
 				_, err := io.Copy(struct{ io.Writer }{ours}, struct{ io.Reader }{st})
 				if held := time.Since(began); held != viewTimeout || !errors.Is(err, os.ErrDeadlineExceeded) && !errors.Is(err, errViewTimeout) {
