@@ -132,7 +132,7 @@ func (b *body) WriteTo(w io.Writer) (written int64, err error) {
 // Close ends the answer, whether or not all of it was sent. fasthttp calls it.
 func (b *body) Close() error {
 	if b.view != nil {
-		b.view.release()
+		b.view.views.remove(b.view)
 	}
 	if b.memory != nil {
 		b.memory.release(b.holds)

@@ -138,5 +138,5 @@ func (c Collector) Collect(ch chan<- prometheus.Metric) {
 		}
 	}
 	ch <- prometheus.MustNewConstMetric(slowDesc, prometheus.CounterValue, float64(slow))
-	ch <- prometheus.MustNewConstMetric(viewsDesc, prometheus.GaugeValue, float64(len(c[0].views)))
+	ch <- prometheus.MustNewConstMetric(viewsDesc, prometheus.GaugeValue, float64(c[0].views.len()))
 }

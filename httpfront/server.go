@@ -127,7 +127,7 @@ type Server struct {
 	bodies   bodyMemory
 	answers  answerMemory
 	reports  answerMemory   // of answers that say how the machine is doing
-	views    chan struct{}  // a semaphore: the views that are being rendered
+	views    heldViews
 	renders  chan struct{}  // a semaphore: the goroutines that are rendering a piece
 	poller   listen.Poller  // of the connections that are parked
 	idles    aging[*conn]   // those of them that wait for a request
@@ -170,12 +170,12 @@ func New(cfg Config, routes []Route) *Server {
 		bodies:     bodyMemory{limit: cfg.MaxBodyMemory},
 		answers:    answerMemory{limit: cfg.MaxAnswerMemory},
 		reports:    answerMemory{limit: maxReports},
-		views:      make(chan struct{}, maxViews),
 		renders:    make(chan struct{}, max(1, runtime.GOMAXPROCS(0)/2)),
 		directs:    sync.Pool{New: func() any { return newDirect() }},
 		pieces:     sync.Pool{New: newPiece},
 		deadAfter:  streamTimes.deadAfter,
 	}
+	s.views = heldViews{limit: cfg.MaxAnswerMemory, replaced: func() int64 { return s.machine.Replaced() }}
 	s.idles = aging[*conn]{after: idleTimeout, due: func(c *conn) { _ = c.end() }} // there is nobody left to tell
 	s.quiet = aging[*following]{after: streamTimes.heartbeatEvery, due: func(f *following) {
 		s.root.Send(s.machine.Hub, &actors.Beat{Subscriber: f.id}) // what that leads to is written, and adds it again

@@ -27,27 +27,27 @@ const (
 	workTime = 5 * pieceTime
 )
 
-var errViewTimeout = errors.New("the client has taken too long to read its answer")
+// viewsCheckedEvery is how often it is looked whether views keep too much, of clients that do not read.
+const viewsCheckedEvery = 250 * time.Millisecond
+
+var (
+	errViewTimeout = errors.New("the client has taken too long to read its answer")
+	errViewMemory  = errors.New("too much was overwritten while the client has read its answer")
+)
 
 // Stream answers with a body in JSON that is rendered from a view of the state, piece by
 // piece, while it is sent. render starts from the beginning, and may be called twice.
 func (x *Exchange) Stream(render func() Render) Answer {
 	s := x.server
-	select {
-	case s.views <- struct{}{}:
-	default:
+	v := &heldView{conn: x.ctx.Conn(), views: &s.views, renders: s.renders, deadline: time.Now().Add(viewTimeout)}
+	if !s.views.add(v) {
 		return RetryLater{HTTPError(http.StatusServiceUnavailable, "too many large directories are being listed")}
 	}
-	return streamAnswer{s.stream(x.ctx.Conn(), render)}
-}
-
-func (s *Server) stream(conn net.Conn, render func() Render) *body {
-	v := &heldView{conn: conn, server: s, deadline: time.Now().Add(viewTimeout)}
-	return &body{begin: render, next: render(), view: v}
+	return streamAnswer{&body{begin: render, next: render(), view: v}}
 }
 
 // Views returns how many views of the state this port holds, to render answers from them.
-func (x *Exchange) Views() int { return len(x.server.views) }
+func (x *Exchange) Views() int { return x.server.views.len() }
 
 // streamAnswer is an answer whose body is rendered while it is sent.
 type streamAnswer struct{ body *body }
@@ -60,11 +60,12 @@ func (a streamAnswer) Write(resp *fasthttp.Response) {
 // heldView is a view of the state from which a body is rendered.
 type heldView struct {
 	conn     net.Conn
-	server   *Server
+	views    *heldViews    // that it is one of
+	renders  chan struct{} // a semaphore: the goroutines that are rendering a piece
 	deadline time.Time
+	replaced int64         // bytes of the state, before it was taken
 	worked   time.Duration // since the last sleep
 	started  bool
-	released bool
 }
 
 // render renders the next piece of a body.
@@ -74,12 +75,15 @@ func (v *heldView) render(b *body) error {
 		// An error means that the connection is closed, which the next write says as well.
 		_ = v.conn.SetWriteDeadline(v.deadline)
 	}
-	if time.Now().After(v.deadline) {
+	switch {
+	case time.Now().After(v.deadline):
 		return errViewTimeout
+	case v.views.keepsTooMuch(v):
+		return errViewMemory
 	}
-	v.server.renders <- struct{}{}
+	v.renders <- struct{}{}
 	defer func() { // also when next panics
-		<-v.server.renders
+		<-v.renders
 		runtime.Gosched()
 	}()
 	b.text = text{data: b.room[:0]}
@@ -92,12 +96,4 @@ func (v *heldView) render(b *body) error {
 		v.worked = 0
 	}
 	return nil
-}
-
-// release gives the view back, once.
-func (v *heldView) release() {
-	if !v.released {
-		v.released = true
-		<-v.server.views
-	}
 }
