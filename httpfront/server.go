@@ -126,7 +126,7 @@ type Server struct {
 	lastID   atomic.Uint64
 	bodies   bodyMemory
 	answers  answerMemory
-	reports  answerMemory   // of answers that say how the machine is doing
+	reports  answerMemory // of answers that say how the machine is doing
 	views    heldViews
 	renders  chan struct{}  // a semaphore: the goroutines that are rendering a piece
 	poller   listen.Poller  // of the connections that are parked
