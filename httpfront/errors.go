@@ -2,6 +2,7 @@ package httpfront
 
 import (
 	"errors"
+	"fmt"
 	"net/http"
 	"strconv"
 
@@ -10,6 +11,7 @@ import (
 	"etcd/apierror"
 	"etcd/passwords"
 	"etcd/raftnode"
+	"etcd/store/tree"
 )
 
 // Error is an error of v1 or v2, as an answer.
@@ -33,6 +35,11 @@ func methodNotAllowed(method, allow string) *Error {
 	e := HTTPError(http.StatusMethodNotAllowed, method)
 	e.allow = allow
 	return e
+}
+
+// NoSpace returns the answer to a request that the store has refused with [tree.NoSpace].
+func NoSpace(f *tree.Failure) *Error {
+	return HTTPError(http.StatusInsufficientStorage, fmt.Sprintf("%s does not fit: all keys together count %d bytes, and the quota is %d. Delete some, or raise the quota (-quota)", f.Path, f.Size, f.Quota))
 }
 
 // Unserved returns the answer to a request that failed with err.

@@ -59,6 +59,8 @@ type Config struct {
 	History         uint     // (-m) events kept for watchers
 	SetHistory      bool     // whether History replaces the limit that a cluster has already
 	SetMaxMembers   bool     // the same for MaxMembers
+	Quota           int64    // (-quota) bytes that the keys may have
+	SetQuota        bool     // whether Quota replaces the one that a cluster has already
 	NoSnapshots     bool     // (-snapshot=false) keep the whole log
 	SnapshotEntries uint64   // (-snapshot-count) entries after which a snapshot is due whatever their size; 0: by size alone
 	SkipEntries     []uint64 // (-skip-entry) indexes of entries that are applied as no-ops
@@ -136,6 +138,7 @@ func Defaults() Config {
 		Heartbeat:      100 * time.Millisecond,
 		Election:       time.Second,
 		History:        100_000,
+		Quota:          store.DefaultQuota,
 		RequestTimeout: 5 * time.Second,
 		BcryptCost:     passwords.DefaultCost,
 		Slow:           200 * time.Millisecond,

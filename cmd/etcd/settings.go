@@ -106,6 +106,7 @@ func (c *config) dataSettings() []*setting {
 	m := &c.machine
 	return []*setting{
 		{ours: names{"m"}, group: groupData, value: unsigned[uint]{&m.History}, usage: "how many `events` are kept for watchers that start in the past"},
+		{today: names{"quota-backend-bytes"}, ours: names{"quota"}, group: groupData, value: signed[int64]{&m.Quota}, usage: "how many `bytes` all keys together may have, values included: over it, what makes them more is refused; 0 for the default, negative for the most there is, 1 PiB"},
 		{ours: names{"snapshot"}, group: groupData, value: boolean{&c.snapshot}, usage: "write snapshots and drop the log before them"},
 		{today: names{"snapshot-count"}, group: groupData, value: unsigned[uint64]{&m.SnapshotEntries}, usage: "write a snapshot after so many log `entries`, even if the log has not grown by 64 MiB and as much as the last one has"},
 		{ours: names{"skip-entry"}, group: groupData, value: list{&c.skipEntry}, usage: "indexes of `entries` of the log that no version can apply, comma separated: on ALL machines they do nothing; see docs/operations.md"},

@@ -68,6 +68,7 @@ var settingTests = []settingTest{
 	{"tls-min-version", "TLS1.3", "", ""},
 	{"tls-max-version", "TLS1.3", "", ""},
 	{"m", "7", "many", "want a whole number from 0 on"},
+	{"quota-backend-bytes", "8589934592", "8GiB", "want a whole number"},
 	{"snapshot", "false", "maybe", "want true or false"},
 	{"snapshot-count", "1000", "18446744073709551616", "up to 18446744073709551615"},
 	{"skip-entry", "7,4711", ",", "names nothing"},
@@ -91,7 +92,6 @@ var settingTests = []settingTest{
 	{"config-file", "etcd.yml", "", ""},
 	{"version", "true", "x", "want true or false"},
 
-	{"quota-backend-bytes", "8589934592", "8GiB", "want a whole number"},
 	{"max-learners", "2", "x", "want a whole number"},
 	{"max-txn-ops", "128", "-1", "from 0 on"},
 	{"auth-token-ttl", "300", "5m", "from 0 on"},

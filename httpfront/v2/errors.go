@@ -117,7 +117,11 @@ func (e *keyError) appendJSON(to []byte, gaps *httpfront.Gaps) []byte {
 
 // unserved is the answer to a request that failed with err.
 func unserved(x *httpfront.Exchange, err error) *keyError {
-	failed := httpfront.Unserved(err)
+	return ofV1(x, httpfront.Unserved(err))
+}
+
+// ofV1 is an error of v1 in the shape of this API.
+func ofV1(x *httpfront.Exchange, failed *httpfront.Error) *keyError {
 	e := newError(x, failed.Code, failed.Cause)
 	e.status, e.message = failed.Status, failed.Message
 	return e
@@ -137,6 +141,10 @@ func keyFailed(m *actors.Machine, err error) httpfront.Answer {
 func failure(x *httpfront.Exchange, f *tree.Failure, index uint64, condition *storepb.Condition) *keyError {
 	code, cause := int(f.Code), f.Path
 	switch {
+	case f.Code == tree.NoSpace:
+		e := ofV1(x, httpfront.NoSpace(f))
+		e.index = max(index, 1)
+		return e
 	case f.Code == tree.CompareFailed:
 		cause = compared(f.Node, condition)
 	case f.Code == tree.NotFile && f.Path == "/":
