@@ -63,6 +63,8 @@ func Unserved(err error) *Error {
 		return HTTPError(http.StatusServiceUnavailable, errUnsettled.Error())
 	case errors.Is(err, raftnode.ErrOverloaded):
 		return HTTPError(http.StatusServiceUnavailable, "too many requests are waiting; nothing was done")
+	case errors.As(err, new(tooLong)):
+		return HTTPError(http.StatusRequestEntityTooLarge, err.Error())
 	case errors.Is(err, errAnswerMemory):
 		return HTTPError(http.StatusServiceUnavailable,
 			"the answers that clients have not read yet are too large together; nothing was done. The limit is set by -max-answer-memory")

@@ -79,6 +79,8 @@ type Config struct {
 	// MaxBodyMemory bounds the bytes of the bodies of all requests in flight, beyond the
 	// first 4 KiB of each. It is at least MaxBody.
 	MaxBodyMemory int64
+	// MaxListing bounds the nodes in a listing.
+	MaxListing int
 	// MaxAnswerMemory bounds the bytes that answers keep in memory until their clients have taken them,
 	// but for small ones.
 	MaxAnswerMemory int64

@@ -5,9 +5,12 @@ import (
 	"net"
 	"net/http"
 	"runtime"
+	"strconv"
 	"time"
 
 	"github.com/valyala/fasthttp"
+
+	"etcd/store"
 )
 
 const (
@@ -35,15 +38,62 @@ var (
 	errViewMemory  = errors.New("too much was overwritten while the client has read its answer")
 )
 
+// Listing is a directory in a view of the state; Deep: with everything below it, at whatever depth.
+type Listing struct {
+	View *store.View
+	Dir  string
+	Deep bool
+}
+
 // Stream answers with a body in JSON that is rendered from a view of the state, piece by
 // piece, while it is sent. render starts from the beginning, and may be called twice.
-func (x *Exchange) Stream(render func() Render) Answer {
+func (x *Exchange) Stream(l Listing, render func() Render) Answer {
 	s := x.server
 	v := &heldView{conn: x.ctx.Conn(), views: &s.views, renders: s.renders, deadline: time.Now().Add(viewTimeout)}
 	if !s.views.add(v) {
 		return RetryLater{HTTPError(http.StatusServiceUnavailable, "too many large directories are being listed")}
 	}
+	switch many, err := l.hasMore(s.cfg.MaxListing, v); {
+	case err != nil:
+		s.views.remove(v)
+		return RetryLater{HTTPError(http.StatusServiceUnavailable, "the directory takes too long to list")}
+	case many:
+		s.views.remove(v)
+		return x.fail(tooLong{s.cfg.MaxListing})
+	}
 	return streamAnswer{&body{begin: render, next: render(), view: v}}
+}
+
+// hasMore reports whether there are more nodes than that.
+func (l Listing) hasMore(than int, v *heldView) (bool, error) {
+	if l.View.CountBelow(l.Dir) <= than {
+		return false, nil
+	}
+	if l.Deep {
+		return true, nil
+	}
+	n, last := 0, ""
+	counting := &body{view: v, next: func(to []byte, _ *Gaps) ([]byte, bool) {
+		page := l.View.Children(l.Dir, last, 64)
+		if n += len(page); len(page) == 0 || n > than {
+			return to, false
+		}
+		last = page[len(page)-1].Path
+		return to, true
+	}}
+	for counting.next != nil {
+		if err := counting.render(); err != nil {
+			return false, err
+		}
+	}
+	return n > than, nil
+}
+
+// tooLong is a listing of more nodes than there may be in one.
+type tooLong struct{ limit int }
+
+func (e tooLong) Error() string {
+	return "the directory has more than " + strconv.Itoa(e.limit) + " keys; list the directories in it instead. The limit is set by -max-listing"
 }
 
 // Views returns how many views of the state this port holds, to render answers from them.

@@ -71,6 +71,7 @@ type Config struct {
 	Slow           time.Duration // (-slow) after which a request is logged; 0: none is
 	MaxBody        int           // (-max-body) longest request body in bytes
 	MaxBodyMemory  int64         // (-max-body-memory) bytes for the bodies of all requests in flight
+	MaxListing     int           // (-max-listing) keys in one listing
 	MaxAnswers     int64         // (-max-answer-memory) bytes that answers keep until their clients have read them
 	MaxConnections int           // (-max-connections) client connections; 0: what open files allow
 	CORS           []string      // (-cors) origins whose pages may use the API, or *
@@ -144,6 +145,7 @@ func Defaults() Config {
 		Slow:           200 * time.Millisecond,
 		MaxBody:        10 << 20,
 		MaxBodyMemory:  256 << 20,
+		MaxListing:     1_000_000,
 		MaxAnswers:     256 << 20,
 		ClientTLS:      credentials.Files{Flags: "-client"},
 		PeerTLS:        credentials.Files{Flags: "-server"},

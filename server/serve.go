@@ -41,6 +41,7 @@ func startFronts(c *Config, member store.Member, ports ports, tls security, foun
 		MaxBody:         c.MaxBody,
 		MaxBodyMemory:   c.MaxBodyMemory,
 		MaxAnswerMemory: c.MaxAnswers,
+		MaxListing:      c.MaxListing,
 		RequestTimeout:  c.RequestTimeout,
 		Slow:            c.Slow,
 		Passwords:       passwords.New(c.BcryptCost),
