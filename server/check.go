@@ -7,6 +7,7 @@ import (
 	"net/url"
 	"strconv"
 	"strings"
+	"time"
 
 	"etcd/endpoint"
 )
@@ -49,8 +50,18 @@ func (c *Config) Validate() error {
 		return fmt.Errorf("-max-body-memory %d: want at least -max-body, %d", c.MaxBodyMemory, c.MaxBody)
 	case c.MaxConnections < 0:
 		return fmt.Errorf("-max-connections %d: want at least 1", c.MaxConnections)
+	case c.MaxPerAddress < 0:
+		return fmt.Errorf("-max-connections-per-address %d: want at least 1", c.MaxPerAddress)
 	case c.History > maxHistory:
 		return fmt.Errorf("-m %d: want at most %d", c.History, maxHistory)
+	}
+	for _, limit := range []struct {
+		flag string
+		time time.Duration
+	}{{"-header-timeout", c.HeaderTimeout}, {"-body-timeout", c.BodyTimeout}, {"-idle-timeout", c.IdleTimeout}} {
+		if limit.time < minClientTimeout || limit.time > maxClientTimeout {
+			return fmt.Errorf("%s %s: want %s to %s", limit.flag, limit.time, minClientTimeout, maxClientTimeout)
+		}
 	}
 	for _, origin := range c.CORS {
 		if err := checkOrigin(origin); err != nil {
