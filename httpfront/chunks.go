@@ -33,12 +33,13 @@ var (
 	errTrailers = errors.New("httpfront: the trailers are too long")
 )
 
-// hideChunks tells fasthttp a length instead of the coding, if a body is chunked.
+// hideChunks tells fasthttp a length instead of the coding, if a body is chunked. If it is certain
+// that the request is refused, fasthttp need not wait for the first byte of the body.
 func hideChunks(h *fasthttp.RequestHeader) {
-	switch h.ContentLength() {
-	case -1:
+	switch length := h.ContentLength(); {
+	case length == -1 && ambiguous(h) == "":
 		h.SetContentLength(lengthOfChunks)
-	case lengthOfChunks: // of a client that has counted so far
+	case length == lengthOfChunks: // of a client that has counted so far
 		h.SetContentLength(lengthOfChunks - 1)
 	}
 }
