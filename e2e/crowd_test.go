@@ -25,7 +25,7 @@ var (
 const (
 	crowdSize = 500
 	// crowdPause is the longest pause of one of them. A crowd without any is a benchmark of the host.
-	crowdPause = 500 * time.Millisecond
+	crowdPause = 2 * time.Second
 )
 
 // crowd is many clients that misbehave at random.

@@ -4,7 +4,9 @@ import (
 	"bufio"
 	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"io"
 	"testing"
 
 	"etcd/httpfront"
@@ -22,6 +24,7 @@ func FuzzKeys(f *testing.F) {
 		{"POST", "q", "", "value=%ff%00"},
 		{"GET", "", "recursive=true&sorted=true&quorum=false", ""},
 		{"GET", "a", "wait=true&waitIndex=1&stream=false", ""},
+		{"GET", "none", "wait=true", ""},
 		{"GET", "a", "wait=true&stream=true&waitIndex=18446744073709551616", ""},
 		{"DELETE", "a", "recursive=true;dir=true", ""},
 		{"DELETE", "a", "prevIndex=-1&prevValue=", "a=%zz"},
@@ -33,10 +36,13 @@ func FuzzKeys(f *testing.F) {
 	f.Fuzz(func(t *testing.T, method, key, query, body string) {
 		raw := fmt.Sprintf("%s /v2/keys/%s?%s HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Type: %s\r\nContent-Length: %d\r\n\r\n%s", method, key, query, httpfront.TypeForm, len(body), body)
 		got := s.Answers(t, []byte(raw))
-		if len(got) == 0 { // it waits for an event, or would end later than the client
+		if len(got) == 0 { // a watch ends with the client
 			return
 		}
 		r, err := fronttest.ReadReply(bufio.NewReader(bytes.NewReader(got)), method)
+		if errors.Is(err, io.ErrUnexpectedEOF) && r.Status == 200 { // so does a watch that has begun its answer
+			return
+		}
 		if err != nil || r.Status >= 500 && r.Status != 501 && r.Status != 505 {
 			t.Fatalf("%v in %q", err, got)
 		}
