@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"sync/atomic"
 
+	"etcd/store"
 	"etcd/store/auth"
 	"etcd/store/logtime"
 )
@@ -18,6 +19,15 @@ type Applied struct {
 	Time logtime.Time
 	// Version is that of the cluster.
 	Version uint32
+	// Quota is how many bytes the keys may have, 0 if there is no limit, and Size how many they have.
+	Quota, Size uint64
+}
+
+func appliedOf(s *store.Store, last, term uint64) *Applied {
+	return &Applied{
+		Changed: s.Changed(), Last: last, Term: term, Time: s.Time(), Version: s.Version(),
+		Quota: s.Quota(), Size: uint64(s.Totals().Size()),
+	}
 }
 
 // appliedState shares how far the store actor has come with all goroutines. It says so after the hub
@@ -36,7 +46,7 @@ func (m *Machine) Auth() *auth.State { return m.applied.auth.Load() }
 
 // startsFrom returns what a machine that starts from this disk has applied.
 func (d *Disk) startsFrom() *Applied {
-	a := &Applied{Changed: d.store.Changed(), Last: d.snapshotIndex(), Time: d.store.Time(), Version: d.store.Version()}
+	a := appliedOf(d.store, d.snapshotIndex(), 0)
 	if d.Found != nil {
 		a.Term = cmp.Or(d.Found.Snapshot.GetTerm(), d.Found.HardState.GetTerm())
 	}

@@ -109,7 +109,8 @@ func (s *storeActor) local(ctx actor.Context, request Request) {
 		}
 	case *status:
 		answer := m.known
-		answer.Members, answer.Removed, answer.HistoryLimit = s.store.Members(), s.store.Removed(), s.store.HistoryLimit()
+		answer.Members, answer.Removed = s.store.Members(), s.store.Removed()
+		answer.HistoryLimit, answer.Quota = s.store.HistoryLimit(), s.store.Quota()
 		answer.Version, answer.MaxMembers, answer.Counts = s.store.Version(), s.store.MaxMembers(), s.counts
 		answer.Counts.GetsSuccess, answer.Counts.GetsFail = s.shared.found.Load(), s.shared.failed.Load()
 		reply(ctx, m, &answer)
@@ -256,13 +257,13 @@ func (s *storeActor) changes() {
 func (s *storeActor) publishState() {
 	s.metrics.state.set(stateTotals{
 		Totals: s.store.Totals(), counts: s.counts, history: s.store.History().Len(), historyLimit: s.store.HistoryLimit(),
-		historyBytes: s.store.HistoryBytes(), version: s.store.Version(),
+		historyBytes: s.store.HistoryBytes(), quota: s.store.Quota(), version: s.store.Version(),
 	})
 }
 
 // publishApplied publishes how far the state has come.
 func (s *storeActor) publishApplied(last, term uint64) {
-	s.progress.now.Store(&Applied{Changed: s.store.Changed(), Last: last, Term: term, Time: s.store.Time(), Version: s.store.Version()})
+	s.progress.now.Store(appliedOf(s.store, last, term))
 }
 
 func (s *storeActor) read(ctx actor.Context, m *Read, now logtime.Time) {

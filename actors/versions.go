@@ -74,13 +74,19 @@ func bootstrapCommand(cfg Config) []byte {
 	if cfg.Commands.Max >= store.VersionOfVersions {
 		b.Version, b.MaxMembers = cfg.Commands.Max, uint32(cfg.Raft.MaxMembers)
 	}
+	if cfg.Commands.Max >= store.VersionOfLimits {
+		b.Quota = cfg.Quota
+	}
 	return store.Encode(&storepb.Command{Kind: &storepb.Command_Bootstrap{Bootstrap: b}})
 }
 
-// raiseCommand raises the version of the cluster, and gives it a member limit if it has none. If it
-// has the version already, it lacks all limits: its founders have not agreed on any.
+// raiseCommand raises the version of the cluster, and gives it the limits that it lacks. If it
+// has the version already, it lacks all: its founders have not agreed on any.
 func raiseCommand(cfg Config, to, from uint32) []byte {
 	r := &storepb.Raise{Version: to, MaxMembers: uint32(cfg.Raft.MaxMembers)}
+	if to >= store.VersionOfLimits {
+		r.Quota = cfg.Quota
+	}
 	if to == from {
 		r.HistoryLimit = &cfg.HistoryLimit
 	}

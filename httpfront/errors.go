@@ -2,6 +2,7 @@ package httpfront
 
 import (
 	"errors"
+	"fmt"
 	"net/http"
 
 	"github.com/valyala/fasthttp"
@@ -9,6 +10,7 @@ import (
 	"etcd/apierror"
 	"etcd/passwords"
 	"etcd/raftnode"
+	"etcd/store/tree"
 )
 
 // Error is an error of v1 or v2, as an answer.
@@ -34,6 +36,11 @@ func methodNotAllowed(method, allow string) *Error {
 	return e
 }
 
+// NoSpace returns the answer to a request that the store has refused with [tree.NoSpace].
+func NoSpace(f *tree.Failure) *Error {
+	return HTTPError(http.StatusInsufficientStorage, fmt.Sprintf("%s does not fit: all keys together count %d bytes, and the quota is %d. Delete some, or raise the quota (-quota)", f.Path, f.Size, f.Quota))
+}
+
 // Unserved returns the answer to a request that failed with err.
 func Unserved(err error) *Error {
 	switch {
@@ -53,6 +60,8 @@ func Unserved(err error) *Error {
 		return HTTPError(http.StatusTooManyRequests, "too many wrong passwords have come from this address; nothing was done")
 	case errors.Is(err, errUnsettled):
 		return HTTPError(http.StatusServiceUnavailable, errUnsettled.Error())
+	case errors.Is(err, ErrInFlight), errors.Is(err, errWatchers):
+		return HTTPError(http.StatusServiceUnavailable, err.Error())
 	case errors.Is(err, raftnode.ErrOverloaded):
 		return HTTPError(http.StatusServiceUnavailable, "too many requests are waiting; nothing was done")
 	}
@@ -63,6 +72,9 @@ func (e *Error) Write(resp *fasthttp.Response) {
 	resp.SetStatusCode(e.Status)
 	if e.allow != "" {
 		resp.Header.Set(fasthttp.HeaderAllow, e.allow)
+	}
+	if e.Status == http.StatusServiceUnavailable { // it goes away by itself
+		resp.Header.Set(fasthttp.HeaderRetryAfter, "1") // second
 	}
 	WriteJSON(resp, e)
 }

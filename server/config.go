@@ -59,6 +59,8 @@ type Config struct {
 	History         uint     // (-m) events kept for watchers
 	SetHistory      bool     // whether History replaces the limit that a cluster has already
 	SetMaxMembers   bool     // the same for MaxMembers
+	Quota           int64    // (-quota) bytes that the keys may have
+	SetQuota        bool     // whether Quota replaces the one that a cluster has already
 	NoSnapshots     bool     // (-snapshot=false) keep the whole log
 	SnapshotEntries uint64   // (-snapshot-count) entries after which a snapshot is due whatever their size; 0: by size alone
 	SkipEntries     []uint64 // (-skip-entry) indexes of entries that are applied as no-ops
@@ -70,6 +72,8 @@ type Config struct {
 	MaxBody        int           // (-max-body) longest request body in bytes
 	MaxBodyMemory  int64         // (-max-body-memory) bytes for the bodies of all requests in flight
 	MaxConnections int           // (-max-connections) client connections; 0: what open files allow
+	MaxInFlight    int           // (-max-requests-in-flight) requests that wait for this machine at a time
+	MaxWatchers    int           // (-max-watchers) watches of all clients
 	CORS           []string      // (-cors) origins whose pages may use the API, or *
 	HostWhitelist  []string      // (-host-whitelist) further names by which clients may call this machine, or *
 
@@ -135,11 +139,14 @@ func Defaults() Config {
 		Heartbeat:      100 * time.Millisecond,
 		Election:       time.Second,
 		History:        100_000,
+		Quota:          store.DefaultQuota,
 		RequestTimeout: 5 * time.Second,
 		BcryptCost:     passwords.DefaultCost,
 		Slow:           200 * time.Millisecond,
 		MaxBody:        10 << 20,
 		MaxBodyMemory:  256 << 20,
+		MaxInFlight:    4096,
+		MaxWatchers:    1_000_000,
 		ClientTLS:      credentials.Files{Flags: "-client"},
 		PeerTLS:        credentials.Files{Flags: "-server"},
 		Resolver:       net.DefaultResolver,

@@ -206,6 +206,8 @@ func actorsConfig(c *Config, member store.Member, others knownPeers, host actors
 		HistoryLimit:    uint32(c.History),
 		SetHistoryLimit: c.SetHistory,
 		SetMaxMembers:   c.SetMaxMembers,
+		Quota:           uint64(c.Quota),
+		SetQuota:        c.SetQuota,
 		Tick:            c.Heartbeat,
 		Host:            host,
 		Founders:        others.founders.Members,

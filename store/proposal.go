@@ -24,6 +24,11 @@ const (
 	// FirstHistory is how many events a cluster keeps whose founders have not agreed on a number,
 	// until its first leader says one.
 	FirstHistory = 100_000
+	// MinQuota and MaxQuota bound the quota that may be asked for, in bytes, and DefaultQuota is what a
+	// cluster gets if nobody says anything else.
+	MinQuota     = 1 << 20
+	DefaultQuota = 2 << 30
+	MaxQuota     = 1 << 50
 	// MaxMembers bounds how many machines a cluster may be configured to have.
 	MaxMembers = 99
 	// maxMemberText bounds the name of a member and its addresses, in bytes each.
@@ -66,6 +71,10 @@ func CheckProposal(command []byte) error {
 		}
 		if most := kind.Configure.GetMaxMembers(); most > MaxMembers {
 			err = fmt.Errorf("member limit %d exceeds the maximum of %d", most, MaxMembers)
+		}
+	case *storepb.Command_SetQuota:
+		if quota := kind.SetQuota.GetBytes(); quota > MaxQuota {
+			err = fmt.Errorf("quota of %d bytes exceeds the maximum of %d", quota, uint64(MaxQuota))
 		}
 	case *storepb.Command_Auth:
 		err = checkAuthSize(command)

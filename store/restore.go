@@ -42,11 +42,15 @@ func (s *Store) restore(in *messageReader) error {
 		return s.restoreFormat1(in, header)
 	}
 	var loader *tree.Loader
+	var quota uint64
 	if err := in.sections(header.GetSections(), map[string]func(count uint64) error{
-		clusterSection: func(count uint64) error { return s.restoreCluster(in, count) },
+		clusterSection: func(count uint64) (err error) {
+			quota, err = s.restoreCluster(in, count)
+			return err
+		},
 		membersSection: func(count uint64) error { return each(count, func() error { return s.restoreMember(in) }) },
 		treeSection: func(count uint64) (err error) {
-			loader, err = s.restoreTree(in, count)
+			loader, err = s.restoreTree(in, count, quota)
 			return err
 		},
 		nodesSection:  func(count uint64) error { return each(count, func() error { return restoreNode(in, loader) }) },
@@ -92,19 +96,19 @@ func each(count uint64, read func() error) error {
 	return nil
 }
 
-func (s *Store) restoreCluster(in *messageReader, count uint64) error {
+func (s *Store) restoreCluster(in *messageReader, count uint64) (quota uint64, err error) {
 	m := new(storepb.Cluster)
 	if err := in.readSingle(m, count); err != nil {
-		return err
+		return 0, err
 	}
 	if err := checkVersion(m.GetVersion()); err != nil { // first, because the rest of it may be new as well
-		return err
+		return 0, err
 	}
 	if err := checkUnknown(m); err != nil {
-		return err
+		return 0, err
 	}
 	s.version, s.maxMembers = m.GetVersion(), m.GetMaxMembers()
-	return s.restoreRemoved(m.GetRemoved())
+	return m.GetQuota(), s.restoreRemoved(m.GetRemoved())
 }
 
 func (s *Store) restoreRemoved(removed []uint64) error {
@@ -117,7 +121,7 @@ func (s *Store) restoreRemoved(removed []uint64) error {
 	return nil
 }
 
-func (s *Store) restoreTree(in *messageReader, count uint64) (*tree.Loader, error) {
+func (s *Store) restoreTree(in *messageReader, count, quota uint64) (*tree.Loader, error) {
 	m := new(storepb.Tree)
 	if err := in.readSingle(m, count); err != nil {
 		return nil, err
@@ -125,7 +129,11 @@ func (s *Store) restoreTree(in *messageReader, count uint64) (*tree.Loader, erro
 	if err := checkUnknown(m); err != nil {
 		return nil, err
 	}
-	return tree.NewLoader(s.index, int(m.GetHistoryLimit()), m.GetHistoryCleared())
+	loader, err := tree.NewLoader(s.index, int(m.GetHistoryLimit()), m.GetHistoryCleared())
+	if err == nil {
+		loader.SetQuota(quota)
+	}
+	return loader, err
 }
 
 func (s *Store) restoreMember(in *messageReader) error {

@@ -67,7 +67,7 @@ func (v *View) WriteTo(w io.Writer) (int64, error) {
 	out := messageWriter{w: bufio.NewWriterSize(w, 1<<16)}
 	out.write(&storepb.SnapshotHeader{FormatVersion: formatVersion, Index: v.index, Time: uint64(v.time), Sections: uint32(count)})
 	out.section(clusterSection, 1)
-	out.write(&storepb.Cluster{Version: v.version, MaxMembers: v.maxMembers, Removed: v.removed})
+	out.write(&storepb.Cluster{Version: v.version, MaxMembers: v.maxMembers, Removed: v.removed, Quota: v.tree.Quota()})
 	out.endSection()
 	out.section(membersSection, len(v.members))
 	for _, m := range v.members {

@@ -158,6 +158,8 @@ func setCommand(key, value string, ttl *int64, condition *storepb.Condition) []b
 // compared, "" for none; over means that it was a Delete because its time to live was over.
 func setFailure(x *httpfront.Exchange, f *tree.Failure, prev string, over bool) *httpfront.Error {
 	switch f.Code {
+	case tree.NoSpace:
+		return httpfront.NoSpace(f)
 	case tree.CompareFailed:
 		return httpfront.NewError(apierror.TestFailed, "TestAndSet: "+f.Node.Value+"!="+prev)
 	case tree.NodeExists:

@@ -18,6 +18,7 @@ type Tree struct {
 	nodes   btree
 	history recorder
 	traces  traces
+	quota   uint64 // 0: there is none
 }
 
 // New returns an empty tree with DefaultHistoryLimit.

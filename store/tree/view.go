@@ -8,12 +8,13 @@ type View struct {
 	nodes   btree
 	history History
 	limit   int
+	quota   uint64
 }
 
 // View returns the tree as it is now. It takes constant time; what it shares with
 // the tree is copied piece by piece when the tree changes it.
 func (t *Tree) View() *View {
-	return &View{nodes: t.nodes.view(), history: t.history.History, limit: t.history.limit}
+	return &View{nodes: t.nodes.view(), history: t.history.History, limit: t.history.limit, quota: t.quota}
 }
 
 // Len returns the number of nodes, without the root.
@@ -27,6 +28,9 @@ func (v *View) History() History { return v.history }
 
 // HistoryLimit returns the number of events the history may hold.
 func (v *View) HistoryLimit() int { return v.limit }
+
+// Quota returns how many bytes the tree may have, see [Tree.SetQuota].
+func (v *View) Quota() uint64 { return v.quota }
 
 // Get returns the node at a clean path. It fails with KeyNotFound or NotDir.
 func (v *View) Get(path string) (*Node, *Failure) { return v.nodes.lookUp(path) }
