@@ -11,6 +11,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -33,6 +34,7 @@ type crowd struct {
 	servers []*server
 	stop    chan struct{}
 	clients sync.WaitGroup
+	acts    atomic.Int64
 }
 
 // startCrowd starts so many clients of the machines.
@@ -75,19 +77,18 @@ func (c *crowd) misbehave(rng *rand.Rand) {
 		if err != nil {
 			return
 		}
-		m = &misdeed{crowd: c, rng: rng, Conn: raw}
-		m.tcp = raw.(*net.TCPConn)
+		m = &misdeed{raw, raw.(*net.TCPConn), c, rng}
 	} else {
 		conn, err := dial(address)
 		if err != nil {
 			return
 		}
-		m = &misdeed{crowd: c, rng: rng, Conn: conn.Conn}
-		m.tcp = conn.tcp
+		m = &misdeed{conn.Conn, conn.tcp, c, rng}
 	}
 	defer m.Close()
 	_ = m.SetDeadline(time.Now().Add(2 * time.Second))
 	act.do(m)
+	m.crowd.acts.Add(1)
 	if rng.IntN(4) > 0 {
 		_ = m.tcp.SetLinger(0)
 	} else {
@@ -291,6 +292,9 @@ func testCrowd(t *testing.T, c *cluster) {
 	pause(t, *crowdTime)
 	w.finish()
 	all.finish()
+	if n := all.acts.Load(); n < crowdSize {
+		t.Errorf("the crowd has misbehaved %d times", n)
+	}
 	w.check(c.members)
 	for _, s := range c.members {
 		var more []string
@@ -303,5 +307,5 @@ func testCrowd(t *testing.T, c *cluster) {
 	for _, o := range w.ops {
 		took = append(took, o.Return-o.Call)
 	}
-	t.Logf("%d operations beside the crowd, their p99 %s", len(took), percentile(took, 99).Round(time.Millisecond))
+	t.Logf("%d operations beside %d misdeeds, their p99 %s", len(took), all.acts.Load(), percentile(took, 99).Round(time.Millisecond))
 }
