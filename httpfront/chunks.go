@@ -17,6 +17,8 @@ import (
 const (
 	// lengthOfChunks is the length that fasthttp is told of a chunked body.
 	lengthOfChunks = math.MaxInt
+	// maxSizeDigits bounds the digits of the size of a chunk. Some parsers take no more.
+	maxSizeDigits = 16
 	// Sizes and extensions may take chunkRatio bytes for each byte of content, and chunkSlack
 	// on top of that.
 	chunkRatio = 16
@@ -26,8 +28,8 @@ const (
 var (
 	// errChunks is a body whose chunks cannot be read, or not in one way only.
 	errChunks = errors.New("httpfront: the chunks of a body are malformed")
-	// errChunkOverhead is a body of hardly any content: the rest are chunk extensions, or zeros
-	// before the sizes, which nobody sends in good faith.
+	// errChunkOverhead is a body of hardly any content: the rest are chunk extensions, which nobody
+	// sends in good faith.
 	errChunkOverhead = errors.New("httpfront: the chunks of a body hold too little content")
 	// errTrailers is a body with trailers that are longer than headers may be.
 	errTrailers = errors.New("httpfront: the trailers are too long")
@@ -107,7 +109,7 @@ func (c *chunks) size() (size int, err error) {
 		}
 		digit := unhex(b)
 		switch {
-		case digit >= 0 && size <= math.MaxInt>>4:
+		case digit >= 0 && digits < maxSizeDigits && size <= math.MaxInt>>4:
 			size = size<<4 | digit
 		case digits > 0 && b == '\r':
 			return size, c.expect('\n')

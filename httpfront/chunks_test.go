@@ -11,7 +11,7 @@ import (
 // empty line does, whatever follows.
 func FuzzChunks(f *testing.F) {
 	for _, seed := range []string{
-		"0\r\n\r\n", "7\r\nvalue=1\r\n0\r\n\r\n", "3;a=b\r\nval\r\n004\r\nue=1\r\n0;c\r\nX: y\r\n\r\n", "1\r\nv\r\n0\r\n\n", "A\nvalue", "7fffffffffffffff\r\n", "8000000000000000\r\n", "0\r\nX:\r\n y\r\n\r\n",
+		"0\r\n\r\n", "7\r\nvalue=1\r\n0\r\n\r\n", "3;a=b\r\nval\r\n004\r\nue=1\r\n0;c\r\nX: y\r\n\r\n", "1\r\nv\r\n0\r\n\n", "A\nvalue", "7fffffffffffffff\r\n", "8000000000000000\r\n", "00000000000000000\r\n\r\n", "0\r\nX:\r\n y\r\n\r\n",
 	} {
 		f.Add(seed, "GET / HTTP/1.1\r\n\r\n")
 	}

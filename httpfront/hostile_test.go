@@ -158,6 +158,7 @@ var hostile = []struct {
 	{"chunk extension with a NUL", chunkedBody("7;\x00\r\nvalue=1\r\n0\r\n\r\n") + smuggled, "400 end"},
 	{"trailer with a NUL", chunkedBody("7\r\nvalue=1\r\n0\r\nX: \x00\r\n\r\n") + smuggled, "400 end"},
 	{"largest length of all", "POST /v1/keys/smuggled HTTP/1.1\r\n" + hostileForm + "Content-Length: 9223372036854775806\r\n\r\n0\r\n\r\n" + smuggled, "413 end"},
+	{"chunk size with too many zeros", chunkedBody("00000000000000007\r\nvalue=1\r\n0\r\n\r\n") + smuggled, "400 end"},
 	{"chunk size of 16 digits", chunkedBody("8000000000000000\r\nvalue=1\r\n0\r\n\r\n") + smuggled, "400 end"},
 
 	// RFC 3986, 2.1 and 5.2.4: a path is decoded once and then cleaned; what is no UTF-8, or has
