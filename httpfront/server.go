@@ -39,6 +39,9 @@ const (
 	// connections were evicted, and no longer count.
 	maxEvicted = 256
 
+	// maxReports bounds the bytes that answers about the machine keep in memory, see MaxAnswerMemory.
+	maxReports = 16 << 20
+
 	// stopGrace is how long connections stay open at a stop, for requests that were sent
 	// before it and have not arrived yet.
 	stopGrace = 200 * time.Millisecond
@@ -80,6 +83,11 @@ type Config struct {
 	// MaxBodyMemory bounds the bytes of the bodies of all requests in flight, beyond the
 	// first 4 KiB of each. It is at least MaxBody.
 	MaxBodyMemory int64
+	// MaxListing bounds the nodes in a listing.
+	MaxListing int
+	// MaxAnswerMemory bounds the bytes that answers keep in memory until their clients have taken them,
+	// but for small ones.
+	MaxAnswerMemory int64
 	// RequestTimeout is how long a request may take, except for a watch that waits for its
 	// event. It is the same as the request timeout that raftnode has in ticks.
 	RequestTimeout time.Duration
@@ -124,8 +132,10 @@ type Server struct {
 	lastID   atomic.Uint64
 	inFlight allowance // requests
 	watchers allowance
-	bodies   allowance      // bytes, beyond the first of each
-	views    chan struct{}  // a semaphore: the views that are being rendered
+	bodies   allowance // bytes, beyond the first of each
+	answers  answerMemory
+	reports  answerMemory // of answers that say how the machine is doing
+	views    heldViews
 	renders  chan struct{}  // a semaphore: the goroutines that are rendering a piece
 	poller   listen.Poller  // of the connections that are parked
 	idles    aging[*conn]   // those of them that wait for a request
@@ -138,8 +148,8 @@ type Server struct {
 	deadAfter time.Duration     // a client that takes nothing of its stream
 	pieces    sync.Pool         // *piece
 	shared    [sharedEvents]atomic.Pointer[sharedEvent]
-	large     atomic.Pointer[sharedEvent] // a chunk
-	streams   atomic.Int64                // those that share them
+	large     atomic.Pointer[sharedEvent]
+	streams   atomic.Int64 // those that share them
 }
 
 // New returns the server of a port, with the given routes. It can serve before there is a
@@ -168,12 +178,14 @@ func New(cfg Config, routes []Route) *Server {
 		inFlight:   allowance{limit: int64(cfg.MaxInFlight)},
 		watchers:   allowance{limit: int64(cfg.MaxWatchers)},
 		bodies:     allowance{limit: cfg.MaxBodyMemory},
-		views:      make(chan struct{}, maxViews),
+		answers:    answerMemory{limit: cfg.MaxAnswerMemory},
+		reports:    answerMemory{limit: maxReports},
 		renders:    make(chan struct{}, max(1, runtime.GOMAXPROCS(0)/2)),
 		directs:    sync.Pool{New: func() any { return newDirect() }},
 		pieces:     sync.Pool{New: newPiece},
 		deadAfter:  streamTimes.deadAfter,
 	}
+	s.views = heldViews{limit: cfg.MaxAnswerMemory, replaced: func() int64 { return s.machine.Replaced() }}
 	s.idles = aging[*conn]{after: idleTimeout, due: func(c *conn) { _ = c.end() }} // there is nobody left to tell
 	s.quiet = aging[*following]{after: streamTimes.heartbeatEvery, due: func(f *following) {
 		s.root.Send(s.machine.Hub, &actors.Beat{Subscriber: f.id}) // what that leads to is written, and adds it again

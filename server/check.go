@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"strings"
 
+	"etcd/actors"
 	"etcd/endpoint"
 	"etcd/store"
 )
@@ -48,6 +49,10 @@ func (c *Config) Validate() error {
 		return fmt.Errorf("-max-body %d: want 1 to %d", c.MaxBody, maxBodyLimit)
 	case c.MaxBodyMemory < int64(c.MaxBody):
 		return fmt.Errorf("-max-body-memory %d: want at least -max-body, %d", c.MaxBodyMemory, c.MaxBody)
+	case c.MaxListing < actors.MaxChildren:
+		return fmt.Errorf("-max-listing %d: want at least %d", c.MaxListing, actors.MaxChildren)
+	case c.MaxAnswers < 1:
+		return fmt.Errorf("-max-answer-memory %d: want at least 1", c.MaxAnswers)
 	case c.MaxConnections < 0:
 		return fmt.Errorf("-max-connections %d: want at least 1", c.MaxConnections)
 	case c.Quota < store.MinQuota || c.Quota > store.MaxQuota:

@@ -71,6 +71,8 @@ type Config struct {
 	Slow           time.Duration // (-slow) after which a request is logged; 0: none is
 	MaxBody        int           // (-max-body) longest request body in bytes
 	MaxBodyMemory  int64         // (-max-body-memory) bytes for the bodies of all requests in flight
+	MaxListing     int           // (-max-listing) keys in one listing
+	MaxAnswers     int64         // (-max-answer-memory) bytes that answers keep until their clients have read them
 	MaxConnections int           // (-max-connections) client connections; 0: what open files allow
 	MaxInFlight    int           // (-max-requests-in-flight) requests that wait for this machine at a time
 	MaxWatchers    int           // (-max-watchers) watches of all clients
@@ -147,6 +149,8 @@ func Defaults() Config {
 		MaxBodyMemory:  256 << 20,
 		MaxInFlight:    4096,
 		MaxWatchers:    1_000_000,
+		MaxListing:     1_000_000,
+		MaxAnswers:     256 << 20,
 		ClientTLS:      credentials.Files{Flags: "-client"},
 		PeerTLS:        credentials.Files{Flags: "-server"},
 		Resolver:       net.DefaultResolver,

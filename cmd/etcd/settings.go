@@ -120,6 +120,8 @@ func (c *config) requestSettings() []*setting {
 		{ours: names{"request-timeout"}, group: groupRequests, value: duration{&m.RequestTimeout}, usage: "`time` a request waits for the cluster, 1s to 10m"},
 		{today: names{"max-request-bytes"}, ours: names{"max-body"}, group: groupRequests, value: signed[int]{&m.MaxBody}, usage: "longest request body in `bytes`"},
 		{ours: names{"max-body-memory"}, group: groupRequests, value: signed[int64]{&m.MaxBodyMemory}, usage: "most memory in `bytes` for the bodies of all requests in flight, beyond the first 4096 of each"},
+		{ours: names{"max-listing"}, group: groupRequests, value: signed[int]{&m.MaxListing}, usage: "most `keys` in one listing"},
+		{ours: names{"max-answer-memory"}, group: groupRequests, value: signed[int64]{&m.MaxAnswers}, usage: "most memory in `bytes` that answers keep until their clients have read them, but for small ones"},
 		{ours: names{"max-connections"}, group: groupRequests, value: signed[int]{&m.MaxConnections}, usage: "most open client `connections`, watches included (default, and at most: what the limit of open files allows)"},
 		{ours: names{"max-requests-in-flight"}, group: groupRequests, value: signed[int]{&m.MaxInFlight}, usage: "most client `requests` that wait for this machine at a time; watches that wait for an event do not count, and an eighth more may be deletes"},
 		{ours: names{"max-watchers"}, group: groupRequests, value: signed[int]{&m.MaxWatchers}, usage: "most `watches` of all clients"},

@@ -75,6 +75,8 @@ var settingTests = []settingTest{
 	{"reads", "local", "stale", "want linearizable or local"},
 	{"request-timeout", "7s", "5", "write 5ms or 5s"},
 	{"max-request-bytes", "1572864", "1MiB", "want a whole number"},
+	{"max-listing", "2000", "x", "want a whole number"},
+	{"max-answer-memory", "300000000", "x", "want a whole number"},
 	{"max-body-memory", "300000000", "x", "want a whole number"},
 	{"max-connections", "100", "x", "want a whole number"},
 	{"max-requests-in-flight", "1000", "x", "want a whole number"},
