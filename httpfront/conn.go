@@ -31,8 +31,8 @@ func (a connListener) Accept() (net.Conn, error) {
 	}
 }
 
-// conn is a client's connection. It adds to that of the port its session, a buffer for bytes
-// that were read ahead and are read again, and a bound on what a chunked body may take.
+// conn is a client's connection. It adds to that of the port its session and a buffer for bytes
+// that were read ahead and are read again.
 type conn struct {
 	*listen.Conn
 	server  *Server
@@ -47,9 +47,6 @@ type conn struct {
 	validHost   string // the host of its last direct request
 	gotLine     bool   // a line has arrived since the last request: an error is not in the request line
 	drained     bool   // Read gets nothing new, so that a buffered reader above returns only what it has
-	chunked     bool   // a chunked body is being read
-	noMore      bool   // the client sends nothing more
-	unread      int    // bytes that it may still take, chunk sizes and extensions included
 	checksHost  bool   // a request that calls this machine by a name of others is refused
 	awaitsFirst bool   // fasthttp has not announced the first request yet
 	served      bool   // a request was, so it may be parked until the next one
@@ -75,8 +72,6 @@ func (c *conn) Read(p []byte) (int, error) {
 	}
 	n, err := 0, error(nil)
 	switch {
-	case c.chunked && c.unread <= 0:
-		return 0, errChunks
 	case len(c.readAhead) > 0:
 		n = c.takeReadAhead(p)
 		c.SetIdle(false)
@@ -86,14 +81,12 @@ func (c *conn) Read(p []byte) (int, error) {
 		return 0, c.failed
 	default:
 		n, err = c.await(p)
-		c.noMore = errors.Is(err, io.EOF)
 	}
 	if c.shortened {
 		if err = c.endWait(n, err); err != nil {
 			return n, err
 		}
 	}
-	c.unread -= n
 	c.gotLine = c.gotLine || bytes.IndexByte(p[:n], '\n') >= 0
 	return n, err
 }

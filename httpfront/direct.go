@@ -212,7 +212,7 @@ func (c *conn) checkHost(host []byte) bool {
 		return true
 	}
 	var uri fasthttp.URI
-	if uri.Parse(host, []byte{'/'}) != nil {
+	if uri.Parse(host, []byte{'/'}) != nil || hasUser(host) {
 		return false
 	}
 	if len(host) <= maxKeptHost {

@@ -210,7 +210,7 @@ func New(cfg Config, routes []Route) *Server {
 		Handler:                      s.handle,
 		ErrorHandler:                 s.badRequest,
 		Logger:                       fasthttpLogger{cfg.Log},
-		HeaderReceived:               normalizeExpect,
+		HeaderReceived:               headerReceived,
 		ExpectHandler:                s.expectBody,
 		ReadBufferSize:               maxHeader,
 		StreamRequestBody:            true,
