@@ -5,7 +5,6 @@ import (
 	"context"
 	"crypto/tls"
 	"errors"
-	"fmt"
 	"io"
 	"log/slog"
 	"net"
@@ -345,11 +344,4 @@ func (s *Server) writeRefusal(to io.Writer, why listen.Refusal) error {
 	resp.SetConnectionClose()
 	_, err := resp.WriteTo(to)
 	return err
-}
-
-// fasthttpLogger logs what fasthttp says about single clients at level debug.
-type fasthttpLogger struct{ log *slog.Logger }
-
-func (l fasthttpLogger) Printf(format string, args ...any) {
-	l.log.Debug("http: " + fmt.Sprintf(format, args...))
 }
