@@ -87,7 +87,7 @@ requests:
 func TestOverload(t *testing.T) {
 	t.Parallel()
 	const room, more, crowd = 40, 60, 60
-	c := startCluster(t, 3, "-max-requests-in-flight", "40", "-request-timeout", waitLimit.String())
+	c := startCluster(t, 3, "-max-requests-in-flight", "40", "-request-timeout", "3m")
 	s := c.leader()
 	s.event(post("/v1/keys/a", "value", "1"))
 	alone := s.behaved(100, del("/v1/keys/none"), 404)
