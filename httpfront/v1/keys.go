@@ -59,7 +59,7 @@ func keyRead(x *httpfront.Exchange, reply *actors.ReadReply) httpfront.Answer {
 	now := x.Machine().LogTime()
 	if reply.View != nil {
 		dir := x.Key
-		return x.Stream(func() func([]byte) ([]byte, bool) { return renderListing(reply.View, dir, now) })
+		return x.Stream(httpfront.Listing{View: reply.View, Dir: dir}, func() httpfront.Render { return renderListing(reply.View, dir, now) })
 	}
 	list := make(listAnswer, len(reply.Children))
 	for i, child := range reply.Children {
@@ -104,6 +104,9 @@ func setKey(x *httpfront.Exchange) httpfront.Answer {
 	key := x.Key
 	if isKeyword(key) {
 		return httpfront.NewError(apierror.Keyword, "Set")
+	}
+	if err := store.CheckDepth(key, 0); err != nil {
+		return httpfront.NewError(apierror.InvalidField, err.Error())
 	}
 	f, bad := x.Form()
 	if bad != nil {
