@@ -44,7 +44,7 @@ func (x *Exchange) frame(resp *fasthttp.Response, b *body) {
 	}
 	size, err := b.size()
 	if err != nil {
-		x.replace(resp, RetryLater{HTTPError(http.StatusServiceUnavailable, "the directory takes too long to list")})
+		x.replace(resp, HTTPError(http.StatusServiceUnavailable, "the directory takes too long to list"))
 		return
 	}
 	resp.Header.SetContentLength(size)
@@ -66,7 +66,6 @@ func (x *Exchange) refuseAnswer(resp *fasthttp.Response) {
 		return
 	}
 	x.replace(resp, x.fail(errAnswerMemory))
-	resp.Header.Set(fasthttp.HeaderRetryAfter, "1") // second
 }
 
 func (x *Exchange) replace(resp *fasthttp.Response, by Answer) {
