@@ -74,6 +74,8 @@ type Config struct {
 	MaxListing     int           // (-max-listing) keys in one listing
 	MaxAnswers     int64         // (-max-answer-memory) bytes that answers keep until their clients have read them
 	MaxConnections int           // (-max-connections) client connections; 0: what open files allow
+	MaxInFlight    int           // (-max-requests-in-flight) requests that wait for this machine at a time
+	MaxWatchers    int           // (-max-watchers) watches of all clients
 	CORS           []string      // (-cors) origins whose pages may use the API, or *
 	HostWhitelist  []string      // (-host-whitelist) further names by which clients may call this machine, or *
 
@@ -147,6 +149,8 @@ func Defaults() Config {
 		MaxBodyMemory:  256 << 20,
 		MaxListing:     1_000_000,
 		MaxAnswers:     256 << 20,
+		MaxInFlight:    4096,
+		MaxWatchers:    1_000_000,
 		ClientTLS:      credentials.Files{Flags: "-client"},
 		PeerTLS:        credentials.Files{Flags: "-server"},
 		Resolver:       net.DefaultResolver,
