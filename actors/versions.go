@@ -23,6 +23,7 @@ const statusVersion = http.StatusNotImplemented
 // CheckUnderstood returns why a machine must not take part in a cluster of a version, in words
 // for its operator; nil if it may. 0 is a version that is not known yet.
 func CheckUnderstood(of version.Understood, cluster uint32) error {
+	format := store.SnapshotFormat(cluster)
 	switch {
 	case of.Protocol.Shared(transport.Protocol) == 0:
 		return fmt.Errorf("the machines of this cluster speak versions %s of the protocol between machines, and the program of this one %s: start a program that speaks one of theirs",
@@ -30,9 +31,9 @@ func CheckUnderstood(of version.Understood, cluster uint32) error {
 	case cluster > 0 && !of.Commands.Has(cluster):
 		return fmt.Errorf("this cluster has version %d, and the program of this machine understands %s: start a program that understands %d; no data is lost",
 			cluster, formatRange(of.Commands), cluster)
-	case !of.Snapshots.Has(store.Snapshots.Max):
+	case !of.Snapshots.Has(format):
 		return fmt.Errorf("the snapshots of this cluster are of format %d, and the program of this machine reads %s: start a program that reads format %d; no data is lost",
-			store.Snapshots.Max, formatRange(of.Snapshots), store.Snapshots.Max)
+			format, formatRange(of.Snapshots), format)
 	}
 	return nil
 }

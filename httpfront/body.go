@@ -3,6 +3,8 @@ package httpfront
 import (
 	"errors"
 	"io"
+	"os"
+	"time"
 	"unsafe"
 
 	"github.com/valyala/fasthttp"
@@ -26,6 +28,8 @@ var (
 	// errChunks is a chunked body with hardly any content: the rest are chunk extensions, or
 	// zeros before the sizes, which nobody sends in good faith.
 	errChunks = errors.New("httpfront: the chunks of a body hold too little content")
+	// errBodyTooSlow is a body that has not arrived in time.
+	errBodyTooSlow = errors.New("httpfront: the body has not arrived in time")
 	// errBodyMemory is a body for which -max-body-memory has nothing left.
 	errBodyMemory = errors.New("httpfront: too many bytes of request bodies in flight")
 )
@@ -50,6 +54,7 @@ func (s *Server) readBody(ctx *fasthttp.RequestCtx) (body string, counted int64,
 		defer func() { c.chunked = false }()
 	}
 	buf := make([]byte, 0, min(most, firstBody))
+	deadline := time.Now().Add(s.cfg.BodyTimeout)
 	for {
 		if len(buf) == cap(buf) {
 			if len(buf) == most {
@@ -63,11 +68,16 @@ func (s *Server) readBody(ctx *fasthttp.RequestCtx) (body string, counted int64,
 			counted += n
 			buf = append(make([]byte, 0, grown), buf...)
 		}
+		if err := c.limitBody(deadline, len(buf)); err != nil {
+			return "", counted, err
+		}
 		n, err := stream.Read(buf[len(buf):cap(buf)])
 		buf = buf[:len(buf)+n]
 		c.unread += chunkRatio * n
 		switch {
 		case err == nil:
+		case errors.Is(err, os.ErrDeadlineExceeded) && !s.cfg.Peer:
+			return "", counted, errBodyTooSlow
 		case !errors.Is(err, io.EOF):
 			return "", counted, err
 		case length >= 0 && len(buf) < length, length < 0 && c.noMore: // fasthttp takes that for the last chunk
@@ -76,4 +86,15 @@ func (s *Server) readBody(ctx *fasthttp.RequestCtx) (body string, counted int64,
 			return unsafe.String(unsafe.SliceData(buf), len(buf)), counted, nil // nobody writes to buf any more
 		}
 	}
+}
+
+// minBodyRate is how many bytes of a body have to arrive in a second, once its time is over.
+const minBodyRate = 16 << 10
+
+// limitBody sets the deadline of reading the next part of a body of which so much has arrived.
+func (c *conn) limitBody(deadline time.Time, arrived int) error {
+	if c.server.cfg.Peer {
+		return nil // it is that of the whole request
+	}
+	return c.Conn.SetReadDeadline(deadline.Add(time.Duration(arrived) * time.Second / minBodyRate))
 }

@@ -38,6 +38,7 @@ type conn struct {
 	server  *Server
 	session *session
 	parking
+	awaiting
 	place *place // since it was parked; nil: it was not
 
 	readAhead   []byte // read ahead; Read returns it first
@@ -53,6 +54,16 @@ type conn struct {
 	awaitsFirst bool   // fasthttp has not announced the first request yet
 	served      bool   // a request was, so it may be parked until the next one
 	shortened   bool   // the deadline of Read is that of parking
+	greets      bool   // its TLS handshake has not begun
+}
+
+// takeReadAhead copies what was read ahead. When that is all, its memory is free.
+func (c *conn) takeReadAhead(p []byte) (n int) {
+	n = copy(p, c.readAhead)
+	if c.readAhead = c.readAhead[n:]; len(c.readAhead) == 0 {
+		c.readAhead = nil
+	}
+	return n
 }
 
 // errDrained ends reading from a buffered reader above a drained conn.
@@ -67,15 +78,14 @@ func (c *conn) Read(p []byte) (int, error) {
 	case c.chunked && c.unread <= 0:
 		return 0, errChunks
 	case len(c.readAhead) > 0:
-		n = copy(p, c.readAhead)
-		c.readAhead = c.readAhead[n:]
+		n = c.takeReadAhead(p)
 		c.SetIdle(false)
 	case c.drained:
 		return 0, errDrained
 	case c.failed != nil:
 		return 0, c.failed
 	default:
-		n, err = c.Conn.Read(p)
+		n, err = c.await(p)
 		c.noMore = errors.Is(err, io.EOF)
 	}
 	if c.shortened {

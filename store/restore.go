@@ -6,8 +6,6 @@ import (
 	"io"
 	"math"
 
-	"google.golang.org/protobuf/proto"
-
 	"etcd/store/logtime"
 	"etcd/store/storepb"
 	"etcd/store/tree"
@@ -53,7 +51,9 @@ func (s *Store) restore(in *messageReader) error {
 			loader, err = s.restoreTree(in, count, quota)
 			return err
 		},
-		nodesSection:  func(count uint64) error { return each(count, func() error { return restoreNode(in, loader) }) },
+		nodesSection: func(count uint64) error {
+			return each(count, (&nodeReader{in: in, loader: loader, format: header.GetFormatVersion()}).read)
+		},
 		eventsSection: func(count uint64) error { return each(count, func() error { return restoreEvent(in, loader) }) },
 		authSection:   func(count uint64) error { return s.restoreAuth(in, count) },
 	}); err != nil {
@@ -76,7 +76,7 @@ func (s *Store) restoreFormat1(in *messageReader, header *storepb.SnapshotHeader
 	if err := each(header.GetMembers(), func() error { return s.restoreMember(in) }); err != nil {
 		return fmt.Errorf("members: %w", err)
 	}
-	if err := each(header.GetNodes(), func() error { return restoreNode(in, loader) }); err != nil {
+	if err := each(header.GetNodes(), (&nodeReader{in: in, loader: loader, format: 1}).read); err != nil {
 		return fmt.Errorf("nodes: %w", err)
 	}
 	if err := each(header.GetEvents(), func() error { return restoreEvent(in, loader) }); err != nil {
@@ -151,25 +151,6 @@ func (s *Store) restoreMember(in *messageReader) error {
 	return nil
 }
 
-func restoreNode(in *messageReader, loader *tree.Loader) error {
-	data, err := in.next()
-	if err != nil {
-		return err
-	}
-	if node, ok := decodePlainNode(data); ok {
-		return loader.Node(node)
-	}
-	m := new(storepb.Node)
-	if err := proto.Unmarshal(data, m); err != nil {
-		return err
-	}
-	node, err := decodeNode(m)
-	if err != nil {
-		return err
-	}
-	return loader.Node(node)
-}
-
 func restoreEvent(in *messageReader, loader *tree.Loader) error {
 	m := new(storepb.Event)
 	if err := in.read(m); err != nil {
@@ -192,12 +173,12 @@ func restoreEvent(in *messageReader, loader *tree.Loader) error {
 	return loader.Event(event)
 }
 
-// decodeNode turns a message into a node, which may still be invalid: the loader checks that.
+// decodeNode turns the message of an event into a node, which may still be invalid: the loader checks that.
 func decodeNode(m *storepb.Node) (*tree.Node, error) {
 	if m == nil {
 		return nil, errors.New("no node")
 	}
-	if unknown(m) {
+	if unknown(m) || m.GetSharedPrefix() > 0 {
 		return nil, errNewer
 	}
 	return &tree.Node{

@@ -332,7 +332,7 @@ func TestRestoreRefusesInvalidState(t *testing.T) {
 	}
 	bad := map[string][]proto.Message{
 		"no version":            {&storepb.SnapshotHeader{}},
-		"a newer version":       {&storepb.SnapshotHeader{FormatVersion: 3}},
+		"a newer version":       {&storepb.SnapshotHeader{FormatVersion: store.Snapshots.Max + 1}},
 		"newer header":          {unknown(header(0, 0, 0))},
 		"cleared in the future": {&storepb.SnapshotHeader{FormatVersion: 1, Index: 5, HistoryCleared: 6}},
 		"member without id":     {header(1, 0, 0), member(0, "a")},

@@ -28,12 +28,21 @@ const (
 	// taken, updates that only a directory takes, and users and roles. Programs before it had no v2 API, so no log of
 	// theirs has a command to which that makes a difference.
 	VersionOfV2 = 4
-	// VersionOfLimits introduced the quota.
+	// VersionOfLimits introduced the quota, and format 3 of snapshots.
 	VersionOfLimits = 5
 )
 
-// Snapshots are the formats of snapshots that this package reads. It writes the last.
-var Snapshots = version.Range{Min: 1, Max: formatVersion}
+// Snapshots are the formats of snapshots that this package reads.
+var Snapshots = version.Range{Min: 1, Max: prefixFormat}
+
+// SnapshotFormat returns the format of the snapshots of a cluster with a version: all its members read
+// it, and all write the same, because they compare hashes of what they would write.
+func SnapshotFormat(cluster uint32) uint32 {
+	if cluster >= VersionOfLimits {
+		return prefixFormat
+	}
+	return 2
+}
 
 // Version returns the version of the cluster according to the log, 0 before that begins.
 func (s *Store) Version() uint32 { return s.version }

@@ -105,6 +105,9 @@ func setKey(x *httpfront.Exchange) httpfront.Answer {
 	if isKeyword(key) {
 		return httpfront.NewError(apierror.Keyword, "Set")
 	}
+	if err := store.CheckDepth(key, 0); err != nil {
+		return httpfront.NewError(apierror.InvalidField, err.Error())
+	}
 	f, bad := x.Form()
 	if bad != nil {
 		return bad

@@ -84,6 +84,9 @@ func put(x *httpfront.Exchange) httpfront.Answer {
 	if bad != nil {
 		return bad
 	}
+	if err := store.CheckDepth(x.Key, 0); err != nil {
+		return newError(x, codeInvalidField, err.Error())
+	}
 	condition := p.condition(true)
 	then := writeAnswer{p.noValueOnSuccess, condition}.answer
 	if condition == nil && p.ttl == nil && !p.dir && !p.refresh {
@@ -101,6 +104,9 @@ func post(x *httpfront.Exchange) httpfront.Answer {
 	p, bad := parseWrite(x)
 	if bad != nil {
 		return bad
+	}
+	if err := store.CheckDepth(x.Key, 1); err != nil {
+		return newError(x, codeInvalidField, err.Error())
 	}
 	create := &storepb.Create{Path: x.Key, Dir: p.dir, Value: []byte(p.value()), TtlNs: p.ttlNs()}
 	return x.Propose(store.Encode(&storepb.Command{Kind: &storepb.Command_Create{Create: create}}),

@@ -9,6 +9,7 @@ import (
 
 	"etcd/actors"
 	"etcd/httpfront"
+	"etcd/store"
 	"etcd/store/tree"
 	"etcd/watch"
 )
@@ -62,6 +63,9 @@ func parseWatch(x *httpfront.Exchange, p *params) (w *watchRequest, bad *keyErro
 			return nil, newError(x, codeIndexNaN, `invalid value for "Last-Event-ID"`)
 		}
 		w.Since = cmp.Or(since, w.Since)
+	}
+	if err := store.CheckDepth(x.Key, 0); err != nil {
+		return nil, newError(x, codeInvalidField, err.Error())
 	}
 	var err error
 	switch w.timeout, err = p.form.WatchTimeout(); {

@@ -2374,14 +2374,18 @@ func (x *Role) GetWrite() *Strings {
 
 // Node is a file or a directory.
 type Node struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Path          string                 `protobuf:"bytes,1,opt,name=path,proto3" json:"path,omitempty"`
-	Dir           bool                   `protobuf:"varint,2,opt,name=dir,proto3" json:"dir,omitempty"`
-	Value         []byte                 `protobuf:"bytes,3,opt,name=value,proto3" json:"value,omitempty"`
-	CreatedIndex  uint64                 `protobuf:"varint,4,opt,name=created_index,json=createdIndex,proto3" json:"created_index,omitempty"`
-	ModifiedIndex uint64                 `protobuf:"varint,5,opt,name=modified_index,json=modifiedIndex,proto3" json:"modified_index,omitempty"`
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Without what it shares with the path before.
+	Path          string `protobuf:"bytes,1,opt,name=path,proto3" json:"path,omitempty"`
+	Dir           bool   `protobuf:"varint,2,opt,name=dir,proto3" json:"dir,omitempty"`
+	Value         []byte `protobuf:"bytes,3,opt,name=value,proto3" json:"value,omitempty"`
+	CreatedIndex  uint64 `protobuf:"varint,4,opt,name=created_index,json=createdIndex,proto3" json:"created_index,omitempty"`
+	ModifiedIndex uint64 `protobuf:"varint,5,opt,name=modified_index,json=modifiedIndex,proto3" json:"modified_index,omitempty"`
 	// Nanoseconds since 1970 UTC, 0 for a permanent node.
-	Deadline      uint64 `protobuf:"varint,6,opt,name=deadline,proto3" json:"deadline,omitempty"`
+	Deadline uint64 `protobuf:"varint,6,opt,name=deadline,proto3" json:"deadline,omitempty"`
+	// How many bytes at the beginning of the path are those of the node before,
+	// in the nodes section from format 3 on. It splits no character.
+	SharedPrefix  uint32 `protobuf:"varint,7,opt,name=shared_prefix,json=sharedPrefix,proto3" json:"shared_prefix,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -2454,6 +2458,13 @@ func (x *Node) GetModifiedIndex() uint64 {
 func (x *Node) GetDeadline() uint64 {
 	if x != nil {
 		return x.Deadline
+	}
+	return 0
+}
+
+func (x *Node) GetSharedPrefix() uint32 {
+	if x != nil {
+		return x.SharedPrefix
 	}
 	return 0
 }
@@ -2704,14 +2715,15 @@ const file_store_storepb_store_proto_rawDesc = "" +
 	"\x04Role\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12'\n" +
 	"\x04read\x18\x02 \x01(\v2\x13.etcd.store.StringsR\x04read\x12)\n" +
-	"\x05write\x18\x03 \x01(\v2\x13.etcd.store.StringsR\x05write\"\xaa\x01\n" +
+	"\x05write\x18\x03 \x01(\v2\x13.etcd.store.StringsR\x05write\"\xcf\x01\n" +
 	"\x04Node\x12\x12\n" +
 	"\x04path\x18\x01 \x01(\tR\x04path\x12\x10\n" +
 	"\x03dir\x18\x02 \x01(\bR\x03dir\x12\x14\n" +
 	"\x05value\x18\x03 \x01(\fR\x05value\x12#\n" +
 	"\rcreated_index\x18\x04 \x01(\x04R\fcreatedIndex\x12%\n" +
 	"\x0emodified_index\x18\x05 \x01(\x04R\rmodifiedIndex\x12\x1a\n" +
-	"\bdeadline\x18\x06 \x01(\x04R\bdeadline\"\x95\x01\n" +
+	"\bdeadline\x18\x06 \x01(\x04R\bdeadline\x12#\n" +
+	"\rshared_prefix\x18\a \x01(\rR\fsharedPrefix\"\x95\x01\n" +
 	"\x05Event\x12\x14\n" +
 	"\x05index\x18\x01 \x01(\x04R\x05index\x12*\n" +
 	"\x06action\x18\x02 \x01(\x0e2\x12.etcd.store.ActionR\x06action\x12$\n" +

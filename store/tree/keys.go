@@ -127,9 +127,14 @@ func (t *Tree) makeParents(index uint64, node *Node) *Failure {
 	if f := t.checkRoom(path, size); f != nil {
 		return f
 	}
+	// Copies, since path shares memory with the value. Nested directories share them, so that a deep key
+	// costs no more than its length, but none keeps more than twice as much as it needs.
+	parent, shared := Parent(path), ""
 	for dir := child(above.Path, path); dir != path; dir = child(dir, path) {
-		// A copy, since path shares memory with the value.
-		t.nodes.put(&Node{Path: strings.Clone(dir), Dir: true, Created: index, Modified: index})
+		if len(dir) > len(shared) {
+			shared = strings.Clone(parent[:min(2*len(dir), len(parent))])
+		}
+		t.nodes.put(&Node{Path: shared[:len(dir)], Dir: true, Created: index, Modified: index})
 	}
 	return nil
 }

@@ -42,7 +42,7 @@ func (v *View) Below(path string, limit int) []*Node { return v.nodes.allBelow(p
 // looking at them.
 func (v *View) CountBelow(path string) int {
 	from, to := below(path)
-	return v.nodes.before(to) - v.nodes.before(from)
+	return v.nodes.rank(to) - v.nodes.rank(from)
 }
 
 // Children returns the nodes directly in the directory at a clean path that come after
