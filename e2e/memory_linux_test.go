@@ -260,7 +260,7 @@ func TestMemoryFollowsTheQuota(t *testing.T) {
 	w := weigh(t, append(memoryFlags, "-snapshot-count", "2000")...)
 	report := w.behave()
 	w.fill("/tiny", 20_000, "1") // which count 144 bytes each
-	w.fill("/deep"+strings.Repeat("/d", 200), 2000, "1")
+	w.fill("/deep"+strings.Repeat("/d", 100), 2000, "1")
 	value := strings.Repeat("<", mediumValue)
 	for i := 0; ; i++ {
 		if r := w.do(set("PUT", fmt.Sprintf("/v2/keys/large/%d", i), value)); r.status == 507 {
