@@ -93,6 +93,15 @@ func (m *answerMemory) drop(parts []string) {
 	}
 }
 
+// hasRoom reports whether there is room for so many bytes now, and counts an answer that is refused.
+func (m *answerMemory) hasRoom(n int) bool {
+	if m.bytes()+int64(n) <= m.limit {
+		return true
+	}
+	m.refused.Add(1)
+	return false
+}
+
 // bytes returns how many bytes are counted.
 func (m *answerMemory) bytes() int64 {
 	m.mu.Lock()

@@ -97,7 +97,7 @@ func (s *Server) handle(ctx *fasthttp.RequestCtx) {
 	setHeaders(&ctx.Response, s.pages.headers(&ctx.Request.Header))
 	if a := s.answer(x); a != nil {
 		a.Write(&ctx.Response)
-		x.admit(&ctx.Response)
+		x.admitAnswer(&ctx.Response)
 	}
 	if s.stopping.Load() || wantsClose(&ctx.Request.Header) {
 		ctx.SetConnectionClose()

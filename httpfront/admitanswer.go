@@ -6,8 +6,8 @@ import (
 	"github.com/valyala/fasthttp"
 )
 
-// admit counts the memory of an answer that is not small, and replaces it if there is no room.
-func (x *Exchange) admit(resp *fasthttp.Response) {
+// admitAnswer counts the memory of an answer that is not small, and replaces it if there is no room.
+func (x *Exchange) admitAnswer(resp *fasthttp.Response) {
 	b, _ := resp.BodyStream().(*body)
 	if b == nil {
 		if len(resp.Body()) <= maxLight {
