@@ -60,6 +60,8 @@ func Unserved(err error) *Error {
 		return HTTPError(http.StatusTooManyRequests, "too many wrong passwords have come from this address; nothing was done")
 	case errors.Is(err, errUnsettled):
 		return HTTPError(http.StatusServiceUnavailable, errUnsettled.Error())
+	case errors.Is(err, ErrInFlight), errors.Is(err, errWatchers):
+		return HTTPError(http.StatusServiceUnavailable, err.Error())
 	case errors.Is(err, raftnode.ErrOverloaded):
 		return HTTPError(http.StatusServiceUnavailable, "too many requests are waiting; nothing was done")
 	}
@@ -70,6 +72,9 @@ func (e *Error) Write(resp *fasthttp.Response) {
 	resp.SetStatusCode(e.Status)
 	if e.allow != "" {
 		resp.Header.Set(fasthttp.HeaderAllow, e.allow)
+	}
+	if e.Status == http.StatusServiceUnavailable { // it goes away by itself
+		resp.Header.Set(fasthttp.HeaderRetryAfter, "1") // second
 	}
 	WriteJSON(resp, e)
 }

@@ -114,8 +114,12 @@ func (x *Exchange) Follow(w watch.Watcher, others []watch.Watcher, format Stream
 	if err != nil {
 		return x.orWait(err, func(x *Exchange) Answer { return x.Follow(w, others, format, head) })
 	}
+	watchers := 1 + len(others)
+	if refusal := x.takeWatchers(watchers); refusal != nil {
+		return refusal
+	}
 	f := &following{
-		parkedWatch: parkedWatch{pass: pass}, conn: x.session.conn, id: x.session.expect(), format: format, head: head,
+		parkedWatch: parkedWatch{pass: pass, watchers: watchers}, conn: x.session.conn, id: x.session.expect(), format: format, head: head,
 		chunked: x.Header().IsHTTP11(),
 	}
 	x.server.streams.Add(1)

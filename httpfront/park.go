@@ -138,6 +138,7 @@ func (c *conn) end() error {
 	c.ended = true
 	c.server.idles.remove(c)
 	c.endStream()
+	c.giveBackWatchers()
 	c.uncount()
 	c.mu.Unlock()
 	if over {

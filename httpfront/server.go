@@ -71,6 +71,10 @@ type Config struct {
 	// MaxPending bounds those of them, at a peer port, that were not admitted yet. It
 	// is less than MaxConnections.
 	MaxPending int
+	// MaxInFlight bounds the requests that wait for the machine; 0: nothing but MaxConnections does.
+	MaxInFlight int
+	// MaxWatchers bounds the watches of all connections; 0: they are not bounded.
+	MaxWatchers int
 	// MaxBody bounds the body of a request, in bytes.
 	MaxBody int
 	// MaxBodyMemory bounds the bytes of the bodies of all requests in flight, beyond the
@@ -118,7 +122,9 @@ type Server struct {
 	stopped  chan struct{} // closed with stopping
 	plain    atomic.Bool   // a listener is plain
 	lastID   atomic.Uint64
-	bodies   bodyMemory
+	inFlight allowance // requests
+	watchers allowance
+	bodies   allowance      // bytes, beyond the first of each
 	views    chan struct{}  // a semaphore: the views that are being rendered
 	renders  chan struct{}  // a semaphore: the goroutines that are rendering a piece
 	poller   listen.Poller  // of the connections that are parked
@@ -159,7 +165,9 @@ func New(cfg Config, routes []Route) *Server {
 		attached:   make(chan struct{}),
 		stopped:    make(chan struct{}),
 		supervisor: actors.StopOnPanic(cfg.Log),
-		bodies:     bodyMemory{limit: cfg.MaxBodyMemory},
+		inFlight:   allowance{limit: int64(cfg.MaxInFlight)},
+		watchers:   allowance{limit: int64(cfg.MaxWatchers)},
+		bodies:     allowance{limit: cfg.MaxBodyMemory},
 		views:      make(chan struct{}, maxViews),
 		renders:    make(chan struct{}, max(1, runtime.GOMAXPROCS(0)/2)),
 		directs:    sync.Pool{New: func() any { return newDirect() }},

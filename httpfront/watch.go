@@ -42,6 +42,7 @@ type parkedWatch struct {
 	pass      *watchPass // nil: users and roles were off
 	headers   headers    // of the answer
 	keepAlive bool
+	watchers  int    // that count, until it has ended
 	from      uint64 // the index from which events were asked for; 0: new ones
 	tooMuch   bool   // the client has sent too much behind it
 }
@@ -57,8 +58,11 @@ func (x *Exchange) Watch(w watch.Watcher, renderer EventRenderer, timeout time.D
 	if err != nil {
 		return x.orWait(err, func(x *Exchange) Answer { return x.Watch(w, renderer, timeout) })
 	}
+	if refusal := x.takeWatchers(1); refusal != nil {
+		return refusal
+	}
 	id := x.session.expect()
-	answer := x.park(&parkedWatch{renderer: renderer, pass: pass}, nil, &actors.Watch{Subscriber: id, Watcher: w})
+	answer := x.park(&parkedWatch{renderer: renderer, pass: pass, watchers: 1}, nil, &actors.Watch{Subscriber: id, Watcher: w})
 	if timeout > 0 { // the hub must not hear of that first
 		x.session.giveUpAfter(id, timeout)
 	}
@@ -155,6 +159,7 @@ func (c *conn) answered(keepAlive bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.endStream()
+	c.giveBackWatchers()
 	c.watch, c.stream, c.reply = nil, nil, nil
 	switch {
 	case !keepAlive:

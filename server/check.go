@@ -52,6 +52,10 @@ func (c *Config) Validate() error {
 		return fmt.Errorf("-max-connections %d: want at least 1", c.MaxConnections)
 	case c.Quota < store.MinQuota || c.Quota > store.MaxQuota:
 		return fmt.Errorf("-quota %d: want %d to %d bytes", c.Quota, int64(store.MinQuota), int64(store.MaxQuota))
+	case c.MaxInFlight < 1:
+		return fmt.Errorf("-max-requests-in-flight %d: want at least 1", c.MaxInFlight)
+	case c.MaxWatchers < 1:
+		return fmt.Errorf("-max-watchers %d: want at least 1", c.MaxWatchers)
 	case c.History > maxHistory:
 		return fmt.Errorf("-m %d: want at most %d", c.History, maxHistory)
 	}

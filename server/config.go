@@ -72,6 +72,8 @@ type Config struct {
 	MaxBody        int           // (-max-body) longest request body in bytes
 	MaxBodyMemory  int64         // (-max-body-memory) bytes for the bodies of all requests in flight
 	MaxConnections int           // (-max-connections) client connections; 0: what open files allow
+	MaxInFlight    int           // (-max-requests-in-flight) requests that wait for this machine at a time
+	MaxWatchers    int           // (-max-watchers) watches of all clients
 	CORS           []string      // (-cors) origins whose pages may use the API, or *
 	HostWhitelist  []string      // (-host-whitelist) further names by which clients may call this machine, or *
 
@@ -143,6 +145,8 @@ func Defaults() Config {
 		Slow:           200 * time.Millisecond,
 		MaxBody:        10 << 20,
 		MaxBodyMemory:  256 << 20,
+		MaxInFlight:    4096,
+		MaxWatchers:    1_000_000,
 		ClientTLS:      credentials.Files{Flags: "-client"},
 		PeerTLS:        credentials.Files{Flags: "-server"},
 		Resolver:       net.DefaultResolver,

@@ -38,6 +38,8 @@ func startFronts(c *Config, member store.Member, ports ports, tls security, foun
 		CheckHost:      len(c.HostWhitelist) > 0,
 		CORS:           c.CORS,
 		MaxConnections: c.connectionLimit(openFiles()),
+		MaxInFlight:    c.MaxInFlight,
+		MaxWatchers:    c.MaxWatchers,
 		MaxBody:        c.MaxBody,
 		MaxBodyMemory:  c.MaxBodyMemory,
 		RequestTimeout: c.RequestTimeout,

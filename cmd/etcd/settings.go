@@ -121,6 +121,8 @@ func (c *config) requestSettings() []*setting {
 		{today: names{"max-request-bytes"}, ours: names{"max-body"}, group: groupRequests, value: signed[int]{&m.MaxBody}, usage: "longest request body in `bytes`"},
 		{ours: names{"max-body-memory"}, group: groupRequests, value: signed[int64]{&m.MaxBodyMemory}, usage: "most memory in `bytes` for the bodies of all requests in flight, beyond the first 4096 of each"},
 		{ours: names{"max-connections"}, group: groupRequests, value: signed[int]{&m.MaxConnections}, usage: "most open client `connections`, watches included (default, and at most: what the limit of open files allows)"},
+		{ours: names{"max-requests-in-flight"}, group: groupRequests, value: signed[int]{&m.MaxInFlight}, usage: "most client `requests` that wait for this machine at a time; watches that wait for an event do not count, and an eighth more may be deletes"},
+		{ours: names{"max-watchers"}, group: groupRequests, value: signed[int]{&m.MaxWatchers}, usage: "most `watches` of all clients"},
 		{today: names{"bcrypt-cost"}, group: groupRequests, value: within{&m.BcryptCost, passwords.MinCost, passwords.MaxCost}, usage: "how dear it is to guess a password: the `cost` of hashes that are made from now on, 4 to 31; one more takes twice as long"},
 		{today: names{"cors"}, group: groupRequests, value: list{&m.CORS}, usage: "`origins` whose web pages may use the API, such as http://example.com, comma separated; * for all"},
 		{today: names{"host-whitelist"}, group: groupRequests, value: list{&m.HostWhitelist}, usage: "more `hosts` by which clients may call this machine than localhost, IP addresses and the advertised host, comma separated; * for all. Others are refused if this is given, or a port listens on a loopback address only"},

@@ -77,6 +77,8 @@ var settingTests = []settingTest{
 	{"max-request-bytes", "1572864", "1MiB", "want a whole number"},
 	{"max-body-memory", "300000000", "x", "want a whole number"},
 	{"max-connections", "100", "x", "want a whole number"},
+	{"max-requests-in-flight", "1000", "x", "want a whole number"},
+	{"max-watchers", "5000", "x", "want a whole number"},
 	{"bcrypt-cost", "12", "3", "want a number from 4 to 31"},
 	{"cors", "http://a.example", ",", "names nothing"},
 	{"host-whitelist", "a.example,b.example", ",", "names nothing"},

@@ -58,10 +58,10 @@ func Routes(cfg Config) []httpfront.Route {
 // probes returns the routes that tell how the machine is.
 func (o *ops) probes() []httpfront.Route {
 	return []httpfront.Route{
-		{Path: "/metrics", Guard: httpfront.Open, Methods: httpfront.Get(o.metrics), Early: true},
-		{Path: "/health", Guard: httpfront.Open, Methods: httpfront.Get(health), Early: true},
-		{Path: "/livez", Guard: httpfront.Open, Methods: httpfront.Get(probe(liveness)), Early: true},
-		{Path: "/readyz", Guard: httpfront.Open, Methods: httpfront.Get(probe(readiness)), Early: true},
+		{Path: "/metrics", Guard: httpfront.Open, Methods: httpfront.Get(o.metrics), Early: true, Probe: true},
+		{Path: "/health", Guard: httpfront.Open, Methods: httpfront.Get(health), Early: true, Probe: true},
+		{Path: "/livez", Guard: httpfront.Open, Methods: httpfront.Get(probe(liveness)), Early: true, Probe: true},
+		{Path: "/readyz", Guard: httpfront.Open, Methods: httpfront.Get(probe(readiness)), Early: true, Probe: true},
 	}
 }
 

@@ -81,7 +81,7 @@ type keyError struct {
 	cause      string
 	index      uint64 // of the last command that has changed a key
 	clusterID  string
-	retryAfter bool
+	retryAfter bool // as after any 503
 }
 
 func newError(x *httpfront.Exchange, code int, cause string) *keyError {
@@ -98,7 +98,7 @@ func (e *keyError) Write(resp *fasthttp.Response) {
 	h.SetContentType(httpfront.TypeJSON)
 	h.Set(httpfront.HeaderIndex, strconv.FormatUint(e.index, 10))
 	h.Set(httpfront.HeaderClusterID, e.clusterID)
-	if e.retryAfter {
+	if e.retryAfter || e.status == http.StatusServiceUnavailable {
 		h.Set(fasthttp.HeaderRetryAfter, "1") // second
 	}
 	resp.SetBodyRaw(append(e.appendJSON(nil), '\n'))
@@ -182,6 +182,9 @@ func (e *httpError) Write(resp *fasthttp.Response) {
 	resp.Header.SetContentType(httpfront.TypeJSON)
 	if e.clusterID != "" {
 		resp.Header.Set(httpfront.HeaderClusterID, e.clusterID)
+	}
+	if e.status == http.StatusServiceUnavailable {
+		resp.Header.Set(fasthttp.HeaderRetryAfter, "1") // second
 	}
 	resp.SetBodyRaw(append(httpfront.AppendString([]byte(`{"message":`), e.message), '}'))
 }

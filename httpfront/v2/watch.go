@@ -96,10 +96,10 @@ func (eventRenderer) Render(m *actors.Machine, d watch.Delivery) httpfront.Answe
 func watchError(m *actors.Machine, err error) *keyError {
 	e := &keyError{
 		status: http.StatusServiceUnavailable, code: codeWatcherCleared, message: messages[codeWatcherCleared], cause: err.Error(),
-		index: m.Applied().Changed, clusterID: strconv.FormatUint(m.ClusterID, 16), retryAfter: true,
+		index: m.Applied().Changed, clusterID: strconv.FormatUint(m.ClusterID, 16),
 	}
 	if _, ok := errors.AsType[*watch.ClearedError](err); ok || httpfront.Lost(err) {
-		e.status, e.code, e.message, e.retryAfter = http.StatusBadRequest, codeEventIndexIsGone, messages[codeEventIndexIsGone], false
+		e.status, e.code, e.message = http.StatusBadRequest, codeEventIndexIsGone, messages[codeEventIndexIsGone]
 	}
 	return e
 }
