@@ -7,6 +7,7 @@ import (
 	"etcd/store"
 	"etcd/store/auth"
 	"etcd/store/logtime"
+	"etcd/store/tree"
 )
 
 // Applied is how far a machine had come at some moment. It never changes.
@@ -35,6 +36,24 @@ func appliedOf(s *store.Store, last, term uint64) *Applied {
 type appliedState struct {
 	now  atomic.Pointer[Applied]
 	auth atomic.Pointer[auth.State] // even before the hub has got the events
+	// replaced is the memory of what was overwritten or removed, in bytes.
+	replaced atomic.Int64
+}
+
+// Replaced returns how many bytes of the state this machine has overwritten or removed since its start. A
+// view keeps what was replaced since it was taken. It may be called from any goroutine.
+func (m *Machine) Replaced() int64 { return m.applied.replaced.Load() }
+
+// pathCost is what a change replaces in memory besides the value: a node, and the pages on the way to it.
+const pathCost = 2 << 10
+
+// replacedBy returns how many bytes an event has replaced.
+func replacedBy(e *tree.Event) int64 {
+	n := int64(pathCost)
+	if e.Prev != nil {
+		n += int64(len(e.Prev.Value))
+	}
+	return n
 }
 
 // Applied returns how far this machine has come. It may be called from any goroutine.

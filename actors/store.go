@@ -150,6 +150,7 @@ func (s *storeActor) apply(ctx actor.Context, m *raftnode.Apply) {
 	results := make([]store.Result, len(m.Entries))
 	var events []*tree.Event
 	members := false
+	before, replaced := s.store.Totals().Bytes, int64(0)
 	for i, e := range m.Entries {
 		if s.audits.before(logtime.Time(e.Now)) && len(s.store.Members()) > 1 {
 			ctx.Send(s.to.auditor, &audit{state: s.store.View()})
@@ -160,11 +161,15 @@ func (s *storeActor) apply(ctx actor.Context, m *raftnode.Apply) {
 		}
 		s.counts.count(result)
 		members = members || result.Action == 0
+		if result.Event != nil {
+			replaced += replacedBy(result.Event)
+		}
 		if result.Published {
 			events = append(events, result.Event)
 		}
 		results[i] = result
 	}
+	s.progress.replaced.Add(replaced + max(0, before-s.store.Totals().Bytes)) // of a directory, all that was in it
 	s.progress.auth.Store(s.store.Auth())
 	if len(events) > 0 {
 		ctx.Send(s.to.hub, &published{events: events, history: s.store.History()})

@@ -280,7 +280,7 @@ var attacks = []attack{
 			return [][]byte{frame(frameSnapshotMessage, []byte("\xff\xff"))}
 		})
 		st.sayToAll("snapshot", func(s *server, from uint64) [][]byte {
-			return [][]byte{frame(frameSnapshotMessage, encoded(&raftpb.Message{Type: raftpb.MsgSnap.Enum(), From: &from}))}
+			return [][]byte{frame(frameSnapshotMessage, snapshotMessage(&raftpb.Message{Type: raftpb.MsgSnap.Enum(), From: &from}, 1))}
 		})
 		return nil
 	}, false},
@@ -293,7 +293,7 @@ var attacks = []attack{
 			if c == nil {
 				continue
 			}
-			_, err := c.Write(frame(frameSnapshotMessage, encoded(st.snapshot(s, from, st.term, st.index+1000))))
+			_, err := c.Write(frame(frameSnapshotMessage, snapshotMessage(st.snapshot(s, from, st.term, st.index+1000), 96<<20)))
 			for sent := 0; err == nil && sent < much; sent += len(piece) {
 				_, err = c.Write(piece)
 			}
@@ -312,7 +312,7 @@ var attacks = []attack{
 			opened++
 			c, _ := st.open(s, st.hello(s, from, "snapshot"))
 			if c != nil {
-				_, _ = c.Write(frame(frameSnapshotMessage, encoded(st.snapshot(s, from, st.term, st.index+1000))))
+				_, _ = c.Write(frame(frameSnapshotMessage, snapshotMessage(st.snapshot(s, from, st.term, st.index+1000), 96<<20)))
 			}
 			return c, true
 		})

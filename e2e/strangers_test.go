@@ -10,6 +10,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 	"sync/atomic"
@@ -79,15 +80,26 @@ func forwardFrame(term uint64, kind byte, member uint64, command []byte) []byte 
 	return frame(frameForward, append(b, command...))
 }
 
-// snapshotFrames returns the frames of a snapshot, with valid checksums.
+// snapshotFrames returns the frames of a snapshot, with valid lengths and checksums.
 func snapshotFrames(m *raftpb.Message, body []byte) []byte {
-	b := frame(frameSnapshotMessage, encoded(m))
+	return framesOfSnapshot(m, body, uint64(len(body)), uint64(len(body)), 0)
+}
+
+// framesOfSnapshot is snapshotFrames with the length that is announced and that at the end, and with
+// bits of the checksum turned over.
+func framesOfSnapshot(m *raftpb.Message, body []byte, announced, ended uint64, turned uint32) []byte {
+	b := frame(frameSnapshotMessage, snapshotMessage(m, announced))
 	if len(body) > 0 {
 		b = append(b, frame(frameSnapshotPiece, body)...)
 	}
-	end := wire.LittleEndian.AppendUint64(nil, uint64(len(body)))
-	end = wire.LittleEndian.AppendUint32(end, crc32.Checksum(body, crc32.MakeTable(crc32.Castagnoli)))
+	end := wire.LittleEndian.AppendUint64(nil, ended)
+	end = wire.LittleEndian.AppendUint32(end, turned^crc32.Checksum(body, crc32.MakeTable(crc32.Castagnoli)))
 	return append(b, frame(frameSnapshotEnd, end)...)
+}
+
+// snapshotMessage is the payload of the first frame of a snapshot of so many bytes.
+func snapshotMessage(m *raftpb.Message, bytes uint64) []byte {
+	return append(wire.LittleEndian.AppendUint64(nil, bytes), encoded(m)...)
 }
 
 func encoded(m proto.Message) []byte {
@@ -230,7 +242,7 @@ func (st *stranger) open(s *server, h hello) (*conn, reply) {
 		r.method, r.target = "POST", "/raft/snapshot"
 	}
 	r.header = [][2]string{
-		{"Connection", "Upgrade"}, {"Upgrade", "etcd-raft"}, {"X-Etcd-Protocol", protocolVersion}, {"X-Etcd-Commands", "1-2"}, {"X-Etcd-Snapshots", "1-2"},
+		{"Connection", "Upgrade"}, {"Upgrade", "etcd-raft"}, {"X-Etcd-Protocol", protocolVersion}, {"X-Etcd-Commands", "1-4"}, {"X-Etcd-Snapshots", "1-2"},
 		{"X-Etcd-Cluster-Id", fmt.Sprintf("%016x", st.cluster)}, {"X-Etcd-From", fmt.Sprintf("%016x", h.from)},
 		{"X-Etcd-To", fmt.Sprintf("%016x", h.to)}, {"X-Etcd-Class", h.class}, {"X-Etcd-Peer-Address", h.addr},
 		{"X-Etcd-Nonce", fmt.Sprintf("%016x", h.nonce)}, {"X-Etcd-Reach", h.reach}, {"X-Etcd-Token", strings.Repeat("5715a6e7", 4)},
@@ -243,7 +255,7 @@ func (st *stranger) open(s *server, h hello) (*conn, reply) {
 		return nil, reply{}
 	}
 	answer, err := c.receive(r.method)
-	if (answer.status == http.StatusUpgradeRequired || answer.status == http.StatusBadRequest) && h.more == nil {
+	if slices.Contains([]int{http.StatusUpgradeRequired, http.StatusBadRequest, http.StatusNotImplemented}, answer.status) && h.more == nil {
 		st.t.Errorf("the machines do not understand the handshake, so nothing is tested: %d %s", answer.status, answer.body)
 	}
 	if err != nil || answer.status != http.StatusSwitchingProtocols {
@@ -317,11 +329,17 @@ type lair struct {
 	who   atomic.Uint64
 	calls atomic.Int64 // connections
 	asked atomic.Int64 // requests to open a stream or a snapshot here
+	close func()
 }
 
 func newLair(t testing.TB) *lair {
 	t.Helper()
-	l, err := net.Listen("tcp", freeAddress(t))
+	return newLairAt(t, freeAddress(t))
+}
+
+func newLairAt(t testing.TB, addr string) *lair {
+	t.Helper()
+	l, err := net.Listen("tcp", addr)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -347,9 +365,10 @@ func newLair(t testing.TB) *lair {
 		defer close(done)
 		_ = server.Serve(l) // ends with Close
 	}()
-	t.Cleanup(func() {
+	den.close = func() {
 		server.Close()
 		<-done
-	})
+	}
+	t.Cleanup(den.close)
 	return den
 }

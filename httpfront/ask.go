@@ -39,7 +39,7 @@ type (
 // ask sends a request that was begun with expect. The handler goes on with then, which is one
 // of the above, when the answer has come. Only a direct request does not wait for that.
 func (x *Exchange) ask(to *actor.PID, message actors.Request, deadline time.Time, then any) Answer {
-	if !x.admit(to) {
+	if !x.enter(to) {
 		return x.goOn(then, message.Failed(ErrInFlight))
 	}
 	if x.direct == nil {
@@ -99,7 +99,7 @@ func (x *Exchange) goOn(then any, came actors.Answer) Answer {
 
 // wait sends a request that was begun with expect, and waits for its answer until the deadline.
 func wait[A actors.Answer](x *Exchange, to *actor.PID, message any, deadline time.Time) (answer A, err error) {
-	if !x.admit(to) {
+	if !x.enter(to) {
 		return answer, ErrInFlight
 	}
 	a := x.session.ask(to, message, deadline)

@@ -3,6 +3,8 @@ package httpfront
 import (
 	"errors"
 	"io"
+	"os"
+	"time"
 	"unsafe"
 
 	"github.com/valyala/fasthttp"
@@ -13,19 +15,11 @@ import (
 // used that up, and the sum of these first bytes is bounded by the number of connections.
 const firstBody = 4 << 10
 
-// A chunked body may take chunkRatio bytes on the connection for each byte of content, and
-// chunkSlack on top of that, for what is read ahead.
-const (
-	chunkRatio = 16
-	chunkSlack = 2 * maxHeader
-)
-
 var (
 	// errBodyTooLong is a body over -max-body.
 	errBodyTooLong = errors.New("httpfront: the body is too long")
-	// errChunks is a chunked body with hardly any content: the rest are chunk extensions, or
-	// zeros before the sizes, which nobody sends in good faith.
-	errChunks = errors.New("httpfront: the chunks of a body hold too little content")
+	// errBodyTooSlow is a body that has not arrived in time.
+	errBodyTooSlow = errors.New("httpfront: the body has not arrived in time")
 	// errBodyMemory is a body for which -max-body-memory has nothing left.
 	errBodyMemory = errors.New("httpfront: too many bytes of request bodies in flight")
 )
@@ -34,22 +28,23 @@ var (
 // that at most, whatever Content-Length says. The caller gives counted back to s.bodies
 // when the request is served, also after an error.
 func (s *Server) readBody(ctx *fasthttp.RequestCtx) (body string, counted int64, err error) {
-	length := ctx.Request.Header.ContentLength() // negative if unknown
-	if length > s.cfg.MaxBody {
+	length := ctx.Request.Header.ContentLength()
+	isChunked := length == lengthOfChunks
+	if length > s.cfg.MaxBody && !isChunked {
 		return "", 0, errBodyTooLong
 	}
 	stream := ctx.RequestBodyStream()
 	if stream == nil || length == 0 {
 		return "", 0, nil
 	}
-	most := length
 	c := ctx.Conn().(*conn)
-	if length < 0 {
+	most := length
+	if isChunked {
 		most = s.cfg.MaxBody + 1 // one more, to see that it is too long
-		c.chunked, c.unread = true, chunkSlack
-		defer func() { c.chunked = false }()
+		stream = newChunks(stream, s.cfg.MaxBody)
 	}
 	buf := make([]byte, 0, min(most, firstBody))
+	deadline := time.Now().Add(s.cfg.BodyTimeout)
 	for {
 		if len(buf) == cap(buf) {
 			if len(buf) == most {
@@ -63,17 +58,32 @@ func (s *Server) readBody(ctx *fasthttp.RequestCtx) (body string, counted int64,
 			counted += n
 			buf = append(make([]byte, 0, grown), buf...)
 		}
+		if err := c.limitBody(deadline, len(buf)); err != nil {
+			return "", counted, err
+		}
 		n, err := stream.Read(buf[len(buf):cap(buf)])
 		buf = buf[:len(buf)+n]
-		c.unread += chunkRatio * n
 		switch {
 		case err == nil:
+		case errors.Is(err, os.ErrDeadlineExceeded) && !s.cfg.Peer:
+			return "", counted, errBodyTooSlow
 		case !errors.Is(err, io.EOF):
 			return "", counted, err
-		case length >= 0 && len(buf) < length, length < 0 && c.noMore: // fasthttp takes that for the last chunk
+		case !isChunked && len(buf) < length:
 			return "", counted, io.ErrUnexpectedEOF
 		default:
 			return unsafe.String(unsafe.SliceData(buf), len(buf)), counted, nil // nobody writes to buf any more
 		}
 	}
+}
+
+// minBodyRate is how many bytes of a body have to arrive in a second, once its time is over.
+const minBodyRate = 16 << 10
+
+// limitBody sets the deadline of reading the next part of a body of which so much has arrived.
+func (c *conn) limitBody(deadline time.Time, arrived int) error {
+	if c.server.cfg.Peer {
+		return nil // it is that of the whole request
+	}
+	return c.Conn.SetReadDeadline(deadline.Add(time.Duration(arrived) * time.Second / minBodyRate))
 }

@@ -31,13 +31,14 @@ func (a connListener) Accept() (net.Conn, error) {
 	}
 }
 
-// conn is a client's connection. It adds to that of the port its session, a buffer for bytes
-// that were read ahead and are read again, and a bound on what a chunked body may take.
+// conn is a client's connection. It adds to that of the port its session and a buffer for bytes
+// that were read ahead and are read again.
 type conn struct {
 	*listen.Conn
 	server  *Server
 	session *session
 	parking
+	awaiting
 	place *place // since it was parked; nil: it was not
 
 	readAhead   []byte // read ahead; Read returns it first
@@ -46,13 +47,20 @@ type conn struct {
 	validHost   string // the host of its last direct request
 	gotLine     bool   // a line has arrived since the last request: an error is not in the request line
 	drained     bool   // Read gets nothing new, so that a buffered reader above returns only what it has
-	chunked     bool   // a chunked body is being read
-	noMore      bool   // the client sends nothing more
-	unread      int    // bytes that it may still take, chunk sizes and extensions included
 	checksHost  bool   // a request that calls this machine by a name of others is refused
 	awaitsFirst bool   // fasthttp has not announced the first request yet
 	served      bool   // a request was, so it may be parked until the next one
 	shortened   bool   // the deadline of Read is that of parking
+	greets      bool   // its TLS handshake has not begun
+}
+
+// takeReadAhead copies what was read ahead. When that is all, its memory is free.
+func (c *conn) takeReadAhead(p []byte) (n int) {
+	n = copy(p, c.readAhead)
+	if c.readAhead = c.readAhead[n:]; len(c.readAhead) == 0 {
+		c.readAhead = nil
+	}
+	return n
 }
 
 // errDrained ends reading from a buffered reader above a drained conn.
@@ -64,26 +72,21 @@ func (c *conn) Read(p []byte) (int, error) {
 	}
 	n, err := 0, error(nil)
 	switch {
-	case c.chunked && c.unread <= 0:
-		return 0, errChunks
 	case len(c.readAhead) > 0:
-		n = copy(p, c.readAhead)
-		c.readAhead = c.readAhead[n:]
+		n = c.takeReadAhead(p)
 		c.SetIdle(false)
 	case c.drained:
 		return 0, errDrained
 	case c.failed != nil:
 		return 0, c.failed
 	default:
-		n, err = c.Conn.Read(p)
-		c.noMore = errors.Is(err, io.EOF)
+		n, err = c.await(p)
 	}
 	if c.shortened {
 		if err = c.endWait(n, err); err != nil {
 			return n, err
 		}
 	}
-	c.unread -= n
 	c.gotLine = c.gotLine || bytes.IndexByte(p[:n], '\n') >= 0
 	return n, err
 }

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"strconv"
 
 	"github.com/valyala/fasthttp"
 
@@ -64,6 +65,14 @@ func Unserved(err error) *Error {
 		return HTTPError(http.StatusServiceUnavailable, err.Error())
 	case errors.Is(err, raftnode.ErrOverloaded):
 		return HTTPError(http.StatusServiceUnavailable, "too many requests are waiting; nothing was done")
+	case errors.As(err, new(tooLong)):
+		return HTTPError(http.StatusRequestEntityTooLarge, err.Error())
+	case errors.Is(err, errAnswerMemory):
+		return HTTPError(http.StatusServiceUnavailable,
+			"the answers that clients have not read yet are too large together; nothing was done. The limit is set by -max-answer-memory")
+	case errors.Is(err, errAnswerOfChange):
+		return NewError(apierror.RaftInternal,
+			"the change was made, but the answers that clients have not read yet are too large together to send this one. The limit is set by -max-answer-memory")
 	}
 	return NewError(apierror.RaftInternal, err.Error())
 }
@@ -76,7 +85,16 @@ func (e *Error) Write(resp *fasthttp.Response) {
 	if e.Status == http.StatusServiceUnavailable { // it goes away by itself
 		resp.Header.Set(fasthttp.HeaderRetryAfter, "1") // second
 	}
-	WriteJSON(resp, e)
+	if len(e.Cause) <= MaxWhole {
+		WriteJSON(resp, e)
+		return
+	}
+	resp.Header.SetContentType(TypeJSON)
+	var gaps Gaps
+	text := strconv.AppendInt([]byte(`{"errorCode":`), int64(e.Code), 10)
+	text = AppendString(append(text, `,"message":`...), e.Message)
+	text = gaps.AppendString(append(text, `,"cause":`...), e.Cause)
+	WriteText(resp, append(text, '}'), gaps)
 }
 
 // NotAllowed returns a [Route.Other] that answers as the servers of v2 did: in plain text, with the

@@ -44,8 +44,10 @@ func (f Form) Get(name string) (value string, ok bool) {
 // request.
 func readForm(f Form, header *fasthttp.RequestHeader, body, query string) (Form, error) {
 	if body != "" {
-		if coding := header.ContentEncoding(); len(coding) > 0 && !bytes.EqualFold(coding, []byte("identity")) {
-			return nil, fmt.Errorf("a body in Content-Encoding %s is not understood", quoted(string(coding)))
+		for _, coding := range header.PeekAll(fasthttp.HeaderContentEncoding) {
+			if len(coding) > 0 && !bytes.EqualFold(coding, []byte("identity")) {
+				return nil, fmt.Errorf("a body in Content-Encoding %s is not understood", quoted(string(coding)))
+			}
 		}
 		var err error
 		if f, err = readFields(f, header.ContentType(), body); err != nil {

@@ -10,6 +10,8 @@ import (
 var (
 	headerContentLength    = []byte(fasthttp.HeaderContentLength)
 	headerTransferEncoding = []byte(fasthttp.HeaderTransferEncoding)
+	headerHost             = []byte(fasthttp.HeaderHost)
+	headerConnection       = []byte(fasthttp.HeaderConnection)
 	codingChunked          = []byte("chunked")
 
 	// errVersion is a request in a version of HTTP that is not supported. fasthttp accepts
@@ -95,17 +97,52 @@ func ambiguous(h *fasthttp.RequestHeader) string {
 }
 
 // wantsClose reports whether the client wants the connection closed after this request.
-// fasthttp sees that only if Connection is exactly "close".
+// fasthttp sees that only if the last Connection is exactly "close".
 func wantsClose(h *fasthttp.RequestHeader) bool {
 	if h.ConnectionClose() {
 		return true
 	}
-	for _, value := range h.PeekAll(fasthttp.HeaderConnection) {
+	if len(h.Peek(fasthttp.HeaderConnection)) == 0 {
+		return false
+	}
+	for line := range bytes.SplitSeq(h.RawHeaders(), []byte{'\n'}) {
+		name, value, _ := bytes.Cut(line, []byte{':'})
+		if !bytes.EqualFold(name, headerConnection) {
+			continue
+		}
 		for token := range bytes.SplitSeq(value, []byte{','}) {
-			if bytes.EqualFold(bytes.Trim(token, " \t"), []byte("close")) {
+			if bytes.EqualFold(bytes.Trim(token, " \t\r"), []byte("close")) {
 				return true
 			}
 		}
 	}
 	return false
 }
+
+// invalidAuthority returns what is wrong with the host that a request names, or "". fasthttp takes
+// what stands before an "@" for a user; others take it for the host (RFC 9110, 4.2.4 and 7.2).
+func invalidAuthority(h *fasthttp.RequestHeader) string {
+	if hasUser(h.Host()) {
+		return "there is a user in Host"
+	}
+	target := h.RequestURI()
+	if len(target) == 0 || target[0] == '/' {
+		return ""
+	}
+	_, authority, absolute := bytes.Cut(target, []byte("://"))
+	if !absolute {
+		return ""
+	}
+	if end := bytes.IndexAny(authority, "/?#"); end >= 0 {
+		authority = authority[:end]
+	}
+	switch {
+	case len(authority) == 0:
+		return "there is no host in the target"
+	case hasUser(authority):
+		return "there is a user in the target"
+	}
+	return ""
+}
+
+func hasUser(authority []byte) bool { return bytes.IndexByte(authority, '@') >= 0 }

@@ -4,10 +4,9 @@ import (
 	"bufio"
 	"bytes"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
-	"net"
+	"runtime"
 	"strings"
 	"testing"
 	"time"
@@ -17,58 +16,6 @@ import (
 	"etcd/httpfront"
 	"etcd/httpfront/fronttest"
 )
-
-// halves is a connection in memory whose directions are closed separately.
-type halves struct {
-	in, out net.Conn
-}
-
-// newHalves returns the two ends of a connection.
-func newHalves() (client, server *halves) {
-	requestsOut, requestsIn := net.Pipe()
-	answersOut, answersIn := net.Pipe()
-	return &halves{answersIn, requestsOut}, &halves{requestsIn, answersOut}
-}
-
-func (h *halves) Read(p []byte) (int, error)         { return h.in.Read(p) }
-func (h *halves) Write(p []byte) (int, error)        { return h.out.Write(p) }
-func (h *halves) CloseWrite() error                  { return h.out.Close() }
-func (h *halves) Close() error                       { return errors.Join(h.in.Close(), h.out.Close()) }
-func (h *halves) LocalAddr() net.Addr                { return h.in.LocalAddr() }
-func (h *halves) RemoteAddr() net.Addr               { return h.in.RemoteAddr() }
-func (h *halves) SetReadDeadline(t time.Time) error  { return h.in.SetReadDeadline(t) }
-func (h *halves) SetWriteDeadline(t time.Time) error { return h.out.SetWriteDeadline(t) }
-func (h *halves) SetDeadline(t time.Time) error {
-	return errors.Join(h.SetReadDeadline(t), h.SetWriteDeadline(t))
-}
-
-// memoryListener accepts connections made by dial.
-type memoryListener struct {
-	conns chan net.Conn
-	done  chan struct{}
-}
-
-func newMemoryListener() *memoryListener {
-	return &memoryListener{make(chan net.Conn), make(chan struct{})}
-}
-
-func (l *memoryListener) Accept() (net.Conn, error) {
-	select {
-	case c := <-l.conns:
-		return c, nil
-	case <-l.done:
-		return nil, net.ErrClosed
-	}
-}
-
-func (l *memoryListener) Close() error   { close(l.done); return nil }
-func (l *memoryListener) Addr() net.Addr { return &net.IPAddr{} }
-
-func (l *memoryListener) dial() *halves {
-	client, server := newHalves()
-	l.conns <- server
-	return client
-}
 
 // checkAnswers returns what is wrong with the bytes that a server has sent on a connection.
 // heads: some of the requests may be HEADs, whose answers have no bodies.
@@ -102,6 +49,9 @@ func checkAnswers(sent []byte, heads bool) error {
 	}
 }
 
+// fuzzHeap is more memory, in bytes, than a machine takes for what a fuzzer can set.
+const fuzzHeap = 512 << 20
+
 // Whatever a client sends on a connection, it gets back well-formed answers and then EOF, no
 // watcher is left behind, nothing panics, and the next client is served.
 func FuzzRequest(f *testing.F) {
@@ -130,50 +80,36 @@ func FuzzRequest(f *testing.F) {
 	for _, test := range framing {
 		f.Add([]byte(strings.Replace(test.request, "%s", "/v1/keys/a", 1)))
 	}
-	l := newMemoryListener()
-	s := serveOn(f, l, func(c *httpfront.Config) { c.CORS = []string{"*"} })
+	s := serveOn(f, fronttest.Socket(f), func(c *httpfront.Config) { c.CORS = []string{"*"} })
 	healthy := func(t *testing.T) {
-		c := fronttest.NewClient(t, l.dial())
-		c.Send("%s", fronttest.RawRequest("GET", "/", ""))
-		fronttest.Check(t, c.Reply("GET"), 200, "etcd v9")
-		_ = c.Close()
+		if got := string(s.Answers(t, []byte("GET / HTTP/1.0\r\n\r\n"))); !strings.HasSuffix(got, "\r\n\r\netcd v9") {
+			t.Fatalf("the next client is answered %q", got)
+		}
 	}
+	runs := 0
 	f.Fuzz(func(t *testing.T, raw []byte) {
-		got := exchange(t, l, raw)
+		got := s.Answers(t, raw)
 		if err := checkAnswers(got, bytes.Contains(raw, []byte("HEAD"))); err != nil {
 			t.Errorf("%v\nin %q", err, got)
 		}
 		healthy(t)
-		for deadline := time.Now().Add(fronttest.Timeout); s.Machine.Watchers() > 0; healthy(t) {
+		for deadline := time.Now().Add(fronttest.Timeout); s.Machine.Watchers() > 0 || s.BodyBytes() > 0 || s.Open() > 0; healthy(t) {
 			if time.Now().After(deadline) {
-				t.Fatalf("%d watchers stay", s.Machine.Watchers())
+				t.Fatalf("%d watchers, %d bytes of bodies and %d connections stay", s.Machine.Watchers(), s.BodyBytes(), s.Open())
+			}
+		}
+		if runs++; runs%1000 == 0 {
+			var m runtime.MemStats
+			runtime.GC()
+			runtime.ReadMemStats(&m)
+			if m.HeapAlloc > fuzzHeap {
+				t.Errorf("%d bytes of memory are in use", m.HeapAlloc)
 			}
 		}
 		if log := s.Log.Take(); log != "" {
 			t.Errorf("logged:\n%s", log)
 		}
 	})
-}
-
-// exchange sends raw on a connection of its own, and returns all that comes back.
-func exchange(t *testing.T, l *memoryListener, raw []byte) []byte {
-	conn := l.dial()
-	defer conn.Close()
-	if err := conn.SetDeadline(time.Now().Add(fronttest.Timeout)); err != nil {
-		t.Fatal(err)
-	}
-	sent := make(chan struct{})
-	go func() {
-		defer close(sent)
-		_, _ = conn.Write(raw) // the server may not want all of it
-		_ = conn.CloseWrite()
-	}()
-	got, err := io.ReadAll(conn)
-	if err != nil {
-		t.Fatalf("the connection does not end: %v, after %q", err, got)
-	}
-	<-sent
-	return got
 }
 
 // Whatever is sent to the peer port, well-formed answers come back and then EOF, the
@@ -195,17 +131,16 @@ func FuzzPeerPort(f *testing.F) {
 	} {
 		f.Add([]byte(seed))
 	}
-	l := newMemoryListener()
-	s := serveOn(f, newMemoryListener())
-	s.ServePeerPort(l, io.Discard, config(nil), peerRoutes())
+	s := serveOn(f, fronttest.Socket(f))
+	p := s.ServePeerPort(fronttest.Socket(f), io.Discard, config(nil), peerRoutes())
 	f.Fuzz(func(t *testing.T, raw []byte) {
-		got := exchange(t, l, raw)
+		got := p.Answers(t, raw)
 		if !bytes.Contains(got, []byte("HTTP/1.1 101 ")) { // then come frames
 			if err := checkAnswers(got, bytes.Contains(raw, []byte("HEAD"))); err != nil {
 				t.Errorf("%v\nin %q", err, got)
 			}
 		}
-		if got := exchange(t, l, []byte("GET / HTTP/1.0\r\n\r\n")); !bytes.Contains(got, []byte(" 200 ")) {
+		if got := p.Answers(t, []byte("GET / HTTP/1.0\r\n\r\n")); !bytes.Contains(got, []byte(" 200 ")) {
 			t.Fatalf("the next one is answered %q", got)
 		}
 		s.T = t

@@ -70,9 +70,9 @@ func (s *Server) takePlace(r rank) bool {
 	return s.inFlight.take(1, int64(r)*max(minShare, s.inFlight.limit/shares))
 }
 
-// admit counts the request that was begun with expect as in flight, and reports whether it may be sent to
+// enter counts the request that was begun with expect as in flight, and reports whether it may be sent to
 // an actor.
-func (x *Exchange) admit(to *actor.PID) bool {
+func (x *Exchange) enter(to *actor.PID) bool {
 	s, r := x.session, x.operation.rank
 	if to == x.server.machine.Store {
 		r = max(r, localReads)

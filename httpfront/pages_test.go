@@ -299,7 +299,7 @@ func TestHostHeader(t *testing.T) {
 		"GET / HTTP/1.0\r\n\r\n": "etcd v9",
 		"GET http://localhost/ HTTP/1.1\r\nHost: evil.example\r\n\r\n":             "etcd v9",
 		"GET http://evil.example:4001/ HTTP/1.1\r\nHost: localhost\r\n\r\n":        wrong,
-		"GET http://localhost@evil.example:1/ HTTP/1.1\r\nHost: localhost\r\n\r\n": wrong,
+		"GET http://localhost@evil.example:1/ HTTP/1.1\r\nHost: localhost\r\n\r\n": `{"errorCode":400,"message":"Bad Request","cause":"the request cannot be read: there is a user in the target"}`,
 		"GET //evil.example/ HTTP/1.1\r\nHost: localhost\r\n\r\n":                  `{"errorCode":404,"message":"Not Found","cause":"/evil.example"}`,
 		"GET //localhost/ HTTP/1.1\r\nHost: evil.example\r\n\r\n":                  wrong,
 	} {

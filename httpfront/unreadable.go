@@ -1,6 +1,7 @@
 package httpfront
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
@@ -23,27 +24,34 @@ func (s *Server) badRequest(ctx *fasthttp.RequestCtx, err error) {
 	answer.Write(&ctx.Response)
 }
 
+// headerReceived prepares a header before fasthttp looks for a body.
+func headerReceived(h *fasthttp.RequestHeader) (unchanged fasthttp.RequestConfig) {
+	normalizeExpect(h)
+	hideChunks(h)
+	return unchanged
+}
+
 // normalizeExpect makes fasthttp call expectBody before it waits for a body, whatever the
 // client expects and however it spells that. A client of HTTP/1.0 is not sent 100-continue: it
 // would take that for the answer.
-func normalizeExpect(h *fasthttp.RequestHeader) (unchanged fasthttp.RequestConfig) {
+func normalizeExpect(h *fasthttp.RequestHeader) {
 	switch {
 	case !h.IsHTTP11():
 		h.Del(fasthttp.HeaderExpect)
 	case hasExpectation(h):
 		h.Set(fasthttp.HeaderExpect, expectContinue)
 	}
-	return unchanged
 }
 
 // expectBody decides whether a client that has sent Expect is told to send its body.
 func (s *Server) expectBody(ctx *fasthttp.RequestCtx) (status int) {
 	refusal := s.refuseByHeader(ctx)
+	length := ctx.Request.Header.ContentLength()
 	switch {
 	case refusal != nil:
 	case hasUnsupportedExpectation(&ctx.Request.Header):
 		refusal = s.unreadable(ctx, errExpectation)
-	case ctx.Request.Header.ContentLength() > s.cfg.MaxBody:
+	case length > s.cfg.MaxBody && length != lengthOfChunks:
 		refusal = s.unreadable(ctx, errBodyTooLong)
 	default:
 		return http.StatusContinue
@@ -71,7 +79,7 @@ func (s *Server) refuseFraming(ctx *fasthttp.RequestCtx) *Error {
 	if !supportsVersion(&ctx.Request.Header) {
 		return s.unreadable(ctx, errVersion)
 	}
-	why := ambiguous(&ctx.Request.Header)
+	why := cmp.Or(ambiguous(&ctx.Request.Header), invalidAuthority(&ctx.Request.Header))
 	if why == "" {
 		return nil
 	}
@@ -114,10 +122,14 @@ func (s *Server) unreadable(ctx *fasthttp.RequestCtx, err error) *Error {
 			"the bodies of all requests in flight are too large together; nothing was done. The limit is set by -max-body-memory")
 	case errors.As(err, &small) && !ctx.Conn().(*conn).gotLine:
 		return uriTooLong()
-	case errors.As(err, &small):
+	case errors.As(err, &small), errors.Is(err, errTrailers):
 		return HTTPError(http.StatusRequestHeaderFieldsTooLarge, "request line and headers are too long")
+	case errors.Is(err, errStalled):
+		return HTTPError(http.StatusRequestTimeout, "too many clients are slow to send their requests, and this one has waited longest")
+	case errors.Is(err, errBodyTooSlow):
+		return HTTPError(http.StatusRequestTimeout, "the body of the request did not arrive in time; the limit is set by -body-timeout")
 	case errors.As(err, &netErr) && netErr.Timeout():
-		return HTTPError(http.StatusRequestTimeout, "the request did not arrive in time")
+		return HTTPError(http.StatusRequestTimeout, headerTooSlow)
 	case errors.Is(err, io.ErrUnexpectedEOF): // of a body
 		return NewError(apierror.InvalidForm, err.Error())
 	}

@@ -142,6 +142,10 @@ func (c *conn) answer() {
 		c.tell()
 		return
 	}
+	if c.hasHuge() {
+		go c.answerHuge()
+		return
+	}
 	data, keepAlive := c.renderAnswer()
 	all, err := c.TryWrite(data)
 	if err != nil || all {
@@ -149,7 +153,7 @@ func (c *conn) answer() {
 		return
 	}
 	go func() {
-		err := c.flush(watchWriteTimeout)
+		err := c.server.answers.during(held(data, nil), func() error { return c.flush(watchWriteTimeout) })
 		c.answered(err == nil && keepAlive)
 	}()
 }
@@ -166,7 +170,7 @@ func (c *conn) answered(keepAlive bool) {
 		c.endSoon()
 	case len(c.readAhead) > 0 || c.readable:
 		c.serve()
-	case !c.beIdleParked():
+	case !c.beIdleParked(&c.server.idles):
 		c.endSoon()
 	}
 }
@@ -242,13 +246,18 @@ func (s *Server) renderEvent(w *parkedWatch, d watch.Delivery, keepAlive bool) [
 func (w *parkedWatch) respond(a Answer, keepAlive bool) []byte {
 	resp := fasthttp.AcquireResponse()
 	defer fasthttp.ReleaseResponse(resp)
+	w.write(resp, a, keepAlive)
+	w.operation.count(resp.StatusCode())
+	var b bytes.Buffer
+	_, _ = resp.WriteTo(&b) // a buffer takes everything
+	return b.Bytes()
+}
+
+// write writes an answer into a response.
+func (w *parkedWatch) write(resp *fasthttp.Response, a Answer, keepAlive bool) {
 	setHeaders(resp, w.headers)
 	a.Write(resp)
 	if !keepAlive {
 		resp.SetConnectionClose()
 	}
-	w.operation.count(resp.StatusCode())
-	var b bytes.Buffer
-	_, _ = resp.WriteTo(&b) // a buffer takes everything
-	return b.Bytes()
 }

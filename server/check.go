@@ -7,7 +7,9 @@ import (
 	"net/url"
 	"strconv"
 	"strings"
+	"time"
 
+	"etcd/actors"
 	"etcd/endpoint"
 	"etcd/store"
 )
@@ -48,6 +50,10 @@ func (c *Config) Validate() error {
 		return fmt.Errorf("-max-body %d: want 1 to %d", c.MaxBody, maxBodyLimit)
 	case c.MaxBodyMemory < int64(c.MaxBody):
 		return fmt.Errorf("-max-body-memory %d: want at least -max-body, %d", c.MaxBodyMemory, c.MaxBody)
+	case c.MaxListing < actors.MaxChildren:
+		return fmt.Errorf("-max-listing %d: want at least %d", c.MaxListing, actors.MaxChildren)
+	case c.MaxAnswers < 1:
+		return fmt.Errorf("-max-answer-memory %d: want at least 1", c.MaxAnswers)
 	case c.MaxConnections < 0:
 		return fmt.Errorf("-max-connections %d: want at least 1", c.MaxConnections)
 	case c.Quota < store.MinQuota || c.Quota > store.MaxQuota:
@@ -56,8 +62,18 @@ func (c *Config) Validate() error {
 		return fmt.Errorf("-max-requests-in-flight %d: want at least 1", c.MaxInFlight)
 	case c.MaxWatchers < 1:
 		return fmt.Errorf("-max-watchers %d: want at least 1", c.MaxWatchers)
+	case c.MaxPerAddress < 0:
+		return fmt.Errorf("-max-connections-per-address %d: want at least 1", c.MaxPerAddress)
 	case c.History > maxHistory:
 		return fmt.Errorf("-m %d: want at most %d", c.History, maxHistory)
+	}
+	for _, limit := range []struct {
+		flag string
+		time time.Duration
+	}{{"-header-timeout", c.HeaderTimeout}, {"-body-timeout", c.BodyTimeout}, {"-idle-timeout", c.IdleTimeout}} {
+		if limit.time < minClientTimeout || limit.time > maxClientTimeout {
+			return fmt.Errorf("%s %s: want %s to %s", limit.flag, limit.time, minClientTimeout, maxClientTimeout)
+		}
 	}
 	for _, origin := range c.CORS {
 		if err := checkOrigin(origin); err != nil {

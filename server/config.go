@@ -71,9 +71,15 @@ type Config struct {
 	Slow           time.Duration // (-slow) after which a request is logged; 0: none is
 	MaxBody        int           // (-max-body) longest request body in bytes
 	MaxBodyMemory  int64         // (-max-body-memory) bytes for the bodies of all requests in flight
+	MaxListing     int           // (-max-listing) keys in one listing
+	MaxAnswers     int64         // (-max-answer-memory) bytes that answers keep until their clients have read them
 	MaxConnections int           // (-max-connections) client connections; 0: what open files allow
 	MaxInFlight    int           // (-max-requests-in-flight) requests that wait for this machine at a time
 	MaxWatchers    int           // (-max-watchers) watches of all clients
+	MaxPerAddress  int           // (-max-connections-per-address) of them from one address; 0: all but an eighth
+	HeaderTimeout  time.Duration // (-header-timeout) until the first 16 KiB of a request have arrived, or what there is of them
+	BodyTimeout    time.Duration // (-body-timeout) until the rest has, beyond a second for each 16 KiB
+	IdleTimeout    time.Duration // (-idle-timeout) between two requests of a connection
 	CORS           []string      // (-cors) origins whose pages may use the API, or *
 	HostWhitelist  []string      // (-host-whitelist) further names by which clients may call this machine, or *
 
@@ -117,6 +123,8 @@ const (
 	maxBodyLimit      = store.MaxValue
 	maxRequestTimeout = 10 * time.Minute
 	minRequestTimeout = time.Second
+	minClientTimeout  = time.Second
+	maxClientTimeout  = 24 * time.Hour
 	reservedFiles     = 256 // open files that are not client connections, at least
 )
 
@@ -147,6 +155,11 @@ func Defaults() Config {
 		MaxBodyMemory:  256 << 20,
 		MaxInFlight:    4096,
 		MaxWatchers:    1_000_000,
+		MaxListing:     1_000_000,
+		MaxAnswers:     256 << 20,
+		HeaderTimeout:  time.Minute,
+		BodyTimeout:    time.Minute,
+		IdleTimeout:    10 * time.Minute,
 		ClientTLS:      credentials.Files{Flags: "-client"},
 		PeerTLS:        credentials.Files{Flags: "-server"},
 		Resolver:       net.DefaultResolver,

@@ -32,21 +32,28 @@ type fronts struct {
 }
 
 func startFronts(c *Config, member store.Member, ports ports, tls security, founding *peerfront.Founding, clock func() raftnode.Reading) *fronts {
+	connections := c.connectionLimit(openFiles())
 	cfg := httpfront.Config{
-		URL:            member.ClientURL,
-		Hosts:          append(c.allowedHosts(ports.clients), c.furtherHosts()...),
-		CheckHost:      len(c.HostWhitelist) > 0,
-		CORS:           c.CORS,
-		MaxConnections: c.connectionLimit(openFiles()),
-		MaxInFlight:    c.MaxInFlight,
-		MaxWatchers:    c.MaxWatchers,
-		MaxBody:        c.MaxBody,
-		MaxBodyMemory:  c.MaxBodyMemory,
-		RequestTimeout: c.RequestTimeout,
-		Slow:           c.Slow,
-		Passwords:      passwords.New(c.BcryptCost),
-		TLS:            ports.clients.tls(tls.clients),
-		Log:            c.Log,
+		URL:             member.ClientURL,
+		Hosts:           append(c.allowedHosts(ports.clients), c.furtherHosts()...),
+		CheckHost:       len(c.HostWhitelist) > 0,
+		CORS:            c.CORS,
+		MaxConnections:  connections,
+		MaxPerAddress:   c.addressLimit(connections),
+		HeaderTimeout:   c.HeaderTimeout,
+		BodyTimeout:     c.BodyTimeout,
+		IdleTimeout:     c.IdleTimeout,
+		MaxInFlight:     c.MaxInFlight,
+		MaxWatchers:     c.MaxWatchers,
+		MaxBody:         c.MaxBody,
+		MaxBodyMemory:   c.MaxBodyMemory,
+		MaxAnswerMemory: c.MaxAnswers,
+		MaxListing:      c.MaxListing,
+		RequestTimeout:  c.RequestTimeout,
+		Slow:            c.Slow,
+		Passwords:       passwords.New(c.BcryptCost),
+		TLS:             ports.clients.tls(tls.clients),
+		Log:             c.Log,
 	}
 	f := &fronts{registry: c.newRegistry(tls), failed: make(chan error, 3)}
 	monotone := func() logtime.Time { return logtime.Time(clock().Mono) }

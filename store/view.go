@@ -44,6 +44,9 @@ func (v *View) Changed() uint64 { return v.changed }
 // Below returns the nodes below a directory, see [tree.Tree.Below].
 func (v *View) Below(path string, limit int) []*tree.Node { return v.tree.Below(path, limit) }
 
+// CountBelow returns how many nodes are below a directory, see [tree.View.CountBelow].
+func (v *View) CountBelow(path string) int { return v.tree.CountBelow(path) }
+
 // Get returns the node at a clean path. It fails with KeyNotFound or NotDir.
 func (v *View) Get(path string) (*tree.Node, *tree.Failure) { return v.tree.Get(path) }
 

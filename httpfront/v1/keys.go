@@ -59,7 +59,7 @@ func keyRead(x *httpfront.Exchange, reply *actors.ReadReply) httpfront.Answer {
 	now := x.Machine().LogTime()
 	if reply.View != nil {
 		dir := x.Key
-		return x.Stream(func() func([]byte) ([]byte, bool) { return renderListing(reply.View, dir, now) })
+		return x.Stream(httpfront.Listing{View: reply.View, Dir: dir}, func() httpfront.Render { return renderListing(reply.View, dir, now) })
 	}
 	list := make(listAnswer, len(reply.Children))
 	for i, child := range reply.Children {

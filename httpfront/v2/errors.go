@@ -101,14 +101,16 @@ func (e *keyError) Write(resp *fasthttp.Response) {
 	if e.retryAfter || e.status == http.StatusServiceUnavailable {
 		h.Set(fasthttp.HeaderRetryAfter, "1") // second
 	}
-	resp.SetBodyRaw(append(e.appendJSON(nil), '\n'))
+	var gaps httpfront.Gaps
+	text := append(e.appendJSON(nil, &gaps), '\n')
+	httpfront.WriteText(resp, text, gaps)
 }
 
-func (e *keyError) appendJSON(to []byte) []byte {
+func (e *keyError) appendJSON(to []byte, gaps *httpfront.Gaps) []byte {
 	to = strconv.AppendInt(append(to, `{"errorCode":`...), int64(e.code), 10)
 	to = httpfront.AppendString(append(to, `,"message":`...), e.message)
 	if e.cause != "" {
-		to = httpfront.AppendString(append(to, `,"cause":`...), e.cause)
+		to = gaps.AppendString(append(to, `,"cause":`...), e.cause)
 	}
 	return append(strconv.AppendUint(append(to, `,"index":`...), e.index, 10), '}')
 }

@@ -58,10 +58,10 @@ func read(x *httpfront.Exchange, reply *actors.ReadReply, deep bool) httpfront.A
 	}
 	if reply.View != nil {
 		dir := reply.Node
-		answer := x.Stream(func() func([]byte) ([]byte, bool) { return renderTree(dir, deep, viewLister(reply.View), now).next })
+		answer := x.Stream(httpfront.Listing{View: reply.View, Dir: dir.Path, Deep: deep}, func() httpfront.Render { return renderTree(dir, deep, viewLister(reply.View), now).next })
 		return withHead{answer, headOf(x, reply.Changed)}
 	}
-	return &treeAnswer{head: headOf(x, reply.Changed), tree: renderTree(reply.Node, deep, listed(reply.Node, reply.Children), now)}
+	return &treeAnswer{head: headOf(x, reply.Changed), dir: reply.Node, deep: deep, nodes: reply.Children, shown: now}
 }
 
 // parseWrite reads the parameters of a request that writes a key.

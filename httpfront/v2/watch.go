@@ -119,8 +119,8 @@ func (events) AppendStart(to []byte, _ uint64) []byte { return to }
 
 func (events) AppendHeartbeat(to []byte, _ uint64) []byte { return to }
 
-func (events) AppendEvent(to []byte, m *actors.Machine, e *tree.Event) []byte {
-	return append(eventJSON{}.AppendEvent(to, m, e), '\n')
+func (events) AppendEvent(to []byte, gaps *httpfront.Gaps, m *actors.Machine, e *tree.Event) []byte {
+	return append(eventJSON{}.AppendEvent(to, gaps, m, e), '\n')
 }
 
 func (events) AppendError(to []byte, err error, index uint64) []byte {
@@ -138,8 +138,8 @@ func (events) Refuse(m *actors.Machine, err error, _ uint64) httpfront.Answer {
 // eventJSON implements [httpfront.EventJSON].
 type eventJSON struct{}
 
-func (eventJSON) AppendEvent(to []byte, m *actors.Machine, e *tree.Event) []byte {
-	return appendEvent(to, e, m.LogTime())
+func (eventJSON) AppendEvent(to []byte, gaps *httpfront.Gaps, m *actors.Machine, e *tree.Event) []byte {
+	return appendEvent(to, gaps, e, m.LogTime())
 }
 
 func (eventJSON) AppendError(to []byte, err error, index uint64) []byte {
@@ -147,5 +147,5 @@ func (eventJSON) AppendError(to []byte, err error, index uint64) []byte {
 	if httpfront.Lost(err) {
 		e.code, e.message = codeEventIndexIsGone, messages[codeEventIndexIsGone]
 	}
-	return e.appendJSON(to)
+	return e.appendJSON(to, nil)
 }

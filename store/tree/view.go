@@ -38,6 +38,13 @@ func (v *View) Get(path string) (*Node, *Failure) { return v.nodes.lookUp(path) 
 // Below returns the nodes below the directory at a clean path, see [Tree.Below].
 func (v *View) Below(path string, limit int) []*Node { return v.nodes.allBelow(path, limit) }
 
+// CountBelow returns how many nodes are below the directory at a clean path, at whatever depth, without
+// looking at them.
+func (v *View) CountBelow(path string) int {
+	from, to := below(path)
+	return v.nodes.rank(to) - v.nodes.rank(from)
+}
+
 // Children returns the nodes directly in the directory at a clean path that come after
 // the one at another path, "" for the first ones: at most limit of them, hidden ones
 // included, sorted by name. After the path of the last one the next page begins.
