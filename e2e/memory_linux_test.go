@@ -157,19 +157,16 @@ func (w *weighed) fill(dir string, keys int, value string) {
 	clients.Wait()
 }
 
-// The memory of these tests: the quota, what answers and bodies may keep, and what a machine may have then.
+// The memory of these tests: the quota, and what a machine may have with it.
 const (
 	testQuota     = 64 // MiB
-	testBudget    = 32 // MiB
 	testMemory    = 3*testQuota + 200
 	largeValue    = 10<<20 - 100 // bytes: -max-body has its name as well
 	mediumValue   = 1 << 20
 	answerRefused = "the answers that clients have not read yet are too large together; nothing was done. The limit is set by -max-answer-memory"
 )
 
-var memoryFlags = []string{
-	"-quota", strconv.Itoa(testQuota << 20), "-max-answer-memory", strconv.Itoa(testBudget << 20), "-max-body-memory", strconv.Itoa(testBudget << 20),
-}
+var memoryFlags = []string{"-quota", strconv.Itoa(testQuota << 20)}
 
 // Clients that do not read have a machine keep little more than what it has anyway.
 func TestMemoryOfAnswers(t *testing.T) {

@@ -52,7 +52,7 @@ func (s *Server) readBody(ctx *fasthttp.RequestCtx) (body string, counted int64,
 			}
 			grown := min(2*cap(buf), most)
 			n := int64(grown - cap(buf))
-			if !s.bodies.take(n, 0) {
+			if !s.bodies.take(n, s.budget(s.cfg.MaxBodyMemory)-s.cfg.MaxBodyMemory) {
 				return "", counted, errBodyMemory
 			}
 			counted += n

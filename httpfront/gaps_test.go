@@ -76,7 +76,7 @@ func TestBodiesReadTheSame(t *testing.T) {
 
 // What several answers share counts once, and what is refused not at all.
 func TestAnswerMemory(t *testing.T) {
-	m := &answerMemory{limit: 100}
+	m := &answerMemory{limit: func() int64 { return 100 }}
 	a, b := strings.Repeat("a", 60), strings.Repeat("b", 41)
 	for range 3 {
 		if !m.hold([]string{a, a}) {

@@ -183,14 +183,15 @@ func New(cfg Config, routes []Route) *Server {
 		inFlight:   allowance{limit: int64(cfg.MaxInFlight)},
 		watchers:   allowance{limit: int64(cfg.MaxWatchers)},
 		bodies:     allowance{limit: cfg.MaxBodyMemory},
-		answers:    answerMemory{limit: cfg.MaxAnswerMemory},
-		reports:    answerMemory{limit: maxReports},
 		renders:    make(chan struct{}, max(1, runtime.GOMAXPROCS(0)/2)),
 		directs:    sync.Pool{New: func() any { return newDirect() }},
 		pieces:     sync.Pool{New: newPiece},
 		deadAfter:  streamTimes.deadAfter,
 	}
-	s.views = heldViews{limit: cfg.MaxAnswerMemory, replaced: func() int64 { return s.machine.Replaced() }}
+	ofAnswers := func() int64 { return s.budget(cfg.MaxAnswerMemory) }
+	s.answers.limit = ofAnswers
+	s.reports.limit = func() int64 { return maxReports }
+	s.views = heldViews{limit: ofAnswers, replaced: func() int64 { return s.machine.Replaced() }}
 	s.idles = aging[*conn]{after: cfg.IdleTimeout, due: func(c *conn) { _ = c.end() }} // there is nobody left to tell
 	s.begun = aging[*conn]{after: cfg.HeaderTimeout, due: (*conn).tooSlow}
 	s.stalled.Limit = maxStalled
