@@ -24,6 +24,7 @@ type announcerActor struct {
 	commands     version.Range
 	historyLimit *uint32 // nil: unchanged
 	maxMembers   *int    // nil: unchanged
+	quota        *uint64 // nil: unchanged
 	ready        chan<- struct{}
 	log          *slog.Logger
 	fatal        fatal
@@ -107,22 +108,32 @@ func (a *announcerActor) announce(ctx actor.Context, status *StatusReply) {
 		a.log.Info("announcing the name and addresses of this machine", "name", a.member.Name,
 			"clients", a.member.ClientURL, "peers", a.member.PeerURL)
 		ctx.Send(a.to.raft, &Join{ReplyTo: ctx.Self(), Member: a.member, Commands: a.commands})
-	case unlimited && (a.historyLimit != nil || a.maxMembers != nil):
+	case unlimited && (a.historyLimit != nil || a.maxMembers != nil || a.quota != nil):
 		a.retry(ctx, "this machine waits for the limits of its cluster, to change them", raftnode.ErrNoLeader)
 	case a.historyLimit != nil && int(*a.historyLimit) != status.HistoryLimit:
 		a.log.Info("changing how many events are kept for watchers", "from", status.HistoryLimit, "to", *a.historyLimit)
-		a.configure(ctx, &storepb.Configure{HistoryLimit: *a.historyLimit})
+		a.propose(ctx, &storepb.Command{Kind: &storepb.Command_Configure{Configure: &storepb.Configure{HistoryLimit: *a.historyLimit}}})
 	case a.maxMembers != nil && *a.maxMembers != status.MaxMembers && status.Version >= store.VersionOfVersions:
 		a.log.Info("changing how many machines the cluster may have", "from", status.MaxMembers, "to", *a.maxMembers)
-		a.configure(ctx, &storepb.Configure{HistoryLimit: uint32(status.HistoryLimit), MaxMembers: uint32(*a.maxMembers)})
+		a.propose(ctx, &storepb.Command{Kind: &storepb.Command_Configure{Configure: &storepb.Configure{
+			HistoryLimit: uint32(status.HistoryLimit), MaxMembers: uint32(*a.maxMembers),
+		}}})
+	case a.quota != nil && *a.quota != status.Quota && status.Version >= store.VersionOfLimits:
+		a.log.Info("changing how many bytes the keys may have", "from", status.Quota, "to", *a.quota)
+		a.propose(ctx, SetQuota(*a.quota))
 	case !a.finished:
 		a.finished = true
 		close(a.ready)
 	}
 }
 
-func (a *announcerActor) configure(ctx actor.Context, c *storepb.Configure) {
-	ctx.Send(a.to.raft, &Propose{ReplyTo: ctx.Self(), Command: store.Encode(&storepb.Command{Kind: &storepb.Command_Configure{Configure: c}})})
+func (a *announcerActor) propose(ctx actor.Context, c *storepb.Command) {
+	ctx.Send(a.to.raft, &Propose{ReplyTo: ctx.Self(), Command: store.Encode(c)})
+}
+
+// SetQuota is the command that sets how many bytes the keys may have.
+func SetQuota(bytes uint64) *storepb.Command {
+	return &storepb.Command{Kind: &storepb.Command_SetQuota{SetQuota: &storepb.SetQuota{Bytes: bytes}}}
 }
 
 func memberMessage(m store.Member) *storepb.Member {

@@ -4,8 +4,10 @@ import (
 	"cmp"
 	"sync/atomic"
 
+	"etcd/store"
 	"etcd/store/auth"
 	"etcd/store/logtime"
+	"etcd/store/tree"
 )
 
 // Applied is how far a machine had come at some moment. It never changes.
@@ -18,6 +20,15 @@ type Applied struct {
 	Time logtime.Time
 	// Version is that of the cluster.
 	Version uint32
+	// Quota is how many bytes the keys may have, 0 if there is no limit, and Size how many they have.
+	Quota, Size uint64
+}
+
+func appliedOf(s *store.Store, last, term uint64) *Applied {
+	return &Applied{
+		Changed: s.Changed(), Last: last, Term: term, Time: s.Time(), Version: s.Version(),
+		Quota: s.Quota(), Size: uint64(s.Totals().Size()),
+	}
 }
 
 // appliedState shares how far the store actor has come with all goroutines. It says so after the hub
@@ -25,6 +36,24 @@ type Applied struct {
 type appliedState struct {
 	now  atomic.Pointer[Applied]
 	auth atomic.Pointer[auth.State] // even before the hub has got the events
+	// replaced is the memory of what was overwritten or removed, in bytes.
+	replaced atomic.Int64
+}
+
+// Replaced returns how many bytes of the state this machine has overwritten or removed since its start. A
+// view keeps what was replaced since it was taken. It may be called from any goroutine.
+func (m *Machine) Replaced() int64 { return m.applied.replaced.Load() }
+
+// pathCost is what a change replaces in memory besides the value: a node, and the pages on the way to it.
+const pathCost = 2 << 10
+
+// replacedBy returns how many bytes an event has replaced.
+func replacedBy(e *tree.Event) int64 {
+	n := int64(pathCost)
+	if e.Prev != nil {
+		n += int64(len(e.Prev.Value))
+	}
+	return n
 }
 
 // Applied returns how far this machine has come. It may be called from any goroutine.
@@ -36,7 +65,7 @@ func (m *Machine) Auth() *auth.State { return m.applied.auth.Load() }
 
 // startsFrom returns what a machine that starts from this disk has applied.
 func (d *Disk) startsFrom() *Applied {
-	a := &Applied{Changed: d.store.Changed(), Last: d.snapshotIndex(), Time: d.store.Time(), Version: d.store.Version()}
+	a := appliedOf(d.store, d.snapshotIndex(), 0)
 	if d.Found != nil {
 		a.Term = cmp.Or(d.Found.Snapshot.GetTerm(), d.Found.HardState.GetTerm())
 	}

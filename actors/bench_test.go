@@ -132,3 +132,22 @@ func BenchmarkOneShots(b *testing.B) {
 	}
 	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N*n), "ns/watcher")
 }
+
+// BenchmarkBehindProposals measures how long a message to the raft actor, such as a tick or a heartbeat,
+// waits behind as many proposals as clients may have in flight at once.
+func BenchmarkBehindProposals(b *testing.B) {
+	const n = 10_000
+	m := start(b, b.TempDir())
+	command := set("/bench/key", "0123456789abcdef", 0)
+	p := newProbe(b, m.System)
+	for b.Loop() {
+		b.StopTimer()
+		m.sync()
+		for range n {
+			m.root.Send(m.Raft, &Propose{Command: command})
+		}
+		b.StartTimer()
+		m.root.Send(m.Raft, &AskLeader{ReplyTo: p.pid})
+		next[*LeaderReply](p)
+	}
+}

@@ -113,6 +113,8 @@ func (m *Machine) collectState(s sink) {
 	s.gauge("etcd_store_directories", "Directories.", float64(state.Dirs))
 	s.gauge("etcd_store_deadlines", "Keys and directories with a time to live.", float64(state.Deadlines))
 	s.gauge("etcd_store_bytes", "Bytes of all paths and values.", float64(state.Bytes))
+	s.gauge("etcd_store_quota_used_bytes", "Bytes that count against the quota: all paths and values, and 128 for each key and directory.", float64(state.Size()))
+	s.gauge("etcd_server_quota_backend_bytes", "The quota; 0: there is none.", float64(state.quota))
 	s.gauge("etcd_store_history_events", "Events that are kept for watchers.", float64(state.history))
 	s.gauge("etcd_store_history_limit_events", "Events that may be kept for watchers.", float64(state.historyLimit))
 	s.gauge("etcd_store_history_bytes", "Bytes of the events that are kept.", float64(state.historyBytes))

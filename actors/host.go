@@ -18,7 +18,7 @@ import (
 type Host struct {
 	// Mailbox makes the mailboxes of one kind of actor. They are not bounded, because
 	// a full one would block its sender; what bounds them is admission: a session has
-	// one request in flight, and the number of connections is limited.
+	// one request in flight, and the number of those, and of connections, is limited.
 	Mailbox func(kind string) actor.MailboxProducer
 	// Dispatcher makes the dispatcher of one of the machine's own actors. stop is called
 	// when that actor has stopped.

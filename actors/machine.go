@@ -32,9 +32,11 @@ type Config struct {
 	Member store.Member
 	// HistoryLimit is how many events a new cluster keeps for watchers.
 	HistoryLimit uint32
-	// SetHistoryLimit applies HistoryLimit to an existing cluster too, and SetMaxMembers
-	// Raft.MaxMembers.
-	SetHistoryLimit, SetMaxMembers bool
+	// Quota is how many bytes the keys of a new cluster may have, see [store.Store.Quota].
+	Quota uint64
+	// SetHistoryLimit applies HistoryLimit to an existing cluster too, SetMaxMembers
+	// Raft.MaxMembers, and SetQuota Quota.
+	SetHistoryLimit, SetMaxMembers, SetQuota bool
 	// Commands are the versions of a cluster that this program understands: [store.Commands]
 	// if it is zero. The simulation has older programs.
 	Commands version.Range
@@ -172,6 +174,9 @@ func Start(cfg Config, disk *Disk) (*Machine, error) {
 	}
 	if cfg.SetMaxMembers {
 		announcer.maxMembers = &cfg.Raft.MaxMembers
+	}
+	if cfg.SetQuota {
+		announcer.quota = &cfg.Quota
 	}
 	for _, a := range []struct {
 		pid  **actor.PID

@@ -159,8 +159,10 @@ type (
 		Refused   int64 // refused connections and messages of other machines
 		Members   []store.Member
 		Removed   []uint64 // former members
-		// HistoryLimit is how many events the cluster keeps for watchers.
+		// HistoryLimit is how many events the cluster keeps for watchers, and Quota how many bytes its keys
+		// may have, 0 if there is no limit.
 		HistoryLimit int
+		Quota        uint64
 		// Version is that of the cluster, and MaxMembers how many machines it may have; 0 if
 		// the log does not say.
 		Version    uint32

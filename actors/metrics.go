@@ -74,6 +74,7 @@ type stateTotals struct {
 	tree.Totals
 	counts                              Counts
 	history, historyLimit, historyBytes int
+	quota                               uint64
 	version                             uint32
 }
 

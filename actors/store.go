@@ -109,7 +109,8 @@ func (s *storeActor) local(ctx actor.Context, request Request) {
 		}
 	case *status:
 		answer := m.known
-		answer.Members, answer.Removed, answer.HistoryLimit = s.store.Members(), s.store.Removed(), s.store.HistoryLimit()
+		answer.Members, answer.Removed = s.store.Members(), s.store.Removed()
+		answer.HistoryLimit, answer.Quota = s.store.HistoryLimit(), s.store.Quota()
 		answer.Version, answer.MaxMembers, answer.Counts = s.store.Version(), s.store.MaxMembers(), s.counts
 		answer.Counts.GetsSuccess, answer.Counts.GetsFail = s.shared.found.Load(), s.shared.failed.Load()
 		reply(ctx, m, &answer)
@@ -149,6 +150,7 @@ func (s *storeActor) apply(ctx actor.Context, m *raftnode.Apply) {
 	results := make([]store.Result, len(m.Entries))
 	var events []*tree.Event
 	members := false
+	before, replaced := s.store.Totals().Bytes, int64(0)
 	for i, e := range m.Entries {
 		if s.audits.before(logtime.Time(e.Now)) && len(s.store.Members()) > 1 {
 			ctx.Send(s.to.auditor, &audit{state: s.store.View()})
@@ -159,11 +161,15 @@ func (s *storeActor) apply(ctx actor.Context, m *raftnode.Apply) {
 		}
 		s.counts.count(result)
 		members = members || result.Action == 0
+		if result.Event != nil {
+			replaced += replacedBy(result.Event)
+		}
 		if result.Published {
 			events = append(events, result.Event)
 		}
 		results[i] = result
 	}
+	s.progress.replaced.Add(replaced + max(0, before-s.store.Totals().Bytes)) // of a directory, all that was in it
 	s.progress.auth.Store(s.store.Auth())
 	if len(events) > 0 {
 		ctx.Send(s.to.hub, &published{events: events, history: s.store.History()})
@@ -256,13 +262,13 @@ func (s *storeActor) changes() {
 func (s *storeActor) publishState() {
 	s.metrics.state.set(stateTotals{
 		Totals: s.store.Totals(), counts: s.counts, history: s.store.History().Len(), historyLimit: s.store.HistoryLimit(),
-		historyBytes: s.store.HistoryBytes(), version: s.store.Version(),
+		historyBytes: s.store.HistoryBytes(), quota: s.store.Quota(), version: s.store.Version(),
 	})
 }
 
 // publishApplied publishes how far the state has come.
 func (s *storeActor) publishApplied(last, term uint64) {
-	s.progress.now.Store(&Applied{Changed: s.store.Changed(), Last: last, Term: term, Time: s.store.Time(), Version: s.store.Version()})
+	s.progress.now.Store(appliedOf(s.store, last, term))
 }
 
 func (s *storeActor) read(ctx actor.Context, m *Read, now logtime.Time) {

@@ -23,6 +23,7 @@ const statusVersion = http.StatusNotImplemented
 // CheckUnderstood returns why a machine must not take part in a cluster of a version, in words
 // for its operator; nil if it may. 0 is a version that is not known yet.
 func CheckUnderstood(of version.Understood, cluster uint32) error {
+	format := store.SnapshotFormat(cluster)
 	switch {
 	case of.Protocol.Shared(transport.Protocol) == 0:
 		return fmt.Errorf("the machines of this cluster speak versions %s of the protocol between machines, and the program of this one %s: start a program that speaks one of theirs",
@@ -30,9 +31,9 @@ func CheckUnderstood(of version.Understood, cluster uint32) error {
 	case cluster > 0 && !of.Commands.Has(cluster):
 		return fmt.Errorf("this cluster has version %d, and the program of this machine understands %s: start a program that understands %d; no data is lost",
 			cluster, formatRange(of.Commands), cluster)
-	case !of.Snapshots.Has(store.Snapshots.Max):
+	case !of.Snapshots.Has(format):
 		return fmt.Errorf("the snapshots of this cluster are of format %d, and the program of this machine reads %s: start a program that reads format %d; no data is lost",
-			store.Snapshots.Max, formatRange(of.Snapshots), store.Snapshots.Max)
+			format, formatRange(of.Snapshots), format)
 	}
 	return nil
 }
@@ -74,13 +75,19 @@ func bootstrapCommand(cfg Config) []byte {
 	if cfg.Commands.Max >= store.VersionOfVersions {
 		b.Version, b.MaxMembers = cfg.Commands.Max, uint32(cfg.Raft.MaxMembers)
 	}
+	if cfg.Commands.Max >= store.VersionOfLimits {
+		b.Quota = cfg.Quota
+	}
 	return store.Encode(&storepb.Command{Kind: &storepb.Command_Bootstrap{Bootstrap: b}})
 }
 
-// raiseCommand raises the version of the cluster, and gives it a member limit if it has none. If it
-// has the version already, it lacks all limits: its founders have not agreed on any.
+// raiseCommand raises the version of the cluster, and gives it the limits that it lacks. If it
+// has the version already, it lacks all: its founders have not agreed on any.
 func raiseCommand(cfg Config, to, from uint32) []byte {
 	r := &storepb.Raise{Version: to, MaxMembers: uint32(cfg.Raft.MaxMembers)}
+	if to >= store.VersionOfLimits {
+		r.Quota = cfg.Quota
+	}
 	if to == from {
 		r.HistoryLimit = &cfg.HistoryLimit
 	}

@@ -51,7 +51,7 @@ func TestUsersOfACluster(t *testing.T) {
 					t.Errorf("%s: %s %s at %s: %d %s", when, r.method, r.target, s.name, got.status, got.body)
 				}
 			}
-			for _, r := range []request{get("/v2/keys/app/a"), put("/v2/keys/x", "value", "1").as("al"), get("/v2/auth/users").as("al"), get("/v1/keys/app/a")} {
+			for _, r := range []request{get("/v2/keys/app/a"), put("/v2/keys/x", "value", "1").as("al"), get("/v2/auth/users").as("al"), get("/v1/keys/app/a"), put("/quota", "bytes", "2097152").as("al")} {
 				if got := s.do(r); got.status != http.StatusUnauthorized {
 					t.Errorf("%s: %s %s at %s: %d %s", when, r.method, r.target, s.name, got.status, got.body)
 				}
@@ -107,5 +107,6 @@ func TestUsersOfACluster(t *testing.T) {
 	c.start(c.members...)
 	c.leader()
 	check("after a power cut and a snapshot", http.StatusOK)
+	leader.change(put("/quota", "bytes", "2097152").as("root"))
 	c.checkSameState()
 }

@@ -143,7 +143,7 @@ func (st *stranger) listen() {
 	}
 	own := list[0]
 	ask := request{method: "POST", target: "/join", header: [][2]string{{"Content-Type", "application/json"}},
-		body: fmt.Appendf(nil, `{"memberId":"%d","name":%q,"peerUrl":%q,"clientUrl":%q,"understood":{"protocol":"4","commands":"1-4","snapshots":"1-2"}}`, st.ids[own.Name], own.Name, own.PeerURLs[0], own.ClientURLs[0])}
+		body: fmt.Appendf(nil, `{"memberId":"%d","name":%q,"peerUrl":%q,"clientUrl":%q,"understood":{"protocol":"4","commands":"1-5","snapshots":"1-3"}}`, st.ids[own.Name], own.Name, own.PeerURLs[0], own.ClientURLs[0])}
 	answer, err := exchange(st.victims.leader().peer, ask)
 	if err != nil {
 		st.t.Fatal(err)

@@ -63,7 +63,7 @@ func joinRequest(contentType string, fields map[string]string, more ...[2]string
 	for name, value := range fields {
 		fmt.Fprintf(&b, `,%q:%s`, name, jsonString(value))
 	}
-	fmt.Fprintf(&b, `,"understood":{"protocol":%q,"commands":"1-4","snapshots":"1-2"}`, protocolVersion)
+	fmt.Fprintf(&b, `,"understood":{"protocol":%q,"commands":"1-5","snapshots":"1-3"}`, protocolVersion)
 	body := b.Bytes()
 	body[0] = '{'
 	return request{method: "POST", target: "/join", header: append(more, [2]string{"Content-Type", contentType}), body: append(body, '}')}

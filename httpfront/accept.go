@@ -112,5 +112,9 @@ type RawValue struct{ MediaType, Value string }
 func (b RawValue) Write(resp *fasthttp.Response) {
 	resp.Header.SetContentType(b.MediaType)
 	resp.Header.Set(fasthttp.HeaderXContentTypeOptions, "nosniff") // a value may look like a web page
-	resp.SetBodyString(b.Value)
+	if len(b.Value) <= MaxWhole {
+		resp.SetBodyString(b.Value)
+		return
+	}
+	WriteText(resp, nil, Gaps{{value: b.Value, bare: true}})
 }

@@ -38,7 +38,10 @@ type (
 
 // ask sends a request that was begun with expect. The handler goes on with then, which is one
 // of the above, when the answer has come. Only a direct request does not wait for that.
-func (x *Exchange) ask(to *actor.PID, message any, deadline time.Time, then any) Answer {
+func (x *Exchange) ask(to *actor.PID, message actors.Request, deadline time.Time, then any) Answer {
+	if !x.enter(to) {
+		return x.goOn(then, message.Failed(ErrInFlight))
+	}
 	if x.direct == nil {
 		return x.goOn(then, x.session.ask(to, message, deadline))
 	}
@@ -96,6 +99,9 @@ func (x *Exchange) goOn(then any, came actors.Answer) Answer {
 
 // wait sends a request that was begun with expect, and waits for its answer until the deadline.
 func wait[A actors.Answer](x *Exchange, to *actor.PID, message any, deadline time.Time) (answer A, err error) {
+	if !x.enter(to) {
+		return answer, ErrInFlight
+	}
 	a := x.session.ask(to, message, deadline)
 	if a == nil {
 		return answer, ErrNoAnswer
@@ -106,8 +112,11 @@ func wait[A actors.Answer](x *Exchange, to *actor.PID, message any, deadline tim
 // change requests a change. If no answer comes, the change may take effect all the same.
 func (x *Exchange) change(message any) *actors.Proposed {
 	reply, err := wait[*actors.Proposed](x, x.server.machine.Raft, message, x.raftDeadline())
-	if err != nil {
+	switch {
+	case errors.Is(err, ErrNoAnswer):
 		return &actors.Proposed{Err: raftnode.ErrUnknownOutcome}
+	case err != nil:
+		return &actors.Proposed{Err: err}
 	}
 	return reply
 }

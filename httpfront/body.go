@@ -4,7 +4,6 @@ import (
 	"errors"
 	"io"
 	"os"
-	"sync/atomic"
 	"time"
 	"unsafe"
 
@@ -35,27 +34,6 @@ var (
 	errBodyMemory = errors.New("httpfront: too many bytes of request bodies in flight")
 )
 
-// bodyMemory counts the bytes of the bodies of requests in flight, beyond the first ones of
-// each.
-type bodyMemory struct {
-	limit int64
-	used  atomic.Int64
-}
-
-func (m *bodyMemory) reserve(n int64) bool {
-	if m.used.Add(n) <= m.limit {
-		return true
-	}
-	m.used.Add(-n)
-	return false
-}
-
-func (m *bodyMemory) release(n int64) {
-	if n > 0 {
-		m.used.Add(-n)
-	}
-}
-
 // readBody reads the body of a request. Its buffer grows with what has arrived, to twice
 // that at most, whatever Content-Length says. The caller gives counted back to s.bodies
 // when the request is served, also after an error.
@@ -84,7 +62,7 @@ func (s *Server) readBody(ctx *fasthttp.RequestCtx) (body string, counted int64,
 			}
 			grown := min(2*cap(buf), most)
 			n := int64(grown - cap(buf))
-			if !s.bodies.reserve(n) {
+			if !s.bodies.take(n, 0) {
 				return "", counted, errBodyMemory
 			}
 			counted += n

@@ -319,6 +319,7 @@ func (d *direct) render(then any, came actors.Answer) (rendered bool) {
 	}
 	setHeaders(resp, s.pages.headers(&d.ctx.Request.Header))
 	a.Write(resp)
+	d.x.admit(resp)
 	if s.stopping.Load() || wantsClose(&d.ctx.Request.Header) {
 		resp.SetConnectionClose()
 	}

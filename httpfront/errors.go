@@ -2,13 +2,16 @@ package httpfront
 
 import (
 	"errors"
+	"fmt"
 	"net/http"
+	"strconv"
 
 	"github.com/valyala/fasthttp"
 
 	"etcd/apierror"
 	"etcd/passwords"
 	"etcd/raftnode"
+	"etcd/store/tree"
 )
 
 // Error is an error of v1 or v2, as an answer.
@@ -34,6 +37,11 @@ func methodNotAllowed(method, allow string) *Error {
 	return e
 }
 
+// NoSpace returns the answer to a request that the store has refused with [tree.NoSpace].
+func NoSpace(f *tree.Failure) *Error {
+	return HTTPError(http.StatusInsufficientStorage, fmt.Sprintf("%s does not fit: all keys together count %d bytes, and the quota is %d. Delete some, or raise the quota (-quota)", f.Path, f.Size, f.Quota))
+}
+
 // Unserved returns the answer to a request that failed with err.
 func Unserved(err error) *Error {
 	switch {
@@ -53,8 +61,18 @@ func Unserved(err error) *Error {
 		return HTTPError(http.StatusTooManyRequests, "too many wrong passwords have come from this address; nothing was done")
 	case errors.Is(err, errUnsettled):
 		return HTTPError(http.StatusServiceUnavailable, errUnsettled.Error())
+	case errors.Is(err, ErrInFlight), errors.Is(err, errWatchers):
+		return HTTPError(http.StatusServiceUnavailable, err.Error())
 	case errors.Is(err, raftnode.ErrOverloaded):
 		return HTTPError(http.StatusServiceUnavailable, "too many requests are waiting; nothing was done")
+	case errors.As(err, new(tooLong)):
+		return HTTPError(http.StatusRequestEntityTooLarge, err.Error())
+	case errors.Is(err, errAnswerMemory):
+		return HTTPError(http.StatusServiceUnavailable,
+			"the answers that clients have not read yet are too large together; nothing was done. The limit is set by -max-answer-memory")
+	case errors.Is(err, errAnswerOfChange):
+		return NewError(apierror.RaftInternal,
+			"the change was made, but the answers that clients have not read yet are too large together to send this one. The limit is set by -max-answer-memory")
 	}
 	return NewError(apierror.RaftInternal, err.Error())
 }
@@ -64,7 +82,19 @@ func (e *Error) Write(resp *fasthttp.Response) {
 	if e.allow != "" {
 		resp.Header.Set(fasthttp.HeaderAllow, e.allow)
 	}
-	WriteJSON(resp, e)
+	if e.Status == http.StatusServiceUnavailable { // it goes away by itself
+		resp.Header.Set(fasthttp.HeaderRetryAfter, "1") // second
+	}
+	if len(e.Cause) <= MaxWhole {
+		WriteJSON(resp, e)
+		return
+	}
+	resp.Header.SetContentType(TypeJSON)
+	var gaps Gaps
+	text := strconv.AppendInt([]byte(`{"errorCode":`), int64(e.Code), 10)
+	text = AppendString(append(text, `,"message":`...), e.Message)
+	text = gaps.AppendString(append(text, `,"cause":`...), e.Cause)
+	WriteText(resp, append(text, '}'), gaps)
 }
 
 // NotAllowed returns a [Route.Other] that answers as the servers of v2 did: in plain text, with the

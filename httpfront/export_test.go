@@ -34,6 +34,12 @@ func (s *Server) Refused() int64 { return s.port.Refused() }
 // BodyBytes returns the bytes that are counted for the bodies of requests in flight.
 func (s *Server) BodyBytes() int64 { return s.bodies.used.Load() }
 
+// InFlight returns how many requests wait for the machine.
+func (s *Server) InFlight() int64 { return s.inFlight.used.Load() }
+
+// Watchers returns how many watches count against their limit.
+func (s *Server) Watchers() int64 { return s.watchers.used.Load() }
+
 // Requests returns how many requests were made to the machine.
 func (s *Server) Requests() uint64 { return s.lastID.Load() }
 

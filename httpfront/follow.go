@@ -34,7 +34,7 @@ type StreamFormat interface {
 	Cut() bool
 	// AppendStart appends the first thing in a stream: it has everything after the index.
 	AppendStart(to []byte, index uint64) []byte
-	AppendEvent(to []byte, m *actors.Machine, e *tree.Event) []byte
+	AppendEvent(to []byte, gaps *Gaps, m *actors.Machine, e *tree.Event) []byte
 	// AppendHeartbeat appends a sign of life: the client has everything up to the index.
 	AppendHeartbeat(to []byte, index uint64) []byte
 	// AppendError appends the last thing in a stream: the client can go on after the index, which is 0
@@ -114,8 +114,12 @@ func (x *Exchange) Follow(w watch.Watcher, others []watch.Watcher, format Stream
 	if err != nil {
 		return x.orWait(err, func(x *Exchange) Answer { return x.Follow(w, others, format, head) })
 	}
+	watchers := 1 + len(others)
+	if refusal := x.takeWatchers(watchers); refusal != nil {
+		return refusal
+	}
 	f := &following{
-		parkedWatch: parkedWatch{pass: pass}, conn: x.session.conn, id: x.session.expect(), format: format, head: head,
+		parkedWatch: parkedWatch{pass: pass, watchers: watchers}, conn: x.session.conn, id: x.session.expect(), format: format, head: head,
 		chunked: x.Header().IsHTTP11(),
 	}
 	x.server.streams.Add(1)
@@ -175,7 +179,7 @@ func (c *conn) tell() {
 	}
 	f.render(p)
 	all, err := c.writePart(p)
-	if err == nil && (!all || len(p.data) > 0 || p.more) {
+	if err == nil && (!all || !p.text.isOver() || p.more) {
 		go c.tellRest(p, all)
 		return
 	}
@@ -185,23 +189,43 @@ func (c *conn) tell() {
 
 // tellRest goes on where tell would have to wait.
 func (c *conn) tellRest(p *piece, all bool) {
-	var err error
-	for {
-		if !all {
-			err = c.flushAsTaken()
-		}
-		if err != nil || len(p.data) == 0 && !p.more {
-			break
-		}
-		if len(p.data) == 0 {
-			c.stream.render(p)
-		}
-		if all, err = c.writePart(p); err != nil {
-			break
-		}
-	}
+	err := c.server.answers.during(c.stream.holds(p), func() error { return c.tellAll(p, all) })
 	c.server.putPiece(p)
 	c.told(err)
+}
+
+func (c *conn) tellAll(p *piece, all bool) error {
+	for {
+		if !all {
+			if err := c.flushAsTaken(); err != nil {
+				return err
+			}
+		}
+		if p.text.isOver() {
+			if !p.more {
+				return nil
+			}
+			c.stream.render(p)
+		}
+		var err error
+		if all, err = c.writePart(p); err != nil {
+			return err
+		}
+	}
+}
+
+// holds returns what the rest of a batch keeps in memory, of which a piece was rendered.
+func (f *following) holds(p *piece) []string {
+	all := held(p.text.data, p.text.gaps)
+	for _, d := range f.batch {
+		if e := d.Event; e != nil {
+			all = append(all, e.Node.Value)
+			if e.Prev != nil {
+				all = append(all, e.Prev.Value)
+			}
+		}
+	}
+	return all
 }
 
 // maxEncrypted bounds what is encrypted for one client before it has taken it, in bytes.
@@ -209,12 +233,10 @@ const maxEncrypted = 64 << 10
 
 // writePart writes the next part of a piece as far as that does not block.
 func (c *conn) writePart(p *piece) (all bool, err error) {
-	part := p.data
-	if c.OverTLS() {
-		part = part[:min(len(part), maxEncrypted)]
+	if p.text.isOver() {
+		return true, nil
 	}
-	p.data = p.data[len(part):]
-	return c.TryWrite(part)
+	return c.TryWrite(p.text.next(&p.escaped, maxEncrypted))
 }
 
 // flushAsTaken writes the rest of what TryWrite was given, as long as the client takes any of it.

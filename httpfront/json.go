@@ -7,7 +7,11 @@ const hexDigits = "0123456789abcdef"
 // AppendString appends a string in JSON, as the servers of v1 and v2 did: with <, > and & escaped,
 // U+FFFD for what is not valid UTF-8, and no short escapes but those of newlines and tabs.
 func AppendString(to []byte, text string) []byte {
-	to = append(to, '"')
+	return append(appendEscaped(append(to, '"'), text), '"')
+}
+
+// appendEscaped is AppendString without the quotes.
+func appendEscaped(to []byte, text string) []byte {
 	from := 0
 	for i := 0; i < len(text); {
 		c := text[i]
@@ -45,7 +49,36 @@ func AppendString(to []byte, text string) []byte {
 		i++
 		from = i
 	}
-	return append(append(to, text[from:]...), '"')
+	return append(to, text[from:]...)
+}
+
+// escapedLen returns how many bytes appendEscaped appends.
+func escapedLen(text string) int {
+	n := len(text)
+	for i := 0; i < len(text); {
+		c := text[i]
+		if c < utf8.RuneSelf {
+			n += int(escapeCost[c])
+			i++
+			continue
+		}
+		r, size := utf8.DecodeRuneInString(text[i:])
+		if r == utf8.RuneError && size == 1 || r == '\u2028' || r == '\u2029' {
+			n += len(`\ufffd`) - size
+		}
+		i += size
+	}
+	return n
+}
+
+// isPlain reports whether a string is the same when it is escaped.
+func isPlain(text string) bool {
+	for i := range len(text) {
+		if c := text[i]; c >= utf8.RuneSelf || needsEscape[c] {
+			return false
+		}
+	}
+	return true
 }
 
 // needsEscape has the bytes of ASCII that are escaped in a string.
@@ -57,4 +90,12 @@ var needsEscape = func() (escaped [utf8.RuneSelf]bool) {
 		escaped[c] = true
 	}
 	return escaped
+}()
+
+// escapeCost has how many bytes longer the bytes of ASCII are when they are escaped.
+var escapeCost = func() (cost [utf8.RuneSelf]uint8) {
+	for c := range cost {
+		cost[c] = uint8(len(appendEscaped(nil, string(rune(c)))) - 1)
+	}
+	return cost
 }()

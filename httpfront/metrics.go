@@ -24,7 +24,7 @@ type metrics struct {
 }
 
 func newMetrics() *metrics {
-	unrouted := &operation{api: "none", name: "none"}
+	unrouted := &operation{api: "none", name: "none", fail: failV1}
 	return &metrics{unrouted: unrouted, operations: []*operation{unrouted}}
 }
 
@@ -38,14 +38,15 @@ type operation struct {
 	api, name string
 	handler   Handler
 	fail      func(m *actors.Machine, err error) Answer
+	rank      rank
 	times     prometheus.Histogram // nil: they say nothing
 	codes     [maxStatus - minStatus + 1]atomic.Uint64
 }
 
 func (m *metrics) operation(port string, r Route, method string, h Handler) *operation {
-	o := &operation{api: r.API, name: method + " " + r.Path, handler: h, fail: r.Fail}
+	o := &operation{api: r.API, name: method + " " + r.Path, handler: h, fail: r.Fail, rank: r.rank(method)}
 	if o.fail == nil {
-		o.fail = func(_ *actors.Machine, err error) Answer { return Unserved(err) }
+		o.fail = failV1
 	}
 	if !r.Waits {
 		o.times = prometheus.NewHistogram(prometheus.HistogramOpts{
@@ -56,6 +57,8 @@ func (m *metrics) operation(port string, r Route, method string, h Handler) *ope
 	m.operations = append(m.operations, o)
 	return o
 }
+
+func failV1(_ *actors.Machine, err error) Answer { return Unserved(err) }
 
 // count counts an answer by its status.
 func (o *operation) count(status int) {
@@ -92,11 +95,31 @@ var (
 	connectionsDesc  = prometheus.NewDesc("etcd_http_connections", "Open connections.", []string{"port", "protocol"}, nil)
 	refusedDesc      = prometheus.NewDesc("etcd_http_connections_refused_total", "Connections that were refused because there were too many.", []string{"port"}, nil)
 	unauthorizedDesc = prometheus.NewDesc("etcd_http_unauthorized_total", "Requests that were refused while users and roles are on.", []string{"reason"}, nil)
+	inFlightDesc     = prometheus.NewDesc("etcd_http_requests_in_flight", "Requests that wait for the machine.", nil, nil)
+	maxInFlightDesc  = prometheus.NewDesc("etcd_http_requests_in_flight_limit", "The most of them, but for those with places of their own.", nil, nil)
+	maxWatchersDesc  = prometheus.NewDesc("etcd_watch_limit", "The most watches there may be.", nil, nil)
+	overloadDesc     = prometheus.NewDesc("etcd_http_overload_total", "Requests that were refused because there was no room for them.", []string{"reason"}, nil)
+	answersDesc      = prometheus.NewDesc("etcd_http_answer_memory_bytes", "Bytes that answers keep in memory until their clients have read them, but for small ones.", []string{"port"}, nil)
+	noAnswersDesc    = prometheus.NewDesc("etcd_http_answers_refused_total", "Answers that were refused or cut off because -max-answer-memory had no room for them.", []string{"port"}, nil)
 	viewsDesc        = prometheus.NewDesc("etcd_store_views", "Views of the state that are held for listings of large directories.", nil, nil)
 )
 
 // Collector collects the metrics of all ports of a machine, that for clients first.
 type Collector []*Server
+
+// collectRoom tells how much of what is bounded is in use.
+func (s *Server) collectRoom(ch chan<- prometheus.Metric) {
+	for desc, n := range map[*prometheus.Desc]int64{
+		inFlightDesc: s.inFlight.used.Load(), maxInFlightDesc: s.inFlight.limit, maxWatchersDesc: s.watchers.limit,
+	} {
+		ch <- prometheus.MustNewConstMetric(desc, prometheus.GaugeValue, float64(n))
+	}
+	for reason, n := range map[string]uint64{
+		"requests": s.inFlight.refused.Load(), "watchers": s.watchers.refused.Load(), "bodies": s.bodies.refused.Load(),
+	} {
+		ch <- prometheus.MustNewConstMetric(overloadDesc, prometheus.CounterValue, float64(n), reason)
+	}
+}
 
 // Describe implements [prometheus.Collector]. It describes nothing: the operations are not its own.
 func (c Collector) Describe(chan<- *prometheus.Desc) {}
@@ -107,6 +130,7 @@ func (c Collector) Collect(ch chan<- prometheus.Metric) {
 	for reason, n := range c[0].metrics.refusals() {
 		ch <- prometheus.MustNewConstMetric(unauthorizedDesc, prometheus.CounterValue, float64(n), reason)
 	}
+	c[0].collectRoom(ch)
 	for _, s := range c {
 		slow += s.metrics.slow.Load()
 		overTLS := s.port.OpenOverTLS()
@@ -117,6 +141,8 @@ func (c Collector) Collect(ch chan<- prometheus.Metric) {
 			plain := max(0, s.port.Open()-overTLS)
 			ch <- prometheus.MustNewConstMetric(connectionsDesc, prometheus.GaugeValue, float64(plain), s.cfg.Port, "http")
 		}
+		ch <- prometheus.MustNewConstMetric(answersDesc, prometheus.GaugeValue, float64(s.answers.bytes()+s.reports.bytes()), s.cfg.Port)
+		ch <- prometheus.MustNewConstMetric(noAnswersDesc, prometheus.CounterValue, float64(s.answers.refused.Load()+s.reports.refused.Load()), s.cfg.Port)
 		ch <- prometheus.MustNewConstMetric(refusedDesc, prometheus.CounterValue, float64(s.port.Refused()), s.cfg.Port)
 		for _, o := range s.metrics.operations {
 			asked := false // most operations never are
@@ -132,5 +158,5 @@ func (c Collector) Collect(ch chan<- prometheus.Metric) {
 		}
 	}
 	ch <- prometheus.MustNewConstMetric(slowDesc, prometheus.CounterValue, float64(slow))
-	ch <- prometheus.MustNewConstMetric(viewsDesc, prometheus.GaugeValue, float64(len(c[0].views)))
+	ch <- prometheus.MustNewConstMetric(viewsDesc, prometheus.GaugeValue, float64(c[0].views.len()))
 }

@@ -143,6 +143,7 @@ func (c *conn) end() error {
 		c.list.remove(c)
 	}
 	c.endStream()
+	c.giveBackWatchers()
 	c.uncount()
 	c.mu.Unlock()
 	if over {

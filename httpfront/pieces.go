@@ -7,8 +7,6 @@ import (
 	"time"
 
 	"github.com/valyala/fasthttp"
-
-	"etcd/store/tree"
 )
 
 // sizeRoom is the room for the size of a chunk before it.
@@ -16,19 +14,22 @@ const sizeRoom = 10
 
 // piece is a part of an answer that is written as one.
 type piece struct {
-	data []byte // in room
+	text text // in room
 	room []byte
 	more bool // the batch has more
+
+	escaped []byte
 }
 
 func newPiece() any { return &piece{room: make([]byte, 0, 1024)} }
 
 // putPiece keeps a piece for the next batch of a stream.
 func (s *Server) putPiece(p *piece) {
-	p.data = nil
+	p.text = text{}
 	if cap(p.room) > maxRoom {
 		p.room = nil
 	}
+	p.escaped = nil
 	s.pieces.Put(p)
 }
 
@@ -47,7 +48,7 @@ func (f *following) render(p *piece) {
 	}
 	if !f.begun {
 		if refusal := f.refusal(); refusal != nil {
-			p.data = f.respond(refusal, f.keepAlive && !c.server.stopping.Load())
+			p.text = text{data: f.respond(refusal, f.keepAlive && !c.server.stopping.Load())}
 			p.more, f.over = false, true
 			return
 		}
@@ -73,7 +74,7 @@ func (f *following) refusal() Answer {
 
 // breakOff ends the stream where it is, which its client can see.
 func (f *following) breakOff(p *piece) {
-	p.data, p.more = nil, false
+	p.text, p.more = text{}, false
 	f.keepAlive, f.over = false, true
 }
 
@@ -89,7 +90,6 @@ func (f *following) renderBatch(p *piece) {
 	}
 	before := len(to)
 	to = append(to, make([]byte, sizeRoom)...)
-	first := !f.begun // its header comes first
 	if !f.begun {
 		f.begin()
 		if len(f.batch) == 0 || f.batch[0].Err == nil {
@@ -97,15 +97,9 @@ func (f *following) renderBatch(p *piece) {
 			f.news = true
 		}
 	}
-	for len(f.batch) > 0 && len(to) < pieceBytes {
+	var gaps Gaps
+	for len(f.batch) > 0 && len(to) < pieceBytes && len(gaps) == 0 {
 		d := f.batch[0]
-		if f.chunked && d.Event != nil && isLarge(d.Event) && d.Event.Index > f.index {
-			if !first && len(to) == sizeRoom {
-				f.renderLarge(p, d.Event, now)
-				return
-			}
-			break
-		}
 		f.batch = f.batch[1:]
 		switch {
 		case d.Err != nil:
@@ -115,7 +109,7 @@ func (f *following) renderBatch(p *piece) {
 				f.cut, f.keepAlive = true, false
 			}
 		case d.Event.Index > f.index: // otherwise another watcher of the stream had it
-			to = f.conn.server.appendEvent(to, f.format, d.Event, now)
+			to = f.conn.server.appendEvent(to, &gaps, f.format, d.Event, now)
 			f.index, f.news = d.Event.Index, true
 		}
 	}
@@ -127,8 +121,11 @@ func (f *following) renderBatch(p *piece) {
 		}
 		f.over = !f.goesOn
 	}
-	to, begin := f.frame(to, before)
-	p.room, p.data = to, to[begin:]
+	to, begin := f.frame(to, gaps, before)
+	for i := range gaps {
+		gaps[i].at -= begin
+	}
+	p.room, p.text = to, text{data: to[begin:], gaps: gaps}
 }
 
 // begin notes that the header was rendered.
@@ -137,16 +134,6 @@ func (f *following) begin() {
 	// Of a client that only does not read flushAsTaken decides, so that this comes later. Without it
 	// one that has vanished is noticed much later.
 	_ = f.conn.LimitSilence(2 * f.conn.server.deadAfter)
-}
-
-// renderLarge renders the next event of the batch as a piece that is shared with other streams: the
-// memory of slow clients would be that of as many copies.
-func (f *following) renderLarge(p *piece, e *tree.Event, now time.Time) {
-	p.data = f.conn.server.largeChunk(f.format, e, now)
-	f.batch, f.index, f.news = f.batch[1:], e.Index, true
-	if p.more = len(f.batch) > 0 || !f.goesOn; !p.more {
-		f.batch, f.index = nil, max(f.index, f.upTo)
-	}
 }
 
 // resumeAfter returns the index after which the client can go on when the stream has ended with
@@ -183,11 +170,11 @@ func (f *following) appendHeader(to []byte) []byte {
 	return append(to, h.Header()...)
 }
 
-// frame makes a chunk of what follows the room for its size, and adds the last chunk if the stream is
-// over. before is how many bytes precede that room, and begin where all of it begins then.
-func (f *following) frame(data []byte, before int) (_ []byte, begin int) {
+// frame makes a chunk of what follows the room for its size, gaps included, and adds the last chunk if the
+// stream is over. before is how many bytes precede that room, and begin where all of it begins then.
+func (f *following) frame(data []byte, gaps Gaps, before int) (_ []byte, begin int) {
 	var head []byte
-	if size := len(data) - before - sizeRoom; f.chunked && size > 0 {
+	if size := len(data) - before - sizeRoom + gaps.size(); f.chunked && size > 0 {
 		head = chunkHead(size)
 		data = append(data, "\r\n"...)
 	}

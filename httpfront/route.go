@@ -39,6 +39,8 @@ type Route struct {
 	ForeignReads bool
 	// Early routes are also served before there is a machine.
 	Early bool
+	// Probe routes tell how the machine is, also when too many requests are in flight.
+	Probe bool
 	// API is the name of the API, for metrics: "v1", "ops". See [Of].
 	API string
 	// Waits says that answers of these routes wait for an event: how long they take says nothing
@@ -95,6 +97,7 @@ func (s *Server) handle(ctx *fasthttp.RequestCtx) {
 	setHeaders(&ctx.Response, s.pages.headers(&ctx.Request.Header))
 	if a := s.answer(x); a != nil {
 		a.Write(&ctx.Response)
+		x.admit(&ctx.Response)
 	}
 	if s.stopping.Load() || wantsClose(&ctx.Request.Header) {
 		ctx.SetConnectionClose()
@@ -118,7 +121,7 @@ func (s *Server) answer(x *Exchange) Answer {
 		return refusal
 	}
 	body, counted, err := s.readBody(ctx)
-	defer s.bodies.release(counted)
+	defer s.bodies.giveBack(counted)
 	if err != nil {
 		return s.unreadable(ctx, err)
 	}
@@ -180,8 +183,10 @@ func (route *served) serve(x *Exchange) Answer {
 	method := string(x.ctx.Method())
 	if operation, ok := route.operations[method]; ok {
 		x.operation = operation
-		if !route.Early && !x.Start() {
-			return NewError(apierror.LeaderElect, "this machine is still starting: it reads its data, or waits for the cluster that it is to join")
+		if !route.Early {
+			if refusal := x.await(); refusal != nil {
+				return refusal
+			}
 		}
 		if refusal := x.guard(&route.Route); refusal != nil {
 			return refusal

@@ -37,6 +37,9 @@ const (
 	// connections were evicted, and no longer count.
 	maxEvicted = 256
 
+	// maxReports bounds the bytes that answers about the machine keep in memory, see MaxAnswerMemory.
+	maxReports = 16 << 20
+
 	// stopGrace is how long connections stay open at a stop, for requests that were sent
 	// before it and have not arrived yet.
 	stopGrace = 200 * time.Millisecond
@@ -71,11 +74,20 @@ type Config struct {
 	// MaxPending bounds those of them, at a peer port, that were not admitted yet. It
 	// is less than MaxConnections.
 	MaxPending int
+	// MaxInFlight bounds the requests that wait for the machine; 0: nothing but MaxConnections does.
+	MaxInFlight int
+	// MaxWatchers bounds the watches of all connections; 0: they are not bounded.
+	MaxWatchers int
 	// MaxBody bounds the body of a request, in bytes.
 	MaxBody int
 	// MaxBodyMemory bounds the bytes of the bodies of all requests in flight, beyond the
 	// first 4 KiB of each. It is at least MaxBody.
 	MaxBodyMemory int64
+	// MaxListing bounds the nodes in a listing.
+	MaxListing int
+	// MaxAnswerMemory bounds the bytes that answers keep in memory until their clients have taken them,
+	// but for small ones.
+	MaxAnswerMemory int64
 	// HeaderTimeout bounds the time until the headers of a request have arrived, with what belongs to
 	// the first 16 KiB of it; BodyTimeout that until the rest of its body has, beyond a second for each
 	// 16 KiB; IdleTimeout that between two requests of a connection. A peer port has its own.
@@ -122,8 +134,12 @@ type Server struct {
 	stopped  chan struct{} // closed with stopping
 	plain    atomic.Bool   // a listener is plain
 	lastID   atomic.Uint64
-	bodies   bodyMemory
-	views    chan struct{}  // a semaphore: the views that are being rendered
+	inFlight allowance // requests
+	watchers allowance
+	bodies   allowance // bytes, beyond the first of each
+	answers  answerMemory
+	reports  answerMemory // of answers that say how the machine is doing
+	views    heldViews
 	renders  chan struct{}  // a semaphore: the goroutines that are rendering a piece
 	poller   listen.Poller  // of the connections that are parked
 	idles    aging[*conn]   // those of them that wait for a request
@@ -138,8 +154,8 @@ type Server struct {
 	deadAfter time.Duration     // a client that takes nothing of its stream
 	pieces    sync.Pool         // *piece
 	shared    [sharedEvents]atomic.Pointer[sharedEvent]
-	large     atomic.Pointer[sharedEvent] // a chunk
-	streams   atomic.Int64                // those that share them
+	large     atomic.Pointer[sharedEvent]
+	streams   atomic.Int64 // those that share them
 }
 
 // New returns the server of a port, with the given routes. It can serve before there is a
@@ -165,13 +181,17 @@ func New(cfg Config, routes []Route) *Server {
 		attached:   make(chan struct{}),
 		stopped:    make(chan struct{}),
 		supervisor: actors.StopOnPanic(cfg.Log),
-		bodies:     bodyMemory{limit: cfg.MaxBodyMemory},
-		views:      make(chan struct{}, maxViews),
+		inFlight:   allowance{limit: int64(cfg.MaxInFlight)},
+		watchers:   allowance{limit: int64(cfg.MaxWatchers)},
+		bodies:     allowance{limit: cfg.MaxBodyMemory},
+		answers:    answerMemory{limit: cfg.MaxAnswerMemory},
+		reports:    answerMemory{limit: maxReports},
 		renders:    make(chan struct{}, max(1, runtime.GOMAXPROCS(0)/2)),
 		directs:    sync.Pool{New: func() any { return newDirect() }},
 		pieces:     sync.Pool{New: newPiece},
 		deadAfter:  streamTimes.deadAfter,
 	}
+	s.views = heldViews{limit: cfg.MaxAnswerMemory, replaced: func() int64 { return s.machine.Replaced() }}
 	s.idles = aging[*conn]{after: cfg.IdleTimeout, due: func(c *conn) { _ = c.end() }} // there is nobody left to tell
 	s.begun = aging[*conn]{after: cfg.HeaderTimeout, due: (*conn).tooSlow}
 	s.stalled.Limit = maxStalled

@@ -10,7 +10,7 @@ import (
 // EventJSON is how an API writes an event, and the error with which a stream ends, as one line of
 // JSON. Equal values write equal bytes.
 type EventJSON interface {
-	AppendEvent(to []byte, m *actors.Machine, e *tree.Event) []byte
+	AppendEvent(to []byte, gaps *Gaps, m *actors.Machine, e *tree.Event) []byte
 	// AppendError appends the error; the client can go on after the index, which is 0 if that is not
 	// known.
 	AppendError(to []byte, err error, index uint64) []byte
@@ -36,8 +36,8 @@ func (s ServerSent) AppendStart(to []byte, index uint64) []byte {
 }
 
 // AppendEvent implements [StreamFormat].
-func (s ServerSent) AppendEvent(to []byte, m *actors.Machine, e *tree.Event) []byte {
-	return append(s.JSON.AppendEvent(append(appendID(to, e.Index), "data: "...), m, e), "\n\n"...)
+func (s ServerSent) AppendEvent(to []byte, gaps *Gaps, m *actors.Machine, e *tree.Event) []byte {
+	return append(s.JSON.AppendEvent(append(appendID(to, e.Index), "data: "...), gaps, m, e), "\n\n"...)
 }
 
 // AppendHeartbeat implements [StreamFormat].

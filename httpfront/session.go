@@ -20,6 +20,7 @@ type session struct {
 	pid    *actor.PID
 
 	expected atomic.Uint64      // ID of the request in flight; 0: none
+	counted  atomic.Bool        // it is, in Server.inFlight
 	direct   bool               // the answer is for a direct request
 	answers  chan actors.Answer // holds the answer to any other, or nil if none came in time; made when it is needed
 	timer    waitTimer          // the timeout of that answer
@@ -49,6 +50,7 @@ func (s *session) stop() {
 
 // abandon ends the watch in flight, if there is one.
 func (s *session) abandon() {
+	s.settle()
 	if id := s.expected.Swap(0); id != 0 {
 		s.server.root.Send(s.server.machine.Hub, &actors.Unwatch{Subscriber: id})
 	}
@@ -68,6 +70,7 @@ func (s *session) Receive(ctx actor.Context) {
 		return
 	}
 	if s.expected.CompareAndSwap(id, 0) {
+		s.settle()
 		s.pass(answer)
 	}
 }
@@ -124,6 +127,7 @@ func (s *session) onTimeout() {
 	case s.conn.watches():
 		s.server.root.Send(s.server.machine.Hub, &actors.GiveUp{Subscriber: id})
 	case s.expected.CompareAndSwap(id, 0):
+		s.settle()
 		s.pass(nil)
 	}
 }

@@ -24,40 +24,37 @@ func (r *sharedEvent) is(format StreamFormat, e *tree.Event, now time.Time) bool
 }
 
 // isLarge reports whether an event is too large to be kept beside others.
-func isLarge(e *tree.Event) bool {
+func isLarge(e *tree.Event) bool { return sizeOf(e) > maxLight }
+
+// isHuge reports whether an event has values that are not rendered as a whole.
+func isHuge(e *tree.Event) bool { return sizeOf(e) > MaxWhole }
+
+// sizeOf returns how many bytes the values of an event have.
+func sizeOf(e *tree.Event) int {
 	size := len(e.Node.Value)
 	if e.Prev != nil {
 		size += len(e.Prev.Value)
 	}
-	return size > maxLight
+	return size
 }
 
-// appendEvent renders an event, or takes one that was just rendered for another stream.
-func (s *Server) appendEvent(to []byte, format StreamFormat, e *tree.Event, now time.Time) []byte {
+// appendEvent renders an event, or takes one that was just rendered for another stream. It leaves gaps in
+// one that is huge.
+func (s *Server) appendEvent(to []byte, gaps *Gaps, format StreamFormat, e *tree.Event, now time.Time) []byte {
+	if isHuge(e) {
+		return format.AppendEvent(to, gaps, s.machine, e)
+	}
 	slot := &s.shared[e.Index%sharedEvents]
+	if isLarge(e) {
+		slot = &s.large
+	}
 	if last := slot.Load(); last.is(format, e, now) {
 		return append(to, last.data...)
 	}
 	begin := len(to)
-	to = format.AppendEvent(to, s.machine, e)
-	if !isLarge(e) {
-		slot.Store(&sharedEvent{event: e, format: format, at: now, data: bytes.Clone(to[begin:])})
-	}
+	to = format.AppendEvent(to, nil, s.machine, e)
+	slot.Store(&sharedEvent{event: e, format: format, at: now, data: bytes.Clone(to[begin:])})
 	return to
-}
-
-// largeChunk returns a chunk of one event, which must not be changed.
-func (s *Server) largeChunk(format StreamFormat, e *tree.Event, now time.Time) []byte {
-	if last := s.large.Load(); last.is(format, e, now) {
-		return last.data
-	}
-	data := format.AppendEvent(make([]byte, sizeRoom), s.machine, e)
-	head := chunkHead(len(data) - sizeRoom)
-	begin := sizeRoom - len(head)
-	copy(data[begin:], head)
-	data = append(data, "\r\n"...)[begin:]
-	s.large.Store(&sharedEvent{event: e, format: format, at: now, data: data})
-	return data
 }
 
 // dropShared drops what was rendered for streams that have ended.

@@ -2,13 +2,15 @@ package httpfront
 
 import (
 	"errors"
-	"io"
 	"net"
 	"net/http"
 	"runtime"
+	"strconv"
 	"time"
 
 	"github.com/valyala/fasthttp"
+
+	"etcd/store"
 )
 
 const (
@@ -28,124 +30,120 @@ const (
 	workTime = 5 * pieceTime
 )
 
-var errViewTimeout = errors.New("the client has taken too long to read its answer")
+// viewsCheckedEvery is how often it is looked whether views keep too much, of clients that do not read.
+const viewsCheckedEvery = 250 * time.Millisecond
 
-// Stream answers with a body in JSON that is rendered from a view of the state, piece by
-// piece, while it is sent. render starts from the beginning, and returns a function that
-// appends a small part of the next piece to a buffer and reports whether there are more. render
-// may be called twice.
-func (x *Exchange) Stream(render func() (next func(piece []byte) (_ []byte, more bool))) Answer {
-	s := x.server
-	select {
-	case s.views <- struct{}{}:
-	default:
-		return RetryLater{HTTPError(http.StatusServiceUnavailable, "too many large directories are being listed")}
-	}
-	st := s.stream(x.ctx.Conn(), render())
-	// Clients that do not know chunks, or get only the header, have to be told the length first.
-	if head := x.Header(); !head.IsHead() && head.IsHTTP11() {
-		return streamAnswer{st, -1}
-	}
-	size, rendered := 0, false
-	defer func() {
-		if !rendered {
-			st.release()
-		}
-	}()
-	for !st.done {
-		if time.Now().After(st.deadline) {
-			return RetryLater{HTTPError(http.StatusServiceUnavailable, "the directory takes too long to list")}
-		}
-		st.render()
-		size += len(st.rest)
-	}
-	rendered = true
-	st.rest, st.done, st.next = nil, false, render()
-	return streamAnswer{st, size}
+var (
+	errViewTimeout = errors.New("the client has taken too long to read its answer")
+	errViewMemory  = errors.New("too much was overwritten while the client has read its answer")
+)
+
+// Listing is a directory in a view of the state; Deep: with everything below it, at whatever depth.
+type Listing struct {
+	View *store.View
+	Dir  string
+	Deep bool
 }
 
-func (s *Server) stream(conn net.Conn, next func([]byte) ([]byte, bool)) *stream {
-	return &stream{conn: conn, server: s, next: next, deadline: time.Now().Add(viewTimeout)}
+// Stream answers with a body in JSON that is rendered from a view of the state, piece by
+// piece, while it is sent. render starts from the beginning, and may be called twice.
+func (x *Exchange) Stream(l Listing, render func() Render) Answer {
+	s := x.server
+	v := &heldView{conn: x.ctx.Conn(), views: &s.views, renders: s.renders, deadline: time.Now().Add(viewTimeout)}
+	if !s.views.add(v) {
+		return RetryLater{HTTPError(http.StatusServiceUnavailable, "too many large directories are being listed")}
+	}
+	switch many, err := l.hasMore(s.cfg.MaxListing, v); {
+	case err != nil:
+		s.views.remove(v)
+		return RetryLater{HTTPError(http.StatusServiceUnavailable, "the directory takes too long to list")}
+	case many:
+		s.views.remove(v)
+		return x.fail(tooLong{s.cfg.MaxListing})
+	}
+	return streamAnswer{&body{begin: render, next: render(), view: v}}
+}
+
+// hasMore reports whether there are more nodes than that.
+func (l Listing) hasMore(than int, v *heldView) (bool, error) {
+	if l.View.CountBelow(l.Dir) <= than {
+		return false, nil
+	}
+	if l.Deep {
+		return true, nil
+	}
+	n, last := 0, ""
+	counting := &body{view: v, next: func(to []byte, _ *Gaps) ([]byte, bool) {
+		page := l.View.Children(l.Dir, last, 64)
+		if n += len(page); len(page) == 0 || n > than {
+			return to, false
+		}
+		last = page[len(page)-1].Path
+		return to, true
+	}}
+	for counting.next != nil {
+		if err := counting.render(); err != nil {
+			return false, err
+		}
+	}
+	return n > than, nil
+}
+
+// tooLong is a listing of more nodes than there may be in one.
+type tooLong struct{ limit int }
+
+func (e tooLong) Error() string {
+	return "the directory has more than " + strconv.Itoa(e.limit) + " keys; list the directories in it instead. The limit is set by -max-listing"
 }
 
 // Views returns how many views of the state this port holds, to render answers from them.
-func (x *Exchange) Views() int { return len(x.server.views) }
+func (x *Exchange) Views() int { return x.server.views.len() }
 
 // streamAnswer is an answer whose body is rendered while it is sent.
-type streamAnswer struct {
-	stream *stream
-	size   int // of the body in bytes, -1 if unknown
-}
+type streamAnswer struct{ body *body }
 
 func (a streamAnswer) Write(resp *fasthttp.Response) {
 	resp.Header.SetContentType(TypeJSON)
-	resp.SetBodyStream(a.stream, a.size)
+	resp.SetBodyStream(a.body, -1)
 }
 
-// stream is a body that is rendered while it is read.
-type stream struct {
+// heldView is a view of the state from which a body is rendered.
+type heldView struct {
 	conn     net.Conn
-	server   *Server
-	next     func([]byte) ([]byte, bool)
+	views    *heldViews    // that it is one of
+	renders  chan struct{} // a semaphore: the goroutines that are rendering a piece
 	deadline time.Time
-	piece    []byte
-	rest     []byte        // of the piece: not read yet
+	replaced int64         // bytes of the state, before it was taken
 	worked   time.Duration // since the last sleep
-	done     bool          // no piece follows
 	started  bool
 }
 
-func (s *stream) Read(p []byte) (int, error) {
-	if !s.started {
-		s.started = true
+// render renders the next piece of a body.
+func (v *heldView) render(b *body) error {
+	if !v.started {
+		v.started = true
 		// An error means that the connection is closed, which the next write says as well.
-		_ = s.conn.SetWriteDeadline(s.deadline)
+		_ = v.conn.SetWriteDeadline(v.deadline)
 	}
-	for len(s.rest) == 0 {
-		if s.done {
-			return 0, io.EOF
-		}
-		if time.Now().After(s.deadline) {
-			return 0, errViewTimeout
-		}
-		s.render()
+	switch {
+	case time.Now().After(v.deadline):
+		return errViewTimeout
+	case v.views.keepsTooMuch(v):
+		return errViewMemory
 	}
-	n := copy(p, s.rest)
-	s.rest = s.rest[n:]
-	return n, nil
-}
-
-// render renders the next piece.
-func (s *stream) render() {
-	s.server.renders <- struct{}{}
+	v.renders <- struct{}{}
 	defer func() { // also when next panics
-		<-s.server.renders
+		<-v.renders
 		runtime.Gosched()
 	}()
-	s.piece = s.piece[:0]
+	b.text = text{data: b.room[:0]}
 	began := time.Now()
-	for !s.done && len(s.piece) < pieceBytes && time.Since(began) < pieceTime {
-		var more bool
-		s.piece, more = s.next(s.piece)
-		s.done = !more
+	for b.next != nil && !b.isFull() && time.Since(began) < pieceTime {
+		b.step()
 	}
-	s.rest = s.piece
-	if s.worked += time.Since(began); s.worked >= workTime {
-		time.Sleep(s.worked) // with its place in renders, so that no other renderer takes over
-		s.worked = 0
+	if v.worked += time.Since(began); v.worked >= workTime {
+		time.Sleep(v.worked) // with its place in renders, so that no other renderer takes over
+		v.worked = 0
 	}
-}
-
-// Close ends the answer, whether or not all of it was sent. fasthttp calls it.
-func (s *stream) Close() error {
-	s.release()
 	return nil
-}
-
-// release gives the view back, once.
-func (s *stream) release() {
-	if s.next != nil {
-		s.next = nil
-		<-s.server.views
-	}
 }

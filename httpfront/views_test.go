@@ -2,7 +2,7 @@ package httpfront
 
 import (
 	"errors"
-	"io"
+	"fmt"
 	"net"
 	"os"
 	"testing"
@@ -10,8 +10,10 @@ import (
 	"time"
 )
 
-// However slowly a client reads, its view is released when its deadline has passed.
+// However slowly a client reads, its view is released when its deadline has passed, or when too much of the
+// state was replaced since it was taken.
 func TestAViewIsNotHeldLonger(t *testing.T) {
+	const limit = 1000
 	for name, read := range map[string]func(net.Conn){
 		"nothing is read": func(net.Conn) {},
 		"a byte a second is read": func(client net.Conn) {
@@ -22,30 +24,37 @@ func TestAViewIsNotHeldLonger(t *testing.T) {
 			}
 		},
 	} {
-		t.Run(name, func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
-				s := &Server{views: make(chan struct{}, 1), renders: make(chan struct{}, 1)}
-				ours, client := net.Pipe()
-				done := make(chan struct{})
-				go func() {
-					read(client)
-					close(done)
-				}()
-				s.views <- struct{}{}
-				st := s.stream(ours, func(piece []byte) ([]byte, bool) { return append(piece, "endless"...), true })
-				began := time.Now()
-				_, err := io.Copy(struct{ io.Writer }{ours}, struct{ io.Reader }{st})
-				if held := time.Since(began); held != viewTimeout || !errors.Is(err, os.ErrDeadlineExceeded) && !errors.Is(err, errViewTimeout) {
-					t.Errorf("the view was held for %v, %v", held, err)
-				}
-				if err := errors.Join(st.Close(), st.Close(), ours.Close(), client.Close()); err != nil {
-					t.Error(err)
-				}
-				if len(s.views) > 0 {
-					t.Error("the view was not given back")
-				}
-				<-done
+		for writes, want := range map[int64]time.Duration{0: viewTimeout, limit / 10: 10 * time.Second} { // bytes a second
+			t.Run(fmt.Sprintf("%s, %d bytes are written", name, writes), func(t *testing.T) {
+				synctest.Test(t, func(t *testing.T) {
+					start := time.Now()
+					views := &heldViews{limit: limit, replaced: func() int64 { return 7 + int64(time.Since(start).Seconds()*float64(writes)) }}
+					ours, client := net.Pipe()
+					done := make(chan struct{})
+					go func() {
+						read(client)
+						close(done)
+					}()
+					v := &heldView{conn: ours, views: views, renders: make(chan struct{}, 1), deadline: start.Add(viewTimeout)}
+					views.add(v)
+					next := func(to []byte, _ *Gaps) ([]byte, bool) { return append(to, "endless"...), true }
+					b := &body{next: next, view: v}
+					_, err := b.WriteTo(ours)
+					if held := time.Since(start); held < want || held > want+2*viewsCheckedEvery {
+						t.Errorf("the view was held for %v", held)
+					}
+					if !errors.Is(err, os.ErrDeadlineExceeded) && !errors.Is(err, errViewTimeout) && !errors.Is(err, errViewMemory) {
+						t.Error(err)
+					}
+					if err := errors.Join(b.Close(), b.Close(), ours.Close(), client.Close()); err != nil {
+						t.Error(err)
+					}
+					if views.len() > 0 {
+						t.Error("the view was not given back")
+					}
+					<-done
+				})
 			})
-		})
+		}
 	}
 }

@@ -42,6 +42,7 @@ type parkedWatch struct {
 	pass      *watchPass // nil: users and roles were off
 	headers   headers    // of the answer
 	keepAlive bool
+	watchers  int    // that count, until it has ended
 	from      uint64 // the index from which events were asked for; 0: new ones
 	tooMuch   bool   // the client has sent too much behind it
 }
@@ -57,8 +58,11 @@ func (x *Exchange) Watch(w watch.Watcher, renderer EventRenderer, timeout time.D
 	if err != nil {
 		return x.orWait(err, func(x *Exchange) Answer { return x.Watch(w, renderer, timeout) })
 	}
+	if refusal := x.takeWatchers(1); refusal != nil {
+		return refusal
+	}
 	id := x.session.expect()
-	answer := x.park(&parkedWatch{renderer: renderer, pass: pass}, nil, &actors.Watch{Subscriber: id, Watcher: w})
+	answer := x.park(&parkedWatch{renderer: renderer, pass: pass, watchers: 1}, nil, &actors.Watch{Subscriber: id, Watcher: w})
 	if timeout > 0 { // the hub must not hear of that first
 		x.session.giveUpAfter(id, timeout)
 	}
@@ -138,6 +142,10 @@ func (c *conn) answer() {
 		c.tell()
 		return
 	}
+	if c.hasHuge() {
+		go c.answerHuge()
+		return
+	}
 	data, keepAlive := c.renderAnswer()
 	all, err := c.TryWrite(data)
 	if err != nil || all {
@@ -145,7 +153,7 @@ func (c *conn) answer() {
 		return
 	}
 	go func() {
-		err := c.flush(watchWriteTimeout)
+		err := c.server.answers.during(held(data, nil), func() error { return c.flush(watchWriteTimeout) })
 		c.answered(err == nil && keepAlive)
 	}()
 }
@@ -155,6 +163,7 @@ func (c *conn) answered(keepAlive bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.endStream()
+	c.giveBackWatchers()
 	c.watch, c.stream, c.reply = nil, nil, nil
 	switch {
 	case !keepAlive:
@@ -237,13 +246,18 @@ func (s *Server) renderEvent(w *parkedWatch, d watch.Delivery, keepAlive bool) [
 func (w *parkedWatch) respond(a Answer, keepAlive bool) []byte {
 	resp := fasthttp.AcquireResponse()
 	defer fasthttp.ReleaseResponse(resp)
+	w.write(resp, a, keepAlive)
+	w.operation.count(resp.StatusCode())
+	var b bytes.Buffer
+	_, _ = resp.WriteTo(&b) // a buffer takes everything
+	return b.Bytes()
+}
+
+// write writes an answer into a response.
+func (w *parkedWatch) write(resp *fasthttp.Response, a Answer, keepAlive bool) {
 	setHeaders(resp, w.headers)
 	a.Write(resp)
 	if !keepAlive {
 		resp.SetConnectionClose()
 	}
-	w.operation.count(resp.StatusCode())
-	var b bytes.Buffer
-	_, _ = resp.WriteTo(&b) // a buffer takes everything
-	return b.Bytes()
 }

@@ -9,7 +9,9 @@ import (
 	"strings"
 	"time"
 
+	"etcd/actors"
 	"etcd/endpoint"
+	"etcd/store"
 )
 
 // Validate refuses a configuration that cannot work whatever the data directory holds, before
@@ -48,8 +50,18 @@ func (c *Config) Validate() error {
 		return fmt.Errorf("-max-body %d: want 1 to %d", c.MaxBody, maxBodyLimit)
 	case c.MaxBodyMemory < int64(c.MaxBody):
 		return fmt.Errorf("-max-body-memory %d: want at least -max-body, %d", c.MaxBodyMemory, c.MaxBody)
+	case c.MaxListing < actors.MaxChildren:
+		return fmt.Errorf("-max-listing %d: want at least %d", c.MaxListing, actors.MaxChildren)
+	case c.MaxAnswers < 1:
+		return fmt.Errorf("-max-answer-memory %d: want at least 1", c.MaxAnswers)
 	case c.MaxConnections < 0:
 		return fmt.Errorf("-max-connections %d: want at least 1", c.MaxConnections)
+	case c.Quota < store.MinQuota || c.Quota > store.MaxQuota:
+		return fmt.Errorf("-quota %d: want %d to %d bytes", c.Quota, int64(store.MinQuota), int64(store.MaxQuota))
+	case c.MaxInFlight < 1:
+		return fmt.Errorf("-max-requests-in-flight %d: want at least 1", c.MaxInFlight)
+	case c.MaxWatchers < 1:
+		return fmt.Errorf("-max-watchers %d: want at least 1", c.MaxWatchers)
 	case c.MaxPerAddress < 0:
 		return fmt.Errorf("-max-connections-per-address %d: want at least 1", c.MaxPerAddress)
 	case c.History > maxHistory:

@@ -59,6 +59,8 @@ type Config struct {
 	History         uint     // (-m) events kept for watchers
 	SetHistory      bool     // whether History replaces the limit that a cluster has already
 	SetMaxMembers   bool     // the same for MaxMembers
+	Quota           int64    // (-quota) bytes that the keys may have
+	SetQuota        bool     // whether Quota replaces the one that a cluster has already
 	NoSnapshots     bool     // (-snapshot=false) keep the whole log
 	SnapshotEntries uint64   // (-snapshot-count) entries after which a snapshot is due whatever their size; 0: by size alone
 	SkipEntries     []uint64 // (-skip-entry) indexes of entries that are applied as no-ops
@@ -69,7 +71,11 @@ type Config struct {
 	Slow           time.Duration // (-slow) after which a request is logged; 0: none is
 	MaxBody        int           // (-max-body) longest request body in bytes
 	MaxBodyMemory  int64         // (-max-body-memory) bytes for the bodies of all requests in flight
+	MaxListing     int           // (-max-listing) keys in one listing
+	MaxAnswers     int64         // (-max-answer-memory) bytes that answers keep until their clients have read them
 	MaxConnections int           // (-max-connections) client connections; 0: what open files allow
+	MaxInFlight    int           // (-max-requests-in-flight) requests that wait for this machine at a time
+	MaxWatchers    int           // (-max-watchers) watches of all clients
 	MaxPerAddress  int           // (-max-connections-per-address) of them from one address; 0: all but an eighth
 	HeaderTimeout  time.Duration // (-header-timeout) until the first 16 KiB of a request have arrived, or what there is of them
 	BodyTimeout    time.Duration // (-body-timeout) until the rest has, beyond a second for each 16 KiB
@@ -141,11 +147,16 @@ func Defaults() Config {
 		Heartbeat:      100 * time.Millisecond,
 		Election:       time.Second,
 		History:        100_000,
+		Quota:          store.DefaultQuota,
 		RequestTimeout: 5 * time.Second,
 		BcryptCost:     passwords.DefaultCost,
 		Slow:           200 * time.Millisecond,
 		MaxBody:        10 << 20,
 		MaxBodyMemory:  256 << 20,
+		MaxInFlight:    4096,
+		MaxWatchers:    1_000_000,
+		MaxListing:     1_000_000,
+		MaxAnswers:     256 << 20,
 		HeaderTimeout:  time.Minute,
 		BodyTimeout:    time.Minute,
 		IdleTimeout:    10 * time.Minute,

@@ -65,6 +65,7 @@ func (c *Config) fileLimitWarning(files uint64) string {
 // requests.
 func (c *Config) peerConfig(cfg httpfront.Config) httpfront.Config {
 	cfg.Peer, cfg.Slow = true, 0
+	cfg.MaxInFlight = 0 // the connections bound them, and no client may hold up machines
 	cfg.MaxPending = peerConnections + pendingPerMember*c.MaxMembers
 	cfg.MaxConnections = cfg.MaxPending + connectionsPerMember*c.MaxMembers
 	cfg.MaxBody, cfg.MaxPerAddress = maxPeerBody, 0
@@ -79,6 +80,6 @@ const maxMetricsConnections = 32
 func (c *Config) metricsConfig(cfg httpfront.Config, at listeners, tls security) httpfront.Config {
 	cfg.Port, cfg.Trusted, cfg.TLS, cfg.CORS, cfg.Slow = "metrics", true, at.tls(tls.clients), nil, 0
 	cfg.URL, cfg.Hosts = at[0].site.String(), c.allowedHosts(at)
-	cfg.MaxConnections, cfg.MaxBody, cfg.MaxPerAddress = maxMetricsConnections, maxPeerBody, 0
+	cfg.MaxConnections, cfg.MaxPerAddress, cfg.MaxInFlight, cfg.MaxBody = maxMetricsConnections, 0, 0, maxPeerBody
 	return cfg
 }

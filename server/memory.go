@@ -2,10 +2,17 @@ package server
 
 import (
 	"context"
+	"io/fs"
+	"log/slog"
+	"math"
 	"os"
+	"runtime"
 	"runtime/debug"
 	"runtime/metrics"
+	"sync/atomic"
 	"time"
+
+	"etcd/actors"
 )
 
 // The garbage collector lets the heap grow by gcPercent of what is alive before it collects: for
@@ -19,30 +26,126 @@ const (
 	gcInterval = 5 * time.Second
 )
 
-// boundGarbage adapts the garbage collector to the size of the state until ctx ends. An operator
-// who has set GOGC knows better.
-func boundGarbage(ctx context.Context) {
-	if os.Getenv("GOGC") != "" {
-		return
+const (
+	// cgroupPercent is the part of what the control group may have that the collector aims at: not all
+	// memory of a process is its own to collect.
+	cgroupPercent = 90
+	// It aims as well at quotaTimes the quota, for the keys, what is replaced while somebody reads it, and
+	// garbage, and baseMemory for everything else.
+	quotaTimes = 3
+	baseMemory = 100 << 20 // bytes
+)
+
+// After a load nothing is allocated that would make the collector run: it does if it has not for
+// quietIntervals, and quietGarbage bytes were allocated since.
+const (
+	quietIntervals = 4
+	quietGarbage   = 16 << 20
+)
+
+// memory adapts the garbage collector to the size of the state and to how much memory there is. What an
+// operator has set, with GOGC or GOMEMLIMIT, stays.
+type memory struct {
+	machine atomic.Pointer[actors.Machine] // nil: there is none yet
+	log     *slog.Logger
+
+	fixedPercent, fixedLimit bool
+	cgroup                   int64  // bytes of what the group may have, 0: no limit
+	cgroupFile               string // that says so
+
+	percent int
+	limit   int64
+	lull    lull
+}
+
+func newMemory(root fs.FS, log *slog.Logger) *memory {
+	m := &memory{log: log, fixedPercent: os.Getenv("GOGC") != "", fixedLimit: os.Getenv("GOMEMLIMIT") != "", percent: gcPercent, limit: math.MaxInt64}
+	if m.fixedLimit {
+		log.Info("the garbage collector has a limit of memory", "bytes", debug.SetMemoryLimit(-1), "from", "GOMEMLIMIT")
+		return m
 	}
-	live := []metrics.Sample{{Name: "/gc/heap/live:bytes"}}
+	var most int64
+	most, m.cgroupFile = cgroupLimit(root)
+	m.cgroup = most / 100 * cgroupPercent
+	m.setLimit(0)
+	return m
+}
+
+// bound adapts the garbage collector until ctx ends.
+func (m *memory) bound(ctx context.Context) {
+	samples := []metrics.Sample{{Name: "/gc/heap/live:bytes"}, {Name: "/gc/cycles/total:gc-cycles"}, {Name: "/gc/heap/allocs:bytes"}}
 	ticker := time.NewTicker(gcInterval)
 	defer ticker.Stop()
-	for percent := gcPercent; ; {
+	for {
 		select {
 		case <-ctx.Done():
 			return
 		case <-ticker.C:
 		}
-		metrics.Read(live)
-		if p := percentOf(live[0].Value.Uint64()); p != percent {
-			debug.SetGCPercent(p)
-			percent = p
+		metrics.Read(samples)
+		m.setPercent(percentOf(samples[0].Value.Uint64()))
+		if machine := m.machine.Load(); machine != nil {
+			m.setLimit(machine.Applied().Quota)
+		}
+		if m.lull.isOver(samples[1].Value.Uint64(), samples[2].Value.Uint64()) && !m.fixedPercent {
+			runtime.GC()
 		}
 	}
+}
+
+func (m *memory) setPercent(percent int) {
+	if percent != m.percent && !m.fixedPercent {
+		debug.SetGCPercent(percent)
+		m.percent = percent
+	}
+}
+
+// setLimit sets the soft limit of memory; quota is 0 if there is none.
+func (m *memory) setLimit(quota uint64) {
+	limit := limitOf(m.cgroup, quota)
+	if limit == m.limit || m.fixedLimit {
+		return
+	}
+	debug.SetMemoryLimit(limit)
+	m.limit = limit
+	from := "the quota"
+	if limit == m.cgroup {
+		from = m.cgroupFile
+	}
+	m.log.Info("the garbage collector has a limit of memory", "bytes", limit, "from", from)
+}
+
+// limitOf returns the soft limit of memory for what the control group and the quota allow, each 0 if there
+// is none.
+func limitOf(cgroup int64, quota uint64) int64 {
+	limit := int64(math.MaxInt64)
+	if cgroup > 0 {
+		limit = cgroup
+	}
+	if quota > 0 && quota < math.MaxInt64/quotaTimes-baseMemory {
+		limit = min(limit, int64(quota)*quotaTimes+baseMemory)
+	}
+	return limit
 }
 
 // percentOf returns by how many percent a heap of which so many bytes are alive may grow.
 func percentOf(live uint64) int {
 	return int(min(gcPercent, max(minGCPercent, gcPercent*gcRoom/max(live, 1))))
+}
+
+// lull notices that garbage waits for a collection that nothing brings about.
+type lull struct {
+	cycles, allocated uint64 // when the collector was last seen to have run
+	intervals         int    // since then
+}
+
+// isOver is called once in a while, with how often the collector has run and how many bytes were allocated
+// so far, and reports whether it is to run now.
+func (l *lull) isOver(cycles, allocated uint64) bool {
+	if cycles != l.cycles {
+		*l = lull{cycles: cycles, allocated: allocated}
+		return false
+	}
+	l.intervals++
+	return l.intervals >= quietIntervals && allocated-l.allocated >= quietGarbage
 }

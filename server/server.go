@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"os"
 	"time"
 
 	"etcd/actors"
@@ -53,7 +54,8 @@ func Run(ctx context.Context, cfg Config) error {
 	log := cfg.Log
 	running, ended := context.WithCancel(context.Background())
 	defer ended()
-	go boundGarbage(running)
+	memory := newMemory(os.DirFS("/"), log)
+	go memory.bound(running)
 	// Reading a directory can take long, and may end anywhere.
 	reading := context.AfterFunc(ctx, func() {
 		log.Info("stopped before it had read its data")
@@ -150,6 +152,7 @@ func Run(ctx context.Context, cfg Config) error {
 		return errors.Join(err, stopMachine(machine))
 	}
 	go tls.watch(running)
+	memory.machine.Store(machine)
 	fronts.attach(machine)
 	return serve(ctx, place, machine, fronts, ports.clients[0].Addr(), c.Ready, log)
 }
@@ -206,6 +209,8 @@ func actorsConfig(c *Config, member store.Member, others knownPeers, host actors
 		HistoryLimit:    uint32(c.History),
 		SetHistoryLimit: c.SetHistory,
 		SetMaxMembers:   c.SetMaxMembers,
+		Quota:           uint64(c.Quota),
+		SetQuota:        c.SetQuota,
 		Tick:            c.Heartbeat,
 		Host:            host,
 		Founders:        others.founders.Members,

@@ -119,6 +119,8 @@ func TestRefusedConfig(t *testing.T) {
 		{"no time for an election", func(c *Config) { c.Election = c.Heartbeat }, "-election"},
 		{"nobody to join", func(c *Config) { c.Join = []string{"a"} }, "-C"},
 		{"a name of a path", func(c *Config) { c.Name = "a/b" }, "slash"},
+		{"no listings", func(c *Config) { c.MaxListing = 255 }, "-max-listing"},
+		{"no room for an answer", func(c *Config) { c.MaxAnswers = 0 }, "-max-answer-memory"},
 		{"no room for a request", func(c *Config) { c.MaxBodyMemory = 1 }, "-max-body-memory"},
 	} {
 		cfg := Defaults()

@@ -16,9 +16,10 @@ import (
 // keys is a tree of n files, a hundred in a directory.
 func keys(b *testing.B, n int) *store.Store {
 	s := store.New()
-	apply(b, s, 1, 0, configure(0))
+	apply(b, s, 1, 0, raise(store.Commands.Max, 9))
+	apply(b, s, 2, 0, configure(0))
 	for i := range n {
-		apply(b, s, uint64(i+2), 0, set(benchPath(i), fmt.Sprintf("value number %08d", i)))
+		apply(b, s, uint64(i+3), 0, set(benchPath(i), fmt.Sprintf("value number %08d", i)))
 	}
 	return s
 }

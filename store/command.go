@@ -53,6 +53,8 @@ var (
 	errNewer  = fmt.Errorf("%w: unknown fields", ErrNewer)
 	errNoKind = errors.New("no command kind")
 	errTTL    = errors.New("negative time to live")
+
+	errNoQuota = errors.New("a quota of nothing")
 )
 
 // check returns an error unless every part of the command is understood.
@@ -90,6 +92,11 @@ func check(c *storepb.Command) error {
 		return checkUnknown(kind.Configure)
 	case *storepb.Command_Auth:
 		return checkAuth(kind.Auth)
+	case *storepb.Command_SetQuota:
+		if kind.SetQuota.GetBytes() == 0 {
+			return errNoQuota
+		}
+		return checkUnknown(kind.SetQuota)
 	}
 	return errNoKind
 }

@@ -59,6 +59,7 @@ func FuzzApply(f *testing.F) {
 func FuzzRestore(f *testing.F) {
 	f.Add(snapshot(f, store.New().View()))
 	f.Add(snapshot(f, varied(f).View()))
+	f.Add(snapshot(f, filled(f, raise(store.VersionOfLimits, 0), set("/d/é/f", "1"), set("/d/ê", "2"), set("/d-e", "", dir)).View()))
 	f.Add(snapshot(f, guarded(f).View()))
 	f.Add(stream(f, &storepb.SnapshotHeader{FormatVersion: 1, Index: 9, Nodes: 1 << 60}))
 	f.Add([]byte{0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff})

@@ -39,6 +39,10 @@ func configure(limit uint32) *storepb.Command {
 	return &storepb.Command{Kind: &storepb.Command_Configure{Configure: &storepb.Configure{HistoryLimit: limit}}}
 }
 
+func setQuota(bytes uint64) *storepb.Command {
+	return &storepb.Command{Kind: &storepb.Command_SetQuota{SetQuota: &storepb.SetQuota{Bytes: bytes}}}
+}
+
 func bootstrap(m *storepb.Member, limit uint32) *storepb.Command {
 	return &storepb.Command{Kind: &storepb.Command_Bootstrap{Bootstrap: &storepb.Bootstrap{Member: m, HistoryLimit: limit}}}
 }

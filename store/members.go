@@ -96,7 +96,7 @@ func (s *Store) setMember(m *storepb.Member) tree.Outcome {
 	if member.Name == "" || member.ClientURL == "" && s.version >= VersionOfFounders {
 		return tree.Outcome{} // clients cannot use it yet
 	}
-	outcome := s.tree.Set(s.index, s.time, &storepb.Set{Path: member.path(), Value: []byte(member.value())})
+	outcome := s.tree.SetRegardless(s.index, s.time, &storepb.Set{Path: member.path(), Value: []byte(member.value())})
 	return tree.Outcome{Event: outcome.Event, Published: outcome.Published}
 }
 

@@ -22,6 +22,8 @@ type model struct {
 	events  []modelEvent
 	members map[uint64]*storepb.Member
 	removed map[uint64]bool
+	quota   int
+	hung    string // the path that was written last
 }
 
 type modelNode struct {
@@ -79,6 +81,7 @@ func (m *model) walk(path string) (*modelNode, string) {
 // hang puts node at path, in place of the one there, and makes the directories
 // on the way. It returns why it cannot.
 func (m *model) hang(path string, node *modelNode) string {
+	m.hung = path
 	at, here := m.root, ""
 	parts := names(path)
 	for i, name := range parts {
@@ -122,9 +125,11 @@ func (m *model) apply(index, now uint64, c *storepb.Command) string {
 	now = m.time
 	switch kind := c.GetKind().(type) {
 	case *storepb.Command_Set:
-		return m.set(kind.Set, now)
+		return m.withinQuota(func() string { return m.set(kind.Set, now) })
 	case *storepb.Command_Create:
-		return m.create(kind.Create, now)
+		return m.withinQuota(func() string { return m.create(kind.Create, now) })
+	case *storepb.Command_SetQuota:
+		m.quota = int(kind.SetQuota.GetBytes())
 	case *storepb.Command_Delete:
 		return m.delete(kind.Delete)
 	case *storepb.Command_Expire:
@@ -142,6 +147,37 @@ func (m *model) apply(index, now uint64, c *storepb.Command) string {
 		m.drop()
 	}
 	return "nothing"
+}
+
+// withinQuota undoes a change if there are more bytes after it than before, and than the quota.
+func (m *model) withinQuota(change func() string) string {
+	before := *m
+	before.root, before.events = m.root.clone(), slices.Clone(m.events)
+	did := change()
+	if size := m.root.size(""); m.quota > 0 && size > m.quota && size > before.root.size("") {
+		path := m.hung
+		*m = before
+		return "507 " + path
+	}
+	return did
+}
+
+func (n *modelNode) clone() *modelNode {
+	c := *n
+	c.children = maps.Clone(n.children)
+	for name, child := range c.children {
+		c.children[name] = child.clone()
+	}
+	return &c
+}
+
+// size returns how many bytes count of the nodes below one.
+func (n *modelNode) size(path string) (size int) {
+	for name, child := range n.children {
+		below := path + "/" + name
+		size += 128 + len(below) + len(child.value) + child.size(below)
+	}
+	return size
 }
 
 func (m *model) fresh(dir bool, value []byte, ttl *int64, now uint64) *modelNode {
@@ -173,6 +209,7 @@ func (m *model) set(c *storepb.Set, now uint64) string {
 	if path == "/" {
 		return "107 /"
 	}
+	m.hung = path
 	old, why := m.walk(path)
 	node := m.fresh(c.GetDir(), c.GetValue(), c.TtlNs, now)
 

@@ -1,11 +1,11 @@
 package store
 
 import (
+	"math"
 	"unicode/utf8"
 
 	"google.golang.org/protobuf/encoding/protowire"
 
-	"etcd/store/logtime"
 	"etcd/store/storepb"
 	"etcd/store/tree"
 )
@@ -22,6 +22,7 @@ const (
 	fieldCreated  protowire.Number = 4 // of Node
 	fieldModified protowire.Number = 5
 	fieldDeadline protowire.Number = 6
+	fieldShared   protowire.Number = 7
 )
 
 // EncodeSet returns what Encode returns for a Set of a value, without a time to live or a
@@ -68,21 +69,21 @@ func together(path, value []byte) (string, []byte) {
 	return storepb.Owned(both[:len(path)]), both[len(path):]
 }
 
-// decodePlainNode decodes the message of a file as it is in a snapshot. Everything else is left to
-// decodeNode: ok is false. As there, the node may still be invalid.
-func decodePlainNode(data []byte) (node *tree.Node, ok bool) {
+// decodePlainNode decodes into m the message of a file as it is in a snapshot. The path and the value are
+// not copied. Everything else is left to the library: ok is false.
+func decodePlainNode(data []byte, m *storepb.Node) (ok bool) {
 	path, rest := field(data, fieldPath)
 	value, rest := field(rest, fieldValue)
 	created, rest := varintField(rest, fieldCreated)
 	modified, rest := varintField(rest, fieldModified)
 	deadline, rest := varintField(rest, fieldDeadline)
-	if path == nil || value == nil || len(rest) > 0 || !utf8.Valid(path) {
-		return nil, false
+	shared, rest := varintField(rest, fieldShared)
+	if path == nil || value == nil || len(rest) > 0 || shared > math.MaxUint32 || !utf8.Valid(path) {
+		return false
 	}
-	name, content := together(path, value)
-	return &tree.Node{
-		Path: name, Value: storepb.Owned(content), Created: created, Modified: modified, Deadline: logtime.Time(deadline),
-	}, true
+	m.Path, m.Value = storepb.Owned(path), value
+	m.CreatedIndex, m.ModifiedIndex, m.Deadline, m.SharedPrefix = created, modified, deadline, uint32(shared)
+	return true
 }
 
 // varintField returns a number that comes first in a message, and what follows it; 0 if another field

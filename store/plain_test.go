@@ -67,14 +67,15 @@ func TestPlainNode(t *testing.T) {
 			Modified: rapid.Uint64().Draw(t, "modified"),
 			Deadline: logtime.Time(rapid.SampledFrom([]uint64{0, 1, math.MaxUint64}).Draw(t, "deadline")),
 		}
-		var m storepb.Node
+		var m, got storepb.Node
 		encodeNode(&m, &want)
+		m.SharedPrefix = rapid.Uint32().Draw(t, "shared")
 		data, err := encoding.Marshal(&m)
 		if err != nil {
 			t.Fatal(err)
 		}
-		if got, ok := decodePlainNode(data); ok != (want.Value != "") || ok && *got != want {
-			t.Fatalf("decoded %v, %t; want %v", got, ok, want)
+		if ok := decodePlainNode(data, &got); ok != (want.Value != "") || ok && !proto.Equal(&got, &m) {
+			t.Fatalf("decoded %v, %t; want %v", &got, ok, &m)
 		}
 	})
 }
@@ -83,6 +84,7 @@ func TestPlainNode(t *testing.T) {
 func FuzzPlainNode(f *testing.F) {
 	for _, m := range []*storepb.Node{
 		{Path: "/a", Value: []byte("v"), CreatedIndex: 1, ModifiedIndex: 2, Deadline: 3},
+		{Path: "b", Value: []byte("v"), CreatedIndex: 1, ModifiedIndex: 2, SharedPrefix: 300},
 		{Path: "/a", Dir: true, ModifiedIndex: 2},
 	} {
 		data, err := encoding.Marshal(m)
@@ -92,16 +94,12 @@ func FuzzPlainNode(f *testing.F) {
 		f.Add(data)
 	}
 	f.Fuzz(func(t *testing.T, data []byte) {
-		got, ok := decodePlainNode(data)
-		if !ok {
+		var got, want storepb.Node
+		if !decodePlainNode(data, &got) {
 			return
 		}
-		var m storepb.Node
-		if err := proto.Unmarshal(data, &m); err != nil {
-			t.Fatalf("%x is %v by hand, and %v for the library", data, got, err)
-		}
-		if want, err := decodeNode(&m); err != nil || *got != *want {
-			t.Errorf("%x is %v by hand, and %v, %v for the library", data, got, want, err)
+		if err := proto.Unmarshal(data, &want); err != nil || !proto.Equal(&got, &want) {
+			t.Errorf("%x is %v by hand, and %v, %v for the library", data, &got, &want, err)
 		}
 	})
 }

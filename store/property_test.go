@@ -129,6 +129,9 @@ func TestStoreMatchesModel(t *testing.T) {
 			"create":    drawn(drawCreate),
 			"delete":    drawn(drawDelete),
 			"members":   drawn(drawMembership),
+			"quota": func(t *rapid.T) {
+				do(t, setQuota(rapid.OneOf(rapid.Uint64Range(1, 2000), rapid.Just(uint64(math.MaxUint64))).Draw(t, "quota")))
+			},
 			"configure": func(t *rapid.T) { do(t, configure(rapid.Uint32Range(0, 30).Draw(t, "limit"))) },
 			"expire anything": func(t *rapid.T) {
 				do(t, expire(drawPath(t), uint64(rapid.IntRange(0, 20).Draw(t, "modified")), uint64(rapid.IntRange(0, 20).Draw(t, "deadline"))))

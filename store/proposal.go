@@ -19,11 +19,19 @@ const (
 	MaxValue = 32 << 20
 	// MaxPath bounds a path, in bytes. No request line has room for more.
 	MaxPath = 16 << 10
+	// MaxDepth bounds the components of a path. Each of them is a node, so what a key costs grows with
+	// them. People and programs use less than ten.
+	MaxDepth = 128
 	// MaxHistory bounds how many events may be kept for watchers.
 	MaxHistory = 1 << 24
 	// FirstHistory is how many events a cluster keeps whose founders have not agreed on a number,
 	// until its first leader says one.
 	FirstHistory = 100_000
+	// MinQuota and MaxQuota bound the quota that may be asked for, in bytes, and DefaultQuota is what a
+	// cluster gets if nobody says anything else.
+	MinQuota     = 1 << 20
+	DefaultQuota = 2 << 30
+	MaxQuota     = 1 << 50
 	// MaxMembers bounds how many machines a cluster may be configured to have.
 	MaxMembers = 99
 	// maxMemberText bounds the name of a member and its addresses, in bytes each.
@@ -53,9 +61,9 @@ func CheckProposal(command []byte) error {
 	}
 	switch kind := c.GetKind().(type) {
 	case *storepb.Command_Set:
-		err = checkWritable(kind.Set.GetPath(), MaxPath)
+		err = errors.Join(checkWritable(kind.Set.GetPath(), MaxPath), CheckDepth(kind.Set.GetPath(), 0))
 	case *storepb.Command_Create:
-		err = checkWritable(kind.Create.GetPath(), MaxPath-childName)
+		err = errors.Join(checkWritable(kind.Create.GetPath(), MaxPath-childName), CheckDepth(kind.Create.GetPath(), 1))
 	case *storepb.Command_Delete:
 		err = checkWritable(kind.Delete.GetPath(), MaxPath)
 	case *storepb.Command_Expire:
@@ -66,6 +74,10 @@ func CheckProposal(command []byte) error {
 		}
 		if most := kind.Configure.GetMaxMembers(); most > MaxMembers {
 			err = fmt.Errorf("member limit %d exceeds the maximum of %d", most, MaxMembers)
+		}
+	case *storepb.Command_SetQuota:
+		if quota := kind.SetQuota.GetBytes(); quota > MaxQuota {
+			err = fmt.Errorf("quota of %d bytes exceeds the maximum of %d", quota, uint64(MaxQuota))
 		}
 	case *storepb.Command_Auth:
 		err = checkAuthSize(command)
@@ -90,6 +102,15 @@ func checkWritable(path string, most int) error {
 		return errReserved
 	}
 	return checkLength("path", path, most)
+}
+
+// CheckDepth returns why a client may not write or watch a key so many components below a path. Nothing
+// keeps it from reading and deleting one that is there from before there was a limit.
+func CheckDepth(path string, below int) error {
+	if depth := strings.Count(path, "/") + below; depth > MaxDepth {
+		return fmt.Errorf("a key of %d components exceeds the maximum of %d", depth, MaxDepth)
+	}
+	return nil
 }
 
 func checkLength(what, text string, most int) error {

@@ -13,6 +13,7 @@ import (
 // Commands that clients can ask for may be proposed, up to the longest, and no others.
 func TestCheckProposal(t *testing.T) {
 	long := func(n int) string { return "/" + strings.Repeat("a", n-1) }
+	deep := func(n int) string { return strings.Repeat("/a", n) }
 	for _, c := range []struct {
 		name    string
 		command *storepb.Command
@@ -29,6 +30,12 @@ func TestCheckProposal(t *testing.T) {
 		{"a path to delete that is too long", remove(long(store.MaxPath + 1)), false},
 		{"a path to expire that is too long", expire(long(store.MaxPath+1), 3, 5), false},
 		{"a parent that is too long", create(long(store.MaxPath), "1"), false},
+		{"the deepest key", set(deep(store.MaxDepth), "1"), true},
+		{"a key that is too deep", set(deep(store.MaxDepth+1), "1"), false},
+		{"the deepest parent", create(deep(store.MaxDepth-1), "1"), true},
+		{"a parent that is too deep", create(deep(store.MaxDepth), "1"), false},
+		{"a deep key to delete", remove(deep(store.MaxDepth + 1)), true},
+		{"a deep key that expires", expire(deep(store.MaxDepth+1), 3, 5), true},
 		{"a value that is too long", set("/a", strings.Repeat("v", store.MaxCommand)), false},
 		{"a history limit that is too high", configure(store.MaxHistory + 1), false},
 		{"a reserved key", set("/_etcd/machines/a", "raft=http://evil"), false},

@@ -6,8 +6,6 @@ import (
 	"io"
 	"math"
 
-	"google.golang.org/protobuf/proto"
-
 	"etcd/store/logtime"
 	"etcd/store/storepb"
 	"etcd/store/tree"
@@ -42,14 +40,20 @@ func (s *Store) restore(in *messageReader) error {
 		return s.restoreFormat1(in, header)
 	}
 	var loader *tree.Loader
+	var quota uint64
 	if err := in.sections(header.GetSections(), map[string]func(count uint64) error{
-		clusterSection: func(count uint64) error { return s.restoreCluster(in, count) },
-		membersSection: func(count uint64) error { return each(count, func() error { return s.restoreMember(in) }) },
-		treeSection: func(count uint64) (err error) {
-			loader, err = s.restoreTree(in, count)
+		clusterSection: func(count uint64) (err error) {
+			quota, err = s.restoreCluster(in, count)
 			return err
 		},
-		nodesSection:  func(count uint64) error { return each(count, func() error { return restoreNode(in, loader) }) },
+		membersSection: func(count uint64) error { return each(count, func() error { return s.restoreMember(in) }) },
+		treeSection: func(count uint64) (err error) {
+			loader, err = s.restoreTree(in, count, quota)
+			return err
+		},
+		nodesSection: func(count uint64) error {
+			return each(count, (&nodeReader{in: in, loader: loader, format: header.GetFormatVersion()}).read)
+		},
 		eventsSection: func(count uint64) error { return each(count, func() error { return restoreEvent(in, loader) }) },
 		authSection:   func(count uint64) error { return s.restoreAuth(in, count) },
 	}); err != nil {
@@ -72,7 +76,7 @@ func (s *Store) restoreFormat1(in *messageReader, header *storepb.SnapshotHeader
 	if err := each(header.GetMembers(), func() error { return s.restoreMember(in) }); err != nil {
 		return fmt.Errorf("members: %w", err)
 	}
-	if err := each(header.GetNodes(), func() error { return restoreNode(in, loader) }); err != nil {
+	if err := each(header.GetNodes(), (&nodeReader{in: in, loader: loader, format: 1}).read); err != nil {
 		return fmt.Errorf("nodes: %w", err)
 	}
 	if err := each(header.GetEvents(), func() error { return restoreEvent(in, loader) }); err != nil {
@@ -92,19 +96,19 @@ func each(count uint64, read func() error) error {
 	return nil
 }
 
-func (s *Store) restoreCluster(in *messageReader, count uint64) error {
+func (s *Store) restoreCluster(in *messageReader, count uint64) (quota uint64, err error) {
 	m := new(storepb.Cluster)
 	if err := in.readSingle(m, count); err != nil {
-		return err
+		return 0, err
 	}
 	if err := checkVersion(m.GetVersion()); err != nil { // first, because the rest of it may be new as well
-		return err
+		return 0, err
 	}
 	if err := checkUnknown(m); err != nil {
-		return err
+		return 0, err
 	}
 	s.version, s.maxMembers = m.GetVersion(), m.GetMaxMembers()
-	return s.restoreRemoved(m.GetRemoved())
+	return m.GetQuota(), s.restoreRemoved(m.GetRemoved())
 }
 
 func (s *Store) restoreRemoved(removed []uint64) error {
@@ -117,7 +121,7 @@ func (s *Store) restoreRemoved(removed []uint64) error {
 	return nil
 }
 
-func (s *Store) restoreTree(in *messageReader, count uint64) (*tree.Loader, error) {
+func (s *Store) restoreTree(in *messageReader, count, quota uint64) (*tree.Loader, error) {
 	m := new(storepb.Tree)
 	if err := in.readSingle(m, count); err != nil {
 		return nil, err
@@ -125,7 +129,11 @@ func (s *Store) restoreTree(in *messageReader, count uint64) (*tree.Loader, erro
 	if err := checkUnknown(m); err != nil {
 		return nil, err
 	}
-	return tree.NewLoader(s.index, int(m.GetHistoryLimit()), m.GetHistoryCleared())
+	loader, err := tree.NewLoader(s.index, int(m.GetHistoryLimit()), m.GetHistoryCleared())
+	if err == nil {
+		loader.SetQuota(quota)
+	}
+	return loader, err
 }
 
 func (s *Store) restoreMember(in *messageReader) error {
@@ -141,25 +149,6 @@ func (s *Store) restoreMember(in *messageReader) error {
 	}
 	s.members = append(s.members, memberOf(m))
 	return nil
-}
-
-func restoreNode(in *messageReader, loader *tree.Loader) error {
-	data, err := in.next()
-	if err != nil {
-		return err
-	}
-	if node, ok := decodePlainNode(data); ok {
-		return loader.Node(node)
-	}
-	m := new(storepb.Node)
-	if err := proto.Unmarshal(data, m); err != nil {
-		return err
-	}
-	node, err := decodeNode(m)
-	if err != nil {
-		return err
-	}
-	return loader.Node(node)
 }
 
 func restoreEvent(in *messageReader, loader *tree.Loader) error {
@@ -184,12 +173,12 @@ func restoreEvent(in *messageReader, loader *tree.Loader) error {
 	return loader.Event(event)
 }
 
-// decodeNode turns a message into a node, which may still be invalid: the loader checks that.
+// decodeNode turns the message of an event into a node, which may still be invalid: the loader checks that.
 func decodeNode(m *storepb.Node) (*tree.Node, error) {
 	if m == nil {
 		return nil, errors.New("no node")
 	}
-	if unknown(m) {
+	if unknown(m) || m.GetSharedPrefix() > 0 {
 		return nil, errNewer
 	}
 	return &tree.Node{

@@ -100,9 +100,10 @@ func (s *Store) dispatch(c *storepb.Command) tree.Outcome {
 	case *storepb.Command_Expire:
 		return s.tree.Expire(s.index, s.time, kind.Expire)
 	case *storepb.Command_Bootstrap:
-		s.tree.SetHistoryLimit(int(kind.Bootstrap.GetHistoryLimit()))
-		s.raise(kind.Bootstrap.GetVersion(), kind.Bootstrap.GetMaxMembers(), nil)
-		return s.setMember(kind.Bootstrap.GetMember())
+		b := kind.Bootstrap
+		s.tree.SetHistoryLimit(int(b.GetHistoryLimit()))
+		s.raise(&storepb.Raise{Version: b.GetVersion(), MaxMembers: b.GetMaxMembers(), Quota: b.GetQuota()})
+		return s.setMember(b.GetMember())
 	case *storepb.Command_SetMember:
 		return s.setMember(kind.SetMember.GetMember())
 	case *storepb.Command_RemoveMember:
@@ -113,7 +114,9 @@ func (s *Store) dispatch(c *storepb.Command) tree.Outcome {
 			s.maxMembers = most
 		}
 	case *storepb.Command_Raise:
-		s.raise(kind.Raise.GetVersion(), kind.Raise.GetMaxMembers(), kind.Raise.HistoryLimit)
+		s.raise(kind.Raise)
+	case *storepb.Command_SetQuota:
+		s.tree.SetQuota(kind.SetQuota.GetBytes())
 	}
 	return tree.Outcome{}
 }
@@ -177,6 +180,9 @@ func (s *Store) Totals() tree.Totals { return s.tree.Totals() }
 
 // HistoryBytes returns how many bytes of the history count against [tree.MaxHistoryBytes].
 func (s *Store) HistoryBytes() int { return s.tree.HistoryBytes() }
+
+// Quota returns how many bytes the keys may have, see [tree.Totals.Size]; 0: there is no limit.
+func (s *Store) Quota() uint64 { return s.tree.Quota() }
 
 // HistoryLimit returns the number of events the history may hold.
 func (s *Store) HistoryLimit() int { return s.tree.HistoryLimit() }

@@ -13,7 +13,7 @@ import (
 // Commands are the versions of a cluster that this package understands: it knows every
 // command and every field that may be in the log of such a cluster. The log of a cluster of
 // version 1 does not mention versions.
-var Commands = version.Range{Min: 1, Max: 4}
+var Commands = version.Range{Min: 1, Max: 5}
 
 // The versions that introduced something. What is new in one is sent only when the cluster has
 // that version.
@@ -28,10 +28,21 @@ const (
 	// taken, updates that only a directory takes, and users and roles. Programs before it had no v2 API, so no log of
 	// theirs has a command to which that makes a difference.
 	VersionOfV2 = 4
+	// VersionOfLimits introduced the quota, and format 3 of snapshots.
+	VersionOfLimits = 5
 )
 
-// Snapshots are the formats of snapshots that this package reads. It writes the last.
-var Snapshots = version.Range{Min: 1, Max: formatVersion}
+// Snapshots are the formats of snapshots that this package reads.
+var Snapshots = version.Range{Min: 1, Max: prefixFormat}
+
+// SnapshotFormat returns the format of the snapshots of a cluster with a version: all its members read
+// it, and all write the same, because they compare hashes of what they would write.
+func SnapshotFormat(cluster uint32) uint32 {
+	if cluster >= VersionOfLimits {
+		return prefixFormat
+	}
+	return 2
+}
 
 // Version returns the version of the cluster according to the log, 0 before that begins.
 func (s *Store) Version() uint32 { return s.version }
@@ -40,15 +51,19 @@ func (s *Store) Version() uint32 { return s.version }
 func (s *Store) MaxMembers() int { return int(s.maxMembers) }
 
 // raise gives the cluster a version, unless its own is higher: it never falls. A cluster without a
-// member limit also gets that, and the history limit unless it is nil.
-func (s *Store) raise(to, maxMembers uint32, historyLimit *uint32) {
-	s.version = max(s.version, to, 1)
+// member limit also gets that, and the history limit if there is one; and one without a quota gets that.
+func (s *Store) raise(m *storepb.Raise) {
+	s.version = max(s.version, m.GetVersion(), 1)
+	if s.tree.Quota() == 0 && m.GetQuota() > 0 {
+		// A cluster that has grown without one must not be refused its next write.
+		s.tree.SetQuota(max(m.GetQuota(), 2*uint64(s.tree.Totals().Size())))
+	}
 	if s.maxMembers > 0 {
 		return
 	}
-	s.maxMembers = maxMembers
-	if historyLimit != nil {
-		s.tree.SetHistoryLimit(int(*historyLimit))
+	s.maxMembers = m.GetMaxMembers()
+	if m.HistoryLimit != nil {
+		s.tree.SetHistoryLimit(int(m.GetHistoryLimit()))
 	}
 }
 

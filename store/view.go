@@ -11,9 +11,6 @@ import (
 	"etcd/store/tree"
 )
 
-// formatVersion is the version of the snapshot format that is written.
-const formatVersion = 2
-
 // View is the whole state of a store at one moment. It may be used in any
 // goroutine while the store goes on.
 type View struct {
@@ -47,6 +44,9 @@ func (v *View) Changed() uint64 { return v.changed }
 // Below returns the nodes below a directory, see [tree.Tree.Below].
 func (v *View) Below(path string, limit int) []*tree.Node { return v.tree.Below(path, limit) }
 
+// CountBelow returns how many nodes are below a directory, see [tree.View.CountBelow].
+func (v *View) CountBelow(path string) int { return v.tree.CountBelow(path) }
+
 // Get returns the node at a clean path. It fails with KeyNotFound or NotDir.
 func (v *View) Get(path string) (*tree.Node, *tree.Failure) { return v.tree.Get(path) }
 
@@ -59,15 +59,15 @@ func (v *View) Children(path, after string, limit int) []*tree.Node {
 // WriteTo writes a snapshot of the view and returns the number of bytes written. Equal
 // states give equal bytes. A checksum of the whole is left to the caller.
 func (v *View) WriteTo(w io.Writer) (int64, error) {
-	history, users := v.tree.History(), v.auth.Message()
+	format, history, users := SnapshotFormat(v.version), v.tree.History(), v.auth.Message()
 	count := len(sections)
 	if users == nil {
 		count-- // so programs of earlier versions can read it
 	}
 	out := messageWriter{w: bufio.NewWriterSize(w, 1<<16)}
-	out.write(&storepb.SnapshotHeader{FormatVersion: formatVersion, Index: v.index, Time: uint64(v.time), Sections: uint32(count)})
+	out.write(&storepb.SnapshotHeader{FormatVersion: format, Index: v.index, Time: uint64(v.time), Sections: uint32(count)})
 	out.section(clusterSection, 1)
-	out.write(&storepb.Cluster{Version: v.version, MaxMembers: v.maxMembers, Removed: v.removed})
+	out.write(&storepb.Cluster{Version: v.version, MaxMembers: v.maxMembers, Removed: v.removed, Quota: v.tree.Quota()})
 	out.endSection()
 	out.section(membersSection, len(v.members))
 	for _, m := range v.members {
@@ -78,16 +78,10 @@ func (v *View) WriteTo(w io.Writer) (int64, error) {
 	out.write(&storepb.Tree{HistoryLimit: uint32(v.tree.HistoryLimit()), HistoryCleared: history.Cleared()})
 	out.endSection()
 	out.section(nodesSection, v.tree.Len())
-	var node, prev storepb.Node
-	for n := range v.tree.Nodes() {
-		encodeNode(&node, n)
-		out.write(&node)
-		if out.err != nil {
-			break
-		}
-	}
+	v.writeNodes(&out, format)
 	out.endSection()
 	out.section(eventsSection, history.Len())
+	var node, prev storepb.Node
 	event := storepb.Event{Node: &node}
 	for e := range history.From(0) {
 		event.Index, event.Action, event.Prev = e.Index, storepb.Action(e.Action), nil
@@ -115,10 +109,4 @@ func (v *View) WriteTo(w io.Writer) (int64, error) {
 		return out.flushed(), fmt.Errorf("store: write snapshot %d: %w", v.index, out.err)
 	}
 	return out.bytes, nil
-}
-
-// encodeNode fills in the message, reusing what it has allocated.
-func encodeNode(m *storepb.Node, n *tree.Node) {
-	m.Path, m.Dir, m.Value = n.Path, n.Dir, append(m.Value[:0], n.Value...)
-	m.CreatedIndex, m.ModifiedIndex, m.Deadline = n.Created, n.Modified, uint64(n.Deadline)
 }

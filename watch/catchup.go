@@ -32,6 +32,7 @@ type catchUpSub struct {
 	watches []catchUpWatch
 	pending int // watches that are not done
 	found   []Delivery
+	bytes   int // that the values in found have
 	// stopped: it needs no more of this pass, and has to go on from cursor in another one.
 	stopped bool
 	cursor  uint64
@@ -143,10 +144,11 @@ func (c *catchUpWatch) offer(e *tree.Event) {
 	if c.done || e.Index < c.from || !c.w.wants(e) {
 		return
 	}
-	if len(r.found) == MaxReady {
+	if isFull(r.found, r.bytes, e) {
 		r.stop(e.Index)
 		return
 	}
+	r.bytes += sizeOf(e)
 	r.found = append(r.found, Delivery{Watch: c.w.ID, Event: e, Last: !c.w.Stream, w: c.w})
 	if c.w.Stream {
 		return
@@ -186,20 +188,21 @@ func (h *Hub) CaughtUp(c *CatchUp) {
 			continue
 		}
 		if r.stopped {
-			h.handBack(r.sub, r.found, r.cursor, true)
+			h.handBack(r, r.cursor, true)
 		} else {
-			h.handBack(r.sub, r.found, c.end, false)
+			h.handBack(r, c.end, false)
 		}
 	}
 }
 
-// handBack ends a pass for s: found is what s has missed before the event with index cursor.
-// It gets that, and becomes current with what was published meanwhile, unless there is more to
-// look for.
-func (h *Hub) handBack(s *subscriber, found []Delivery, cursor uint64, more bool) {
+// handBack ends the pass of a subscriber, which gets what it has missed before the event with index
+// cursor, and becomes current with what was published meanwhile, unless there is more to look for.
+func (h *Hub) handBack(r *catchUpSub, cursor uint64, more bool) {
+	s, found := r.sub, r.found
 	published := s.ready
 	undeliver(published)
-	s.ready = found
+	together := r.bytes + s.bytes
+	s.ready, s.bytes = found, r.bytes
 	for _, d := range found {
 		if d.Last {
 			d.w.final = d.Event
@@ -214,7 +217,7 @@ func (h *Hub) handBack(s *subscriber, found []Delivery, cursor uint64, more bool
 	for w := s.watches; w != nil; w = w.next {
 		late = late || w.late
 	}
-	if !more && !late && !s.overflowed && len(found)+len(published) <= MaxReady {
+	if !more && !late && !s.overflowed && len(found)+len(published) <= MaxReady && (len(found) == 0 || together <= maxReadyBytes) {
 		h.become(s, current)
 		for _, d := range published {
 			h.offer(d.w, d.Event)

@@ -183,11 +183,11 @@ func (h *Hub) offer(w *watcher, e *tree.Event) {
 		h.done.push(s)
 		return
 	}
-	if len(s.ready) == MaxReady {
+	if isFull(s.ready, s.bytes, e) {
 		h.overflow(s)
 		return
 	}
-	s.ready = append(s.ready, w.deliver(e))
+	s.ready, s.bytes = append(s.ready, w.deliver(e)), s.bytes+sizeOf(e)
 	h.enqueue(s)
 }
 
@@ -196,7 +196,7 @@ func (h *Hub) overflow(s *subscriber) {
 	if s.state == catchingUp {
 		s.overflowed = true
 		undeliver(s.ready)
-		s.ready = nil
+		s.ready, s.bytes = nil, 0
 		return
 	}
 	s.dequeue()
@@ -257,7 +257,7 @@ func (h *Hub) takeDone(batches []Batch) []Batch {
 func (h *Hub) take(s *subscriber) Batch {
 	s.dequeue()
 	b := Batch{Subscriber: s.id, Token: s.token, Deliveries: s.ready}
-	s.ready, s.beat = nil, false
+	s.ready, s.bytes, s.beat = nil, 0, false
 	for _, d := range b.Deliveries {
 		w := d.w
 		if d.Event != nil {

@@ -6,6 +6,10 @@ import "etcd/store/tree"
 // that a writer has taken.
 const MaxReady = 64
 
+// maxReadyBytes bounds the values in a ready list, in bytes, but for those of its first event: the history
+// may have dropped the events since.
+const maxReadyBytes = 1 << 20
+
 // subscriber is one connection or stream. Of the events before the first one on its ready
 // list, or before its cursor if the list is empty, it has got all that it wants.
 type subscriber struct {
@@ -26,6 +30,8 @@ type subscriber struct {
 
 	watches *watcher
 	ready   []Delivery
+	// bytes is how many the values in ready have.
+	bytes int
 	// cursor is the index of the first event after ready that it may have missed, in state
 	// behind.
 	cursor uint64
@@ -96,7 +102,21 @@ func (h *Hub) fallBehind(s *subscriber, next uint64) {
 		s.cursor = s.ready[0].Event.Index
 	}
 	undeliver(s.ready)
-	s.ready = nil
+	s.ready, s.bytes = nil, 0
+}
+
+// isFull reports whether a ready list with so many bytes has no room for an event.
+func isFull(ready []Delivery, bytes int, e *tree.Event) bool {
+	return len(ready) == MaxReady || len(ready) > 0 && bytes+sizeOf(e) > maxReadyBytes
+}
+
+// sizeOf returns how many bytes the values of an event have.
+func sizeOf(e *tree.Event) int {
+	n := len(e.Node.Value)
+	if e.Prev != nil {
+		n += len(e.Prev.Value)
+	}
+	return n
 }
 
 // undeliver undoes deliveries that will not be made.

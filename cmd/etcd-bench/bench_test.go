@@ -40,7 +40,7 @@ func TestQuick(t *testing.T) {
 	}
 	for _, work := range []string{workWrites, workLocalReads, workLinearizableReads, workMixed, "TLS: " + workWrites, workDials, workIdleTLSWatchers,
 		workFanOut, workBesideWatchers, workSparse, workIdleWatchers, workIdleStreams, workIdleConnections, workExpiry, workBigData, workRestart, workFailover,
-		workSnapshots, workReconnect, workListings} {
+		workSnapshots, workReconnect, workListings, workOverload} {
 		if !slices.Contains(r.works(), work) {
 			t.Errorf("there is no figure of %q", work)
 		}

@@ -112,6 +112,7 @@ type options struct {
 	snapshots   int // MiB
 	reconnect   int // clients
 	children    int
+	overload    int // clients
 
 	ours, etcd, zookeeper string
 	dir, json, plots      string
@@ -122,12 +123,12 @@ var (
 	full = options{
 		connections: []int{1, 64, 256}, machines: []int{1, 3}, keys: 10_000, size: 64, period: 3 * time.Second, rounds: 3,
 		fanOut: 10_000, idle: []int{1000, 5000, 10_000}, sparse: 15_000, data: []int{10_000, 100_000, 500_000, 2_000_000},
-		expiring: 20_000, failovers: 20, snapshots: 1024, reconnect: 10_000, children: 100_000,
+		expiring: 20_000, failovers: 20, snapshots: 1024, reconnect: 10_000, children: 100_000, overload: 10_000,
 	}
 	quick = options{
 		connections: []int{1, 8}, machines: []int{1}, keys: 100, size: 64, period: 50 * time.Millisecond, rounds: 1,
 		fanOut: 50, idle: []int{50, 100}, sparse: 50, data: []int{100, 1000},
-		expiring: 50, failovers: 1, snapshots: 1, reconnect: 20, children: 500,
+		expiring: 50, failovers: 1, snapshots: 1, reconnect: 20, children: 500, overload: 50,
 	}
 )
 
@@ -162,6 +163,7 @@ func parse(args []string, help io.Writer) (*options, error) {
 	flags.IntVar(&o.snapshots, "snapshots", o.snapshots, "`MiB` of the state of which snapshots are written")
 	flags.IntVar(&o.reconnect, "reconnect", o.reconnect, "`clients` that come back at once")
 	flags.IntVar(&o.children, "children", o.children, "`children` of the directory that is listed")
+	flags.IntVar(&o.overload, "overload", o.overload, "`clients` that write at once")
 	flags.StringVar(&o.ours, "ours", "", "`path` of this project's server (default: build it)")
 	flags.StringVar(&o.etcd, "etcd", "etcd", "`path` of etcd 3.4, empty to leave it out")
 	flags.StringVar(&o.zookeeper, "zookeeper", "/usr/share/java/zookeeper.jar", "`path` of the jar of ZooKeeper 3.8, empty to leave it out")
@@ -175,7 +177,7 @@ func parse(args []string, help io.Writer) (*options, error) {
 		return nil, fmt.Errorf("there are no arguments but flags: %q", flags.Arg(0))
 	}
 	counts := slices.Concat(o.connections, o.machines, o.idle, o.data,
-		[]int{o.keys, o.size, o.rounds, o.fanOut, o.sparse, o.expiring, o.failovers, o.snapshots, o.reconnect, o.children})
+		[]int{o.keys, o.size, o.rounds, o.fanOut, o.sparse, o.expiring, o.failovers, o.snapshots, o.reconnect, o.children, o.overload})
 	if slices.Min(counts) < 1 || o.period <= 0 {
 		return nil, errors.New("numbers and times must be positive")
 	}

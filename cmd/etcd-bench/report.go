@@ -33,11 +33,12 @@ const (
 	memory       metric = "RSS MiB"
 	restart      metric = "restart s"
 	lists        metric = "listings/s"
+	refusals     metric = "refusals/s"
 	diskPerValue metric = "disk bytes/value byte"
 )
 
 // metrics are the columns of tables, in this order.
-var metrics = []metric{throughput, events, lists, p50, p99, p999, best, worst, last, p99Write, cpuPerOp, cpuPerEvent, cpuPerCycle, cpuPerKey, cpuPerDial,
+var metrics = []metric{throughput, events, lists, refusals, p50, p99, p999, best, worst, last, p99Write, cpuPerOp, cpuPerEvent, cpuPerCycle, cpuPerKey, cpuPerDial,
 	perWatcher, perIdle, perKey, memory, restart, diskPerValue}
 
 // params are the sizes at which something was measured; 0 is none.

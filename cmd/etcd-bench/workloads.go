@@ -28,6 +28,7 @@ var workloads = []workload{
 	{"snapshots", (*bench).duringSnapshots},
 	{"reconnect", (*bench).reconnecting},
 	{"listings", (*bench).besideListings},
+	{"overload", (*bench).overloaded},
 }
 
 // Titles of work in the report.
@@ -51,6 +52,7 @@ const (
 	workReconnect         = "Many clients come back at once: writes of other keys"
 	workReconnectEvents   = "Many clients come back at once: from the answer to such a write to its watcher"
 	workListings          = "Writes to a large directory"
+	workOverload          = "Overload: more clients that write than find room"
 )
 
 const (

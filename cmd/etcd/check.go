@@ -12,6 +12,7 @@ import (
 	"etcd/endpoint"
 	"etcd/httpfront/ops"
 	"etcd/server"
+	"etcd/store"
 )
 
 // check completes the configuration of the machine from what was given, and refuses one that
@@ -23,7 +24,13 @@ func (c *config) check() error {
 	}
 	m.LocalReads = c.reads == "local"
 	m.NoSnapshots = !c.snapshot
-	m.SetHistory, m.SetMaxMembers = c.isGiven("m"), c.isGiven("maxsize")
+	m.SetHistory, m.SetMaxMembers, m.SetQuota = c.isGiven("m"), c.isGiven("maxsize"), c.isGiven("quota")
+	switch { // as in etcd 3
+	case m.Quota == 0:
+		m.Quota = store.DefaultQuota
+	case m.Quota < 0:
+		m.Quota = store.MaxQuota
+	}
 	m.JoinExisting = c.clusterState == "existing"
 	m.ClientListen = append(c.clientListen, c.clientListenHTTP...)
 	for _, read := range []func() error{c.readLogLevel, c.readIdentity, c.checkBootstrap, c.checkTLS, c.readSkips, m.Validate} {

@@ -40,7 +40,7 @@ func mootSettings() []*setting {
 		add(because, checked{check: isFalse(instead), bare: true}, []string{name})
 	}
 
-	each(onlyV3, isWhole, "quota-backend-bytes", "max-learners", "compaction-batch-limit")
+	each(onlyV3, isWhole, "max-learners", "compaction-batch-limit")
 	each(onlyV3, isWholeFromZero, "max-txn-ops", "auth-token-ttl")
 	each(onlyV3, isWholeOf32Bits, "max-concurrent-streams")
 	times(onlyV3, "grpc-keepalive-min-time", "grpc-keepalive-interval", "grpc-keepalive-timeout",

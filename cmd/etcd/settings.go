@@ -106,6 +106,7 @@ func (c *config) dataSettings() []*setting {
 	m := &c.machine
 	return []*setting{
 		{ours: names{"m"}, group: groupData, value: unsigned[uint]{&m.History}, usage: "how many `events` are kept for watchers that start in the past"},
+		{today: names{"quota-backend-bytes"}, ours: names{"quota"}, group: groupData, value: signed[int64]{&m.Quota}, usage: "how many `bytes` all keys together may have, values included: over it, what makes them more is refused; 0 for the default, negative for the most there is, 1 PiB"},
 		{ours: names{"snapshot"}, group: groupData, value: boolean{&c.snapshot}, usage: "write snapshots and drop the log before them"},
 		{today: names{"snapshot-count"}, group: groupData, value: unsigned[uint64]{&m.SnapshotEntries}, usage: "write a snapshot after so many log `entries`, even if the log has not grown by 64 MiB and as much as the last one has"},
 		{ours: names{"skip-entry"}, group: groupData, value: list{&c.skipEntry}, usage: "indexes of `entries` of the log that no version can apply, comma separated: on ALL machines they do nothing; see docs/operations.md"},
@@ -119,7 +120,11 @@ func (c *config) requestSettings() []*setting {
 		{ours: names{"request-timeout"}, group: groupRequests, value: duration{&m.RequestTimeout}, usage: "`time` a request waits for the cluster, 1s to 10m"},
 		{today: names{"max-request-bytes"}, ours: names{"max-body"}, group: groupRequests, value: signed[int]{&m.MaxBody}, usage: "longest request body in `bytes`"},
 		{ours: names{"max-body-memory"}, group: groupRequests, value: signed[int64]{&m.MaxBodyMemory}, usage: "most memory in `bytes` for the bodies of all requests in flight, beyond the first 4096 of each"},
+		{ours: names{"max-listing"}, group: groupRequests, value: signed[int]{&m.MaxListing}, usage: "most `keys` in one listing"},
+		{ours: names{"max-answer-memory"}, group: groupRequests, value: signed[int64]{&m.MaxAnswers}, usage: "most memory in `bytes` that answers keep until their clients have read them, but for small ones"},
 		{ours: names{"max-connections"}, group: groupRequests, value: signed[int]{&m.MaxConnections}, usage: "most open client `connections`, watches included (default, and at most: what the limit of open files allows)"},
+		{ours: names{"max-requests-in-flight"}, group: groupRequests, value: signed[int]{&m.MaxInFlight}, usage: "most client `requests` that wait for this machine at a time; watches that wait for an event do not count, and an eighth more may be deletes"},
+		{ours: names{"max-watchers"}, group: groupRequests, value: signed[int]{&m.MaxWatchers}, usage: "most `watches` of all clients"},
 		{ours: names{"max-connections-per-address"}, group: groupRequests, value: signed[int]{&m.MaxPerAddress}, usage: "most of them from one `address`, or IPv6 /64 (default all but an eighth)"},
 		{ours: names{"header-timeout"}, group: groupRequests, value: duration{&m.HeaderTimeout}, usage: "`time` until the headers of a request have arrived, with what belongs to the first 16 KiB of it, 1s to 24h"},
 		{ours: names{"body-timeout"}, group: groupRequests, value: duration{&m.BodyTimeout}, usage: "`time` until the rest of its body has, beyond a second for each 16 KiB, 1s to 24h"},

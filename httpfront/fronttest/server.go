@@ -33,8 +33,10 @@ type Server struct {
 
 // Config returns a configuration with limits that a test can reach.
 func Config() httpfront.Config {
-	return httpfront.Config{MaxConnections: 1000, MaxBody: 64 << 10, MaxBodyMemory: 256 << 10, RequestTimeout: Timeout,
-		HeaderTimeout: Timeout, BodyTimeout: Timeout, IdleTimeout: 10 * Timeout}
+	return httpfront.Config{
+		MaxConnections: 1000, MaxBody: 64 << 10, MaxBodyMemory: 256 << 10, MaxAnswerMemory: 256 << 20, MaxListing: 1000, RequestTimeout: Timeout,
+		HeaderTimeout: Timeout, BodyTimeout: Timeout, IdleTimeout: 10 * Timeout,
+	}
 }
 
 // Loopback listens on a port that the kernel chooses.

@@ -2,6 +2,7 @@ package ops
 
 import (
 	"log/slog"
+	"net/http"
 
 	"github.com/prometheus/client_golang/prometheus"
 
@@ -44,6 +45,9 @@ func Routes(cfg Config) []httpfront.Route {
 	return httpfront.Of("ops", append(routes, []httpfront.Route{
 		{Path: "/v1/leader", Guard: httpfront.Open, Methods: httpfront.Get(leaderURL)},
 		{Path: "/v1/machines", Guard: httpfront.Open, Methods: httpfront.Get(withStatus(machineURLs))},
+		{Path: "/quota", Guard: httpfront.RootChanges, Methods: map[string]httpfront.Handler{
+			http.MethodGet: quota, http.MethodHead: quota, http.MethodPut: setQuota,
+		}},
 		{Path: "/stats", Guard: httpfront.Open, Methods: httpfront.Get(withStatus(stats))},
 		{Path: "/v1/stats/store", Guard: httpfront.Open, Methods: httpfront.Get(withStatus(storeStats))},
 		{Path: "/v1/stats/self", Guard: httpfront.Open, Methods: httpfront.Get(withStatus(o.selfStats))},
@@ -54,10 +58,10 @@ func Routes(cfg Config) []httpfront.Route {
 // probes returns the routes that tell how the machine is.
 func (o *ops) probes() []httpfront.Route {
 	return []httpfront.Route{
-		{Path: "/metrics", Guard: httpfront.Open, Methods: httpfront.Get(o.metrics), Early: true},
-		{Path: "/health", Guard: httpfront.Open, Methods: httpfront.Get(health), Early: true},
-		{Path: "/livez", Guard: httpfront.Open, Methods: httpfront.Get(probe(liveness)), Early: true},
-		{Path: "/readyz", Guard: httpfront.Open, Methods: httpfront.Get(probe(readiness)), Early: true},
+		{Path: "/metrics", Guard: httpfront.Open, Methods: httpfront.Get(o.metrics), Early: true, Probe: true},
+		{Path: "/health", Guard: httpfront.Open, Methods: httpfront.Get(health), Early: true, Probe: true},
+		{Path: "/livez", Guard: httpfront.Open, Methods: httpfront.Get(probe(liveness)), Early: true, Probe: true},
+		{Path: "/readyz", Guard: httpfront.Open, Methods: httpfront.Get(probe(readiness)), Early: true, Probe: true},
 	}
 }
 

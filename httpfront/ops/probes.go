@@ -90,7 +90,7 @@ func raftAnswers(x *httpfront.Exchange, m *actors.Machine) error {
 	if m == nil {
 		return nil
 	}
-	if _, err := x.Leader(); err != nil {
+	if _, err := x.Leader(); err != nil && !errors.Is(err, httpfront.ErrInFlight) {
 		return errors.New("the raft actor has not answered within a second: this machine is stuck, or far too slow; keep a goroutine profile (--enable-pprof) and restart it")
 	}
 	return nil
@@ -124,6 +124,8 @@ func leaderIsKnown(x *httpfront.Exchange, m *actors.Machine) error {
 	}
 	leader, err := x.Leader()
 	switch {
+	case errors.Is(err, httpfront.ErrInFlight):
+		return err
 	case err != nil:
 		return errors.New("the raft actor has not answered within a second: this machine is overloaded or stuck")
 	case leader == 0:

@@ -34,11 +34,11 @@ func nodeAnswer(n *tree.Node, index uint64, now logtime.Time) keyAnswer {
 
 // renderListing renders the children of a directory, which must have some, as one array: one of them,
 // which may be large, with each call.
-func renderListing(view *store.View, dir string, now logtime.Time) func(piece []byte) (_ []byte, more bool) {
+func renderListing(view *store.View, dir string, now logtime.Time) httpfront.Render {
 	const page = 16
 	var children []*tree.Node
 	last, before := "", byte('[')
-	return func(piece []byte) ([]byte, bool) {
+	return func(piece []byte, gaps *httpfront.Gaps) ([]byte, bool) {
 		if len(children) == 0 {
 			children = view.Children(dir, last, page)
 		}
@@ -48,24 +48,25 @@ func renderListing(view *store.View, dir string, now logtime.Time) func(piece []
 		child := children[0]
 		children = children[1:]
 		answer := nodeAnswer(child, view.Index(), now)
-		piece = answer.append(append(piece, before))
+		piece = answer.append(append(piece, before), gaps)
 		before, last = ',', child.Path
 		return piece, true
 	}
 }
 
-// append appends the answer in JSON, as encoding/json does, in a tenth of its time.
-func (a *keyAnswer) append(to []byte) []byte {
+// append appends the answer in JSON, as encoding/json does, in a tenth of its time. It leaves gaps for large
+// values, unless gaps is nil.
+func (a *keyAnswer) append(to []byte, gaps *httpfront.Gaps) []byte {
 	to = append(append(to, `{"action":"`...), a.Action...)
 	to = httpfront.AppendString(append(to, `","key":`...), a.Key)
 	if a.Dir {
 		to = append(to, `,"dir":true`...)
 	}
 	if a.PrevValue != "" {
-		to = httpfront.AppendString(append(to, `,"prevValue":`...), a.PrevValue)
+		to = gaps.AppendString(append(to, `,"prevValue":`...), a.PrevValue)
 	}
 	if a.Value != "" {
-		to = httpfront.AppendString(append(to, `,"value":`...), a.Value)
+		to = gaps.AppendString(append(to, `,"value":`...), a.Value)
 	}
 	if a.NewKey {
 		to = append(to, `,"newKey":true`...)
@@ -83,11 +84,13 @@ func (a *keyAnswer) append(to []byte) []byte {
 func (a *keyAnswer) Write(resp *fasthttp.Response) {
 	resp.Header.SetContentType(httpfront.TypeJSON)
 	if len(a.Key)+len(a.PrevValue)+len(a.Value) > maxCopied {
-		resp.SetBodyRaw(a.append(nil))
+		var gaps httpfront.Gaps
+		text := a.append(nil, &gaps)
+		httpfront.WriteText(resp, text, gaps)
 		return
 	}
 	var room [2 * maxCopied]byte // on the stack
-	resp.AppendBody(a.append(room[:0]))
+	resp.AppendBody(a.append(room[:0], nil))
 }
 
 // maxCopied bounds the key and the values, in bytes, of an answer that is copied into the memory of
@@ -98,15 +101,37 @@ const maxCopied = 256
 type listAnswer []keyAnswer
 
 func (l listAnswer) Write(resp *fasthttp.Response) {
+	resp.Header.SetContentType(httpfront.TypeJSON)
+	var values []string
+	size := 0
+	for i := range l {
+		values = append(values, l[i].Value)
+		size += len(l[i].Key) + len(l[i].Value)
+	}
+	if size > httpfront.MaxWhole {
+		httpfront.WriteParts(resp, l.render, values)
+		return
+	}
 	text := []byte{'['}
 	for i := range l {
 		if i > 0 {
 			text = append(text, ',')
 		}
-		text = l[i].append(text)
+		text = l[i].append(text, nil)
 	}
-	resp.Header.SetContentType(httpfront.TypeJSON)
 	resp.SetBodyRaw(append(text, ']'))
+}
+
+// render renders a list with a key with each call.
+func (l listAnswer) render() httpfront.Render {
+	rest, before := l, byte('[')
+	return func(piece []byte, gaps *httpfront.Gaps) ([]byte, bool) {
+		piece = rest[0].append(append(piece, before), gaps)
+		if rest, before = rest[1:], ','; len(rest) > 0 {
+			return piece, true
+		}
+		return append(piece, ']'), false
+	}
 }
 
 // eventAnswer returns an event as a write and a watch answer it.

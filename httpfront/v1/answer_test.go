@@ -87,7 +87,7 @@ func TestKeyAnswersAreJSON(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if got := a.append(nil); string(got) != longEscapes.Replace(string(want)) {
+		if got := a.append(nil, nil); string(got) != longEscapes.Replace(string(want)) {
 			t.Fatalf("got  %s\nwant %s", got, want)
 		}
 	})

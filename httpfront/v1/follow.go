@@ -54,8 +54,8 @@ func (lines) Beats() bool { return true }
 
 func (lines) Cut() bool { return false }
 
-func (lines) AppendEvent(to []byte, m *actors.Machine, e *tree.Event) []byte {
-	return append(eventJSON{}.AppendEvent(to, m, e), '\n')
+func (lines) AppendEvent(to []byte, gaps *httpfront.Gaps, m *actors.Machine, e *tree.Event) []byte {
+	return append(eventJSON{}.AppendEvent(to, gaps, m, e), '\n')
 }
 
 func (lines) AppendHeartbeat(to []byte, index uint64) []byte {
@@ -99,9 +99,9 @@ func newStreamError(err error, index uint64) streamError {
 // eventJSON implements [httpfront.EventJSON].
 type eventJSON struct{}
 
-func (eventJSON) AppendEvent(to []byte, m *actors.Machine, e *tree.Event) []byte {
+func (eventJSON) AppendEvent(to []byte, gaps *httpfront.Gaps, m *actors.Machine, e *tree.Event) []byte {
 	answer := eventAnswer(e, m.LogTime())
-	return answer.append(to)
+	return answer.append(to, gaps)
 }
 
 func (eventJSON) AppendError(to []byte, err error, index uint64) []byte {

@@ -59,7 +59,7 @@ func keyRead(x *httpfront.Exchange, reply *actors.ReadReply) httpfront.Answer {
 	now := x.Machine().LogTime()
 	if reply.View != nil {
 		dir := x.Key
-		return x.Stream(func() func([]byte) ([]byte, bool) { return renderListing(reply.View, dir, now) })
+		return x.Stream(httpfront.Listing{View: reply.View, Dir: dir}, func() httpfront.Render { return renderListing(reply.View, dir, now) })
 	}
 	list := make(listAnswer, len(reply.Children))
 	for i, child := range reply.Children {
@@ -104,6 +104,9 @@ func setKey(x *httpfront.Exchange) httpfront.Answer {
 	key := x.Key
 	if isKeyword(key) {
 		return httpfront.NewError(apierror.Keyword, "Set")
+	}
+	if err := store.CheckDepth(key, 0); err != nil {
+		return httpfront.NewError(apierror.InvalidField, err.Error())
 	}
 	f, bad := x.Form()
 	if bad != nil {
@@ -158,6 +161,8 @@ func setCommand(key, value string, ttl *int64, condition *storepb.Condition) []b
 // compared, "" for none; over means that it was a Delete because its time to live was over.
 func setFailure(x *httpfront.Exchange, f *tree.Failure, prev string, over bool) *httpfront.Error {
 	switch f.Code {
+	case tree.NoSpace:
+		return httpfront.NoSpace(f)
 	case tree.CompareFailed:
 		return httpfront.NewError(apierror.TestFailed, "TestAndSet: "+f.Node.Value+"!="+prev)
 	case tree.NodeExists:

@@ -10,6 +10,7 @@ import (
 	"etcd/actors"
 	"etcd/apierror"
 	"etcd/httpfront"
+	"etcd/store"
 	"etcd/store/logtime"
 	"etcd/watch"
 )
@@ -94,6 +95,9 @@ func (a *api) parseWatch(x *httpfront.Exchange) (w watchRequest, bad *httpfront.
 	if w.timeout > 0 && w.Stream {
 		return w, httpfront.NewError(apierror.InvalidField, "a stream has no timeout; its heartbeats show that it is alive")
 	}
+	if err := store.CheckDepth(w.Path, 0); err != nil {
+		return w, httpfront.NewError(apierror.InvalidField, err.Error())
+	}
 	bad = w.parseKeys(f)
 	return w, bad
 }
@@ -105,6 +109,9 @@ func (w *watchRequest) parseKeys(f httpfront.Form) *httpfront.Error {
 			continue
 		}
 		key, err := httpfront.CleanKey(field.Value)
+		if err == nil {
+			err = store.CheckDepth(key, 0)
+		}
 		switch {
 		case !w.Stream:
 			return httpfront.NewError(apierror.InvalidField, "several keys need stream=true")

@@ -59,11 +59,13 @@ func (a *keyAnswer) Write(resp *fasthttp.Response) {
 	resp.Header.SetContentType(httpfront.TypeJSON)
 	a.head.SetHeaders(&resp.Header)
 	if size(a.node)+size(a.prev) > maxCopied {
-		resp.SetBodyRaw(append(a.append(nil), '\n'))
+		var gaps httpfront.Gaps
+		text := append(a.append(nil, &gaps), '\n')
+		httpfront.WriteText(resp, text, gaps)
 		return
 	}
 	var room [3 * maxCopied]byte // on the stack
-	resp.AppendBody(append(a.append(room[:0]), '\n'))
+	resp.AppendBody(append(a.append(room[:0], nil), '\n'))
 }
 
 // maxCopied bounds the keys and the values, in bytes, of an answer that is copied into the memory of
@@ -77,27 +79,28 @@ func size(n *tree.Node) int {
 	return len(n.Path) + len(n.Value)
 }
 
-func (a *keyAnswer) append(to []byte) []byte {
+// append appends the answer in JSON, with gaps for large values, unless gaps is nil.
+func (a *keyAnswer) append(to []byte, gaps *httpfront.Gaps) []byte {
 	to = append(append(append(to, `{"action":"`...), a.action...), '"')
 	if a.node != nil {
 		to = append(to, `,"node":`...)
-		to = appendNodeEnd(appendNodeStart(to, a.node, a.removed, a.shown), a.node)
+		to = appendNodeEnd(appendNodeStart(to, gaps, a.node, a.removed, a.shown), a.node)
 	}
 	if a.prev != nil {
 		to = append(to, `,"prevNode":`...)
-		to = appendNodeEnd(appendNodeStart(to, a.prev, false, a.shown), a.prev)
+		to = appendNodeEnd(appendNodeStart(to, gaps, a.prev, false, a.shown), a.prev)
 	}
 	return append(to, '}')
 }
 
 // appendEvent appends an event as watches show it, with times to live that are counted from now.
-func appendEvent(to []byte, e *tree.Event, now logtime.Time) []byte {
+func appendEvent(to []byte, gaps *httpfront.Gaps, e *tree.Event, now logtime.Time) []byte {
 	a := keyAnswer{action: e.Action.String(), node: e.Node, prev: e.Prev, removed: isRemoval(e.Action), shown: now}
-	return a.append(to)
+	return a.append(to, gaps)
 }
 
 // appendNodeStart appends a node up to the nodes in it. One that was removed has no value.
-func appendNodeStart(to []byte, n *tree.Node, removed bool, now logtime.Time) []byte {
+func appendNodeStart(to []byte, gaps *httpfront.Gaps, n *tree.Node, removed bool, now logtime.Time) []byte {
 	to = append(to, '{')
 	if n.Path != "/" {
 		to = append(httpfront.AppendString(append(to, `"key":`...), n.Path), ',')
@@ -106,7 +109,7 @@ func appendNodeStart(to []byte, n *tree.Node, removed bool, now logtime.Time) []
 	case n.Dir:
 		to = append(to, `"dir":true,`...)
 	case !removed:
-		to = append(httpfront.AppendString(append(to, `"value":`...), n.Value), ',')
+		to = append(gaps.AppendString(append(to, `"value":`...), n.Value), ',')
 	}
 	if n.Deadline != 0 {
 		to = n.Deadline.Std().AppendFormat(append(to, `"expiration":"`...), time.RFC3339Nano)

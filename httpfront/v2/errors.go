@@ -81,7 +81,7 @@ type keyError struct {
 	cause      string
 	index      uint64 // of the last command that has changed a key
 	clusterID  string
-	retryAfter bool
+	retryAfter bool // as after any 503
 }
 
 func newError(x *httpfront.Exchange, code int, cause string) *keyError {
@@ -98,24 +98,30 @@ func (e *keyError) Write(resp *fasthttp.Response) {
 	h.SetContentType(httpfront.TypeJSON)
 	h.Set(httpfront.HeaderIndex, strconv.FormatUint(e.index, 10))
 	h.Set(httpfront.HeaderClusterID, e.clusterID)
-	if e.retryAfter {
+	if e.retryAfter || e.status == http.StatusServiceUnavailable {
 		h.Set(fasthttp.HeaderRetryAfter, "1") // second
 	}
-	resp.SetBodyRaw(append(e.appendJSON(nil), '\n'))
+	var gaps httpfront.Gaps
+	text := append(e.appendJSON(nil, &gaps), '\n')
+	httpfront.WriteText(resp, text, gaps)
 }
 
-func (e *keyError) appendJSON(to []byte) []byte {
+func (e *keyError) appendJSON(to []byte, gaps *httpfront.Gaps) []byte {
 	to = strconv.AppendInt(append(to, `{"errorCode":`...), int64(e.code), 10)
 	to = httpfront.AppendString(append(to, `,"message":`...), e.message)
 	if e.cause != "" {
-		to = httpfront.AppendString(append(to, `,"cause":`...), e.cause)
+		to = gaps.AppendString(append(to, `,"cause":`...), e.cause)
 	}
 	return append(strconv.AppendUint(append(to, `,"index":`...), e.index, 10), '}')
 }
 
 // unserved is the answer to a request that failed with err.
 func unserved(x *httpfront.Exchange, err error) *keyError {
-	failed := httpfront.Unserved(err)
+	return ofV1(x, httpfront.Unserved(err))
+}
+
+// ofV1 is an error of v1 in the shape of this API.
+func ofV1(x *httpfront.Exchange, failed *httpfront.Error) *keyError {
 	e := newError(x, failed.Code, failed.Cause)
 	e.status, e.message = failed.Status, failed.Message
 	return e
@@ -135,6 +141,10 @@ func keyFailed(m *actors.Machine, err error) httpfront.Answer {
 func failure(x *httpfront.Exchange, f *tree.Failure, index uint64, condition *storepb.Condition) *keyError {
 	code, cause := int(f.Code), f.Path
 	switch {
+	case f.Code == tree.NoSpace:
+		e := ofV1(x, httpfront.NoSpace(f))
+		e.index = max(index, 1)
+		return e
 	case f.Code == tree.CompareFailed:
 		cause = compared(f.Node, condition)
 	case f.Code == tree.NotFile && f.Path == "/":
@@ -174,6 +184,9 @@ func (e *httpError) Write(resp *fasthttp.Response) {
 	resp.Header.SetContentType(httpfront.TypeJSON)
 	if e.clusterID != "" {
 		resp.Header.Set(httpfront.HeaderClusterID, e.clusterID)
+	}
+	if e.status == http.StatusServiceUnavailable {
+		resp.Header.Set(fasthttp.HeaderRetryAfter, "1") // second
 	}
 	resp.SetBodyRaw(append(httpfront.AppendString([]byte(`{"message":`), e.message), '}'))
 }

@@ -58,10 +58,10 @@ func read(x *httpfront.Exchange, reply *actors.ReadReply, deep bool) httpfront.A
 	}
 	if reply.View != nil {
 		dir := reply.Node
-		answer := x.Stream(func() func([]byte) ([]byte, bool) { return renderTree(dir, deep, viewLister(reply.View), now).next })
+		answer := x.Stream(httpfront.Listing{View: reply.View, Dir: dir.Path, Deep: deep}, func() httpfront.Render { return renderTree(dir, deep, viewLister(reply.View), now).next })
 		return withHead{answer, headOf(x, reply.Changed)}
 	}
-	return &treeAnswer{head: headOf(x, reply.Changed), tree: renderTree(reply.Node, deep, listed(reply.Node, reply.Children), now)}
+	return &treeAnswer{head: headOf(x, reply.Changed), dir: reply.Node, deep: deep, nodes: reply.Children, shown: now}
 }
 
 // parseWrite reads the parameters of a request that writes a key.
@@ -84,6 +84,9 @@ func put(x *httpfront.Exchange) httpfront.Answer {
 	if bad != nil {
 		return bad
 	}
+	if err := store.CheckDepth(x.Key, 0); err != nil {
+		return newError(x, codeInvalidField, err.Error())
+	}
 	condition := p.condition(true)
 	then := writeAnswer{p.noValueOnSuccess, condition}.answer
 	if condition == nil && p.ttl == nil && !p.dir && !p.refresh {
@@ -101,6 +104,9 @@ func post(x *httpfront.Exchange) httpfront.Answer {
 	p, bad := parseWrite(x)
 	if bad != nil {
 		return bad
+	}
+	if err := store.CheckDepth(x.Key, 1); err != nil {
+		return newError(x, codeInvalidField, err.Error())
 	}
 	create := &storepb.Create{Path: x.Key, Dir: p.dir, Value: []byte(p.value()), TtlNs: p.ttlNs()}
 	return x.Propose(store.Encode(&storepb.Command{Kind: &storepb.Command_Create{Create: create}}),

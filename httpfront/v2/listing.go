@@ -59,10 +59,10 @@ func renderTree(dir *tree.Node, deep bool, list lister, now logtime.Time) *treeR
 }
 
 // next appends the next part, and reports whether there are more.
-func (r *treeRenderer) next(to []byte) (_ []byte, more bool) {
+func (r *treeRenderer) next(to []byte, gaps *httpfront.Gaps) (_ []byte, more bool) {
 	if !r.begun {
 		r.begun = true
-		return appendNodeStart(append(to, `{"action":"get","node":`...), r.dirs[0].node, false, r.now), true
+		return appendNodeStart(append(to, `{"action":"get","node":`...), gaps, r.dirs[0].node, false, r.now), true
 	}
 	d := &r.dirs[len(r.dirs)-1]
 	child := r.nextChild(d)
@@ -83,7 +83,7 @@ func (r *treeRenderer) next(to []byte) (_ []byte, more bool) {
 		to = append(to, `"nodes":[`...)
 		d.some = true
 	}
-	to = appendNodeStart(to, child, false, r.now)
+	to = appendNodeStart(to, gaps, child, false, r.now)
 	if r.deep && child.Dir {
 		r.dirs = append(r.dirs, openDir{node: child})
 		return to, true
@@ -114,17 +114,35 @@ func isHidden(n *tree.Node) bool {
 
 // treeAnswer is the answer about a directory.
 type treeAnswer struct {
-	head head
-	tree *treeRenderer
+	head  head
+	dir   *tree.Node
+	deep  bool
+	nodes []*tree.Node // below it
+	shown logtime.Time
 }
 
 // Write implements [httpfront.Answer].
 func (a *treeAnswer) Write(resp *fasthttp.Response) {
 	resp.Header.SetContentType(httpfront.TypeJSON)
 	a.head.SetHeaders(&resp.Header)
+	var values []string
+	total := 0
+	for _, n := range a.nodes {
+		values = append(values, n.Value)
+		total += size(n)
+	}
+	if total > httpfront.MaxWhole {
+		httpfront.WriteParts(resp, a.render, values)
+		return
+	}
 	var body []byte
+	next := a.render()
 	for more := true; more; {
-		body, more = a.tree.next(body)
+		body, more = next(body, nil)
 	}
 	resp.SetBodyRaw(body)
+}
+
+func (a *treeAnswer) render() httpfront.Render {
+	return renderTree(a.dir, a.deep, listed(a.dir, a.nodes), a.shown).next
 }

@@ -9,6 +9,7 @@ import (
 
 	"etcd/actors"
 	"etcd/httpfront"
+	"etcd/store"
 	"etcd/store/tree"
 	"etcd/watch"
 )
@@ -63,6 +64,9 @@ func parseWatch(x *httpfront.Exchange, p *params) (w *watchRequest, bad *keyErro
 		}
 		w.Since = cmp.Or(since, w.Since)
 	}
+	if err := store.CheckDepth(x.Key, 0); err != nil {
+		return nil, newError(x, codeInvalidField, err.Error())
+	}
 	var err error
 	switch w.timeout, err = p.form.WatchTimeout(); {
 	case err != nil:
@@ -92,10 +96,10 @@ func (eventRenderer) Render(m *actors.Machine, d watch.Delivery) httpfront.Answe
 func watchError(m *actors.Machine, err error) *keyError {
 	e := &keyError{
 		status: http.StatusServiceUnavailable, code: codeWatcherCleared, message: messages[codeWatcherCleared], cause: err.Error(),
-		index: m.Applied().Changed, clusterID: strconv.FormatUint(m.ClusterID, 16), retryAfter: true,
+		index: m.Applied().Changed, clusterID: strconv.FormatUint(m.ClusterID, 16),
 	}
 	if _, ok := errors.AsType[*watch.ClearedError](err); ok || httpfront.Lost(err) {
-		e.status, e.code, e.message, e.retryAfter = http.StatusBadRequest, codeEventIndexIsGone, messages[codeEventIndexIsGone], false
+		e.status, e.code, e.message = http.StatusBadRequest, codeEventIndexIsGone, messages[codeEventIndexIsGone]
 	}
 	return e
 }
@@ -115,8 +119,8 @@ func (events) AppendStart(to []byte, _ uint64) []byte { return to }
 
 func (events) AppendHeartbeat(to []byte, _ uint64) []byte { return to }
 
-func (events) AppendEvent(to []byte, m *actors.Machine, e *tree.Event) []byte {
-	return append(eventJSON{}.AppendEvent(to, m, e), '\n')
+func (events) AppendEvent(to []byte, gaps *httpfront.Gaps, m *actors.Machine, e *tree.Event) []byte {
+	return append(eventJSON{}.AppendEvent(to, gaps, m, e), '\n')
 }
 
 func (events) AppendError(to []byte, err error, index uint64) []byte {
@@ -134,8 +138,8 @@ func (events) Refuse(m *actors.Machine, err error, _ uint64) httpfront.Answer {
 // eventJSON implements [httpfront.EventJSON].
 type eventJSON struct{}
 
-func (eventJSON) AppendEvent(to []byte, m *actors.Machine, e *tree.Event) []byte {
-	return appendEvent(to, e, m.LogTime())
+func (eventJSON) AppendEvent(to []byte, gaps *httpfront.Gaps, m *actors.Machine, e *tree.Event) []byte {
+	return appendEvent(to, gaps, e, m.LogTime())
 }
 
 func (eventJSON) AppendError(to []byte, err error, index uint64) []byte {
@@ -143,5 +147,5 @@ func (eventJSON) AppendError(to []byte, err error, index uint64) []byte {
 	if httpfront.Lost(err) {
 		e.code, e.message = codeEventIndexIsGone, messages[codeEventIndexIsGone]
 	}
-	return e.appendJSON(to)
+	return e.appendJSON(to, nil)
 }

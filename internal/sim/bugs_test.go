@@ -94,6 +94,7 @@ var bugs = []bug{
 	{"propose a forward of any term", 100, []edit{{"raftnode/forward.go", `if !n.role.leads || p.term != n.role.term ||`, `p.term = n.role.term
 	if !n.role.leads ||`}}},
 	{"propose a forward twice", 100, []edit{{"raftnode/forward.go", `if !o.accept(p.originID) {`, `if !o.accept(p.originID) && n.transferring() {`}}},
+	{"leave the quota out of a snapshot", 60, []edit{{"store/view.go", `, Quota: v.tree.Quota()})`, `})`}}},
 	{"leave the history out of a snapshot", 20, []edit{{"store/tree/loader.go", `	recorded := history.record(event)
 `, `	history.cleared = event.Index
 	cleared = event.Index

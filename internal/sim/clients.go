@@ -127,6 +127,9 @@ func (c *client) other(r *request) *storepb.Command {
 		if c.changesUsers(r) {
 			return c.userChange()
 		}
+		if c.setsQuota(r) {
+			return c.quota()
+		}
 		return &storepb.Command{Kind: &storepb.Command_Set{Set: &storepb.Set{Path: key, Value: []byte(c.value())}}}
 	case 6:
 		return &storepb.Command{Kind: &storepb.Command_Set{Set: &storepb.Set{
@@ -227,6 +230,7 @@ func (r *request) conclude(result store.Result) {
 			r.op.Found = prev.Value
 		}
 		r.record(history.Done)
+	case result.Failure.Code == tree.NoSpace: // it has changed nothing, and says nothing of what is there
 	case result.Failure.Code == tree.KeyNotFound:
 		r.record(history.Missing)
 	default:

@@ -221,6 +221,7 @@ func (l *life) config(disk *actors.Disk, seeds []store.Member) actors.Config {
 	return actors.Config{
 		Member:       l.m.asMember(),
 		HistoryLimit: l.m.history(),
+		Quota:        store.MinQuota,
 		Founders:     l.m.founders(),
 		Commands:     l.m.commands(),
 		MaxChildren:  shape.children,

@@ -195,7 +195,7 @@ func (o *oracle) apply(l *life, e *raftnode.Entry) {
 
 // commit adds an entry to the log when the first machine applies it.
 func (o *oracle) commit(e *raftnode.Entry) {
-	command, users := o.checkVersion(e), o.store.Auth()
+	command, users, size, quota := o.checkVersion(e), o.store.Auth(), o.store.Totals(), o.store.Quota()
 	result, err := o.store.Apply(e.Index, logtime.Time(e.Now), e.Command)
 	if err != nil {
 		o.sim.fail("entry %d: %v", e.Index, err)
@@ -210,6 +210,7 @@ func (o *oracle) commit(e *raftnode.Entry) {
 	}
 	o.checkTime(e, result)
 	o.checkUsers(users, command, result)
+	o.checkQuota(size, quota, command, result)
 	if result.Action == 0 {
 		o.checkMembers(e)
 	}

@@ -139,7 +139,7 @@ var rare = []string{
 	"stranger dials", "stranger claims the identity of its target", "start refused: damage found", "start refused: disk fails", "state replaced by a snapshot", "states compared",
 	"stream refused", "time taken from a wall clock", "torn tail truncated", "unknown machine confirmed", "users and roles changed", "watch broken", "watch ended without a quorum", "watch moved",
 	"watcher gets a full ready list", "watcher gets a sign of life", "watcher stalls", "watchers caught up", "write of unknown outcome",
-	"write checked with former users and roles", "write refused", "write unanswered", "write while users and roles are on",
+	"write checked with former users and roles", "write over the quota refused", "write refused", "write unanswered", "write while users and roles are on",
 }
 
 // enough is how many seeds suffice for every rare event to occur.

@@ -97,6 +97,9 @@ func (o *oracle) checkVersion(e *raftnode.Entry) *storepb.Command {
 	if c.GetAuth() != nil || c.GetChecked() > 0 {
 		needs = store.VersionOfV2
 	}
+	if c.GetSetQuota() != nil {
+		needs = store.VersionOfLimits
+	}
 	if has := max(o.store.Version(), 1); needs > has {
 		o.sim.fail("entry %d needs version %d, and the cluster has %d", e.Index, needs, has)
 	}

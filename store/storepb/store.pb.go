@@ -111,6 +111,7 @@ type Command struct {
 	//	*Command_Configure
 	//	*Command_Raise
 	//	*Command_Auth
+	//	*Command_SetQuota
 	Kind isCommand_Kind `protobuf_oneof:"kind"`
 	// The revision of the users and roles with which it was checked that the
 	// client may ask for this; 0 if they were off, or if no client asks for it.
@@ -247,6 +248,15 @@ func (x *Command) GetAuth() *Auth {
 	return nil
 }
 
+func (x *Command) GetSetQuota() *SetQuota {
+	if x != nil {
+		if x, ok := x.Kind.(*Command_SetQuota); ok {
+			return x.SetQuota
+		}
+	}
+	return nil
+}
+
 func (x *Command) GetChecked() uint64 {
 	if x != nil {
 		return x.Checked
@@ -298,6 +308,10 @@ type Command_Auth struct {
 	Auth *Auth `protobuf:"bytes,10,opt,name=auth,proto3,oneof"` // version 4
 }
 
+type Command_SetQuota struct {
+	SetQuota *SetQuota `protobuf:"bytes,12,opt,name=set_quota,json=setQuota,proto3,oneof"` // version 5
+}
+
 func (*Command_Set) isCommand_Kind() {}
 
 func (*Command_Create) isCommand_Kind() {}
@@ -317,6 +331,8 @@ func (*Command_Configure) isCommand_Kind() {}
 func (*Command_Raise) isCommand_Kind() {}
 
 func (*Command_Auth) isCommand_Kind() {}
+
+func (*Command_SetQuota) isCommand_Kind() {}
 
 // Condition says what has to be true of a node for a command to change it.
 // What is absent is not asked for.
@@ -691,7 +707,9 @@ type Bootstrap struct {
 	Version uint32 `protobuf:"varint,3,opt,name=version,proto3" json:"version,omitempty"`
 	// Most machines that the cluster may have; 0, before version 2, leaves it to
 	// whoever leads.
-	MaxMembers    uint32 `protobuf:"varint,4,opt,name=max_members,json=maxMembers,proto3" json:"max_members,omitempty"`
+	MaxMembers uint32 `protobuf:"varint,4,opt,name=max_members,json=maxMembers,proto3" json:"max_members,omitempty"`
+	// Most bytes that the keys may have; 0, before version 5, is no limit.
+	Quota         uint64 `protobuf:"varint,5,opt,name=quota,proto3" json:"quota,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -754,6 +772,13 @@ func (x *Bootstrap) GetMaxMembers() uint32 {
 	return 0
 }
 
+func (x *Bootstrap) GetQuota() uint64 {
+	if x != nil {
+		return x.Quota
+	}
+	return 0
+}
+
 // Raise gives the cluster a version, if its own is lower.
 type Raise struct {
 	state   protoimpl.MessageState `protogen:"open.v1"`
@@ -762,7 +787,10 @@ type Raise struct {
 	MaxMembers uint32 `protobuf:"varint,2,opt,name=max_members,json=maxMembers,proto3" json:"max_members,omitempty"`
 	// As in Bootstrap, for a cluster that has no member limit yet; absent leaves
 	// it as it is. Version 3.
-	HistoryLimit  *uint32 `protobuf:"varint,3,opt,name=history_limit,json=historyLimit,proto3,oneof" json:"history_limit,omitempty"`
+	HistoryLimit *uint32 `protobuf:"varint,3,opt,name=history_limit,json=historyLimit,proto3,oneof" json:"history_limit,omitempty"`
+	// As in Bootstrap, for a cluster that has no quota yet. One whose keys have
+	// more than half of it gets twice what they have. Version 5.
+	Quota         uint64 `protobuf:"varint,4,opt,name=quota,proto3" json:"quota,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -814,6 +842,13 @@ func (x *Raise) GetMaxMembers() uint32 {
 func (x *Raise) GetHistoryLimit() uint32 {
 	if x != nil && x.HistoryLimit != nil {
 		return *x.HistoryLimit
+	}
+	return 0
+}
+
+func (x *Raise) GetQuota() uint64 {
+	if x != nil {
+		return x.Quota
 	}
 	return 0
 }
@@ -1027,6 +1062,52 @@ func (x *Configure) GetMaxMembers() uint32 {
 	return 0
 }
 
+// SetQuota changes the quota. All of it is of version 5.
+type SetQuota struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// As in Bootstrap, never 0.
+	Bytes         uint64 `protobuf:"varint,1,opt,name=bytes,proto3" json:"bytes,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SetQuota) Reset() {
+	*x = SetQuota{}
+	mi := &file_store_storepb_store_proto_msgTypes[12]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SetQuota) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SetQuota) ProtoMessage() {}
+
+func (x *SetQuota) ProtoReflect() protoreflect.Message {
+	mi := &file_store_storepb_store_proto_msgTypes[12]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SetQuota.ProtoReflect.Descriptor instead.
+func (*SetQuota) Descriptor() ([]byte, []int) {
+	return file_store_storepb_store_proto_rawDescGZIP(), []int{12}
+}
+
+func (x *SetQuota) GetBytes() uint64 {
+	if x != nil {
+		return x.Bytes
+	}
+	return 0
+}
+
 // Auth changes the users and roles, or turns them on or off. All of it is of
 // version 4.
 type Auth struct {
@@ -1048,7 +1129,7 @@ type Auth struct {
 
 func (x *Auth) Reset() {
 	*x = Auth{}
-	mi := &file_store_storepb_store_proto_msgTypes[12]
+	mi := &file_store_storepb_store_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1060,7 +1141,7 @@ func (x *Auth) String() string {
 func (*Auth) ProtoMessage() {}
 
 func (x *Auth) ProtoReflect() protoreflect.Message {
-	mi := &file_store_storepb_store_proto_msgTypes[12]
+	mi := &file_store_storepb_store_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1073,7 +1154,7 @@ func (x *Auth) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Auth.ProtoReflect.Descriptor instead.
 func (*Auth) Descriptor() ([]byte, []int) {
-	return file_store_storepb_store_proto_rawDescGZIP(), []int{12}
+	return file_store_storepb_store_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *Auth) GetChange() isAuth_Change {
@@ -1223,7 +1304,7 @@ type CreateUser struct {
 
 func (x *CreateUser) Reset() {
 	*x = CreateUser{}
-	mi := &file_store_storepb_store_proto_msgTypes[13]
+	mi := &file_store_storepb_store_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1235,7 +1316,7 @@ func (x *CreateUser) String() string {
 func (*CreateUser) ProtoMessage() {}
 
 func (x *CreateUser) ProtoReflect() protoreflect.Message {
-	mi := &file_store_storepb_store_proto_msgTypes[13]
+	mi := &file_store_storepb_store_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1248,7 +1329,7 @@ func (x *CreateUser) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CreateUser.ProtoReflect.Descriptor instead.
 func (*CreateUser) Descriptor() ([]byte, []int) {
-	return file_store_storepb_store_proto_rawDescGZIP(), []int{13}
+	return file_store_storepb_store_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *CreateUser) GetName() string {
@@ -1293,7 +1374,7 @@ type UpdateUser struct {
 
 func (x *UpdateUser) Reset() {
 	*x = UpdateUser{}
-	mi := &file_store_storepb_store_proto_msgTypes[14]
+	mi := &file_store_storepb_store_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1305,7 +1386,7 @@ func (x *UpdateUser) String() string {
 func (*UpdateUser) ProtoMessage() {}
 
 func (x *UpdateUser) ProtoReflect() protoreflect.Message {
-	mi := &file_store_storepb_store_proto_msgTypes[14]
+	mi := &file_store_storepb_store_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1318,7 +1399,7 @@ func (x *UpdateUser) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use UpdateUser.ProtoReflect.Descriptor instead.
 func (*UpdateUser) Descriptor() ([]byte, []int) {
-	return file_store_storepb_store_proto_rawDescGZIP(), []int{14}
+	return file_store_storepb_store_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *UpdateUser) GetName() string {
@@ -1359,7 +1440,7 @@ type DeleteUser struct {
 
 func (x *DeleteUser) Reset() {
 	*x = DeleteUser{}
-	mi := &file_store_storepb_store_proto_msgTypes[15]
+	mi := &file_store_storepb_store_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1371,7 +1452,7 @@ func (x *DeleteUser) String() string {
 func (*DeleteUser) ProtoMessage() {}
 
 func (x *DeleteUser) ProtoReflect() protoreflect.Message {
-	mi := &file_store_storepb_store_proto_msgTypes[15]
+	mi := &file_store_storepb_store_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1384,7 +1465,7 @@ func (x *DeleteUser) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeleteUser.ProtoReflect.Descriptor instead.
 func (*DeleteUser) Descriptor() ([]byte, []int) {
-	return file_store_storepb_store_proto_rawDescGZIP(), []int{15}
+	return file_store_storepb_store_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *DeleteUser) GetName() string {
@@ -1407,7 +1488,7 @@ type CreateRole struct {
 
 func (x *CreateRole) Reset() {
 	*x = CreateRole{}
-	mi := &file_store_storepb_store_proto_msgTypes[16]
+	mi := &file_store_storepb_store_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1419,7 +1500,7 @@ func (x *CreateRole) String() string {
 func (*CreateRole) ProtoMessage() {}
 
 func (x *CreateRole) ProtoReflect() protoreflect.Message {
-	mi := &file_store_storepb_store_proto_msgTypes[16]
+	mi := &file_store_storepb_store_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1432,7 +1513,7 @@ func (x *CreateRole) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CreateRole.ProtoReflect.Descriptor instead.
 func (*CreateRole) Descriptor() ([]byte, []int) {
-	return file_store_storepb_store_proto_rawDescGZIP(), []int{16}
+	return file_store_storepb_store_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *CreateRole) GetName() string {
@@ -1470,7 +1551,7 @@ type UpdateRole struct {
 
 func (x *UpdateRole) Reset() {
 	*x = UpdateRole{}
-	mi := &file_store_storepb_store_proto_msgTypes[17]
+	mi := &file_store_storepb_store_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1482,7 +1563,7 @@ func (x *UpdateRole) String() string {
 func (*UpdateRole) ProtoMessage() {}
 
 func (x *UpdateRole) ProtoReflect() protoreflect.Message {
-	mi := &file_store_storepb_store_proto_msgTypes[17]
+	mi := &file_store_storepb_store_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1495,7 +1576,7 @@ func (x *UpdateRole) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use UpdateRole.ProtoReflect.Descriptor instead.
 func (*UpdateRole) Descriptor() ([]byte, []int) {
-	return file_store_storepb_store_proto_rawDescGZIP(), []int{17}
+	return file_store_storepb_store_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *UpdateRole) GetName() string {
@@ -1543,7 +1624,7 @@ type DeleteRole struct {
 
 func (x *DeleteRole) Reset() {
 	*x = DeleteRole{}
-	mi := &file_store_storepb_store_proto_msgTypes[18]
+	mi := &file_store_storepb_store_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1555,7 +1636,7 @@ func (x *DeleteRole) String() string {
 func (*DeleteRole) ProtoMessage() {}
 
 func (x *DeleteRole) ProtoReflect() protoreflect.Message {
-	mi := &file_store_storepb_store_proto_msgTypes[18]
+	mi := &file_store_storepb_store_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1568,7 +1649,7 @@ func (x *DeleteRole) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeleteRole.ProtoReflect.Descriptor instead.
 func (*DeleteRole) Descriptor() ([]byte, []int) {
-	return file_store_storepb_store_proto_rawDescGZIP(), []int{18}
+	return file_store_storepb_store_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *DeleteRole) GetName() string {
@@ -1587,7 +1668,7 @@ type Enable struct {
 
 func (x *Enable) Reset() {
 	*x = Enable{}
-	mi := &file_store_storepb_store_proto_msgTypes[19]
+	mi := &file_store_storepb_store_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1599,7 +1680,7 @@ func (x *Enable) String() string {
 func (*Enable) ProtoMessage() {}
 
 func (x *Enable) ProtoReflect() protoreflect.Message {
-	mi := &file_store_storepb_store_proto_msgTypes[19]
+	mi := &file_store_storepb_store_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1612,7 +1693,7 @@ func (x *Enable) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Enable.ProtoReflect.Descriptor instead.
 func (*Enable) Descriptor() ([]byte, []int) {
-	return file_store_storepb_store_proto_rawDescGZIP(), []int{19}
+	return file_store_storepb_store_proto_rawDescGZIP(), []int{20}
 }
 
 // Disable turns users and roles off.
@@ -1624,7 +1705,7 @@ type Disable struct {
 
 func (x *Disable) Reset() {
 	*x = Disable{}
-	mi := &file_store_storepb_store_proto_msgTypes[20]
+	mi := &file_store_storepb_store_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1636,7 +1717,7 @@ func (x *Disable) String() string {
 func (*Disable) ProtoMessage() {}
 
 func (x *Disable) ProtoReflect() protoreflect.Message {
-	mi := &file_store_storepb_store_proto_msgTypes[20]
+	mi := &file_store_storepb_store_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1649,7 +1730,7 @@ func (x *Disable) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Disable.ProtoReflect.Descriptor instead.
 func (*Disable) Descriptor() ([]byte, []int) {
-	return file_store_storepb_store_proto_rawDescGZIP(), []int{20}
+	return file_store_storepb_store_proto_rawDescGZIP(), []int{21}
 }
 
 // Strings is a list that can be absent, which is not the same as empty.
@@ -1662,7 +1743,7 @@ type Strings struct {
 
 func (x *Strings) Reset() {
 	*x = Strings{}
-	mi := &file_store_storepb_store_proto_msgTypes[21]
+	mi := &file_store_storepb_store_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1674,7 +1755,7 @@ func (x *Strings) String() string {
 func (*Strings) ProtoMessage() {}
 
 func (x *Strings) ProtoReflect() protoreflect.Message {
-	mi := &file_store_storepb_store_proto_msgTypes[21]
+	mi := &file_store_storepb_store_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1687,7 +1768,7 @@ func (x *Strings) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Strings.ProtoReflect.Descriptor instead.
 func (*Strings) Descriptor() ([]byte, []int) {
-	return file_store_storepb_store_proto_rawDescGZIP(), []int{21}
+	return file_store_storepb_store_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *Strings) GetValues() []string {
@@ -1715,7 +1796,7 @@ type Member struct {
 
 func (x *Member) Reset() {
 	*x = Member{}
-	mi := &file_store_storepb_store_proto_msgTypes[22]
+	mi := &file_store_storepb_store_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1727,7 +1808,7 @@ func (x *Member) String() string {
 func (*Member) ProtoMessage() {}
 
 func (x *Member) ProtoReflect() protoreflect.Message {
-	mi := &file_store_storepb_store_proto_msgTypes[22]
+	mi := &file_store_storepb_store_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1740,7 +1821,7 @@ func (x *Member) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Member.ProtoReflect.Descriptor instead.
 func (*Member) Descriptor() ([]byte, []int) {
-	return file_store_storepb_store_proto_rawDescGZIP(), []int{22}
+	return file_store_storepb_store_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *Member) GetId() uint64 {
@@ -1799,7 +1880,7 @@ type SnapshotHeader struct {
 
 func (x *SnapshotHeader) Reset() {
 	*x = SnapshotHeader{}
-	mi := &file_store_storepb_store_proto_msgTypes[23]
+	mi := &file_store_storepb_store_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1811,7 +1892,7 @@ func (x *SnapshotHeader) String() string {
 func (*SnapshotHeader) ProtoMessage() {}
 
 func (x *SnapshotHeader) ProtoReflect() protoreflect.Message {
-	mi := &file_store_storepb_store_proto_msgTypes[23]
+	mi := &file_store_storepb_store_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1824,7 +1905,7 @@ func (x *SnapshotHeader) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SnapshotHeader.ProtoReflect.Descriptor instead.
 func (*SnapshotHeader) Descriptor() ([]byte, []int) {
-	return file_store_storepb_store_proto_rawDescGZIP(), []int{23}
+	return file_store_storepb_store_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *SnapshotHeader) GetFormatVersion() uint32 {
@@ -1912,7 +1993,7 @@ type Section struct {
 
 func (x *Section) Reset() {
 	*x = Section{}
-	mi := &file_store_storepb_store_proto_msgTypes[24]
+	mi := &file_store_storepb_store_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1924,7 +2005,7 @@ func (x *Section) String() string {
 func (*Section) ProtoMessage() {}
 
 func (x *Section) ProtoReflect() protoreflect.Message {
-	mi := &file_store_storepb_store_proto_msgTypes[24]
+	mi := &file_store_storepb_store_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1937,7 +2018,7 @@ func (x *Section) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Section.ProtoReflect.Descriptor instead.
 func (*Section) Descriptor() ([]byte, []int) {
-	return file_store_storepb_store_proto_rawDescGZIP(), []int{24}
+	return file_store_storepb_store_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *Section) GetName() string {
@@ -1968,14 +2049,16 @@ type Cluster struct {
 	// As in Bootstrap.
 	MaxMembers uint32 `protobuf:"varint,2,opt,name=max_members,json=maxMembers,proto3" json:"max_members,omitempty"`
 	// IDs of members that were removed, in ascending order.
-	Removed       []uint64 `protobuf:"fixed64,3,rep,packed,name=removed,proto3" json:"removed,omitempty"`
+	Removed []uint64 `protobuf:"fixed64,3,rep,packed,name=removed,proto3" json:"removed,omitempty"`
+	// As in Bootstrap.
+	Quota         uint64 `protobuf:"varint,4,opt,name=quota,proto3" json:"quota,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *Cluster) Reset() {
 	*x = Cluster{}
-	mi := &file_store_storepb_store_proto_msgTypes[25]
+	mi := &file_store_storepb_store_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1987,7 +2070,7 @@ func (x *Cluster) String() string {
 func (*Cluster) ProtoMessage() {}
 
 func (x *Cluster) ProtoReflect() protoreflect.Message {
-	mi := &file_store_storepb_store_proto_msgTypes[25]
+	mi := &file_store_storepb_store_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2000,7 +2083,7 @@ func (x *Cluster) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Cluster.ProtoReflect.Descriptor instead.
 func (*Cluster) Descriptor() ([]byte, []int) {
-	return file_store_storepb_store_proto_rawDescGZIP(), []int{25}
+	return file_store_storepb_store_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *Cluster) GetVersion() uint32 {
@@ -2024,6 +2107,13 @@ func (x *Cluster) GetRemoved() []uint64 {
 	return nil
 }
 
+func (x *Cluster) GetQuota() uint64 {
+	if x != nil {
+		return x.Quota
+	}
+	return 0
+}
+
 // Tree is what is to be known of the tree before its nodes.
 type Tree struct {
 	state        protoimpl.MessageState `protogen:"open.v1"`
@@ -2036,7 +2126,7 @@ type Tree struct {
 
 func (x *Tree) Reset() {
 	*x = Tree{}
-	mi := &file_store_storepb_store_proto_msgTypes[26]
+	mi := &file_store_storepb_store_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2048,7 +2138,7 @@ func (x *Tree) String() string {
 func (*Tree) ProtoMessage() {}
 
 func (x *Tree) ProtoReflect() protoreflect.Message {
-	mi := &file_store_storepb_store_proto_msgTypes[26]
+	mi := &file_store_storepb_store_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2061,7 +2151,7 @@ func (x *Tree) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Tree.ProtoReflect.Descriptor instead.
 func (*Tree) Descriptor() ([]byte, []int) {
-	return file_store_storepb_store_proto_rawDescGZIP(), []int{26}
+	return file_store_storepb_store_proto_rawDescGZIP(), []int{27}
 }
 
 func (x *Tree) GetHistoryLimit() uint32 {
@@ -2095,7 +2185,7 @@ type Users struct {
 
 func (x *Users) Reset() {
 	*x = Users{}
-	mi := &file_store_storepb_store_proto_msgTypes[27]
+	mi := &file_store_storepb_store_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2107,7 +2197,7 @@ func (x *Users) String() string {
 func (*Users) ProtoMessage() {}
 
 func (x *Users) ProtoReflect() protoreflect.Message {
-	mi := &file_store_storepb_store_proto_msgTypes[27]
+	mi := &file_store_storepb_store_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2120,7 +2210,7 @@ func (x *Users) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Users.ProtoReflect.Descriptor instead.
 func (*Users) Descriptor() ([]byte, []int) {
-	return file_store_storepb_store_proto_rawDescGZIP(), []int{27}
+	return file_store_storepb_store_proto_rawDescGZIP(), []int{28}
 }
 
 func (x *Users) GetRevision() uint64 {
@@ -2172,7 +2262,7 @@ type User struct {
 
 func (x *User) Reset() {
 	*x = User{}
-	mi := &file_store_storepb_store_proto_msgTypes[28]
+	mi := &file_store_storepb_store_proto_msgTypes[29]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2184,7 +2274,7 @@ func (x *User) String() string {
 func (*User) ProtoMessage() {}
 
 func (x *User) ProtoReflect() protoreflect.Message {
-	mi := &file_store_storepb_store_proto_msgTypes[28]
+	mi := &file_store_storepb_store_proto_msgTypes[29]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2197,7 +2287,7 @@ func (x *User) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use User.ProtoReflect.Descriptor instead.
 func (*User) Descriptor() ([]byte, []int) {
-	return file_store_storepb_store_proto_rawDescGZIP(), []int{28}
+	return file_store_storepb_store_proto_rawDescGZIP(), []int{29}
 }
 
 func (x *User) GetName() string {
@@ -2233,7 +2323,7 @@ type Role struct {
 
 func (x *Role) Reset() {
 	*x = Role{}
-	mi := &file_store_storepb_store_proto_msgTypes[29]
+	mi := &file_store_storepb_store_proto_msgTypes[30]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2245,7 +2335,7 @@ func (x *Role) String() string {
 func (*Role) ProtoMessage() {}
 
 func (x *Role) ProtoReflect() protoreflect.Message {
-	mi := &file_store_storepb_store_proto_msgTypes[29]
+	mi := &file_store_storepb_store_proto_msgTypes[30]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2258,7 +2348,7 @@ func (x *Role) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Role.ProtoReflect.Descriptor instead.
 func (*Role) Descriptor() ([]byte, []int) {
-	return file_store_storepb_store_proto_rawDescGZIP(), []int{29}
+	return file_store_storepb_store_proto_rawDescGZIP(), []int{30}
 }
 
 func (x *Role) GetName() string {
@@ -2284,21 +2374,25 @@ func (x *Role) GetWrite() *Strings {
 
 // Node is a file or a directory.
 type Node struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Path          string                 `protobuf:"bytes,1,opt,name=path,proto3" json:"path,omitempty"`
-	Dir           bool                   `protobuf:"varint,2,opt,name=dir,proto3" json:"dir,omitempty"`
-	Value         []byte                 `protobuf:"bytes,3,opt,name=value,proto3" json:"value,omitempty"`
-	CreatedIndex  uint64                 `protobuf:"varint,4,opt,name=created_index,json=createdIndex,proto3" json:"created_index,omitempty"`
-	ModifiedIndex uint64                 `protobuf:"varint,5,opt,name=modified_index,json=modifiedIndex,proto3" json:"modified_index,omitempty"`
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Without what it shares with the path before.
+	Path          string `protobuf:"bytes,1,opt,name=path,proto3" json:"path,omitempty"`
+	Dir           bool   `protobuf:"varint,2,opt,name=dir,proto3" json:"dir,omitempty"`
+	Value         []byte `protobuf:"bytes,3,opt,name=value,proto3" json:"value,omitempty"`
+	CreatedIndex  uint64 `protobuf:"varint,4,opt,name=created_index,json=createdIndex,proto3" json:"created_index,omitempty"`
+	ModifiedIndex uint64 `protobuf:"varint,5,opt,name=modified_index,json=modifiedIndex,proto3" json:"modified_index,omitempty"`
 	// Nanoseconds since 1970 UTC, 0 for a permanent node.
-	Deadline      uint64 `protobuf:"varint,6,opt,name=deadline,proto3" json:"deadline,omitempty"`
+	Deadline uint64 `protobuf:"varint,6,opt,name=deadline,proto3" json:"deadline,omitempty"`
+	// How many bytes at the beginning of the path are those of the node before,
+	// in the nodes section from format 3 on. It splits no character.
+	SharedPrefix  uint32 `protobuf:"varint,7,opt,name=shared_prefix,json=sharedPrefix,proto3" json:"shared_prefix,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *Node) Reset() {
 	*x = Node{}
-	mi := &file_store_storepb_store_proto_msgTypes[30]
+	mi := &file_store_storepb_store_proto_msgTypes[31]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2310,7 +2404,7 @@ func (x *Node) String() string {
 func (*Node) ProtoMessage() {}
 
 func (x *Node) ProtoReflect() protoreflect.Message {
-	mi := &file_store_storepb_store_proto_msgTypes[30]
+	mi := &file_store_storepb_store_proto_msgTypes[31]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2323,7 +2417,7 @@ func (x *Node) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Node.ProtoReflect.Descriptor instead.
 func (*Node) Descriptor() ([]byte, []int) {
-	return file_store_storepb_store_proto_rawDescGZIP(), []int{30}
+	return file_store_storepb_store_proto_rawDescGZIP(), []int{31}
 }
 
 func (x *Node) GetPath() string {
@@ -2368,6 +2462,13 @@ func (x *Node) GetDeadline() uint64 {
 	return 0
 }
 
+func (x *Node) GetSharedPrefix() uint32 {
+	if x != nil {
+		return x.SharedPrefix
+	}
+	return 0
+}
+
 // Event is a change in the history.
 type Event struct {
 	state  protoimpl.MessageState `protogen:"open.v1"`
@@ -2382,7 +2483,7 @@ type Event struct {
 
 func (x *Event) Reset() {
 	*x = Event{}
-	mi := &file_store_storepb_store_proto_msgTypes[31]
+	mi := &file_store_storepb_store_proto_msgTypes[32]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2394,7 +2495,7 @@ func (x *Event) String() string {
 func (*Event) ProtoMessage() {}
 
 func (x *Event) ProtoReflect() protoreflect.Message {
-	mi := &file_store_storepb_store_proto_msgTypes[31]
+	mi := &file_store_storepb_store_proto_msgTypes[32]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2407,7 +2508,7 @@ func (x *Event) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Event.ProtoReflect.Descriptor instead.
 func (*Event) Descriptor() ([]byte, []int) {
-	return file_store_storepb_store_proto_rawDescGZIP(), []int{31}
+	return file_store_storepb_store_proto_rawDescGZIP(), []int{32}
 }
 
 func (x *Event) GetIndex() uint64 {
@@ -2443,7 +2544,7 @@ var File_store_storepb_store_proto protoreflect.FileDescriptor
 const file_store_storepb_store_proto_rawDesc = "" +
 	"\n" +
 	"\x19store/storepb/store.proto\x12\n" +
-	"etcd.store\"\x94\x04\n" +
+	"etcd.store\"\xc9\x04\n" +
 	"\aCommand\x12#\n" +
 	"\x03set\x18\x01 \x01(\v2\x0f.etcd.store.SetH\x00R\x03set\x12,\n" +
 	"\x06create\x18\x02 \x01(\v2\x12.etcd.store.CreateH\x00R\x06create\x12,\n" +
@@ -2456,7 +2557,8 @@ const file_store_storepb_store_proto_rawDesc = "" +
 	"\tconfigure\x18\b \x01(\v2\x15.etcd.store.ConfigureH\x00R\tconfigure\x12)\n" +
 	"\x05raise\x18\t \x01(\v2\x11.etcd.store.RaiseH\x00R\x05raise\x12&\n" +
 	"\x04auth\x18\n" +
-	" \x01(\v2\x10.etcd.store.AuthH\x00R\x04auth\x12\x18\n" +
+	" \x01(\v2\x10.etcd.store.AuthH\x00R\x04auth\x123\n" +
+	"\tset_quota\x18\f \x01(\v2\x14.etcd.store.SetQuotaH\x00R\bsetQuota\x12\x18\n" +
 	"\achecked\x18\v \x01(\x04R\acheckedB\x06\n" +
 	"\x04kind\"k\n" +
 	"\tCondition\x12\x19\n" +
@@ -2487,18 +2589,20 @@ const file_store_storepb_store_proto_rawDesc = "" +
 	"\x06Expire\x12\x12\n" +
 	"\x04path\x18\x01 \x01(\tR\x04path\x12%\n" +
 	"\x0emodified_index\x18\x02 \x01(\x04R\rmodifiedIndex\x12\x1a\n" +
-	"\bdeadline\x18\x03 \x01(\x04R\bdeadline\"\x97\x01\n" +
+	"\bdeadline\x18\x03 \x01(\x04R\bdeadline\"\xad\x01\n" +
 	"\tBootstrap\x12*\n" +
 	"\x06member\x18\x01 \x01(\v2\x12.etcd.store.MemberR\x06member\x12#\n" +
 	"\rhistory_limit\x18\x02 \x01(\rR\fhistoryLimit\x12\x18\n" +
 	"\aversion\x18\x03 \x01(\rR\aversion\x12\x1f\n" +
 	"\vmax_members\x18\x04 \x01(\rR\n" +
-	"maxMembers\"~\n" +
+	"maxMembers\x12\x14\n" +
+	"\x05quota\x18\x05 \x01(\x04R\x05quota\"\x94\x01\n" +
 	"\x05Raise\x12\x18\n" +
 	"\aversion\x18\x01 \x01(\rR\aversion\x12\x1f\n" +
 	"\vmax_members\x18\x02 \x01(\rR\n" +
 	"maxMembers\x12(\n" +
-	"\rhistory_limit\x18\x03 \x01(\rH\x00R\fhistoryLimit\x88\x01\x01B\x10\n" +
+	"\rhistory_limit\x18\x03 \x01(\rH\x00R\fhistoryLimit\x88\x01\x01\x12\x14\n" +
+	"\x05quota\x18\x04 \x01(\x04R\x05quotaB\x10\n" +
 	"\x0e_history_limit\"o\n" +
 	"\tSetMember\x12*\n" +
 	"\x06member\x18\x01 \x01(\v2\x12.etcd.store.MemberR\x06member\x126\n" +
@@ -2511,7 +2615,9 @@ const file_store_storepb_store_proto_rawDesc = "" +
 	"\tConfigure\x12#\n" +
 	"\rhistory_limit\x18\x01 \x01(\rR\fhistoryLimit\x12\x1f\n" +
 	"\vmax_members\x18\x02 \x01(\rR\n" +
-	"maxMembers\"\xd1\x03\n" +
+	"maxMembers\" \n" +
+	"\bSetQuota\x12\x14\n" +
+	"\x05bytes\x18\x01 \x01(\x04R\x05bytes\"\xd1\x03\n" +
 	"\x04Auth\x129\n" +
 	"\vcreate_user\x18\x01 \x01(\v2\x16.etcd.store.CreateUserH\x00R\n" +
 	"createUser\x129\n" +
@@ -2586,12 +2692,13 @@ const file_store_storepb_store_proto_rawDesc = "" +
 	"\aSection\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x14\n" +
 	"\x05count\x18\x02 \x01(\x04R\x05count\x12\x1a\n" +
-	"\boptional\x18\x03 \x01(\bR\boptional\"^\n" +
+	"\boptional\x18\x03 \x01(\bR\boptional\"t\n" +
 	"\aCluster\x12\x18\n" +
 	"\aversion\x18\x01 \x01(\rR\aversion\x12\x1f\n" +
 	"\vmax_members\x18\x02 \x01(\rR\n" +
 	"maxMembers\x12\x18\n" +
-	"\aremoved\x18\x03 \x03(\x06R\aremoved\"T\n" +
+	"\aremoved\x18\x03 \x03(\x06R\aremoved\x12\x14\n" +
+	"\x05quota\x18\x04 \x01(\x04R\x05quota\"T\n" +
 	"\x04Tree\x12#\n" +
 	"\rhistory_limit\x18\x01 \x01(\rR\fhistoryLimit\x12'\n" +
 	"\x0fhistory_cleared\x18\x02 \x01(\x04R\x0ehistoryCleared\"\xb2\x01\n" +
@@ -2608,14 +2715,15 @@ const file_store_storepb_store_proto_rawDesc = "" +
 	"\x04Role\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12'\n" +
 	"\x04read\x18\x02 \x01(\v2\x13.etcd.store.StringsR\x04read\x12)\n" +
-	"\x05write\x18\x03 \x01(\v2\x13.etcd.store.StringsR\x05write\"\xaa\x01\n" +
+	"\x05write\x18\x03 \x01(\v2\x13.etcd.store.StringsR\x05write\"\xcf\x01\n" +
 	"\x04Node\x12\x12\n" +
 	"\x04path\x18\x01 \x01(\tR\x04path\x12\x10\n" +
 	"\x03dir\x18\x02 \x01(\bR\x03dir\x12\x14\n" +
 	"\x05value\x18\x03 \x01(\fR\x05value\x12#\n" +
 	"\rcreated_index\x18\x04 \x01(\x04R\fcreatedIndex\x12%\n" +
 	"\x0emodified_index\x18\x05 \x01(\x04R\rmodifiedIndex\x12\x1a\n" +
-	"\bdeadline\x18\x06 \x01(\x04R\bdeadline\"\x95\x01\n" +
+	"\bdeadline\x18\x06 \x01(\x04R\bdeadline\x12#\n" +
+	"\rshared_prefix\x18\a \x01(\rR\fsharedPrefix\"\x95\x01\n" +
 	"\x05Event\x12\x14\n" +
 	"\x05index\x18\x01 \x01(\x04R\x05index\x12*\n" +
 	"\x06action\x18\x02 \x01(\x0e2\x12.etcd.store.ActionR\x06action\x12$\n" +
@@ -2645,7 +2753,7 @@ func file_store_storepb_store_proto_rawDescGZIP() []byte {
 }
 
 var file_store_storepb_store_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_store_storepb_store_proto_msgTypes = make([]protoimpl.MessageInfo, 32)
+var file_store_storepb_store_proto_msgTypes = make([]protoimpl.MessageInfo, 33)
 var file_store_storepb_store_proto_goTypes = []any{
 	(Action)(0),            // 0: etcd.store.Action
 	(*Command)(nil),        // 1: etcd.store.Command
@@ -2660,26 +2768,27 @@ var file_store_storepb_store_proto_goTypes = []any{
 	(*Versions)(nil),       // 10: etcd.store.Versions
 	(*RemoveMember)(nil),   // 11: etcd.store.RemoveMember
 	(*Configure)(nil),      // 12: etcd.store.Configure
-	(*Auth)(nil),           // 13: etcd.store.Auth
-	(*CreateUser)(nil),     // 14: etcd.store.CreateUser
-	(*UpdateUser)(nil),     // 15: etcd.store.UpdateUser
-	(*DeleteUser)(nil),     // 16: etcd.store.DeleteUser
-	(*CreateRole)(nil),     // 17: etcd.store.CreateRole
-	(*UpdateRole)(nil),     // 18: etcd.store.UpdateRole
-	(*DeleteRole)(nil),     // 19: etcd.store.DeleteRole
-	(*Enable)(nil),         // 20: etcd.store.Enable
-	(*Disable)(nil),        // 21: etcd.store.Disable
-	(*Strings)(nil),        // 22: etcd.store.Strings
-	(*Member)(nil),         // 23: etcd.store.Member
-	(*SnapshotHeader)(nil), // 24: etcd.store.SnapshotHeader
-	(*Section)(nil),        // 25: etcd.store.Section
-	(*Cluster)(nil),        // 26: etcd.store.Cluster
-	(*Tree)(nil),           // 27: etcd.store.Tree
-	(*Users)(nil),          // 28: etcd.store.Users
-	(*User)(nil),           // 29: etcd.store.User
-	(*Role)(nil),           // 30: etcd.store.Role
-	(*Node)(nil),           // 31: etcd.store.Node
-	(*Event)(nil),          // 32: etcd.store.Event
+	(*SetQuota)(nil),       // 13: etcd.store.SetQuota
+	(*Auth)(nil),           // 14: etcd.store.Auth
+	(*CreateUser)(nil),     // 15: etcd.store.CreateUser
+	(*UpdateUser)(nil),     // 16: etcd.store.UpdateUser
+	(*DeleteUser)(nil),     // 17: etcd.store.DeleteUser
+	(*CreateRole)(nil),     // 18: etcd.store.CreateRole
+	(*UpdateRole)(nil),     // 19: etcd.store.UpdateRole
+	(*DeleteRole)(nil),     // 20: etcd.store.DeleteRole
+	(*Enable)(nil),         // 21: etcd.store.Enable
+	(*Disable)(nil),        // 22: etcd.store.Disable
+	(*Strings)(nil),        // 23: etcd.store.Strings
+	(*Member)(nil),         // 24: etcd.store.Member
+	(*SnapshotHeader)(nil), // 25: etcd.store.SnapshotHeader
+	(*Section)(nil),        // 26: etcd.store.Section
+	(*Cluster)(nil),        // 27: etcd.store.Cluster
+	(*Tree)(nil),           // 28: etcd.store.Tree
+	(*Users)(nil),          // 29: etcd.store.Users
+	(*User)(nil),           // 30: etcd.store.User
+	(*Role)(nil),           // 31: etcd.store.Role
+	(*Node)(nil),           // 32: etcd.store.Node
+	(*Event)(nil),          // 33: etcd.store.Event
 }
 var file_store_storepb_store_proto_depIdxs = []int32{
 	3,  // 0: etcd.store.Command.set:type_name -> etcd.store.Set
@@ -2691,36 +2800,37 @@ var file_store_storepb_store_proto_depIdxs = []int32{
 	11, // 6: etcd.store.Command.remove_member:type_name -> etcd.store.RemoveMember
 	12, // 7: etcd.store.Command.configure:type_name -> etcd.store.Configure
 	8,  // 8: etcd.store.Command.raise:type_name -> etcd.store.Raise
-	13, // 9: etcd.store.Command.auth:type_name -> etcd.store.Auth
-	2,  // 10: etcd.store.Set.condition:type_name -> etcd.store.Condition
-	2,  // 11: etcd.store.Delete.condition:type_name -> etcd.store.Condition
-	23, // 12: etcd.store.Bootstrap.member:type_name -> etcd.store.Member
-	23, // 13: etcd.store.SetMember.member:type_name -> etcd.store.Member
-	10, // 14: etcd.store.SetMember.understands:type_name -> etcd.store.Versions
-	14, // 15: etcd.store.Auth.create_user:type_name -> etcd.store.CreateUser
-	15, // 16: etcd.store.Auth.update_user:type_name -> etcd.store.UpdateUser
-	16, // 17: etcd.store.Auth.delete_user:type_name -> etcd.store.DeleteUser
-	17, // 18: etcd.store.Auth.create_role:type_name -> etcd.store.CreateRole
-	18, // 19: etcd.store.Auth.update_role:type_name -> etcd.store.UpdateRole
-	19, // 20: etcd.store.Auth.delete_role:type_name -> etcd.store.DeleteRole
-	20, // 21: etcd.store.Auth.enable:type_name -> etcd.store.Enable
-	21, // 22: etcd.store.Auth.disable:type_name -> etcd.store.Disable
-	22, // 23: etcd.store.CreateUser.roles:type_name -> etcd.store.Strings
-	22, // 24: etcd.store.CreateRole.read:type_name -> etcd.store.Strings
-	22, // 25: etcd.store.CreateRole.write:type_name -> etcd.store.Strings
-	29, // 26: etcd.store.Users.users:type_name -> etcd.store.User
-	30, // 27: etcd.store.Users.roles:type_name -> etcd.store.Role
-	22, // 28: etcd.store.User.roles:type_name -> etcd.store.Strings
-	22, // 29: etcd.store.Role.read:type_name -> etcd.store.Strings
-	22, // 30: etcd.store.Role.write:type_name -> etcd.store.Strings
-	0,  // 31: etcd.store.Event.action:type_name -> etcd.store.Action
-	31, // 32: etcd.store.Event.node:type_name -> etcd.store.Node
-	31, // 33: etcd.store.Event.prev:type_name -> etcd.store.Node
-	34, // [34:34] is the sub-list for method output_type
-	34, // [34:34] is the sub-list for method input_type
-	34, // [34:34] is the sub-list for extension type_name
-	34, // [34:34] is the sub-list for extension extendee
-	0,  // [0:34] is the sub-list for field type_name
+	14, // 9: etcd.store.Command.auth:type_name -> etcd.store.Auth
+	13, // 10: etcd.store.Command.set_quota:type_name -> etcd.store.SetQuota
+	2,  // 11: etcd.store.Set.condition:type_name -> etcd.store.Condition
+	2,  // 12: etcd.store.Delete.condition:type_name -> etcd.store.Condition
+	24, // 13: etcd.store.Bootstrap.member:type_name -> etcd.store.Member
+	24, // 14: etcd.store.SetMember.member:type_name -> etcd.store.Member
+	10, // 15: etcd.store.SetMember.understands:type_name -> etcd.store.Versions
+	15, // 16: etcd.store.Auth.create_user:type_name -> etcd.store.CreateUser
+	16, // 17: etcd.store.Auth.update_user:type_name -> etcd.store.UpdateUser
+	17, // 18: etcd.store.Auth.delete_user:type_name -> etcd.store.DeleteUser
+	18, // 19: etcd.store.Auth.create_role:type_name -> etcd.store.CreateRole
+	19, // 20: etcd.store.Auth.update_role:type_name -> etcd.store.UpdateRole
+	20, // 21: etcd.store.Auth.delete_role:type_name -> etcd.store.DeleteRole
+	21, // 22: etcd.store.Auth.enable:type_name -> etcd.store.Enable
+	22, // 23: etcd.store.Auth.disable:type_name -> etcd.store.Disable
+	23, // 24: etcd.store.CreateUser.roles:type_name -> etcd.store.Strings
+	23, // 25: etcd.store.CreateRole.read:type_name -> etcd.store.Strings
+	23, // 26: etcd.store.CreateRole.write:type_name -> etcd.store.Strings
+	30, // 27: etcd.store.Users.users:type_name -> etcd.store.User
+	31, // 28: etcd.store.Users.roles:type_name -> etcd.store.Role
+	23, // 29: etcd.store.User.roles:type_name -> etcd.store.Strings
+	23, // 30: etcd.store.Role.read:type_name -> etcd.store.Strings
+	23, // 31: etcd.store.Role.write:type_name -> etcd.store.Strings
+	0,  // 32: etcd.store.Event.action:type_name -> etcd.store.Action
+	32, // 33: etcd.store.Event.node:type_name -> etcd.store.Node
+	32, // 34: etcd.store.Event.prev:type_name -> etcd.store.Node
+	35, // [35:35] is the sub-list for method output_type
+	35, // [35:35] is the sub-list for method input_type
+	35, // [35:35] is the sub-list for extension type_name
+	35, // [35:35] is the sub-list for extension extendee
+	0,  // [0:35] is the sub-list for field type_name
 }
 
 func init() { file_store_storepb_store_proto_init() }
@@ -2739,12 +2849,13 @@ func file_store_storepb_store_proto_init() {
 		(*Command_Configure)(nil),
 		(*Command_Raise)(nil),
 		(*Command_Auth)(nil),
+		(*Command_SetQuota)(nil),
 	}
 	file_store_storepb_store_proto_msgTypes[1].OneofWrappers = []any{}
 	file_store_storepb_store_proto_msgTypes[2].OneofWrappers = []any{}
 	file_store_storepb_store_proto_msgTypes[3].OneofWrappers = []any{}
 	file_store_storepb_store_proto_msgTypes[7].OneofWrappers = []any{}
-	file_store_storepb_store_proto_msgTypes[12].OneofWrappers = []any{
+	file_store_storepb_store_proto_msgTypes[13].OneofWrappers = []any{
 		(*Auth_CreateUser)(nil),
 		(*Auth_UpdateUser)(nil),
 		(*Auth_DeleteUser)(nil),
@@ -2760,7 +2871,7 @@ func file_store_storepb_store_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_store_storepb_store_proto_rawDesc), len(file_store_storepb_store_proto_rawDesc)),
 			NumEnums:      1,
-			NumMessages:   32,
+			NumMessages:   33,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

@@ -74,6 +74,22 @@ func (b *btree) get(path string) *Node {
 	return nil
 }
 
+// rank returns how many nodes come before a path.
+func (b *btree) rank(path string) (n int) {
+	for p := b.root; p != nil; {
+		i, _ := p.search(path)
+		n += i
+		if p.children == nil {
+			break
+		}
+		for _, child := range p.children[:i] {
+			n += child.totals.Nodes
+		}
+		p = p.children[i]
+	}
+	return n
+}
+
 // from returns the nodes from a path on, in order.
 func (b *btree) from(path string) iter.Seq[*Node] {
 	return func(yield func(*Node) bool) {
@@ -81,6 +97,21 @@ func (b *btree) from(path string) iter.Seq[*Node] {
 			b.root.ascend(path, yield)
 		}
 	}
+}
+
+// before returns the last node that comes before a path, nil if there is none.
+func (b *btree) before(path string) (last *Node) {
+	for p := b.root; p != nil; {
+		i, _ := p.search(path)
+		if i > 0 {
+			last = p.items[i-1]
+		}
+		if p.children == nil {
+			break
+		}
+		p = p.children[i]
+	}
+	return last
 }
 
 func (p *page) ascend(path string, yield func(*Node) bool) bool {

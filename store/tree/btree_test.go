@@ -125,6 +125,10 @@ func TestBTreeMatchesMap(t *testing.T) {
 				if b.get(from) != model[from] {
 					t.Fatalf("%s is %v, want %v", from, b.get(from), model[from])
 				}
+				before := slices.DeleteFunc(inOrder(model), func(n *Node) bool { return n.Path >= from })
+				if got := b.before(from); got != nil && len(before) == 0 || len(before) > 0 && got != before[len(before)-1] {
+					t.Fatalf("before %s is %v, want the last of %d nodes", from, got, len(before))
+				}
 				want := slices.DeleteFunc(inOrder(model), func(n *Node) bool { return n.Path < from })
 				if got := slices.Collect(b.from(from)); !slices.Equal(got, want) {
 					t.Fatalf("from %s on there are %d nodes, want %d", from, len(got), len(want))

@@ -80,6 +80,9 @@ func (t *Tree) set(index uint64, now logtime.Time, m *storepb.Set) Outcome {
 			node.Dir, node.Value = true, ""
 		}
 	}
+	if f := t.checkRoom(path, int64(len(node.Value)-len(old.Value))); f != nil {
+		return refuse(f)
+	}
 	t.nodes.put(node)
 	return t.publishUnlessRefresh(index, m.GetRefresh(), action, node, old)
 }
@@ -98,27 +101,40 @@ func (t *Tree) updateDir(index uint64, m *storepb.Set, old *Node, deadline logti
 
 // createNode adds a node where there is none, with the directories it needs.
 func (t *Tree) createNode(index uint64, action Action, path string, dir bool, value string, deadline logtime.Time) Outcome {
-	if f := t.makeParents(index, path); f != nil {
-		return refuse(f)
-	}
 	node := &Node{Path: path, Dir: dir, Created: index, Modified: index, Deadline: deadline}
 	if !dir {
 		node.Value = value
+	}
+	if f := t.makeParents(index, node); f != nil {
+		return refuse(f)
 	}
 	t.nodes.put(node)
 	return t.publish(index, action, node, nil)
 }
 
-// makeParents makes the directories missing on the way to path, where nothing
-// is.
-func (t *Tree) makeParents(index uint64, path string) *Failure {
+// makeParents makes the directories missing on the way to a new node, unless there is no room for them and
+// the node.
+func (t *Tree) makeParents(index uint64, node *Node) *Failure {
+	path := node.Path
 	above := t.above(path)
 	if !above.Dir {
 		return &Failure{Code: NotDir, Path: above.Path, Node: above}
 	}
+	size := sizeOf(path, node.Value)
 	for dir := child(above.Path, path); dir != path; dir = child(dir, path) {
-		// A copy, since path shares memory with the value.
-		t.nodes.put(&Node{Path: strings.Clone(dir), Dir: true, Created: index, Modified: index})
+		size += sizeOf(dir, "")
+	}
+	if f := t.checkRoom(path, size); f != nil {
+		return f
+	}
+	// Copies, since path shares memory with the value. Nested directories share them, so that a deep key
+	// costs no more than its length, but none keeps more than twice as much as it needs.
+	parent, shared := Parent(path), ""
+	for dir := child(above.Path, path); dir != path; dir = child(dir, path) {
+		if len(dir) > len(shared) {
+			shared = strings.Clone(parent[:min(2*len(dir), len(parent))])
+		}
+		t.nodes.put(&Node{Path: shared[:len(dir)], Dir: true, Created: index, Modified: index})
 	}
 	return nil
 }

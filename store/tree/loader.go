@@ -25,6 +25,9 @@ func NewLoader(index uint64, historyLimit int, cleared uint64) (*Loader, error) 
 	return l, nil
 }
 
+// SetQuota sets that of the tree, see [Tree.SetQuota].
+func (l *Loader) SetQuota(bytes uint64) { l.tree.quota = bytes }
+
 // Node adds the next node, in the order of paths.
 func (l *Loader) Node(node *Node) error {
 	if err := l.check(node); err != nil {

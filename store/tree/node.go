@@ -93,6 +93,8 @@ const (
 	// Unauthorized: nobody has checked that the client may do this, with the users and roles that
 	// there are when the command is applied.
 	Unauthorized Code = 110
+	// NoSpace: the tree would have more bytes than its quota.
+	NoSpace Code = 507
 )
 
 // String describes the code in a few words.
@@ -114,6 +116,8 @@ func (c Code) String() string {
 		return "directory not empty"
 	case Unauthorized:
 		return "not authorized"
+	case NoSpace:
+		return "over the quota"
 	}
 	return fmt.Sprintf("code %d", int(c))
 }
@@ -126,8 +130,10 @@ type Failure struct {
 	// KeyNotFound, the file on the way for NotDir, the requested path
 	// otherwise.
 	Path string
-	// Node is the node in the way, nil for KeyNotFound, RootReadOnly and Unauthorized.
+	// Node is the node in the way, nil for KeyNotFound, RootReadOnly, Unauthorized and NoSpace.
 	Node *Node
+	// Size is how many bytes the tree has, and Quota how many it may have; 0 unless for NoSpace.
+	Size, Quota uint64
 }
 
 // Error implements error.

@@ -30,6 +30,17 @@ func Parent(path string) string {
 	return "/"
 }
 
+// SharedPrefix returns how many bytes at their beginning two paths have in common.
+func SharedPrefix(a, b string) int {
+	n := min(len(a), len(b))
+	for i := range n {
+		if a[i] != b[i] {
+			return i
+		}
+	}
+	return n
+}
+
 // child returns the path one component longer than dir on the way to path,
 // which is below dir.
 func child(dir, path string) string {

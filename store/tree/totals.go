@@ -10,6 +10,13 @@ type Totals struct {
 	Bytes int64
 }
 
+// NodeSize is what a node counts besides its path and its value, in bytes: about the memory that it
+// takes. It is part of what commands mean, so it never changes.
+const NodeSize = 128
+
+// Size returns how many bytes count against the quota.
+func (t Totals) Size() int64 { return t.Bytes + NodeSize*int64(t.Nodes) }
+
 // count counts a node once more, or once less with -1.
 func (t *Totals) count(node *Node, times int) {
 	t.Nodes += times

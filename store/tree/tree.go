@@ -18,6 +18,7 @@ type Tree struct {
 	nodes   btree
 	history recorder
 	traces  traces
+	quota   uint64 // 0: there is none
 }
 
 // New returns an empty tree with DefaultHistoryLimit.
@@ -72,6 +73,15 @@ func (b *btree) find(path string) *Node {
 }
 
 func (b *btree) above(path string) *Node {
+	if node := b.find(Parent(path)); node != nil {
+		return node
+	}
+	// What is deeper than path has in common with the node before it would lie between the two.
+	shared := 0
+	if before := b.before(path); before != nil {
+		shared = SharedPrefix(before.Path, path)
+	}
+	path = path[:shared+1]
 	for {
 		path = Parent(path)
 		if node := b.find(path); node != nil {

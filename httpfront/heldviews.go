@@ -1,0 +1,72 @@
+package httpfront
+
+import (
+	"slices"
+	"sync"
+	"time"
+)
+
+// heldViews are the views of the state that are being rendered. While there are any, a timer looks whether
+// they keep too much of what was replaced since they were taken: one whose client does not read would do
+// that unseen.
+type heldViews struct {
+	limit    int64        // bytes that they may keep
+	replaced func() int64 // bytes of the state
+
+	mu    sync.Mutex
+	held  []*heldView // oldest first
+	check *time.Timer // nil: there was none yet
+}
+
+// add reports whether there is room for one more.
+func (h *heldViews) add(v *heldView) bool {
+	v.replaced = h.replaced()
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if len(h.held) == maxViews {
+		return false
+	}
+	h.held = append(h.held, v)
+	switch {
+	case h.check == nil:
+		h.check = time.AfterFunc(viewsCheckedEvery, h.cut)
+	case len(h.held) == 1:
+		h.check.Reset(viewsCheckedEvery)
+	}
+	return true
+}
+
+// remove gives a view back, once.
+func (h *heldViews) remove(v *heldView) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if i := slices.Index(h.held, v); i >= 0 {
+		h.held = slices.Delete(h.held, i, i+1)
+	}
+	if len(h.held) == 0 {
+		h.check.Stop()
+	}
+}
+
+func (h *heldViews) len() int {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return len(h.held)
+}
+
+// keepsTooMuch reports whether too much was replaced since a view was taken.
+func (h *heldViews) keepsTooMuch(v *heldView) bool { return h.replaced()-v.replaced > h.limit }
+
+// cut ends the answers that keep too much.
+func (h *heldViews) cut() {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for _, v := range h.held {
+		if h.keepsTooMuch(v) {
+			_ = v.conn.SetWriteDeadline(time.Unix(1, 0)) // an error means that the connection is closed already
+		}
+	}
+	if len(h.held) > 0 {
+		h.check.Reset(viewsCheckedEvery)
+	}
+}
