@@ -143,7 +143,8 @@ func (d *direct) parse() (ok bool) {
 	d.ctx.Init2(c, s.http.Logger, true)
 	h := &d.ctx.Request.Header
 	if err := h.Read(&d.reader); err != nil {
-		d.malformed = !errors.Is(err, errDrained) && !errors.Is(err, fasthttp.ErrSmallReadBuffer) && !errors.Is(err, io.EOF)
+		_, long := errors.AsType[*fasthttp.ErrSmallBuffer](err)
+		d.malformed = !long && !errors.Is(err, errDrained) && !errors.Is(err, io.EOF)
 		return false
 	}
 	if !h.IsHTTP11() {

@@ -187,7 +187,9 @@ func (c *conn) beIdleParked(in *aging[*conn]) bool {
 	c.SetIdle(true)
 	c.uncount()
 	arrived, err := c.arm()
-	if arrived && in.take(c, c.count) {
+	// The poller may have told of it while fasthttp served the connection, and does not tell again.
+	arrived = arrived || c.readable
+	if err == nil && arrived && in.take(c, c.count) {
 		c.phase, c.readable = handling, false
 		go c.serveDirectly()
 	}
@@ -211,7 +213,7 @@ func (c *conn) Readable() {
 	switch c.phase {
 	case watching:
 		c.readWhileWatching()
-	case handling, waiting, answering:
+	case serving, handling, waiting, answering:
 		c.readable = true
 	case gathering:
 		c.gather()
@@ -241,7 +243,7 @@ func (c *conn) parkForWatch() {
 		c.answer()
 		return
 	}
-	c.phase = watching
+	c.phase, c.readable = watching, false
 	c.readWhileWatching()
 	c.mu.Unlock()
 }

@@ -61,15 +61,16 @@ func headerEnd(data []byte, from int) int {
 // bodyLength returns the length of the body that belongs to a header; 0 if there is none, or if the
 // request is answered, or its client is told to go on, before that arrives.
 func bodyLength(header []byte, maxBody int) (length int) {
+	given := false
 	for line := range bytes.SplitSeq(header, []byte{'\n'}) {
 		name, value, _ := bytes.Cut(line, []byte{':'})
 		switch {
 		case bytes.EqualFold(name, headerContentLength):
 			n, err := strconv.ParseUint(string(bytes.TrimSpace(value)), 10, 32)
-			if err != nil || n > uint64(maxBody) {
+			if given || err != nil || n > uint64(maxBody) {
 				return 0
 			}
-			length = int(n)
+			given, length = true, int(n)
 		case bytes.EqualFold(name, headerTransferEncoding), bytes.EqualFold(name, []byte(fasthttp.HeaderExpect)):
 			return 0
 		}
@@ -146,20 +147,22 @@ func (c *conn) gather() {
 // has arrived was read, so the client sees the answer.
 func (c *conn) tooSlow() {
 	c.mu.Lock()
-	hasBegun := c.phase == gathering
 	c.phase = answering
 	c.mu.Unlock()
-	if hasBegun {
-		s := c.server
-		resp := fasthttp.AcquireResponse()
-		defer fasthttp.ReleaseResponse(resp)
-		setHeaders(resp, s.pages.defaultHeaders)
-		HTTPError(http.StatusRequestTimeout, headerTooSlow).Write(resp)
-		resp.SetConnectionClose()
-		s.metrics.unrouted.count(http.StatusRequestTimeout)
-		var b bytes.Buffer
-		_, _ = resp.WriteTo(&b)      // a buffer takes everything
-		_, _ = c.TryWrite(b.Bytes()) // it is closed either way
+	if !c.greets {
+		_, _ = c.TryWrite(c.server.tooSlowAnswer()) // it is closed either way
 	}
 	_ = c.end() // there is nobody left to tell
+}
+
+func (s *Server) tooSlowAnswer() []byte {
+	resp := fasthttp.AcquireResponse()
+	defer fasthttp.ReleaseResponse(resp)
+	setHeaders(resp, s.pages.defaultHeaders)
+	HTTPError(http.StatusRequestTimeout, headerTooSlow).Write(resp)
+	resp.SetConnectionClose()
+	s.metrics.unrouted.count(http.StatusRequestTimeout)
+	var b bytes.Buffer
+	_, _ = resp.WriteTo(&b) // a buffer takes everything
+	return b.Bytes()
 }

@@ -51,7 +51,7 @@ type Port struct {
 	log     *slog.Logger
 	faults  *faultLog
 	pending Room[*Conn]
-	shaking Room[*Conn] // in a TLS handshake that a client has begun on its own goroutine, see Handshake
+	shaking Room[*Conn] // in a TLS handshake, see Conn.Handshake
 	hosts   hosts
 	open    atomic.Int64
 	overTLS atomic.Int64 // of the open ones

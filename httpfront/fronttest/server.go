@@ -169,6 +169,17 @@ func (s *Server) DialAs(cfg *tls.Config) *Client {
 	if err != nil {
 		s.T.Fatal(err)
 	}
+	return s.over(conn, cfg)
+}
+
+// Over makes a client of a connection to s.
+func (s *Server) Over(conn net.Conn) *Client {
+	s.T.Helper()
+	return s.over(conn, s.TLS)
+}
+
+func (s *Server) over(conn net.Conn, cfg *tls.Config) *Client {
+	s.T.Helper()
 	if cfg != nil {
 		cfg = cfg.Clone()
 		cfg.ServerName = "127.0.0.1"
