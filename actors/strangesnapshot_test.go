@@ -40,7 +40,7 @@ func TestReceivedSnapshotIsValidated(t *testing.T) {
 	if err := proto.Unmarshal(header, newer); err != nil {
 		t.Fatal(err)
 	}
-	newer.FormatVersion = 3
+	newer.FormatVersion = store.Snapshots.Max + 1
 	header, err := proto.Marshal(newer)
 	if err != nil {
 		t.Fatal(err)

@@ -135,7 +135,7 @@ func TestProcessEnds(t *testing.T) {
 		{"log EIO", []string{"cannot write the log", "input/output error", "Look at the disk"}, []string{"stack", "goroutine", "panic"}, true},
 		{"snapshot ENOSPC", []string{"cannot write a snapshot", "no space left on device", "Look at the disk"}, []string{"stack", "goroutine", "panic"}, true},
 		{"received snapshot ENOSPC", []string{"cannot store a snapshot of the leader", "no space left on device", "Look at the disk"}, []string{"stack", "goroutine", "panic"}, true},
-		{"unknown command", []string{"cannot apply", "index=3", "term=2", "why=", "begins=6e6f74206120636f6d6d616e64", "or a newer one", "-skip-entry"}, []string{"stack", "goroutine", "panic"}, false},
+		{"unknown command", []string{"cannot apply", "index=3", "term=2", "why=", "begins=6e6f7420\n", "or a newer one", "-skip-entry"}, []string{"stack", "goroutine", "panic"}, false},
 	}
 	for _, test := range tests {
 		t.Run(test.kind, func(t *testing.T) {

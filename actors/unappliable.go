@@ -6,8 +6,9 @@ import (
 	"etcd/raftnode"
 )
 
-// maxShown bounds how much of an entry is shown, in bytes.
-const maxShown = 64
+// maxShown bounds how much of an entry is shown, in bytes: enough to see what kind it is of. Behind
+// that are a key and its value.
+const maxShown = 4
 
 // unappliable ends the process at an entry that it cannot apply, and logs which one it is.
 func unappliable(fatal fatal, u *raftnode.Unappliable) {

@@ -27,14 +27,10 @@ var plainBinary = sync.OnceValues(func() (string, error) {
 	return path, nil
 })
 
-// weighed is a server whose memory is watched, and a client of it that behaves well.
-type weighed struct {
-	*server
-	stop  chan struct{}
-	times chan []time.Duration
-}
+// weighed is a server whose memory is watched.
+type weighed struct{ *server }
 
-// weigh starts a server and a client that writes and reads a small key all the time.
+// weigh starts a server without the race detector.
 func weigh(t *testing.T, args ...string) *weighed {
 	t.Helper()
 	path, err := plainBinary()
@@ -45,13 +41,13 @@ func weigh(t *testing.T, args ...string) *weighed {
 	s.program, s.data = path, inMemory(t)
 	s.env = append(s.env, "GOMEMLIMIT=", "GOGC=")
 	s.start()
-	return &weighed{server: s}
+	return &weighed{s}
 }
 
 // behave has a client write and read a small key until the returned function is called, which reports how
 // long requests have taken.
 func (w *weighed) behave() (report func()) {
-	w.stop, w.times = make(chan struct{}), make(chan []time.Duration, 1)
+	stop, times := make(chan struct{}), make(chan []time.Duration, 1)
 	go func() {
 		var took []time.Duration
 		c, err := dial(w.client)
@@ -65,19 +61,19 @@ func (w *weighed) behave() (report func()) {
 				took = append(took, time.Since(began))
 			}
 			select {
-			case <-w.stop:
+			case <-stop:
 				c.Close()
-				w.times <- took
+				times <- took
 				return
 			case <-time.After(time.Millisecond):
 			}
 		}
 		w.t.Errorf("a client that behaves well: %v", err)
-		w.times <- took
+		times <- took
 	}()
 	return func() {
-		close(w.stop)
-		took := <-w.times
+		close(stop)
+		took := <-times
 		w.t.Logf("of %d requests of a client that behaves well the median took %v, p99 %v, the slowest %v",
 			len(took), percentile(took, 50), percentile(took, 99), percentile(took, 100))
 	}
@@ -125,9 +121,7 @@ func set(method, target, value string) request {
 	return request{method: method, target: target, header: [][2]string{{"Content-Type", formType}}, body: []byte("value=" + value)}
 }
 
-const large = 10<<20 - 100
-
-// fill makes keys in a directory.
+// fill writes keys of a directory, which are numbered, on several connections.
 func (w *weighed) fill(dir string, keys int, value string) {
 	w.t.Helper()
 	const conns, pipelined = 16, 32
@@ -135,19 +129,25 @@ func (w *weighed) fill(dir string, keys int, value string) {
 	for i := range conns {
 		c := w.dial()
 		clients.Go(func() {
+			defer c.Close()
 			for key := i; key < keys; key += conns * pipelined {
 				var batch bytes.Buffer
 				n := 0
 				for ; n < pipelined && key+n*conns < keys; n++ {
 					batch.Write(set("PUT", fmt.Sprintf("/v2/keys%s/%07d", dir, key+n*conns), value).encode(w.client))
 				}
-				_, err := c.Write(batch.Bytes())
+				sent := make(chan error, 1)
+				go func() {
+					_, err := c.Write(batch.Bytes())
+					sent <- err
+				}()
 				for range n {
-					if err == nil {
-						_, err = c.receive("PUT")
+					if r, err := c.receive("PUT"); err != nil || r.status >= 300 {
+						w.t.Errorf("%d %.200s %v", r.status, r.body, err)
+						return
 					}
 				}
-				if err != nil {
+				if err := <-sent; err != nil {
 					w.t.Error(err)
 					return
 				}
@@ -157,62 +157,146 @@ func (w *weighed) fill(dir string, keys int, value string) {
 	clients.Wait()
 }
 
-func TestExperimentB(t *testing.T) {
-	w := weigh(t, "--enable-pprof")
-	w.fill("/d", 300_000, "0123456789abcdef")
-	t.Logf("RSS %d", w.memory("VmRSS"))
-	report := w.behave()
-	done := make(chan struct{})
-	var wg sync.WaitGroup
-	for range 40 {
-		c := w.deaf(get("/v1/keys/d"))
-		wg.Go(func() {
-			p := make([]byte, 16<<10)
-			for {
-				select {
-				case <-done:
-					return
-				case <-time.After(20 * time.Millisecond):
-				}
-				if _, err := c.Read(p); err != nil {
-					return
+// The memory of these tests: the quota, and what a machine may have with it.
+const (
+	testQuota     = 64 // MiB
+	testMemory    = 3*testQuota + 200
+	largeValue    = 10<<20 - 100 // bytes: -max-body has its name as well
+	mediumValue   = 1 << 20
+	answerRefused = "the answers that clients have not read yet are too large together; nothing was done. The limit is set by -max-answer-memory"
+)
+
+var memoryFlags = []string{"-quota", strconv.Itoa(testQuota << 20)}
+
+// Clients that do not read have a machine keep little more than what it has anyway.
+func TestMemoryOfAnswers(t *testing.T) {
+	for name, load := range map[string]func(w *weighed){
+		"watches of a large value": func(w *weighed) {
+			for _, target := range []string{"/v1/watch/a", "/v2/keys/a?wait=true", "/v2/keys/a?wait=true&timeout=60", "/v1/watch/a?stream=true"} {
+				for range 25 {
+					w.deaf(get(target))
 				}
 			}
+			w.waitWatchers(100)
+			w.do(set("POST", "/v1/keys/a", strings.Repeat("<", largeValue)))
+			w.waitWatchers(25) // the streams
+		},
+		"gets of large values": func(w *weighed) {
+			value := strings.Repeat("<", mediumValue)
+			w.do(set("PUT", "/v2/keys/other", value[1:]))
+			for i := range 31 {
+				w.do(set("PUT", fmt.Sprintf("/v2/keys/%d", i), value))
+				for range 3 {
+					w.deaf(get(fmt.Sprintf("/v1/keys/%d", i)))
+					w.deaf(get(fmt.Sprintf("/v2/keys/%d", i)))
+				}
+			}
+			waitUntil(w.t, "what these keep counts", func() bool { return w.metric("etcd_http_answer_memory_bytes", "client") > 31*mediumValue })
+			for i := range 5 {
+				w.do(set("PUT", fmt.Sprintf("/v2/keys/more%d", i), "x"+value))
+				w.deaf(get(fmt.Sprintf("/v2/keys/more%d", i)))
+			}
+			waitUntil(w.t, "an answer is refused", func() bool { return w.metric("etcd_http_answers_refused_total", "client") > 0 })
+			for target, want := range map[string]string{
+				"/v1/keys/other": `{"errorCode":503,"message":"Service Unavailable","cause":"` + answerRefused + `"}`,
+				"/v2/keys/other": `{"errorCode":503,"message":"Service Unavailable","cause":"` + answerRefused + `","index":`,
+			} {
+				if r := w.do(get(target)); r.status != 503 || !strings.HasPrefix(r.body, want) || r.header.Get("Retry-After") != "1" {
+					w.t.Errorf("%s over the limit: %d %v %.300s", target, r.status, r.header, r.body)
+				}
+			}
+		},
+		"answers to large writes": func(w *weighed) {
+			for i := range 12 {
+				w.deaf(set("PUT", "/v2/keys/a", strings.Repeat("<", largeValue-i)))
+			}
+			waitUntil(w.t, "an answer is refused", func() bool { return w.metric("etcd_http_answers_refused_total", "client") > 0 })
+		},
+		"listings while everything is overwritten": func(w *weighed) {
+			value := strings.Repeat("x", 80<<10)
+			for range 5 {
+				w.fill("/d", 300, value)
+				w.deaf(get("/v1/keys/d"))
+				w.deaf(get("/v2/keys/d?recursive=true"))
+			}
+			waitUntil(w.t, "the first of them are cut off", func() bool { return w.metric("etcd_store_views", "") <= 4 })
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := weigh(t, memoryFlags...)
+			report := w.behave()
+			load(w)
+			report()
+			w.within(name)
 		})
 	}
-	began := time.Now()
-	for i := range 10 {
-		w.fill("/d", 300_000, "0123456789abcde"+strconv.Itoa(i))
-		t.Logf("%v RSS %d HWM %d views %s", time.Since(began), w.memory("VmRSS"), w.memory("VmHWM"), w.do(get("/v1/stats/store")).body)
-		if i == 0 {
-			os.WriteFile("/tmp/answers/heap.pprof", []byte(w.do(get("/debug/pprof/heap")).body), 0o644)
-		}
-		if time.Since(began) > 35*time.Second {
-			break
-		}
-	}
-	close(done)
-	wg.Wait()
-	for range 20 {
-		time.Sleep(1 * time.Second)
-		t.Logf("RSS %d HWM %d", w.memory("VmRSS"), w.memory("VmHWM"))
-	}
-	report()
 }
 
-func TestExperimentA(t *testing.T) {
-	w := weigh(t)
-	for _, target := range []string{"/v1/watch/a", "/v2/keys/a?wait=true", "/v1/watch/a?stream=true"} {
-		for range 25 {
-			w.deaf(get(target))
+// metric returns a metric of a port; "": it is not one of a port.
+func (w *weighed) metric(name, port string) float64 {
+	w.t.Helper()
+	if port != "" {
+		name += `{port="` + port + `"}`
+	}
+	for line := range strings.Lines(w.do(get("/metrics")).body) {
+		if value, ok := strings.CutPrefix(line, name+" "); ok {
+			n, err := strconv.ParseFloat(strings.TrimSpace(value), 64)
+			if err != nil {
+				w.t.Fatal(err)
+			}
+			return n
 		}
 	}
-	w.waitWatchers(75)
+	w.t.Fatalf("there is no metric %s", name)
+	return 0
+}
+
+// A machine whose quota is used up has no more memory than is promised, whatever its clients do, also after
+// a start, and gives back what it has no use for.
+func TestMemoryFollowsTheQuota(t *testing.T) {
+	w := weigh(t, append(memoryFlags, "-snapshot-count", "2000")...)
 	report := w.behave()
-	w.do(set("POST", "/v1/keys/a", strings.Repeat("<", large)))
-	for range 10 {
-		time.Sleep(500 * time.Millisecond)
-		t.Logf("RSS %d HWM %d", w.memory("VmRSS"), w.memory("VmHWM"))
+	w.fill("/tiny", 20_000, "1") // which count 144 bytes each
+	w.fill("/deep"+strings.Repeat("/d", 100), 2000, "1")
+	value := strings.Repeat("<", mediumValue)
+	for i := 0; ; i++ {
+		if r := w.do(set("PUT", fmt.Sprintf("/v2/keys/large/%d", i), value)); r.status == 507 {
+			break
+		}
+		for _, target := range []string{"/v2/keys/large/%d?wait=true", "/v1/watch/large/%d?stream=true", "/v1/keys/large/%d"} {
+			w.deaf(get(fmt.Sprintf(target, i)))
+		}
+	}
+	for round := range 4 {
+		for _, target := range []string{"/v1/keys/tiny", "/v2/keys/?recursive=true", "/v2/keys/large"} {
+			w.deaf(get(target))
+		}
+		for i := range 10 {
+			w.do(set("PUT", fmt.Sprintf("/v2/keys/large/%d", i), value[round:]))
+		}
+		w.fill("/tiny", 5000, strconv.Itoa(round))
 	}
 	report()
+	w.within("under load")
+	w.stop()
+	w.start()
+	w.within("after a start")
+	before := w.memory("VmRSS")
+	for range 8 {
+		if r := w.do(get("/v2/keys/?recursive=true")); r.status != 200 {
+			t.Fatalf("%d %.200s", r.status, r.body)
+		}
+	}
+	w.within("after listings")
+	waitUntil(t, "memory is given back", func() bool { return w.memory("VmRSS") < before+50 })
+}
+
+// within fails the test if the process has had more memory than is promised.
+func (w *weighed) within(when string) {
+	w.t.Helper()
+	now, most := w.memory("VmRSS"), w.memory("VmHWM")
+	w.t.Logf("%s: %d MiB of memory, %d at most", when, now, most)
+	if most > testMemory {
+		w.t.Errorf("%s: %d MiB of memory, want at most %d", when, most, testMemory)
+	}
 }

@@ -58,26 +58,22 @@ func (s *server) hammer(clients int) (stop func() (done, refused int64)) {
 	}
 }
 
-// behaved sends requests one after the other, on a connection of its own, and returns the longest that
-// 99 of 100 took. Each must have one of the statuses.
-func (s *server) behaved(n int, q request, statuses ...int) (p99 time.Duration) {
+// behaved sends requests one after the other, on a connection of its own, and returns the 99th percentile
+// of how long they took. Each must be answered with the status.
+func (s *server) behaved(n int, q request, status int) (p99 time.Duration) {
 	s.t.Helper()
 	c := s.dial()
 	var took []time.Duration
-requests:
 	for range n {
 		began := time.Now()
 		answer, err := c.roundTrip(q)
 		if err != nil {
 			s.t.Fatalf("%s %s: %v", q.method, q.target, err)
 		}
-		took = append(took, time.Since(began))
-		for _, status := range statuses {
-			if answer.status == status {
-				continue requests
-			}
+		if answer.status != status {
+			s.t.Fatalf("%s %s beside many others: %d %s", q.method, q.target, answer.status, answer.body)
 		}
-		s.t.Fatalf("%s %s beside many others: %d %s", q.method, q.target, answer.status, answer.body)
+		took = append(took, time.Since(began))
 	}
 	return percentile(took, 99)
 }
@@ -87,10 +83,10 @@ requests:
 func TestOverload(t *testing.T) {
 	t.Parallel()
 	const room, more, crowd = 40, 60, 60
-	c := startCluster(t, 3, "-max-requests-in-flight", "40", "-request-timeout", waitLimit.String())
+	c := startCluster(t, 3, "-max-requests-in-flight", "40", "-request-timeout", "3m")
 	s := c.leader()
 	s.event(post("/v1/keys/a", "value", "1"))
-	alone := s.behaved(100, del("/v1/keys/none"), 404)
+	alone := s.behaved(50, del("/v1/keys/none"), 404)
 	c.kill(c.others(s)...)
 
 	var sent []*background
@@ -101,7 +97,7 @@ func TestOverload(t *testing.T) {
 	deleting := s.background(del("/v1/keys/a"))
 	waitUntil(t, "a delete waits as well", func() bool { return s.gauge(t, "etcd_http_requests_in_flight") == room+1 })
 	stop := s.hammer(10)
-	t.Logf("99 of 100 local reads without a quorum took at most %s", s.behaved(100, get("/v1/keys/a?quorum=false"), 200))
+	t.Logf("local reads without a quorum: p99 %s", s.behaved(50, get("/v1/keys/a?quorum=false"), 200))
 	s.behaved(1, get("/livez"), 200)
 	s.behaved(1, get("/version"), 200)
 	waitUntil(t, "health says what is wrong", func() bool {
@@ -130,9 +126,9 @@ func TestOverload(t *testing.T) {
 	}
 
 	stop = s.hammer(crowd)
-	beside := s.behaved(100, del("/v1/keys/none"), 404)
+	beside := s.behaved(50, del("/v1/keys/none"), 404)
 	served, refused := stop()
-	t.Logf("99 of 100 deletes took at most %s, and beside %d clients that write as fast as they can %s: %d writes were done, %d refused",
+	t.Logf("deletes: p99 %s; beside %d clients that write as fast as they can: %s, while %d writes were done and %d refused",
 		alone, crowd, beside, served, refused)
 	waitUntil(t, "the machine serves everybody", s.accepts)
 }

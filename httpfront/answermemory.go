@@ -17,7 +17,7 @@ var (
 // ones: that of what they are rendered from, which the state may have replaced meanwhile, and that of
 // what was rendered. What several answers share counts once.
 type answerMemory struct {
-	limit   int64
+	limit   func() int64
 	refused atomic.Uint64 // answers
 
 	mu   sync.Mutex
@@ -47,7 +47,7 @@ func (m *answerMemory) hold(parts []string) bool {
 			m.used += int64(s.len)
 		}
 	}
-	if m.used <= m.limit || m.used == before {
+	if m.used <= m.limit() || m.used == before {
 		return true
 	}
 	m.drop(parts)
@@ -91,6 +91,15 @@ func (m *answerMemory) drop(parts []string) {
 	if len(m.held) == 0 {
 		m.held = nil // a map does not shrink
 	}
+}
+
+// hasRoom reports whether there is room for so many bytes now, and counts an answer that is refused.
+func (m *answerMemory) hasRoom(n int) bool {
+	if m.bytes()+int64(n) <= m.limit() {
+		return true
+	}
+	m.refused.Add(1)
+	return false
 }
 
 // bytes returns how many bytes are counted.

@@ -127,6 +127,9 @@ func (x *Exchange) Propose(command []byte, then func(x *Exchange, reply *actors.
 	if err := x.checkCommand(command); err != nil {
 		return x.orWait(err, func(x *Exchange) Answer { return x.Propose(command, then) })
 	}
+	if len(command) > MaxWhole && !x.server.answers.hasRoom(len(command)) { // it is too late when it is done
+		return x.fail(errAnswerMemory)
+	}
 	x.command = command
 	message := &actors.Propose{ID: x.session.expect(), ReplyTo: x.session.pid, Command: x.checked(command)}
 	return x.ask(x.server.machine.Raft, message, x.raftDeadline(), proposed(then))

@@ -3,6 +3,8 @@ package httpfront
 import (
 	"errors"
 	"io"
+	"os"
+	"time"
 	"unsafe"
 
 	"github.com/valyala/fasthttp"
@@ -16,6 +18,8 @@ const firstBody = 4 << 10
 var (
 	// errBodyTooLong is a body over -max-body.
 	errBodyTooLong = errors.New("httpfront: the body is too long")
+	// errBodyTooSlow is a body that has not arrived in time.
+	errBodyTooSlow = errors.New("httpfront: the body has not arrived in time")
 	// errBodyMemory is a body for which -max-body-memory has nothing left.
 	errBodyMemory = errors.New("httpfront: too many bytes of request bodies in flight")
 )
@@ -33,12 +37,14 @@ func (s *Server) readBody(ctx *fasthttp.RequestCtx) (body string, counted int64,
 	if stream == nil || length == 0 {
 		return "", 0, nil
 	}
+	c := ctx.Conn().(*conn)
 	most := length
 	if isChunked {
 		most = s.cfg.MaxBody + 1 // one more, to see that it is too long
 		stream = newChunks(stream, s.cfg.MaxBody)
 	}
 	buf := make([]byte, 0, min(most, firstBody))
+	deadline := time.Now().Add(s.cfg.BodyTimeout)
 	for {
 		if len(buf) == cap(buf) {
 			if len(buf) == most {
@@ -46,16 +52,21 @@ func (s *Server) readBody(ctx *fasthttp.RequestCtx) (body string, counted int64,
 			}
 			grown := min(2*cap(buf), most)
 			n := int64(grown - cap(buf))
-			if !s.bodies.take(n, 0) {
+			if !s.bodies.take(n, s.budget(s.cfg.MaxBodyMemory)-s.cfg.MaxBodyMemory) {
 				return "", counted, errBodyMemory
 			}
 			counted += n
 			buf = append(make([]byte, 0, grown), buf...)
 		}
+		if err := c.limitBody(deadline, len(buf)); err != nil {
+			return "", counted, err
+		}
 		n, err := stream.Read(buf[len(buf):cap(buf)])
 		buf = buf[:len(buf)+n]
 		switch {
 		case err == nil:
+		case errors.Is(err, os.ErrDeadlineExceeded) && !s.cfg.Peer:
+			return "", counted, errBodyTooSlow
 		case !errors.Is(err, io.EOF):
 			return "", counted, err
 		case !isChunked && len(buf) < length:
@@ -64,4 +75,15 @@ func (s *Server) readBody(ctx *fasthttp.RequestCtx) (body string, counted int64,
 			return unsafe.String(unsafe.SliceData(buf), len(buf)), counted, nil // nobody writes to buf any more
 		}
 	}
+}
+
+// minBodyRate is how many bytes of a body have to arrive in a second, once its time is over.
+const minBodyRate = 16 << 10
+
+// limitBody sets the deadline of reading the next part of a body of which so much has arrived.
+func (c *conn) limitBody(deadline time.Time, arrived int) error {
+	if c.server.cfg.Peer {
+		return nil // it is that of the whole request
+	}
+	return c.Conn.SetReadDeadline(deadline.Add(time.Duration(arrived) * time.Second / minBodyRate))
 }

@@ -38,6 +38,7 @@ type conn struct {
 	server  *Server
 	session *session
 	parking
+	awaiting
 	place *place // since it was parked; nil: it was not
 
 	readAhead   []byte // read ahead; Read returns it first
@@ -50,6 +51,16 @@ type conn struct {
 	awaitsFirst bool   // fasthttp has not announced the first request yet
 	served      bool   // a request was, so it may be parked until the next one
 	shortened   bool   // the deadline of Read is that of parking
+	greets      bool   // its TLS handshake has not begun
+}
+
+// takeReadAhead copies what was read ahead. When that is all, its memory is free.
+func (c *conn) takeReadAhead(p []byte) (n int) {
+	n = copy(p, c.readAhead)
+	if c.readAhead = c.readAhead[n:]; len(c.readAhead) == 0 {
+		c.readAhead = nil
+	}
+	return n
 }
 
 // errDrained ends reading from a buffered reader above a drained conn.
@@ -62,15 +73,14 @@ func (c *conn) Read(p []byte) (int, error) {
 	n, err := 0, error(nil)
 	switch {
 	case len(c.readAhead) > 0:
-		n = copy(p, c.readAhead)
-		c.readAhead = c.readAhead[n:]
+		n = c.takeReadAhead(p)
 		c.SetIdle(false)
 	case c.drained:
 		return 0, errDrained
 	case c.failed != nil:
 		return 0, c.failed
 	default:
-		n, err = c.Conn.Read(p)
+		n, err = c.await(p)
 	}
 	if c.shortened {
 		if err = c.endWait(n, err); err != nil {

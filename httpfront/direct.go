@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"bytes"
 	"errors"
+	"io"
 	"time"
 	"unsafe"
 
@@ -17,7 +18,7 @@ import (
 // learns that it has arrived reads it and sends its message, and whoever has the answer writes it.
 // Neither waits, so there is no goroutine to wake and none to park, and no deadline to set.
 // Everything else is left to fasthttp, with the bytes that were read: requests of other routes, large
-// ones, half ones, and whatever is answered with an error before its handler is called.
+// ones, and whatever is answered with an error before its handler is called. Half ones stay parked.
 
 const (
 	// maxDirect bounds a direct request, in bytes.
@@ -25,6 +26,8 @@ const (
 	// maxLight bounds, in bytes, the values in an answer that is rendered by whoever has it, be that
 	// the store actor. Others get a goroutine.
 	maxLight = 16 << 10
+	// maxKeptHost bounds the host that is kept with a connection, in bytes.
+	maxKeptHost = 256
 	// maxRoom bounds the bytes that are kept to render the next answer in.
 	maxRoom = 64 << 10
 )
@@ -38,6 +41,7 @@ type direct struct {
 	status int // of the answer
 	// parksLater: the connection is parked for a watch by somebody else.
 	parksLater bool
+	malformed  bool // its header is in error, whatever comes behind what has arrived
 
 	arrived arrived
 	reader  bufio.Reader // of that
@@ -65,9 +69,7 @@ func (a *arrived) Read(p []byte) (n int, err error) {
 	}
 	a.done = true
 	if c := a.conn; len(c.readAhead) > 0 {
-		n = copy(p, c.readAhead)
-		c.readAhead = c.readAhead[n:]
-		return n, nil
+		return c.takeReadAhead(p), nil
 	}
 	n, err = a.conn.TryRead(p)
 	if n == 0 && err == nil {
@@ -79,6 +81,10 @@ func (a *arrived) Read(p []byte) (n int, err error) {
 
 // serveDirectly serves the request of a parked connection, whose phase is handling.
 func (c *conn) serveDirectly() {
+	if c.greets {
+		go c.shakeHands()
+		return
+	}
 	d := c.server.directs.Get().(*direct)
 	d.conn = c
 	d.arrived = arrived{conn: c}
@@ -93,9 +99,12 @@ func (c *conn) serveDirectly() {
 	d.data = append(d.data[:0], data...)          // fasthttp changes what it parses
 	if !d.parse() {
 		c.readAhead = append(bytes.Clone(d.data), c.readAhead...)
+		malformed := d.malformed
 		d.release()
 		c.mu.Lock()
-		c.serve()
+		if malformed || !c.keepPart() {
+			c.serve()
+		}
 		c.mu.Unlock()
 		return
 	}
@@ -112,7 +121,7 @@ func (c *conn) nothingArrived(err error) {
 	defer c.mu.Unlock()
 	switch {
 	case errors.Is(err, errDrained):
-		if !c.beIdleParked() {
+		if !c.beIdleParked(c.list) {
 			c.endSoon()
 		}
 	case errors.Is(err, listen.ErrTLS):
@@ -133,7 +142,12 @@ func (d *direct) parse() (ok bool) {
 	c, s := d.conn, d.conn.server
 	d.ctx.Init2(c, s.http.Logger, true)
 	h := &d.ctx.Request.Header
-	if h.Read(&d.reader) != nil || !h.IsHTTP11() {
+	if err := h.Read(&d.reader); err != nil {
+		_, long := errors.AsType[*fasthttp.ErrSmallBuffer](err)
+		d.malformed = !long && !errors.Is(err, errDrained) && !errors.Is(err, io.EOF)
+		return false
+	}
+	if !h.IsHTTP11() {
 		return false
 	}
 	length := h.ContentLength() // negative if unknown
@@ -202,7 +216,9 @@ func (c *conn) checkHost(host []byte) bool {
 	if uri.Parse(host, []byte{'/'}) != nil || hasUser(host) {
 		return false
 	}
-	c.validHost = string(host)
+	if len(host) <= maxKeptHost {
+		c.validHost = string(host)
+	}
 	return true
 }
 
@@ -303,7 +319,7 @@ func (d *direct) render(then any, came actors.Answer) (rendered bool) {
 	}
 	setHeaders(resp, s.pages.headers(&d.ctx.Request.Header))
 	a.Write(resp)
-	d.x.admit(resp)
+	d.x.admitAnswer(resp)
 	if s.stopping.Load() || wantsClose(&d.ctx.Request.Header) {
 		resp.SetConnectionClose()
 	}
@@ -358,9 +374,9 @@ func (d *direct) answered(keepAlive bool) {
 	case !keepAlive:
 		c.endSoon()
 	case len(c.readAhead) > 0 || c.readable || c.more:
-		c.phase, c.readable, c.more = handling, false, false
+		c.phase, c.list, c.readable, c.more = handling, &c.server.idles, false, false
 		go c.serveDirectly()
-	case !c.beIdleParked():
+	case !c.beIdleParked(&c.server.idles):
 		c.endSoon()
 	}
 }
@@ -368,7 +384,7 @@ func (d *direct) answered(keepAlive bool) {
 // release gives back what a request needs.
 func (d *direct) release() {
 	s := d.conn.server
-	d.conn, d.then, d.x, d.parksLater = nil, nil, Exchange{}, false
+	d.conn, d.then, d.x, d.parksLater, d.malformed = nil, nil, Exchange{}, false, false
 	d.ctx.Request.Reset()
 	d.ctx.Response.Reset()
 	if d.out.Cap() > maxRoom {
@@ -380,15 +396,32 @@ func (d *direct) release() {
 // parkNew parks a connection that has just been accepted, if its port and this system allow that.
 func (c *conn) parkNew() (parked bool) {
 	s := c.server
-	if _, peeks := s.poller.(listen.Peeks); peeks || s.cfg.Peer || c.OverTLS() {
+	if _, peeks := s.poller.(listen.Peeks); peeks || s.cfg.Peer {
 		return false
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if !c.beIdleParked() {
-		s.idles.remove(c)
-		c.phase = serving
+	c.greets = c.OverTLS()
+	if !c.beIdleParked(&s.begun) {
+		s.begun.remove(c)
+		c.phase, c.greets = serving, false
 		return false
 	}
 	return true
+}
+
+// shakeHands does the TLS handshake of a connection that was parked before it.
+func (c *conn) shakeHands() {
+	c.greets = false
+	switch err := c.Handshake(); {
+	case err == nil:
+		c.serveDirectly()
+	case errors.Is(err, listen.ErrPlain):
+		c.mu.Lock()
+		c.failed = err
+		c.serve() // fasthttp answers it
+		c.mu.Unlock()
+	default:
+		_ = c.end() // there is nobody left to tell
+	}
 }

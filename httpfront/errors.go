@@ -130,11 +130,3 @@ func (e plainError) Write(resp *fasthttp.Response) {
 type empty struct{}
 
 func (empty) Write(resp *fasthttp.Response) { resp.Header.SetNoDefaultContentType(true) }
-
-// RetryLater is an error that goes away by itself: clients are told to retry after a second.
-type RetryLater struct{ *Error }
-
-func (e RetryLater) Write(resp *fasthttp.Response) {
-	resp.Header.Set(fasthttp.HeaderRetryAfter, "1") // second
-	e.Error.Write(resp)
-}

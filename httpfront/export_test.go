@@ -15,6 +15,7 @@ const (
 	MaxURI       = maxURI
 	MaxHeader    = maxHeader
 	FirstBody    = firstBody
+	MaxStalled   = maxStalled
 )
 
 // UsePoller makes servers use another poller until undo is called.

@@ -10,7 +10,7 @@ import (
 // they keep too much of what was replaced since they were taken: one whose client does not read would do
 // that unseen.
 type heldViews struct {
-	limit    int64        // bytes that they may keep
+	limit    func() int64 // bytes that they may keep
 	replaced func() int64 // bytes of the state
 
 	mu    sync.Mutex
@@ -55,7 +55,7 @@ func (h *heldViews) len() int {
 }
 
 // keepsTooMuch reports whether too much was replaced since a view was taken.
-func (h *heldViews) keepsTooMuch(v *heldView) bool { return h.replaced()-v.replaced > h.limit }
+func (h *heldViews) keepsTooMuch(v *heldView) bool { return h.replaced()-v.replaced > h.limit() }
 
 // cut ends the answers that keep too much.
 func (h *heldViews) cut() {

@@ -123,17 +123,20 @@ func testHandlerPanics(t *testing.T, serve server) {
 	beside.Set("/a", "value=1")
 	for _, path := range []string{"/panics", "/panics/directly", "/panics/later"} {
 		c := s.Dial()
-		r := c.Get(path)
+		r := c.Get(path + "?value=secret")
 		fronttest.Check(t, r, 500, `{"errorCode":300,"message":"Raft Internal Error","cause":"internal error"}`)
 		if !r.Close {
 			t.Errorf("the answer to %s does not say that the connection ends", path)
 		}
 		c.WantClosed()
 		log := s.Log.Take()
-		for _, part := range []string{"panic in the handler", "panic=\"it is broken\"", "uri=" + path, "method=GET", "stack="} {
+		for _, part := range []string{"panic in the handler", "panic=\"it is broken\"", "path=" + path + " ", "method=GET", "stack="} {
 			if !strings.Contains(log, part) {
 				t.Errorf("the log lacks %q:\n%s", part, log)
 			}
+		}
+		if strings.Contains(log, "secret") {
+			t.Errorf("the log has the value of a request:\n%s", log)
 		}
 	}
 	fronttest.Check(t, beside.Get("/"), 200, "etcd v9")

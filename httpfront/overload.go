@@ -8,6 +8,7 @@ import (
 	"github.com/asynkron/protoactor-go/actor"
 
 	"etcd/apierror"
+	"etcd/store"
 )
 
 // A machine that is asked for more than it can do refuses what is too much at once: if it queued that,
@@ -26,7 +27,8 @@ type allowance struct {
 	refused atomic.Uint64
 }
 
-// take takes n of it, and reports whether there was that much. beyond is how far it may exceed the limit.
+// take takes n of it, and reports whether there was that much. beyond is how far it may exceed the limit,
+// or, negative, by how much it must stay below.
 func (a *allowance) take(n, beyond int64) bool {
 	if a.used.Add(n) <= a.limit+beyond || a.limit == 0 {
 		return true
@@ -34,6 +36,22 @@ func (a *allowance) take(n, beyond int64) bool {
 	a.used.Add(-n)
 	a.refused.Add(1)
 	return false
+}
+
+// minBudget is what the quota leaves of each budget of memory, in bytes: as much as the largest value.
+const minBudget = store.MaxValue
+
+// budget returns how many bytes may be used for what was configured to have so many: half the quota at
+// most, so that a machine whose keys may have little does not take much for those who send and read them.
+func (s *Server) budget(configured int64) int64 {
+	if !s.isAttached() {
+		return configured
+	}
+	quota := s.machine.Applied().Quota
+	if quota == 0 {
+		return configured
+	}
+	return min(configured, max(minBudget, int64(quota/2)))
 }
 
 func (a *allowance) giveBack(n int64) { a.used.Add(-n) }

@@ -64,7 +64,7 @@ func testRequestsInFlight(t *testing.T, serve server) {
 	refused.Set("/a", "value=3")
 }
 
-// What has got no answer in time, or was abandoned, no longer counts.
+// What has got no answer in time no longer counts.
 func TestRequestsNoLongerInFlight(t *testing.T) {
 	s := serve(t, func(c *httpfront.Config) { c.MaxInFlight, c.RequestTimeout = 1, 100*time.Millisecond })
 	letGo := fronttest.Block(t, s.Machine)

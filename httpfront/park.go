@@ -34,6 +34,7 @@ const (
 	watching               // parked until the event, or the next events of its stream
 	answering              // somebody writes that
 	idle                   // parked until the next request
+	gathering              // parked until there is more of it, see partial.go
 )
 
 // parking is the part of a connection that is about being parked.
@@ -53,7 +54,9 @@ type parking struct {
 	reply    actors.Answer // the events, or what a direct request has asked for; nil: it has not come
 	lost     bool          // what a direct request has asked for has not come in time
 
-	links agingLinks[*conn] // in Server.idles
+	part  partial           // while gathering
+	list  *aging[*conn]     // of those that are idle or gathering: Server.idles or Server.begun
+	links agingLinks[*conn] // in that
 }
 
 func (c *conn) agingLinks() *agingLinks[*conn] { return &c.links }
@@ -77,7 +80,7 @@ func (c *conn) endWait(n int, err error) error {
 		if !c.awaitsFirst {
 			return err // fasthttp sets a deadline itself
 		}
-		return errors.Join(err, c.Conn.SetReadDeadline(time.Now().Add(readTimeout)))
+		return errors.Join(err, c.Conn.SetReadDeadline(time.Now().Add(c.server.cfg.HeaderTimeout)))
 	case errors.Is(err, os.ErrDeadlineExceeded):
 		c.parkNext(idle)
 		return io.EOF // for which fasthttp has no answer
@@ -122,7 +125,7 @@ func (c *conn) Close() error {
 			break
 		}
 		c.mu.Lock()
-		parked := c.beIdleParked()
+		parked := c.beIdleParked(&c.server.idles)
 		c.mu.Unlock()
 		if parked {
 			return nil
@@ -136,7 +139,9 @@ func (c *conn) end() error {
 	c.mu.Lock()
 	over := c.ended
 	c.ended = true
-	c.server.idles.remove(c)
+	if c.list != nil {
+		c.list.remove(c)
+	}
 	c.endStream()
 	c.giveBackWatchers()
 	c.uncount()
@@ -172,17 +177,19 @@ func (c *conn) uncount() {
 	}
 }
 
-// beIdleParked parks the connection until its next request, and reports whether it could. The
-// caller holds mu.
-func (c *conn) beIdleParked() bool {
-	if c.ended || !c.server.idles.add(c) {
+// beIdleParked parks the connection until its next request, in a list, and reports whether it could.
+// The caller holds mu.
+func (c *conn) beIdleParked(in *aging[*conn]) bool {
+	if c.ended || !in.add(c) {
 		return false
 	}
-	c.phase = idle
+	c.phase, c.list = idle, in
 	c.SetIdle(true)
 	c.uncount()
 	arrived, err := c.arm()
-	if arrived && c.server.idles.take(c, c.count) {
+	// The poller may have told of it while fasthttp served the connection, and does not tell again.
+	arrived = arrived || c.readable
+	if err == nil && arrived && in.take(c, c.count) {
 		c.phase, c.readable = handling, false
 		go c.serveDirectly()
 	}
@@ -206,10 +213,12 @@ func (c *conn) Readable() {
 	switch c.phase {
 	case watching:
 		c.readWhileWatching()
-	case handling, waiting, answering:
+	case serving, handling, waiting, answering:
 		c.readable = true
+	case gathering:
+		c.gather()
 	case idle:
-		if c.server.idles.take(c, c.count) { // otherwise the server stops, and ends it
+		if c.list.take(c, c.count) { // otherwise its time is over or the server stops, and it is ended
 			c.phase, c.readable = handling, false
 			c.mu.Unlock()
 			c.serveDirectly()
@@ -234,7 +243,7 @@ func (c *conn) parkForWatch() {
 		c.answer()
 		return
 	}
-	c.phase = watching
+	c.phase, c.readable = watching, false
 	c.readWhileWatching()
 	c.mu.Unlock()
 }

@@ -97,7 +97,7 @@ func (s *Server) handle(ctx *fasthttp.RequestCtx) {
 	setHeaders(&ctx.Response, s.pages.headers(&ctx.Request.Header))
 	if a := s.answer(x); a != nil {
 		a.Write(&ctx.Response)
-		x.admit(&ctx.Response)
+		x.admitAnswer(&ctx.Response)
 	}
 	if s.stopping.Load() || wantsClose(&ctx.Request.Header) {
 		ctx.SetConnectionClose()
@@ -107,7 +107,7 @@ func (s *Server) handle(ctx *fasthttp.RequestCtx) {
 // answerPanic reports a panic of a handler, and answers its request.
 func (s *Server) answerPanic(ctx *fasthttp.RequestCtx, p any) {
 	s.log.Error("panic in the handler of a request; please report this message",
-		"method", string(ctx.Method()), "uri", string(ctx.RequestURI()), "panic", p, "stack", string(debug.Stack()))
+		"method", string(ctx.Method()), "path", string(ctx.Path()), "panic", p, "stack", string(debug.Stack()))
 	ctx.Response.Reset()
 	setHeaders(&ctx.Response, s.pages.headers(&ctx.Request.Header))
 	NewError(apierror.RaftInternal, "internal error").Write(&ctx.Response)

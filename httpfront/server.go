@@ -5,7 +5,6 @@ import (
 	"context"
 	"crypto/tls"
 	"errors"
-	"fmt"
 	"io"
 	"log/slog"
 	"net"
@@ -26,10 +25,8 @@ import (
 
 // Limits that an operator has no reason to change.
 const (
-	maxHeader    = store.MaxPath    // bytes of request line and headers
-	readTimeout  = time.Minute      // reading a request, from its first byte to the end of its body
-	writeTimeout = time.Minute      // writing an answer
-	idleTimeout  = 10 * time.Minute // between two requests of a connection
+	maxHeader    = store.MaxPath // bytes of request line and headers
+	writeTimeout = time.Minute   // writing an answer
 
 	// peerTimeout replaces these timeouts at a peer port: it bounds reading a request,
 	// a TLS handshake included; the wait for the next request of a connection; and writing an
@@ -71,6 +68,8 @@ type Config struct {
 	CORS []string
 	// MaxConnections bounds open connections, watches included.
 	MaxConnections int
+	// MaxPerAddress bounds those of one address, or IPv6 /64; 0: that is no bound.
+	MaxPerAddress int
 	// MaxPending bounds those of them, at a peer port, that were not admitted yet. It
 	// is less than MaxConnections.
 	MaxPending int
@@ -88,6 +87,10 @@ type Config struct {
 	// MaxAnswerMemory bounds the bytes that answers keep in memory until their clients have taken them,
 	// but for small ones.
 	MaxAnswerMemory int64
+	// HeaderTimeout bounds the time until the headers of a request have arrived, with what belongs to
+	// the first 16 KiB of it; BodyTimeout that until the rest of its body has, beyond a second for each
+	// 16 KiB; IdleTimeout that between two requests of a connection. A peer port has its own.
+	HeaderTimeout, BodyTimeout, IdleTimeout time.Duration
 	// RequestTimeout is how long a request may take, except for a watch that waits for its
 	// event. It is the same as the request timeout that raftnode has in ticks.
 	RequestTimeout time.Duration
@@ -139,6 +142,8 @@ type Server struct {
 	renders  chan struct{}  // a semaphore: the goroutines that are rendering a piece
 	poller   listen.Poller  // of the connections that are parked
 	idles    aging[*conn]   // those of them that wait for a request
+	begun    aging[*conn]   // the same, those that wait for their first one and those that have sent a part of it
+	stalled  stalled        // those with a goroutine that waits for the client
 	waking   waking         // those whose request has arrived, and is not direct
 	directs  sync.Pool      // *direct
 	unserved sync.WaitGroup // connections in use that fasthttp does not count: they are parked for a watch, or were parked
@@ -178,15 +183,18 @@ func New(cfg Config, routes []Route) *Server {
 		inFlight:   allowance{limit: int64(cfg.MaxInFlight)},
 		watchers:   allowance{limit: int64(cfg.MaxWatchers)},
 		bodies:     allowance{limit: cfg.MaxBodyMemory},
-		answers:    answerMemory{limit: cfg.MaxAnswerMemory},
-		reports:    answerMemory{limit: maxReports},
 		renders:    make(chan struct{}, max(1, runtime.GOMAXPROCS(0)/2)),
 		directs:    sync.Pool{New: func() any { return newDirect() }},
 		pieces:     sync.Pool{New: newPiece},
 		deadAfter:  streamTimes.deadAfter,
 	}
-	s.views = heldViews{limit: cfg.MaxAnswerMemory, replaced: func() int64 { return s.machine.Replaced() }}
-	s.idles = aging[*conn]{after: idleTimeout, due: func(c *conn) { _ = c.end() }} // there is nobody left to tell
+	ofAnswers := func() int64 { return s.budget(cfg.MaxAnswerMemory) }
+	s.answers.limit = ofAnswers
+	s.reports.limit = func() int64 { return maxReports }
+	s.views = heldViews{limit: ofAnswers, replaced: func() int64 { return s.machine.Replaced() }}
+	s.idles = aging[*conn]{after: cfg.IdleTimeout, due: func(c *conn) { _ = c.end() }} // there is nobody left to tell
+	s.begun = aging[*conn]{after: cfg.HeaderTimeout, due: (*conn).tooSlow}
+	s.stalled.Limit = maxStalled
 	s.quiet = aging[*following]{after: streamTimes.heartbeatEvery, due: func(f *following) {
 		s.root.Send(s.machine.Hub, &actors.Beat{Subscriber: f.id}) // what that leads to is written, and adds it again
 	}}
@@ -195,7 +203,7 @@ func New(cfg Config, routes []Route) *Server {
 		_ = s.http.ServeConn(c) // its errors are the client's, as in Serve
 	}}
 	s.port = listen.NewPort(listen.Config{
-		MaxConnections: cfg.MaxConnections, MaxPending: cfg.MaxPending, Peer: cfg.Peer,
+		MaxConnections: cfg.MaxConnections, MaxPerHost: cfg.MaxPerAddress, MaxPending: cfg.MaxPending, Peer: cfg.Peer,
 		WriteRefusal: s.writeRefusal, Log: cfg.Log,
 	})
 	s.http = &fasthttp.Server{
@@ -207,10 +215,10 @@ func New(cfg Config, routes []Route) *Server {
 		ReadBufferSize:               maxHeader,
 		StreamRequestBody:            true,
 		MaxRequestBodySize:           1, // bytes read before the handler is called; readBody reads the rest
-		ReadTimeout:                  readTimeout,
+		ReadTimeout:                  cfg.HeaderTimeout,
 		WriteTimeout:                 writeTimeout,
-		IdleTimeout:                  idleTimeout,
-		Concurrency:                  cfg.MaxConnections,
+		IdleTimeout:                  cfg.IdleTimeout,
+		Concurrency:                  2 * cfg.MaxConnections, // it goes on counting connections for a moment after their end
 		CloseOnShutdown:              true,
 		DisablePreParseMultipartForm: true,
 		NoDefaultServerHeader:        true,
@@ -306,7 +314,7 @@ func (s *Server) Shutdown(ctx context.Context) error {
 	case <-time.After(stopGrace):
 	case <-ctx.Done():
 	}
-	for _, c := range s.idles.close() {
+	for _, c := range append(s.idles.close(), s.begun.close()...) {
 		_ = c.end() // there is nobody left to tell
 	}
 	s.quiet.close()
@@ -329,19 +337,12 @@ func (s *Server) Shutdown(ctx context.Context) error {
 }
 
 // writeRefusal writes the answer to a connection that is one too many.
-func (s *Server) writeRefusal(to io.Writer) error {
+func (s *Server) writeRefusal(to io.Writer, why listen.Refusal) error {
 	resp := fasthttp.AcquireResponse()
 	defer fasthttp.ReleaseResponse(resp)
 	setHeaders(resp, s.pages.defaultHeaders)
-	HTTPError(http.StatusServiceUnavailable, "too many connections").Write(resp)
+	HTTPError(http.StatusServiceUnavailable, string(why)).Write(resp)
 	resp.SetConnectionClose()
 	_, err := resp.WriteTo(to)
 	return err
-}
-
-// fasthttpLogger logs what fasthttp says about single clients at level debug.
-type fasthttpLogger struct{ log *slog.Logger }
-
-func (l fasthttpLogger) Printf(format string, args ...any) {
-	l.log.Debug("http: " + fmt.Sprintf(format, args...))
 }

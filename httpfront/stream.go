@@ -51,12 +51,12 @@ func (x *Exchange) Stream(l Listing, render func() Render) Answer {
 	s := x.server
 	v := &heldView{conn: x.ctx.Conn(), views: &s.views, renders: s.renders, deadline: time.Now().Add(viewTimeout)}
 	if !s.views.add(v) {
-		return RetryLater{HTTPError(http.StatusServiceUnavailable, "too many large directories are being listed")}
+		return HTTPError(http.StatusServiceUnavailable, "too many large directories are being listed")
 	}
 	switch many, err := l.hasMore(s.cfg.MaxListing, v); {
 	case err != nil:
 		s.views.remove(v)
-		return RetryLater{HTTPError(http.StatusServiceUnavailable, "the directory takes too long to list")}
+		return HTTPError(http.StatusServiceUnavailable, "the directory takes too long to list")
 	case many:
 		s.views.remove(v)
 		return x.fail(tooLong{s.cfg.MaxListing})

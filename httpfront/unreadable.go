@@ -124,8 +124,12 @@ func (s *Server) unreadable(ctx *fasthttp.RequestCtx, err error) *Error {
 		return uriTooLong()
 	case errors.As(err, &small), errors.Is(err, errTrailers):
 		return HTTPError(http.StatusRequestHeaderFieldsTooLarge, "request line and headers are too long")
+	case errors.Is(err, errStalled):
+		return HTTPError(http.StatusRequestTimeout, "too many clients are slow to send their requests, and this one has waited longest")
+	case errors.Is(err, errBodyTooSlow):
+		return HTTPError(http.StatusRequestTimeout, "the body of the request did not arrive in time; the limit is set by -body-timeout")
 	case errors.As(err, &netErr) && netErr.Timeout():
-		return HTTPError(http.StatusRequestTimeout, "the request did not arrive in time")
+		return HTTPError(http.StatusRequestTimeout, headerTooSlow)
 	case errors.Is(err, io.ErrUnexpectedEOF): // of a body
 		return NewError(apierror.InvalidForm, err.Error())
 	}

@@ -28,7 +28,7 @@ func TestAViewIsNotHeldLonger(t *testing.T) {
 			t.Run(fmt.Sprintf("%s, %d bytes are written", name, writes), func(t *testing.T) {
 				synctest.Test(t, func(t *testing.T) {
 					start := time.Now()
-					views := &heldViews{limit: limit, replaced: func() int64 { return 7 + int64(time.Since(start).Seconds()*float64(writes)) }}
+					views := &heldViews{limit: func() int64 { return limit }, replaced: func() int64 { return 7 + int64(time.Since(start).Seconds()*float64(writes)) }}
 					ours, client := net.Pipe()
 					done := make(chan struct{})
 					go func() {

@@ -170,7 +170,7 @@ func (c *conn) answered(keepAlive bool) {
 		c.endSoon()
 	case len(c.readAhead) > 0 || c.readable:
 		c.serve()
-	case !c.beIdleParked():
+	case !c.beIdleParked(&c.server.idles):
 		c.endSoon()
 	}
 }

@@ -64,5 +64,4 @@ func (c *conn) renderHuge(resp *fasthttp.Response, keepAlive bool) {
 	resp.Reset()
 	w.write(resp, w.operation.fail(c.server.machine, errAnswerMemory), keepAlive)
 	setIndex(&resp.Header, d.Event.Index-1)
-	resp.Header.Set(fasthttp.HeaderRetryAfter, "1") // second
 }

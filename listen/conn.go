@@ -86,6 +86,9 @@ func (c *Conn) firstRead(first []byte, err error) (int, error) {
 	return len(first), err
 }
 
+// Host implements [Hosted].
+func (c *Conn) Host() netip.Prefix { return c.host }
+
 // OverTLS reports whether the connection is one to a listener with TLS.
 func (c *Conn) OverTLS() bool {
 	_, ok := c.Conn.(*tlsConn)
@@ -113,7 +116,7 @@ func (c *Conn) SetIdle(idle bool) { c.idle.Store(idle) }
 func (c *Conn) Idle() bool { return c.idle.Load() }
 
 // Admit marks the dialer as admitted: the connection is no longer pending.
-func (c *Conn) Admit() { c.port.pending.remove(c) }
+func (c *Conn) Admit() { c.port.pending.Remove(c) }
 
 // Close closes the connection.
 func (c *Conn) Close() (err error) {
@@ -123,7 +126,7 @@ func (c *Conn) Close() (err error) {
 		}
 		err = c.Conn.Close()
 		c.port.conns.Delete(c)
-		c.port.pending.remove(c)
+		c.port.pending.Remove(c)
 		c.uncount()
 	})
 	return err
@@ -133,6 +136,7 @@ func (c *Conn) Close() (err error) {
 func (c *Conn) uncount() {
 	if c.counted.CompareAndSwap(true, false) {
 		c.port.open.Add(-1)
+		c.port.hosts.remove(c.host)
 		if c.OverTLS() {
 			c.port.overTLS.Add(-1)
 		}

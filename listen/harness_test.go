@@ -59,8 +59,12 @@ func open(t testing.TB, l net.Listener, cfg Config, overTLS *tls.Config) *testPo
 	t.Helper()
 	p := &testPort{t: t, log: &records{}, stopped: make(chan struct{})}
 	cfg.Log = slog.New(slog.NewTextHandler(p.log, &slog.HandlerOptions{Level: slog.LevelWarn}))
-	cfg.WriteRefusal = func(to io.Writer) error {
-		_, err := io.WriteString(to, "too many")
+	cfg.WriteRefusal = func(to io.Writer, why Refusal) error {
+		text := "too many"
+		if why == TooManyOfHost {
+			text = "too many from there"
+		}
+		_, err := io.WriteString(to, text)
 		return err
 	}
 	p.Port = NewPort(cfg)

@@ -6,12 +6,15 @@ import (
 	"io"
 	"log/slog"
 	"net"
+	"net/netip"
 	"os"
 	"slices"
 	"sync"
 	"sync/atomic"
 	"syscall"
 	"time"
+
+	"etcd/endpoint"
 )
 
 // drainTimeout is how long a listener goes on accepting while it drains.
@@ -19,18 +22,27 @@ const drainTimeout = 20 * time.Millisecond
 
 // Config is what a port needs.
 type Config struct {
-	// MaxConnections bounds open connections.
-	MaxConnections int
+	// MaxConnections bounds open connections, and MaxPerHost those of one host; 0: that is no bound.
+	MaxConnections, MaxPerHost int
 	// MaxPending bounds those of them whose dialer has not been admitted yet; 0: they are
 	// not counted. It is less than MaxConnections.
 	MaxPending int
 	// Peer marks the peer port: anybody but the other machines of the cluster who
 	// connects, or a machine that speaks another protocol, is worth a warning.
 	Peer bool
-	// WriteRefusal writes the answer to a connection over the limit.
-	WriteRefusal func(io.Writer) error
+	// WriteRefusal writes the answer to a connection over a limit.
+	WriteRefusal func(io.Writer, Refusal) error
 	Log          *slog.Logger
 }
+
+// Refusal is why a connection is refused.
+type Refusal string
+
+// The limits of connections.
+const (
+	TooMany       Refusal = "too many connections"
+	TooManyOfHost Refusal = "too many connections from this address; the limit is set by -max-connections-per-address"
+)
 
 // Port is the state that the connections to all addresses of one side of a machine share. It
 // exists before its listeners.
@@ -38,7 +50,9 @@ type Port struct {
 	cfg     Config
 	log     *slog.Logger
 	faults  *faultLog
-	pending pendingConns
+	pending Room[*Conn]
+	shaking Room[*Conn] // in a TLS handshake, see Conn.Handshake
+	hosts   hosts
 	open    atomic.Int64
 	overTLS atomic.Int64 // of the open ones
 	refused atomic.Int64
@@ -52,7 +66,8 @@ type Port struct {
 func NewPort(cfg Config) *Port {
 	return &Port{
 		cfg: cfg, log: cfg.Log,
-		faults: newFaultLog(cfg.Log, cfg.Peer), pending: pendingConns{limit: cfg.MaxPending},
+		faults: newFaultLog(cfg.Log, cfg.Peer), pending: Room[*Conn]{Limit: cfg.MaxPending},
+		shaking: Room[*Conn]{Limit: maxShaking}, hosts: hosts{limit: cfg.MaxPerHost, open: make(map[netip.Prefix]int)},
 	}
 }
 
@@ -112,6 +127,7 @@ type listener struct {
 	swept        []net.Conn    // accepted just before closing
 	exhaustedLog logLimiter    // logging that there are no descriptors
 	limitLog     logLimiter    // logging that there are too many connections
+	hostLog      logLimiter    // the same, of one host
 	refusing     chan struct{} // holds one for each connection that is being told that it is over the limit
 }
 
@@ -170,10 +186,16 @@ func (l *listener) Accept() (net.Conn, error) {
 		}
 		if l.port.open.Add(1) > int64(l.port.cfg.MaxConnections) {
 			l.port.open.Add(-1)
-			l.refuse(c)
+			l.refuse(c, TooMany)
 			continue
 		}
-		wrapped := &Conn{Conn: l.wrap(c), port: l.port}
+		host := endpoint.HostOf(c.RemoteAddr())
+		if !l.port.hosts.add(host) {
+			l.port.open.Add(-1)
+			l.refuse(c, TooManyOfHost)
+			continue
+		}
+		wrapped := &Conn{Conn: l.wrap(c), port: l.port, host: host}
 		if l.tls == nil {
 			wrapped.descriptor = newDescriptor(c)
 		} else {
@@ -182,7 +204,7 @@ func (l *listener) Accept() (net.Conn, error) {
 		wrapped.counted.Store(true)
 		wrapped.idle.Store(true) // nothing was read
 		l.port.conns.Store(wrapped, nil)
-		if victim := l.port.pending.add(wrapped); victim != nil {
+		if victim := l.port.pending.Add(wrapped); victim != nil {
 			l.evict(victim)
 		}
 		return wrapped, nil

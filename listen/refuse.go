@@ -5,6 +5,8 @@ import (
 	"io"
 	"net"
 	"time"
+
+	"etcd/endpoint"
 )
 
 const (
@@ -19,12 +21,17 @@ const (
 	refusalWriteTimeout = 50 * time.Millisecond
 )
 
-// refuse closes a connection that is over the limit. A few at a time are given time to read
+// refuse closes a connection that is over a limit. A few at a time are given time to read
 // why. Beyond those, a client is told only if that costs nothing: with TLS it would take a
 // handshake, so it only sees its connection close.
-func (l *listener) refuse(raw net.Conn) {
+func (l *listener) refuse(raw net.Conn, why Refusal) {
 	refused := l.port.refused.Add(1)
-	if l.limitLog.allow() {
+	switch {
+	case why == TooManyOfHost && l.hostLog.allow():
+		l.port.log.Warn("too many connections from one address: new ones are refused with a 503; look for who opens so many there, "+
+			"or raise -max-connections-per-address",
+			"address", l.Addr().String(), "host", endpoint.HostOf(raw.RemoteAddr()).Addr().String(), "limit", l.port.cfg.MaxPerHost, "refused", refused)
+	case why == TooMany && l.limitLog.allow():
 		hint := "raise -max-connections and the limit of open files (ulimit -n), or look for who opens so many"
 		if l.port.cfg.Peer {
 			hint = "only the machines of the cluster should connect to this port; look for who else does"
@@ -36,11 +43,11 @@ func (l *listener) refuse(raw net.Conn) {
 	case l.refusing <- struct{}{}:
 		go func() {
 			defer func() { <-l.refusing }()
-			l.refuseGracefully(raw)
+			l.refuseGracefully(raw, why)
 		}()
 	default:
 		if l.tls == nil && raw.SetWriteDeadline(time.Now().Add(refusalWriteTimeout)) == nil {
-			_ = l.port.cfg.WriteRefusal(raw) // it is refused either way
+			_ = l.port.cfg.WriteRefusal(raw, why) // it is refused either way
 		}
 		_ = raw.Close()
 	}
@@ -49,7 +56,7 @@ func (l *listener) refuse(raw net.Conn) {
 // refuseGracefully answers a connection that is over the limit. It waits a moment for what its client
 // sends, because a connection that is closed with bytes unread is reset, and the client
 // may not get to read the answer.
-func (l *listener) refuseGracefully(raw net.Conn) {
+func (l *listener) refuseGracefully(raw net.Conn, why Refusal) {
 	c := l.wrap(raw)
 	defer c.Close()
 	if raw.SetDeadline(time.Now().Add(refuseTimeout)) != nil {
@@ -60,7 +67,7 @@ func (l *listener) refuseGracefully(raw net.Conn) {
 			return
 		}
 	}
-	if l.port.cfg.WriteRefusal(c) != nil {
+	if l.port.cfg.WriteRefusal(c, why) != nil {
 		return
 	}
 	if half, ok := c.(interface{ CloseWrite() error }); ok && half.CloseWrite() == nil {

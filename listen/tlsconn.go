@@ -13,6 +13,9 @@ import (
 const (
 	// handshakeTimeout bounds a TLS handshake.
 	handshakeTimeout = 10 * time.Second
+	// maxShaking bounds the handshakes that are under way at a port where they have a goroutine of
+	// their own, with about 20 KiB.
+	maxShaking = 512
 	// closeTimeout bounds sending a client the alert that its connection ends.
 	closeTimeout = 50 * time.Millisecond
 	// recordTypeHandshake is the first byte of a TLS connection.
@@ -54,6 +57,22 @@ func (s *tlsConn) Read(p []byte) (int, error) {
 		}
 	}
 	return s.Conn.Read(p)
+}
+
+// Handshake does the handshake of a connection over TLS on which nothing was read, and returns what
+// Read would. Of too many handshakes, one is given up.
+func (c *Conn) Handshake() error {
+	s := c.Conn.(*tlsConn)
+	if victim := c.port.shaking.Add(c); victim != nil {
+		c.port.refused.Add(1)
+		_ = rawConn(victim.Conn).Close() // so its handshake fails
+	}
+	err := s.handshake()
+	c.port.shaking.Remove(c)
+	if err != nil {
+		_, err = c.firstRead(nil, err)
+	}
+	return err
 }
 
 func (s *tlsConn) handshake() error {

@@ -34,7 +34,7 @@ func (f *front) stateHash(x *httpfront.Exchange) httpfront.Answer {
 	case h.lock <- struct{}{}:
 		defer func() { <-h.lock }()
 	case <-wait.C:
-		return httpfront.RetryLater{Error: httpfront.HTTPError(http.StatusServiceUnavailable, "the hash of a large state is being computed for other requests; retry")}
+		return httpfront.HTTPError(http.StatusServiceUnavailable, "the hash of a large state is being computed for other requests; retry")
 	}
 	state, err := x.Freeze()
 	if err != nil {

@@ -7,6 +7,7 @@ import (
 	"net/url"
 	"strconv"
 	"strings"
+	"time"
 
 	"etcd/actors"
 	"etcd/endpoint"
@@ -61,8 +62,18 @@ func (c *Config) Validate() error {
 		return fmt.Errorf("-max-requests-in-flight %d: want at least 1", c.MaxInFlight)
 	case c.MaxWatchers < 1:
 		return fmt.Errorf("-max-watchers %d: want at least 1", c.MaxWatchers)
+	case c.MaxPerAddress < 0:
+		return fmt.Errorf("-max-connections-per-address %d: want at least 1", c.MaxPerAddress)
 	case c.History > maxHistory:
 		return fmt.Errorf("-m %d: want at most %d", c.History, maxHistory)
+	}
+	for _, limit := range []struct {
+		flag string
+		time time.Duration
+	}{{"-header-timeout", c.HeaderTimeout}, {"-body-timeout", c.BodyTimeout}, {"-idle-timeout", c.IdleTimeout}} {
+		if limit.time < minClientTimeout || limit.time > maxClientTimeout {
+			return fmt.Errorf("%s %s: want %s to %s", limit.flag, limit.time, minClientTimeout, maxClientTimeout)
+		}
 	}
 	for _, origin := range c.CORS {
 		if err := checkOrigin(origin); err != nil {

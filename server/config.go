@@ -76,6 +76,10 @@ type Config struct {
 	MaxConnections int           // (-max-connections) client connections; 0: what open files allow
 	MaxInFlight    int           // (-max-requests-in-flight) requests that wait for this machine at a time
 	MaxWatchers    int           // (-max-watchers) watches of all clients
+	MaxPerAddress  int           // (-max-connections-per-address) of them from one address; 0: all but an eighth
+	HeaderTimeout  time.Duration // (-header-timeout) until the first 16 KiB of a request have arrived, or what there is of them
+	BodyTimeout    time.Duration // (-body-timeout) until the rest has, beyond a second for each 16 KiB
+	IdleTimeout    time.Duration // (-idle-timeout) between two requests of a connection
 	CORS           []string      // (-cors) origins whose pages may use the API, or *
 	HostWhitelist  []string      // (-host-whitelist) further names by which clients may call this machine, or *
 
@@ -119,6 +123,8 @@ const (
 	maxBodyLimit      = store.MaxValue
 	maxRequestTimeout = 10 * time.Minute
 	minRequestTimeout = time.Second
+	minClientTimeout  = time.Second
+	maxClientTimeout  = 24 * time.Hour
 	reservedFiles     = 256 // open files that are not client connections, at least
 )
 
@@ -151,6 +157,9 @@ func Defaults() Config {
 		MaxWatchers:    1_000_000,
 		MaxListing:     1_000_000,
 		MaxAnswers:     256 << 20,
+		HeaderTimeout:  time.Minute,
+		BodyTimeout:    time.Minute,
+		IdleTimeout:    10 * time.Minute,
 		ClientTLS:      credentials.Files{Flags: "-client"},
 		PeerTLS:        credentials.Files{Flags: "-server"},
 		Resolver:       net.DefaultResolver,

@@ -29,6 +29,15 @@ func (c *Config) connectionLimit(files uint64) int {
 	return most
 }
 
+// addressLimit bounds the connections of one address: of so many in all, by default it leaves some to
+// others, and nearly all to a proxy that everybody comes through.
+func (c *Config) addressLimit(connections int) int {
+	if c.MaxPerAddress > 0 {
+		return c.MaxPerAddress
+	}
+	return connections - connections/8
+}
+
 // reservedOpenFiles returns how many open files are reserved for what is not a client connection.
 func (c *Config) reservedOpenFiles() int { return max(reservedFiles, filesPerMember*c.MaxMembers) }
 
@@ -59,7 +68,7 @@ func (c *Config) peerConfig(cfg httpfront.Config) httpfront.Config {
 	cfg.MaxInFlight = 0 // the connections bound them, and no client may hold up machines
 	cfg.MaxPending = peerConnections + pendingPerMember*c.MaxMembers
 	cfg.MaxConnections = cfg.MaxPending + connectionsPerMember*c.MaxMembers
-	cfg.MaxBody = maxPeerBody
+	cfg.MaxBody, cfg.MaxPerAddress = maxPeerBody, 0
 	return cfg
 }
 
@@ -71,6 +80,6 @@ const maxMetricsConnections = 32
 func (c *Config) metricsConfig(cfg httpfront.Config, at listeners, tls security) httpfront.Config {
 	cfg.Port, cfg.Trusted, cfg.TLS, cfg.CORS, cfg.Slow = "metrics", true, at.tls(tls.clients), nil, 0
 	cfg.URL, cfg.Hosts = at[0].site.String(), c.allowedHosts(at)
-	cfg.MaxConnections, cfg.MaxInFlight, cfg.MaxBody = maxMetricsConnections, 0, maxPeerBody
+	cfg.MaxConnections, cfg.MaxPerAddress, cfg.MaxInFlight, cfg.MaxBody = maxMetricsConnections, 0, 0, maxPeerBody
 	return cfg
 }

@@ -39,7 +39,7 @@ const (
 // After a load nothing is allocated that would make the collector run: it does if it has not for
 // quietIntervals, and quietGarbage bytes were allocated since.
 const (
-	quietIntervals = 4
+	quietIntervals = 2
 	quietGarbage   = 16 << 20
 )
 

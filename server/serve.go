@@ -32,12 +32,17 @@ type fronts struct {
 }
 
 func startFronts(c *Config, member store.Member, ports ports, tls security, founding *peerfront.Founding, clock func() raftnode.Reading) *fronts {
+	connections := c.connectionLimit(openFiles())
 	cfg := httpfront.Config{
 		URL:             member.ClientURL,
 		Hosts:           append(c.allowedHosts(ports.clients), c.furtherHosts()...),
 		CheckHost:       len(c.HostWhitelist) > 0,
 		CORS:            c.CORS,
-		MaxConnections:  c.connectionLimit(openFiles()),
+		MaxConnections:  connections,
+		MaxPerAddress:   c.addressLimit(connections),
+		HeaderTimeout:   c.HeaderTimeout,
+		BodyTimeout:     c.BodyTimeout,
+		IdleTimeout:     c.IdleTimeout,
 		MaxInFlight:     c.MaxInFlight,
 		MaxWatchers:     c.MaxWatchers,
 		MaxBody:         c.MaxBody,

@@ -28,7 +28,7 @@ func TestSnapshotFormatIsThatOfTheCluster(t *testing.T) {
 // drawTree draws the paths of files and of directories. Their names often begin alike, also in the middle
 // of a character.
 func drawTree(t *rapid.T) (commands []*storepb.Command) {
-	name := rapid.StringOfN(rapid.SampledFrom([]rune("aä-öĀ語診🙂🙃")), 1, 3, -1)
+	name := rapid.OneOf(rapid.StringOfN(rapid.SampledFrom([]rune("aä-öĀ語診🙂🙃")), 1, 3, -1), rapid.Just(strings.Repeat("long", 20)))
 	for _, names := range rapid.SliceOfN(rapid.SliceOfN(name, 1, 6), 0, 30).Draw(t, "paths") {
 		c := set("/"+strings.Join(names, "/"), drawValue(t), ttl(int64(rapid.IntRange(1, 2).Draw(t, "ttl"))))
 		c.GetSet().Dir = rapid.IntRange(0, 3).Draw(t, "dir") == 0
@@ -143,8 +143,8 @@ func TestRestoreRefusesInvalidPrefixes(t *testing.T) {
 		"longer than the path before":  {node(0, "/a", "1"), node(3, "b", "1")},
 		"far longer":                   {node(0, "/a", "1"), node(1<<32-1, "b", "1")},
 		"before there is a path":       {node(1, "a", "1")},
-		"in the middle of a character": {node(0, "/é", "1"), node(2, "a", "1")},
-		"of a file without a value":    {node(0, "/é", ""), node(2, "a", "")},
+		"in the middle of a character": {node(0, "/é", "1"), node(2, "語", "1")},
+		"of a file without a value":    {node(0, "/é", ""), node(2, "語", "")},
 		"all of the path before":       {node(0, "/a", "1"), node(2, "", "1")},
 		"nothing added":                {directory("/a"), {SharedPrefix: 2, Dir: true, ModifiedIndex: 1}},
 		"out of order":                 {node(0, "/b", "1"), node(1, "a", "1")},

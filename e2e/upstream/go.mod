@@ -2,6 +2,8 @@ module etcd/e2e/upstream
 
 go 1.26.0
 
+toolchain go1.26.11
+
 require (
 	github.com/coreos/go-etcd v2.0.0+incompatible
 	go.etcd.io/etcd/client/v2 v2.305.35

@@ -33,7 +33,10 @@ type Server struct {
 
 // Config returns a configuration with limits that a test can reach.
 func Config() httpfront.Config {
-	return httpfront.Config{MaxConnections: 1000, MaxBody: 64 << 10, MaxBodyMemory: 256 << 10, MaxAnswerMemory: 256 << 20, MaxListing: 1000, RequestTimeout: Timeout}
+	return httpfront.Config{
+		MaxConnections: 1000, MaxBody: 64 << 10, MaxBodyMemory: 256 << 10, MaxAnswerMemory: 256 << 20, MaxListing: 1000, RequestTimeout: Timeout,
+		HeaderTimeout: Timeout, BodyTimeout: Timeout, IdleTimeout: 10 * Timeout,
+	}
 }
 
 // Loopback listens on a port that the kernel chooses.
@@ -166,6 +169,17 @@ func (s *Server) DialAs(cfg *tls.Config) *Client {
 	if err != nil {
 		s.T.Fatal(err)
 	}
+	return s.over(conn, cfg)
+}
+
+// Over makes a client of a connection to s.
+func (s *Server) Over(conn net.Conn) *Client {
+	s.T.Helper()
+	return s.over(conn, s.TLS)
+}
+
+func (s *Server) over(conn net.Conn, cfg *tls.Config) *Client {
+	s.T.Helper()
 	if cfg != nil {
 		cfg = cfg.Clone()
 		cfg.ServerName = "127.0.0.1"

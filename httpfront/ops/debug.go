@@ -53,6 +53,9 @@ func profile(x *httpfront.Exchange) httpfront.Answer {
 	if x.Key == "/" {
 		x.Fasthttp().URI().SetPath(x.Path) // the library refuses the slash at its end, which the links of its page need
 	}
+	if string(x.Fasthttp().Path()) == "/debug/pprof/cmdline" {
+		return httpfront.NotFound(x) // it may have the password of a -discovery-proxy
+	}
 	pprofhandler.PprofHandler(x.Fasthttp())
 	return nil
 }

@@ -20,7 +20,7 @@ func (o *ops) metrics(*httpfront.Exchange) httpfront.Answer {
 	case o.scrapes <- struct{}{}:
 		defer func() { <-o.scrapes }()
 	default:
-		return httpfront.RetryLater{Error: httpfront.HTTPError(http.StatusServiceUnavailable, "too many scrapes at a time")}
+		return httpfront.HTTPError(http.StatusServiceUnavailable, "too many scrapes at a time")
 	}
 	families, err := o.cfg.Metrics.Gather()
 	if err != nil {

@@ -2,6 +2,7 @@ package ops
 
 import (
 	"errors"
+	"os"
 	"strings"
 	"testing"
 	"time"
@@ -166,8 +167,13 @@ func TestAdmin(t *testing.T) {
 
 	cfg.Pprof = true
 	s = fronttest.ServeWithout(t, fronttest.Loopback(t), fronttest.Config(), Admin(cfg))
-	for _, target := range []string{"/debug/pprof/", "/debug/pprof/heap", "/debug/pprof/goroutine?debug=1", "/debug/pprof/cmdline"} {
+	for _, target := range []string{"/debug/pprof/", "/debug/pprof/heap", "/debug/pprof/goroutine?debug=1"} {
 		if r := s.Dial().Get(target); r.Status != 200 || r.Body == "" {
+			t.Errorf("%s: %d %q", target, r.Status, r.Body)
+		}
+	}
+	for _, target := range []string{"/debug/pprof/cmdline", "/debug/pprof//cmdline", "/debug/pprof/%63mdline", "/debug/pprof/x/../cmdline"} {
+		if r := s.Dial().Get(target); strings.Contains(r.Body, os.Args[0]) || r.Status == 200 {
 			t.Errorf("%s: %d %q", target, r.Status, r.Body)
 		}
 	}

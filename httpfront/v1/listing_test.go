@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"etcd/actors"
+	"etcd/httpfront/fronttest"
 )
 
 // large fills a directory with more children than the store actor lists, the last of them
@@ -84,5 +85,24 @@ func TestListingOfALargeDirectory(t *testing.T) {
 	body, err := io.ReadAll(resp.Body)
 	if err != nil || len(resp.TransferEncoding) > 0 || string(body) != reply.Body {
 		t.Errorf("HTTP/1.0: transfer encoding %v, %d bytes, %v", resp.TransferEncoding, len(body), err)
+	}
+}
+
+// Over -max-listing a listing is refused before anything is sent, and what is further below does not count.
+func TestListingIsTooLong(t *testing.T) {
+	s := serve(t, Config{})
+	c := s.Dial()
+	most := fronttest.Config().MaxListing
+	for i := range most {
+		c.Set(fmt.Sprintf("/d/%04d/below", i), "value=1")
+	}
+	if r := c.Get("/v1/keys/d"); r.Status != http.StatusOK || strings.Count(r.Body, `"dir":true`) != most {
+		t.Errorf("%d children are answered with %d and %d bytes", most, r.Status, len(r.Body))
+	}
+	c.Set("/d/one-more", "value=1")
+	fronttest.Check(t, c.Get("/v1/keys/d"), http.StatusRequestEntityTooLarge, fmt.Sprintf(
+		`{"errorCode":413,"message":"Request Entity Too Large","cause":"the directory has more than %d keys; list the directories in it instead. The limit is set by -max-listing"}`, most))
+	if r := c.Get("/v1/keys/d/0001"); r.Status != http.StatusOK {
+		t.Errorf("a directory in it: %d %s", r.Status, r.Body)
 	}
 }

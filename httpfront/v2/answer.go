@@ -101,10 +101,10 @@ func appendEvent(to []byte, gaps *httpfront.Gaps, e *tree.Event, now logtime.Tim
 
 // appendNodeStart appends a node up to the nodes in it. One that was removed has no value.
 func appendNodeStart(to []byte, gaps *httpfront.Gaps, n *tree.Node, removed bool, now logtime.Time) []byte {
-	to = append(to, '{')
-	if n.Path != "/" {
-		to = append(httpfront.AppendString(append(to, `"key":`...), n.Path), ',')
+	if n.Path == "/" {
+		return append(to, `{"dir":true`...)
 	}
+	to = append(httpfront.AppendString(append(to, `{"key":`...), n.Path), ',')
 	switch {
 	case n.Dir:
 		to = append(to, `"dir":true,`...)
@@ -123,9 +123,8 @@ func appendNodeStart(to []byte, gaps *httpfront.Gaps, n *tree.Node, removed bool
 
 // appendNodeEnd appends the rest of a node.
 func appendNodeEnd(to []byte, n *tree.Node) []byte {
-	if n.Modified == 0 { // the root
-		to[len(to)-1] = '}' // for a comma
-		return to
+	if n.Path == "/" {
+		return append(to, '}')
 	}
 	to = strconv.AppendUint(append(to, `"modifiedIndex":`...), n.Modified, 10)
 	return append(strconv.AppendUint(append(to, `,"createdIndex":`...), n.Created, 10), '}')

@@ -5,6 +5,7 @@ import (
 	"testing"
 	"time"
 
+	"etcd/httpfront"
 	"etcd/httpfront/fronttest"
 )
 
@@ -47,7 +48,7 @@ func TestMembersAreHidden(t *testing.T) {
 
 // A large directory is rendered from a view, and looks like a small one.
 func TestLargeDirectories(t *testing.T) {
-	s := serve(t)
+	s := serve(t, func(c *httpfront.Config) { c.MaxListing = 2000 })
 	c := s.Dial()
 	for i := range 300 {
 		name := string(rune('a'+i/26/26)) + string(rune('a'+i/26%26)) + string(rune('a'+i%26))

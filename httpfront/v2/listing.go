@@ -68,7 +68,10 @@ func (r *treeRenderer) next(to []byte, gaps *httpfront.Gaps) (_ []byte, more boo
 	child := r.nextChild(d)
 	if child == nil {
 		if d.some {
-			to = append(to, "],"...)
+			to = append(to, ']')
+		}
+		if d.some && d.node.Path != "/" {
+			to = append(to, ',')
 		}
 		to = appendNodeEnd(to, d.node)
 		r.dirs = r.dirs[:len(r.dirs)-1]
@@ -77,9 +80,10 @@ func (r *treeRenderer) next(to []byte, gaps *httpfront.Gaps) (_ []byte, more boo
 		}
 		return append(to, "}\n"...), false
 	}
-	if d.some {
+	if d.some || d.node.Path == "/" {
 		to = append(to, ',')
-	} else {
+	}
+	if !d.some {
 		to = append(to, `"nodes":[`...)
 		d.some = true
 	}

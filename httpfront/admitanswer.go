@@ -6,8 +6,8 @@ import (
 	"github.com/valyala/fasthttp"
 )
 
-// admit counts the memory of an answer that is not small, and replaces it if there is no room.
-func (x *Exchange) admit(resp *fasthttp.Response) {
+// admitAnswer counts the memory of an answer that is not small, and replaces it if there is no room.
+func (x *Exchange) admitAnswer(resp *fasthttp.Response) {
 	b, _ := resp.BodyStream().(*body)
 	if b == nil {
 		if len(resp.Body()) <= maxLight {
@@ -44,7 +44,7 @@ func (x *Exchange) frame(resp *fasthttp.Response, b *body) {
 	}
 	size, err := b.size()
 	if err != nil {
-		x.replace(resp, RetryLater{HTTPError(http.StatusServiceUnavailable, "the directory takes too long to list")})
+		x.replace(resp, HTTPError(http.StatusServiceUnavailable, "the directory takes too long to list"))
 		return
 	}
 	resp.Header.SetContentLength(size)
@@ -66,7 +66,6 @@ func (x *Exchange) refuseAnswer(resp *fasthttp.Response) {
 		return
 	}
 	x.replace(resp, x.fail(errAnswerMemory))
-	resp.Header.Set(fasthttp.HeaderRetryAfter, "1") // second
 }
 
 func (x *Exchange) replace(resp *fasthttp.Response, by Answer) {

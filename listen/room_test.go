@@ -4,29 +4,21 @@ import (
 	"net"
 	"slices"
 	"testing"
+
+	"etcd/endpoint"
 )
 
-// from is a connection from an address.
-type from struct {
-	net.Conn
-	addr string
-}
-
-func (f from) RemoteAddr() net.Addr {
-	return &net.TCPAddr{IP: net.ParseIP(f.addr), Port: 4711}
-}
-
-// pendingTest is the pending connections of a test, each of which has a name.
-type pendingTest struct {
-	n    pendingConns
+// roomTest is a room whose connections have names.
+type roomTest struct {
+	room Room[*Conn]
 	all  map[*Conn]string
 	gone []string
 }
 
-func (c *pendingTest) dial(addr, name string) *Conn {
-	one := &Conn{Conn: from{addr: addr}}
+func (c *roomTest) dial(addr, name string) *Conn {
+	one := &Conn{host: endpoint.HostOf(&net.TCPAddr{IP: net.ParseIP(addr), Port: 4711})}
 	c.all[one] = name
-	if victim := c.n.add(one); victim != nil {
+	if victim := c.room.Add(one); victim != nil {
 		c.gone = append(c.gone, c.all[victim])
 	}
 	return one
@@ -34,8 +26,8 @@ func (c *pendingTest) dial(addr, name string) *Conn {
 
 // A host that opens many connections gets its own evicted, however many hosts do; those of
 // other hosts, and those that were admitted, stay.
-func TestPending(t *testing.T) {
-	c := &pendingTest{n: pendingConns{limit: 4}, all: make(map[*Conn]string)}
+func TestRoom(t *testing.T) {
+	c := &roomTest{room: Room[*Conn]{Limit: 4}, all: make(map[*Conn]string)}
 	c.dial("10.0.0.1", "member")
 	for _, name := range []string{"a1", "a2", "a3", "a4", "a5"} {
 		c.dial("10.6.6.6", name)
@@ -52,14 +44,14 @@ func TestPending(t *testing.T) {
 	}
 	c.gone = nil
 	in := c.dial("10.0.0.2", "second member")
-	c.n.remove(in) // it was admitted
+	c.room.Remove(in) // it was admitted
 	for _, addr := range []string{"10.0.1.1", "10.0.1.2", "10.0.1.3", "10.0.1.4", "10.0.1.5"} {
 		c.dial(addr, addr)
 	}
 	if slices.Contains(c.gone, "second member") {
 		t.Error("a connection over which somebody was let in has gone")
 	}
-	if len(c.n.conns) != 4 {
-		t.Errorf("%d are counted, want 4", len(c.n.conns))
+	if len(c.room.conns) != 4 {
+		t.Errorf("%d are counted, want 4", len(c.room.conns))
 	}
 }
