@@ -19,7 +19,7 @@ import (
 )
 
 var (
-	crowdTime = flag.Duration("crowd", 8*time.Second, "how long the crowd of TestCrowd misbehaves at each cluster")
+	crowdTime = flag.Duration("crowd", 5*time.Second, "how long the crowd of TestCrowd misbehaves at each cluster")
 	crowdSeed = flag.Uint64("crowd.seed", 0, "seed of TestCrowd, 0 for a new one each run")
 )
 

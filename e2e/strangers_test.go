@@ -19,6 +19,8 @@ import (
 
 	"go.etcd.io/raft/v3/raftpb"
 	"google.golang.org/protobuf/proto"
+
+	"etcd/store"
 )
 
 // What a stranger sends to the peer port: a second implementation of the protocol of package
@@ -155,7 +157,8 @@ func (st *stranger) listen() {
 	}
 	own := list[0]
 	ask := request{method: "POST", target: "/join", header: [][2]string{{"Content-Type", "application/json"}},
-		body: fmt.Appendf(nil, `{"memberId":"%d","name":%q,"peerUrl":%q,"clientUrl":%q,"understood":{"protocol":"4","commands":"1-5","snapshots":"1-3"}}`, st.ids[own.Name], own.Name, own.PeerURLs[0], own.ClientURLs[0])}
+		body: fmt.Appendf(nil, `{"memberId":"%d","name":%q,"peerUrl":%q,"clientUrl":%q,"understood":{"protocol":%q,"commands":%q,"snapshots":%q}}`,
+			st.ids[own.Name], own.Name, own.PeerURLs[0], own.ClientURLs[0], protocolVersion, store.Commands, store.Snapshots)}
 	answer, err := exchange(st.victims.leader().peer, ask)
 	if err != nil {
 		st.t.Fatal(err)
@@ -242,7 +245,7 @@ func (st *stranger) open(s *server, h hello) (*conn, reply) {
 		r.method, r.target = "POST", "/raft/snapshot"
 	}
 	r.header = [][2]string{
-		{"Connection", "Upgrade"}, {"Upgrade", "etcd-raft"}, {"X-Etcd-Protocol", protocolVersion}, {"X-Etcd-Commands", "1-4"}, {"X-Etcd-Snapshots", "1-2"},
+		{"Connection", "Upgrade"}, {"Upgrade", "etcd-raft"}, {"X-Etcd-Protocol", protocolVersion}, {"X-Etcd-Commands", store.Commands.String()}, {"X-Etcd-Snapshots", store.Snapshots.String()},
 		{"X-Etcd-Cluster-Id", fmt.Sprintf("%016x", st.cluster)}, {"X-Etcd-From", fmt.Sprintf("%016x", h.from)},
 		{"X-Etcd-To", fmt.Sprintf("%016x", h.to)}, {"X-Etcd-Class", h.class}, {"X-Etcd-Peer-Address", h.addr},
 		{"X-Etcd-Nonce", fmt.Sprintf("%016x", h.nonce)}, {"X-Etcd-Reach", h.reach}, {"X-Etcd-Token", strings.Repeat("5715a6e7", 4)},

@@ -16,6 +16,8 @@ import (
 
 	"go.etcd.io/raft/v3/raftpb"
 	"google.golang.org/protobuf/encoding/protowire"
+
+	"etcd/store"
 )
 
 // field encodes a protobuf field that holds bytes.
@@ -63,7 +65,7 @@ func joinRequest(contentType string, fields map[string]string, more ...[2]string
 	for name, value := range fields {
 		fmt.Fprintf(&b, `,%q:%s`, name, jsonString(value))
 	}
-	fmt.Fprintf(&b, `,"understood":{"protocol":%q,"commands":"1-5","snapshots":"1-3"}`, protocolVersion)
+	fmt.Fprintf(&b, `,"understood":{"protocol":%q,"commands":%q,"snapshots":%q}`, protocolVersion, store.Commands, store.Snapshots)
 	body := b.Bytes()
 	body[0] = '{'
 	return request{method: "POST", target: "/join", header: append(more, [2]string{"Content-Type", contentType}), body: append(body, '}')}

@@ -15,6 +15,7 @@ import (
 	"etcd/endpoint"
 	"etcd/httpfront"
 	"etcd/httpfront/fronttest"
+	"etcd/store"
 )
 
 // checkAnswers returns what is wrong with the bytes that a server has sent on a connection.
@@ -116,7 +117,7 @@ func FuzzRequest(f *testing.F) {
 // members stay the same unless a valid request to join was sent, and the next machine is
 // served.
 func FuzzPeerPort(f *testing.F) {
-	handshake := "Host: x\r\nConnection: Upgrade\r\nUpgrade: etcd-raft\r\nX-Etcd-Protocol: 4\r\nX-Etcd-Commands: 1-2\r\nX-Etcd-Snapshots: 1-2\r\nX-Etcd-Cluster-Id: 4d\r\nX-Etcd-To: b\r\n"
+	handshake := "Host: x\r\nConnection: Upgrade\r\nUpgrade: etcd-raft\r\nX-Etcd-Protocol: 4\r\nX-Etcd-Commands: " + store.Commands.String() + "\r\nX-Etcd-Snapshots: " + store.Snapshots.String() + "\r\nX-Etcd-Cluster-Id: 4d\r\nX-Etcd-To: b\r\n"
 	asks := func(body string) string {
 		return fmt.Sprintf("POST /join HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%s", len(body), body)
 	}
