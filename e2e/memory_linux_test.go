@@ -4,9 +4,6 @@ import (
 	"bytes"
 	"fmt"
 	"net"
-	"os"
-	"os/exec"
-	"path/filepath"
 	"strconv"
 	"strings"
 	"sync"
@@ -14,90 +11,8 @@ import (
 	"time"
 )
 
-// plainBinary is the server without the race detector, whose memory says nothing.
-var plainBinary = sync.OnceValues(func() (string, error) {
-	if !raceBuild {
-		return binary, nil
-	}
-	path := filepath.Join(filepath.Dir(binary), "etcd-plain")
-	out, err := exec.Command("go", "build", "-o", path, "etcd/cmd/etcd").CombinedOutput()
-	if err != nil {
-		return "", fmt.Errorf("go build: %w\n%s", err, out)
-	}
-	return path, nil
-})
-
-// weighed is a server whose memory is watched.
-type weighed struct{ *server }
-
-// weigh starts a server without the race detector.
-func weigh(t *testing.T, args ...string) *weighed {
-	t.Helper()
-	path, err := plainBinary()
-	if err != nil {
-		t.Fatal(err)
-	}
-	s := newServer(t, args...)
-	s.program, s.data = path, inMemory(t)
-	s.env = append(s.env, "GOMEMLIMIT=", "GOGC=")
-	s.start()
-	return &weighed{s}
-}
-
-// behave has a client write and read a small key until the returned function is called, which reports how
-// long requests have taken.
-func (w *weighed) behave() (report func()) {
-	stop, times := make(chan struct{}), make(chan []time.Duration, 1)
-	go func() {
-		var took []time.Duration
-		c, err := dial(w.client)
-		for err == nil {
-			for _, r := range []request{put("/v2/keys/behaves", "value", "well"), get("/v2/keys/behaves")} {
-				began := time.Now()
-				var got reply
-				if got, err = c.roundTrip(r); err == nil && got.status >= 400 {
-					err = fmt.Errorf("%d %s", got.status, got.body)
-				}
-				took = append(took, time.Since(began))
-			}
-			select {
-			case <-stop:
-				c.Close()
-				times <- took
-				return
-			case <-time.After(time.Millisecond):
-			}
-		}
-		w.t.Errorf("a client that behaves well: %v", err)
-		times <- took
-	}()
-	return func() {
-		close(stop)
-		took := <-times
-		w.t.Logf("of %d requests of a client that behaves well the median took %v, p99 %v, the slowest %v",
-			len(took), percentile(took, 50), percentile(took, 99), percentile(took, 100))
-	}
-}
-
-// memory returns a figure of /proc/PID/status in MiB.
-func (w *weighed) memory(name string) int {
-	w.t.Helper()
-	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", w.proc.cmd.Process.Pid))
-	if err != nil {
-		w.t.Fatal(err)
-	}
-	for line := range strings.Lines(string(status)) {
-		if value, ok := strings.CutPrefix(line, name+":"); ok {
-			n, err := strconv.Atoi(strings.Fields(value)[0])
-			if err != nil {
-				w.t.Fatal(err)
-			}
-			return n >> 10
-		}
-	}
-	w.t.Fatalf("no %s", name)
-	return 0
-}
+// wellBehaved are the requests of a client that must not notice the others.
+var wellBehaved = []request{put("/v2/keys/behaves", "value", "well"), get("/v2/keys/behaves")}
 
 // deaf connects a client that sends requests and reads no answer, into a buffer that holds little.
 func (w *weighed) deaf(requests ...request) *net.TCPConn {
@@ -191,12 +106,12 @@ func TestMemoryOfAnswers(t *testing.T) {
 					w.deaf(get(fmt.Sprintf("/v2/keys/%d", i)))
 				}
 			}
-			waitUntil(w.t, "what these keep counts", func() bool { return w.metric("etcd_http_answer_memory_bytes", "client") > 31*mediumValue })
+			waitUntil(w.t, "what these keep counts", func() bool { return w.metric(`etcd_http_answer_memory_bytes{port="client"}`) > 31*mediumValue })
 			for i := range 5 {
 				w.do(set("PUT", fmt.Sprintf("/v2/keys/more%d", i), "x"+value))
 				w.deaf(get(fmt.Sprintf("/v2/keys/more%d", i)))
 			}
-			waitUntil(w.t, "an answer is refused", func() bool { return w.metric("etcd_http_answers_refused_total", "client") > 0 })
+			waitUntil(w.t, "an answer is refused", func() bool { return w.metric(`etcd_http_answers_refused_total{port="client"}`) > 0 })
 			for target, want := range map[string]string{
 				"/v1/keys/other": `{"errorCode":503,"message":"Service Unavailable","cause":"` + answerRefused + `"}`,
 				"/v2/keys/other": `{"errorCode":503,"message":"Service Unavailable","cause":"` + answerRefused + `","index":`,
@@ -210,7 +125,7 @@ func TestMemoryOfAnswers(t *testing.T) {
 			for i := range 12 {
 				w.deaf(set("PUT", "/v2/keys/a", strings.Repeat("<", largeValue-i)))
 			}
-			waitUntil(w.t, "an answer is refused", func() bool { return w.metric("etcd_http_answers_refused_total", "client") > 0 })
+			waitUntil(w.t, "an answer is refused", func() bool { return w.metric(`etcd_http_answers_refused_total{port="client"}`) > 0 })
 		},
 		"listings while everything is overwritten": func(w *weighed) {
 			value := strings.Repeat("x", 80<<10)
@@ -219,43 +134,24 @@ func TestMemoryOfAnswers(t *testing.T) {
 				w.deaf(get("/v1/keys/d"))
 				w.deaf(get("/v2/keys/d?recursive=true"))
 			}
-			waitUntil(w.t, "the first of them are cut off", func() bool { return w.metric("etcd_store_views", "") <= 4 })
+			waitUntil(w.t, "the first of them are cut off", func() bool { return w.metric("etcd_store_views") <= 4 })
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			w := weigh(t, memoryFlags...)
-			report := w.behave()
+			beside := w.bystander(time.Millisecond, wellBehaved...)
 			load(w)
-			report()
+			beside.report(name)
 			w.within(name)
 		})
 	}
-}
-
-// metric returns a metric of a port; "": it is not one of a port.
-func (w *weighed) metric(name, port string) float64 {
-	w.t.Helper()
-	if port != "" {
-		name += `{port="` + port + `"}`
-	}
-	for line := range strings.Lines(w.do(get("/metrics")).body) {
-		if value, ok := strings.CutPrefix(line, name+" "); ok {
-			n, err := strconv.ParseFloat(strings.TrimSpace(value), 64)
-			if err != nil {
-				w.t.Fatal(err)
-			}
-			return n
-		}
-	}
-	w.t.Fatalf("there is no metric %s", name)
-	return 0
 }
 
 // A machine whose quota is used up has no more memory than is promised, whatever its clients do, also after
 // a start, and gives back what it has no use for.
 func TestMemoryFollowsTheQuota(t *testing.T) {
 	w := weigh(t, append(memoryFlags, "-snapshot-count", "2000")...)
-	report := w.behave()
+	beside := w.bystander(time.Millisecond, wellBehaved...)
 	w.fill("/tiny", 20_000, "1") // which count 144 bytes each
 	w.fill("/deep"+strings.Repeat("/d", 100), 2000, "1")
 	value := strings.Repeat("<", mediumValue)
@@ -283,7 +179,7 @@ func TestMemoryFollowsTheQuota(t *testing.T) {
 		}
 		w.fill("/tiny", 5000, strconv.Itoa(round))
 	}
-	report()
+	beside.report("everything")
 	w.within("under load")
 	w.stop()
 	w.start()
@@ -295,13 +191,13 @@ func TestMemoryFollowsTheQuota(t *testing.T) {
 		}
 	}
 	w.within("after listings")
-	waitUntil(t, "memory is given back", func() bool { return w.memory("VmRSS") < before+50 })
+	waitUntil(t, "memory is given back", func() bool { return w.memory("VmRSS") < before+50<<20 })
 }
 
 // within fails the test if the process has had more memory than is promised.
 func (w *weighed) within(when string) {
 	w.t.Helper()
-	now, most := w.memory("VmRSS"), w.memory("VmHWM")
+	now, most := w.memory("VmRSS")>>20, w.memory("VmHWM")>>20
 	w.t.Logf("%s: %d MiB of memory, %d at most", when, now, most)
 	if most > testMemory {
 		w.t.Errorf("%s: %d MiB of memory, want at most %d", when, most, testMemory)

@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -51,6 +52,24 @@ func (s *server) scrape(t *testing.T) (metricFamilies, string) {
 		t.Fatalf("/metrics of %s: %v", s.name, err)
 	}
 	return families, answer.body
+}
+
+// metric returns the value of a series; 0: there is none.
+func (s *server) metric(series string) float64 {
+	s.t.Helper()
+	r, err := exchange(s.client, get("/metrics"))
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	m := regexp.MustCompile(`(?m)^` + regexp.QuoteMeta(series) + ` (.*)$`).FindStringSubmatch(r.body)
+	if m == nil {
+		return 0
+	}
+	value, err := strconv.ParseFloat(m[1], 64)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	return value
 }
 
 // labels returns the values that each label of a metric has.

@@ -9,17 +9,6 @@ import (
 	"time"
 )
 
-// gauge returns the value of a metric without labels.
-func (s *server) gauge(t *testing.T, name string) int {
-	t.Helper()
-	families, _ := s.scrape(t)
-	metrics := families[name].GetMetric()
-	if len(metrics) != 1 {
-		t.Fatalf("%s serves %d metrics %s", s.name, len(metrics), name)
-	}
-	return int(metrics[0].GetGauge().GetValue())
-}
-
 // isOverload reports whether a machine had no room for a request, and said so as documented.
 func (r reply) isOverload() bool {
 	return r.status == http.StatusServiceUnavailable && r.header.Get("Retry-After") == "1" && strings.Contains(r.body, "-max-requests-in-flight")
@@ -93,9 +82,9 @@ func TestOverload(t *testing.T) {
 	for range room + more {
 		sent = append(sent, s.background(post("/v1/keys/b", "value", "2")))
 	}
-	waitUntil(t, "those for which there is room wait", func() bool { return s.gauge(t, "etcd_http_requests_in_flight") == room })
+	waitUntil(t, "those for which there is room wait", func() bool { return s.metric("etcd_http_requests_in_flight") == room })
 	deleting := s.background(del("/v1/keys/a"))
-	waitUntil(t, "a delete waits as well", func() bool { return s.gauge(t, "etcd_http_requests_in_flight") == room+1 })
+	waitUntil(t, "a delete waits as well", func() bool { return s.metric("etcd_http_requests_in_flight") == room+1 })
 	stop := s.hammer(10)
 	t.Logf("local reads without a quorum: p99 %s", s.behaved(50, get("/v1/keys/a?quorum=false"), 200))
 	s.behaved(1, get("/livez"), 200)

@@ -6,9 +6,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"sync"
 	"testing"
-	"time"
 )
 
 // quota is the answer of /quota.
@@ -47,14 +45,12 @@ func TestQuota(t *testing.T) {
 	t.Parallel()
 	c := startCluster(t, 3, "-quota", "1048576")
 	big := strings.Repeat("x", 100_000)
-	small := c.members[0].event(post("/v1/keys/small", "value", "1234"))
+	c.members[0].event(post("/v1/keys/small", "value", "1234"))
 	if answer := c.members[0].do(put("/v2/keys/soon", "value", big, "ttl", "2")); answer.status != 201 {
 		t.Fatalf("%d %.200s", answer.status, answer.body)
 	}
 
-	stop, polite := make(chan struct{}), sync.WaitGroup{}
-	var latencies []time.Duration
-	polite.Go(func() { latencies = c.members[1].replaceValues(small.Key, stop) })
+	beside := c.members[1].bystander(0, post("/v1/keys/small", "value", "abcd"), post("/v1/keys/small", "value", "efgh"), get("/v1/keys/small"))
 
 	writes := []func(n int) request{
 		func(n int) request { return post("/v1/keys/full/"+strconv.Itoa(n), "value", big) },
@@ -87,9 +83,7 @@ func TestQuota(t *testing.T) {
 			t.Errorf("in the room of what was deleted: %d %.200s", answer.status, answer.body)
 		}
 	}
-	close(stop)
-	polite.Wait()
-	t.Logf("%d values replaced meanwhile, p99 %s", len(latencies), percentile(latencies, 99))
+	beside.report("writes over the quota")
 
 	want := fmt.Sprintf(`{"quota":3145728,"used":%d}`, c.members[1].quota().Used)
 	c.members[1].want(put("/quota", "bytes", "3145728"), 200, want)
@@ -113,25 +107,4 @@ func TestQuota(t *testing.T) {
 	c.members[3].start()
 	c.waitVoters()
 	c.checkSameState()
-}
-
-// replaceValues replaces the value of a key by others of the same length until stop is closed, and returns how
-// long each took.
-func (s *server) replaceValues(key string, stop <-chan struct{}) (latencies []time.Duration) {
-	c := &persistentClient{addresses: []string{s.client}}
-	defer c.leave()
-	for n := 0; ; n++ {
-		select {
-		case <-stop:
-			return latencies
-		default:
-		}
-		began := time.Now()
-		answer, err := c.do(post("/v1/keys"+key, "value", fmt.Sprintf("%04d", n%10_000)))
-		if err != nil || answer.status != 200 {
-			s.t.Errorf("a value that is no longer than before: %d %s (%v)", answer.status, answer.body, err)
-			return latencies
-		}
-		latencies = append(latencies, time.Since(began))
-	}
 }
