@@ -374,7 +374,8 @@ func (d *direct) answered(keepAlive bool) {
 	case !keepAlive:
 		c.endSoon()
 	case len(c.readAhead) > 0 || c.readable || c.more:
-		c.phase, c.list, c.readable, c.more = handling, &c.server.idles, false, false
+		c.phase, c.list, c.readable = handling, &c.server.idles, false
+		c.more = c.more && len(c.readAhead) > 0 // which is read first
 		go c.serveDirectly()
 	case !c.beIdleParked(&c.server.idles):
 		c.endSoon()

@@ -131,8 +131,8 @@ func (c *conn) gather() {
 			continue
 		case !c.list.take(c, c.count): // its time is over, or the server stops
 		case enough:
-			c.phase, c.readable = handling, false
-			go c.serveDirectly() // others may wait for this goroutine
+			c.phase, c.readable, c.more = handling, false, true // of TLS, more may have been read than was returned
+			go c.serveDirectly()                                // others may wait for this goroutine
 		case errors.Is(err, io.EOF):
 			c.serve() // the client may still read that its request is not whole
 		default:
