@@ -150,11 +150,12 @@ func (s *storeActor) apply(ctx actor.Context, m *raftnode.Apply) {
 	results := make([]store.Result, len(m.Entries))
 	var events []*tree.Event
 	members := false
-	before, replaced := s.store.Totals().Bytes, int64(0)
+	replaced := int64(0)
 	for i, e := range m.Entries {
 		if s.audits.before(logtime.Time(e.Now)) && len(s.store.Members()) > 1 {
 			ctx.Send(s.to.auditor, &audit{state: s.store.View()})
 		}
+		before := s.store.Totals().Size()
 		result, err := s.store.Apply(e.Index, logtime.Time(e.Now), e.Command)
 		if err != nil {
 			unappliable(s.fatal, &raftnode.Unappliable{Index: e.Index, Term: e.Term, Data: e.Command, Why: err})
@@ -162,14 +163,14 @@ func (s *storeActor) apply(ctx actor.Context, m *raftnode.Apply) {
 		s.counts.count(result)
 		members = members || result.Action == 0
 		if result.Event != nil {
-			replaced += replacedBy(result.Event)
+			replaced += replacedBy(result.Event) + max(0, before-s.store.Totals().Size()) // of a directory, all that was in it
 		}
 		if result.Published {
 			events = append(events, result.Event)
 		}
 		results[i] = result
 	}
-	s.progress.replaced.Add(replaced + max(0, before-s.store.Totals().Bytes)) // of a directory, all that was in it
+	s.progress.replaced.Add(replaced)
 	s.progress.auth.Store(s.store.Auth())
 	if len(events) > 0 {
 		ctx.Send(s.to.hub, &published{events: events, history: s.store.History()})

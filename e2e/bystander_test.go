@@ -2,6 +2,7 @@ package e2e
 
 import (
 	"fmt"
+	"sync"
 	"testing"
 	"time"
 )
@@ -9,7 +10,7 @@ import (
 // bystander is a client that behaves well, while others do not.
 type bystander struct {
 	t    testing.TB
-	stop chan struct{}
+	stop func()
 	took chan []time.Duration // of its requests, once it has stopped
 }
 
@@ -18,13 +19,19 @@ type bystander struct {
 func (s *server) bystander(pause time.Duration, requests ...request) *bystander {
 	s.t.Helper()
 	c := s.dial()
-	b := &bystander{s.t, make(chan struct{}), make(chan []time.Duration, 1)}
-	go func() {
+	stop := make(chan struct{})
+	b := &bystander{s.t, sync.OnceFunc(func() { close(stop) }), make(chan []time.Duration, 1)}
+	var ended sync.WaitGroup
+	s.t.Cleanup(func() { // before its server is killed
+		b.stop()
+		ended.Wait()
+	})
+	ended.Go(func() {
 		var took []time.Duration
 		defer func() { b.took <- took }()
 		for n := 0; ; n++ {
 			select {
-			case <-b.stop:
+			case <-stop:
 				return
 			case <-time.After(pause):
 			}
@@ -40,14 +47,14 @@ func (s *server) bystander(pause time.Duration, requests ...request) *bystander 
 			}
 			took = append(took, time.Since(began))
 		}
-	}()
+	})
 	return b
 }
 
 // report stops the client and logs how long its requests have taken.
 func (b *bystander) report(beside string) {
 	b.t.Helper()
-	close(b.stop)
+	b.stop()
 	took := <-b.took
 	if len(took) == 0 {
 		b.t.Errorf("beside %s no request of a client that behaves well was answered", beside)

@@ -46,7 +46,7 @@ func TestQuota(t *testing.T) {
 	c := startCluster(t, 3, "-quota", "1048576")
 	big := strings.Repeat("x", 100_000)
 	c.members[0].event(post("/v1/keys/small", "value", "1234"))
-	if answer := c.members[0].do(put("/v2/keys/soon", "value", big, "ttl", "2")); answer.status != 201 {
+	if answer := c.members[0].do(put("/v2/keys/soon", "value", big)); answer.status != 201 {
 		t.Fatalf("%d %.200s", answer.status, answer.body)
 	}
 
@@ -70,6 +70,9 @@ func TestQuota(t *testing.T) {
 	}
 	if q := c.members[0].quota(); q.Quota != 1<<20 || q.Used > q.Quota || q.Used < q.Quota-uint64(len(big))-10_000 {
 		t.Errorf("%+v", q)
+	}
+	if answer := c.members[1].do(put("/v2/keys/soon", "ttl", "1", "refresh", "true", "prevExist", "true")); answer.status != 200 {
+		t.Errorf("a time to live: %d %.200s", answer.status, answer.body)
 	}
 	waitUntil(t, "the key with a ttl has expired", func() bool { return c.members[2].do(get("/v2/keys/soon")).status == 404 })
 	if answer := c.members[2].do(writes[1](1000)); answer.status != 201 {

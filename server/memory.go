@@ -36,11 +36,12 @@ const (
 	baseMemory = 100 << 20 // bytes
 )
 
-// After a load nothing is allocated that would make the collector run: it does if it has not for
-// quietIntervals, and quietGarbage bytes were allocated since.
+// After a load nothing is allocated that would make the collector run: it does if hardly anything was
+// for quietIntervals, and quietGarbage bytes were since it has run.
 const (
 	quietIntervals = 2
 	quietGarbage   = 16 << 20
+	hardlyAny      = 1 << 20 // bytes in an interval
 )
 
 // memory adapts the garbage collector to the size of the state and to how much memory there is. What an
@@ -67,7 +68,7 @@ func newMemory(root fs.FS, log *slog.Logger) *memory {
 	var most int64
 	most, m.cgroupFile = cgroupLimit(root)
 	m.cgroup = most / 100 * cgroupPercent
-	m.setLimit(0)
+	m.setLimit(0, 0)
 	return m
 }
 
@@ -83,9 +84,10 @@ func (m *memory) bound(ctx context.Context) {
 		case <-ticker.C:
 		}
 		metrics.Read(samples)
-		m.setPercent(percentOf(samples[0].Value.Uint64()))
+		live := samples[0].Value.Uint64()
+		m.setPercent(percentOf(live))
 		if machine := m.machine.Load(); machine != nil {
-			m.setLimit(machine.Applied().Quota)
+			m.setLimit(machine.Applied().Quota, live)
 		}
 		if m.lull.isOver(samples[1].Value.Uint64(), samples[2].Value.Uint64()) && !m.fixedPercent {
 			runtime.GC()
@@ -100,30 +102,34 @@ func (m *memory) setPercent(percent int) {
 	}
 }
 
-// setLimit sets the soft limit of memory; quota is 0 if there is none.
-func (m *memory) setLimit(quota uint64) {
-	limit := limitOf(m.cgroup, quota)
+// setLimit sets the soft limit of memory; quota is 0 if there is none, and live how many bytes are alive.
+func (m *memory) setLimit(quota, live uint64) {
+	limit := limitOf(m.cgroup, quota, live)
 	if limit == m.limit || m.fixedLimit {
 		return
 	}
 	debug.SetMemoryLimit(limit)
 	m.limit = limit
-	from := "the quota"
-	if limit == m.cgroup {
+	from, level := "the quota", slog.LevelInfo
+	switch {
+	case limit == m.cgroup:
 		from = m.cgroupFile
+	case limit != limitOf(m.cgroup, quota, 0):
+		from, level = "what is alive", slog.LevelDebug // which changes all the time
 	}
-	m.log.Info("the garbage collector has a limit of memory", "bytes", limit, "from", from)
+	m.log.Log(context.Background(), level, "the garbage collector has a limit of memory", "bytes", limit, "from", from)
 }
 
 // limitOf returns the soft limit of memory for what the control group and the quota allow, each 0 if there
-// is none.
-func limitOf(cgroup int64, quota uint64) int64 {
+// is none. The quota alone leaves half of what is alive for garbage: the collector would do nothing else if
+// many connections, which the quota does not know of, came near to its limit.
+func limitOf(cgroup int64, quota, live uint64) int64 {
 	limit := int64(math.MaxInt64)
-	if cgroup > 0 {
-		limit = cgroup
-	}
 	if quota > 0 && quota < math.MaxInt64/quotaTimes-baseMemory {
-		limit = min(limit, int64(quota)*quotaTimes+baseMemory)
+		limit = max(int64(quota)*quotaTimes+baseMemory, int64(live+live/2))
+	}
+	if cgroup > 0 {
+		limit = min(limit, cgroup)
 	}
 	return limit
 }
@@ -136,16 +142,20 @@ func percentOf(live uint64) int {
 // lull notices that garbage waits for a collection that nothing brings about.
 type lull struct {
 	cycles, allocated uint64 // when the collector was last seen to have run
-	intervals         int    // since then
+	before            uint64 // allocated at the end of the interval before
+	intervals         int    // in which hardly anything was allocated, in a row
 }
 
 // isOver is called once in a while, with how often the collector has run and how many bytes were allocated
 // so far, and reports whether it is to run now.
 func (l *lull) isOver(cycles, allocated uint64) bool {
 	if cycles != l.cycles {
-		*l = lull{cycles: cycles, allocated: allocated}
+		*l = lull{cycles: cycles, allocated: allocated, before: allocated}
 		return false
 	}
-	l.intervals++
+	if l.intervals++; allocated-l.before > hardlyAny {
+		l.intervals = 0
+	}
+	l.before = allocated
 	return l.intervals >= quietIntervals && allocated-l.allocated >= quietGarbage
 }

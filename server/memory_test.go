@@ -21,15 +21,16 @@ func TestRoomForGarbage(t *testing.T) {
 
 func TestMemoryLimit(t *testing.T) {
 	for _, test := range []struct {
-		cgroup int64
-		quota  uint64
-		want   int64
+		cgroup      int64
+		quota, live uint64
+		want        int64
 	}{
-		{0, 0, math.MaxInt64}, {1 << 30, 0, 1 << 30}, {0, 64 << 20, 292 << 20}, {1 << 30, 64 << 20, 292 << 20},
-		{1 << 30, 2 << 30, 1 << 30}, {0, 1 << 50, 3<<50 + 100<<20}, {0, math.MaxUint64, math.MaxInt64},
+		{0, 0, 0, math.MaxInt64}, {1 << 30, 0, 0, 1 << 30}, {0, 64 << 20, 0, 292 << 20}, {1 << 30, 64 << 20, 0, 292 << 20},
+		{1 << 30, 2 << 30, 0, 1 << 30}, {0, 1 << 50, 0, 3<<50 + 100<<20}, {0, math.MaxUint64, 1 << 30, math.MaxInt64},
+		{0, 64 << 20, 100 << 20, 292 << 20}, {0, 64 << 20, 400 << 20, 600 << 20}, {500 << 20, 64 << 20, 400 << 20, 500 << 20}, {0, 0, 400 << 20, math.MaxInt64},
 	} {
-		if got := limitOf(test.cgroup, test.quota); got != test.want {
-			t.Errorf("with %d of the control group and a quota of %d the limit is %d, want %d", test.cgroup, test.quota, got, test.want)
+		if got := limitOf(test.cgroup, test.quota, test.live); got != test.want {
+			t.Errorf("with %d of the control group, a quota of %d and %d alive the limit is %d, want %d", test.cgroup, test.quota, test.live, got, test.want)
 		}
 	}
 }
@@ -41,8 +42,10 @@ func TestLull(t *testing.T) {
 		cycles, allocated uint64
 		want              bool
 	}{
-		{5, 1 << 30, false}, {5, 2 << 30, false}, {6, 3 << 30, false}, {6, 3<<30 + 20<<20, false}, {6, 3<<30 + 20<<20, true},
-		{7, 3<<30 + 20<<20, false}, {7, 3<<30 + 21<<20, false}, {7, 3<<30 + 22<<20, false}, {7, 3<<30 + 23<<20, false}, {7, 3<<30 + 40<<20, true},
+		{5, 1 << 30, false}, {5, 2 << 30, false}, {6, 3 << 30, false}, {6, 3<<30 + 20<<20, false}, {6, 3<<30 + 20<<20, false}, {6, 3<<30 + 21<<20, true},
+		{7, 3<<30 + 21<<20, false}, {7, 3<<30 + 22<<20, false}, {7, 3<<30 + 23<<20, false}, {7, 3<<30 + 24<<20, false}, // hardly any garbage
+		{7, 3<<30 + 40<<20, false}, {7, 3<<30 + 60<<20, false}, {7, 3<<30 + 80<<20, false}, // a load that the collector need not see to yet
+		{7, 3<<30 + 80<<20, false}, {7, 3<<30 + 80<<20, true},
 	} {
 		if got := l.isOver(step.cycles, step.allocated); got != step.want {
 			t.Errorf("step %d: collect %t, want %t", i, got, step.want)

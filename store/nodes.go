@@ -102,6 +102,8 @@ func (r *nodeReader) advance(shared uint32, rest string) error {
 		return fmt.Errorf("it shares %d bytes with a path of %d", shared, len(r.path))
 	case int(shared) < len(r.path) && !utf8.RuneStart(r.path[shared]):
 		return errors.New("it shares a part of a character")
+	case shared > 0 && int(shared)+len(rest) > MaxPath: // or a few bytes could stand for any number of them
+		return fmt.Errorf("a path of %d bytes exceeds the maximum of %d", int(shared)+len(rest), MaxPath)
 	}
 	r.path = append(r.path[:shared], rest...)
 	return nil

@@ -147,6 +147,7 @@ func TestRestoreRefusesInvalidPrefixes(t *testing.T) {
 		"of a file without a value":    {node(0, "/é", ""), node(2, "語", "")},
 		"all of the path before":       {node(0, "/a", "1"), node(2, "", "1")},
 		"nothing added":                {directory("/a"), {SharedPrefix: 2, Dir: true, ModifiedIndex: 1}},
+		"longer than any path":         {node(0, "/a"+strings.Repeat("a", 10_000), "1"), node(10_000, strings.Repeat("b", 10_000), "1")},
 		"out of order":                 {node(0, "/b", "1"), node(1, "a", "1")},
 		"a path that is not clean":     {directory("/d"), node(2, "/", "1")},
 		"a path that leads up":         {directory("/d"), node(2, "/..", "1")},

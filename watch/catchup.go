@@ -202,7 +202,8 @@ func (h *Hub) handBack(r *catchUpSub, cursor uint64, more bool) {
 	published := s.ready
 	undeliver(published)
 	together := r.bytes + s.bytes
-	s.ready, s.bytes = found, r.bytes
+	s.ready = found
+	h.weigh(s, r.bytes)
 	for _, d := range found {
 		if d.Last {
 			d.w.final = d.Event

@@ -15,6 +15,9 @@ type Hub struct {
 	paths   paths[*watcher]
 	watches int
 	states  [3]int // how many subscribers are in each state
+	// readyBytes is how many bytes the values in all ready lists have, and maxStalled their bound, see
+	// maxStalledBytes.
+	readyBytes, maxStalled int
 	// leaderless is the error that ends and refuses watches which need a leader; nil: there is one.
 	leaderless error
 
@@ -31,6 +34,8 @@ func NewHub(history tree.History) *Hub {
 		history: history,
 		subs:    make(map[uint64]*subscriber),
 		paths:   newPaths[*watcher](0),
+
+		maxStalled: maxStalledBytes,
 	}
 }
 
@@ -155,6 +160,7 @@ func (h *Hub) unindex(w *watcher) {
 func (h *Hub) forget(s *subscriber) {
 	s.gone = true
 	s.dequeue()
+	h.weigh(s, 0)
 	delete(h.subs, s.id)
 	h.states[s.state]--
 }
@@ -183,24 +189,24 @@ func (h *Hub) offer(w *watcher, e *tree.Event) {
 		h.done.push(s)
 		return
 	}
-	if isFull(s.ready, s.bytes, e) {
-		h.overflow(s)
+	if !h.hasRoom(s, e) {
+		h.overflow(s, e.Index)
 		return
 	}
-	s.ready, s.bytes = append(s.ready, w.deliver(e)), s.bytes+sizeOf(e)
+	s.ready = append(s.ready, w.deliver(e))
+	h.weigh(s, s.bytes+sizeOf(e))
 	h.enqueue(s)
 }
 
-// overflow drops the ready list of s, which has no room for another event: s has to catch up.
-func (h *Hub) overflow(s *subscriber) {
+// overflow drops the ready list of s, which has no room for the event with index next: s has to catch up.
+func (h *Hub) overflow(s *subscriber, next uint64) {
 	if s.state == catchingUp {
 		s.overflowed = true
-		undeliver(s.ready)
-		s.ready, s.bytes = nil, 0
+		h.dropReady(s)
 		return
 	}
 	s.dequeue()
-	h.fallBehind(s, h.next())
+	h.fallBehind(s, next)
 	h.enqueue(s)
 }
 
@@ -257,7 +263,8 @@ func (h *Hub) takeDone(batches []Batch) []Batch {
 func (h *Hub) take(s *subscriber) Batch {
 	s.dequeue()
 	b := Batch{Subscriber: s.id, Token: s.token, Deliveries: s.ready}
-	s.ready, s.bytes, s.beat = nil, 0, false
+	s.ready, s.beat = nil, false
+	h.weigh(s, 0)
 	for _, d := range b.Deliveries {
 		w := d.w
 		if d.Event != nil {
@@ -317,7 +324,7 @@ func (h *Hub) Replace(history tree.History, lost error) {
 	for _, s := range h.sorted() {
 		switch s.state {
 		case catchingUp:
-			h.overflow(s)
+			h.overflow(s, next)
 			continue
 		case current:
 			s.dequeue()

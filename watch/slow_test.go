@@ -198,6 +198,7 @@ func TestSlowSubscribersMissNoEvent(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		s := &slow{feed: newFeed(t), t: t, expected: map[uint64]*expectation{}, sub: map[uint64]uint64{},
 			has: map[uint64]uint64{}, over: map[uint64]bool{}, ending: map[uint64]bool{}, mustEnd: map[uint64]bool{}}
+		s.hub.LimitStalled(rapid.SampledFrom([]int{0, 3, 1 << 20}).Draw(t, "bytes of stalled subscribers"))
 		t.Repeat(map[string]func(*rapid.T){
 			"set":    func(t *rapid.T) { s.apply(set(drawPath(t))) },
 			"remove": func(t *rapid.T) { s.apply(remove(drawPath(t))) },
@@ -275,6 +276,9 @@ func (s *slow) finish() {
 		}
 	}
 	s.check(true)
+	if n := s.hub.ReadyBytes(); n != 0 {
+		s.t.Fatalf("%d bytes are counted, and nothing is ready", n)
+	}
 	clear(s.ending)
 }
 

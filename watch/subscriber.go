@@ -6,9 +6,14 @@ import "etcd/store/tree"
 // that a writer has taken.
 const MaxReady = 64
 
-// maxReadyBytes bounds the values in a ready list, in bytes, but for those of its first event: the history
-// may have dropped the events since.
-const maxReadyBytes = 1 << 20
+const (
+	// maxReadyBytes bounds the values in a ready list, in bytes. Its first event is taken whatever its size:
+	// one that is larger than the history would never be delivered otherwise.
+	maxReadyBytes = 1 << 20
+	// maxStalledBytes bounds, in bytes, the values in all ready lists together beyond which those that wait
+	// for a batch to be written take no more.
+	maxStalledBytes = 64 << 20
+)
 
 // subscriber is one connection or stream. Of the events before the first one on its ready
 // list, or before its cursor if the list is empty, it has got all that it wants.
@@ -101,8 +106,25 @@ func (h *Hub) fallBehind(s *subscriber, next uint64) {
 	if len(s.ready) > 0 {
 		s.cursor = s.ready[0].Event.Index
 	}
+	h.dropReady(s)
+}
+
+// dropReady empties the ready list of s, whose deliveries will not be made.
+func (h *Hub) dropReady(s *subscriber) {
 	undeliver(s.ready)
-	s.ready, s.bytes = nil, 0
+	s.ready = nil
+	h.weigh(s, 0)
+}
+
+// weigh sets how many bytes the values in the ready list of s have.
+func (h *Hub) weigh(s *subscriber, bytes int) {
+	h.readyBytes += bytes - s.bytes
+	s.bytes = bytes
+}
+
+// hasRoom reports whether there is room for an event in the ready list of s.
+func (h *Hub) hasRoom(s *subscriber, e *tree.Event) bool {
+	return !isFull(s.ready, s.bytes, e) && !(s.writing && h.readyBytes+sizeOf(e) > h.maxStalled)
 }
 
 // isFull reports whether a ready list with so many bytes has no room for an event.

@@ -24,8 +24,8 @@ func (c *config) check() error {
 	}
 	m.LocalReads = c.reads == "local"
 	m.NoSnapshots = !c.snapshot
-	m.SetHistory, m.SetMaxMembers, m.SetQuota = c.isGiven("m"), c.isGiven("maxsize"), c.isGiven("quota")
-	switch { // as in etcd 3
+	m.SetHistory, m.SetMaxMembers, m.SetQuota = c.isGiven("m"), c.isGiven("maxsize"), c.isGiven("quota") && m.Quota != 0
+	switch { // as in etcd 3, whose sample configuration has a 0
 	case m.Quota == 0:
 		m.Quota = store.DefaultQuota
 	case m.Quota < 0:

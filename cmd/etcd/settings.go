@@ -125,7 +125,7 @@ func (c *config) requestSettings() []*setting {
 		{ours: names{"max-connections"}, group: groupRequests, value: signed[int]{&m.MaxConnections}, usage: "most open client `connections`, watches included (default, and at most: what the limit of open files allows)"},
 		{ours: names{"max-requests-in-flight"}, group: groupRequests, value: signed[int]{&m.MaxInFlight}, usage: "most client `requests` that wait for this machine at a time; watches that wait for an event do not count, and an eighth more may be deletes"},
 		{ours: names{"max-watchers"}, group: groupRequests, value: signed[int]{&m.MaxWatchers}, usage: "most `watches` of all clients"},
-		{ours: names{"max-connections-per-address"}, group: groupRequests, value: signed[int]{&m.MaxPerAddress}, usage: "most of them from one `address`, or IPv6 /64 (default all but an eighth)"},
+		{ours: names{"max-connections-per-address"}, group: groupRequests, value: signed[int]{&m.MaxPerAddress}, usage: "most open client connections from one `address`, or IPv6 /64 (default all but an eighth)"},
 		{ours: names{"header-timeout"}, group: groupRequests, value: duration{&m.HeaderTimeout}, usage: "`time` until the headers of a request have arrived, with what belongs to the first 16 KiB of it, 1s to 24h"},
 		{ours: names{"body-timeout"}, group: groupRequests, value: duration{&m.BodyTimeout}, usage: "`time` until the rest of its body has, beyond a second for each 16 KiB, 1s to 24h"},
 		{ours: names{"idle-timeout"}, group: groupRequests, value: duration{&m.IdleTimeout}, usage: "`time` between two requests of a connection, 1s to 24h"},

@@ -39,7 +39,7 @@ func setQuota(x *httpfront.Exchange) httpfront.Answer {
 		return httpfront.NewError(apierror.InvalidField, fmt.Sprintf("bytes=%.40s: want %d to %d", given, uint64(store.MinQuota), uint64(store.MaxQuota)))
 	}
 	if version := x.Machine().Applied().Version; version < store.VersionOfLimits {
-		return httpfront.NewError(apierror.InvalidField, fmt.Sprintf("the cluster has version %d, and its quota can be set from %d on: upgrade all members", version, store.VersionOfLimits))
+		return httpfront.NewError(apierror.InvalidField, fmt.Sprintf("the cluster has version %d, and a quota from version %d on, which it gets when all members run a program that understands it", version, store.VersionOfLimits))
 	}
 	return x.Propose(store.Encode(actors.SetQuota(bytes)), func(x *httpfront.Exchange, reply *actors.Proposed) httpfront.Answer {
 		if reply.Err != nil {

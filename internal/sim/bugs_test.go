@@ -72,7 +72,8 @@ var bugs = []bug{
 `, `	s.ready = append(s.ready, w.deliver(e))
 	w.from = e.Index + 1
 `}}},
-	{"drop a ready list without becoming behind", 40, []edit{{"watch/hub.go", `	h.fallBehind(s, h.next())
+	{"drop a ready list without becoming behind", 40, []edit{{"watch/hub.go", `	h.fallBehind(s, next)
+	h.enqueue(s)
 `, `	undeliver(s.ready)
 	s.ready = nil
 `}}},

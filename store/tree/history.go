@@ -29,9 +29,9 @@ const (
 // share their memory with the tree but never see what it appends later. The
 // zero value is an empty history.
 type History struct {
-	sealed  [][]Event // full chunks, none empty
-	tail    []Event   // the chunk being filled
-	skip    int       // events dropped from the front of the first chunk
+	sealed  [][]*Event // full chunks, none empty
+	tail    []*Event   // the chunk being filled
+	skip    int        // events dropped from the front of the first chunk
 	count   int
 	cleared uint64
 }
@@ -77,7 +77,7 @@ func (h History) From(index uint64) iter.Seq[*Event] {
 			chunk := h.chunk(at)
 			start := sort.Search(len(chunk), func(i int) bool { return chunk[i].Index >= index })
 			for i := start; i < len(chunk); i++ {
-				if !yield(&chunk[i]) {
+				if !yield(chunk[i]) {
 					return
 				}
 			}
@@ -97,7 +97,7 @@ func (h History) at(index uint64) *Event {
 }
 
 // chunk returns what is left of chunk i; the tail comes after the sealed ones.
-func (h *History) chunk(i int) []Event {
+func (h *History) chunk(i int) []*Event {
 	chunk := h.tail
 	if i < len(h.sealed) {
 		chunk = h.sealed[i]
@@ -108,7 +108,7 @@ func (h *History) chunk(i int) []Event {
 	return chunk
 }
 
-func (h *History) oldest() *Event { return &h.chunk(0)[0] }
+func (h *History) oldest() *Event { return h.chunk(0)[0] }
 
 // recorder is the history as the tree writes it. It only ever appends after
 // the end of the views it handed out, or replaces old slices by new ones.
@@ -129,10 +129,11 @@ func (r *recorder) record(e Event) *Event {
 		return &e
 	}
 	if r.tail == nil {
-		r.tail = make([]Event, 0, chunkEvents)
+		r.tail = make([]*Event, 0, chunkEvents)
 	}
-	r.tail = append(r.tail, e)
-	recorded := &r.tail[len(r.tail)-1]
+	// By itself, so that who holds an event, such as a slow watcher, does not keep those around it in memory.
+	recorded := &e
+	r.tail = append(r.tail, recorded)
 	r.count++
 	r.bytes += size
 	r.tailBytes += size
