@@ -85,5 +85,5 @@ func (c *conn) limitBody(deadline time.Time, arrived int) error {
 	if c.server.cfg.Peer {
 		return nil // it is that of the whole request
 	}
-	return c.Conn.SetReadDeadline(deadline.Add(time.Duration(arrived) * time.Second / minBodyRate))
+	return c.limitRead(deadline.Add(time.Duration(arrived) * time.Second / minBodyRate))
 }

@@ -68,7 +68,7 @@ func (c *conn) SetReadDeadline(t time.Time) error {
 	if c.shortened {
 		t = time.Now().Add(parkAfter)
 	}
-	return c.Conn.SetReadDeadline(t)
+	return c.limitRead(t)
 }
 
 // endWait ends the wait for the next request: n bytes of it have arrived, or there is an error.
@@ -80,7 +80,7 @@ func (c *conn) endWait(n int, err error) error {
 		if !c.awaitsFirst {
 			return err // fasthttp sets a deadline itself
 		}
-		return errors.Join(err, c.Conn.SetReadDeadline(time.Now().Add(c.server.cfg.HeaderTimeout)))
+		return errors.Join(err, c.limitRead(time.Now().Add(c.server.cfg.HeaderTimeout)))
 	case errors.Is(err, os.ErrDeadlineExceeded):
 		c.parkNext(idle)
 		return io.EOF // for which fasthttp has no answer

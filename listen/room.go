@@ -11,6 +11,9 @@ import (
 // nobody else out.
 type Room[T Hosted] struct {
 	Limit int // 0: none are counted
+	// Evicted, if it is not nil, is called with each victim while that can be neither removed nor added
+	// again. It must not wait.
+	Evicted func(victim T)
 
 	mu    sync.Mutex
 	conns []T                  // oldest first
@@ -34,6 +37,9 @@ func (r *Room[T]) Add(c T) (victim T) {
 	if len(r.conns) >= r.Limit {
 		victim = r.victim()
 		r.drop(victim)
+		if r.Evicted != nil {
+			r.Evicted(victim)
+		}
 	}
 	r.conns = append(r.conns, c)
 	if r.count == nil {
