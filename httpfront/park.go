@@ -55,6 +55,7 @@ type parking struct {
 	lost     bool          // what a direct request has asked for has not come in time
 
 	part  partial           // while gathering
+	blank int               // bytes of empty lines since the last request
 	list  *aging[*conn]     // of those that are idle or gathering: Server.idles or Server.begun
 	links agingLinks[*conn] // in that
 }
@@ -230,7 +231,7 @@ func (c *conn) Readable() {
 
 // serve has fasthttp serve the connection again, as soon as there is a place. The caller holds mu.
 func (c *conn) serve() {
-	c.phase, c.readable = serving, false
+	c.phase, c.readable, c.blank = serving, false, 0
 	c.server.waking.add(c)
 }
 
