@@ -45,6 +45,7 @@ func (s *Server) readBody(ctx *fasthttp.RequestCtx) (body string, counted int64,
 	}
 	buf := make([]byte, 0, min(most, firstBody))
 	deadline := time.Now().Add(s.cfg.BodyTimeout)
+	limited := -limitStep // so much had arrived when the deadline was set
 	for {
 		if len(buf) == cap(buf) {
 			if len(buf) == most {
@@ -58,8 +59,11 @@ func (s *Server) readBody(ctx *fasthttp.RequestCtx) (body string, counted int64,
 			counted += n
 			buf = append(make([]byte, 0, grown), buf...)
 		}
-		if err := c.limitBody(deadline, len(buf)); err != nil {
-			return "", counted, err
+		if len(buf)-limited >= limitStep {
+			if err := c.limitBody(deadline, len(buf)); err != nil {
+				return "", counted, err
+			}
+			limited = len(buf)
 		}
 		n, err := stream.Read(buf[len(buf):cap(buf)])
 		buf = buf[:len(buf)+n]
@@ -77,13 +81,18 @@ func (s *Server) readBody(ctx *fasthttp.RequestCtx) (body string, counted int64,
 	}
 }
 
-// minBodyRate is how many bytes of a body have to arrive in a second, once its time is over.
-const minBodyRate = 16 << 10
+const (
+	// minBodyRate is how many bytes of a body have to arrive in a second, once its time is over.
+	minBodyRate = 16 << 10
+	// limitStep is how many of them have to arrive before the deadline is set again, so that chunks of
+	// a byte do not take a call each.
+	limitStep = 4 << 10
+)
 
 // limitBody sets the deadline of reading the next part of a body of which so much has arrived.
 func (c *conn) limitBody(deadline time.Time, arrived int) error {
 	if c.server.cfg.Peer {
 		return nil // it is that of the whole request
 	}
-	return c.Conn.SetReadDeadline(deadline.Add(time.Duration(arrived) * time.Second / minBodyRate))
+	return c.limitRead(deadline.Add(time.Duration(arrived) * time.Second / minBodyRate))
 }

@@ -54,6 +54,7 @@ type chunks struct {
 	begun    bool // a chunk was, so its end is due
 	over     bool
 	overhead int // bytes that sizes and extensions may still take
+	one      [1]byte
 }
 
 func newChunks(raw io.Reader, limit int) *chunks {
@@ -201,9 +202,8 @@ func (c *chunks) framing() (byte, error) {
 }
 
 func (c *chunks) byte() (byte, error) {
-	var b [1]byte
-	_, err := io.ReadFull(c.raw, b[:])
-	return b[0], unexpected(err)
+	_, err := io.ReadFull(c.raw, c.one[:])
+	return c.one[0], unexpected(err)
 }
 
 // unexpected returns the error of reading where more must come.

@@ -30,3 +30,29 @@ func FuzzChunks(f *testing.F) {
 		}
 	})
 }
+
+// The memory that it takes to read a body does not grow with its chunks.
+func TestAllocationsOfChunks(t *testing.T) {
+	body := strings.Repeat("1\r\nx\r\n", 1000) + "0\r\n\r\n"
+	buf := make([]byte, 2000)
+	allocations := testing.AllocsPerRun(10, func() {
+		n, err := io.ReadFull(newChunks(strings.NewReader(body), len(buf)), buf)
+		if n != 1000 || err != io.ErrUnexpectedEOF {
+			t.Fatalf("%d bytes of content, %v", n, err)
+		}
+	})
+	if allocations > 10 {
+		t.Errorf("%v allocations to read 1000 chunks", allocations)
+	}
+}
+
+// BenchmarkChunks is a body of 1000 chunks of one byte.
+func BenchmarkChunks(b *testing.B) {
+	body := strings.Repeat("1\r\nx\r\n", 1000) + "0\r\n\r\n"
+	b.ReportAllocs()
+	for b.Loop() {
+		if _, err := io.Copy(io.Discard, newChunks(strings.NewReader(body), 1000)); err != nil {
+			b.Fatal(err)
+		}
+	}
+}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"net"
+	"time"
 
 	"github.com/valyala/fasthttp"
 
@@ -38,7 +39,6 @@ type conn struct {
 	server  *Server
 	session *session
 	parking
-	awaiting
 	place *place // since it was parked; nil: it was not
 
 	readAhead   []byte // read ahead; Read returns it first
@@ -52,6 +52,9 @@ type conn struct {
 	served      bool   // a request was, so it may be parked until the next one
 	shortened   bool   // the deadline of Read is that of parking
 	greets      bool   // its TLS handshake has not begun
+
+	deadline  time.Time // of Read, for the goroutine that reads
+	lostPlace bool      // it has lost its place in Server.stalled, whose lock guards that while it is there
 }
 
 // takeReadAhead copies what was read ahead. When that is all, its memory is free.

@@ -225,6 +225,7 @@ func (c *conn) checkHost(host []byte) bool {
 // handle calls the handler.
 func (d *direct) handle() {
 	c := d.conn
+	c.blank = 0
 	d.x.arrived = time.Now()
 	d.x.Deadline = d.x.arrived.Add(c.server.cfg.RequestTimeout)
 	d.x.session = c.server.sessionOf(c)
@@ -370,9 +371,16 @@ func (d *direct) answered(keepAlive bool) {
 	d.release()
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	switch {
-	case !keepAlive:
+	if !keepAlive {
 		c.endSoon()
+		return
+	}
+	c.awaitNext()
+}
+
+// awaitNext has the next request served, which may have arrived. The caller holds mu.
+func (c *conn) awaitNext() {
+	switch {
 	case len(c.readAhead) > 0 || c.readable || c.more:
 		c.phase, c.list, c.readable = handling, &c.server.idles, false
 		c.more = c.more && len(c.readAhead) > 0 // which is read first

@@ -238,7 +238,7 @@ func compressedBody(coding string) string {
 }
 
 // arrivals are the ways in which bytes arrive: at once, so that a direct request is served by
-// direct.go, and one by one, so that fasthttp serves it.
+// direct.go, and one by one, so that partial.go collects it. Without a poller, fasthttp serves those.
 var arrivals = map[string]func(c net.Conn, sent string) error{
 	"at once": func(c net.Conn, sent string) error {
 		_, err := io.WriteString(c, sent)

@@ -55,6 +55,7 @@ type parking struct {
 	lost     bool          // what a direct request has asked for has not come in time
 
 	part  partial           // while gathering
+	blank int               // bytes of empty lines since the last request
 	list  *aging[*conn]     // of those that are idle or gathering: Server.idles or Server.begun
 	links agingLinks[*conn] // in that
 }
@@ -68,7 +69,7 @@ func (c *conn) SetReadDeadline(t time.Time) error {
 	if c.shortened {
 		t = time.Now().Add(parkAfter)
 	}
-	return c.Conn.SetReadDeadline(t)
+	return c.limitRead(t)
 }
 
 // endWait ends the wait for the next request: n bytes of it have arrived, or there is an error.
@@ -80,7 +81,7 @@ func (c *conn) endWait(n int, err error) error {
 		if !c.awaitsFirst {
 			return err // fasthttp sets a deadline itself
 		}
-		return errors.Join(err, c.Conn.SetReadDeadline(time.Now().Add(c.server.cfg.HeaderTimeout)))
+		return errors.Join(err, c.limitRead(time.Now().Add(c.server.cfg.HeaderTimeout)))
 	case errors.Is(err, os.ErrDeadlineExceeded):
 		c.parkNext(idle)
 		return io.EOF // for which fasthttp has no answer
@@ -230,7 +231,7 @@ func (c *conn) Readable() {
 
 // serve has fasthttp serve the connection again, as soon as there is a place. The caller holds mu.
 func (c *conn) serve() {
-	c.phase, c.readable = serving, false
+	c.phase, c.readable, c.blank = serving, false, 0
 	c.server.waking.add(c)
 }
 

@@ -20,6 +20,10 @@ import (
 // longer header is an error.
 const maxPartial = maxHeader
 
+// maxBlank bounds the empty lines that are dropped between two requests, in bytes. Clients send one, if any;
+// more are left to fasthttp, which ends a connection with a buffer full of them.
+const maxBlank = 64
+
 // partial is how far a request has arrived that is in conn.readAhead.
 type partial struct {
 	searched int // so many bytes do not have the end of the header
@@ -91,13 +95,31 @@ func trimLines(data []byte) []byte {
 	}
 }
 
+// dropBlank drops the empty lines before a request, and reports whether they were few. If not, they stay,
+// so that fasthttp has something to read. The caller holds mu.
+func (c *conn) dropBlank() bool {
+	rest := trimLines(c.readAhead)
+	c.blank += len(c.readAhead) - len(rest)
+	if c.blank > maxBlank {
+		return false
+	}
+	c.readAhead = rest
+	return true
+}
+
 // keepPart parks a connection until the rest of its request arrives, and reports whether it could:
 // not if there is enough of it. The caller holds mu.
 func (c *conn) keepPart() bool {
 	if _, peeks := c.server.poller.(listen.Peeks); peeks {
 		return false // it would take a goroutine for each byte
 	}
-	c.readAhead = trimLines(c.readAhead)
+	if !c.dropBlank() {
+		return false
+	}
+	if len(c.readAhead) == 0 && c.list == &c.server.idles { // the end of the last request, to its client
+		c.awaitNext()
+		return true
+	}
 	c.part = partial{}
 	if c.part.isEnough(c.readAhead, c.server.cfg.MaxBody) || !c.server.begun.add(c) {
 		return false
@@ -110,15 +132,14 @@ func (c *conn) keepPart() bool {
 	return true
 }
 
-// gather reads what has arrived of a request, and has it served if that is enough. The caller holds mu.
+// gather reads what has arrived of a request, and has it served if that is enough, or if empty lines come
+// instead. So what it reads is bounded, however fast the client sends. The caller holds mu.
 func (c *conn) gather() {
 	var buf [1024]byte
 	for {
 		n, err := c.TryRead(buf[:])
 		c.readAhead = append(c.readAhead, buf[:n]...)
-		if len(c.readAhead) == n {
-			c.readAhead = trimLines(c.readAhead)
-		}
+		few := len(c.readAhead) != n || c.dropBlank()
 		if n == 0 && err == nil {
 			var arrived bool
 			if arrived, err = c.arm(); err == nil && !arrived {
@@ -127,13 +148,13 @@ func (c *conn) gather() {
 		}
 		enough := c.part.isEnough(c.readAhead, c.server.cfg.MaxBody)
 		switch {
-		case err == nil && !enough:
+		case err == nil && !enough && few:
 			continue
 		case !c.list.take(c, c.count): // its time is over, or the server stops
-		case enough:
+		case enough && few:
 			c.phase, c.readable, c.more = handling, false, true // of TLS, more may have been read than was returned
 			go c.serveDirectly()                                // others may wait for this goroutine
-		case errors.Is(err, io.EOF):
+		case !few, errors.Is(err, io.EOF):
 			c.serve() // the client may still read that its request is not whole
 		default:
 			c.phase = answering // there is nobody left to answer

@@ -1,7 +1,10 @@
 package httpfront_test
 
 import (
+	"errors"
+	"io"
 	"net"
+	"os"
 	"runtime"
 	"strings"
 	"testing"
@@ -246,5 +249,64 @@ func testStalledClients(t *testing.T, serve server) {
 		if r := <-replies; r.Status != 200 {
 			t.Errorf("%d %s", r.Status, r.Body)
 		}
+	}
+}
+
+// A connection of empty lines without end holds up nobody, and ends.
+func TestEmptyLinesWithoutEnd(t *testing.T) { inAllModes(t, testEmptyLinesWithoutEnd) }
+
+func testEmptyLinesWithoutEnd(t *testing.T, serve server) {
+	s := serve(t)
+	others := []*fronttest.Client{s.Dial(), s.Dial()} // of each of two pollers
+	others[0].Set("/a", "value=1")
+	for _, begin := range []string{"", fronttest.RawRequest("GET", "/v1/keys/a", ""), "GET /v1/keys/a HTT"} {
+		c := s.Dial()
+		c.Send("%s", begin)
+		rest := ""
+		switch {
+		case strings.HasSuffix(begin, "\n"):
+			c.Reply("GET")
+		case begin != "":
+			rest = "P/1.1\r\nHost: x\r\n\r\n"
+		}
+		sent := make(chan struct{})
+		go func() {
+			defer close(sent)
+			_, _ = c.Write([]byte(rest + strings.Repeat("\n", 1<<20))) // the server has enough before the end
+		}()
+		for _, other := range others {
+			fronttest.Check(t, other.Get("/"), 200, "etcd v9")
+		}
+		if rest != "" {
+			c.Reply("GET")
+		}
+		// What was sent behind the end may have the connection reset.
+		if got, err := io.ReadAll(c.In); len(got) > 0 || errors.Is(err, os.ErrDeadlineExceeded) {
+			t.Errorf("behind %q the connection goes on with %q, %v; want its end", begin, got, err)
+		}
+		<-sent
+	}
+}
+
+// An empty line behind a request, as some clients send, does not begin the next one: the connection is
+// idle, which it may be for longer than a request may take to arrive.
+func TestEmptyLineBehindARequest(t *testing.T) {
+	for name, mode := range map[string]func(*httpfront.Config){"plain": func(*httpfront.Config) {}, "tls": fronttest.WithTLS} {
+		t.Run(name, func(t *testing.T) {
+			s := serve(t, mode, func(c *httpfront.Config) { c.HeaderTimeout = 300 * time.Millisecond })
+			together, apart := s.Dial(), s.Dial()
+			together.Send("%s\r\n", fronttest.RawRequest("POST", "/v1/keys/a", "value=1"))
+			together.Reply("POST")
+			apart.Set("/a", "value=1")
+			apart.Send("\r\n")
+			later := s.Dial()
+			later.Send("GET ")
+			if r := later.Reply("GET"); r.Status != 408 {
+				t.Fatalf("%d %s, want 408", r.Status, r.Body)
+			}
+			for _, c := range []*fronttest.Client{together, apart} {
+				fronttest.Check(t, c.Get("/"), 200, "etcd v9")
+			}
+		})
 	}
 }

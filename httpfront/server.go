@@ -194,7 +194,7 @@ func New(cfg Config, routes []Route) *Server {
 	s.views = heldViews{limit: ofAnswers, replaced: func() int64 { return s.machine.Replaced() }}
 	s.idles = aging[*conn]{after: cfg.IdleTimeout, due: func(c *conn) { _ = c.end() }} // there is nobody left to tell
 	s.begun = aging[*conn]{after: cfg.HeaderTimeout, due: (*conn).tooSlow}
-	s.stalled.Limit = maxStalled
+	s.stalled.Limit, s.stalled.Evicted = maxStalled, (*conn).loseTime
 	s.quiet = aging[*following]{after: streamTimes.heartbeatEvery, due: func(f *following) {
 		s.root.Send(s.machine.Hub, &actors.Beat{Subscriber: f.id}) // what that leads to is written, and adds it again
 	}}

@@ -11,9 +11,13 @@ import (
 // nobody else out.
 type Room[T Hosted] struct {
 	Limit int // 0: none are counted
+	// Evicted, if it is not nil, is called with each victim while that can be neither removed nor added
+	// again. It must not wait.
+	Evicted func(victim T)
 
 	mu    sync.Mutex
-	conns []T // oldest first
+	conns []T                  // oldest first
+	count map[netip.Prefix]int // of them, by host
 }
 
 // Hosted is a connection with a host.
@@ -33,24 +37,25 @@ func (r *Room[T]) Add(c T) (victim T) {
 	if len(r.conns) >= r.Limit {
 		victim = r.victim()
 		r.drop(victim)
+		if r.Evicted != nil {
+			r.Evicted(victim)
+		}
 	}
 	r.conns = append(r.conns, c)
+	if r.count == nil {
+		r.count = make(map[netip.Prefix]int)
+	}
+	r.count[c.Host()]++
 	return victim
 }
 
 // victim returns the oldest connection of the host that has the most. mu is held.
 func (r *Room[T]) victim() T {
-	count := make(map[netip.Prefix]int)
-	oldest := r.conns[0]
-	for _, c := range r.conns {
-		count[c.Host()]++
+	most := 0
+	for _, n := range r.count {
+		most = max(most, n)
 	}
-	for _, c := range r.conns {
-		if count[c.Host()] > count[oldest.Host()] {
-			oldest = c
-		}
-	}
-	return oldest
+	return r.conns[slices.IndexFunc(r.conns, func(c T) bool { return r.count[c.Host()] == most })]
 }
 
 // Remove stops counting a connection.
@@ -61,7 +66,13 @@ func (r *Room[T]) Remove(c T) {
 }
 
 func (r *Room[T]) drop(c T) {
-	if i := slices.Index(r.conns, c); i >= 0 {
-		r.conns = slices.Delete(r.conns, i, i+1)
+	i := slices.Index(r.conns, c)
+	if i < 0 {
+		return
+	}
+	r.conns = slices.Delete(r.conns, i, i+1)
+	host := c.Host()
+	if r.count[host]--; r.count[host] == 0 {
+		delete(r.count, host)
 	}
 }

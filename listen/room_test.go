@@ -54,4 +54,10 @@ func TestRoom(t *testing.T) {
 	if len(c.room.conns) != 4 {
 		t.Errorf("%d are counted, want 4", len(c.room.conns))
 	}
+	for one := range c.all {
+		c.room.Remove(one)
+	}
+	if len(c.room.conns) > 0 || len(c.room.count) > 0 {
+		t.Errorf("after all have gone %d are counted, of %d hosts", len(c.room.conns), len(c.room.count))
+	}
 }
