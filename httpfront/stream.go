@@ -30,7 +30,8 @@ const (
 	workTime = 5 * pieceTime
 )
 
-// viewsCheckedEvery is how often it is looked whether views keep too much, of clients that do not read.
+// viewsCheckedEvery is how often it is looked whether views are held for too long, or keep too much, of clients
+// that do not read.
 const viewsCheckedEvery = 250 * time.Millisecond
 
 var (
@@ -53,15 +54,22 @@ func (x *Exchange) Stream(l Listing, render func() Render) Answer {
 	if !s.views.add(v) {
 		return HTTPError(http.StatusServiceUnavailable, "too many large directories are being listed")
 	}
+	handedOver := false
+	defer func() { // also when render panics
+		if !handedOver {
+			s.views.remove(v)
+		}
+	}()
 	switch many, err := l.hasMore(s.cfg.MaxListing, v); {
 	case err != nil:
-		s.views.remove(v)
 		return HTTPError(http.StatusServiceUnavailable, "the directory takes too long to list")
 	case many:
-		s.views.remove(v)
 		return x.fail(tooLong{s.cfg.MaxListing})
 	}
-	return streamAnswer{&body{begin: render, next: render(), view: v}}
+	answer := streamAnswer{&body{begin: render, next: render(), view: v}}
+	s.views.send(v)
+	handedOver = true
+	return answer
 }
 
 // hasMore reports whether there are more nodes than that.
@@ -115,18 +123,15 @@ type heldView struct {
 	deadline time.Time
 	replaced int64         // bytes of the state, before it was taken
 	worked   time.Duration // since the last sleep
-	started  bool
+	sent     bool          // its answer is, guarded by heldViews.mu
 }
+
+func (v *heldView) isOver() bool { return time.Now().After(v.deadline) }
 
 // render renders the next piece of a body.
 func (v *heldView) render(b *body) error {
-	if !v.started {
-		v.started = true
-		// An error means that the connection is closed, which the next write says as well.
-		_ = v.conn.SetWriteDeadline(v.deadline)
-	}
 	switch {
-	case time.Now().After(v.deadline):
+	case v.isOver():
 		return errViewTimeout
 	case v.views.keepsTooMuch(v):
 		return errViewMemory
