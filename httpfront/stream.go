@@ -3,7 +3,6 @@ package httpfront
 import (
 	"errors"
 	"net"
-	"net/http"
 	"runtime"
 	"strconv"
 	"time"
@@ -37,6 +36,8 @@ const viewsCheckedEvery = 250 * time.Millisecond
 var (
 	errViewTimeout = errors.New("the client has taken too long to read its answer")
 	errViewMemory  = errors.New("too much was overwritten while the client has read its answer")
+	errViews       = errors.New("too many large directories are being listed")
+	errListingTime = errors.New("the directory takes too long to list")
 )
 
 // Listing is a directory in a view of the state; Deep: with everything below it, at whatever depth.
@@ -52,7 +53,7 @@ func (x *Exchange) Stream(l Listing, render func() Render) Answer {
 	s := x.server
 	v := &heldView{conn: x.ctx.Conn(), views: &s.views, renders: s.renders, deadline: time.Now().Add(viewTimeout)}
 	if !s.views.add(v) {
-		return HTTPError(http.StatusServiceUnavailable, "too many large directories are being listed")
+		return x.fail(errViews)
 	}
 	handedOver := false
 	defer func() { // also when render panics
@@ -62,7 +63,7 @@ func (x *Exchange) Stream(l Listing, render func() Render) Answer {
 	}()
 	switch many, err := l.hasMore(s.cfg.MaxListing, v); {
 	case err != nil:
-		return HTTPError(http.StatusServiceUnavailable, "the directory takes too long to list")
+		return x.fail(errListingTime)
 	case many:
 		return x.fail(tooLong{s.cfg.MaxListing})
 	}
