@@ -44,7 +44,7 @@ func (x *Exchange) frame(resp *fasthttp.Response, b *body) {
 	}
 	size, err := b.size()
 	if err != nil {
-		x.replace(resp, HTTPError(http.StatusServiceUnavailable, "the directory takes too long to list"))
+		x.replace(resp, x.fail(errListingTime))
 		return
 	}
 	resp.Header.SetContentLength(size)

@@ -61,7 +61,7 @@ func Unserved(err error) *Error {
 		return HTTPError(http.StatusTooManyRequests, "too many wrong passwords have come from this address; nothing was done")
 	case errors.Is(err, errUnsettled):
 		return HTTPError(http.StatusServiceUnavailable, errUnsettled.Error())
-	case errors.Is(err, ErrInFlight), errors.Is(err, errWatchers):
+	case errors.Is(err, ErrInFlight), errors.Is(err, errWatchers), errors.Is(err, errViews), errors.Is(err, errListingTime):
 		return HTTPError(http.StatusServiceUnavailable, err.Error())
 	case errors.Is(err, raftnode.ErrOverloaded):
 		return HTTPError(http.StatusServiceUnavailable, "too many requests are waiting; nothing was done")

@@ -42,6 +42,8 @@ func TestErrorTable(t *testing.T) {
 		{Unserved(raftnode.ErrNoLeader), `500 {"errorCode":301,"message":"During Leader Election","cause":"no leader was found within the request timeout; nothing was done"}`},
 		{Unserved(raftnode.ErrUnknownOutcome), `500 {"errorCode":300,"message":"Raft Internal Error","cause":"the outcome is unknown: the change may still take effect"}`},
 		{Unserved(fmt.Errorf("x: %w", raftnode.ErrOverloaded)), `503 {"errorCode":503,"message":"Service Unavailable","cause":"too many requests are waiting; nothing was done"}`},
+		{Unserved(errViews), `503 {"errorCode":503,"message":"Service Unavailable","cause":"too many large directories are being listed"}`},
+		{Unserved(errListingTime), `503 {"errorCode":503,"message":"Service Unavailable","cause":"the directory takes too long to list"}`},
 		{Unserved(errors.New("other")), `500 {"errorCode":300,"message":"Raft Internal Error","cause":"other"}`},
 	} {
 		status, contentType, _, body := written(test.err)

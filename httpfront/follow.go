@@ -172,7 +172,7 @@ func (c *conn) tell() {
 		f.take(reply)
 	}
 	p := c.server.pieces.Get().(*piece)
-	if len(f.batch) > 0 && f.batch[0].Event != nil && isLarge(f.batch[0].Event) {
+	if len(f.batch) > 0 && f.batch[0].Event != nil && isHuge(f.batch[0].Event) {
 		p.more = true
 		go c.tellRest(p, true) // whoever has brought the batch has others to serve
 		return
@@ -189,12 +189,24 @@ func (c *conn) tell() {
 
 // tellRest goes on where tell would have to wait.
 func (c *conn) tellRest(p *piece, all bool) {
-	err := c.server.answers.during(c.stream.holds(p), func() error { return c.tellAll(p, all) })
+	err := c.server.answers.during(c.stream.values(), func() error { return c.tellAll(p, all) })
 	c.server.putPiece(p)
 	c.told(err)
 }
 
 func (c *conn) tellAll(p *piece, all bool) error {
+	for {
+		err := c.server.answers.during(held(p.text.data, p.text.gaps), func() error { return c.tellPiece(p, all) })
+		if err != nil || !p.more {
+			return err
+		}
+		c.stream.render(p)
+		all = true
+	}
+}
+
+// tellPiece writes what is left of a piece. all: so far the client has taken everything.
+func (c *conn) tellPiece(p *piece, all bool) (err error) {
 	for {
 		if !all {
 			if err := c.flushAsTaken(); err != nil {
@@ -202,21 +214,16 @@ func (c *conn) tellAll(p *piece, all bool) error {
 			}
 		}
 		if p.text.isOver() {
-			if !p.more {
-				return nil
-			}
-			c.stream.render(p)
+			return nil
 		}
-		var err error
 		if all, err = c.writePart(p); err != nil {
 			return err
 		}
 	}
 }
 
-// holds returns what the rest of a batch keeps in memory, of which a piece was rendered.
-func (f *following) holds(p *piece) []string {
-	all := held(p.text.data, p.text.gaps)
+// values returns what the rest of a batch keeps in memory.
+func (f *following) values() (all []string) {
 	for _, d := range f.batch {
 		if e := d.Event; e != nil {
 			all = append(all, e.Node.Value)

@@ -7,10 +7,12 @@ import (
 )
 
 const (
-	// MaxWhole bounds the strings that are rendered as a whole, in bytes. Larger ones are escaped piece by
-	// piece while they are sent, from the memory that the state has them in: a client that does not read
-	// would have six times as much otherwise.
+	// MaxWhole bounds, in bytes, what is rendered as a whole.
 	MaxWhole = 64 << 10
+	// maxUngapped bounds the strings in it. Larger ones are escaped piece by piece while they are sent, from
+	// the memory that the state has them in: a client that does not read would have six times as much
+	// otherwise.
+	maxUngapped = maxLight
 	// escapedAtOnce is how many bytes of a string are escaped for a piece.
 	escapedAtOnce = 4 << 10
 	// plainAtOnce is how many bytes are written at a time if they need not be escaped.
@@ -29,7 +31,7 @@ type gap struct {
 
 // AppendString is [AppendString], but for a large string, for which it leaves a gap.
 func (g *Gaps) AppendString(to []byte, text string) []byte {
-	if g == nil || len(text) <= MaxWhole {
+	if g == nil || len(text) <= maxUngapped {
 		return AppendString(to, text)
 	}
 	*g = append(*g, gap{at: len(to), value: text})

@@ -22,6 +22,9 @@ func clientRoutes(clock *fronttest.Clock) []httpfront.Route {
 	return slices.Concat(v1.Routes(v1.Config{}), ops.Routes(ops.Config{Release: ops.Release{Version: "v9", API: "2.3.8"}, Clock: clock.Read}), peerfront.Misdirected(), []httpfront.Route{
 		{Path: "/panics", Methods: httpfront.Get(func(*httpfront.Exchange) httpfront.Answer { panic("it is broken") })},
 		{Path: "/panics/directly", Direct: true, Methods: httpfront.Get(func(*httpfront.Exchange) httpfront.Answer { panic("it is broken") })},
+		{Path: "/panics/listing", Guard: httpfront.Open, Methods: httpfront.Get(func(x *httpfront.Exchange) httpfront.Answer {
+			return x.Stream(httpfront.Listing{}, func() httpfront.Render { panic("it is broken") })
+		})},
 		{Path: "/panics/later", Direct: true, Methods: httpfront.Get(func(x *httpfront.Exchange) httpfront.Answer {
 			return x.AfterSync(func(*httpfront.Exchange, error) httpfront.Answer { panic("it is broken") })
 		})},

@@ -7,8 +7,8 @@ import (
 )
 
 // heldViews are the views of the state that are being rendered. While there are any, a timer looks whether
-// they keep too much of what was replaced since they were taken: one whose client does not read would do
-// that unseen.
+// their time is over, or they keep too much of what was replaced since they were taken: one whose client does
+// not read would do that unseen.
 type heldViews struct {
 	limit    func() int64 // bytes that they may keep
 	replaced func() int64 // bytes of the state
@@ -57,12 +57,21 @@ func (h *heldViews) len() int {
 // keepsTooMuch reports whether too much was replaced since a view was taken.
 func (h *heldViews) keepsTooMuch(v *heldView) bool { return h.replaced()-v.replaced > h.limit() }
 
-// cut ends the answers that keep too much.
+// send notes that the answer is sent from now on, so that it ends when its view has to go.
+func (h *heldViews) send(v *heldView) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	v.sent = true
+}
+
+// cut ends the answers whose views are held for too long, or keep too much. It does so again and again, because
+// whoever begins to write sets a deadline of its own. What is not sent yet looks itself: the connection may
+// still get an error, and other answers.
 func (h *heldViews) cut() {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	for _, v := range h.held {
-		if h.keepsTooMuch(v) {
+		if v.sent && (v.isOver() || h.keepsTooMuch(v)) {
 			_ = v.conn.SetWriteDeadline(time.Unix(1, 0)) // an error means that the connection is closed already
 		}
 	}

@@ -153,7 +153,6 @@ type Server struct {
 	deadAfter time.Duration     // a client that takes nothing of its stream
 	pieces    sync.Pool         // *piece
 	shared    [sharedEvents]atomic.Pointer[sharedEvent]
-	large     atomic.Pointer[sharedEvent]
 	streams   atomic.Int64 // those that share them
 }
 

@@ -23,11 +23,9 @@ func (r *sharedEvent) is(format StreamFormat, e *tree.Event, now time.Time) bool
 	return r != nil && r.event == e && r.format == format && now.Sub(r.at) < renderedFor
 }
 
-// isLarge reports whether an event is too large to be kept beside others.
-func isLarge(e *tree.Event) bool { return sizeOf(e) > maxLight }
-
-// isHuge reports whether an event has values that are not rendered as a whole.
-func isHuge(e *tree.Event) bool { return sizeOf(e) > MaxWhole }
+// isHuge reports whether an event has values that are not rendered as a whole: each client that does not
+// read would have a copy.
+func isHuge(e *tree.Event) bool { return sizeOf(e) > maxLight }
 
 // sizeOf returns how many bytes the values of an event have.
 func sizeOf(e *tree.Event) int {
@@ -45,9 +43,6 @@ func (s *Server) appendEvent(to []byte, gaps *Gaps, format StreamFormat, e *tree
 		return format.AppendEvent(to, gaps, s.machine, e)
 	}
 	slot := &s.shared[e.Index%sharedEvents]
-	if isLarge(e) {
-		slot = &s.large
-	}
 	if last := slot.Load(); last.is(format, e, now) {
 		return append(to, last.data...)
 	}
@@ -62,5 +57,4 @@ func (s *Server) dropShared() {
 	for i := range s.shared {
 		s.shared[i].Store(nil)
 	}
-	s.large.Store(nil)
 }

@@ -3,7 +3,6 @@ package httpfront
 import (
 	"errors"
 	"net"
-	"net/http"
 	"runtime"
 	"strconv"
 	"time"
@@ -30,12 +29,15 @@ const (
 	workTime = 5 * pieceTime
 )
 
-// viewsCheckedEvery is how often it is looked whether views keep too much, of clients that do not read.
+// viewsCheckedEvery is how often it is looked whether views are held for too long, or keep too much, of clients
+// that do not read.
 const viewsCheckedEvery = 250 * time.Millisecond
 
 var (
 	errViewTimeout = errors.New("the client has taken too long to read its answer")
 	errViewMemory  = errors.New("too much was overwritten while the client has read its answer")
+	errViews       = errors.New("too many large directories are being listed")
+	errListingTime = errors.New("the directory takes too long to list")
 )
 
 // Listing is a directory in a view of the state; Deep: with everything below it, at whatever depth.
@@ -51,17 +53,24 @@ func (x *Exchange) Stream(l Listing, render func() Render) Answer {
 	s := x.server
 	v := &heldView{conn: x.ctx.Conn(), views: &s.views, renders: s.renders, deadline: time.Now().Add(viewTimeout)}
 	if !s.views.add(v) {
-		return HTTPError(http.StatusServiceUnavailable, "too many large directories are being listed")
+		return x.fail(errViews)
 	}
+	handedOver := false
+	defer func() { // also when render panics
+		if !handedOver {
+			s.views.remove(v)
+		}
+	}()
 	switch many, err := l.hasMore(s.cfg.MaxListing, v); {
 	case err != nil:
-		s.views.remove(v)
-		return HTTPError(http.StatusServiceUnavailable, "the directory takes too long to list")
+		return x.fail(errListingTime)
 	case many:
-		s.views.remove(v)
 		return x.fail(tooLong{s.cfg.MaxListing})
 	}
-	return streamAnswer{&body{begin: render, next: render(), view: v}}
+	answer := streamAnswer{&body{begin: render, next: render(), view: v}}
+	s.views.send(v)
+	handedOver = true
+	return answer
 }
 
 // hasMore reports whether there are more nodes than that.
@@ -115,18 +124,15 @@ type heldView struct {
 	deadline time.Time
 	replaced int64         // bytes of the state, before it was taken
 	worked   time.Duration // since the last sleep
-	started  bool
+	sent     bool          // its answer is, guarded by heldViews.mu
 }
+
+func (v *heldView) isOver() bool { return time.Now().After(v.deadline) }
 
 // render renders the next piece of a body.
 func (v *heldView) render(b *body) error {
-	if !v.started {
-		v.started = true
-		// An error means that the connection is closed, which the next write says as well.
-		_ = v.conn.SetWriteDeadline(v.deadline)
-	}
 	switch {
-	case time.Now().After(v.deadline):
+	case v.isOver():
 		return errViewTimeout
 	case v.views.keepsTooMuch(v):
 		return errViewMemory

@@ -3,6 +3,7 @@ package httpfront
 import (
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"os"
 	"testing"
@@ -37,6 +38,10 @@ func TestAViewIsNotHeldLonger(t *testing.T) {
 					}()
 					v := &heldView{conn: ours, views: views, renders: make(chan struct{}, 1), deadline: start.Add(viewTimeout)}
 					views.add(v)
+					views.send(v)
+					if err := ours.SetWriteDeadline(start.Add(writeTimeout)); err != nil { // as whoever sends it does
+						t.Fatal(err)
+					}
 					next := func(to []byte, _ *Gaps) ([]byte, bool) { return append(to, "endless"...), true }
 					b := &body{next: next, view: v}
 					_, err := b.WriteTo(ours)
@@ -57,4 +62,34 @@ func TestAViewIsNotHeldLonger(t *testing.T) {
 			})
 		}
 	}
+}
+
+// Before an answer is sent its view ends by itself, and leaves the connection for an error.
+func TestAViewIsOverBeforeItsAnswerIsSent(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		views := &heldViews{limit: func() int64 { return 0 }, replaced: func() int64 { return 0 }}
+		ours, client := net.Pipe()
+		v := &heldView{conn: ours, views: views, renders: make(chan struct{}, 1), deadline: time.Now().Add(viewTimeout)}
+		views.add(v)
+		counting := &body{next: func(to []byte, _ *Gaps) ([]byte, bool) { return append(to, "endless"...), true }, view: v}
+		for range 2 {
+			if err := counting.render(); err != nil {
+				t.Fatal(err)
+			}
+			time.Sleep(viewTimeout/2 + viewsCheckedEvery)
+		}
+		if err := counting.render(); !errors.Is(err, errViewTimeout) {
+			t.Errorf("after %v: %v", viewTimeout, err)
+		}
+		views.remove(v)
+		go func() {
+			_, err := ours.Write([]byte("503"))
+			if err := errors.Join(err, ours.Close()); err != nil {
+				t.Error(err)
+			}
+		}()
+		if got, err := io.ReadAll(client); err != nil || string(got) != "503" {
+			t.Errorf("the client gets %q, %v", got, err)
+		}
+	})
 }

@@ -15,8 +15,11 @@ import (
 
 // hasHuge reports whether the watch of a connection is answered with an event that is huge.
 func (c *conn) hasHuge() bool {
+	if c.watch.tooMuch { // its reply may come at this very moment
+		return false
+	}
 	reply, ok := c.reply.(*actors.WatchReply)
-	return ok && !c.watch.tooMuch && len(reply.Deliveries) > 0 && reply.Deliveries[0].Event != nil && isHuge(reply.Deliveries[0].Event)
+	return ok && len(reply.Deliveries) > 0 && reply.Deliveries[0].Event != nil && isHuge(reply.Deliveries[0].Event)
 }
 
 func (c *conn) answerHuge() {
