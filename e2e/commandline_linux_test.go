@@ -234,7 +234,7 @@ func TestSettingsFile(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	file, log := filepath.Join(dir, "etcd.yml"), filepath.Join(dir, "etcd.log")
-	text := fmt.Sprintf("name: of-the-file\ndata-dir: %s\nc: %s\nlisten-peer-urls: http://%s\nmax-wals: 7\nlog-format: json\nlog-outputs: [stderr, %s]\nquota-backend-bytes: 8589934592\n",
+	text := fmt.Sprintf("name: of-the-file\ndata-dir: %s\nc: %s\nlisten-peer-urls: http://%s\nmax-wals: 7\nlog-format: json\nlog-outputs: [stderr, %s]\nmax-learners: 2\n",
 		filepath.Join(dir, "data"), freeAddress(t), freeAddress(t), log)
 	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
@@ -247,7 +247,7 @@ func TestSettingsFile(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, want := range []string{`"name":"of-the-file"`, `"ignored":"-n ETCD_NAME"`, `"setting":"max-wals"`, `"setting":"quota-backend-bytes"`} {
+	for _, want := range []string{`"name":"of-the-file"`, `"ignored":"-n ETCD_NAME"`, `"setting":"max-wals"`, `"setting":"max-learners"`} {
 		if !strings.Contains(string(written), want) || !strings.Contains(p.stderr(), want) {
 			t.Errorf("the log in the file, or on stderr, does not have %s:\n%s", want, written)
 		}

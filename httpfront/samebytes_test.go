@@ -14,6 +14,13 @@ import (
 
 var dates = regexp.MustCompile(`\r\nDate: [^\r]*`)
 
+// serving returns a server that has its poller.
+func serving(t testing.TB) *fronttest.Server {
+	s := serveOn(t, fronttest.Socket(t))
+	s.Answers(t, []byte(fronttest.RawRequest("GET", "/version", "")))
+	return s
+}
+
 // The same bytes get the same answers, whether requests are served directly or by fasthttp, and
 // nothing stays behind.
 func FuzzBothWays(f *testing.F) {
@@ -31,9 +38,9 @@ func FuzzBothWays(f *testing.F) {
 	} {
 		f.Add([]byte(seed))
 	}
-	directly := serveOn(f, fronttest.Socket(f))
+	directly := serving(f)
 	undo := httpfront.UsePoller(listen.Peeks{}) // with which nothing arrives whole
-	otherwise := serveOn(f, fronttest.Socket(f))
+	otherwise := serving(f)
 	undo()
 	f.Fuzz(func(t *testing.T, raw []byte) {
 		if bytes.Contains(raw, []byte("/panics")) {

@@ -199,7 +199,9 @@ func New(cfg Config, routes []Route) *Server {
 	}}
 	s.waking = waking{free: maxWaking, serve: func(c *conn) {
 		c.beIdle()
-		_ = s.http.ServeConn(c) // its errors are the client's, as in Serve
+		if err := s.http.ServeConn(c); err != nil { // it is the client's, as in Serve
+			s.http.Logger.Printf("error when serving connection %q<->%q: %v", c.LocalAddr(), c.RemoteAddr(), err)
+		}
 	}}
 	s.port = listen.NewPort(listen.Config{
 		MaxConnections: cfg.MaxConnections, MaxPerHost: cfg.MaxPerAddress, MaxPending: cfg.MaxPending, Peer: cfg.Peer,

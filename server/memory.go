@@ -110,12 +110,12 @@ func (m *memory) setLimit(quota, live uint64) {
 	}
 	debug.SetMemoryLimit(limit)
 	m.limit = limit
-	from, level := "the quota", slog.LevelInfo
+	from, level := "the quota", slog.LevelDebug
 	switch {
 	case limit == m.cgroup:
-		from = m.cgroupFile
+		from, level = m.cgroupFile, slog.LevelInfo
 	case limit != limitOf(m.cgroup, quota, 0):
-		from, level = "what is alive", slog.LevelDebug // which changes all the time
+		from = "what is alive"
 	}
 	m.log.Log(context.Background(), level, "the garbage collector has a limit of memory", "bytes", limit, "from", from)
 }
