@@ -134,7 +134,15 @@ func TestMemoryOfAnswers(t *testing.T) {
 				w.deaf(get("/v1/keys/d"))
 				w.deaf(get("/v2/keys/d?recursive=true"))
 			}
-			waitUntil(w.t, "the first of them are cut off", func() bool { return w.metric("etcd_store_views") <= 4 })
+			const within = 15 * time.Second // half of the time after which every view goes
+			last := time.Now()
+			waitUntil(w.t, "the first of them are cut off", func() bool {
+				views := w.metric("etcd_store_views")
+				if time.Since(last) > within {
+					w.t.Fatalf("%v views are still held after %s", views, within)
+				}
+				return views <= 4
+			})
 		},
 	} {
 		t.Run(name, func(t *testing.T) {

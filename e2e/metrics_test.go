@@ -54,7 +54,7 @@ func (s *server) scrape(t *testing.T) (metricFamilies, string) {
 	return families, answer.body
 }
 
-// metric returns the value of a series; 0: there is none.
+// metric returns the value of a series, which there must be.
 func (s *server) metric(series string) float64 {
 	s.t.Helper()
 	r, err := exchange(s.client, get("/metrics"))
@@ -63,7 +63,7 @@ func (s *server) metric(series string) float64 {
 	}
 	m := regexp.MustCompile(`(?m)^` + regexp.QuoteMeta(series) + ` (.*)$`).FindStringSubmatch(r.body)
 	if m == nil {
-		return 0
+		s.t.Fatalf("no metric %s", series)
 	}
 	value, err := strconv.ParseFloat(m[1], 64)
 	if err != nil {

@@ -235,15 +235,16 @@ func (f *following) values() (all []string) {
 	return all
 }
 
-// maxEncrypted bounds what is encrypted for one client before it has taken it, in bytes.
-const maxEncrypted = 64 << 10
+// maxTried bounds what of a piece is written at a time, in bytes: over TLS it is encrypted whole, whatever the
+// client takes.
+const maxTried = 64 << 10
 
 // writePart writes the next part of a piece as far as that does not block.
 func (c *conn) writePart(p *piece) (all bool, err error) {
 	if p.text.isOver() {
 		return true, nil
 	}
-	return c.TryWrite(p.text.next(&p.escaped, maxEncrypted))
+	return c.TryWrite(p.text.next(&p.escaped, maxTried))
 }
 
 // flushAsTaken writes the rest of what TryWrite was given, as long as the client takes any of it.

@@ -104,11 +104,14 @@ func (c *conn) Write(p []byte) (int, error) {
 }
 
 // flush writes the rest of what TryWrite was given, within a time.
-func (c *conn) flush(within time.Duration) error {
+func (c *conn) flush(limit time.Duration) error { return c.within(limit, c.Flush) }
+
+// within writes something within a time.
+func (c *conn) within(limit time.Duration, write func() (int, error)) error {
 	// A deadline would hold for what TryWrite is given next.
-	err := c.SetWriteDeadline(time.Now().Add(within))
-	_, flushErr := c.Flush()
-	return errors.Join(err, flushErr, c.SetWriteDeadline(time.Time{}))
+	err := c.SetWriteDeadline(time.Now().Add(limit))
+	_, writeErr := write()
+	return errors.Join(err, writeErr, c.SetWriteDeadline(time.Time{}))
 }
 
 // Close closes the connection, unless it is to be parked. At the peer port others close it too.

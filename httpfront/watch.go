@@ -147,13 +147,16 @@ func (c *conn) answer() {
 		return
 	}
 	data, keepAlive := c.renderAnswer()
-	all, err := c.TryWrite(data)
-	if err != nil || all {
+	write := c.Flush
+	if len(data) > maxLight && c.OverTLS() {
+		// TryWrite would keep a copy of its own, encrypted, for a client that does not read.
+		write = func() (int, error) { return c.Write(data) }
+	} else if all, err := c.TryWrite(data); err != nil || all {
 		c.answered(err == nil && keepAlive)
 		return
 	}
 	go func() {
-		err := c.server.answers.during(held(data, nil), func() error { return c.flush(watchWriteTimeout) })
+		err := c.server.answers.during(held(data, nil), func() error { return c.within(watchWriteTimeout, write) })
 		c.answered(err == nil && keepAlive)
 	}()
 }

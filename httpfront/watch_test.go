@@ -364,3 +364,22 @@ func TestWatchOfABrokenConnection(t *testing.T) {
 	s.WaitForWatchers(0)
 	s.Eventually("the connection is given up", func() bool { return s.Open() == 1 })
 }
+
+// The answer to a watch is that to the write, however much has to be escaped in it, and its connection goes on.
+func TestWatchOfLargeValues(t *testing.T) {
+	inAllModes(t, func(t *testing.T, serve server) {
+		s := serve(t)
+		writer, c := s.Dial(), s.Dial()
+		for _, size := range []int{100, 1000, 4000, 7000, 17_000} {
+			c.Send("%s", fronttest.RawRequest("GET", "/v1/watch/a", ""))
+			s.WaitForWatchers(1)
+			want := writer.Set("/a", "value="+strings.Repeat("%3C", size))
+			if r := c.Reply("GET"); r.Status != 200 || r.Body != want {
+				t.Errorf("%d bytes: %d and %d bytes, want %d", size, r.Status, len(r.Body), len(want))
+			}
+		}
+		if r := c.Get("/v1/keys/a"); r.Status != 200 {
+			t.Errorf("the connection gets %d %.200s", r.Status, r.Body)
+		}
+	})
+}
