@@ -53,7 +53,7 @@ var bugs = []bug{
 		r.node.Read(m)`, `
 	case *Read:
 		ctx.Send(r.to.store, m)`}}},
-	{"answer before the log is replayed", 20, []edit{{"actors/startup.go", `	if e.done {`, `	if e.done || true {`}}},
+	{"answer before the log is replayed", 120, []edit{{"actors/startup.go", `	if e.done {`, `	if e.done || true {`}}},
 	{"promote a learner early", 60, []edit{{"raftnode/confchange.go", `pr.RecentActive && pr.Match+promoteLag >= commit && pr.Match > 0`, `pr.RecentActive && commit > 0`}}},
 	{"drop the members from the snapshot", 20, []edit{{"raftnode/compaction.go", `ConfState: proto.Clone(n.members.conf).(*raftpb.ConfState),`, `ConfState: proto.Clone(&raftpb.ConfState{}).(*raftpb.ConfState),`}}},
 	{"keep a view for the next batch", 20, []edit{{"actors/store.go", `	s.changes()
