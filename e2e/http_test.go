@@ -4,7 +4,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"net"
-	"net/http"
 	"strconv"
 	"strings"
 	"testing"
@@ -205,37 +204,6 @@ func TestFormPrecedence(t *testing.T) {
 			t.Errorf("%s: %+v, want value %q, error code %d", test.name, e, test.value, test.code)
 		}
 	}
-}
-
-// TestLimits checks that requests that exceed a limit are refused with an
-// error of the API and that the server goes on.
-func TestLimits(t *testing.T) {
-	t.Parallel()
-	s := startServer(t)
-	large := get("/v1/keys/a")
-	for i := range 40 {
-		large.header = append(large.header, [2]string{fmt.Sprintf("X-Large-%d", i), strings.Repeat("x", 8000)})
-	}
-	tests := []struct {
-		name   string
-		q      request
-		status int
-	}{
-		{"body", post("/v1/keys/a", "value", strings.Repeat("x", 11<<20)), http.StatusRequestEntityTooLarge},
-		{"header", large, http.StatusRequestHeaderFieldsTooLarge},
-		{"target", get("/v1/keys/" + strings.Repeat("x", 300<<10)), http.StatusRequestURITooLong},
-	}
-	for _, test := range tests {
-		answer := s.do(test.q)
-		e, err := answer.event()
-		if err != nil || answer.status != test.status || e.ErrorCode != test.status || e.Message == "" {
-			t.Errorf("%s: status %d, want %d, body %.300q", test.name, answer.status, test.status, answer.body)
-		}
-		if contentType := answer.header.Get("Content-Type"); contentType != "application/json" {
-			t.Errorf("%s: content type %q", test.name, contentType)
-		}
-	}
-	s.want(post("/v1/keys/a", "value", "1"), 200, `{"action":"SET","key":"/a","value":"1","newKey":true,"index":3}`)
 }
 
 // TestMalformed checks that malformed HTTP is refused and does no harm.
