@@ -3,13 +3,14 @@ package discovery
 import (
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"os/exec"
 	"regexp"
 	"strings"
 	"testing"
 	"time"
+
+	"etcd/internal/freeport"
 )
 
 // Debian's discovery service, with its etcd to store in, gives several machines one list, at once
@@ -71,8 +72,7 @@ func startDebianService(t *testing.T) string {
 	if err != nil || !regexp.MustCompile(`^etcd Version: 3\.[0-5]\.`).Match(version) {
 		t.Skipf("%s%s, %v", missing, version, err)
 	}
-	ports := freePorts(t, 3)
-	client, peer, address := "http://"+ports[0], "http://"+ports[1], ports[2]
+	client, peer, address := "http://"+freeport.Address(t), "http://"+freeport.Address(t), freeport.Address(t)
 	runUntilEnd(t, etcd, "--enable-v2", "--data-dir", t.TempDir(), "--listen-client-urls", client, "--advertise-client-urls", client,
 		"--listen-peer-urls", peer, "--initial-advertise-peer-urls", peer, "--initial-cluster", "default="+peer)
 	runUntilEnd(t, discovery, "--etcd", client, "--host", "http://"+address, "--addr", address)
@@ -121,19 +121,4 @@ func waitFor(t *testing.T, url string) {
 		}
 		last = err
 	}
-}
-
-// freePorts returns addresses of this host at which nobody listens.
-func freePorts(t *testing.T, n int) []string {
-	t.Helper()
-	addrs := make([]string, n)
-	for i := range addrs {
-		l, err := net.Listen("tcp", "127.0.0.1:0")
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer l.Close()
-		addrs[i] = l.Addr().String()
-	}
-	return addrs
 }

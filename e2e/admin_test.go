@@ -5,13 +5,15 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+
+	"etcd/internal/freeport"
 )
 
 // TestMetricsListener checks what is served at the listener of --listen-metrics-urls, and only there, and that
 // the log is JSON if that is asked for.
 func TestMetricsListener(t *testing.T) {
 	t.Parallel()
-	s := newServer(t, "--listen-metrics-urls", freeAddress(t), "--enable-pprof", "-log-format", "json", "-slow", "1ns")
+	s := newServer(t, "--listen-metrics-urls", freeport.Address(t), "--enable-pprof", "-log-format", "json", "-slow", "1ns")
 	s.launch()
 	var address string
 	var lines []map[string]any

@@ -12,6 +12,7 @@ import (
 	"testing"
 
 	"etcd/credentials/certtest"
+	"etcd/internal/freeport"
 )
 
 // monitor is a Prometheus that scrapes a cluster.
@@ -52,7 +53,7 @@ func startMonitor(t *testing.T, ca *certtest.CA, c *cluster) *monitor {
 	if said, ok := promtool(t, nil, "check", "config", path); !ok {
 		t.Fatal(said)
 	}
-	m := &monitor{t, freeAddress(t)}
+	m := &monitor{t, freeport.Address(t)}
 	cmd := exec.Command("prometheus", "--config.file="+path, "--storage.tsdb.path="+filepath.Join(dir, "data"),
 		"--web.listen-address="+m.address, "--log.level=warn")
 	cmd.Dir = dir

@@ -5,6 +5,8 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+
+	"etcd/internal/freeport"
 )
 
 const (
@@ -110,7 +112,7 @@ func TestRestartWithoutAMajority(t *testing.T) {
 // cleanly.
 func TestWhileJoining(t *testing.T) {
 	t.Parallel()
-	s := newServer(t, "-C", freeAddress(t), "-r", "1000", "-request-timeout", "1s")
+	s := newServer(t, "-C", freeport.Address(t), "-r", "1000", "-request-timeout", "1s")
 	s.launched()
 	s.want(get("/health"), 503, noLeader)
 	s.wantNoLeader(get("/v1/keys/k?quorum=false"), get("/machines"))

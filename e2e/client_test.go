@@ -5,6 +5,7 @@ import (
 	"bytes"
 	"crypto/tls"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"mime/multipart"
@@ -168,6 +169,9 @@ func (c *conn) roundTrip(r request) (reply, error) {
 	return c.roundTripWithin(r, waitLimit)
 }
 
+// errUnsent says that the server closed the connection before anything of the request was sent.
+var errUnsent = errors.New("nothing was sent")
+
 // roundTripWithin is roundTrip with another limit.
 func (c *conn) roundTripWithin(r request, limit time.Duration) (reply, error) {
 	c.SetDeadline(time.Now().Add(limit))
@@ -177,7 +181,10 @@ func (c *conn) roundTripWithin(r request, limit time.Duration) (reply, error) {
 	answer, err := c.receive(r.method)
 	if err != nil {
 		c.Close()
-		if sendErr := <-sent; sendErr != nil {
+		switch sendErr := <-sent; {
+		case errors.Is(sendErr, net.ErrClosed):
+			err = fmt.Errorf("%w: %w", errUnsent, err)
+		case sendErr != nil:
 			err = fmt.Errorf("%w (sending: %v)", err, sendErr)
 		}
 		return reply{}, err

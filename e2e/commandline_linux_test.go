@@ -14,6 +14,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"etcd/internal/freeport"
 )
 
 // Files of Debian's packages.
@@ -69,7 +71,7 @@ func TestDebianUnit(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			dir := t.TempDir()
-			client, peer := freeAddress(t), freeAddress(t)
+			client, peer := freeport.Address(t), freeport.Address(t)
 			variables := systemdUnit{host: host}
 			variables.read(unit)
 			variables.environment = append(variables.environment, assignments(defaults)...)
@@ -212,7 +214,7 @@ finally:
 func freePorts(t *testing.T, n int) (first int) {
 	t.Helper()
 	for last, run := 0, 0; run < n; {
-		_, text, err := net.SplitHostPort(freeAddress(t))
+		_, text, err := net.SplitHostPort(freeport.Address(t))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -235,7 +237,7 @@ func TestSettingsFile(t *testing.T) {
 	dir := t.TempDir()
 	file, log := filepath.Join(dir, "etcd.yml"), filepath.Join(dir, "etcd.log")
 	text := fmt.Sprintf("name: of-the-file\ndata-dir: %s\nc: %s\nlisten-peer-urls: http://%s\nmax-wals: 7\nlog-format: json\nlog-outputs: [stderr, %s]\nmax-learners: 2\n",
-		filepath.Join(dir, "data"), freeAddress(t), freeAddress(t), log)
+		filepath.Join(dir, "data"), freeport.Address(t), freeport.Address(t), log)
 	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}
@@ -263,7 +265,7 @@ func TestErrorInTheLog(t *testing.T) {
 	t.Parallel()
 	busy := startServer(t)
 	log := filepath.Join(t.TempDir(), "etcd.log")
-	code, _, stderr := run(t, nil, "--log-outputs", log, "--data-dir", filepath.Join(t.TempDir(), "data"), "-s", freeAddress(t),
+	code, _, stderr := run(t, nil, "--log-outputs", log, "--data-dir", filepath.Join(t.TempDir(), "data"), "-s", freeport.Address(t),
 		"--listen-client-urls", "http://"+busy.client, "--advertise-client-urls", "http://"+busy.client)
 	written, err := os.ReadFile(log)
 	if err != nil || code != 1 {

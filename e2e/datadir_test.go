@@ -9,6 +9,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"etcd/internal/freeport"
 )
 
 // allBelow lists all files below a directory with their content.
@@ -104,13 +106,13 @@ func TestRefusedStartLeavesNothing(t *testing.T) {
 		{"an address of another host", []string{"-c", "192.0.2.1:4001"}, 1, "-cl"},
 		{"no certificate", []string{"-clientCert", "nosuch", "-clientKey", "nosuch"}, 1, "nosuch"},
 		{"no port to join", []string{"-C", "foo"}, 2, "foo:7001"},
-		{"nobody to join", []string{"-C", freeAddress(t), "-r", "1", "-auto-tls"}, 1, "refused"},
+		{"nobody to join", []string{"-C", freeport.Address(t), "-r", "1", "-auto-tls"}, 1, "refused"},
 		{"the cluster refuses", []string{"-C", member.peer, "-n", member.name}, 1, "has the name"},
 		{"others could not reach it", []string{"-C", "192.0.2.1:7001", "-h", "0.0.0.0", "-c", "0", "-s", "0"}, 1, "another host"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			above := t.TempDir()
-			args := append([]string{"-d", filepath.Join(above, "a", "b"), "-c", freeAddress(t), "-s", freeAddress(t)}, test.args...)
+			args := append([]string{"-d", filepath.Join(above, "a", "b"), "-c", freeport.Address(t), "-s", freeport.Address(t)}, test.args...)
 			code, _, stderr := run(t, nil, args...)
 			if code != test.code || !strings.Contains(stderr, test.says) {
 				t.Errorf("exit code %d, want %d and %q in\n%s", code, test.code, test.says, stderr)

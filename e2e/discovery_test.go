@@ -9,6 +9,8 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+
+	"etcd/internal/freeport"
 )
 
 // Machines that know nothing of each other but a token of a discovery service form a cluster. One
@@ -94,7 +96,7 @@ func startDiscoveryService(t testing.TB, store func(testing.TB) (address string)
 	if err != nil {
 		t.Skip("needs Debian's package etcd-discovery: ", err)
 	}
-	addr := freeAddress(t)
+	addr := freeport.Address(t)
 	s := &discoveryService{t: t, url: "http://" + addr}
 	s.proc = launch(t, exec.Command(program, "--etcd", "http://"+store(t), "--host", s.url, "--addr", addr))
 	waitUntil(t, "the discovery service makes tokens", func() bool {
@@ -116,8 +118,8 @@ func startDebianEtcd(t testing.TB) (address string) {
 	if err != nil || !regexp.MustCompile(`^etcd Version: 3\.[0-5]\.`).Match(version) {
 		t.Skipf("%s%s (%v)", needs, version, err)
 	}
-	address = freeAddress(t)
-	client, peer := "http://"+address, "http://"+freeAddress(t)
+	address = freeport.Address(t)
+	client, peer := "http://"+address, "http://"+freeport.Address(t)
 	launch(t, exec.Command(etcd, "--enable-v2", "--data-dir", inMemory(t),
 		"--listen-client-urls", client, "--advertise-client-urls", client,
 		"--listen-peer-urls", peer, "--initial-advertise-peer-urls", peer, "--initial-cluster", "default="+peer))

@@ -4,6 +4,8 @@ import (
 	"os"
 	"strings"
 	"testing"
+
+	"etcd/internal/freeport"
 )
 
 // TestJoinOfAFounder: a machine that has founded a cluster does not silently join
@@ -50,7 +52,7 @@ func TestWrongAddressesToJoin(t *testing.T) {
 	t.Parallel()
 	c := startCluster(t, 1)
 	member := c.members[0]
-	nobody := freeAddress(t)
+	nobody := freeport.Address(t)
 
 	s := newMachine(t, "right behind wrong")
 	s.args = append(s.args, "-C", strings.Join([]string{member.client, s.peer, nobody, member.peer}, ","))

@@ -12,6 +12,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"etcd/internal/freeport"
 )
 
 // TestTerminate checks that SIGTERM under load drains: requests in flight and
@@ -127,7 +129,7 @@ func TestRefusesToStart(t *testing.T) {
 	}
 	defer busy.Close()
 	// Should a command line be accepted after all, it does no harm.
-	free := func() []string { return []string{"-c", freeAddress(t), "-s", freeAddress(t)} }
+	free := func() []string { return []string{"-c", freeport.Address(t), "-s", freeport.Address(t)} }
 	tests := []struct {
 		name string
 		args []string

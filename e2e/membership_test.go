@@ -6,6 +6,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"etcd/internal/freeport"
 )
 
 // joinFlags are the flags of one more machine that joins through a member.
@@ -60,7 +62,7 @@ func TestThreeMachines(t *testing.T) {
 	// A fourth joins through any member; its address may come from a file.
 	fourth := c.newMember()
 	file := filepath.Join(fourth.dir, "machines")
-	if err := os.WriteFile(file, []byte(freeAddress(t)+"\n"+c.follower().peer+"\n"), 0o644); err != nil {
+	if err := os.WriteFile(file, []byte(freeport.Address(t)+"\n"+c.follower().peer+"\n"), 0o644); err != nil {
 		t.Fatal(err)
 	}
 	fourth.args = append(fourth.args, "-CF", file)
@@ -164,7 +166,7 @@ func TestJoinRefused(t *testing.T) {
 
 	// No member answers.
 	lonely := c.newMember()
-	nobody := &server{peer: freeAddress(t)}
+	nobody := &server{peer: freeport.Address(t)}
 	checkRefusal(t, joinFlags(lonely, nobody, "-r", "2"), nobody.peer)
 
 	// A member of one cluster cannot join another.
@@ -192,7 +194,7 @@ func TestChangedAddress(t *testing.T) {
 	c := startCluster(t, 3, "-heartbeat", "50ms", "-election", "500ms")
 	moved := c.follower()
 	c.kill(moved)
-	moved.client, moved.peer = freeAddress(t), freeAddress(t)
+	moved.client, moved.peer = freeport.Address(t), freeport.Address(t)
 	moved.start()
 	c.waitVoters()
 	for _, s := range c.members {

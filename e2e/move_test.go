@@ -4,6 +4,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"etcd/internal/freeport"
 )
 
 // moveTo gives a stopped machine new addresses, and the addresses of others as hints.
@@ -29,7 +31,7 @@ func (c *cluster) checkAddresses() {
 // knows. With -C they find each other, whichever peers each one's -C names.
 func TestAllMachinesMove(t *testing.T) {
 	t.Parallel()
-	nobody := freeAddress(t)
+	nobody := freeport.Address(t)
 	for name, hints := range map[string]func(peers []string) [][]string{
 		"each is told of the next":        func(p []string) [][]string { return [][]string{{p[1]}, {p[2]}, {p[0]}} },
 		"two are told of the third":       func(p []string) [][]string { return [][]string{{}, {p[0]}, {p[0]}} },
@@ -43,9 +45,9 @@ func TestAllMachinesMove(t *testing.T) {
 			for _, s := range c.members {
 				s.stop()
 			}
-			peers := []string{freeAddress(t), freeAddress(t), freeAddress(t)}
+			peers := []string{freeport.Address(t), freeport.Address(t), freeport.Address(t)}
 			for i, s := range c.members {
-				s.moveTo(freeAddress(t), peers[i], hints(peers)[i]...)
+				s.moveTo(freeport.Address(t), peers[i], hints(peers)[i]...)
 			}
 			c.start(c.members...)
 			c.checkAddresses()
@@ -80,7 +82,7 @@ func TestHintsAreNoIdentity(t *testing.T) {
 		s.moveTo(s.client, s.peer)
 	}
 	// Its peers keep their addresses, but are down: so it has to look elsewhere.
-	moved.moveTo(moved.client, moved.peer, other.peer, other.client, freeAddress(t))
+	moved.moveTo(moved.client, moved.peer, other.peer, other.client, freeport.Address(t))
 	moved.launch()
 	for _, text := range []string{"this is a machine of another cluster", "this is the client port", "connection refused"} {
 		waitUntil(t, "it says: "+text, func() bool { return strings.Contains(moved.proc.stderr(), text) })

@@ -12,6 +12,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"etcd/internal/freeport"
 )
 
 const untilLimit = 20 * time.Second // of a block that is repeated
@@ -73,7 +75,7 @@ func newPageRun(t *testing.T, page string) *pageRun {
 	r.env = append(os.Environ(), "NO_PROXY=127.0.0.1", "PATH="+filepath.Dir(binary)+":"+os.Getenv("PATH"))
 	var there, back []string
 	for _, port := range pagePorts {
-		address := freeAddress(t)
+		address := freeport.Address(t)
 		_, free, _ := strings.Cut(address, ":")
 		there = append(there, port, free)
 		back = append(back, free, port)

@@ -14,6 +14,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"etcd/internal/freeport"
 )
 
 // TestPatroni has Patroni, which uses the v2 API, keep a pair of PostgreSQL servers available with the
@@ -99,7 +101,7 @@ func newDatabase(t *testing.T, c *cluster) *database {
 	}
 	db := &database{t: t}
 	for _, name := range []string{"a", "b"} {
-		n := &databaseNode{db: db, name: name, bin: filepath.Dir(programs[len(programs)-1]), owner: owner, sql: freeAddress(t), api: freeAddress(t)}
+		n := &databaseNode{db: db, name: name, bin: filepath.Dir(programs[len(programs)-1]), owner: owner, sql: freeport.Address(t), api: freeport.Address(t)}
 		n.prepare(c)
 		db.nodes = append(db.nodes, n)
 	}

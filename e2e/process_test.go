@@ -4,9 +4,7 @@ import (
 	"bufio"
 	"context"
 	"errors"
-	"fmt"
 	"io"
-	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -14,10 +12,11 @@ import (
 	"slices"
 	"strings"
 	"sync"
-	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
+
+	"etcd/internal/freeport"
 )
 
 // Limits of the harness, which end a test that hangs. They are no performance goals: with
@@ -66,8 +65,8 @@ func newMachine(t testing.TB, name string, args ...string) *server {
 		name:   name,
 		dir:    dir,
 		data:   filepath.Join(dir, "data"),
-		client: freeAddress(t),
-		peer:   freeAddress(t),
+		client: freeport.Address(t),
+		peer:   freeport.Address(t),
 		args:   args,
 	}
 }
@@ -321,30 +320,6 @@ func run(t testing.TB, env []string, args ...string) (code int, stdout, stderr s
 		t.Fatalf("etcd %s: %v", strings.Join(args, " "), err)
 	}
 	return cmd.ProcessState.ExitCode(), out.String(), errs.String()
-}
-
-// Ports are below the ephemeral range, which the kernel gives to outgoing
-// connections, so that a server that is down for a moment finds its port still
-// free. The first one depends on the process ID, so that two test runs on one
-// host rarely collide.
-const firstPort, portCount = 20000, 12000
-
-var portsGiven atomic.Uint32
-
-// freeAddress returns an unused address of the loopback interface that this
-// test run has not returned before.
-func freeAddress(t testing.TB) string {
-	t.Helper()
-	for range portCount {
-		n := uint32(os.Getpid())*61 + portsGiven.Add(1)
-		address := fmt.Sprintf("127.0.0.1:%d", firstPort+n%portCount)
-		if l, err := net.Listen("tcp", address); err == nil {
-			l.Close()
-			return address
-		}
-	}
-	t.Fatal("no free port")
-	return ""
 }
 
 // waitUntil polls a condition until it holds.

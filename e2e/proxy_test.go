@@ -11,6 +11,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"etcd/internal/freeport"
 )
 
 // link is the state of the network from one machine to another, in one direction.
@@ -56,7 +58,7 @@ func newNetwork(c *cluster) *network {
 	}
 	var listeners []net.Listener
 	for slot, s := range c.members {
-		s.listen = freeAddress(c.t)
+		s.listen = freeport.Address(c.t)
 		l, err := net.Listen("tcp", s.peer)
 		if err != nil {
 			c.t.Fatal(err)

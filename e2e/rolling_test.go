@@ -28,6 +28,15 @@ type persistentClient struct {
 
 // do sends one request and returns the answer.
 func (c *persistentClient) do(q request) (reply, error) {
+	for {
+		answer, err := c.try(q)
+		if !errors.Is(err, errUnsent) {
+			return answer, err
+		}
+	}
+}
+
+func (c *persistentClient) try(q request) (reply, error) {
 	if c.conn != nil && (c.conn.closedByPeer() || c.served > 0 && c.conn.hasAlert()) {
 		c.leave()
 	}

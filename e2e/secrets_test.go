@@ -10,6 +10,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"etcd/internal/freeport"
 )
 
 // secrets are what a client has sent and nobody else may learn from a machine, in all forms in which it went over the wire.
@@ -37,7 +39,7 @@ func (s *secrets) checkAbsent(t *testing.T, where, text string) {
 // somebody else reads.
 func TestSecretsStayIn(t *testing.T) {
 	t.Parallel()
-	s := newServer(t, "-vv", "-log-format", "json", "-slow", "1ns", "--bcrypt-cost", "4", "--listen-metrics-urls", freeAddress(t), "--enable-pprof")
+	s := newServer(t, "-vv", "-log-format", "json", "-slow", "1ns", "--bcrypt-cost", "4", "--listen-metrics-urls", freeport.Address(t), "--enable-pprof")
 	s.launch()
 	waitUntil(t, "it serves", func() bool { return strings.Contains(s.proc.stderr(), `"msg":"ready to serve client requests"`) })
 	all := secrets{"value-s3cr3t", "query-s3cr3t", "header-s3cr3t", "broken-s3cr3t"}
@@ -127,7 +129,7 @@ func TestSecretsOfTheOperator(t *testing.T) {
 	service := httptest.NewServer(http.NotFoundHandler())
 	defer service.Close()
 	token := "http://al:service-s3cr3t@" + service.Listener.Addr().String() + "/token"
-	proxy := "http://al:proxy-s3cr3t@" + freeAddress(t)
+	proxy := "http://al:proxy-s3cr3t@" + freeport.Address(t)
 	all := secrets{"s3cr3t", base64.StdEncoding.EncodeToString([]byte("al:proxy-s3cr3t")), base64.StdEncoding.EncodeToString([]byte("al:service-s3cr3t"))}
 
 	s := newServer(t, "-discovery", token, "-discovery-proxy", proxy, "-vv")

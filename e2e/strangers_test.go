@@ -20,6 +20,7 @@ import (
 	"go.etcd.io/raft/v3/raftpb"
 	"google.golang.org/protobuf/proto"
 
+	"etcd/internal/freeport"
 	"etcd/store"
 )
 
@@ -337,7 +338,7 @@ type lair struct {
 
 func newLair(t testing.TB) *lair {
 	t.Helper()
-	return newLairAt(t, freeAddress(t))
+	return newLairAt(t, freeport.Address(t))
 }
 
 func newLairAt(t testing.TB, addr string) *lair {

@@ -14,6 +14,7 @@ import (
 
 	"etcd/bootstrap"
 	"etcd/credentials/certtest"
+	"etcd/internal/freeport"
 	"etcd/wal"
 	"etcd/wal/vfs"
 )
@@ -24,14 +25,9 @@ func infra(t *testing.T, n int) []Config {
 	all := make([]Config, n)
 	var list []string
 	for i := range all {
-		l, err := net.Listen("tcp", "127.0.0.1:0")
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer l.Close() // all at once, so that no two have the same port
 		all[i] = Defaults()
 		all[i].Name, all[i].DataDir, all[i].ClientAddr = fmt.Sprint("infra", i), tempDataDir(t), "0"
-		all[i].PeerAddr = l.Addr().String()
+		all[i].PeerAddr = freeport.Address(t)
 		list = append(list, all[i].Name+"=http://"+all[i].PeerAddr)
 	}
 	for i := range all {

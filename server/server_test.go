@@ -3,12 +3,18 @@ package server
 import (
 	"bytes"
 	"context"
+	"fmt"
 	"io"
 	"log/slog"
 	"net/http"
+	"os"
 	"strings"
 	"testing"
+	"time"
 )
+
+// waitLimit is far more than any machine needs to serve, on a host that does much else.
+const waitLimit = 2 * time.Minute
 
 // lines is a log that passes on its lines.
 type lines chan string
@@ -36,7 +42,16 @@ func begin(cfg Config) *running {
 	ctx, cancel := context.WithCancel(context.Background())
 	r := &running{log: make(lines, 10_000), stop: cancel, ended: make(chan error, 1)} // more than a machine logs
 	cfg.Log = slog.New(slog.NewTextHandler(r.log, nil))
-	cfg.Exit = func(code int) { panic("the machine ends the process") }
+	cfg.Exit = func(code int) {
+		for {
+			select {
+			case line := <-r.log:
+				fmt.Fprintln(os.Stderr, line)
+			default:
+				panic("the machine ends the process")
+			}
+		}
+	}
 	go func() { r.ended <- Run(ctx, cfg) }()
 	return r
 }
@@ -44,8 +59,11 @@ func begin(cfg Config) *running {
 // serving waits until the machine serves clients. What it logs until then is added to logs.
 func (r *running) serving(t *testing.T, logs *string) (addr string, stop func() error) {
 	t.Helper()
+	limit := time.After(waitLimit)
 	for {
 		select {
+		case <-limit:
+			t.Fatalf("the machine does not serve within %s", waitLimit)
 		case line := <-r.log:
 			*logs += line + "\n"
 			if _, after, serving := strings.Cut(line, `msg="ready to serve client requests" addr=`); serving {
@@ -61,8 +79,11 @@ func (r *running) serving(t *testing.T, logs *string) (addr string, stop func() 
 // logged waits until a line of the log has some text.
 func (r *running) logged(t *testing.T, text string) {
 	t.Helper()
+	limit := time.After(waitLimit)
 	for {
 		select {
+		case <-limit:
+			t.Fatalf("the machine does not log %s within %s", text, waitLimit)
 		case line := <-r.log:
 			if strings.Contains(line, text) {
 				return
