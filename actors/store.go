@@ -136,6 +136,7 @@ func (s *storeActor) countLocalRead() {
 
 // query answers a query, or gives its asker a view.
 func (s *storeActor) query(ctx actor.Context, m *Query) {
+	s.shared.queries.Add(1)
 	answer := &Queried{ID: m.ID, Term: s.term}
 	if keys := s.store.Keys(); weight(keys, m) > MaxWeight {
 		answer.View = s.currentView().Keys()
@@ -294,9 +295,11 @@ func (s *storeActor) changes() {
 
 // publishState publishes what metrics say of the state.
 func (s *storeActor) publishState() {
+	keys := s.store.Keys()
 	s.metrics.state.set(stateTotals{
 		Totals: s.store.Totals(), counts: s.counts, history: s.store.History().Len(), historyLimit: s.store.HistoryLimit(),
-		historyBytes: s.store.HistoryBytes(), quota: s.store.Quota(), version: s.store.Version(),
+		historyBytes: s.store.HistoryBytes(), quota: s.store.Quota(), version: s.store.Version(), size: s.store.Size(),
+		kv: keyspaceTotals{keys: keys.Len(), bytes: keys.Size(), revision: keys.Revision(), compacted: keys.Compacted()},
 	})
 }
 
