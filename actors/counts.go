@@ -20,9 +20,18 @@ type Counts struct {
 	CompareAndSwapSuccess, CompareAndSwapFail     uint64
 	CompareAndDeleteSuccess, CompareAndDeleteFail uint64
 	Expired                                       uint64
+	KVPuts, KVDeletions, KVTxns                   uint64
 }
 
 func (c *Counts) count(r store.Result) {
+	if kv := r.KV; kv != nil {
+		c.KVPuts += uint64(kv.Puts)
+		c.KVDeletions += uint64(kv.Deletions)
+		if kv.Txn != nil {
+			c.KVTxns++
+		}
+		return
+	}
 	if r.Action == 0 {
 		return
 	}

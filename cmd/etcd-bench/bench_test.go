@@ -11,8 +11,8 @@ import (
 )
 
 func TestMain(m *testing.M) {
-	if len(os.Args) > 1 && os.Args[1] == constantAnswer {
-		main() // the ceiling is this program, started again
+	if len(os.Args) > 1 && ceilings[os.Args[1]] != nil {
+		main() // a ceiling is this program, started again
 	}
 	os.Exit(m.Run())
 }

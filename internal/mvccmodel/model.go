@@ -134,10 +134,21 @@ func (m *Model) refuse(why string) Outcome { return Outcome{Revision: m.Revision
 
 // end ends a command; what it has written is of the next revision.
 func (m *Model) end(s Step) Outcome {
-	if n := len(m.versions); n > 0 && m.versions[n-1].Mod > m.Revision {
-		m.Revision++
+	o := Outcome{Revision: m.Revision, Step: s}
+	for _, v := range slices.Backward(m.versions) {
+		switch {
+		case v.Mod <= m.Revision:
+			m.Revision = o.Revision
+			return o
+		case v.Deleted:
+			o.Deletions++
+		default:
+			o.Puts++
+		}
+		o.Revision = v.Mod
 	}
-	return Outcome{Revision: m.Revision, Step: s}
+	m.Revision = o.Revision
+	return o
 }
 
 // keysAt returns the keys as they were at a revision.

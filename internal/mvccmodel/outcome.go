@@ -12,6 +12,8 @@ import (
 type Outcome struct {
 	Revision int64
 	Err      string // why nothing was done
+	// Puts and Deletions are how many keys were written and deleted.
+	Puts, Deletions int
 	Step
 }
 
@@ -36,7 +38,7 @@ func (o Outcome) String() string {
 	if o.Err != "" {
 		return fmt.Sprintf("at %d: %s", o.Revision, o.Err)
 	}
-	return fmt.Sprintf("at %d:%s", o.Revision, o.Step)
+	return fmt.Sprintf("at %d, %d put, %d deleted:%s", o.Revision, o.Puts, o.Deletions, o.Step)
 }
 
 func (s Step) String() string {
@@ -76,7 +78,7 @@ func Of(o mvcc.Outcome) Outcome {
 	if o.Err != nil {
 		return Outcome{Revision: o.Revision, Err: o.Err.Error()}
 	}
-	return Outcome{Revision: o.Revision, Step: ofStep(&o.Step)}
+	return Outcome{Revision: o.Revision, Puts: o.Puts, Deletions: o.Deletions, Step: ofStep(&o.Step)}
 }
 
 func ofStep(s *mvcc.Step) Step {

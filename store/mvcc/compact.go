@@ -19,8 +19,10 @@ func (k *Keyspace) Compact(revision int64) Outcome {
 // Freed reports whether the memory of all that was compacted is free.
 func (k *Keyspace) Freed() bool { return k.freed == k.freeable }
 
-// Free frees what the next n changes that were compacted have superseded. Nobody sees a difference.
-func (k *Keyspace) Free(n int) {
+// Free frees what the next n changes that were compacted have superseded, and returns how many bytes that was.
+// Nobody sees a difference.
+func (k *Keyspace) Free(n int) (bytes uint64) {
+	before := k.freed
 	for ; n > 0 && k.freed < k.freeable; n-- {
 		v := k.log.at(k.freed)
 		if old := k.older.last(v.position()); old != nil && old.key == v.key {
@@ -31,8 +33,10 @@ func (k *Keyspace) Free(n int) {
 		}
 		k.freed++
 	}
+	bytes = k.log.supersededBefore(k.freed) - k.log.supersededBefore(before)
 	// The changes of the revision itself stay: a watch may begin there.
 	k.log.drop(min(k.freed, k.log.search(k.compacted)))
+	return bytes
 }
 
 // remove removes a deletion.
