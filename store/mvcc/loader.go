@@ -21,9 +21,12 @@ type change struct {
 	superseded uint64
 }
 
+// maxRevision is one that no keyspace reaches, and from which it could go on.
+const maxRevision = math.MaxInt64 / 2
+
 // NewLoader begins with what [Keyspace.Revision] and [Keyspace.Compacted] say.
 func NewLoader(revision, compacted int64) (*Loader, error) {
-	if revision < 1 || revision == math.MaxInt64 || compacted < never || compacted > revision {
+	if revision < 1 || revision > maxRevision || compacted < never || compacted > revision {
 		return nil, fmt.Errorf("revision %d, compacted %d", revision, compacted)
 	}
 	k := New()
@@ -101,7 +104,7 @@ func (l *Loader) check(v *Version, sameKey bool) error {
 func (l *Loader) follows(v *Version, sameKey bool) bool {
 	switch {
 	case sameKey && !l.last.Deleted():
-		return v.Create == l.last.Create && v.Count == l.last.Count+1
+		return v.Create == l.last.Create && v.Count > 1 && v.Count-1 == l.last.Count
 	case sameKey || v.Mod > l.k.compacted:
 		return v.Create == v.Mod && v.Count == 1
 	}
