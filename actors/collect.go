@@ -128,17 +128,17 @@ func (m *Machine) collectState(s sink) {
 		s.counter("etcd_debugging_store_writes_failed_total", "Writes whose condition did not hold, or that were not possible.", *fail, "action", action.String())
 	}
 	s.counter("etcd_debugging_store_expires_total", "Keys and directories that have expired.", state.counts.Expired)
-	m.collectKeyspace(s, state.kv, state.counts)
+	m.collectKeyspace(s, state.kv)
 }
 
-func (m *Machine) collectKeyspace(s sink, kv keyspaceTotals, counts Counts) {
+func (m *Machine) collectKeyspace(s sink, kv keyspaceTotals) {
 	s.gauge("etcd_debugging_mvcc_keys_total", "Keys of the v3 API.", float64(kv.keys))
 	s.gauge("etcd_debugging_mvcc_current_revision", "The revision of the v3 keys.", float64(kv.revision))
 	s.gauge("etcd_debugging_mvcc_compact_revision", "The last revision that was compacted; -1: none was.", float64(kv.compacted))
 	s.gauge("etcd_mvcc_db_total_size_in_use_in_bytes", "Bytes of all versions of v3 keys that are not compacted, and 128 for each.", float64(kv.bytes))
-	s.counter("etcd_mvcc_put_total", "v3 keys that were written.", counts.KVPuts)
-	s.counter("etcd_mvcc_delete_total", "v3 keys that were deleted.", counts.KVDeletions)
-	s.counter("etcd_mvcc_txn_total", "v3 transactions that were applied.", counts.KVTxns)
+	s.counter("etcd_mvcc_put_total", "v3 keys that were written.", kv.counts.puts)
+	s.counter("etcd_mvcc_delete_total", "v3 keys that were deleted.", kv.counts.deletions)
+	s.counter("etcd_mvcc_txn_total", "v3 transactions that were applied.", kv.counts.txns)
 	s.counter("etcd_mvcc_range_total", "v3 ranges and transactions that only read.", m.local.queries.Load())
 }
 

@@ -85,6 +85,7 @@ type keyspaceTotals struct {
 	keys                int
 	bytes               uint64
 	revision, compacted int64
+	counts              kvCounts
 }
 
 // slowApply is how long a batch of entries may take to apply, as in etcd.
