@@ -58,6 +58,7 @@ type Server struct {
 	attached chan struct{}
 	machine  *actors.Machine
 	sessions *sessions
+	settled  time.Time // when the machine has had time to learn, or raise, the version of its cluster
 
 	stopping context.Context // ends when a stop begins
 	stop     context.CancelFunc
@@ -100,6 +101,7 @@ func (s *Server) register() {
 // Attach gives the server its machine, once. The server is healthy from when that is ready.
 func (s *Server) Attach(machine *actors.Machine) {
 	s.machine, s.sessions = machine, newSessions(machine, s.cfg)
+	s.settled = time.Now().Add(s.cfg.RequestTimeout)
 	close(s.attached)
 	go func() {
 		select {
