@@ -22,12 +22,14 @@ type Applied struct {
 	Version uint32
 	// Quota is how many bytes the keys may have, 0 if there is no limit, and Size how many they have.
 	Quota, Size uint64
+	// Revision is that of the keyspace of the v3 API.
+	Revision int64
 }
 
 func appliedOf(s *store.Store, last, term uint64) *Applied {
 	return &Applied{
 		Changed: s.Changed(), Last: last, Term: term, Time: s.Time(), Version: s.Version(),
-		Quota: s.Quota(), Size: uint64(s.Totals().Size()),
+		Quota: s.Quota(), Size: s.Size(), Revision: s.Keys().Revision(),
 	}
 }
 

@@ -92,7 +92,7 @@ func (m *metrics) countFailure(token any) {
 	switch token.(type) {
 	case *Propose, *Join, *Leave:
 		m.proposalsFailed.Add(1)
-	case *Read, *Sync:
+	case *Read, *Query, *Sync:
 		m.readsFailed.Add(1)
 	}
 }

@@ -87,6 +87,7 @@ type generation struct {
 	digest [sha256.Size]byte
 	roots  *x509.CertPool // nil: the other side is not verified
 	server *tls.Config
+	http2  *tls.Config // the same, which offers HTTP/2 as well
 
 	tickets      [][32]byte // the first encrypts, all decrypt
 	ticketsSince time.Time
@@ -127,6 +128,9 @@ func (cfg Config) generation(c content, p *parsed) *generation {
 		// Also of a session that is resumed.
 		g.server.VerifyConnection = func(state tls.ConnectionState) error { return p.checkRevocation(state.VerifiedChains) }
 	}
+	g.http2 = g.server.Clone()
+	// The first that the client offers as well is chosen, so HTTP/2 is for those that offer nothing else.
+	g.http2.NextProtos = append(g.http2.NextProtos[:1:1], "h2")
 	g.rotateTickets(cfg.Now())
 	return g
 }
@@ -142,15 +146,25 @@ func (g *generation) rotateTickets(now time.Time) {
 	g.tickets = append([][32]byte{fresh}, g.tickets[:min(1, len(g.tickets))]...)
 	g.ticketsSince = now
 	g.server.SetSessionTicketKeys(g.tickets)
+	g.http2.SetSessionTicketKeys(g.tickets)
 }
 
-// Server returns the configuration for accepted connections. It stays valid: each
+// Server returns the configuration for accepted connections over HTTP/1.1. It stays valid: each
 // handshake uses the files of its time.
 func (c *Credentials) Server() *tls.Config {
+	return c.accepting(func(g *generation) *tls.Config { return g.server })
+}
+
+// ServerWithHTTP2 is Server for a port that speaks HTTP/2 as well, with clients that offer nothing else.
+func (c *Credentials) ServerWithHTTP2() *tls.Config {
+	return c.accepting(func(g *generation) *tls.Config { return g.http2 })
+}
+
+func (c *Credentials) accepting(of func(*generation) *tls.Config) *tls.Config {
 	return &tls.Config{
 		MinVersion: tls.VersionTLS12,
 		GetConfigForClient: func(*tls.ClientHelloInfo) (*tls.Config, error) {
-			return c.current(false).server, nil
+			return of(c.current(false)), nil
 		},
 	}
 }

@@ -25,7 +25,7 @@ func (a connListener) Accept() (net.Conn, error) {
 		if err != nil {
 			return nil, err
 		}
-		c := &conn{Conn: accepted.(*listen.Conn), server: a.server, checksHost: a.checkHost}
+		c := &conn{Conn: accepted.(*listen.Conn), server: a.server, checksHost: a.checkHost, undecided: a.server.cfg.HTTP2 != nil}
 		if !c.parkNew() {
 			return c, nil
 		}
@@ -52,6 +52,7 @@ type conn struct {
 	served      bool   // a request was, so it may be parked until the next one
 	shortened   bool   // the deadline of Read is that of parking
 	greets      bool   // its TLS handshake has not begun
+	undecided   bool   // it may become HTTP/2
 
 	deadline  time.Time // of Read, for the goroutine that reads
 	lostPlace bool      // it has lost its place in Server.stalled, whose lock guards that while it is there
@@ -87,6 +88,11 @@ func (c *conn) Read(p []byte) (int, error) {
 	}
 	if c.shortened {
 		if err = c.endWait(n, err); err != nil {
+			return n, err
+		}
+	}
+	if c.undecided {
+		if n, err = c.decide(p, n, err); err != nil {
 			return n, err
 		}
 	}

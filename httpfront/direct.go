@@ -97,7 +97,21 @@ func (c *conn) serveDirectly() {
 	}
 	data, _ := d.reader.Peek(d.reader.Buffered()) // they are there
 	d.data = append(d.data[:0], data...)          // fasthttp changes what it parses
-	if !d.parse() {
+	part := false
+	if c.undecided && !c.OverTLS() {
+		switch greetingOf(d.data) {
+		case greetsHTTP2:
+			c.readAhead = append(bytes.Clone(d.data), c.readAhead...)
+			d.release()
+			c.handOver()
+			return
+		case greetsPart:
+			part = true
+		default:
+			c.undecided = false
+		}
+	}
+	if part || !d.parse() {
 		c.readAhead = append(bytes.Clone(d.data), c.readAhead...)
 		malformed := d.malformed
 		d.release()
@@ -423,7 +437,10 @@ func (c *conn) parkNew() (parked bool) {
 func (c *conn) shakeHands() {
 	c.greets = false
 	switch err := c.Handshake(); {
+	case err == nil && c.undecided && c.choseHTTP2():
+		c.handOver()
 	case err == nil:
+		c.undecided = false
 		c.serveDirectly()
 	case errors.Is(err, listen.ErrPlain):
 		c.mu.Lock()

@@ -104,6 +104,15 @@ var (
 	viewsDesc        = prometheus.NewDesc("etcd_store_views", "Views of the state that are held for listings of large directories.", nil, nil)
 )
 
+// collectConnections tells how many connections are open, with TLS or without it: those over HTTP/2 have a label of
+// their own.
+func (s *Server) collectConnections(ch chan<- prometheus.Metric, http1, http2 string, open, overHTTP2 int64) {
+	ch <- prometheus.MustNewConstMetric(connectionsDesc, prometheus.GaugeValue, float64(max(0, open-overHTTP2)), s.cfg.Port, http1)
+	if s.cfg.HTTP2 != nil {
+		ch <- prometheus.MustNewConstMetric(connectionsDesc, prometheus.GaugeValue, float64(overHTTP2), s.cfg.Port, http2)
+	}
+}
+
 // Collector collects the metrics of all ports of a machine, that for clients first.
 type Collector []*Server
 
@@ -135,11 +144,10 @@ func (c Collector) Collect(ch chan<- prometheus.Metric) {
 		slow += s.metrics.slow.Load()
 		overTLS := s.port.OpenOverTLS()
 		if s.cfg.TLS != nil {
-			ch <- prometheus.MustNewConstMetric(connectionsDesc, prometheus.GaugeValue, float64(overTLS), s.cfg.Port, "https")
+			s.collectConnections(ch, "https", "h2", overTLS, s.http2.overTLS.Load())
 		}
 		if s.cfg.TLS == nil || s.plain.Load() {
-			plain := max(0, s.port.Open()-overTLS)
-			ch <- prometheus.MustNewConstMetric(connectionsDesc, prometheus.GaugeValue, float64(plain), s.cfg.Port, "http")
+			s.collectConnections(ch, "http", "h2c", s.port.Open()-overTLS, s.http2.plain.Load())
 		}
 		ch <- prometheus.MustNewConstMetric(answersDesc, prometheus.GaugeValue, float64(s.answers.bytes()+s.reports.bytes()), s.cfg.Port)
 		ch <- prometheus.MustNewConstMetric(noAnswersDesc, prometheus.CounterValue, float64(s.answers.refused.Load()+s.reports.refused.Load()), s.cfg.Port)

@@ -28,13 +28,14 @@ const (
 type phase uint8
 
 const (
-	serving   phase = iota // fasthttp reads requests and answers them
-	handling               // a part of the handler of a direct request runs, or its answer is being written
-	waiting                // a direct request waits for what it has asked for
-	watching               // parked until the event, or the next events of its stream
-	answering              // somebody writes that
-	idle                   // parked until the next request
-	gathering              // parked until there is more of it, see partial.go
+	serving    phase = iota // fasthttp reads requests and answers them
+	handling                // a part of the handler of a direct request runs, or its answer is being written
+	waiting                 // a direct request waits for what it has asked for
+	watching                // parked until the event, or the next events of its stream
+	answering               // somebody writes that
+	idle                    // parked until the next request
+	gathering               // parked until there is more of it, see partial.go
+	handedOver              // it is HTTP/2 and belongs to somebody else, see http2.go
 )
 
 // parking is the part of a connection that is about being parked.
@@ -123,6 +124,12 @@ func (c *conn) Close() error {
 	switch next {
 	case watching:
 		c.parkForWatch()
+		return nil
+	case handedOver:
+		if c.SetDeadline(time.Time{}) != nil { // those of fasthttp would hold there
+			break
+		}
+		c.handOver()
 		return nil
 	case idle:
 		if c.SetDeadline(time.Time{}) != nil { // those of fasthttp would hold for TryRead and TryWrite

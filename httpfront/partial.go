@@ -43,6 +43,11 @@ func (p *partial) isEnough(data []byte, maxBody int) bool {
 	return len(data) >= min(p.size, maxPartial)
 }
 
+// hasEnough reports whether enough was read ahead to serve it, or to know that it is HTTP/2.
+func (c *conn) hasEnough() bool {
+	return !c.isPart(c.readAhead) && c.part.isEnough(c.readAhead, c.server.cfg.MaxBody)
+}
+
 // headerEnd returns where the header of a request ends, which is behind from; -1: not in data. It is an
 // empty line, also if that or the one before it ends in a bare LF: what is wrong with those is for
 // somebody else to say.
@@ -121,7 +126,7 @@ func (c *conn) keepPart() bool {
 		return true
 	}
 	c.part = partial{}
-	if c.part.isEnough(c.readAhead, c.server.cfg.MaxBody) || !c.server.begun.add(c) {
+	if c.hasEnough() || !c.server.begun.add(c) {
 		return false
 	}
 	c.list = &c.server.begun
@@ -146,7 +151,7 @@ func (c *conn) gather() {
 				return
 			}
 		}
-		enough := c.part.isEnough(c.readAhead, c.server.cfg.MaxBody)
+		enough := c.hasEnough()
 		switch {
 		case err == nil && !enough && few:
 			continue

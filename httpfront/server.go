@@ -96,6 +96,8 @@ type Config struct {
 	RequestTimeout time.Duration
 	// Slow is how long a request may take before it is logged; 0: none is.
 	Slow time.Duration
+	// HTTP2 serves the clients that speak HTTP/2; nil: they are refused.
+	HTTP2 HTTP2
 	// TLS is the configuration of the listeners that are not plain; nil: all of them are.
 	TLS *tls.Config
 	Log *slog.Logger
@@ -147,6 +149,7 @@ type Server struct {
 	waking   waking         // those whose request has arrived, and is not direct
 	directs  sync.Pool      // *direct
 	unserved sync.WaitGroup // connections in use that fasthttp does not count: they are parked for a watch, or were parked
+	http2    http2Counts    // those that were handed over
 	rendered atomic.Pointer[rendered]
 
 	quiet     aging[*following] // streams to which nothing is being written
@@ -320,6 +323,8 @@ func (s *Server) Shutdown(ctx context.Context) error {
 	}
 	s.quiet.close()
 	s.port.CloseIdle()
+	http2 := make(chan error, 1)
+	go func() { http2 <- s.shutdownHTTP2(ctx) }()
 	err := s.http.ShutdownWithContext(ctx)
 	answered := make(chan struct{})
 	go func() {
@@ -331,6 +336,7 @@ func (s *Server) Shutdown(ctx context.Context) error {
 	case <-ctx.Done():
 		err = errors.Join(err, ctx.Err())
 	}
+	err = errors.Join(err, <-http2)
 	if s.poller != nil {
 		err = errors.Join(err, s.poller.Close())
 	}
@@ -339,6 +345,10 @@ func (s *Server) Shutdown(ctx context.Context) error {
 
 // writeRefusal writes the answer to a connection that is one too many.
 func (s *Server) writeRefusal(to io.Writer, why listen.Refusal) error {
+	if c, ok := to.(interface{ ConnectionState() tls.ConnectionState }); ok && c.ConnectionState().NegotiatedProtocol == http2ByALPN {
+		_, err := to.Write(http2Refusal(string(why)))
+		return err
+	}
 	resp := fasthttp.AcquireResponse()
 	defer fasthttp.ReleaseResponse(resp)
 	setHeaders(resp, s.pages.defaultHeaders)

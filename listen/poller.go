@@ -17,6 +17,8 @@ type Poller interface {
 	// Forget is called before a connection that may be armed is closed. A call of Readable may
 	// be under way.
 	Forget(c *Conn)
+	// Release is called when c is read by somebody who waits for it from now on, and is not armed again.
+	Release(c *Conn)
 	// Close ends the calls. Connections that are armed stay open.
 	Close() error
 }
@@ -47,6 +49,9 @@ func (Peeks) Arm(c *Conn, r Readable) (arrived bool, err error) {
 
 // Forget implements [Poller]. The goroutine ends when the connection is closed.
 func (Peeks) Forget(*Conn) {}
+
+// Release implements [Poller]. Who reads the connection next gets what was read ahead.
+func (Peeks) Release(*Conn) {}
 
 // Close implements [Poller].
 func (Peeks) Close() error { return nil }

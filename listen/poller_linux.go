@@ -84,6 +84,22 @@ func (all epolls) Forget(c *Conn) {
 	}
 }
 
+// Release implements [Poller]. The kernel would go on telling of all that arrives, and wake a goroutine
+// each time.
+func (all epolls) Release(c *Conn) {
+	if !c.polled {
+		return
+	}
+	all.Forget(c)
+	c.polled = false
+	raw, err := rawConn(c.Conn).(syscall.Conn).SyscallConn()
+	if err != nil {
+		return // it is closed, and the kernel has forgotten it
+	}
+	p := all.of(c.fd)
+	_ = raw.Control(func(fd uintptr) { _ = unix.EpollCtl(p.fd, unix.EPOLL_CTL_DEL, int(fd), nil) }) // the same holds
+}
+
 // Close implements [Poller].
 func (all epolls) Close() (err error) {
 	for _, p := range all {

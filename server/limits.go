@@ -78,7 +78,7 @@ const maxMetricsConnections = 32
 // metricsConfig returns the configuration of the metrics listeners, which are for no web page. With TLS
 // they have that of clients.
 func (c *Config) metricsConfig(cfg httpfront.Config, at listeners, tls security) httpfront.Config {
-	cfg.Port, cfg.Trusted, cfg.TLS, cfg.CORS, cfg.Slow = "metrics", true, at.tls(tls.clients), nil, 0
+	cfg.Port, cfg.Trusted, cfg.TLS, cfg.CORS, cfg.Slow = "metrics", true, at.tls(tls.clients.Server), nil, 0
 	cfg.URL, cfg.Hosts = at[0].site.String(), c.allowedHosts(at)
 	cfg.MaxConnections, cfg.MaxPerAddress, cfg.MaxInFlight, cfg.MaxBody = maxMetricsConnections, 0, 0, maxPeerBody
 	return cfg

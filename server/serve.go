@@ -11,6 +11,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"etcd/actors"
+	"etcd/grpcfront"
 	"etcd/httpfront"
 	"etcd/httpfront/ops"
 	"etcd/httpfront/v1"
@@ -26,6 +27,7 @@ import (
 // and are given the machine once it runs.
 type fronts struct {
 	clients, peers *httpfront.Server
+	grpc           *grpcfront.Server // of the client port, which hands it connections and shuts it down
 	metrics        *httpfront.Server // nil without --listen-metrics-urls
 	registry       *prometheus.Registry
 	failed         chan error // a server has ended
@@ -52,10 +54,13 @@ func startFronts(c *Config, member store.Member, ports ports, tls security, foun
 		RequestTimeout:  c.RequestTimeout,
 		Slow:            c.Slow,
 		Passwords:       passwords.New(c.BcryptCost),
-		TLS:             ports.clients.tls(tls.clients),
+		TLS:             ports.clients.tls(tls.clients.ServerWithHTTP2),
 		Log:             c.Log,
 	}
-	f := &fronts{registry: c.newRegistry(tls), failed: make(chan error, 3)}
+	f := &fronts{
+		grpc:     grpcfront.New(grpcfront.Config{HeaderTimeout: c.HeaderTimeout, Log: c.Log}),
+		registry: c.newRegistry(tls), failed: make(chan error, 3),
+	}
 	monotone := func() logtime.Time { return logtime.Time(clock().Mono) }
 	release := ops.Release{Version: Version, API: APILevel}
 	operating := ops.Config{
@@ -71,9 +76,11 @@ func startFronts(c *Config, member store.Member, ports ports, tls security, foun
 		routes = append(routes, ops.Profiles()...)
 		c.Log.Warn("every client can read profiles of this process, and slow it down with them, at /debug/pprof/ of the client port; with --listen-metrics-urls they are served there instead")
 	}
-	f.clients = httpfront.New(cfg, routes)
+	clients := cfg
+	clients.HTTP2 = f.grpc
+	f.clients = httpfront.New(clients, routes)
 	peers := cfg
-	peers.TLS = ports.peers.tls(tls.peers)
+	peers.TLS = ports.peers.tls(tls.peers.Server)
 	peers.URL, peers.Hosts, peers.CheckHost = member.PeerURL, c.allowedHosts(ports.peers), false
 	f.peers = httpfront.New(c.peerConfig(peers), slices.Concat(
 		peerfront.Routes(peerfront.Config{Certified: tls.certified(), Founding: founding}, ops.Cluster()), ops.Version(release),
@@ -104,6 +111,7 @@ func (all listeners) served() []httpfront.Listener {
 func (f *fronts) attach(machine *actors.Machine) {
 	f.registry.MustRegister(machine)
 	f.clients.Attach(machine)
+	f.grpc.Attach(machine)
 	f.peers.Attach(machine)
 	if f.metrics != nil {
 		f.metrics.Attach(machine)

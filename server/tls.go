@@ -116,12 +116,12 @@ func scheme(c *credentials.Credentials) string {
 	return "https"
 }
 
-// tls returns the TLS configuration of listeners; nil if all are plain.
-func (all listeners) tls(c *credentials.Credentials) *tls.Config {
+// tls returns the TLS configuration of listeners, a method of credentials; nil if all are plain.
+func (all listeners) tls(of func() *tls.Config) *tls.Config {
 	if !slices.ContainsFunc(all, func(l opened) bool { return l.scheme == "https" }) {
 		return nil
 	}
-	return c.Server()
+	return of()
 }
 
 // certified checks that the certificate of another machine names a host; nil if machines

@@ -1,0 +1,130 @@
+package grpcfront
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"math"
+	"net"
+	"time"
+
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/health/grpc_health_v1"
+	"google.golang.org/grpc/keepalive"
+	"google.golang.org/grpc/status"
+
+	"etcd/actors"
+)
+
+// Limits that clients of etcd rely on.
+const (
+	// MaxRequest bounds what a request may be to be proposed, in bytes, and maxMessage the message that
+	// it comes in: one that is a little too large gets an answer of the API, and not of gRPC.
+	MaxRequest = 1_572_864
+	maxMessage = MaxRequest + 512<<10
+
+	maxStreams    = math.MaxUint32 // of a connection
+	maxHeaderList = 64 << 10       // bytes of the headers of a stream
+
+	// minPing is how often a client may ping, and only while it has a stream.
+	minPing = 5 * time.Second
+	// pingAfter is how long a connection is silent before its client is pinged, and pingTimeout
+	// how long that may take to answer.
+	pingAfter, pingTimeout = 2 * time.Hour, 20 * time.Second
+)
+
+// Config is the configuration of a server.
+type Config struct {
+	// HeaderTimeout bounds the time until the first frame of a connection has arrived.
+	HeaderTimeout time.Duration
+	Log           *slog.Logger
+}
+
+// Server serves the connections that it is given.
+type Server struct {
+	cfg    Config
+	grpc   *grpc.Server
+	conns  *conns
+	health *health
+
+	// Set by Attach before attached is closed, and not to be used before that.
+	attached chan struct{}
+	machine  *actors.Machine
+
+	stopping context.Context // ends when a stop begins
+	stop     context.CancelFunc
+}
+
+// New returns a server, which serves at once. It can serve before there is a machine, see Attach.
+func New(cfg Config) *Server {
+	s := &Server{cfg: cfg, conns: newConns(), attached: make(chan struct{})}
+	s.stopping, s.stop = context.WithCancel(context.Background())
+	s.grpc = grpc.NewServer(
+		grpc.Creds(handshaken{}),
+		grpc.ConnectionTimeout(cfg.HeaderTimeout),
+		grpc.MaxRecvMsgSize(maxMessage),
+		grpc.MaxSendMsgSize(math.MaxInt32),
+		grpc.MaxConcurrentStreams(maxStreams),
+		grpc.MaxHeaderListSize(maxHeaderList),
+		grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{MinTime: minPing}),
+		grpc.KeepaliveParams(keepalive.ServerParameters{Time: pingAfter, Timeout: pingTimeout}),
+		grpc.SharedWriteBuffer(true), // an idle connection has none
+	)
+	s.register()
+	go func() {
+		if err := s.grpc.Serve(s.conns); err != nil && !errors.Is(err, grpc.ErrServerStopped) {
+			cfg.Log.Error("gRPC is not served any more; please report this message", "error", err)
+		}
+	}()
+	return s
+}
+
+// register registers the services: each has a type of its own, in files of its own. One that needs the
+// machine waits for attached first.
+func (s *Server) register() {
+	s.health = newHealth(s.stopping)
+	grpc_health_v1.RegisterHealthServer(s.grpc, s.health)
+}
+
+// Attach gives the server its machine, once. The server is healthy from when that is ready.
+func (s *Server) Attach(machine *actors.Machine) {
+	s.machine = machine
+	close(s.attached)
+	go func() {
+		select {
+		case <-machine.Ready:
+			s.health.serving()
+		case <-s.stopping.Done():
+		}
+	}()
+}
+
+// errStopped ends the calls that would otherwise wait until the end of a stop.
+var errStopped = status.Error(codes.Unavailable, "etcdserver: server stopped")
+
+// Serve serves a connection, whose client has begun to speak HTTP/2 or has chosen it in its TLS
+// handshake. It does not wait for its end.
+func (s *Server) Serve(c net.Conn) { s.conns.add(c) }
+
+// Shutdown tells all clients to dial another machine, lets the calls in flight finish until ctx ends,
+// and then cuts them off. Connections that come later are closed.
+func (s *Server) Shutdown(ctx context.Context) (err error) {
+	s.health.Shutdown()
+	s.stop()
+	over := make(chan struct{})
+	go func() {
+		s.grpc.GracefulStop()
+		close(over)
+	}()
+	select {
+	case <-over:
+	case <-ctx.Done():
+		err = fmt.Errorf("gRPC: %w", ctx.Err())
+		s.conns.cutOff() // the gRPC server would wait for those that have sent nothing yet
+		s.grpc.Stop()
+		<-over
+	}
+	return err
+}
