@@ -150,6 +150,7 @@ func Start(cfg Config, disk *Disk) (*Machine, error) {
 
 	local := &localState{maxChildren: cmp.Or(cfg.MaxChildren, MaxChildren)}
 	m := &Machine{System: newSystem(cfg.Log), ClusterID: disk.Identity.ClusterID, host: cfg.Host, disk: disk, time: &logTime{clock: cfg.Clock}, local: local, metrics: newMetrics()}
+	m.metrics.raft.set(node.Status())
 	reach := disk.Reach()
 	m.durable.Store(&reach)
 	m.metrics.disk.segments.Store(int64(disk.log.Segments()))

@@ -47,6 +47,7 @@ func (m *Machine) QueryLocal(q *Query) (reply *Queried, ok bool) {
 	if view == nil {
 		return nil, false
 	}
+	m.local.queries.Add(1)
 	return &Queried{Outcome: q.Run(view.Keys()), Term: m.applied.now.Load().Term}, true
 }
 

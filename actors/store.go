@@ -24,10 +24,11 @@ type storeActor struct {
 	store *store.Store
 	// view is of the current state; nil until it is needed. All readers between two batches
 	// share one, because the writes after it pay for it.
-	view   *store.View
-	counts Counts
-	log    *slog.Logger
-	fatal  fatal
+	view     *store.View
+	counts   Counts
+	kvCounts kvCounts
+	log      *slog.Logger
+	fatal    fatal
 	// snapshots has those to be installed.
 	snapshots *wal.Snapshots
 	restored  restored // the last one received, until it is installed or obsolete
@@ -136,6 +137,7 @@ func (s *storeActor) countLocalRead() {
 
 // query answers a query, or gives its asker a view.
 func (s *storeActor) query(ctx actor.Context, m *Query) {
+	s.shared.queries.Add(1)
 	answer := &Queried{ID: m.ID, Term: s.term}
 	if keys := s.store.Keys(); weight(keys, m) > MaxWeight {
 		answer.View = s.currentView().Keys()
@@ -191,6 +193,7 @@ func (s *storeActor) apply(ctx actor.Context, m *raftnode.Apply) {
 		s.counts.count(result)
 		members = members || result.Action == 0 && result.KV == nil
 		if result.KV != nil {
+			s.kvCounts.count(result.KV)
 			replaced += pathCost // what it replaces stays until it is compacted
 		}
 		if result.Event != nil {
@@ -294,9 +297,11 @@ func (s *storeActor) changes() {
 
 // publishState publishes what metrics say of the state.
 func (s *storeActor) publishState() {
+	keys := s.store.Keys()
 	s.metrics.state.set(stateTotals{
 		Totals: s.store.Totals(), counts: s.counts, history: s.store.History().Len(), historyLimit: s.store.HistoryLimit(),
-		historyBytes: s.store.HistoryBytes(), quota: s.store.Quota(), version: s.store.Version(),
+		historyBytes: s.store.HistoryBytes(), quota: s.store.Quota(), version: s.store.Version(), size: s.store.Size(),
+		kv: keyspaceTotals{keys: keys.Len(), bytes: keys.Size(), revision: keys.Revision(), compacted: keys.Compacted(), counts: s.kvCounts},
 	})
 }
 

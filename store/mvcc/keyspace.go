@@ -34,8 +34,8 @@ type state struct {
 // Keyspace is the keyspace. It must be used by one goroutine at a time.
 type Keyspace struct {
 	state
-	// sub is the number of the next change of the command that is carried out.
-	sub uint32
+	// puts and deletions are how many keys the command that is carried out has written and deleted.
+	puts, deletions int
 	// compactedBytes is what the log says was superseded up to the revision that was compacted.
 	compactedBytes uint64
 	// What was superseded by the changes before the position freed is gone from memory. What is before
@@ -137,14 +137,13 @@ func (k *Keyspace) Put(m *storepb.Put, room uint64) Outcome {
 	if !hasRoom(costOfPut(m), room) {
 		return k.refused(ErrNoSpace)
 	}
-	k.sub = 0
-	prev := k.put(m)
-	return k.done(Step{Prev: prev})
+	k.begin()
+	return k.done(Step{Prev: k.put(m)})
 }
 
 // DeleteRange deletes the keys of a range.
 func (k *Keyspace) DeleteRange(m *storepb.DeleteRange) Outcome {
-	k.sub = 0
+	k.begin()
 	return k.done(Step{Deleted: k.deleteRange(m)})
 }
 
@@ -197,12 +196,14 @@ func (k *Keyspace) deleteRange(m *storepb.DeleteRange) (deleted []*Version) {
 
 // add makes a version the newest of its key; old was that before, nil if there was none.
 func (k *Keyspace) add(v, old *Version) {
-	v.sub = k.sub
-	k.sub++
+	v.sub = uint32(k.puts + k.deletions)
 	k.size += v.bytes()
 	superseded := uint64(0)
 	if v.Deleted() {
+		k.deletions++
 		superseded = v.bytes() // a deletion is of no use any more once it is compacted
+	} else {
+		k.puts++
 	}
 	if old == nil {
 		k.heads.put(v)
@@ -216,12 +217,15 @@ func (k *Keyspace) add(v, old *Version) {
 	k.log.append(v, superseded)
 }
 
-// done ends a command.
+// begin begins a command that is possible.
+func (k *Keyspace) begin() { k.puts, k.deletions = 0, 0 }
+
+// done ends it.
 func (k *Keyspace) done(step Step) Outcome {
-	if k.sub > 0 {
+	if k.puts+k.deletions > 0 {
 		k.revision++
 	}
-	return Outcome{Revision: k.revision, Step: step}
+	return Outcome{Revision: k.revision, Puts: k.puts, Deletions: k.deletions, Step: step}
 }
 
 // refused ends a command that does nothing.

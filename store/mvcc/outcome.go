@@ -6,6 +6,8 @@ type Outcome struct {
 	Revision int64
 	// Err is why the command did nothing: one of the errors of this package.
 	Err error
+	// Puts and Deletions are how many keys it has written and deleted.
+	Puts, Deletions int
 	Step
 }
 

@@ -17,7 +17,7 @@ func (k *Keyspace) Txn(m *storepb.Txn, room uint64) Outcome {
 	if err := k.check(p); err != nil {
 		return k.refused(err)
 	}
-	k.sub = 0
+	k.begin()
 	return k.done(Step{Txn: k.run(p)})
 }
 
