@@ -46,16 +46,20 @@ func (s *Server) admit(ctx context.Context, served audience) (*actors.Machine, e
 	return machine, nil
 }
 
-// awaitMachine waits for the machine until the call or the server ends.
+// awaitMachine waits for the machine, as long as a call may wait for it later.
 func (s *Server) awaitMachine(ctx context.Context) (*actors.Machine, error) {
 	select {
 	case <-s.attached:
 		return s.machine, nil
 	default:
 	}
+	timeout := time.NewTimer(s.cfg.RequestTimeout)
+	defer timeout.Stop()
 	select {
 	case <-s.attached:
 		return s.machine, nil
+	case <-timeout.C:
+		return nil, errNoAnswer
 	case <-ctx.Done():
 		return nil, errorOfEnd(ctx)
 	case <-s.stopping.Done():
