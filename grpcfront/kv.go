@@ -61,7 +61,7 @@ func (s *kv) Txn(ctx context.Context, r *pb.TxnRequest) (*pb.TxnResponse, error)
 	if err != nil {
 		return nil, err
 	}
-	if err := checkTxn(r); err != nil {
+	if err := checkTxn(r, s.cfg.MaxTxnOps); err != nil {
 		return nil, err
 	}
 	txn, out := txnOf(r), (*mvcc.Outcome)(nil)
@@ -132,7 +132,7 @@ func (s *kv) Range(ctx context.Context, r *pb.RangeRequest) (*pb.RangeResponse, 
 
 // propose has a command committed and applied, and returns what it did.
 func (s *Server) propose(ctx context.Context, m *actors.Machine, command []byte) (*mvcc.Outcome, error) {
-	if len(command) > MaxRequest {
+	if len(command) > s.cfg.MaxRequest {
 		return nil, rpctypes.ErrGRPCRequestTooLarge
 	}
 	call, err := s.sessions.begin()
