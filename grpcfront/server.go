@@ -76,7 +76,6 @@ func newServer(cfg Config) *Server {
 		grpc.MaxHeaderListSize(maxHeaderList),
 		grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{MinTime: minPing}),
 		grpc.KeepaliveParams(keepalive.ServerParameters{Time: pingAfter, Timeout: pingTimeout}),
-		grpc.SharedWriteBuffer(true), // an idle connection has none
 	)
 	s.register()
 	return s
