@@ -113,7 +113,7 @@ func (m *Machine) collectState(s sink) {
 	s.gauge("etcd_store_directories", "Directories.", float64(state.Dirs))
 	s.gauge("etcd_store_deadlines", "Keys and directories with a time to live.", float64(state.Deadlines))
 	s.gauge("etcd_store_bytes", "Bytes of all paths and values.", float64(state.Bytes))
-	s.gauge("etcd_store_quota_used_bytes", "Bytes that count against the quota: all paths and values, and 128 for each key and directory.", float64(state.Size()))
+	s.gauge("etcd_store_quota_used_bytes", "Bytes that count against the quota: all paths, keys and values, and 128 for each key, directory, and version of a v3 key.", float64(state.size))
 	s.gauge("etcd_server_quota_backend_bytes", "The quota; 0: there is none.", float64(state.quota))
 	s.gauge("etcd_store_history_events", "Events that are kept for watchers.", float64(state.history))
 	s.gauge("etcd_store_history_limit_events", "Events that may be kept for watchers.", float64(state.historyLimit))
@@ -128,6 +128,18 @@ func (m *Machine) collectState(s sink) {
 		s.counter("etcd_debugging_store_writes_failed_total", "Writes whose condition did not hold, or that were not possible.", *fail, "action", action.String())
 	}
 	s.counter("etcd_debugging_store_expires_total", "Keys and directories that have expired.", state.counts.Expired)
+	m.collectKeyspace(s, state.kv)
+}
+
+func (m *Machine) collectKeyspace(s sink, kv keyspaceTotals) {
+	s.gauge("etcd_debugging_mvcc_keys_total", "Keys of the v3 API.", float64(kv.keys))
+	s.gauge("etcd_debugging_mvcc_current_revision", "The revision of the v3 keys.", float64(kv.revision))
+	s.gauge("etcd_debugging_mvcc_compact_revision", "The last revision that was compacted; -1: none was.", float64(kv.compacted))
+	s.gauge("etcd_mvcc_db_total_size_in_use_in_bytes", "Bytes of all versions of v3 keys that are not compacted, and 128 for each.", float64(kv.bytes))
+	s.counter("etcd_mvcc_put_total", "v3 keys that were written.", kv.counts.puts)
+	s.counter("etcd_mvcc_delete_total", "v3 keys that were deleted.", kv.counts.deletions)
+	s.counter("etcd_mvcc_txn_total", "v3 transactions that were applied.", kv.counts.txns)
+	s.counter("etcd_mvcc_range_total", "v3 ranges and transactions that only read.", m.local.queries.Load())
 }
 
 func (m *Machine) collectWatches(s sink) {

@@ -2,6 +2,7 @@ package actors
 
 import (
 	"etcd/store"
+	"etcd/store/mvcc"
 	"etcd/store/tree"
 )
 
@@ -51,4 +52,15 @@ func (c *Counts) of(action tree.Action) (success, fail *uint64) {
 		return &c.CompareAndDeleteSuccess, &c.CompareAndDeleteFail
 	}
 	return &c.Expired, new(uint64)
+}
+
+// kvCounts is Counts for the keyspace of the v3 API.
+type kvCounts struct{ puts, deletions, txns uint64 }
+
+func (c *kvCounts) count(kv *mvcc.Outcome) {
+	c.puts += uint64(kv.Puts)
+	c.deletions += uint64(kv.Deletions)
+	if kv.Txn != nil {
+		c.txns++
+	}
 }

@@ -26,6 +26,7 @@ type localState struct {
 	maxChildren   int
 	view          atomic.Pointer[store.View] // nil: ask the store actor
 	found, failed atomic.Uint64              // reads, of the store actor as well
+	queries       atomic.Uint64              // of the v3 API, as well
 }
 
 // state is a store, or a view of one.

@@ -150,11 +150,12 @@ func Start(cfg Config, disk *Disk) (*Machine, error) {
 
 	local := &localState{maxChildren: cmp.Or(cfg.MaxChildren, MaxChildren)}
 	m := &Machine{System: newSystem(cfg.Log), ClusterID: disk.Identity.ClusterID, host: cfg.Host, disk: disk, time: &logTime{clock: cfg.Clock}, local: local, metrics: newMetrics()}
+	m.metrics.raft.set(node.Status())
 	reach := disk.Reach()
 	m.durable.Store(&reach)
 	m.metrics.disk.segments.Store(int64(disk.log.Segments()))
 	m.book.Store(disk.book)
-	m.applied.now.Store(disk.startsFrom())
+	m.applied.publish(disk.startsFrom())
 	m.applied.auth.Store(disk.store.Auth())
 	m.stopping, m.cancel = context.WithCancel(context.Background())
 	all := &pids{}

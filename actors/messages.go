@@ -11,6 +11,8 @@ import (
 	"etcd/raftnode"
 	"etcd/store"
 	"etcd/store/logtime"
+	"etcd/store/mvcc"
+	"etcd/store/storepb"
 	"etcd/store/tree"
 	"etcd/transport"
 	"etcd/version"
@@ -40,6 +42,20 @@ type (
 		ReplyTo *actor.PID
 		Path    string
 		Deep    bool // with everything below it, and not only its children
+	}
+	// Query asks for keys of the v3 API: a range, or a transaction that only reads. Sent to the raft actor or to
+	// the store actor it is what Read is. Answered with Queried.
+	Query struct {
+		ID      uint64
+		ReplyTo *actor.PID
+		Range   *storepb.Range // or Txn
+		Txn     *storepb.Txn
+	}
+	// AwaitFreed asks the store actor to say when the memory is free of all that was compacted so far. Answered
+	// with Synced.
+	AwaitFreed struct {
+		ID      uint64
+		ReplyTo *actor.PID
 	}
 	// Sync asks the raft actor for a moment at which the local state, and the hub,
 	// have every write that was acked before. Answered with Synced.
@@ -131,7 +147,16 @@ type (
 		Failure  *tree.Failure
 		Err      error
 	}
-	// Synced answers a Sync. Err is one of raftnode's.
+	// Queried is what a Query has found when all commands up to a revision were applied. If it would look at more
+	// than MaxWeight keys there is a View to ask instead, of the same moment. Err is one of raftnode's.
+	Queried struct {
+		ID      uint64
+		Outcome mvcc.Outcome
+		View    *mvcc.View
+		Term    uint64 // of the last entry that was applied
+		Err     error
+	}
+	// Synced answers a Sync or an AwaitFreed. Err is one of raftnode's.
 	Synced struct {
 		ID  uint64
 		Err error
@@ -299,6 +324,9 @@ type (
 	// closeWatches: Machine -> hub. Answers all watchers, present and future, with
 	// ErrClosing.
 	closeWatches struct{}
+
+	// freeDue: store -> itself. There is memory left of what was compacted.
+	freeDue struct{}
 
 	// audit: store -> auditor. The state at an index at which machines compare theirs.
 	audit struct{ state *store.View }

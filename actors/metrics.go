@@ -76,6 +76,16 @@ type stateTotals struct {
 	history, historyLimit, historyBytes int
 	quota                               uint64
 	version                             uint32
+	size                                uint64 // of what counts against the quota
+	kv                                  keyspaceTotals
+}
+
+// keyspaceTotals is what metrics say of the keyspace of the v3 API.
+type keyspaceTotals struct {
+	keys                int
+	bytes               uint64
+	revision, compacted int64
+	counts              kvCounts
 }
 
 // slowApply is how long a batch of entries may take to apply, as in etcd.
@@ -92,7 +102,7 @@ func (m *metrics) countFailure(token any) {
 	switch token.(type) {
 	case *Propose, *Join, *Leave:
 		m.proposalsFailed.Add(1)
-	case *Read, *Sync:
+	case *Read, *Query, *Sync:
 		m.readsFailed.Add(1)
 	}
 }

@@ -57,6 +57,8 @@ func (r *raftActor) Receive(ctx actor.Context) {
 		r.node.Propose(m.Command, m)
 	case *Read:
 		r.node.Read(m)
+	case *Query:
+		r.node.Read(m)
 	case *Sync:
 		r.node.Read(m)
 	case *appended:

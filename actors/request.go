@@ -49,6 +49,7 @@ func (m *Propose) Asker() (*actor.PID, uint64) { return m.ReplyTo, m.ID }
 func (m *Join) Asker() (*actor.PID, uint64)    { return m.ReplyTo, m.ID }
 func (m *Leave) Asker() (*actor.PID, uint64)   { return m.ReplyTo, m.ID }
 func (m *Read) Asker() (*actor.PID, uint64)    { return m.ReplyTo, m.ID }
+func (m *Query) Asker() (*actor.PID, uint64)   { return m.ReplyTo, m.ID }
 func (m *Sync) Asker() (*actor.PID, uint64)    { return m.ReplyTo, m.ID }
 func (m *Status) Asker() (*actor.PID, uint64)  { return m.ReplyTo, m.ID }
 func (m *Watch) Asker() (*actor.PID, uint64)   { return m.ReplyTo, m.Subscriber }
@@ -59,6 +60,7 @@ func (m *Propose) Failed(err error) Answer { return &Proposed{ID: m.ID, Err: err
 func (m *Join) Failed(err error) Answer    { return &Proposed{ID: m.ID, Err: err} }
 func (m *Leave) Failed(err error) Answer   { return &Proposed{ID: m.ID, Err: err} }
 func (m *Read) Failed(err error) Answer    { return &ReadReply{ID: m.ID, Err: err} }
+func (m *Query) Failed(err error) Answer   { return &Queried{ID: m.ID, Err: err} }
 func (m *Sync) Failed(err error) Answer    { return &Synced{ID: m.ID, Err: err} }
 func (m *Status) Failed(err error) Answer  { return &StatusReply{ID: m.ID, Err: err} }
 func (m *status) Failed(err error) Answer  { return m.request.Failed(err) }
@@ -73,6 +75,7 @@ func (m *Watch) failed(err error) *WatchReply {
 // Answers implements [Answer].
 func (m *Proposed) Answers() uint64    { return m.ID }
 func (m *ReadReply) Answers() uint64   { return m.ID }
+func (m *Queried) Answers() uint64     { return m.ID }
 func (m *Synced) Answers() uint64      { return m.ID }
 func (m *Frozen) Answers() uint64      { return m.ID }
 func (m *StatusReply) Answers() uint64 { return m.ID }

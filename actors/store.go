@@ -24,10 +24,11 @@ type storeActor struct {
 	store *store.Store
 	// view is of the current state; nil until it is needed. All readers between two batches
 	// share one, because the writes after it pay for it.
-	view   *store.View
-	counts Counts
-	log    *slog.Logger
-	fatal  fatal
+	view     *store.View
+	counts   Counts
+	kvCounts kvCounts
+	log      *slog.Logger
+	fatal    fatal
 	// snapshots has those to be installed.
 	snapshots *wal.Snapshots
 	restored  restored // the last one received, until it is installed or obsolete
@@ -42,7 +43,9 @@ type storeActor struct {
 
 	to *pids
 
-	deadline logtime.Time // the last one sent to the reaper
+	deadline   logtime.Time // the last one sent to the reaper
+	term       uint64       // of the last entry that was applied
+	compaction compaction
 }
 
 func (s *storeActor) Receive(ctx actor.Context) {
@@ -56,6 +59,8 @@ func (s *storeActor) Receive(ctx actor.Context) {
 			switch request := token.(type) {
 			case *Read:
 				s.read(ctx, request, now)
+			case *Query:
+				s.query(ctx, request)
 			case *Sync:
 				reply(ctx, request, &Synced{ID: request.ID})
 			}
@@ -64,6 +69,12 @@ func (s *storeActor) Receive(ctx actor.Context) {
 		s.local(ctx, m)
 	case *status:
 		s.local(ctx, m)
+	case *Query:
+		s.local(ctx, m)
+	case *AwaitFreed:
+		s.compaction.await(ctx, m, s.store.Keys())
+	case freeDue:
+		s.progress.replaced.Add(s.compaction.free(ctx, s.store.Keys()))
 	case *restored:
 		s.restored = *m
 	case *install:
@@ -104,9 +115,10 @@ func (s *storeActor) local(ctx actor.Context, request Request) {
 	switch m := request.(type) {
 	case *Read:
 		s.read(ctx, m, 0)
-		if s.localReads++; s.localReads == sharedAfter {
-			s.shared.view.Store(s.currentView())
-		}
+		s.countLocalRead()
+	case *Query:
+		s.query(ctx, m)
+		s.countLocalRead()
 	case *status:
 		answer := m.known
 		answer.Members, answer.Removed = s.store.Members(), s.store.Removed()
@@ -115,6 +127,24 @@ func (s *storeActor) local(ctx actor.Context, request Request) {
 		answer.Counts.GetsSuccess, answer.Counts.GetsFail = s.shared.found.Load(), s.shared.failed.Load()
 		reply(ctx, m, &answer)
 	}
+}
+
+func (s *storeActor) countLocalRead() {
+	if s.localReads++; s.localReads == sharedAfter {
+		s.shared.view.Store(s.currentView())
+	}
+}
+
+// query answers a query, or gives its asker a view.
+func (s *storeActor) query(ctx actor.Context, m *Query) {
+	s.shared.queries.Add(1)
+	answer := &Queried{ID: m.ID, Term: s.term}
+	if keys := s.store.Keys(); weight(keys, m) > MaxWeight {
+		answer.View = s.currentView().Keys()
+	} else {
+		answer.Outcome = run(keys, m)
+	}
+	reply(ctx, m, answer)
 }
 
 // reconsider looks whether a watch needs the events that were cleared from the history.
@@ -161,7 +191,11 @@ func (s *storeActor) apply(ctx actor.Context, m *raftnode.Apply) {
 			unappliable(s.fatal, &raftnode.Unappliable{Index: e.Index, Term: e.Term, Data: e.Command, Why: err})
 		}
 		s.counts.count(result)
-		members = members || result.Action == 0
+		members = members || result.Action == 0 && result.KV == nil
+		if result.KV != nil {
+			s.kvCounts.count(result.KV)
+			replaced += pathCost // what it replaces stays until it is compacted
+		}
 		if result.Event != nil {
 			replaced += replacedBy(result.Event) + max(0, before-s.store.Totals().Size()) // of a directory, all that was in it
 		}
@@ -185,6 +219,7 @@ func (s *storeActor) apply(ctx actor.Context, m *raftnode.Apply) {
 	if members {
 		s.sendMembers(ctx)
 	}
+	s.compaction.begin(ctx, s.store.Keys())
 	if m.Last >= s.restored.meta.GetIndex() {
 		s.restored = restored{}
 	}
@@ -206,6 +241,7 @@ func (s *storeActor) install(ctx actor.Context, m *install) {
 	}
 	s.changes()
 	s.store = state
+	s.compaction.begin(ctx, state.Keys())
 	s.progress.auth.Store(state.Auth())
 	s.publishState()
 	s.publishApplied(m.meta.GetIndex(), m.meta.GetTerm())
@@ -261,15 +297,18 @@ func (s *storeActor) changes() {
 
 // publishState publishes what metrics say of the state.
 func (s *storeActor) publishState() {
+	keys := s.store.Keys()
 	s.metrics.state.set(stateTotals{
 		Totals: s.store.Totals(), counts: s.counts, history: s.store.History().Len(), historyLimit: s.store.HistoryLimit(),
-		historyBytes: s.store.HistoryBytes(), quota: s.store.Quota(), version: s.store.Version(),
+		historyBytes: s.store.HistoryBytes(), quota: s.store.Quota(), version: s.store.Version(), size: s.store.Size(),
+		kv: keyspaceTotals{keys: keys.Len(), bytes: keys.Size(), revision: keys.Revision(), compacted: keys.Compacted(), counts: s.kvCounts},
 	})
 }
 
 // publishApplied publishes how far the state has come.
 func (s *storeActor) publishApplied(last, term uint64) {
-	s.progress.now.Store(appliedOf(s.store, last, term))
+	s.term = term
+	s.progress.publish(appliedOf(s.store, last, term))
 }
 
 func (s *storeActor) read(ctx actor.Context, m *Read, now logtime.Time) {

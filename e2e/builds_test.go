@@ -60,7 +60,7 @@ func programOf(t *testing.T, commit string) (path string) {
 // from 1 to last.
 func programOfVersion(t *testing.T, last string) (path string) {
 	t.Helper()
-	const file, present = "store/version.go", "var Commands = version.Range{Min: 1, Max: 5}"
+	const file, present = "store/version.go", "var Commands = version.Range{Min: 1, Max: 6}"
 	root, err := filepath.Abs("..")
 	if err != nil {
 		t.Fatal(err)

@@ -163,7 +163,7 @@ func TestCertificatesOfMachines(t *testing.T) {
 		return clusterMember{}
 	}
 	joining := func(id uint64, name, peerURL, clientURL string) string {
-		return jsonPost("/join", fmt.Sprintf(`{"memberId":"%d","name":"%s","peerUrl":"%s","clientUrl":"%s","understood":{"protocol":"4","commands":"1-5","snapshots":"1-3"}}`, id, name, peerURL, clientURL))
+		return jsonPost("/join", fmt.Sprintf(`{"memberId":"%d","name":"%s","peerUrl":"%s","clientUrl":"%s","understood":{"protocol":"4","commands":"1-6","snapshots":"1-3"}}`, id, name, peerURL, clientURL))
 	}
 	number := func(hex string) (n uint64) { _, _ = fmt.Sscanf(hex, "%x", &n); return n }
 	// The repeated join of a member is answered as before, and so gives the ID of the cluster.

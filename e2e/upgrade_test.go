@@ -26,7 +26,7 @@ func (s *server) replaceProgram(program string) {
 // others can be downgraded; after that they refuse to start with it, and say why.
 func TestUpgrade(t *testing.T) {
 	t.Parallel()
-	const same, next = "2", "5"
+	const same, next = "2", "6"
 	current, later := programOfVersion(t, same), binary
 	for _, commit := range upgradableFrom(t) {
 		t.Run(commit, func(t *testing.T) {

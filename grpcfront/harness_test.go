@@ -2,133 +2,104 @@ package grpcfront_test
 
 import (
 	"context"
-	"crypto/tls"
-	"log/slog"
 	"net"
 	"testing"
 
+	pb "go.etcd.io/etcd/api/v3/etcdserverpb"
 	"google.golang.org/grpc"
-	"google.golang.org/grpc/credentials"
 	"google.golang.org/grpc/credentials/insecure"
-	"google.golang.org/grpc/health/grpc_health_v1"
-	"google.golang.org/grpc/peer"
 
+	"etcd/actors"
 	"etcd/grpcfront"
-	"etcd/httpfront"
 	"etcd/httpfront/fronttest"
-	"etcd/httpfront/ops"
 )
 
 func TestMain(m *testing.M) { fronttest.Main(m) }
 
-// probe is a service whose calls wait, and tell who has called. Its messages are those of health.
-type probe struct {
-	called  chan struct{} // receives when a call waits
-	release chan struct{} // ends the calls that wait
+// server is a server on a machine that is a cluster of its own.
+type server struct {
+	*grpcfront.Server
+	t       testing.TB
+	addr    string
+	machine *actors.Machine
+	clock   *fronttest.Clock
 }
 
-func newProbe() *probe { return &probe{make(chan struct{}, 10), make(chan struct{})} }
-
-type prober interface {
-	wait(ctx context.Context) error
+func config() grpcfront.Config {
+	return grpcfront.Config{RequestTimeout: fronttest.Timeout, HeaderTimeout: fronttest.Timeout}
 }
 
-func (p *probe) wait(ctx context.Context) error {
-	p.called <- struct{}{}
-	select {
-	case <-p.release:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	}
-}
-
-func unary(do func(p prober, ctx context.Context) (string, error)) grpc.MethodHandler {
-	return func(p any, ctx context.Context, decode func(any) error, _ grpc.UnaryServerInterceptor) (any, error) {
-		if err := decode(&grpc_health_v1.HealthCheckRequest{}); err != nil {
-			return nil, err
-		}
-		text, err := do(p.(prober), ctx)
-		return &grpc_health_v1.HealthCheckRequest{Service: text}, err
-	}
-}
-
-var probeService = grpc.ServiceDesc{
-	ServiceName: "probe", HandlerType: (*prober)(nil),
-	Methods: []grpc.MethodDesc{
-		{MethodName: "Wait", Handler: unary(func(p prober, ctx context.Context) (string, error) { return "done", p.wait(ctx) })},
-		{MethodName: "Name", Handler: unary(func(_ prober, ctx context.Context) (string, error) {
-			from, _ := peer.FromContext(ctx)
-			info, ok := from.AuthInfo.(credentials.TLSInfo)
-			if !ok {
-				return from.AuthInfo.AuthType(), nil
-			}
-			return info.State.VerifiedChains[0][0].Subject.CommonName, nil
-		})},
-	},
-}
-
-// call calls a method of the probe.
-func call(ctx context.Context, c *grpc.ClientConn, method string) (string, error) {
-	var answer grpc_health_v1.HealthCheckRequest
-	err := c.Invoke(ctx, "/probe/"+method, &grpc_health_v1.HealthCheckRequest{}, &answer)
-	return answer.Service, err
-}
-
-// served is a client port without a machine, with gRPC.
-type served struct {
-	*fronttest.Server
-	*probe
-	grpc   *grpcfront.Server
-	target string
-}
-
-func serve(t testing.TB, edit ...func(*httpfront.Config)) *served {
+// serve serves a machine of its own, which has started.
+func serve(t testing.TB, edit ...func(*grpcfront.Config)) *server {
 	t.Helper()
-	return serveOn(t, fronttest.Loopback(t), edit...)
-}
-
-func serveOn(t testing.TB, l net.Listener, edit ...func(*httpfront.Config)) *served {
-	t.Helper()
-	cfg := fronttest.Config()
-	for _, e := range edit {
-		e(&cfg)
-	}
-	if cfg.TLS != nil {
-		cfg.TLS.NextProtos = []string{"http/1.1", "h2"}
-	}
-	s := &served{probe: newProbe(), target: "passthrough:" + l.Addr().String()}
-	if l.Addr().Network() == "unix" {
-		s.target = "unix:" + l.Addr().String()
-	}
-	s.grpc = grpcfront.NewWith(grpcfront.Config{HeaderTimeout: cfg.HeaderTimeout, Log: slog.New(slog.DiscardHandler)}, func(r grpc.ServiceRegistrar) {
-		r.RegisterService(&probeService, s.probe)
-	})
-	cfg.HTTP2 = s.grpc
-	s.Server = fronttest.ServeWithout(t, l, cfg, ops.Version(ops.Release{Version: "v9", API: "3.7.3"}))
+	s := serveWithout(t, edit...)
+	s.clock = fronttest.NewClock()
+	s.machine = fronttest.StartMachine(t, s.clock.Reading)
+	t.Cleanup(s.shutDown)
+	s.Attach(s.machine)
 	return s
 }
 
-// dial returns a gRPC client; without TLS if cfg is nil.
-func (s *served) dial(cfg *tls.Config) *grpc.ClientConn {
-	s.T.Helper()
-	creds := insecure.NewCredentials()
-	if cfg != nil {
-		cfg = cfg.Clone()
-		cfg.ServerName = "127.0.0.1"
-		creds = credentials.NewTLS(cfg)
+// serveWithout serves without a machine.
+func serveWithout(t testing.TB, edit ...func(*grpcfront.Config)) *server {
+	t.Helper()
+	log := &fronttest.LogBuffer{}
+	cfg := config()
+	cfg.Log = log.Logger()
+	for _, e := range edit {
+		e(&cfg)
 	}
-	c, err := grpc.NewClient(s.target, grpc.WithTransportCredentials(creds))
-	if err != nil {
-		s.T.Fatal(err)
-	}
-	s.T.Cleanup(func() { _ = c.Close() })
-	return c
+	l := fronttest.Loopback(t)
+	s := &server{Server: grpcfront.New(cfg), t: t, addr: l.Addr().String()}
+	accepted := make(chan struct{})
+	go func() {
+		defer close(accepted)
+		for {
+			conn, err := l.Accept()
+			if err != nil {
+				return
+			}
+			s.Serve(conn)
+		}
+	}()
+	t.Cleanup(func() {
+		s.shutDown()
+		_ = l.Close()
+		<-accepted
+		if text := log.Take(); text != "" {
+			t.Errorf("logged:\n%s", text)
+		}
+	})
+	return s
 }
 
-// within is a context for what must happen.
-func within(t testing.TB) context.Context {
+func (s *server) shutDown() {
 	ctx, cancel := context.WithTimeout(context.Background(), fronttest.Timeout)
-	t.Cleanup(cancel)
-	return ctx
+	defer cancel()
+	if err := s.Shutdown(ctx); err != nil {
+		s.t.Errorf("shutdown: %v", err)
+	}
+}
+
+// client is the services over one connection.
+type client struct {
+	pb.KVClient
+	pb.ClusterClient
+	pb.MaintenanceClient
+	pb.WatchClient
+	conn *grpc.ClientConn
+}
+
+func (s *server) dial() *client {
+	s.t.Helper()
+	conn, err := grpc.NewClient("passthrough:///"+s.addr, grpc.WithTransportCredentials(insecure.NewCredentials()), grpc.WithContextDialer(
+		func(ctx context.Context, addr string) (net.Conn, error) {
+			return (&net.Dialer{}).DialContext(ctx, "tcp", addr)
+		},
+	))
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	s.t.Cleanup(func() { _ = conn.Close() })
+	return &client{pb.NewKVClient(conn), pb.NewClusterClient(conn), pb.NewMaintenanceClient(conn), pb.NewWatchClient(conn), conn}
 }

@@ -9,11 +9,11 @@ import (
 	"net"
 	"time"
 
+	pb "go.etcd.io/etcd/api/v3/etcdserverpb"
+	"go.etcd.io/etcd/api/v3/v3rpc/rpctypes"
 	"google.golang.org/grpc"
-	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/health/grpc_health_v1"
 	"google.golang.org/grpc/keepalive"
-	"google.golang.org/grpc/status"
 
 	"etcd/actors"
 )
@@ -37,6 +37,11 @@ const (
 
 // Config is the configuration of a server.
 type Config struct {
+	// RequestTimeout is how long the machine may take to answer a request. It ends those that need other machines
+	// by itself then.
+	RequestTimeout time.Duration
+	// MaxInFlight is how many requests may be in flight, 0 for any number.
+	MaxInFlight int
 	// HeaderTimeout bounds the time until the first frame of a connection has arrived.
 	HeaderTimeout time.Duration
 	Log           *slog.Logger
@@ -52,6 +57,8 @@ type Server struct {
 	// Set by Attach before attached is closed, and not to be used before that.
 	attached chan struct{}
 	machine  *actors.Machine
+	sessions *sessions
+	settled  time.Time // when the machine has had time to learn, or raise, the version of its cluster
 
 	stopping context.Context // ends when a stop begins
 	stop     context.CancelFunc
@@ -95,11 +102,15 @@ func (s *Server) start() {
 func (s *Server) register() {
 	s.health = newHealth(s.stopping)
 	grpc_health_v1.RegisterHealthServer(s.grpc, s.health)
+	pb.RegisterKVServer(s.grpc, &kv{Server: s})
+	pb.RegisterClusterServer(s.grpc, &cluster{Server: s})
+	pb.RegisterMaintenanceServer(s.grpc, &maintenance{Server: s})
 }
 
 // Attach gives the server its machine, once. The server is healthy from when that is ready.
 func (s *Server) Attach(machine *actors.Machine) {
-	s.machine = machine
+	s.machine, s.sessions = machine, newSessions(machine, s.cfg)
+	s.settled = time.Now().Add(s.cfg.RequestTimeout)
 	close(s.attached)
 	go func() {
 		select {
@@ -111,7 +122,7 @@ func (s *Server) Attach(machine *actors.Machine) {
 }
 
 // errStopped ends the calls that would otherwise wait until the end of a stop.
-var errStopped = status.Error(codes.Unavailable, "etcdserver: server stopped")
+var errStopped = rpctypes.ErrGRPCStopped
 
 // Serve serves a connection, whose client has begun to speak HTTP/2 or has chosen it in its TLS
 // handshake. It does not wait for its end.

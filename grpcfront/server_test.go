@@ -46,7 +46,7 @@ func TestHealth(t *testing.T) {
 			} else {
 				l = fronttest.Loopback(t)
 			}
-			s := serveOn(t, l, mode)
+			s := serveProbeOn(t, l, mode)
 			ctx := within(t)
 			c := grpc_health_v1.NewHealthClient(s.dial(s.TLS))
 			watch, err := c.Watch(ctx, &grpc_health_v1.HealthCheckRequest{})
@@ -88,11 +88,11 @@ func TestHealth(t *testing.T) {
 
 // An RPC that is not there, and a request that is too large, are errors of gRPC.
 func TestErrors(t *testing.T) {
-	s := serve(t)
+	s := serveProbe(t)
 	ctx, c := within(t), s.dial(nil)
 	_, err := call(ctx, c, "Missing")
 	wantCode(t, "a missing method", err, codes.Unimplemented)
-	wantCode(t, "a missing service", c.Invoke(ctx, "/etcdserverpb.KV/Put", &grpc_health_v1.HealthCheckRequest{}, &grpc_health_v1.HealthCheckResponse{}), codes.Unimplemented)
+	wantCode(t, "a missing service", c.Invoke(ctx, "/etcdserverpb.Missing/Put", &grpc_health_v1.HealthCheckRequest{}, &grpc_health_v1.HealthCheckResponse{}), codes.Unimplemented)
 	health := grpc_health_v1.NewHealthClient(c)
 	const most = grpcfront.MaxRequest + 512<<10
 	for size, want := range map[int]codes.Code{most - 5: codes.NotFound, most: codes.ResourceExhausted} { // the tag and the length take some
@@ -103,11 +103,11 @@ func TestErrors(t *testing.T) {
 
 // Handlers are told who the client is.
 func TestAuthInfo(t *testing.T) {
-	s := serve(t)
+	s := serveProbe(t)
 	if name, err := call(within(t), s.dial(nil), "Name"); err != nil || name != "insecure" {
 		t.Errorf("in the clear: %q, %v", name, err)
 	}
-	s = serve(t, fronttest.WithClientCerts)
+	s = serveProbe(t, fronttest.WithClientCerts)
 	cfg := s.TLS.Clone()
 	cfg.Certificates = []tls.Certificate{fronttest.CA().Issue("alice").TLS()}
 	if name, err := call(within(t), s.dial(cfg), "Name"); err != nil || name != "alice" {
@@ -136,7 +136,7 @@ func TestHTTPClients(t *testing.T) {
 			if test.tls {
 				mode, scheme = fronttest.WithTLS, "https"
 			}
-			s := serve(t, mode)
+			s := serveProbe(t, mode)
 			transport := &http.Transport{TLSClientConfig: s.TLS, Protocols: new(http.Protocols)}
 			defer transport.CloseIdleConnections()
 			test.edit(transport.Protocols)
@@ -155,7 +155,7 @@ func TestHTTPClients(t *testing.T) {
 
 // A client that speaks in the clear to a port with TLS, or the other way round, learns that at once.
 func TestWrongTransport(t *testing.T) {
-	clear, secured := serve(t), serve(t, fronttest.WithTLS)
+	clear, secured := serveProbe(t), serveProbe(t, fronttest.WithTLS)
 	_, err := call(within(t), clear.dial(secured.TLS), "Name")
 	wantCode(t, "TLS at a port without", err, codes.Unavailable)
 	_, err = call(within(t), secured.dial(nil), "Name")
@@ -166,7 +166,7 @@ func TestWrongTransport(t *testing.T) {
 func TestTooMany(t *testing.T) {
 	for name, mode := range map[string]func(*httpfront.Config){"clear": func(*httpfront.Config) {}, "tls": fronttest.WithTLS} {
 		t.Run(name, func(t *testing.T) {
-			s := serve(t, mode, func(c *httpfront.Config) { c.MaxConnections = 1 })
+			s := serveProbe(t, mode, func(c *httpfront.Config) { c.MaxConnections = 1 })
 			first := s.Dial()
 			fronttest.Check(t, first.Get("/"), 200, "etcd v9")
 			c := s.dial(s.TLS)
@@ -183,7 +183,7 @@ func TestTooMany(t *testing.T) {
 
 // Too many pings end a connection.
 func TestPings(t *testing.T) {
-	s := serve(t)
+	s := serveProbe(t)
 	c := s.Dial()
 	f := http2.NewFramer(c.Conn, c.In)
 	c.Send("%s", http2.ClientPreface)
@@ -218,7 +218,7 @@ func (s *served) stop() chan error {
 
 // A stop waits for the calls in flight; their clients have been told to go elsewhere.
 func TestStop(t *testing.T) {
-	s := serve(t)
+	s := serveProbe(t)
 	c := s.dial(nil)
 	answered := make(chan error, 1)
 	go func() {
@@ -248,7 +248,7 @@ func TestStop(t *testing.T) {
 
 // A stop cuts off what has not ended in time, be it a call or a client that sends nothing.
 func TestStopInTime(t *testing.T) {
-	s := serve(t)
+	s := serveProbe(t)
 	answered := make(chan error, 1)
 	go func() {
 		_, err := call(within(t), s.dial(nil), "Wait")

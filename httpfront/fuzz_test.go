@@ -126,8 +126,8 @@ func FuzzPeerPort(f *testing.F) {
 		"GET /raft/stream HTTP/1.1\r\n" + handshake + "X-Etcd-From: b\r\nX-Etcd-Class: bulk\r\nX-Etcd-Peer-Address: a:1\r\nX-Etcd-Nonce: 1\r\n\r\n",
 		"POST /raft/snapshot HTTP/1.1\r\n" + handshake + "X-Etcd-From: 16\r\nX-Etcd-Class: snapshot\r\nX-Etcd-Nonce: 1\r\nContent-Length: 0\r\n\r\n",
 		"GET /raft/member HTTP/1.1\r\n" + handshake + "\r\n", "GET /hash HTTP/1.1\r\nHost: x\r\n\r\n", "GET /machines HTTP/1.0\r\n\r\n",
-		asks(`{"memberId":"22","name":"m2","peerUrl":"http://127.0.0.1:7002","clientUrl":"http://127.0.0.1:4002","understood":{"protocol":"4","commands":"1-5","snapshots":"1-3"}}`),
-		asks(`{"memberId":"22","name":"a/b","peerUrl":"http://[fe80::1%25\r\nX: y]:7002","clientUrl":"http://evil:4001,127.0.0.1:14001","understood":{"protocol":"4","commands":"1-5","snapshots":"1-3"}}`),
+		asks(`{"memberId":"22","name":"m2","peerUrl":"http://127.0.0.1:7002","clientUrl":"http://127.0.0.1:4002","understood":{"protocol":"4","commands":"1-6","snapshots":"1-3"}}`),
+		asks(`{"memberId":"22","name":"a/b","peerUrl":"http://[fe80::1%25\r\nX: y]:7002","clientUrl":"http://evil:4001,127.0.0.1:14001","understood":{"protocol":"4","commands":"1-6","snapshots":"1-3"}}`),
 		asks(`{"memberId":22}`), asks(`[]`), asks(`{"memberId":"-1","name":"\u001b[2J"}`), asks(strings.Repeat("[", 1000)),
 	} {
 		f.Add([]byte(seed))

@@ -41,7 +41,7 @@ func TestAStoreThatDoesNotAnswer(t *testing.T) {
 		{s, "GET", "/health", "", 503, `{"health":"false","reason":"RANGE ERROR:etcdserver: request timed out"}`},
 		{s, "GET", "/", "", 200, "etcd v9"},
 		{p, "GET", "/hash", "", 500, busy},
-		{p, "POST", "/join", `{"memberId":"5","name":"n5","peerUrl":"http://127.0.0.1:7005","clientUrl":"http://127.0.0.1:4005","understood":{"protocol":"4","commands":"1-5","snapshots":"1-3"}}`, 500, busy},
+		{p, "POST", "/join", `{"memberId":"5","name":"n5","peerUrl":"http://127.0.0.1:7005","clientUrl":"http://127.0.0.1:4005","understood":{"protocol":"4","commands":"1-6","snapshots":"1-3"}}`, 500, busy},
 	}
 	letGo := fronttest.Block(t, s.Machine)
 	clients := make([]*fronttest.Client, len(tests))

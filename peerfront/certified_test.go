@@ -32,7 +32,7 @@ func TestCertificateOfAClientOnPeerPort(t *testing.T) {
 			"X-Etcd-Peer-Address: 127.0.0.1:7005\r\nX-Etcd-Reach: \r\nContent-Length: 0\r\n\r\n", method, path, 77, 11,
 			map[string]string{transport.StreamPath: "control", transport.SnapshotPath: "snapshot"}[path])
 	}
-	const joining = `{"memberId":"5","name":"n5","peerUrl":"https://127.0.0.1:7005","clientUrl":"http://127.0.0.1:4005","understood":{"protocol":"4","commands":"1-5","snapshots":"1-3"}}`
+	const joining = `{"memberId":"5","name":"n5","peerUrl":"https://127.0.0.1:7005","clientUrl":"http://127.0.0.1:4005","understood":{"protocol":"4","commands":"1-6","snapshots":"1-3"}}`
 	for _, test := range []struct {
 		name, method, raw string
 	}{

@@ -16,7 +16,7 @@ func TestFoundersAreAnswered(t *testing.T) {
 	p := servePeers(t, s, io.Discard)
 	asks, c := p.Dial(), s.Dial()
 	for _, id := range []int{21, 22} {
-		r := asks.Do("POST", joinPath, fmt.Sprintf(`{"memberId":"%[1]d","name":"n%[1]d","peerUrl":"http://127.0.0.1:70%[1]d","clientUrl":"http://127.0.0.1:40%[1]d","understood":{"protocol":"4","commands":"1-5","snapshots":"1-3"}}`, id))
+		r := asks.Do("POST", joinPath, fmt.Sprintf(`{"memberId":"%[1]d","name":"n%[1]d","peerUrl":"http://127.0.0.1:70%[1]d","clientUrl":"http://127.0.0.1:40%[1]d","understood":{"protocol":"4","commands":"1-6","snapshots":"1-3"}}`, id))
 		if r.Status != 200 {
 			t.Fatalf("%d %s", r.Status, r.Body)
 		}
@@ -73,7 +73,7 @@ func TestAssignedIDs(t *testing.T) {
 			t.Errorf("%s: %d %s", body, r.Status, r.Body)
 		}
 	}
-	join := `{"memberId":"5","name":"n5","peerUrl":"http://127.0.0.1:7031","clientUrl":"http://127.0.0.1:4031","understood":{"protocol":"4","commands":"1-5","snapshots":"1-3"}}`
+	join := `{"memberId":"5","name":"n5","peerUrl":"http://127.0.0.1:7031","clientUrl":"http://127.0.0.1:4031","understood":{"protocol":"4","commands":"1-6","snapshots":"1-3"}}`
 	if r := asks.Do("POST", joinPath, join); r.Status != 200 {
 		t.Fatalf("%d %s", r.Status, r.Body)
 	}

@@ -16,8 +16,8 @@ import (
 // and the others are told which member has it.
 func TestMachinesThatJoinAtOnce(t *testing.T) {
 	for what, format := range map[string]string{
-		"name":     `{"memberId":"%[1]d","name":"n","peerUrl":"http://127.0.0.1:70%[1]d","clientUrl":"http://127.0.0.1:40%[1]d","understood":{"protocol":"4","commands":"1-5","snapshots":"1-3"}}`,
-		"peer URL": `{"memberId":"%[1]d","name":"n%[1]d","peerUrl":"http://127.0.0.1:7009","clientUrl":"http://127.0.0.1:40%[1]d","understood":{"protocol":"4","commands":"1-5","snapshots":"1-3"}}`,
+		"name":     `{"memberId":"%[1]d","name":"n","peerUrl":"http://127.0.0.1:70%[1]d","clientUrl":"http://127.0.0.1:40%[1]d","understood":{"protocol":"4","commands":"1-6","snapshots":"1-3"}}`,
+		"peer URL": `{"memberId":"%[1]d","name":"n%[1]d","peerUrl":"http://127.0.0.1:7009","clientUrl":"http://127.0.0.1:40%[1]d","understood":{"protocol":"4","commands":"1-6","snapshots":"1-3"}}`,
 	} {
 		t.Run(what, func(t *testing.T) {
 			s := serve(t)
@@ -52,7 +52,7 @@ func TestMachinesThatJoinAtOnce(t *testing.T) {
 func TestJoinAndRemoveAgain(t *testing.T) {
 	s := serve(t)
 	p := servePeers(t, s, io.Discard)
-	join := `{"memberId":"21","name":"n","peerUrl":"http://127.0.0.1:7021","clientUrl":"http://127.0.0.1:4021","understood":{"protocol":"4","commands":"1-5","snapshots":"1-3"}}`
+	join := `{"memberId":"21","name":"n","peerUrl":"http://127.0.0.1:7021","clientUrl":"http://127.0.0.1:4021","understood":{"protocol":"4","commands":"1-6","snapshots":"1-3"}}`
 	asks, c := p.Dial(), s.Dial()
 	for range 2 {
 		if r := asks.Do("POST", joinPath, join); r.Status != 200 {
@@ -82,7 +82,7 @@ func TestJoinAndRemoveAgain(t *testing.T) {
 func TestJoinInJSONOnly(t *testing.T) {
 	s := serve(t)
 	p := servePeers(t, s, io.Discard)
-	const body = `{"memberId":"21","name":"n","peerUrl":"http://127.0.0.1:7021","clientUrl":"http://127.0.0.1:4021","understood":{"protocol":"4","commands":"1-5","snapshots":"1-3"}}`
+	const body = `{"memberId":"21","name":"n","peerUrl":"http://127.0.0.1:7021","clientUrl":"http://127.0.0.1:4021","understood":{"protocol":"4","commands":"1-6","snapshots":"1-3"}}`
 	for _, test := range []struct {
 		contentType string
 		status      int
@@ -116,7 +116,7 @@ func TestJoinAskedWrongly(t *testing.T) {
 	log := &fronttest.LogBuffer{}
 	p := servePeers(t, s, log)
 	for range 20 {
-		r := p.Dial().Do("POST", joinPath, `{"memberId":"21","name":"n","peerUrl":"https://127.0.0.1:7021","clientUrl":"http://127.0.0.1:4021","understood":{"protocol":"4","commands":"1-5","snapshots":"1-3"}}`)
+		r := p.Dial().Do("POST", joinPath, `{"memberId":"21","name":"n","peerUrl":"https://127.0.0.1:7021","clientUrl":"http://127.0.0.1:4021","understood":{"protocol":"4","commands":"1-6","snapshots":"1-3"}}`)
 		if r.Status != 409 || !strings.Contains(r.Body, "this one only by https") {
 			t.Fatalf("%d %s", r.Status, r.Body)
 		}
@@ -129,7 +129,7 @@ func TestJoinAskedWrongly(t *testing.T) {
 		fronttest.Check(t, p.Dial().Do("POST", joinPath, body), 400, `{"errorCode":209,"message":"Invalid field","cause":"a request to join is a JSON object with`+
 			` \"memberId\" (a decimal number in quotes), \"name\", \"peerUrl\" and \"clientUrl\""}`)
 	}
-	if r := p.Dial().Do("POST", joinPath, `{"memberId":"9223372036854775808","name":"n","peerUrl":"http://127.0.0.1:7021","clientUrl":"http://127.0.0.1:4021","understood":{"protocol":"4","commands":"1-5","snapshots":"1-3"}}`); r.Status != 400 || !strings.Contains(r.Body, "the IDs of new members are from 1 to 2^63-1") {
+	if r := p.Dial().Do("POST", joinPath, `{"memberId":"9223372036854775808","name":"n","peerUrl":"http://127.0.0.1:7021","clientUrl":"http://127.0.0.1:4021","understood":{"protocol":"4","commands":"1-6","snapshots":"1-3"}}`); r.Status != 400 || !strings.Contains(r.Body, "the IDs of new members are from 1 to 2^63-1") {
 		t.Errorf("the ID of a founder that is none: %d %s", r.Status, r.Body)
 	}
 	fronttest.Check(t, p.Dial().Do("POST", joinPath, "{"+strings.Repeat(" ", 100_000)), 413, `{"errorCode":413,"message":"Request Entity Too Large","cause":"this port is for the other machines of the cluster, which send at most 65536 bytes"}`)

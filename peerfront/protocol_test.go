@@ -27,7 +27,7 @@ func TestJoinByAnotherProtocol(t *testing.T) {
 			s := serve(t)
 			log := &fronttest.LogBuffer{}
 			p := servePeers(t, s, log, test.mode)
-			body := `{"memberId":"5","name":"n5","peerUrl":"` + test.theirs + `://127.0.0.1:7005","clientUrl":"http://127.0.0.1:4005","understood":{"protocol":"4","commands":"1-5","snapshots":"1-3"}}`
+			body := `{"memberId":"5","name":"n5","peerUrl":"` + test.theirs + `://127.0.0.1:7005","clientUrl":"http://127.0.0.1:4005","understood":{"protocol":"4","commands":"1-6","snapshots":"1-3"}}`
 			r := p.Dial().Do("POST", joinPath, body)
 			fronttest.Check(t, r, 409, `{"errorCode":409,"message":"Conflict","cause":"`+test.cause+`"}`)
 			if text := log.Take(); !strings.Contains(text, "level=WARN") || !strings.Contains(text, "n5 at "+test.theirs+"://127.0.0.1:7005") {

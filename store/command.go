@@ -98,7 +98,7 @@ func check(c *storepb.Command) error {
 		}
 		return checkUnknown(kind.SetQuota)
 	}
-	return errNoKind
+	return checkKV(c)
 }
 
 func checkKey(m proto.Message, path string, ttl int64, condition *storepb.Condition) error {

@@ -20,6 +20,7 @@ func FuzzApply(f *testing.F) {
 		create("/d", "x", ttl(1)), remove("/d", recursive, exist), remove("/a", dir, prevValue("")), expire("/a", 2, 1050),
 		bootstrap(member(1, "a"), 3), setMember(member(7, "b")), removeMember(7), configure(0),
 		createUser("root", "h", "a", "b"), createRole("a", "/a*", "/b"), enable(), checked(3)(set("/a", "1")),
+		kvPut("a", "1"), kvDelete("a", "b"), kvTxn(putOp("a", "1")), kvCompact(1),
 	} {
 		f.Add(store.Encode(c), uint64(2000))
 	}
@@ -61,6 +62,7 @@ func FuzzRestore(f *testing.F) {
 	f.Add(snapshot(f, varied(f).View()))
 	f.Add(snapshot(f, filled(f, raise(store.VersionOfLimits, 0), set("/d/é/f", "1"), set("/d/ê", "2"), set("/d-e", "", dir)).View()))
 	f.Add(snapshot(f, guarded(f).View()))
+	f.Add(snapshot(f, versioned(f).View()))
 	f.Add(stream(f, &storepb.SnapshotHeader{FormatVersion: 1, Index: 9, Nodes: 1 << 60}))
 	f.Add([]byte{0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff})
 	f.Fuzz(func(t *testing.T, data []byte) {

@@ -148,6 +148,8 @@ func filled(t testing.TB, commands ...*storepb.Command) *store.Store {
 // event that is not published.
 func show(r store.Result) string {
 	switch {
+	case r.KV != nil:
+		return showKV(r.KV)
 	case r.Failure != nil && r.Event != nil:
 		return "both a failure and an event"
 	case r.Failure != nil:

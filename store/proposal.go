@@ -81,6 +81,7 @@ func CheckProposal(command []byte) error {
 		}
 	case *storepb.Command_Auth:
 		err = checkAuthSize(command)
+	case *storepb.Command_Put, *storepb.Command_DeleteRange, *storepb.Command_Txn, *storepb.Command_Compact:
 	default:
 		err = errors.New("not a command for keys")
 	}

@@ -41,6 +41,7 @@ func (s *Store) restore(in *messageReader) error {
 	}
 	var loader *tree.Loader
 	var quota uint64
+	var keys keyspaceReader
 	if err := in.sections(header.GetSections(), map[string]func(count uint64) error{
 		clusterSection: func(count uint64) (err error) {
 			quota, err = s.restoreCluster(in, count)
@@ -54,12 +55,17 @@ func (s *Store) restore(in *messageReader) error {
 		nodesSection: func(count uint64) error {
 			return each(count, (&nodeReader{in: in, loader: loader, format: header.GetFormatVersion()}).read)
 		},
-		eventsSection: func(count uint64) error { return each(count, func() error { return restoreEvent(in, loader) }) },
-		authSection:   func(count uint64) error { return s.restoreAuth(in, count) },
+		eventsSection:   func(count uint64) error { return each(count, func() error { return restoreEvent(in, loader) }) },
+		authSection:     func(count uint64) error { return s.restoreAuth(in, count) },
+		keyspaceSection: func(count uint64) error { return keys.begin(in, count) },
+		versionsSection: func(count uint64) error { return keys.read(in, count) },
 	}); err != nil {
 		return err
 	}
 	s.tree = loader.Tree()
+	if err := keys.into(s); err != nil {
+		return err
+	}
 	return in.expectEOF()
 }
 

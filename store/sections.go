@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"hash/crc32"
 	"io"
+	"slices"
 
 	"google.golang.org/protobuf/encoding/protowire"
 	"google.golang.org/protobuf/proto"
@@ -19,17 +20,24 @@ import (
 // checksum, see store.proto. So a program that does not know a section can tell whether it may
 // skip it.
 
-// The sections, in their order. All but the last have to be there.
+// The sections, in their order. The first ones have to be there.
 const (
-	clusterSection = "cluster"
-	membersSection = "members"
-	treeSection    = "tree"
-	nodesSection   = "nodes"
-	eventsSection  = "events"
-	authSection    = "auth"
+	clusterSection  = "cluster"
+	membersSection  = "members"
+	treeSection     = "tree"
+	nodesSection    = "nodes"
+	eventsSection   = "events"
+	authSection     = "auth"
+	keyspaceSection = "keyspace"
+	versionsSection = "versions"
 )
 
-var sections = []string{clusterSection, membersSection, treeSection, nodesSection, eventsSection, authSection}
+var sections = []string{
+	clusterSection, membersSection, treeSection, nodesSection, eventsSection,
+	authSection, keyspaceSection, versionsSection,
+}
+
+const requiredSections = 5
 
 // maxMessage bounds a message of a snapshot. It is far above what a request
 // can carry.
@@ -172,10 +180,10 @@ func (m *messageReader) readSingle(message proto.Message, count uint64) error {
 }
 
 // sections reads count sections. read has a function for each known one, which reads its
-// messages; all of these but authSection have to be there, in their order. Unknown ones are
+// messages; the first of them have to be there, and all are in their order. Unknown ones are
 // skipped if they are optional.
 func (m *messageReader) sections(count uint32, read map[string]func(count uint64) error) error {
-	missing := sections
+	next := 0 // in sections
 	for range count {
 		m.r.sum = 0
 		section := new(storepb.Section)
@@ -185,11 +193,14 @@ func (m *messageReader) sections(count uint32, read map[string]func(count uint64
 		name := section.GetName()
 		var err error
 		switch known, ok := read[name]; {
-		case ok && len(missing) > 0 && missing[0] == name:
-			missing = missing[1:]
-			err = known(section.GetCount())
 		case ok:
-			err = errors.New("out of order")
+			at := slices.Index(sections, name)
+			if at < next || next < min(at, requiredSections) {
+				err = errors.New("out of order")
+				break
+			}
+			next = at + 1
+			err = known(section.GetCount())
 		case section.GetOptional():
 			err = each(section.GetCount(), func() error {
 				_, err := m.next()
@@ -205,8 +216,8 @@ func (m *messageReader) sections(count uint32, read map[string]func(count uint64
 			return fmt.Errorf("section %.40q: %w", name, err)
 		}
 	}
-	if len(missing) > 0 && missing[0] != authSection {
-		return fmt.Errorf("section %q is missing", missing[0])
+	if next < requiredSections {
+		return fmt.Errorf("section %q is missing", sections[next])
 	}
 	return nil
 }

@@ -274,7 +274,7 @@ func TestSnapshotSections(t *testing.T) {
 		"missing section":               {with(5, unknown(true), body), ""},
 		"out of order":                  {with(6, cluster(&storepb.Cluster{}), body), ""},
 		"two cluster messages":          {with(1, section(t, &storepb.Section{Name: "cluster", Count: 2}, &storepb.Cluster{}, &storepb.Cluster{})), ""},
-		"newer version":                 {with(5, cluster(&storepb.Cluster{Version: 9})), "the cluster has version 9, and this program understands 1-5"},
+		"newer version":                 {with(5, cluster(&storepb.Cluster{Version: 9})), "the cluster has version 9, and this program understands 1-6"},
 		"field of a newer version":      {with(5, cluster(newer(&storepb.Cluster{Version: 2}))), "fields"},
 		"section with an unknown field": {with(5, section(t, newer(&storepb.Section{Name: "cluster", Count: 1}), &storepb.Cluster{})), "fields"},
 	} {

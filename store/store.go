@@ -7,6 +7,7 @@ import (
 
 	"etcd/store/auth"
 	"etcd/store/logtime"
+	"etcd/store/mvcc"
 	"etcd/store/storepb"
 	"etcd/store/tree"
 )
@@ -23,13 +24,16 @@ type Store struct {
 	version    uint32 // of the cluster
 	maxMembers uint32 // 0: the log does not say
 	auth       *auth.State
+	keys       *mvcc.Keyspace
 
-	set storepb.Set // that is being applied, if it was decoded by hand
+	// What is being applied, if it was decoded by hand.
+	set storepb.Set
+	put storepb.Put
 }
 
 // New returns a store to which nothing was applied.
 func New() *Store {
-	return &Store{tree: tree.New()}
+	return &Store{tree: tree.New(), keys: mvcc.New()}
 }
 
 // Result is what a command did.
@@ -41,6 +45,9 @@ type Result struct {
 	tree.Outcome
 	// Auth is what a command about users and roles did; nil for all others.
 	Auth *auth.Outcome
+	// KV is what a command about keys of the v3 API did; nil for all others, and if it was refused because users
+	// and roles are on.
+	KV *mvcc.Outcome
 }
 
 // Apply carries out the command with the given index, which has to be higher
@@ -63,6 +70,14 @@ func (s *Store) Apply(index uint64, now logtime.Time, command []byte) (Result, e
 		}
 		return s.result(s.tree.Set(s.index, s.time, &s.set)), nil
 	}
+	if decodePut(command, &s.put) {
+		s.index, s.time = index, max(s.time, now)
+		if failure := s.unchecked(0); failure != nil {
+			return s.result(tree.Outcome{Failure: failure}), nil
+		}
+		out := s.keys.Put(&s.put, s.room())
+		return s.ofKV(&out), nil
+	}
 	c, err := decode(command)
 	if errors.Is(err, ErrNewer) && !errors.As(err, new(*VersionError)) {
 		err = fmt.Errorf("%w; the cluster has version %d, and this program understands %s", err, s.version, Commands)
@@ -73,6 +88,9 @@ func (s *Store) Apply(index uint64, now logtime.Time, command []byte) (Result, e
 	s.index, s.time = index, max(s.time, now)
 	if failure := s.unchecked(c.GetChecked()); failure != nil && ofClient(c) {
 		return s.result(tree.Outcome{Failure: failure}), nil
+	}
+	if out := s.dispatchKV(c); out != nil {
+		return s.ofKV(out), nil
 	}
 	if change := c.GetAuth(); change != nil {
 		result := s.result(tree.Outcome{})

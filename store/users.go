@@ -31,7 +31,8 @@ func (s *Store) unchecked(revision uint64) *tree.Failure {
 // ofClient reports whether it is clients who ask for a command, and not the machines themselves.
 func ofClient(c *storepb.Command) bool {
 	switch c.Kind.(type) {
-	case *storepb.Command_Set, *storepb.Command_Create, *storepb.Command_Delete, *storepb.Command_Auth:
+	case *storepb.Command_Set, *storepb.Command_Create, *storepb.Command_Delete, *storepb.Command_Auth,
+		*storepb.Command_Put, *storepb.Command_DeleteRange, *storepb.Command_Txn, *storepb.Command_Compact:
 		return true
 	}
 	return false

@@ -13,7 +13,7 @@ import (
 // Commands are the versions of a cluster that this package understands: it knows every
 // command and every field that may be in the log of such a cluster. The log of a cluster of
 // version 1 does not mention versions.
-var Commands = version.Range{Min: 1, Max: 5}
+var Commands = version.Range{Min: 1, Max: 6}
 
 // The versions that introduced something. What is new in one is sent only when the cluster has
 // that version.
@@ -30,6 +30,8 @@ const (
 	VersionOfV2 = 4
 	// VersionOfLimits introduced the quota, and format 3 of snapshots.
 	VersionOfLimits = 5
+	// VersionOfV3 introduced the keyspace of the v3 API.
+	VersionOfV3 = 6
 )
 
 // Snapshots are the formats of snapshots that this package reads.
@@ -56,7 +58,7 @@ func (s *Store) raise(m *storepb.Raise) {
 	s.version = max(s.version, m.GetVersion(), 1)
 	if s.tree.Quota() == 0 && m.GetQuota() > 0 {
 		// A cluster that has grown without one must not be refused its next write.
-		s.tree.SetQuota(max(m.GetQuota(), 2*uint64(s.tree.Totals().Size())))
+		s.tree.SetQuota(max(m.GetQuota(), 2*s.Size()))
 	}
 	if s.maxMembers > 0 {
 		return

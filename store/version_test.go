@@ -79,10 +79,10 @@ func TestNewerVersions(t *testing.T) {
 		given   uint32
 		says    string
 	}{
-		"raised":                        {raise(8, 0), 8, "the cluster has version 8, and this program understands 1-5: start a program that understands 8"},
-		"raised, with an unknown field": {newer(raise(9, 0)), 9, "unknown fields; the cluster has version 2, and this program understands 1-5"},
-		"founded":                       {founded(9, 0), 9, "the cluster has version 9, and this program understands 1-5"},
-		"unknown field":                 {newer(set("/a", "1")), 0, "unknown fields; the cluster has version 2, and this program understands 1-5"},
+		"raised":                        {raise(8, 0), 8, "the cluster has version 8, and this program understands 1-6: start a program that understands 8"},
+		"raised, with an unknown field": {newer(raise(9, 0)), 9, "unknown fields; the cluster has version 2, and this program understands 1-6"},
+		"founded":                       {founded(9, 0), 9, "the cluster has version 9, and this program understands 1-6"},
+		"unknown field":                 {newer(set("/a", "1")), 0, "unknown fields; the cluster has version 2, and this program understands 1-6"},
 		"of a known version":            {raise(2, 0), 2, ""},
 		"founded before":                {founded(0, 0), 1, ""},
 	} {

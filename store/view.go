@@ -7,6 +7,7 @@ import (
 
 	"etcd/store/auth"
 	"etcd/store/logtime"
+	"etcd/store/mvcc"
 	"etcd/store/storepb"
 	"etcd/store/tree"
 )
@@ -24,6 +25,7 @@ type View struct {
 	version    uint32
 	maxMembers uint32
 	auth       *auth.State
+	keys       *mvcc.View
 }
 
 // View returns the state as it is now. It takes constant time; what it shares with
@@ -31,7 +33,7 @@ type View struct {
 func (s *Store) View() *View {
 	return &View{
 		index: s.index, changed: s.changed, time: s.time, members: s.members, removed: s.removed, tree: s.tree.View(),
-		version: s.version, maxMembers: s.maxMembers, auth: s.auth,
+		version: s.version, maxMembers: s.maxMembers, auth: s.auth, keys: s.keys.View(),
 	}
 }
 
@@ -60,9 +62,12 @@ func (v *View) Children(path, after string, limit int) []*tree.Node {
 // states give equal bytes. A checksum of the whole is left to the caller.
 func (v *View) WriteTo(w io.Writer) (int64, error) {
 	format, history, users := SnapshotFormat(v.version), v.tree.History(), v.auth.Message()
-	count := len(sections)
-	if users == nil {
-		count-- // so programs of earlier versions can read it
+	count := requiredSections // and those of which there is something, so that earlier versions read it as long as they can
+	if users != nil {
+		count++
+	}
+	if v.keys.Used() {
+		count += 2
 	}
 	out := messageWriter{w: bufio.NewWriterSize(w, 1<<16)}
 	out.write(&storepb.SnapshotHeader{FormatVersion: format, Index: v.index, Time: uint64(v.time), Sections: uint32(count)})
@@ -101,6 +106,9 @@ func (v *View) WriteTo(w io.Writer) (int64, error) {
 		out.section(authSection, 1)
 		out.write(users)
 		out.endSection()
+	}
+	if v.keys.Used() {
+		out.writeKeyspace(v.keys)
 	}
 	if out.err == nil {
 		out.err = out.w.Flush()

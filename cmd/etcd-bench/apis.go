@@ -11,15 +11,10 @@ func (b *bench) bothAPIs() error {
 	byV2 := ownSystem(byV1.version[0], &d)
 	byV2.name = oursV2
 	both := []*system{byV2, byV1}
-	first := len(b.report.Figures)
-	if err := b.requestsTo(both, 1, []int{typical}, []operation{write, localRead, linearizableRead}); err != nil {
-		return err
-	}
-	if err := b.tellCrowds(both); err != nil {
-		return err
-	}
-	for i := range b.report.Figures[first:] {
-		b.report.Figures[first+i].Work = "v2: " + b.report.Figures[first+i].Work
-	}
-	return nil
+	return b.titled("v2: ", func() error {
+		if err := b.requestsTo(both, 1, b.loads(typical), []operation{write, localRead, linearizableRead}); err != nil {
+			return err
+		}
+		return b.tellCrowds(both)
+	})
 }

@@ -7,12 +7,13 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"testing"
 )
 
 func TestMain(m *testing.M) {
-	if len(os.Args) > 1 && os.Args[1] == constantAnswer {
-		main() // the ceiling is this program, started again
+	if len(os.Args) > 1 && ceilings[os.Args[1]] != nil {
+		main() // a ceiling is this program, started again
 	}
 	os.Exit(m.Run())
 }
@@ -22,7 +23,7 @@ func TestQuick(t *testing.T) {
 	dir := t.TempDir()
 	file, plots := filepath.Join(dir, "report.json"), filepath.Join(dir, "plots")
 	var out bytes.Buffer
-	err := run([]string{"-quick", "-etcd", "no-such-etcd", "-zookeeper", filepath.Join(dir, "no-such.jar"), "-dir", dir, "-json", file, "-plots", plots},
+	err := run([]string{"-quick", "-work", strings.Replace(workNames(), "v3,compaction,", "", 1), "-etcd", "no-such-etcd", "-etcd37", "no-such-etcd37", "-zookeeper", filepath.Join(dir, "no-such.jar"), "-dir", dir, "-json", file, "-plots", plots},
 		&out, t.Output())
 	if err != nil {
 		t.Fatal(err)
@@ -35,8 +36,8 @@ func TestQuick(t *testing.T) {
 	if err := json.Unmarshal(text, &r); err != nil {
 		t.Fatal(err)
 	}
-	if len(r.Missing) != 2 {
-		t.Errorf("two servers are not installed, and the report says %q", r.Missing)
+	if len(r.Missing) != 3 {
+		t.Errorf("three servers are not installed, and the report says %q", r.Missing)
 	}
 	for _, work := range []string{workWrites, workLocalReads, workLinearizableReads, workMixed, "TLS: " + workWrites, workDials, workIdleTLSWatchers,
 		workFanOut, workBesideWatchers, workSparse, workIdleWatchers, workIdleStreams, workIdleConnections, workExpiry, workBigData, workRestart, workFailover,
@@ -62,16 +63,18 @@ func TestQuick(t *testing.T) {
 }
 
 func TestCommandLine(t *testing.T) {
-	for _, bad := range [][]string{{"-work", "nothing"}, {"-connections", "1,x"}, {"-connections", "0"}, {"-time", "0s"}, {"stray"}} {
+	for _, bad := range [][]string{{"-work", "nothing"}, {"-connections", "1,x"}, {"-connections", "0"}, {"-time", "0s"}, {"-clients", "64"}, {"-clients", "10/0"}, {"-clients", "10/20"},
+		{"-versions", "0"}, {"stray"}} {
 		if _, err := parse(bad, io.Discard); err == nil {
 			t.Errorf("%q is accepted", bad)
 		}
 	}
-	o, err := parse([]string{"-work", "reads,idle", "-connections", "2,3"}, io.Discard)
+	o, err := parse([]string{"-work", "reads,idle", "-connections", "2,3", "-clients", "5/5,9/3"}, io.Discard)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if len(o.work) != 2 || o.work[0].name != "reads" || !slices.Equal(o.connections, []int{2, 3}) || !slices.Equal(o.idle, full.idle) {
+	if len(o.work) != 2 || o.work[0].name != "reads" || !slices.Equal(o.connections, []int{2, 3}) || !slices.Equal(o.idle, full.idle) ||
+		!slices.Equal(o.sharing, []share{{5, 5}, {9, 3}}) {
 		t.Errorf("%+v", o)
 	}
 }

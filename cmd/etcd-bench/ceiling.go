@@ -11,8 +11,11 @@ import (
 )
 
 // constantAnswer is the first argument of a process that is the ceiling: a bare fasthttp server
-// that answers every request with the same body. It is followed by address and value size.
+// that answers every request with the same body. It is followed by an address.
 const constantAnswer = "constant-answer"
+
+// ceilings serve until the process is ended, by the first argument of a process that does nothing else.
+var ceilings = map[string]func(args []string) error{constantAnswer: serveConstant, constantGRPC: serveConstantGRPC}
 
 // ceilingSystem is what no server over this engine can beat: nothing but reading a request and
 // writing an answer as long as that of a read.
@@ -26,7 +29,6 @@ func ceilingSystem() *system {
 	return s
 }
 
-// serveConstant serves until the process is ended.
 func serveConstant(args []string) error {
 	if len(args) != 1 {
 		return errors.New(constantAnswer + " takes an address")

@@ -14,19 +14,37 @@ const overtime = 30 * time.Second
 // load describes the requests to send.
 type load struct {
 	connections int
+	clients     int // that share the connections, of v3 only; 0: one for each
 	keys        int // keys are numbered from 0
 	size        int // bytes per value
 }
 
+// at returns the sizes under which it is reported.
+func (l load) at(machines int) params {
+	return params{Machines: machines, Clients: l.clients, Connections: l.connections}
+}
+
+// dial opens the connections, and returns all clients.
+func (l load) dial(c *cluster) (clients, error) {
+	all, err := c.dial(l.connections, l.size)
+	if err != nil {
+		return nil, err
+	}
+	for i := l.connections; i < l.clients; i++ {
+		all = append(all, all[i%l.connections].(*v3Client).sharing())
+	}
+	return all, nil
+}
+
 // fill writes every key once.
 func (l load) fill(c *cluster) error {
-	all, err := c.dial(l.connections, l.size)
+	all, err := l.dial(c)
 	if err != nil {
 		return err
 	}
 	defer all.Close()
 	return all.each(func(i int, one client) error {
-		for key := i; key < l.keys; key += l.connections {
+		for key := i; key < l.keys; key += len(all) {
 			one.SetDeadline(time.Now().Add(overtime))
 			if err := one.do(write, key); err != nil {
 				return err
@@ -36,10 +54,10 @@ func (l load) fill(c *cluster) error {
 	})
 }
 
-// measure sends requests of one kind on all connections for a while. Every
-// connection waits for its answer before it sends the next request.
+// measure lets all clients send requests of one kind for a while. Every client waits for its
+// answer before it sends the next request.
 func (l load) measure(c *cluster, op operation, period time.Duration) (result, error) {
-	all, err := c.dial(l.connections, l.size)
+	all, err := l.dial(c)
 	if err != nil {
 		return result{}, err
 	}
@@ -48,7 +66,7 @@ func (l load) measure(c *cluster, op operation, period time.Duration) (result, e
 	if err != nil {
 		return result{}, err
 	}
-	latencies := make([][]uint32, l.connections)
+	latencies := make([][]uint32, len(all))
 	begin := time.Now()
 	err = all.each(func(i int, one client) error {
 		one.SetDeadline(begin.Add(period + overtime))
@@ -81,7 +99,7 @@ func (op operation) pick() operation {
 
 // beside measures writes while something else goes on, until that returns.
 func (l load) beside(c *cluster, meanwhile func() error) (result, error) {
-	all, err := c.dial(l.connections, l.size)
+	all, err := l.dial(c)
 	if err != nil {
 		return result{}, err
 	}
@@ -93,21 +111,21 @@ func (l load) beside(c *cluster, meanwhile func() error) (result, error) {
 		defer close(done)
 		failed = meanwhile()
 	})
-	latencies := make([][]uint32, l.connections)
+	latencies := make([][]uint32, len(all))
 	begin := time.Now()
 	err = all.each(func(i int, one client) error {
-		for {
-			select {
-			case <-done:
-				return nil
-			default:
-			}
+		for { // once at least, however short that is
 			sent := time.Now()
 			one.SetDeadline(sent.Add(overtime))
 			if err := one.do(write, rand.IntN(l.keys)); err != nil {
 				return err
 			}
 			latencies[i] = append(latencies[i], microseconds(time.Since(sent)))
+			select {
+			case <-done:
+				return nil
+			default:
+			}
 		}
 	})
 	r := result{elapsed: time.Since(begin), latencies: slices.Concat(latencies...)}

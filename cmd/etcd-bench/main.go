@@ -24,8 +24,8 @@ func main() {
 // run carries out the measurements that the arguments describe, writes tables to out and says
 // on progress what it does.
 func run(args []string, out, progress io.Writer) error {
-	if len(args) > 0 && args[0] == constantAnswer {
-		return serveConstant(args[1:])
+	if len(args) > 0 && ceilings[args[0]] != nil {
+		return ceilings[args[0]](args[1:])
 	}
 	o, err := parse(args, progress)
 	if err != nil {
@@ -44,11 +44,14 @@ func run(args []string, out, progress io.Writer) error {
 	if b.systems, missing, err = installed(o, base); err != nil {
 		return err
 	}
+	var missingV3 []string
+	b.v3, missingV3 = installedV3(o, b.systems[0])
+	missing = append(missing, missingV3...)
 	for _, m := range missing {
 		b.say("not measured: %s", m)
 	}
 	b.report = report{Settings: o.String(), Versions: map[string]string{}, Missing: missing}
-	for _, s := range b.systems {
+	for _, s := range slices.Concat(b.systems, b.v3) {
 		b.report.Versions[s.name] = s.versionOf()
 	}
 	for i, w := range o.work {
@@ -84,6 +87,7 @@ type bench struct {
 	*options
 	base     string // directory of all data
 	systems  []*system
+	v3       []*system // those whose v3 API is measured, ours first
 	report   report
 	progress io.Writer
 	begin    time.Time
@@ -112,10 +116,12 @@ type options struct {
 	snapshots   int // MiB
 	reconnect   int // clients
 	children    int
-	overload    int // clients
+	overload    int     // clients
+	sharing     []share // of v3
+	versions    int     // that are compacted
 
-	ours, etcd, zookeeper string
-	dir, json, plots      string
+	ours, etcd, etcd37, zookeeper string
+	dir, json, plots              string
 }
 
 // A full run takes about three quarters of an hour, a quick one shows that everything works.
@@ -124,11 +130,13 @@ var (
 		connections: []int{1, 64, 256}, machines: []int{1, 3}, keys: 10_000, size: 64, period: 3 * time.Second, rounds: 3,
 		fanOut: 10_000, idle: []int{1000, 5000, 10_000}, sparse: 15_000, data: []int{10_000, 100_000, 500_000, 2_000_000},
 		expiring: 20_000, failovers: 20, snapshots: 1024, reconnect: 10_000, children: 100_000, overload: 10_000,
+		sharing: []share{{64, 64}, {1000, 100}}, versions: 1_000_000,
 	}
 	quick = options{
 		connections: []int{1, 8}, machines: []int{1}, keys: 100, size: 64, period: 50 * time.Millisecond, rounds: 1,
 		fanOut: 50, idle: []int{50, 100}, sparse: 50, data: []int{100, 1000},
 		expiring: 50, failovers: 1, snapshots: 1, reconnect: 20, children: 500, overload: 50,
+		sharing: []share{{8, 8}, {20, 2}}, versions: 1000,
 	}
 )
 
@@ -164,8 +172,11 @@ func parse(args []string, help io.Writer) (*options, error) {
 	flags.IntVar(&o.reconnect, "reconnect", o.reconnect, "`clients` that come back at once")
 	flags.IntVar(&o.children, "children", o.children, "`children` of the directory that is listed")
 	flags.IntVar(&o.overload, "overload", o.overload, "`clients` that write at once")
+	flags.Func("clients", "`numbers` of clients of v3 and connections that they share, comma separated (default "+joinedShares(o.sharing)+")", shares(&o.sharing))
+	flags.IntVar(&o.versions, "versions", o.versions, "old `versions` that are compacted")
 	flags.StringVar(&o.ours, "ours", "", "`path` of this project's server (default: build it)")
 	flags.StringVar(&o.etcd, "etcd", "etcd", "`path` of etcd 3.4, empty to leave it out")
+	flags.StringVar(&o.etcd37, "etcd37", "", "`path` of the official etcd 3.7, whose v3 API is measured (default: left out)")
 	flags.StringVar(&o.zookeeper, "zookeeper", "/usr/share/java/zookeeper.jar", "`path` of the jar of ZooKeeper 3.8, empty to leave it out")
 	flags.StringVar(&o.dir, "dir", "", "`directory` for the data of all servers (default: a temporary one)")
 	flags.StringVar(&o.json, "json", "", "`file` for all figures as JSON")
@@ -177,7 +188,7 @@ func parse(args []string, help io.Writer) (*options, error) {
 		return nil, fmt.Errorf("there are no arguments but flags: %q", flags.Arg(0))
 	}
 	counts := slices.Concat(o.connections, o.machines, o.idle, o.data,
-		[]int{o.keys, o.size, o.rounds, o.fanOut, o.sparse, o.expiring, o.failovers, o.snapshots, o.reconnect, o.children, o.overload})
+		[]int{o.keys, o.size, o.rounds, o.fanOut, o.sparse, o.expiring, o.failovers, o.snapshots, o.reconnect, o.children, o.overload, o.versions})
 	if slices.Min(counts) < 1 || o.period <= 0 {
 		return nil, errors.New("numbers and times must be positive")
 	}

@@ -44,10 +44,12 @@ var metrics = []metric{throughput, events, lists, refusals, p50, p99, p999, best
 // params are the sizes at which something was measured; 0 is none.
 type params struct {
 	Machines    int `json:"machines,omitempty"`
+	Clients     int `json:"clients,omitempty"` // that share the connections
 	Connections int `json:"connections,omitempty"`
 	Watchers    int `json:"watchers,omitempty"`
 	Idle        int `json:"idle_connections,omitempty"`
 	Keys        int `json:"keys,omitempty"`
+	Compacted   int `json:"compacted_versions,omitempty"`
 }
 
 func (p params) String() string {
@@ -56,8 +58,9 @@ func (p params) String() string {
 		n         int
 		one, many string
 	}{
-		{p.Machines, "machine", "machines"}, {p.Connections, "connection", "connections"}, {p.Watchers, "watcher", "watchers"},
+		{p.Machines, "machine", "machines"}, {p.Clients, "client", "clients"}, {p.Connections, "connection", "connections"}, {p.Watchers, "watcher", "watchers"},
 		{p.Idle, "idle connection", "idle connections"}, {p.Keys, "key", "keys"},
+		{p.Compacted, "version compacted", "versions compacted"},
 	} {
 		switch {
 		case part.n == 1:

@@ -54,19 +54,7 @@ func ownSystem(path string, d *dialect, flags ...string) *system {
 
 // etcdSystem is an etcd 3.4 with its v2 API.
 func etcdSystem(path string) *system {
-	s := &system{name: etcd34, version: []string{path, "--version"}}
-	s.command = func(c *cluster, i int) ([]string, error) {
-		var initial []string
-		for _, m := range c.members {
-			initial = append(initial, m.name+"=http://"+m.peers)
-		}
-		m := c.members[i]
-		return []string{path, "--enable-v2", "--name", m.name, "--data-dir", m.dir,
-			"--heartbeat-interval", fmt.Sprint(heartbeat.Milliseconds()), "--election-timeout", fmt.Sprint(election.Milliseconds()),
-			"--listen-client-urls", "http://" + m.clients, "--advertise-client-urls", "http://" + m.clients,
-			"--listen-peer-urls", "http://" + m.peers, "--initial-advertise-peer-urls", "http://" + m.peers,
-			"--initial-cluster", strings.Join(initial, ",")}, nil
-	}
+	s := &system{name: etcd34, version: []string{path, "--version"}, command: officialCommand(path, "--enable-v2")}
 	s.speaks(v2)
 	s.leads = func(c *cluster, i int) bool {
 		body, err := v2.page(c.members[i], "/v2/stats/self")
@@ -74,6 +62,22 @@ func etcdSystem(path string) *system {
 		return err == nil && json.Unmarshal(body, &stats) == nil && stats.State == "StateLeader"
 	}
 	return s
+}
+
+// officialCommand returns the command line of an etcd of any version from 3.
+func officialCommand(path string, flags ...string) func(c *cluster, i int) ([]string, error) {
+	return func(c *cluster, i int) ([]string, error) {
+		var initial []string
+		for _, m := range c.members {
+			initial = append(initial, m.name+"=http://"+m.peers)
+		}
+		m := c.members[i]
+		return append([]string{path, "--name", m.name, "--data-dir", m.dir,
+			"--heartbeat-interval", fmt.Sprint(heartbeat.Milliseconds()), "--election-timeout", fmt.Sprint(election.Milliseconds()),
+			"--listen-client-urls", "http://" + m.clients, "--advertise-client-urls", "http://" + m.clients,
+			"--listen-peer-urls", "http://" + m.peers, "--initial-advertise-peer-urls", "http://" + m.peers,
+			"--initial-cluster", strings.Join(initial, ",")}, flags...), nil
+	}
 }
 
 // speaks says how clients talk to a server over HTTP.
@@ -91,8 +95,10 @@ func (s *system) speaks(d *dialect) {
 
 const (
 	etcd34      = "etcd 3.4"
+	etcd37      = "etcd 3.7"
 	zookeeper38 = "ZooKeeper 3.8"
 	fasthttp    = "bare fasthttp"
+	grpcGo      = "bare grpc-go"
 )
 
 // installed returns the servers that can be compared: ours first. It builds ours into dir

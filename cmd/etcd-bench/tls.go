@@ -29,12 +29,11 @@ func (b *bench) overTLS() error {
 		return err
 	}
 	both := []*system{secure, plain}
-	first := len(b.report.Figures)
-	if err := b.requestsTo(both, 1, []int{typical}, []operation{write, localRead, linearizableRead}); err != nil {
+	err = b.titled("TLS: ", func() error {
+		return b.requestsTo(both, 1, b.loads(typical), []operation{write, localRead, linearizableRead})
+	})
+	if err != nil {
 		return err
-	}
-	for i := range b.report.Figures[first:] {
-		b.report.Figures[first+i].Work = "TLS: " + b.report.Figures[first+i].Work
 	}
 	if err := b.newConnections(secure, plain); err != nil {
 		return err

@@ -17,6 +17,8 @@ var workloads = []workload{
 	{"reads", func(b *bench) error { return b.requests(localRead, linearizableRead) }},
 	{"mixed", func(b *bench) error { return b.requests(mixed) }},
 	{"v2", (*bench).bothAPIs},
+	{"v3", (*bench).v3Requests},
+	{"compaction", (*bench).duringCompactions},
 	{"tls", (*bench).overTLS},
 	{"fanout", (*bench).fanOutToMany},
 	{"sparse", (*bench).besideWatchers},
@@ -52,6 +54,7 @@ const (
 	workReconnect         = "Many clients come back at once: writes of other keys"
 	workReconnectEvents   = "Many clients come back at once: from the answer to such a write to its watcher"
 	workListings          = "Writes to a large directory"
+	workCompaction        = "v3: Writes while old versions are compacted"
 	workOverload          = "Overload: more clients that write than find room"
 )
 

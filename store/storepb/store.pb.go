@@ -31,6 +31,118 @@ const (
 	_ = protoimpl.EnforceVersion(protoimpl.MaxVersion - 20)
 )
 
+// Relation says how what is there has to relate to what was given.
+type Relation int32
+
+const (
+	Relation_RELATION_EQUAL     Relation = 0
+	Relation_RELATION_GREATER   Relation = 1
+	Relation_RELATION_LESS      Relation = 2
+	Relation_RELATION_NOT_EQUAL Relation = 3
+)
+
+// Enum value maps for Relation.
+var (
+	Relation_name = map[int32]string{
+		0: "RELATION_EQUAL",
+		1: "RELATION_GREATER",
+		2: "RELATION_LESS",
+		3: "RELATION_NOT_EQUAL",
+	}
+	Relation_value = map[string]int32{
+		"RELATION_EQUAL":     0,
+		"RELATION_GREATER":   1,
+		"RELATION_LESS":      2,
+		"RELATION_NOT_EQUAL": 3,
+	}
+)
+
+func (x Relation) Enum() *Relation {
+	p := new(Relation)
+	*p = x
+	return p
+}
+
+func (x Relation) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (Relation) Descriptor() protoreflect.EnumDescriptor {
+	return file_store_storepb_store_proto_enumTypes[0].Descriptor()
+}
+
+func (Relation) Type() protoreflect.EnumType {
+	return &file_store_storepb_store_proto_enumTypes[0]
+}
+
+func (x Relation) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use Relation.Descriptor instead.
+func (Relation) EnumDescriptor() ([]byte, []int) {
+	return file_store_storepb_store_proto_rawDescGZIP(), []int{0}
+}
+
+// Target is a property of a key.
+type Target int32
+
+const (
+	Target_TARGET_KEY     Target = 0
+	Target_TARGET_VERSION Target = 1
+	Target_TARGET_CREATE  Target = 2
+	Target_TARGET_MOD     Target = 3
+	Target_TARGET_VALUE   Target = 4
+	Target_TARGET_LEASE   Target = 5
+)
+
+// Enum value maps for Target.
+var (
+	Target_name = map[int32]string{
+		0: "TARGET_KEY",
+		1: "TARGET_VERSION",
+		2: "TARGET_CREATE",
+		3: "TARGET_MOD",
+		4: "TARGET_VALUE",
+		5: "TARGET_LEASE",
+	}
+	Target_value = map[string]int32{
+		"TARGET_KEY":     0,
+		"TARGET_VERSION": 1,
+		"TARGET_CREATE":  2,
+		"TARGET_MOD":     3,
+		"TARGET_VALUE":   4,
+		"TARGET_LEASE":   5,
+	}
+)
+
+func (x Target) Enum() *Target {
+	p := new(Target)
+	*p = x
+	return p
+}
+
+func (x Target) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (Target) Descriptor() protoreflect.EnumDescriptor {
+	return file_store_storepb_store_proto_enumTypes[1].Descriptor()
+}
+
+func (Target) Type() protoreflect.EnumType {
+	return &file_store_storepb_store_proto_enumTypes[1]
+}
+
+func (x Target) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use Target.Descriptor instead.
+func (Target) EnumDescriptor() ([]byte, []int) {
+	return file_store_storepb_store_proto_rawDescGZIP(), []int{1}
+}
+
 // Action says what a change did.
 type Action int32
 
@@ -80,11 +192,11 @@ func (x Action) String() string {
 }
 
 func (Action) Descriptor() protoreflect.EnumDescriptor {
-	return file_store_storepb_store_proto_enumTypes[0].Descriptor()
+	return file_store_storepb_store_proto_enumTypes[2].Descriptor()
 }
 
 func (Action) Type() protoreflect.EnumType {
-	return &file_store_storepb_store_proto_enumTypes[0]
+	return &file_store_storepb_store_proto_enumTypes[2]
 }
 
 func (x Action) Number() protoreflect.EnumNumber {
@@ -93,7 +205,7 @@ func (x Action) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use Action.Descriptor instead.
 func (Action) EnumDescriptor() ([]byte, []int) {
-	return file_store_storepb_store_proto_rawDescGZIP(), []int{0}
+	return file_store_storepb_store_proto_rawDescGZIP(), []int{2}
 }
 
 // Command is one change to the store.
@@ -112,6 +224,10 @@ type Command struct {
 	//	*Command_Raise
 	//	*Command_Auth
 	//	*Command_SetQuota
+	//	*Command_Txn
+	//	*Command_Compact
+	//	*Command_Put
+	//	*Command_DeleteRange
 	Kind isCommand_Kind `protobuf_oneof:"kind"`
 	// The revision of the users and roles with which it was checked that the
 	// client may ask for this; 0 if they were off, or if no client asks for it.
@@ -257,6 +373,42 @@ func (x *Command) GetSetQuota() *SetQuota {
 	return nil
 }
 
+func (x *Command) GetTxn() *Txn {
+	if x != nil {
+		if x, ok := x.Kind.(*Command_Txn); ok {
+			return x.Txn
+		}
+	}
+	return nil
+}
+
+func (x *Command) GetCompact() *Compact {
+	if x != nil {
+		if x, ok := x.Kind.(*Command_Compact); ok {
+			return x.Compact
+		}
+	}
+	return nil
+}
+
+func (x *Command) GetPut() *Put {
+	if x != nil {
+		if x, ok := x.Kind.(*Command_Put); ok {
+			return x.Put
+		}
+	}
+	return nil
+}
+
+func (x *Command) GetDeleteRange() *DeleteRange {
+	if x != nil {
+		if x, ok := x.Kind.(*Command_DeleteRange); ok {
+			return x.DeleteRange
+		}
+	}
+	return nil
+}
+
 func (x *Command) GetChecked() uint64 {
 	if x != nil {
 		return x.Checked
@@ -312,6 +464,22 @@ type Command_SetQuota struct {
 	SetQuota *SetQuota `protobuf:"bytes,12,opt,name=set_quota,json=setQuota,proto3,oneof"` // version 5
 }
 
+type Command_Txn struct {
+	Txn *Txn `protobuf:"bytes,13,opt,name=txn,proto3,oneof"` // version 6
+}
+
+type Command_Compact struct {
+	Compact *Compact `protobuf:"bytes,14,opt,name=compact,proto3,oneof"` // version 6
+}
+
+type Command_Put struct {
+	Put *Put `protobuf:"bytes,15,opt,name=put,proto3,oneof"` // version 6
+}
+
+type Command_DeleteRange struct {
+	DeleteRange *DeleteRange `protobuf:"bytes,16,opt,name=delete_range,json=deleteRange,proto3,oneof"` // version 6
+}
+
 func (*Command_Set) isCommand_Kind() {}
 
 func (*Command_Create) isCommand_Kind() {}
@@ -333,6 +501,14 @@ func (*Command_Raise) isCommand_Kind() {}
 func (*Command_Auth) isCommand_Kind() {}
 
 func (*Command_SetQuota) isCommand_Kind() {}
+
+func (*Command_Txn) isCommand_Kind() {}
+
+func (*Command_Compact) isCommand_Kind() {}
+
+func (*Command_Put) isCommand_Kind() {}
+
+func (*Command_DeleteRange) isCommand_Kind() {}
 
 // Condition says what has to be true of a node for a command to change it.
 // What is absent is not asked for.
@@ -1108,6 +1284,591 @@ func (x *SetQuota) GetBytes() uint64 {
 	return 0
 }
 
+// Put stores the value of a key.
+type Put struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	Key   []byte                 `protobuf:"bytes,1,opt,name=key,proto3" json:"key,omitempty"`
+	Value []byte                 `protobuf:"bytes,2,opt,name=value,proto3" json:"value,omitempty"`
+	// The lease that the key is attached to, 0 for none.
+	Lease int64 `protobuf:"varint,3,opt,name=lease,proto3" json:"lease,omitempty"`
+	// Keeps the value, or the lease, of the key, which has to be there.
+	IgnoreValue   bool `protobuf:"varint,4,opt,name=ignore_value,json=ignoreValue,proto3" json:"ignore_value,omitempty"`
+	IgnoreLease   bool `protobuf:"varint,5,opt,name=ignore_lease,json=ignoreLease,proto3" json:"ignore_lease,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Put) Reset() {
+	*x = Put{}
+	mi := &file_store_storepb_store_proto_msgTypes[13]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Put) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Put) ProtoMessage() {}
+
+func (x *Put) ProtoReflect() protoreflect.Message {
+	mi := &file_store_storepb_store_proto_msgTypes[13]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Put.ProtoReflect.Descriptor instead.
+func (*Put) Descriptor() ([]byte, []int) {
+	return file_store_storepb_store_proto_rawDescGZIP(), []int{13}
+}
+
+func (x *Put) GetKey() []byte {
+	if x != nil {
+		return x.Key
+	}
+	return nil
+}
+
+func (x *Put) GetValue() []byte {
+	if x != nil {
+		return x.Value
+	}
+	return nil
+}
+
+func (x *Put) GetLease() int64 {
+	if x != nil {
+		return x.Lease
+	}
+	return 0
+}
+
+func (x *Put) GetIgnoreValue() bool {
+	if x != nil {
+		return x.IgnoreValue
+	}
+	return false
+}
+
+func (x *Put) GetIgnoreLease() bool {
+	if x != nil {
+		return x.IgnoreLease
+	}
+	return false
+}
+
+// DeleteRange deletes keys.
+type DeleteRange struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	Key   []byte                 `protobuf:"bytes,1,opt,name=key,proto3" json:"key,omitempty"`
+	// The first key behind the range; empty: it is the one key. A zero byte: there
+	// is none.
+	RangeEnd      []byte `protobuf:"bytes,2,opt,name=range_end,json=rangeEnd,proto3" json:"range_end,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *DeleteRange) Reset() {
+	*x = DeleteRange{}
+	mi := &file_store_storepb_store_proto_msgTypes[14]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *DeleteRange) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*DeleteRange) ProtoMessage() {}
+
+func (x *DeleteRange) ProtoReflect() protoreflect.Message {
+	mi := &file_store_storepb_store_proto_msgTypes[14]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use DeleteRange.ProtoReflect.Descriptor instead.
+func (*DeleteRange) Descriptor() ([]byte, []int) {
+	return file_store_storepb_store_proto_rawDescGZIP(), []int{14}
+}
+
+func (x *DeleteRange) GetKey() []byte {
+	if x != nil {
+		return x.Key
+	}
+	return nil
+}
+
+func (x *DeleteRange) GetRangeEnd() []byte {
+	if x != nil {
+		return x.RangeEnd
+	}
+	return nil
+}
+
+// Range reads keys, in a transaction that also writes.
+type Range struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	Key   []byte                 `protobuf:"bytes,1,opt,name=key,proto3" json:"key,omitempty"`
+	// As in DeleteRange.
+	RangeEnd []byte `protobuf:"bytes,2,opt,name=range_end,json=rangeEnd,proto3" json:"range_end,omitempty"`
+	// Most keys that are answered; 0 answers all.
+	Limit int64 `protobuf:"varint,3,opt,name=limit,proto3" json:"limit,omitempty"`
+	// At which revision they are read; 0 reads the newest, with what the
+	// transaction has done before.
+	Revision   int64 `protobuf:"varint,4,opt,name=revision,proto3" json:"revision,omitempty"`
+	Descending bool  `protobuf:"varint,5,opt,name=descending,proto3" json:"descending,omitempty"`
+	// By what the keys are sorted.
+	Order     Target `protobuf:"varint,6,opt,name=order,proto3,enum=etcd.store.Target" json:"order,omitempty"`
+	KeysOnly  bool   `protobuf:"varint,7,opt,name=keys_only,json=keysOnly,proto3" json:"keys_only,omitempty"`
+	CountOnly bool   `protobuf:"varint,8,opt,name=count_only,json=countOnly,proto3" json:"count_only,omitempty"`
+	// Bounds of the revisions of a key, both included; 0 does not bound.
+	MinMod        int64 `protobuf:"varint,9,opt,name=min_mod,json=minMod,proto3" json:"min_mod,omitempty"`
+	MaxMod        int64 `protobuf:"varint,10,opt,name=max_mod,json=maxMod,proto3" json:"max_mod,omitempty"`
+	MinCreate     int64 `protobuf:"varint,11,opt,name=min_create,json=minCreate,proto3" json:"min_create,omitempty"`
+	MaxCreate     int64 `protobuf:"varint,12,opt,name=max_create,json=maxCreate,proto3" json:"max_create,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Range) Reset() {
+	*x = Range{}
+	mi := &file_store_storepb_store_proto_msgTypes[15]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Range) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Range) ProtoMessage() {}
+
+func (x *Range) ProtoReflect() protoreflect.Message {
+	mi := &file_store_storepb_store_proto_msgTypes[15]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Range.ProtoReflect.Descriptor instead.
+func (*Range) Descriptor() ([]byte, []int) {
+	return file_store_storepb_store_proto_rawDescGZIP(), []int{15}
+}
+
+func (x *Range) GetKey() []byte {
+	if x != nil {
+		return x.Key
+	}
+	return nil
+}
+
+func (x *Range) GetRangeEnd() []byte {
+	if x != nil {
+		return x.RangeEnd
+	}
+	return nil
+}
+
+func (x *Range) GetLimit() int64 {
+	if x != nil {
+		return x.Limit
+	}
+	return 0
+}
+
+func (x *Range) GetRevision() int64 {
+	if x != nil {
+		return x.Revision
+	}
+	return 0
+}
+
+func (x *Range) GetDescending() bool {
+	if x != nil {
+		return x.Descending
+	}
+	return false
+}
+
+func (x *Range) GetOrder() Target {
+	if x != nil {
+		return x.Order
+	}
+	return Target_TARGET_KEY
+}
+
+func (x *Range) GetKeysOnly() bool {
+	if x != nil {
+		return x.KeysOnly
+	}
+	return false
+}
+
+func (x *Range) GetCountOnly() bool {
+	if x != nil {
+		return x.CountOnly
+	}
+	return false
+}
+
+func (x *Range) GetMinMod() int64 {
+	if x != nil {
+		return x.MinMod
+	}
+	return 0
+}
+
+func (x *Range) GetMaxMod() int64 {
+	if x != nil {
+		return x.MaxMod
+	}
+	return 0
+}
+
+func (x *Range) GetMinCreate() int64 {
+	if x != nil {
+		return x.MinCreate
+	}
+	return 0
+}
+
+func (x *Range) GetMaxCreate() int64 {
+	if x != nil {
+		return x.MaxCreate
+	}
+	return 0
+}
+
+// Txn carries out one of two lists of operations. All of them happen at one
+// revision, or none of them if one is impossible.
+type Txn struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// All have to hold for success to be carried out.
+	Compare       []*Compare `protobuf:"bytes,1,rep,name=compare,proto3" json:"compare,omitempty"`
+	Success       []*Op      `protobuf:"bytes,2,rep,name=success,proto3" json:"success,omitempty"`
+	Failure       []*Op      `protobuf:"bytes,3,rep,name=failure,proto3" json:"failure,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Txn) Reset() {
+	*x = Txn{}
+	mi := &file_store_storepb_store_proto_msgTypes[16]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Txn) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Txn) ProtoMessage() {}
+
+func (x *Txn) ProtoReflect() protoreflect.Message {
+	mi := &file_store_storepb_store_proto_msgTypes[16]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Txn.ProtoReflect.Descriptor instead.
+func (*Txn) Descriptor() ([]byte, []int) {
+	return file_store_storepb_store_proto_rawDescGZIP(), []int{16}
+}
+
+func (x *Txn) GetCompare() []*Compare {
+	if x != nil {
+		return x.Compare
+	}
+	return nil
+}
+
+func (x *Txn) GetSuccess() []*Op {
+	if x != nil {
+		return x.Success
+	}
+	return nil
+}
+
+func (x *Txn) GetFailure() []*Op {
+	if x != nil {
+		return x.Failure
+	}
+	return nil
+}
+
+// Op is a step of a transaction.
+type Op struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Types that are valid to be assigned to Kind:
+	//
+	//	*Op_Range
+	//	*Op_Put
+	//	*Op_DeleteRange
+	//	*Op_Txn
+	Kind          isOp_Kind `protobuf_oneof:"kind"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Op) Reset() {
+	*x = Op{}
+	mi := &file_store_storepb_store_proto_msgTypes[17]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Op) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Op) ProtoMessage() {}
+
+func (x *Op) ProtoReflect() protoreflect.Message {
+	mi := &file_store_storepb_store_proto_msgTypes[17]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Op.ProtoReflect.Descriptor instead.
+func (*Op) Descriptor() ([]byte, []int) {
+	return file_store_storepb_store_proto_rawDescGZIP(), []int{17}
+}
+
+func (x *Op) GetKind() isOp_Kind {
+	if x != nil {
+		return x.Kind
+	}
+	return nil
+}
+
+func (x *Op) GetRange() *Range {
+	if x != nil {
+		if x, ok := x.Kind.(*Op_Range); ok {
+			return x.Range
+		}
+	}
+	return nil
+}
+
+func (x *Op) GetPut() *Put {
+	if x != nil {
+		if x, ok := x.Kind.(*Op_Put); ok {
+			return x.Put
+		}
+	}
+	return nil
+}
+
+func (x *Op) GetDeleteRange() *DeleteRange {
+	if x != nil {
+		if x, ok := x.Kind.(*Op_DeleteRange); ok {
+			return x.DeleteRange
+		}
+	}
+	return nil
+}
+
+func (x *Op) GetTxn() *Txn {
+	if x != nil {
+		if x, ok := x.Kind.(*Op_Txn); ok {
+			return x.Txn
+		}
+	}
+	return nil
+}
+
+type isOp_Kind interface {
+	isOp_Kind()
+}
+
+type Op_Range struct {
+	Range *Range `protobuf:"bytes,1,opt,name=range,proto3,oneof"`
+}
+
+type Op_Put struct {
+	Put *Put `protobuf:"bytes,2,opt,name=put,proto3,oneof"`
+}
+
+type Op_DeleteRange struct {
+	DeleteRange *DeleteRange `protobuf:"bytes,3,opt,name=delete_range,json=deleteRange,proto3,oneof"`
+}
+
+type Op_Txn struct {
+	// Its comparisons are about the state before the outermost transaction.
+	Txn *Txn `protobuf:"bytes,4,opt,name=txn,proto3,oneof"`
+}
+
+func (*Op_Range) isOp_Kind() {}
+
+func (*Op_Put) isOp_Kind() {}
+
+func (*Op_DeleteRange) isOp_Kind() {}
+
+func (*Op_Txn) isOp_Kind() {}
+
+// Compare is a condition about a key, or about each key of a range.
+type Compare struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	Key   []byte                 `protobuf:"bytes,1,opt,name=key,proto3" json:"key,omitempty"`
+	// As in DeleteRange.
+	RangeEnd []byte   `protobuf:"bytes,2,opt,name=range_end,json=rangeEnd,proto3" json:"range_end,omitempty"`
+	Target   Target   `protobuf:"varint,3,opt,name=target,proto3,enum=etcd.store.Target" json:"target,omitempty"`
+	Relation Relation `protobuf:"varint,4,opt,name=relation,proto3,enum=etcd.store.Relation" json:"relation,omitempty"`
+	// What is compared with: the value, or the number.
+	Value         []byte `protobuf:"bytes,5,opt,name=value,proto3" json:"value,omitempty"`
+	Number        int64  `protobuf:"varint,6,opt,name=number,proto3" json:"number,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Compare) Reset() {
+	*x = Compare{}
+	mi := &file_store_storepb_store_proto_msgTypes[18]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Compare) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Compare) ProtoMessage() {}
+
+func (x *Compare) ProtoReflect() protoreflect.Message {
+	mi := &file_store_storepb_store_proto_msgTypes[18]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Compare.ProtoReflect.Descriptor instead.
+func (*Compare) Descriptor() ([]byte, []int) {
+	return file_store_storepb_store_proto_rawDescGZIP(), []int{18}
+}
+
+func (x *Compare) GetKey() []byte {
+	if x != nil {
+		return x.Key
+	}
+	return nil
+}
+
+func (x *Compare) GetRangeEnd() []byte {
+	if x != nil {
+		return x.RangeEnd
+	}
+	return nil
+}
+
+func (x *Compare) GetTarget() Target {
+	if x != nil {
+		return x.Target
+	}
+	return Target_TARGET_KEY
+}
+
+func (x *Compare) GetRelation() Relation {
+	if x != nil {
+		return x.Relation
+	}
+	return Relation_RELATION_EQUAL
+}
+
+func (x *Compare) GetValue() []byte {
+	if x != nil {
+		return x.Value
+	}
+	return nil
+}
+
+func (x *Compare) GetNumber() int64 {
+	if x != nil {
+		return x.Number
+	}
+	return 0
+}
+
+// Compact forgets the versions of keys that were replaced or deleted at a
+// revision or before it.
+type Compact struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Revision      int64                  `protobuf:"varint,1,opt,name=revision,proto3" json:"revision,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Compact) Reset() {
+	*x = Compact{}
+	mi := &file_store_storepb_store_proto_msgTypes[19]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Compact) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Compact) ProtoMessage() {}
+
+func (x *Compact) ProtoReflect() protoreflect.Message {
+	mi := &file_store_storepb_store_proto_msgTypes[19]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Compact.ProtoReflect.Descriptor instead.
+func (*Compact) Descriptor() ([]byte, []int) {
+	return file_store_storepb_store_proto_rawDescGZIP(), []int{19}
+}
+
+func (x *Compact) GetRevision() int64 {
+	if x != nil {
+		return x.Revision
+	}
+	return 0
+}
+
 // Auth changes the users and roles, or turns them on or off. All of it is of
 // version 4.
 type Auth struct {
@@ -1129,7 +1890,7 @@ type Auth struct {
 
 func (x *Auth) Reset() {
 	*x = Auth{}
-	mi := &file_store_storepb_store_proto_msgTypes[13]
+	mi := &file_store_storepb_store_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1141,7 +1902,7 @@ func (x *Auth) String() string {
 func (*Auth) ProtoMessage() {}
 
 func (x *Auth) ProtoReflect() protoreflect.Message {
-	mi := &file_store_storepb_store_proto_msgTypes[13]
+	mi := &file_store_storepb_store_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1154,7 +1915,7 @@ func (x *Auth) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Auth.ProtoReflect.Descriptor instead.
 func (*Auth) Descriptor() ([]byte, []int) {
-	return file_store_storepb_store_proto_rawDescGZIP(), []int{13}
+	return file_store_storepb_store_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *Auth) GetChange() isAuth_Change {
@@ -1304,7 +2065,7 @@ type CreateUser struct {
 
 func (x *CreateUser) Reset() {
 	*x = CreateUser{}
-	mi := &file_store_storepb_store_proto_msgTypes[14]
+	mi := &file_store_storepb_store_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1316,7 +2077,7 @@ func (x *CreateUser) String() string {
 func (*CreateUser) ProtoMessage() {}
 
 func (x *CreateUser) ProtoReflect() protoreflect.Message {
-	mi := &file_store_storepb_store_proto_msgTypes[14]
+	mi := &file_store_storepb_store_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1329,7 +2090,7 @@ func (x *CreateUser) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CreateUser.ProtoReflect.Descriptor instead.
 func (*CreateUser) Descriptor() ([]byte, []int) {
-	return file_store_storepb_store_proto_rawDescGZIP(), []int{14}
+	return file_store_storepb_store_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *CreateUser) GetName() string {
@@ -1374,7 +2135,7 @@ type UpdateUser struct {
 
 func (x *UpdateUser) Reset() {
 	*x = UpdateUser{}
-	mi := &file_store_storepb_store_proto_msgTypes[15]
+	mi := &file_store_storepb_store_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1386,7 +2147,7 @@ func (x *UpdateUser) String() string {
 func (*UpdateUser) ProtoMessage() {}
 
 func (x *UpdateUser) ProtoReflect() protoreflect.Message {
-	mi := &file_store_storepb_store_proto_msgTypes[15]
+	mi := &file_store_storepb_store_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1399,7 +2160,7 @@ func (x *UpdateUser) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use UpdateUser.ProtoReflect.Descriptor instead.
 func (*UpdateUser) Descriptor() ([]byte, []int) {
-	return file_store_storepb_store_proto_rawDescGZIP(), []int{15}
+	return file_store_storepb_store_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *UpdateUser) GetName() string {
@@ -1440,7 +2201,7 @@ type DeleteUser struct {
 
 func (x *DeleteUser) Reset() {
 	*x = DeleteUser{}
-	mi := &file_store_storepb_store_proto_msgTypes[16]
+	mi := &file_store_storepb_store_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1452,7 +2213,7 @@ func (x *DeleteUser) String() string {
 func (*DeleteUser) ProtoMessage() {}
 
 func (x *DeleteUser) ProtoReflect() protoreflect.Message {
-	mi := &file_store_storepb_store_proto_msgTypes[16]
+	mi := &file_store_storepb_store_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1465,7 +2226,7 @@ func (x *DeleteUser) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeleteUser.ProtoReflect.Descriptor instead.
 func (*DeleteUser) Descriptor() ([]byte, []int) {
-	return file_store_storepb_store_proto_rawDescGZIP(), []int{16}
+	return file_store_storepb_store_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *DeleteUser) GetName() string {
@@ -1488,7 +2249,7 @@ type CreateRole struct {
 
 func (x *CreateRole) Reset() {
 	*x = CreateRole{}
-	mi := &file_store_storepb_store_proto_msgTypes[17]
+	mi := &file_store_storepb_store_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1500,7 +2261,7 @@ func (x *CreateRole) String() string {
 func (*CreateRole) ProtoMessage() {}
 
 func (x *CreateRole) ProtoReflect() protoreflect.Message {
-	mi := &file_store_storepb_store_proto_msgTypes[17]
+	mi := &file_store_storepb_store_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1513,7 +2274,7 @@ func (x *CreateRole) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CreateRole.ProtoReflect.Descriptor instead.
 func (*CreateRole) Descriptor() ([]byte, []int) {
-	return file_store_storepb_store_proto_rawDescGZIP(), []int{17}
+	return file_store_storepb_store_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *CreateRole) GetName() string {
@@ -1551,7 +2312,7 @@ type UpdateRole struct {
 
 func (x *UpdateRole) Reset() {
 	*x = UpdateRole{}
-	mi := &file_store_storepb_store_proto_msgTypes[18]
+	mi := &file_store_storepb_store_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1563,7 +2324,7 @@ func (x *UpdateRole) String() string {
 func (*UpdateRole) ProtoMessage() {}
 
 func (x *UpdateRole) ProtoReflect() protoreflect.Message {
-	mi := &file_store_storepb_store_proto_msgTypes[18]
+	mi := &file_store_storepb_store_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1576,7 +2337,7 @@ func (x *UpdateRole) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use UpdateRole.ProtoReflect.Descriptor instead.
 func (*UpdateRole) Descriptor() ([]byte, []int) {
-	return file_store_storepb_store_proto_rawDescGZIP(), []int{18}
+	return file_store_storepb_store_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *UpdateRole) GetName() string {
@@ -1624,7 +2385,7 @@ type DeleteRole struct {
 
 func (x *DeleteRole) Reset() {
 	*x = DeleteRole{}
-	mi := &file_store_storepb_store_proto_msgTypes[19]
+	mi := &file_store_storepb_store_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1636,7 +2397,7 @@ func (x *DeleteRole) String() string {
 func (*DeleteRole) ProtoMessage() {}
 
 func (x *DeleteRole) ProtoReflect() protoreflect.Message {
-	mi := &file_store_storepb_store_proto_msgTypes[19]
+	mi := &file_store_storepb_store_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1649,7 +2410,7 @@ func (x *DeleteRole) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeleteRole.ProtoReflect.Descriptor instead.
 func (*DeleteRole) Descriptor() ([]byte, []int) {
-	return file_store_storepb_store_proto_rawDescGZIP(), []int{19}
+	return file_store_storepb_store_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *DeleteRole) GetName() string {
@@ -1668,7 +2429,7 @@ type Enable struct {
 
 func (x *Enable) Reset() {
 	*x = Enable{}
-	mi := &file_store_storepb_store_proto_msgTypes[20]
+	mi := &file_store_storepb_store_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1680,7 +2441,7 @@ func (x *Enable) String() string {
 func (*Enable) ProtoMessage() {}
 
 func (x *Enable) ProtoReflect() protoreflect.Message {
-	mi := &file_store_storepb_store_proto_msgTypes[20]
+	mi := &file_store_storepb_store_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1693,7 +2454,7 @@ func (x *Enable) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Enable.ProtoReflect.Descriptor instead.
 func (*Enable) Descriptor() ([]byte, []int) {
-	return file_store_storepb_store_proto_rawDescGZIP(), []int{20}
+	return file_store_storepb_store_proto_rawDescGZIP(), []int{27}
 }
 
 // Disable turns users and roles off.
@@ -1705,7 +2466,7 @@ type Disable struct {
 
 func (x *Disable) Reset() {
 	*x = Disable{}
-	mi := &file_store_storepb_store_proto_msgTypes[21]
+	mi := &file_store_storepb_store_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1717,7 +2478,7 @@ func (x *Disable) String() string {
 func (*Disable) ProtoMessage() {}
 
 func (x *Disable) ProtoReflect() protoreflect.Message {
-	mi := &file_store_storepb_store_proto_msgTypes[21]
+	mi := &file_store_storepb_store_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1730,7 +2491,7 @@ func (x *Disable) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Disable.ProtoReflect.Descriptor instead.
 func (*Disable) Descriptor() ([]byte, []int) {
-	return file_store_storepb_store_proto_rawDescGZIP(), []int{21}
+	return file_store_storepb_store_proto_rawDescGZIP(), []int{28}
 }
 
 // Strings is a list that can be absent, which is not the same as empty.
@@ -1743,7 +2504,7 @@ type Strings struct {
 
 func (x *Strings) Reset() {
 	*x = Strings{}
-	mi := &file_store_storepb_store_proto_msgTypes[22]
+	mi := &file_store_storepb_store_proto_msgTypes[29]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1755,7 +2516,7 @@ func (x *Strings) String() string {
 func (*Strings) ProtoMessage() {}
 
 func (x *Strings) ProtoReflect() protoreflect.Message {
-	mi := &file_store_storepb_store_proto_msgTypes[22]
+	mi := &file_store_storepb_store_proto_msgTypes[29]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1768,7 +2529,7 @@ func (x *Strings) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Strings.ProtoReflect.Descriptor instead.
 func (*Strings) Descriptor() ([]byte, []int) {
-	return file_store_storepb_store_proto_rawDescGZIP(), []int{22}
+	return file_store_storepb_store_proto_rawDescGZIP(), []int{29}
 }
 
 func (x *Strings) GetValues() []string {
@@ -1796,7 +2557,7 @@ type Member struct {
 
 func (x *Member) Reset() {
 	*x = Member{}
-	mi := &file_store_storepb_store_proto_msgTypes[23]
+	mi := &file_store_storepb_store_proto_msgTypes[30]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1808,7 +2569,7 @@ func (x *Member) String() string {
 func (*Member) ProtoMessage() {}
 
 func (x *Member) ProtoReflect() protoreflect.Message {
-	mi := &file_store_storepb_store_proto_msgTypes[23]
+	mi := &file_store_storepb_store_proto_msgTypes[30]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1821,7 +2582,7 @@ func (x *Member) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Member.ProtoReflect.Descriptor instead.
 func (*Member) Descriptor() ([]byte, []int) {
-	return file_store_storepb_store_proto_rawDescGZIP(), []int{23}
+	return file_store_storepb_store_proto_rawDescGZIP(), []int{30}
 }
 
 func (x *Member) GetId() uint64 {
@@ -1880,7 +2641,7 @@ type SnapshotHeader struct {
 
 func (x *SnapshotHeader) Reset() {
 	*x = SnapshotHeader{}
-	mi := &file_store_storepb_store_proto_msgTypes[24]
+	mi := &file_store_storepb_store_proto_msgTypes[31]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1892,7 +2653,7 @@ func (x *SnapshotHeader) String() string {
 func (*SnapshotHeader) ProtoMessage() {}
 
 func (x *SnapshotHeader) ProtoReflect() protoreflect.Message {
-	mi := &file_store_storepb_store_proto_msgTypes[24]
+	mi := &file_store_storepb_store_proto_msgTypes[31]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1905,7 +2666,7 @@ func (x *SnapshotHeader) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SnapshotHeader.ProtoReflect.Descriptor instead.
 func (*SnapshotHeader) Descriptor() ([]byte, []int) {
-	return file_store_storepb_store_proto_rawDescGZIP(), []int{24}
+	return file_store_storepb_store_proto_rawDescGZIP(), []int{31}
 }
 
 func (x *SnapshotHeader) GetFormatVersion() uint32 {
@@ -1993,7 +2754,7 @@ type Section struct {
 
 func (x *Section) Reset() {
 	*x = Section{}
-	mi := &file_store_storepb_store_proto_msgTypes[25]
+	mi := &file_store_storepb_store_proto_msgTypes[32]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2005,7 +2766,7 @@ func (x *Section) String() string {
 func (*Section) ProtoMessage() {}
 
 func (x *Section) ProtoReflect() protoreflect.Message {
-	mi := &file_store_storepb_store_proto_msgTypes[25]
+	mi := &file_store_storepb_store_proto_msgTypes[32]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2018,7 +2779,7 @@ func (x *Section) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Section.ProtoReflect.Descriptor instead.
 func (*Section) Descriptor() ([]byte, []int) {
-	return file_store_storepb_store_proto_rawDescGZIP(), []int{25}
+	return file_store_storepb_store_proto_rawDescGZIP(), []int{32}
 }
 
 func (x *Section) GetName() string {
@@ -2058,7 +2819,7 @@ type Cluster struct {
 
 func (x *Cluster) Reset() {
 	*x = Cluster{}
-	mi := &file_store_storepb_store_proto_msgTypes[26]
+	mi := &file_store_storepb_store_proto_msgTypes[33]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2070,7 +2831,7 @@ func (x *Cluster) String() string {
 func (*Cluster) ProtoMessage() {}
 
 func (x *Cluster) ProtoReflect() protoreflect.Message {
-	mi := &file_store_storepb_store_proto_msgTypes[26]
+	mi := &file_store_storepb_store_proto_msgTypes[33]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2083,7 +2844,7 @@ func (x *Cluster) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Cluster.ProtoReflect.Descriptor instead.
 func (*Cluster) Descriptor() ([]byte, []int) {
-	return file_store_storepb_store_proto_rawDescGZIP(), []int{26}
+	return file_store_storepb_store_proto_rawDescGZIP(), []int{33}
 }
 
 func (x *Cluster) GetVersion() uint32 {
@@ -2126,7 +2887,7 @@ type Tree struct {
 
 func (x *Tree) Reset() {
 	*x = Tree{}
-	mi := &file_store_storepb_store_proto_msgTypes[27]
+	mi := &file_store_storepb_store_proto_msgTypes[34]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2138,7 +2899,7 @@ func (x *Tree) String() string {
 func (*Tree) ProtoMessage() {}
 
 func (x *Tree) ProtoReflect() protoreflect.Message {
-	mi := &file_store_storepb_store_proto_msgTypes[27]
+	mi := &file_store_storepb_store_proto_msgTypes[34]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2151,7 +2912,7 @@ func (x *Tree) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Tree.ProtoReflect.Descriptor instead.
 func (*Tree) Descriptor() ([]byte, []int) {
-	return file_store_storepb_store_proto_rawDescGZIP(), []int{27}
+	return file_store_storepb_store_proto_rawDescGZIP(), []int{34}
 }
 
 func (x *Tree) GetHistoryLimit() uint32 {
@@ -2185,7 +2946,7 @@ type Users struct {
 
 func (x *Users) Reset() {
 	*x = Users{}
-	mi := &file_store_storepb_store_proto_msgTypes[28]
+	mi := &file_store_storepb_store_proto_msgTypes[35]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2197,7 +2958,7 @@ func (x *Users) String() string {
 func (*Users) ProtoMessage() {}
 
 func (x *Users) ProtoReflect() protoreflect.Message {
-	mi := &file_store_storepb_store_proto_msgTypes[28]
+	mi := &file_store_storepb_store_proto_msgTypes[35]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2210,7 +2971,7 @@ func (x *Users) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Users.ProtoReflect.Descriptor instead.
 func (*Users) Descriptor() ([]byte, []int) {
-	return file_store_storepb_store_proto_rawDescGZIP(), []int{28}
+	return file_store_storepb_store_proto_rawDescGZIP(), []int{35}
 }
 
 func (x *Users) GetRevision() uint64 {
@@ -2262,7 +3023,7 @@ type User struct {
 
 func (x *User) Reset() {
 	*x = User{}
-	mi := &file_store_storepb_store_proto_msgTypes[29]
+	mi := &file_store_storepb_store_proto_msgTypes[36]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2274,7 +3035,7 @@ func (x *User) String() string {
 func (*User) ProtoMessage() {}
 
 func (x *User) ProtoReflect() protoreflect.Message {
-	mi := &file_store_storepb_store_proto_msgTypes[29]
+	mi := &file_store_storepb_store_proto_msgTypes[36]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2287,7 +3048,7 @@ func (x *User) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use User.ProtoReflect.Descriptor instead.
 func (*User) Descriptor() ([]byte, []int) {
-	return file_store_storepb_store_proto_rawDescGZIP(), []int{29}
+	return file_store_storepb_store_proto_rawDescGZIP(), []int{36}
 }
 
 func (x *User) GetName() string {
@@ -2323,7 +3084,7 @@ type Role struct {
 
 func (x *Role) Reset() {
 	*x = Role{}
-	mi := &file_store_storepb_store_proto_msgTypes[30]
+	mi := &file_store_storepb_store_proto_msgTypes[37]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2335,7 +3096,7 @@ func (x *Role) String() string {
 func (*Role) ProtoMessage() {}
 
 func (x *Role) ProtoReflect() protoreflect.Message {
-	mi := &file_store_storepb_store_proto_msgTypes[30]
+	mi := &file_store_storepb_store_proto_msgTypes[37]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2348,7 +3109,7 @@ func (x *Role) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Role.ProtoReflect.Descriptor instead.
 func (*Role) Descriptor() ([]byte, []int) {
-	return file_store_storepb_store_proto_rawDescGZIP(), []int{30}
+	return file_store_storepb_store_proto_rawDescGZIP(), []int{37}
 }
 
 func (x *Role) GetName() string {
@@ -2372,6 +3133,165 @@ func (x *Role) GetWrite() *Strings {
 	return nil
 }
 
+// Keyspace is what is to be known of the v3 keys before their versions.
+type Keyspace struct {
+	state    protoimpl.MessageState `protogen:"open.v1"`
+	Revision int64                  `protobuf:"varint,1,opt,name=revision,proto3" json:"revision,omitempty"`
+	// The last revision that was compacted, -1 if none was.
+	Compacted     int64 `protobuf:"varint,2,opt,name=compacted,proto3" json:"compacted,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Keyspace) Reset() {
+	*x = Keyspace{}
+	mi := &file_store_storepb_store_proto_msgTypes[38]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Keyspace) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Keyspace) ProtoMessage() {}
+
+func (x *Keyspace) ProtoReflect() protoreflect.Message {
+	mi := &file_store_storepb_store_proto_msgTypes[38]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Keyspace.ProtoReflect.Descriptor instead.
+func (*Keyspace) Descriptor() ([]byte, []int) {
+	return file_store_storepb_store_proto_rawDescGZIP(), []int{38}
+}
+
+func (x *Keyspace) GetRevision() int64 {
+	if x != nil {
+		return x.Revision
+	}
+	return 0
+}
+
+func (x *Keyspace) GetCompacted() int64 {
+	if x != nil {
+		return x.Compacted
+	}
+	return 0
+}
+
+// Version is a v3 key as it was written once, or its deletion.
+type Version struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Without what it shares with the key before.
+	Key          []byte `protobuf:"bytes,1,opt,name=key,proto3" json:"key,omitempty"`
+	SharedPrefix uint64 `protobuf:"varint,2,opt,name=shared_prefix,json=sharedPrefix,proto3" json:"shared_prefix,omitempty"`
+	Value        []byte `protobuf:"bytes,3,opt,name=value,proto3" json:"value,omitempty"`
+	Mod          int64  `protobuf:"varint,4,opt,name=mod,proto3" json:"mod,omitempty"`
+	// The place of the change among those of its revision.
+	Sub uint32 `protobuf:"varint,5,opt,name=sub,proto3" json:"sub,omitempty"`
+	// The revision at which the key came to be; 0: it was deleted.
+	Create int64 `protobuf:"varint,6,opt,name=create,proto3" json:"create,omitempty"`
+	// How often it was written since then.
+	Count         int64 `protobuf:"varint,7,opt,name=count,proto3" json:"count,omitempty"`
+	Lease         int64 `protobuf:"varint,8,opt,name=lease,proto3" json:"lease,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Version) Reset() {
+	*x = Version{}
+	mi := &file_store_storepb_store_proto_msgTypes[39]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Version) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Version) ProtoMessage() {}
+
+func (x *Version) ProtoReflect() protoreflect.Message {
+	mi := &file_store_storepb_store_proto_msgTypes[39]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Version.ProtoReflect.Descriptor instead.
+func (*Version) Descriptor() ([]byte, []int) {
+	return file_store_storepb_store_proto_rawDescGZIP(), []int{39}
+}
+
+func (x *Version) GetKey() []byte {
+	if x != nil {
+		return x.Key
+	}
+	return nil
+}
+
+func (x *Version) GetSharedPrefix() uint64 {
+	if x != nil {
+		return x.SharedPrefix
+	}
+	return 0
+}
+
+func (x *Version) GetValue() []byte {
+	if x != nil {
+		return x.Value
+	}
+	return nil
+}
+
+func (x *Version) GetMod() int64 {
+	if x != nil {
+		return x.Mod
+	}
+	return 0
+}
+
+func (x *Version) GetSub() uint32 {
+	if x != nil {
+		return x.Sub
+	}
+	return 0
+}
+
+func (x *Version) GetCreate() int64 {
+	if x != nil {
+		return x.Create
+	}
+	return 0
+}
+
+func (x *Version) GetCount() int64 {
+	if x != nil {
+		return x.Count
+	}
+	return 0
+}
+
+func (x *Version) GetLease() int64 {
+	if x != nil {
+		return x.Lease
+	}
+	return 0
+}
+
 // Node is a file or a directory.
 type Node struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -2392,7 +3312,7 @@ type Node struct {
 
 func (x *Node) Reset() {
 	*x = Node{}
-	mi := &file_store_storepb_store_proto_msgTypes[31]
+	mi := &file_store_storepb_store_proto_msgTypes[40]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2404,7 +3324,7 @@ func (x *Node) String() string {
 func (*Node) ProtoMessage() {}
 
 func (x *Node) ProtoReflect() protoreflect.Message {
-	mi := &file_store_storepb_store_proto_msgTypes[31]
+	mi := &file_store_storepb_store_proto_msgTypes[40]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2417,7 +3337,7 @@ func (x *Node) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Node.ProtoReflect.Descriptor instead.
 func (*Node) Descriptor() ([]byte, []int) {
-	return file_store_storepb_store_proto_rawDescGZIP(), []int{31}
+	return file_store_storepb_store_proto_rawDescGZIP(), []int{40}
 }
 
 func (x *Node) GetPath() string {
@@ -2483,7 +3403,7 @@ type Event struct {
 
 func (x *Event) Reset() {
 	*x = Event{}
-	mi := &file_store_storepb_store_proto_msgTypes[32]
+	mi := &file_store_storepb_store_proto_msgTypes[41]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2495,7 +3415,7 @@ func (x *Event) String() string {
 func (*Event) ProtoMessage() {}
 
 func (x *Event) ProtoReflect() protoreflect.Message {
-	mi := &file_store_storepb_store_proto_msgTypes[32]
+	mi := &file_store_storepb_store_proto_msgTypes[41]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2508,7 +3428,7 @@ func (x *Event) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Event.ProtoReflect.Descriptor instead.
 func (*Event) Descriptor() ([]byte, []int) {
-	return file_store_storepb_store_proto_rawDescGZIP(), []int{32}
+	return file_store_storepb_store_proto_rawDescGZIP(), []int{41}
 }
 
 func (x *Event) GetIndex() uint64 {
@@ -2544,7 +3464,7 @@ var File_store_storepb_store_proto protoreflect.FileDescriptor
 const file_store_storepb_store_proto_rawDesc = "" +
 	"\n" +
 	"\x19store/storepb/store.proto\x12\n" +
-	"etcd.store\"\xc9\x04\n" +
+	"etcd.store\"\x82\x06\n" +
 	"\aCommand\x12#\n" +
 	"\x03set\x18\x01 \x01(\v2\x0f.etcd.store.SetH\x00R\x03set\x12,\n" +
 	"\x06create\x18\x02 \x01(\v2\x12.etcd.store.CreateH\x00R\x06create\x12,\n" +
@@ -2558,7 +3478,11 @@ const file_store_storepb_store_proto_rawDesc = "" +
 	"\x05raise\x18\t \x01(\v2\x11.etcd.store.RaiseH\x00R\x05raise\x12&\n" +
 	"\x04auth\x18\n" +
 	" \x01(\v2\x10.etcd.store.AuthH\x00R\x04auth\x123\n" +
-	"\tset_quota\x18\f \x01(\v2\x14.etcd.store.SetQuotaH\x00R\bsetQuota\x12\x18\n" +
+	"\tset_quota\x18\f \x01(\v2\x14.etcd.store.SetQuotaH\x00R\bsetQuota\x12#\n" +
+	"\x03txn\x18\r \x01(\v2\x0f.etcd.store.TxnH\x00R\x03txn\x12/\n" +
+	"\acompact\x18\x0e \x01(\v2\x13.etcd.store.CompactH\x00R\acompact\x12#\n" +
+	"\x03put\x18\x0f \x01(\v2\x0f.etcd.store.PutH\x00R\x03put\x12<\n" +
+	"\fdelete_range\x18\x10 \x01(\v2\x17.etcd.store.DeleteRangeH\x00R\vdeleteRange\x12\x18\n" +
 	"\achecked\x18\v \x01(\x04R\acheckedB\x06\n" +
 	"\x04kind\"k\n" +
 	"\tCondition\x12\x19\n" +
@@ -2617,7 +3541,54 @@ const file_store_storepb_store_proto_rawDesc = "" +
 	"\vmax_members\x18\x02 \x01(\rR\n" +
 	"maxMembers\" \n" +
 	"\bSetQuota\x12\x14\n" +
-	"\x05bytes\x18\x01 \x01(\x04R\x05bytes\"\xd1\x03\n" +
+	"\x05bytes\x18\x01 \x01(\x04R\x05bytes\"\x89\x01\n" +
+	"\x03Put\x12\x10\n" +
+	"\x03key\x18\x01 \x01(\fR\x03key\x12\x14\n" +
+	"\x05value\x18\x02 \x01(\fR\x05value\x12\x14\n" +
+	"\x05lease\x18\x03 \x01(\x03R\x05lease\x12!\n" +
+	"\fignore_value\x18\x04 \x01(\bR\vignoreValue\x12!\n" +
+	"\fignore_lease\x18\x05 \x01(\bR\vignoreLease\"<\n" +
+	"\vDeleteRange\x12\x10\n" +
+	"\x03key\x18\x01 \x01(\fR\x03key\x12\x1b\n" +
+	"\trange_end\x18\x02 \x01(\fR\brangeEnd\"\xde\x02\n" +
+	"\x05Range\x12\x10\n" +
+	"\x03key\x18\x01 \x01(\fR\x03key\x12\x1b\n" +
+	"\trange_end\x18\x02 \x01(\fR\brangeEnd\x12\x14\n" +
+	"\x05limit\x18\x03 \x01(\x03R\x05limit\x12\x1a\n" +
+	"\brevision\x18\x04 \x01(\x03R\brevision\x12\x1e\n" +
+	"\n" +
+	"descending\x18\x05 \x01(\bR\n" +
+	"descending\x12(\n" +
+	"\x05order\x18\x06 \x01(\x0e2\x12.etcd.store.TargetR\x05order\x12\x1b\n" +
+	"\tkeys_only\x18\a \x01(\bR\bkeysOnly\x12\x1d\n" +
+	"\n" +
+	"count_only\x18\b \x01(\bR\tcountOnly\x12\x17\n" +
+	"\amin_mod\x18\t \x01(\x03R\x06minMod\x12\x17\n" +
+	"\amax_mod\x18\n" +
+	" \x01(\x03R\x06maxMod\x12\x1d\n" +
+	"\n" +
+	"min_create\x18\v \x01(\x03R\tminCreate\x12\x1d\n" +
+	"\n" +
+	"max_create\x18\f \x01(\x03R\tmaxCreate\"\x88\x01\n" +
+	"\x03Txn\x12-\n" +
+	"\acompare\x18\x01 \x03(\v2\x13.etcd.store.CompareR\acompare\x12(\n" +
+	"\asuccess\x18\x02 \x03(\v2\x0e.etcd.store.OpR\asuccess\x12(\n" +
+	"\afailure\x18\x03 \x03(\v2\x0e.etcd.store.OpR\afailure\"\xbf\x01\n" +
+	"\x02Op\x12)\n" +
+	"\x05range\x18\x01 \x01(\v2\x11.etcd.store.RangeH\x00R\x05range\x12#\n" +
+	"\x03put\x18\x02 \x01(\v2\x0f.etcd.store.PutH\x00R\x03put\x12<\n" +
+	"\fdelete_range\x18\x03 \x01(\v2\x17.etcd.store.DeleteRangeH\x00R\vdeleteRange\x12#\n" +
+	"\x03txn\x18\x04 \x01(\v2\x0f.etcd.store.TxnH\x00R\x03txnB\x06\n" +
+	"\x04kind\"\xc4\x01\n" +
+	"\aCompare\x12\x10\n" +
+	"\x03key\x18\x01 \x01(\fR\x03key\x12\x1b\n" +
+	"\trange_end\x18\x02 \x01(\fR\brangeEnd\x12*\n" +
+	"\x06target\x18\x03 \x01(\x0e2\x12.etcd.store.TargetR\x06target\x120\n" +
+	"\brelation\x18\x04 \x01(\x0e2\x14.etcd.store.RelationR\brelation\x12\x14\n" +
+	"\x05value\x18\x05 \x01(\fR\x05value\x12\x16\n" +
+	"\x06number\x18\x06 \x01(\x03R\x06number\"%\n" +
+	"\aCompact\x12\x1a\n" +
+	"\brevision\x18\x01 \x01(\x03R\brevision\"\xd1\x03\n" +
 	"\x04Auth\x129\n" +
 	"\vcreate_user\x18\x01 \x01(\v2\x16.etcd.store.CreateUserH\x00R\n" +
 	"createUser\x129\n" +
@@ -2715,7 +3686,19 @@ const file_store_storepb_store_proto_rawDesc = "" +
 	"\x04Role\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12'\n" +
 	"\x04read\x18\x02 \x01(\v2\x13.etcd.store.StringsR\x04read\x12)\n" +
-	"\x05write\x18\x03 \x01(\v2\x13.etcd.store.StringsR\x05write\"\xcf\x01\n" +
+	"\x05write\x18\x03 \x01(\v2\x13.etcd.store.StringsR\x05write\"D\n" +
+	"\bKeyspace\x12\x1a\n" +
+	"\brevision\x18\x01 \x01(\x03R\brevision\x12\x1c\n" +
+	"\tcompacted\x18\x02 \x01(\x03R\tcompacted\"\xbe\x01\n" +
+	"\aVersion\x12\x10\n" +
+	"\x03key\x18\x01 \x01(\fR\x03key\x12#\n" +
+	"\rshared_prefix\x18\x02 \x01(\x04R\fsharedPrefix\x12\x14\n" +
+	"\x05value\x18\x03 \x01(\fR\x05value\x12\x10\n" +
+	"\x03mod\x18\x04 \x01(\x03R\x03mod\x12\x10\n" +
+	"\x03sub\x18\x05 \x01(\rR\x03sub\x12\x16\n" +
+	"\x06create\x18\x06 \x01(\x03R\x06create\x12\x14\n" +
+	"\x05count\x18\a \x01(\x03R\x05count\x12\x14\n" +
+	"\x05lease\x18\b \x01(\x03R\x05lease\"\xcf\x01\n" +
 	"\x04Node\x12\x12\n" +
 	"\x04path\x18\x01 \x01(\tR\x04path\x12\x10\n" +
 	"\x03dir\x18\x02 \x01(\bR\x03dir\x12\x14\n" +
@@ -2728,7 +3711,21 @@ const file_store_storepb_store_proto_rawDesc = "" +
 	"\x05index\x18\x01 \x01(\x04R\x05index\x12*\n" +
 	"\x06action\x18\x02 \x01(\x0e2\x12.etcd.store.ActionR\x06action\x12$\n" +
 	"\x04node\x18\x03 \x01(\v2\x10.etcd.store.NodeR\x04node\x12$\n" +
-	"\x04prev\x18\x04 \x01(\v2\x10.etcd.store.NodeR\x04prev*\xb8\x01\n" +
+	"\x04prev\x18\x04 \x01(\v2\x10.etcd.store.NodeR\x04prev*_\n" +
+	"\bRelation\x12\x12\n" +
+	"\x0eRELATION_EQUAL\x10\x00\x12\x14\n" +
+	"\x10RELATION_GREATER\x10\x01\x12\x11\n" +
+	"\rRELATION_LESS\x10\x02\x12\x16\n" +
+	"\x12RELATION_NOT_EQUAL\x10\x03*s\n" +
+	"\x06Target\x12\x0e\n" +
+	"\n" +
+	"TARGET_KEY\x10\x00\x12\x12\n" +
+	"\x0eTARGET_VERSION\x10\x01\x12\x11\n" +
+	"\rTARGET_CREATE\x10\x02\x12\x0e\n" +
+	"\n" +
+	"TARGET_MOD\x10\x03\x12\x10\n" +
+	"\fTARGET_VALUE\x10\x04\x12\x10\n" +
+	"\fTARGET_LEASE\x10\x05*\xb8\x01\n" +
 	"\x06Action\x12\x16\n" +
 	"\x12ACTION_UNSPECIFIED\x10\x00\x12\x0e\n" +
 	"\n" +
@@ -2752,85 +3749,110 @@ func file_store_storepb_store_proto_rawDescGZIP() []byte {
 	return file_store_storepb_store_proto_rawDescData
 }
 
-var file_store_storepb_store_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_store_storepb_store_proto_msgTypes = make([]protoimpl.MessageInfo, 33)
+var file_store_storepb_store_proto_enumTypes = make([]protoimpl.EnumInfo, 3)
+var file_store_storepb_store_proto_msgTypes = make([]protoimpl.MessageInfo, 42)
 var file_store_storepb_store_proto_goTypes = []any{
-	(Action)(0),            // 0: etcd.store.Action
-	(*Command)(nil),        // 1: etcd.store.Command
-	(*Condition)(nil),      // 2: etcd.store.Condition
-	(*Set)(nil),            // 3: etcd.store.Set
-	(*Create)(nil),         // 4: etcd.store.Create
-	(*Delete)(nil),         // 5: etcd.store.Delete
-	(*Expire)(nil),         // 6: etcd.store.Expire
-	(*Bootstrap)(nil),      // 7: etcd.store.Bootstrap
-	(*Raise)(nil),          // 8: etcd.store.Raise
-	(*SetMember)(nil),      // 9: etcd.store.SetMember
-	(*Versions)(nil),       // 10: etcd.store.Versions
-	(*RemoveMember)(nil),   // 11: etcd.store.RemoveMember
-	(*Configure)(nil),      // 12: etcd.store.Configure
-	(*SetQuota)(nil),       // 13: etcd.store.SetQuota
-	(*Auth)(nil),           // 14: etcd.store.Auth
-	(*CreateUser)(nil),     // 15: etcd.store.CreateUser
-	(*UpdateUser)(nil),     // 16: etcd.store.UpdateUser
-	(*DeleteUser)(nil),     // 17: etcd.store.DeleteUser
-	(*CreateRole)(nil),     // 18: etcd.store.CreateRole
-	(*UpdateRole)(nil),     // 19: etcd.store.UpdateRole
-	(*DeleteRole)(nil),     // 20: etcd.store.DeleteRole
-	(*Enable)(nil),         // 21: etcd.store.Enable
-	(*Disable)(nil),        // 22: etcd.store.Disable
-	(*Strings)(nil),        // 23: etcd.store.Strings
-	(*Member)(nil),         // 24: etcd.store.Member
-	(*SnapshotHeader)(nil), // 25: etcd.store.SnapshotHeader
-	(*Section)(nil),        // 26: etcd.store.Section
-	(*Cluster)(nil),        // 27: etcd.store.Cluster
-	(*Tree)(nil),           // 28: etcd.store.Tree
-	(*Users)(nil),          // 29: etcd.store.Users
-	(*User)(nil),           // 30: etcd.store.User
-	(*Role)(nil),           // 31: etcd.store.Role
-	(*Node)(nil),           // 32: etcd.store.Node
-	(*Event)(nil),          // 33: etcd.store.Event
+	(Relation)(0),          // 0: etcd.store.Relation
+	(Target)(0),            // 1: etcd.store.Target
+	(Action)(0),            // 2: etcd.store.Action
+	(*Command)(nil),        // 3: etcd.store.Command
+	(*Condition)(nil),      // 4: etcd.store.Condition
+	(*Set)(nil),            // 5: etcd.store.Set
+	(*Create)(nil),         // 6: etcd.store.Create
+	(*Delete)(nil),         // 7: etcd.store.Delete
+	(*Expire)(nil),         // 8: etcd.store.Expire
+	(*Bootstrap)(nil),      // 9: etcd.store.Bootstrap
+	(*Raise)(nil),          // 10: etcd.store.Raise
+	(*SetMember)(nil),      // 11: etcd.store.SetMember
+	(*Versions)(nil),       // 12: etcd.store.Versions
+	(*RemoveMember)(nil),   // 13: etcd.store.RemoveMember
+	(*Configure)(nil),      // 14: etcd.store.Configure
+	(*SetQuota)(nil),       // 15: etcd.store.SetQuota
+	(*Put)(nil),            // 16: etcd.store.Put
+	(*DeleteRange)(nil),    // 17: etcd.store.DeleteRange
+	(*Range)(nil),          // 18: etcd.store.Range
+	(*Txn)(nil),            // 19: etcd.store.Txn
+	(*Op)(nil),             // 20: etcd.store.Op
+	(*Compare)(nil),        // 21: etcd.store.Compare
+	(*Compact)(nil),        // 22: etcd.store.Compact
+	(*Auth)(nil),           // 23: etcd.store.Auth
+	(*CreateUser)(nil),     // 24: etcd.store.CreateUser
+	(*UpdateUser)(nil),     // 25: etcd.store.UpdateUser
+	(*DeleteUser)(nil),     // 26: etcd.store.DeleteUser
+	(*CreateRole)(nil),     // 27: etcd.store.CreateRole
+	(*UpdateRole)(nil),     // 28: etcd.store.UpdateRole
+	(*DeleteRole)(nil),     // 29: etcd.store.DeleteRole
+	(*Enable)(nil),         // 30: etcd.store.Enable
+	(*Disable)(nil),        // 31: etcd.store.Disable
+	(*Strings)(nil),        // 32: etcd.store.Strings
+	(*Member)(nil),         // 33: etcd.store.Member
+	(*SnapshotHeader)(nil), // 34: etcd.store.SnapshotHeader
+	(*Section)(nil),        // 35: etcd.store.Section
+	(*Cluster)(nil),        // 36: etcd.store.Cluster
+	(*Tree)(nil),           // 37: etcd.store.Tree
+	(*Users)(nil),          // 38: etcd.store.Users
+	(*User)(nil),           // 39: etcd.store.User
+	(*Role)(nil),           // 40: etcd.store.Role
+	(*Keyspace)(nil),       // 41: etcd.store.Keyspace
+	(*Version)(nil),        // 42: etcd.store.Version
+	(*Node)(nil),           // 43: etcd.store.Node
+	(*Event)(nil),          // 44: etcd.store.Event
 }
 var file_store_storepb_store_proto_depIdxs = []int32{
-	3,  // 0: etcd.store.Command.set:type_name -> etcd.store.Set
-	4,  // 1: etcd.store.Command.create:type_name -> etcd.store.Create
-	5,  // 2: etcd.store.Command.delete:type_name -> etcd.store.Delete
-	6,  // 3: etcd.store.Command.expire:type_name -> etcd.store.Expire
-	7,  // 4: etcd.store.Command.bootstrap:type_name -> etcd.store.Bootstrap
-	9,  // 5: etcd.store.Command.set_member:type_name -> etcd.store.SetMember
-	11, // 6: etcd.store.Command.remove_member:type_name -> etcd.store.RemoveMember
-	12, // 7: etcd.store.Command.configure:type_name -> etcd.store.Configure
-	8,  // 8: etcd.store.Command.raise:type_name -> etcd.store.Raise
-	14, // 9: etcd.store.Command.auth:type_name -> etcd.store.Auth
-	13, // 10: etcd.store.Command.set_quota:type_name -> etcd.store.SetQuota
-	2,  // 11: etcd.store.Set.condition:type_name -> etcd.store.Condition
-	2,  // 12: etcd.store.Delete.condition:type_name -> etcd.store.Condition
-	24, // 13: etcd.store.Bootstrap.member:type_name -> etcd.store.Member
-	24, // 14: etcd.store.SetMember.member:type_name -> etcd.store.Member
-	10, // 15: etcd.store.SetMember.understands:type_name -> etcd.store.Versions
-	15, // 16: etcd.store.Auth.create_user:type_name -> etcd.store.CreateUser
-	16, // 17: etcd.store.Auth.update_user:type_name -> etcd.store.UpdateUser
-	17, // 18: etcd.store.Auth.delete_user:type_name -> etcd.store.DeleteUser
-	18, // 19: etcd.store.Auth.create_role:type_name -> etcd.store.CreateRole
-	19, // 20: etcd.store.Auth.update_role:type_name -> etcd.store.UpdateRole
-	20, // 21: etcd.store.Auth.delete_role:type_name -> etcd.store.DeleteRole
-	21, // 22: etcd.store.Auth.enable:type_name -> etcd.store.Enable
-	22, // 23: etcd.store.Auth.disable:type_name -> etcd.store.Disable
-	23, // 24: etcd.store.CreateUser.roles:type_name -> etcd.store.Strings
-	23, // 25: etcd.store.CreateRole.read:type_name -> etcd.store.Strings
-	23, // 26: etcd.store.CreateRole.write:type_name -> etcd.store.Strings
-	30, // 27: etcd.store.Users.users:type_name -> etcd.store.User
-	31, // 28: etcd.store.Users.roles:type_name -> etcd.store.Role
-	23, // 29: etcd.store.User.roles:type_name -> etcd.store.Strings
-	23, // 30: etcd.store.Role.read:type_name -> etcd.store.Strings
-	23, // 31: etcd.store.Role.write:type_name -> etcd.store.Strings
-	0,  // 32: etcd.store.Event.action:type_name -> etcd.store.Action
-	32, // 33: etcd.store.Event.node:type_name -> etcd.store.Node
-	32, // 34: etcd.store.Event.prev:type_name -> etcd.store.Node
-	35, // [35:35] is the sub-list for method output_type
-	35, // [35:35] is the sub-list for method input_type
-	35, // [35:35] is the sub-list for extension type_name
-	35, // [35:35] is the sub-list for extension extendee
-	0,  // [0:35] is the sub-list for field type_name
+	5,  // 0: etcd.store.Command.set:type_name -> etcd.store.Set
+	6,  // 1: etcd.store.Command.create:type_name -> etcd.store.Create
+	7,  // 2: etcd.store.Command.delete:type_name -> etcd.store.Delete
+	8,  // 3: etcd.store.Command.expire:type_name -> etcd.store.Expire
+	9,  // 4: etcd.store.Command.bootstrap:type_name -> etcd.store.Bootstrap
+	11, // 5: etcd.store.Command.set_member:type_name -> etcd.store.SetMember
+	13, // 6: etcd.store.Command.remove_member:type_name -> etcd.store.RemoveMember
+	14, // 7: etcd.store.Command.configure:type_name -> etcd.store.Configure
+	10, // 8: etcd.store.Command.raise:type_name -> etcd.store.Raise
+	23, // 9: etcd.store.Command.auth:type_name -> etcd.store.Auth
+	15, // 10: etcd.store.Command.set_quota:type_name -> etcd.store.SetQuota
+	19, // 11: etcd.store.Command.txn:type_name -> etcd.store.Txn
+	22, // 12: etcd.store.Command.compact:type_name -> etcd.store.Compact
+	16, // 13: etcd.store.Command.put:type_name -> etcd.store.Put
+	17, // 14: etcd.store.Command.delete_range:type_name -> etcd.store.DeleteRange
+	4,  // 15: etcd.store.Set.condition:type_name -> etcd.store.Condition
+	4,  // 16: etcd.store.Delete.condition:type_name -> etcd.store.Condition
+	33, // 17: etcd.store.Bootstrap.member:type_name -> etcd.store.Member
+	33, // 18: etcd.store.SetMember.member:type_name -> etcd.store.Member
+	12, // 19: etcd.store.SetMember.understands:type_name -> etcd.store.Versions
+	1,  // 20: etcd.store.Range.order:type_name -> etcd.store.Target
+	21, // 21: etcd.store.Txn.compare:type_name -> etcd.store.Compare
+	20, // 22: etcd.store.Txn.success:type_name -> etcd.store.Op
+	20, // 23: etcd.store.Txn.failure:type_name -> etcd.store.Op
+	18, // 24: etcd.store.Op.range:type_name -> etcd.store.Range
+	16, // 25: etcd.store.Op.put:type_name -> etcd.store.Put
+	17, // 26: etcd.store.Op.delete_range:type_name -> etcd.store.DeleteRange
+	19, // 27: etcd.store.Op.txn:type_name -> etcd.store.Txn
+	1,  // 28: etcd.store.Compare.target:type_name -> etcd.store.Target
+	0,  // 29: etcd.store.Compare.relation:type_name -> etcd.store.Relation
+	24, // 30: etcd.store.Auth.create_user:type_name -> etcd.store.CreateUser
+	25, // 31: etcd.store.Auth.update_user:type_name -> etcd.store.UpdateUser
+	26, // 32: etcd.store.Auth.delete_user:type_name -> etcd.store.DeleteUser
+	27, // 33: etcd.store.Auth.create_role:type_name -> etcd.store.CreateRole
+	28, // 34: etcd.store.Auth.update_role:type_name -> etcd.store.UpdateRole
+	29, // 35: etcd.store.Auth.delete_role:type_name -> etcd.store.DeleteRole
+	30, // 36: etcd.store.Auth.enable:type_name -> etcd.store.Enable
+	31, // 37: etcd.store.Auth.disable:type_name -> etcd.store.Disable
+	32, // 38: etcd.store.CreateUser.roles:type_name -> etcd.store.Strings
+	32, // 39: etcd.store.CreateRole.read:type_name -> etcd.store.Strings
+	32, // 40: etcd.store.CreateRole.write:type_name -> etcd.store.Strings
+	39, // 41: etcd.store.Users.users:type_name -> etcd.store.User
+	40, // 42: etcd.store.Users.roles:type_name -> etcd.store.Role
+	32, // 43: etcd.store.User.roles:type_name -> etcd.store.Strings
+	32, // 44: etcd.store.Role.read:type_name -> etcd.store.Strings
+	32, // 45: etcd.store.Role.write:type_name -> etcd.store.Strings
+	2,  // 46: etcd.store.Event.action:type_name -> etcd.store.Action
+	43, // 47: etcd.store.Event.node:type_name -> etcd.store.Node
+	43, // 48: etcd.store.Event.prev:type_name -> etcd.store.Node
+	49, // [49:49] is the sub-list for method output_type
+	49, // [49:49] is the sub-list for method input_type
+	49, // [49:49] is the sub-list for extension type_name
+	49, // [49:49] is the sub-list for extension extendee
+	0,  // [0:49] is the sub-list for field type_name
 }
 
 func init() { file_store_storepb_store_proto_init() }
@@ -2850,12 +3872,22 @@ func file_store_storepb_store_proto_init() {
 		(*Command_Raise)(nil),
 		(*Command_Auth)(nil),
 		(*Command_SetQuota)(nil),
+		(*Command_Txn)(nil),
+		(*Command_Compact)(nil),
+		(*Command_Put)(nil),
+		(*Command_DeleteRange)(nil),
 	}
 	file_store_storepb_store_proto_msgTypes[1].OneofWrappers = []any{}
 	file_store_storepb_store_proto_msgTypes[2].OneofWrappers = []any{}
 	file_store_storepb_store_proto_msgTypes[3].OneofWrappers = []any{}
 	file_store_storepb_store_proto_msgTypes[7].OneofWrappers = []any{}
-	file_store_storepb_store_proto_msgTypes[13].OneofWrappers = []any{
+	file_store_storepb_store_proto_msgTypes[17].OneofWrappers = []any{
+		(*Op_Range)(nil),
+		(*Op_Put)(nil),
+		(*Op_DeleteRange)(nil),
+		(*Op_Txn)(nil),
+	}
+	file_store_storepb_store_proto_msgTypes[20].OneofWrappers = []any{
 		(*Auth_CreateUser)(nil),
 		(*Auth_UpdateUser)(nil),
 		(*Auth_DeleteUser)(nil),
@@ -2870,8 +3902,8 @@ func file_store_storepb_store_proto_init() {
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_store_storepb_store_proto_rawDesc), len(file_store_storepb_store_proto_rawDesc)),
-			NumEnums:      1,
-			NumMessages:   33,
+			NumEnums:      3,
+			NumMessages:   42,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

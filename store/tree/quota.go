@@ -15,6 +15,9 @@ func (t *Tree) Quota() uint64 { return t.quota }
 // SetQuota sets how many bytes the tree may have. It removes nothing.
 func (t *Tree) SetQuota(bytes uint64) { t.quota = bytes }
 
+// Reserve sets how many bytes of the quota something else has.
+func (t *Tree) Reserve(bytes uint64) { t.reserved = bytes }
+
 // SetRegardless is Set for what the cluster itself writes, whatever the quota.
 func (t *Tree) SetRegardless(index uint64, now logtime.Time, m *storepb.Set) Outcome {
 	quota := t.quota
@@ -29,11 +32,11 @@ func (t *Tree) checkRoom(path string, more int64) *Failure {
 	if t.quota == 0 || more <= 0 {
 		return nil
 	}
-	size := t.nodes.totals().Size()
-	if uint64(size+more) <= t.quota {
+	size := uint64(t.nodes.totals().Size()) + t.reserved
+	if size+uint64(more) <= t.quota {
 		return nil
 	}
-	return &Failure{Code: NoSpace, Path: path, Size: uint64(size), Quota: t.quota}
+	return &Failure{Code: NoSpace, Path: path, Size: size, Quota: t.quota}
 }
 
 // sizeOf returns what a node with this path and value counts.

@@ -19,6 +19,8 @@ type Tree struct {
 	history recorder
 	traces  traces
 	quota   uint64 // 0: there is none
+
+	reserved uint64 // bytes of the quota that something else has
 }
 
 // New returns an empty tree with DefaultHistoryLimit.
