@@ -100,7 +100,6 @@ func newServer(cfg Config) *Server {
 		grpc.MaxHeaderListSize(maxHeaderList),
 		grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{MinTime: cfg.PingEvery}),
 		grpc.KeepaliveParams(keepalive.ServerParameters{Time: cfg.PingAfter, Timeout: cfg.PingTimeout}),
-		grpc.SharedWriteBuffer(true), // an idle connection has none
 	)
 	s.register()
 	return s
