@@ -2,7 +2,6 @@ package grpcfront
 
 import (
 	"context"
-	"math"
 
 	pb "go.etcd.io/etcd/api/v3/etcdserverpb"
 	"go.etcd.io/etcd/api/v3/v3rpc/rpctypes"
@@ -207,6 +206,6 @@ func (s *Server) awaitFreed(ctx context.Context, m *actors.Machine) error {
 		return err
 	}
 	defer call.end()
-	_, err = call.askFor(ctx, math.MaxInt64, m.Store, &actors.AwaitFreed{ID: call.expect(), ReplyTo: call.pid})
+	_, err = call.await(ctx, m.Store, &actors.AwaitFreed{ID: call.expect(), ReplyTo: call.pid})
 	return err
 }

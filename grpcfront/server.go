@@ -40,6 +40,16 @@ const (
 	maxHeaderList = 64 << 10 // bytes of the headers of a stream
 )
 
+// How the server is tuned: what it costs a call is most of what the call costs.
+const (
+	// streamWindow and connWindow are how many bytes a client may send before they are read. If they were not
+	// fixed, the library would measure with a ping and an update for nearly every request what they should be.
+	streamWindow, connWindow = 512 << 10, 1 << 20
+	// workers are goroutines that serve calls one after the other, so that not every call has to grow a stack. When
+	// all of them wait, a call gets a goroutine of its own.
+	workers = 256
+)
+
 // Config is the configuration of a server.
 type Config struct {
 	// RequestTimeout is how long the machine may take to answer a request. It ends those that need other machines
@@ -100,6 +110,9 @@ func newServer(cfg Config) *Server {
 		grpc.MaxHeaderListSize(maxHeaderList),
 		grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{MinTime: cfg.PingEvery}),
 		grpc.KeepaliveParams(keepalive.ServerParameters{Time: cfg.PingAfter, Timeout: cfg.PingTimeout}),
+		grpc.StaticStreamWindowSize(streamWindow),
+		grpc.StaticConnWindowSize(connWindow),
+		grpc.NumStreamWorkers(workers),
 	)
 	s.register()
 	return s
