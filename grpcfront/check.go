@@ -36,10 +36,14 @@ func checkRangeStream(r *pb.RangeRequest) error {
 	switch {
 	case !natural:
 		return errStreamSorted
-	case r.GetMinModRevision() != 0, r.GetMaxModRevision() != 0, r.GetMinCreateRevision() != 0, r.GetMaxCreateRevision() != 0:
+	case isFiltered(r):
 		return errStreamFiltered
 	}
 	return nil
+}
+
+func isFiltered(r *pb.RangeRequest) bool {
+	return r.GetMinModRevision() != 0 || r.GetMaxModRevision() != 0 || r.GetMinCreateRevision() != 0 || r.GetMaxCreateRevision() != 0
 }
 
 func checkPut(r *pb.PutRequest) error {

@@ -42,6 +42,7 @@ func (s *kv) RangeStream(r *pb.RangeRequest, to grpc.ServerStreamingServer[pb.Ra
 	}
 	var q storepb.Range
 	setRange(&q, r)
+	q.Order, q.Limit = storepb.Target_TARGET_KEY, r.GetLimit() // whatever else it could be sorted by
 	found, err := view.Range(&q)
 	if err != nil {
 		return errorOf(err)

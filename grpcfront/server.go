@@ -58,6 +58,7 @@ type Server struct {
 	attached chan struct{}
 	machine  *actors.Machine
 	sessions *sessions
+	settled  time.Time // when the machine has had time to learn, or raise, the version of its cluster
 
 	stopping context.Context // ends when a stop begins
 	stop     context.CancelFunc
@@ -65,6 +66,12 @@ type Server struct {
 
 // New returns a server, which serves at once. It can serve before there is a machine, see Attach.
 func New(cfg Config) *Server {
+	s := newServer(cfg)
+	s.start()
+	return s
+}
+
+func newServer(cfg Config) *Server {
 	s := &Server{cfg: cfg, conns: newConns(), attached: make(chan struct{})}
 	s.stopping, s.stop = context.WithCancel(context.Background())
 	s.grpc = grpc.NewServer(
@@ -79,12 +86,16 @@ func New(cfg Config) *Server {
 		grpc.SharedWriteBuffer(true), // an idle connection has none
 	)
 	s.register()
+	return s
+}
+
+// start begins to serve. All services are registered before.
+func (s *Server) start() {
 	go func() {
 		if err := s.grpc.Serve(s.conns); err != nil && !errors.Is(err, grpc.ErrServerStopped) {
-			cfg.Log.Error("gRPC is not served any more; please report this message", "error", err)
+			s.cfg.Log.Error("gRPC is not served any more; please report this message", "error", err)
 		}
 	}()
-	return s
 }
 
 // register registers the services: each has a type of its own, in files of its own. One that needs the
@@ -100,6 +111,7 @@ func (s *Server) register() {
 // Attach gives the server its machine, once. The server is healthy from when that is ready.
 func (s *Server) Attach(machine *actors.Machine) {
 	s.machine, s.sessions = machine, newSessions(machine, s.cfg)
+	s.settled = time.Now().Add(s.cfg.RequestTimeout)
 	close(s.attached)
 	go func() {
 		select {

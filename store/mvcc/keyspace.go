@@ -131,11 +131,11 @@ func (s *state) newest(key string) *Version {
 
 // Put stores a value. The keyspace keeps the value and does not change it. room is how many bytes may be added.
 func (k *Keyspace) Put(m *storepb.Put, room uint64) Outcome {
+	if !hasRoom(k.costOfPut(m), room) {
+		return k.refused(ErrNoSpace)
+	}
 	if err := k.checkPut(m); err != nil {
 		return k.refused(err)
-	}
-	if !hasRoom(costOfPut(m), room) {
-		return k.refused(ErrNoSpace)
 	}
 	k.begin()
 	return k.done(Step{Prev: k.put(m)})
@@ -234,6 +234,13 @@ func (s *state) refused(err error) Outcome { return Outcome{Revision: s.revision
 // hasRoom reports whether so many bytes may be added. What adds nothing always may.
 func hasRoom(bytes, room uint64) bool { return bytes == 0 || bytes <= room }
 
-func costOfPut(m *storepb.Put) uint64 {
-	return Overhead + uint64(len(m.GetKey())) + uint64(len(m.GetValue()))
+// costOfPut returns how many bytes a put may add: a value that it keeps counts again.
+func (s *state) costOfPut(m *storepb.Put) uint64 {
+	value := uint64(len(m.GetValue()))
+	if m.GetIgnoreValue() {
+		if old := s.head(string(m.GetKey())); old != nil {
+			value = uint64(old.size)
+		}
+	}
+	return Overhead + uint64(len(m.GetKey())) + value
 }

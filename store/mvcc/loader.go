@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
+	"math"
 	"slices"
 )
 
@@ -20,9 +21,12 @@ type change struct {
 	superseded uint64
 }
 
+// maxRevision is one that no keyspace reaches, and from which it could go on.
+const maxRevision = math.MaxInt64 / 2
+
 // NewLoader begins with what [Keyspace.Revision] and [Keyspace.Compacted] say.
 func NewLoader(revision, compacted int64) (*Loader, error) {
-	if revision < 1 || compacted < never || compacted > revision {
+	if revision < 1 || revision > maxRevision || compacted < never || compacted > revision {
 		return nil, fmt.Errorf("revision %d, compacted %d", revision, compacted)
 	}
 	k := New()
@@ -38,8 +42,8 @@ type Entry struct {
 	Sub                uint32
 }
 
-// Add adds a version, in the order of [Keyspace.Versions]. The loader keeps the value, and not the key. It fails if no keyspace could have
-// it.
+// Add adds a version, in the order of [Keyspace.Versions]. The loader keeps the value, and not the key. It fails
+// if no keyspace could have it.
 func (l *Loader) Add(e *Entry) error {
 	last := l.last
 	sameKey := last != nil && last.key == string(e.Key)
@@ -81,18 +85,30 @@ func (l *Loader) check(v *Version, sameKey bool) error {
 		return errors.New("an empty key")
 	case last != nil && last.compare(v.key, v.Mod, v.sub) >= 0:
 		return errors.New("out of order")
-	case v.Mod < 2 || v.Mod > l.k.revision:
-		return fmt.Errorf("revision %d", v.Mod)
+	case v.Mod < 2 || v.Mod > l.k.revision || v.sub == math.MaxUint32:
+		return fmt.Errorf("revision %d.%d", v.Mod, v.sub)
 	case v.Deleted() && (v.Count != 0 || v.Lease != 0 || v.size != 0):
 		return errors.New("a deletion with a content")
 	case v.Deleted() && (!sameKey || last.Deleted() || v.Mod <= l.k.compacted):
 		return errors.New("a deletion of nothing")
-	case !v.Deleted() && (v.Create < 2 || v.Create > v.Mod || v.Count < 1 || v.Lease < 0):
+	case v.Lease < 0 || !v.Deleted() && !l.follows(v, sameKey):
 		return errors.New("impossible numbers")
 	case sameKey && v.Mod <= l.k.compacted:
 		return errors.New("a version that was compacted")
 	}
 	return nil
+}
+
+// follows reports whether a version that is no deletion has the numbers that its key gets after the version before
+// it, which is not there if it was compacted.
+func (l *Loader) follows(v *Version, sameKey bool) bool {
+	switch {
+	case sameKey && !l.last.Deleted():
+		return v.Create == l.last.Create && v.Count > 1 && v.Count-1 == l.last.Count
+	case sameKey || v.Mod > l.k.compacted:
+		return v.Create == v.Mod && v.Count == 1
+	}
+	return v.Create >= 2 && v.Count >= 1 && (v.Create == v.Mod || v.Create < v.Mod && v.Count > 1)
 }
 
 // Keyspace returns the keyspace with everything that was added.

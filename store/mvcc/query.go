@@ -83,8 +83,12 @@ func (s *state) Weight(q *storepb.Range) int {
 	if len(q.GetRangeEnd()) == 0 {
 		return 1
 	}
+	plain, limit := s.isPlain(q), q.GetLimit()
+	if plain && q.GetCountOnly() {
+		return 1 // the pages have counted them
+	}
 	n := s.countIn(newSpan(q.GetKey(), q.GetRangeEnd())).all
-	if limit := q.GetLimit(); s.isPlain(q) && limit > 0 {
+	if plain && limit > 0 {
 		n = min(n, int(min(limit, math.MaxInt32)))
 	}
 	return n

@@ -10,7 +10,7 @@ import (
 // Txn carries out a transaction: all of the operations of one of its lists, or nothing. room is how many bytes
 // may be added; the dearer list counts, whichever is carried out.
 func (k *Keyspace) Txn(m *storepb.Txn, room uint64) Outcome {
-	if !hasRoom(costOfTxn(m), room) {
+	if !hasRoom(k.costOfTxn(m), room) {
 		return k.refused(ErrNoSpace)
 	}
 	p := k.plan(m)
@@ -138,7 +138,9 @@ func (s *state) check(p *plan) error {
 		var err error
 		switch kind := op.GetKind().(type) {
 		case *storepb.Op_Range:
-			err = s.checkRange(kind.Range)
+			if err = s.checkRange(kind.Range); kind.Range.GetRevision() < min(0, s.compacted) {
+				err = ErrCompacted // in etcd, only a range of its own reads the newest then
+			}
 		case *storepb.Op_Put:
 			err = s.checkPut(kind.Put)
 		case *storepb.Op_Txn:
@@ -185,17 +187,17 @@ func (s *state) read(p *plan) *TxnResult {
 }
 
 // costOfTxn returns how many bytes a transaction may add.
-func costOfTxn(m *storepb.Txn) uint64 {
-	return max(costOfOps(m.GetSuccess()), costOfOps(m.GetFailure()))
+func (s *state) costOfTxn(m *storepb.Txn) uint64 {
+	return max(s.costOfOps(m.GetSuccess()), s.costOfOps(m.GetFailure()))
 }
 
-func costOfOps(ops []*storepb.Op) (n uint64) {
+func (s *state) costOfOps(ops []*storepb.Op) (n uint64) {
 	for _, op := range ops {
 		switch kind := op.GetKind().(type) {
 		case *storepb.Op_Put:
-			n += costOfPut(kind.Put)
+			n += s.costOfPut(kind.Put)
 		case *storepb.Op_Txn:
-			n += costOfTxn(kind.Txn)
+			n += s.costOfTxn(kind.Txn)
 		}
 	}
 	return n
