@@ -3,6 +3,7 @@ package v3
 import (
 	"fmt"
 	"math"
+	"regexp"
 	"strings"
 
 	pb "go.etcd.io/etcd/api/v3/etcdserverpb"
@@ -25,10 +26,13 @@ func (c call) String() string {
 	return c.method + " " + short(c.request)
 }
 
+// run is a long value, as it is drawn.
+var run = regexp.MustCompile(`x{10,}`)
+
 // short renders a message in one line.
 func short(m proto.Message) string {
 	const limit = 1000
-	text := prototext.MarshalOptions{}.Format(m)
+	text := run.ReplaceAllStringFunc(prototext.MarshalOptions{}.Format(m), func(xs string) string { return fmt.Sprintf("x*%d", len(xs)) })
 	if len(text) > limit {
 		return fmt.Sprintf("%s... (%d bytes)", text[:limit], len(text))
 	}

@@ -121,19 +121,13 @@ func (s *sequence) drawRange() call {
 func (s *sequence) drawRangeStream() call {
 	q := s.drawRangeRequest()
 	if !s.oneIn(6, "as it was drawn") { // most of which would be refused
-		q.SortOrder, q.SortTarget = 0, 0
+		q.SortOrder = pb.RangeRequest_NONE
+		if !s.oneIn(4, "sorted in no order") {
+			q.SortTarget = pb.RangeRequest_KEY
+		}
 		q.MinModRevision, q.MaxModRevision, q.MinCreateRevision, q.MaxCreateRevision = 0, 0, 0, 0
 	}
-	if mixesParts(q) {
-		q.SortTarget = pb.RangeRequest_KEY
-	}
 	return call{method: pb.KV_RangeStream_FullMethodName, request: q}
-}
-
-// mixesParts reports whether upstream sorts each part of a RangeStream by itself, by something
-// else than the key. Then it also goes on at the wrong key.
-func mixesParts(q *pb.RangeRequest) bool {
-	return q.SortOrder == pb.RangeRequest_NONE && q.SortTarget != pb.RangeRequest_KEY
 }
 
 func (s *sequence) drawPutRequest() *pb.PutRequest {
@@ -341,15 +335,8 @@ func (s *sequence) drawDamaged() call {
 	default:
 		damaged.wire = slices.Concat(wire[:at], changed, wire[at:])
 	}
-	switch c.method {
-	case pb.KV_Txn_FullMethodName:
-		if q := (&pb.TxnRequest{}); proto.Unmarshal(damaged.wire, q) == nil && crashesUpstream(q) {
-			return c
-		}
-	case pb.KV_RangeStream_FullMethodName:
-		if q := (&pb.RangeRequest{}); proto.Unmarshal(damaged.wire, q) == nil && mixesParts(q) {
-			return c
-		}
+	if q := (&pb.TxnRequest{}); c.method == pb.KV_Txn_FullMethodName && proto.Unmarshal(damaged.wire, q) == nil && crashesUpstream(q) {
+		return c
 	}
 	return damaged
 }

@@ -127,7 +127,7 @@ func (s *sequence) renew() {
 		}
 	}
 	if s.official.base != s.tested.base && !s.diverged {
-		s.t.Fatalf("the sequence before has ended at different revisions: official %d, %s %d", s.official.base, *program, s.tested.base)
+		s.t.Fatalf("the sequence before has ended at different revisions: official %d, %s %d", s.official.base, subject(), s.tested.base)
 	}
 	s.newest, s.compacted = s.official.base, s.official.base
 }
@@ -145,7 +145,7 @@ func (s *sequence) compare(c call) {
 	}
 	if what, where := s.difference(c, official, tested); what != "" {
 		s.diverged = true
-		s.t.Logf("official %v\n%s %v\n%s", official, *program, tested, where)
+		s.t.Logf("official: %v\n%s: %v\n%s", official, subject(), tested, where)
 		s.t.Fatal(what) // without anything that differs from try to try, or it would not be simplified
 	}
 	s.note(c, official)

@@ -50,7 +50,7 @@ func TestEtcdctl(t *testing.T) {
 				}
 			}
 			for j, etcdctl := range etcdctls() {
-				diff, err := exec.Command("diff", "-U3", "--label", "official", files[0][j], "--label", tested(), files[1][j]).CombinedOutput()
+				diff, err := exec.Command("diff", "-U3", "--label", "official", files[0][j], "--label", subject(), files[1][j]).CombinedOutput()
 				if err != nil {
 					t.Errorf("%s: %v\n%s", etcdctl, err, diff)
 				}
