@@ -22,8 +22,7 @@ var common = flag.String("common", "", "which tests of upstream's tests/common r
 // and of three with TLS, used by etcdctl. Those that testdata/common.txt lists do not run unless
 // -common asks for them, and then one that is listed as failing must fail.
 func TestCommon(t *testing.T) {
-	begin(t)
-	t.Parallel()
+	begin(t) // and is not parallel: they have limits of time
 	chosen, err := regexp.Compile(*common)
 	if err != nil {
 		t.Fatal(err)
@@ -50,14 +49,21 @@ func TestCommon(t *testing.T) {
 	// the same ports, and a process of its own, because one may end it.
 	const atOnce = 3
 	var running sync.WaitGroup
+	late := make(chan commonTest, cap(tests))
 	for range atOnce {
 		running.Go(func() {
 			for test := range tests {
-				test.run(t)
+				if !test.run(t, false) {
+					late <- test
+				}
 			}
 		})
 	}
 	running.Wait()
+	close(late)
+	for test := range late { // without the others
+		test.run(t, true)
+	}
 }
 
 // commonTest is one of upstream's tests, perhaps with a line of testdata/common.txt.
@@ -88,9 +94,14 @@ func readExceptions(t *testing.T) map[string]exception {
 	return exceptions
 }
 
+// outOfTime is what a test says whose limit of time has passed, which most have: ten seconds for
+// two clusters and a hundred processes.
+var outOfTime = regexp.MustCompile(`timed out|deadline exceeded`)
+
 var verdict = regexp.MustCompile(`(?m)^--- (PASS|FAIL|SKIP): `)
 
-func (test commonTest) run(t *testing.T) {
+// run runs a test, and returns false if it had not enough time and has another chance.
+func (test commonTest) run(t *testing.T, last bool) bool {
 	cmd := exec.Command("unshare", isolated(prepared("common"), "-test.v", "-test.run", "^"+test.name+"$", "-test.timeout", "10m",
 		"-bin-dir", prepared("bin"), "-cert-dir", prepared("fixtures"))...)
 	cmd.Dir = t.TempDir()
@@ -99,13 +110,15 @@ func (test commonTest) run(t *testing.T) {
 	out, err := cmd.CombinedOutput()
 	if exit := (*exec.ExitError)(nil); err != nil && !errors.As(err, &exit) {
 		t.Error(err)
-		return
+		return true
 	}
 	result := "no verdict"
 	if found := verdict.FindSubmatch(out); found != nil {
 		result = string(found[1])
 	}
 	switch {
+	case err != nil && test.kind != "fails" && !last && outOfTime.Match(out):
+		return false
 	case err != nil && test.kind != "fails":
 		t.Errorf("%s: %v\n%s", test.name, err, withoutLogs(out))
 	case result == "PASS" && err == nil && test.kind == "fails":
@@ -115,6 +128,7 @@ func (test commonTest) run(t *testing.T) {
 	default:
 		t.Logf("%s: %s, %.1f s. %s", test.name, result, time.Since(begun).Seconds(), test.reason)
 	}
+	return true
 }
 
 // withoutLogs leaves out what upstream's framework and the servers log.

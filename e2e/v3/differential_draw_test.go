@@ -24,7 +24,7 @@ func (s *sequence) between(low, high int, what string) int {
 }
 
 func (s *sequence) drawKey() []byte {
-	if s.oneIn(400, "no key") {
+	if s.oneIn(1500, "no key") {
 		return nil
 	}
 	return []byte(rapid.SampledFrom([]string{"a", "b", "c", "aa", "ab", "b\x00", "c/1", "c/2", "f00", "f15", "\x00", "\xff", "\xffa", "a\xff"}).Draw(s.t, "key"))
@@ -102,7 +102,7 @@ func (s *sequence) drawRangeRequest() *pb.RangeRequest {
 		q.SortOrder = pb.RangeRequest_SortOrder(s.between(0, 2, "order"))
 		q.SortTarget = pb.RangeRequest_SortTarget(s.between(0, 4, "target"))
 	}
-	if s.oneIn(40, "sorted as nobody can") {
+	if s.oneIn(150, "sorted as nobody can") {
 		q.SortOrder = rapid.SampledFrom([]pb.RangeRequest_SortOrder{0, 3, -1}).Draw(s.t, "order")
 		q.SortTarget = rapid.SampledFrom([]pb.RangeRequest_SortTarget{5, -1, 0}).Draw(s.t, "target")
 	}
@@ -226,7 +226,7 @@ func walk(q *pb.TxnRequest, visit func(*pb.RequestOp)) {
 
 // drawCount draws how many there are of something: few, or about as many as are allowed.
 func (s *sequence) drawCount(few int) int {
-	if s.oneIn(150, "many") {
+	if s.oneIn(300, "many") {
 		return s.between(126, 130, "so many")
 	}
 	return s.between(0, few, "so many")
@@ -254,7 +254,7 @@ func (s *sequence) drawOp(depth int) *pb.RequestOp {
 	if depth == 3 {
 		kinds = kinds[:5]
 	}
-	if s.oneIn(250, "no op") {
+	if s.oneIn(800, "no op") {
 		return rapid.SampledFrom([]*pb.RequestOp{
 			{},
 			{Request: &pb.RequestOp_RequestPut{RequestPut: &pb.PutRequest{}}},
