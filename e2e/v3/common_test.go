@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"regexp"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -20,7 +21,7 @@ var common = flag.String("common", "", "which tests of upstream's tests/common r
 
 // TestCommon runs etcd's own tests/common with the server under test: clusters of one machine,
 // and of three with TLS, used by etcdctl. Those that testdata/common.txt lists do not run unless
-// -common asks for them, and then one that is listed as failing must fail.
+// -common asks for them, and then they must fail.
 func TestCommon(t *testing.T) {
 	begin(t) // and is not parallel: they have limits of time
 	chosen, err := regexp.Compile(*common)
@@ -35,9 +36,9 @@ func TestCommon(t *testing.T) {
 	tests := make(chan commonTest, 1000)
 	for name := range strings.Lines(list) {
 		test := commonTest{name: strings.TrimSpace(name)}
-		test.exception = exceptions[test.name]
+		test.reason = exceptions[test.name]
 		delete(exceptions, test.name)
-		if chosen.MatchString(test.name) && (*common != "" || test.kind == "") {
+		if chosen.MatchString(test.name) && (*common != "" || test.reason == "") {
 			tests <- test
 		}
 	}
@@ -66,30 +67,26 @@ func TestCommon(t *testing.T) {
 	}
 }
 
-// commonTest is one of upstream's tests, perhaps with a line of testdata/common.txt.
-type commonTest struct {
-	name string
-	exception
-}
+// commonTest is one of upstream's tests, and the reason why it fails if testdata/common.txt has one.
+type commonTest struct{ name, reason string }
 
-type exception struct{ kind, reason string }
-
-func readExceptions(t *testing.T) map[string]exception {
+// readExceptions returns the reasons by name.
+func readExceptions(t *testing.T) map[string]string {
 	t.Helper()
 	text, err := os.ReadFile("testdata/common.txt")
 	if err != nil {
 		t.Fatal(err)
 	}
-	exceptions := make(map[string]exception)
+	exceptions := make(map[string]string)
 	for line := range strings.Lines(string(text)) {
 		if line[0] == '#' {
 			continue
 		}
-		fields := strings.SplitN(strings.TrimSpace(line), " ", 3)
-		if len(fields) != 3 || fields[1] != "fails" && fields[1] != "slow" || exceptions[fields[0]].kind != "" {
-			t.Fatalf("testdata/common.txt: %q is no name, fails or slow, and a reason, or comes twice", line)
+		name, reason, _ := strings.Cut(strings.TrimSpace(line), " ")
+		if reason == "" || exceptions[name] != "" {
+			t.Fatalf("testdata/common.txt: %q is no name and reason, or comes twice", line)
 		}
-		exceptions[fields[0]] = exception{fields[1], fields[2]}
+		exceptions[name] = reason
 	}
 	return exceptions
 }
@@ -105,7 +102,7 @@ func (test commonTest) run(t *testing.T, last bool) bool {
 	cmd := exec.Command("unshare", isolated(prepared("common"), "-test.v", "-test.run", "^"+test.name+"$", "-test.timeout", "10m",
 		"-bin-dir", prepared("bin"), "-cert-dir", prepared("fixtures"))...)
 	cmd.Dir = t.TempDir()
-	cmd.Env = append(os.Environ(), "E2E_TEST_MINIMAL=true")
+	cmd.Env = append(os.Environ(), "E2E_TEST_MINIMAL="+strconv.FormatBool(*common == "")) // or also with certificates of its own
 	begun := time.Now()
 	out, err := cmd.CombinedOutput()
 	if exit := (*exec.ExitError)(nil); err != nil && !errors.As(err, &exit) {
@@ -117,11 +114,11 @@ func (test commonTest) run(t *testing.T, last bool) bool {
 		result = string(found[1])
 	}
 	switch {
-	case err != nil && test.kind != "fails" && !last && outOfTime.Match(out):
+	case err != nil && test.reason == "" && !last && outOfTime.Match(out):
 		return false
-	case err != nil && test.kind != "fails":
+	case err != nil && test.reason == "":
 		t.Errorf("%s: %v\n%s", test.name, err, withoutLogs(out))
-	case result == "PASS" && err == nil && test.kind == "fails":
+	case result == "PASS" && err == nil && test.reason != "":
 		t.Errorf("%s passes: remove it from testdata/common.txt", test.name)
 	case err == nil && result == "no verdict":
 		t.Errorf("%s has not run\n%s", test.name, out)
