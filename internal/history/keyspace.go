@@ -82,12 +82,15 @@ type keyspace struct {
 var keyspaceModel = porcupine.Model{
 	Init: func() any { return keyspace{revision: 1} },
 	Step: func(state, input, _ any) (bool, any) {
-		t := input.(Txn)
-		after, succeeded, found := state.(keyspace).apply(&t)
-		if t.Outcome == Unknown {
-			return true, after
+		now, t := state.(keyspace), input.(judged)
+		after, succeeded, found := now.apply(t.Txn)
+		switch {
+		case t.Outcome == Done:
+			return t.Revision == after.revision && t.Succeeded == succeeded && slices.Equal(t.Found, found), after
+		case now.revision >= t.of.last: // whether it ever happens, nobody has seen
+			return true, now
 		}
-		return t.Revision == after.revision && t.Succeeded == succeeded && slices.Equal(t.Found, found), after
+		return after.revision > now.revision && t.of.mayHave(t.Txn, after.revision), after
 	},
 	Equal: func(a, b any) bool {
 		one, other := a.(keyspace), b.(keyspace)
@@ -134,12 +137,62 @@ func (k keyspace) meets(c Condition) bool {
 	return there && now.Value == c.Value
 }
 
+// judged is a transaction of a history.
+type judged struct {
+	*Txn
+	of *revisions
+}
+
+// revisions is what the answers say of what was changed at which revision. Without it, each transaction of unknown
+// outcome could have happened at any time, and the search would take exponential time.
+type revisions struct {
+	last    int64            // that anybody has seen
+	claimed map[int64]bool   // by transactions that are done
+	values  map[string]int64 // of values that were seen
+}
+
+func newRevisions(txns []Txn) *revisions {
+	r := &revisions{claimed: make(map[int64]bool), values: make(map[string]int64)}
+	for i := range txns {
+		t := &txns[i]
+		if t.Outcome != Done {
+			continue
+		}
+		r.last = max(r.last, t.Revision)
+		steps := t.Then
+		if !t.Succeeded {
+			steps = t.Else
+		}
+		for i, found := range t.Found {
+			if found.Mod > 0 {
+				r.values[found.Value] = found.Mod
+			}
+			if i < len(steps) && (steps[i].Action == Set || steps[i].Action == Delete && found.Mod > 0) {
+				r.claimed[t.Revision] = true
+			}
+		}
+	}
+	return r
+}
+
+// mayHave reports whether a transaction of unknown outcome may have made a revision.
+func (r *revisions) mayHave(t *Txn, revision int64) bool {
+	for _, s := range slices.Concat(t.Then, t.Else) {
+		if at, seen := r.values[s.Value]; seen && s.Action == Set {
+			return at == revision
+		}
+	}
+	return !r.claimed[revision]
+}
+
 // CheckKeyspace returns an error with the requests unless there is an order of them, from an empty keyspace on, that
 // agrees with their answers and with the time at which they were sent and answered. They have to be all that has
-// changed the keyspace.
+// changed the keyspace, and no two may write the same value.
 func CheckKeyspace(txns []Txn) error {
 	var history []porcupine.Operation
-	for _, t := range txns {
+	seen := newRevisions(txns)
+	for i := range txns {
+		t := &txns[i]
 		ret := int64(t.Return)
 		if t.Outcome == Unknown {
 			if !t.writes() {
@@ -147,7 +200,7 @@ func CheckKeyspace(txns []Txn) error {
 			}
 			ret = math.MaxInt64 // it may take effect at any later time
 		}
-		history = append(history, porcupine.Operation{ClientId: t.Client, Input: t, Call: int64(t.Call), Return: ret})
+		history = append(history, porcupine.Operation{ClientId: t.Client, Input: judged{t, seen}, Call: int64(t.Call), Return: ret})
 	}
 	switch porcupine.CheckOperationsTimeout(keyspaceModel, history, limit) {
 	case porcupine.Unknown:
