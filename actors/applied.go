@@ -38,9 +38,26 @@ func appliedOf(s *store.Store, last, term uint64) *Applied {
 type appliedState struct {
 	now  atomic.Pointer[Applied]
 	auth atomic.Pointer[auth.State] // even before the hub has got the events
+	// raised is closed when the version of the cluster is raised, and then there is another.
+	raised atomic.Pointer[chan struct{}]
 	// replaced is the memory of what was overwritten or removed, in bytes.
 	replaced atomic.Int64
 }
+
+// publish says how far the store actor has come.
+func (a *appliedState) publish(now *Applied) {
+	before := a.now.Swap(now)
+	if before == nil || before.Version != now.Version {
+		raised := make(chan struct{})
+		if waiting := a.raised.Swap(&raised); waiting != nil {
+			close(*waiting)
+		}
+	}
+}
+
+// Raised returns a channel that is closed when the version of the cluster is raised after this call. It may be
+// called from any goroutine.
+func (m *Machine) Raised() <-chan struct{} { return *m.applied.raised.Load() }
 
 // Replaced returns how many bytes of the state this machine has overwritten or removed since its start. A
 // view keeps what was replaced since it was taken. It may be called from any goroutine.

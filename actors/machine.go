@@ -158,7 +158,7 @@ func Start(cfg Config, disk *Disk) (*Machine, error) {
 	m.durable.Store(&reach)
 	m.metrics.disk.segments.Store(int64(disk.log.Segments()))
 	m.book.Store(disk.book)
-	m.applied.now.Store(disk.startsFrom())
+	m.applied.publish(disk.startsFrom())
 	m.applied.auth.Store(disk.store.Auth())
 	m.stopping, m.cancel = context.WithCancel(context.Background())
 	all := &pids{}

@@ -308,7 +308,7 @@ func (s *storeActor) publishState() {
 // publishApplied publishes how far the state has come.
 func (s *storeActor) publishApplied(last, term uint64) {
 	s.term = term
-	s.progress.now.Store(appliedOf(s.store, last, term))
+	s.progress.publish(appliedOf(s.store, last, term))
 }
 
 func (s *storeActor) read(ctx actor.Context, m *Read, now logtime.Time) {

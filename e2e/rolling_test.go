@@ -76,7 +76,7 @@ func (c *persistentClient) leave() {
 }
 
 // TestRollingRestart restarts three machines one after another under load.
-// Clients that retry refused connections, and nothing else, see no error.
+// Clients that retry refused connections, and nothing else, see no error; neither do those of gRPC.
 func TestRollingRestart(t *testing.T) {
 	t.Run("plain", func(t *testing.T) {
 		t.Parallel()
@@ -149,6 +149,8 @@ func testRollingRestart(t *testing.T, c *cluster) {
 		waitUntil(t, "load", func() bool { return rounds.Load() >= enough || t.Failed() })
 	}
 	goesOn()
+	stopCalls := callAll(t, c)
+	defer stopCalls()
 	var report []string
 	for i := range worst {
 		phase.Store(int32(i))
@@ -166,6 +168,7 @@ func testRollingRestart(t *testing.T, c *cluster) {
 	}
 	end()
 	wg.Wait()
+	t.Logf("%d calls over gRPC", stopCalls())
 	c.checkSameState()
 	t.Logf("%d requests, %d refused connections retried; latency p50 %s, p99 %s, p99.9 %s; worst at the restart of %s",
 		len(latencies), refusals, percentile(latencies, 50), percentile(latencies, 99),

@@ -46,16 +46,20 @@ func (s *Server) admit(ctx context.Context, served audience) (*actors.Machine, e
 	return machine, nil
 }
 
-// awaitMachine waits for the machine until the call or the server ends.
+// awaitMachine waits for the machine, as long as a call may wait for it later.
 func (s *Server) awaitMachine(ctx context.Context) (*actors.Machine, error) {
 	select {
 	case <-s.attached:
 		return s.machine, nil
 	default:
 	}
+	timeout := time.NewTimer(s.cfg.RequestTimeout)
+	defer timeout.Stop()
 	select {
 	case <-s.attached:
 		return s.machine, nil
+	case <-timeout.C:
+		return nil, errNoAnswer
 	case <-ctx.Done():
 		return nil, errorOfEnd(ctx)
 	case <-s.stopping.Done():
@@ -63,23 +67,26 @@ func (s *Server) awaitMachine(ctx context.Context) (*actors.Machine, error) {
 	}
 }
 
-// awaitVersion waits until a machine that has just started knows the version of its cluster, and reports
-// whether that has this API.
+// awaitVersion reports whether the cluster has this API. A machine that has just started may not know it yet, or
+// may be about to raise the version: until it has had the time for that, it waits.
 func (s *Server) awaitVersion(ctx context.Context, machine *actors.Machine) error {
-	timeout := time.NewTimer(s.cfg.RequestTimeout)
+	timeout := time.NewTimer(time.Until(s.settled))
 	defer timeout.Stop()
-	select {
-	case <-machine.Ready:
-	case <-timeout.C:
-	case <-ctx.Done():
-		return errorOfEnd(ctx)
-	case <-s.stopping.Done():
-		return errStopped
+	for {
+		raised := machine.Raised()
+		if machine.Applied().Version >= store.VersionOfV3 {
+			return nil
+		}
+		select {
+		case <-raised:
+		case <-timeout.C:
+			return rpctypes.ErrGRPCNotCapable
+		case <-ctx.Done():
+			return errorOfEnd(ctx)
+		case <-s.stopping.Done():
+			return errStopped
+		}
 	}
-	if machine.Applied().Version < store.VersionOfV3 {
-		return rpctypes.ErrGRPCNotCapable
-	}
-	return nil
 }
 
 // checkMetadata checks what the client says besides its request.

@@ -1,6 +1,10 @@
 package grpcfront
 
 import (
+	"bytes"
+	"cmp"
+	"slices"
+
 	pb "go.etcd.io/etcd/api/v3/etcdserverpb"
 	"go.etcd.io/etcd/api/v3/mvccpb"
 
@@ -41,8 +45,32 @@ func newPutAnswer(r *pb.PutRequest, prev *mvcc.Version) *putAnswer {
 func newRangeAnswer(r *pb.RangeRequest, found *mvcc.Found) *rangeAnswer {
 	a := &rangeAnswer{}
 	a.Header = &a.header
-	a.Kvs, a.Count, a.More = rangeKeyValues(r, found.Versions), found.Count, found.More
+	versions, more := found.Versions, found.More
+	if cutsFirst(r) {
+		slices.SortStableFunc(versions, comparison(r.GetSortTarget()))
+		if more = int64(len(versions)) > r.GetLimit(); more {
+			versions = versions[:r.GetLimit()]
+		}
+	}
+	a.Kvs, a.Count, a.More = rangeKeyValues(r, versions), found.Count, more
 	return a
+}
+
+// comparison compares versions of keys by a target.
+func comparison(by pb.RangeRequest_SortTarget) func(a, b *mvcc.Version) int {
+	return func(a, b *mvcc.Version) int {
+		switch by {
+		case pb.RangeRequest_VERSION:
+			return cmp.Compare(a.Count, b.Count)
+		case pb.RangeRequest_CREATE:
+			return cmp.Compare(a.Create, b.Create)
+		case pb.RangeRequest_MOD:
+			return cmp.Compare(a.Mod, b.Mod)
+		case pb.RangeRequest_VALUE:
+			return bytes.Compare(a.Value(), b.Value())
+		}
+		return 0
+	}
 }
 
 func newDeleteAnswer(r *pb.DeleteRangeRequest, deleted []*mvcc.Version) *pb.DeleteRangeResponse {

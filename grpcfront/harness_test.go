@@ -26,7 +26,9 @@ type server struct {
 }
 
 func config() grpcfront.Config {
-	return grpcfront.Config{RequestTimeout: fronttest.Timeout, HeaderTimeout: fronttest.Timeout}
+	cfg := grpcfront.Defaults()
+	cfg.RequestTimeout, cfg.HeaderTimeout = fronttest.Timeout, fronttest.Timeout
+	return cfg
 }
 
 // serve serves a machine of its own, which has started.
@@ -93,7 +95,9 @@ type client struct {
 func (s *server) dial() *client {
 	s.t.Helper()
 	conn, err := grpc.NewClient("passthrough:///"+s.addr, grpc.WithTransportCredentials(insecure.NewCredentials()), grpc.WithContextDialer(
-		func(ctx context.Context, addr string) (net.Conn, error) { return (&net.Dialer{}).DialContext(ctx, "tcp", addr) },
+		func(ctx context.Context, addr string) (net.Conn, error) {
+			return (&net.Dialer{}).DialContext(ctx, "tcp", addr)
+		},
 	))
 	if err != nil {
 		s.t.Fatal(err)

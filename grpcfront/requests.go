@@ -1,6 +1,8 @@
 package grpcfront
 
 import (
+	"math"
+
 	pb "go.etcd.io/etcd/api/v3/etcdserverpb"
 
 	"etcd/store"
@@ -31,8 +33,20 @@ func setRange(q *storepb.Range, r *pb.RangeRequest) {
 	q.Key, q.RangeEnd, q.Limit, q.Revision = r.GetKey(), r.GetRangeEnd(), r.GetLimit(), r.GetRevision()
 	q.Order, q.Descending = targets[r.GetSortTarget()], r.GetSortOrder() == pb.RangeRequest_DESCEND
 	q.CountOnly = r.GetCountOnly()
+	if cutsFirst(r) {
+		q.Order = storepb.Target_TARGET_KEY
+		if q.Limit < math.MaxInt64 {
+			q.Limit++
+		}
+	}
 	q.MinMod, q.MaxMod = r.GetMinModRevision(), r.GetMaxModRevision()
 	q.MinCreate, q.MaxCreate = r.GetMinCreateRevision(), r.GetMaxCreateRevision()
+}
+
+// cutsFirst reports whether a range is sorted after all but one key beyond its limit were cut off. So etcd does it
+// if by what to sort is given, and not in which order.
+func cutsFirst(r *pb.RangeRequest) bool {
+	return r.GetLimit() > 0 && r.GetSortOrder() == pb.RangeRequest_NONE && r.GetSortTarget() != pb.RangeRequest_KEY && !isFiltered(r)
 }
 
 var targets = [...]storepb.Target{

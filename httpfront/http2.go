@@ -3,7 +3,6 @@ package httpfront
 import (
 	"bytes"
 	"context"
-	"encoding/binary"
 	"io"
 	"net"
 	"sync"
@@ -129,24 +128,4 @@ func (s *Server) shutdownHTTP2(ctx context.Context) error {
 		return nil
 	}
 	return s.cfg.HTTP2.Shutdown(ctx)
-}
-
-// http2Refusal is what a client of HTTP/2 reads instead of its first answer: no settings, and a GOAWAY
-// with the reason.
-func http2Refusal(why string) []byte {
-	const (
-		settings     = 4
-		goAway       = 7
-		enhanceCalm  = 11
-		streamAndWhy = 8
-	)
-	head := func(to []byte, size int, kind byte) []byte {
-		to = append(to, byte(size>>16), byte(size>>8), byte(size), kind, 0)
-		return binary.BigEndian.AppendUint32(to, 0) // of the connection, not of a stream
-	}
-	b := head(nil, 0, settings)
-	b = head(b, streamAndWhy+len(why), goAway)
-	b = binary.BigEndian.AppendUint32(b, 0) // no stream was served
-	b = binary.BigEndian.AppendUint32(b, enhanceCalm)
-	return append(b, why...)
 }

@@ -343,12 +343,10 @@ func (s *Server) Shutdown(ctx context.Context) error {
 	return err
 }
 
-// writeRefusal writes the answer to a connection that is one too many.
+// writeRefusal writes the answer to a connection that is one too many. A client of HTTP/2 sees from it that
+// this server does not speak that now, and backs off: one that was greeted as HTTP/2 has it, and then
+// sent away, would take the connection for one that worked, and dial again at once.
 func (s *Server) writeRefusal(to io.Writer, why listen.Refusal) error {
-	if c, ok := to.(interface{ ConnectionState() tls.ConnectionState }); ok && c.ConnectionState().NegotiatedProtocol == http2ByALPN {
-		_, err := to.Write(http2Refusal(string(why)))
-		return err
-	}
 	resp := fasthttp.AcquireResponse()
 	defer fasthttp.ReleaseResponse(resp)
 	setHeaders(resp, s.pages.defaultHeaders)

@@ -71,6 +71,42 @@ func TestPollers(t *testing.T) {
 	}
 }
 
+// A connection that was released is read by somebody who waits for it, and could be armed again as one
+// that no poller has known.
+func TestReleased(t *testing.T) {
+	for name, poller := range map[string]Poller{"native": nativePoller(t), "peeks": Peeks{}} {
+		t.Run(name, func(t *testing.T) {
+			c, client := connected(t, nil)
+			readable, again := make(told, 2), make(told, 2)
+			if _, err := poller.Arm(c, readable); err != nil {
+				t.Fatal(err)
+			}
+			send := func() {
+				t.Helper()
+				if _, err := io.WriteString(client, "abc"); err != nil {
+					t.Fatal(err)
+				}
+			}
+			send()
+			<-readable
+			poller.Release(c)
+			send()
+			if _, err := io.ReadFull(c, make([]byte, 6)); err != nil {
+				t.Fatal(err)
+			}
+			if arrived, err := poller.Arm(c, again); arrived || err != nil {
+				t.Fatalf("armed again: %t, %v", arrived, err)
+			}
+			send()
+			<-again
+			if len(readable) > 0 {
+				t.Error("it was told after the release")
+			}
+			poller.Forget(c)
+		})
+	}
+}
+
 // nativePoller returns the poller of this system, for the time of a test.
 func nativePoller(t *testing.T) Poller {
 	t.Helper()

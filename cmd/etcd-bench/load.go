@@ -114,18 +114,18 @@ func (l load) beside(c *cluster, meanwhile func() error) (result, error) {
 	latencies := make([][]uint32, len(all))
 	begin := time.Now()
 	err = all.each(func(i int, one client) error {
-		for {
-			select {
-			case <-done:
-				return nil
-			default:
-			}
+		for { // once at least, however short that is
 			sent := time.Now()
 			one.SetDeadline(sent.Add(overtime))
 			if err := one.do(write, rand.IntN(l.keys)); err != nil {
 				return err
 			}
 			latencies[i] = append(latencies[i], microseconds(time.Since(sent)))
+			select {
+			case <-done:
+				return nil
+			default:
+			}
 		}
 	})
 	r := result{elapsed: time.Since(begin), latencies: slices.Concat(latencies...)}

@@ -87,7 +87,7 @@ type bench struct {
 	*options
 	base     string // directory of all data
 	systems  []*system
-	v3       []*system // the same server of ours first
+	v3       []*system // those whose v3 API is measured, ours first
 	report   report
 	progress io.Writer
 	begin    time.Time

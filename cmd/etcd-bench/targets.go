@@ -21,6 +21,12 @@ type verdict struct {
 	Met      bool     `json:"met"`
 }
 
+// fewV3 and manyV3 are the clients of which there are targets.
+var (
+	fewV3  = params{Machines: 1, Clients: 64, Connections: 64}
+	manyV3 = params{Machines: 1, Clients: 1000, Connections: 100}
+)
+
 var targets = []target{
 	{"write, server CPU, 64 connections, to etcd 3.4", 0.35, false, ratioTo(workWrites, params{Machines: 1, Connections: 64}, cpuPerOp, etcd34)},
 	{"write, server CPU, 256 connections, to etcd 3.4", 0.30, false, ratioTo(workWrites, params{Machines: 1, Connections: 256}, cpuPerOp, etcd34)},
@@ -41,6 +47,17 @@ var targets = []target{
 	{"v2: local read, server CPU, 64 connections, to v1", 1.05, false, v2ToV1(workLocalReads, params{Machines: 1, Connections: 64}, cpuPerOp)},
 	{"v2: linearizable read, server CPU, 64 connections, to v1", 1.05, false, v2ToV1(workLinearizableReads, params{Machines: 1, Connections: 64}, cpuPerOp)},
 	{"v2: event to one of 10,000 watchers of a key, server CPU, to v1", 1.05, false, v2ToV1(workFanOut, params{Machines: 1, Watchers: 10_000}, cpuPerEvent)},
+	{"v3: write, server CPU, 1,000 clients, to bare grpc-go", 1.7, false, ratioTo("v3: "+workWrites, manyV3, cpuPerOp, grpcGo)},
+	{"v3: local read, server CPU, 1,000 clients, to bare grpc-go", 1.3, false, ratioTo("v3: "+workLocalReads, manyV3, cpuPerOp, grpcGo)},
+	{"v3: linearizable read, server CPU, 1,000 clients, to bare grpc-go", 1.5, false, ratioTo("v3: "+workLinearizableReads, manyV3, cpuPerOp, grpcGo)},
+	{"v3: write, server CPU, 64 clients, to etcd 3.7", 0.8, false, ratioTo("v3: "+workWrites, fewV3, cpuPerOp, etcd37)},
+	{"v3: write, server CPU, 1,000 clients, to etcd 3.7", 0.8, false, ratioTo("v3: "+workWrites, manyV3, cpuPerOp, etcd37)},
+	{"v3: local read, server CPU, 64 clients, to etcd 3.7", 0.8, false, ratioTo("v3: "+workLocalReads, fewV3, cpuPerOp, etcd37)},
+	{"v3: local read, server CPU, 1,000 clients, to etcd 3.7", 0.8, false, ratioTo("v3: "+workLocalReads, manyV3, cpuPerOp, etcd37)},
+	{"v3: linearizable read, server CPU, 64 clients, to etcd 3.7", 0.8, false, ratioTo("v3: "+workLinearizableReads, fewV3, cpuPerOp, etcd37)},
+	{"v3: linearizable read, server CPU, 1,000 clients, to etcd 3.7", 0.8, false, ratioTo("v3: "+workLinearizableReads, manyV3, cpuPerOp, etcd37)},
+	{"v3: write while 1,000,000 versions are compacted, p99.9, to that without", 2, false,
+		between(workCompaction, params{Machines: 1, Connections: 64, Compacted: 1_000_000}, params{Machines: 1, Connections: 64}, p999)},
 	{"write, server CPU, 64 connections, to ZooKeeper 3.8", 0.85, false, ratioTo(workWrites, params{Machines: 1, Connections: 64}, cpuPerOp, zookeeper38)},
 	{"local read, server CPU, 64 connections, to ZooKeeper 3.8", 0.7, false, ratioTo(workLocalReads, params{Machines: 1, Connections: 64}, cpuPerOp, zookeeper38)},
 	{"2,000,000 keys: bytes per key", 300, false, absolute(workBigData, params{Machines: 1, Connections: 64, Keys: 2_000_000}, perKey)},

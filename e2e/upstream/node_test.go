@@ -14,7 +14,7 @@ import (
 
 var nodejs = []pkg{{"nodejs", "node"}, {"npm", "npm"}}
 
-// fetchNodeEtcd installs node-etcd and what its suite needs, if there is npm. It runs while the
+// fetchNodeEtcd installs node-etcd and what its suite needs, and grpc-js, if there is npm. It runs while the
 // other tests do; what it says is in npm.log when it has ended.
 func fetchNodeEtcd(ctx context.Context, dir string) error {
 	node := filepath.Join(dir, "node")
@@ -85,6 +85,27 @@ func TestNodeEtcdSuite(t *testing.T) {
 	for _, test := range passed[0] {
 		if !slices.Contains(passed[1], test) && !slices.Contains(different, test) {
 			t.Errorf("with ours does not pass: %s", test)
+		}
+	}
+}
+
+// TestNodeGRPC calls the server with grpc-js, in the clear and over TLS, where it offers HTTP/2 alone.
+func TestNodeGRPC(t *testing.T) {
+	begin(t, nodejs...)
+	dir := nodeEtcd(t)
+	s := &server{t: t, name: "machine", client: newURL(), peer: newURL(), data: filepath.Join(t.TempDir(), "data"), log: filepath.Join(t.TempDir(), "log")}
+	secured := strings.Replace(newURL(), "http://", "https://", 1)
+	s.launch(*program, "--auto-tls", "--listen-client-urls", s.client+","+secured)
+	s.waitServing()
+	const want = "/grpc.health.v1.Health/Check 0801\n/missing.Service/Method UNIMPLEMENTED\n" // field 1 is SERVING
+	for _, args := range [][]string{
+		{strings.TrimPrefix(s.client, "http://")},
+		{strings.TrimPrefix(secured, "https://"), filepath.Join(s.data, "auto-tls.crt")},
+	} {
+		cmd := exec.Command("node", append([]string{"--no-deprecation", "health.js"}, args...)...)
+		cmd.Dir = dir
+		if out, err := finish(cmd); err != nil || out != want {
+			t.Errorf("at %s: %v\n%s", args[0], err, out)
 		}
 	}
 }

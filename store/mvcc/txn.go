@@ -138,7 +138,9 @@ func (s *state) check(p *plan) error {
 		var err error
 		switch kind := op.GetKind().(type) {
 		case *storepb.Op_Range:
-			err = s.checkRange(kind.Range)
+			if err = s.checkRange(kind.Range); kind.Range.GetRevision() < min(0, s.compacted) {
+				err = ErrCompacted // in etcd, only a range of its own reads the newest then
+			}
 		case *storepb.Op_Put:
 			err = s.checkPut(kind.Put)
 		case *storepb.Op_Txn:
