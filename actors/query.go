@@ -53,7 +53,7 @@ func (m *Machine) QueryLocal(q *Query) (reply *Queried, ok bool) {
 
 // freeSlice is how many compacted changes the store actor frees at a time, so that nobody waits for a
 // millisecond.
-const freeSlice = 100
+const freeSlice = 25
 
 // compaction frees the memory of what was compacted, between other messages.
 type compaction struct {
