@@ -1,7 +1,6 @@
 package actors
 
 import (
-
 	"etcd/store/mvcc"
 	"etcd/store/storepb"
 )
