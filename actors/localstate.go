@@ -24,6 +24,7 @@ const sharedAfter = 8
 // applies anything, so that nobody reads less than what was acknowledged to others.
 type localState struct {
 	maxChildren   int
+	maxWeight     int
 	view          atomic.Pointer[store.View] // nil: ask the store actor
 	found, failed atomic.Uint64              // reads, of the store actor as well
 	queries       atomic.Uint64              // of the v3 API, as well

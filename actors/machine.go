@@ -43,6 +43,9 @@ type Config struct {
 	// MaxChildren is how many children of a directory the store actor lists itself:
 	// [MaxChildren] if it is zero. The simulation has small directories.
 	MaxChildren int
+	// MaxWeight is how many keys the store actor looks at for one message: [MaxWeight] if it is zero. The
+	// simulation has few keys.
+	MaxWeight int
 	// Tick is the unit of Raft's time; Raft's timeouts are counted in it.
 	Tick time.Duration
 	// Raft configures the core; Start sets MemberID and what has to do with commands.
@@ -148,7 +151,7 @@ func Start(cfg Config, disk *Disk) (*Machine, error) {
 		}
 	}
 
-	local := &localState{maxChildren: cmp.Or(cfg.MaxChildren, MaxChildren)}
+	local := &localState{maxChildren: cmp.Or(cfg.MaxChildren, MaxChildren), maxWeight: cmp.Or(cfg.MaxWeight, MaxWeight)}
 	m := &Machine{System: newSystem(cfg.Log), ClusterID: disk.Identity.ClusterID, host: cfg.Host, disk: disk, time: &logTime{clock: cfg.Clock}, local: local, metrics: newMetrics()}
 	m.metrics.raft.set(node.Status())
 	reach := disk.Reach()

@@ -69,9 +69,9 @@ func (c *compaction) begin(ctx actor.Context, keys *mvcc.Keyspace) {
 	}
 }
 
-// free frees a slice, and returns how many bytes that was.
-func (c *compaction) free(ctx actor.Context, keys *mvcc.Keyspace) int64 {
-	bytes := keys.Free(freeSlice)
+// free frees what a number of changes has superseded, and returns how many bytes that was.
+func (c *compaction) free(ctx actor.Context, keys *mvcc.Keyspace, changes int) int64 {
+	bytes := keys.Free(changes)
 	c.freeing = false
 	if c.begin(ctx, keys); !c.freeing {
 		for _, m := range c.waiting {

@@ -74,7 +74,7 @@ func (s *storeActor) Receive(ctx actor.Context) {
 	case *AwaitFreed:
 		s.compaction.await(ctx, m, s.store.Keys())
 	case freeDue:
-		s.progress.replaced.Add(s.compaction.free(ctx, s.store.Keys()))
+		s.progress.replaced.Add(s.compaction.free(ctx, s.store.Keys(), min(freeSlice, s.shared.maxWeight)))
 	case *restored:
 		s.restored = *m
 	case *install:
@@ -139,7 +139,7 @@ func (s *storeActor) countLocalRead() {
 func (s *storeActor) query(ctx actor.Context, m *Query) {
 	s.shared.queries.Add(1)
 	answer := &Queried{ID: m.ID, Term: s.term}
-	if keys := s.store.Keys(); weight(keys, m) > MaxWeight {
+	if keys := s.store.Keys(); weight(keys, m) > s.shared.maxWeight {
 		answer.View = s.currentView().Keys()
 	} else {
 		answer.Outcome = run(keys, m)

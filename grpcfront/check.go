@@ -65,12 +65,10 @@ func checkDeleteRange(r *pb.DeleteRangeRequest) error {
 	return nil
 }
 
-// maxTxnOps is how many comparisons a transaction may have, and how many operations either of its lists. One
-// that is nested has what the longest list of the outer one leaves.
-const maxTxnOps = 128
-
-func checkTxn(r *pb.TxnRequest) error {
-	if err := checkTxnOps(r, maxTxnOps); err != nil {
+// checkTxn checks a transaction, which may have most comparisons, and operations in either of its lists. One that is
+// nested may have what the longest list of the outer one leaves.
+func checkTxn(r *pb.TxnRequest, most int) error {
+	if err := checkTxnOps(r, most); err != nil {
 		return err
 	}
 	return checkDuplicates(r)

@@ -12,13 +12,14 @@ type conns struct {
 	accepted chan *conn
 	closing  sync.Once
 	closed   chan struct{} // nothing is accepted any more
+	silence  time.Duration // how long a connection may not answer
 
 	mu   sync.Mutex
 	open map[*conn]struct{}
 }
 
-func newConns() *conns {
-	return &conns{accepted: make(chan *conn), closed: make(chan struct{}), open: make(map[*conn]struct{})}
+func newConns(silence time.Duration) *conns {
+	return &conns{accepted: make(chan *conn), closed: make(chan struct{}), silence: silence, open: make(map[*conn]struct{})}
 }
 
 // add has a connection accepted, or closes it if none are any more.
@@ -28,7 +29,7 @@ func (s *conns) add(raw net.Conn) {
 	s.open[c] = struct{}{}
 	s.mu.Unlock()
 	if l, ok := raw.(interface{ LimitSilence(time.Duration) error }); ok {
-		_ = l.LimitSilence(pingTimeout) // it takes longer then until a client that has vanished is noticed
+		_ = l.LimitSilence(s.silence) // it takes longer then until a client that has vanished is noticed
 	}
 	select {
 	case s.accepted <- c:

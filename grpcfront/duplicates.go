@@ -45,7 +45,7 @@ func isAlone(list []*pb.RequestOp) bool {
 
 // changes are what a list of operations may change, whatever the comparisons of nested transactions say. Sets of
 // keys and of spans are sorted, so that they are compared and united in one pass: that of two lists is no more
-// than the size of the request, and an operation is in as many passes as its path has siblings, maxTxnOps.
+// than the size of the request, and an operation is in as many passes as its path has siblings, which the limit of operations bounds.
 type changes struct {
 	puts keySet
 	dels spanSet

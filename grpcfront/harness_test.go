@@ -26,7 +26,9 @@ type server struct {
 }
 
 func config() grpcfront.Config {
-	return grpcfront.Config{RequestTimeout: fronttest.Timeout, HeaderTimeout: fronttest.Timeout}
+	cfg := grpcfront.Defaults()
+	cfg.RequestTimeout, cfg.HeaderTimeout = fronttest.Timeout, fronttest.Timeout
+	return cfg
 }
 
 // serve serves a machine of its own, which has started.

@@ -2,7 +2,6 @@ package grpcfront
 
 import (
 	"context"
-	"math"
 
 	pb "go.etcd.io/etcd/api/v3/etcdserverpb"
 	"go.etcd.io/etcd/api/v3/v3rpc/rpctypes"
@@ -61,7 +60,7 @@ func (s *kv) Txn(ctx context.Context, r *pb.TxnRequest) (*pb.TxnResponse, error)
 	if err != nil {
 		return nil, err
 	}
-	if err := checkTxn(r); err != nil {
+	if err := checkTxn(r, s.cfg.MaxTxnOps); err != nil {
 		return nil, err
 	}
 	txn, out := txnOf(r), (*mvcc.Outcome)(nil)
@@ -132,7 +131,7 @@ func (s *kv) Range(ctx context.Context, r *pb.RangeRequest) (*pb.RangeResponse, 
 
 // propose has a command committed and applied, and returns what it did.
 func (s *Server) propose(ctx context.Context, m *actors.Machine, command []byte) (*mvcc.Outcome, error) {
-	if len(command) > MaxRequest {
+	if len(command) > s.cfg.MaxRequest {
 		return nil, rpctypes.ErrGRPCRequestTooLarge
 	}
 	call, err := s.sessions.begin()
@@ -207,6 +206,6 @@ func (s *Server) awaitFreed(ctx context.Context, m *actors.Machine) error {
 		return err
 	}
 	defer call.end()
-	_, err = call.askFor(ctx, math.MaxInt64, m.Store, &actors.AwaitFreed{ID: call.expect(), ReplyTo: call.pid})
+	_, err = call.await(ctx, m.Store, &actors.AwaitFreed{ID: call.expect(), ReplyTo: call.pid})
 	return err
 }

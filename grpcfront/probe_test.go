@@ -99,7 +99,9 @@ func serveProbeOn(t testing.TB, l net.Listener, edit ...func(*httpfront.Config))
 	if l.Addr().Network() == "unix" {
 		s.target = "unix:" + l.Addr().String()
 	}
-	s.grpc = grpcfront.NewWith(grpcfront.Config{HeaderTimeout: cfg.HeaderTimeout, Log: slog.New(slog.DiscardHandler)}, func(r grpc.ServiceRegistrar) {
+	front := config()
+	front.HeaderTimeout, front.Log = cfg.HeaderTimeout, slog.New(slog.DiscardHandler)
+	s.grpc = grpcfront.NewWith(front, func(r grpc.ServiceRegistrar) {
 		r.RegisterService(&probeService, s.probe)
 	})
 	cfg.HTTP2 = s.grpc

@@ -14,7 +14,7 @@ import (
 )
 
 // firstPart is how many keys the first part of a stream has. The others get larger or smaller so that they come to
-// about MaxRequest.
+// about the size that a request may have.
 const firstPart = 10
 
 // RangeStream implements [pb.KVServer]. All parts are of the moment at which it begins.
@@ -50,7 +50,7 @@ func (s *kv) RangeStream(r *pb.RangeRequest, to grpc.ServerStreamingServer[pb.Ra
 	last := &pb.RangeResponse{Header: &pb.ResponseHeader{}, Count: found.Count, More: found.More}
 	setHeader(last.Header, m, view.Revision())
 	view = nil // it would keep what is overwritten while the client reads
-	return sendParts(r, found.Versions, last, func(part *pb.RangeResponse) error {
+	return sendParts(r, s.cfg.MaxRequest, found.Versions, last, func(part *pb.RangeResponse) error {
 		if err := permitted(m); err != nil {
 			return err
 		}
@@ -73,25 +73,25 @@ func (s *session) freeze(ctx context.Context, m *actors.Machine, local bool) (*m
 }
 
 // sendParts sends what was found in parts. The last of them is given, without its keys.
-func sendParts(r *pb.RangeRequest, found []*mvcc.Version, last *pb.RangeResponse, send func(*pb.RangeResponse) error) error {
+func sendParts(r *pb.RangeRequest, size int, found []*mvcc.Version, last *pb.RangeResponse, send func(*pb.RangeResponse) error) error {
 	for n := firstPart; len(found) > n; {
 		part := &pb.RangeResponse{Kvs: rangeKeyValues(r, found[:n])}
 		found = found[n:]
 		if err := send(part); err != nil {
 			return err
 		}
-		n = nextPart(n, sizeOf(part.Kvs))
+		n = nextPart(n, sizeOf(part.Kvs), size)
 	}
 	last.Kvs = rangeKeyValues(r, found)
 	return send(last)
 }
 
-// nextPart returns how many keys come next, after a part of n of so many bytes.
-func nextPart(n, size int) int {
+// nextPart returns how many keys come next, after a part of n of so many bytes, if parts shall have about ideal.
+func nextPart(n, size, ideal int) int {
 	switch {
-	case size < MaxRequest/2:
+	case size < ideal/2:
 		return 2 * n
-	case size > 2*MaxRequest:
+	case size > 2*ideal:
 		return max(1, n/2)
 	}
 	return n

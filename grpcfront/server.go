@@ -18,21 +18,36 @@ import (
 	"etcd/actors"
 )
 
-// Limits that clients of etcd rely on.
+// What clients of etcd rely on as long as nobody sets anything else.
 const (
-	// MaxRequest bounds what a request may be to be proposed, in bytes, and maxMessage the message that
-	// it comes in: one that is a little too large gets an answer of the API, and not of gRPC.
-	MaxRequest = 1_572_864
-	maxMessage = MaxRequest + 512<<10
+	// DefaultMaxRequest bounds what a request may be to be proposed, in bytes.
+	DefaultMaxRequest = 1_572_864
+	// DefaultMaxTxnOps is how many comparisons a transaction may have, and how many operations either of its lists.
+	DefaultMaxTxnOps = 128
+	// DefaultMaxStreams is how many calls a connection may have in flight.
+	DefaultMaxStreams = math.MaxUint32
+	// DefaultPingEvery is how often a client may ping, and only while it has a stream.
+	DefaultPingEvery = 5 * time.Second
+	// DefaultPingAfter is how long a connection is silent before its client is pinged, and DefaultPingTimeout how
+	// long that may take to answer.
+	DefaultPingAfter, DefaultPingTimeout = 2 * time.Hour, 20 * time.Second
+)
 
-	maxStreams    = math.MaxUint32 // of a connection
-	maxHeaderList = 64 << 10       // bytes of the headers of a stream
+const (
+	// messageRoom is how many bytes a message may have more than a request: one that is a little too large gets an
+	// answer of the API, and not of gRPC.
+	messageRoom   = 512 << 10
+	maxHeaderList = 64 << 10 // bytes of the headers of a stream
+)
 
-	// minPing is how often a client may ping, and only while it has a stream.
-	minPing = 5 * time.Second
-	// pingAfter is how long a connection is silent before its client is pinged, and pingTimeout
-	// how long that may take to answer.
-	pingAfter, pingTimeout = 2 * time.Hour, 20 * time.Second
+// How the server is tuned: what it costs a call is most of what the call costs.
+const (
+	// streamWindow and connWindow are how many bytes a client may send before they are read. If they were not
+	// fixed, the library would measure with a ping and an update for nearly every request what they should be.
+	streamWindow, connWindow = 512 << 10, 1 << 20
+	// workers are goroutines that serve calls one after the other, so that not every call has to grow a stack. When
+	// all of them wait, a call gets a goroutine of its own.
+	workers = 256
 )
 
 // Config is the configuration of a server.
@@ -42,9 +57,21 @@ type Config struct {
 	RequestTimeout time.Duration
 	// MaxInFlight is how many requests may be in flight, 0 for any number.
 	MaxInFlight int
+	// MaxRequest, MaxTxnOps, MaxStreams, PingEvery, PingAfter and PingTimeout are as their defaults say.
+	MaxRequest, MaxTxnOps             int
+	MaxStreams                        uint32
+	PingEvery, PingAfter, PingTimeout time.Duration
 	// HeaderTimeout bounds the time until the first frame of a connection has arrived.
 	HeaderTimeout time.Duration
 	Log           *slog.Logger
+}
+
+// Defaults returns a configuration in which only what depends on the machine is missing.
+func Defaults() Config {
+	return Config{
+		MaxRequest: DefaultMaxRequest, MaxTxnOps: DefaultMaxTxnOps, MaxStreams: DefaultMaxStreams,
+		PingEvery: DefaultPingEvery, PingAfter: DefaultPingAfter, PingTimeout: DefaultPingTimeout,
+	}
 }
 
 // Server serves the connections that it is given.
@@ -72,17 +99,20 @@ func New(cfg Config) *Server {
 }
 
 func newServer(cfg Config) *Server {
-	s := &Server{cfg: cfg, conns: newConns(), attached: make(chan struct{})}
+	s := &Server{cfg: cfg, conns: newConns(cfg.PingTimeout), attached: make(chan struct{})}
 	s.stopping, s.stop = context.WithCancel(context.Background())
 	s.grpc = grpc.NewServer(
 		grpc.Creds(handshaken{}),
 		grpc.ConnectionTimeout(cfg.HeaderTimeout),
-		grpc.MaxRecvMsgSize(maxMessage),
+		grpc.MaxRecvMsgSize(cfg.MaxRequest+messageRoom),
 		grpc.MaxSendMsgSize(math.MaxInt32),
-		grpc.MaxConcurrentStreams(maxStreams),
+		grpc.MaxConcurrentStreams(cfg.MaxStreams),
 		grpc.MaxHeaderListSize(maxHeaderList),
-		grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{MinTime: minPing}),
-		grpc.KeepaliveParams(keepalive.ServerParameters{Time: pingAfter, Timeout: pingTimeout}),
+		grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{MinTime: cfg.PingEvery}),
+		grpc.KeepaliveParams(keepalive.ServerParameters{Time: cfg.PingAfter, Timeout: cfg.PingTimeout}),
+		grpc.StaticStreamWindowSize(streamWindow),
+		grpc.StaticConnWindowSize(connWindow),
+		grpc.NumStreamWorkers(workers),
 	)
 	s.register()
 	return s

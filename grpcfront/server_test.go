@@ -94,7 +94,7 @@ func TestErrors(t *testing.T) {
 	wantCode(t, "a missing method", err, codes.Unimplemented)
 	wantCode(t, "a missing service", c.Invoke(ctx, "/etcdserverpb.Missing/Put", &grpc_health_v1.HealthCheckRequest{}, &grpc_health_v1.HealthCheckResponse{}), codes.Unimplemented)
 	health := grpc_health_v1.NewHealthClient(c)
-	const most = grpcfront.MaxRequest + 512<<10
+	const most = grpcfront.DefaultMaxRequest + 512<<10
 	for size, want := range map[int]codes.Code{most - 5: codes.NotFound, most: codes.ResourceExhausted} { // the tag and the length take some
 		_, err := health.Check(ctx, &grpc_health_v1.HealthCheckRequest{Service: strings.Repeat("x", size)})
 		wantCode(t, "a large request", err, want)

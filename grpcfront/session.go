@@ -22,8 +22,8 @@ type session struct {
 
 	last     uint64             // ID of the last request
 	expected atomic.Uint64      // ID of the request in flight; 0: none
-	answers  chan actors.Answer // has room for the answer to it
-	timeout  *time.Timer
+	answers  chan actors.Answer // has room for the answer to it; nil: none came in time
+	timer    actors.WaitTimer
 }
 
 // Receive hands the answer to the request in flight over; any other is late, and dropped.
@@ -41,36 +41,42 @@ func (s *session) expect() uint64 {
 }
 
 // ask sends a request that was begun with expect, and waits for its answer: until the request timeout is over, or
-// the client does not wait any more.
+// the deadline of the client. It does not look whether the client has gone, which costs more than the few requests
+// that go on in vain; they are in flight until they are answered.
 func (s *session) ask(ctx context.Context, to *actor.PID, request any) (actors.Answer, error) {
-	return s.askFor(ctx, s.of.patience, to, request)
+	deadline, late := time.Now().Add(s.of.patience), errNoAnswer
+	if client, ok := ctx.Deadline(); ok && client.Before(deadline) {
+		deadline, late = client, rpctypes.ErrGRPCDeadlineExceeded
+	}
+	s.timer.Begin(s.last, deadline)
+	s.of.root.Send(to, request)
+	answer := <-s.answers
+	s.timer.End()
+	if answer == nil {
+		return nil, late
+	}
+	return answer, nil
 }
 
-// askFor is ask with a timeout.
-func (s *session) askFor(ctx context.Context, patience time.Duration, to *actor.PID, request any) (actors.Answer, error) {
-	s.of.root.Send(to, request)
-	select { // it is there already if the sender of the answer had time at once
-	case answer := <-s.answers:
-		return answer, nil
-	default:
+// onTimeout ends a wait whose deadline has passed, unless the answer is about to be handed over.
+func (s *session) onTimeout() {
+	if id, over := s.timer.Fired(); over && s.expected.CompareAndSwap(id, 0) {
+		s.answers <- nil
 	}
-	s.timeout.Reset(patience)
+}
+
+// await is ask for what may take long: it waits until the call ends.
+func (s *session) await(ctx context.Context, to *actor.PID, request any) (actors.Answer, error) {
+	s.of.root.Send(to, request)
 	select {
 	case answer := <-s.answers:
 		return answer, nil
 	case <-ctx.Done():
-		return s.giveUp(errorOfEnd(ctx))
-	case <-s.timeout.C:
-		return s.giveUp(errNoAnswer)
+		if s.expected.Swap(0) == 0 { // it is about to be handed over
+			return <-s.answers, nil
+		}
+		return nil, errorOfEnd(ctx)
 	}
-}
-
-// giveUp ends the wait for an answer, unless that is about to be handed over.
-func (s *session) giveUp(err error) (actors.Answer, error) {
-	if s.expected.Swap(0) != 0 {
-		return nil, err
-	}
-	return <-s.answers, nil
 }
 
 // maxIdle is how many sessions are kept for calls to come.
@@ -109,7 +115,8 @@ func (of *sessions) begin() (*session, error) {
 	if s := of.takeIdle(); s != nil {
 		return s, nil
 	}
-	s := &session{of: of, answers: make(chan actors.Answer, 1), timeout: time.NewTimer(of.patience)}
+	s := &session{of: of, answers: make(chan actors.Answer, 1)}
+	s.timer.OnFire = s.onTimeout
 	s.pid = of.root.Spawn(actor.PropsFromProducer(
 		func() actor.Actor { return s },
 		actor.WithMailbox(of.mailbox),
@@ -134,7 +141,6 @@ func (of *sessions) takeIdle() *session {
 func (s *session) end() {
 	of := s.of
 	of.inFlight.Add(-1)
-	s.timeout.Stop()
 	of.mu.Lock()
 	kept := len(of.idle) < maxIdle
 	if kept {
@@ -142,6 +148,7 @@ func (s *session) end() {
 	}
 	of.mu.Unlock()
 	if !kept {
+		s.timer.Stop()
 		of.root.Stop(s.pid)
 	}
 }

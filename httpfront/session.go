@@ -23,14 +23,14 @@ type session struct {
 	counted  atomic.Bool        // it is, in Server.inFlight
 	direct   bool               // the answer is for a direct request
 	answers  chan actors.Answer // holds the answer to any other, or nil if none came in time; made when it is needed
-	timer    waitTimer          // the timeout of that answer
+	timer    actors.WaitTimer   // the timeout of that answer
 }
 
 // sessionOf returns the session of a connection, and starts one if it has none.
 func (s *Server) sessionOf(c *conn) *session {
 	if c.session == nil {
 		session := &session{server: s, conn: c}
-		session.timer.onFire = session.onTimeout
+		session.timer.OnFire = session.onTimeout
 		session.pid = s.root.Spawn(actor.PropsFromProducer(
 			func() actor.Actor { return session },
 			actor.WithMailbox(s.mailbox),
@@ -45,7 +45,7 @@ func (s *Server) sessionOf(c *conn) *session {
 func (s *session) stop() {
 	s.abandon()
 	s.server.root.Stop(s.pid)
-	s.timer.stop()
+	s.timer.Stop()
 }
 
 // abandon ends the watch in flight, if there is one.
@@ -98,11 +98,11 @@ func (s *session) ask(to *actor.PID, message any, deadline time.Time) actors.Ans
 	if s.answers == nil {
 		s.answers = make(chan actors.Answer, 1)
 	}
-	s.timer.begin(s.expected.Load(), deadline)
+	s.timer.Begin(s.expected.Load(), deadline)
 	s.server.root.Send(to, message)
 	s.conn.place.leave()
 	answer := <-s.answers
-	s.timer.end()
+	s.timer.End()
 	return answer
 }
 
@@ -110,19 +110,19 @@ func (s *session) ask(to *actor.PID, message any, deadline time.Time) actors.Ans
 // none comes before the deadline, goes to the connection.
 func (s *session) send(to *actor.PID, message any, deadline time.Time) {
 	s.direct = true
-	s.timer.begin(s.expected.Load(), deadline)
+	s.timer.Begin(s.expected.Load(), deadline)
 	s.server.root.Send(to, message)
 }
 
 // giveUpAfter limits the time of a watch that was begun with expect. It is the hub that ends it, so
 // that an event which comes at that moment is either delivered, or is after the index of the answer.
 func (s *session) giveUpAfter(id uint64, timeout time.Duration) {
-	s.timer.begin(id, time.Now().Add(timeout))
+	s.timer.Begin(id, time.Now().Add(timeout))
 }
 
 // onTimeout ends a wait whose deadline has passed, unless the answer is about to be passed on.
 func (s *session) onTimeout() {
-	switch id, over := s.timer.fired(); {
+	switch id, over := s.timer.Fired(); {
 	case !over:
 	case s.conn.watches():
 		s.server.root.Send(s.server.machine.Hub, &actors.GiveUp{Subscriber: id})

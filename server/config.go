@@ -10,6 +10,7 @@ import (
 
 	"etcd/credentials"
 	"etcd/discovery"
+	"etcd/grpcfront"
 	"etcd/passwords"
 	"etcd/store"
 )
@@ -72,6 +73,11 @@ type Config struct {
 	MaxBody        int           // (-max-body) longest request body in bytes
 	MaxBodyMemory  int64         // (-max-body-memory) bytes for the bodies of all requests in flight
 	MaxListing     int           // (-max-listing) keys in one listing
+	MaxTxnOps      int           // (--max-txn-ops) operations in a list of a v3 transaction
+	MaxStreams     uint32        // (--max-concurrent-streams) v3 calls of a connection
+	PingEvery      time.Duration // (--grpc-keepalive-min-time) how often a gRPC client may ping
+	PingAfter      time.Duration // (--grpc-keepalive-interval) silence after which one is pinged
+	PingTimeout    time.Duration // (--grpc-keepalive-timeout) how long its answer may take
 	MaxAnswers     int64         // (-max-answer-memory) bytes that answers keep until their clients have read them
 	MaxConnections int           // (-max-connections) client connections; 0: what open files allow
 	MaxInFlight    int           // (-max-requests-in-flight) requests that wait for this machine at a time
@@ -121,6 +127,7 @@ const (
 	maxMembersLimit   = store.MaxMembers
 	maxHistory        = store.MaxHistory
 	maxBodyLimit      = store.MaxValue
+	maxTxnOps         = 1 << 16
 	maxRequestTimeout = 10 * time.Minute
 	minRequestTimeout = time.Second
 	minClientTimeout  = time.Second
@@ -138,6 +145,22 @@ const (
 	filesPerMember       = 10 // in both directions, with a share of peerConnections
 )
 
+// defaultMaxBody bounds a request of v1 and v2, in bytes, unless a limit is given, which counts for v3 as well.
+const defaultMaxBody = 10 << 20
+
+// grpc returns the configuration of the v3 API.
+func (c *Config) grpc() grpcfront.Config {
+	g := grpcfront.Config{
+		RequestTimeout: c.RequestTimeout, MaxInFlight: c.MaxInFlight, HeaderTimeout: c.HeaderTimeout,
+		MaxRequest: c.MaxBody, MaxTxnOps: c.MaxTxnOps, MaxStreams: c.MaxStreams,
+		PingEvery: c.PingEvery, PingAfter: c.PingAfter, PingTimeout: c.PingTimeout, Log: c.Log,
+	}
+	if c.MaxBody == defaultMaxBody {
+		g.MaxRequest = grpcfront.DefaultMaxRequest
+	}
+	return g
+}
+
 // Defaults returns the configuration of a cluster of one machine on this host.
 func Defaults() Config {
 	return Config{
@@ -151,11 +174,16 @@ func Defaults() Config {
 		RequestTimeout: 5 * time.Second,
 		BcryptCost:     passwords.DefaultCost,
 		Slow:           200 * time.Millisecond,
-		MaxBody:        10 << 20,
+		MaxBody:        defaultMaxBody,
 		MaxBodyMemory:  256 << 20,
 		MaxInFlight:    4096,
 		MaxWatchers:    1_000_000,
 		MaxListing:     1_000_000,
+		MaxTxnOps:      grpcfront.DefaultMaxTxnOps,
+		MaxStreams:     grpcfront.DefaultMaxStreams,
+		PingEvery:      grpcfront.DefaultPingEvery,
+		PingAfter:      grpcfront.DefaultPingAfter,
+		PingTimeout:    grpcfront.DefaultPingTimeout,
 		MaxAnswers:     256 << 20,
 		HeaderTimeout:  time.Minute,
 		BodyTimeout:    time.Minute,

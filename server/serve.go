@@ -58,9 +58,7 @@ func startFronts(c *Config, member store.Member, ports ports, tls security, foun
 		Log:             c.Log,
 	}
 	f := &fronts{
-		grpc:     grpcfront.New(grpcfront.Config{
-			RequestTimeout: c.RequestTimeout, MaxInFlight: c.MaxInFlight, HeaderTimeout: c.HeaderTimeout, Log: c.Log,
-		}),
+		grpc:     grpcfront.New(c.grpc()),
 		registry: c.newRegistry(tls), failed: make(chan error, 3),
 	}
 	monotone := func() logtime.Time { return logtime.Time(clock().Mono) }

@@ -7,7 +7,6 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
-	"strings"
 	"testing"
 )
 
@@ -23,7 +22,7 @@ func TestQuick(t *testing.T) {
 	dir := t.TempDir()
 	file, plots := filepath.Join(dir, "report.json"), filepath.Join(dir, "plots")
 	var out bytes.Buffer
-	err := run([]string{"-quick", "-work", strings.Replace(workNames(), "v3,compaction,", "", 1), "-etcd", "no-such-etcd", "-etcd37", "no-such-etcd37", "-zookeeper", filepath.Join(dir, "no-such.jar"), "-dir", dir, "-json", file, "-plots", plots},
+	err := run([]string{"-quick", "-etcd", "no-such-etcd", "-etcd37", "no-such-etcd37", "-zookeeper", filepath.Join(dir, "no-such.jar"), "-dir", dir, "-json", file, "-plots", plots},
 		&out, t.Output())
 	if err != nil {
 		t.Fatal(err)
@@ -39,7 +38,8 @@ func TestQuick(t *testing.T) {
 	if len(r.Missing) != 3 {
 		t.Errorf("three servers are not installed, and the report says %q", r.Missing)
 	}
-	for _, work := range []string{workWrites, workLocalReads, workLinearizableReads, workMixed, "TLS: " + workWrites, workDials, workIdleTLSWatchers,
+	for _, work := range []string{workWrites, workLocalReads, workLinearizableReads, workMixed, "v3: " + workWrites, "v3: " + workLocalReads,
+		"v3: " + workLinearizableReads, "v3: " + workMixed, workCompaction, "TLS: " + workWrites, workDials, workIdleTLSWatchers,
 		workFanOut, workBesideWatchers, workSparse, workIdleWatchers, workIdleStreams, workIdleConnections, workExpiry, workBigData, workRestart, workFailover,
 		workSnapshots, workReconnect, workListings, workOverload} {
 		if !slices.Contains(r.works(), work) {
@@ -56,6 +56,17 @@ func TestQuick(t *testing.T) {
 	}
 	if _, measured := r.value(workWrites, params{Machines: 1, Connections: 8}, fasthttp, throughput); !measured {
 		t.Error("the ceiling is not measured")
+	}
+	shared := params{Machines: 1, Clients: 20, Connections: 2}
+	for _, system := range []string{ours, grpcGo} {
+		if cost, measured := r.value("v3: "+workWrites, shared, system, cpuPerOp); !measured || cost <= 0 {
+			t.Errorf("a write of v3 costs %s %v µs", system, cost)
+		}
+	}
+	for _, compacted := range []int{0, 1000} {
+		if n, _ := r.value(workCompaction, params{Machines: 1, Connections: typical, Compacted: compacted}, ours, events); n == 0 {
+			t.Errorf("nothing is written while %d versions are compacted", compacted)
+		}
 	}
 	if files, err := filepath.Glob(filepath.Join(plots, "*.svg")); err != nil || len(files) != len(plotters)-1 {
 		t.Errorf("%d plots instead of %d, all but the one of three machines: %v", len(files), len(plotters)-1, err)

@@ -9,7 +9,7 @@ import (
 
 // Why nothing follows from a setting.
 const (
-	onlyV3       = "it concerns the v3 API, which this version does not serve"
+	onlyV3       = "it concerns what this version does not have of the v3 API"
 	onlyBackend  = "it concerns the database file of etcd 3, and this program has none: all data is in memory, in the log and in snapshots"
 	onlyProxy    = "it concerns the proxy of etcd 2, which this program has not"
 	onlyTracing  = "this program sends no traces; slow requests are logged with where their time went (--warning-unary-request-duration)"
@@ -41,10 +41,8 @@ func mootSettings() []*setting {
 	}
 
 	each(onlyV3, isWhole, "max-learners", "compaction-batch-limit")
-	each(onlyV3, isWholeFromZero, "max-txn-ops", "auth-token-ttl")
-	each(onlyV3, isWholeOf32Bits, "max-concurrent-streams")
-	times(onlyV3, "grpc-keepalive-min-time", "grpc-keepalive-interval", "grpc-keepalive-timeout",
-		"compaction-sleep-interval", "watch-progress-notify-interval", "compact-hash-check-time", "corrupt-check-time")
+	each(onlyV3, isWholeFromZero, "auth-token-ttl")
+	times(onlyV3, "compaction-sleep-interval", "watch-progress-notify-interval", "compact-hash-check-time", "corrupt-check-time")
 	each(onlyV3, isOneOf("periodic", "revision"), "auto-compaction-mode")
 	each(onlyV3, isRetention, "auto-compaction-retention")
 	each(onlyV3, isAuthToken, "auth-token")
@@ -108,8 +106,6 @@ func isTrueOrFalse(given string) error { return boolean{new(bool)}.Set(given) }
 func isWhole(given string) error { return signed[int64]{new(int64)}.Set(given) }
 
 func isWholeFromZero(given string) error { return unsigned[uint64]{new(uint64)}.Set(given) }
-
-func isWholeOf32Bits(given string) error { return unsigned[uint32]{new(uint32)}.Set(given) }
 
 func isTime(given string) error { return duration{new(time.Duration)}.Set(given) }
 

@@ -19,7 +19,9 @@ import (
 //   - Cluster and member IDs and the term, of which each server has its own. They must be there.
 //   - The order of keys that a sort by something else does not tell apart, and so which of them a
 //     limit cuts off.
-//   - How a RangeStream is cut into parts.
+//   - How a RangeStream is cut into parts. One that is sorted by something else than the key and in
+//     no order, which upstream takes, is not sent.
+//   - Transactions that crash upstream, which are not sent.
 //   - Sizes, indexes and the patch version of a Status, which must be plausible.
 //   - The text about a request that is no message, which comes from the protobuf library.
 //   - Details of an error, of which upstream has none.
@@ -181,7 +183,7 @@ func settleTies(request *pb.RangeRequest, m *pb.RangeResponse) {
 		}
 		tied := m.Kvs[begin:end]
 		slices.SortFunc(tied, func(a, b *mvccpb.KeyValue) int { return bytes.Compare(a.Key, b.Key) })
-		if end == len(m.Kvs) && m.More {
+		if end == len(m.Kvs) && m.More && request.SortOrder != pb.RangeRequest_NONE { // which cuts before it sorts
 			for i, kv := range tied {
 				tied[i] = &mvccpb.KeyValue{}
 				switch request.SortTarget {

@@ -124,7 +124,16 @@ func (s *sequence) drawRangeStream() call {
 		q.SortOrder, q.SortTarget = 0, 0
 		q.MinModRevision, q.MaxModRevision, q.MinCreateRevision, q.MaxCreateRevision = 0, 0, 0, 0
 	}
+	if mixesParts(q) {
+		q.SortTarget = pb.RangeRequest_KEY
+	}
 	return call{method: pb.KV_RangeStream_FullMethodName, request: q}
+}
+
+// mixesParts reports whether upstream sorts each part of a RangeStream by itself, by something
+// else than the key. Then it also goes on at the wrong key.
+func mixesParts(q *pb.RangeRequest) bool {
+	return q.SortOrder == pb.RangeRequest_NONE && q.SortTarget != pb.RangeRequest_KEY
 }
 
 func (s *sequence) drawPutRequest() *pb.PutRequest {
@@ -332,8 +341,15 @@ func (s *sequence) drawDamaged() call {
 	default:
 		damaged.wire = slices.Concat(wire[:at], changed, wire[at:])
 	}
-	if q := (&pb.TxnRequest{}); c.method == pb.KV_Txn_FullMethodName && proto.Unmarshal(damaged.wire, q) == nil && crashesUpstream(q) {
-		return c
+	switch c.method {
+	case pb.KV_Txn_FullMethodName:
+		if q := (&pb.TxnRequest{}); proto.Unmarshal(damaged.wire, q) == nil && crashesUpstream(q) {
+			return c
+		}
+	case pb.KV_RangeStream_FullMethodName:
+		if q := (&pb.RangeRequest{}); proto.Unmarshal(damaged.wire, q) == nil && mixesParts(q) {
+			return c
+		}
 	}
 	return damaged
 }

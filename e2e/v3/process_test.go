@@ -18,15 +18,14 @@ const waitLimit = time.Minute
 
 // server is a process of a machine.
 type server struct {
-	t      testing.TB
-	name   string
-	client string // client URL
-	peer   string // peer URL
-	log    string
-	data   string
-	args   []string
-	cmd    *exec.Cmd
-	alive  context.Context // until it has ended
+	t    testing.TB
+	name string
+	place
+	log   string
+	data  string
+	args  []string
+	cmd   *exec.Cmd
+	alive context.Context // until it has ended
 }
 
 // nextPort counts ports, all of which are free in a network of our own. It begins below those
@@ -37,6 +36,20 @@ func init() { nextPort.Store(10000) }
 
 func newURL(scheme string) string { return fmt.Sprintf("%s://127.0.0.1:%d", scheme, nextPort.Add(1)) }
 
+// place is where a machine is.
+type place struct{ client, peer string } // URLs
+
+func newPlaces(size int, tls bool) (places []place) {
+	scheme := "http"
+	if tls {
+		scheme = "https"
+	}
+	for range size {
+		places = append(places, place{newURL(scheme), newURL(scheme)})
+	}
+	return places
+}
+
 // startServer starts a cluster of one.
 func startServer(t testing.TB, program string) *server {
 	t.Helper()
@@ -46,22 +59,25 @@ func startServer(t testing.TB, program string) *server {
 // startCluster starts machines that found a cluster, and waits until they serve.
 func startCluster(t testing.TB, program string, size int, tls bool) (machines []*server) {
 	t.Helper()
-	scheme := "http"
-	var args []string
-	if tls {
-		scheme = "https"
+	return startClusterAt(t, program, newPlaces(size, tls))
+}
+
+func startClusterAt(t testing.TB, program string, places []place) (machines []*server) {
+	t.Helper()
+	var tls []string
+	if strings.HasPrefix(places[0].client, "https:") {
 		for _, whom := range []string{"", "peer-"} {
-			args = append(args, "--"+whom+"cert-file", prepared("fixtures", "server.crt"), "--"+whom+"key-file", prepared("fixtures", "server.key.insecure"),
+			tls = append(tls, "--"+whom+"cert-file", prepared("fixtures", "server.crt"), "--"+whom+"key-file", prepared("fixtures", "server.key.insecure"),
 				"--"+whom+"trusted-ca-file", prepared("fixtures", "ca.crt"), "--"+whom+"client-cert-auth")
 		}
 	}
 	var founders []string
-	for i := range size {
+	for i, at := range places {
 		dir := t.TempDir()
-		s := &server{t: t, name: fmt.Sprintf("machine%d", i), client: newURL(scheme), peer: newURL(scheme), log: filepath.Join(dir, "log"), data: filepath.Join(dir, "data")}
+		s := &server{t: t, name: fmt.Sprintf("machine%d", i), place: at, log: filepath.Join(dir, "log"), data: filepath.Join(dir, "data")}
 		s.args = append([]string{program, "--name", s.name, "--data-dir", s.data,
 			"--listen-client-urls", s.client, "--advertise-client-urls", s.client,
-			"--listen-peer-urls", s.peer, "--initial-advertise-peer-urls", s.peer}, args...)
+			"--listen-peer-urls", s.peer, "--initial-advertise-peer-urls", s.peer}, tls...)
 		machines = append(machines, s)
 		founders = append(founders, s.name+"="+s.peer)
 	}
@@ -97,9 +113,6 @@ func (s *server) launch() {
 	s.t.Cleanup(func() {
 		cmd.Process.Kill()
 		<-alive.Done()
-		if s.t.Failed() && cmd == s.cmd {
-			s.t.Logf("%s\n%s", cmd, s.lastLines())
-		}
 	})
 }
 
@@ -115,6 +128,11 @@ func (s *server) lastLines() string {
 	return strings.Join(lines[max(0, len(lines)-10):], "")
 }
 
+func (s *server) kill() {
+	s.cmd.Process.Kill()
+	<-s.alive.Done()
+}
+
 // wipe removes the data of a process that has ended.
 func (s *server) wipe() {
 	if err := os.RemoveAll(s.data); err != nil {
@@ -124,9 +142,9 @@ func (s *server) wipe() {
 
 func (s *server) waitServing() {
 	s.t.Helper()
-	waitUntil(s.t, s.name+" serves", func() bool {
+	waitUntil(s.t, s.args[0]+" serves", func() bool {
 		if s.alive.Err() != nil {
-			s.t.Fatalf("%s has ended instead of serving:\n%s", s.name, s.lastLines())
+			s.t.Fatalf("%s has ended instead of serving:\n%s", strings.Join(s.args, " "), s.lastLines())
 		}
 		log, err := os.ReadFile(s.log)
 		return err == nil && bytes.Contains(log, []byte("ready to serve client requests"))

@@ -39,6 +39,21 @@ const overhead = 128
 // New returns an empty keyspace.
 func New() *Model { return &Model{Revision: 1, Compacted: -1} }
 
+// Apply carries out a command, if there is room for so many bytes. ok is false if it is none about the keyspace.
+func (m *Model) Apply(c *storepb.Command, room uint64) (o Outcome, ok bool) {
+	switch kind := c.GetKind().(type) {
+	case *storepb.Command_Put:
+		return m.Put(kind.Put, room), true
+	case *storepb.Command_DeleteRange:
+		return m.DeleteRange(kind.DeleteRange), true
+	case *storepb.Command_Txn:
+		return m.Txn(kind.Txn, room), true
+	case *storepb.Command_Compact:
+		return m.Compact(kind.Compact.GetRevision()), true
+	}
+	return o, false
+}
+
 // Put stores a value, if there is room for so many bytes.
 func (m *Model) Put(p *storepb.Put, room uint64) Outcome {
 	if m.costOfPut(p) > room {

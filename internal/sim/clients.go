@@ -72,11 +72,13 @@ func (c *client) next() {
 	c.pending = true
 	c.sent++
 	r := &request{client: c, life: l, local: local, called: c.sim.now, floor: c.sim.oracle.told}
+	if local && !l.ready() {
+		c.sim.count("local read of a machine that is not ready")
+	}
 	switch {
+	case c.usesKeyspace(r):
+		c.keyspace(r)
 	case local:
-		if !l.ready() {
-			c.sim.count("local read of a machine that is not ready")
-		}
 		c.read(r, c.anyPath())
 	case dice < 25:
 		c.read(r, plainKeys[c.rnd.IntN(len(plainKeys))])

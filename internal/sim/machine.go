@@ -225,6 +225,7 @@ func (l *life) config(disk *actors.Disk, seeds []store.Member) actors.Config {
 		Founders:     l.m.founders(),
 		Commands:     l.m.commands(),
 		MaxChildren:  shape.children,
+		MaxWeight:    shape.weight,
 		Tick:         heartbeat,
 		Clock:        l.clock,
 		Host:         l.host(),

@@ -15,6 +15,7 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	"etcd/actors"
+	"etcd/internal/mvccmodel"
 	"etcd/raftnode"
 	"etcd/store"
 	"etcd/store/logtime"
@@ -30,6 +31,9 @@ type oracle struct {
 	log    []committed
 	store  *store.Store
 	events []*tree.Event // published ones, in order
+
+	keys      *mvccmodel.Model // the keyspace of v3 as it should be
+	keyspaces []keyspaceAt     // what it was after the entries that are about it, in order
 
 	paths    []string
 	versions map[string][]version // of the paths that clients read
@@ -72,7 +76,7 @@ type version struct {
 
 func newOracle(sim *Sim) *oracle {
 	o := &oracle{
-		sim: sim, store: store.New(), versions: make(map[string][]version),
+		sim: sim, store: store.New(), keys: mvccmodel.New(), keyspaces: []keyspaceAt{{0, *mvccmodel.New()}}, versions: make(map[string][]version),
 		paths:  slices.Concat(plainKeys, ttlKeys, dirs),
 		issued: make(map[string]int), applied: make(map[string]int),
 		leaders: make(map[uint64]uint64), votes: make(map[[2]uint64]uint64), appended: make(map[[2]uint64]uint64),
@@ -195,7 +199,7 @@ func (o *oracle) apply(l *life, e *raftnode.Entry) {
 
 // commit adds an entry to the log when the first machine applies it.
 func (o *oracle) commit(e *raftnode.Entry) {
-	command, users, size, quota := o.checkVersion(e), o.store.Auth(), o.store.Totals(), o.store.Quota()
+	command, users, size, quota := o.checkVersion(e), o.store.Auth(), o.store.Size(), o.store.Quota()
 	result, err := o.store.Apply(e.Index, logtime.Time(e.Now), e.Command)
 	if err != nil {
 		o.sim.fail("entry %d: %v", e.Index, err)
@@ -211,6 +215,7 @@ func (o *oracle) commit(e *raftnode.Entry) {
 	o.checkTime(e, result)
 	o.checkUsers(users, command, result)
 	o.checkQuota(size, quota, command, result)
+	o.applyToKeys(command, size, quota, result)
 	if result.Action == 0 {
 		o.checkMembers(e)
 	}
@@ -292,7 +297,7 @@ func (o *oracle) acknowledged(r *request, result store.Result) {
 	switch {
 	case !ok || !bytes.Equal(o.log[i].command, r.command):
 		o.sim.fail("%s acknowledges a write at index %d, which is another entry", r.life, result.Index)
-	case !reflect.DeepEqual(o.log[i].result, result):
+	case !sameResult(o.log[i].result, result):
 		o.sim.fail("%s answers the write at index %d with %+v, want %+v", r.life, result.Index, result, o.log[i].result)
 	case result.Index <= r.floor:
 		o.sim.fail("a write got index %d although a client had seen %d before it was sent", result.Index, r.floor)
@@ -359,6 +364,7 @@ func (o *oracle) frozen(l *life, state *store.View) {
 		o.sim.fail("the state of %s at index %d differs from that of another machine", l, state.Index())
 	}
 	o.hashes[state.Index()] = sum
+	o.compareKeys(l, state)
 	o.sim.count("states compared")
 }
 

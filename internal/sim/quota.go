@@ -16,7 +16,7 @@ func (c *client) setsQuota(r *request) bool {
 }
 
 func (c *client) quota() *storepb.Command {
-	size := uint64(c.sim.oracle.store.Totals().Size())
+	size := c.sim.oracle.store.Size()
 	if c.rnd.IntN(2) == 0 {
 		return actors.SetQuota(10 * size)
 	}
@@ -25,15 +25,15 @@ func (c *client) quota() *storepb.Command {
 
 // checkQuota checks that an entry has not made the keys larger than the quota before it, and that it was
 // refused for that reason only if they could have been.
-func (o *oracle) checkQuota(before tree.Totals, quota uint64, c *storepb.Command, result store.Result) {
-	size := o.store.Totals().Size()
+func (o *oracle) checkQuota(before, quota uint64, c *storepb.Command, result store.Result) {
+	size := o.store.Size()
 	writes := c.GetSet() != nil || c.GetCreate() != nil
 	switch refused := result.Failure != nil && result.Failure.Code == tree.NoSpace; {
-	case refused && (!writes || quota == 0 || size != before.Size()):
-		o.sim.fail("entry %d is refused for the quota of %d bytes, with %d before and %d after it", result.Index, quota, before.Size(), size)
+	case refused && (!writes || quota == 0 || size != before):
+		o.sim.fail("entry %d is refused for the quota of %d bytes, with %d before and %d after it", result.Index, quota, before, size)
 	case refused:
 		o.sim.count("write over the quota refused")
-	case writes && quota > 0 && size > before.Size() && uint64(size) > quota:
+	case writes && quota > 0 && size > before && size > quota:
 		o.sim.fail("entry %d makes it %d bytes, over the quota of %d", result.Index, size, quota)
 	}
 }

@@ -107,6 +107,14 @@ func (s *session) read(of *actor.PID, path string, patience time.Duration, answe
 	}, patience, typed(answered))
 }
 
+// query is read for keys of the v3 API.
+func (s *session) query(of *actor.PID, q actors.Query, patience time.Duration, answered func(*actors.Queried)) {
+	s.call(of, func(id uint64, replyTo *actor.PID) any {
+		q.ID, q.ReplyTo = id, replyTo
+		return &q
+	}, patience, typed(answered))
+}
+
 func (s *session) sync(patience time.Duration, answered func(*actors.Synced)) {
 	s.call(s.life.machine.Raft, func(id uint64, replyTo *actor.PID) any {
 		return &actors.Sync{ID: id, ReplyTo: replyTo}

@@ -100,6 +100,7 @@ type shape struct {
 	weather         weather
 	older           bool // the cluster is founded by the older program
 	children        int  // of a directory that the store actor lists itself
+	weight          int  // keys that the store actor looks at for one message
 	together        bool // the machines found the cluster together; otherwise the first founds it, and they join
 }
 
@@ -123,6 +124,7 @@ func newShape(rnd *mathrand.Rand) shape {
 		},
 		older:    pick(0, 1) == 1,
 		children: pick(1, 2, 4, actors.MaxChildren),
+		weight:   pick(1, 3, 10, actors.MaxWeight),
 	}
 	sh.together = !sh.older && pick(0, 1) == 1 // the older program does not know founders
 	return sh

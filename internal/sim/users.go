@@ -58,7 +58,7 @@ func (o *oracle) checkUsers(before *auth.State, c *storepb.Command, result store
 	if result.Auth != nil && result.Auth.Failure == nil {
 		o.sim.count("users and roles changed")
 	}
-	ofClient := c.GetSet() != nil || c.GetCreate() != nil || c.GetDelete() != nil || c.GetAuth() != nil
+	ofClient := c.GetSet() != nil || c.GetCreate() != nil || c.GetDelete() != nil || c.GetAuth() != nil || isOfKeyspace(c)
 	outdated := ofClient && before.Enabled() && c.GetChecked() != before.Revision()
 	if refused := result.Failure != nil && result.Failure.Code == tree.Unauthorized; refused != outdated {
 		o.sim.fail("entry %d was checked with revision %d of the users and roles, which are on since %d: refused %t", result.Index, c.GetChecked(), before.Revision(), refused)

@@ -100,6 +100,9 @@ func (o *oracle) checkVersion(e *raftnode.Entry) *storepb.Command {
 	if c.GetSetQuota() != nil {
 		needs = store.VersionOfLimits
 	}
+	if isOfKeyspace(c) {
+		needs = store.VersionOfV3
+	}
 	if has := max(o.store.Version(), 1); needs > has {
 		o.sim.fail("entry %d needs version %d, and the cluster has %d", e.Index, needs, has)
 	}

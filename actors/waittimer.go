@@ -1,15 +1,15 @@
-package httpfront
+package actors
 
 import (
 	"sync"
 	"time"
 )
 
-// waitTimer is the timeout of a session's waits for answers. Its timer is not reset for each
+// WaitTimer is the timeout of a session's waits for answers. Its timer is not reset for each
 // wait: most answers come long before, and a reset costs a tenth of a local read. So it may
 // fire for a wait that has ended, and is reset then for the current one.
-type waitTimer struct {
-	onFire func() // called when the timer fires: at the deadline of a wait or before, on a goroutine of its own
+type WaitTimer struct {
+	OnFire func() // called when the timer fires: at the deadline of a wait or before, on a goroutine of its own
 
 	mu       sync.Mutex
 	id       uint64      // of the request that is waited for
@@ -18,8 +18,8 @@ type waitTimer struct {
 	firesAt  time.Time   // when it fires; zero: it is not set
 }
 
-// begin starts the wait for the answer to a request.
-func (a *waitTimer) begin(id uint64, until time.Time) {
+// Begin starts the wait for the answer to a request.
+func (a *WaitTimer) Begin(id uint64, until time.Time) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	a.id, a.deadline = id, until
@@ -28,22 +28,22 @@ func (a *waitTimer) begin(id uint64, until time.Time) {
 	}
 	a.firesAt = until
 	if a.timer == nil {
-		a.timer = time.AfterFunc(time.Until(until), a.onFire)
+		a.timer = time.AfterFunc(time.Until(until), a.OnFire)
 		return
 	}
 	a.timer.Reset(time.Until(until))
 }
 
-// end ends the wait.
-func (a *waitTimer) end() {
+// End ends the wait.
+func (a *WaitTimer) End() {
 	a.mu.Lock()
 	a.deadline = time.Time{}
 	a.mu.Unlock()
 }
 
-// fired is called by onFire. It returns the ID of the request, and whether its deadline has
+// Fired is called by OnFire. It returns the ID of the request, and whether its deadline has
 // passed; otherwise it resets the timer for the wait, if there is one.
-func (a *waitTimer) fired() (id uint64, over bool) {
+func (a *WaitTimer) Fired() (id uint64, over bool) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	a.firesAt = time.Time{}
@@ -58,8 +58,8 @@ func (a *waitTimer) fired() (id uint64, over bool) {
 	return a.id, left <= 0
 }
 
-// stop stops the timer.
-func (a *waitTimer) stop() {
+// Stop stops the timer.
+func (a *WaitTimer) Stop() {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	if a.timer != nil {

@@ -1,4 +1,4 @@
-package httpfront
+package actors
 
 import (
 	"testing"
@@ -10,19 +10,19 @@ import (
 // deadline.
 func TestWaitTimer(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		var a waitTimer
+		var a WaitTimer
 		ended := make(map[uint64]time.Duration)
 		start := time.Now()
-		a.onFire = func() {
-			if id, over := a.fired(); over {
+		a.OnFire = func() {
+			if id, over := a.Fired(); over {
 				ended[id] = time.Since(start)
 			}
 		}
 		wait := func(id uint64, patience, answer time.Duration) {
-			a.begin(id, time.Now().Add(patience))
+			a.Begin(id, time.Now().Add(patience))
 			time.Sleep(answer)
 			synctest.Wait()
-			a.end()
+			a.End()
 		}
 		for id := range uint64(20) {
 			wait(id, 6*time.Second, time.Second) // until 20 s
@@ -31,7 +31,7 @@ func TestWaitTimer(t *testing.T) {
 		wait(21, 6*time.Second, time.Second)
 		time.Sleep(time.Minute)
 		wait(22, time.Second, 2*time.Second) // from 86 s on
-		a.stop()
+		a.Stop()
 		want := map[uint64]time.Duration{20: 23 * time.Second, 22: 87 * time.Second}
 		if len(ended) != len(want) || ended[20] != want[20] || ended[22] != want[22] {
 			t.Errorf("ended %v, want %v", ended, want)
