@@ -325,7 +325,7 @@ type (
 	// ErrClosing.
 	closeWatches struct{}
 
-	// freeDue: store -> itself. There is memory left of what was compacted.
+	// freeDue: timer -> store. There is memory left of what was compacted.
 	freeDue struct{}
 
 	// audit: store -> auditor. The state at an index at which machines compare theirs.

@@ -1,8 +1,6 @@
 package actors
 
 import (
-	"github.com/asynkron/protoactor-go/actor"
-
 	"etcd/store/mvcc"
 	"etcd/store/storepb"
 )
@@ -49,43 +47,4 @@ func (m *Machine) QueryLocal(q *Query) (reply *Queried, ok bool) {
 	}
 	m.local.queries.Add(1)
 	return &Queried{Outcome: q.Run(view.Keys()), Term: m.applied.now.Load().Term}, true
-}
-
-// freeSlice is how many compacted changes the store actor frees at a time, so that nobody waits for a
-// millisecond.
-const freeSlice = 100
-
-// compaction frees the memory of what was compacted, between other messages.
-type compaction struct {
-	freeing bool // a freeDue is on its way
-	waiting []*AwaitFreed
-}
-
-// begin frees what there is to free, soon.
-func (c *compaction) begin(ctx actor.Context, keys *mvcc.Keyspace) {
-	if !c.freeing && !keys.Freed() {
-		c.freeing = true
-		ctx.Send(ctx.Self(), freeDue{})
-	}
-}
-
-// free frees what a number of changes has superseded, and returns how many bytes that was.
-func (c *compaction) free(ctx actor.Context, keys *mvcc.Keyspace, changes int) int64 {
-	bytes := keys.Free(changes)
-	c.freeing = false
-	if c.begin(ctx, keys); !c.freeing {
-		for _, m := range c.waiting {
-			ctx.Send(m.ReplyTo, &Synced{ID: m.ID})
-		}
-		c.waiting = nil
-	}
-	return int64(bytes)
-}
-
-func (c *compaction) await(ctx actor.Context, m *AwaitFreed, keys *mvcc.Keyspace) {
-	if keys.Freed() {
-		ctx.Send(m.ReplyTo, &Synced{ID: m.ID})
-		return
-	}
-	c.waiting = append(c.waiting, m)
 }

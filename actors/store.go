@@ -87,6 +87,8 @@ func (s *storeActor) Receive(ctx actor.Context) {
 		ctx.Send(s.to.snapshotter, &writeSnapshot{meta: m.meta, body: s.currentView()})
 	case *collectExpired:
 		ctx.Send(m.replyTo, &expired{commands: s.store.Expired(m.now, maxExpiredPerRound)})
+	case *actor.Stopping:
+		s.compaction.stop()
 	case *pids:
 		s.to = m
 	case begin:

@@ -34,7 +34,7 @@ func (s *Server) admit(ctx context.Context, served audience) (*actors.Machine, e
 		}
 	}
 	raft := machine.LastStatus()
-	if served == voters && len(raft.Learners) > 0 && slices.Contains(raft.Learners, raft.MemberID) {
+	if served == voters && !slices.Contains(raft.Voters, raft.MemberID) { // it may not know yet that it is a learner
 		return nil, rpctypes.ErrGRPCNotSupportedForLearner
 	}
 	if err := checkMetadata(ctx, raft.Leader != 0); err != nil {

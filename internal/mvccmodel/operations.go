@@ -126,6 +126,9 @@ func (m *Model) check(t *storepb.Txn) (why string) {
 		switch kind := op.GetKind().(type) {
 		case *storepb.Op_Range:
 			why = m.checkRange(kind.Range)
+			if at := kind.Range.GetRevision(); at < 0 && at < m.Compacted { // a range of its own reads the newest then
+				why = Compacted
+			}
 		case *storepb.Op_Put:
 			why = m.checkPut(kind.Put)
 		case *storepb.Op_Txn:
