@@ -36,7 +36,7 @@ func TestPartitions(t *testing.T) {
 	t.Logf("seed of the clients: %d", seed)
 	c, net := startPartitionable(t, 3, "-heartbeat", "30ms", "-election", partitionElection.String(),
 		"-request-timeout", "1s", "-snapshot-count", "500")
-	w := startWorkload(t, 6, seed, c.addresses())
+	w, txns := startWorkload(t, 6, seed, c.addresses()), startTransactions(t, 4, seed, c.addresses())
 
 	held, cut, good := link{held: true}, link{cut: true}, link{}
 	tests := []struct {
@@ -84,6 +84,7 @@ func TestPartitions(t *testing.T) {
 			float64(recovery)/float64(partitionElection))
 	}
 	w.check(c.members)
+	txns.check()
 	c.checkSameState()
 }
 

@@ -44,7 +44,7 @@ func TestMetrics(t *testing.T) {
 	for _, key := range []string{"a", "b", ""} {
 		_, _ = c.Put(t.Context(), &pb.PutRequest{Key: []byte(key)})
 	}
-	_, _ = c.Alarm(t.Context(), &pb.AlarmRequest{})
+	_, _ = c.HashKV(t.Context(), &pb.HashKVRequest{})
 	stream, err := c.RangeStream(t.Context(), &pb.RangeRequest{Key: []byte("a")})
 	if err != nil {
 		t.Fatal(err)
@@ -58,7 +58,7 @@ func TestMetrics(t *testing.T) {
 	want := map[string]float64{
 		"started Put KV unary": 3, "msg_received Put KV unary": 3, "msg_sent Put KV unary": 2,
 		"handled OK Put KV unary": 2, "handled InvalidArgument Put KV unary": 1,
-		"started Alarm Maintenance unary": 1, "msg_received Alarm Maintenance unary": 1, "handled Unimplemented Alarm Maintenance unary": 1,
+		"started HashKV Maintenance unary": 1, "msg_received HashKV Maintenance unary": 1, "handled Unimplemented HashKV Maintenance unary": 1,
 		"started RangeStream KV server_stream": 1, "msg_received RangeStream KV server_stream": 1,
 		"msg_sent RangeStream KV server_stream": 1, "handled OK RangeStream KV server_stream": 1,
 	}

@@ -103,6 +103,20 @@ var bugs = []bug{
 `}}},
 	{"leave no trace of a removal", 20, []edit{{"store/tree/keys.go", `	t.traces.note(event)
 `, ``}}},
+	{"lose a sub-revision", 20, []edit{{"store/mvcc/keyspace.go", `v.sub = uint32(k.puts + k.deletions)`, `v.sub = uint32(k.puts)`}}},
+	{"see what was compacted until it is free", 20, []edit{{"store/mvcc/keyspace.go", `if after.Mod > s.compacted && !s.isGone(v) && !yield(v) {`, `if after != nil && !s.isGone(v) && !yield(v) {`}}},
+	{"check the first operation of a transaction alone", 20, []edit{{"store/mvcc/txn.go", `	for _, op := range p.ops {
+		var err error`, `	for _, op := range p.ops[:min(1, len(p.ops))] {
+		var err error`}}},
+	{"read a transaction without a ReadIndex", 20, []edit{{"actors/raft.go", `
+	case *Query:
+		r.node.Read(m)`, `
+	case *Query:
+		if m.Txn != nil {
+			ctx.Send(r.to.store, m)
+			return
+		}
+		r.node.Read(m)`}}},
 	{"let a read join a ReadIndex in flight", 20, []edit{{"raftnode/reads.go", `case rs.current == nil && len(rs.next) > 0:`, `case rs.current != nil && len(rs.next) > 0 && rs.join():
 		return nil
 	case rs.current == nil && len(rs.next) > 0:`},

@@ -45,6 +45,9 @@ func (o *oracle) applyToKeys(c *storepb.Command, size, quota uint64, result stor
 	switch {
 	case want.Err != "":
 		o.sim.count("command of the keyspace refused: " + want.Err)
+		if txn := c.GetTxn(); txn != nil && want.Err != mvccmodel.NoSpace && len(txn.GetSuccess())+len(txn.GetFailure()) > 1 {
+			o.sim.count("transaction refused as a whole")
+		}
 	case c.GetCompact() != nil:
 		o.sim.count("keyspace compacted")
 	case want.Txn != nil && want.Puts+want.Deletions > 1:

@@ -131,13 +131,13 @@ func TestSeedsAreRepeatable(t *testing.T) {
 var rare = []string{
 	"append rejected", "bit flipped", "claim confirmed", "claim confirmed elsewhere", "claim unanswered", "damage to the last record", "damage without effect",
 	"damaged snapshot passed over", "directory listed from a view", "directory restored", "disk full", "disk lost", "founder comes late", "founder crashes while it founds", "fsync failed", "history cleared",
-	"history lost by a snapshot", "join refused: removed", "key expired", "leader gone", "leader steps down: slow disk", "leader transfer",
+	"history lost by a snapshot", "join refused: removed", "key expired", "keyspace compacted", "leader gone", "leader steps down: slow disk", "leader transfer",
 	"learner added", "learner promoted", "log full", "machine replaced", "member joined", "member removed", "message on a severed link",
 	"killed after voting", "killed while syncing", "message late", "message lost", "message duplicated", "power cut during a write", "pre-vote",
-	"process ended: disk fails", "unsynced writes kept in memory after a failed sync", "read index of a follower", "read refused", "removal refused",
+	"process ended: disk fails", "query answered from a view", "query refused", "unsynced writes kept in memory after a failed sync", "read index of a follower", "read refused", "removal refused",
 	"removed machine stops by itself", "restored machine refused", "snapshot cut off", "snapshot installed", "snapshot lost in flight", "start from a snapshot",
 	"stranger dials", "stranger claims the identity of its target", "start refused: damage found", "start refused: disk fails", "state replaced by a snapshot", "states compared",
-	"stream refused", "time taken from a wall clock", "torn tail truncated", "unknown machine confirmed", "users and roles changed", "watch broken", "watch ended without a quorum", "watch moved",
+	"stream refused", "time taken from a wall clock", "torn tail truncated", "transaction with several changes", "transaction refused as a whole", "unknown machine confirmed", "users and roles changed", "watch broken", "watch ended without a quorum", "watch moved",
 	"watcher gets a full ready list", "watcher gets a sign of life", "watcher stalls", "watchers caught up", "write of unknown outcome",
 	"write checked with former users and roles", "write over the quota refused", "write refused", "write unanswered", "write while users and roles are on",
 }

@@ -114,7 +114,7 @@ func heap() uint64 {
 	return m.HeapAlloc
 }
 
-// BenchmarkFree measures the longest slice of a hundred changes, beside a view that shares everything.
+// BenchmarkFree measures the longest slice of 100 changes, as the store actor frees them, beside a view that shares everything.
 func BenchmarkFree(b *testing.B) {
 	for range b.N {
 		k := mvcc.New()

@@ -34,8 +34,11 @@ func (k *Keyspace) Free(n int) (bytes uint64) {
 		k.freed++
 	}
 	bytes = k.log.supersededBefore(k.freed) - k.log.supersededBefore(before)
-	// The changes of the revision itself stay: a watch may begin there.
-	k.log.drop(min(k.freed, k.log.search(k.compacted)))
+	// Views share the list of chunks, so dropping some of them copies it: not for a few of very many. The changes of
+	// the revision itself stay: a watch may begin there.
+	if all := k.log.end - k.log.start; k.Freed() || k.freed-k.log.start > all/16 {
+		k.log.drop(min(k.freed, k.log.search(k.compacted)))
+	}
 	return bytes
 }
 
