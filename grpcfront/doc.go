@@ -10,5 +10,12 @@
 //   - handlers find the state of TLS, with the client's certificate, in the AuthInfo of their peer
 //     (a [credentials.TLSInfo]) whenever the client came over TLS;
 //   - a stop lets the calls in flight finish until its time is over, and then cuts all of them off;
-//   - an RPC that it does not have is answered with Unimplemented.
+//   - an RPC that it does not have is answered with Unimplemented;
+//   - a request is answered as etcd 3.7 does, with the errors of package rpctypes, whatever is wrong with it;
+//   - no call waits longer than the request timeout for the machine, except for memory to be freed, if the client
+//     asks for that;
+//   - nobody reads or writes a key while users and roles are on.
+//
+// A call goes through three steps: admit (may it begin?), check (is the request valid?), and a session that asks
+// the machine. What is asked and answered is converted in requests.go and answers.go.
 package grpcfront

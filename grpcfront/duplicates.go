@@ -43,35 +43,67 @@ func isAlone(list []*pb.RequestOp) bool {
 	return changes <= 1
 }
 
-// changes are what a list of operations may change, whatever the comparisons of nested transactions say. Sets of
-// keys and of spans are sorted, so that they are compared and united in one pass: that of two lists is no more
-// than the size of the request, and an operation is in as many passes as its path has siblings, which the limit of operations bounds.
+// changes are what a list of operations may change, whatever the comparisons of nested transactions say.
 type changes struct {
-	puts keySet
-	dels spanSet
+	puts layers[keySet]
+	dels layers[spanSet]
 }
 
 type (
-	keySet  [][]byte
+	// keySet is sorted.
+	keySet [][]byte
+	// spanSet is sorted, and no two spans have a key in common.
 	spanSet []span
 	// span is the keys from one up to another, which is not part of it.
 	span struct{ from, to []byte }
+
+	// layers are sets that are one together. Each is at least twice as large as the next, so there are few of them,
+	// and it takes n log n to add n elements one by one, however a request is nested.
+	layers[S set[S]] []S
+	set[S any]       interface {
+		union(S) S
+		size() int
+	}
 )
+
+// with returns the layers with another set.
+func (l layers[S]) with(s S) layers[S] {
+	if s.size() == 0 {
+		return l
+	}
+	l = append(l, s)
+	for n := len(l); n > 1 && l[n-2].size() < 2*l[n-1].size(); n = len(l) {
+		l = append(l[:n-2], l[n-2].union(l[n-1]))
+	}
+	return l
+}
+
+// and returns the layers with others, which are used up.
+func (l layers[S]) and(others layers[S]) layers[S] {
+	if len(l) == 0 {
+		return others
+	}
+	for _, s := range others {
+		l = l.with(s)
+	}
+	return l
+}
 
 // changesOf returns what a list changes; ok is false if it has a duplicate.
 func changesOf(list []*pb.RequestOp) (c changes, ok bool) {
 	var puts keySet
+	var dels spanSet
 	for _, op := range list {
 		switch kind := op.GetRequest().(type) {
 		case *pb.RequestOp_RequestPut:
 			puts = append(puts, kind.RequestPut.GetKey())
 		case *pb.RequestOp_RequestDeleteRange:
 			if s := spanOf(kind.RequestDeleteRange); bytes.Compare(s.from, s.to) < 0 {
-				c.dels = append(c.dels, s)
+				dels = append(dels, s)
 			}
 		}
 	}
-	c.dels = c.dels.normal()
+	c.dels = c.dels.with(dels.normal())
 	for _, op := range list {
 		if nested, isTxn := op.GetRequest().(*pb.RequestOp_RequestTxn); isTxn {
 			success, ok := changesOf(nested.RequestTxn.GetSuccess())
@@ -82,8 +114,8 @@ func changesOf(list []*pb.RequestOp) (c changes, ok bool) {
 			if !ok || c.excludes(success.puts) || c.excludes(failure.puts) {
 				return c, false
 			}
-			c.puts = c.puts.union(success.puts.union(failure.puts))
-			c.dels = c.dels.union(success.dels.union(failure.dels))
+			c.puts = c.puts.and(success.puts).and(failure.puts)
+			c.dels = c.dels.and(success.dels).and(failure.dels)
 		}
 	}
 	slices.SortFunc(puts, bytes.Compare)
@@ -92,15 +124,29 @@ func changesOf(list []*pb.RequestOp) (c changes, ok bool) {
 			return c, false
 		}
 	}
-	if c.excludes(puts) {
+	if c.excludes(layers[keySet]{puts}) {
 		return c, false
 	}
-	c.puts = c.puts.union(puts)
+	c.puts = c.puts.with(puts)
 	return c, true
 }
 
 // excludes reports whether one of the keys must not be put besides what is changed.
-func (c *changes) excludes(keys keySet) bool { return c.puts.meets(keys) || c.dels.holds(keys) }
+func (c *changes) excludes(all layers[keySet]) bool {
+	for _, keys := range all {
+		for _, puts := range c.puts {
+			if puts.meets(keys) {
+				return true
+			}
+		}
+		for _, dels := range c.dels {
+			if dels.holds(keys) {
+				return true
+			}
+		}
+	}
+	return false
+}
 
 // spanOf returns the keys of a deletion.
 func spanOf(r *pb.DeleteRangeRequest) span {
@@ -111,54 +157,53 @@ func spanOf(r *pb.DeleteRangeRequest) span {
 	return span{key, append(key[:len(key):len(key)], 0)}
 }
 
+func (a keySet) size() int { return len(a) }
+
 // meets reports whether two sets have a key in common.
 func (a keySet) meets(b keySet) bool {
-	for len(a) > 0 && len(b) > 0 {
-		switch bytes.Compare(a[0], b[0]) {
-		case 0:
+	if len(a) < len(b) {
+		a, b = b, a
+	}
+	for _, key := range b {
+		i, found := slices.BinarySearchFunc(a, key, bytes.Compare)
+		if found {
 			return true
-		case -1:
-			a = a[1:]
-		default:
-			b = b[1:]
 		}
+		a = a[i:]
 	}
 	return false
 }
 
-// union returns the keys of both.
+// union returns the keys of both, those that are in both twice.
 func (a keySet) union(b keySet) keySet {
-	switch {
-	case len(a) == 0:
-		return b
-	case len(b) == 0:
-		return a
-	}
 	all := make(keySet, 0, len(a)+len(b))
 	for len(a) > 0 && len(b) > 0 {
-		c := bytes.Compare(a[0], b[0])
-		if c <= 0 {
+		if bytes.Compare(a[0], b[0]) <= 0 {
 			all, a = append(all, a[0]), a[1:]
 		} else {
-			all = append(all, b[0])
-		}
-		if c >= 0 {
-			b = b[1:]
+			all, b = append(all, b[0]), b[1:]
 		}
 	}
 	return append(append(all, a...), b...)
 }
 
+func (s spanSet) size() int { return len(s) }
+
 // holds reports whether one of the keys is in a span.
 func (s spanSet) holds(keys keySet) bool {
-	for len(s) > 0 && len(keys) > 0 {
-		switch {
-		case bytes.Compare(keys[0], s[0].from) < 0:
-			keys = keys[1:]
-		case bytes.Compare(keys[0], s[0].to) < 0:
+	if len(s) < len(keys) {
+		for _, span := range s {
+			i, _ := slices.BinarySearchFunc(keys, span.from, bytes.Compare)
+			if keys = keys[i:]; len(keys) > 0 && bytes.Compare(keys[0], span.to) < 0 {
+				return true
+			}
+		}
+		return false
+	}
+	for _, key := range keys {
+		i, found := slices.BinarySearchFunc(s, key, func(s span, key []byte) int { return bytes.Compare(s.from, key) })
+		if found || i > 0 && bytes.Compare(key, s[i-1].to) < 0 {
 			return true
-		default:
-			s = s[1:]
 		}
 	}
 	return false
@@ -166,12 +211,6 @@ func (s spanSet) holds(keys keySet) bool {
 
 // union returns the spans of both.
 func (s spanSet) union(other spanSet) spanSet {
-	switch {
-	case len(s) == 0:
-		return other
-	case len(other) == 0:
-		return s
-	}
 	all := make(spanSet, 0, len(s)+len(other))
 	for len(s) > 0 && len(other) > 0 {
 		if bytes.Compare(s[0].from, other[0].from) <= 0 {
@@ -183,7 +222,7 @@ func (s spanSet) union(other spanSet) spanSet {
 	return append(append(all, s...), other...).joined()
 }
 
-// normal returns the spans sorted and joined. It changes s.
+// normal returns spans as a set. It changes s.
 func (s spanSet) normal() spanSet {
 	slices.SortFunc(s, func(a, b span) int { return bytes.Compare(a.from, b.from) })
 	return s.joined()

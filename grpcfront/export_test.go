@@ -1,6 +1,10 @@
 package grpcfront
 
-import "google.golang.org/grpc"
+import (
+	"context"
+
+	"google.golang.org/grpc"
+)
 
 // NewWith returns a server with services of a test as well.
 func NewWith(cfg Config, services func(grpc.ServiceRegistrar)) *Server {
@@ -9,3 +13,12 @@ func NewWith(cfg Config, services func(grpc.ServiceRegistrar)) *Server {
 	s.start()
 	return s
 }
+
+// Errors that are no part of rpctypes.
+var ErrStreamSorted, ErrStreamFiltered = errStreamSorted, errStreamFiltered
+
+// InFlight returns how many calls wait for the machine.
+func (s *Server) InFlight() int64 { return s.sessions.inFlight.Load() }
+
+// CheckMetadata checks the metadata of a call.
+func CheckMetadata(ctx context.Context, hasLeader bool) error { return checkMetadata(ctx, hasLeader) }

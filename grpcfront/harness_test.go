@@ -4,6 +4,7 @@ import (
 	"context"
 	"net"
 	"testing"
+	"time"
 
 	pb "go.etcd.io/etcd/api/v3/etcdserverpb"
 	"google.golang.org/grpc"
@@ -104,4 +105,22 @@ func (s *server) dial() *client {
 	}
 	s.t.Cleanup(func() { _ = conn.Close() })
 	return &client{pb.NewKVClient(conn), pb.NewClusterClient(conn), pb.NewMaintenanceClient(conn), pb.NewWatchClient(conn), conn}
+}
+
+// await polls for a condition that nothing signals.
+func (s *server) await(what string, ok func() bool) {
+	s.t.Helper()
+	poll := time.NewTicker(time.Millisecond)
+	defer poll.Stop()
+	for deadline := time.Now().Add(fronttest.Timeout); !ok(); <-poll.C {
+		if time.Now().After(deadline) {
+			s.t.Fatalf("never: %s", what)
+		}
+	}
+}
+
+// awaitCommit waits until an entry is committed.
+func (s *server) awaitCommit(index uint64) {
+	s.t.Helper()
+	s.await("committed", func() bool { return s.machine.LastStatus().Commit >= index })
 }

@@ -2,9 +2,11 @@ package grpcfront
 
 import (
 	"context"
+	"time"
 
 	pb "go.etcd.io/etcd/api/v3/etcdserverpb"
 	"go.etcd.io/etcd/api/v3/mvccpb"
+	"go.etcd.io/etcd/api/v3/v3rpc/rpctypes"
 	"google.golang.org/grpc"
 	"google.golang.org/protobuf/proto"
 
@@ -50,12 +52,44 @@ func (s *kv) RangeStream(r *pb.RangeRequest, to grpc.ServerStreamingServer[pb.Ra
 	last := &pb.RangeResponse{Header: &pb.ResponseHeader{}, Count: found.Count, More: more}
 	setHeader(last.Header, m, view.Revision())
 	view = nil // it would keep what is overwritten while the client reads
-	return sendParts(r, s.cfg.MaxRequest, versions, last, func(part *pb.RangeResponse) error {
-		if err := permitted(m); err != nil {
-			return err
-		}
-		return to.Send(&pb.RangeStreamResponse{RangeResponse: part})
+	return watchOver(func(sent func()) error {
+		return sendParts(r, s.cfg.MaxRequest, versions, last, func(part *pb.RangeResponse) error {
+			if err := permitted(m); err != nil {
+				return err
+			}
+			defer sent()
+			return to.Send(&pb.RangeStreamResponse{RangeResponse: part})
+		})
 	})
+}
+
+// maxStall is how long a client may take to make room for a part of a stream.
+const maxStall = 30 * time.Second
+
+// watchOver calls send, and gives up when it takes too long to send the next part. The end of the call ends send
+// then.
+func watchOver(send func(sent func()) error) error {
+	over, progress := make(chan error, 1), make(chan struct{}, 1)
+	go func() {
+		over <- send(func() {
+			select {
+			case progress <- struct{}{}:
+			default:
+			}
+		})
+	}()
+	stalled := time.NewTimer(maxStall)
+	defer stalled.Stop()
+	for {
+		select {
+		case err := <-over:
+			return err
+		case <-progress:
+			stalled.Reset(maxStall)
+		case <-stalled.C:
+			return rpctypes.ErrGRPCTimeout
+		}
+	}
 }
 
 // freeze returns a view of the keys, in the local state or with all that was acknowledged before.

@@ -80,6 +80,8 @@ type Server struct {
 	grpc   *grpc.Server
 	conns  *conns
 	health *health
+	// methods count the calls. It does not change once the server has started.
+	methods methods
 
 	// Set by Attach before attached is closed, and not to be used before that.
 	attached chan struct{}
@@ -99,7 +101,7 @@ func New(cfg Config) *Server {
 }
 
 func newServer(cfg Config) *Server {
-	s := &Server{cfg: cfg, conns: newConns(cfg.PingTimeout), attached: make(chan struct{})}
+	s := &Server{cfg: cfg, conns: newConns(cfg.PingTimeout), methods: make(methods), attached: make(chan struct{})}
 	s.stopping, s.stop = context.WithCancel(context.Background())
 	s.grpc = grpc.NewServer(
 		grpc.Creds(handshaken{}),
@@ -113,6 +115,8 @@ func newServer(cfg Config) *Server {
 		grpc.StaticStreamWindowSize(streamWindow),
 		grpc.StaticConnWindowSize(connWindow),
 		grpc.NumStreamWorkers(workers),
+		grpc.UnaryInterceptor(s.methods.unary),
+		grpc.StreamInterceptor(s.methods.stream),
 	)
 	s.register()
 	return s
@@ -120,6 +124,7 @@ func newServer(cfg Config) *Server {
 
 // start begins to serve. All services are registered before.
 func (s *Server) start() {
+	s.methods.add(s.grpc.GetServiceInfo())
 	go func() {
 		if err := s.grpc.Serve(s.conns); err != nil && !errors.Is(err, grpc.ErrServerStopped) {
 			s.cfg.Log.Error("gRPC is not served any more; please report this message", "error", err)

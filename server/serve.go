@@ -91,7 +91,7 @@ func startFronts(c *Config, member store.Member, ports ports, tls security, foun
 		all = append(all, f.metrics)
 		go func() { f.failed <- f.metrics.Serve(ports.metrics.served()...) }()
 	}
-	f.registry.MustRegister(all)
+	f.registry.MustRegister(all, f.grpc)
 	ports.log(c)
 	go func() { f.failed <- f.clients.Serve(ports.clients.served()...) }()
 	go func() { f.failed <- f.peers.Serve(ports.peers.served()...) }()

@@ -87,7 +87,7 @@ func (r *LogBuffer) Take() string {
 }
 
 // StartMachine starts a machine that is a cluster of its own, and waits until it is ready.
-func StartMachine(t testing.TB, clock func() raftnode.Reading) *actors.Machine {
+func StartMachine(t testing.TB, clock func() raftnode.Reading, edit ...func(*actors.Config)) *actors.Machine {
 	t.Helper()
 	fsys, err := vfs.SharedDir(t.TempDir())
 	if err != nil {
@@ -101,7 +101,7 @@ func StartMachine(t testing.TB, clock func() raftnode.Reading) *actors.Machine {
 		t.Fatal(errors.Join(err, disk.Close()))
 	}
 	log := slog.New(slog.DiscardHandler)
-	machine, err := actors.Start(actors.Config{
+	cfg := actors.Config{
 		Member:       store.Member{Name: "m1", PeerURL: "http://127.0.0.1:7001", ClientURL: "http://127.0.0.1:4001"},
 		HistoryLimit: 1000,
 		Tick:         10 * time.Millisecond,
@@ -114,7 +114,11 @@ func StartMachine(t testing.TB, clock func() raftnode.Reading) *actors.Machine {
 			HeartbeatTicks: 1, ElectionTicks: 10, RequestTicks: 2000, MaxMembers: 9,
 			SnapshotBytes: 64 << 20, FirstProposalID: 1, Log: log,
 		},
-	}, disk)
+	}
+	for _, e := range edit {
+		e(&cfg)
+	}
+	machine, err := actors.Start(cfg, disk)
 	if err != nil {
 		t.Fatal(errors.Join(err, disk.Close()))
 	}
@@ -149,6 +153,12 @@ func ask[A actors.Answer](t testing.TB, m *actors.Machine, to *actor.PID, reques
 		t.Fatal("the machine does not answer")
 		panic("not reached")
 	}
+}
+
+// Propose has a machine apply a command, and returns what it did.
+func Propose(t testing.TB, m *actors.Machine, command []byte) *actors.Proposed {
+	t.Helper()
+	return ask[*actors.Proposed](t, m, m.Raft, func(replyTo *actor.PID) any { return &actors.Propose{ReplyTo: replyTo, Command: command} })
 }
 
 // Block blocks the store actor of a machine until release is called: it has it answer an actor
