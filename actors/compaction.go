@@ -8,11 +8,11 @@ import (
 	"etcd/store/mvcc"
 )
 
-// The store actor frees what was compacted in slices, none of which takes half a millisecond, and pauses after each:
-// a million versions take ten seconds then, and whoever writes meanwhile hardly notices.
+// The store actor frees what was compacted in slices, none of which takes a millisecond, and pauses after each:
+// a million versions take twenty seconds then, and whoever writes meanwhile hardly notices.
 const (
-	freeSlice = 100 // changes
-	freePause = time.Millisecond
+	freeSlice = 50 // changes
+	freePause = time.Millisecond / 2
 )
 
 // compaction frees the memory of what was compacted, between other messages.

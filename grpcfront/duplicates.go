@@ -12,8 +12,9 @@ import (
 // may take. As in etcd,
 //   - the two lists of one transaction exclude each other;
 //   - what one nested transaction deletes is held against the puts of those behind it, not of those before;
-//   - a range that ends before it begins holds nothing, and so does one without an end, whose range_end is a zero
-//     byte.
+//   - a range that ends before it begins holds nothing.
+//
+// etcd takes a put of a key in a range without an end, whose range_end is a zero byte, and does not survive it.
 
 // checkDuplicates checks a transaction whose operations are all valid.
 func checkDuplicates(r *pb.TxnRequest) error {
@@ -54,7 +55,7 @@ type (
 	keySet [][]byte
 	// spanSet is sorted, and no two spans have a key in common.
 	spanSet []span
-	// span is the keys from one up to another, which is not part of it.
+	// span is the keys from one up to another, which is not part of it; nil is behind all keys.
 	span struct{ from, to []byte }
 
 	// layers are sets that are one together. Each is at least twice as large as the next, so there are few of them,
@@ -98,7 +99,7 @@ func changesOf(list []*pb.RequestOp) (c changes, ok bool) {
 		case *pb.RequestOp_RequestPut:
 			puts = append(puts, kind.RequestPut.GetKey())
 		case *pb.RequestOp_RequestDeleteRange:
-			if s := spanOf(kind.RequestDeleteRange); bytes.Compare(s.from, s.to) < 0 {
+			if s := spanOf(kind.RequestDeleteRange); s.isBefore(s.from) {
 				dels = append(dels, s)
 			}
 		}
@@ -150,12 +151,18 @@ func (c *changes) excludes(all layers[keySet]) bool {
 
 // spanOf returns the keys of a deletion.
 func spanOf(r *pb.DeleteRangeRequest) span {
-	if end := r.GetRangeEnd(); len(end) > 0 {
-		return span{r.GetKey(), end}
+	key, end := r.GetKey(), r.GetRangeEnd()
+	switch {
+	case len(end) == 0:
+		return span{key, append(key[:len(key):len(key)], 0)}
+	case len(end) == 1 && end[0] == 0:
+		return span{key, nil}
 	}
-	key := r.GetKey()
-	return span{key, append(key[:len(key):len(key)], 0)}
+	return span{key, end}
 }
+
+// isBefore reports whether a key is before the end of a span.
+func (s span) isBefore(key []byte) bool { return s.to == nil || bytes.Compare(key, s.to) < 0 }
 
 func (a keySet) size() int { return len(a) }
 
@@ -194,7 +201,7 @@ func (s spanSet) holds(keys keySet) bool {
 	if len(s) < len(keys) {
 		for _, span := range s {
 			i, _ := slices.BinarySearchFunc(keys, span.from, bytes.Compare)
-			if keys = keys[i:]; len(keys) > 0 && bytes.Compare(keys[0], span.to) < 0 {
+			if keys = keys[i:]; len(keys) > 0 && span.isBefore(keys[0]) {
 				return true
 			}
 		}
@@ -202,7 +209,7 @@ func (s spanSet) holds(keys keySet) bool {
 	}
 	for _, key := range keys {
 		i, found := slices.BinarySearchFunc(s, key, func(s span, key []byte) int { return bytes.Compare(s.from, key) })
-		if found || i > 0 && bytes.Compare(key, s[i-1].to) < 0 {
+		if found || i > 0 && s[i-1].isBefore(key) {
 			return true
 		}
 	}
@@ -237,9 +244,9 @@ func (s spanSet) joined() spanSet {
 	for _, next := range s[1:] {
 		last := &all[len(all)-1]
 		switch {
-		case bytes.Compare(next.from, last.to) > 0:
+		case !last.isBefore(next.from) && !bytes.Equal(next.from, last.to):
 			all = append(all, next)
-		case bytes.Compare(next.to, last.to) > 0:
+		case last.to != nil && (next.to == nil || !last.isBefore(next.to)):
 			last.to = next.to
 		}
 	}

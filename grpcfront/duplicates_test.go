@@ -57,10 +57,11 @@ func (put leaf) clash(other leaf) bool {
 	if other.put && other.key != put.key {
 		return false
 	}
-	if !other.put && other.key != put.key && (other.end == "" || put.key < other.key || put.key >= other.end) {
+	open := other.end == "\x00"
+	if !other.put && other.key != put.key && (other.end == "" || put.key < other.key || put.key >= other.end && !open) {
 		return false
 	}
-	if !other.put && other.end != "" && other.end <= other.key { // it holds nothing
+	if !other.put && other.end != "" && other.end <= other.key && !open { // it holds nothing
 		return false
 	}
 	level := 0
