@@ -82,7 +82,7 @@ func testChaos(t *testing.T, n int) {
 	steps := schedule(rand.New(rand.NewPCG(seed, 0)), n, *chaosTime)
 
 	c := startCluster(t, n, append(slices.Clone(fastElections), "-snapshot-count", "300")...)
-	w := startWorkload(t, 2*n, seed, c.addresses())
+	w, txns := startWorkload(t, 2*n, seed, c.addresses()), startTransactions(t, 2, seed, c.addresses())
 	begin := time.Now()
 	end := begin.Add(*chaosTime)
 	taken := 0
@@ -107,6 +107,7 @@ func testChaos(t *testing.T, n int) {
 	}
 	t.Logf("%d disturbances in %s", taken, time.Since(begin).Round(time.Millisecond))
 	w.check(c.members)
+	txns.check()
 	c.checkSameState()
 	for _, s := range c.members {
 		if e := s.event(post("/v1/keys/end", "value", s.name)); e.Action != "SET" {

@@ -143,6 +143,7 @@ type ordeal struct {
 	long bool        // all variants of a case, not one
 	w    *workload   // of the case
 	past []*workload // of earlier cases
+	txns *transactions
 }
 
 // crueltyFlags make snapshots frequent and elections quick, but not so quick
@@ -151,7 +152,8 @@ var crueltyFlags = []string{"-heartbeat", "30ms", "-election", "300ms", "-reques
 
 func startOrdeal(t *testing.T, seed uint64) *ordeal {
 	t.Helper()
-	return &ordeal{t: t, c: startCluster(t, 3, crueltyFlags...), seed: seed, rng: rand.New(rand.NewPCG(seed, 0))}
+	c := startCluster(t, 3, crueltyFlags...)
+	return &ordeal{t: t, c: c, seed: seed, rng: rand.New(rand.NewPCG(seed, 0)), txns: startTransactions(t, 2, seed, c.addresses())}
 }
 
 // endure runs a case under load and checks what must hold after every case.
@@ -174,6 +176,7 @@ func (o *ordeal) endure(k cruelty) {
 // finish checks that nothing that was acknowledged in any case was lost in a later one.
 func (o *ordeal) finish() {
 	o.t.Helper()
+	o.txns.check()
 	for _, w := range o.past {
 		for _, s := range o.c.members {
 			w.checkAppended(s)

@@ -117,7 +117,7 @@ func (c *txnClient) operate() {
 	if err != nil {
 		c.leave()
 		c.at++
-		for _, nothing := range []error{rpctypes.ErrGRPCNoLeader, rpctypes.ErrGRPCRequestTooManyRequests} {
+		for _, nothing := range []error{rpctypes.ErrGRPCNoLeader, rpctypes.ErrGRPCNotCapable, rpctypes.ErrGRPCRequestTooManyRequests} {
 			if err.Error() == nothing.Error() {
 				return
 			}

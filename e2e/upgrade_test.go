@@ -66,10 +66,12 @@ func TestUpgrade(t *testing.T) {
 			for _, s := range c.members {
 				waitUntil(t, s.name+" has the later version", func() bool { return s.raisedTo(next) })
 			}
+			txns := startTransactions(t, 2, 11, c.addresses())
 			goesOn()
 			checkTooOld(t, c, old, next)
 			goesOn()
 			w.check(c.members)
+			txns.check()
 			c.checkSameState()
 		})
 	}

@@ -45,15 +45,22 @@ func newPutAnswer(r *pb.PutRequest, prev *mvcc.Version) *putAnswer {
 func newRangeAnswer(r *pb.RangeRequest, found *mvcc.Found) *rangeAnswer {
 	a := &rangeAnswer{}
 	a.Header = &a.header
-	versions, more := found.Versions, found.More
-	if cutsFirst(r) {
-		slices.SortStableFunc(versions, comparison(r.GetSortTarget()))
-		if more = int64(len(versions)) > r.GetLimit(); more {
-			versions = versions[:r.GetLimit()]
-		}
-	}
+	versions, more := cut(r, found)
 	a.Kvs, a.Count, a.More = rangeKeyValues(r, versions), found.Count, more
 	return a
+}
+
+// cut sorts what was found and is not sorted yet, and reports whether it has left something out.
+func cut(r *pb.RangeRequest, found *mvcc.Found) (versions []*mvcc.Version, more bool) {
+	if !cutsFirst(r) {
+		return found.Versions, found.More
+	}
+	versions = found.Versions
+	slices.SortStableFunc(versions, comparison(r.GetSortTarget()))
+	if more = int64(len(versions)) > r.GetLimit(); more {
+		versions = versions[:r.GetLimit()]
+	}
+	return versions, more
 }
 
 // comparison compares versions of keys by a target.

@@ -42,15 +42,15 @@ func (s *kv) RangeStream(r *pb.RangeRequest, to grpc.ServerStreamingServer[pb.Ra
 	}
 	var q storepb.Range
 	setRange(&q, r)
-	q.Order, q.Limit = storepb.Target_TARGET_KEY, r.GetLimit() // whatever else it could be sorted by
 	found, err := view.Range(&q)
 	if err != nil {
 		return errorOf(err)
 	}
-	last := &pb.RangeResponse{Header: &pb.ResponseHeader{}, Count: found.Count, More: found.More}
+	versions, more := cut(r, &found)
+	last := &pb.RangeResponse{Header: &pb.ResponseHeader{}, Count: found.Count, More: more}
 	setHeader(last.Header, m, view.Revision())
 	view = nil // it would keep what is overwritten while the client reads
-	return sendParts(r, s.cfg.MaxRequest, found.Versions, last, func(part *pb.RangeResponse) error {
+	return sendParts(r, s.cfg.MaxRequest, versions, last, func(part *pb.RangeResponse) error {
 		if err := permitted(m); err != nil {
 			return err
 		}

@@ -3,72 +3,76 @@ package v3
 import (
 	"bufio"
 	"bytes"
-	"cmp"
 	"errors"
 	"flag"
-	"fmt"
 	"os"
 	"os/exec"
 	"regexp"
-	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
 	_ "go.etcd.io/etcd/tests/v3/common" // whose tests TestMain builds, with what go.mod says
 )
 
-var common = flag.String("common", "", "which tests of upstream's tests/common run, a `regexp`; if it is given, also those that are slow or are known to fail")
+var common = flag.String("common", "", "which tests of upstream's tests/common run, a `regexp`; if it is given, also those that testdata/common.txt lists")
 
 // TestCommon runs etcd's own tests/common with the server under test: clusters of one machine,
-// and of three with TLS, and etcdctl.
+// and of three with TLS, used by etcdctl. Those that testdata/common.txt lists do not run unless
+// -common asks for them, and then one that is listed as failing must fail.
 func TestCommon(t *testing.T) {
-	begin(t)
-	t.Parallel()
-	tests, err := output(prepared("common"), "-test.list", "^Test")
+	begin(t) // and is not parallel: they have limits of time
+	chosen, err := regexp.Compile(*common)
+	if err != nil {
+		t.Fatal(err)
+	}
+	list, err := output(prepared("common"), "-test.list", "^Test")
 	if err != nil {
 		t.Fatal(err)
 	}
 	exceptions := readExceptions(t)
-	var names []string
-	for name := range strings.Lines(tests) {
-		name = strings.TrimSpace(name)
-		exception, isException := exceptions[name]
-		exception.exists = true
-		if isException {
-			exceptions[name] = exception
-		}
-		if matched, err := regexp.MatchString(cmp.Or(*common, "."), name); err != nil {
-			t.Fatal(err)
-		} else if matched && (*common != "" || !isException) {
-			names = append(names, name)
+	tests := make(chan commonTest, 1000)
+	for name := range strings.Lines(list) {
+		test := commonTest{name: strings.TrimSpace(name)}
+		test.exception = exceptions[test.name]
+		delete(exceptions, test.name)
+		if chosen.MatchString(test.name) && (*common != "" || test.kind == "") {
+			tests <- test
 		}
 	}
-	for name, e := range exceptions {
-		if !e.exists {
-			t.Errorf("testdata/common.txt: upstream has no %s", name)
-		}
+	close(tests)
+	for name := range exceptions {
+		t.Errorf("testdata/common.txt: upstream has no %s", name)
 	}
-	// Most of their time they wait for processes. Each has a network of its own, because they
-	// use the same ports.
-	const shards = 3
-	for i := range shards {
-		var mine []string
-		for at := i; at < len(names); at += shards {
-			mine = append(mine, names[at])
-		}
-		t.Run(fmt.Sprintf("shard%d", i), func(t *testing.T) {
-			t.Parallel()
-			runCommon(t, mine, exceptions)
+	// Most of the time they wait for processes. Each has a network of its own, because they use
+	// the same ports, and a process of its own, because one may end it.
+	const atOnce = 3
+	var running sync.WaitGroup
+	late := make(chan commonTest, cap(tests))
+	for range atOnce {
+		running.Go(func() {
+			for test := range tests {
+				if !test.run(t, false) {
+					late <- test
+				}
+			}
 		})
+	}
+	running.Wait()
+	close(late)
+	for test := range late { // without the others
+		test.run(t, true)
 	}
 }
 
-// exception is a line of testdata/common.txt.
-type exception struct {
-	kind, reason string
-	exists       bool
+// commonTest is one of upstream's tests, perhaps with a line of testdata/common.txt.
+type commonTest struct {
+	name string
+	exception
 }
+
+type exception struct{ kind, reason string }
 
 func readExceptions(t *testing.T) map[string]exception {
 	t.Helper()
@@ -85,53 +89,55 @@ func readExceptions(t *testing.T) map[string]exception {
 		if len(fields) != 3 || fields[1] != "fails" && fields[1] != "slow" || exceptions[fields[0]].kind != "" {
 			t.Fatalf("testdata/common.txt: %q is no name, fails or slow, and a reason, or comes twice", line)
 		}
-		exceptions[fields[0]] = exception{kind: fields[1], reason: fields[2]}
+		exceptions[fields[0]] = exception{fields[1], fields[2]}
 	}
 	return exceptions
 }
 
-var verdict = regexp.MustCompile(`^--- (PASS|FAIL|SKIP): (\w+) \((.*)\)`)
+// outOfTime is what a test says whose limit of time has passed, which most have: ten seconds for
+// two clusters and a hundred processes.
+var outOfTime = regexp.MustCompile(`timed out|deadline exceeded`)
 
-func runCommon(t *testing.T, names []string, exceptions map[string]exception) {
-	if len(names) == 0 {
-		return
-	}
-	cmd := exec.Command("unshare", isolated(prepared("common"), "-test.v", "-test.run", "^("+strings.Join(names, "|")+")$",
-		"-test.timeout", "30m", "-bin-dir", prepared("bin"), "-cert-dir", prepared("fixtures"))...)
+var verdict = regexp.MustCompile(`(?m)^--- (PASS|FAIL|SKIP): `)
+
+// run runs a test, and returns false if it had not enough time and has another chance.
+func (test commonTest) run(t *testing.T, last bool) bool {
+	cmd := exec.Command("unshare", isolated(prepared("common"), "-test.v", "-test.run", "^"+test.name+"$", "-test.timeout", "10m",
+		"-bin-dir", prepared("bin"), "-cert-dir", prepared("fixtures"))...)
 	cmd.Dir = t.TempDir()
-	cmd.Env = append(os.Environ(), "E2E_TEST_MINIMAL=true", "TMPDIR="+t.TempDir())
+	cmd.Env = append(os.Environ(), "E2E_TEST_MINIMAL=true")
 	begun := time.Now()
 	out, err := cmd.CombinedOutput()
 	if exit := (*exec.ExitError)(nil); err != nil && !errors.As(err, &exit) {
-		t.Fatal(err)
+		t.Error(err)
+		return true
 	}
-	left := slices.Clone(names)
-	failed := 0
-	var section bytes.Buffer // of the present test
+	result := "no verdict"
+	if found := verdict.FindSubmatch(out); found != nil {
+		result = string(found[1])
+	}
+	switch {
+	case err != nil && test.kind != "fails" && !last && outOfTime.Match(out):
+		return false
+	case err != nil && test.kind != "fails":
+		t.Errorf("%s: %v\n%s", test.name, err, withoutLogs(out))
+	case result == "PASS" && err == nil && test.kind == "fails":
+		t.Errorf("%s passes: remove it from testdata/common.txt", test.name)
+	case err == nil && result == "no verdict":
+		t.Errorf("%s has not run\n%s", test.name, out)
+	default:
+		t.Logf("%s: %s, %.1f s. %s", test.name, result, time.Since(begun).Seconds(), test.reason)
+	}
+	return true
+}
+
+// withoutLogs leaves out what upstream's framework and the servers log.
+func withoutLogs(out []byte) []byte {
+	var text bytes.Buffer
 	for lines := bufio.NewScanner(bytes.NewReader(out)); lines.Scan(); {
-		fmt.Fprintln(&section, lines.Text())
-		found := verdict.FindStringSubmatch(lines.Text())
-		if found == nil {
-			continue
+		if line := lines.Text(); !strings.Contains(line, "logger.go:") && !strings.HasPrefix(line, "/") {
+			text.WriteString(line + "\n")
 		}
-		result, name := found[1], found[2]
-		left = slices.DeleteFunc(left, func(one string) bool { return one == name })
-		switch e := exceptions[name]; {
-		case result == "FAIL" && e.kind != "fails":
-			failed++
-			t.Errorf("%s fails\n%s", name, section.Bytes())
-		case result == "FAIL":
-			failed++
-			t.Logf("%s fails, %s: %s", name, found[3], e.reason)
-		case result == "PASS" && e.kind == "fails":
-			t.Errorf("%s passes: remove it from testdata/common.txt", name)
-		default:
-			t.Logf("%s: %s, %s", name, result, found[3])
-		}
-		section.Reset()
 	}
-	if len(left) != 0 || err != nil && failed == 0 {
-		t.Errorf("%v, and no verdict about %s\n%s", err, strings.Join(left, ", "), section.Bytes())
-	}
-	t.Logf("%d tests in %v", len(names), time.Since(begun))
+	return text.Bytes()
 }

@@ -24,7 +24,7 @@ func (s *sequence) between(low, high int, what string) int {
 }
 
 func (s *sequence) drawKey() []byte {
-	if s.oneIn(400, "no key") {
+	if s.oneIn(1500, "no key") {
 		return nil
 	}
 	return []byte(rapid.SampledFrom([]string{"a", "b", "c", "aa", "ab", "b\x00", "c/1", "c/2", "f00", "f15", "\x00", "\xff", "\xffa", "a\xff"}).Draw(s.t, "key"))
@@ -102,7 +102,7 @@ func (s *sequence) drawRangeRequest() *pb.RangeRequest {
 		q.SortOrder = pb.RangeRequest_SortOrder(s.between(0, 2, "order"))
 		q.SortTarget = pb.RangeRequest_SortTarget(s.between(0, 4, "target"))
 	}
-	if s.oneIn(40, "sorted as nobody can") {
+	if s.oneIn(150, "sorted as nobody can") {
 		q.SortOrder = rapid.SampledFrom([]pb.RangeRequest_SortOrder{0, 3, -1}).Draw(s.t, "order")
 		q.SortTarget = rapid.SampledFrom([]pb.RangeRequest_SortTarget{5, -1, 0}).Draw(s.t, "target")
 	}
@@ -121,19 +121,13 @@ func (s *sequence) drawRange() call {
 func (s *sequence) drawRangeStream() call {
 	q := s.drawRangeRequest()
 	if !s.oneIn(6, "as it was drawn") { // most of which would be refused
-		q.SortOrder, q.SortTarget = 0, 0
+		q.SortOrder = pb.RangeRequest_NONE
+		if !s.oneIn(4, "sorted in no order") {
+			q.SortTarget = pb.RangeRequest_KEY
+		}
 		q.MinModRevision, q.MaxModRevision, q.MinCreateRevision, q.MaxCreateRevision = 0, 0, 0, 0
 	}
-	if mixesParts(q) {
-		q.SortTarget = pb.RangeRequest_KEY
-	}
 	return call{method: pb.KV_RangeStream_FullMethodName, request: q}
-}
-
-// mixesParts reports whether upstream sorts each part of a RangeStream by itself, by something
-// else than the key. Then it also goes on at the wrong key.
-func mixesParts(q *pb.RangeRequest) bool {
-	return q.SortOrder == pb.RangeRequest_NONE && q.SortTarget != pb.RangeRequest_KEY
 }
 
 func (s *sequence) drawPutRequest() *pb.PutRequest {
@@ -232,7 +226,7 @@ func walk(q *pb.TxnRequest, visit func(*pb.RequestOp)) {
 
 // drawCount draws how many there are of something: few, or about as many as are allowed.
 func (s *sequence) drawCount(few int) int {
-	if s.oneIn(150, "many") {
+	if s.oneIn(300, "many") {
 		return s.between(126, 130, "so many")
 	}
 	return s.between(0, few, "so many")
@@ -260,7 +254,7 @@ func (s *sequence) drawOp(depth int) *pb.RequestOp {
 	if depth == 3 {
 		kinds = kinds[:5]
 	}
-	if s.oneIn(250, "no op") {
+	if s.oneIn(800, "no op") {
 		return rapid.SampledFrom([]*pb.RequestOp{
 			{},
 			{Request: &pb.RequestOp_RequestPut{RequestPut: &pb.PutRequest{}}},
@@ -341,15 +335,8 @@ func (s *sequence) drawDamaged() call {
 	default:
 		damaged.wire = slices.Concat(wire[:at], changed, wire[at:])
 	}
-	switch c.method {
-	case pb.KV_Txn_FullMethodName:
-		if q := (&pb.TxnRequest{}); proto.Unmarshal(damaged.wire, q) == nil && crashesUpstream(q) {
-			return c
-		}
-	case pb.KV_RangeStream_FullMethodName:
-		if q := (&pb.RangeRequest{}); proto.Unmarshal(damaged.wire, q) == nil && mixesParts(q) {
-			return c
-		}
+	if q := (&pb.TxnRequest{}); c.method == pb.KV_Txn_FullMethodName && proto.Unmarshal(damaged.wire, q) == nil && crashesUpstream(q) {
+		return c
 	}
 	return damaged
 }

@@ -21,12 +21,16 @@ import (
 	"pgregory.net/rapid"
 )
 
-var operations = flag.Int("operations", 6000, "how many operations TestDifferential compares, at least")
+// enough is after how many operations all that is usual has been seen.
+const enough = 10_000
+
+var operations = flag.Int("operations", enough, "how many operations TestDifferential compares, at least")
 
 // TestDifferential sends the same random requests to the official server and to the one under
 // test, and compares the answers field by field.
 func TestDifferential(t *testing.T) {
 	begin(t)
+	t.Parallel()
 	d := newDifferential(t)
 	start := time.Now()
 	for d.compared < *operations {
@@ -36,6 +40,31 @@ func TestDifferential(t *testing.T) {
 	for _, outcome := range slices.Sorted(maps.Keys(d.outcomes)) {
 		t.Logf("%6d %s", d.outcomes[outcome], outcome)
 	}
+	for _, outcome := range usual {
+		if d.outcomes[outcome] == 0 && d.compared >= enough {
+			t.Errorf("%d operations have not shown %s", d.compared, outcome)
+		}
+	}
+}
+
+// usual is what enough operations have to show: successes of each method, and the errors.
+var usual = []string{
+	pb.Cluster_MemberList_FullMethodName, pb.Maintenance_Status_FullMethodName,
+	pb.KV_Compact_FullMethodName, pb.KV_DeleteRange_FullMethodName, pb.KV_Put_FullMethodName,
+	pb.KV_Range_FullMethodName, pb.KV_RangeStream_FullMethodName, pb.KV_Txn_FullMethodName,
+	"Internal: no message",
+	"InvalidArgument: etcdserver: duplicate key given in txn request",
+	"InvalidArgument: etcdserver: invalid sort option",
+	"InvalidArgument: etcdserver: key is not provided",
+	"InvalidArgument: etcdserver: key not found",
+	"InvalidArgument: etcdserver: lease is provided",
+	"InvalidArgument: etcdserver: too many operations in txn request",
+	"InvalidArgument: etcdserver: value is provided",
+	"NotFound: etcdserver: requested lease not found",
+	"OutOfRange: etcdserver: mvcc: required revision has been compacted",
+	"OutOfRange: etcdserver: mvcc: required revision is a future revision",
+	"Unimplemented: RangeStream does not support custom sort orders",
+	"Unimplemented: RangeStream does not support revision filters",
 }
 
 // differential compares two servers, each a cluster of one.
@@ -55,18 +84,21 @@ type target struct {
 
 func newDifferential(t *testing.T) *differential {
 	t.Helper()
-	connect := func(program string) *target {
-		s := startServer(t, program)
-		conn, err := grpc.NewClient(strings.TrimPrefix(s.client, "http://"), grpc.WithTransportCredentials(insecure.NewCredentials()),
-			grpc.WithConnectParams(grpc.ConnectParams{Backoff: backoff.Config{BaseDelay: 10 * time.Millisecond, MaxDelay: 10 * time.Millisecond}}),
-			grpc.WithDefaultCallOptions(grpc.MaxCallRecvMsgSize(1<<30), grpc.ForceCodec(wireCodec{}), grpc.WaitForReady(true)))
-		if err != nil {
-			t.Fatal(err)
-		}
-		t.Cleanup(func() { conn.Close() })
-		return &target{server: s, conn: conn}
+	return &differential{official: connect(t, prepared("official")), tested: connect(t, prepared("bin", "etcd")), outcomes: make(map[string]int)}
+}
+
+// connect starts a server.
+func connect(t *testing.T, program string) *target {
+	t.Helper()
+	s := startServer(t, program)
+	conn, err := grpc.NewClient(strings.TrimPrefix(s.client, "http://"), grpc.WithTransportCredentials(insecure.NewCredentials()),
+		grpc.WithConnectParams(grpc.ConnectParams{Backoff: backoff.Config{BaseDelay: 10 * time.Millisecond, MaxDelay: 10 * time.Millisecond}}),
+		grpc.WithDefaultCallOptions(grpc.MaxCallRecvMsgSize(1<<30), grpc.ForceCodec(wireCodec{}), grpc.WaitForReady(true)))
+	if err != nil {
+		t.Fatal(err)
 	}
-	return &differential{official: connect(prepared("official")), tested: connect(prepared("bin", "etcd")), outcomes: make(map[string]int)}
+	t.Cleanup(func() { conn.Close() })
+	return &target{server: s, conn: conn}
 }
 
 // run compares a sequence of operations, beginning with no keys. So it does not depend on
@@ -127,7 +159,7 @@ func (s *sequence) renew() {
 		}
 	}
 	if s.official.base != s.tested.base && !s.diverged {
-		s.t.Fatalf("the sequence before has ended at different revisions: official %d, %s %d", s.official.base, *program, s.tested.base)
+		s.t.Fatalf("the sequence before has ended at different revisions: official %d, %s %d", s.official.base, subject(), s.tested.base)
 	}
 	s.newest, s.compacted = s.official.base, s.official.base
 }
@@ -145,7 +177,7 @@ func (s *sequence) compare(c call) {
 	}
 	if what, where := s.difference(c, official, tested); what != "" {
 		s.diverged = true
-		s.t.Logf("official %v\n%s %v\n%s", official, *program, tested, where)
+		s.t.Logf("official: %v\n%s: %v\n%s", official, subject(), tested, where)
 		s.t.Fatal(what) // without anything that differs from try to try, or it would not be simplified
 	}
 	s.note(c, official)

@@ -50,7 +50,7 @@ func TestEtcdctl(t *testing.T) {
 				}
 			}
 			for j, etcdctl := range etcdctls() {
-				diff, err := exec.Command("diff", "-U3", "--label", "official", files[0][j], "--label", tested(), files[1][j]).CombinedOutput()
+				diff, err := exec.Command("diff", "-U3", "--label", "official", files[0][j], "--label", subject(), files[1][j]).CombinedOutput()
 				if err != nil {
 					t.Errorf("%s: %v\n%s", etcdctl, err, diff)
 				}
@@ -126,7 +126,10 @@ func TestCheckPerf(t *testing.T) {
 			cmd := exec.CommandContext(ctx, etcdctls()[i], "--endpoints", strings.Join(clients, ","), "check", "perf", "--auto-compact")
 			cmd.Env = append(os.Environ(), etcdctlTLS(machines[0])...)
 			out, _ := cmd.CombinedOutput()
-			text := string(out[strings.LastIndex(string(out), "\r")+1:]) // after the bar
+			text := string(out)
+			if bar := strings.LastIndex(text, "p/s"); bar >= 0 { // which it redraws
+				text = text[bar:]
+			}
 			if !strings.Contains(text, "Throughput") || strings.Contains(strings.ToLower(text), "error") || strings.Contains(text, "Cleanup") {
 				t.Fatalf("%s\n%s", cmd, out)
 			}

@@ -147,5 +147,5 @@ func begin(t *testing.T, needed ...pkg) {
 // pkg is a Debian package, and a file of it.
 type pkg struct{ name, file string }
 
-// tested names the server under test.
-func tested() string { return cmp.Or(*program, "ours") }
+// subject names the server under test.
+func subject() string { return cmp.Or(*program, "ours") }
