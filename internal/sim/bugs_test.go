@@ -40,10 +40,8 @@ var bugs = []bug{
 	}},
 	{"expire by the local clock", 20, []edit{
 		{"actors/store.go", `s.store.Apply(e.Index, logtime.Time(e.Now), e.Command)`, `s.store.Apply(e.Index, s.clock(), e.Command)`},
-		{"actors/store.go", `	counts Counts
-`, `	counts Counts
-	clock  func() logtime.Time
-`},
+		{"actors/store.go", `	localReads int // since`, `	clock      func() logtime.Time
+	localReads int // since`},
 		{"actors/machine.go", `store: disk.store, snapshots: disk.snapshots,`, `store: disk.store, clock: func() logtime.Time { return logtime.Time(cfg.Clock().Wall) }, snapshots: disk.snapshots,`},
 	}},
 	{"lead by its own wall clock", 40, []edit{{"raftnode/clock.go", `	c.hear(c.At(now), now)`, `	c.known = true

@@ -297,7 +297,7 @@ func (o *oracle) acknowledged(r *request, result store.Result) {
 	switch {
 	case !ok || !bytes.Equal(o.log[i].command, r.command):
 		o.sim.fail("%s acknowledges a write at index %d, which is another entry", r.life, result.Index)
-	case !sameResult(o.log[i].result, result):
+	case !r.life.sameResult(result, o.log[i].result):
 		o.sim.fail("%s answers the write at index %d with %+v, want %+v", r.life, result.Index, result, o.log[i].result)
 	case result.Index <= r.floor:
 		o.sim.fail("a write got index %d although a client had seen %d before it was sent", result.Index, r.floor)

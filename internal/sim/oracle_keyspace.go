@@ -55,13 +55,17 @@ func (o *oracle) applyToKeys(c *storepb.Command, size, quota uint64, result stor
 	}
 }
 
-// sameResult reports whether two machines have done the same.
-func sameResult(a, b store.Result) bool {
-	if (a.KV == nil) != (b.KV == nil) || a.KV != nil && mvccmodel.Of(*a.KV).String() != mvccmodel.Of(*b.KV).String() {
+// sameResult reports whether the machine has done what it should. The last change that it knows of may be the
+// snapshot which it has started from or installed.
+func (l *life) sameResult(got, want store.Result) bool {
+	if (got.KV == nil) != (want.KV == nil) || got.KV != nil && mvccmodel.Of(*got.KV).String() != mvccmodel.Of(*want.KV).String() {
 		return false
 	}
-	a.KV, b.KV = nil, nil
-	return reflect.DeepEqual(a, b)
+	if want.Changed < got.Changed && got.Changed <= l.snapshotIndex {
+		want.Changed = got.Changed
+	}
+	got.KV, want.KV = nil, nil
+	return reflect.DeepEqual(got, want)
 }
 
 // keyspaceAt returns the position in keyspaces of what was after an entry.
