@@ -47,7 +47,7 @@ const (
 	streamWindow, connWindow = 512 << 10, 1 << 20
 	// workers are goroutines that serve calls one after the other, so that not every call has to grow a stack. When
 	// all of them wait, a call gets a goroutine of its own.
-	workers = 256
+	workers = 1024
 )
 
 // Config is the configuration of a server.
