@@ -18,14 +18,26 @@ const (
 // compaction frees the memory of what was compacted, between other messages.
 type compaction struct {
 	afterFunc func(time.Duration, func()) Timer
+	slice     int // changes that are freed at a time
 
-	timer   Timer // nil until the first slice
-	freeing bool  // a freeDue is on its way
-	waiting []*AwaitFreed
+	timer   Timer         // nil until the first slice
+	freeing bool          // a freeDue is on its way
+	waiting []freedWaiter // in the order of until
 }
 
-// begin frees what there is to free, soon.
+// freedWaiter waits until so many changes are free.
+type freedWaiter struct {
+	message *AwaitFreed
+	until   int
+}
+
+// begin frees what there is to free, soon, and answers whoever waits for no more than that.
 func (c *compaction) begin(ctx actor.Context, keys *mvcc.Keyspace) {
+	for len(c.waiting) > 0 && (c.waiting[0].until <= keys.FreedUpTo() || keys.Freed()) {
+		m := c.waiting[0].message
+		ctx.Send(m.ReplyTo, &Synced{ID: m.ID})
+		c.waiting = c.waiting[1:]
+	}
 	if c.freeing || keys.Freed() {
 		return
 	}
@@ -38,16 +50,11 @@ func (c *compaction) begin(ctx actor.Context, keys *mvcc.Keyspace) {
 	c.timer.Reset(freePause)
 }
 
-// free frees what a number of changes has superseded, and returns how many bytes that was.
-func (c *compaction) free(ctx actor.Context, keys *mvcc.Keyspace, changes int) int64 {
-	bytes := keys.Free(changes)
+// free frees a slice, and returns how many bytes that was.
+func (c *compaction) free(ctx actor.Context, keys *mvcc.Keyspace) int64 {
+	bytes := keys.Free(c.slice)
 	c.freeing = false
-	if c.begin(ctx, keys); !c.freeing {
-		for _, m := range c.waiting {
-			ctx.Send(m.ReplyTo, &Synced{ID: m.ID})
-		}
-		c.waiting = nil
-	}
+	c.begin(ctx, keys)
 	return int64(bytes)
 }
 
@@ -56,7 +63,7 @@ func (c *compaction) await(ctx actor.Context, m *AwaitFreed, keys *mvcc.Keyspace
 		ctx.Send(m.ReplyTo, &Synced{ID: m.ID})
 		return
 	}
-	c.waiting = append(c.waiting, m)
+	c.waiting = append(c.waiting, freedWaiter{m, keys.Freeable()})
 }
 
 func (c *compaction) stop() {

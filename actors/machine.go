@@ -206,7 +206,7 @@ func Start(cfg Config, disk *Disk) (*Machine, error) {
 		{&all.store, "store", &storeActor{
 			store: disk.store, snapshots: disk.snapshots, early: disk.startupQueue(), audits: auditPoint{every: cfg.AuditEvery},
 			shared: m.local, progress: &m.applied, logTime: m.time.now, metrics: m.metrics, log: cfg.Log, fatal: fatal,
-			compaction: compaction{afterFunc: cfg.Host.AfterFunc},
+			compaction: compaction{afterFunc: cfg.Host.AfterFunc, slice: min(freeSlice, local.maxWeight)}, // fewer in the simulation
 		}},
 		{&all.raft, "raft", &raftActor{
 			node: node, clock: cfg.Clock, time: m.time, watch: clockWatch{log: cfg.Log}, log: cfg.Log, peers: peers, names: names, metrics: m.metrics, fatal: fatal,

@@ -153,7 +153,6 @@ type (
 		ID      uint64
 		Outcome mvcc.Outcome
 		View    *mvcc.View
-		Term    uint64 // of the last entry that was applied
 		Err     error
 	}
 	// Synced answers a Sync or an AwaitFreed. Err is one of raftnode's.

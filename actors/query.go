@@ -46,5 +46,8 @@ func (m *Machine) QueryLocal(q *Query) (reply *Queried, ok bool) {
 		return nil, false
 	}
 	m.local.queries.Add(1)
-	return &Queried{Outcome: q.Run(view.Keys()), Term: m.applied.now.Load().Term}, true
+	if weight(view.Keys(), q) > m.local.maxWeight {
+		return &Queried{View: view.Keys()}, true
+	}
+	return &Queried{Outcome: q.Run(view.Keys())}, true
 }

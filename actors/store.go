@@ -44,7 +44,6 @@ type storeActor struct {
 	to *pids
 
 	deadline   logtime.Time // the last one sent to the reaper
-	term       uint64       // of the last entry that was applied
 	compaction compaction
 }
 
@@ -74,7 +73,7 @@ func (s *storeActor) Receive(ctx actor.Context) {
 	case *AwaitFreed:
 		s.compaction.await(ctx, m, s.store.Keys())
 	case freeDue:
-		s.progress.replaced.Add(s.compaction.free(ctx, s.store.Keys(), min(freeSlice, s.shared.maxWeight)))
+		s.progress.replaced.Add(s.compaction.free(ctx, s.store.Keys()))
 	case *restored:
 		s.restored = *m
 	case *install:
@@ -140,7 +139,7 @@ func (s *storeActor) countLocalRead() {
 // query answers a query, or gives its asker a view.
 func (s *storeActor) query(ctx actor.Context, m *Query) {
 	s.shared.queries.Add(1)
-	answer := &Queried{ID: m.ID, Term: s.term}
+	answer := &Queried{ID: m.ID}
 	if keys := s.store.Keys(); weight(keys, m) > s.shared.maxWeight {
 		answer.View = s.currentView().Keys()
 	} else {
@@ -188,7 +187,11 @@ func (s *storeActor) apply(ctx actor.Context, m *raftnode.Apply) {
 			ctx.Send(s.to.auditor, &audit{state: s.store.View()})
 		}
 		before := s.store.Totals().Size()
-		result, err := s.store.Apply(e.Index, logtime.Time(e.Now), e.Command)
+		apply := s.store.Apply
+		if e.Token == nil {
+			apply = s.store.ApplyUnasked
+		}
+		result, err := apply(e.Index, logtime.Time(e.Now), e.Command)
 		if err != nil {
 			unappliable(s.fatal, &raftnode.Unappliable{Index: e.Index, Term: e.Term, Data: e.Command, Why: err})
 		}
@@ -196,7 +199,7 @@ func (s *storeActor) apply(ctx actor.Context, m *raftnode.Apply) {
 		members = members || result.Action == 0 && result.KV == nil
 		if result.KV != nil {
 			s.kvCounts.count(result.KV)
-			replaced += pathCost // what it replaces stays until it is compacted
+			replaced += pathCost * int64(result.KV.Puts+result.KV.Deletions) // the values stay until they are compacted
 		}
 		if result.Event != nil {
 			replaced += replacedBy(result.Event) + max(0, before-s.store.Totals().Size()) // of a directory, all that was in it
@@ -309,7 +312,6 @@ func (s *storeActor) publishState() {
 
 // publishApplied publishes how far the state has come.
 func (s *storeActor) publishApplied(last, term uint64) {
-	s.term = term
 	s.progress.publish(appliedOf(s.store, last, term))
 }
 

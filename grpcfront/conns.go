@@ -4,6 +4,7 @@ import (
 	"crypto/tls"
 	"net"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -38,12 +39,20 @@ func (s *conns) add(raw net.Conn) {
 	}
 }
 
+// closeSilent closes the connections whose first frame has not come. The gRPC server would wait for it before it
+// tells all others to go.
+func (s *conns) closeSilent() { s.closeIf(func(c *conn) bool { return !c.begun.Load() }) }
+
 // cutOff closes all connections.
-func (s *conns) cutOff() {
+func (s *conns) cutOff() { s.closeIf(func(*conn) bool { return true }) }
+
+func (s *conns) closeIf(which func(*conn) bool) {
+	var all []*conn
 	s.mu.Lock()
-	all := make([]*conn, 0, len(s.open))
 	for c := range s.open {
-		all = append(all, c)
+		if which(c) {
+			all = append(all, c)
+		}
 	}
 	s.mu.Unlock()
 	for _, c := range all {
@@ -79,7 +88,17 @@ func (handed) String() string  { return "client port" }
 // conn is an open connection.
 type conn struct {
 	net.Conn
-	in *conns
+	in    *conns
+	begun atomic.Bool // its first frame has come
+	keeps
+}
+
+// SetDeadline implements [net.Conn]. The gRPC server takes back its deadline when the first frame has come.
+func (c *conn) SetDeadline(t time.Time) error {
+	if t.IsZero() {
+		c.begun.Store(true)
+	}
+	return c.Conn.SetDeadline(t)
 }
 
 // tls returns the state of the connection's TLS; ok is false without it.
@@ -97,5 +116,6 @@ func (c *conn) Close() error {
 	c.in.mu.Lock()
 	delete(c.in.open, c)
 	c.in.mu.Unlock()
+	c.dropAll()
 	return c.Conn.Close()
 }

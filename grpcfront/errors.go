@@ -30,6 +30,8 @@ func errorOf(err error) error {
 		return rpctypes.ErrGRPCLeaseNotFound
 	case errors.Is(err, mvcc.ErrNoSpace):
 		return rpctypes.ErrGRPCNoSpace
+	case errors.Is(err, mvcc.ErrTooLarge):
+		return rpctypes.ErrGRPCRequestTooLarge
 	case errors.Is(err, raftnode.ErrNoLeader):
 		return rpctypes.ErrGRPCNoLeader
 	case errors.Is(err, raftnode.ErrUnknownOutcome):

@@ -22,3 +22,6 @@ func (s *Server) InFlight() int64 { return s.sessions.inFlight.Load() }
 
 // CheckMetadata checks the metadata of a call.
 func CheckMetadata(ctx context.Context, hasLeader bool) error { return checkMetadata(ctx, hasLeader) }
+
+// AnswerBytes returns how many bytes answers keep.
+func (s *Server) AnswerBytes() int64 { return s.answers.bytes.Load() }

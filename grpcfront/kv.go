@@ -27,7 +27,12 @@ func (s *kv) Put(ctx context.Context, r *pb.PutRequest) (*pb.PutResponse, error)
 	if err := checkPut(r); err != nil {
 		return nil, err
 	}
-	out, err := s.propose(ctx, m, putCommand(r))
+	call, err := s.sessions.begin()
+	if err != nil {
+		return nil, err
+	}
+	defer call.end()
+	out, err := s.propose(ctx, call, m, putCommand(r))
 	if err != nil {
 		return nil, err
 	}
@@ -45,7 +50,12 @@ func (s *kv) DeleteRange(ctx context.Context, r *pb.DeleteRangeRequest) (*pb.Del
 	if err := checkDeleteRange(r); err != nil {
 		return nil, err
 	}
-	out, err := s.propose(ctx, m, store.Encode(&storepb.Command{Kind: &storepb.Command_DeleteRange{DeleteRange: deleteRangeOf(r)}}))
+	call, err := s.sessions.begin()
+	if err != nil {
+		return nil, err
+	}
+	defer call.end()
+	out, err := s.propose(ctx, call, m, store.Encode(&storepb.Command{Kind: &storepb.Command_DeleteRange{DeleteRange: deleteRangeOf(r)}}))
 	if err != nil {
 		return nil, err
 	}
@@ -63,11 +73,16 @@ func (s *kv) Txn(ctx context.Context, r *pb.TxnRequest) (*pb.TxnResponse, error)
 	if err := checkTxn(r, s.cfg.MaxTxnOps); err != nil {
 		return nil, err
 	}
+	call, err := s.sessions.begin()
+	if err != nil {
+		return nil, err
+	}
+	defer call.end()
 	txn, out := txnOf(r), (*mvcc.Outcome)(nil)
-	if mvcc.ReadOnly(txn) {
-		out, err = s.query(ctx, m, &actors.Query{Txn: txn}, isSerializable(r))
+	if isReadOnly(r) {
+		out, err = call.query(ctx, m, &actors.Query{Txn: txn}, isSerializable(r))
 	} else {
-		out, err = s.propose(ctx, m, store.Encode(&storepb.Command{Kind: &storepb.Command_Txn{Txn: txn}}))
+		out, err = s.propose(ctx, call, m, store.Encode(&storepb.Command{Kind: &storepb.Command_Txn{Txn: txn}}))
 	}
 	if err != nil {
 		return nil, err
@@ -83,25 +98,24 @@ func (s *kv) Compact(ctx context.Context, r *pb.CompactionRequest) (*pb.Compacti
 	if err != nil {
 		return nil, err
 	}
+	call, err := s.sessions.begin()
+	if err != nil {
+		return nil, err
+	}
+	defer call.end()
 	compact := &storepb.Compact{Revision: r.GetRevision()}
-	out, err := s.propose(ctx, m, store.Encode(&storepb.Command{Kind: &storepb.Command_Compact{Compact: compact}}))
+	out, err := s.propose(ctx, call, m, store.Encode(&storepb.Command{Kind: &storepb.Command_Compact{Compact: compact}}))
 	if err != nil {
 		return nil, err
 	}
 	if r.GetPhysical() {
-		if err := s.awaitFreed(ctx, m); err != nil {
+		if _, err := call.await(ctx, m.Store, &actors.AwaitFreed{ID: call.expect(), ReplyTo: call.pid}); err != nil {
 			return nil, err
 		}
 	}
 	a := &pb.CompactionResponse{Header: &pb.ResponseHeader{}}
 	setHeader(a.Header, m, out.Revision)
 	return a, nil
-}
-
-// queryOf is a query with its range.
-type queryOf struct {
-	actors.Query
-	what storepb.Range
 }
 
 // Range implements [pb.KVServer].
@@ -117,10 +131,12 @@ func (s *kv) Range(ctx context.Context, r *pb.RangeRequest) (*pb.RangeResponse, 
 	if err := checkRange(r); err != nil {
 		return nil, err
 	}
-	q := &queryOf{}
-	q.Range = &q.what
-	setRange(&q.what, r)
-	out, err := s.query(ctx, m, &q.Query, r.GetSerializable())
+	call, err := s.sessions.begin()
+	if err != nil {
+		return nil, err
+	}
+	defer call.end()
+	out, err := call.queryRange(ctx, m, r)
 	if err != nil {
 		return nil, err
 	}
@@ -130,15 +146,10 @@ func (s *kv) Range(ctx context.Context, r *pb.RangeRequest) (*pb.RangeResponse, 
 }
 
 // propose has a command committed and applied, and returns what it did.
-func (s *Server) propose(ctx context.Context, m *actors.Machine, command []byte) (*mvcc.Outcome, error) {
+func (s *Server) propose(ctx context.Context, call *session, m *actors.Machine, command []byte) (*mvcc.Outcome, error) {
 	if len(command) > s.cfg.MaxRequest {
 		return nil, rpctypes.ErrGRPCRequestTooLarge
 	}
-	call, err := s.sessions.begin()
-	if err != nil {
-		return nil, err
-	}
-	defer call.end()
 	answer, err := call.ask(ctx, m.Raft, &actors.Propose{ID: call.expect(), ReplyTo: call.pid, Command: command})
 	if err != nil {
 		return nil, err
@@ -152,11 +163,29 @@ func (s *Server) propose(ctx context.Context, m *actors.Machine, command []byte)
 	case reply.Result.KV.Err != nil:
 		return nil, errorOf(reply.Result.KV.Err)
 	}
+	if err := call.reserve(reply.Result.KV); err != nil {
+		return nil, errNoAnswer // nothing may be said to be refused that was done
+	}
 	return reply.Result.KV, nil
 }
 
-// query returns what a query has found, in the local state or linearizably.
-func (s *Server) query(ctx context.Context, m *actors.Machine, q *actors.Query, local bool) (*mvcc.Outcome, error) {
+// rangeQuery is a query with its range.
+type rangeQuery struct {
+	actors.Query
+	what storepb.Range
+}
+
+// queryRange returns what a range has found.
+func (s *session) queryRange(ctx context.Context, m *actors.Machine, r *pb.RangeRequest) (*mvcc.Outcome, error) {
+	q := &rangeQuery{}
+	q.Range = &q.what
+	setRange(&q.what, r)
+	return s.query(ctx, m, &q.Query, r.GetSerializable())
+}
+
+// query returns what a query has found, in the local state or linearizably. If that is much, the call has one of the
+// places for such calls until its end.
+func (s *session) query(ctx context.Context, m *actors.Machine, q *actors.Query, local bool) (*mvcc.Outcome, error) {
 	reply, err := s.queried(ctx, m, q, local)
 	if err != nil {
 		return nil, err
@@ -166,20 +195,19 @@ func (s *Server) query(ctx context.Context, m *actors.Machine, q *actors.Query, 
 	}
 	out := &reply.Outcome
 	if reply.View != nil {
+		if err := s.of.places.enter(); err != nil {
+			return nil, err
+		}
+		s.placed = true
 		*out = q.Run(reply.View)
 	}
 	if out.Err != nil {
 		return nil, errorOf(out.Err)
 	}
-	return out, nil
+	return out, s.reserve(out)
 }
 
-func (s *Server) queried(ctx context.Context, m *actors.Machine, q *actors.Query, local bool) (*actors.Queried, error) {
-	call, err := s.sessions.begin()
-	if err != nil {
-		return nil, err
-	}
-	defer call.end()
+func (s *session) queried(ctx context.Context, m *actors.Machine, q *actors.Query, local bool) (*actors.Queried, error) {
 	to := m.Raft
 	if local {
 		if reply, ok := m.QueryLocal(q); ok {
@@ -187,8 +215,8 @@ func (s *Server) queried(ctx context.Context, m *actors.Machine, q *actors.Query
 		}
 		to = m.Store
 	}
-	q.ID, q.ReplyTo = call.expect(), call.pid
-	answer, err := call.ask(ctx, to, q)
+	q.ID, q.ReplyTo = s.expect(), s.pid
+	answer, err := s.ask(ctx, to, q)
 	if err != nil {
 		return nil, err
 	}
@@ -197,15 +225,4 @@ func (s *Server) queried(ctx context.Context, m *actors.Machine, q *actors.Query
 		return nil, errorOf(reply.Err)
 	}
 	return reply, nil
-}
-
-// awaitFreed waits until the memory of what was compacted is free, however long that takes.
-func (s *Server) awaitFreed(ctx context.Context, m *actors.Machine) error {
-	call, err := s.sessions.begin()
-	if err != nil {
-		return err
-	}
-	defer call.end()
-	_, err = call.await(ctx, m.Store, &actors.AwaitFreed{ID: call.expect(), ReplyTo: call.pid})
-	return err
 }

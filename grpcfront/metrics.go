@@ -1,7 +1,6 @@
 package grpcfront
 
 import (
-	"context"
 	"sync/atomic"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -17,6 +16,8 @@ var (
 	startedDesc  = prometheus.NewDesc("grpc_server_started_total", "Calls that have begun.", methodLabels, nil)
 	handledDesc  = prometheus.NewDesc("grpc_server_handled_total", "Calls that have ended, by how.", append(methodLabels[:3:3], "grpc_code"), nil)
 	receivedDesc = prometheus.NewDesc("grpc_server_msg_received_total", "Messages of clients.", methodLabels, nil)
+	answersDesc  = prometheus.NewDesc("grpc_server_answer_memory_bytes", "Bytes that answers keep in memory until their clients have taken them, but for small ones.", nil, nil)
+	refusedDesc  = prometheus.NewDesc("grpc_server_refused_total", "Calls that were refused because too many are in flight, or look at large ranges, or because large answers have no room.", nil, nil)
 	sentDesc     = prometheus.NewDesc("grpc_server_msg_sent_total", "Messages to clients.", methodLabels, nil)
 )
 
@@ -49,56 +50,17 @@ func (all methods) add(services map[string]grpc.ServiceInfo) {
 	}
 }
 
-func (all methods) unary(ctx context.Context, request any, info *grpc.UnaryServerInfo, handle grpc.UnaryHandler) (any, error) {
-	m := all[info.FullMethod]
-	m.started.Add(1)
-	m.received.Add(1)
-	answer, err := handle(ctx, request)
-	if m.end(err); err == nil {
-		m.sent.Add(1)
-	}
-	return answer, err
-}
-
-func (all methods) stream(service any, stream grpc.ServerStream, info *grpc.StreamServerInfo, handle grpc.StreamHandler) error {
-	m := all[info.FullMethod]
-	m.started.Add(1)
-	err := handle(service, countedStream{stream, m})
-	m.end(err)
-	return err
-}
-
-// countedStream counts the messages of a stream.
-type countedStream struct {
-	grpc.ServerStream
-	of *method
-}
-
-func (s countedStream) SendMsg(m any) error {
-	err := s.ServerStream.SendMsg(m)
-	if err == nil {
-		s.of.sent.Add(1)
-	}
-	return err
-}
-
-func (s countedStream) RecvMsg(m any) error {
-	err := s.ServerStream.RecvMsg(m)
-	if err == nil {
-		s.of.received.Add(1)
-	}
-	return err
-}
-
 // Describe implements [prometheus.Collector].
 func (s *Server) Describe(ch chan<- *prometheus.Desc) {
-	for _, desc := range []*prometheus.Desc{startedDesc, handledDesc, receivedDesc, sentDesc} {
+	for _, desc := range []*prometheus.Desc{startedDesc, handledDesc, receivedDesc, sentDesc, answersDesc, refusedDesc} {
 		ch <- desc
 	}
 }
 
 // Collect implements [prometheus.Collector].
 func (s *Server) Collect(ch chan<- prometheus.Metric) {
+	ch <- prometheus.MustNewConstMetric(answersDesc, prometheus.GaugeValue, float64(s.answers.bytes.Load()))
+	ch <- prometheus.MustNewConstMetric(refusedDesc, prometheus.CounterValue, float64(s.refused()))
 	for service, info := range s.grpc.GetServiceInfo() {
 		for _, m := range info.Methods {
 			labels := []string{typeOf(m), service, m.Name}
@@ -127,4 +89,15 @@ func typeOf(m grpc.MethodInfo) string {
 		return "server_stream"
 	}
 	return "unary"
+}
+
+// refused returns how many calls were refused because of a limit.
+func (s *Server) refused() uint64 {
+	n := s.answers.refused.Load() + s.places.refused.Load()
+	select {
+	case <-s.attached:
+		return n + s.sessions.refused.Load()
+	default:
+		return n
+	}
 }

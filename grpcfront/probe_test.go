@@ -57,11 +57,13 @@ var probeService = grpc.ServiceDesc{
 		{MethodName: "Wait", Handler: unary(func(p prober, ctx context.Context) (string, error) { return "done", p.wait(ctx) })},
 		{MethodName: "Name", Handler: unary(func(_ prober, ctx context.Context) (string, error) {
 			from, _ := peer.FromContext(ctx)
-			info, ok := from.AuthInfo.(credentials.TLSInfo)
+			state, ok := from.AuthInfo.(interface {
+				TLS() (tls.ConnectionState, bool)
+			}).TLS()
 			if !ok {
 				return from.AuthInfo.AuthType(), nil
 			}
-			return info.State.VerifiedChains[0][0].Subject.CommonName, nil
+			return state.VerifiedChains[0][0].Subject.CommonName, nil
 		})},
 	},
 }

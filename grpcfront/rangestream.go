@@ -1,7 +1,6 @@
 package grpcfront
 
 import (
-	"context"
 	"time"
 
 	pb "go.etcd.io/etcd/api/v3/etcdserverpb"
@@ -10,9 +9,7 @@ import (
 	"google.golang.org/grpc"
 	"google.golang.org/protobuf/proto"
 
-	"etcd/actors"
 	"etcd/store/mvcc"
-	"etcd/store/storepb"
 )
 
 // firstPart is how many keys the first part of a stream has. The others get larger or smaller so that they come to
@@ -38,20 +35,13 @@ func (s *kv) RangeStream(r *pb.RangeRequest, to grpc.ServerStreamingServer[pb.Ra
 		return err
 	}
 	defer call.end()
-	view, err := call.freeze(ctx, m, r.GetSerializable())
+	out, err := call.queryRange(ctx, m, r)
 	if err != nil {
 		return err
 	}
-	var q storepb.Range
-	setRange(&q, r)
-	found, err := view.Range(&q)
-	if err != nil {
-		return errorOf(err)
-	}
-	versions, more := cut(r, &found)
-	last := &pb.RangeResponse{Header: &pb.ResponseHeader{}, Count: found.Count, More: more}
-	setHeader(last.Header, m, view.Revision())
-	view = nil // it would keep what is overwritten while the client reads
+	versions, more := cut(r, &out.Found)
+	last := &pb.RangeResponse{Header: &pb.ResponseHeader{}, Count: out.Found.Count, More: more}
+	setHeader(last.Header, m, out.Revision)
 	return watchOver(func(sent func()) error {
 		return sendParts(r, s.cfg.MaxRequest, versions, last, func(part *pb.RangeResponse) error {
 			if err := permitted(m); err != nil {
@@ -90,20 +80,6 @@ func watchOver(send func(sent func()) error) error {
 			return rpctypes.ErrGRPCTimeout
 		}
 	}
-}
-
-// freeze returns a view of the keys, in the local state or with all that was acknowledged before.
-func (s *session) freeze(ctx context.Context, m *actors.Machine, local bool) (*mvcc.View, error) {
-	if !local {
-		if err := s.sync(ctx, m); err != nil {
-			return nil, err
-		}
-	}
-	answer, err := s.ask(ctx, m.Store, &actors.Freeze{ID: s.expect(), ReplyTo: s.pid})
-	if err != nil {
-		return nil, err
-	}
-	return answer.(*actors.Frozen).State.Keys(), nil
 }
 
 // sendParts sends what was found in parts. The last of them is given, without its keys.

@@ -12,6 +12,7 @@ import (
 	pb "go.etcd.io/etcd/api/v3/etcdserverpb"
 	"go.etcd.io/etcd/api/v3/v3rpc/rpctypes"
 	"google.golang.org/grpc"
+	"google.golang.org/grpc/encoding"
 	"google.golang.org/grpc/health/grpc_health_v1"
 	"google.golang.org/grpc/keepalive"
 
@@ -24,6 +25,8 @@ const (
 	DefaultMaxRequest = 1_572_864
 	// DefaultMaxTxnOps is how many comparisons a transaction may have, and how many operations either of its lists.
 	DefaultMaxTxnOps = 128
+	// DefaultMaxAnswerMemory bounds what answers keep until their clients have taken them, in bytes.
+	DefaultMaxAnswerMemory = 256 << 20
 	// DefaultMaxStreams is how many calls a connection may have in flight.
 	DefaultMaxStreams = math.MaxUint32
 	// DefaultPingEvery is how often a client may ping, and only while it has a stream.
@@ -47,7 +50,7 @@ const (
 	streamWindow, connWindow = 512 << 10, 1 << 20
 	// workers are goroutines that serve calls one after the other, so that not every call has to grow a stack. When
 	// all of them wait, a call gets a goroutine of its own.
-	workers = 1024
+	workers = 128
 )
 
 // Config is the configuration of a server.
@@ -61,6 +64,8 @@ type Config struct {
 	MaxRequest, MaxTxnOps             int
 	MaxStreams                        uint32
 	PingEvery, PingAfter, PingTimeout time.Duration
+	// MaxAnswerMemory bounds what answers keep until their clients have taken them, in bytes, but for small ones.
+	MaxAnswerMemory int64
 	// HeaderTimeout bounds the time until the first frame of a connection has arrived.
 	HeaderTimeout time.Duration
 	Log           *slog.Logger
@@ -71,15 +76,18 @@ func Defaults() Config {
 	return Config{
 		MaxRequest: DefaultMaxRequest, MaxTxnOps: DefaultMaxTxnOps, MaxStreams: DefaultMaxStreams,
 		PingEvery: DefaultPingEvery, PingAfter: DefaultPingAfter, PingTimeout: DefaultPingTimeout,
+		MaxAnswerMemory: DefaultMaxAnswerMemory,
 	}
 }
 
 // Server serves the connections that it is given.
 type Server struct {
-	cfg    Config
-	grpc   *grpc.Server
-	conns  *conns
-	health *health
+	cfg     Config
+	grpc    *grpc.Server
+	conns   *conns
+	health  *health
+	answers *answerMemory
+	places  *places
 	// methods count the calls. It does not change once the server has started.
 	methods methods
 
@@ -102,10 +110,12 @@ func New(cfg Config) *Server {
 
 func newServer(cfg Config) *Server {
 	s := &Server{cfg: cfg, conns: newConns(cfg.PingTimeout), methods: make(methods), attached: make(chan struct{})}
+	s.answers, s.places = &answerMemory{limit: cfg.MaxAnswerMemory}, newPlaces()
 	s.stopping, s.stop = context.WithCancel(context.Background())
 	s.grpc = grpc.NewServer(
 		grpc.Creds(handshaken{}),
 		grpc.ConnectionTimeout(cfg.HeaderTimeout),
+		grpc.ForceServerCodecV2(codec{encoding.GetCodecV2("proto")}),
 		grpc.MaxRecvMsgSize(cfg.MaxRequest+messageRoom),
 		grpc.MaxSendMsgSize(math.MaxInt32),
 		grpc.MaxConcurrentStreams(cfg.MaxStreams),
@@ -115,8 +125,8 @@ func newServer(cfg Config) *Server {
 		grpc.StaticStreamWindowSize(streamWindow),
 		grpc.StaticConnWindowSize(connWindow),
 		grpc.NumStreamWorkers(workers),
-		grpc.UnaryInterceptor(s.methods.unary),
-		grpc.StreamInterceptor(s.methods.stream),
+		grpc.UnaryInterceptor(s.unary),
+		grpc.StreamInterceptor(s.stream),
 	)
 	s.register()
 	return s
@@ -144,7 +154,7 @@ func (s *Server) register() {
 
 // Attach gives the server its machine, once. The server is healthy from when that is ready.
 func (s *Server) Attach(machine *actors.Machine) {
-	s.machine, s.sessions = machine, newSessions(machine, s.cfg)
+	s.machine, s.sessions = machine, s.newSessions(machine)
 	s.settled = time.Now().Add(s.cfg.RequestTimeout)
 	close(s.attached)
 	go func() {
@@ -168,6 +178,7 @@ func (s *Server) Serve(c net.Conn) { s.conns.add(c) }
 func (s *Server) Shutdown(ctx context.Context) (err error) {
 	s.health.Shutdown()
 	s.stop()
+	s.conns.closeSilent()
 	over := make(chan struct{})
 	go func() {
 		s.grpc.GracefulStop()

@@ -20,6 +20,8 @@ type session struct {
 	of  *sessions
 	pid *actor.PID
 
+	placed   bool               // it has a place, see places
+	making   int64              // bytes of a large answer that it makes, see answerMemory
 	last     uint64             // ID of the last request
 	expected atomic.Uint64      // ID of the request in flight; 0: none
 	answers  chan actors.Answer // has room for the answer to it; nil: none came in time
@@ -65,18 +67,25 @@ func (s *session) onTimeout() {
 	}
 }
 
-// await is ask for what may take long: it waits until the call ends.
+// await is ask for what may take long: it waits until the call or the server ends.
 func (s *session) await(ctx context.Context, to *actor.PID, request any) (actors.Answer, error) {
 	s.of.root.Send(to, request)
 	select {
 	case answer := <-s.answers:
 		return answer, nil
 	case <-ctx.Done():
-		if s.expected.Swap(0) == 0 { // it is about to be handed over
-			return <-s.answers, nil
-		}
-		return nil, errorOfEnd(ctx)
+		return s.giveUp(errorOfEnd(ctx))
+	case <-s.of.stopping:
+		return s.giveUp(errStopped)
 	}
+}
+
+// giveUp ends the wait for an answer, unless that is about to be handed over.
+func (s *session) giveUp(err error) (actors.Answer, error) {
+	if s.expected.Swap(0) == 0 {
+		return <-s.answers, nil
+	}
+	return nil, err
 }
 
 // maxIdle is how many sessions are kept for calls to come.
@@ -92,14 +101,19 @@ type sessions struct {
 	patience time.Duration
 	limit    int64 // calls in flight; 0: no limit
 	inFlight atomic.Int64
+	places   *places
+	answers  *answerMemory
+	stopping <-chan struct{}
 	refused  atomic.Uint64
 
 	mu   sync.Mutex
 	idle []*session
 }
 
-func newSessions(machine *actors.Machine, cfg Config) *sessions {
+func (s *Server) newSessions(machine *actors.Machine) *sessions {
+	cfg := &s.cfg
 	return &sessions{
+		places: s.places, answers: s.answers, stopping: s.stopping.Done(),
 		root: machine.System.Root, mailbox: machine.UntimedKind("call").Inline(), guardian: actors.StopOnPanic(cfg.Log),
 		patience: cfg.RequestTimeout + max(time.Second, cfg.RequestTimeout/10), limit: int64(cfg.MaxInFlight),
 	}
@@ -140,6 +154,12 @@ func (of *sessions) takeIdle() *session {
 // end ends a call.
 func (s *session) end() {
 	of := s.of
+	if s.placed {
+		s.placed = false
+		of.places.leave()
+	}
+	of.answers.bytes.Add(-s.making)
+	s.making = 0
 	of.inFlight.Add(-1)
 	of.mu.Lock()
 	kept := len(of.idle) < maxIdle

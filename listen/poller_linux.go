@@ -97,6 +97,11 @@ func (all epolls) Release(c *Conn) {
 		return // it is closed, and the kernel has forgotten it
 	}
 	p := all.of(c.fd)
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.fd < 0 {
+		return // it is closed
+	}
 	_ = raw.Control(func(fd uintptr) { _ = unix.EpollCtl(p.fd, unix.EPOLL_CTL_DEL, int(fd), nil) }) // the same holds
 }
 

@@ -54,14 +54,12 @@ func (c *Config) Validate() error {
 		return fmt.Errorf("-max-listing %d: want at least %d", c.MaxListing, actors.MaxChildren)
 	case c.MaxTxnOps < 1 || c.MaxTxnOps > maxTxnOps:
 		return fmt.Errorf("--max-txn-ops %d: want 1 to %d", c.MaxTxnOps, maxTxnOps)
-	case c.MaxStreams < 1:
-		return errors.New("--max-concurrent-streams 0: want at least 1")
 	case c.PingEvery < 0:
 		return fmt.Errorf("--grpc-keepalive-min-time %s: want a time, or 0 for no limit", c.PingEvery)
-	case c.PingAfter < time.Second:
-		return fmt.Errorf("--grpc-keepalive-interval %s: want at least 1s", c.PingAfter)
-	case c.PingTimeout < time.Second:
-		return fmt.Errorf("--grpc-keepalive-timeout %s: want at least 1s", c.PingTimeout)
+	case c.PingAfter < time.Second && c.PingAfter != 0:
+		return fmt.Errorf("--grpc-keepalive-interval %s: want at least 1s, or 0 for the default", c.PingAfter)
+	case c.PingTimeout < time.Second && c.PingTimeout != 0:
+		return fmt.Errorf("--grpc-keepalive-timeout %s: want at least 1s, or 0 for the default", c.PingTimeout)
 	case c.MaxAnswers < 1:
 		return fmt.Errorf("-max-answer-memory %d: want at least 1", c.MaxAnswers)
 	case c.MaxConnections < 0:

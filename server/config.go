@@ -73,6 +73,7 @@ type Config struct {
 	MaxBody        int           // (-max-body) longest request body in bytes
 	MaxBodyMemory  int64         // (-max-body-memory) bytes for the bodies of all requests in flight
 	MaxListing     int           // (-max-listing) keys in one listing
+	MaxRequest     int           // longest request of v3 in bytes, 0 for the default: MaxBody, if that was given
 	MaxTxnOps      int           // (--max-txn-ops) operations in a list of a v3 transaction
 	MaxStreams     uint32        // (--max-concurrent-streams) v3 calls of a connection
 	PingEvery      time.Duration // (--grpc-keepalive-min-time) how often a gRPC client may ping
@@ -127,7 +128,7 @@ const (
 	maxMembersLimit   = store.MaxMembers
 	maxHistory        = store.MaxHistory
 	maxBodyLimit      = store.MaxValue
-	maxTxnOps         = 1 << 16
+	maxTxnOps         = 4096 // a nested transaction takes two levels of the 10,000 that the protobuf library decodes
 	maxRequestTimeout = 10 * time.Minute
 	minRequestTimeout = time.Second
 	minClientTimeout  = time.Second
@@ -145,20 +146,16 @@ const (
 	filesPerMember       = 10 // in both directions, with a share of peerConnections
 )
 
-// defaultMaxBody bounds a request of v1 and v2, in bytes, unless a limit is given, which counts for v3 as well.
-const defaultMaxBody = 10 << 20
-
 // grpc returns the configuration of the v3 API.
 func (c *Config) grpc() grpcfront.Config {
-	g := grpcfront.Config{
+	return grpcfront.Config{
 		RequestTimeout: c.RequestTimeout, MaxInFlight: c.MaxInFlight, HeaderTimeout: c.HeaderTimeout,
-		MaxRequest: c.MaxBody, MaxTxnOps: c.MaxTxnOps, MaxStreams: c.MaxStreams,
-		PingEvery: c.PingEvery, PingAfter: c.PingAfter, PingTimeout: c.PingTimeout, Log: c.Log,
+		MaxAnswerMemory: c.MaxAnswers, MaxRequest: cmp.Or(c.MaxRequest, grpcfront.DefaultMaxRequest), MaxTxnOps: c.MaxTxnOps,
+		// 0 is no limit, and otherwise what it is if nothing is set.
+		MaxStreams: cmp.Or(c.MaxStreams, grpcfront.DefaultMaxStreams), PingEvery: max(c.PingEvery, 1),
+		PingAfter: cmp.Or(c.PingAfter, grpcfront.DefaultPingAfter), PingTimeout: cmp.Or(c.PingTimeout, grpcfront.DefaultPingTimeout),
+		Log: c.Log,
 	}
-	if c.MaxBody == defaultMaxBody {
-		g.MaxRequest = grpcfront.DefaultMaxRequest
-	}
-	return g
 }
 
 // Defaults returns the configuration of a cluster of one machine on this host.
@@ -174,7 +171,7 @@ func Defaults() Config {
 		RequestTimeout: 5 * time.Second,
 		BcryptCost:     passwords.DefaultCost,
 		Slow:           200 * time.Millisecond,
-		MaxBody:        defaultMaxBody,
+		MaxBody:        10 << 20,
 		MaxBodyMemory:  256 << 20,
 		MaxInFlight:    4096,
 		MaxWatchers:    1_000_000,

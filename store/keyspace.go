@@ -30,7 +30,7 @@ func (s *Store) room() uint64 {
 }
 
 // dispatchKV carries out a command about the keyspace; nil: it is about something else.
-func (s *Store) dispatchKV(c *storepb.Command) *mvcc.Outcome {
+func (s *Store) dispatchKV(c *storepb.Command, asked bool) *mvcc.Outcome {
 	var out mvcc.Outcome
 	switch kind := c.Kind.(type) {
 	case *storepb.Command_Put:
@@ -38,7 +38,7 @@ func (s *Store) dispatchKV(c *storepb.Command) *mvcc.Outcome {
 	case *storepb.Command_DeleteRange:
 		out = s.keys.DeleteRange(kind.DeleteRange)
 	case *storepb.Command_Txn:
-		out = s.keys.Txn(kind.Txn, s.room())
+		out = s.keys.Txn(kind.Txn, s.room(), asked)
 	case *storepb.Command_Compact:
 		out = s.keys.Compact(kind.Compact.GetRevision())
 	default:
@@ -58,6 +58,7 @@ func (s *Store) ofKV(out *mvcc.Outcome) Result {
 var (
 	errNoKey = errors.New("no key")
 	errNoOp  = errors.New("an operation of no kind")
+	errDeep  = errors.New("transactions are nested too deep")
 )
 
 // checkKV returns an error unless every part of a command about the keyspace is understood.
@@ -68,7 +69,7 @@ func checkKV(c *storepb.Command) error {
 	case *storepb.Command_DeleteRange:
 		return checkDeleteRange(kind.DeleteRange)
 	case *storepb.Command_Txn:
-		return checkTxn(kind.Txn)
+		return checkTxn(kind.Txn, maxNested)
 	case *storepb.Command_Compact:
 		return checkUnknown(kind.Compact)
 	}
@@ -89,21 +90,29 @@ func checkDeleteRange(m *storepb.DeleteRange) error {
 	return checkUnknown(m)
 }
 
-func checkTxn(m *storepb.Txn) error {
+// maxNested is how deep transactions may be nested, in each other and in a command: half of what the protobuf library
+// decodes, because each is in an operation.
+const maxNested = 4500
+
+// checkTxn checks a transaction in which others may be nested to a depth.
+func checkTxn(m *storepb.Txn, depth int) error {
 	if unknown(m) {
 		return errNewer
+	}
+	if depth == 0 {
+		return errDeep
 	}
 	for _, c := range m.GetCompare() {
 		if len(c.GetKey()) == 0 {
 			return errNoKey
 		}
-		if unknown(c) || c.GetTarget() > storepb.Target_TARGET_LEASE || c.GetRelation() > storepb.Relation_RELATION_NOT_EQUAL {
+		if unknown(c) || !isTarget(c.GetTarget()) || storepb.Relation_name[int32(c.GetRelation())] == "" {
 			return errNewer
 		}
 	}
 	for _, list := range [][]*storepb.Op{m.GetSuccess(), m.GetFailure()} {
 		for _, op := range list {
-			if err := checkOp(op); err != nil {
+			if err := checkOp(op, depth-1); err != nil {
 				return err
 			}
 		}
@@ -111,7 +120,9 @@ func checkTxn(m *storepb.Txn) error {
 	return nil
 }
 
-func checkOp(op *storepb.Op) error {
+func isTarget(t storepb.Target) bool { return storepb.Target_name[int32(t)] != "" }
+
+func checkOp(op *storepb.Op, depth int) error {
 	if unknown(op) {
 		return errNewer
 	}
@@ -121,12 +132,12 @@ func checkOp(op *storepb.Op) error {
 	case *storepb.Op_DeleteRange:
 		return checkDeleteRange(kind.DeleteRange)
 	case *storepb.Op_Txn:
-		return checkTxn(kind.Txn)
+		return checkTxn(kind.Txn, depth)
 	case *storepb.Op_Range:
 		if len(kind.Range.GetKey()) == 0 {
 			return errNoKey
 		}
-		if unknown(kind.Range) || kind.Range.GetOrder() > storepb.Target_TARGET_LEASE {
+		if unknown(kind.Range) || !isTarget(kind.Range.GetOrder()) {
 			return errNewer
 		}
 		return nil

@@ -62,7 +62,7 @@ func (s *Store) restore(in *messageReader) error {
 	}); err != nil {
 		return err
 	}
-	s.tree = loader.Tree()
+	s.tree = loader.Tree() // before the keyspace, which reserves a part of the quota
 	if err := keys.into(s); err != nil {
 		return err
 	}

@@ -60,6 +60,16 @@ type Result struct {
 // others. A command that was understood and refused is not an error but a
 // Result with a Failure.
 func (s *Store) Apply(index uint64, now logtime.Time, command []byte) (Result, error) {
+	return s.apply(index, now, command, true)
+}
+
+// ApplyUnasked is Apply for a command whose result nobody reads: what a transaction of v3 finds, which may be much, is
+// left out of it.
+func (s *Store) ApplyUnasked(index uint64, now logtime.Time, command []byte) (Result, error) {
+	return s.apply(index, now, command, false)
+}
+
+func (s *Store) apply(index uint64, now logtime.Time, command []byte, asked bool) (Result, error) {
 	if index <= s.index {
 		return Result{}, fmt.Errorf("store: command %d is not after command %d", index, s.index)
 	}
@@ -89,7 +99,7 @@ func (s *Store) Apply(index uint64, now logtime.Time, command []byte) (Result, e
 	if failure := s.unchecked(c.GetChecked()); failure != nil && ofClient(c) {
 		return s.result(tree.Outcome{Failure: failure}), nil
 	}
-	if out := s.dispatchKV(c); out != nil {
+	if out := s.dispatchKV(c, asked); out != nil {
 		return s.ofKV(out), nil
 	}
 	if change := c.GetAuth(); change != nil {

@@ -31,6 +31,9 @@ func (c *config) check() error {
 	case m.Quota < 0:
 		m.Quota = store.MaxQuota
 	}
+	if c.isGiven("max-body") {
+		m.MaxRequest = m.MaxBody
+	}
 	m.JoinExisting = c.clusterState == "existing"
 	m.ClientListen = append(c.clientListen, c.clientListenHTTP...)
 	for _, read := range []func() error{c.readLogLevel, c.readIdentity, c.checkBootstrap, c.checkTLS, c.readSkips, m.Validate} {

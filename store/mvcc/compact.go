@@ -16,6 +16,11 @@ func (k *Keyspace) Compact(revision int64) Outcome {
 	return Outcome{Revision: k.revision}
 }
 
+// Freeable and FreedUpTo say how many changes were superseded by compactions since the start, and of how many of them
+// the memory is free.
+func (k *Keyspace) Freeable() int  { return k.freeable }
+func (k *Keyspace) FreedUpTo() int { return k.freed }
+
 // Freed reports whether the memory of all that was compacted is free.
 func (k *Keyspace) Freed() bool { return k.freed == k.freeable }
 

@@ -55,7 +55,6 @@ func drawRange(t *rapid.T, revision int64) *storepb.Range {
 		q.MinCreate, q.MaxCreate = number.Draw(t, "least create"), number.Draw(t, "most create")
 	}
 	q.CountOnly = rapid.IntRange(0, 4).Draw(t, "count only") == 0
-	q.KeysOnly = rapid.Bool().Draw(t, "keys only")
 	return q
 }
 

@@ -15,6 +15,7 @@ var (
 	ErrKeyNotFound   = errors.New("the key is not there")
 	ErrLeaseNotFound = errors.New("the lease is not there")
 	ErrNoSpace       = errors.New("the quota is exceeded")
+	ErrTooLarge      = errors.New("the transaction looks at too many keys")
 )
 
 // never is before every revision.
@@ -76,7 +77,7 @@ func (s *state) Used() bool { return s.revision > 1 || s.compacted != never }
 func (s *state) Changes(from int64) iter.Seq[*Version] {
 	return func(yield func(*Version) bool) {
 		for v := range s.log.from(s.log.search(from)) {
-			if v.Deleted() && v.Mod <= s.compacted {
+			if v.Mod <= s.compacted && (v.Deleted() || s.isReplaced(v)) {
 				continue
 			}
 			if !yield(v) {
@@ -108,6 +109,15 @@ func (s *state) Versions() iter.Seq[*Version] {
 			}
 		}
 	}
+}
+
+// isReplaced reports whether there is a later version of the key that was compacted.
+func (s *state) isReplaced(v *Version) bool {
+	after := s.older.next(position{v.key, v.Mod, v.sub + 1})
+	if after == nil || after.key != v.key {
+		after = s.newest(v.key)
+	}
+	return after != nil && after != v && after.Mod <= s.compacted
 }
 
 // isGone reports whether a version is a deletion that was compacted.

@@ -60,15 +60,17 @@ func (l *changeLog) supersededBefore(position int) uint64 {
 	return n
 }
 
-// drop forgets the changes before a position, as far as they fill chunks. The rest goes later.
+// drop forgets the changes before a position.
 func (l *changeLog) drop(position int) {
 	whole := position/chunkSize - l.start/chunkSize
 	l.start = position
-	if whole == 0 {
-		return
-	}
 	rest := l.chunks[min(whole, len(l.chunks)):]
 	l.chunks = append(make([]*chunk, 0, len(rest)+len(rest)/4+1), rest...) // views share the other one
+	if len(rest) > 0 {
+		first := *rest[0]
+		clear(first.changes[:position%chunkSize])
+		l.chunks[0] = &first
+	}
 }
 
 // from returns the changes from a position on.

@@ -145,7 +145,7 @@ func TestKeyspaceMatchesModel(t *testing.T) {
 		}
 		txn := func(t *rapid.T) {
 			txn, room := drawTxn(t, m.Revision, true, 2), drawRoom(t)
-			both(t, txn, m.Txn(txn, room), func(k *mvcc.Keyspace) mvcc.Outcome { return k.Txn(txn, room) })
+			both(t, txn, m.Txn(txn, room), func(k *mvcc.Keyspace) mvcc.Outcome { return k.Txn(txn, room, true) })
 		}
 		read := func(t *rapid.T) {
 			compareRead(t, k, m)

@@ -8,8 +8,12 @@ import (
 )
 
 // Txn carries out a transaction: all of the operations of one of its lists, or nothing. room is how many bytes
-// may be added; the dearer list counts, whichever is carried out.
-func (k *Keyspace) Txn(m *storepb.Txn, room uint64) Outcome {
+// may be added; the dearer list counts, whichever is carried out. What its ranges find is left out of the outcome if
+// nobody asks for it.
+func (k *Keyspace) Txn(m *storepb.Txn, room uint64, asked bool) Outcome {
+	if k.isTooLarge(m) {
+		return k.refused(ErrTooLarge)
+	}
 	if !hasRoom(k.costOfTxn(m), room) {
 		return k.refused(ErrNoSpace)
 	}
@@ -18,11 +22,14 @@ func (k *Keyspace) Txn(m *storepb.Txn, room uint64) Outcome {
 		return k.refused(err)
 	}
 	k.begin()
-	return k.done(Step{Txn: k.run(p)})
+	return k.done(Step{Txn: k.run(p, asked)})
 }
 
 // ReadTxn is what Txn answers to a transaction that only reads.
 func (s *state) ReadTxn(m *storepb.Txn) Outcome {
+	if s.isTooLarge(m) {
+		return s.refused(ErrTooLarge)
+	}
 	p := s.plan(m)
 	if err := s.check(p); err != nil {
 		return s.refused(err)
@@ -63,6 +70,48 @@ func (s *state) TxnWeight(m *storepb.Txn) (n int) {
 		}
 	}
 	return n
+}
+
+// maxTxnKeys is how many keys the ranges and comparisons of a transaction may look at, besides the largest of them.
+// No machine could do without that much work as long as it has the entry.
+const maxTxnKeys = 1 << 20
+
+// isTooLarge reports whether a transaction looks at too many keys, whichever of its lists are carried out. All
+// machines say the same, so it does not depend on what is free already.
+func (s *state) isTooLarge(m *storepb.Txn) bool {
+	total, largest := 0, 0
+	add := func(n int) { total, largest = total+n, max(largest, n) }
+	var visit func(m *storepb.Txn)
+	visit = func(m *storepb.Txn) {
+		for _, c := range m.GetCompare() {
+			add(s.live(c.GetKey(), c.GetRangeEnd()))
+		}
+		for _, list := range [][]*storepb.Op{m.GetSuccess(), m.GetFailure()} {
+			for _, op := range list {
+				switch kind := op.GetKind().(type) {
+				case *storepb.Op_Range:
+					switch q := kind.Range; {
+					case len(q.GetRangeEnd()) > 0 && q.GetRevision() > 0:
+						add(int(s.size / Overhead)) // no more versions are there
+					case !s.isPlain(q) || !q.GetCountOnly():
+						add(s.live(q.GetKey(), q.GetRangeEnd()))
+					}
+				case *storepb.Op_Txn:
+					visit(kind.Txn)
+				}
+			}
+		}
+	}
+	visit(m)
+	return total-largest > maxTxnKeys
+}
+
+// live returns how many keys are in a range.
+func (s *state) live(key, end []byte) int {
+	if len(end) == 0 {
+		return 1
+	}
+	return s.countIn(newSpan(key, end)).live
 }
 
 // plan is which operations of a transaction are carried out.
@@ -154,19 +203,21 @@ func (s *state) check(p *plan) error {
 }
 
 // run carries out a plan that was checked.
-func (k *Keyspace) run(p *plan) *TxnResult {
+func (k *Keyspace) run(p *plan, asked bool) *TxnResult {
 	r := &TxnResult{Succeeded: p.succeeded, Steps: make([]Step, len(p.ops))}
 	for i, op := range p.ops {
 		step := &r.Steps[i]
 		switch kind := op.GetKind().(type) {
 		case *storepb.Op_Range:
-			step.Found = k.find(kind.Range)
+			if asked {
+				step.Found = k.find(kind.Range)
+			}
 		case *storepb.Op_Put:
 			step.Prev = k.put(kind.Put)
 		case *storepb.Op_DeleteRange:
 			step.Deleted = k.deleteRange(kind.DeleteRange)
 		case *storepb.Op_Txn:
-			step.Txn = k.run(p.nested[kind.Txn])
+			step.Txn = k.run(p.nested[kind.Txn], asked)
 		}
 	}
 	return r

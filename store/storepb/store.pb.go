@@ -1432,13 +1432,12 @@ type Range struct {
 	Descending bool  `protobuf:"varint,5,opt,name=descending,proto3" json:"descending,omitempty"`
 	// By what the keys are sorted.
 	Order     Target `protobuf:"varint,6,opt,name=order,proto3,enum=etcd.store.Target" json:"order,omitempty"`
-	KeysOnly  bool   `protobuf:"varint,7,opt,name=keys_only,json=keysOnly,proto3" json:"keys_only,omitempty"`
-	CountOnly bool   `protobuf:"varint,8,opt,name=count_only,json=countOnly,proto3" json:"count_only,omitempty"`
+	CountOnly bool   `protobuf:"varint,7,opt,name=count_only,json=countOnly,proto3" json:"count_only,omitempty"`
 	// Bounds of the revisions of a key, both included; 0 does not bound.
-	MinMod        int64 `protobuf:"varint,9,opt,name=min_mod,json=minMod,proto3" json:"min_mod,omitempty"`
-	MaxMod        int64 `protobuf:"varint,10,opt,name=max_mod,json=maxMod,proto3" json:"max_mod,omitempty"`
-	MinCreate     int64 `protobuf:"varint,11,opt,name=min_create,json=minCreate,proto3" json:"min_create,omitempty"`
-	MaxCreate     int64 `protobuf:"varint,12,opt,name=max_create,json=maxCreate,proto3" json:"max_create,omitempty"`
+	MinMod        int64 `protobuf:"varint,8,opt,name=min_mod,json=minMod,proto3" json:"min_mod,omitempty"`
+	MaxMod        int64 `protobuf:"varint,9,opt,name=max_mod,json=maxMod,proto3" json:"max_mod,omitempty"`
+	MinCreate     int64 `protobuf:"varint,10,opt,name=min_create,json=minCreate,proto3" json:"min_create,omitempty"`
+	MaxCreate     int64 `protobuf:"varint,11,opt,name=max_create,json=maxCreate,proto3" json:"max_create,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1513,13 +1512,6 @@ func (x *Range) GetOrder() Target {
 		return x.Order
 	}
 	return Target_TARGET_KEY
-}
-
-func (x *Range) GetKeysOnly() bool {
-	if x != nil {
-		return x.KeysOnly
-	}
-	return false
 }
 
 func (x *Range) GetCountOnly() bool {
@@ -3550,7 +3542,7 @@ const file_store_storepb_store_proto_rawDesc = "" +
 	"\fignore_lease\x18\x05 \x01(\bR\vignoreLease\"<\n" +
 	"\vDeleteRange\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\fR\x03key\x12\x1b\n" +
-	"\trange_end\x18\x02 \x01(\fR\brangeEnd\"\xde\x02\n" +
+	"\trange_end\x18\x02 \x01(\fR\brangeEnd\"\xc1\x02\n" +
 	"\x05Range\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\fR\x03key\x12\x1b\n" +
 	"\trange_end\x18\x02 \x01(\fR\brangeEnd\x12\x14\n" +
@@ -3559,17 +3551,16 @@ const file_store_storepb_store_proto_rawDesc = "" +
 	"\n" +
 	"descending\x18\x05 \x01(\bR\n" +
 	"descending\x12(\n" +
-	"\x05order\x18\x06 \x01(\x0e2\x12.etcd.store.TargetR\x05order\x12\x1b\n" +
-	"\tkeys_only\x18\a \x01(\bR\bkeysOnly\x12\x1d\n" +
+	"\x05order\x18\x06 \x01(\x0e2\x12.etcd.store.TargetR\x05order\x12\x1d\n" +
 	"\n" +
-	"count_only\x18\b \x01(\bR\tcountOnly\x12\x17\n" +
-	"\amin_mod\x18\t \x01(\x03R\x06minMod\x12\x17\n" +
-	"\amax_mod\x18\n" +
-	" \x01(\x03R\x06maxMod\x12\x1d\n" +
+	"count_only\x18\a \x01(\bR\tcountOnly\x12\x17\n" +
+	"\amin_mod\x18\b \x01(\x03R\x06minMod\x12\x17\n" +
+	"\amax_mod\x18\t \x01(\x03R\x06maxMod\x12\x1d\n" +
 	"\n" +
-	"min_create\x18\v \x01(\x03R\tminCreate\x12\x1d\n" +
+	"min_create\x18\n" +
+	" \x01(\x03R\tminCreate\x12\x1d\n" +
 	"\n" +
-	"max_create\x18\f \x01(\x03R\tmaxCreate\"\x88\x01\n" +
+	"max_create\x18\v \x01(\x03R\tmaxCreate\"\x88\x01\n" +
 	"\x03Txn\x12-\n" +
 	"\acompare\x18\x01 \x03(\v2\x13.etcd.store.CompareR\acompare\x12(\n" +
 	"\asuccess\x18\x02 \x03(\v2\x0e.etcd.store.OpR\asuccess\x12(\n" +
