@@ -111,13 +111,20 @@ func (s *state) Versions() iter.Seq[*Version] {
 	}
 }
 
-// isReplaced reports whether there is a later version of the key that was compacted.
+// isReplaced reports whether there was a later version of the key that was compacted as well.
 func (s *state) isReplaced(v *Version) bool {
+	head := s.newest(v.key)
+	switch {
+	case head == v:
+		return false
+	case s.older.next(v.position()) != v: // it is free already
+		return true
+	}
 	after := s.older.next(position{v.key, v.Mod, v.sub + 1})
 	if after == nil || after.key != v.key {
-		after = s.newest(v.key)
+		after = head
 	}
-	return after != nil && after != v && after.Mod <= s.compacted
+	return after.Mod <= s.compacted
 }
 
 // isGone reports whether a version is a deletion that was compacted.
