@@ -164,8 +164,10 @@ func (o *ordeal) endure(k cruelty) {
 	k.run(o)
 	o.mustRun()
 	o.mustAccept(o.c.members...)
+	o.txns.pause()
 	o.w.check(o.c.members)
 	o.c.checkSameState()
+	o.txns.resume()
 	o.past = append(o.past, o.w)
 	if o.t.Failed() {
 		o.t.FailNow()

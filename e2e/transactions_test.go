@@ -4,6 +4,8 @@ import (
 	"context"
 	"fmt"
 	"math/rand/v2"
+	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -12,7 +14,9 @@ import (
 	"go.etcd.io/etcd/api/v3/mvccpb"
 	"go.etcd.io/etcd/api/v3/v3rpc/rpctypes"
 	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/credentials/insecure"
+	"google.golang.org/grpc/status"
 
 	"etcd/internal/history"
 )
@@ -30,9 +34,15 @@ type transactions struct {
 	stop      context.CancelFunc
 	wg        sync.WaitGroup
 
+	paused sync.RWMutex // held by each client during a transaction
+
 	mu   sync.Mutex
 	txns []history.Txn
 }
+
+// pause lets the clients finish what they do, and begin nothing more until resume.
+func (w *transactions) pause()  { w.paused.Lock() }
+func (w *transactions) resume() { w.paused.Unlock() }
 
 func startTransactions(t testing.TB, clients int, seed uint64, addresses []string) *transactions {
 	w := &transactions{t: t, addresses: addresses, begin: time.Now()}
@@ -90,7 +100,9 @@ func (c *txnClient) run() {
 			}
 			c.conn = conn
 		}
+		c.paused.RLock()
 		c.operate()
+		c.paused.RUnlock()
 		select {
 		case <-time.After(txnPause):
 		case <-c.ctx.Done():
@@ -117,15 +129,23 @@ func (c *txnClient) operate() {
 	if err != nil {
 		c.leave()
 		c.at++
-		for _, nothing := range []error{rpctypes.ErrGRPCNoLeader, rpctypes.ErrGRPCNotCapable, rpctypes.ErrGRPCRequestTooManyRequests} {
-			if err.Error() == nothing.Error() {
-				return
-			}
+		if wasNotDone(err) {
+			return
 		}
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.txns = append(c.txns, t)
+}
+
+// wasNotDone reports whether an error guarantees that nothing was done: there was no connection, or the server says so.
+func wasNotDone(err error) bool {
+	if status.Code(err) == codes.Unavailable && strings.Contains(err.Error(), "Error while dialing") {
+		return true
+	}
+	return slices.ContainsFunc([]error{rpctypes.ErrGRPCNoLeader, rpctypes.ErrGRPCNotCapable, rpctypes.ErrGRPCRequestTooManyRequests}, func(nothing error) bool {
+		return err.Error() == nothing.Error()
+	})
 }
 
 // draw returns a read, a write, or a transaction that moves a key if it is as the client has met it.

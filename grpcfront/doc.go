@@ -7,8 +7,8 @@
 //
 // It promises that
 //   - it serves from the start of the process, and says by grpc.health.v1 whether the machine is ready;
-//   - handlers find the state of TLS, with the client's certificate, in the AuthInfo of their peer
-//     (a [credentials.TLSInfo]) whenever the client came over TLS;
+//   - handlers find the state of TLS, with the client's certificate, in the connection of their call whenever the client
+//     came over TLS;
 //   - a stop lets the calls in flight finish until its time is over, and then cuts all of them off;
 //   - an RPC that it does not have is answered with Unimplemented;
 //   - a request is answered as etcd 3.7 does, with the errors of package rpctypes, whatever is wrong with it;
