@@ -21,8 +21,11 @@ import (
 	"etcd/internal/history"
 )
 
-// txnPause keeps histories short enough to be judged.
-const txnPause = 20 * time.Millisecond
+// txnPause keeps histories short enough to be judged, and unknownPause those with a few unknown outcomes.
+const (
+	txnPause     = 20 * time.Millisecond
+	unknownPause = 300 * time.Millisecond
+)
 
 // transactions is a group of clients of the v3 API that share a few keys, through all members of a new cluster, and
 // record every answer. Nobody else may write keys of v3.
@@ -101,10 +104,13 @@ func (c *txnClient) run() {
 			c.conn = conn
 		}
 		c.paused.RLock()
-		c.operate()
+		next := txnPause
+		if c.operate() == history.Unknown {
+			next = unknownPause
+		}
 		c.paused.RUnlock()
 		select {
-		case <-time.After(txnPause):
+		case <-time.After(next):
 		case <-c.ctx.Done():
 		}
 	}
@@ -117,9 +123,10 @@ func (c *txnClient) leave() {
 	}
 }
 
-// operate carries out a random transaction, and records the outcome. After a failure the client moves to the next
+// operate carries out a random transaction, and records and returns the outcome: Missing, which is not recorded, if it
+// was not done. After a failure the client moves to the next
 // member.
-func (c *txnClient) operate() {
+func (c *txnClient) operate() history.Outcome {
 	t := c.draw()
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(c.ctx), workloadLimit)
 	defer cancel()
@@ -130,12 +137,13 @@ func (c *txnClient) operate() {
 		c.leave()
 		c.at++
 		if wasNotDone(err) {
-			return
+			return history.Missing
 		}
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.txns = append(c.txns, t)
+	return t.Outcome
 }
 
 // wasNotDone reports whether an error guarantees that nothing was done: there was no connection, or the server says so.
