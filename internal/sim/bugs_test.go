@@ -39,7 +39,7 @@ var bugs = []bug{
 		{"store/store.go", `if index <= s.index {`, `if index < s.index {`},
 	}},
 	{"expire by the local clock", 20, []edit{
-		{"actors/store.go", `s.store.Apply(e.Index, logtime.Time(e.Now), e.Command)`, `s.store.Apply(e.Index, s.clock(), e.Command)`},
+		{"actors/store.go", `apply(e.Index, logtime.Time(e.Now), e.Command)`, `apply(e.Index, s.clock(), e.Command)`},
 		{"actors/store.go", `	localReads int // since`, `	clock      func() logtime.Time
 	localReads int // since`},
 		{"actors/machine.go", `store: disk.store, snapshots: disk.snapshots,`, `store: disk.store, clock: func() logtime.Time { return logtime.Time(cfg.Clock().Wall) }, snapshots: disk.snapshots,`},

@@ -20,7 +20,8 @@ type diskFaults struct {
 	slow     time.Duration // upper bound of a sync
 	full     bool
 	failSync bool
-	failedIn *life // the process that got an error from the disk
+	failedIn *life         // the process that got an error from the disk
+	failedAt time.Duration // when it did
 	// killAtSync has the process killed in its next sync, and the power cut a moment
 	// after its successor has started.
 	killAtSync *rand.Rand
@@ -52,7 +53,8 @@ func (l *life) operate(op crashfs.Op, name string) error {
 			runtime.Goexit()
 		}
 	}
-	if faults.hasFailed(l) && op != crashfs.OpRemove {
+	// Whoever got the error first removes what it has written, while others may write.
+	if faults.hasFailed(l) && op != crashfs.OpRemove && l.s.now > faults.failedAt+time.Millisecond {
 		l.sim.fail("%s goes on to %s %s although its disk has failed", l, op, name)
 	}
 	if rnd := faults.killAtSync; rnd != nil && op == crashfs.OpSync && l.session != nil {
@@ -72,11 +74,11 @@ func (l *life) operate(op crashfs.Op, name string) error {
 		l.sim.count("no space for a spare segment")
 		return syscall.ENOSPC // there may be some by the time it is needed
 	case faults.full && op.Failure() == syscall.ENOSPC:
-		faults.failedIn = l
+		faults.failedIn, faults.failedAt = l, l.s.now
 		l.sim.count("disk full")
 		return syscall.ENOSPC
 	case faults.failSync && (op == crashfs.OpSync || op == crashfs.OpSyncDir):
-		faults.failedIn, faults.failSync = l, false
+		faults.failedIn, faults.failedAt, faults.failSync = l, l.s.now, false
 		l.sim.count("fsync failed")
 		return syscall.EIO
 	}
