@@ -6,6 +6,8 @@ import (
 	pb "go.etcd.io/etcd/api/v3/etcdserverpb"
 	"go.etcd.io/etcd/api/v3/v3rpc/rpctypes"
 	"google.golang.org/grpc"
+
+	"etcd/store/mvcc"
 )
 
 // unary counts a call, and what its answer keeps.
@@ -32,7 +34,7 @@ func (s *Server) reserve(ctx context.Context, request, answer any) (any, error) 
 	case *pb.PutRequest, *pb.DeleteRangeRequest:
 		return nil, rpctypes.ErrGRPCTimeout
 	case *pb.TxnRequest:
-		if !isReadOnly(r) {
+		if !mvcc.ReadOnly(txnOf(r)) {
 			return nil, rpctypes.ErrGRPCTimeout
 		}
 	}

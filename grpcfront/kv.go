@@ -79,7 +79,7 @@ func (s *kv) Txn(ctx context.Context, r *pb.TxnRequest) (*pb.TxnResponse, error)
 	}
 	defer call.end()
 	txn, out := txnOf(r), (*mvcc.Outcome)(nil)
-	if isReadOnly(r) {
+	if mvcc.ReadOnly(txn) {
 		out, err = call.query(ctx, m, &actors.Query{Txn: txn}, isSerializable(r))
 	} else {
 		out, err = s.propose(ctx, call, m, store.Encode(&storepb.Command{Kind: &storepb.Command_Txn{Txn: txn}}))

@@ -147,20 +147,3 @@ func isSerializable(r *pb.TxnRequest) bool {
 	}
 	return true
 }
-
-// isReadOnly reports whether a transaction changes nothing, whatever its comparisons say.
-func isReadOnly(r *pb.TxnRequest) bool {
-	for _, list := range [...][]*pb.RequestOp{r.GetSuccess(), r.GetFailure()} {
-		for _, op := range list {
-			switch kind := op.GetRequest().(type) {
-			case *pb.RequestOp_RequestPut, *pb.RequestOp_RequestDeleteRange:
-				return false
-			case *pb.RequestOp_RequestTxn:
-				if !isReadOnly(kind.RequestTxn) {
-					return false
-				}
-			}
-		}
-	}
-	return true
-}
